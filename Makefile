@@ -1,0 +1,55 @@
+# `make demo` and `make test` set everything up. The environment in .venv is reused while
+# pyproject.toml and constraints.txt are unchanged (the stamp carries their digest).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DIGEST := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+RUN    := $(VENV)/.run-$(DIGEST)
+DEV    := $(VENV)/.dev-$(DIGEST)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+OUT    ?= medtransfer-demo
+
+.PHONY: demo test test-all check format bench docs clean
+
+demo: $(RUN)            ## a small study on the phantom data set, from images to a report
+	$(BIN)/medtransfer demo --out $(OUT)
+
+test: $(DEV)            ## the suite: under 8 minutes on 2 cores
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(DEV)        ## the suite with the slow tests
+	$(BIN)/python -m pytest -n 2
+
+check: $(DEV)           ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(DEV)          ## put the code in the house's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(DEV)           ## every benchmark, full length
+	$(PIP) -e '.[bench]'
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+docs: $(DEV)            ## the documentation as HTML, warnings as errors
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+
+clean:
+	rm -rf $(VENV) docs/_build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by its exact version: a range would fetch a newer, larger build
+$(RUN): | $(VENV)/bin/python
+	@echo "Setting up $(VENV) (a few minutes the first time)"
+	$(PIP) $(shell grep -E '^(torch|torchvision)==' constraints.txt)
+	$(PIP) -e '.[weights]'
+	touch $@
+
+$(DEV): $(RUN)
+	$(PIP) -e '.[weights,dev]'
+	touch $@

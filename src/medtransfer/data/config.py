@@ -1,0 +1,122 @@
+"""What is learned from which rows of the manifest."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from medtransfer.settings import Settings, identity, runtime, scoring
+
+Task = Literal["binary", "multi-label", "single-label"]
+Flip = Literal["none", "horizontal", "vertical", "both"]
+Policy = Annotated[str, Field(pattern=r"^(ignore|zeros|ones|soft\((0(\.\d+)?|1(\.0+)?|\.\d+)\))$")]
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Pixels = Annotated[int, Field(ge=8, le=4096)]
+
+
+class LabelPolicy(Settings):
+    """What an uncertain (-1) and an empty label cell mean for one target."""
+
+    uncertain: Policy = identity("ignore")
+    """`ignore` masks the cell from loss and metrics; `zeros`, `ones`, `soft(p)` give it a value."""
+    empty: Policy = identity("ignore")
+    """The same for an empty cell."""
+
+
+class SplitConfig(Settings):
+    """Who is trained on, tuned on and tested on. Always by patient."""
+
+    train_cohorts: tuple[Name, ...] | None = identity(None)
+    """Cohorts that are split into train, tune and test; every other cohort is shifted test data.
+    Left out: all cohorts are pooled and there is no shift to measure."""
+    tune_fraction: float = identity(0.15, gt=0, lt=1)
+    """Share of patients for selection, thresholds and calibration."""
+    test_fraction: float = identity(0.2, gt=0, lt=1)
+    """Share of patients for the internal test."""
+    train_fraction: float = identity(1.0, gt=0, le=1)
+    """Share of the training patients whose labels are used; smaller shares are nested in larger."""
+    group_columns: tuple[Name, ...] = identity(())
+    """Columns besides `patient_id` whose equal values must stay in one split, e.g. `lesion_id`."""
+    seed: int = identity(0, ge=0)
+    """Seed of the split, apart from the run's: all runs are tested on the same cases."""
+
+    @model_validator(mode="after")
+    def _leave_some_to_train(self) -> "SplitConfig":
+        if self.tune_fraction + self.test_fraction >= 1:
+            total = self.tune_fraction + self.test_fraction
+            raise ValueError(
+                f"tune_fraction and test_fraction together are {total:g} (allowed: below 1)"
+            )
+        return self
+
+
+class ImageConfig(Settings):
+    """From a decoded image to the network's input."""
+
+    resize: Pixels | None = identity(None)
+    """Side of the square a training image is resized to. Left out: BiT-HyperRule, by image area."""
+    crop: Pixels | None = identity(None)
+    """Side of the random crop, and of the test image. Left out: BiT-HyperRule, by image area."""
+    flip: Flip = identity("none")
+    """Random flips in training. `none` where the side of the body matters: chest, breast."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "ImageConfig":
+        if (self.resize is None) != (self.crop is None):
+            raise ValueError("resize and crop go together: give both or neither")
+        if self.resize is not None and self.crop is not None and self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        return self
+
+
+class DataConfig(Settings):
+    """The manifest and what is asked of it."""
+
+    manifest: Path = runtime()
+    """CSV or Parquet, one row per image; relative to study.yaml. Its content is in the run id, its
+    place is not."""
+    image_root: Path | None = runtime(None)
+    """Folder that `path` cells are relative to; the manifest's own folder by default."""
+    task: Task = identity()
+    """`binary`: one target; `multi-label`: several findings at once; `single-label`: one class of
+    several."""
+    targets: dict[Name, LabelPolicy] = identity(min_length=1)
+    """Target columns and their label policies; for `single-label` the classes of `class_column`."""
+    class_column: Name | None = identity(None)
+    """For `single-label`: the column that holds the class name."""
+    attributes: tuple[Name, ...] = scoring(())
+    """Columns to report by: sex, age band, skin type, scanner."""
+    image: ImageConfig = identity(ImageConfig())
+    """Size and augmentation."""
+    split: SplitConfig = identity(SplitConfig())
+    """Who is trained on and who is tested on."""
+    pixel_limit: int = runtime(100_000_000, ge=1_000_000)
+    """Images of more pixels are refused by their header, before they are unpacked."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        """Accept a list of names, and a name without a policy."""
+        if isinstance(value, list):
+            return {name: {} for name in value}  # type: ignore[misc]
+        if isinstance(value, dict):
+            return {name: policy or {} for name, policy in value.items()}  # type: ignore[misc]
+        return value
+
+    @model_validator(mode="after")
+    def _task_fits_targets(self) -> "DataConfig":
+        count = len(self.targets)
+        match self.task:
+            case "binary" if count != 1:
+                raise ValueError(f"a binary task has one target, not {count}: use multi-label")
+            case "single-label" if self.class_column is None or count < 2:
+                raise ValueError("a single-label task needs class_column and at least two targets")
+            case "binary" | "multi-label" if self.class_column is not None:
+                raise ValueError(f"class_column is for single-label tasks, not {self.task}")
+            case _:
+                return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The targets in the order of the study file."""
+        return tuple(self.targets)

@@ -1,0 +1,200 @@
+"""The one place where PNG and JPEG become arrays.
+
+`inspect_image` reads the header only and refuses what must not be unpacked; `decode_image` gives
+upright grey or RGB pixels of 8 or 16 bits. Nothing else in the package opens a picture.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from medtransfer.errors import ImageError
+
+Interpolation = Literal["bilinear", "bicubic"]
+Pixels = NDArray[np.uint8 | np.uint16]
+FORMATS = ("PNG", "JPEG")
+DECODER = f"Pillow {Image.__version__}"
+"""Part of every cache key: decoders are not bit-equal between versions."""
+
+_WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_GREY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
+_RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the header says, and the digest of the file.
+
+    Attributes:
+        width: Pixels, after EXIF rotation.
+        height: Pixels, after EXIF rotation.
+        channels: 1 (grey) or 3 (RGB).
+        bits: 8 or 16 a channel.
+        sha256: Of the encoded bytes.
+    """
+
+    width: int
+    height: int
+    channels: int
+    bits: int
+    sha256: str
+
+
+def read_file(path: Path, root: Path) -> bytes:
+    """Read an image file that must be a regular file below `root`.
+
+    Raises:
+        ImageError: Missing, not a regular file, outside the root by a link, or not readable. The
+            message is a reason without the file's name.
+    """
+    try:
+        resolved = path.resolve(strict=True)
+        if not resolved.is_relative_to(root):
+            raise ImageError("is a link that leaves the image folder (see data.image_root)")
+        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImageError("is not a regular file")
+            return stream.read()
+    except FileNotFoundError:
+        raise ImageError("is missing") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot be opened ({type(error).__name__})") from None
+
+
+def inspect_image(data: bytes, pixel_limit: int) -> ImageFacts:
+    """Facts of an encoded image, from its header.
+
+    Args:
+        data: The file's content.
+        pixel_limit: Most pixels allowed.
+
+    Raises:
+        ImageError: Empty, not PNG or JPEG, animated, or over the limit. The message is a reason.
+    """
+    with _open(data, pixel_limit) as picture:
+        width, height = picture.size
+        if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+            width, height = height, width
+        grey = picture.mode in _GREY_MODES
+        wide = picture.mode in _WIDE_MODES
+        return ImageFacts(
+            width, height, 1 if grey else 3, 16 if wide else 8, hashlib.sha256(data).hexdigest()
+        )
+
+
+def decode_image(data: bytes, pixel_limit: int) -> Pixels:
+    """Upright pixels of an encoded image.
+
+    Grey stays grey; palette and CMYK become RGB; transparency is laid on black; 16-bit grey stays
+    16-bit (Pillow gives 16-bit colour as 8-bit).
+
+    Args:
+        data: The file's content.
+        pixel_limit: Most pixels allowed.
+
+    Returns:
+        uint8 or uint16, [height, width] for grey or [height, width, 3] for RGB.
+
+    Raises:
+        ImageError: As `inspect_image`, or truncated. The message is a reason.
+    """
+    with _open(data, pixel_limit) as picture:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                upright = ImageOps.exif_transpose(picture)
+                return _to_array(upright)
+        except (OSError, ValueError, SyntaxError, IndexError, MemoryError) as error:
+            raise ImageError("is truncated or damaged") from error
+
+
+def resize_image(pixels: Pixels, size: int, interpolation: Interpolation) -> Pixels:
+    """Resize to a square, the sides' ratio not kept (as BiT does), with anti-aliasing.
+
+    Args:
+        pixels: From `decode_image`.
+        size: Side of the result.
+        interpolation: The rung's.
+
+    Returns:
+        The same type, [size, size] or [size, size, 3].
+    """
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    resampling = _RESAMPLING[interpolation]
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize((size, size), resampling))
+    floats = Image.fromarray(pixels.astype(np.float32)).resize((size, size), resampling)
+    return np.clip(np.rint(np.asarray(floats)), 0, 65535).astype(np.uint16)
+
+
+def centre_crop(pixels: Pixels, size: int, interpolation: Interpolation, share: float) -> Pixels:
+    """Resize so that a centred square of `share` of the shorter side is `size`, and cut it out.
+
+    The evaluation transform that ImageNet networks are published with.
+    """
+    height, width = pixels.shape[:2]
+    side = max(1, round(min(height, width) * share))
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize_image(pixels[top : top + side, left : left + side], size, interpolation)
+
+
+def _open(data: bytes, pixel_limit: int) -> Image.Image:
+    if not data:
+        raise ImageError("is empty (0 bytes)")
+    if data[:512].lstrip()[:1] == b"<" and b"<html" in data[:2048].lower():
+        raise ImageError("is an HTML page, not an image (a download that failed?)")
+    try:
+        with warnings.catch_warnings():
+            # our own limit below is an error; Pillow's is a warning and depends on a global
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(f"is not a {' or '.join(FORMATS)} image") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"claims more than {pixel_limit:,} pixels (data.pixel_limit)") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"has a header that cannot be read ({type(error).__name__})") from None
+    width, height = picture.size
+    if width * height > pixel_limit:
+        raise ImageError(
+            f"claims {width:,} × {height:,} pixels (allowed: {pixel_limit:,}, data.pixel_limit)"
+        )
+    if getattr(picture, "n_frames", 1) > 1 and picture.format == "PNG":
+        raise ImageError("is animated; give one picture per row")
+    return picture
+
+
+def _to_array(picture: Image.Image) -> Pixels:
+    match picture.mode:
+        case mode if mode in _WIDE_MODES:
+            return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
+        case "1" | "L":
+            return np.asarray(picture.convert("L"))
+        case "LA" | "La":
+            return _on_black(picture)[:, :, 0]
+        case "RGBA" | "RGBa" | "PA":
+            return _on_black(picture)
+        case "P" if "transparency" in picture.info:
+            return _on_black(picture)
+        case _:
+            return np.asarray(picture.convert("RGB"))
+
+
+def _on_black(picture: Image.Image) -> NDArray[np.uint8]:
+    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    canvas.alpha_composite(picture.convert("RGBA"))
+    return np.asarray(canvas.convert("RGB"))

@@ -1,0 +1,209 @@
+"""Batches of cases. Which cases, in which order, cropped where: pure functions of seed and step.
+
+There is no loader state: training can stop at any step and go on from its number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medtransfer.data.cache import PixelCache
+from medtransfer.data.cases import Cases
+from medtransfer.data.config import Flip
+from medtransfer.data.inputs import InputSpec
+from medtransfer.data.transforms import cut_views, draw_views, normalise, whole_images
+from medtransfer.seeds import generator, text_keys, uniforms
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some cases with all their images.
+
+    Attributes:
+        images: The images of the cases, one after the other. [M, 3, H, W]
+        case_of_image: Which case of the batch each image belongs to, 0 to B-1. [M]
+        targets: 0 to 1; 0 where masked. [B, T]
+        known: False where the target is masked. [B, T]
+    """
+
+    images: torch.Tensor
+    case_of_image: torch.Tensor
+    targets: torch.Tensor
+    known: torch.Tensor
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """How the cases of a step are mixed (Zhang et al. 2018).
+
+    Attributes:
+        share: Weight of a case itself; its partner has the rest. 0 to 1
+        partner: Position of each case's partner in the step. [B]
+    """
+
+    share: float
+    partner: NDArray[np.int64]
+
+
+class CaseImages:
+    """Cases with the places of their images in a cache."""
+
+    def __init__(self, cases: Cases, cache: PixelCache, spec: InputSpec) -> None:
+        self.cases = cases
+        self.spec = spec
+        self._pixels = cache.pixels
+        self._counts = np.array([len(images) for images in cases.images], dtype=np.int64)
+        self._starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts))
+        self._places = cache.places(cases.image_ids)
+        self._keys = text_keys(cases.image_ids)
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.cases)
+
+    def split(self, rows: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+        """Cut positions into runs of at most `most` images, never inside a case."""
+        chunks: list[list[int]] = [[]]
+        load = 0
+        for position, count in enumerate(self._counts[rows].tolist()):
+            if chunks[-1] and load + count > most:
+                chunks.append([])
+                load = 0
+            chunks[-1].append(position)
+            load += count
+        return [np.array(chunk, dtype=np.int64) for chunk in chunks if chunk]
+
+    def test_batch(self, rows: NDArray[np.int64], device: torch.device) -> Batch:
+        """Cases as they are tested: resized to the input, nothing drawn."""
+        flat, owner = self._flat(rows)
+        pixels = whole_images(self._pixels[self._places[flat]]).to(device)
+        return self._batch(rows, normalise(pixels, self.spec), owner, device)
+
+    def training_batch(
+        self,
+        rows: NDArray[np.int64],
+        epochs: NDArray[np.int64],
+        draw: tuple[int, Flip],
+        device: torch.device,
+    ) -> Batch:
+        """Cases as they are trained on: cropped and flipped by draws keyed by image and epoch."""
+        flat, owner = self._flat(rows)
+        seed, flip = draw
+        views = draw_views(seed, epochs[owner], self._keys[flat], self.spec, flip)
+        pixels = cut_views(self._pixels[self._places[flat]], views, self.spec.crop).to(device)
+        return self._batch(rows, normalise(pixels, self.spec), owner, device)
+
+    def partner_images(self, own: NDArray[np.int64], partner: NDArray[np.int64]) -> torch.Tensor:
+        """Which image of the partners' batch each own image is mixed with. [M]
+
+        The k-th image of a case meets the k-th of its partner, starting over where it has fewer.
+        """
+        starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts[partner]))
+        pairs: list[NDArray[np.int64]] = [
+            starts[i] + np.arange(count) % self._counts[other]
+            for i, (count, other) in enumerate(zip(self._counts[own], partner, strict=True))
+        ]
+        return torch.as_tensor(np.concatenate(pairs))
+
+    def _flat(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions of all images of some cases, and the case each belongs to."""
+        starts, ends = self._starts[rows].tolist(), self._starts[rows + 1].tolist()
+        pieces = [
+            np.arange(start, end, dtype=np.int64) for start, end in zip(starts, ends, strict=True)
+        ]
+        return np.concatenate(pieces), np.repeat(np.arange(len(rows)), self._counts[rows])
+
+    def _batch(
+        self,
+        rows: NDArray[np.int64],
+        images: torch.Tensor,
+        owner: NDArray[np.int64],
+        device: torch.device,
+    ) -> Batch:
+        targets = self.cases.targets[rows]
+        return Batch(
+            images,
+            torch.as_tensor(owner).to(device),
+            torch.as_tensor(np.nan_to_num(targets).astype(np.float32)).to(device),
+            torch.as_tensor(~np.isnan(targets)).to(device),
+        )
+
+
+class TrainingBatches:
+    """An endless stream of training steps over shuffled epochs, entered at any step.
+
+    Epochs follow each other without a gap, so a training set smaller than a batch is repeated
+    inside it, as in BiT's few-shot runs.
+    """
+
+    def __init__(
+        self, images: CaseImages, batch_size: int, *, micro_batch: int, seed: int, flip: Flip
+    ) -> None:
+        self.images = images
+        self.batch_size = batch_size
+        self._micro_batch = micro_batch
+        self._seed = seed
+        self._flip: Flip = flip
+        self._keys = text_keys(images.cases.case_ids.tolist())
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def at(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cases of a step and the epoch each is seen in. [B], [B]"""
+        places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, offsets = np.divmod(places, len(self.images))
+        orders = {epoch: self._order(epoch) for epoch in np.unique(epochs).tolist()}
+        self._orders = orders
+        rows = [
+            orders[epoch][offset] for epoch, offset in zip(epochs.tolist(), offsets, strict=True)
+        ]
+        return np.array(rows, dtype=np.int64), epochs
+
+    def known(self, step: int) -> int:
+        """Unmasked target entries of a step."""
+        rows, _ = self.at(step)
+        return int((~np.isnan(self.images.cases.targets[rows])).sum())
+
+    def micro_batches(
+        self, step: int, device: torch.device, mix: MixUp | None = None
+    ) -> Iterator[Batch]:
+        """The batches whose gradients add up to a step's."""
+        rows, epochs = self.at(step)
+        draw = (self._seed, self._flip)
+        for part in self.images.split(rows, self._micro_batch):
+            batch = self.images.training_batch(rows[part], epochs[part], draw, device)
+            if mix is not None:
+                other = mix.partner[part]
+                partner = self.images.training_batch(rows[other], epochs[other], draw, device)
+                pairs = self.images.partner_images(rows[part], rows[other]).to(device)
+                batch = _mixed(batch, partner, pairs, mix.share)
+            yield batch
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch in self._orders:
+            return self._orders[epoch]
+        epochs = np.full(len(self._keys), epoch)
+        return np.argsort(uniforms(self._seed, "order", epochs, self._keys), kind="stable")
+
+
+def draw_mixup(seed: int, step: int, batch_size: int, alpha: float) -> MixUp | None:
+    """One share and one pairing per step, as in BiT; None where alpha is 0."""
+    if alpha == 0:
+        return None
+    rng = generator(seed, "mixup", step)
+    return MixUp(float(rng.beta(alpha, alpha)), rng.permutation(batch_size))
+
+
+def _mixed(batch: Batch, partner: Batch, pairs: torch.Tensor, share: float) -> Batch:
+    return Batch(
+        share * batch.images + (1 - share) * partner.images[pairs],
+        batch.case_of_image,
+        share * batch.targets + (1 - share) * partner.targets,
+        batch.known & partner.known,
+    )

@@ -1,0 +1,186 @@
+"""Every picture of a manifest looked at once: header facts, digest, faults.
+
+Pictures are read one by one, from files or from the manifest's `image` column, so memory does not
+grow with the data set.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from medtransfer.data.images import inspect_image, read_file
+from medtransfer.errors import ImageError, fault_list, plural
+from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.schema import ROW, write_frame
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+THREADS = 4
+"""Pillow lets go of the interpreter while it decodes, so threads are enough."""
+CHUNK_BYTES = 64 * 2**20
+"""How much of an `image` column is held at once."""
+FACTS = {
+    "image_id": pl.String,
+    "width": pl.Int64,
+    "height": pl.Int64,
+    "channels": pl.Int64,
+    "bits": pl.Int64,
+    "sha256": pl.String,
+    "size": pl.Int64,
+    "modified": pl.Int64,
+}
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def scan_images(
+    manifest: Manifest, pixel_limit: int, memory: Path, progress: Progress = no_progress
+) -> pl.DataFrame:
+    """Facts of every image, in the manifest's order.
+
+    Files whose size and time of change are as remembered are not read again.
+
+    Args:
+        manifest: The images.
+        pixel_limit: Most pixels an image may claim.
+        memory: Parquet file that remembers facts between calls.
+        progress: Called as images are done.
+
+    Returns:
+        One row per image with the columns of `FACTS`.
+
+    Raises:
+        ImageError: Images are missing or unusable; all of them are listed by row.
+    """
+    stamps = _stamps(manifest)
+    known = _remembered(memory, stamps)
+    fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in known]
+    faults: list[tuple[int, str]] = []
+    rows = dict(known)
+    found = map_pictures(manifest, fresh, lambda data: inspect_image(data, pixel_limit))
+    for done, (index, facts) in enumerate(found, start=1):
+        image_id, size, modified = stamps.row(index)
+        if isinstance(facts, ImageError):
+            faults.append((manifest.frame[ROW][index], str(facts)))
+        else:
+            rows[image_id] = (image_id, *vars(facts).values(), size, modified)
+        progress(done, len(fresh))
+    refuse_images(manifest, faults)
+    ordered = [rows[image] for image in manifest.frame["image_id"]]
+    frame = pl.DataFrame(ordered, schema=FACTS, orient="row")
+    if fresh:
+        write_frame(frame, memory)
+    return frame
+
+
+def map_pictures(
+    manifest: Manifest, indices: Sequence[int], work: Callable[[bytes], T]
+) -> Iterator[tuple[int, T | ImageError]]:
+    """Apply `work` to the encoded bytes of some images, several at a time, in order.
+
+    Args:
+        manifest: The images.
+        indices: Positions in the manifest's frame.
+        work: Gets the bytes; an `ImageError` it raises is handed on as its result.
+
+    Yields:
+        Position and result.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[tuple[int, Future[T | ImageError]]] = deque()
+        for index, read in _readers(manifest, indices):
+            waiting.append((index, pool.submit(_attempt, read, work)))
+            if len(waiting) > 4 * THREADS:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for index, future in waiting:
+            yield index, future.result()
+
+
+def refuse_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None:
+    """Raise one error for all unusable images, by row of the manifest.
+
+    Raises:
+        ImageError: There are faults.
+    """
+    if faults:
+        sentences = [f"row {row}: the image {reason}" for row, reason in sorted(faults)]
+        title = f'{plural(len(faults), "image")} of "{manifest.path.name}" cannot be used'
+        advice = "Mend or replace the files, or take their rows out of the manifest."
+        raise ImageError(fault_list(title, sentences, advice))
+
+
+def _attempt(read: Callable[[], bytes], work: Callable[[bytes], T]) -> T | ImageError:
+    try:
+        return work(read())
+    except ImageError as error:
+        return error
+
+
+def _readers(
+    manifest: Manifest, indices: Sequence[int]
+) -> Iterator[tuple[int, Callable[[], bytes]]]:
+    """Positions with a function that gives the bytes; embedded ones are fetched in chunks."""
+    if not manifest.embedded:
+        paths = manifest.frame["path"]
+        for index in indices:
+            path = manifest.root / str(paths[index])
+            yield index, lambda path=path: read_file(path, manifest.root)
+        return
+    rows = manifest.frame[ROW]
+    total = pl.scan_parquet(manifest.path).select(pl.len()).collect().item()
+    chunk = max(1, CHUNK_BYTES * total // max(1, manifest.path.stat().st_size))
+    by_chunk: dict[int, list[int]] = {}
+    for index in indices:
+        by_chunk.setdefault((rows[index] - 1) // chunk, []).append(index)
+    order = {index: place for place, index in enumerate(indices)}
+    for number in sorted(by_chunk):
+        start = number * chunk
+        lazy = pl.scan_parquet(manifest.path).select("image").slice(start, chunk)
+        pictures = lazy.collect()["image"]
+        for index in sorted(by_chunk[number], key=order.__getitem__):
+            data = pictures[rows[index] - 1 - start] or b""
+            yield index, lambda data=data: data
+
+
+def _stamps(manifest: Manifest) -> pl.DataFrame:
+    """`image_id`, size and time of change of each file, the manifest's own where embedded."""
+    ids = manifest.frame["image_id"]
+    if manifest.embedded:
+        about = manifest.path.stat()
+        return pl.DataFrame(
+            {"image_id": ids}
+        ).with_columns(size=pl.lit(about.st_size), modified=pl.lit(about.st_mtime_ns))  # fmt: skip
+    stats = [_size_and_time(manifest.root / str(path)) for path in manifest.frame["path"]]
+    columns = {"size": [size for size, _ in stats], "modified": [time for _, time in stats]}
+    return pl.DataFrame({"image_id": ids, **columns})
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return about.st_size, about.st_mtime_ns
+
+
+def _remembered(memory: Path, stamps: pl.DataFrame) -> dict[str, tuple[object, ...]]:
+    """Facts of the images whose size and time of change have not moved."""
+    if not memory.is_file():
+        return {}
+    try:
+        frame = pl.read_parquet(memory)
+        if dict(frame.schema) != {name: kind() for name, kind in FACTS.items()}:
+            return {}
+    except (pl.exceptions.PolarsError, OSError):
+        return {}
+    same = frame.join(stamps, on=["image_id", "size", "modified"], how="semi")
+    return {row[0]: row for row in same.iter_rows()}

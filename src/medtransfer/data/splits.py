@@ -1,0 +1,216 @@
+"""Who is trained on, tuned on and tested on: by patient, stratified, deterministic.
+
+Stratification is iterative (Sechidis, Tsoumakas and Vlahavas 2011), so rare findings of a
+multi-label task are shared out first. Label fractions are nested: every smaller training set lies
+inside the larger.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from medtransfer.data.config import DataConfig, SplitConfig
+from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.errors import TableError, listed, suggestion
+from medtransfer.seeds import generator, text_keys, uniforms
+from medtransfer.tables.manifest import SPLITS, Manifest
+
+
+def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
+    """Give every manifest row its split.
+
+    Rows of the training cohorts get ``train``, ``tune`` or ``test``: from the manifest's `split`
+    column if it has one, else by a stratified draw of patients. Rows of every other cohort are
+    shifted test data: ``test``.
+
+    Args:
+        manifest: The images.
+        data: Targets to stratify by, and the split's settings.
+
+    Returns:
+        The manifest's frame with the `split` column set.
+
+    Raises:
+        TableError: A training cohort does not exist.
+    """
+    frame = manifest.frame
+    internal = internal_rows(frame, data.split)
+    if "split" in frame.columns:
+        drawn = pl.col("split")
+    else:
+        table = _draw_splits(frame.filter(internal), data)
+        frame = frame.join(table, on="patient_id", how="left", maintain_order="left")
+        drawn = pl.col("split")
+    return frame.with_columns(
+        pl.when(internal).then(drawn).otherwise(pl.lit("test")).alias("split")
+    )
+
+
+def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
+    """Which rows belong to the training cohorts.
+
+    Raises:
+        TableError: A training cohort does not exist.
+    """
+    if split.train_cohorts is None:
+        return pl.Series(np.ones(len(frame), dtype=bool))
+    known = sorted(frame["cohort"].unique().to_list())
+    missing = [name for name in split.train_cohorts if name not in known]
+    if missing:
+        raise TableError(
+            f"data.split.train_cohorts names {listed(missing)}, which is not a cohort of the "
+            f"manifest (cohorts: {listed(known)}). {suggestion(missing[0], known)}".rstrip()
+        )
+    return frame["cohort"].is_in(list(split.train_cohorts))
+
+
+def leave_one_cohort_out(frame: pl.DataFrame, split: SplitConfig) -> list[SplitConfig]:
+    """One split per cohort, with that cohort held out as shifted test data.
+
+    Raises:
+        TableError: There is only one cohort.
+    """
+    cohorts = sorted(frame["cohort"].unique().to_list())
+    if len(cohorts) < 2:
+        raise TableError(
+            f"leave_cohort_out needs at least two cohorts; the manifest has one ({cohorts[0]})."
+        )
+    return [
+        split.model_copy(update={"train_cohorts": tuple(c for c in cohorts if c != held_out)})
+        for held_out in cohorts
+    ]
+
+
+def training_patients(
+    patients: Sequence[str], strata: NDArray[np.bool_], fraction: float, seed: int
+) -> set[str]:
+    """Draw a share of the training patients, stratified and nested.
+
+    Each patient gets a place in (0, 1) inside its stratum; the share with the lowest places is
+    taken. Places do not depend on the share, so smaller draws lie inside larger ones.
+
+    Args:
+        patients: All training patients, each once. [P]
+        strata: What to balance, e.g. which findings the patient has. [P, L]
+        fraction: Share to take, over 0 up to 1; at least one patient is taken.
+        seed: The run's seed.
+
+    Returns:
+        The patients drawn.
+    """
+    names = np.array(patients)
+    draws = uniforms(seed, "label fraction", np.zeros(len(names), np.int64), text_keys(list(names)))
+    _, stratum = np.unique(strata, axis=0, return_inverse=True)
+    order = np.lexsort((draws, stratum.ravel()))
+    sorted_strata = stratum.ravel()[order]
+    starts = np.searchsorted(sorted_strata, sorted_strata)
+    sizes = np.bincount(sorted_strata)[sorted_strata]
+    places = (np.arange(len(names)) - starts + draws[order]) / sizes
+    count = max(1, round(fraction * len(names)))
+    return set(names[order][np.argsort(places, kind="stable")[:count]])
+
+
+def stratify(
+    labels: NDArray[np.bool_], shares: Sequence[float], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Share units out over subsets so that every label is spread in proportion.
+
+    Args:
+        labels: Which labels each unit carries. [N, L]
+        shares: Wanted share of each subset, summing to 1. [K]
+        rng: Breaks ties and sets the order.
+
+    Returns:
+        Subset number of each unit, 0 to K-1. [N]
+    """
+    count = len(labels)
+    wanted = np.outer(shares, labels.sum(axis=0)).astype(float)
+    room = np.array(shares, dtype=float) * count
+    subset = np.full(count, -1, dtype=np.int64)
+    shuffled = rng.permutation(count)
+    while True:
+        left = labels[subset < 0].sum(axis=0)
+        if not left.any():
+            break
+        rarest = int(np.argmin(np.where(left > 0, left, count + 1)))
+        for unit in shuffled[labels[shuffled, rarest] & (subset[shuffled] < 0)]:
+            chosen = _most_wanting(wanted[:, rarest], room, rng)
+            subset[unit] = chosen
+            wanted[chosen, labels[unit]] -= 1
+            room[chosen] -= 1
+    for unit in shuffled[subset[shuffled] < 0]:
+        chosen = _most_wanting(room, room, rng)
+        subset[unit] = chosen
+        room[chosen] -= 1
+    return subset
+
+
+def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], NDArray[np.bool_]]:
+    """Which labels each patient carries in any case, and which cohorts they come from.
+
+    Returns:
+        Patients in sorted order [P], and a column per target (any case above 0.5) and per cohort
+        where there are several. [P, L]
+    """
+    cases = frame.group_by("case_id").agg(pl.col("patient_id").first()).sort("case_id")
+    targets = targets_of(case_labels(frame, data), data) > 0.5
+    columns = {f"t{i}": targets[:, i] for i in range(targets.shape[1])}
+    table = cases.with_columns(pl.Series(name, values) for name, values in columns.items())
+    table = table.group_by("patient_id").agg(pl.col(name).any() for name in columns)
+    cohorts = frame.group_by("patient_id").agg(pl.col("cohort").first())
+    table = table.join(cohorts, on="patient_id").sort("patient_id")
+    flags = [table[name].to_numpy() for name in columns]
+    names = sorted(frame["cohort"].unique().to_list())
+    flags += [(table["cohort"] == name).to_numpy() for name in names] if len(names) > 1 else []
+    return table["patient_id"].to_list(), np.stack(flags, axis=1).astype(bool)
+
+
+def _draw_splits(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+    """`patient_id` and `split` of every patient, linked patients together."""
+    patients, labels = patient_labels(frame, data)
+    unit = _linked_units(frame, patients, data.split.group_columns)
+    count = int(unit.max()) + 1
+    unit_labels = np.zeros((count, labels.shape[1]), dtype=bool)
+    np.logical_or.at(unit_labels, unit, labels)
+    split = data.split
+    shares = (
+        1 - split.tune_fraction - split.test_fraction,
+        split.tune_fraction,
+        split.test_fraction,
+    )
+    subset = stratify(unit_labels, shares, generator(split.seed, "split"))
+    names = np.array(SPLITS)[subset[unit]]
+    return pl.DataFrame({"patient_id": patients, "split": names})
+
+
+def _linked_units(
+    frame: pl.DataFrame, patients: list[str], columns: Sequence[str]
+) -> NDArray[np.int64]:
+    """Number patients so that those who share a group value share a number. [P]"""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    place = {name: i for i, name in enumerate(patients)}
+    first: list[int] = []
+    second: list[int] = []
+    for column in columns:
+        shared = frame.filter(pl.col(column).is_not_null())
+        groups = shared.group_by(column, maintain_order=True).agg(pl.col("patient_id").unique())
+        for members in groups["patient_id"].to_list():
+            first += [place[members[0]]] * len(members)
+            second += [place[name] for name in members]
+    ones = np.ones(len(first), dtype=np.int8)
+    links = coo_array((ones, (first, second)), shape=(len(patients), len(patients)))
+    _, unit = connected_components(links, directed=False)
+    return np.asarray(unit, dtype=np.int64)
+
+
+def _most_wanting(
+    wanted: NDArray[np.float64], room: NDArray[np.float64], rng: np.random.Generator
+) -> int:
+    """The subset that wants most; ties by room left, then by chance."""
+    best = np.flatnonzero(wanted == wanted.max())
+    best = best[room[best] == room[best].max()]
+    return int(best[0] if len(best) == 1 else rng.choice(best))

@@ -1,0 +1,94 @@
+"""What a user can mend, and how it is said.
+
+MedTransferError
+├── ConfigError    study.yaml, or an option on the command line
+├── TableError     a manifest, predictions or results table
+├── ImageError     an image that cannot be read or must not be
+├── WeightsError   pre-trained weights: missing, altered, or of another network
+└── StudyError     a study or run folder, its disk, its worker
+
+The command line prints only the message of these and exits with code 2. Anything else is a
+bug and keeps its traceback. A message says what is wrong, the value, what is allowed and what
+to do, and names all faults of a kind at once.
+"""
+
+from collections.abc import Iterable, Sequence
+
+MAX_LISTED = 20
+"""Faults printed one by one; the rest are counted."""
+
+
+class MedTransferError(Exception):
+    """Root of everything a user can mend."""
+
+
+class ConfigError(MedTransferError):
+    """A setting that cannot be used."""
+
+
+class TableError(MedTransferError):
+    """A table that does not keep its contract."""
+
+
+class ImageError(MedTransferError):
+    """An image that cannot be read, or must not be."""
+
+
+class WeightsError(MedTransferError):
+    """Weights that are missing, altered, or belong to another network."""
+
+
+class StudyError(MedTransferError):
+    """A study or run folder that cannot be used, a full disk, a lost worker."""
+
+
+def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:
+    """One message for all faults of a kind.
+
+    Args:
+        title: What cannot be used, e.g. ``Manifest "chest.csv" cannot be used``.
+        faults: One sentence without a full stop per fault.
+        advice: What to do about them, as a sentence.
+
+    Returns:
+        ``title: fault; fault. advice`` on one line for up to three short faults, else a list.
+    """
+    shown = list(faults[:MAX_LISTED])
+    if len(faults) > MAX_LISTED:
+        shown.append(f"and {len(faults) - MAX_LISTED} more")
+    one_line = f"{title}: {'; '.join(shown)}."
+    if len(shown) <= 3 and len(one_line) <= 300:
+        return f"{one_line} {advice}".rstrip()
+    lines = "".join(f"\n  - {fault}" for fault in shown)
+    return f"{title}:{lines}" + (f"\n{advice}" if advice else "")
+
+
+def listed(values: Iterable[object], most: int = 8) -> str:
+    """Join values for a message: ``a, b, c`` and how many more there are."""
+    items = [printable(value) for value in values]
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def printable(value: object, most: int = 40) -> str:
+    """A value as one short line of text without control characters.
+
+    Cells of a table end up in messages on a terminal: an escape sequence in one must not.
+    """
+    text = "".join(letter if letter.isprintable() else "�" for letter in str(value))
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def suggestion(value: str, allowed: Iterable[str]) -> str:
+    """``Did you mean 'x' or 'y'?`` for the closest allowed names, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(value, list(allowed), n=2, cutoff=0.6)
+    return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 row``, ``2 rows``, ``12,408 rows``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"

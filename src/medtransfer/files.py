@@ -1,0 +1,159 @@
+"""The one way files are written: whole, or not at all.
+
+A file is written to a temporary name in the same folder, flushed, fsynced, moved into place with
+`os.replace`, and the folder is fsynced. A folder artefact (a checkpoint, a cache) is finished by
+a manifest of sizes and SHA-256 written last, and is invalid without it. Nothing else in the
+package opens a file for writing; a test in ``tests/laws`` holds it to that.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from medtransfer.errors import StudyError
+
+SEAL = "MANIFEST.json"
+TEMPORARY = ".tmp-"
+
+on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
+"""Called before every step that changes the disk; fault-injection tests replace it."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Give a temporary path to write to; on leaving, move it durably to `path`.
+
+    Raises:
+        StudyError: The disk is full or does not let itself be written to.
+    """
+    temporary = path.with_name(f"{path.name}{TEMPORARY}{os.getpid()}")
+    try:
+        on_operation("open")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        on_operation("fsync")
+        _fsync(temporary)
+        on_operation("replace")
+        temporary.replace(path)
+        on_operation("fsync folder")
+        _fsync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _disk_error(path, error) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, durably and atomically."""
+    with replacing(path) as temporary:
+        on_operation("write")
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file, durably and atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys; refuses NaN, which is not JSON."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        StudyError: The file is missing or holds something else.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f'"{path}" cannot be read as JSON ({type(error).__name__}).') from error
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; an existing one is fine."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    return path
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder tree that this package made; a missing one is fine."""
+    on_operation("remove")
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def seal_folder(folder: Path) -> None:
+    """Finish a folder artefact: sizes and SHA-256 of its files, written last."""
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and TEMPORARY not in p.name)
+    files = {name: _entry(folder / name) for name in names if name != SEAL}
+    write_json(folder / SEAL, files)
+
+
+def is_whole(folder: Path, *, verify: bool = True) -> bool:
+    """Whether a folder artefact is sealed and unaltered.
+
+    Args:
+        folder: The artefact.
+        verify: Compare SHA-256 too; without, only presence and size.
+    """
+    try:
+        files: dict[str, dict[str, Any]] = json.loads((folder / SEAL).read_text("utf-8"))
+        return all(
+            (folder / name).stat().st_size == entry["size"]
+            and (not verify or sha256(folder / name) == entry["sha256"])
+            for name, entry in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Delete what a killed process left half written below a folder."""
+    for path in folder.rglob(f"*{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": sha256(path)}
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk_error(path: Path, error: OSError) -> StudyError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = next((p for p in [path, *path.parents] if p.exists()), Path("/"))
+        free = shutil.disk_usage(where).free / 2**20
+        return StudyError(
+            f'The disk is full: "{path}" could not be written ({free:.0f} MiB free). What was '
+            "finished is kept; free some space and run the same command again."
+        )
+    return StudyError(
+        f'"{path}" could not be written: {error.strerror or error}. Check the permissions of the '
+        "folder, or write elsewhere with --out."
+    )

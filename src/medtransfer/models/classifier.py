@@ -1,0 +1,124 @@
+"""A classifier of cases: backbone, pooling over the images of a case, zero-initialised head."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_facts
+from medtransfer.models.config import ModelConfig
+from medtransfer.models.heads import CasePool, zero_head
+from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
+from medtransfer.models.sources import find_weights, verified_digest
+from medtransfer.models.weights import Fit, load_weights
+
+PrecisionSetting = Literal["auto", "float32", "bfloat16"]
+
+
+class Classifier(nn.Module):
+    """Logits of cases from their images.
+
+    Pooling and head run in float32 whatever the backbone's precision.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, pool: CasePool, head: nn.Linear, precision: Precision
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pool = pool
+        self.head = head
+        self.precision: Precision = precision
+
+    def features(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
+        """Features of cases, before the head.
+
+        Args:
+            images: [M, 3, H, W], normalised.
+            owner: Which case each image belongs to. [M]
+            cases: Number of cases B.
+
+        Returns:
+            float32 [B, width]
+        """
+        half = self.precision == "bfloat16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            found = self.backbone(images)
+        return self.pool(found.float(), owner, cases)
+
+    def forward(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
+        """Logits of cases. [B, T]"""
+        return self.head(self.features(images, owner, cases))
+
+
+@dataclass(frozen=True)
+class Built:
+    """A classifier with what is known about it.
+
+    Attributes:
+        classifier: The network, on the CPU.
+        rung: Its facts, complete.
+        weights: Digest of the weights file; None for random weights.
+        fit: What became of the file; None for random weights.
+    """
+
+    classifier: Classifier
+    rung: Rung
+    weights: str | None
+    fit: Fit | None
+
+
+def build_classifier(
+    model: ModelConfig,
+    targets: int,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: PrecisionSetting = "auto",
+) -> Built:
+    """Build a classifier, its backbone's weights loaded and its head at zero.
+
+    Args:
+        model: Rung and pooling.
+        targets: Number of outputs T.
+        seed: Random weights are drawn from it.
+        device: Where it will run; decides what ``auto`` precision means and the memory format.
+        precision: Of the backbone.
+
+    Raises:
+        ConfigError: There is no such rung.
+        WeightsError: The weights are missing, altered, or of another network.
+    """
+    rung = with_timm_facts(find_rung(model.rung))
+    architecture = rung.architecture
+    backbone = build_backbone(architecture, seed)
+    digest, fit = None, None
+    path = find_weights(model)
+    if path is not None:
+        digest = verified_digest(path, rung)
+        fit = load_weights(backbone, path, head_prefix(backbone))
+    width = architecture.width or 0
+    pool = CasePool(model.pool, width, seed)
+    chosen = resolve_precision(precision, architecture, device)
+    classifier = Classifier(backbone, pool, zero_head(width, targets), chosen)
+    if architecture.channels_last and device.type == "cpu":
+        classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Built(classifier, rung, digest, fit)
+
+
+def resolve_precision(
+    setting: PrecisionSetting, architecture: Architecture, device: torch.device
+) -> Precision:
+    """What ``auto`` means here: bfloat16 where it was measured to pay, else float32."""
+    if setting != "auto":
+        return setting
+    match device.type:
+        case "cpu":
+            can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+            units = can.get("avx512_bf16") or can.get("amx_bf16")
+            return architecture.cpu_precision if units else "float32"
+        case "cuda":
+            return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        case _:
+            return "float32"

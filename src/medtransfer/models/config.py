@@ -1,0 +1,20 @@
+"""Which network, from which weights."""
+
+from pathlib import Path
+from typing import Literal
+
+from medtransfer.settings import Settings, identity, runtime
+
+Pool = Literal["mean", "max", "attention"]
+
+
+class ModelConfig(Settings):
+    """A rung of the ladder and how the images of a case are brought together."""
+
+    rung: str = identity(min_length=3)
+    """Name of a rung, e.g. `bit-m/r50x1`; `medtransfer ladder` lists all."""
+    weights: Path | None = runtime(None)
+    """File of a `file/…` rung, or another place for a published one; relative to study.yaml. Its
+    digest is in the run id, its place is not."""
+    pool: Pool = identity("mean")
+    """How the features of a case's images become one: mean, maximum, or learned attention."""

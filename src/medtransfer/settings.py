@@ -1,0 +1,78 @@
+"""What all configurations share: frozen, closed, and every field takes a side.
+
+A field's side says what changing it costs:
+
+- ``identity``: it can change a prediction, so it is part of the run id;
+- ``scoring``: it changes results but no prediction: runs are scored again, not run again;
+- ``runtime``: it changes no number at all.
+"""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Side = Literal["identity", "scoring", "runtime"]
+
+
+def identity(default: Any = ..., **rules: Any) -> Any:
+    """A field that can change a prediction."""
+    return Field(default, json_schema_extra={"side": "identity"}, **rules)
+
+
+def scoring(default: Any = ..., **rules: Any) -> Any:
+    """A field that changes results but no prediction."""
+    return Field(default, json_schema_extra={"side": "scoring"}, **rules)
+
+
+def runtime(default: Any = ..., **rules: Any) -> Any:
+    """A field that changes no number."""
+    return Field(default, json_schema_extra={"side": "runtime"}, **rules)
+
+
+class Settings(BaseModel):
+    """Base of every configuration: immutable, unknown keys refused, documented by its fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
+    )
+
+    def side(self, *sides: Side) -> dict[str, Any]:
+        """The fields on some sides, as plain JSON values, nested configurations likewise."""
+        return {
+            name: _plain(getattr(self, name), sides)
+            for name, taken in sides_of(type(self)).items()
+            if taken in sides or isinstance(getattr(self, name), Settings)
+        }
+
+
+def sides_of(config: type[BaseModel]) -> dict[str, Side]:
+    """Field name → side, for every field of a configuration.
+
+    A nested configuration's fields take their own sides; the field itself counts as identity.
+    """
+    taken: dict[str, Side] = {}
+    for name, field in config.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "side" in extra:
+            taken[name] = extra["side"]  # type: ignore[assignment]
+    return taken
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value in one canonical spelling, as 64 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any, sides: tuple[Side, ...]) -> Any:
+    if isinstance(value, Settings):
+        return value.side(*sides)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {str(key): _plain(item, sides) for key, item in value.items()}  # type: ignore[misc]
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, sides) for item in value]  # type: ignore[misc]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

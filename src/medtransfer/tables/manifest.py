@@ -1,0 +1,203 @@
+"""Table 1, the manifest: one row per image.
+
+A *case* is the unit that gets a prediction, a *patient* the unit that is split and resampled, a
+*cohort* where images come from. Every other column is a target or an attribute, as the study says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from medtransfer.errors import plural, suggestion
+from medtransfer.tables.schema import (
+    ROW,
+    Column,
+    Contract,
+    check_columns,
+    duplicates,
+    read_frame,
+    refuse,
+    rows_of,
+    typed,
+    wrong_cells,
+)
+
+SPLITS = ("train", "tune", "test")
+LABELS = ("1", "0", "-1", "empty")
+
+CONTRACT = Contract(
+    "Manifest",
+    (
+        Column("image_id", "text", "Name of the image, unique in the table."),
+        Column(
+            "path",
+            "text",
+            "Image file, relative to the manifest's folder (or to `data.image_root`); not needed "
+            "with an `image` column.",
+            required=False,
+        ),
+        Column(
+            "image",
+            "bytes",
+            "The encoded image itself (PNG or JPEG), instead of `path`; Parquet only.",
+            required=False,
+        ),
+        Column("case_id", "text", "The unit that gets a prediction; one to many images share it."),
+        Column("patient_id", "text", "The unit that is split and resampled."),
+        Column("cohort", "text", "Where the image comes from: hospital, country, scanner fleet."),
+        Column(
+            "split",
+            "text",
+            "What the patient is used for; leave the column out to have it assigned.",
+            required=False,
+            allowed=SPLITS,
+        ),
+        Column("view", "text", "Projection, e.g. PA, MLO.", required=False, filled=False),
+        Column("laterality", "text", "L or R.", required=False, filled=False),
+        Column("frame", "integer", "Frame of a multi-frame file.", required=False, filled=False),
+    ),
+)
+RESERVED = frozenset(column.name for column in CONTRACT.columns)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest.
+
+    Attributes:
+        frame: One row per image, sorted by `image_id`; ids as text; `row` is the row number in
+            the file; no `image` column (see `embedded`).
+        path: The file it came from.
+        root: Folder that `path` cells are relative to.
+        embedded: Whether the pictures are in the file's `image` column.
+    """
+
+    frame: pl.DataFrame
+    path: Path
+    root: Path
+    embedded: bool
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.frame)
+
+
+def read_manifest(
+    path: Path | str,
+    *,
+    targets: Sequence[str] = (),
+    class_column: str | None = None,
+    attributes: Sequence[str] = (),
+    image_root: Path | None = None,
+) -> Manifest:
+    """Read and check a manifest, naming every fault at once with row numbers.
+
+    Args:
+        path: ``.csv`` or ``.parquet``.
+        targets: Columns that must hold 1, 0, -1 or nothing.
+        class_column: Column that must hold a class name, for single-label tasks; `targets` are
+            then the class names it may hold.
+        attributes: Columns that must be there.
+        image_root: Folder that `path` cells are relative to; the manifest's own by default.
+
+    Returns:
+        The manifest, its rows sorted by `image_id`.
+
+    Raises:
+        TableError: The table does not keep its contract.
+    """
+    path = Path(path)
+    frame = read_frame(path, CONTRACT, skip=("image",))
+    embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
+    faults = check_columns(frame, CONTRACT)
+    if not embedded and "path" not in frame.columns:
+        faults.append("neither a 'path' nor an 'image' column is there")
+    faults += _named_column_faults(frame, class_column, targets, attributes)
+    if not faults:
+        frame = typed(frame, CONTRACT)
+        faults += duplicates(frame, ["image_id"]) + _case_faults(frame)
+        if not embedded:
+            faults += _path_faults(frame)
+    refuse(CONTRACT, path, faults)
+    root = (image_root or path.parent).resolve()
+    return Manifest(frame.sort("image_id"), path, root, embedded)
+
+
+def label_text(column: str) -> pl.Expr:
+    """A label cell as one of ``1``, ``0``, ``-1`` or null; anything else as it stands."""
+    text = pl.col(column).cast(pl.String).str.strip_chars()
+    return pl.when(text != "").then(text.str.replace(r"^(-?[01])\.0+$", "$1")).alias(column)
+
+
+def free_columns(frame: pl.DataFrame) -> list[str]:
+    """Columns that are neither reserved nor the row number: candidates for targets, attributes."""
+    return [name for name in frame.columns if name not in RESERVED and name != ROW]
+
+
+def _named_column_faults(
+    frame: pl.DataFrame,
+    class_column: str | None,
+    targets: Sequence[str],
+    attributes: Sequence[str],
+) -> list[str]:
+    wanted = [(name, "attribute") for name in attributes]
+    wanted += [(class_column, "class column")] if class_column else [(t, "target") for t in targets]
+    faults: list[str] = []
+    for name, role in wanted:
+        if name not in frame.columns:
+            hint = suggestion(name, free_columns(frame))
+            faults.append(f"{role} '{name}' is not a column{'. ' + hint if hint else ''}")
+        elif name in RESERVED - {"view", "laterality"}:
+            faults.append(f"{role} '{name}' is a reserved column")
+        elif role == "target":
+            faults += _label_faults(frame, name)
+        elif role == "class column":
+            faults += _class_faults(frame, name, targets)
+    return faults
+
+
+def _label_faults(frame: pl.DataFrame, name: str) -> list[str]:
+    cells = frame.select(ROW, label_text(name))
+    wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(["1", "0", "-1"]))
+    return wrong_cells(wrong, name, LABELS)
+
+
+def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
+    cells = frame.select(ROW, label_text(name))
+    wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(list(classes)))
+    return wrong_cells(wrong, name, [*classes, "empty"])
+
+
+def _case_faults(frame: pl.DataFrame) -> list[str]:
+    """A case belongs to one patient, one cohort and one split."""
+    faults: list[str] = []
+    for owner in ("patient_id", "cohort", "split"):
+        if owner in frame.columns:
+            torn = frame.filter(pl.col(owner).n_unique().over("case_id") > 1)
+            if not torn.is_empty():
+                cases = plural(torn["case_id"].n_unique(), "case")
+                faults.append(f"{cases} with images of different '{owner}', rows {rows_of(torn)}")
+    return faults
+
+
+def _path_faults(frame: pl.DataFrame) -> list[str]:
+    """Paths stay below the root: absolute ones and ``..`` are refused."""
+    outside = frame.filter(
+        pl.col("path").map_elements(_leaves_root, return_dtype=pl.Boolean, skip_nulls=True)
+    )
+    if outside.is_empty():
+        return []
+    fault = (
+        f"'path' is absolute or leaves the folder with '..' in {plural(len(outside), 'row')}, "
+        f"first in row {rows_of(outside)} (allowed: relative to the manifest's folder, or to "
+        "data.image_root)"
+    )
+    return [fault]
+
+
+def _leaves_root(cell: str) -> bool:
+    posix = PurePosixPath(cell.replace("\\", "/"))
+    windows_drive = len(cell) > 1 and cell[1] == ":"
+    return posix.is_absolute() or windows_drive or ".." in posix.parts

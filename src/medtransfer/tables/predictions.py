@@ -1,0 +1,109 @@
+"""Table 2, predictions: one row per case and ensemble member.
+
+Every evaluation works from this table alone, ours or one written by another framework; attributes
+are joined from the manifest when scoring.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.tables.schema import (
+    ROW,
+    Column,
+    Contract,
+    check_columns,
+    duplicates,
+    read_frame,
+    refuse,
+    rows_of,
+    typed,
+    write_frame,
+)
+
+CONTRACT = Contract(
+    "Predictions",
+    (
+        Column("run_id", "text", "The run that made the prediction."),
+        Column("member", "integer", "Member of an ensemble; 0 for a single network."),
+        Column("case_id", "text", "The case, once per run and member."),
+        Column("patient_id", "text", "The unit that is resampled."),
+        Column("cohort", "text", "Where the case comes from."),
+        Column("split", "text", "What the case was used for.", allowed=("train", "tune", "test")),
+        Column(
+            "target_<name>",
+            "number",
+            "The truth after the label policy: 0 to 1, empty where it is masked.",
+            filled=False,
+        ),
+        Column(
+            "logit_<name>",
+            "number",
+            "The network's output before sigmoid (binary, multi-label) or softmax (single-label).",
+        ),
+        Column("ood_<name>", "number", "An out-of-distribution score.", required=False),
+    ),
+)
+KEY = ["run_id", "member", "case_id"]
+
+
+def read_predictions(path: Path | str) -> pl.DataFrame:
+    """Read and check a predictions table.
+
+    Args:
+        path: ``.csv`` or ``.parquet``.
+
+    Returns:
+        The table with its contract's types.
+
+    Raises:
+        TableError: A column is missing, a case is counted twice, a target lies outside 0 to 1, a
+            logit is not finite, or a patient is in two splits of one run.
+    """
+    path = Path(path)
+    frame = read_frame(path, CONTRACT)
+    faults = check_columns(frame, CONTRACT)
+    if not faults:
+        frame = typed(frame, CONTRACT)
+        faults = check_predictions(frame)
+    refuse(CONTRACT, path, faults)
+    return frame.drop(ROW)
+
+
+def check_predictions(frame: pl.DataFrame) -> list[str]:
+    """Faults of a typed predictions table that carries a `ROW` column."""
+    faults = duplicates(frame, KEY)
+    names = target_names(frame)
+    for name in names:
+        if f"logit_{name}" not in frame.columns:
+            faults.append(f"'target_{name}' has no 'logit_{name}'")
+            continue
+        wild = frame.filter(~pl.col(f"logit_{name}").is_finite())
+        if not wild.is_empty():
+            faults.append(f"'logit_{name}' is not finite in rows {rows_of(wild)}")
+        outside = frame.filter(~pl.col(f"target_{name}").is_between(0, 1))
+        if not outside.is_empty():
+            faults.append(f"'target_{name}' is outside 0 to 1 in rows {rows_of(outside)}")
+    torn = frame.filter(pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1)
+    if not torn.is_empty():
+        faults.append(
+            f"{torn['patient_id'].n_unique()} patients are in more than one split of a run, "
+            f"rows {rows_of(torn)}"
+        )
+    return faults
+
+
+def write_predictions(frame: pl.DataFrame, path: Path) -> None:
+    """Write a predictions table that keeps its contract, rows sorted by its key.
+
+    Raises:
+        TableError: It does not keep the contract.
+    """
+    frame = frame.sort(KEY)
+    refuse(CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
+    write_frame(frame, path)
+
+
+def target_names(frame: pl.DataFrame) -> list[str]:
+    """Names of the targets of a predictions table, in column order."""
+    return [c.removeprefix("target_") for c in frame.columns if c.startswith("target_")]

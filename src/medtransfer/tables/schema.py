@@ -1,0 +1,259 @@
+"""Column contracts, and the only readers and writers of tables.
+
+CSV and Parquet are equal citizens. In a CSV every cell is read as text and typed by the contract,
+so an id keeps its leading zeros. Row numbers in messages are those a spreadsheet shows: in a CSV
+the header is row 1 and the first image row 2; in a Parquet file the first row is row 1.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
+from medtransfer.files import replacing
+
+Kind = Literal["text", "integer", "number", "bytes"]
+TYPES: dict[Kind, pl.DataType] = {
+    "text": pl.String(),
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "bytes": pl.Binary(),
+}
+ROW = "row"
+"""Name of the column that carries row numbers while a table is checked."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract.
+
+    Attributes:
+        name: Its header; ``target_<name>`` stands for a family of columns.
+        kind: What a cell holds.
+        doc: One sentence for the reference page.
+        required: Whether the table is refused without it.
+        filled: Whether an empty cell is a fault.
+        allowed: The closed vocabulary of its cells, if it has one.
+    """
+
+    name: str
+    kind: Kind
+    doc: str
+    required: bool = True
+    filled: bool = True
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def prefix(self) -> str | None:
+        """``target_`` for the family ``target_<name>``; None for a single column."""
+        return self.name.split("<", 1)[0] if "<" in self.name else None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The columns of one table."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    def column_of(self, header: str) -> Column | None:
+        """The contract's column that a header belongs to."""
+        for column in self.columns:
+            prefix = column.prefix
+            if header == column.name or (prefix is not None and header.startswith(prefix)):
+                return column
+        return None
+
+
+def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.DataFrame:
+    """Read a CSV or Parquet file; every CSV cell as text, with a `ROW` column in front.
+
+    Args:
+        path: ``.csv`` or ``.parquet``.
+        contract: Its name is used in messages.
+        skip: Columns of a Parquet file to leave on disk (pictures).
+
+    Raises:
+        TableError: Missing, of another kind, not UTF-8, ragged, or without rows.
+    """
+    what = f'{contract.name} "{path.name}"'
+    if not path.is_file():
+        raise TableError(f'{what} does not exist (looked for "{path}").')
+    match path.suffix.lower():
+        case ".csv":
+            frame = _read_csv(path, what).with_row_index(ROW, offset=2)
+        case ".parquet":
+            frame = _read_parquet(path, what, skip).with_row_index(ROW, offset=1)
+        case other:
+            raise TableError(f"{what} ends in '{other}'; allowed: .csv, .parquet.")
+    if frame.is_empty():
+        raise TableError(f"{what} has no rows. It needs a header and at least one row.")
+    return frame.with_columns(pl.col(ROW).cast(pl.Int64))
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table as ``.csv`` or ``.parquet``, whole or not at all."""
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            _guarded(frame).write_csv(temporary, float_precision=6)
+        else:
+            frame.write_parquet(temporary, compression="zstd", statistics=True)
+
+
+def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
+    """Faults of header and cells against a contract; cells must be text or of their type."""
+    faults: list[str] = []
+    for column in contract.columns:
+        if column.prefix is not None:
+            if column.required and not any(h.startswith(column.prefix) for h in frame.columns):
+                faults.append(f"no column '{column.name}' is there")
+        elif column.name in frame.columns:
+            faults += _cell_faults(frame, column)
+        elif column.required:
+            near = suggestion(column.name, [h for h in frame.columns if h != ROW])
+            hint = f" ({near.removesuffix('?').replace('Did you mean', 'is it')}?)" if near else ""
+            faults.append(f"column '{column.name}' is missing{hint}")
+    return faults
+
+
+def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Cast every contract column to its type; call after `check_columns` found nothing."""
+    casts: list[pl.Expr] = []
+    for header in frame.columns:
+        column = contract.column_of(header)
+        if column is not None:
+            casts.append(_cast(header, column))
+    return frame.with_columns(casts)
+
+
+def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
+    """One fault if rows share the same key; ids themselves are not printed."""
+    repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
+    if repeated.is_empty():
+        return []
+    groups = repeated.select(keys).n_unique()
+    name = f"'{keys[0]}'" if len(keys) == 1 else f"({', '.join(keys)})"
+    return [f"{name} is not unique: {plural(groups, 'value')} repeated in rows {rows_of(repeated)}"]
+
+
+def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
+    """``12, 77, 81 and 3 more`` for the rows of a frame."""
+    return listed(frame[ROW].to_list(), most)
+
+
+def refuse(contract: Contract, path: Path, faults: Iterable[str]) -> None:
+    """Raise one error for all faults of a table, or do nothing if there are none.
+
+    Raises:
+        TableError: There are faults.
+    """
+    found = list(faults)
+    if found:
+        see = f"See docs/reference/{contract.name.lower()}.md."
+        raise TableError(fault_list(f'{contract.name} "{path.name}" cannot be used', found, see))
+
+
+def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
+    cells = frame.select(ROW, pl.col(column.name))
+    kind = cells.schema[column.name]
+    if column.kind == "text" and kind.is_float():
+        return [f"'{column.name}' is stored as numbers with decimals; store ids as text"]
+    if column.kind == "bytes" and kind != pl.Binary():
+        return [f"'{column.name}' is stored as {kind}; it must hold bytes"]
+    faults: list[str] = []
+    empty = cells.filter(_empty(column.name, kind))
+    if column.filled and not empty.is_empty():
+        count = plural(len(empty), "row")
+        faults.append(f"'{column.name}' is empty in {count}, first in row {rows_of(empty)}")
+    wrong = cells.filter(~_empty(column.name, kind) & ~_fits(column, kind))
+    if not wrong.is_empty():
+        faults += wrong_cells(wrong, column.name, column.allowed or (f"a {column.kind}",))
+    return faults
+
+
+def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:
+    """One fault per distinct wrong value: its count, its first row, and what is allowed."""
+    counts = wrong.group_by(name).agg(pl.len().alias("n"), pl.col(ROW).min()).sort(ROW)
+    return [
+        f"'{name}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
+        f"first in row {row[ROW]} (allowed: {', '.join(allowed)})"
+        for row in counts.head(6).iter_rows(named=True)
+    ] + ([f"'{name}' holds {len(counts) - 6} more wrong values"] if len(counts) > 6 else [])
+
+
+def _empty(name: str, kind: pl.DataType) -> pl.Expr:
+    null = pl.col(name).is_null()
+    return null | (pl.col(name).str.strip_chars() == "") if kind == pl.String() else null
+
+
+def _fits(column: Column, kind: pl.DataType) -> pl.Expr:
+    cell = pl.col(column.name)
+    if column.allowed:
+        return cell.cast(pl.String).is_in(list(column.allowed))
+    if column.kind in ("text", "bytes") or kind.is_numeric():
+        return pl.lit(value=True)
+    return (
+        cell.cast(pl.String).str.strip_chars().cast(TYPES[column.kind], strict=False).is_not_null()
+    )
+
+
+def _cast(header: str, column: Column) -> pl.Expr:
+    cell = pl.col(header)
+    if column.kind == "bytes":
+        return cell
+    text = cell.cast(pl.String).str.strip_chars()
+    filled = pl.when(text != "").then(text)
+    return filled.cast(TYPES[column.kind], strict=False).alias(header)
+
+
+def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
+    try:
+        names = pl.read_parquet_schema(path)
+        return pl.read_parquet(path, columns=[name for name in names if name not in skip])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(f"{what} is not a readable Parquet file.") from error
+
+
+def _read_csv(path: Path, what: str) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.NoDataError as error:
+        raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        # polars quotes cells in its messages, and cells may hold names: say it ourselves
+        raise TableError(f"{what} cannot be read: {_csv_fault(path)}") from error
+    if len(frame.columns) == 1 and ";" in frame.columns[0]:
+        raise TableError(f"{what} separates its columns with ';'. Save it with commas.")
+    return frame
+
+
+def _csv_fault(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        return f"line {line} is not UTF-8 text. Save it as UTF-8."
+    reader = csv.reader(text.splitlines())
+    header = next(reader, list[str]())
+    for row in reader:
+        if len(row) > len(header):
+            return f"line {reader.line_num} has {len(row)} cells, the header has {len(header)}."
+    return "it is not a well-formed CSV file."
+
+
+def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep a spreadsheet from running a cell as a formula (OWASP ASVS 5.0, 1.2.10)."""
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
+    risky = r"^[=+\-@\t\r]"
+    return frame.with_columns(
+        pl.when(pl.col(name).str.contains(risky))
+        .then(pl.concat_str(pl.lit("'"), pl.col(name)))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in texts
+    )

@@ -1,0 +1,174 @@
+"""Checkpoints that survive being killed: safetensors and JSON, sealed, two good ones kept."""
+
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from medtransfer.errors import StudyError
+from medtransfer.files import (
+    is_whole,
+    make_folder,
+    read_json,
+    remove,
+    replacing,
+    seal_folder,
+    write_json,
+)
+
+KEPT = 2
+MODEL = "model.safetensors"
+OPTIMISER = "optimiser.safetensors"
+STATE = "state.json"
+
+
+@dataclass
+class Check:
+    """What a look at the tuning split showed.
+
+    Attributes:
+        step: Finished steps.
+        learning_rate: Of the last of them.
+        train_loss: Mean over the steps since the previous check.
+        tune_loss: Mean loss on the tuning split.
+        tune_auroc: Macro AUROC on the tuning split; None where it is undefined.
+    """
+
+    step: int
+    learning_rate: float
+    train_loss: float
+    tune_loss: float
+    tune_auroc: float | None
+
+
+@dataclass
+class TrainingState:
+    """Everything beside tensors that training goes on from.
+
+    Attributes:
+        step: Finished steps.
+        selected: Finished steps of the best check so far.
+        losses: Of the steps since the last check.
+        checks: All checks so far.
+        seconds: Training time so far, over all sittings.
+        images: Images trained on so far.
+    """
+
+    step: int = 0
+    selected: int | None = None
+    losses: list[float] = field(default_factory=list[float])
+    checks: list[Check] = field(default_factory=list[Check])
+    seconds: float = 0.0
+    images: int = 0
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: ``step-*`` to go on from, ``selected-*`` the best weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(
+        self, state: TrainingState, model: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Write a checkpoint; drop all but the two newest, and weights no longer selected."""
+        folder = self._fresh(f"step-{state.step:08d}")
+        _write_tensors(_plain(model.state_dict()), folder / MODEL)
+        _write_tensors(_moments(model, optimiser), folder / OPTIMISER)
+        write_json(folder / STATE, asdict(state))
+        seal_folder(folder)
+        for old in self._steps()[:-KEPT]:
+            remove(old)
+        for old in sorted(self.folder.glob("selected-*")):
+            if state.selected is None or old.name != f"selected-{state.selected:08d}":
+                remove(old)
+
+    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
+        """Load the newest whole checkpoint; a damaged one is passed over and removed.
+
+        Returns:
+            Its state, or that of step 0 if there is none.
+        """
+        for folder in reversed(self._steps()):
+            if not is_whole(folder):
+                remove(folder)
+                continue
+            model.load_state_dict(_read_tensors(folder / MODEL))
+            _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
+            raw = cast("dict[str, Any]", read_json(folder / STATE))
+            raw["checks"] = [Check(**check) for check in raw["checks"]]
+            return TrainingState(**raw)
+        return TrainingState()
+
+    def select(self, step: int, model: nn.Module) -> None:
+        """Keep the weights of the best check so far."""
+        folder = self._fresh(f"selected-{step:08d}")
+        _write_tensors(_plain(model.state_dict()), folder / MODEL)
+        seal_folder(folder)
+
+    def load_selected(self, step: int, model: nn.Module) -> None:
+        """Load the weights kept at a check.
+
+        Raises:
+            StudyError: They are damaged; all checkpoints are dropped, so that the run starts over.
+        """
+        folder = self.folder / f"selected-{step:08d}"
+        if not is_whole(folder):
+            remove(self.folder)
+            raise StudyError(
+                f"The selected weights of step {step} were damaged on disk. Run the same command "
+                "again: this run starts over."
+            )
+        model.load_state_dict(_read_tensors(folder / MODEL))
+
+    def finish(self) -> None:
+        """Drop what only going on needs; the selected weights stay."""
+        for folder in self._steps():
+            remove(folder)
+
+    def _fresh(self, name: str) -> Path:
+        folder = self.folder / name
+        if folder.exists():
+            remove(folder)
+        return make_folder(folder)
+
+    def _steps(self) -> list[Path]:
+        found = [p for p in self.folder.glob("step-*") if re.fullmatch(r"step-\d{8}", p.name)]
+        return sorted(found)
+
+
+def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """SGD's momentum by the name of its weight."""
+    found: dict[str, torch.Tensor] = {}
+    for name, weight in model.named_parameters():
+        buffer = cast("dict[str, Any]", optimiser.state.get(weight, {})).get("momentum_buffer")
+        if buffer is not None:
+            found[name] = buffer.detach().cpu().contiguous()
+    return found
+
+
+def _set_moments(
+    model: nn.Module, optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]
+) -> None:
+    for name, weight in model.named_parameters():
+        if name in moments:
+            # the weight's own memory format: a sum over another order has other bits
+            buffer = torch.empty_like(weight).copy_(moments[name])
+            optimiser.state[weight] = {"momentum_buffer": buffer}
+
+
+def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    with replacing(path) as temporary:
+        cast("Any", safetensors.torch).save_file(tensors, temporary)
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    return cast("dict[str, torch.Tensor]", cast("Any", safetensors.torch).load_file(path))

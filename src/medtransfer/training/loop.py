@@ -1,0 +1,202 @@
+"""The training loop: short enough to read aloud, stoppable at any step."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from medtransfer.data.config import Task
+from medtransfer.data.loader import TrainingBatches, draw_mixup
+from medtransfer.models.chance import seeded
+from medtransfer.models.classifier import Classifier
+from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
+from medtransfer.training.config import TrainingConfig
+from medtransfer.training.losses import loss_entries, partial_loss
+from medtransfer.training.rules import Schedule, check_steps
+
+
+class Diverged(Exception):  # noqa: N818
+    """The loss is no longer a number. A result of the run, not a fault of anyone."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class Stopped(Exception):  # noqa: N818
+    """Training was asked to stop and has saved its state."""
+
+
+@dataclass(frozen=True)
+class TuneScore:
+    """The tuning split as a check sees it.
+
+    Attributes:
+        loss: Mean loss.
+        auroc: Macro AUROC over the defined targets; None if there is none.
+    """
+
+    loss: float
+    auroc: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop does, settled beforehand.
+
+    Attributes:
+        schedule: Learning rate of every step.
+        mixup: Alpha, 0 for none.
+        task: Which loss.
+        seed: The run's seed.
+        select_best: Keep the weights of the best check, not the last.
+    """
+
+    schedule: Schedule
+    mixup: float
+    task: Task
+    seed: int
+    select_best: bool = True
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a watcher hears after each step.
+
+    Attributes:
+        step: Finished steps.
+        steps: Of how many.
+        loss: Of the last step.
+        images_per_second: In this sitting.
+        tune_auroc: Of the last check, if any.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    tune_auroc: float | None
+
+
+Watch = Callable[[StepReport], bool]
+"""Called after each step; True asks to stop."""
+
+
+def fit(
+    classifier: Classifier,
+    batches: TrainingBatches,
+    plan: Plan,
+    config: TrainingConfig,
+    *,
+    tune: Callable[[], TuneScore],
+    checkpoints: CheckpointFolder,
+    watch: Watch = lambda _report: False,
+) -> TrainingState:
+    """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
+
+    Args:
+        classifier: On the device it will train on.
+        batches: The training cases.
+        plan: Schedule, MixUp, loss, seed.
+        config: Optimiser, selection, checks.
+        tune: Scores the classifier, in evaluation mode, on the tuning split.
+        checkpoints: Where state is kept.
+        watch: Hears of every step, and may ask to stop.
+
+    Returns:
+        The final state; the classifier holds the selected weights and is in evaluation mode.
+
+    Raises:
+        Diverged: The loss is no longer a number.
+        Stopped: `watch` asked to stop; the state is saved.
+        StudyError: The selected weights were damaged on disk.
+    """
+    optimiser = torch.optim.SGD(
+        classifier.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+    state = checkpoints.restore(classifier, optimiser)
+    checked = set(check_steps(plan.schedule.steps, config.checks))
+    started, images_before, saved = time.monotonic(), state.images, time.monotonic()
+    seconds_before = state.seconds
+    while state.step < plan.schedule.steps:
+        _one_step(classifier, optimiser, batches, plan, state)
+        state.seconds = seconds_before + time.monotonic() - started
+        if state.step in checked:
+            _check(classifier, plan, state, tune(), checkpoints)
+        rate = (state.images - images_before) / max(1e-9, time.monotonic() - started)
+        last = state.checks[-1].tune_auroc if state.checks else None
+        loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
+        stop = watch(StepReport(state.step, plan.schedule.steps, loss, rate, last))
+        late = time.monotonic() - saved >= config.checkpoint_seconds
+        if stop or late or state.step in checked:
+            checkpoints.save(state, classifier, optimiser)
+            saved = time.monotonic()
+        if stop and state.step < plan.schedule.steps:
+            raise Stopped
+    if state.selected is not None:
+        checkpoints.load_selected(state.selected, classifier)
+    classifier.eval()
+    return state
+
+
+def _one_step(
+    classifier: Classifier,
+    optimiser: torch.optim.Optimizer,
+    batches: TrainingBatches,
+    plan: Plan,
+    state: TrainingState,
+) -> None:
+    """One update; its loss and images are added to the state."""
+    classifier.train()
+    device = next(classifier.parameters()).device
+    for group in optimiser.param_groups:
+        group["lr"] = plan.schedule.at(state.step)
+    optimiser.zero_grad(set_to_none=True)
+    mix = draw_mixup(plan.seed, state.step, batches.batch_size, plan.mixup)
+    targets = batches.images.cases.targets.shape[1]
+    entries = loss_entries(batches.known(state.step), targets, plan.task)
+    total = 0.0
+    with seeded(plan.seed, "step", state.step):
+        for batch in batches.micro_batches(state.step, device, mix):
+            logits = classifier(batch.images, batch.case_of_image, len(batch))
+            loss = partial_loss(logits, batch, plan.task, entries)
+            cast("Any", loss).backward()
+            total += loss.item()
+            state.images += len(batch.images)
+    if not math.isfinite(total):
+        raise Diverged(state.step)
+    optimiser.step()
+    state.step += 1
+    state.losses.append(total)
+
+
+def _check(
+    classifier: Classifier,
+    plan: Plan,
+    state: TrainingState,
+    score: TuneScore,
+    checkpoints: CheckpointFolder,
+) -> None:
+    """Record a look at the tuning split; keep the weights if it is the best so far."""
+    if not math.isfinite(score.loss):
+        raise Diverged(state.step)
+    rate = plan.schedule.at(state.step - 1)
+    mean_loss = sum(state.losses) / len(state.losses)
+    check = Check(state.step, rate, mean_loss, score.loss, score.auroc)
+    best = next((c for c in state.checks if c.step == state.selected), None)
+    state.checks.append(check)
+    state.losses = []
+    if plan.select_best and (best is None or _rank(check) > _rank(best)):
+        state.selected = state.step
+        checkpoints.select(state.step, classifier)
+
+
+def _rank(check: Check) -> tuple[float, float]:
+    """Better is larger: AUROC first, then the loss."""
+    return (-1.0 if check.tune_auroc is None else check.tune_auroc, -check.tune_loss)
