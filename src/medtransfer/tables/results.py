@@ -47,6 +47,8 @@ CONTRACT = Contract(
                required=False),
         Column("seed", "integer", "In a study: the seed; empty for the mean over seeds.",
                required=False, filled=False),
+        Column("held_out", "text", "In a leave-cohort-out study: the cohort left out of training.",
+               required=False, filled=False),
     ),
 )  # fmt: skip
 

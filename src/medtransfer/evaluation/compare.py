@@ -1,0 +1,214 @@
+"""From the predictions of a study's runs to what is said of its rungs.
+
+Means over seeds, paired differences from the reference rung, labels saved. All of them on the
+same resampled patients, so what rungs share cancels in their differences.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.config import Task
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.fairness import compared_keys
+from medtransfer.evaluation.fitted import fit_on_tune, run_arrays
+from medtransfer.evaluation.measure import (
+    CASE,
+    Number,
+    Slice,
+    cohort_replicates,
+    measure,
+    slices,
+    test_cohorts,
+)
+from medtransfer.evaluation.score import as_result
+from medtransfer.metrics.bootstrap import Floats, percentile_interval, two_sided_p
+from medtransfer.metrics.compare import holm
+from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
+from medtransfer.seeds import generator
+from medtransfer.tables.comparisons import Comparison
+from medtransfer.tables.results import ALL, MACRO, Result
+
+HEADLINE = "auroc"
+"""The metric that curves over label fractions are drawn in."""
+Place = tuple[str, str, str, str, str]
+"""Cohort, attribute, group, target, metric."""
+
+
+@dataclass(frozen=True)
+class RungRuns:
+    """The runs of one rung at one label fraction: one per seed.
+
+    Attributes:
+        rung: Its name.
+        label_fraction: Share of the training patients used.
+        held_out: Cohort left out of training, if the study does that.
+        predictions: Gives the predictions table of each seed.
+    """
+
+    rung: str
+    label_fraction: float
+    held_out: str | None
+    predictions: tuple[Callable[[], pl.DataFrame], ...]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A rung's numbers, mean over its seeds.
+
+    Attributes:
+        runs: What it is the mean of.
+        slices: By cohort, attribute and group.
+        numbers: Seed means; replicates are of patients.
+        by_seed: The values before the mean. [S, 1 + R]
+    """
+
+    runs: RungRuns
+    slices: dict[tuple[str, str, str], Slice]
+    numbers: dict[Place, Number]
+    by_seed: dict[Place, Floats]
+
+
+def mean_over_seeds(
+    runs: RungRuns, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
+) -> Mean:
+    """Score each seed's predictions and take the mean of every overall number.
+
+    Args:
+        runs: The seeds of one rung.
+        attributes: `case_id` and the attributes to report by.
+        task: What the targets are to each other.
+        config: Intervals, operating points, least group size.
+    """
+    found: dict[Place, list[Number]] = {}
+    parts: dict[tuple[str, str, str], Slice] = {}
+    for predictions in runs.predictions:
+        run = run_arrays(predictions(), task)
+        fitted = fit_on_tune(run, config.operating_points)
+        overall = {MACRO, CASE} if len(run.names) > 1 else set(run.names)
+        for cohort in test_cohorts(run):
+            replicates = cohort_replicates(run, cohort, config)
+            for part in slices(run, attributes, cohort):
+                numbers = measure(run, fitted, part, replicates, config)
+                keys = [k for k in numbers if k[0] in overall]
+                if part.attribute != ALL:
+                    keys = compared_keys(run, {part.group: numbers})
+                place = (cohort, part.attribute, part.group)
+                parts[place] = part
+                for key in keys:
+                    found.setdefault((*place, *key), []).append(numbers[key])
+    by_seed = {
+        place: np.stack([n.values for n in numbers if n.values is not None])
+        for place, numbers in found.items()
+        if all(n.values is not None for n in numbers)
+    }
+    means = {
+        place: replace(numbers[0], values=by_seed[place].mean(axis=0) if place in by_seed else None)
+        for place, numbers in found.items()
+    }
+    return Mean(runs, parts, means, by_seed)
+
+
+def mean_results(mean: Mean) -> Iterator[Result]:
+    """A rung's means as rows of the results table, without a run id."""
+    for (*place, target, metric), number in mean.numbers.items():
+        cohort, attribute, group = place
+        part = mean.slices[cohort, attribute, group]
+        yield as_result(None, part, (target, metric), number)
+
+
+def comparisons(means: Sequence[Mean], reference: str) -> list[Comparison]:
+    """Paired differences of every rung from the reference at the same label fraction."""
+    rows: list[Comparison] = []
+    bases = {(m.runs.label_fraction, m.runs.held_out): m for m in means if m.runs.rung == reference}
+    for mean in means:
+        base = bases.get((mean.runs.label_fraction, mean.runs.held_out))
+        if base is None or mean.runs.rung == reference:
+            continue
+        for place, number in mean.numbers.items():
+            if place[1] == ALL and place in base.numbers:
+                rows.append(_difference(mean, base, place, number))
+    return _corrected(rows)
+
+
+def savings(means: Sequence[Mean], reference: str) -> Iterator[tuple[RungRuns, Result]]:
+    """Share of the labels each rung saves: reaching the reference's full-data AUROC with fewer.
+
+    The interval resamples patients and seeds. Nothing is given for the reference itself, or
+    where only one label fraction was run.
+    """
+    curves: dict[tuple[str, str | None], list[Mean]] = {}
+    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
+        curves.setdefault((mean.runs.rung, mean.runs.held_out), []).append(mean)
+    for (rung, held_out), curve in curves.items():
+        base = curves.get((reference, held_out))
+        if rung == reference or base is None or len(curve) < 2:
+            continue
+        for place in [p for p in curve[-1].by_seed if p[1] == ALL and p[4] == HEADLINE]:
+            row = _saving(curve, base[-1], place)
+            if row is not None:
+                yield curve[-1].runs, row
+
+
+def _saving(curve: list[Mean], base: Mean, place: Place) -> Result | None:
+    if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
+        return None
+    fractions = np.array([mean.runs.label_fraction for mean in curve])
+    values = np.stack([_resampled(mean, place) for mean in curve])
+    saved = labels_saved(fractions, values, _resampled(base, place))
+    cohort, attribute, group, target, _metric = place
+    number = curve[-1].numbers[place]
+    about = Result(
+        None, "test", cohort, target, "labels_saved", None, None, None,
+        number.cases, number.patients, None, None, attribute, group,
+    )  # fmt: skip
+    if not np.isfinite(saved[0]):
+        return replace(about, reason="the reference's full-data AUROC is never reached")
+    low, high = np.quantile(saved[1:], [0.025, 0.975], method="inverted_cdf")
+    reason = None
+    if not np.isfinite(low):
+        reason = "in some replicates the reference's full-data AUROC is never reached"
+    ends = (float(end) if np.isfinite(end) else None for end in (low, high))
+    return replace(about, value=float(saved[0]), low=next(ends), high=next(ends), reason=reason)
+
+
+def _resampled(mean: Mean, place: Place) -> Floats:
+    rng = generator(0, "seeds", mean.runs.rung, str(mean.runs.label_fraction))
+    return resampled_mean(mean.by_seed[place], rng)
+
+
+def _difference(mean: Mean, base: Mean, place: Place, number: Number) -> Comparison:
+    mine, other = number.values, base.numbers[place].values
+    difference = None if mine is None or other is None else mine - other
+    interval = None if difference is None else percentile_interval(difference)
+    cohort, _attribute, _group, target, metric = place
+    return Comparison(
+        mean.runs.rung,
+        base.runs.rung,
+        mean.runs.label_fraction,
+        mean.runs.held_out,
+        cohort,
+        target,
+        metric,
+        None if difference is None else float(difference[0]),
+        *(interval or (None, None)),
+        None if difference is None else two_sided_p(difference),
+        None,
+        number.cases,
+        number.patients,
+    )
+
+
+def _corrected(rows: list[Comparison]) -> list[Comparison]:
+    """Holm's correction over the rungs compared on the same cohort, metric and fraction."""
+    families: dict[tuple[object, ...], list[int]] = {}
+    for place, row in enumerate(rows):
+        family = (row.label_fraction, row.held_out, row.cohort, row.target, row.metric)
+        families.setdefault(family, []).append(place)
+    corrected = list(rows)
+    for places in families.values():
+        for place, p in zip(places, holm([rows[i].p for i in places]), strict=True):
+            corrected[place] = replace(rows[place], p_holm=p)
+    return corrected

@@ -1,0 +1,107 @@
+"""From a classifier to the predictions table, one row per case."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from medtransfer.data.cases import Cases
+from medtransfer.data.config import Task
+from medtransfer.data.loader import CaseImages
+from medtransfer.metrics.bootstrap import Floats, Weighted
+from medtransfer.metrics.calibration import binary_nll, class_nll
+from medtransfer.metrics.discrimination import auroc
+from medtransfer.models.classifier import Classifier
+
+IMAGES_AT_ONCE = 128
+
+
+def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
+    """Logits of cases, nothing drawn, no gradients.
+
+    Args:
+        classifier: On the device it runs on; left in the mode it was in.
+        images: The cases.
+
+    Returns:
+        One row per case, in their order. [N, T]
+    """
+    training = classifier.training
+    classifier.eval()
+    with torch.inference_mode():
+        rows = [part.float().cpu().numpy() for part in _batches(classifier, images)]
+    classifier.train(training)
+    return np.concatenate(rows)
+
+
+def predictions_frame(
+    cases: Cases, logits: NDArray[np.float32], names: tuple[str, ...], run_id: str
+) -> pl.DataFrame:
+    """The predictions table of some cases.
+
+    Args:
+        cases: N of them.
+        logits: [N, T]
+        names: The targets' names. T
+        run_id: The run that made them.
+    """
+    known = {
+        f"target_{name}": pl.Series(cases.targets[:, i]).fill_nan(None)
+        for i, name in enumerate(names)
+    }
+    found = {f"logit_{name}": logits[:, i].astype(np.float64) for i, name in enumerate(names)}
+    return pl.DataFrame(
+        {
+            "run_id": [run_id] * len(cases),
+            "member": np.zeros(len(cases), dtype=np.int64),
+            "case_id": cases.case_ids.tolist(),
+            "patient_id": cases.patient_ids.tolist(),
+            "cohort": cases.cohorts.tolist(),
+            "split": cases.splits.tolist(),
+            **known,
+            **found,
+        }
+    )
+
+
+def quick_score(targets: Floats, logits: Floats, task: Task) -> tuple[float, float | None]:
+    """Mean loss and macro AUROC, for selection on the tuning split.
+
+    Args:
+        targets: NaN where masked. [N, T]
+        logits: [N, T]
+        task: Which loss.
+
+    Returns:
+        The loss (NaN where nothing is labelled), and the mean AUROC over the targets for which it
+        is defined, None if there is none.
+    """
+    hard = (targets == 0) | (targets == 1)
+    areas: list[float] = []
+    losses: list[float] = []
+    for column in range(targets.shape[1]):
+        rows = hard[:, column]
+        truth = targets[rows, column].astype(np.int64)
+        if len(np.unique(truth)) == 2:
+            areas.append(_value(auroc(truth, logits[rows, column]), len(truth)))
+        if len(truth):
+            losses.append(_value(binary_nll(truth, logits[rows, column]), len(truth)))
+    if task == "single-label":
+        rows = hard.all(axis=1)
+        losses = [_value(class_nll(targets[rows].argmax(axis=1), logits[rows]), int(rows.sum()))]
+    loss = float(np.mean(losses)) if losses else float("nan")
+    return loss, float(np.mean(areas)) if areas else None
+
+
+def _value(metric: Weighted, count: int) -> float:
+    return float(metric(np.ones((1, count)))[0])
+
+
+def _batches(classifier: Classifier, images: CaseImages) -> Iterator[torch.Tensor]:
+    device = next(classifier.parameters()).device
+    everything = np.arange(len(images), dtype=np.int64)
+    for part in images.split(everything, IMAGES_AT_ONCE):
+        batch = images.test_batch(part, device)
+        yield classifier(batch.images, batch.case_of_image, len(batch))

@@ -1,0 +1,138 @@
+"""Whether probabilities can be taken at their word, and temperature scaling."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
+
+from medtransfer.metrics.bootstrap import Floats, Weighted
+from medtransfer.metrics.discrimination import Labels, weighted_mean
+
+BINS = 15
+TEMPERATURES = (0.05, 20.0)
+"""Range a temperature is looked for in."""
+
+
+def binary_nll(targets: Labels, logits: Floats) -> Weighted:
+    """Mean negative log-likelihood of a binary target, from logits. [n], [n]"""
+    return weighted_mean(-np.where(targets == 1, log_expit(logits), log_expit(-logits)))
+
+
+def binary_brier(targets: Labels, probabilities: Floats) -> Weighted:
+    """Mean squared distance of the probability from the truth (Brier 1950). [n], [n]"""
+    return weighted_mean((probabilities - targets) ** 2)
+
+
+def class_nll(classes: Labels, logits: Floats) -> Weighted:
+    """Mean negative log-likelihood of the true class, from logits. [n], [n, C]"""
+    return weighted_mean(-log_softmax(logits, axis=1)[np.arange(len(classes)), classes])
+
+
+def class_brier(classes: Labels, probabilities: Floats) -> Weighted:
+    """Mean over cases of the squared distance summed over classes; 0 to 2. [n], [n, C]"""
+    truth = np.eye(probabilities.shape[1])[classes]
+    return weighted_mean(((probabilities - truth) ** 2).sum(axis=1))
+
+
+def calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
+    """Expected calibration error, 15 equal-width bins on [0, 1]: Σ n_b/n |mean o_b - mean c_b|.
+
+    Guo et al. 2017. Bins are closed above, the first on both sides. For a binary target pass the
+    truth and the positive probability; for several classes whether the top class is right, and
+    its probability.
+
+    Args:
+        outcomes: 0 or 1. [n]
+        confidences: 0 to 1. [n]
+    """
+    number = bin_numbers(confidences)
+    excess = np.zeros((len(outcomes), BINS))
+    excess[np.arange(len(outcomes)), number] = outcomes - confidences
+
+    def of(weights: Floats) -> Floats:
+        total = weights.sum(axis=1)
+        gaps = np.abs(weights @ excess).sum(axis=1)
+        return np.divide(gaps, total, out=np.full_like(gaps, np.nan), where=total > 0)
+
+    return of
+
+
+def bin_numbers(confidences: Floats) -> NDArray[np.int64]:
+    """The bin of each confidence, 0 to 14. [n]"""
+    return np.clip(np.ceil(confidences * BINS).astype(np.int64) - 1, 0, BINS - 1)
+
+
+def reliability(outcomes: Floats, confidences: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """The reliability curve: mean confidence, share of positives and count of each bin. [15] each.
+
+    Both means are NaN in an empty bin.
+    """
+    number = bin_numbers(confidences)
+    counts = np.bincount(number, minlength=BINS)
+    filled = np.where(counts > 0, counts, np.nan)
+    mean_confidence = np.bincount(number, confidences, BINS) / filled
+    share = np.bincount(number, outcomes, BINS) / filled
+    return mean_confidence, share, counts
+
+
+def binary_temperature(targets: Labels, logits: Floats) -> float | None:
+    """The T that minimises the negative log-likelihood of ``sigmoid(logit / T)`` (Guo et al. 2017).
+
+    Args:
+        targets: 0 or 1, of the tuning split. [n]
+        logits: [n]
+
+    Returns:
+        0.05 to 20; None without a positive or without a negative.
+    """
+    if len(np.unique(targets)) < 2:
+        return None
+    signed = np.where(targets == 1, logits, -logits)
+
+    def loss(temperature: float) -> float:
+        return -float(log_expit(signed / temperature).mean())
+
+    return _minimise(loss)
+
+
+def class_temperature(classes: Labels, logits: Floats) -> float | None:
+    """The T that minimises the negative log-likelihood of ``softmax(logits / T)``.
+
+    Args:
+        classes: True class of each case of the tuning split. [n]
+        logits: [n, C]
+
+    Returns:
+        0.05 to 20; None if fewer than two classes occur.
+    """
+    if len(np.unique(classes)) < 2:
+        return None
+    own = logits[np.arange(len(classes)), classes]
+
+    def loss(temperature: float) -> float:
+        return float((logsumexp(logits / temperature, axis=1) - own / temperature).mean())
+
+    return _minimise(loss)
+
+
+def probabilities_of(logits: Floats, temperature: Floats, *, single_label: bool) -> Floats:
+    """Probabilities after temperature scaling.
+
+    Args:
+        logits: [n, T]
+        temperature: Per target; equal ones for single-label tasks. [T]
+        single_label: Softmax over the targets instead of a sigmoid each.
+    """
+    scaled = logits / temperature
+    return softmax(scaled, axis=1) if single_label else expit(scaled)
+
+
+def _minimise(loss: Callable[[float], float]) -> float:
+    def of_log(log_temperature: float) -> float:
+        return loss(float(np.exp(log_temperature)))
+
+    low, high = np.log(TEMPERATURES)
+    found = minimize_scalar(of_log, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(found.x))

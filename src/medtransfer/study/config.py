@@ -1,0 +1,116 @@
+"""A study: rungs × label fractions × seeds on one data set. What `study.yaml` holds."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from medtransfer.data.audit import CHECKS
+from medtransfer.data.config import DataConfig
+from medtransfer.errors import ConfigError, listed, suggestion
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.models.config import ModelConfig, Pool
+from medtransfer.models.ladder import find_rung
+from medtransfer.settings import Settings, identity, runtime, scoring
+from medtransfer.training.config import TrainingConfig
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Reason = Annotated[str, Field(min_length=10)]
+
+
+class RungEntry(Settings):
+    """One rung of the study, with what is its own."""
+
+    rung: str = identity()
+    """Its name in the ladder."""
+    weights: Path | None = runtime(None)
+    """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
+    pool: Pool = identity("mean")
+    """How the images of a case are brought together."""
+    training: TrainingConfig = identity(TrainingConfig())
+    """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
+
+    @field_validator("rung")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        try:
+            find_rung(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+class Study(Settings):
+    """What is compared with what, on which data."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
+    """Name of the study and of its folder: letters, digits, `.`, `_`, `-`."""
+    data: DataConfig = identity()
+    """The manifest and what is asked of it."""
+    rungs: tuple[RungEntry, ...] = identity(min_length=1)
+    """The rungs to compare: names, or mappings with `rung` and what is its own."""
+    reference: str | None = scoring(None)
+    """The rung that others are compared with; the first one by default."""
+    label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
+    """Shares of the training patients whose labels are used."""
+    seeds: tuple[Seed, ...] = identity((0, 1, 2), min_length=1)
+    """Each run is repeated with each seed."""
+    leave_cohort_out: bool = identity(default=False)
+    """Train once without each cohort and test on it, instead of `data.split.train_cohorts`."""
+    training: TrainingConfig = identity(TrainingConfig())
+    """How every rung is fine-tuned."""
+    evaluation: EvaluationConfig = identity(EvaluationConfig())
+    """How predictions are scored."""
+    waive: dict[str, Reason] = scoring({})
+    """Audit errors to go on in spite of: code and reason. Printed in the report."""
+
+    @field_validator("rungs", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [{"rung": v} if isinstance(v, str) else v for v in value]  # type: ignore[misc]
+        return value
+
+    @field_validator("waive")
+    @classmethod
+    def _known_codes(cls, value: dict[str, str]) -> dict[str, str]:
+        for code in value:
+            if code not in CHECKS:
+                raise ValueError(f"'{code}' is not a check (allowed: {listed(CHECKS, 20)})")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Study":
+        names = [entry.rung for entry in self.rungs]
+        listings: dict[str, list[str]] = {
+            "rungs": names,
+            "seeds": [str(seed) for seed in self.seeds],
+            "label_fractions": [str(fraction) for fraction in self.label_fractions],
+        }
+        for what, values in listings.items():
+            repeated = {value for value in values if values.count(value) > 1}
+            if repeated:
+                raise ValueError(f"{what} holds {listed(sorted(repeated))} twice")
+        if self.reference is not None and self.reference not in names:
+            hint = suggestion(self.reference, names)
+            raise ValueError(
+                f"reference '{self.reference}' is not among the rungs. {hint}".rstrip()
+            )
+        if self.leave_cohort_out and self.data.split.train_cohorts is not None:
+            raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
+        return self
+
+    @property
+    def reference_rung(self) -> str:
+        """The rung that others are compared with."""
+        return self.reference or self.rungs[0].rung
+
+    def training_of(self, entry: RungEntry) -> TrainingConfig:
+        """The study's training settings with a rung's own on top."""
+        own = {name: getattr(entry.training, name) for name in entry.training.model_fields_set}
+        return TrainingConfig(**(self.training.model_dump() | own))
+
+    def model_of(self, entry: RungEntry) -> ModelConfig:
+        """The model settings of a rung."""
+        return ModelConfig(rung=entry.rung, weights=entry.weights, pool=entry.pool)

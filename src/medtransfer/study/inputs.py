@@ -1,0 +1,93 @@
+"""What a run reads: its manifest, and its images at the size its network takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.cache import PixelRecipe, prepare_cache
+from medtransfer.data.config import DataConfig
+from medtransfer.data.inputs import InputSpec
+from medtransfer.data.scan import no_progress
+from medtransfer.models.ladder import Architecture, find_rung
+from medtransfer.study.run import Transfer
+from medtransfer.tables.manifest import Manifest, read_manifest
+from medtransfer.training.rules import resolution
+
+
+@dataclass(frozen=True)
+class CacheNeed:
+    """Images that must be in a cache before a run can start.
+
+    Attributes:
+        indices: Positions in the manifest's frame.
+        recipe: Size and interpolation.
+    """
+
+    indices: tuple[int, ...]
+    recipe: PixelRecipe
+
+    def make(
+        self,
+        manifest: Manifest,
+        facts: pl.DataFrame,
+        parent: Path,
+        progress: Callable[[int, int], None] = no_progress,
+    ) -> Path:
+        """Make the cache, unless it is there; see `data.cache.prepare_cache`."""
+        return prepare_cache(
+            manifest, self.indices, facts, self.recipe, parent=parent, progress=progress
+        )
+
+
+def open_manifest(data: DataConfig) -> Manifest:
+    """Read and check the manifest of a run.
+
+    Raises:
+        TableError: It does not keep its contract.
+    """
+    return read_manifest(
+        data.manifest,
+        targets=data.names,
+        class_column=data.class_column,
+        attributes=(*data.attributes, *data.split.group_columns),
+        image_root=data.image_root,
+    )
+
+
+def known_architecture(rung: str) -> Architecture:
+    """A rung's architecture with its facts complete; only open forms ask timm for them."""
+    found = find_rung(rung)
+    if found.architecture.width is None:
+        from medtransfer.models.backbones import with_timm_facts
+
+        found = with_timm_facts(found)
+    return found.architecture
+
+
+def input_spec(
+    run: Transfer, architecture: Architecture, frame: pl.DataFrame, facts: pl.DataFrame
+) -> InputSpec:
+    """Sizes from the study, or by BiT-HyperRule from the training images' median area."""
+    image = run.data.image
+    if image.resize is not None and image.crop is not None:
+        sides = (image.resize, image.crop)
+    else:
+        rows = (frame["split"] == "train").to_numpy()
+        area = (facts["width"] * facts["height"]).to_numpy()[rows]
+        sides = resolution(float(np.median(area)))
+    return InputSpec(*sides, architecture.mean, architecture.std, architecture.interpolation)
+
+
+def cache_needs(run: Transfer, spec: InputSpec, frame: pl.DataFrame) -> tuple[CacheNeed, CacheNeed]:
+    """The caches of a run: training images at the resize side, all others at the crop side."""
+    training = (frame["split"] == "train").to_numpy()
+    limit = run.data.pixel_limit
+
+    def need(rows: "np.typing.NDArray[np.bool_]", size: int) -> CacheNeed:
+        recipe = PixelRecipe(size, spec.interpolation, limit)
+        return CacheNeed(tuple(np.flatnonzero(rows).tolist()), recipe)
+
+    return need(training, spec.resize), need(~training, spec.crop)

@@ -1,0 +1,185 @@
+"""What would run: data read and audited, runs named. No torch.
+
+Listing is its own step, so `check` and `status` can say what a study is without running it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.audit import CHECKS, Finding, audit
+from medtransfer.data.cases import Cases, build_cases, training_cases
+from medtransfer.data.config import DataConfig
+from medtransfer.data.labels import raw_labels
+from medtransfer.data.scan import no_progress, scan_images
+from medtransfer.data.splits import assign_splits
+from medtransfer.errors import StudyError, WeightsError, fault_list
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.sources import find_weights, verified_digest
+from medtransfer.settings import digest
+from medtransfer.study.config import Study
+from medtransfer.study.grid import Cell, expand
+from medtransfer.study.inputs import (
+    CacheNeed,
+    cache_needs,
+    input_spec,
+    known_architecture,
+    open_manifest,
+)
+from medtransfer.study.run import run_id
+from medtransfer.tables.manifest import Manifest
+from medtransfer.training.rules import make_schedule
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The data of a study, read and looked at.
+
+    Attributes:
+        manifest: Its images.
+        facts: Header facts and digests of the images.
+        digest: Of everything in them that can change a prediction.
+        findings: Of the audit.
+    """
+
+    manifest: Manifest
+    facts: pl.DataFrame
+    digest: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run with its name and size.
+
+    Attributes:
+        run_id: Its name.
+        cell: Its place in the grid.
+        needs: The image caches it reads.
+        steps: Of training.
+        num_images: It will train on, counted as often as they are seen.
+        num_cases: Of training.
+    """
+
+    run_id: str
+    cell: Cell
+    needs: tuple[CacheNeed, ...]
+    steps: int
+    num_images: int
+    num_cases: int
+
+
+def read_data(
+    study: Study, memory: Path, progress: Callable[[int, int], None] = no_progress
+) -> StudyData:
+    """Read the manifest, look at every image, audit.
+
+    Args:
+        study: Names the manifest.
+        memory: Parquet file that remembers image facts between calls.
+        progress: Called as images are done.
+
+    Raises:
+        TableError: The manifest does not keep its contract.
+        ImageError: Images are missing or unusable.
+    """
+    manifest = open_manifest(study.data)
+    facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
+    # one audit per split: rungs, seeds and label fractions share it
+    splits = {cell.held_out: cell.run.data for cell in expand(study, manifest.frame)}
+    findings = {
+        (finding.code, finding.sentence): finding
+        for part in splits.values()
+        for finding in audit(manifest, assign_splits(manifest, part), facts, part)
+    }
+    return StudyData(
+        manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
+    )
+
+
+def refuse_findings(study: Study, findings: tuple[Finding, ...]) -> None:
+    """Stop on audit errors that are not waived.
+
+    Raises:
+        StudyError: There are such errors.
+    """
+    open_errors = [f for f in findings if f.level == "error" and f.code not in study.waive]
+    if open_errors:
+        said = [f"{f.code} {CHECKS[f.code][1].lower()}: {f.sentence}" for f in open_errors]
+        raise StudyError(
+            fault_list(
+                "The data cannot be used as they are",
+                said,
+                "`medtransfer check` lists the rows. Mend the manifest, or waive a code with a "
+                "reason in study.yaml (waive: {CODE: reason}).",
+            )
+        )
+
+
+def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
+    """Name and size every run of a study.
+
+    Raises:
+        WeightsError: Weights of a rung are missing or altered; all such rungs are named.
+    """
+    cells = expand(study, data.manifest.frame)
+    weights = _weights(study)
+    splits: dict[str | None, tuple[pl.DataFrame, Cases]] = {}
+    planned: list[PlannedRun] = []
+    for cell in cells:
+        if cell.held_out not in splits:
+            frame = assign_splits(data.manifest, cell.run.data)
+            splits[cell.held_out] = frame, build_cases(frame, cell.run.data)
+        frame, cases = splits[cell.held_out]
+        planned.append(_plan_run(cell, data, weights[cell.rung], frame, cases))
+    return planned
+
+
+def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
+    """Digest of ids, cohorts, splits, raw labels and image contents; not of places or attributes.
+
+    So a new attribute column, a moved folder or another row order leaves run ids as they are.
+    """
+    ids = ["image_id", "case_id", "patient_id", "cohort"]
+    ids += [name for name in ("split",) if name in manifest.frame.columns]
+    ids += list(data.split.group_columns)
+    table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
+    table = table.hstack(raw_labels(manifest.frame, data)).with_columns(facts["sha256"])
+    return digest([table.columns, table.rows()])
+
+
+def _plan_run(
+    cell: Cell, data: StudyData, weights: str | None, frame: pl.DataFrame, cases: Cases
+) -> PlannedRun:
+    spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
+    training = training_cases(cases, frame, cell.run.data, cell.run.seed)
+    config = cell.run.training
+    schedule = make_schedule(len(training), config.learning_rate, config.steps)
+    per_case = np.mean([len(images) for images in training.images]) if len(training) else 1.0
+    return PlannedRun(
+        run_id(cell.run, data.digest, weights),
+        cell,
+        cache_needs(cell.run, spec, frame),
+        schedule.steps,
+        round(schedule.steps * config.batch_size * float(per_case)),
+        len(training),
+    )
+
+
+def _weights(study: Study) -> dict[str, str | None]:
+    """Digest of each rung's weights."""
+    found: dict[str, str | None] = {}
+    faults: list[str] = []
+    for entry in study.rungs:
+        try:
+            path = find_weights(study.model_of(entry))
+            rung = find_rung(entry.rung)
+            found[entry.rung] = None if path is None else verified_digest(path, rung)
+        except WeightsError as error:
+            faults.append(str(error))
+    if faults:
+        raise WeightsError("\n".join(faults))
+    return found

@@ -1,0 +1,232 @@
+"""From a study to its finished folder: what is done stays done, what is missing is run."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medtransfer.data.audit import Finding
+from medtransfer.files import write_text
+from medtransfer.models.ladder import find_rung
+from medtransfer.study.collect import collect, rescore
+from medtransfer.study.config import Study
+from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data, refuse_findings
+from medtransfer.study.progress import (
+    Clock,
+    Planned,
+    Preparing,
+    RunEnded,
+    RunStep,
+    Scoring,
+    Watcher,
+    nobody,
+)
+from medtransfer.study.store import Lease, StudyFolder
+
+
+class StudyStopped(Exception):  # noqa: N818
+    """The study was asked to stop; the same command goes on.
+
+    Attributes:
+        done: Runs that are over.
+        total: Runs of the study.
+    """
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"{done} of {total} runs are done. The same command goes on from here.")
+        self.done, self.total = done, total
+
+
+def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) -> StudyFolder:
+    """Run what is missing of a study.
+
+    Args:
+        study: From `read_study`, or made in Python (paths are relative to the working folder).
+        out: The study's folder; ``studies/<name>`` by default.
+        watch: Hears of progress.
+
+    Returns:
+        The study's folder, its tables written.
+
+    Raises:
+        MedTransferError: Something a user can mend; nothing that was computed is lost.
+        StudyStopped: Ctrl-C or SIGTERM; state is saved.
+    """
+    folder = StudyFolder(out or Path("studies") / study.name)
+    folder.claim(study.name)
+    lease = Lease(folder)
+    lease.take()
+    try:
+        data = prepare(study, folder, watch)
+        planned = plan_runs(study, data)
+        _write_plan(study, folder, data, planned)
+        _make_caches(folder, data, planned, watch)
+        _Sitting(folder, planned, lease, watch).run_missing()
+        watch(Scoring("tables"))
+        rescore(folder, planned, data)
+        collect(study, folder, planned, data)
+    finally:
+        lease.drop()
+    return folder
+
+
+def prepare(study: Study, folder: StudyFolder, watch: Watcher = nobody) -> StudyData:
+    """Read and audit a study's data.
+
+    Raises:
+        StudyError: The audit found errors that are not waived.
+    """
+    data = read_data(
+        study, folder.images, lambda done, total: watch(Preparing("reading images", done, total))
+    )
+    refuse_findings(study, data.findings)
+    return data
+
+
+class _Sitting:
+    """One go at a study's missing runs."""
+
+    def __init__(
+        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, watch: Watcher
+    ) -> None:
+        self.folder, self.planned, self.lease, self.watch = folder, planned, lease, watch
+        over = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
+        self.waiting = [r for r in planned if r not in over]
+        self.finished = len(over)
+        self.clock = Clock()
+        self.executor = LocalExecutor(folder.path)
+
+    def run_missing(self) -> None:
+        """Run what is neither done nor diverged; a failure leaves its error, others go on.
+
+        Raises:
+            StudyStopped: It was asked to stop.
+        """
+        self.watch(Planned(tuple(self.planned), self.finished))
+        with _stopping(self.executor) as asked:
+            try:
+                while self.waiting:
+                    run = self.waiting.pop(0)
+                    self.finished += self._run_one(run)
+                    if asked.is_set():
+                        raise StudyStopped(self.finished, len(self.planned))
+                    self._announce(run)
+            finally:
+                self.executor.close()
+
+    def _run_one(self, run: PlannedRun) -> bool:
+        """Carry one run to its end; False if it was stopped on the way."""
+        try:
+            for event in self.executor.execute(_about(run)):
+                self.lease.renew()
+                if event is None:
+                    continue
+                if event["event"] == "stopped":
+                    return False
+                if event["event"] == "step":
+                    self.watch(self._step(run, event))
+        except WorkerLost as lost:
+            if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
+                return False
+            advice = "The same command tries again; a smaller training.micro_batch needs less"
+            self.folder.run(run.run_id).fail("failed", f"{lost}. {advice}")
+        return True
+
+    def _announce(self, run: PlannedRun) -> None:
+        own = self.folder.run(run.run_id)
+        message = (own.error() or {}).get("message", "")
+        self.watch(RunEnded(run, own.state(), message, self.finished, len(self.planned)))
+
+    def _step(self, run: PlannedRun, event: dict[str, Any]) -> RunStep:
+        self.clock.note(run.cell.rung, event["images_per_second"])
+        left = self.clock.seconds(run, 1 - event["step"] / event["steps"]) or 0.0
+        return RunStep(
+            run,
+            event["step"],
+            event["steps"],
+            event["loss"],
+            event["images_per_second"],
+            event["tune_auroc"],
+            left,
+            self.clock.total(self.waiting, left),
+        )
+
+
+def _make_caches(
+    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher
+) -> None:
+    """Decode and resize what the missing runs read, so that damaged images stop the study now."""
+    needs = {need for run in planned if not folder.run(run.run_id).is_done() for need in run.needs}
+    for need in sorted(needs, key=lambda n: (n.recipe.size, n.recipe.interpolation, n.indices)):
+        what = f"preparing images at {need.recipe.size} px"
+        need.make(
+            data.manifest,
+            data.facts,
+            folder.cache,
+            lambda done, total, what=what: watch(Preparing(what, done, total)),
+        )
+
+
+def _about(run: PlannedRun) -> dict[str, Any]:
+    """What ``run.json`` holds."""
+    cell = run.cell
+    return {
+        "run_id": run.run_id,
+        "rung": cell.rung,
+        "label_fraction": cell.label_fraction,
+        "seed": cell.seed,
+        "held_out": cell.held_out,
+        "run": cell.run.model_dump(mode="json"),
+    }
+
+
+def _write_plan(
+    study: Study, folder: StudyFolder, data: StudyData, planned: list[PlannedRun]
+) -> None:
+    """Leave in the folder what is run, on what, and what was found in it."""
+    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(folder.path / "study.yaml", text)
+    runs = [{**_about(run), "steps": run.steps, "training_cases": run.num_cases,
+             "images": run.num_images} for run in planned]  # fmt: skip
+    folder.write("plan.json", [{k: v for k, v in run.items() if k != "run"} for run in runs])
+    folder.write(
+        "data.json",
+        {
+            "digest": data.digest,
+            "images": len(data.manifest),
+            "findings": [_said(finding) for finding in data.findings],
+            "waived": study.waive,
+            "rungs": {entry.rung: find_rung(entry.rung).pretraining for entry in study.rungs},
+        },
+    )
+
+
+def _said(finding: Finding) -> dict[str, Any]:
+    return {"code": finding.code, "level": finding.level, "sentence": finding.sentence}
+
+
+@contextmanager
+def _stopping(executor: LocalExecutor) -> Generator[threading.Event]:
+    """While inside, Ctrl-C and SIGTERM stop after the current step; the second Ctrl-C at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, _frame: object) -> None:
+        if asked.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.set()
+        executor.stop()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,244 @@
+"""The study's folder and its runs' folders. Files are the truth; everything else is a view.
+
+```
+studies/<name>/
+├── study.yaml      as it was run            plan.json    the runs and their ids
+├── report.html     results.parquet .csv     predictions.parquet     runs.csv
+├── data.json       what was read, found, split          images.parquet  what was scanned
+├── cache/          images at the networks' sizes; may be deleted
+└── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
+                    results.parquet cost.json done (last) | error.json
+```
+"""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import polars as pl
+
+from medtransfer.errors import StudyError
+from medtransfer.files import (
+    make_folder,
+    read_json,
+    remove,
+    sha256,
+    sweep_temporaries,
+    write_json,
+    write_text,
+)
+from medtransfer.tables.predictions import write_predictions
+from medtransfer.tables.results import write_results
+
+State = Literal["waiting", "running", "done", "failed", "diverged"]
+MARK = "study.json"
+LEASE = "lease.json"
+LEASE_SECONDS = 120
+"""A lease of another machine that was not renewed for this long is taken over."""
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """Its name is the run's."""
+        return self.path.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """Checkpoints while it trains, the selected weights afterwards."""
+        return self.path / "checkpoint"
+
+    def is_done(self) -> bool:
+        """Whether it ended with predictions and results."""
+        return (self.path / "done").is_file()
+
+    def error(self) -> dict[str, Any] | None:
+        """How it failed or diverged, if it did."""
+        path = self.path / "error.json"
+        return cast("dict[str, Any]", read_json(path)) if path.is_file() else None
+
+    def state(self) -> State:
+        """Done, failed, diverged, or waiting; whether it is running the study knows."""
+        if self.is_done():
+            return "done"
+        error = self.error()
+        return "waiting" if error is None else cast("State", error["state"])
+
+    def start(self, about: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Write what the run is and where it runs; one entry per kind of machine."""
+        make_folder(self.path)
+        sweep_temporaries(self.path)
+        remove(self.path / "error.json")
+        write_json(self.path / "run.json", about)
+        path = self.path / "environment.json"
+        seen = cast("list[Any]", read_json(path)) if path.is_file() else []
+        if environment not in seen:
+            write_json(path, [*seen, environment])
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """One JSON line per look at the tuning split."""
+        lines = (json.dumps(row, sort_keys=True) for row in rows)
+        write_text(self.path / "history.jsonl", "".join(f"{line}\n" for line in lines))
+
+    def history(self) -> list[dict[str, Any]]:
+        """The looks at the tuning split."""
+        path = self.path / "history.jsonl"
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    def write_outcome(self, predictions: pl.DataFrame, cost: dict[str, Any]) -> None:
+        """Write predictions and cost."""
+        write_predictions(predictions, self.path / "predictions.parquet")
+        write_json(self.path / "cost.json", cost)
+
+    def write_results(self, results: pl.DataFrame, scoring: str) -> None:
+        """Write results, and which scoring made them."""
+        write_results(results, self.path / "results.parquet")
+        write_json(self.path / "scoring.json", {"digest": scoring})
+
+    def is_scored(self, scoring: str) -> bool:
+        """Whether the results were made by a scoring."""
+        path = self.path / "scoring.json"
+        return path.is_file() and read_json(path)["digest"] == scoring
+
+    def finish(self) -> None:
+        """Mark the run as done, last of all, with the digest of its predictions."""
+        about = {"predictions": sha256(self.path / "predictions.parquet")}
+        write_json(self.path / "done", about)
+
+    def fail(self, state: State, message: str, **details: Any) -> None:
+        """Leave why the run ended without results."""
+        make_folder(self.path)
+        write_json(self.path / "error.json", {"state": state, "message": message, **details})
+
+    def predictions(self) -> pl.DataFrame:
+        """Its predictions table."""
+        return pl.read_parquet(self.path / "predictions.parquet")
+
+    def results(self) -> pl.DataFrame:
+        """Its results table."""
+        return pl.read_parquet(self.path / "results.parquet")
+
+    def cost(self) -> dict[str, Any]:
+        """What it took."""
+        return cast("dict[str, Any]", read_json(self.path / "cost.json"))
+
+    def environments(self) -> list[dict[str, Any]]:
+        """Where it ran."""
+        return cast("list[dict[str, Any]]", read_json(self.path / "environment.json"))
+
+
+class StudyFolder:
+    """The folder of one study."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cache = path / "cache"
+        self.images = path / "images.parquet"
+        self.report = path / "report.html"
+
+    def claim(self, name: str) -> None:
+        """Make the folder this study's.
+
+        Raises:
+            StudyError: It holds another study, or something that is no study.
+        """
+        mark = self.path / MARK
+        if mark.is_file():
+            other = read_json(mark)["name"]
+            if other != name:
+                raise StudyError(
+                    f"\"{self.path}\" holds the study '{other}', not '{name}'. Write elsewhere "
+                    "with --out, or give the study its old name."
+                )
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise StudyError(
+                f'"{self.path}" is not empty and is no study folder. Write elsewhere with --out.'
+            )
+        else:
+            write_json(mark, {"name": name})
+
+    def run(self, run_id: str) -> RunFolder:
+        """The folder of a run."""
+        return RunFolder(self.path / "runs" / run_id)
+
+    def run_ids(self) -> list[str]:
+        """Runs that have a folder, in the plan or not."""
+        runs = self.path / "runs"
+        return sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
+
+    def write(self, name: str, value: Any) -> None:
+        """Write one of the study's JSON files."""
+        write_json(self.path / name, value)
+
+    def read(self, name: str) -> Any:
+        """Read one of the study's JSON files.
+
+        Raises:
+            StudyError: It is not there: the folder is no study, or was never run.
+        """
+        path = self.path / name
+        if not path.is_file():
+            raise StudyError(
+                f'"{self.path}" has no {name}: it is not the folder of a study that was run. '
+                "`medtransfer run study.yaml` makes one."
+            )
+        return read_json(path)
+
+
+class Lease:
+    """One process at a time works on a study; a dead one's lease is taken over."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self._path = folder.path / LEASE
+        self._own = {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid())}
+
+    def take(self) -> None:
+        """Take the lease.
+
+        Raises:
+            StudyError: Another living process holds it.
+        """
+        holder = self.holder()
+        if holder is not None and holder != self._own:
+            raise StudyError(
+                f"Process {holder['pid']} on {holder['host']} is working on this study. Wait for "
+                "it, or stop it first."
+            )
+        write_json(self._path, self._own)
+
+    def holder(self) -> dict[str, Any] | None:
+        """The living process that holds the lease, if any."""
+        if not self._path.is_file():
+            return None
+        holder = cast("dict[str, Any]", read_json(self._path))
+        if holder.get("host") == self._own["host"]:
+            born = _born(int(holder["pid"]))
+            return holder if born and born == holder["born"] else None
+        age = time.time() - self._path.stat().st_mtime
+        return holder if age < LEASE_SECONDS else None
+
+    def renew(self) -> None:
+        """Show that the holder is alive."""
+        if self._path.is_file():
+            os.utime(self._path)
+
+    def drop(self) -> None:
+        """Give the lease back."""
+        remove(self._path)
+
+
+def _born(pid: int) -> str:
+    """When a process of this machine started; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return ""

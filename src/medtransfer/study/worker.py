@@ -1,0 +1,105 @@
+"""The process that trains. It takes runs from its input, one JSON line each, and says how it goes.
+
+A worker of its own keeps the study alive when a run takes its process down: out of memory, a
+crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLDER``.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from medtransfer.errors import MedTransferError
+from medtransfer.study.execute import environment, transfer
+from medtransfer.study.executors.local import EXIT_STOPPED
+from medtransfer.study.run import Transfer
+from medtransfer.study.store import RunFolder, StudyFolder
+from medtransfer.training.loop import Diverged, StepReport, Stopped
+
+SECONDS_BETWEEN_STEPS = 0.2
+
+
+class Worker:
+    """Runs what it is told, until it is asked to stop or its parent is gone."""
+
+    def __init__(self, study: StudyFolder, events: TextIO) -> None:
+        self.study = study
+        self.stopping = False
+        self.busy = False
+        self._events = events
+        self._parent = os.getppid()
+        self._said = 0.0
+
+    def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """On SIGTERM: stop after the current step, or at once when idle."""
+        self.stopping = True
+        if not self.busy:
+            sys.exit(EXIT_STOPPED)
+
+    def work(self, about: dict[str, Any]) -> None:
+        """Carry one run to its end and say how it ended."""
+        folder = self.study.run(about["run_id"])
+        self.busy = True
+        try:
+            run = Transfer.model_validate(about["run"])
+            folder.start(about, environment(run.training))
+            transfer(run, self.study, folder, self.watch)
+            self.say(event="ended", state="done", message="")
+        except Stopped:
+            self.say(event="stopped")
+            sys.exit(EXIT_STOPPED)
+        except Diverged as error:
+            self._fail(folder, "diverged", str(error), step=error.step)
+        except MedTransferError as error:
+            self._fail(folder, "failed", str(error))
+        except Exception as error:  # noqa: BLE001 — a bug must not end the study
+            trace = "".join(traceback.format_exception(error))
+            self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
+        finally:
+            self.busy = False
+        if self.stopping:
+            sys.exit(EXIT_STOPPED)
+
+    def watch(self, report: StepReport) -> bool:
+        """Say how training goes, not too often; True when it is to stop."""
+        if os.getppid() != self._parent:
+            os._exit(1)  # nobody listens any more; the last checkpoint is good
+        now = time.monotonic()
+        if now - self._said >= SECONDS_BETWEEN_STEPS or report.step == report.steps:
+            self._said = now
+            self.say(event="step", **vars(report))
+        return self.stopping
+
+    def say(self, **event: Any) -> None:
+        """One JSON line to the parent."""
+        try:
+            self._events.write(json.dumps(event) + "\n")
+            self._events.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+    def _fail(self, folder: RunFolder, state: Any, message: str, **details: Any) -> None:
+        folder.fail(state, message, **details)
+        self.say(event="ended", state=state, message=message)
+
+
+def main() -> None:
+    """Work through the lines of standard input."""
+    # whatever libraries print must not get between the events
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    worker = Worker(StudyFolder(Path(sys.argv[1])), events)
+    # the parent hears Ctrl-C too, and decides what becomes of it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, worker.ask_to_stop)
+    for line in sys.stdin:
+        worker.work(json.loads(line))
+
+
+if __name__ == "__main__":
+    main()
