@@ -18,10 +18,9 @@ from medtransfer.evaluation.measure import (
     CASE,
     Number,
     Slice,
-    cohort_replicates,
     measure,
+    place_replicates,
     slices,
-    test_cohorts,
 )
 from medtransfer.evaluation.score import as_result
 from medtransfer.metrics.bootstrap import Floats, percentile_interval, two_sided_p
@@ -88,8 +87,8 @@ def mean_over_seeds(
         run = run_arrays(predictions(), task)
         fitted = fit_on_tune(run, config.operating_points)
         overall = {MACRO, CASE} if len(run.names) > 1 else set(run.names)
-        for cohort in test_cohorts(run):
-            replicates = cohort_replicates(run, cohort, config)
+        for cohort in run.places():
+            replicates = place_replicates(run, cohort, config)
             for part in slices(run, attributes, cohort):
                 numbers = measure(run, fitted, part, replicates, config)
                 keys = [k for k in numbers if k[0] in overall]
@@ -117,6 +116,26 @@ def mean_results(mean: Mean) -> Iterator[Result]:
         cohort, attribute, group = place
         part = mean.slices[cohort, attribute, group]
         yield as_result(None, part, (target, metric), number)
+
+
+def drops(mean: Mean) -> Iterator[Result]:
+    """Internal test minus shifted cohort, for every overall metric, as rows of `<metric>_drop`.
+
+    The cohorts are resampled independently, so their replicates are too.
+    """
+    places = list(dict.fromkeys(place[0] for place in mean.numbers))
+    for (cohort, attribute, group, target, metric), number in mean.numbers.items():
+        inside = mean.numbers.get((places[0], attribute, group, target, metric))
+        if cohort == places[0] or attribute != ALL or inside is None:
+            continue
+        part = mean.slices[cohort, attribute, group]
+        row = as_result(None, part, (target, metric), number)
+        row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None)
+        if inside.values is not None and number.values is not None:
+            drop = inside.values - number.values
+            low, high = percentile_interval(drop) or (None, None)
+            row = replace(row, value=float(drop[0]), low=low, high=high, reason=None)
+        yield row
 
 
 def comparisons(means: Sequence[Mean], reference: str) -> list[Comparison]:
@@ -168,6 +187,8 @@ def _saving(curve: list[Mean], base: Mean, place: Place) -> Result | None:
         return replace(about, reason="the reference's full-data AUROC is never reached")
     low, high = np.quantile(saved[1:], [0.025, 0.975], method="inverted_cdf")
     reason = None
+    if saved[0] >= 1 - fractions[0] - 1e-12:
+        reason = "at least: the smallest label fraction already reaches it"
     if not np.isfinite(low):
         reason = "in some replicates the reference's full-data AUROC is never reached"
     ends = (float(end) if np.isfinite(end) else None for end in (low, high))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import Fitted, RunArrays
-from medtransfer.evaluation.measure import CASE, Key, Number, bindings, count_patients, test_rows
+from medtransfer.evaluation.measure import CASE, Key, Number, bindings, count_patients
 from medtransfer.metrics.bootstrap import Floats, Weighted, basic_interval
 from medtransfer.metrics.catalog import Metric, find_metric
 from medtransfer.metrics.groups import gap, permutation_p, worst_group
@@ -39,10 +39,10 @@ def gap_results(
         fitted: Thresholds and temperatures.
         groups: The attribute's value of each case; its name is the attribute's. [N]
         numbers: Every metric of each group.
-        cohort: Its test cases are compared.
+        cohort: The place whose test cases are compared.
         config: Least group size, permutations.
     """
-    here = test_rows(run, cohort)
+    here = run.places()[cohort]
     rows: list[Result] = []
     for key in compared_keys(run, numbers):
         metric = find_metric(key[1])

@@ -18,6 +18,9 @@ from medtransfer.metrics.catalog import ClassCases, TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.tables.predictions import target_names
 
+INTERNAL = "internal"
+"""Name of several training cohorts taken together."""
+
 
 @dataclass(frozen=True)
 class RunArrays:
@@ -43,6 +46,23 @@ class RunArrays:
     def single_label(self) -> bool:
         """Whether each case has one class of several."""
         return self.task == "single-label"
+
+    def places(self) -> dict[str, NDArray[np.bool_]]:
+        """Where test cases are, the training cohorts first, then the shifted ones by name.
+
+        Several training cohorts count as one place, `internal`.
+        """
+        test = (self.frame["split"] == "test").to_numpy()
+        trained = self.trained()
+        inside = self.frame["cohort"].is_in(trained).to_numpy()
+        found = {trained[0] if len(trained) == 1 else INTERNAL: test & inside}
+        for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
+            found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
+        return {name: cases for name, cases in found.items() if cases.any()}
+
+    def trained(self) -> list[str]:
+        """The training cohorts: those with a tuning split."""
+        return self.frame.filter(pl.col("split") == "tune")["cohort"].unique().sort().to_list()
 
     def labelled(self, target: int) -> NDArray[np.bool_]:
         """Cases whose target is a plain 0 or 1: masked and soft ones are left out. [N]"""

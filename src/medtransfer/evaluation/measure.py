@@ -21,10 +21,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Slice:
-    """Some cases of one cohort.
+    """Some test cases.
 
     Attributes:
-        cohort: Where they come from.
+        cohort: The place they come from: a cohort, or all training cohorts together.
         attribute: What they have in common, or `all`.
         group: Its value, or `all`.
         cases: Which of the run's cases they are. [N]
@@ -69,7 +69,7 @@ def measure(
     """
     numbers: dict[Key, Number] = {}
     small = part.attribute != ALL and part.cases.sum() < config.minimum_group
-    here = test_rows(run, part.cohort)
+    here = run.places()[part.cohort]
     for key, _metric, rows, bound in bindings(run, fitted, part.cases, config):
         if small:
             bound = f"fewer than {config.minimum_group} cases"  # noqa: PLW2901
@@ -129,15 +129,21 @@ def _class_bindings(
         yield (CASE, metric.name), metric, rows, reason or metric.of_classes(data)
 
 
-def slices(run: RunArrays, attributes: pl.DataFrame, cohort: str) -> Iterator[Slice]:
-    """The cohort's test cases, then each group of each attribute, in text order."""
-    here = test_rows(run, cohort)
-    yield Slice(cohort, ALL, ALL, here)
+def slices(run: RunArrays, attributes: pl.DataFrame, place: str) -> Iterator[Slice]:
+    """A place's test cases, then each group of each attribute, in text order.
+
+    Where several training cohorts are taken together, the cohort counts as an attribute.
+    """
+    here = run.places()[place]
+    yield Slice(place, ALL, ALL, here)
     table = joined(run, attributes)
-    for attribute in attributes.columns[1:]:
+    names = attributes.columns[1:]
+    if run.frame.filter(pl.Series(here))["cohort"].n_unique() > 1:
+        names = ["cohort", *(name for name in names if name != "cohort")]
+    for attribute in names:
         for group in table.filter(pl.Series(here))[attribute].drop_nulls().unique().sort():
             member = (table[attribute] == group).fill_null(value=False).to_numpy()
-            yield Slice(cohort, attribute, str(group), here & member)
+            yield Slice(place, attribute, str(group), here & member)
 
 
 def joined(run: RunArrays, attributes: pl.DataFrame) -> pl.DataFrame:
@@ -145,23 +151,10 @@ def joined(run: RunArrays, attributes: pl.DataFrame) -> pl.DataFrame:
     return run.frame.join(attributes, on="case_id", how="left", maintain_order="left")
 
 
-def test_rows(run: RunArrays, cohort: str) -> NDArray[np.bool_]:
-    """Which cases are a cohort's test cases. [N]"""
-    test = (run.frame["split"] == "test") & (run.frame["cohort"] == cohort)
-    return test.to_numpy()
-
-
-def test_cohorts(run: RunArrays) -> list[str]:
-    """Cohorts with test cases: those that were trained on first, then by name."""
-    trained = set(run.frame.filter(pl.col("split") == "tune")["cohort"])
-    cohorts = run.frame.filter(pl.col("split") == "test")["cohort"].unique().to_list()
-    return sorted(cohorts, key=lambda cohort: (cohort not in trained, cohort))
-
-
-def cohort_replicates(run: RunArrays, cohort: str, config: EvaluationConfig) -> Replicates:
-    """The cohort's replicates: the same for every run, metric and group."""
-    patients = run.frame.filter(pl.Series(test_rows(run, cohort)))["patient_id"].to_list()
-    return draw_replicates(patients, config.replicates, config.seed, cohort)
+def place_replicates(run: RunArrays, place: str, config: EvaluationConfig) -> Replicates:
+    """A place's replicates: the same for every run, metric and group."""
+    patients = run.frame.filter(pl.Series(run.places()[place]))["patient_id"].to_list()
+    return draw_replicates(patients, config.replicates, config.seed, place)
 
 
 def macro_metrics(names: tuple[str, ...], numbers: dict[Key, Number]) -> list[str]:

@@ -17,14 +17,14 @@ from medtransfer.evaluation.measure import (
     Key,
     Number,
     Slice,
-    cohort_replicates,
     count_patients,
     joined,
     measure,
+    place_replicates,
     slices,
-    test_cohorts,
 )
-from medtransfer.metrics.bootstrap import percentile_interval
+from medtransfer.metrics.bootstrap import Floats, basic_interval, percentile_interval
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.tables.results import ALL, Result, results_frame
 
 
@@ -45,8 +45,8 @@ def score(
     run = run_arrays(predictions, task)
     fitted = fit_on_tune(run, config.operating_points)
     rows = list(_fitted_results(run, fitted))
-    for cohort in test_cohorts(run):
-        replicates = cohort_replicates(run, cohort, config)
+    for cohort in run.places():
+        replicates = place_replicates(run, cohort, config)
         groups: dict[str, dict[str, Numbers]] = {}
         for part in slices(run, attributes, cohort):
             numbers = measure(run, fitted, part, replicates, config)
@@ -64,9 +64,10 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
     value, low, high, reason = None, None, None, number.reason
     if number.values is not None:
         value = float(number.values[0])
-        interval = percentile_interval(number.values) if len(number.values) > 1 else None
-        low, high = interval or (None, None)
-        if interval is None and len(number.values) > 1:
+        if len(number.values) > 1:
+            interval = interval_of(number.values, key[1])
+            low, high = interval or (None, None)
+        if low is None and len(number.values) > 1:
             reason = "no interval: undefined in over half of the replicates"
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
@@ -74,11 +75,18 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
     )  # fmt: skip
 
 
+def interval_of(values: Floats, metric: str) -> tuple[float, float] | None:
+    """The interval that suits a metric: percentile, or basic where chance pushes it one way."""
+    entry = find_metric(metric)
+    if entry.biased:
+        return basic_interval(values, entry.low, entry.high)
+    return percentile_interval(values)
+
+
 def _fitted_results(run: RunArrays, fitted: Fitted) -> Iterator[Result]:
     """Thresholds and temperatures as rows of the tuning split."""
     tune = (run.frame["split"] == "tune").to_numpy()
-    cohorts = run.frame.filter(pl.Series(tune))["cohort"].unique().sort().to_list()
-    cohort = cohorts[0] if len(cohorts) == 1 else ALL
+    cohort = next(iter(run.places()))
     counts = (int(tune.sum()), count_patients(run, tune))
     why = "tune lacks a class"
     for (target, point), limit in fitted.thresholds.items():

@@ -96,16 +96,22 @@ def percentile_interval(values: Floats) -> tuple[float, float] | None:
 
 
 def basic_interval(values: Floats, low: float, high: float) -> tuple[float, float] | None:
-    """The basic interval, ``2 v - q``, cut to the metric's range (Davison and Hinkley 1997, 5.2).
+    """The basic interval, ``2 v - q`` (Davison and Hinkley 1997, 5.2), within the metric's range.
 
-    For a maximum or minimum over groups: the replicates are biased away from the value by about
-    as much as the value is from the truth, and this interval takes that bias out.
+    For what chance alone pushes one way: calibration error, a maximum or minimum over groups. The
+    replicates are biased away from the value as the value is from the truth, and this interval
+    takes most of that out. It is widened to hold the value itself.
+
+    Args:
+        values: The value, then its replicates. [1 + R]
+        low: Least possible value.
+        high: Largest possible value.
     """
     quantiles = _quantiles(values[1:])
     if quantiles is None or not np.isfinite(values[0]):
         return None
-    ends = (2 * values[0] - quantiles[1], 2 * values[0] - quantiles[0])
-    return float(np.clip(ends[0], low, high)), float(np.clip(ends[1], low, high))
+    lower, upper = np.clip([2 * values[0] - quantiles[1], 2 * values[0] - quantiles[0]], low, high)
+    return float(min(lower, values[0])), float(max(upper, values[0]))
 
 
 def two_sided_p(differences: Floats) -> float | None:

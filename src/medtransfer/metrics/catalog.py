@@ -67,6 +67,7 @@ class Metric:
         formula: Its definition.
         reference: Where that comes from.
         ranking: Whether it depends on the order of the scores alone.
+        biased: Whether chance alone pushes it up, so that its interval must take that out.
         scaled: Whether it is taken after temperature scaling.
         of_target: Binds it to the cases of a binary target and a threshold.
         of_classes: Binds it to the cases of a single-label task.
@@ -82,6 +83,7 @@ class Metric:
     formula: str
     reference: str
     ranking: bool = False
+    biased: bool = False
     scaled: bool = False
     of_target: Callable[[TargetCases, float], Weighted] | None = None
     of_classes: Callable[[ClassCases], Weighted] | None = None
@@ -169,7 +171,7 @@ _ENTRIES = (
         of_classes=lambda c: calibration.class_brier(c.classes, c.probabilities),
     ),
     Metric(
-        "ece", "Calibration error (ECE)", "lower", 0, 1, "case", _ECE, _GUO,
+        "ece", "Calibration error (ECE)", "lower", 0, 1, "case", _ECE, _GUO, biased=True,
         of_target=lambda c, _t: calibration.calibration_error(
             c.targets.astype(np.float64), c.probabilities),
         of_classes=lambda c: calibration.calibration_error(*_top(c, c.probabilities)),
@@ -182,7 +184,7 @@ _ENTRIES = (
     ),
     Metric(
         "ece_scaled", "ECE after scaling", "lower", 0, 1, "case",
-        "as ece, after temperature scaling on tune", _GUO, scaled=True,
+        "as ece, after temperature scaling on tune", _GUO, biased=True, scaled=True,
         of_target=lambda c, _t: calibration.calibration_error(
             c.targets.astype(np.float64), _known(c.scaled)),
         of_classes=lambda c: calibration.calibration_error(*_top(c, _known(c.scaled))),

@@ -10,6 +10,7 @@ from medtransfer.evaluation.compare import (
     Mean,
     RungRuns,
     comparisons,
+    drops,
     mean_over_seeds,
     mean_results,
     savings,
@@ -57,7 +58,7 @@ def collect(
     means = _means(study, folder, done, data)
     frames = [_placed(folder.run(run.run_id).results(), run) for run in done]
     for mean in means:
-        rows = results_frame(list(mean_results(mean)))
+        rows = results_frame([*mean_results(mean), *drops(mean)])
         frames.append(_placed_mean(rows, mean.runs))
     for runs, row in savings(means, study.reference_rung):
         frames.append(_placed_mean(results_frame([row]), runs))

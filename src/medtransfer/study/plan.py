@@ -6,6 +6,7 @@ Listing is its own step, so `check` and `status` can say what a study is without
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -30,7 +31,7 @@ from medtransfer.study.inputs import (
     open_manifest,
 )
 from medtransfer.study.run import run_id
-from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.manifest import SPLITS, Manifest
 from medtransfer.training.rules import make_schedule
 
 
@@ -149,6 +150,39 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
     table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
     table = table.hstack(raw_labels(manifest.frame, data)).with_columns(facts["sha256"])
     return digest([table.columns, table.rows()])
+
+
+def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
+    """How many images, cases and patients each split of each cohort has, and their labels.
+
+    Returns:
+        One row per cohort and split, with positive, negative and masked cases of every target.
+    """
+    frame = assign_splits(data.manifest, study.data)
+    cases = build_cases(frame, study.data)
+    images = np.array([len(images) for images in cases.images])
+    rows: list[dict[str, Any]] = []
+    for cohort in sorted(set(cases.cohorts.tolist())):
+        for split in SPLITS:
+            here = (cases.cohorts == cohort) & (cases.splits == split)
+            if here.any():
+                targets = cases.targets[here]
+                rows.append(
+                    {
+                        "cohort": cohort,
+                        "split": split,
+                        "images": int(images[here].sum()),
+                        "cases": int(here.sum()),
+                        "patients": len(set(cases.patient_ids[here].tolist())),
+                        "positive": dict(
+                            zip(study.data.names, (targets == 1).sum(0).tolist(), strict=True)
+                        ),
+                        "masked": dict(
+                            zip(study.data.names, np.isnan(targets).sum(0).tolist(), strict=True)
+                        ),
+                    }
+                )
+    return rows
 
 
 def _plan_run(

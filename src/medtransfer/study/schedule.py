@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,17 @@ import yaml
 
 from medtransfer.data.audit import Finding
 from medtransfer.files import write_text
-from medtransfer.models.ladder import find_rung
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
 from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
-from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data, refuse_findings
+from medtransfer.study.plan import (
+    PlannedRun,
+    StudyData,
+    flow_of,
+    plan_runs,
+    read_data,
+    refuse_findings,
+)
 from medtransfer.study.progress import (
     Clock,
     Planned,
@@ -27,6 +34,9 @@ from medtransfer.study.progress import (
     nobody,
 )
 from medtransfer.study.store import Lease, StudyFolder
+
+NOTE_SECONDS = 5.0
+"""Least time between two notes on how far a run is."""
 
 
 class StudyStopped(Exception):  # noqa: N818
@@ -99,6 +109,7 @@ class _Sitting:
         self.waiting = [r for r in planned if r not in over]
         self.finished = len(over)
         self.clock = Clock()
+        self.noted = 0.0
         self.executor = LocalExecutor(folder.path)
 
     def run_missing(self) -> None:
@@ -130,12 +141,21 @@ class _Sitting:
                     return False
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
+                    self._note(run, event)
         except WorkerLost as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
             advice = "The same command tries again; a smaller training.micro_batch needs less"
             self.folder.run(run.run_id).fail("failed", f"{lost}. {advice}")
         return True
+
+    def _note(self, run: PlannedRun, event: dict[str, Any]) -> None:
+        """Leave in the run's folder how far it is, not too often."""
+        now = time.monotonic()
+        if now - self.noted > NOTE_SECONDS or event["step"] == event["steps"]:
+            self.noted = now
+            own = self.folder.run(run.run_id)
+            own.note_progress({key: event[key] for key in ("step", "steps", "tune_auroc")})
 
     def _announce(self, run: PlannedRun) -> None:
         own = self.folder.run(run.run_id)
@@ -189,7 +209,9 @@ def _write_plan(
     study: Study, folder: StudyFolder, data: StudyData, planned: list[PlannedRun]
 ) -> None:
     """Leave in the folder what is run, on what, and what was found in it."""
-    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        study.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True
+    )
     write_text(folder.path / "study.yaml", text)
     runs = [{**_about(run), "steps": run.steps, "training_cases": run.num_cases,
              "images": run.num_images} for run in planned]  # fmt: skip
@@ -201,7 +223,7 @@ def _write_plan(
             "images": len(data.manifest),
             "findings": [_said(finding) for finding in data.findings],
             "waived": study.waive,
-            "rungs": {entry.rung: find_rung(entry.rung).pretraining for entry in study.rungs},
+            "flow": flow_of(study, data),
         },
     )
 

@@ -131,6 +131,15 @@ class RunFolder:
         """What it took."""
         return cast("dict[str, Any]", read_json(self.path / "cost.json"))
 
+    def note_progress(self, about: dict[str, Any]) -> None:
+        """Leave how far it is, for `medtransfer status`; a view that may be lost."""
+        write_json(self.path / "progress.json", about)
+
+    def progress(self) -> dict[str, Any]:
+        """How far it was when it last said so."""
+        path = self.path / "progress.json"
+        return cast("dict[str, Any]", read_json(path)) if path.is_file() else {}
+
     def environments(self) -> list[dict[str, Any]]:
         """Where it ran."""
         return cast("list[dict[str, Any]]", read_json(self.path / "environment.json"))

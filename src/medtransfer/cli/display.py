@@ -1,0 +1,167 @@
+"""How a running study looks: a live table on a terminal, plain lines elsewhere, JSON on request."""
+
+import json
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from medtransfer.errors import plural, printable
+from medtransfer.study.progress import (
+    Event,
+    Planned,
+    Preparing,
+    RunEnded,
+    RunStep,
+    Scoring,
+    Watcher,
+)
+
+LINE_SECONDS = 30.0
+"""Least time between two lines on how a run goes, where there is no terminal."""
+
+
+@contextmanager
+def display(*, as_json: bool) -> Generator[Watcher]:
+    """A watcher that shows a study's progress."""
+    if as_json:
+        yield _json_line
+    elif sys.stderr.isatty():
+        console = Console(stderr=True)
+        table = _LiveTable()
+        with Live(table, console=console, refresh_per_second=4, transient=True):
+            yield table.hear
+    else:
+        yield _Lines().hear
+
+
+def duration(seconds: float | None) -> str:
+    """``0:42``, ``1:02:03``; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _label(event: RunStep | RunEnded) -> str:
+    cell = event.run.cell
+    held = f", without {cell.held_out}" if cell.held_out else ""
+    return f"{cell.rung} {cell.label_fraction:.0%} seed {cell.seed}{held}"
+
+
+def _json_line(event: Event) -> None:
+    about: dict[str, Any] = {"event": type(event).__name__}
+    match event:
+        case Planned(runs, done):
+            about |= {"runs": [run.run_id for run in runs], "done": done}
+        case RunStep() | RunEnded():
+            about |= {k: v for k, v in vars(event).items() if k != "run"}
+            about |= {"run_id": event.run.run_id, "rung": event.run.cell.rung}
+        case _:
+            about |= vars(event)
+    print(json.dumps(about), flush=True)  # noqa: T201
+
+
+class _Lines:
+    """Plain lines for logs."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._what = ""
+
+    def hear(self, event: Event) -> None:
+        match event:
+            case Preparing(what, _done, total) if what != self._what:
+                self._what = what
+                self._say(f"{what} ({plural(total, 'image')})")
+            case Planned(runs, done):
+                left = f", {done} of them over" if done else ""
+                self._say(f"{plural(len(runs), 'run')}{left}")
+            case RunStep() if time.monotonic() - self._last > LINE_SECONDS:
+                self._say(
+                    f"{_label(event)}: step {event.step}/{event.steps}, loss {event.loss:.3f}, "
+                    f"{event.images_per_second:.0f} images/s, "
+                    f"{duration(event.study_seconds_left)} left for the study"
+                )
+            case RunEnded():
+                why = f": {printable(event.message, 300)}" if event.message else ""
+                self._say(f"[{event.finished}/{event.total}] {event.state} {_label(event)}{why}")
+            case Scoring(what):
+                self._say(f"writing {what}")
+            case _:
+                pass
+
+    def _say(self, text: str) -> None:
+        self._last = time.monotonic()
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+class _LiveTable:
+    """A table of rungs with the current run beneath."""
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+        self._rungs: dict[str, dict[str, int]] = {}
+        self._first_error = ""
+        self._step: RunStep | None = None
+
+    def hear(self, event: Event) -> None:
+        self._event = event
+        match event:
+            case Planned(runs, _done):
+                for run in runs:
+                    counts = self._rungs.setdefault(run.cell.rung, {"runs": 0})
+                    counts["runs"] += 1
+            case RunStep():
+                self._step = event
+            case RunEnded():
+                self._step = None
+                counts = self._rungs[event.run.cell.rung]
+                counts[event.state] = counts.get(event.state, 0) + 1
+                if event.message and not self._first_error:
+                    self._first_error = f"{_label(event)}: {printable(event.message, 200)}"
+            case _:
+                pass
+
+    def __rich__(self) -> Group:
+        parts: list[Any] = []
+        if isinstance(self._event, Preparing):
+            share = f"{self._event.done:,}/{self._event.total:,}"
+            parts.append(Text(f"{self._event.what}  {share}"))
+        if isinstance(self._event, Scoring):
+            parts.append(Text(f"writing {self._event.what}"))
+        if self._rungs:
+            parts.append(self._table())
+        if self._step is not None:
+            parts += self._running(self._step)
+        if self._first_error:
+            parts.append(Text(f"first failure: {self._first_error}", style="red"))
+        return Group(*parts)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("rung", "runs", "over now", "failed", "diverged"):
+            table.add_column(name, justify="left" if name == "rung" else "right")
+        for rung, counts in self._rungs.items():
+            table.add_row(
+                Text(rung),
+                *(str(counts.get(key, 0)) for key in ("runs", "done", "failed", "diverged")),
+            )
+        return table
+
+    def _running(self, step: RunStep) -> list[Any]:
+        area = "–" if step.tune_auroc is None else f"{step.tune_auroc:.3f}"
+        line = (
+            f"{_label(step)}  loss {step.loss:.3f}  tune AUROC {area}  "
+            f"{step.images_per_second:.0f} images/s  "
+            f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
+        )
+        return [Text(line), ProgressBar(step.steps, step.step, width=60)]

@@ -1,0 +1,59 @@
+"""What `medtransfer doctor` looks at."""
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import features
+
+from medtransfer.data.images import DECODER, FORMATS
+from medtransfer.models.ladder import LADDER
+from medtransfer.models.sources import is_here, weights_folder
+
+PACKAGES = ("medtransfer", "torch", "timm", "polars", "numpy", "safetensors", "altair")
+MISREAD = "pylibjpeg_libjpeg"
+"""A DICOM decoder that gives wrong pixels for legal JPEG Lossless files."""
+
+
+def examine() -> dict[str, str]:
+    """One line per thing that decides what can be run here."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    found |= {name: _version(name) for name in PACKAGES}
+    found |= _compute()
+    libraries = [f"{kind} {features.version(kind) or 'yes'}" for kind in ("jpg", "zlib")
+                 if features.check(kind)]  # fmt: skip
+    found["images"] = f"{', '.join(FORMATS)} by {DECODER} ({', '.join(libraries)})"
+    here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
+    found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
+    found["weights folder"] = str(weights_folder())
+    found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"
+    if find_spec("libjpeg") is not None and _version(MISREAD.replace("_", "-")) != "missing":
+        found["warning"] = "pylibjpeg-libjpeg is installed: it misreads legal JPEG Lossless files"
+    return found
+
+
+def _compute() -> dict[str, str]:
+    import torch
+
+    from medtransfer.models.classifier import resolve_precision
+    from medtransfer.models.ladder import ARCHITECTURES
+    from medtransfer.study.execute import pick_device
+    from medtransfer.training.config import TrainingConfig
+
+    device = pick_device(TrainingConfig())
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
+    precision = resolve_precision("auto", ARCHITECTURES["r50x1"], device)
+    return {
+        "device": f"{device.type} {name}".strip(),
+        "threads": str(torch.get_num_threads()),
+        "precision": f"{precision} for BiT networks (training.precision: auto)",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

@@ -1,0 +1,133 @@
+"""Commands that run a study and look at it: run, demo, status, report."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
+
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the study.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line, for machines.")]
+StudyFile = Annotated[Path, typer.Argument(help="The study file.", metavar="STUDY.yaml")]
+Where = Annotated[
+    Path | None,
+    typer.Argument(help="A study's folder or file; the only one in ./studies by default."),
+]
+
+
+@app.command()
+def run(study: StudyFile, out: Out = None, as_json: AsJson = False) -> None:
+    """Run what is missing of a study; the same command goes on where it stopped."""
+    from medtransfer.study.document import read_study
+
+    _carry_out(read_study(study), out, as_json=as_json)
+
+
+@app.command()
+def demo(out: Out = None, as_json: AsJson = False) -> None:
+    """A small study on the phantom data set: 2 rungs × 2 label fractions × 2 seeds."""
+    from medtransfer.recipes.demo import demo_study
+
+    folder = out or Path("medtransfer-demo")
+    _carry_out(demo_study(folder), folder, as_json=as_json, next_step=True)
+
+
+@app.command()
+def status(where: Where = None, as_json: AsJson = False) -> None:
+    """How far a study is: every run's state, and the time left."""
+    from medtransfer.cli.display import duration
+    from medtransfer.cli.text import print_table
+    from medtransfer.study.status import read_status
+
+    found = read_status(_folder(where))
+    if as_json:
+        print(json.dumps(found.plain()))  # noqa: T201
+        return
+    head = ("run", "rung", "labels", "seed", "state", "steps", "tune AUROC", "minutes")
+    rows = [
+        [
+            row.run_id,
+            row.rung,
+            f"{row.label_fraction:.0%}",
+            str(row.seed),
+            row.state,
+            f"{row.step}/{row.steps}",
+            "–" if row.tune_auroc is None else f"{row.tune_auroc:.3f}",
+            "–" if row.seconds is None else f"{row.seconds / 60:.1f}",
+        ]
+        for row in found.runs
+    ]
+    print_table(head, rows, right=(2, 3, 5, 6, 7))
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts().items())
+    print(f"{counts}; {duration(found.seconds_left)} left")  # noqa: T201
+    for row in found.runs:
+        if row.message:
+            print(f"{row.run_id} {row.state}: {row.message}")  # noqa: T201
+
+
+@app.command()
+def report(where: Where = None) -> None:
+    """Write a study's report again from its folder."""
+    from medtransfer.report.page import write_report
+
+    print(f"Report: {write_report(_folder(where))}")  # noqa: T201
+
+
+def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool = False) -> None:
+    from medtransfer.cli.display import display
+    from medtransfer.cli.tables import print_summary
+    from medtransfer.report.page import write_report
+    from medtransfer.study.schedule import StudyStopped, run_study
+
+    try:
+        with display(as_json=as_json) as watch:
+            folder = run_study(study, out, watch)
+    except StudyStopped as stopped:
+        print(f"Stopped; {stopped}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(EXIT_STOPPED) from None
+    states = [folder.run(run["run_id"]).state() for run in folder.read("plan.json")]
+    if "done" in states:
+        path = write_report(folder)
+        if not as_json:
+            print_summary(folder)
+            print(f"Report: {path}   (open it in a browser)")  # noqa: T201
+    if next_step and not as_json:
+        print("Next:   medtransfer init your-manifest.csv")  # noqa: T201
+    lost = [state for state in states if state != "done"]
+    if lost:
+        print(  # noqa: T201
+            f"{len(lost)} of {len(states)} runs have no results: `medtransfer status "
+            f"{folder.path}` says why. The same command tries the failed ones again.",
+            file=sys.stderr,
+        )
+    if "failed" in states:
+        raise typer.Exit(EXIT_USER)
+
+
+def _folder(where: Path | None) -> Any:
+    """The study folder that is meant by a folder, a study file, or nothing.
+
+    Raises:
+        StudyError: There is none, or several.
+    """
+    from medtransfer.errors import StudyError, listed
+    from medtransfer.study.store import MARK, StudyFolder
+
+    if where is not None and where.suffix in (".yaml", ".yml"):
+        from medtransfer.study.document import read_study
+
+        return StudyFolder(Path("studies") / read_study(where).name)
+    if where is not None:
+        return StudyFolder(where)
+    found = sorted(path.parent for path in Path("studies").glob(f"*/{MARK}"))
+    if len(found) != 1:
+        names = f": {listed(found)}" if found else ""
+        raise StudyError(
+            f"There are {len(found)} studies in ./studies{names}. Name the folder of one."
+        )
+    return StudyFolder(found[0])

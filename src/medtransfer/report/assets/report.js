@@ -1,0 +1,27 @@
+// Scripts only add to the page: tooltips on the charts, sorting in the tables.
+const specs = JSON.parse(document.getElementById("charts").textContent);
+for (const figure of document.querySelectorAll("figure[data-chart]")) {
+  const live = figure.querySelector(".live");
+  const options = { ast: true, actions: false, renderer: "svg" };
+  vegaEmbed(live, specs[figure.dataset.chart], options).then(
+    () => figure.querySelector(".static").remove(),
+    () => live.remove(),
+  );
+}
+const value = (cell) => {
+  const number = parseFloat(cell.textContent.replace(/,/g, ""));
+  return Number.isNaN(number) ? cell.textContent : number;
+};
+for (const head of document.querySelectorAll("th[data-sort]")) {
+  head.addEventListener("click", () => {
+    const body = head.closest("table").tBodies[0];
+    const column = head.cellIndex;
+    const up = head.dataset.sort !== "up";
+    head.dataset.sort = up ? "up" : "down";
+    const rows = [...body.rows].sort((a, b) => {
+      const [x, y] = [value(a.cells[column]), value(b.cells[column])];
+      return (x > y ? 1 : x < y ? -1 : 0) * (up ? 1 : -1);
+    });
+    body.append(...rows);
+  });
+}

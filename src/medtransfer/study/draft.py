@@ -1,0 +1,186 @@
+"""A commented study.yaml from what a manifest holds: the first step with own data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import yaml
+
+from medtransfer.errors import TableError, listed, plural
+from medtransfer.models.ladder import LADDER
+from medtransfer.models.sources import is_here
+from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+
+MOST_CLASSES = 50
+MOST_GROUPS = 12
+CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was found in a manifest.
+
+    Attributes:
+        manifest: The images.
+        task: The task that its columns suggest.
+        targets: Target columns, or the classes of `class_column`.
+        class_column: The column that holds a class name, if that is what was found.
+        attributes: Columns with few values.
+        cohorts: Cohort names by their number of cases, largest first.
+    """
+
+    manifest: Manifest
+    task: Literal["binary", "multi-label", "single-label"]
+    targets: tuple[str, ...]
+    class_column: str | None
+    attributes: tuple[str, ...]
+    cohorts: tuple[str, ...]
+
+    def found(self) -> list[str]:
+        """What was found, in sentences."""
+        frame = self.manifest.frame
+        cases, patients = frame["case_id"].n_unique(), frame["patient_id"].n_unique()
+        per_cohort = [f"{name} {self._cases_of(name):,} cases" for name in self.cohorts[:6]]
+        more = len(self.cohorts) - 6
+        cohorts = ", ".join(per_cohort) + (f" and {more} more" if more > 0 else "")
+        where = plural(len(self.cohorts), "cohort")
+        values = f"classes of {self.class_column}" if self.class_column else "1/0/-1/empty"
+        read = f"{plural(len(frame), 'row')}: {plural(cases, 'case')} of "
+        attributes = listed(self.attributes) if self.attributes else "none"
+        return [
+            f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
+            f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
+        ]
+
+    def text(self, name: str) -> str:
+        """The study file."""
+        frame = self.manifest.frame
+        uncertain = any(
+            (frame.select(label_text(t))[t] == "-1").any() for t in self.targets
+            if self.class_column is None
+        )  # fmt: skip
+        here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
+        rungs = [rung for rung in here if is_here(LADDER[rung])]
+        inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True).strip()
+        targets = self._targets_text(uncertain=uncertain)
+        shifted = f"; the other {plural(len(self.cohorts) - 1, 'cohort')} become shifted test data"
+        class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
+        split_line = (
+            "    # the manifest's own split column is used\n" if "split" in frame.columns else ""
+        )
+        return _TEMPLATE.format(
+            name=name,
+            manifest=_quoted(self.manifest.path.name),
+            task=self.task,
+            class_line=class_line,
+            targets=targets,
+            attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
+            split_line=split_line,
+            cohorts=inside,
+            others=shifted if len(self.cohorts) > 1 else "",
+            rungs="".join(f"  - {rung}\n" for rung in rungs),
+        )
+
+    def _targets_text(self, *, uncertain: bool) -> str:
+        policy = "{uncertain: ignore, empty: ignore}"
+        if self.class_column is not None:
+            names = yaml.safe_dump(list(self.targets), default_flow_style=True, width=90).strip()
+            return f"  targets: {names}\n"
+        note = "uncertain (-1) and " if uncertain else ""
+        head = (
+            f"  # DECIDE what {note}empty cells mean: ignore (masked), zeros, ones, soft(0.5)\n"
+            "  targets:\n"
+        )
+        return head + "".join(f"    {_quoted(name)}: {policy}\n" for name in self.targets)
+
+    def _cases_of(self, cohort: str) -> int:
+        return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
+
+
+def draft_study(path: Path) -> Draft:
+    """Read a manifest and guess what is asked of it.
+
+    Raises:
+        TableError: It does not keep its contract, or no column looks like a target.
+    """
+    manifest = read_manifest(path)
+    frame = manifest.frame
+    columns = free_columns(frame)
+    binary = [name for name in columns if _is_target(frame, name)]
+    class_column = None if binary else next((n for n in columns if _is_class(frame, n)), None)
+    if not binary and class_column is None:
+        raise TableError(
+            f'No column of "{path.name}" looks like a target: a target column holds 1, 0, -1 or '
+            f"nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
+            f"{MOST_CLASSES} names. Columns: {listed(columns, 20)}."
+        )
+    targets = binary
+    if class_column is not None:
+        found = frame.select(label_text(class_column))[class_column].drop_nulls()
+        targets = found.unique().sort().to_list()
+    task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
+    taken = {*targets, class_column}
+    attributes = [n for n in columns if n not in taken and _is_attribute(frame, n)]
+    counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
+    cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
+    return Draft(
+        manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts)
+    )  # fmt: skip
+
+
+def _is_target(frame: pl.DataFrame, name: str) -> bool:
+    values = frame.select(label_text(name))[name].drop_nulls().unique().to_list()
+    return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
+
+
+def _is_class(frame: pl.DataFrame, name: str) -> bool:
+    count = frame.select(label_text(name))[name].drop_nulls().n_unique()
+    return name.lower() in CLASS_NAMES and 2 <= count <= MOST_CLASSES
+
+
+def _is_attribute(frame: pl.DataFrame, name: str) -> bool:
+    count = frame[name].drop_nulls().n_unique()
+    return name.lower() not in NO_ATTRIBUTES and 2 <= count <= MOST_GROUPS
+
+
+def _quoted(text: str | None) -> str:
+    """A name as YAML takes it, quoted where it must be."""
+    return yaml.safe_dump(text, default_flow_style=True, width=1000).split("\n", 1)[0]
+
+
+_TEMPLATE = """\
+# yaml-language-server: $schema=study.schema.json   (medtransfer schema > study.schema.json)
+# A transfer study: every rung × label fraction × seed is one run. Check it, then run it:
+#   medtransfer check study.yaml
+#   medtransfer run study.yaml
+name: {name}
+
+data:
+  manifest: {manifest}          # relative to this file
+  task: {task}          # binary, multi-label or single-label
+{class_line}{targets}  attributes: {attributes}          # report by these
+  image:
+    # Left out, BiT-HyperRule sets the size by image area: 512 → 480 px is hours on a CPU.
+    resize: 144          # training images are resized to this square …
+    crop: 128          # … and cropped to this; test images are resized to it
+    # DECIDE: flips only where the side of the body does not matter (skin: both; chest: none)
+    flip: none
+  split:
+{split_line}    # DECIDE which cohorts are trained on{others}
+    train_cohorts: {cohorts}
+    tune_fraction: 0.15          # selection, thresholds, calibration
+    test_fraction: 0.2
+
+# `medtransfer ladder` lists all rungs. The first is the reference unless `reference:` names one.
+rungs:
+{rungs}
+label_fractions: [1.0]          # e.g. [0.1, 0.3, 1.0] to see how many labels are saved
+seeds: [0, 1, 2]
+
+training:
+  # BiT-HyperRule with the smaller batch its authors report as nearly identical
+  batch_size: 128
+  learning_rate: 0.001
+"""

@@ -1,0 +1,123 @@
+"""How far a study is, read from its folder alone. No torch, nothing is run."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from medtransfer.study.store import Lease, State, StudyFolder
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run.
+
+    Attributes:
+        run_id: Its name.
+        rung: Its rung.
+        label_fraction: Share of the training patients used.
+        seed: Its seed.
+        state: Where it stands.
+        step: Finished steps at its last checkpoint.
+        steps: Of how many.
+        images: It trains on in all.
+        tune_auroc: At its last look at the tuning split.
+        seconds: It took, where it is done.
+        message: Why it failed or diverged.
+    """
+
+    run_id: str
+    rung: str
+    label_fraction: float
+    seed: int
+    state: State
+    step: int
+    steps: int
+    images: int
+    tune_auroc: float | None
+    seconds: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """All runs of a study.
+
+    Attributes:
+        runs: In the order they run.
+        working: Whether a process is at it now.
+        seconds_left: Estimated from the runs that are done; None while there is none.
+    """
+
+    runs: tuple[RunStatus, ...]
+    working: bool
+    seconds_left: float | None
+
+    def counts(self) -> dict[str, int]:
+        """Runs in each state that occurs."""
+        states = [run.state for run in self.runs]
+        return {state: states.count(state) for state in dict.fromkeys(states)}
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "runs": [asdict(run) for run in self.runs],
+            "working": self.working,
+            "seconds_left": self.seconds_left,
+        }
+
+
+def read_status(folder: StudyFolder) -> StudyStatus:
+    """Read how far a study is.
+
+    Raises:
+        StudyError: The folder is not that of a study that was run.
+    """
+    working = Lease(folder).holder() is not None
+    runs = [_run_status(folder, about) for about in folder.read("plan.json")]
+    if working:
+        waiting = next((i for i, run in enumerate(runs) if run.state == "waiting"), None)
+        if waiting is not None:
+            runs[waiting] = replace(runs[waiting], state="running")
+    return StudyStatus(tuple(runs), working, _seconds_left(runs))
+
+
+def _run_status(folder: StudyFolder, about: dict[str, Any]) -> RunStatus:
+    own = folder.run(about["run_id"])
+    state = own.state()
+    cost = own.cost() if state == "done" else {}
+    progress = own.progress()
+    return RunStatus(
+        run_id=about["run_id"],
+        rung=about["rung"],
+        label_fraction=about["label_fraction"],
+        seed=about["seed"],
+        state=state,
+        step=about["steps"] if state == "done" else progress.get("step", 0),
+        steps=about["steps"],
+        images=about["images"],
+        tune_auroc=_last_area(own.history()) if state == "done" else progress.get("tune_auroc"),
+        seconds=cost.get("seconds"),
+        message=str((own.error() or {}).get("message", "")),
+    )
+
+
+def _last_area(history: list[dict[str, Any]]) -> float | None:
+    areas = [row["tune_auroc"] for row in history if row["tune_auroc"] is not None]
+    return max(areas) if areas else None
+
+
+def _seconds_left(runs: list[RunStatus]) -> float | None:
+    """From the images per second of each rung's finished runs."""
+    speeds: dict[str, list[float]] = {}
+    for run in runs:
+        if run.seconds:
+            speeds.setdefault(run.rung, []).append(run.images / run.seconds)
+    if not speeds:
+        return 0.0 if all(run.state not in ("waiting", "running") for run in runs) else None
+    slowest = min(min(values) for values in speeds.values())
+    left = 0.0
+    for run in runs:
+        if run.state in ("waiting", "running"):
+            known = speeds.get(run.rung, [slowest])
+            share = 1 - run.step / run.steps
+            left += run.images * share / (sum(known) / len(known))
+    return left

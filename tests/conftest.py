@@ -1,0 +1,104 @@
+"""What every test starts from: no network, no inherited settings, one thread, known data."""
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from medtransfer.data.phantom import Hospital, Phantom, write_phantom
+from medtransfer.study.config import Study
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("MEDTRANSFER_SHARED", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the person who runs the tests must not change their outcome."""
+    for name in list(os.environ):
+        if name.startswith(("MEDTRANSFER_", "HF_", "HUGGINGFACE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # two test processes share two cores
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any connection that leaves this machine fails the test."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else "local"
+        if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "localhost", "::1"):
+            raise AssertionError(f"a test opened a connection to {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images, or a skip that says what is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real images are absent: {SHARED.name} beside the repository's folder")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A headless browser, or a skip that says what is missing."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("chromium is not installed: the report is not looked at in a browser")
+    return found
+
+
+PHANTOM = Phantom(
+    kind="lesion",
+    hospitals={"a": Hospital(48), "b": Hospital(24, contrast=0.7)},
+    size=32,
+    signal=1.5,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom with its pictures inside: ``lesion.parquet``; read-only for tests."""
+    folder = tmp_path_factory.mktemp("phantom")
+    write_phantom(PHANTOM, folder / "lesion.parquet")
+    radiograph = Phantom(kind="radiograph", hospitals={"a": Hospital(40)}, size=32, views=3, seed=4)
+    write_phantom(radiograph, folder / "radiograph.parquet")
+    return folder
+
+
+@pytest.fixture
+def tiny_study(phantom_folder: Path) -> Study:
+    """A study whose runs take a second or two."""
+    return Study.model_validate(
+        {
+            "name": "tiny",
+            "data": {
+                "manifest": phantom_folder / "lesion.parquet",
+                "task": "binary",
+                "targets": ["malignant"],
+                "attributes": ["sex"],
+                "image": {"resize": 36, "crop": 32},
+                "split": {"train_cohorts": ["a"]},
+            },
+            "rungs": ["scratch/r14x0.5"],
+            "seeds": [0],
+            "training": {
+                "batch_size": 8,
+                "micro_batch": 4,
+                "steps": 6,
+                "checks": 3,
+                "learning_rate": 0.01,
+                "checkpoint_seconds": 0,
+            },
+            "evaluation": {"replicates": 100, "permutations": 50},
+        }
+    )
