@@ -10,6 +10,7 @@ import pytest
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.study.config import Study
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MEDTRANSFER_SHARED", ROOT.parent / "shared" / "data"))
 
@@ -21,8 +22,6 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("MEDTRANSFER_", "HF_", "HUGGINGFACE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    # two test processes share two cores
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """``python -m medtransfer``."""
 
-from medtransfer.cli.app import main
+from medtransfer.cli.main import main
 
 if __name__ == "__main__":
     main()

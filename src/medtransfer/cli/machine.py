@@ -6,9 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import features
-
-from medtransfer.data.images import DECODER, FORMATS
+from medtransfer.data.images import decoder_facts
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.sources import is_here, weights_folder
 
@@ -22,9 +20,7 @@ def examine() -> dict[str, str]:
     found = {"python": platform.python_version(), "system": platform.platform()}
     found |= {name: _version(name) for name in PACKAGES}
     found |= _compute()
-    libraries = [f"{kind} {features.version(kind) or 'yes'}" for kind in ("jpg", "zlib")
-                 if features.check(kind)]  # fmt: skip
-    found["images"] = f"{', '.join(FORMATS)} by {DECODER} ({', '.join(libraries)})"
+    found["images"] = decoder_facts()
     here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
     found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
     found["weights folder"] = str(weights_folder())

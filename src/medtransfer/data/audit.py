@@ -13,7 +13,7 @@ import polars as pl
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, label_columns, raw_labels, targets_of
 from medtransfer.data.splits import internal_rows
-from medtransfer.errors import listed, plural
+from medtransfer.errors import plural
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
@@ -153,8 +153,8 @@ def _missing_classes(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
                 empty.append(text)
             elif min(positive, negative) < FEW:
                 few.append(text)
-    findings = [Finding("B001", listed(empty))] if empty else []
-    return findings + ([Finding("B002", listed(few))] if few else [])
+    findings = [Finding("B001", _enumerated(empty))] if empty else []
+    return findings + ([Finding("B002", _enumerated(few))] if few else [])
 
 
 def _label_gaps(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
@@ -179,6 +179,11 @@ def _mixed_attributes(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
             sentence = f"{cases} with several values of '{name}'; counted in none of its groups"
             findings.append(_finding("B004", sentence, mixed))
     return findings
+
+
+def _enumerated(texts: Sequence[str], most: int = 8) -> str:
+    more = f"; and {len(texts) - most} more" if len(texts) > most else ""
+    return "; ".join(texts[:most]) + more
 
 
 def _finding(code: str, sentence: str, frame: pl.DataFrame) -> Finding:

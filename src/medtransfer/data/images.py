@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from medtransfer.errors import ImageError
 
@@ -150,6 +150,20 @@ def centre_crop(pixels: Pixels, size: int, interpolation: Interpolation, share: 
     side = max(1, round(min(height, width) * share))
     top, left = (height - side) // 2, (width - side) // 2
     return resize_image(pixels[top : top + side, left : left + side], size, interpolation)
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Pixels as a PNG file. [height, width] or [height, width, 3]"""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def decoder_facts() -> str:
+    """Formats, decoder and the libraries under it, for `medtransfer doctor`."""
+    found = [f"{kind} {features.version(kind) or 'yes'}" for kind in ("jpg", "zlib")
+             if features.check(kind)]  # fmt: skip
+    return f"{', '.join(FORMATS)} by {DECODER} ({', '.join(found)})"
 
 
 def _open(data: bytes, pixel_limit: int) -> Image.Image:

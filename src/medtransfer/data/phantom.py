@@ -5,7 +5,6 @@ hospitals, a gap between groups, label noise and several views per case. It is w
 demo` runs on, and the ground truth of the tests: what is planted must be found, and nothing else.
 """
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from medtransfer.data.images import encode_png
 from medtransfer.files import write_bytes
 from medtransfer.seeds import generator
 from medtransfer.tables.schema import write_frame
@@ -200,7 +199,4 @@ def _as_seen(picture: Floats, site: Hospital, rng: np.random.Generator) -> Float
 
 
 def _png(picture: Floats) -> bytes:
-    pixels = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG")
-    return stream.getvalue()
+    return encode_png(np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8))

@@ -16,6 +16,7 @@ from medtransfer.evaluation.fairness import compared_keys
 from medtransfer.evaluation.fitted import fit_on_tune, run_arrays
 from medtransfer.evaluation.measure import (
     CASE,
+    NO_INTERVAL,
     Number,
     Slice,
     measure,
@@ -23,7 +24,7 @@ from medtransfer.evaluation.measure import (
     slices,
 )
 from medtransfer.evaluation.score import as_result
-from medtransfer.metrics.bootstrap import Floats, percentile_interval, two_sided_p
+from medtransfer.metrics.bootstrap import LEAST_DEFINED, Floats, percentile_interval, two_sided_p
 from medtransfer.metrics.compare import holm
 from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
 from medtransfer.seeds import generator
@@ -104,7 +105,10 @@ def mean_over_seeds(
         if all(n.values is not None for n in numbers)
     }
     means = {
-        place: replace(numbers[0], values=by_seed[place].mean(axis=0) if place in by_seed else None)
+        place: replace(
+            next((n for n in numbers if n.values is None), numbers[0]),
+            values=by_seed[place].mean(axis=0) if place in by_seed else None,
+        )
         for place, numbers in found.items()
     }
     return Mean(runs, parts, means, by_seed)
@@ -130,11 +134,14 @@ def drops(mean: Mean) -> Iterator[Result]:
             continue
         part = mean.slices[cohort, attribute, group]
         row = as_result(None, part, (target, metric), number)
-        row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None)
+        reason = inside.reason or number.reason
+        row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None, reason=reason)
         if inside.values is not None and number.values is not None:
             drop = inside.values - number.values
             low, high = percentile_interval(drop) or (None, None)
-            row = replace(row, value=float(drop[0]), low=low, high=high, reason=None)
+            missing = low is None and len(drop) > 1
+            reason = NO_INTERVAL if missing else reason
+            row = replace(row, value=float(drop[0]), low=low, high=high, reason=reason)
         yield row
 
 
@@ -185,14 +192,31 @@ def _saving(curve: list[Mean], base: Mean, place: Place) -> Result | None:
     )  # fmt: skip
     if not np.isfinite(saved[0]):
         return replace(about, reason="the reference's full-data AUROC is never reached")
-    low, high = np.quantile(saved[1:], [0.025, 0.975], method="inverted_cdf")
-    reason = None
+    reasons: list[str] = []
     if saved[0] >= 1 - fractions[0] - 1e-12:
-        reason = "at least: the smallest label fraction already reaches it"
-    if not np.isfinite(low):
-        reason = "in some replicates the reference's full-data AUROC is never reached"
-    ends = (float(end) if np.isfinite(end) else None for end in (low, high))
-    return replace(about, value=float(saved[0]), low=next(ends), high=next(ends), reason=reason)
+        reasons.append("at least: the smallest label fraction already reaches it")
+    low, high = _ends(saved[1:])
+    if low is None and len(saved) > 1:
+        reasons.append(NO_INTERVAL)
+    elif low == -np.inf:
+        reasons.append("in some replicates the reference's full-data AUROC is never reached")
+    ends = (end if end is not None and np.isfinite(end) else None for end in (low, high))
+    return replace(
+        about,
+        value=float(saved[0]),
+        low=next(ends),
+        high=next(ends),
+        reason="; ".join(reasons) or None,
+    )
+
+
+def _ends(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
+    """The percentile interval of shares that may be negative infinity for "never"."""
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
+        return None, None
+    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _resampled(mean: Mean, place: Place) -> Floats:

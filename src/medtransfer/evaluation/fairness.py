@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import Fitted, RunArrays
-from medtransfer.evaluation.measure import CASE, Key, Number, bindings, count_patients
+from medtransfer.evaluation.measure import (
+    CASE,
+    NO_INTERVAL,
+    Key,
+    Number,
+    bindings,
+    count_patients,
+)
 from medtransfer.metrics.bootstrap import Floats, Weighted, basic_interval
 from medtransfer.metrics.catalog import Metric, find_metric
 from medtransfer.metrics.groups import gap, permutation_p, worst_group
@@ -52,7 +59,7 @@ def gap_results(
             for name, found in numbers.items()
             if sizes[name] >= config.minimum_group and found[key].values is not None
         ]
-        member = here & groups.is_in(large).to_numpy()
+        member = here & groups.is_in(large).fill_null(value=False).to_numpy()
         about = _About(run, cohort, groups.name, key[0], member)
         if len(large) < 2:
             rows += about.undefined(key[1], "fewer than two groups large enough")
@@ -69,7 +76,9 @@ def gap_results(
                 permutations=config.permutations,
                 rng=generator(config.seed, "permutation", cohort, groups.name),
             )
-        rows += about.defined(key[1], metric, values, p)
+        why = "a patient is in two groups, or a group has one class"
+        why = why if config.permutations else "no permutations were asked for"
+        rows += about.defined(key[1], metric, values, p if p is not None else why)
     return rows
 
 
@@ -106,15 +115,21 @@ class _About:
         return [self.row(metric + suffix, None, None, reason) for suffix in (WORST, GAP, GAP_P)]
 
     def defined(
-        self, name: str, metric: Metric, values: list[Floats], p: float | None
+        self, name: str, metric: Metric, values: list[Floats], p: float | str
     ) -> Iterator[Result]:
         worst = worst_group(values, higher_is_better=metric.better == "higher")
         spread = gap(values)
         high = metric.high if np.isfinite(metric.high) else float("inf")
-        yield self.row(name + WORST, float(worst[0]), basic_interval(worst, metric.low, high))
-        yield self.row(name + GAP, float(spread[0]), basic_interval(spread, 0, high - metric.low))
-        reason = "a patient is in two groups, or a group has one class" if p is None else None
-        yield self.row(name + GAP_P, p, None, reason)
+        for suffix, found, ends in (
+            (WORST, worst, (metric.low, high)),
+            (GAP, spread, (0, high - metric.low)),
+        ):
+            interval = basic_interval(found, *ends)
+            missing = interval is None and len(found) > 1
+            reason = NO_INTERVAL if missing else None
+            yield self.row(name + suffix, float(found[0]), interval, reason)
+        value, reason = (None, p) if isinstance(p, str) else (p, None)
+        yield self.row(name + GAP_P, value, None, reason)
 
 
 def _overall(

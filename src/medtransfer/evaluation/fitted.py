@@ -53,12 +53,16 @@ class RunArrays:
         Several training cohorts count as one place, `internal`.
         """
         test = (self.frame["split"] == "test").to_numpy()
-        trained = self.trained()
-        inside = self.frame["cohort"].is_in(trained).to_numpy()
-        found = {trained[0] if len(trained) == 1 else INTERNAL: test & inside}
+        inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
+        found = {self.home(): test & inside}
         for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
             found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
         return {name: cases for name, cases in found.items() if cases.any()}
+
+    def home(self) -> str:
+        """Name of the training cohorts as a place: the only one's, or `internal`."""
+        trained = self.trained()
+        return trained[0] if len(trained) == 1 else INTERNAL
 
     def trained(self) -> list[str]:
         """The training cohorts: those with a tuning split."""

@@ -15,6 +15,7 @@ from medtransfer.tables.results import ALL, MACRO
 
 CASE = "case"
 """Name of the target column for numbers of the case as a whole, in single-label tasks."""
+NO_INTERVAL = "no interval: undefined in over half of the replicates"
 Key = tuple[str, str]
 """Target and metric."""
 
@@ -68,10 +69,9 @@ def measure(
         config: Operating points and least group size.
     """
     numbers: dict[Key, Number] = {}
-    small = part.attribute != ALL and part.cases.sum() < config.minimum_group
     here = run.places()[part.cohort]
     for key, _metric, rows, bound in bindings(run, fitted, part.cases, config):
-        if small:
+        if part.attribute != ALL and rows.sum() < config.minimum_group:
             bound = f"fewer than {config.minimum_group} cases"  # noqa: PLW2901
         reason, values = (bound, None) if isinstance(bound, str) else (None, bound)
         numbers[key] = Number(
@@ -120,10 +120,13 @@ def _class_bindings(
 ) -> Iterator[tuple[Key, Metric, NDArray[np.bool_], Weighted | str]]:
     rows = cases & run.classified()
     data = class_cases(run, fitted, rows)
+    occurring = len(np.unique(data.classes))
     for metric in CATALOG.values():
         if metric.of_classes is None or (metric.name == "top3_accuracy" and len(run.names) < 4):
             continue
-        reason = None if rows.any() else "no labelled case"
+        reason = None if occurring else "no labelled case"
+        if metric.needs == "both" and occurring == 1:
+            reason = "one class only"
         if metric.scaled and data.scaled is None:
             reason = reason or "no temperature: tune lacks a class"
         yield (CASE, metric.name), metric, rows, reason or metric.of_classes(data)

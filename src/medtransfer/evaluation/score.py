@@ -14,6 +14,7 @@ from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fairness import Numbers, gap_results
 from medtransfer.evaluation.fitted import Fitted, RunArrays, fit_on_tune, run_arrays
 from medtransfer.evaluation.measure import (
+    NO_INTERVAL,
     Key,
     Number,
     Slice,
@@ -68,7 +69,7 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
             interval = interval_of(number.values, key[1])
             low, high = interval or (None, None)
         if low is None and len(number.values) > 1:
-            reason = "no interval: undefined in over half of the replicates"
+            reason = NO_INTERVAL
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
         number.cases, number.patients, number.positives, reason, part.attribute, part.group,
@@ -86,17 +87,19 @@ def interval_of(values: Floats, metric: str) -> tuple[float, float] | None:
 def _fitted_results(run: RunArrays, fitted: Fitted) -> Iterator[Result]:
     """Thresholds and temperatures as rows of the tuning split."""
     tune = (run.frame["split"] == "tune").to_numpy()
-    cohort = next(iter(run.places()))
-    counts = (int(tune.sum()), count_patients(run, tune))
-    why = "tune lacks a class"
+    labelled = [tune & run.labelled(target) for target in range(len(run.names))]
+    counts = [(int(rows.sum()), count_patients(run, rows)) for rows in labelled]
+    cohort, why = run.home(), "tune lacks a class"
     for (target, point), limit in fitted.thresholds.items():
+        cases, patients = counts[target]
         yield Result(
             run.run_id, "tune", cohort, run.names[target], f"threshold@{point}", limit,
-            num_cases=counts[0], num_patients=counts[1], reason=None if limit is not None else why,
+            num_cases=cases, num_patients=patients, reason=None if limit is not None else why,
         )  # fmt: skip
     for target, value in enumerate(fitted.temperatures.tolist()):
         known = np.isfinite(value)
+        cases, patients = counts[target]
         yield Result(
             run.run_id, "tune", cohort, run.names[target], "temperature", value if known else None,
-            num_cases=counts[0], num_patients=counts[1], reason=None if known else why,
+            num_cases=cases, num_patients=patients, reason=None if known else why,
         )  # fmt: skip

@@ -1,0 +1,23 @@
+"""``medtransfer COMMAND``: what a user can mend is printed without a traceback."""
+
+import sys
+
+from medtransfer.cli import data, info, study
+from medtransfer.cli.app import EXIT_USER, app
+from medtransfer.errors import MedTransferError
+
+COMMANDS = (
+    study.demo, data.init, data.check, study.run, study.status, study.report,
+    info.ladder, info.fetch, info.schema, info.doctor,
+)  # fmt: skip
+"""In the order in which a user meets them."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app.registered_commands.sort(key=lambda command: COMMANDS.index(command.callback))  # type: ignore[arg-type]
+    try:
+        app()
+    except MedTransferError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_USER)
