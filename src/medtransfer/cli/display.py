@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from medtransfer.cli.text import duration
 from medtransfer.errors import plural, printable
 from medtransfer.study.progress import (
     Event,
@@ -35,20 +36,11 @@ def display(*, as_json: bool) -> Generator[Watcher]:
         yield _json_line
     elif sys.stderr.isatty():
         console = Console(stderr=True)
-        table = _LiveTable()
+        table = LiveTable()
         with Live(table, console=console, refresh_per_second=4, transient=True):
             yield table.hear
     else:
         yield _Lines().hear
-
-
-def duration(seconds: float | None) -> str:
-    """``0:42``, ``1:02:03``; a dash where it is not known."""
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _label(event: RunStep | RunEnded) -> str:
@@ -104,8 +96,8 @@ class _Lines:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-class _LiveTable:
-    """A table of rungs with the current run beneath."""
+class LiveTable:
+    """A table of rungs with the current run beneath, drawn again whenever rich asks."""
 
     def __init__(self) -> None:
         self._event: Event | None = None
@@ -114,6 +106,7 @@ class _LiveTable:
         self._step: RunStep | None = None
 
     def hear(self, event: Event) -> None:
+        """Take in what the study says."""
         self._event = event
         match event:
             case Planned(runs, _done):

@@ -40,8 +40,7 @@ def demo(out: Out = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(where: Where = None, as_json: AsJson = False) -> None:
     """How far a study is: every run's state, and the time left."""
-    from medtransfer.cli.display import duration
-    from medtransfer.cli.text import print_table
+    from medtransfer.cli.text import duration, print_table
     from medtransfer.study.status import read_status
 
     found = read_status(_folder(where))

@@ -1,4 +1,4 @@
-"""Tables as plain text: never cut, whatever the width of the terminal."""
+"""Plain text: tables that are never cut whatever the width of the terminal, and durations."""
 
 from collections.abc import Sequence
 
@@ -21,3 +21,12 @@ def print_table(
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())  # noqa: T201
+
+
+def duration(seconds: float | None) -> str:
+    """``0:42``, ``1:02:03``; a dash where it is not known."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, label_columns, raw_labels, targets_of
 from medtransfer.data.splits import internal_rows
 from medtransfer.errors import plural
-from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.manifest import SPLITS, Manifest
 from medtransfer.tables.schema import ROW
 
 Level = Literal["error", "warning", "info"]
+PLACE, DIGEST = "_place", "_sha256"
+"""Columns that the audit adds; no manifest column is likely to be called so."""
 FEW = 10
 """Fewer positive or negative cases than this in a split make its numbers weak."""
 
@@ -27,7 +30,9 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A003": ("error", "The images of one case carry contradicting labels"),
     "A005": ("error", "A value of a grouping column is in more than one split"),
     "A006": ("warning", "The same image file stands under several patients of one split"),
+    "A007": ("warning", "The same image file carries contradicting labels"),
     "B001": ("error", "The training split holds only one class of a target"),
+    "B005": ("error", "A split holds no labelled case"),
     "B002": ("warning", "A split holds few positive or few negative cases of a target"),
     "B003": ("info", "Labels are uncertain or empty, differently between cohorts"),
     "B004": ("warning", "An attribute differs between the images of one case"),
@@ -71,11 +76,11 @@ def audit(
     """
     internal = internal_rows(frame, data.split)
     place = pl.when(internal).then(pl.col("split")).otherwise(pl.col("cohort"))
-    placed = frame.with_columns(place=place, sha256=facts["sha256"])
+    placed = frame.with_columns(place.alias(PLACE), facts["sha256"].alias(DIGEST))
     findings = [
         *_torn_patients(placed),
         *_same_images(placed),
-        *_contradictions(frame, data),
+        *_contradictions(placed, data),
         *_torn_groups(placed.filter(internal), data.split.group_columns),
         *_missing_classes(frame, data),
         *_label_gaps(manifest.frame, data),
@@ -86,7 +91,7 @@ def audit(
 
 def _torn_patients(placed: pl.DataFrame) -> list[Finding]:
     findings: list[Finding] = []
-    for owner, what in (("place", "split"), ("cohort", "cohort")):
+    for owner, what in ((PLACE, "split"), ("cohort", "cohort")):
         torn = placed.filter(pl.col(owner).n_unique().over("patient_id") > 1)
         if not torn.is_empty():
             count = plural(torn["patient_id"].n_unique(), "patient")
@@ -95,29 +100,30 @@ def _torn_patients(placed: pl.DataFrame) -> list[Finding]:
 
 
 def _same_images(placed: pl.DataFrame) -> list[Finding]:
-    across = placed.filter(pl.col("place").n_unique().over("sha256") > 1)
+    across = placed.filter(pl.col(PLACE).n_unique().over(DIGEST) > 1)
     within = placed.filter(
-        (pl.col("place").n_unique().over("sha256") == 1)
-        & (pl.col("patient_id").n_unique().over("sha256") > 1)
+        (pl.col(PLACE).n_unique().over(DIGEST) == 1)
+        & (pl.col("patient_id").n_unique().over(DIGEST) > 1)
     )
     findings: list[Finding] = []
     if not across.is_empty():
-        count = plural(across["sha256"].n_unique(), "image")
+        count = plural(across[DIGEST].n_unique(), "image")
         findings.append(_finding("A002", f"{count} in more than one split or cohort", across))
     if not within.is_empty():
-        count = plural(within["sha256"].n_unique(), "image")
+        count = plural(within[DIGEST].n_unique(), "image")
         findings.append(_finding("A006", f"{count} under several patients of one split", within))
     return findings
 
 
-def _contradictions(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
-    labels = frame.select(ROW, "case_id").hstack(raw_labels(frame, data))
+def _contradictions(placed: pl.DataFrame, data: DataConfig) -> list[Finding]:
     findings: list[Finding] = []
-    for name in label_columns(data):
-        torn = labels.filter(pl.col(name).drop_nulls().n_unique().over("case_id") > 1)
-        if not torn.is_empty():
-            cases = plural(torn["case_id"].n_unique(), "case")
-            findings.append(_finding("A003", f"{cases} with contradicting '{name}'", torn))
+    for code, owner, what in (("A003", "case_id", "case"), ("A007", DIGEST, "image")):
+        labels = placed.select(ROW, owner).hstack(raw_labels(placed, data))
+        for name in label_columns(data):
+            torn = labels.filter(pl.col(name).drop_nulls().n_unique().over(owner) > 1)
+            if not torn.is_empty():
+                count = plural(torn[owner].n_unique(), what)
+                findings.append(_finding(code, f"{count} with contradicting '{name}'", torn))
     return findings
 
 
@@ -125,7 +131,7 @@ def _torn_groups(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
     findings: list[Finding] = []
     for name in columns:
         known = placed.filter(pl.col(name).is_not_null())
-        torn = known.filter(pl.col("place").n_unique().over(name) > 1)
+        torn = known.filter(pl.col(PLACE).n_unique().over(name) > 1)
         if not torn.is_empty():
             values = plural(torn[name].n_unique(), "value")
             findings.append(_finding("A005", f"{values} of '{name}' in more than one split", torn))
@@ -137,11 +143,12 @@ def _missing_classes(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
     cases = frame.unique("case_id").sort("case_id")
     targets = targets_of(case_labels(frame, data), data)
     internal = internal_rows(cases, data.split).to_numpy()
-    places = {
-        name: internal & (cases["split"] == name).to_numpy() for name in ("train", "tune", "test")
-    }
+    places = {name: internal & (cases["split"] == name).to_numpy() for name in SPLITS}
     for cohort in cases.filter(~internal)["cohort"].unique().sort():
         places[f"cohort {cohort}"] = (cases["cohort"] == cohort).to_numpy() & ~internal
+    bare = [name for name in SPLITS if np.isnan(targets[places[name]]).all()]
+    if bare:
+        return [Finding("B005", ", ".join(bare))]
     empty: list[str] = []
     few: list[str] = []
     for column, name in enumerate(data.names):

@@ -67,6 +67,7 @@ def prepare_cache(
     *,
     parent: Path,
     progress: Progress = no_progress,
+    verify: bool = False,
 ) -> Path:
     """Make a cache of some images, unless it is there already.
 
@@ -77,6 +78,7 @@ def prepare_cache(
         recipe: How to make them.
         parent: Folder that holds caches.
         progress: Called as images are done.
+        verify: Compare a cache that is there with its SHA-256, not only its size.
 
     Returns:
         The cache's folder: ``[len(indices), size, size, channels]``, uint8, or uint16 if any
@@ -98,20 +100,23 @@ def prepare_cache(
         }
     )
     folder = parent / key[:16]
-    if is_whole(folder, verify=False):
+    if is_whole(folder, verify=verify):
         return folder
     remove(folder)
     make_folder(folder)
     shape = (len(indices), recipe.size, recipe.size, channels)
     dtype = np.dtype(np.uint16 if bits == 16 else np.uint8)
     faults: list[tuple[int, str]] = []
+    place = {index: number for number, index in enumerate(indices)}
     with replacing(folder / PIXELS) as temporary, temporary.open("wb") as stream:
         _write_header(stream, shape, dtype)
+        start = stream.tell()
         found = map_pictures(manifest, indices, lambda data: _make(data, recipe, channels, dtype))
         for done, (index, pixels) in enumerate(found, start=1):
             if isinstance(pixels, ImageError):
                 faults.append((manifest.frame[ROW][index], str(pixels)))
             else:
+                stream.seek(start + place[index] * pixels.nbytes)
                 stream.write(pixels.tobytes())
             progress(done, len(indices))
     if faults:

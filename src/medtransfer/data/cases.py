@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.data.splits import internal_rows, patient_labels, training_patients
+from medtransfer.data.splits import patient_labels, training_patients
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def training_cases(cases: Cases, frame: pl.DataFrame, data: DataConfig, seed: in
     labelled = ~np.isnan(cases.targets).all(axis=1)
     rows = (cases.splits == "train") & labelled
     if data.split.train_fraction < 1:
-        training = frame.filter(internal_rows(frame, data.split) & (pl.col("split") == "train"))
+        training = frame.filter(pl.col("case_id").is_in(cases.case_ids[rows].tolist()))
         patients, strata = patient_labels(training, data)
         drawn = training_patients(patients, strata, data.split.train_fraction, seed)
         rows &= np.isin(cases.patient_ids, list(drawn))

@@ -90,10 +90,15 @@ class DataConfig(Settings):
     """Size and augmentation."""
     split: SplitConfig = identity(SplitConfig())
     """Who is trained on and who is tested on."""
-    pixel_limit: int = runtime(100_000_000, ge=1_000_000)
-    """Images of more pixels are refused by their header, before they are unpacked."""
+    pixel_limit: int = runtime(100_000_000, ge=1_000_000, le=178_956_970)
+    """Images of more pixels are refused by their header, before they are unpacked. The most is what
+    Pillow unpacks."""
 
-    @field_validator("targets", mode="before")
+    @field_validator(
+        "targets",
+        mode="before",
+        json_schema_input_type=list[Name] | dict[Name, LabelPolicy | None],
+    )
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
         """Accept a list of names, and a name without a policy."""

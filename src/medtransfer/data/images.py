@@ -8,7 +8,10 @@ import hashlib
 import io
 import os
 import stat
+import struct
+import threading
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +30,11 @@ DECODER = f"Pillow {Image.__version__}"
 
 _WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
+_DAMAGE = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError,
+    ArithmeticError, MemoryError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow raises on damaged files."""
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -63,6 +71,8 @@ def read_file(path: Path, root: Path) -> bytes:
         resolved = path.resolve(strict=True)
         if not resolved.is_relative_to(root):
             raise ImageError("is a link that leaves the image folder (see data.image_root)")
+        if resolved.is_dir():
+            raise ImageError("is not a regular file")
         descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -70,7 +80,7 @@ def read_file(path: Path, root: Path) -> bytes:
             return stream.read()
     except FileNotFoundError:
         raise ImageError("is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         raise ImageError(f"cannot be opened ({type(error).__name__})") from None
 
 
@@ -86,7 +96,7 @@ def inspect_image(data: bytes, pixel_limit: int) -> ImageFacts:
     """
     with _open(data, pixel_limit) as picture:
         width, height = picture.size
-        if picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        if _lies_on_its_side(picture):
             width, height = height, width
         grey = picture.mode in _GREY_MODES
         wide = picture.mode in _WIDE_MODES
@@ -113,11 +123,10 @@ def decode_image(data: bytes, pixel_limit: int) -> Pixels:
     """
     with _open(data, pixel_limit) as picture:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _quiet:
                 upright = ImageOps.exif_transpose(picture)
                 return _to_array(upright)
-        except (OSError, ValueError, SyntaxError, IndexError, MemoryError) as error:
+        except _DAMAGE as error:
             raise ImageError("is truncated or damaged") from error
 
 
@@ -166,21 +175,49 @@ def decoder_facts() -> str:
     return f"{', '.join(FORMATS)} by {DECODER} ({', '.join(found)})"
 
 
+class _Quiet:
+    """No warnings inside, from several threads at once.
+
+    Filters belong to the process: the first thread in sets them, the last one out puts them back.
+    `warnings.catch_warnings` in each thread would leave them changed for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+
+
 def _open(data: bytes, pixel_limit: int) -> Image.Image:
     if not data:
         raise ImageError("is empty (0 bytes)")
     if data[:512].lstrip()[:1] == b"<" and b"<html" in data[:2048].lower():
         raise ImageError("is an HTML page, not an image (a download that failed?)")
     try:
-        with warnings.catch_warnings():
-            # our own limit below is an error; Pillow's is a warning and depends on a global
-            warnings.simplefilter("ignore")
+        with _quiet:  # our own limit below is an error; Pillow's warning depends on a global
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"is not a {' or '.join(FORMATS)} image") from None
     except Image.DecompressionBombError:
         raise ImageError(f"claims more than {pixel_limit:,} pixels (data.pixel_limit)") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except _DAMAGE as error:
         raise ImageError(f"has a header that cannot be read ({type(error).__name__})") from None
     width, height = picture.size
     if width * height > pixel_limit:
@@ -192,20 +229,23 @@ def _open(data: bytes, pixel_limit: int) -> Image.Image:
     return picture
 
 
+def _lies_on_its_side(picture: Image.Image) -> bool:
+    """Whether EXIF turns the picture by 90°, as far as it says so before the pixels."""
+    try:
+        with _quiet:
+            # a PNG's own method would unpack all pixels to look for EXIF behind them
+            return Image.Image.getexif(picture).get(0x0112, 1) in (5, 6, 7, 8)
+    except _DAMAGE as error:
+        raise ImageError("has EXIF data that cannot be read") from error
+
+
 def _to_array(picture: Image.Image) -> Pixels:
-    match picture.mode:
-        case mode if mode in _WIDE_MODES:
-            return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
-        case "1" | "L":
-            return np.asarray(picture.convert("L"))
-        case "LA" | "La":
-            return _on_black(picture)[:, :, 0]
-        case "RGBA" | "RGBa" | "PA":
-            return _on_black(picture)
-        case "P" if "transparency" in picture.info:
-            return _on_black(picture)
-        case _:
-            return np.asarray(picture.convert("RGB"))
+    if picture.mode in _WIDE_MODES:
+        return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
+    grey = picture.mode in _GREY_MODES
+    if picture.has_transparency_data:
+        return _on_black(picture)[:, :, 0] if grey else _on_black(picture)
+    return np.asarray(picture.convert("L" if grey else "RGB"))
 
 
 def _on_black(picture: Image.Image) -> NDArray[np.uint8]:

@@ -56,7 +56,7 @@ class Phantom:
         signal: Strength of what tells positive from negative; 0 leaves nothing to learn.
         group_gap: Share of the signal that is missing for sex F, 0 to 1.
         label_noise: Share of labels that are flipped after the picture is made.
-        uncertain: Share of labels that are written as -1.
+        uncertain: Share of labels that are written as -1; `diagnosis` is then empty.
         cases_per_patient: Cases each patient has.
         seed: Everything is drawn from it.
     """
@@ -130,16 +130,14 @@ def _site(phantom: Phantom, name: str, site: Hospital) -> list[dict[str, Any]]:
     return rows
 
 
-def _labels(
-    phantom: Phantom, truth: dict[str, int], rng: np.random.Generator
-) -> dict[str, int | str]:
-    labels: dict[str, int | str] = {}
+def _labels(phantom: Phantom, truth: dict[str, int], rng: np.random.Generator) -> dict[str, Any]:
+    labels: dict[str, Any] = {}
     for target, value in truth.items():
         noisy = value ^ int(rng.random() < phantom.label_noise)
         labels[target] = -1 if rng.random() < phantom.uncertain else noisy
     if phantom.kind == "lesion":
         benign = CLASSES[int(rng.random() < 0.5)]
-        labels["diagnosis"] = CLASSES[2] if labels["malignant"] == 1 else benign
+        labels["diagnosis"] = {1: CLASSES[2], 0: benign, -1: None}[labels["malignant"]]
     return labels
 
 

@@ -34,6 +34,7 @@ FACTS = {
     "sha256": pl.String,
     "size": pl.Int64,
     "modified": pl.Int64,
+    "path": pl.String,
 }
 
 
@@ -46,7 +47,7 @@ def scan_images(
 ) -> pl.DataFrame:
     """Facts of every image, in the manifest's order.
 
-    Files whose size and time of change are as remembered are not read again.
+    Files whose place, size and time of change are as remembered are not read again.
 
     Args:
         manifest: The images.
@@ -61,30 +62,30 @@ def scan_images(
         ImageError: Images are missing or unusable; all of them are listed by row.
     """
     stamps = _stamps(manifest)
-    known = _remembered(memory, stamps)
+    known = _remembered(memory, stamps, pixel_limit)
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in known]
     faults: list[tuple[int, str]] = []
     rows = dict(known)
     found = map_pictures(manifest, fresh, lambda data: inspect_image(data, pixel_limit))
     for done, (index, facts) in enumerate(found, start=1):
-        image_id, size, modified = stamps.row(index)
+        image_id, *stamp = stamps.row(index)
         if isinstance(facts, ImageError):
             faults.append((manifest.frame[ROW][index], str(facts)))
         else:
-            rows[image_id] = (image_id, *vars(facts).values(), size, modified)
+            rows[image_id] = (image_id, *vars(facts).values(), *stamp)
         progress(done, len(fresh))
-    refuse_images(manifest, faults)
-    ordered = [rows[image] for image in manifest.frame["image_id"]]
+    ordered = [rows[image] for image in manifest.frame["image_id"] if image in rows]
     frame = pl.DataFrame(ordered, schema=FACTS, orient="row")
     if fresh:
         write_frame(frame, memory)
+    refuse_images(manifest, faults)
     return frame
 
 
 def map_pictures(
     manifest: Manifest, indices: Sequence[int], work: Callable[[bytes], T]
 ) -> Iterator[tuple[int, T | ImageError]]:
-    """Apply `work` to the encoded bytes of some images, several at a time, in order.
+    """Apply `work` to the encoded bytes of some images, several at a time.
 
     Args:
         manifest: The images.
@@ -92,7 +93,7 @@ def map_pictures(
         work: Gets the bytes; an `ImageError` it raises is handed on as its result.
 
     Yields:
-        Position and result.
+        Position and result; files in the order asked for, embedded images by where they stand.
     """
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[tuple[int, Future[T | ImageError]]] = deque()
@@ -152,16 +153,18 @@ def _readers(
 
 
 def _stamps(manifest: Manifest) -> pl.DataFrame:
-    """`image_id`, size and time of change of each file, the manifest's own where embedded."""
+    """`image_id`, size, time of change and path of each file; the manifest's where embedded."""
     ids = manifest.frame["image_id"]
     if manifest.embedded:
         about = manifest.path.stat()
-        return pl.DataFrame(
-            {"image_id": ids}
-        ).with_columns(size=pl.lit(about.st_size), modified=pl.lit(about.st_mtime_ns))  # fmt: skip
+        return pl.DataFrame({"image_id": ids}).with_columns(
+            size=pl.lit(about.st_size),
+            modified=pl.lit(about.st_mtime_ns),
+            path=pl.lit(manifest.path.name),
+        )
     stats = [_size_and_time(manifest.root / str(path)) for path in manifest.frame["path"]]
     columns = {"size": [size for size, _ in stats], "modified": [time for _, time in stats]}
-    return pl.DataFrame({"image_id": ids, **columns})
+    return pl.DataFrame({"image_id": ids, **columns, "path": manifest.frame["path"]})
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -172,8 +175,10 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return about.st_size, about.st_mtime_ns
 
 
-def _remembered(memory: Path, stamps: pl.DataFrame) -> dict[str, tuple[object, ...]]:
-    """Facts of the images whose size and time of change have not moved."""
+def _remembered(
+    memory: Path, stamps: pl.DataFrame, pixel_limit: int
+) -> dict[str, tuple[object, ...]]:
+    """Facts of the images whose place, size and time of change are as they were."""
     if not memory.is_file():
         return {}
     try:
@@ -182,5 +187,6 @@ def _remembered(memory: Path, stamps: pl.DataFrame) -> dict[str, tuple[object, .
             return {}
     except (pl.exceptions.PolarsError, OSError):
         return {}
-    same = frame.join(stamps, on=["image_id", "size", "modified"], how="semi")
+    same = frame.join(stamps, on=["image_id", "size", "modified", "path"], how="semi")
+    same = same.filter(pl.col("width") * pl.col("height") <= pixel_limit)
     return {row[0]: row for row in same.iter_rows()}

@@ -1,7 +1,7 @@
 """From the predictions of a study's runs to what is said of its rungs.
 
-Means over seeds, paired differences from the reference rung, labels saved. All of them on the
-same resampled patients, so what rungs share cancels in their differences.
+Means over seeds, paired differences from the reference rung. All of them on the same resampled
+patients, so what rungs share cancels in their differences.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,15 +24,15 @@ from medtransfer.evaluation.measure import (
     slices,
 )
 from medtransfer.evaluation.score import as_result
-from medtransfer.metrics.bootstrap import LEAST_DEFINED, Floats, percentile_interval, two_sided_p
+from medtransfer.metrics.bootstrap import Floats, percentile_interval, two_sided_p
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.compare import holm
-from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
-from medtransfer.seeds import generator
 from medtransfer.tables.comparisons import Comparison
 from medtransfer.tables.results import ALL, MACRO, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
+BIASED = "no interval: chance alone pushes the metric up, in cohorts of different size differently"
 Place = tuple[str, str, str, str, str]
 """Cohort, attribute, group, target, metric."""
 
@@ -63,12 +63,14 @@ class Mean:
         slices: By cohort, attribute and group.
         numbers: Seed means; replicates are of patients.
         by_seed: The values before the mean. [S, 1 + R]
+        home: The place of the training cohorts.
     """
 
     runs: RungRuns
     slices: dict[tuple[str, str, str], Slice]
     numbers: dict[Place, Number]
     by_seed: dict[Place, Floats]
+    home: str
 
 
 def mean_over_seeds(
@@ -84,8 +86,10 @@ def mean_over_seeds(
     """
     found: dict[Place, list[Number]] = {}
     parts: dict[tuple[str, str, str], Slice] = {}
+    home = ""
     for predictions in runs.predictions:
         run = run_arrays(predictions(), task)
+        home = run.home()
         fitted = fit_on_tune(run, config.operating_points)
         overall = {MACRO, CASE} if len(run.names) > 1 else set(run.names)
         for cohort in run.places():
@@ -111,7 +115,7 @@ def mean_over_seeds(
         )
         for place, numbers in found.items()
     }
-    return Mean(runs, parts, means, by_seed)
+    return Mean(runs, parts, means, by_seed, home)
 
 
 def mean_results(mean: Mean) -> Iterator[Result]:
@@ -127,10 +131,9 @@ def drops(mean: Mean) -> Iterator[Result]:
 
     The cohorts are resampled independently, so their replicates are too.
     """
-    places = list(dict.fromkeys(place[0] for place in mean.numbers))
     for (cohort, attribute, group, target, metric), number in mean.numbers.items():
-        inside = mean.numbers.get((places[0], attribute, group, target, metric))
-        if cohort == places[0] or attribute != ALL or inside is None:
+        inside = mean.numbers.get((mean.home, attribute, group, target, metric))
+        if cohort == mean.home or attribute != ALL or inside is None:
             continue
         part = mean.slices[cohort, attribute, group]
         row = as_result(None, part, (target, metric), number)
@@ -138,11 +141,20 @@ def drops(mean: Mean) -> Iterator[Result]:
         row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None, reason=reason)
         if inside.values is not None and number.values is not None:
             drop = inside.values - number.values
-            low, high = percentile_interval(drop) or (None, None)
+            low, high = difference_interval(drop, metric) or (None, None)
             missing = low is None and len(drop) > 1
-            reason = NO_INTERVAL if missing else reason
+            reason = (BIASED if find_metric(metric).biased else NO_INTERVAL) if missing else reason
             row = replace(row, value=float(drop[0]), low=low, high=high, reason=reason)
         yield row
+
+
+def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:
+    """The percentile interval of a difference; none where chance pushes both sides up.
+
+    What chance adds to two calibration errors cancels only between cohorts of one size and
+    networks that are calibrated alike.
+    """
+    return None if find_metric(metric).biased else percentile_interval(difference)
 
 
 def comparisons(means: Sequence[Mean], reference: str) -> list[Comparison]:
@@ -159,75 +171,10 @@ def comparisons(means: Sequence[Mean], reference: str) -> list[Comparison]:
     return _corrected(rows)
 
 
-def savings(means: Sequence[Mean], reference: str) -> Iterator[tuple[RungRuns, Result]]:
-    """Share of the labels each rung saves: reaching the reference's full-data AUROC with fewer.
-
-    The interval resamples patients and seeds. Nothing is given for the reference itself, or
-    where only one label fraction was run.
-    """
-    curves: dict[tuple[str, str | None], list[Mean]] = {}
-    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
-        curves.setdefault((mean.runs.rung, mean.runs.held_out), []).append(mean)
-    for (rung, held_out), curve in curves.items():
-        base = curves.get((reference, held_out))
-        if rung == reference or base is None or len(curve) < 2:
-            continue
-        for place in [p for p in curve[-1].by_seed if p[1] == ALL and p[4] == HEADLINE]:
-            row = _saving(curve, base[-1], place)
-            if row is not None:
-                yield curve[-1].runs, row
-
-
-def _saving(curve: list[Mean], base: Mean, place: Place) -> Result | None:
-    if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
-        return None
-    fractions = np.array([mean.runs.label_fraction for mean in curve])
-    values = np.stack([_resampled(mean, place) for mean in curve])
-    saved = labels_saved(fractions, values, _resampled(base, place))
-    cohort, attribute, group, target, _metric = place
-    number = curve[-1].numbers[place]
-    about = Result(
-        None, "test", cohort, target, "labels_saved", None, None, None,
-        number.cases, number.patients, None, None, attribute, group,
-    )  # fmt: skip
-    if not np.isfinite(saved[0]):
-        return replace(about, reason="the reference's full-data AUROC is never reached")
-    reasons: list[str] = []
-    if saved[0] >= 1 - fractions[0] - 1e-12:
-        reasons.append("at least: the smallest label fraction already reaches it")
-    low, high = _ends(saved[1:])
-    if low is None and len(saved) > 1:
-        reasons.append(NO_INTERVAL)
-    elif low == -np.inf:
-        reasons.append("in some replicates the reference's full-data AUROC is never reached")
-    ends = (end if end is not None and np.isfinite(end) else None for end in (low, high))
-    return replace(
-        about,
-        value=float(saved[0]),
-        low=next(ends),
-        high=next(ends),
-        reason="; ".join(reasons) or None,
-    )
-
-
-def _ends(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
-    """The percentile interval of shares that may be negative infinity for "never"."""
-    defined = replicates[~np.isnan(replicates)]
-    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
-        return None, None
-    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
-    return float(low), float(high)
-
-
-def _resampled(mean: Mean, place: Place) -> Floats:
-    rng = generator(0, "seeds", mean.runs.rung, str(mean.runs.label_fraction))
-    return resampled_mean(mean.by_seed[place], rng)
-
-
 def _difference(mean: Mean, base: Mean, place: Place, number: Number) -> Comparison:
     mine, other = number.values, base.numbers[place].values
     difference = None if mine is None or other is None else mine - other
-    interval = None if difference is None else percentile_interval(difference)
+    interval = None if difference is None else difference_interval(difference, place[4])
     cohort, _attribute, _group, target, metric = place
     return Comparison(
         mean.runs.rung,
@@ -239,7 +186,7 @@ def _difference(mean: Mean, base: Mean, place: Place, number: Number) -> Compari
         metric,
         None if difference is None else float(difference[0]),
         *(interval or (None, None)),
-        None if difference is None else two_sided_p(difference),
+        None if difference is None or interval is None else two_sided_p(difference),
         None,
         number.cases,
         number.patients,

@@ -16,9 +16,15 @@ from medtransfer.evaluation.measure import (
     bindings,
     count_patients,
 )
-from medtransfer.metrics.bootstrap import Floats, Weighted, basic_interval
+from medtransfer.metrics.bootstrap import Floats, Weighted
 from medtransfer.metrics.catalog import Metric, find_metric
-from medtransfer.metrics.groups import gap, permutation_p, worst_group
+from medtransfer.metrics.groups import (
+    gap,
+    gap_interval,
+    permutation_p,
+    worst_group,
+    worst_interval,
+)
 from medtransfer.seeds import generator
 from medtransfer.tables.results import ALL, MACRO, Result
 
@@ -117,17 +123,15 @@ class _About:
     def defined(
         self, name: str, metric: Metric, values: list[Floats], p: float | str
     ) -> Iterator[Result]:
-        worst = worst_group(values, higher_is_better=metric.better == "higher")
-        spread = gap(values)
-        high = metric.high if np.isfinite(metric.high) else float("inf")
-        for suffix, found, ends in (
-            (WORST, worst, (metric.low, high)),
-            (GAP, spread, (0, high - metric.low)),
-        ):
-            interval = basic_interval(found, *ends)
-            missing = interval is None and len(found) > 1
-            reason = NO_INTERVAL if missing else None
-            yield self.row(name + suffix, float(found[0]), interval, reason)
+        better = metric.better == "higher"
+        worst = worst_interval(values, higher_is_better=better, ends=(metric.low, metric.high))
+        found = (
+            (WORST, worst_group(values, higher_is_better=better)[0], worst),
+            (GAP, gap(values)[0], gap_interval(values, metric.high - metric.low)),
+        )
+        for suffix, number, interval in found:
+            missing = interval is None and len(values[0]) > 1
+            yield self.row(name + suffix, float(number), interval, NO_INTERVAL if missing else None)
         value, reason = (None, p) if isinstance(p, str) else (p, None)
         yield self.row(name + GAP_P, value, None, reason)
 

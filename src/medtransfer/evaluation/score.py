@@ -24,7 +24,7 @@ from medtransfer.evaluation.measure import (
     place_replicates,
     slices,
 )
-from medtransfer.metrics.bootstrap import Floats, basic_interval, percentile_interval
+from medtransfer.metrics.bootstrap import Floats, percentile_interval, squared_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.tables.results import ALL, Result, results_frame
 
@@ -64,12 +64,14 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
     """A number as a row of the results table."""
     value, low, high, reason = None, None, None, number.reason
     if number.values is not None:
-        value = float(number.values[0])
+        value = float(number.values[0]) if np.isfinite(number.values[0]) else None
         if len(number.values) > 1:
             interval = interval_of(number.values, key[1])
             low, high = interval or (None, None)
         if low is None and len(number.values) > 1:
             reason = NO_INTERVAL
+        if value is None:
+            reason = reason or "undefined in the sample"
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
         number.cases, number.patients, number.positives, reason, part.attribute, part.group,
@@ -77,10 +79,10 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
 
 
 def interval_of(values: Floats, metric: str) -> tuple[float, float] | None:
-    """The interval that suits a metric: percentile, or basic where chance pushes it one way."""
+    """The interval that suits a metric: percentile, or squared where chance alone pushes it up."""
     entry = find_metric(metric)
     if entry.biased:
-        return basic_interval(values, entry.low, entry.high)
+        return squared_interval(values, entry.high)
     return percentile_interval(values)
 
 

@@ -91,27 +91,31 @@ def percentile_interval(values: Floats) -> tuple[float, float] | None:
         Lower and upper end, or None where the metric is undefined in more than half of the
         replicates.
     """
-    quantiles = _quantiles(values[1:])
+    quantiles = interval_quantiles(values[1:])
     return quantiles if np.isfinite(values[0]) else None
 
 
-def basic_interval(values: Floats, low: float, high: float) -> tuple[float, float] | None:
-    """The basic interval, ``2 v - q`` (Davison and Hinkley 1997, 5.2), within the metric's range.
+def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:
+    """The basic interval on the squared scale, ``√(2 v² - q²)``, for a calibration error.
 
-    For what chance alone pushes one way: calibration error, a maximum or minimum over groups. The
-    replicates are biased away from the value as the value is from the truth, and this interval
-    takes most of that out. It is widened to hold the value itself.
+    Chance alone pushes a calibration error up, and its replicates up again, so that a percentile
+    interval hardly ever holds the truth. Squares add up: the square of the error is pushed by
+    about as much in the replicates as in the sample, and ``2 v² - q²`` (Davison and Hinkley 1997,
+    5.2, on another scale) takes that out. Coverage: docs/explanation/intervals.md.
 
     Args:
-        values: The value, then its replicates. [1 + R]
-        low: Least possible value.
+        values: The value, then its replicates; not below 0. [1 + R]
         high: Largest possible value.
+
+    Returns:
+        Lower and upper end, holding the value itself; None as for `percentile_interval`.
     """
-    quantiles = _quantiles(values[1:])
-    if quantiles is None or not np.isfinite(values[0]):
+    quantiles = interval_quantiles(values[1:])
+    value = float(values[0])
+    if quantiles is None or not np.isfinite(value):
         return None
-    lower, upper = np.clip([2 * values[0] - quantiles[1], 2 * values[0] - quantiles[0]], low, high)
-    return float(min(lower, values[0])), float(max(upper, values[0]))
+    lower, upper = (np.sqrt(max(0.0, 2 * value**2 - q**2)) for q in reversed(quantiles))
+    return float(min(lower, value)), float(min(high, max(upper, value)))
 
 
 def two_sided_p(differences: Floats) -> float | None:
@@ -128,7 +132,8 @@ def two_sided_p(differences: Floats) -> float | None:
     return float(min(1.0, 2 * min(below, above)))
 
 
-def _quantiles(replicates: Floats) -> tuple[float, float] | None:
+def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
+    """The 2.5 % and 97.5 % quantiles, None where too few replicates are defined. [R]"""
     defined = replicates[np.isfinite(replicates)]
     if len(defined) < LEAST_DEFINED * len(replicates) or not len(defined):
         return None

@@ -18,7 +18,7 @@ PHANTOM = Phantom(
     kind="lesion",
     hospitals={
         "hospital-a": Hospital(360),
-        "hospital-b": Hospital(120, contrast=0.85, noise=0.04, blur=0.4, prevalence=0.5),
+        "hospital-b": Hospital(120, contrast=0.75, noise=0.05, blur=0.5, prevalence=0.5),
     },
     signal=0.7,
     group_gap=0.3,
@@ -52,7 +52,7 @@ def demo_study(folder: Path) -> Study:
             ),
             RungEntry(rung="imagenet/effnet-lite0"),
         ),
-        label_fractions=(0.3, 1.0),
+        label_fractions=(0.2, 1.0),
         seeds=(0, 1),
         training=TrainingConfig(batch_size=32, learning_rate=0.003, steps=60, checks=5),
     )

@@ -51,8 +51,13 @@ class Content:
 
     @property
     def shifted(self) -> list[str]:
-        """Cohorts that were not trained on."""
-        return self.places[1:]
+        """Cohorts that were not trained on; all of them, where each was left out in turn."""
+        return self.places if self.study.leave_cohort_out else self.places[1:]
+
+    @property
+    def inside(self) -> str:
+        """What a drop is measured from, in words."""
+        return "its training cohorts" if self.study.leave_cohort_out else self.places[0]
 
     @property
     def means(self) -> pl.DataFrame:

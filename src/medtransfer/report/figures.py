@@ -4,6 +4,7 @@ Colour says cohort, position says rung. Every number is drawn with its interval.
 take the page's own colour, so a chart follows dark mode and print.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import altair as alt
@@ -64,7 +65,7 @@ def shift(content: Content) -> Spec | None:
     scale = _area_scale(rows)
     x = alt.X("value_in:Q", title=f"AUROC on {content.places[0]}", scale=scale)
     y = alt.Y("value:Q", title="AUROC on the shifted cohort", scale=scale)
-    colour = _cohort_colour(content)
+    colour = _cohort_colour(content, content.places[1:])
     base = alt.Chart(data)
     across = base.mark_rule(opacity=0.45).encode(alt.X("low_in:Q"), alt.X2("high_in:Q"), y, colour)
     along = base.mark_rule(opacity=0.45).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour)
@@ -232,9 +233,11 @@ def _tooltips(*names: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:N") for name in names] + numbers
 
 
-def _cohort_colour(content: Content) -> alt.Color:
+def _cohort_colour(content: Content, shown: Sequence[str] | None = None) -> alt.Color:
+    """A cohort has one colour in every chart; the legend names those that are shown."""
     scale = alt.Scale(domain=content.places, range=list(PALETTE))
-    return alt.Color("cohort:N", title="cohort", scale=scale)
+    legend = alt.Legend(values=list(shown), symbolOpacity=1) if shown else alt.Undefined
+    return alt.Color("cohort:N", title="cohort", scale=scale, legend=legend)
 
 
 def _area_scale(rows: pl.DataFrame) -> alt.Scale:
@@ -256,7 +259,7 @@ def _finish(chart: Any, **size: float) -> Spec:
     styled = styled.configure_view(stroke=None)
     styled = styled.configure_axis(
         **text, labelLimit=280, gridColor=INK, gridOpacity=0.12, domainColor=INK,
-        domainOpacity=0.3, tickColor=INK, tickOpacity=0.3,
-    ).configure_legend(**text, orient="top", symbolStrokeColor=INK)  # fmt: skip
+        domainOpacity=0.3, tickColor=INK, tickOpacity=0.3, tickCount=6, labelFlush=False,
+    ).configure_legend(**text, orient="top", symbolStrokeColor=INK, symbolOpacity=1)  # fmt: skip
     styled = styled.configure_header(**text)
     return cast("Spec", styled.to_dict())

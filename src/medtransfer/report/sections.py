@@ -1,6 +1,5 @@
 """The sections of a report, each opening with what it shows."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -8,12 +7,14 @@ from markupsafe import Markup
 
 from medtransfer.evaluation.compare import HEADLINE
 from medtransfer.evaluation.fairness import GAP, GAP_P, WORST
+from medtransfer.evaluation.measure import CASE
 from medtransfer.metrics.catalog import CATALOG, find_metric
 from medtransfer.report import figures
 from medtransfer.report.content import Content
 from medtransfer.report.method import limits, method, runs
 from medtransfer.report.parts import Figure, Part, Section, Table
 from medtransfer.report.summary import best_rung, interval_text, p_text
+from medtransfer.tables.results import ALL
 
 DOTS = "Dots are means over seeds, bars 95 % intervals over patients"
 
@@ -58,9 +59,8 @@ def _ladder(content: Content) -> Section:
         f"p is for {content.places[0]}.",
         frozenset(range(2, len(head))),
     )  # fmt: skip
-    metrics = [m.name for m in CATALOG.values()]
     parts = [*_figure("ladder", figures.ladder(content), caption), table]
-    return Section("ladder", "Ladder", "", [*parts, _all_metrics(content, metrics)])
+    return Section("ladder", "Ladder", "", [*parts, *_all_metrics(content)])
 
 
 def _ladder_row(content: Content, rung: str) -> list[str]:
@@ -82,24 +82,28 @@ def _ladder_row(content: Content, rung: str) -> list[str]:
     return [*row, f"{mean / 60:.1f}" if isinstance(mean, float) else "–"]
 
 
-def _all_metrics(content: Content, metrics: Sequence[str]) -> Table:
+def _all_metrics(content: Content) -> list[Part]:
+    """One table per cohort: a row per metric, a column per rung."""
     found = content.means.filter(
-        (pl.col("attribute") == "all")
+        (pl.col("attribute") == ALL)
         & (pl.col("label_fraction") == content.full)
-        & pl.col("target").is_in([content.target, "case"])
+        & pl.col("target").is_in([content.target, CASE])
     )
-    named = [
-        name
-        for name in found["metric"].unique(maintain_order=True)
-        if name in metrics or "@" in name
-    ]
-    rows: list[list[str]] = []
-    for rung in content.rungs:
-        for place in content.places:
-            cells = [content.number(rung.name, place, name) for name in named]
-            rows.append([rung.name, place, *(interval_text(cell) for cell in cells)])
-    head = ["Rung", "Cohort", *(_metric_title(name) for name in named)]
-    return Table(head, rows, "Every metric.", frozenset(range(2, len(head))))
+    known = found["metric"].unique(maintain_order=True).to_list()
+    named = [name for name in known if name in CATALOG or ("@" in name and "_drop" not in name)]
+    head = ["Metric", *(rung.name for rung in content.rungs)]
+    tables: list[Part] = []
+    for place in content.places:
+        rows = [
+            [
+                _metric_title(name),
+                *(interval_text(content.number(r.name, place, name)) for r in content.rungs),
+            ]
+            for name in named
+        ]
+        numeric = frozenset(range(1, len(head)))
+        tables.append(Table(head, rows, f"Every metric, {place}.", numeric))
+    return tables
 
 
 def _metric_title(name: str) -> str:
@@ -110,7 +114,7 @@ def _metric_title(name: str) -> str:
 def _shift(content: Content) -> Section | None:
     if not content.shifted:
         return None
-    caption = (
+    reading = (
         "Each mark is a rung at one label fraction. On the dashed line nothing is lost at the "
         "other hospital; the further below, the more."
     )
@@ -118,13 +122,11 @@ def _shift(content: Content) -> Section | None:
     for rung in content.rungs:
         for place in content.shifted:
             cells = [content.number(rung.name, place, f"{HEADLINE}{s}") for s in ("", "_drop")]
-            inside = content.number(rung.name, content.places[0], HEADLINE)
-            rows.append(
-                [rung.name, place, interval_text(inside), *(interval_text(cell) for cell in cells)]
-            )
-    head = ["Rung", "Shifted cohort", f"AUROC, {content.places[0]}", "AUROC there", "Drop"]
-    table = Table(head, rows, "A drop above 0 is a loss.", frozenset({2, 3, 4}))
-    parts = [*_figure("shift", figures.shift(content), caption), table]
+            rows.append([rung.name, place, *(interval_text(cell) for cell in cells)])
+    head = ["Rung", "Shifted cohort", "AUROC there", "Drop"]
+    caption = f"Drop: AUROC of {content.inside} minus AUROC there; above 0 is a loss."
+    table = Table(head, rows, caption, frozenset({2, 3}))
+    parts = [*_figure("shift", figures.shift(content), reading), table]
     return Section("shift", "Shift", "Thresholds and temperatures are carried unchanged.", parts)
 
 

@@ -111,11 +111,11 @@ def _shift(content: Content, best: str) -> Answer:
         if drop is not None and drop["value"] is not None and drop["low"] is not None:
             ends = f"{abs(drop['value']):.2f} [{drop['low']:.2f}, {drop['high']:.2f}]"
             if drop["low"] > 0:
-                text += f", {ends} below {content.places[0]}"
+                text += f", {ends} below {content.inside}"
             elif drop["high"] < 0:
-                text += f", above {content.places[0]} by {-drop['value']:.2f}"
+                text += f", above {content.inside} by {-drop['value']:.2f}"
             else:
-                text += f"; no drop from {content.places[0]} could be shown ({interval_text(drop)})"
+                text += f"; no drop from {content.inside} could be shown ({interval_text(drop)})"
         said.append(text + _shift_difference(content, best, cohort) + ".")
     if len(content.shifted) > 3:
         said.append(f"{len(content.shifted) - 3} more cohorts are below.")
@@ -150,12 +150,13 @@ def _labels(content: Content) -> Answer:
             "fewer labels."
         )
         return Answer(question, said)
-    at_least = "at least " if str(row["reason"] or "").startswith("at least") else ""
-    low = "not bounded" if row["low"] is None else f"{row['low']:.0%}"
-    high = "not bounded" if row["high"] is None else f"{row['high']:.0%}"
+    least = str(row["reason"] or "").startswith("at least")
+    needed = f"{1 - row['value']:.0%} of the labels{', the smallest share run, or fewer' * least}"
+    ends = ["not bounded" if row[end] is None else f"{row[end]:.0%}" for end in ("low", "high")]
+    saved = f"{'at least ' * least}{row['value']:.0%} saved [{ends[0]}, {ends[1]}]"
     said = (
-        f"{row['rung']} reaches the full-data AUROC of {reference} with {at_least}"
-        f"{row['value']:.0%} of the labels saved [{low}, {high}], on {content.places[0]}."
+        f"On {content.places[0]}, {row['rung']} reaches the full-data AUROC of {reference} with "
+        f"{needed}: {saved}."
     )
     return Answer(question, said)
 

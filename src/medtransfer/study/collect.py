@@ -13,12 +13,14 @@ from medtransfer.evaluation.compare import (
     drops,
     mean_over_seeds,
     mean_results,
-    savings,
 )
+from medtransfer.evaluation.savings import savings
 from medtransfer.evaluation.score import score
+from medtransfer.files import read_json, write_json
+from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
-from medtransfer.study.run import scoring_digest
+from medtransfer.study.run import SCORING_VERSION, scoring_digest
 from medtransfer.study.store import StudyFolder
 from medtransfer.tables.comparisons import comparisons_frame
 from medtransfer.tables.results import CONTRACT, results_frame, write_results
@@ -50,23 +52,50 @@ def collect(
     Runs that are not done are in the list of runs alone.
     """
     done = [run for run in planned if folder.run(run.run_id).is_done()]
+    for run in done:
+        folder.run(run.run_id).tidy()  # it may have been killed just after it was done
     write_frame(_runs_frame(folder, planned), folder.path / "runs.csv")
     if not done:
         return
     predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
     write_frame(predictions, folder.path / "predictions.parquet")
+    key = _collected_key(study, predictions, data)
+    mark = folder.path / "collected.json"
+    if mark.is_file() and read_json(mark) == key:
+        return
     means = _means(study, folder, done, data)
     frames = [_placed(folder.run(run.run_id).results(), run) for run in done]
     for mean in means:
         rows = results_frame([*mean_results(mean), *drops(mean)])
-        frames.append(_placed_mean(rows, mean.runs))
-    for runs, row in savings(means, study.reference_rung):
-        frames.append(_placed_mean(results_frame([row]), runs))
+        frames.append(_placed_mean(_asked_for(rows, mean.runs), mean.runs))
+    for runs, row in savings(means, study.reference_rung, study.evaluation.seed):
+        frames.append(_placed_mean(_asked_for(results_frame([row]), runs), runs))
     results = pl.concat(frames)
     write_results(results, folder.path / "results.parquet")
     write_results(results, folder.path / "results.csv")
-    rows = comparisons(means, study.reference_rung)
-    write_frame(comparisons_frame(rows), folder.path / "comparisons.parquet")
+    rows = comparisons_frame(comparisons(means, study.reference_rung))
+    held_out = pl.col("held_out")
+    rows = rows.filter(held_out.is_null() | (pl.col("cohort") == held_out))
+    write_frame(rows, folder.path / "comparisons.parquet")
+    write_json(mark, key)
+
+
+def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> dict[str, str]:
+    """What the study's tables are made from: unchanged, they need not be made again."""
+    attributes = case_attributes(data.manifest.frame, study.data.attributes)
+    about = {
+        "runs": sorted(set(predictions["run_id"].to_list())),
+        "scoring": study.side("scoring"),
+        "attributes": attributes.rows(),
+        "order": [entry.rung for entry in study.rungs],
+        "version": SCORING_VERSION,
+    }
+    return {"digest": digest(about)}
+
+
+def _asked_for(rows: pl.DataFrame, runs: RungRuns) -> pl.DataFrame:
+    """In a leave-cohort-out study only the cohort that was left out is summed up."""
+    return rows if runs.held_out is None else rows.filter(pl.col("cohort") == runs.held_out)
 
 
 def _means(

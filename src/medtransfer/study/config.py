@@ -65,7 +65,7 @@ class Study(Settings):
     waive: dict[str, Reason] = scoring({})
     """Audit errors to go on in spite of: code and reason. Printed in the report."""
 
-    @field_validator("rungs", mode="before")
+    @field_validator("rungs", mode="before", json_schema_input_type=list[str | RungEntry])
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -96,6 +96,11 @@ class Study(Settings):
             hint = suggestion(self.reference, names)
             raise ValueError(
                 f"reference '{self.reference}' is not among the rungs. {hint}".rstrip()
+            )
+        if self.data.split.train_fraction != 1:
+            raise ValueError(
+                f"data.split.train_fraction is {self.data.split.train_fraction:g}: a study takes "
+                "label_fractions instead"
             )
         if self.leave_cohort_out and self.data.split.train_cohorts is not None:
             raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")

@@ -151,8 +151,10 @@ def _at(schema: Schema, loc: Place) -> Schema:
 
 
 def _followed(here: Schema, schema: Schema) -> Schema:
+    """A schema without its alternatives and references; mappings before names and lists."""
     options = [o for o in here.get("anyOf", []) if o.get("type") != "null"]
-    here = options[0] if options else here
+    mappings = [o for o in options if "$ref" in o or o.get("type") == "object"]
+    here = (mappings or options or [here])[0]
     reference = here.get("$ref", "")
     return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else here
 

@@ -65,7 +65,9 @@ class Draft:
         rungs = [rung for rung in here if is_here(LADDER[rung])]
         inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True).strip()
         targets = self._targets_text(uncertain=uncertain)
-        shifted = f"; the other {plural(len(self.cohorts) - 1, 'cohort')} become shifted test data"
+        count = len(self.cohorts) - 1
+        others = "the other cohort becomes" if count == 1 else f"the other {count} cohorts become"
+        shifted = f"; {others} shifted test data"
         class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
         split_line = (
             "    # the manifest's own split column is used\n" if "split" in frame.columns else ""
@@ -79,7 +81,7 @@ class Draft:
             attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
             split_line=split_line,
             cohorts=inside,
-            others=shifted if len(self.cohorts) > 1 else "",
+            others=shifted if count else "",
             rungs="".join(f"  - {rung}\n" for rung in rungs),
         )
 

@@ -54,6 +54,9 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     caches = [need.make(manifest, facts, study.cache) for need in cache_needs(run, spec, frame)]
     train_pixels, test_pixels = (PixelCache(cache) for cache in caches)
     labelled = training_cases(cases, frame, run.data, run.seed)
+    if not len(labelled):
+        share = run.data.split.train_fraction
+        raise StudyError(f"No labelled training case is left at label fraction {share:g}.")
     training = CaseImages(labelled, train_pixels, spec)
     tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
     testing = CaseImages(cases.take(cases.splits != "train"), test_pixels, spec)
@@ -61,10 +64,9 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     batches = TrainingBatches(training, run.training.batch_size, seed=run.seed,
                               micro_batch=run.training.micro_batch,
                               flip=run.data.image.flip)  # fmt: skip
-    checkpoints = CheckpointFolder(folder.checkpoint)
     state = fit(classifier, batches, plan_training(run, len(training)), run.training,
                 tune=lambda: _look_at(classifier, tuning, run),
-                checkpoints=checkpoints, watch=watch)  # fmt: skip
+                checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
     logits = predict(classifier, testing)
     predictions = predictions_frame(testing.cases, logits, run.data.names, folder.run_id)
@@ -74,7 +76,6 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
     folder.finish()
-    checkpoints.finish()
 
 
 def plan_training(run: Transfer, num_cases: int) -> Plan:

@@ -35,11 +35,14 @@ class CacheNeed:
         facts: pl.DataFrame,
         parent: Path,
         progress: Callable[[int, int], None] = no_progress,
+        *,
+        verify: bool = False,
     ) -> Path:
         """Make the cache, unless it is there; see `data.cache.prepare_cache`."""
         return prepare_cache(
-            manifest, self.indices, facts, self.recipe, parent=parent, progress=progress
-        )
+            manifest, self.indices, facts, self.recipe,
+            parent=parent, progress=progress, verify=verify,
+        )  # fmt: skip
 
 
 def open_manifest(data: DataConfig) -> Manifest:

@@ -8,6 +8,8 @@ from medtransfer.training.config import TrainingConfig
 
 IDENTITY_VERSION = 1
 """Raised when a change of code changes the numbers that a run makes."""
+SCORING_VERSION = 1
+"""Raised when a change of code changes the results that predictions are scored to."""
 ID_LENGTH = 12
 
 
@@ -45,4 +47,4 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
 
 def scoring_digest(run: Transfer) -> str:
     """Digest of what changes a run's results without changing its predictions."""
-    return digest(run.side("scoring"))
+    return digest({"version": SCORING_VERSION, "run": run.side("scoring")})

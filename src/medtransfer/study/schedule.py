@@ -14,6 +14,7 @@ from medtransfer.data.audit import Finding
 from medtransfer.files import write_text
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
+from medtransfer.study.document import resolve_paths
 from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
 from medtransfer.study.plan import (
     PlannedRun,
@@ -67,6 +68,7 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         MedTransferError: Something a user can mend; nothing that was computed is lost.
         StudyStopped: Ctrl-C or SIGTERM; state is saved.
     """
+    study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
     lease = Lease(folder)
@@ -110,6 +112,7 @@ class _Sitting:
         self.finished = len(over)
         self.clock = Clock()
         self.noted = 0.0
+        self.latest: dict[str, Any] = {}
         self.executor = LocalExecutor(folder.path)
 
     def run_missing(self) -> None:
@@ -138,6 +141,7 @@ class _Sitting:
                 if event is None:
                     continue
                 if event["event"] == "stopped":
+                    self.folder.run(run.run_id).note_progress(self.latest)
                     return False
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
@@ -151,11 +155,11 @@ class _Sitting:
 
     def _note(self, run: PlannedRun, event: dict[str, Any]) -> None:
         """Leave in the run's folder how far it is, not too often."""
+        self.latest = {key: event[key] for key in ("step", "steps", "tune_auroc")}
         now = time.monotonic()
         if now - self.noted > NOTE_SECONDS or event["step"] == event["steps"]:
             self.noted = now
-            own = self.folder.run(run.run_id)
-            own.note_progress({key: event[key] for key in ("step", "steps", "tune_auroc")})
+            self.folder.run(run.run_id).note_progress(self.latest)
 
     def _announce(self, run: PlannedRun) -> None:
         own = self.folder.run(run.run_id)
@@ -189,6 +193,7 @@ def _make_caches(
             data.facts,
             folder.cache,
             lambda done, total, what=what: watch(Preparing(what, done, total)),
+            verify=True,
         )
 
 

@@ -1,5 +1,7 @@
 """The study's folder and its runs' folders. Files are the truth; everything else is a view.
 
+Tables are imported where they are read or written, so that `medtransfer status` answers at once.
+
 ```
 studies/<name>/
 ├── study.yaml      as it was run            plan.json    the runs and their ids
@@ -16,12 +18,11 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import Any, Literal, cast
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import (
+    TEMPORARY,
     make_folder,
     read_json,
     remove,
@@ -30,8 +31,9 @@ from medtransfer.files import (
     write_json,
     write_text,
 )
-from medtransfer.tables.predictions import write_predictions
-from medtransfer.tables.results import write_results
+
+if TYPE_CHECKING:
+    import polars as pl
 
 State = Literal["waiting", "running", "done", "failed", "diverged"]
 MARK = "study.json"
@@ -94,13 +96,17 @@ class RunFolder:
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines]
 
-    def write_outcome(self, predictions: pl.DataFrame, cost: dict[str, Any]) -> None:
+    def write_outcome(self, predictions: "pl.DataFrame", cost: dict[str, Any]) -> None:
         """Write predictions and cost."""
+        from medtransfer.tables.predictions import write_predictions
+
         write_predictions(predictions, self.path / "predictions.parquet")
         write_json(self.path / "cost.json", cost)
 
-    def write_results(self, results: pl.DataFrame, scoring: str) -> None:
+    def write_results(self, results: "pl.DataFrame", scoring: str) -> None:
         """Write results, and which scoring made them."""
+        from medtransfer.tables.results import write_results
+
         write_results(results, self.path / "results.parquet")
         write_json(self.path / "scoring.json", {"digest": scoring})
 
@@ -110,21 +116,31 @@ class RunFolder:
         return path.is_file() and read_json(path)["digest"] == scoring
 
     def finish(self) -> None:
-        """Mark the run as done, last of all, with the digest of its predictions."""
+        """Mark the run as done, with the digest of its predictions; nothing is written after."""
         about = {"predictions": sha256(self.path / "predictions.parquet")}
         write_json(self.path / "done", about)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Drop what only going on would need; the selected weights stay."""
+        for leftover in self.checkpoint.glob("step-*"):
+            remove(leftover)
 
     def fail(self, state: State, message: str, **details: Any) -> None:
         """Leave why the run ended without results."""
         make_folder(self.path)
         write_json(self.path / "error.json", {"state": state, "message": message, **details})
 
-    def predictions(self) -> pl.DataFrame:
+    def predictions(self) -> "pl.DataFrame":
         """Its predictions table."""
+        import polars as pl
+
         return pl.read_parquet(self.path / "predictions.parquet")
 
-    def results(self) -> pl.DataFrame:
+    def results(self) -> "pl.DataFrame":
         """Its results table."""
+        import polars as pl
+
         return pl.read_parquet(self.path / "results.parquet")
 
     def cost(self) -> dict[str, Any]:
@@ -168,7 +184,7 @@ class StudyFolder:
                     f"\"{self.path}\" holds the study '{other}', not '{name}'. Write elsewhere "
                     "with --out, or give the study its old name."
                 )
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(TEMPORARY not in p.name for p in self.path.iterdir()):
             raise StudyError(
                 f'"{self.path}" is not empty and is no study folder. Write elsewhere with --out.'
             )

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from medtransfer.errors import plural, suggestion
+from medtransfer.errors import plural, printable, suggestion
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -56,7 +56,6 @@ CONTRACT = Contract(
         ),
         Column("view", "text", "Projection, e.g. PA, MLO.", required=False, filled=False),
         Column("laterality", "text", "L or R.", required=False, filled=False),
-        Column("frame", "integer", "Frame of a multi-frame file.", required=False, filled=False),
     ),
 )
 RESERVED = frozenset(column.name for column in CONTRACT.columns)
@@ -115,25 +114,32 @@ def read_manifest(
     if not embedded and "path" not in frame.columns:
         faults.append("neither a 'path' nor an 'image' column is there")
     faults += _named_column_faults(frame, class_column, targets, attributes)
-    if not faults:
-        frame = typed(frame, CONTRACT)
-        faults += duplicates(frame, ["image_id"]) + _case_faults(frame)
-        if not embedded:
-            faults += _path_faults(frame)
+    frame = _without_blanks(typed(frame, CONTRACT))
+    faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
+    faults += [] if embedded else _path_faults(frame)
     refuse(CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(frame.sort("image_id"), path, root, embedded)
 
 
 def label_text(column: str) -> pl.Expr:
-    """A label cell as one of ``1``, ``0``, ``-1`` or null; anything else as it stands."""
+    """A label cell as one of ``1``, ``0``, ``-1`` or null; anything else as it stands.
+
+    Whole numbers lose their decimals: a column with gaps is often stored as ``1.0``.
+    """
     text = pl.col(column).cast(pl.String).str.strip_chars()
-    return pl.when(text != "").then(text.str.replace(r"^(-?[01])\.0+$", "$1")).alias(column)
+    return pl.when(text != "").then(text.str.replace(r"^(-?\d+)\.0+$", "$1")).alias(column)
 
 
 def free_columns(frame: pl.DataFrame) -> list[str]:
     """Columns that are neither reserved nor the row number: candidates for targets, attributes."""
     return [name for name in frame.columns if name not in RESERVED and name != ROW]
+
+
+def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text cells without surrounding blanks, null where nothing else is in them."""
+    text = pl.col(pl.String).str.strip_chars()
+    return frame.with_columns(pl.when(text != "").then(text))
 
 
 def _named_column_faults(
@@ -148,7 +154,8 @@ def _named_column_faults(
     for name, role in wanted:
         if name not in frame.columns:
             hint = suggestion(name, free_columns(frame))
-            faults.append(f"{role} '{name}' is not a column{'. ' + hint if hint else ''}")
+            shown = printable(name, 80)
+            faults.append(f"{role} '{shown}' is not a column{'. ' + hint if hint else ''}")
         elif name in RESERVED - {"view", "laterality"}:
             faults.append(f"{role} '{name}' is a reserved column")
         elif role == "target":
@@ -174,16 +181,34 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     """A case belongs to one patient, one cohort and one split."""
     faults: list[str] = []
     for owner in ("patient_id", "cohort", "split"):
-        if owner in frame.columns:
-            torn = frame.filter(pl.col(owner).n_unique().over("case_id") > 1)
+        if {owner, "case_id"} <= set(frame.columns):
+            torn = frame.filter(pl.col(owner).drop_nulls().n_unique().over("case_id") > 1)
             if not torn.is_empty():
                 cases = plural(torn["case_id"].n_unique(), "case")
-                faults.append(f"{cases} with images of different '{owner}', rows {rows_of(torn)}")
+                faults.append(f"{cases} with images of different '{owner}', {rows_of(torn)}")
+    return faults
+
+
+def _twin_faults(frame: pl.DataFrame) -> list[str]:
+    """Ids that look the same but are spelled with other code points would be two patients."""
+    faults: list[str] = []
+    for name in ("image_id", "case_id", "patient_id"):
+        if name in frame.columns:
+            twins = frame.filter(
+                pl.col(name).n_unique().over(pl.col(name).str.normalize("NFC")) > 1
+            )
+            if not twins.is_empty():
+                faults.append(
+                    f"'{name}' spells the same text in several ways (Unicode NFC and NFD), "
+                    f"{rows_of(twins)}"
+                )
     return faults
 
 
 def _path_faults(frame: pl.DataFrame) -> list[str]:
     """Paths stay below the root: absolute ones and ``..`` are refused."""
+    if "path" not in frame.columns:
+        return []
     outside = frame.filter(
         pl.col("path").map_elements(_leaves_root, return_dtype=pl.Boolean, skip_nulls=True)
     )
@@ -191,7 +216,7 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
         return []
     fault = (
         f"'path' is absolute or leaves the folder with '..' in {plural(len(outside), 'row')}, "
-        f"first in row {rows_of(outside)} (allowed: relative to the manifest's folder, or to "
+        f"first in row {outside[ROW][0]} (allowed: relative to the manifest's folder, or to "
         "data.image_root)"
     )
     return [fault]

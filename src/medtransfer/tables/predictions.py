@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.errors import plural
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -80,15 +81,15 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
             continue
         wild = frame.filter(~pl.col(f"logit_{name}").is_finite())
         if not wild.is_empty():
-            faults.append(f"'logit_{name}' is not finite in rows {rows_of(wild)}")
+            faults.append(f"'logit_{name}' is not finite in {rows_of(wild)}")
         outside = frame.filter(~pl.col(f"target_{name}").is_between(0, 1))
         if not outside.is_empty():
-            faults.append(f"'target_{name}' is outside 0 to 1 in rows {rows_of(outside)}")
+            faults.append(f"'target_{name}' is outside 0 to 1 in {rows_of(outside)}")
     torn = frame.filter(pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1)
     if not torn.is_empty():
         faults.append(
-            f"{torn['patient_id'].n_unique()} patients are in more than one split of a run, "
-            f"rows {rows_of(torn)}"
+            f"{plural(torn['patient_id'].n_unique(), 'patient')} in more than one split of a run, "
+            f"{rows_of(torn)}"
         )
     return faults
 

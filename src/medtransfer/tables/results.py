@@ -76,8 +76,12 @@ class Result:
 def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
     """Results as a table in the contract's column order."""
     columns = [column for column in CONTRACT.columns if column.required]
-    frame = pl.DataFrame([asdict(row) for row in rows], infer_schema_length=None)
-    return _typed(frame, CONTRACT).select(column.name for column in columns)
+    frame = pl.DataFrame(
+        [asdict(row) for row in rows],
+        schema=[column.name for column in columns],
+        infer_schema_length=None,
+    )
+    return _typed(frame, CONTRACT)
 
 
 def read_results(path: Path | str) -> pl.DataFrame:

@@ -6,8 +6,9 @@ the header is row 1 and the first image row 2; in a Parquet file the first row i
 """
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,9 +86,9 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
         raise TableError(f'{what} does not exist (looked for "{path}").')
     match path.suffix.lower():
         case ".csv":
-            frame = _read_csv(path, what).with_row_index(ROW, offset=2)
+            frame = _numbered(_read_csv(path, what), what, first=2)
         case ".parquet":
-            frame = _read_parquet(path, what, skip).with_row_index(ROW, offset=1)
+            frame = _numbered(_read_parquet(path, what, skip), what, first=1)
         case other:
             raise TableError(f"{what} ends in '{other}'; allowed: .csv, .parquet.")
     if frame.is_empty():
@@ -97,11 +98,13 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write a table as ``.csv`` or ``.parquet``, whole or not at all."""
+    content = io.BytesIO()  # polars says of a full disk only that a computation failed
     with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            _guarded(frame).write_csv(temporary, float_precision=6)
+        if path.suffix.lower() == ".csv":
+            _guarded(frame).write_csv(content)
         else:
-            frame.write_parquet(temporary, compression="zstd", statistics=True)
+            frame.write_parquet(content, compression="zstd", statistics=True)
+        temporary.write_bytes(content.getvalue())
 
 
 def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
@@ -109,8 +112,11 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
     faults: list[str] = []
     for column in contract.columns:
         if column.prefix is not None:
-            if column.required and not any(h.startswith(column.prefix) for h in frame.columns):
+            family = [header for header in frame.columns if header.startswith(column.prefix)]
+            if column.required and not family:
                 faults.append(f"no column '{column.name}' is there")
+            for header in family:
+                faults += _cell_faults(frame, replace(column, name=header))
         elif column.name in frame.columns:
             faults += _cell_faults(frame, column)
         elif column.required:
@@ -126,23 +132,25 @@ def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     for header in frame.columns:
         column = contract.column_of(header)
         if column is not None:
-            casts.append(_cast(header, column))
+            casts.append(_cast(header, column, frame.schema[header]))
     return frame.with_columns(casts)
 
 
 def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
+    if not set(keys) <= set(frame.columns):
+        return []
     repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
     if repeated.is_empty():
         return []
     groups = repeated.select(keys).n_unique()
     name = f"'{keys[0]}'" if len(keys) == 1 else f"({', '.join(keys)})"
-    return [f"{name} is not unique: {plural(groups, 'value')} repeated in rows {rows_of(repeated)}"]
+    return [f"{name} is not unique: {plural(groups, 'value')} repeated in {rows_of(repeated)}"]
 
 
 def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
-    """``12, 77, 81 and 3 more`` for the rows of a frame."""
-    return listed(frame[ROW].to_list(), most)
+    """``row 12``, or ``rows 12, 77, 81 and 3 more``, for the rows of a frame."""
+    return f"row{'s' * (len(frame) > 1)} {listed(frame[ROW].to_list(), most)}"
 
 
 def refuse(contract: Contract, path: Path, faults: Iterable[str]) -> None:
@@ -168,21 +176,23 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
     empty = cells.filter(_empty(column.name, kind))
     if column.filled and not empty.is_empty():
         count = plural(len(empty), "row")
-        faults.append(f"'{column.name}' is empty in {count}, first in row {rows_of(empty)}")
+        faults.append(f"'{column.name}' is empty in {count}, first in row {empty[ROW][0]}")
     wrong = cells.filter(~_empty(column.name, kind) & ~_fits(column, kind))
     if not wrong.is_empty():
-        faults += wrong_cells(wrong, column.name, column.allowed or (f"a {column.kind}",))
+        what = "an integer" if column.kind == "integer" else f"a {column.kind}"
+        faults += wrong_cells(wrong, column.name, column.allowed or (what,))
     return faults
 
 
 def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:
     """One fault per distinct wrong value: its count, its first row, and what is allowed."""
     counts = wrong.group_by(name).agg(pl.len().alias("n"), pl.col(ROW).min()).sort(ROW)
+    shown = printable(name, 80)
     return [
-        f"'{name}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
+        f"'{shown}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
         f"first in row {row[ROW]} (allowed: {', '.join(allowed)})"
         for row in counts.head(6).iter_rows(named=True)
-    ] + ([f"'{name}' holds {len(counts) - 6} more wrong values"] if len(counts) > 6 else [])
+    ] + ([f"'{shown}' holds {len(counts) - 6} more wrong values"] if len(counts) > 6 else [])
 
 
 def _empty(name: str, kind: pl.DataType) -> pl.Expr:
@@ -194,6 +204,8 @@ def _fits(column: Column, kind: pl.DataType) -> pl.Expr:
     cell = pl.col(column.name)
     if column.allowed:
         return cell.cast(pl.String).is_in(list(column.allowed))
+    if kind.is_float() and column.kind == "integer":
+        return cell == cell.floor()
     if column.kind in ("text", "bytes") or kind.is_numeric():
         return pl.lit(value=True)
     return (
@@ -201,13 +213,24 @@ def _fits(column: Column, kind: pl.DataType) -> pl.Expr:
     )
 
 
-def _cast(header: str, column: Column) -> pl.Expr:
+def _cast(header: str, column: Column, kind: pl.DataType) -> pl.Expr:
     cell = pl.col(header)
     if column.kind == "bytes":
         return cell
+    if kind.is_numeric() and column.kind != "text":
+        return cell.cast(TYPES[column.kind], strict=False)
     text = cell.cast(pl.String).str.strip_chars()
     filled = pl.when(text != "").then(text)
     return filled.cast(TYPES[column.kind], strict=False).alias(header)
+
+
+def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
+    """The frame with its row numbers in front."""
+    if ROW in frame.columns:
+        raise TableError(
+            f"{what} has a column '{ROW}'; rows are numbered under that name. Rename it."
+        )
+    return frame.with_row_index(ROW, offset=first)
 
 
 def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
@@ -228,6 +251,13 @@ def _read_csv(path: Path, what: str) -> pl.DataFrame:
         raise TableError(f"{what} cannot be read: {_csv_fault(path)}") from error
     if len(frame.columns) == 1 and ";" in frame.columns[0]:
         raise TableError(f"{what} separates its columns with ';'. Save it with commas.")
+    if any("\ufffd" in header for header in frame.columns):
+        raise TableError(f"{what} cannot be read: {_csv_fault(path)}")
+    twice = [h.rsplit("_duplicated_", 1)[0] for h in frame.columns if "_duplicated_" in h]
+    if repeated := sorted({name for name in twice if name in frame.columns}):
+        raise TableError(
+            f"{what} has columns of the same name: {listed(repeated)}. Keep one of each."
+        )
     return frame
 
 
@@ -249,9 +279,9 @@ def _csv_fault(path: Path) -> str:
 def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep a spreadsheet from running a cell as a formula (OWASP ASVS 5.0, 1.2.10)."""
     texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
-    risky = r"^[=+\-@\t\r]"
+    risky, number = r"^[=+\-@\t\r]", r"^[+-]?\d+(\.\d+)?$"
     return frame.with_columns(
-        pl.when(pl.col(name).str.contains(risky))
+        pl.when(pl.col(name).str.contains(risky) & ~pl.col(name).str.contains(number))
         .then(pl.concat_str(pl.lit("'"), pl.col(name)))
         .otherwise(pl.col(name))
         .alias(name)

@@ -125,11 +125,6 @@ class CheckpointFolder:
             )
         model.load_state_dict(_read_tensors(folder / MODEL))
 
-    def finish(self) -> None:
-        """Drop what only going on needs; the selected weights stay."""
-        for folder in self._steps():
-            remove(folder)
-
     def _fresh(self, name: str) -> Path:
         folder = self.folder / name
         if folder.exists():

@@ -183,7 +183,7 @@ def _check(
     score: TuneScore,
     checkpoints: CheckpointFolder,
 ) -> None:
-    """Record a look at the tuning split; keep the weights if it is the best so far."""
+    """Record a look at the tuning split; keep the weights if they are the ones wanted so far."""
     if not math.isfinite(score.loss):
         raise Diverged(state.step)
     rate = plan.schedule.at(state.step - 1)
@@ -192,7 +192,7 @@ def _check(
     best = next((c for c in state.checks if c.step == state.selected), None)
     state.checks.append(check)
     state.losses = []
-    if plan.select_best and (best is None or _rank(check) > _rank(best)):
+    if not plan.select_best or best is None or _rank(check) > _rank(best):
         state.selected = state.step
         checkpoints.select(state.step, classifier)
 

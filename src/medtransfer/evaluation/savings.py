@@ -1,0 +1,80 @@
+"""How many labels a rung saves, from the means of a study's rungs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medtransfer.evaluation.compare import HEADLINE, Mean, Place, RungRuns
+from medtransfer.evaluation.measure import NO_INTERVAL
+from medtransfer.metrics.bootstrap import LEAST_DEFINED, Floats
+from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
+from medtransfer.seeds import generator
+from medtransfer.tables.results import ALL, Result
+
+
+def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[RungRuns, Result]]:
+    """Share of the labels each rung saves: reaching the reference's full-data AUROC with fewer.
+
+    The interval resamples patients and seeds. Nothing is given for the reference itself, or
+    where the reference was not run with all labels and the rung with fewer.
+    """
+    curves: dict[tuple[str, str | None], list[Mean]] = {}
+    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
+        curves.setdefault((mean.runs.rung, mean.runs.held_out), []).append(mean)
+    for (rung, held_out), curve in curves.items():
+        base = curves.get((reference, held_out))
+        if rung == reference or base is None or len(curve) < 2:
+            continue
+        if base[-1].runs.label_fraction < 1:
+            continue
+        for place in [p for p in curve[-1].by_seed if p[1] == ALL and p[4] == HEADLINE]:
+            row = _saving(curve, base[-1], place, seed)
+            if row is not None:
+                yield curve[-1].runs, row
+
+
+def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | None:
+    if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
+        return None
+    fractions = np.array([mean.runs.label_fraction for mean in curve])
+    values = np.stack([_resampled(mean, place, seed) for mean in curve])
+    saved = labels_saved(fractions, values, _resampled(base, place, seed))
+    cohort, attribute, group, target, _metric = place
+    number = curve[-1].numbers[place]
+    about = Result(
+        None, "test", cohort, target, "labels_saved", None, None, None,
+        number.cases, number.patients, None, None, attribute, group,
+    )  # fmt: skip
+    if not np.isfinite(saved[0]):
+        return replace(about, reason="the reference's full-data AUROC is never reached")
+    reasons: list[str] = []
+    if saved[0] >= 1 - fractions[0] - 1e-12:
+        reasons.append("at least: the smallest label fraction already reaches it")
+    low, high = _ends(saved[1:])
+    if low is None and len(saved) > 1:
+        reasons.append(NO_INTERVAL)
+    elif low == -np.inf:
+        reasons.append("in some replicates the reference's full-data AUROC is never reached")
+    ends = (end if end is not None and np.isfinite(end) else None for end in (low, high))
+    return replace(
+        about,
+        value=float(saved[0]),
+        low=next(ends),
+        high=next(ends),
+        reason="; ".join(reasons) or None,
+    )
+
+
+def _ends(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
+    """The percentile interval of shares that may be negative infinity for "never"."""
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
+        return None, None
+    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _resampled(mean: Mean, place: Place, seed: int) -> Floats:
+    rng = generator(seed, "seeds", mean.runs.rung, str(mean.runs.label_fraction))
+    return resampled_mean(mean.by_seed[place], rng)
