@@ -9,6 +9,8 @@ import pytest
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.study.config import Study
+from medtransfer.study.schedule import run_study
+from medtransfer.study.store import StudyFolder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,3 +103,27 @@ def tiny_study(phantom_folder: Path) -> Study:
             "evaluation": {"replicates": 100, "permutations": 50},
         }
     )
+
+
+@pytest.fixture(scope="session")
+def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """A finished study of two rungs, two label fractions and two seeds; read-only for tests."""
+    study = Study.model_validate(
+        {
+            "name": "finished",
+            "data": {
+                "manifest": phantom_folder / "lesion.parquet",
+                "task": "binary",
+                "targets": ["malignant"],
+                "attributes": ["sex"],
+                "image": {"resize": 36, "crop": 32},
+                "split": {"train_cohorts": ["a"]},
+            },
+            "rungs": ["scratch/r14x0.5", "imagenet/effnet-lite0"],
+            "label_fractions": [0.5, 1.0],
+            "seeds": [0, 1],
+            "training": {"batch_size": 8, "micro_batch": 8, "steps": 4, "checks": 2},
+            "evaluation": {"replicates": 100, "permutations": 50},
+        }
+    )
+    return run_study(study, tmp_path_factory.mktemp("finished") / "study")

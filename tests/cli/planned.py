@@ -1,0 +1,20 @@
+"""Planned runs without a study behind them."""
+
+from pathlib import Path
+
+from medtransfer.data.config import DataConfig
+from medtransfer.models.config import ModelConfig
+from medtransfer.study.grid import Cell
+from medtransfer.study.plan import PlannedRun
+from medtransfer.study.run import Transfer
+
+
+def planned_runs() -> list[PlannedRun]:
+    data = DataConfig.model_validate(
+        {"manifest": Path("m.csv"), "task": "binary", "targets": ["y"]}
+    )
+    return [
+        PlannedRun(f"{n:012x}", Cell(rung, 1.0, 0, None, Transfer(
+            data=data, model=ModelConfig(rung=rung))), (), 60, 1920, 100)
+        for n, rung in enumerate(("scratch/r14x0.5", "imagenet/effnet-lite0"))
+    ]  # fmt: skip

@@ -1,0 +1,247 @@
+"""The command line: quick, helpful, and with exit codes that machines can use."""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medtransfer.cli import main as command_line
+from medtransfer.data.phantom import Hospital, Phantom, write_phantom
+from medtransfer.study.document import read_study
+from medtransfer.study.store import StudyFolder
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Call `medtransfer` in this process, from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["medtransfer", *words])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        found = capsys.readouterr()
+        return Said(int(ended.value.code or 0), found.out, found.err)
+
+    return run
+
+
+Call = Callable[..., Said]
+
+
+def seconds(*words: str) -> float:
+    """Processor time of a command, the least of three: what it takes on an idle machine."""
+    found: list[float] = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "medtransfer", *words], check=True,
+                       capture_output=True)  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(found)
+
+
+def test_it_starts_quickly(finished: StudyFolder) -> None:
+    assert seconds("--help") < 0.5
+    assert seconds("ladder") < 1.0
+    assert seconds("status", str(finished.path)) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["frobnicate"], "No such command"),
+        (["run"], "Missing argument"),
+        (["run", "nowhere.yaml"], 'Study file "nowhere.yaml" does not exist'),
+        (["ladder", "--jsn"], "No such option"),
+        (["init", "nowhere.csv"], 'Manifest "nowhere.csv" does not exist'),
+        (["status"], "There are 0 studies in ./studies"),
+        (["status", "nowhere"], "is not the folder of a study that was run"),
+        (["report", "nowhere"], "is not the folder of a study that was run"),
+        (["fetch", "scratch/r50x1"], "is not fetched from the hub"),
+        (["fetch", "bit-m/r50x7"], "Did you mean"),
+    ],
+)  # fmt: skip
+def test_what_a_user_can_mend_is_said_without_a_traceback(
+    call: Call, words: list[str], expected: str
+) -> None:
+    said = call(*words)
+    assert said.code == 2
+    assert expected in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("medtransfer.study.document.read_study", broken)
+    monkeypatch.setattr(sys, "argv", ["medtransfer", "run", "x.yaml"])
+    with pytest.raises(ZeroDivisionError):
+        command_line.main()
+
+
+def test_the_ladder_tells_facts_and_whether_weights_are_here(call: Call) -> None:
+    said = call("ladder")
+    lines = {line.split()[0]: line for line in said.out.splitlines() if "/" in line.split(" ")[0]}
+    assert "ImageNet-21k" in lines["bit-m/r152x4"]
+    assert "928.3 M" in lines["bit-m/r152x4"]
+    assert "not here (hub)" in lines["bit-m/r152x4"]
+    assert " here " in lines["imagenet/effnet-lite0"]
+    table = json.loads(call("ladder", "--json").out)
+    assert {rung["name"] for rung in table} >= {"scratch/r50x1", "bit-s/r50x1", "bit-m/r50x1"}
+
+
+def test_the_schema_is_json_schema_of_the_study_file(call: Call) -> None:
+    schema = json.loads(call("schema").out)
+    assert schema["additionalProperties"] is False
+    assert (
+        "Shares of the training patients" in schema["properties"]["label_fractions"]["description"]
+    )
+
+
+def test_doctor_names_device_decoders_and_weights(call: Call) -> None:
+    found = json.loads(call("doctor", "--json").out)
+    assert found["device"]
+    assert "PNG, JPEG by Pillow" in found["images"]
+    assert "imagenet/effnet-lite0" in found["weights here"]
+    assert "precision" in call("doctor").out
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Path:
+    """A manifest of a user: two hospitals, two findings, some labels uncertain."""
+    hospitals = {"north": Hospital(30), "south": Hospital(12)}
+    phantom = Phantom(kind="radiograph", hospitals=hospitals, size=32, views=2, uncertain=0.1)
+    write_phantom(phantom, tmp_path / "chest.csv")
+    table = pl.read_csv(tmp_path / "chest.csv", infer_schema=False)
+    table.drop("truth_opacity", "truth_nodule").write_csv(tmp_path / "chest.csv")
+    return tmp_path / "chest.csv"
+
+
+def test_init_writes_a_commented_study_that_can_be_read(call: Call, own_data: Path) -> None:
+    said = call("init", "chest.csv")
+    assert said.code == 0
+    assert "in 2 cohorts (north 30 cases, south 12 cases)" in said.out
+    assert "Targets found: opacity, nodule (1/0/-1/empty); attributes: sex" in said.out
+    assert "3 decisions are marked DECIDE" in said.out
+    text = (own_data.parent / "study.yaml").read_text()
+    assert text.count("DECIDE") == 3
+    study = read_study(own_data.parent / "study.yaml")
+    assert study.data.split.train_cohorts == ("north",)
+    assert study.data.task == "multi-label"
+    assert call("init", "chest.csv").err.startswith('"study.yaml" exists already')
+
+
+def test_init_finds_a_class_column(call: Call, phantom_folder: Path, tmp_path: Path) -> None:
+    frame = pl.read_parquet(phantom_folder / "lesion.parquet")
+    frame.drop("malignant", "truth_malignant").write_parquet(tmp_path / "skin.parquet")
+    said = call("init", "skin.parquet", "-o", "skin.yaml")
+    assert "melanoma" in said.out
+    study = read_study(tmp_path / "skin.yaml")
+    assert study.data.class_column == "diagnosis"
+    assert set(study.data.targets) == {"nevus", "keratosis", "melanoma"}
+
+
+def test_init_without_anything_to_learn_says_what_a_target_is(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(
+        "image_id,path,case_id,patient_id,cohort,note\n1,a.png,1,1,north,hello\n"
+    )
+    said = call("init", "m.csv")
+    assert said.code == 2
+    assert 'No column of "m.csv" looks like a target' in said.err
+    assert "Columns: note" in said.err
+
+
+def test_check_lists_findings_with_rows_and_stops_on_errors(call: Call, own_data: Path) -> None:
+    table = pl.read_csv(own_data, infer_schema=False)
+    patient = table["patient_id"][0]
+    leak = pl.when(pl.col("cohort") == "south").then(pl.lit(patient)).otherwise("patient_id")
+    table.with_columns(patient_id=leak).write_csv(own_data)
+    call("init", "chest.csv")
+    said = call("check", "study.yaml")
+    assert said.code == 2
+    assert "A001 error    1 patient in more than one split" in said.out
+    assert patient not in said.out + said.err
+    rows = pl.read_csv(own_data.parent / "studies" / "chest" / "findings.csv")
+    assert set(rows.filter(pl.col("code") == "A001")["row"]) <= set(range(2, len(table) + 2))
+    found = json.loads(call("check", "study.yaml", "--json").out)
+    assert found[0]["code"] == "A001"
+    text = (own_data.parent / "study.yaml").read_text()
+    (own_data.parent / "study.yaml").write_text(text + "waive: {A001: the patient moved south}\n")
+    waived = call("check", "study.yaml")
+    assert waived.code == 0
+    assert "A001 waived" in waived.out
+
+
+def test_status_and_report_read_a_finished_study(call: Call, finished: StudyFolder) -> None:
+    said = call("status", str(finished.path))
+    assert said.out.count(" done ") == 8
+    assert "8 done; 0:00 left" in said.out
+    table = json.loads(call("status", str(finished.path), "--json").out)
+    assert table["seconds_left"] == 0
+    assert {run["state"] for run in table["runs"]} == {"done"}
+    again = call("report", str(finished.path))
+    assert "report.html" in again.out
+
+
+def test_a_first_study_from_own_files_to_a_report(call: Call, own_data: Path) -> None:
+    call("init", "chest.csv")
+    path = own_data.parent / "study.yaml"
+    text = path.read_text()
+    for before, after in (
+        ("  - scratch/effnet-lite0\n  - imagenet/effnet-lite0\n", "  - scratch/r14x0.5\n"),
+        ("seeds: [0, 1, 2]", "seeds: [0]"),
+        ("resize: 144", "resize: 36"),
+        ("crop: 128", "crop: 32"),
+        ("batch_size: 128", "batch_size: 8\n  steps: 4\n  checks: 2"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    path.write_text(text + "evaluation: {replicates: 30, permutations: 10}\n")
+    said = call("run", "study.yaml")
+    assert said.code == 0, said.err
+    assert "[1/1] done scratch/r14x0.5 100% seed 0" in said.err
+    assert "AUROC north" in said.out
+    assert "Report: studies/chest/report.html" in said.out
+    assert (own_data.parent / "studies" / "chest" / "report.html").is_file()
+    assert call("status").code == 0
+    assert call("status", "study.yaml").code == 0
+    events = [json.loads(line) for line in call("run", "study.yaml", "--json").out.splitlines()]
+    assert events[-1]["event"] == "Scoring"
+
+
+def test_the_answer_is_a_live_table_on_a_terminal() -> None:
+    import io
+
+    from rich.console import Console
+    from tests.cli.planned import planned_runs
+
+    from medtransfer.cli.display import LiveTable
+    from medtransfer.study.progress import Planned, RunEnded, RunStep
+
+    runs = planned_runs()
+    table = LiveTable()
+    table.hear(Planned(tuple(runs), 0))
+    table.hear(RunEnded(runs[0], "failed", "\x1b]0;evil\x07 out of memory", 1, 2))
+    table.hear(RunStep(runs[1], 30, 60, 0.42, 170.0, 0.81, 12.0, 95.0))
+    screen = io.StringIO()
+    Console(file=screen, width=120, force_terminal=False).print(table)
+    shown = screen.getvalue()
+    assert "loss 0.420  tune AUROC 0.810  170 images/s" in shown
+    assert "left 0:12, study 1:35" in shown
+    assert "first failure" in shown
+    assert "\x1b" not in shown

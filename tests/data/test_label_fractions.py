@@ -1,0 +1,116 @@
+"""Label fractions: every smaller training set lies inside the larger."""
+
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import FEW, SAME, ids, manifest_of, manifests, question
+
+from medtransfer.data.cases import Cases, build_cases, training_cases
+from medtransfer.data.splits import assign_splits, training_patients
+from medtransfer.tables.manifest import Manifest
+
+fractions = st.floats(0.001, 1.0)
+seeds = st.integers(0, 10**6)
+
+
+@FEW
+@given(
+    st.lists(ids(), min_size=1, max_size=60, unique=True),
+    st.lists(fractions, min_size=2, max_size=5),
+    seeds,
+    st.integers(1, 4),
+)
+def test_smaller_draws_lie_inside_larger_ones(
+    names: list[str], shares: list[float], seed: int, kinds: int
+) -> None:
+    strata = np.random.default_rng(seed).random((len(names), kinds)) < 0.4
+    draws = [training_patients(names, strata, share, seed) for share in sorted(shares)]
+    for small, large in pairwise(draws):
+        assert small <= large
+    for draw, share in zip(draws, sorted(shares), strict=True):
+        assert len(draw) == max(1, round(share * len(names)))
+    assert training_patients(names, strata, 1.0, seed) == set(names)
+
+
+@FEW
+@given(st.lists(ids(), min_size=2, max_size=40, unique=True), fractions, seeds, st.randoms())
+def test_a_draw_does_not_depend_on_the_order_of_patients(
+    names: list[str], share: float, seed: int, random: Random
+) -> None:
+    flags = {name: [len(name) % 2 == 0] for name in names}
+    shuffled = list(names)
+    random.shuffle(shuffled)
+    one = training_patients(names, np.array([flags[n] for n in names]), share, seed)
+    two = training_patients(shuffled, np.array([flags[n] for n in shuffled]), share, seed)
+    assert one == two
+
+
+@SAME
+@given(seeds, st.sampled_from([0.05, 0.1, 0.3, 0.5]))
+def test_every_kind_of_patient_is_drawn_in_proportion(seed: int, share: float) -> None:
+    names = [f"p{i}" for i in range(400)]
+    strata = np.random.default_rng(seed).random((400, 2)) < np.array([0.1, 0.4])
+    drawn = np.isin(names, list(training_patients(names, strata, share, seed)))
+    for kind in np.unique(strata, axis=0):
+        here = (strata == kind).all(axis=1)
+        assert abs(drawn[here].sum() - share * here.sum()) <= 2
+
+
+def test_seeds_draw_different_patients() -> None:
+    names = [f"p{i}" for i in range(50)]
+    strata = np.zeros((50, 1), dtype=bool)
+    draws = {frozenset(training_patients(names, strata, 0.2, seed)) for seed in range(10)}
+    assert len(draws) == 10
+
+
+def used(manifest: Manifest, seed: int, **split: object) -> Cases:
+    """The training cases whose labels are used."""
+    data = question("t0", "t1", **split)
+    frame = assign_splits(manifest, data)
+    return training_cases(build_cases(frame, data), frame, data, seed)
+
+
+@FEW
+@given(manifests(targets=2, cohorts=2, patients=(10, 40)), fractions, fractions, seeds)
+def test_training_cases_are_nested_whole_patients_of_the_training_split(
+    manifest: Manifest, one: float, two: float, seed: int
+) -> None:
+    small, large = (used(manifest, seed, train_fraction=f) for f in sorted((one, two)))
+    whole = used(manifest, seed)
+    assert set(small.case_ids) <= set(large.case_ids) <= set(whole.case_ids)
+    assert set(whole.splits) <= {"train"}
+    assert not np.isnan(whole.targets).all(axis=1).any()
+    of_drawn = np.isin(whole.patient_ids, small.patient_ids)
+    assert set(whole.case_ids[of_drawn]) == set(small.case_ids)
+
+
+def test_a_fraction_is_of_the_patients_that_have_labels() -> None:
+    names = [f"{i:03d}" for i in range(100)]
+    frame = pl.DataFrame({"image_id": names, "case_id": names, "patient_id": names}).with_columns(
+        cohort=pl.lit("A"),
+        split=pl.lit("train"),
+        t0=pl.Series([str(i % 2) if i < 20 else None for i in range(100)]),
+        t1=pl.lit(None, pl.String),
+    )
+    for fraction, count in ((0.01, 1), (0.1, 2), (0.5, 10), (1.0, 20)):
+        for seed in range(5):
+            assert len(used(manifest_of(frame), seed, train_fraction=fraction)) == count
+
+
+def test_the_split_does_not_move_with_the_fraction_or_the_runs_seed() -> None:
+    names = [f"{i:03d}" for i in range(90)]
+    frame = pl.DataFrame({"image_id": names, "case_id": names, "patient_id": names}).with_columns(
+        cohort=pl.lit("A"),
+        t0=pl.Series([str(i % 2) for i in range(90)]),
+        t1=pl.Series([str(i % 3 // 2) for i in range(90)]),
+    )
+    manifest = manifest_of(frame)
+    drawn = [
+        assign_splits(manifest, question("t0", "t1", train_fraction=fraction))
+        for fraction in (0.1, 1.0)
+    ]
+    assert drawn[0].equals(drawn[1])

@@ -1,0 +1,136 @@
+"""From cells to targets, by the named policy and by nothing else."""
+
+import math
+from random import Random
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import FEW, label_cells, question
+
+from medtransfer.data.config import DataConfig, LabelPolicy
+from medtransfer.data.labels import (
+    apply_policy,
+    case_labels,
+    label_columns,
+    one_hot,
+    policy_value,
+    raw_labels,
+    targets_of,
+)
+from medtransfer.tables.manifest import label_text
+
+NAN = float("nan")
+POLICIES = {"ignore": NAN, "zeros": 0.0, "ones": 1.0, "soft(0.3)": 0.3, "soft(1.0)": 1.0,
+            "soft(0)": 0.0, "soft(.25)": 0.25}  # fmt: skip
+DIAGNOSIS = DataConfig.model_validate(
+    {
+        "manifest": "m.csv",
+        "task": "single-label",
+        "class_column": "diagnosis",
+        "targets": ["nevus", "keratosis", "melanoma"],
+    }
+)
+
+
+@pytest.mark.parametrize(("policy", "value"), POLICIES.items())
+def test_each_policy_has_its_value(policy: str, value: float) -> None:
+    assert policy_value(policy) == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize(("uncertain", "low"), POLICIES.items())
+@pytest.mark.parametrize(("empty", "none"), POLICIES.items())
+def test_each_policy_decides_about_its_own_cells_and_no_others(
+    uncertain: str, low: float, empty: str, none: float
+) -> None:
+    cells = pl.Series(["1", "0", "-1", None])
+    targets = apply_policy(cells, LabelPolicy(uncertain=uncertain, empty=empty))
+    np.testing.assert_equal(targets, [1.0, 0.0, low, none])
+    assert targets.dtype == np.float64
+
+
+@pytest.mark.parametrize("empty", POLICIES)
+def test_a_column_without_any_label_is_all_empty(empty: str) -> None:
+    cells = pl.Series([None, None], dtype=pl.String)
+    targets = apply_policy(cells, LabelPolicy(empty=empty))
+    np.testing.assert_equal(targets, [POLICIES[empty]] * 2)
+
+
+@FEW
+@given(st.lists(label_cells(), min_size=1, max_size=30), st.sampled_from(sorted(POLICIES)))
+def test_every_spelling_of_a_cell_means_the_same(cells: list[str], policy: str) -> None:
+    text = pl.DataFrame({"x": cells}).select(label_text("x"))["x"]
+    targets = apply_policy(text, LabelPolicy(uncertain=policy, empty="ignore"))
+    for cell, target in zip(cells, targets, strict=True):
+        if not cell.strip():
+            assert math.isnan(target)
+        elif float(cell) < 0:
+            assert target == pytest.approx(POLICIES[policy], nan_ok=True)
+        else:
+            assert target == float(cell)
+
+
+def test_a_class_becomes_one_column_of_ones_and_an_empty_cell_masks_all() -> None:
+    targets = one_hot(pl.Series(["b", None, "a"]), ("a", "b", "c"))
+    np.testing.assert_equal(targets, [[0, 1, 0], [NAN, NAN, NAN], [1, 0, 0]])
+
+
+def test_classes_stand_in_the_order_of_the_study() -> None:
+    cells = pl.DataFrame({"case_id": ["1", "2"], "diagnosis": ["melanoma", "nevus"]})
+    assert label_columns(DIAGNOSIS) == ["diagnosis"]
+    targets = targets_of(case_labels(cells, DIAGNOSIS), DIAGNOSIS)
+    np.testing.assert_equal(targets, [[0, 0, 1], [1, 0, 0]])
+
+
+def test_targets_stand_in_the_order_of_the_study_each_with_its_policy() -> None:
+    data = DataConfig.model_validate(
+        {
+            "manifest": "m.csv",
+            "task": "multi-label",
+            "targets": {"b": {"uncertain": "ones"}, "a": {"uncertain": "soft(0.2)"}},
+        }
+    )
+    frame = pl.DataFrame({"case_id": ["1", "2"], "a": ["-1", "1"], "b": ["-1", "0"]})
+    targets = targets_of(case_labels(frame, data), data)
+    np.testing.assert_equal(targets, [[1.0, 0.2], [0.0, 1.0]])
+
+
+def test_a_case_has_the_label_that_its_images_give() -> None:
+    frame = pl.DataFrame(
+        {
+            "case_id": ["c", "a", "b", "a", "c", "b", "a"],
+            "t": ["", "1", None, "1.0", "-1", " ", None],
+        }
+    )
+    labels = case_labels(frame, question("t"))
+    assert labels.rows() == [("a", "1"), ("b", None), ("c", "-1")]
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(0, 4), label_cells()), min_size=1, max_size=20), st.randoms())
+def test_case_labels_do_not_depend_on_the_order_of_rows(
+    rows: list[tuple[int, str]], random: Random
+) -> None:
+    def labels(chosen: list[tuple[int, str]]) -> list[tuple[object, ...]]:
+        frame = pl.DataFrame(chosen, schema={"case_id": pl.Int64, "t": pl.String}, orient="row")
+        return case_labels(frame, question("t")).rows()
+
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert labels(rows) == labels(shuffled)
+
+
+def test_no_label_is_taken_from_another_column_or_another_case() -> None:
+    # torchxrayvision's groupby().first() mixes the labels of a patient's images
+    frame = pl.DataFrame(
+        {"case_id": ["1", "2"], "a": [None, "1"], "b": ["0", None]},
+        schema={"case_id": pl.String, "a": pl.String, "b": pl.String},
+    )
+    assert case_labels(frame, question("a", "b")).rows() == [("1", None, "0"), ("2", "1", None)]
+
+
+def test_raw_labels_are_the_label_columns_alone() -> None:
+    frame = pl.DataFrame({"case_id": ["1"], "t": [" 1.0 "], "sex": ["F"]})
+    assert raw_labels(frame, question("t")).rows(named=True) == [{"t": "1"}]

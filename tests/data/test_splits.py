@@ -1,0 +1,244 @@
+"""Who is trained, tuned and tested on: by patient, in proportion, the same every time."""
+
+from random import Random
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import FEW, SAME, manifest_of, manifests, question
+
+from medtransfer.data.config import SplitConfig
+from medtransfer.data.splits import (
+    assign_splits,
+    internal_rows,
+    leave_one_cohort_out,
+    patient_labels,
+    stratify,
+)
+from medtransfer.errors import TableError
+from medtransfer.tables.manifest import SPLITS, Manifest
+
+seeds = st.integers(0, 10**6)
+SHARES = (0.65, 0.15, 0.2)
+
+
+def most_splits(frame: pl.DataFrame, owner: str) -> int:
+    """The most splits that one owner's rows are in."""
+    counts = (
+        frame.filter(pl.col(owner).is_not_null()).group_by(owner).agg(pl.col("split").n_unique())
+    )
+    return int(counts["split"].max() or 0)  # type: ignore[arg-type]
+
+
+@FEW
+@given(manifests(targets=3, cohorts=3), seeds)
+def test_no_patient_is_ever_in_two_splits(manifest: Manifest, seed: int) -> None:
+    frame = assign_splits(manifest, question("t0", "t1", "t2", seed=seed))
+    assert most_splits(frame, "patient_id") == 1
+    assert set(frame["split"]) <= set(SPLITS)
+    assert frame.drop("split").equals(manifest.frame)
+
+
+@FEW
+@given(manifests(targets=2, lesions=8), seeds)
+def test_patients_who_share_a_group_stay_together(manifest: Manifest, seed: int) -> None:
+    frame = assign_splits(manifest, question("t0", "t1", seed=seed, group_columns=["lesion"]))
+    assert most_splits(frame, "patient_id") == 1
+    assert most_splits(frame, "lesion") <= 1
+
+
+def test_patients_linked_through_others_stay_together() -> None:
+    # p0 – p1 share a lesion, p1 – p2 a scanner, and so on: one chain through both columns
+    count = 20
+    frame = pl.DataFrame(
+        {
+            "image_id": [f"{i:02d}{side}" for i in range(count) for side in "ab"],
+            "case_id": [f"{i:02d}{side}" for i in range(count) for side in "ab"],
+            "patient_id": [f"p{i:02d}" for i in range(count) for _ in "ab"],
+            "cohort": ["A"] * 2 * count,
+            "t": ["1", "0"] * count,
+            "lesion": [f"L{i // 2}" for i in range(count) for _ in "ab"],
+            "scanner": [f"S{(i + 1) // 2}" for i in range(count) for _ in "ab"],
+        }
+    )
+    asked = question("t", group_columns=["lesion", "scanner"])
+    assert assign_splits(manifest_of(frame), asked)["split"].n_unique() == 1
+    alone = question("t", group_columns=["lesion"])
+    assert assign_splits(manifest_of(frame), alone)["split"].n_unique() == 3
+
+
+def test_patients_without_a_group_are_not_linked_by_having_none() -> None:
+    count = 40
+    names = [f"{i:02d}" for i in range(count)]
+    frame = pl.DataFrame({"image_id": names, "case_id": names, "patient_id": names}).with_columns(
+        cohort=pl.lit("A"), t=pl.Series(["0", "1"] * (count // 2)), lesion=pl.lit(None, pl.String)
+    )
+    drawn = assign_splits(manifest_of(frame), question("t", group_columns=["lesion"]))
+    assert drawn["split"].value_counts().sort("split")["count"].to_list() == [8, 26, 6]
+
+
+@FEW
+@given(manifests(targets=2, cohorts=2, lesions=10), seeds, st.randoms())
+def test_a_draw_depends_on_the_seed_and_not_on_the_order_of_rows(
+    manifest: Manifest, seed: int, random: Random
+) -> None:
+    asked = question("t0", "t1", seed=seed, group_columns=["lesion"])
+    first = assign_splits(manifest, asked)
+    again = assign_splits(manifest, asked)
+    assert first.equals(again)
+    order = list(range(len(manifest)))
+    random.shuffle(order)
+    shuffled = Manifest(manifest.frame[order], manifest.path, manifest.root, embedded=False)
+    moved = assign_splits(shuffled, asked).sort("image_id")
+    assert moved.equals(first.sort("image_id"))
+
+
+def test_another_seed_gives_another_draw() -> None:
+    names = [f"{i:03d}" for i in range(60)]
+    frame = pl.DataFrame({"image_id": names, "case_id": names, "patient_id": names}).with_columns(
+        cohort=pl.lit("A"), t=pl.Series(["0", "1", "0"] * 20)
+    )
+    draws = {
+        tuple(assign_splits(manifest_of(frame), question("t", seed=seed))["split"])
+        for seed in range(5)
+    }
+    assert len(draws) == 5
+
+
+@SAME
+@given(manifests(patients=(60, 150), targets=3), seeds)
+def test_shares_of_patients_are_close_to_those_wanted(manifest: Manifest, seed: int) -> None:
+    frame = assign_splits(manifest, question("t0", "t1", "t2", seed=seed))
+    patients = frame.unique("patient_id")
+    for name, share in zip(SPLITS, SHARES, strict=True):
+        got = patients.filter(pl.col("split") == name).height
+        assert abs(got - share * patients.height) <= max(3, 0.06 * patients.height)
+
+
+def spread(labels: np.ndarray, subset: np.ndarray) -> np.ndarray:
+    """How far each label's count in each subset is from its share, in units. [K, L]"""
+    got = np.stack([labels[subset == k].sum(axis=0) for k in range(len(SHARES))])
+    return np.abs(got - np.outer(SHARES, labels.sum(axis=0)))
+
+
+@SAME
+@given(seeds)
+def test_rare_findings_are_shared_out_to_the_unit_and_common_ones_in_proportion(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates = np.array([0.01, 0.02, 0.04, 0.1, 0.3, 0.6])
+    labels = rng.random((500, len(rates))) < rates
+    subset = stratify(labels, SHARES, np.random.default_rng(seed))
+    counts = labels.sum(axis=0)
+    far = spread(labels, subset).max(axis=0)
+    assert (far[counts < 25] <= 1.0).all()
+    assert (far <= 1 + 0.06 * counts).all()
+    assert np.abs(np.bincount(subset, minlength=3) - np.multiply(SHARES, 500)).max() <= 8
+
+
+def test_stratified_draws_spread_rare_findings_better_than_plain_ones() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random((400, 8)) < 0.03
+    subset = stratify(labels, SHARES, np.random.default_rng(1))
+    plain = rng.choice(3, 400, p=SHARES)
+    assert spread(labels, subset).max() < 0.5 * spread(labels, plain).max()
+
+
+def test_a_finding_of_three_patients_is_in_train_first() -> None:
+    labels = np.zeros((50, 1), dtype=bool)
+    labels[:3] = True
+    subset = stratify(labels, SHARES, np.random.default_rng(0))
+    assert (subset[:3] == 0).sum() == 2
+
+
+def test_units_without_any_label_are_shared_out_too() -> None:
+    subset = stratify(np.zeros((100, 2), dtype=bool), SHARES, np.random.default_rng(0))
+    assert np.bincount(subset).tolist() == [65, 15, 20]
+
+
+def test_cohorts_that_are_pooled_are_spread_like_findings() -> None:
+    names = [f"{i:03d}" for i in range(200)]
+    frame = pl.DataFrame({"image_id": names, "case_id": names, "patient_id": names}).with_columns(
+        cohort=pl.Series(["B" if i < 20 else "A" for i in range(200)]),
+        t=pl.Series([str(i % 2) for i in range(200)]),
+    )
+    small = assign_splits(manifest_of(frame), question("t")).filter(cohort="B")
+    counts = dict(small["split"].value_counts().iter_rows())
+    assert abs(counts["train"] - 13) + abs(counts["tune"] - 3) + abs(counts["test"] - 4) <= 2
+
+
+def test_a_patient_carries_the_findings_of_all_cases() -> None:
+    frame = pl.DataFrame(
+        {
+            "case_id": ["1", "2", "3"],
+            "patient_id": ["b", "b", "a"],
+            "cohort": ["A", "A", "A"],
+            "t0": ["0", "1", "-1"],
+            "t1": [None, "0", "0"],
+        }
+    )
+    patients, labels = patient_labels(frame, question("t0", "t1"))
+    assert patients == ["a", "b"]
+    assert labels.tolist() == [[False, False], [True, False]]
+
+
+@FEW
+@given(manifests(cohorts=4, patients=(12, 40)), seeds)
+def test_cohorts_that_are_not_trained_on_are_test_data(manifest: Manifest, seed: int) -> None:
+    some = manifest.frame["cohort"][0]
+    frame = assign_splits(manifest, question("t0", seed=seed, train_cohorts=[some]))
+    assert set(frame.filter(pl.col("cohort") != some)["split"]) <= {"test"}
+    # and what becomes of the trained cohort does not hang on the others being there
+    alone = Manifest(
+        manifest.frame.filter(cohort=some), manifest.path, manifest.root, embedded=False
+    )
+    expected = assign_splits(alone, question("t0", seed=seed))
+    assert frame.filter(cohort=some).equals(expected)
+
+
+@FEW
+@given(manifests(cohorts=3, patients=(6, 30)), seeds)
+def test_a_split_column_is_kept_inside_and_overruled_outside(manifest: Manifest, seed: int) -> None:
+    given_split = (
+        pl.col("patient_id")
+        .str.slice(-1)
+        .replace_strict({str(d): SPLITS[d % 3] for d in range(10)})
+    )
+    own = Manifest(
+        manifest.frame.with_columns(split=given_split), manifest.path, manifest.root, embedded=False
+    )
+    some = manifest.frame["cohort"][0]
+    frame = assign_splits(own, question("t0", seed=seed, train_cohorts=[some]))
+    inside = frame["cohort"] == some
+    assert frame.filter(inside)["split"].equals(own.frame.filter(inside)["split"])
+    assert set(frame.filter(~inside)["split"]) <= {"test"}
+
+
+def cohorts(*names: str) -> pl.DataFrame:
+    return pl.DataFrame({"cohort": list(names)})
+
+
+def test_a_cohort_that_does_not_exist_is_named_with_those_that_do() -> None:
+    with pytest.raises(TableError) as caught:
+        internal_rows(cohorts("north", "south"), SplitConfig(train_cohorts=("nort", "south")))
+    assert str(caught.value) == (
+        "data.split.train_cohorts names nort, which is not a cohort of the manifest "
+        "(cohorts: north, south). Did you mean 'north'?"
+    )
+
+
+def test_without_training_cohorts_all_are_pooled() -> None:
+    assert internal_rows(cohorts("a", "b"), SplitConfig()).to_list() == [True, True]
+
+
+def test_each_cohort_is_left_out_once() -> None:
+    split = SplitConfig(tune_fraction=0.1, seed=4)
+    rounds = leave_one_cohort_out(cohorts("b", "a", "c", "a"), split)
+    assert [r.train_cohorts for r in rounds] == [("b", "c"), ("a", "c"), ("a", "b")]
+    assert all(r.tune_fraction == 0.1 and r.seed == 4 for r in rounds)
+
+
+def test_a_single_cohort_cannot_be_left_out() -> None:
+    with pytest.raises(TableError, match=r"at least two cohorts; the manifest has one \(a\)"):
+        leave_one_cohort_out(cohorts("a", "a"), SplitConfig())

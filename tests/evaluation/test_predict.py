@@ -1,0 +1,140 @@
+"""From a classifier to logits in the order of the cases, and to the predictions table."""
+
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from sklearn.metrics import log_loss, roc_auc_score
+from tests.prediction_tables import arrays_of, binary_table, class_table
+from torch import nn
+
+from medtransfer.data.cache import PixelCache
+from medtransfer.data.cases import Cases
+from medtransfer.data.inputs import InputSpec
+from medtransfer.data.loader import CaseImages
+from medtransfer.evaluation import predict as predicting
+from medtransfer.evaluation.fitted import run_arrays
+from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
+from medtransfer.models.classifier import Classifier
+from medtransfer.models.heads import CasePool
+from medtransfer.tables.predictions import read_predictions, write_predictions
+
+SPEC = InputSpec(4, 4, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
+VIEWS = (1, 3, 2, 1, 2)
+
+
+class Brightness(nn.Module):
+    """Mean of each channel; dropout, so that it matters in which mode it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.dropout(images.mean(dim=(2, 3)))
+
+
+class Shelf:
+    """Pixels of nine images, each of one brightness."""
+
+    pixels = np.repeat(np.arange(9, dtype=np.uint8), 48).reshape(9, 4, 4, 3) * 20
+
+    def places(self, image_ids: list[str]) -> np.ndarray:
+        return np.array([int(name) for name in image_ids])
+
+
+def cases() -> Cases:
+    ends = np.cumsum(VIEWS)
+    images = [tuple(str(i) for i in range(e - n, e)) for e, n in zip(ends, VIEWS, strict=True)]
+    names = np.array([f"c{i}" for i in range(5)])
+    targets = np.array([[1, 0], [0, np.nan], [0.5, 1], [np.nan, np.nan], [0, 1]])
+    splits = np.array(["tune", "test", "test", "tune", "test"])
+    patients, cohorts = np.array([f"p{i}" for i in range(5)]), np.array(["a"] * 5)
+    return Cases(names, patients, cohorts, splits, targets, tuple(images))
+
+
+def case_images() -> CaseImages:
+    return CaseImages(cases(), cast("PixelCache", Shelf()), SPEC)
+
+
+def classifier() -> Classifier:
+    head = nn.Linear(3, 2)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, -2.0, 0.0]]))
+        head.bias.copy_(torch.tensor([0.0, 1.0]))
+    return Classifier(Brightness(), CasePool("mean", 3, 0), head, "float32")
+
+
+def test_logits_are_of_the_mean_image_of_each_case_in_order() -> None:
+    first = np.cumsum((0, *VIEWS[:-1]))
+    middle = np.array([np.arange(f, f + n).mean() for f, n in zip(first, VIEWS, strict=True)])
+    level = (middle * 20 / 255 - 0.5) / 0.5
+    expected = np.stack([level, 1 - 2 * level], axis=1)
+    assert_allclose(predict(classifier(), case_images()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 3, 4])
+def test_how_many_images_are_taken_at_once_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    whole = predict(classifier(), case_images())
+    monkeypatch.setattr(predicting, "IMAGES_AT_ONCE", most)
+    assert_allclose(predict(classifier(), case_images()), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_classifier_is_left_in_the_mode_it_was_in(training: bool) -> None:
+    network = classifier().train(training)
+    once, again = (predict(network, case_images()) for _ in range(2))
+    assert np.array_equal(once, again)
+    assert network.training is training
+    assert network.backbone.training is training
+
+
+def test_the_table_of_predictions_keeps_its_contract_and_its_numbers(tmp_path) -> None:
+    logits = predict(classifier(), case_images())
+    frame = predictions_frame(cases(), logits, ("x", "y"), "run")
+    write_predictions(frame, tmp_path / "predictions.parquet")
+    back = run_arrays(read_predictions(tmp_path / "predictions.parquet"), "multi-label")
+    assert back.frame["case_id"].to_list() == cases().case_ids.tolist()
+    assert back.frame["split"].to_list() == cases().splits.tolist()
+    assert_allclose(back.targets, cases().targets)
+    assert_allclose(back.logits, logits, rtol=0, atol=0)
+    assert back.labelled(0).tolist() == [True, True, False, False, True]
+
+
+def test_quick_score_is_the_mean_loss_and_the_mean_auroc_over_targets() -> None:
+    table = binary_table(targets=("x", "y"), masked=0.2, soft=0.1)
+    run = run_arrays(table, "multi-label")
+    loss, area = quick_score(run.targets, run.logits, "multi-label")
+    pairs = [arrays_of(table, target) for target in ("x", "y")]
+    chances = [(y, 1 / (1 + np.exp(-x))) for y, x in pairs]
+    assert loss == pytest.approx(np.mean([log_loss(y, p) for y, p in chances]), abs=1e-9)
+    assert area == pytest.approx(np.mean([roc_auc_score(y, x) for y, x in pairs]), abs=1e-9)
+
+
+def test_quick_score_of_a_single_label_task_has_the_loss_of_the_softmax() -> None:
+    run = run_arrays(class_table(masked=0.1), "single-label")
+    targets = run.targets.copy()
+    targets[:5, 0] = np.nan
+    known = np.isfinite(targets).all(axis=1)
+    chances = np.exp(run.logits[known]) / np.exp(run.logits[known]).sum(axis=1, keepdims=True)
+    loss, _ = quick_score(targets, run.logits, "single-label")
+    expected = log_loss(targets[known].argmax(axis=1), chances)
+    assert loss == pytest.approx(expected, abs=1e-9)
+
+
+def test_quick_score_leaves_out_a_target_with_one_class() -> None:
+    targets = np.array([[0.0, 1.0], [1.0, 1.0]])
+    logits = np.array([[-1.0, 0.0], [2.0, 0.0]])
+    assert quick_score(targets, logits, "multi-label")[1] == 1
+    assert quick_score(targets[:, 1:], logits[:, 1:], "multi-label")[1] is None
+
+
+@pytest.mark.parametrize("task", ["multi-label", "single-label"])
+def test_quick_score_without_a_label_is_undefined(task: str) -> None:
+    loss, area = quick_score(np.full((3, 2), np.nan), np.zeros((3, 2)), task)
+    assert np.isnan(loss)
+    assert area is None

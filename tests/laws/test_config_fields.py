@@ -1,0 +1,156 @@
+"""Every configuration field takes a side, says what it is, and does what its side promises."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, SplitConfig
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.models.config import ModelConfig
+from medtransfer.settings import Settings, Side, sides_of
+from medtransfer.study.config import RungEntry, Study
+from medtransfer.study.run import Transfer, run_id, scoring_digest
+from medtransfer.training.config import TrainingConfig
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
+DATA, WEIGHTS = "d" * 64, "e" * 64
+
+CONFIGS: tuple[type[Settings], ...] = (
+    LabelPolicy, SplitConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
+    EvaluationConfig, Transfer, RungEntry, Study,
+)  # fmt: skip
+
+OTHERWISE: dict[type[Settings], dict[str, Any]] = {
+    LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
+    SplitConfig: {
+        "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
+        "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
+    },
+    ImageConfig: {"resize": 100, "crop": 80, "flip": "both"},
+    DataConfig: {
+        "manifest": Path("elsewhere.csv"), "image_root": Path("pictures"), "task": "binary",
+        "targets": {"Effusion": LabelPolicy()}, "class_column": "dx", "attributes": ("sex",),
+        "image": ImageConfig(flip="both"), "split": SplitConfig(seed=9), "pixel_limit": 2_000_000,
+    },
+    ModelConfig: {"rung": "scratch/r26x1", "weights": Path("w.safetensors"), "pool": "max"},
+    TrainingConfig: {
+        "batch_size": 64, "learning_rate": 0.1, "steps": 50, "mixup": 0.2, "momentum": 0.5,
+        "weight_decay": 0.01, "micro_batch": 8, "precision": "float32", "selection": "last",
+        "checks": 3, "deterministic": False, "device": "cpu", "checkpoint_seconds": 5.0,
+    },
+    EvaluationConfig: {
+        "operating_points": ("youden",), "replicates": 10, "permutations": 10,
+        "minimum_group": 3, "seed": 5,
+    },
+    Transfer: {
+        "data": None, "model": None, "training": None, "evaluation": None, "seed": 4,
+    },
+}  # fmt: skip
+"""Another legal value for every field that a run is made of; None: its own fields are varied."""
+
+
+def transfer(**changes: Any) -> Transfer:
+    """A run of a chest study with every field at a stated value."""
+    data = DataConfig(
+        manifest=Path("chest.csv"),
+        task="multi-label",
+        targets={"Edema": LabelPolicy(), "Effusion": LabelPolicy(uncertain="ones")},
+        image=ImageConfig(resize=72, crop=64),
+    )
+    parts: dict[str, Any] = {"data": data, "model": ModelConfig(rung="scratch/r14x1"), **changes}
+    return Transfer(**parts)
+
+
+def varied() -> list[tuple[type[Settings], str]]:
+    return [(config, name) for config, fields in OTHERWISE.items() for name in fields]
+
+
+def with_change(config: type[Settings], name: str) -> Transfer | None:
+    """The run with one field changed, wherever that field sits; None for a nested whole."""
+    value = OTHERWISE[config][name]
+    if value is None:
+        return None
+    run = transfer()
+    holders: dict[type[Settings], Any] = {
+        DataConfig: lambda new: {"data": new(run.data)},
+        SplitConfig: lambda new: {"data": _at(run.data, split=new(run.data.split))},
+        ImageConfig: lambda new: {"data": _at(run.data, image=new(run.data.image))},
+        LabelPolicy: lambda new: {
+            "data": _at(run.data, targets={**run.data.targets, "Edema": new(LabelPolicy())})
+        },
+        ModelConfig: lambda new: {"model": new(run.model)},
+        TrainingConfig: lambda new: {"training": new(run.training)},
+        EvaluationConfig: lambda new: {"evaluation": new(run.evaluation)},
+    }
+    if config is Transfer:
+        return _at(run, **{name: value})
+    return _at(run, **holders[config](lambda whole: _at(whole, **{name: value})))
+
+
+def _at(whole: Any, **changes: Any) -> Any:
+    return whole.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.__name__)
+def test_every_field_takes_a_side_and_says_what_it_is(config: type[BaseModel]) -> None:
+    taken = sides_of(config)
+    for name, field in config.model_fields.items():
+        assert taken.get(name) in get_args(Side), f"{config.__name__}.{name} takes no side"
+        assert field.description, f"{config.__name__}.{name} has no sentence under it"
+
+
+def test_every_config_class_is_in_this_test() -> None:
+    import medtransfer.study.run  # noqa: F401 — brings all of them in
+
+    own = {c for c in _subclasses(Settings) if c.__module__.startswith("medtransfer.")}
+    assert own == set(CONFIGS)
+
+
+@pytest.mark.parametrize("config", OTHERWISE, ids=lambda c: c.__name__)
+def test_every_field_of_a_run_is_varied_here(config: type[BaseModel]) -> None:
+    assert set(OTHERWISE[config]) == set(config.model_fields)
+
+
+@pytest.mark.parametrize(("config", "name"), varied(), ids=lambda v: getattr(v, "__name__", v))
+def test_a_field_moves_the_run_id_exactly_if_it_is_identity(
+    config: type[Settings], name: str
+) -> None:
+    changed = with_change(config, name)
+    if changed is None:
+        return
+    moved = run_id(changed, DATA, None) != run_id(transfer(), DATA, None)
+    scored = scoring_digest(changed) != scoring_digest(transfer())
+    side = sides_of(config)[name]
+    assert (moved, scored) == (side == "identity", side == "scoring")
+
+
+def test_data_and_weights_are_part_of_the_run_id() -> None:
+    ids = {run_id(transfer(), data, weights)
+           for data in (DATA, "f" * 64) for weights in (None, WEIGHTS)}  # fmt: skip
+    assert len(ids) == 4
+
+
+def test_run_ids_are_as_they_were_reviewed() -> None:
+    from tests.demo_frame import demo_study_without_files
+
+    from medtransfer.recipes.demo import NAME
+    from medtransfer.study.document import resolve_paths
+    from medtransfer.study.grid import expand
+
+    study = resolve_paths(demo_study_without_files(), Path())
+    ids = {
+        f"{NAME} {cell.rung} {cell.label_fraction:g} {cell.seed}": run_id(cell.run, DATA, None)
+        for cell in expand(study, None)  # type: ignore[arg-type] — no cohort is left out
+    }
+    ids["chest"] = run_id(transfer(), DATA, WEIGHTS)
+    assert ids == json.loads(GOLDEN.read_text()), (
+        "Run ids have moved: finished studies would be run again. If a number can change, raise "
+        "IDENTITY_VERSION and write the new ids to tests/golden/run_ids.json"
+    )
+
+
+def _subclasses(config: type) -> set[type]:
+    return {c for sub in config.__subclasses__() for c in {sub, *_subclasses(sub)}}

@@ -1,0 +1,90 @@
+"""Cases drawn by Hypothesis: tiny samples, many ties, every metric bound the same way."""
+
+from dataclasses import fields
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from medtransfer.metrics.bootstrap import Floats, Weighted
+from medtransfer.metrics.catalog import CATALOG, ClassCases, TargetCases
+
+LAW = settings(max_examples=25, deadline=None, derandomize=True)
+THRESHOLD = 0.6
+AnyCases = TargetCases | ClassCases
+BOUND = [
+    (name, kind)
+    for name, metric in CATALOG.items()
+    for kind, bind in (("target", metric.of_target), ("classes", metric.of_classes))
+    if bind is not None
+]
+"""Every metric with every kind of cases it takes."""
+OF_TARGETS = [name for name, kind in BOUND if kind == "target"]
+
+_target = st.tuples(st.integers(0, 1), st.integers(-12, 12))
+_classes = st.tuples(st.integers(0, 3), st.tuples(*[st.integers(-8, 8)] * 4))
+
+
+def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
+    """Cases of a binary target with a temperature of 1.7."""
+    return TargetCases(truth, logits, expit(logits), expit(logits / 1.7))
+
+
+def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
+    """Cases of a single-label task with a temperature of 1.7."""
+    return ClassCases(classes, logits, softmax(logits, axis=1), softmax(logits / 1.7, axis=1))
+
+
+def drawn_targets(least: int = 2) -> st.SearchStrategy[TargetCases]:
+    """Cases of a binary target, logits in quarters, at least one of each class."""
+    both = st.tuples(st.lists(_target, min_size=least - 2, max_size=20), _target, _target)
+    return both.map(
+        lambda d: target_cases(
+            np.array([1, 0, *(y for y, _ in d[0])]),
+            np.array([d[1][1], d[2][1], *(x for _, x in d[0])]) / 4,
+        )
+    )
+
+
+def drawn_classes() -> st.SearchStrategy[ClassCases]:
+    """Cases of a single-label task with four classes, logits in halves."""
+    return st.lists(_classes, min_size=1, max_size=20).map(
+        lambda d: class_cases(np.array([c for c, _ in d]), np.array([x for _, x in d]) / 2)
+    )
+
+
+def drawn(kind: str) -> st.SearchStrategy[AnyCases]:
+    """Cases of a kind of `BOUND`."""
+    return drawn_targets() if kind == "target" else drawn_classes()
+
+
+def taken(cases: AnyCases, rows: NDArray[np.int64]) -> AnyCases:
+    """Some of the cases, in an order, any of them repeatedly."""
+    return type(cases)(*(getattr(cases, part.name)[rows] for part in fields(cases)))
+
+
+def bound(name: str, cases: AnyCases) -> Weighted:
+    """A metric of the catalogue bound to cases."""
+    metric = CATALOG[name]
+    if isinstance(cases, TargetCases):
+        assert metric.of_target is not None
+        return metric.of_target(cases, THRESHOLD)
+    assert metric.of_classes is not None
+    return metric.of_classes(cases)
+
+
+def truth_of(cases: AnyCases) -> NDArray[np.int64]:
+    """The target or the class of each case."""
+    return cases.targets if isinstance(cases, TargetCases) else cases.classes
+
+
+def plain(metric: Weighted, count: int) -> float:
+    """A bound metric of its cases, each counted once."""
+    return float(metric(np.ones((1, count)))[0])
+
+
+def value(name: str, cases: AnyCases) -> float:
+    """A metric of the catalogue of some cases."""
+    return plain(bound(name, cases), len(truth_of(cases)))

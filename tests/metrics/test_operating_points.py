@@ -1,0 +1,81 @@
+"""Thresholds are the best by brute force, and a case at the threshold is called positive."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.metrics.drawn_cases import LAW, drawn_targets
+
+from medtransfer.metrics.catalog import TargetCases
+from medtransfer.metrics.discrimination import operating_threshold
+
+
+def rates(cases: TargetCases, threshold: float) -> tuple[float, float]:
+    """Sensitivity and specificity, counted."""
+    called = [p >= threshold for p in cases.probabilities]
+    pairs = list(zip(cases.targets.tolist(), called, strict=True))
+    positives = [hit for y, hit in pairs if y == 1]
+    negatives = [hit for y, hit in pairs if y == 0]
+    return sum(positives) / len(positives), 1 - sum(negatives) / len(negatives)
+
+
+def candidates(cases: TargetCases) -> list[float]:
+    return sorted({*cases.probabilities.tolist(), 2.0})
+
+
+def found(cases: TargetCases, point: str) -> float:
+    threshold = operating_threshold(cases.targets, cases.probabilities, point)
+    assert threshold is not None
+    return threshold
+
+
+@LAW
+@given(cases=drawn_targets(), percent=st.sampled_from([50, 80, 90, 95]))
+def test_sensitivity_point_is_the_largest_threshold_that_reaches_it(
+    cases: TargetCases, percent: int
+) -> None:
+    reaching = [t for t in candidates(cases) if rates(cases, t)[0] * 100 >= percent - 1e-9]
+    assert found(cases, f"sens{percent}") == max(reaching)
+
+
+@LAW
+@given(cases=drawn_targets(), percent=st.sampled_from([50, 80, 90, 95]))
+def test_specificity_point_is_the_smallest_threshold_that_reaches_it(
+    cases: TargetCases, percent: int
+) -> None:
+    reaching = [t for t in candidates(cases) if rates(cases, t)[1] * 100 >= percent - 1e-9]
+    threshold = found(cases, f"spec{percent}")
+    assert rates(cases, threshold) == rates(cases, min(reaching))
+
+
+@LAW
+@given(cases=drawn_targets())
+def test_youden_point_has_the_largest_index_and_is_the_largest_of_its_kind(
+    cases: TargetCases,
+) -> None:
+    index = {t: sum(rates(cases, t)) for t in candidates(cases)}
+    best = [t for t, gain in index.items() if gain >= max(index.values()) - 1e-9]
+    threshold = found(cases, "youden")
+    assert rates(cases, threshold) == rates(cases, max(best))
+
+
+@pytest.mark.parametrize("count", range(10, 60, 10))
+def test_nine_of_ten_positives_are_ninety_percent(count: int) -> None:
+    # 0.9 * n is not exact in binary: the tenth must not be asked for on top
+    scores = np.arange(count + 1) / 100
+    targets = np.array([0] + [1] * count)
+    threshold = operating_threshold(targets, scores, "sens90")
+    assert threshold == scores[1 + count // 10]
+
+
+def test_a_case_at_the_threshold_is_called_positive() -> None:
+    targets, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.6, 0.9])
+    assert operating_threshold(targets, scores, "sens90") == 0.6
+    assert operating_threshold(targets, scores, "youden") == 0.6
+
+
+def test_full_specificity_is_reached_above_every_score_where_a_negative_is_the_highest() -> None:
+    targets, scores = np.array([1, 0]), np.array([0.2, 0.7])
+    threshold = operating_threshold(targets, scores, "spec80")
+    assert threshold is not None
+    assert 0.7 < threshold < 0.7 + 1e-9

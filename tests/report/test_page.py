@@ -1,0 +1,134 @@
+"""The report: one offline file, readable without scripts, safe with any text in the data."""
+
+import html
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medtransfer.errors import StudyError
+from medtransfer.report.page import write_report
+from medtransfer.study.config import Study
+from medtransfer.study.schedule import run_study
+from medtransfer.study.store import StudyFolder
+
+EVIL = "<img src=x onerror=alert(1)>"
+CLOSING = "</script><script>alert(2)</script>"
+QUOTE = "\"'><svg onload=alert(3)>{{7*7}}"
+
+
+@pytest.fixture(scope="session")
+def page(finished: StudyFolder) -> Path:
+    return write_report(finished)
+
+
+@pytest.fixture(scope="session")
+def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose cohorts, groups and target carry what a browser would run."""
+    folder = tmp_path_factory.mktemp("evil")
+    frame = pl.read_parquet(phantom_folder / "lesion.parquet").with_columns(
+        cohort=pl.when(pl.col("cohort") == "a").then(pl.lit(EVIL)).otherwise(pl.lit(CLOSING)),
+        sex=pl.when(pl.col("sex") == "F").then(pl.lit(QUOTE)).otherwise(pl.lit(CLOSING)),
+    )
+    frame.rename({"malignant": CLOSING, "sex": EVIL}).write_parquet(folder / "m.parquet")
+    study = Study.model_validate(
+        {
+            "name": "evil",
+            "data": {
+                "manifest": folder / "m.parquet",
+                "task": "binary",
+                "targets": [CLOSING],
+                "attributes": [EVIL],
+                "image": {"resize": 36, "crop": 32},
+                "split": {"train_cohorts": [EVIL]},
+            },
+            "rungs": ["scratch/r14x0.5"],
+            "seeds": [0],
+            "training": {"batch_size": 8, "steps": 2, "checks": 1},
+            "evaluation": {"replicates": 30, "permutations": 10},
+        }
+    )
+    return write_report(run_study(study, folder / "study"))
+
+
+def test_every_section_and_answer_is_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for title in ("Ladder", "Shift", "Data efficiency", "Fairness", "Uncertainty",
+                  "Runs and costs", "What was done", "What this study cannot say"):  # fmt: skip
+        assert f"<h2>{title}</h2>" in text
+    assert text.count("<li><strong>") == 5
+    assert "not a medical device" in text
+
+
+def test_it_is_readable_without_scripts(page: Path) -> None:
+    text = re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+    assert text.count("<svg") >= 5  # every chart is drawn in the page itself
+    assert "scratch/r14x0.5" in text
+    assert "imagenet/effnet-lite0" in text
+
+
+def test_nothing_is_fetched_from_anywhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    visible = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    found = set(re.findall(r"https?://[^\"'\s<)]+", visible))
+    allowed = ("http://www.w3.org/", "https://vega.github.io/schema/")
+    assert all(address.startswith(allowed) for address in found), found
+    assert "default-src 'none'" in text
+    assert not re.search(r"<(link|iframe|img|object|embed)\b", visible)
+
+
+def test_no_picture_and_no_identifier_is_in_it(page: Path, finished: StudyFolder) -> None:
+    text = page.read_text("utf-8")
+    predictions = pl.read_parquet(finished.path / "predictions.parquet")
+    for name in {*predictions["case_id"], *predictions["patient_id"]}:
+        assert name not in text
+    assert "data:image" not in text
+
+
+def test_markup_in_the_data_stays_text(evil_page: Path) -> None:
+    text = evil_page.read_text("utf-8")
+    visible = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert html.escape(EVIL) in visible
+    assert "<img src=x" not in text
+    assert "<svg onload" not in text
+    assert "<script>alert" not in text
+    assert text.count("<script") == 2
+    assert "49" not in re.findall(r"onload=alert\(3\)&gt;(..)", visible)  # no template is run
+
+
+def test_a_study_without_results_has_no_report(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is not the folder of a study that was run"):
+        write_report(tmp_path)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("which", ["page", "evil_page"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it_without_a_request_or_an_error(
+    request: pytest.FixtureRequest, chromium: str, which: str, scheme: str
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    path: Path = request.getfixturevalue(which)
+    said: list[str] = []
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(color_scheme=scheme)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
+        tab.on("request", lambda sent: asked.append(sent.url))
+        tab.goto(path.as_uri())
+        tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
+        figures = tab.locator("figure").count()
+        assert tab.locator("figure .live svg").count() == figures > 0
+        head = tab.locator("th[data-sort]").first
+        head.click()
+        assert head.get_attribute("data-sort") == "up"
+        browser.close()
+    assert said == []
+    assert asked == [path.as_uri()]
