@@ -22,8 +22,9 @@ from tests.metrics.drawn_cases import (
     value,
 )
 
-from medtransfer.metrics.bootstrap import Floats
-from medtransfer.metrics.catalog import CATALOG, ClassCases
+from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.cases import ClassCases
+from medtransfer.metrics.catalog import CATALOG
 
 every_metric = pytest.mark.parametrize(("name", "kind"), BOUND)
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
@@ -104,6 +105,8 @@ def test_values_stay_in_the_range_of_the_catalogue(
     name: str, kind: str, data: st.DataObject
 ) -> None:
     found = value(name, data.draw(drawn(kind)))
+    if CATALOG[name].partial and np.isnan(found):
+        return
     assert CATALOG[name].low <= found <= CATALOG[name].high + 1e-12
 
 

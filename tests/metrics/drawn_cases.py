@@ -1,19 +1,19 @@
 """Cases drawn by Hypothesis: tiny samples, many ties, every metric bound the same way."""
 
-from dataclasses import fields
-
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from medtransfer.metrics.bootstrap import Floats, Weighted
-from medtransfer.metrics.catalog import CATALOG, ClassCases, TargetCases
+from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.catalog import CATALOG
+from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.weighted import Weighted
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)
 THRESHOLD = 0.6
-AnyCases = TargetCases | ClassCases
+POINT = "sens90"
 BOUND = [
     (name, kind)
     for name, metric in CATALOG.items()
@@ -28,13 +28,49 @@ _classes = st.tuples(st.integers(0, 3), st.tuples(*[st.integers(-8, 8)] * 4))
 
 
 def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
-    """Cases of a binary target with a temperature of 1.7."""
-    return TargetCases(truth, logits, expit(logits), expit(logits / 1.7))
+    """Cases of a binary target with every calibrator, two operating points, sets, an ensemble."""
+    p = expit(logits)
+    maps = {
+        "temperature": expit(logits / 1.7),
+        "platt": expit(0.8 * logits - 0.2),
+        "beta": expit(0.9 * logits + 0.1),
+        "isotonic": np.round(p, 1),
+    }
+    sets = np.stack([p <= 0.7, p >= 0.3], axis=1)
+    return TargetCases(
+        truth,
+        logits,
+        p,
+        calibrated=maps,
+        called={"sens90": p >= THRESHOLD, "youden": p >= 0.4},
+        limits={"sens90": THRESHOLD, "youden": 0.4},
+        sets=dict.fromkeys(("split", "class", "group"), sets),
+        spread=_spread(logits),
+        prevalence=0.3,
+    )
 
 
 def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
-    """Cases of a single-label task with a temperature of 1.7."""
-    return ClassCases(classes, logits, softmax(logits, axis=1), softmax(logits / 1.7, axis=1))
+    """Cases of a single-label task with both calibrators, sets and an ensemble."""
+    p = softmax(logits, axis=1)
+    return ClassCases(
+        classes,
+        logits,
+        p,
+        calibrated={
+            "temperature": softmax(logits / 1.7, axis=1),
+            "vector": softmax(logits * np.array([1.0, 0.8, 1.2, 0.9]) + 0.1, axis=1),
+        },
+        sets=dict.fromkeys(("split", "class", "group", "aps", "raps"), p >= 0.2),
+        spread=_spread(logits[:, 0]),
+    )
+
+
+def _spread(logits: Floats) -> dict[str, Floats]:
+    return {
+        name: np.round(expit(-np.abs(logits)) / scale, 2)
+        for name, scale in (("disagreement", 1), ("mutual_information", 2), ("diversity", 4))
+    }
 
 
 def drawn_targets(least: int = 2) -> st.SearchStrategy[TargetCases]:
@@ -62,15 +98,15 @@ def drawn(kind: str) -> st.SearchStrategy[AnyCases]:
 
 def taken(cases: AnyCases, rows: NDArray[np.int64]) -> AnyCases:
     """Some of the cases, in an order, any of them repeatedly."""
-    return type(cases)(*(getattr(cases, part.name)[rows] for part in fields(cases)))
+    return cases.take(rows)
 
 
 def bound(name: str, cases: AnyCases) -> Weighted:
-    """A metric of the catalogue bound to cases."""
+    """A metric of the catalogue bound to cases, at sens90 if it has an operating point."""
     metric = CATALOG[name]
     if isinstance(cases, TargetCases):
         assert metric.of_target is not None
-        return metric.of_target(cases, THRESHOLD)
+        return metric.of_target(cases, POINT)
     assert metric.of_classes is not None
     return metric.of_classes(cases)
 

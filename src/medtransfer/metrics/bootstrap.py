@@ -2,45 +2,77 @@
 
 One set of replicates per cohort, drawn from the seed and the cohort's patients alone: every rung,
 metric and group is measured on the same resampled patients, so their differences are paired.
-Replicates are weights (how often each patient was drawn), so a metric is computed for all of them
-in one vectorised pass.
+Replicates are counts (how often each patient was drawn), made in blocks: a block is a function of
+the seed, the cohort and its number, and is made again rather than kept where it is large.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
+from medtransfer.metrics.kernels import Counts, Floats, Numbers
+from medtransfer.metrics.weighted import Part, Weighted, evaluate
 from medtransfer.seeds import generator
 
-Floats = NDArray[np.float64]
-Weighted = Callable[[Floats], Floats]
-"""A metric bound to its cases: weights [R, n] to values [R], NaN where undefined."""
-
+Kind = Literal["patients", "stratified", "bayesian", "poisson"]
+"""How patients are resampled."""
 LEVEL = 0.95
 LEAST_DEFINED = 0.5
 """Least share of replicates in which a metric must be defined to get an interval."""
-CHUNK = 2**24
-"""Weights held at once."""
+WIDTH = 128
+"""Replicates of a block."""
+KEPT = 2**28
+"""Bytes of counts up to which blocks are kept for the next metric."""
+GROUPS = 200
+"""Groups of patients left out in turn for the acceleration of a BCa interval."""
 
 
 @dataclass(frozen=True)
 class Replicates:
-    """How often each patient of a cohort is drawn in each replicate.
+    """The resampled patients of a cohort.
 
     Attributes:
         patient: Number of each case's patient. [n]
-        counts: Draws of each patient; the first row is the sample itself, all ones. [1 + R, P]
+        number: Replicates, R.
+        seed: Of the evaluation.
+        cohort: Its name; cohorts are resampled independently.
+        kind: ``patients`` (drawn with replacement), ``stratified`` (within strata), ``bayesian``
+            (Dirichlet weights, Rubin 1981) or ``poisson`` (each patient Poisson(1) times).
+        stratum: Number of each patient's stratum, for ``stratified``. [P]
     """
 
-    patient: NDArray[np.int64]
-    counts: NDArray[np.uint16]
+    patient: Numbers
+    number: int
+    seed: int
+    cohort: str
+    kind: Kind = "patients"
+    stratum: NDArray[np.int64] | None = None
 
     @property
     def rows(self) -> int:
         """The sample itself and its replicates."""
-        return len(self.counts)
+        return 1 + self.number
+
+    @property
+    def num_patients(self) -> int:
+        """Patients of the cohort, P."""
+        return int(self.patient.max()) + 1 if len(self.patient) else 0
+
+    def blocks(self) -> Iterator[Counts]:
+        """The sample, all ones, then the replicates. Each [P, W]"""
+        yield np.ones((self.num_patients, 1), dtype=np.uint16)
+        yield from self._drawn if self.num_patients * self.number * 2 <= KEPT else self._draw()
+
+    def left_out(self) -> Iterator[Counts]:
+        """The sample without one of up to `GROUPS` groups of patients, in turn. [P, J]"""
+        groups = min(GROUPS, self.num_patients)
+        order = generator(self.seed, "jackknife", self.cohort).permutation(self.num_patients)
+        yield (order[:, None] % groups != np.arange(groups)).astype(np.uint16)
 
     def values(self, metric: Weighted, cases: NDArray[np.bool_]) -> Floats:
         """A metric of some cases, in the sample and in every replicate.
@@ -52,33 +84,72 @@ class Replicates:
         Returns:
             The value, then its replicates. [1 + R]
         """
-        patient = self.patient[cases]
-        step = max(1, CHUNK // max(1, len(patient)))
-        parts = [
-            metric(self.counts[start : start + step][:, patient].astype(np.float64))
-            for start in range(0, self.rows, step)
-        ]
-        return np.concatenate(parts)
+        return evaluate([Part(self.patient[cases], (metric,))], self.blocks())[0][0]
+
+    @cached_property
+    def _drawn(self) -> list[Counts]:
+        return list(self._draw())
+
+    def _draw(self) -> Iterator[Counts]:
+        for start in range(0, self.number, WIDTH):
+            rng = generator(self.seed, "bootstrap", self.cohort, start // WIDTH)
+            width = min(WIDTH, self.number - start)
+            # a whole block is drawn whatever part of it is used: more replicates add, never change
+            counts: Counts = self._block(rng)
+            yield np.ascontiguousarray(counts[:, :width])  # type: ignore[misc]
+
+    def _block(self, rng: np.random.Generator) -> Counts:
+        patients = self.num_patients
+        match self.kind:
+            case "bayesian":
+                weights = rng.standard_exponential((WIDTH, patients)).T
+                return weights * (patients / weights.sum(axis=0))
+            case "poisson":
+                return rng.poisson(1.0, (WIDTH, patients)).T.astype(np.uint16)
+            case "patients":
+                return _drawn_counts(rng, [np.arange(patients)])
+            case "stratified":
+                stratum = np.zeros(patients) if self.stratum is None else self.stratum
+                return _drawn_counts(
+                    rng, [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+                )
 
 
 def draw_replicates(
-    patient_ids: Sequence[str] | NDArray[np.str_], replicates: int, seed: int, cohort: str
+    patient_ids: Sequence[str] | NDArray[np.str_],
+    replicates: int,
+    seed: int,
+    cohort: str,
+    kind: Kind = "patients",
+    strata: NDArray[np.int64] | None = None,
 ) -> Replicates:
-    """Resample the patients of a cohort with replacement.
+    """Resample the patients of a cohort.
 
     Args:
         patient_ids: Patient of each case. [n]
         replicates: How many, R.
         seed: Of the evaluation.
         cohort: Its name; cohorts are resampled independently.
+        kind: How; see `Replicates`.
+        strata: Stratum of each case, for ``stratified``; a patient's is that of its largest. [n]
     """
-    patients, patient = np.unique(np.asarray(patient_ids, dtype=np.str_), return_inverse=True)
-    rng = generator(seed, "bootstrap", cohort)
-    number = len(patients)
-    drawn = rng.multinomial(number, np.full(number, 1 / number), size=replicates)
-    sample = np.ones((1, number), dtype=np.int64)
-    counts = np.concatenate([sample, drawn]).astype(np.uint16)
-    return Replicates(patient.astype(np.int64).ravel(), counts)
+    ids = np.asarray(patient_ids, dtype=np.str_)
+    patient = np.unique(ids, return_inverse=True)[1].astype(np.int32).ravel()
+    stratum = None
+    if strata is not None:
+        stratum = np.full(int(patient.max()) + 1, np.iinfo(np.int64).min)
+        np.maximum.at(stratum, patient, strata)
+    return Replicates(patient, replicates, seed, cohort, kind, stratum)
+
+
+def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]]) -> Counts:
+    """How often each patient is drawn when every stratum keeps its size. [P, WIDTH]"""
+    counts = np.zeros((sum(len(members) for members in strata), WIDTH), dtype=np.uint16)
+    for replicate in range(WIDTH):
+        for members in strata:
+            drawn = rng.integers(0, len(members), len(members))
+            counts[members, replicate] = np.bincount(drawn, minlength=len(members))
+    return counts
 
 
 def percentile_interval(values: Floats) -> tuple[float, float] | None:
@@ -93,6 +164,35 @@ def percentile_interval(values: Floats) -> tuple[float, float] | None:
     """
     quantiles = interval_quantiles(values[1:])
     return quantiles if np.isfinite(values[0]) else None
+
+
+def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None:
+    """The bias-corrected and accelerated interval (Efron 1987; Efron and Tibshirani 1993, 14.3).
+
+    Args:
+        values: The value, then its replicates, NaN where undefined. [1 + R]
+        left_out: The value without each group of patients in turn. [J]
+
+    Returns:
+        Lower and upper end; None as for `percentile_interval`, or where all replicates lie on one
+        side of the value.
+    """
+    plain = percentile_interval(values)
+    kept = left_out[np.isfinite(left_out)]
+    defined = values[1:][np.isfinite(values[1:])]
+    if plain is None or len(kept) < 2:
+        return plain
+    below = ((defined < values[0]).sum() + 0.5 * (defined == values[0]).sum()) / len(defined)
+    if not 0 < below < 1:
+        return None
+    pull = kept.mean() - kept
+    spread = float((pull**2).sum())
+    speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    bias = float(ndtri(below))
+    ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
+    shares = [float(ndtr(bias + end / (1 - speed * end))) for end in ends.tolist()]
+    low, high = np.quantile(defined, shares).tolist()
+    return low, high
 
 
 def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:

@@ -1,15 +1,16 @@
-"""How well positives are told from negatives.
-
-Every function binds a metric to its cases and gives back a function of weights ``[R, n]``, one
-row per replicate; a weight says how often a case counts. Ties count one half.
-"""
+"""How well positives are told from negatives. Ties count one half."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medtransfer.metrics.bootstrap import Floats, Weighted
+from medtransfer.metrics.cases import HALF, Labels, Order, TargetCases
+from medtransfer.metrics.decisions import balanced_of, of_decisions
+from medtransfer.metrics.kernels import Counts, Floats, Numbers
+from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.ranking_kernels import curve_sums
+from medtransfer.metrics.weighted import Column, Scan, Weighted, mean_of, of_rows, ratio
 
-Labels = NDArray[np.int64]
+PARTIAL = 0.2
+"""Largest false positive rate of the partial area."""
 
 
 def auroc(targets: Labels, scores: Floats) -> Weighted:
@@ -21,19 +22,7 @@ def auroc(targets: Labels, scores: Floats) -> Weighted:
         targets: 0 or 1. [n]
         scores: Larger is more positive. [n]
     """
-    order = np.argsort(scores, kind="stable")
-    positive = targets[order].astype(bool)
-    starts = _tie_starts(scores[order])
-
-    def of(weights: Floats) -> Floats:
-        sorted_weights = weights[:, order]
-        positives = np.add.reduceat(sorted_weights * positive, starts, axis=1)
-        negatives = np.add.reduceat(sorted_weights * ~positive, starts, axis=1)
-        below = np.cumsum(negatives, axis=1) - negatives
-        wins = (positives * (below + 0.5 * negatives)).sum(axis=1)
-        return _ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
-
-    return of
+    return area_of(Order.of(scores, targets == 1).ranking)
 
 
 def average_precision(targets: Labels, scores: Floats) -> Weighted:
@@ -45,50 +34,43 @@ def average_precision(targets: Labels, scores: Floats) -> Weighted:
         targets: 0 or 1. [n]
         scores: Larger is more positive. [n]
     """
-    order = np.argsort(-scores, kind="stable")
-    positive = targets[order].astype(bool)
-    starts = _tie_starts(scores[order])
-
-    def of(weights: Floats) -> Floats:
-        sorted_weights = weights[:, order]
-        gained = np.add.reduceat(sorted_weights * positive, starts, axis=1)
-        hits = np.cumsum(gained, axis=1)
-        called = np.cumsum(np.add.reduceat(sorted_weights, starts, axis=1), axis=1)
-        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-        return _ratio((gained * precision).sum(axis=1), hits[:, -1])
-
-    return of
+    return precision_of(Order.of(scores, targets == 1).ranking)
 
 
-def weighted_mean(values: Floats, counted: NDArray[np.bool_] | None = None) -> Weighted:
-    """Mean of a number per case, over the cases that count. Undefined if none does.
+def area_of(scan: Scan) -> Weighted:
+    """AUROC from the ranking of an order."""
+    return of_rows(scan, lambda rows: 1 - ratio(rows[0], rows[2] * rows[3]))
 
-    Args:
-        values: [n]
-        counted: Which cases count; all by default. [n]
+
+def precision_of(scan: Scan) -> Weighted:
+    """Average precision from the ranking of an order."""
+    return of_rows(scan, lambda rows: ratio(rows[1], rows[2]))
+
+
+def partial_area(order: Order, most: float = PARTIAL) -> Weighted:
+    """Area under the ROC curve up to a false positive rate, ½ for chance and 1 at best.
+
+    Standardised as ``½ (1 + (A - most²/2) / (most - most²/2))`` (McClish 1989).
     """
-    mask = np.ones(len(values)) if counted is None else counted.astype(np.float64)
-    masked = np.where(mask > 0, values, 0.0)
+    least = most**2 / 2
 
-    def of(weights: Floats) -> Floats:
-        return _ratio(weights @ masked, weights @ mask)
+    def of(rows: Floats) -> Floats:
+        return 0.5 * (1 + (rows[0] - least) / (most - least))
 
-    return of
-
-
-def accuracy(targets: Labels, decisions: NDArray[np.bool_]) -> Weighted:
-    """Share of cases decided rightly."""
-    return weighted_mean((decisions == targets.astype(bool)).astype(np.float64))
+    return Weighted((_curve(order, most, 0.5),), of)
 
 
-def sensitivity(targets: Labels, decisions: NDArray[np.bool_]) -> Weighted:
-    """Share of positives called positive. Undefined without a positive."""
-    return weighted_mean(decisions.astype(np.float64), targets == 1)
+def adjusted_precision(order: Order, prevalence: float) -> Weighted:
+    """Average precision had the cases another prevalence, the ROC curve unchanged."""
+    return of_rows(_curve(order, 1.0, prevalence), lambda rows: rows[1])
 
 
-def specificity(targets: Labels, decisions: NDArray[np.bool_]) -> Weighted:
-    """Share of negatives called negative. Undefined without a negative."""
-    return weighted_mean((~decisions).astype(np.float64), targets == 0)
+def _curve(order: Order, most: float, prevalence: float) -> Scan:
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        flags = order.positive, order.last
+        return curve_sums(order.patients(patient), *flags, most, prevalence, counts)
+
+    return Scan(run)
 
 
 def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
@@ -100,13 +82,15 @@ def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
         classes: True class of each case. [n]
         decisions: Decided class. [n]
     """
-    right = (classes == decisions).astype(np.float64)
-    recalls = [weighted_mean(right, classes == label) for label in np.unique(classes)]
+    own = [classes == label for label in np.unique(classes)]
+    right = [Column((mask & (classes == decisions)).astype(np.float64)) for mask in own]
+    counted = [Column(mask.astype(np.float64)) for mask in own]
 
-    def of(weights: Floats) -> Floats:
-        return np.mean([recall(weights) for recall in recalls], axis=0)
+    def of(*sums: Floats) -> Floats:
+        half = len(sums) // 2
+        return np.mean([ratio(r, c) for r, c in zip(sums[:half], sums[half:], strict=True)], axis=0)
 
-    return of
+    return Weighted((*right, *counted), of)
 
 
 def top_k_accuracy(classes: Labels, probabilities: Floats, k: int) -> Weighted:
@@ -118,7 +102,7 @@ def top_k_accuracy(classes: Labels, probabilities: Floats, k: int) -> Weighted:
         k: 1 to C.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return weighted_mean((best == classes[:, None]).any(axis=1).astype(np.float64))
+    return mean_of((best == classes[:, None]).any(axis=1).astype(np.float64))
 
 
 def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | None:
@@ -150,11 +134,45 @@ def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | 
     return float(candidates[np.flatnonzero(specificities >= share)[0]])
 
 
-def _tie_starts(ordered: Floats) -> NDArray[np.int64]:
-    """Where each run of equal scores begins."""
-    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    return np.append(0, changes).astype(np.int64)
+def _adjusted(cases: TargetCases) -> Weighted:
+    if cases.prevalence is None:
+        raise ValueError("an adjusted metric was asked for without a prevalence")
+    return adjusted_precision(cases.order, cases.prevalence)
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+ENTRIES = (
+    Metric(
+        "auroc", "AUROC", "higher", 0, 1, "both",
+        "P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)", "Hanley and McNeil 1982", ranking=True,
+        of_target=lambda c, _p: area_of(c.order.ranking), one_against_rest=True, micro=True,
+    ),
+    Metric(
+        "auprc", "AUPRC", "higher", 0, 1, "positive",
+        "Σ_k (R_k − R_{k−1}) P_k over falling thresholds",
+        "Davis and Goadrich 2006; average precision", ranking=True,
+        of_target=lambda c, _p: precision_of(c.order.ranking), one_against_rest=True, micro=True,
+    ),
+    Metric(
+        "auroc_fpr20", "Partial AUROC", "higher", 0, 1, "both",
+        "area under the ROC curve up to a false positive rate of 0.2, ½ for chance",
+        "McClish 1989", ranking=True, of_target=lambda c, _p: partial_area(c.order),
+    ),
+    Metric(
+        "auprc_adjusted", "AUPRC at tune's prevalence", "higher", 0, 1, "both",
+        "AUPRC with P_k = π·TPR_k / (π·TPR_k + (1 − π)·FPR_k), π of tune",
+        "Saito and Rehmsmeier 2015", ranking=True, adjusted=True,
+        of_target=lambda c, _p: _adjusted(c),
+    ),
+    Metric(
+        "balanced_accuracy", "Balanced accuracy", "higher", 0, 1, "both",
+        "mean over the classes that occur of the share decided rightly", "Brodersen et al. 2010",
+        of_target=lambda c, _p: of_decisions(c, HALF, balanced_of), micro=True,
+        of_classes=lambda c: balanced_accuracy(c.classes, c.probabilities.argmax(axis=1)),
+    ),
+    Metric(
+        "top3_accuracy", "Top-3 accuracy", "higher", 0, 1, "case",
+        "share of cases whose class is among the three most probable", "Liu et al. 2020",
+        of_classes=lambda c: top_k_accuracy(
+            c.classes, c.probabilities, min(3, c.probabilities.shape[1])),
+    ),
+)  # fmt: skip

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.bootstrap import CHUNK, LEAST_DEFINED, LEVEL, Floats, Weighted
+from medtransfer.metrics.bootstrap import LEAST_DEFINED, LEVEL, WIDTH
+from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.weighted import Part, evaluate
 
 
 def worst_group(values: Sequence[Floats], *, higher_is_better: bool) -> Floats:
@@ -89,47 +91,52 @@ def _noise(values: Sequence[Floats]) -> Floats | None:
     return defined if enough and np.isfinite(stacked[:, 0]).all() else None
 
 
-def permutation_p(
-    metric: Weighted,
-    patient: NDArray[np.int64],
+def permutation_ps(
+    parts: Sequence[Part],
     group: NDArray[np.int64],
     *,
     permutations: int,
     rng: np.random.Generator,
-) -> float | None:
-    """P-value of "the groups do not differ", by dealing the groups out to patients anew.
+) -> list[float | None]:
+    """P-values of "the groups do not differ", by dealing the groups out to patients anew.
 
     A maximum over noisy groups is biased upward; under the permutations it is so by the same
     amount. Phipson and Smyth 2010: (1 + hits) / (1 + permutations).
 
     Args:
-        metric: Bound to the cases.
-        patient: Patient of each case, 0 to P-1. [n]
-        group: Group of each case, 0 to G-1. [n]
+        parts: The same metrics bound to one target after the other; the mean over targets is
+            compared. Patients are numbered 0 to P-1.
+        group: Group of each patient, 0 to G-1. [P]
         permutations: How often.
         rng: Source of the permutations.
 
     Returns:
-        None if a patient is in two groups, or the gap is undefined.
+        One for each metric; None where the gap is undefined.
     """
-    of_patient = np.zeros(patient.max() + 1, dtype=np.int64)
-    of_patient[patient] = group
-    if (of_patient[patient] != group).any():
-        return None
-    observed = _gaps(metric, group[None, :])[0]
+    own = _gaps(parts, group[None, :])
+    found: list[list[Floats]] = [[] for _ in own]
+    for start in range(0, permutations, WIDTH):
+        block = np.tile(group, (min(WIDTH, permutations - start), 1))
+        for over, gaps in zip(found, _gaps(parts, rng.permuted(block, axis=1)), strict=True):
+            over.append(gaps)
+    return [
+        _share_above(float(mine[0]), np.concatenate(over)) if permutations else None
+        for mine, over in zip(own, found, strict=True)
+    ]
+
+
+def _share_above(observed: float, gaps: Floats) -> float | None:
     if not np.isfinite(observed):
         return None
-    dealt: list[Floats] = []
-    step = max(1, CHUNK // len(patient))
-    for start in range(0, permutations, step):
-        block = np.tile(of_patient, (min(step, permutations - start), 1))
-        dealt.append(_gaps(metric, rng.permuted(block, axis=1)[:, patient]))
-    gaps = np.concatenate(dealt)
     defined = gaps[np.isfinite(gaps)]
     return float((1 + (defined >= observed - 1e-12).sum()) / (1 + len(defined)))
 
 
-def _gaps(metric: Weighted, groups: NDArray[np.int64]) -> Floats:
-    """The gap for each dealing of groups to cases. [R, n] to [R]"""
-    number = int(groups.max()) + 1
-    return gap([metric((groups == g).astype(np.float64)) for g in range(number)])
+def _gaps(parts: Sequence[Part], groups: NDArray[np.int64]) -> list[Floats]:
+    """Each metric's gap for each dealing of groups to patients. [R, P] to M times [R]"""
+    by_group: list[list[Floats]] = []
+    for number in range(int(groups.max()) + 1):
+        counts = np.ascontiguousarray((groups == number).T.astype(np.uint16))
+        of_parts = evaluate(parts, [counts])
+        by_group.append([np.mean(of_metric, axis=0) for of_metric in zip(*of_parts, strict=True)])
+    return [gap(of_groups) for of_groups in zip(*by_group, strict=True)]

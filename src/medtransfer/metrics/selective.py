@@ -1,0 +1,165 @@
+"""Selective prediction: what is gained by answering only the cases that are certain."""
+
+import numpy as np
+from scipy.special import xlogy
+from scipy.stats import rankdata
+
+from medtransfer.metrics.cases import AnyCases, Order, TargetCases
+from medtransfer.metrics.discrimination import area_of
+from medtransfer.metrics.kernels import Counts, Flags, Floats, Numbers
+from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.selective_kernels import retained_ranking, selective_sums
+from medtransfer.metrics.weighted import Scan, Weighted, of_rows, ratio, run_ends
+
+SHARE = 0.8
+"""Share of the cases that is answered, the most certain ones."""
+RISK = 0.05
+"""Share of wrong answers that may be among the answered."""
+DEFERRED = 0.1
+"""Share of the cases that an oracle answers, the least certain ones."""
+
+
+def margin(probabilities: Floats) -> Floats:
+    """Largest minus second largest probability. [n, C] -> [n]"""
+    two = np.sort(probabilities, axis=1)[:, -2:]
+    return two[:, 1] - two[:, 0]
+
+
+def negative_entropy(probabilities: Floats) -> Floats:
+    """Σ p log p: 0 for a certain case, −log C for an even one. [n, C] -> [n]"""
+    return xlogy(probabilities, probabilities).sum(axis=1)
+
+
+def selective(confidence: Floats, right: Flags, share: float = SHARE, risk: float = RISK) -> Scan:
+    """One pass for all metrics of risk and coverage; rows as `selective_sums` gives them.
+
+    Args:
+        confidence: Larger is more certain. [n]
+        right: Whether the answer is right. [n]
+        share: Coverage at which the risk is taken.
+        risk: Risk at which the coverage is taken.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    wrong, last = (~right[order]).astype(np.float64), run_ends(confidence[order])
+
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        return selective_sums(patient[order], wrong, last, share, risk, counts)
+
+    return Scan(run)
+
+
+def risk_coverage_area(scan: Scan) -> Weighted:
+    """AURC: mean over coverages of the risk of the most certain part (Geifman and El-Yaniv 2017).
+
+    Cases of equal confidence come in together.
+    """
+    return of_rows(scan, lambda rows: rows[0])
+
+
+def retained_accuracy(scan: Scan) -> Weighted:
+    """Accuracy of the most certain share; of cases as certain as its edge a part is taken."""
+    return of_rows(scan, lambda rows: 1 - rows[1])
+
+
+def coverage_at_risk(scan: Scan) -> Weighted:
+    """Largest share of most certain cases with at most a share of wrong answers among them."""
+    return of_rows(scan, lambda rows: rows[2])
+
+
+def retained_area(cases: TargetCases, share: float) -> Scan:
+    """One pass for AUROCs of a most certain share; rows as `retained_ranking` gives them."""
+    order = cases.order
+    rank = rankdata(-cases.confidence, method="dense").astype(np.int32) - 1
+    certainty = rank[order.cases].astype(np.int32)
+    by_certainty = np.argsort(certainty, kind="stable").astype(np.int32)
+
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        flags = order.positive, order.last
+        ranks = certainty, by_certainty
+        return retained_ranking(order.patients(patient), *flags, *ranks, share, counts)
+
+    return Scan(run)
+
+
+def _of_retained(rows: Floats) -> Floats:
+    return 1 - ratio(rows[0], rows[1] * rows[2])
+
+
+def _with_oracle(rows: Floats) -> Floats:
+    """The deferred positives stand above all others, the deferred negatives below."""
+    lost, p, n, all_p, all_n = rows
+    won = p * n - lost + (all_p - p) * all_n + p * (all_n - n)
+    return ratio(won, all_p * all_n)
+
+
+def _selective(cases: AnyCases) -> Scan:
+    return cases.shared("selective", lambda: selective(cases.confidence, cases.right))
+
+
+def _by(confidence: Floats, cases: AnyCases) -> Weighted:
+    return risk_coverage_area(selective(confidence, cases.right))
+
+
+def confidence_area(cases: AnyCases) -> Weighted:
+    """AUROC of confidence telling right answers from wrong ones (Kivlichan et al. 2021)."""
+    return area_of(Order.of(cases.confidence, cases.right).ranking)
+
+
+_GEIFMAN = "Geifman and El-Yaniv 2017"
+_KIVLICHAN = "Kivlichan et al. 2021"
+
+ENTRIES = (
+    Metric(
+        "aurc", "Risk-coverage area (AURC)", "lower", 0, 1, "case",
+        "mean over coverages of the share of wrong answers among the most certain", _GEIFMAN,
+        of_target=lambda c, _p: risk_coverage_area(_selective(c)),
+        of_classes=lambda c: risk_coverage_area(_selective(c)),
+    ),
+    Metric(
+        "aurc_entropy", "AURC by entropy", "lower", 0, 1, "case",
+        "as aurc, the cases of least entropy first", _GEIFMAN, by_group=False,
+        of_classes=lambda c: _by(negative_entropy(c.probabilities), c),
+    ),
+    Metric(
+        "aurc_margin", "AURC by margin", "lower", 0, 1, "case",
+        "as aurc, the cases of largest p₁ − p₂ first", _GEIFMAN, by_group=False,
+        of_classes=lambda c: _by(margin(c.probabilities), c),
+    ),
+    Metric(
+        "aurc_disagreement", "AURC by disagreement", "lower", 0, 1, "case",
+        "as aurc, the cases that the members of an ensemble agree on first", _GEIFMAN,
+        spread="disagreement", by_group=False,
+        of_target=lambda c, _p: _by(-c.spread["disagreement"], c),
+        of_classes=lambda c: _by(-c.spread["disagreement"], c),
+    ),
+    Metric(
+        "accuracy_at_coverage80", "Accuracy of the most certain 80 %", "higher", 0, 1, "case",
+        "share of right answers among the most certain 80 % of the cases", _GEIFMAN,
+        of_target=lambda c, _p: retained_accuracy(_selective(c)),
+        of_classes=lambda c: retained_accuracy(_selective(c)),
+    ),
+    Metric(
+        "coverage_at_risk05", "Coverage at 5 % risk", "higher", 0, 1, "case",
+        "largest share of most certain cases with at most 5 % wrong answers", _GEIFMAN,
+        of_target=lambda c, _p: coverage_at_risk(_selective(c)),
+        of_classes=lambda c: coverage_at_risk(_selective(c)),
+    ),
+    Metric(
+        "auroc_at_coverage80", "AUROC of the most certain 80 %", "higher", 0, 1, "both",
+        "AUROC of the most certain 80 % of the cases; undefined if they lack a class", _KIVLICHAN,
+        of_target=lambda c, _p: of_rows(retained_area(c, SHARE), _of_retained),
+        by_group=False, partial=True,
+    ),
+    Metric(
+        "auroc_oracle10", "AUROC with an oracle for 10 %", "higher", 0, 1, "both",
+        "AUROC if the least certain 10 % of the cases were answered rightly", _KIVLICHAN,
+        of_target=lambda c, _p: of_rows(retained_area(c, 1 - DEFERRED), _with_oracle),
+        by_group=False,
+    ),
+    Metric(
+        "calibration_auroc", "Calibration AUROC", "higher", 0, 1, "case",
+        "AUROC of confidence telling right answers from wrong; undefined without both",
+        _KIVLICHAN,
+        of_target=lambda c, _p: confidence_area(c), of_classes=confidence_area, partial=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,74 @@
+"""The catalogue's entries on conformal sets and on ensembles: means of a number per case."""
+
+import numpy as np
+
+from medtransfer.metrics.cases import AnyCases, TargetCases
+from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.weighted import Weighted, mean_of
+
+LEVEL = 0.9
+"""Share of the cases whose set shall hold the truth."""
+METHODS = {
+    "split": ("split conformal", "Vovk et al. 2005; Sadinle et al. 2019", True),
+    "class": ("class-conditional conformal", "Vovk 2012", True),
+    "group": ("group-conditional conformal", "Vovk 2012; Romano et al. 2020a", True),
+    "aps": ("adaptive sets (APS)", "Romano et al. 2020b", False),
+    "raps": ("regularised adaptive sets (RAPS)", "Angelopoulos et al. 2021", False),
+}
+"""Method of conformal sets to its words, its reference, and whether binary targets have it."""
+SPREADS = {
+    "disagreement": ("Disagreement of members",
+                     "share of members with another answer than their mean",
+                     "Fort et al. 2019", 1.0),
+    "mutual_information": ("Mutual information", "entropy of the mean − mean entropy, in nats",
+                           "Depeweg et al. 2018", np.inf),
+    "diversity": ("Diversity of members", "variance of p over members, summed over classes",
+                  "Krogh and Vedelsby 1995", 2.0),
+}  # fmt: skip
+"""Measure of an ensemble's disagreement to its title, formula, reference and largest value."""
+
+
+def coverage(cases: AnyCases, method: str) -> Weighted:
+    """Share of the cases whose set holds the truth."""
+    truth = cases.targets if isinstance(cases, TargetCases) else cases.classes
+    held = cases.sets[method][np.arange(len(cases)), truth]
+    return mean_of(held.astype(np.float64))
+
+
+def size(cases: AnyCases, method: str) -> Weighted:
+    """Mean number of classes in a case's set."""
+    return mean_of(cases.sets[method].sum(axis=1).astype(np.float64))
+
+
+def _of_method(method: str) -> tuple[Metric, ...]:
+    words, reference, binary = METHODS[method]
+    return (
+        Metric(
+            f"coverage_{method}", f"Coverage of {words}", "neither", 0, 1, "case",
+            f"share of cases whose set holds the truth; aimed at {LEVEL:.0%}, fitted on tune",
+            reference, conformal=method,
+            of_target=(lambda c, _p: coverage(c, method)) if binary else None,
+            of_classes=lambda c: coverage(c, method),
+        ),
+        Metric(
+            f"set_size_{method}", f"Set size of {words}", "lower", 0, np.inf, "case",
+            "mean number of classes in a case's set", reference, conformal=method,
+            of_target=(lambda c, _p: size(c, method)) if binary else None,
+            of_classes=lambda c: size(c, method),
+        ),
+    )  # fmt: skip
+
+
+def _of_spread(name: str) -> Metric:
+    title, formula, reference, high = SPREADS[name]
+    return Metric(
+        name, title, "neither", 0, high, "case", f"mean of: {formula}", reference, spread=name,
+        of_target=lambda c, _p: mean_of(c.spread[name]),
+        of_classes=lambda c: mean_of(c.spread[name]),
+    )  # fmt: skip
+
+
+ENTRIES = (
+    *(metric for method in METHODS for metric in _of_method(method)),
+    *(_of_spread(name) for name in SPREADS),
+)

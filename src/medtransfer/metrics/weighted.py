@@ -1,0 +1,161 @@
+"""Metrics as functions of weighted sums and scans over their cases.
+
+A metric is *bound* to its cases once: what it needs is sorted, binned, looked up. Afterwards it is
+a function of how often each case counts, evaluated for whole blocks of replicates in one pass.
+What several metrics share (a column, a scan) they share as one object, and it is computed once.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.metrics.kernels import Counts, Floats, Numbers, column_sums
+
+THREADS_FROM = 2_000_000
+"""Products of cases and replicates from which both cores are worth their start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A number per case whose weighted sum is wanted. [n]"""
+
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A pass over the cases: their patients [n] and the counts [P, W] to rows [K, W]."""
+
+    run: Callable[[Numbers, Counts], Floats]
+
+
+Source = Column | Scan
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """A metric bound to its cases.
+
+    Attributes:
+        sources: What it is a function of.
+        combine: The sum of every column [W] and the rows of every scan [K, W], in the order of
+            the sources, to values [W], NaN where undefined.
+    """
+
+    sources: tuple[Source, ...]
+    combine: Callable[..., Floats]
+
+    def __call__(self, weights: Floats) -> Floats:
+        """Values for plain weights of the cases. [R, n] -> [R]"""
+        patient = np.arange(weights.shape[1], dtype=np.int32)
+        counts = np.ascontiguousarray(weights.T, dtype=np.float64)
+        return evaluate([Part(patient, (self,))], [counts], threads=1)[0][0]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Metrics that are bound to the same cases.
+
+    Attributes:
+        patient: Patient of each case. [n]
+        bound: The metrics.
+    """
+
+    patient: Numbers
+    bound: tuple[Weighted, ...]
+
+
+def evaluate(
+    parts: Sequence[Part], blocks: Iterable[Counts], threads: int | None = None
+) -> list[list[Floats]]:
+    """Every metric in every replicate.
+
+    Args:
+        parts: Metrics with their cases.
+        blocks: Counts of patients; any number of them, one at a time. Each [P, W]
+        threads: How many parts are worked on at once; by default as many as there are cores, for
+            all but small problems. Values do not depend on it.
+
+    Returns:
+        For each part and each of its metrics the values over all blocks. [R]
+    """
+    plans = [_Plan(part) for part in parts]
+    cases = sum(len(part.patient) for part in parts)
+    found: list[list[list[Floats]]] = [[] for _ in parts]
+    for counts in blocks:
+        if threads == 1 or cases * counts.shape[1] < THREADS_FROM:
+            of_block = [plan.values(counts) for plan in plans]
+        else:
+            with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+                of_block = list(pool.map(_Plan.values, plans, [counts] * len(plans)))
+        for over, values in zip(found, of_block, strict=True):
+            over.append(values)
+    return [
+        [np.concatenate([block[m] for block in over]) for m in range(len(part.bound))]
+        for part, over in zip(parts, found, strict=True)
+    ]
+
+
+class _Plan:
+    """One part, its distinct columns summed by patient once."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        sources = {id(s): s for weighted in part.bound for s in weighted.sources}
+        self.scans = [s for s in sources.values() if isinstance(s, Scan)]
+        columns = [s for s in sources.values() if isinstance(s, Column)]
+        self.place = {id(column): k for k, column in enumerate(columns)}
+        self.patients, self.sums = _sums_by_patient(part.patient, [c.values for c in columns])
+
+    def values(self, counts: Counts) -> list[Floats]:
+        """Each metric for one block. [P, W] -> M times [W]"""
+        sums = column_sums(self.patients, self.sums, counts)
+        rows = {id(scan): scan.run(self.part.patient, counts) for scan in self.scans}
+        found = {key: sums[k] for key, k in self.place.items()} | rows
+        return [w.combine(*(found[id(s)] for s in w.sources)) for w in self.part.bound]
+
+
+def _sums_by_patient(patient: Numbers, columns: Sequence[Floats]) -> tuple[Numbers, Floats]:
+    """The patients that occur, and each column's sum over their cases. [M], [M, K]"""
+    patients, code = np.unique(patient, return_inverse=True)
+    sums = np.zeros((len(patients), len(columns)))
+    for k, column in enumerate(columns):
+        sums[:, k] = np.bincount(code, column, len(patients))
+    return patients.astype(np.int32), sums
+
+
+def mean_of(values: Floats, counted: Floats | None = None) -> Weighted:
+    """Mean of a number per case, over the cases that count. Undefined if none does.
+
+    Args:
+        values: [n]
+        counted: 1 for a case that counts, else 0; all by default. [n]
+    """
+    mask = np.ones(len(values)) if counted is None else counted
+    return share_of(Column(np.where(mask > 0, values, 0.0)), Column(mask))
+
+
+def of_rows(scan: Scan, combine: Callable[[Floats], Floats]) -> Weighted:
+    """A metric that is a function of the rows of one scan."""
+    return Weighted((scan,), combine)
+
+
+def share_of(part: Column, whole: Column) -> Weighted:
+    """One weighted sum over another. Undefined where the other is 0."""
+    return Weighted((part, whole), ratio)
+
+
+def ratio(top: Floats, bottom: Floats) -> Floats:
+    """Top over bottom, NaN where the bottom is not above 0. [W], [W]"""
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+
+def run_ends(ordered: Floats) -> NDArray[np.bool_]:
+    """Whether a case is the last of its run of equal scores. [n]"""
+    last = np.ones(len(ordered), dtype=np.bool_)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return last
