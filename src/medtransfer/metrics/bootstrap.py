@@ -182,7 +182,7 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     defined = values[1:][np.isfinite(values[1:])]
     if plain is None or len(kept) < 2:
         return plain
-    below = ((defined < values[0]).sum() + 0.5 * (defined == values[0]).sum()) / len(defined)
+    below = float((defined < values[0]).mean() + 0.5 * (defined == values[0]).mean())
     if not 0 < below < 1:
         return None
     pull = kept.mean() - kept

@@ -29,6 +29,16 @@ def specificity_of(_tp: Floats, fp: Floats, _fn: Floats, tn: Floats) -> Floats:
     return ratio(tn, tn + fp)
 
 
+def miss_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Share of positives not called."""
+    return 1 - sensitivity_of(tp, fp, fn, tn)
+
+
+def fall_out_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Share of negatives called."""
+    return 1 - specificity_of(tp, fp, fn, tn)
+
+
 def precision_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
     """Positive predictive value: share of the called that are positive."""
     return ratio(tp, tp + fp)
@@ -162,6 +172,12 @@ ENTRIES = (
         _ALTMAN_2, adjusted=True, partial=True,
         of_target=lambda c, point: of_decisions(
             c, point, adjusted_negative_value_of(_known(c.prevalence))),
+    ),
+    Metric(
+        "underdiagnosis" + POINT, "Under-diagnosis rate", "lower", 0, 1, "both",
+        "1 − sensitivity; for a target that means no finding, 1 − specificity",
+        "Seyyed-Kalantari et al. 2021",
+        of_target=lambda c, point: of_decisions(c, point, fall_out_of if c.healthy else miss_of),
     ),
     Metric(
         "threshold_drift" + POINT, "Threshold drift", "neither", -1, 1, "both",

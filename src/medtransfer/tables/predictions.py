@@ -46,6 +46,8 @@ CONTRACT = Contract(
     ),
 )
 KEY = ["run_id", "member", "case_id"]
+FOREIGN = "ood_"
+"""What the columns of detectors of foreign inputs begin with."""
 
 
 def read_predictions(path: Path | str) -> pl.DataFrame:
