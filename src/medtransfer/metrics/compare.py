@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from medtransfer.metrics.bootstrap import Floats, percentile_interval
+from medtransfer.metrics.bootstrap import percentile_interval
+from medtransfer.metrics.kernels import Floats
 
 Verdict = Literal["shown", "not shown"]
 EQUIVALENCE_LEVEL = 0.90

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
-from medtransfer.metrics.bootstrap import LEVEL, Floats
-from medtransfer.metrics.discrimination import Labels
+from medtransfer.metrics.bootstrap import LEVEL
+from medtransfer.metrics.cases import Labels
+from medtransfer.metrics.kernels import Floats
 
 NO_SPREAD = 1e-9
 """A standard error below it is rounding."""

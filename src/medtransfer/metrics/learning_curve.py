@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.metrics.kernels import Floats
 
 
 def fraction_to_reach(fractions: Floats, values: Floats, level: Floats) -> Floats:

@@ -6,7 +6,8 @@ from math import factorial
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from medtransfer.metrics.bootstrap import LEVEL, Floats
+from medtransfer.metrics.bootstrap import LEVEL
+from medtransfer.metrics.kernels import Floats
 
 
 @dataclass(frozen=True)

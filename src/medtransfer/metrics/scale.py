@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.metrics.kernels import Floats
 
 Term = Literal["network", "data", "interaction"]
 Model = Literal["interaction model", "within pre-training sets", "within architectures"]

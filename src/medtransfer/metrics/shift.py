@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.metrics.kernels import Floats
 
 EPSILON = 0.001
 """A metric is held at least this far from 0 and 1 before its logit is taken."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medtransfer.metrics.bootstrap import Floats, percentile_interval
+from medtransfer.metrics.bootstrap import percentile_interval
+from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.learning_curve import resampled_mean
 
 ONE_SEED = "one seed: what training adds is not known, the interval is of patients alone"
