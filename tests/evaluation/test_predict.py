@@ -15,8 +15,8 @@ from medtransfer.data.cases import Cases
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation import predict as predicting
-from medtransfer.evaluation.fitted import run_arrays
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
+from medtransfer.evaluation.runs import run_arrays
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.heads import CasePool
 from medtransfer.tables.predictions import read_predictions, write_predictions
