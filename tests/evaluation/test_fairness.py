@@ -253,7 +253,7 @@ def test_p_values_of_no_difference_are_uniform() -> None:
         table = binary_table({"a": Site({"tune": 10, "test": 30}, each=2, likeness=0.9)}, seed=seed)
         results = score(table, attributes_of(table), "binary", config)
         found.append(one_row(results, "accuracy_gap_p", attribute="sex")["value"])
-    # dealt out to cases instead of patients, four cases in ten would be below 0.1
+    # under the null, 7 or more of 25 at 10 % happen once in 100
     assert sum(p <= 0.1 for p in found) <= 6
     assert 0.35 < np.mean(found) < 0.7
 
