@@ -92,7 +92,7 @@ def tabulate(
     frames: list[pl.DataFrame] = []
 
     def each(own: Sequence[LadderRun]) -> Iterator[MeasuredRun]:
-        for run in own:
+        for run in sorted(own, key=lambda one: one.seed):  # seeds are resampled by their place
             watch(len(frames), len(runs))
             measured = measure_run(run.predictions(), attributes, task, config)
             results = run.results() if run.results else score_measured(measured, config)
