@@ -188,9 +188,9 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     pull = kept.mean() - kept
     spread = float((pull**2).sum())
     speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    bias = float(ndtri(below))
-    ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
-    shares = [float(ndtr(bias + end / (1 - speed * end))) for end in ends.tolist()]
+    bias, tail = float(ndtri(below)), float(ndtri((1 + LEVEL) / 2))
+    ends = (bias - tail, bias + tail)
+    shares = [float(ndtr(bias + end / (1 - speed * end))) for end in ends]
     low, high = np.quantile(defined, shares).tolist()
     return low, high
 

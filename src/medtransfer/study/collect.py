@@ -16,6 +16,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.run import SCORING_VERSION, scoring_digest
 from medtransfer.study.store import StudyFolder
+from medtransfer.tables.curves import write_curves
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import write_frame
 
@@ -67,6 +68,7 @@ def collect(
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
+    write_curves(tables.curves, folder.path / "curves")
     write_json(mark, key)
 
 
