@@ -32,7 +32,7 @@ TORCH_FREE = (
     "tables.comparisons",
     "metrics.bootstrap", "metrics.calibration", "metrics.catalog", "metrics.compare",
     "metrics.discrimination", "metrics.groups", "metrics.learning_curve",
-    "metrics.tuning", "metrics.calibrators",
+    "metrics.tuning", "metrics.calibrators", "metrics.conformity", "metrics.conformal",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
     "data.cache", "data.cases", "data.inputs", "data.phantom",
     "models.config", "models.ladder", "models.sources",
