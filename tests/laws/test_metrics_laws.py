@@ -22,9 +22,9 @@ from tests.metrics.drawn_cases import (
     value,
 )
 
-from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.cases import ClassCases
 from medtransfer.metrics.catalog import CATALOG
+from medtransfer.metrics.kernels import Floats
 
 every_metric = pytest.mark.parametrize(("name", "kind"), BOUND)
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}

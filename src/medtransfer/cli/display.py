@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,6 +41,22 @@ def display(*, as_json: bool) -> Generator[Watcher]:
             yield table.hear
     else:
         yield _Lines().hear
+
+
+@contextmanager
+def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
+    """A watcher of runs being scored: how many are done, and the time left."""
+    begun = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        if as_json or total < 2:
+            return
+        left = (time.monotonic() - begun) / done * (total - done) if done else None
+        ending = "\r" if sys.stderr.isatty() and done < total else "\n"
+        text = f"{done} of {total} runs scored; {duration(left)} left"
+        print(text.ljust(60), end=ending, file=sys.stderr, flush=True)  # noqa: T201
+
+    yield say
 
 
 def _label(event: RunStep | RunEnded) -> str:

@@ -52,7 +52,7 @@ def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
     run = measured.run
     for place in measured.places:
         counts = _counts(place)
-        overall = MACRO if len(run.names) > 1 else run.names[0]
+        overall = MACRO if len(run.names) > 1 else "".join(run.names)
         each = list(range(len(run.names)))
         lines["roc", place.name, overall, None] = Line(GRID, _mean(place, each, counts, roc))
         pr = _mean(place, each, counts, precision_recall)
@@ -100,10 +100,8 @@ def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
     for r in range(weights.shape[1]):
         if len(total) and total[-1, r] > 0:
             answered = GRID * total[-1, r]
-            wrong: Floats = np.interp(
-                answered, np.append(0, total[:, r]), np.append(0, errors[:, r])
-            )
-            found[r, 1:] = wrong[1:] / answered[1:]
+            ends = np.append(0.0, total[:, r]), np.append(0.0, errors[:, r])
+            found[r, 1:] = np.interp(answered[1:], *ends) / answered[1:]
     return found
 
 
@@ -112,8 +110,9 @@ def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tupl
     for where in dict.fromkeys(w for of_run in lines for w in of_run):
         own = [of_run[where] for of_run in lines if where in of_run]
         kind, cohort, target, series = where
-        y = np.mean([line.y for line in own], axis=0)
-        x = np.nanmean([line.x for line in own], axis=0)
+        y = _mean_of_seeds([line.y for line in own])
+        placed = np.stack([line.x for line in own])
+        x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
         counts = None if own[0].count is None else np.mean([_known(o.count) for o in own], axis=0)
         for g in range(len(x)):
             if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
@@ -196,3 +195,12 @@ def _reliability(
 
 def _known(count: Floats | None) -> Floats:
     return np.zeros(BINS) if count is None else count
+
+
+def _mean_of_seeds(values: Sequence[Floats]) -> Floats:
+    """Mean over the seeds that have a point there: a bin can be empty in one of them."""
+    stacked = np.stack(values)
+    defined = np.isfinite(stacked)
+    return ratio(
+        np.where(defined, stacked, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64)
+    )
