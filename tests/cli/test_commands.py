@@ -4,42 +4,16 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cli.conftest import Call
 
 from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.study.document import read_study
 from medtransfer.study.store import StudyFolder
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Call `medtransfer` in this process, from an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["medtransfer", *words])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        found = capsys.readouterr()
-        return Said(int(ended.value.code or 0), found.out, found.err)
-
-    return run
-
-
-Call = Callable[..., Said]
 
 
 def seconds(*words: str) -> float:

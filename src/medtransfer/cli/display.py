@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from medtransfer.cli.text import duration
-from medtransfer.errors import plural, printable
+from medtransfer.cli.text import duration, one_line
+from medtransfer.errors import plural
 from medtransfer.study.progress import (
     Event,
     Planned,
@@ -84,7 +84,7 @@ class _Lines:
                     f"{duration(event.study_seconds_left)} left for the study"
                 )
             case RunEnded():
-                why = f": {printable(event.message, 300)}" if event.message else ""
+                why = f": {one_line(event.message)}" if event.message else ""
                 self._say(f"[{event.finished}/{event.total}] {event.state} {_label(event)}{why}")
             case Scoring(what):
                 self._say(f"writing {what}")
@@ -120,7 +120,7 @@ class LiveTable:
                 counts = self._rungs[event.run.cell.rung]
                 counts[event.state] = counts.get(event.state, 0) + 1
                 if event.message and not self._first_error:
-                    self._first_error = f"{_label(event)}: {printable(event.message, 200)}"
+                    self._first_error = f"{_label(event)}: {one_line(event.message)}"
             case _:
                 pass
 

@@ -77,7 +77,7 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         data = prepare(study, folder, watch)
         planned = plan_runs(study, data)
         _write_plan(study, folder, data, planned)
-        _make_caches(folder, data, planned, watch)
+        make_caches(folder, data, planned, watch)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)
@@ -181,10 +181,14 @@ class _Sitting:
         )
 
 
-def _make_caches(
-    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher
+def make_caches(
+    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher = nobody
 ) -> None:
-    """Decode and resize what the missing runs read, so that damaged images stop the study now."""
+    """Decode and resize what the missing runs read, so that damaged images are found now.
+
+    Raises:
+        ImageError: Images are damaged; all of them are listed by row.
+    """
     needs = {need for run in planned if not folder.run(run.run_id).is_done() for need in run.needs}
     for need in sorted(needs, key=lambda n: (n.recipe.size, n.recipe.interpolation, n.indices)):
         what = f"preparing images at {need.recipe.size} px"
