@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from medtransfer.data.audit import Finding
+from medtransfer.errors import StudyError
 from medtransfer.files import write_text
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
@@ -134,7 +135,11 @@ class _Sitting:
                 self.executor.close()
 
     def _run_one(self, run: PlannedRun) -> bool:
-        """Carry one run to its end; False if it was stopped on the way."""
+        """Carry one run to its end; False if it was stopped on the way.
+
+        Raises:
+            StudyError: The disk is full, or fails.
+        """
         try:
             for event in self.executor.execute(_about(run)):
                 self.lease.renew()
@@ -146,6 +151,8 @@ class _Sitting:
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
                     self._note(run, event)
+                elif self.folder.run(run.run_id).state() == "waiting":
+                    raise StudyError(event["message"])
         except WorkerLost as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
