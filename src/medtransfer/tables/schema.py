@@ -252,6 +252,8 @@ def _read_csv(path: Path, what: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         # polars quotes cells in its messages, and cells may hold names: say it ourselves
         raise TableError(f"{what} cannot be read: {_csv_fault(path)}") from error
+    # polars takes doubled quotes apart in cells and leaves them in the header
+    frame = frame.rename({name: name.replace('""', '"') for name in frame.columns if '""' in name})
     if len(frame.columns) == 1 and ";" in frame.columns[0]:
         raise TableError(f"{what} separates its columns with ';'. Save it with commas.")
     if any("\ufffd" in header for header in frame.columns):
