@@ -196,26 +196,3 @@ def test_a_first_study_from_own_files_to_a_report(call: Call, own_data: Path) ->
     assert call("status", "study.yaml").code == 0
     events = [json.loads(line) for line in call("run", "study.yaml", "--json").out.splitlines()]
     assert events[-1]["event"] == "Scoring"
-
-
-def test_the_answer_is_a_live_table_on_a_terminal() -> None:
-    import io
-
-    from rich.console import Console
-    from tests.cli.planned import planned_runs
-
-    from medtransfer.cli.display import LiveTable
-    from medtransfer.study.progress import Planned, RunEnded, RunStep
-
-    runs = planned_runs()
-    table = LiveTable()
-    table.hear(Planned(tuple(runs), 0))
-    table.hear(RunEnded(runs[0], "failed", "\x1b]0;evil\x07 out of memory", 1, 2))
-    table.hear(RunStep(runs[1], 30, 60, 0.42, 170.0, 0.81, 12.0, 95.0))
-    screen = io.StringIO()
-    Console(file=screen, width=120, force_terminal=False).print(table)
-    shown = screen.getvalue()
-    assert "loss 0.420  tune AUROC 0.810  170 images/s" in shown
-    assert "left 0:12, study 1:35" in shown
-    assert "first failure" in shown
-    assert "\x1b" not in shown
