@@ -112,7 +112,7 @@ def test_a_terminal_shows_the_rungs_the_current_run_and_the_first_failure() -> N
     assert ["imagenet/effnet-lite0", "1", "0", "0", "0"] in rows
     assert "imagenet/effnet-lite0 100% seed 0  loss 0.432  tune AUROC 0.812" in shown
     assert "170 images/s  left 0:12, study –" in shown
-    assert f"first failure: scratch/r14x0.5 100% seed 0: {IN_ONE}" in shown
+    assert f"\nfirst failure: scratch/r14x0.5 100% seed 0: {IN_ONE}" in shown
 
 
 def test_a_run_that_is_over_is_counted_and_no_longer_shown_as_running() -> None:

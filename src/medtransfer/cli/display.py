@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -157,4 +158,5 @@ class LiveTable:
             f"{step.images_per_second:.0f} images/s  "
             f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
         )
-        return [Text(line), ProgressBar(step.steps, step.step, width=60)]
+        # the bar alone does not end its line
+        return [Text(line), Padding(ProgressBar(step.steps, step.step, width=60), 0)]
