@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, Desk
 
 from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
@@ -32,6 +32,25 @@ def test_it_starts_quickly(finished: StudyFolder) -> None:
     assert seconds("--help") < 0.5
     assert seconds("ladder") < 1.0
     assert seconds("status", str(finished.path)) < 1.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"],
+     ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_commands_that_train_nothing_do_not_load_torch(desk: Desk, words: list[str]) -> None:
+    code = (
+        "import sys; from medtransfer.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code or 0, 'torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=desk.path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == "0 False", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,11 @@ def test_a_run_that_is_over_is_counted_and_no_longer_shown_as_running() -> None:
     assert table == [["imagenet/effnet-lite0", "1", "1", "0", "0"]]
 
 
+def test_a_study_that_goes_on_says_what_was_over_before() -> None:
+    assert "5 of 8 runs were over before" in screen(Planned(RUNS * 4, 5))
+    assert "before" not in screen(Planned(RUNS, 0))
+
+
 def test_a_narrow_terminal_is_no_error() -> None:
     assert "scratch" in screen(*STORY, width=30)
 

@@ -103,6 +103,7 @@ class LiveTable:
     def __init__(self) -> None:
         self._event: Event | None = None
         self._rungs: dict[str, dict[str, int]] = {}
+        self._before = ""
         self._first_error = ""
         self._step: RunStep | None = None
 
@@ -110,7 +111,8 @@ class LiveTable:
         """Take in what the study says."""
         self._event = event
         match event:
-            case Planned(runs, _done):
+            case Planned(runs, done):
+                self._before = f"{done} of {plural(len(runs), 'run')} were over before" * (done > 0)
                 for run in runs:
                     counts = self._rungs.setdefault(run.cell.rung, {"runs": 0})
                     counts["runs"] += 1
@@ -132,6 +134,8 @@ class LiveTable:
             parts.append(Text(f"{self._event.what}  {share}"))
         if isinstance(self._event, Scoring):
             parts.append(Text(f"writing {self._event.what}"))
+        if self._before:
+            parts.append(Text(self._before))
         if self._rungs:
             parts.append(self._table())
         if self._step is not None:
