@@ -12,6 +12,7 @@ from medtransfer.settings import Settings
 from medtransfer.study.config import Study
 
 MOST_BYTES = 1_000_000
+TABLES = (".csv", ".parquet")
 Place = tuple[str | int, ...]
 Schema = dict[str, Any]
 Model = TypeVar("Model", bound=Settings)
@@ -62,9 +63,16 @@ def resolve_paths(study: Study, folder: Path) -> Study:
 
 
 def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
+    if path.is_dir():
+        raise ConfigError(f'"{path}" is a folder. Name the study file in it, e.g. study.yaml.')
     if not path.is_file():
         raise ConfigError(
             f'Study file "{path}" does not exist. `medtransfer init MANIFEST` writes one.'
+        )
+    if path.suffix.lower() in TABLES:
+        raise ConfigError(
+            f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
+            "one from a manifest."
         )
     raw = path.read_bytes()
     if len(raw) > MOST_BYTES:
