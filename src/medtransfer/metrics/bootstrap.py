@@ -66,7 +66,9 @@ class Replicates:
     def blocks(self) -> Iterator[Counts]:
         """The sample, all ones, then the replicates. Each [P, W]"""
         yield np.ones((self.num_patients, 1), dtype=np.uint16)
-        yield from self._drawn if self.num_patients * self.number * 2 <= KEPT else self._draw()
+        size = 8 if self.kind == "bayesian" else 2
+        kept = self.num_patients * self.number * size <= KEPT
+        yield from self._drawn if kept else self._draw()
 
     def left_out(self) -> Iterator[Counts]:
         """The sample without one of up to `GROUPS` groups of patients, in turn. [P, J]"""
@@ -190,7 +192,8 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     bias = float(ndtri(below))
     ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
-    shares = [float(ndtr(bias + end / (1 - speed * end))) for end in ends.tolist()]
+    # beyond 1 / speed the correction has no meaning: the end is the last replicate
+    shares = [float(ndtr(bias + end / max(1 - speed * end, 1e-9))) for end in ends.tolist()]
     low, high = np.quantile(defined, shares).tolist()
     return low, high
 
