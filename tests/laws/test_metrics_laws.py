@@ -156,9 +156,7 @@ def test_other_metrics_see_more_than_the_order() -> None:
     rng = np.random.default_rng(0)
     targets = np.arange(60) % 3 // 2
     logits = rng.normal(targets - 0.5, 1.0)
-    moved = [
-        every_value(target_cases(targets, each)) for each in (logits, 3 * logits, logits - 2)
-    ]
+    moved = [every_value(target_cases(targets, each)) for each in (logits, 3 * logits, logits - 2)]
     for name in moved[0]:
         if not find_metric(name).ranking and name not in OF_TRUTH_ALONE:
             assert len({float(values[name][0]) for values in moved}) > 1, name

@@ -9,7 +9,6 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Column, Scan, Weighted, of_rows, ratio
 
 
-
 def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan:
     """The fit of every replicate; rows intercept and slope. -> [2, W], NaN where there is none.
 
