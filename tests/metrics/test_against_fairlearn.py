@@ -41,7 +41,7 @@ def values_by_group(name: str) -> list[Floats]:
     cases = target_cases(*sample())
     drawn = draw_replicates(PATIENTS, 20, 0, "a")
     return [
-        drawn.values(bound(name, cases.take(GROUPS == group)), GROUPS == group)
+        drawn.values(bound(name, cases.take(group == GROUPS)), group == GROUPS)
         for group in np.unique(GROUPS)
     ]
 
