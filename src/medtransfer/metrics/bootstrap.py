@@ -9,7 +9,7 @@ the seed, the cohort and its number, and is made again rather than kept where it
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ class Replicates:
             width = min(WIDTH, self.number - start)
             # a whole block is drawn whatever part of it is used: more replicates add, never change
             counts: Counts = self._block(rng)
-            yield np.ascontiguousarray(counts[:, :width])  # type: ignore[misc]
+            yield cast("Counts", np.ascontiguousarray(counts[:, :width]))
 
     def _block(self, rng: np.random.Generator) -> Counts:
         patients = self.num_patients
@@ -184,7 +184,7 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     defined = values[1:][np.isfinite(values[1:])]
     if plain is None or len(kept) < 2:
         return plain
-    below = ((defined < values[0]).sum() + 0.5 * (defined == values[0]).sum()) / len(defined)
+    below = float(((defined < values[0]) + 0.5 * (defined == values[0])).mean())
     if not 0 < below < 1:
         return None
     pull = kept.mean() - kept
@@ -193,9 +193,9 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     bias = float(ndtri(below))
     ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
     # beyond 1 / speed the correction has no meaning: the end is the last replicate
-    shares = [float(ndtr(bias + end / max(1 - speed * end, 1e-9))) for end in ends.tolist()]
-    low, high = np.quantile(defined, shares).tolist()
-    return low, high
+    shares: Floats = ndtr(bias + ends / np.maximum(1 - speed * ends, 1e-9))
+    low, high = np.quantile(defined, shares)
+    return float(low), float(high)
 
 
 def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:

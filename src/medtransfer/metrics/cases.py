@@ -7,7 +7,7 @@ point) is made once per set of cases and shared.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,5 +250,5 @@ def _taken(cases: Cases, rows: NDArray[Any]) -> Cases:
 def _rows(value: Any, rows: NDArray[Any]) -> Any:
     """Rows of an array, or of every array of a mapping."""
     if isinstance(value, Mapping):
-        return {name: array[rows] for name, array in value.items()}  # type: ignore[misc]
+        return {name: array[rows] for name, array in cast("dict[str, Any]", value).items()}
     return value[rows]
