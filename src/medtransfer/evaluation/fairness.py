@@ -1,108 +1,73 @@
-"""Whom a run serves worse: worst group and gap per attribute, with a permutation test."""
+"""Whom a run serves worse: worst group, gap and ratio per attribute, with a permutation test."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.fitted import Fitted, RunArrays
-from medtransfer.evaluation.measure import (
-    CASE,
-    NO_INTERVAL,
-    Key,
-    Number,
-    bindings,
-    count_patients,
-)
-from medtransfer.metrics.bootstrap import Floats, Weighted
-from medtransfer.metrics.catalog import Metric, find_metric
+from medtransfer.evaluation.fitted import CASE as WHOLE
+from medtransfer.evaluation.measure import NO_INTERVAL, Key, Number, Numbers, bindings
+from medtransfer.evaluation.place import Place, Slice
+from medtransfer.metrics.bootstrap import percentile_interval
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.groups import (
     gap,
     gap_interval,
-    permutation_p,
+    permutation_ps,
+    ratio_of_groups,
     worst_group,
     worst_interval,
 )
+from medtransfer.metrics.kernels import Flags, Floats
+from medtransfer.metrics.weighted import Part
 from medtransfer.seeds import generator
-from medtransfer.tables.results import ALL, MACRO, Result
+from medtransfer.tables.results import ALL, CASE, MACRO, MICRO, Result
 
-COMPARED = ("auroc", "balanced_accuracy", "accuracy", "ece", "sensitivity", "specificity")
+COMPARED = (
+    "auroc", "balanced_accuracy", "accuracy", "ece", "sensitivity", "specificity", "ppv",
+    "predicted_prevalence", "underdiagnosis",
+)  # fmt: skip
 """Metrics, without their operating point, that groups are compared by."""
-GAP, GAP_P, WORST = "_gap", "_gap_p", "_worst_group"
-"""What is added to a metric's name: largest minus smallest, p-value of no gap, worst group."""
+GAP, GAP_P, WORST, RATIO = "_gap", "_gap_p", "_worst_group", "_ratio"
+"""What is added to a metric's name: largest minus smallest, p-value of no gap, worst group,
+smallest over largest."""
+ODDS = "equalized_odds"
+"""The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
+TOO_FEW = "fewer than two groups large enough"
 
-Numbers = dict[Key, Number]
 
+@dataclass(frozen=True)
+class Compared:
+    """The groups of one attribute that are large enough for a metric.
 
-def gap_results(
-    run: RunArrays,
-    fitted: Fitted,
-    groups: pl.Series,
-    numbers: dict[str, Numbers],
-    *,
-    cohort: str,
-    config: EvaluationConfig,
-) -> list[Result]:
-    """Worst group, gap and its p-value for one attribute of one cohort.
-
-    Args:
-        run: The predictions.
-        fitted: Thresholds and temperatures.
-        groups: The attribute's value of each case; its name is the attribute's. [N]
-        numbers: Every metric of each group.
-        cohort: The place whose test cases are compared.
-        config: Least group size, permutations.
+    Attributes:
+        place: Where.
+        attribute: Whose groups.
+        key: Target and metric.
+        groups: Their slices. G
+        numbers: The metric of each. G
     """
-    here = run.places()[cohort]
-    rows: list[Result] = []
-    for key in compared_keys(run, numbers):
-        metric = find_metric(key[1])
-        sizes = {name: found[key].cases for name, found in numbers.items()}
-        large = [
-            name
-            for name, found in numbers.items()
-            if sizes[name] >= config.minimum_group and found[key].values is not None
-        ]
-        member = here & groups.is_in(large).fill_null(value=False).to_numpy()
-        about = _About(run, cohort, groups.name, key[0], member)
-        if len(large) < 2:
-            rows += about.undefined(key[1], "fewer than two groups large enough")
-            continue
-        values = [v for name in large if (v := numbers[name][key].values) is not None]
-        p = None
-        bound = _overall(run, fitted, member, key, config)
-        if bound is not None and config.permutations:
-            codes = groups.filter(pl.Series(member)).cast(pl.Enum(large)).to_physical()
-            p = permutation_p(
-                bound,
-                _patient_codes(run, member),
-                codes.to_numpy().astype(np.int64),
-                permutations=config.permutations,
-                rng=generator(config.seed, "permutation", cohort, groups.name),
-            )
-        why = "a patient is in two groups, or a group has one class"
-        why = why if config.permutations else "no permutations were asked for"
-        rows += about.defined(key[1], metric, values, p if p is not None else why)
-    return rows
 
+    place: Place
+    attribute: str
+    key: Key
+    groups: tuple[Slice, ...]
+    numbers: tuple[Number, ...]
 
-def compared_keys(run: RunArrays, numbers: dict[str, Numbers]) -> list[Key]:
-    """What groups are compared by: the mean over targets, the only target, or the case."""
-    keys = dict.fromkeys(key for found in numbers.values() for key in found)
-    overall = {MACRO, CASE} if len(run.names) > 1 else set(run.names)
-    return [key for key in keys if key[0] in overall and key[1].split("@")[0] in COMPARED]
+    @property
+    def cases(self) -> Flags:
+        """Cases of these groups. [N]"""
+        if not self.groups:
+            return np.zeros(len(self.place.run.frame), dtype=np.bool_)
+        return np.logical_or.reduce([part.cases for part in self.groups])
 
-
-class _About:
-    """What the rows of one comparison have in common."""
-
-    def __init__(
-        self, run: RunArrays, cohort: str, attribute: str, target: str, member: NDArray[np.bool_]
-    ) -> None:
-        self.run, self.cohort, self.attribute, self.target = run, cohort, attribute, target
-        self.counts = int(member.sum()), count_patients(run, member)
+    @property
+    def values(self) -> list[Floats]:
+        """The metric of each group, in the sample and in every replicate. G times [1 + R]"""
+        return [n.values for n in self.numbers if n.values is not None]
 
     def row(
         self,
@@ -111,53 +76,182 @@ class _About:
         interval: tuple[float, float] | None = None,
         reason: str | None = None,
     ) -> Result:
+        """A row of the results table."""
         low, high = interval or (None, None)
+        run, cases = self.place.run, self.cases
         return Result(
-            self.run.run_id, "test", self.cohort, self.target, metric, value, low, high,
-            *self.counts, None, reason, self.attribute, ALL,
+            run.run_id, "test", self.place.name, self.key[0], metric, value, low, high,
+            int(cases.sum()), run.patients(cases), None, reason, self.attribute, ALL,
         )  # fmt: skip
 
-    def undefined(self, metric: str, reason: str) -> list[Result]:
-        return [self.row(metric + suffix, None, None, reason) for suffix in (WORST, GAP, GAP_P)]
 
-    def defined(
-        self, name: str, metric: Metric, values: list[Floats], p: float | str
-    ) -> Iterator[Result]:
-        better = metric.better == "higher"
-        worst = worst_interval(values, higher_is_better=better, ends=(metric.low, metric.high))
-        found = (
-            (WORST, worst_group(values, higher_is_better=better)[0], worst),
-            (GAP, gap(values)[0], gap_interval(values, metric.high - metric.low)),
-        )
-        for suffix, number, interval in found:
-            missing = interval is None and len(values[0]) > 1
-            yield self.row(name + suffix, float(number), interval, NO_INTERVAL if missing else None)
-        value, reason = (None, p) if isinstance(p, str) else (p, None)
-        yield self.row(name + GAP_P, value, None, reason)
+def gap_results(
+    place: Place, numbers: Sequence[Numbers], config: EvaluationConfig
+) -> Iterator[Result]:
+    """Worst group, gap, ratio and p-values for every attribute of a place.
+
+    Args:
+        place: Its slices.
+        numbers: Every metric of each slice.
+        config: Least group size, permutations.
+    """
+    for attribute in place.groups:
+        found = [
+            (part, own)
+            for part, own in zip(place.slices, numbers, strict=True)
+            if part.attribute == attribute
+        ]
+        compared = [_compared(place, attribute, key, found) for key in compared_keys(numbers)]
+        for one in compared:
+            yield from _rows(one)
+        yield from _odds(compared, config)
+        yield from _tests(place, attribute, compared, config)
 
 
-def _overall(
-    run: RunArrays,
-    fitted: Fitted,
-    cases: NDArray[np.bool_],
-    key: Key,
-    config: EvaluationConfig,
-) -> Weighted | None:
-    """A metric bound to all of some cases; for the mean over targets, to each of them."""
-    parts: list[tuple[NDArray[np.bool_], Weighted]] = []
-    for (target, name), _metric, rows, bound in bindings(run, fitted, cases, config):
-        wanted = name == key[1] and (target == key[0] or (key[0] == MACRO and target in run.names))
-        if wanted and not isinstance(bound, str):
-            parts.append((rows[cases], bound))
+def compared_keys(numbers: Sequence[Numbers]) -> list[Key]:
+    """What groups are compared by."""
+    keys = dict.fromkeys(key for own in numbers for key in own)
+    return [key for key in keys if key[0] != MICRO and key[1].split("@")[0] in COMPARED]
+
+
+def _compared(
+    place: Place, attribute: str, key: Key, found: Sequence[tuple[Slice, Numbers]]
+) -> Compared:
+    large = [
+        (part, own[key])
+        for part, own in found
+        if key in own and (v := own[key].values) is not None and np.isfinite(v[0])
+    ]
+    groups, numbers = zip(*large, strict=True) if large else ((), ())
+    return Compared(place, attribute, key, groups, numbers)
+
+
+def _rows(about: Compared) -> Iterator[Result]:
+    name = about.key[1]
+    metric = find_metric(name)
+    judged = metric.better != "neither"
+    if len(about.groups) < 2:
+        for suffix in (WORST, GAP, RATIO) if judged else (GAP, RATIO):
+            yield about.row(name + suffix, None, None, TOO_FEW)
+        return
+    values = about.values
+    better = metric.better == "higher"
+    ends = (metric.low, metric.high)
+    ratio = ratio_of_groups(values)
+    found = [
+        (GAP, gap(values)[0], gap_interval(values, metric.high - metric.low)),
+        (RATIO, ratio[0], None if metric.biased else percentile_interval(ratio)),
+    ]
+    if judged:
+        worst = worst_group(values, higher_is_better=better)[0]
+        interval = worst_interval(values, higher_is_better=better, ends=ends)
+        found.insert(0, (WORST, worst, interval))
+    for suffix, number, interval in found:
+        yield _row(about, name + suffix, float(number), interval, replicates=len(values[0]) - 1)
+
+
+def _row(
+    about: Compared,
+    name: str,
+    number: float,
+    interval: tuple[float, float] | None,
+    replicates: int,
+) -> Result:
+    if not np.isfinite(number):
+        return about.row(name, None, None, "undefined: no group is above 0")
+    missing = interval is None and replicates > 0
+    return about.row(name, number, interval, NO_INTERVAL if missing else None)
+
+
+def _odds(compared: Sequence[Compared], config: EvaluationConfig) -> Iterator[Result]:
+    """Equalised odds: the larger of the gaps in sensitivity and specificity."""
+    by_key = {about.key: about for about in compared}
+    for (target, name), sens in by_key.items():
+        point = name.removeprefix("sensitivity@")
+        spec = by_key.get((target, f"specificity@{point}"))
+        if name == point or spec is None:
+            continue
+        if len(sens.groups) < 2 or len(spec.groups) < 2:
+            yield sens.row(f"{ODDS}@{point}", None, None, TOO_FEW)
+            continue
+        value = max(float(gap(sens.values)[0]), float(gap(spec.values)[0]))
+        ends = [gap_interval(about.values, 1.0) for about in (sens, spec)]
+        known = [end for end in ends if end is not None]
+        # each gap's interval holds it alone: the larger gap lies within the larger of both ends
+        interval = (max(e[0] for e in known), max(e[1] for e in known)) if len(known) == 2 else None
+        yield _row(sens, f"{ODDS}@{point}", value, interval, config.replicates)
+
+
+def _tests(
+    place: Place, attribute: str, compared: Sequence[Compared], config: EvaluationConfig
+) -> Iterator[Result]:
+    """P-values of "the groups do not differ" for the overall numbers."""
+    wanted = [c for c in compared if c.key[0] in place.run.overall]
+    families: dict[tuple[str, tuple[str, ...]], list[Compared]] = {}
+    for about in wanted:
+        names = tuple(part.group for part in about.groups)
+        families.setdefault((about.key[0], names), []).append(about)
+    for (target, names), family in families.items():
+        if len(names) < 2:
+            found = dict.fromkeys((about.key for about in family), TOO_FEW)
+        elif not config.permutations:
+            found = dict.fromkeys((about.key for about in family), "no permutations were asked for")
+        else:
+            found = _permuted(place, attribute, target, family, config)
+        for about in family:
+            p = found[about.key]
+            value, reason = (None, p) if isinstance(p, str) else (p, None)
+            yield about.row(about.key[1] + GAP_P, value, None, reason)
+
+
+def _permuted(
+    place: Place, attribute: str, target: str, family: Sequence[Compared], config: EvaluationConfig
+) -> dict[Key, float | str]:
+    keys = [about.key for about in family]
+    member = family[0].cases
+    groups = place.groups[attribute].filter(pl.Series(member))
+    names = [part.group for part in family[0].groups]
+    codes = groups.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
+    ids = place.patient[member]
+    patients, patient = np.unique(ids, return_inverse=True)
+    of_patient = np.zeros(len(patients), dtype=np.int64)
+    of_patient[patient] = codes
+    if (of_patient[patient] != codes).any():
+        return dict.fromkeys(keys, "a patient is in two groups")
+    number_of = np.full(len(place.run.frame), -1, dtype=np.int32)
+    number_of[member] = patient
+    parts = _parts(place, target, [metric for _, metric in keys], member, number_of, config)
     if not parts:
-        return None
+        return dict.fromkeys(keys, "undefined for all groups together")
+    rng = generator(config.seed, "permutation", place.name, attribute)
+    found = permutation_ps(parts, of_patient, permutations=config.permutations, rng=rng)
+    return {
+        key: p if p is not None else "a group has one class"
+        for key, p in zip(keys, found, strict=True)
+    }
 
-    def mean_of_parts(weights: Floats) -> Floats:
-        return np.mean([bound(weights[:, rows]) for rows, bound in parts], axis=0)
 
-    return mean_of_parts
-
-
-def _patient_codes(run: RunArrays, cases: NDArray[np.bool_]) -> NDArray[np.int64]:
-    patients = run.frame.filter(pl.Series(cases))["patient_id"].to_list()
-    return np.unique(np.array(patients), return_inverse=True)[1].astype(np.int64).ravel()
+def _parts(
+    place: Place,
+    target: str,
+    metrics: Sequence[str],
+    member: Flags,
+    number_of: NDArray[np.int32],
+    config: EvaluationConfig,
+) -> list[Part]:
+    """The metrics bound to all groups' cases: of the one target, or of each for their mean."""
+    run = place.run
+    numbers = range(len(run.names)) if target == MACRO else [run.names.index(target)] if (
+        target in run.names) else [WHOLE]  # fmt: skip
+    whole = Slice(place.name, ALL, ALL, member)
+    parts: list[Part] = []
+    for number in numbers:
+        known = run.classified() if number == WHOLE else run.labelled(number)
+        rows = member & known
+        cases = place.cases(number, ALL).take(rows)
+        name = CASE if number == WHOLE else run.names[number]
+        found = {b.key[1]: b.bound for b in bindings(run, whole, name, cases, rows, config)}
+        bound = tuple(b for metric in metrics if (b := found.get(metric)) is not None)
+        if len(bound) == len(metrics):
+            parts.append(Part(number_of[rows], bound))
+    return parts

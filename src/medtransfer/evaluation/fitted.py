@@ -1,168 +1,204 @@
-"""One run's predictions as arrays, and what is fitted on its tuning split."""
+"""What is fitted on a run's tuning split, and its cases as the metrics take them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.config import Task
-from medtransfer.errors import TableError
-from medtransfer.metrics.bootstrap import Floats
-from medtransfer.metrics.calibration import (
-    binary_temperature,
-    class_temperature,
-    probabilities_of,
-)
-from medtransfer.metrics.catalog import ClassCases, TargetCases
+from medtransfer.evaluation.runs import RunArrays
+from medtransfer.metrics.calibrators import Calibrator, Kind, Temperature, fit_calibrator
+from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.conformal import Conformal, fit_conformal
+from medtransfer.metrics.conformity import Scoring
 from medtransfer.metrics.discrimination import operating_threshold
-from medtransfer.tables.predictions import target_names
+from medtransfer.metrics.kernels import Flags, Floats
+from medtransfer.metrics.set_entries import LEVEL
+from medtransfer.metrics.tuning import tune_only
 
-INTERNAL = "internal"
-"""Name of several training cohorts taken together."""
+BINARY: tuple[Kind, ...] = ("temperature", "platt", "beta", "isotonic")
+CLASSES: tuple[Kind, ...] = ("temperature", "vector")
+ALPHA = 1 - LEVEL
+CASE = -1
+"""Stands for the case as a whole where targets are numbered."""
 
 
 @dataclass(frozen=True)
-class RunArrays:
-    """A run's predictions, one row per case.
+class OfTarget:
+    """What was fitted for one target, or for the case as a whole in single-label tasks.
 
     Attributes:
-        run_id: The run.
-        task: What the targets are to each other.
-        names: Targets. T
-        frame: Ids, cohort and split of the cases. [N]
-        targets: NaN where masked. [N, T]
-        logits: [N, T]
+        thresholds: Operating point to the probability from which a case is called positive; None
+            where none could be fixed.
+        calibrators: By kind; those that tune determines.
+        conformal: By method.
+        prevalence: Share of positives in tune.
+        reason: Why something is missing.
     """
 
-    run_id: str
-    task: Task
-    names: tuple[str, ...]
-    frame: pl.DataFrame
-    targets: Floats
-    logits: Floats
+    thresholds: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
+    calibrators: dict[Kind, Calibrator] = field(default_factory=dict[Kind, Calibrator])
+    conformal: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
+    prevalence: float | None = None
+    reason: str | None = None
 
     @property
-    def single_label(self) -> bool:
-        """Whether each case has one class of several."""
-        return self.task == "single-label"
-
-    def places(self) -> dict[str, NDArray[np.bool_]]:
-        """Where test cases are, the training cohorts first, then the shifted ones by name.
-
-        Several training cohorts count as one place, `internal`.
-        """
-        test = (self.frame["split"] == "test").to_numpy()
-        inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
-        found = {self.home(): test & inside}
-        for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
-            found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
-        return {name: cases for name, cases in found.items() if cases.any()}
-
-    def home(self) -> str:
-        """Name of the training cohorts as a place: the only one's, or `internal`."""
-        trained = self.trained()
-        return trained[0] if len(trained) == 1 else INTERNAL
-
-    def trained(self) -> list[str]:
-        """The training cohorts: those with a tuning split."""
-        return self.frame.filter(pl.col("split") == "tune")["cohort"].unique().sort().to_list()
-
-    def labelled(self, target: int) -> NDArray[np.bool_]:
-        """Cases whose target is a plain 0 or 1: masked and soft ones are left out. [N]"""
-        column = self.targets[:, target]
-        return (column == 0) | (column == 1)
-
-    def classified(self) -> NDArray[np.bool_]:
-        """Cases of a single-label task whose class is known. [N]"""
-        return ((self.targets == 0) | (self.targets == 1)).all(axis=1)
+    def temperature(self) -> float | None:
+        """Of temperature scaling, if it could be fitted."""
+        found = self.calibrators.get("temperature")
+        return found.temperature if isinstance(found, Temperature) else None
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What was fitted on the tuning split and is carried to every other.
-
-    Attributes:
-        temperatures: Per target; NaN where none could be fitted. [T]
-        thresholds: Target number and operating point to the probability from which a case is
-            called positive; None where none could be fixed.
-    """
-
-    temperatures: Floats
-    thresholds: dict[tuple[int, str], float | None]
-
-
-def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
-    """Take one run's predictions apart.
-
-    Args:
-        predictions: Rows of one run with one member.
-        task: What the targets are to each other.
-
-    Raises:
-        TableError: There are several runs or members.
-    """
-    for column in ("run_id", "member"):
-        count = predictions[column].n_unique()
-        if count != 1:
-            raise TableError(f"Scoring takes one {column} at a time; the table holds {count}.")
-    names = tuple(target_names(predictions))
-    frame = predictions.sort("case_id")
-    targets = frame.select(pl.col(f"target_{name}").fill_null(np.nan) for name in names)
-    logits = frame.select(f"logit_{name}" for name in names)
-    return RunArrays(
-        str(frame["run_id"][0]),
-        task,
-        names,
-        frame.select("case_id", "patient_id", "cohort", "split"),
-        targets.to_numpy().astype(np.float64),
-        logits.to_numpy().astype(np.float64),
-    )
+Fitted = dict[int, OfTarget]
+"""By number of the target; `CASE` for the case as a whole."""
 
 
 def fit_on_tune(run: RunArrays, points: tuple[str, ...]) -> Fitted:
-    """Fit temperatures and operating points. Only rows of the tuning split are looked at."""
-    tune = (run.frame["split"] == "tune").to_numpy()
-    ones = np.ones(len(run.names))
-    probabilities = probabilities_of(run.logits, ones, single_label=run.single_label)
-    temperatures: list[float | None] = []
-    thresholds: dict[tuple[int, str], float | None] = {}
-    for target in range(len(run.names)):
-        rows = tune & run.labelled(target)
-        truth = run.targets[rows, target].astype(np.int64)
-        temperatures.append(binary_temperature(truth, run.logits[rows, target]))
-        for point in points:
-            scores = probabilities[rows, target]
-            thresholds[target, point] = operating_threshold(truth, scores, point)
+    """Fit operating points, calibrators and prediction sets on the tuning split alone.
+
+    Raises:
+        TableError: A case of another split got in.
+    """
+    fitted = {target: _fit_target(run, target, points) for target in range(len(run.names))}
     if run.single_label:
-        rows = tune & run.classified()
-        shared = class_temperature(run.targets[rows].argmax(axis=1), run.logits[rows])
-        temperatures = [shared] * len(run.names)
-    return Fitted(np.array([np.nan if t is None else t for t in temperatures]), thresholds)
+        fitted[CASE] = _fit_case(run)
+    return fitted
 
 
-def target_cases(
-    run: RunArrays, fitted: Fitted, target: int, rows: NDArray[np.bool_]
-) -> TargetCases:
-    """The cases of one target, as the catalogue's metrics take them."""
-    plain = probabilities_of(run.logits, np.ones(len(run.names)), single_label=run.single_label)
-    scaled = _scaled(run, fitted)
+def fit_groups(run: RunArrays, fitted: Fitted, groups: pl.Series) -> Fitted:
+    """The same with prediction sets that hold for every group of an attribute.
+
+    Args:
+        run: The predictions.
+        fitted: From `fit_on_tune`.
+        groups: The attribute's value of each case, null where it is not known. [N]
+    """
+    names = groups.fill_null("").to_numpy().astype(np.str_)
+    found: Fitted = {}
+    for target, own in fitted.items():
+        rows = run.tuned() & _known(run, target)
+        classes, chances = _truth(run, target, rows), _chances(run, target, rows)
+        by_group = fit_conformal(
+            classes, chances, splits=_splits(run, rows), alpha=ALPHA, condition="group",
+            groups=names[rows],
+        )  # fmt: skip
+        found[target] = replace(own, conformal={**own.conformal, "group": by_group})
+    return found
+
+
+def every_case(
+    run: RunArrays,
+    fitted: Fitted,
+    target: int,
+    groups: pl.Series | None = None,
+    healthy: tuple[str, ...] = (),
+) -> AnyCases:
+    """All cases of a target, or of the whole run for `CASE`, labelled or not; take of them. [N]
+
+    Args:
+        run: The predictions.
+        fitted: What was fitted on its tuning split.
+        target: Number of the target, or `CASE`.
+        groups: Of each case, where `fit_groups` was asked. [N]
+        healthy: Targets that mean "no finding".
+    """
+    own = fitted[target]
+    everyone = np.ones(len(run.frame), dtype=np.bool_)
+    chances = _chances(run, target, everyone)
+    names = None if groups is None else groups.fill_null("").to_numpy().astype(np.str_)
+    sets = {
+        method: found.sets(chances, groups=names if found.condition == "group" else None)
+        for method, found in own.conformal.items()
+    }
+    scores = _scores(run, target)
+    calibrated = {kind: map_.probabilities(scores) for kind, map_ in own.calibrators.items()}
+    if target == CASE:
+        spread = {name: value[:, 0] for name, value in run.spread.items()}
+        return ClassCases(
+            _truth(run, CASE, everyone), run.logits, chances, calibrated, sets, spread
+        )
+    limits = {point: limit for point, limit in own.thresholds.items() if limit is not None}
     return TargetCases(
-        run.targets[rows, target].astype(np.int64),
-        run.logits[rows, target] if not run.single_label else plain[rows, target],
-        plain[rows, target],
-        scaled[rows, target] if np.isfinite(fitted.temperatures[target]) else None,
+        np.nan_to_num(run.targets[:, target], nan=-1).astype(np.int64),
+        scores if not run.single_label else chances,
+        chances,
+        calibrated,
+        {point: chances >= limit for point, limit in limits.items()},
+        limits,
+        sets,
+        {name: value[:, target] for name, value in run.spread.items()},
+        own.prevalence,
+        not run.single_label,
+        run.names[target] in healthy,
     )
 
 
-def class_cases(run: RunArrays, fitted: Fitted, rows: NDArray[np.bool_]) -> ClassCases:
-    """The cases of a single-label task, as the catalogue's metrics take them."""
-    plain = probabilities_of(run.logits[rows], np.ones(len(run.names)), single_label=True)
-    known = np.isfinite(fitted.temperatures).all()
-    scaled = _scaled(run, fitted)[rows] if known else None
-    return ClassCases(run.targets[rows].argmax(axis=1), run.logits[rows], plain, scaled)
+def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> OfTarget:
+    rows = run.tuned() & run.labelled(target)
+    truth, chances = _truth(run, target, rows), _chances(run, target, rows)
+    splits = _splits(run, rows)
+    tune_only(splits, len(truth), "An operating point")
+    thresholds = {point: operating_threshold(truth, chances, point) for point in points}
+    lacks = len(np.unique(truth)) < 2
+    # a class of a single-label task is calibrated with the others, not alone
+    kinds: tuple[Kind, ...] = () if run.single_label else BINARY
+    calibrators = _calibrators(kinds, truth, _scores(run, target)[rows], splits)
+    conformal = {} if lacks or run.single_label else _conformal(truth, chances, splits)
+    prevalence = None if lacks else float(truth.mean())
+    return OfTarget(
+        thresholds, calibrators, conformal, prevalence, "tune lacks a class" if lacks else None
+    )
 
 
-def _scaled(run: RunArrays, fitted: Fitted) -> Floats:
-    temperatures = np.where(np.isfinite(fitted.temperatures), fitted.temperatures, 1.0)
-    return probabilities_of(run.logits, temperatures, single_label=run.single_label)
+def _fit_case(run: RunArrays) -> OfTarget:
+    rows = run.tuned() & run.classified()
+    classes, splits = _truth(run, CASE, rows), _splits(run, rows)
+    calibrators = _calibrators(CLASSES, classes, run.logits[rows], splits)
+    chances = run.probabilities[rows]
+    conformal = _conformal(classes, chances, splits)
+    for kind in ("aps", "raps"):
+        scoring = Scoring(kind)
+        conformal[kind] = fit_conformal(
+            classes, chances, splits=splits, alpha=ALPHA, scoring=scoring
+        )
+    lacks = len(np.unique(classes)) < 2
+    return OfTarget({}, calibrators, conformal, None, "tune lacks a class" if lacks else None)
+
+
+def _calibrators(
+    kinds: tuple[Kind, ...], truth: NDArray[np.int64], logits: Floats, splits: NDArray[np.str_]
+) -> dict[Kind, Calibrator]:
+    fits = (fit_calibrator(kind, truth, logits, splits=splits) for kind in kinds)
+    return {fit.kind: fit.calibrator for fit in fits if fit.calibrator is not None}
+
+
+def _conformal(
+    truth: NDArray[np.int64], chances: Floats, splits: NDArray[np.str_]
+) -> dict[str, Conformal]:
+    return {
+        "split": fit_conformal(truth, chances, splits=splits, alpha=ALPHA),
+        "class": fit_conformal(truth, chances, splits=splits, alpha=ALPHA, condition="class"),
+    }
+
+
+def _known(run: RunArrays, target: int) -> Flags:
+    return run.classified() if target == CASE else run.labelled(target)
+
+
+def _truth(run: RunArrays, target: int, rows: Flags) -> NDArray[np.int64]:
+    """Labels or classes of some cases; of an unlabelled case nothing is meant."""
+    if target == CASE:
+        return np.nan_to_num(run.targets[rows], nan=0.0).argmax(axis=1)
+    return np.nan_to_num(run.targets[rows, target], nan=0.0).astype(np.int64)
+
+
+def _chances(run: RunArrays, target: int, rows: Flags) -> Floats:
+    return run.probabilities[rows] if target == CASE else run.probabilities[rows, target]
+
+
+def _scores(run: RunArrays, target: int) -> Floats:
+    return run.logits if target == CASE else run.logits[:, target]
+
+
+def _splits(run: RunArrays, rows: Flags) -> NDArray[np.str_]:
+    return run.frame["split"].to_numpy()[rows].astype(np.str_)

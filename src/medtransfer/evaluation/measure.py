@@ -1,40 +1,28 @@
-"""Every metric of some cases, in the sample and in every replicate."""
+"""Every metric of a place's cases and groups, in the sample and in every replicate."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.fitted import Fitted, RunArrays, class_cases, target_cases
-from medtransfer.metrics.bootstrap import Floats, Replicates, Weighted, draw_replicates
-from medtransfer.metrics.catalog import CATALOG, Metric, spelled
-from medtransfer.tables.results import ALL, MACRO
+from medtransfer.evaluation.fitted import CASE as WHOLE
+from medtransfer.evaluation.fitted import Fitted, fit_on_tune
+from medtransfer.evaluation.place import Place, Slice, make_place
+from medtransfer.evaluation.runs import RunArrays, run_arrays
+from medtransfer.metrics.bootstrap import Replicates
+from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
+from medtransfer.metrics.catalog import CATALOG, spelled
+from medtransfer.metrics.kernels import Flags, Floats
+from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
-CASE = "case"
-"""Name of the target column for numbers of the case as a whole, in single-label tasks."""
 NO_INTERVAL = "no interval: undefined in over half of the replicates"
 Key = tuple[str, str]
 """Target and metric."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some test cases.
-
-    Attributes:
-        cohort: The place they come from: a cohort, or all training cohorts together.
-        attribute: What they have in common, or `all`.
-        group: Its value, or `all`.
-        cases: Which of the run's cases they are. [N]
-    """
-
-    cohort: str
-    attribute: str
-    group: str
-    cases: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,6 +35,7 @@ class Number:
         patients: Behind it.
         positives: Among the cases, for a binary target.
         reason: Why it is undefined.
+        left_out: Without each group of patients in turn, for a BCa interval. [J]
     """
 
     values: Floats | None
@@ -54,139 +43,216 @@ class Number:
     patients: int
     positives: int | None = None
     reason: str | None = None
+    left_out: Floats | None = None
 
 
-def measure(
-    run: RunArrays, fitted: Fitted, part: Slice, replicates: Replicates, config: EvaluationConfig
-) -> dict[Key, Number]:
-    """Every metric of one slice, with its replicates.
+Numbers = dict[Key, Number]
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A run with all its numbers.
+
+    Attributes:
+        run: The predictions.
+        fitted: What was fitted on its tuning split.
+        places: Where it was tested.
+        numbers: For each place and each of its slices.
+    """
+
+    run: RunArrays
+    fitted: Fitted
+    places: tuple[Place, ...]
+    numbers: tuple[list[Numbers], ...]
+
+
+def measure_run(
+    predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
+) -> MeasuredRun:
+    """Measure a run everywhere it was tested.
 
     Args:
-        run: The predictions.
-        fitted: Thresholds and temperatures.
-        part: The slice.
-        replicates: Of the slice's cohort; their cases are the run's test cases of the cohort.
-        config: Operating points and least group size.
+        predictions: Its rows of the predictions table.
+        attributes: `case_id` and the attributes to report by.
+        task: What the targets are to each other.
+        config: Intervals, operating points, least group size.
     """
-    numbers: dict[Key, Number] = {}
-    here = run.places()[part.cohort]
-    for key, _metric, rows, bound in bindings(run, fitted, part.cases, config):
-        if part.attribute != ALL and rows.sum() < config.minimum_group:
-            bound = f"fewer than {config.minimum_group} cases"  # noqa: PLW2901
-        reason, values = (bound, None) if isinstance(bound, str) else (None, bound)
-        numbers[key] = Number(
-            None if values is None else replicates.values(values, rows[here]),
-            int(rows.sum()),
-            count_patients(run, rows),
-            _positives(run, key[0], rows),
-            reason,
-        )
+    run = run_arrays(predictions, task)
+    fitted = fit_on_tune(run, config.operating_points)
+    places = tuple(make_place(run, fitted, attributes, name, config) for name in run.places())
+    return MeasuredRun(run, fitted, places, tuple(measure(place, config) for place in places))
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A metric of one slice before it is evaluated: bound, or the reason why it is undefined."""
+
+    key: Key
+    number: Number
+    bound: Weighted | None
+
+
+def measure(place: Place, config: EvaluationConfig) -> list[Numbers]:
+    """Every metric of every slice of a place, with its replicates.
+
+    Returns:
+        For each slice, in order, its numbers: of each target, their mean (`macro`), all targets
+        pooled (`micro`), and the case as a whole in single-label tasks.
+    """
+    run = place.run
+    found: list[Numbers] = [{} for _ in place.slices]
+    data: list[list[TargetCases]] = [[] for _ in place.slices]
+    rows_of: list[list[Flags]] = [[] for _ in place.slices]
+    for target, name in [*enumerate(run.names), *([(WHOLE, CASE)] if run.single_label else [])]:
+        by_attribute = {attribute: place.cases(target, attribute) for attribute in place.fitted}
+        known = run.classified() if target == WHOLE else run.labelled(target)
+        of_slices: list[tuple[Flags, list[Binding]]] = []
+        for i, part in enumerate(place.slices):
+            rows = part.cases & known
+            cases = by_attribute[part.attribute].take(rows)
+            of_slices.append((rows, list(bindings(run, part, name, cases, rows, config))))
+            if isinstance(cases, TargetCases):
+                data[i].append(cases)
+                rows_of[i].append(rows)
+        for numbers, new in zip(found, _evaluated(place, of_slices, config), strict=True):
+            numbers.update(new)
     if len(run.names) > 1:
-        numbers |= _macro(run, part, numbers)
-    return numbers
+        for i, part in enumerate(place.slices):
+            found[i] |= _macro(run, part, found[i])
+            found[i] |= _micro(place, part, data[i], rows_of[i], config)
+    return found
 
 
 def bindings(
-    run: RunArrays, fitted: Fitted, cases: NDArray[np.bool_], config: EvaluationConfig
-) -> Iterator[tuple[Key, Metric, NDArray[np.bool_], Weighted | str]]:
-    """Bind every metric of the catalogue to some cases.
+    run: RunArrays,
+    part: Slice,
+    name: str,
+    cases: AnyCases,
+    rows: Flags,
+    config: EvaluationConfig,
+) -> Iterator[Binding]:
+    """Bind every metric of the catalogue that a slice is reported by.
 
-    Yields:
-        Target and metric name, the catalogue's entry, the labelled cases, and the bound metric,
-        or the reason why it is undefined.
+    Args:
+        run: The predictions.
+        part: The slice.
+        name: Of the target, or `case`, or `micro`.
+        cases: The slice's labelled cases.
+        rows: Which of the run's cases they are; for `micro` any of their targets is labelled.
+        config: Operating points and least group size.
     """
-    for target, name in enumerate(run.names):
-        rows = cases & run.labelled(target)
-        data = target_cases(run, fitted, target, rows)
-        positives = int(data.targets.sum())
-        for metric in CATALOG.values():
-            if metric.of_target is None or (run.single_label and not metric.one_against_rest):
-                continue
-            for spelling, point in spelled(metric, config.operating_points):
-                reason = metric.undefined(positives, len(data.targets) - positives)
-                limit = fitted.thresholds[target, point] if point else 0.0
-                if metric.scaled and data.scaled is None:
-                    reason = reason or "no temperature: tune lacks a class"
-                if limit is None:
-                    reason = reason or "no threshold: tune lacks a class"
-                bound = reason or metric.of_target(data, limit or 0.0)
-                yield (name, spelling), metric, rows, bound
-    if run.single_label:
-        yield from _class_bindings(run, fitted, cases)
-
-
-def _class_bindings(
-    run: RunArrays, fitted: Fitted, cases: NDArray[np.bool_]
-) -> Iterator[tuple[Key, Metric, NDArray[np.bool_], Weighted | str]]:
-    rows = cases & run.classified()
-    data = class_cases(run, fitted, rows)
-    occurring = len(np.unique(data.classes))
+    positives = int((cases.targets == 1).sum()) if isinstance(cases, TargetCases) else None
+    blank = Number(None, len(cases), run.patients(rows), positives)
+    small = part.attribute != ALL and len(cases) < config.minimum_group
     for metric in CATALOG.values():
-        if metric.of_classes is None or (metric.name == "top3_accuracy" and len(run.names) < 4):
+        if not _is_reported(metric, run, part, name):
             continue
+        for spelling, point in spelled(metric, config.operating_points):
+            reason = f"fewer than {config.minimum_group} cases" if small else None
+            reason = reason or _reason(metric, cases, point)
+            bound = None if reason else _bound(metric, cases, point)
+            yield Binding((name, spelling), replace(blank, reason=reason), bound)
+
+
+def _is_reported(metric: Metric, run: RunArrays, part: Slice, name: str) -> bool:
+    if part.attribute != ALL and not metric.by_group:
+        return False
+    if (metric.spread is not None and run.members == 1) or (
+        metric.conformal == "group" and part.attribute == ALL
+    ):
+        return False
+    if name == CASE:
+        few = metric.name == "top3_accuracy" and len(run.names) < 4
+        return metric.of_classes is not None and not few
+    if name == MICRO and not metric.micro:
+        return False
+    return metric.of_target is not None and (metric.one_against_rest or not run.single_label)
+
+
+def _reason(metric: Metric, cases: AnyCases, point: str | None) -> str | None:
+    if isinstance(cases, TargetCases):
+        positives = int((cases.targets == 1).sum())
+        reason = metric.undefined(positives, len(cases) - positives)
+    else:
+        occurring = len(np.unique(cases.classes))
         reason = None if occurring else "no labelled case"
         if metric.needs == "both" and occurring == 1:
             reason = "one class only"
-        if metric.scaled and data.scaled is None:
-            reason = reason or "no temperature: tune lacks a class"
-        yield (CASE, metric.name), metric, rows, reason or metric.of_classes(data)
+    return reason or metric.lacking(cases, point)
 
 
-def slices(run: RunArrays, attributes: pl.DataFrame, place: str) -> Iterator[Slice]:
-    """A place's test cases, then each group of each attribute, in text order.
-
-    Where several training cohorts are taken together, the cohort counts as an attribute.
-    """
-    here = run.places()[place]
-    yield Slice(place, ALL, ALL, here)
-    table = joined(run, attributes)
-    names = attributes.columns[1:]
-    if run.frame.filter(pl.Series(here))["cohort"].n_unique() > 1:
-        names = ["cohort", *(name for name in names if name != "cohort")]
-    for attribute in names:
-        for group in table.filter(pl.Series(here))[attribute].drop_nulls().unique().sort():
-            member = (table[attribute] == group).fill_null(value=False).to_numpy()
-            yield Slice(place, attribute, str(group), here & member)
+def _bound(metric: Metric, cases: AnyCases, point: str | None) -> Weighted | None:
+    if isinstance(cases, ClassCases):
+        return None if metric.of_classes is None else metric.of_classes(cases)
+    return None if metric.of_target is None else metric.of_target(cases, point or "")
 
 
-def joined(run: RunArrays, attributes: pl.DataFrame) -> pl.DataFrame:
-    """The run's cases with their attributes, in the run's order."""
-    return run.frame.join(attributes, on="case_id", how="left", maintain_order="left")
+def _evaluated(
+    place: Place, of_slices: Sequence[tuple[Flags, list[Binding]]], config: EvaluationConfig
+) -> list[Numbers]:
+    """Evaluate what is bound, all slices in one pass over the replicates."""
+    patient = place.patient
+    parts = [
+        Part(patient[rows], tuple(b.bound for b in bound if b.bound is not None))
+        for rows, bound in of_slices
+    ]
+    return _with_values(place.replicates, parts, [bound for _, bound in of_slices], config)
 
 
-def place_replicates(run: RunArrays, place: str, config: EvaluationConfig) -> Replicates:
-    """A place's replicates: the same for every run, metric and group."""
-    patients = run.frame.filter(pl.Series(run.places()[place]))["patient_id"].to_list()
-    return draw_replicates(patients, config.replicates, config.seed, place)
+def _with_values(
+    replicates: Replicates,
+    parts: Sequence[Part],
+    of_slices: Sequence[list[Binding]],
+    config: EvaluationConfig,
+) -> list[Numbers]:
+    values = evaluate(parts, replicates.blocks())
+    left_out = evaluate(parts, replicates.left_out()) if config.interval == "bca" else values
+    found: list[Numbers] = []
+    for bound, of_part, without in zip(of_slices, values, left_out, strict=True):
+        given = iter(zip(of_part, without, strict=True))
+        numbers: Numbers = {}
+        for binding in bound:
+            number = binding.number
+            if binding.bound is not None:
+                own, rest = next(given)
+                number = replace(
+                    number, values=own, left_out=rest if config.interval == "bca" else None
+                )
+            numbers[binding.key] = number
+        found.append(numbers)
+    return found
 
 
-def macro_metrics(names: tuple[str, ...], numbers: dict[Key, Number]) -> list[str]:
-    """Metrics that have a value per target, in the catalogue's order."""
-    return list(dict.fromkeys(metric for target, metric in numbers if target in names))
-
-
-def _macro(run: RunArrays, part: Slice, numbers: dict[Key, Number]) -> dict[Key, Number]:
+def _macro(run: RunArrays, part: Slice, numbers: Numbers) -> Numbers:
     """Means over the targets for which a metric is defined; says how many are left out."""
-    means: dict[Key, Number] = {}
-    cases, patients = int(part.cases.sum()), count_patients(run, part.cases)
-    for metric in macro_metrics(run.names, numbers):
+    means: Numbers = {}
+    cases, patients = int(part.cases.sum()), run.patients(part.cases)
+    for metric in dict.fromkeys(metric for target, metric in numbers if target in run.names):
         found = [numbers[name, metric] for name in run.names]
-        defined = [number.values for number in found if number.values is not None]
+        defined = [n for n in found if n.values is not None and np.isfinite(n.values[0])]
         reason = None
         if len(defined) < len(found):
-            why = next(number.reason for number in found if number.values is None)
+            why = next((n.reason for n in found if n.reason), "undefined in the sample")
             reason = f"{len(found) - len(defined)} of {len(found)} targets left out: {why}"
-        values = np.mean(defined, axis=0) if defined else None
-        means[MACRO, metric] = Number(values, cases, patients, None, reason)
+        values = [n.values for n in defined if n.values is not None]
+        left_out = [n.left_out for n in defined if n.left_out is not None]
+        means[MACRO, metric] = Number(
+            np.mean(values, axis=0) if values else None, cases, patients, None, reason,
+            np.mean(left_out, axis=0) if left_out else None,
+        )  # fmt: skip
     return means
 
 
-def count_patients(run: RunArrays, rows: NDArray[np.bool_]) -> int:
-    """Patients behind some of the run's cases."""
-    return run.frame.filter(pl.Series(rows))["patient_id"].n_unique()
-
-
-def _positives(run: RunArrays, target: str, rows: NDArray[np.bool_]) -> int | None:
-    if target not in run.names:
-        return None
-    return int((run.targets[rows, run.names.index(target)] == 1).sum())
+def _micro(
+    place: Place,
+    part: Slice,
+    data: Sequence[TargetCases],
+    rows: Sequence[Flags],
+    config: EvaluationConfig,
+) -> Numbers:
+    """All targets pooled as if each labelled target were a case of its own."""
+    patient = np.concatenate([place.patient[own] for own in rows])
+    any_labelled = np.logical_or.reduce(rows)
+    bound = list(bindings(place.run, part, MICRO, pooled(data), any_labelled, config))
+    parts = [Part(patient, tuple(b.bound for b in bound if b.bound is not None))]
+    return _with_values(place.replicates, parts, [bound], config)[0]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import Task
 from medtransfer.data.loader import CaseImages
-from medtransfer.metrics.bootstrap import Floats, Weighted
 from medtransfer.metrics.calibration import binary_nll, class_nll
 from medtransfer.metrics.discrimination import auroc
+from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
 
 IMAGES_AT_ONCE = 128

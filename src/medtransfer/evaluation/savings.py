@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from medtransfer.evaluation.compare import HEADLINE, Mean, Place, RungRuns
+from medtransfer.evaluation.means import HEADLINE, Mean, Place, RungRuns
 from medtransfer.evaluation.measure import NO_INTERVAL
-from medtransfer.metrics.bootstrap import LEAST_DEFINED, Floats
+from medtransfer.metrics.bootstrap import LEAST_DEFINED
+from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
 from medtransfer.seeds import generator
 from medtransfer.tables.results import ALL, Result

@@ -1,7 +1,7 @@
 """From a predictions table to the results table: transfer, shift, groups, calibration.
 
-Nothing but the table and the cases' attributes is needed. Thresholds and temperatures come from
-its tuning split and are carried unchanged to every cohort and group.
+Nothing but the table and the cases' attributes is needed. Thresholds and calibrators come from its
+tuning split and are carried unchanged to every cohort and group.
 """
 
 from collections.abc import Iterator
@@ -11,22 +11,23 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.fairness import Numbers, gap_results
-from medtransfer.evaluation.fitted import Fitted, RunArrays, fit_on_tune, run_arrays
+from medtransfer.evaluation.delong import delong_results
+from medtransfer.evaluation.fairness import gap_results
+from medtransfer.evaluation.fitted import CASE as WHOLE
+from medtransfer.evaluation.fitted import Fitted
+from medtransfer.evaluation.foreign import foreign_results
 from medtransfer.evaluation.measure import (
     NO_INTERVAL,
     Key,
+    MeasuredRun,
     Number,
-    Slice,
-    count_patients,
-    joined,
-    measure,
-    place_replicates,
-    slices,
+    measure_run,
 )
-from medtransfer.metrics.bootstrap import Floats, percentile_interval, squared_interval
+from medtransfer.evaluation.place import Slice
+from medtransfer.evaluation.runs import RunArrays
+from medtransfer.metrics.bootstrap import bca_interval, percentile_interval, squared_interval
 from medtransfer.metrics.catalog import find_metric
-from medtransfer.tables.results import ALL, Result, results_frame
+from medtransfer.tables.results import CASE, Result, results_frame
 
 
 def score(
@@ -43,20 +44,19 @@ def score(
     Returns:
         The results table.
     """
-    run = run_arrays(predictions, task)
-    fitted = fit_on_tune(run, config.operating_points)
-    rows = list(_fitted_results(run, fitted))
-    for cohort in run.places():
-        replicates = place_replicates(run, cohort, config)
-        groups: dict[str, dict[str, Numbers]] = {}
-        for part in slices(run, attributes, cohort):
-            numbers = measure(run, fitted, part, replicates, config)
-            rows += [as_result(run.run_id, part, key, number) for key, number in numbers.items()]
-            if part.attribute != ALL:
-                groups.setdefault(part.attribute, {})[part.group] = numbers
-        for name, found in groups.items():
-            values = joined(run, attributes)[name]
-            rows += gap_results(run, fitted, values, found, cohort=cohort, config=config)
+    return score_measured(measure_run(predictions, attributes, task, config), config)
+
+
+def score_measured(measured: MeasuredRun, config: EvaluationConfig) -> pl.DataFrame:
+    """The results table of a run that was measured."""
+    run = measured.run
+    rows = list(_fitted_results(run, measured.fitted))
+    for place, numbers in zip(measured.places, measured.numbers, strict=True):
+        for part, of_slice in zip(place.slices, numbers, strict=True):
+            rows += [as_result(run.run_id, part, key, n) for key, n in of_slice.items()]
+        rows += gap_results(place, numbers, config)
+        rows += delong_results(place)
+    rows += foreign_results(run, config)
     return results_frame(rows)
 
 
@@ -66,42 +66,44 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
     if number.values is not None:
         value = float(number.values[0]) if np.isfinite(number.values[0]) else None
         if len(number.values) > 1:
-            interval = interval_of(number.values, key[1])
-            low, high = interval or (None, None)
+            low, high = interval_of(number, key[1]) or (None, None)
         if low is None and len(number.values) > 1:
             reason = NO_INTERVAL
         if value is None:
-            reason = reason or "undefined in the sample"
+            reason = number.reason or "undefined in the sample"
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
         number.cases, number.patients, number.positives, reason, part.attribute, part.group,
     )  # fmt: skip
 
 
-def interval_of(values: Floats, metric: str) -> tuple[float, float] | None:
-    """The interval that suits a metric: percentile, or squared where chance alone pushes it up."""
+def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
+    """The interval that suits a metric.
+
+    Squared where chance alone pushes it up; else BCa where it was asked for, or percentile.
+    """
+    if number.values is None:
+        return None
     entry = find_metric(metric)
     if entry.biased:
-        return squared_interval(values, entry.high)
-    return percentile_interval(values)
+        return squared_interval(number.values, entry.high)
+    if number.left_out is not None:
+        return bca_interval(number.values, number.left_out)
+    return percentile_interval(number.values)
 
 
 def _fitted_results(run: RunArrays, fitted: Fitted) -> Iterator[Result]:
     """Thresholds and temperatures as rows of the tuning split."""
-    tune = (run.frame["split"] == "tune").to_numpy()
-    labelled = [tune & run.labelled(target) for target in range(len(run.names))]
-    counts = [(int(rows.sum()), count_patients(run, rows)) for rows in labelled]
-    cohort, why = run.home(), "tune lacks a class"
-    for (target, point), limit in fitted.thresholds.items():
-        cases, patients = counts[target]
-        yield Result(
-            run.run_id, "tune", cohort, run.names[target], f"threshold@{point}", limit,
-            num_cases=cases, num_patients=patients, reason=None if limit is not None else why,
-        )  # fmt: skip
-    for target, value in enumerate(fitted.temperatures.tolist()):
-        known = np.isfinite(value)
-        cases, patients = counts[target]
-        yield Result(
-            run.run_id, "tune", cohort, run.names[target], "temperature", value if known else None,
-            num_cases=cases, num_patients=patients, reason=None if known else why,
-        )  # fmt: skip
+    for target, own in fitted.items():
+        name = CASE if target == WHOLE else run.names[target]
+        known = run.classified() if target == WHOLE else run.labelled(target)
+        rows = run.tuned() & known
+        found = {f"threshold@{point}": limit for point, limit in own.thresholds.items()}
+        if target == WHOLE or not run.single_label:
+            found["temperature"] = own.temperature
+        for metric, value in found.items():
+            yield Result(
+                run.run_id, "tune", run.home(), name, metric, value,
+                num_cases=int(rows.sum()), num_patients=run.patients(rows),
+                reason=None if value is not None else own.reason,
+            )  # fmt: skip

@@ -201,16 +201,14 @@ def class_temperature(classes: Labels, logits: Floats) -> float | None:
     return _minimise(loss)
 
 
-def probabilities_of(logits: Floats, temperature: Floats, *, single_label: bool) -> Floats:
-    """Probabilities after temperature scaling.
+def probabilities_of(logits: Floats, *, single_label: bool) -> Floats:
+    """Probabilities of a network's logits.
 
     Args:
         logits: [n, T]
-        temperature: Per target; equal ones for single-label tasks. [T]
         single_label: Softmax over the targets instead of a sigmoid each.
     """
-    scaled = logits / temperature
-    return softmax(scaled, axis=1) if single_label else expit(scaled)
+    return softmax(logits, axis=1) if single_label else expit(logits)
 
 
 def _minimise(loss: Callable[[float], float]) -> float:

@@ -21,6 +21,8 @@ Made = TypeVar("Made")
 HALF = "half"
 """The decision at probability ½, where no operating point is named."""
 LIMIT = 0.5
+WHOLE = ("limits", "prevalence", "from_logits", "healthy")
+"""Fields that say something of all cases alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,7 @@ class TargetCases(Sharing):
         spread: Measure of an ensemble's disagreement to its value. Each [n]
         prevalence: Share of positives in the tuning split, that other cohorts are adjusted to.
         from_logits: Whether the probabilities are the sigmoid of the logits.
+        healthy: Whether the target means "no finding".
     """
 
     targets: Labels
@@ -84,6 +87,7 @@ class TargetCases(Sharing):
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     prevalence: float | None = None
     from_logits: bool = True
+    healthy: bool = False
 
     def __len__(self) -> int:
         """Number of cases, n."""
@@ -233,17 +237,9 @@ def pooled(parts: Sequence[TargetCases]) -> TargetCases:
 
 
 def _taken(cases: Cases, rows: NDArray[Any]) -> Cases:
+    values = {part.name: getattr(cases, part.name) for part in fields(cases)}
     return type(cases)(
-        **{
-            part.name: _rows(getattr(cases, part.name), rows)
-            for part in fields(cases)
-            if part.name not in ("limits", "prevalence", "from_logits")
-        },
-        **{
-            name: getattr(cases, name)
-            for name in ("limits", "prevalence", "from_logits")
-            if hasattr(cases, name)
-        },
+        **{name: v if name in WHOLE else _rows(v, rows) for name, v in values.items()}
     )
 
 

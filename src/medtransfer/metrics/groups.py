@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medtransfer.metrics.bootstrap import LEAST_DEFINED, LEVEL, WIDTH
 from medtransfer.metrics.kernels import Floats
-from medtransfer.metrics.weighted import Part, evaluate
+from medtransfer.metrics.weighted import Part, evaluate, ratio
 
 
 def worst_group(values: Sequence[Floats], *, higher_is_better: bool) -> Floats:
@@ -35,6 +35,19 @@ def gap(values: Sequence[Floats]) -> Floats:
     """
     stacked = np.stack(values)
     return stacked.max(axis=0) - stacked.min(axis=0)
+
+
+def ratio_of_groups(values: Sequence[Floats]) -> Floats:
+    """Smallest over largest group value, in the sample and in every replicate.
+
+    Args:
+        values: Of each group; not below 0. G times [1 + R]
+
+    Returns:
+        0 to 1; NaN where any group is undefined or none is above 0. [1 + R]
+    """
+    stacked = np.stack(values)
+    return ratio(stacked.min(axis=0), stacked.max(axis=0))
 
 
 def gap_interval(values: Sequence[Floats], most: float) -> tuple[float, float] | None:

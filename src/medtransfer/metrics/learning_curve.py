@@ -1,8 +1,8 @@
-"""How many labels pre-training saves."""
+"""Curves over label fractions, and how many labels pre-training saves."""
 
 import numpy as np
 
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.metrics.kernels import Floats
 
 
 def fraction_to_reach(fractions: Floats, values: Floats, level: Floats) -> Floats:
@@ -34,6 +34,26 @@ def fraction_to_reach(fractions: Floats, values: Floats, level: Floats) -> Float
 def labels_saved(fractions: Floats, values: Floats, level: Floats) -> Floats:
     """Share of the labels that are saved: 1 - `fraction_to_reach`; negative infinity for never."""
     return 1 - fraction_to_reach(fractions, values, level)
+
+
+def curve_area(fractions: Floats, values: Floats) -> Floats:
+    """Mean height of a curve over the logarithm of the label fraction.
+
+    The area by trapezoids over ``ln(fraction)``, divided by the range ``ln(last) - ln(first)``: a
+    constant curve has its own value. Only curves over the same fractions compare.
+
+    Args:
+        fractions: Rising, over 0. [F]
+        values: The curve, in the sample and in every replicate. [F, 1 + R]
+
+    Returns:
+        NaN where any point is undefined, and everywhere for a single fraction. [1 + R]
+    """
+    if len(fractions) < 2:
+        return np.full_like(values[0], np.nan)
+    logs = np.log(fractions)
+    shares = np.diff(logs) / (logs[-1] - logs[0])
+    return shares @ (values[1:] + values[:-1]) / 2
 
 
 def resampled_mean(values: Floats, rng: np.random.Generator) -> Floats:

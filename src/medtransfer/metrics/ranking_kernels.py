@@ -171,3 +171,38 @@ def local_thresholds(
         if not (all_p[r] > 0.0 and all_n[r] > 0.0):
             out[0, r] = np.nan
     return out
+
+
+@compiled
+def false_shares(
+    patient: Numbers, positive: Flags, last: Flags, share: float, counts: Counts
+) -> Floats:
+    """Share of negatives called when a share of positives is; cases by falling score. -> [1, W].
+
+    Args:
+        patient: [n]
+        positive: [n]
+        last: Whether a case ends its run of equal scores. [n]
+        share: Of the positives, over 0 up to 1.
+        counts: [P, W]
+    """
+    width = counts.shape[1]
+    all_p, all_n = np.zeros(width), np.zeros(width)
+    for i in range(len(patient)):
+        drawn = counts[patient[i]]
+        total = all_p if positive[i] else all_n
+        for r in range(width):
+            total[r] += drawn[r]
+    out = np.full((1, width), np.nan)
+    p, n = np.zeros(width), np.zeros(width)
+    for i in range(len(patient)):
+        drawn = counts[patient[i]]
+        passed = p if positive[i] else n
+        for r in range(width):
+            passed[r] += drawn[r]
+        if last[i]:
+            for r in range(width):
+                # a share of n cases carries rounding: 0.95 of 20 is reached by 19
+                if np.isnan(out[0, r]) and p[r] >= share * all_p[r] - 1e-9 and all_p[r] > 0.0:
+                    out[0, r] = n[r] / all_n[r] if all_n[r] > 0.0 else np.nan
+    return out

@@ -7,13 +7,12 @@ from typing import Any
 import polars as pl
 
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.compare import HEADLINE
-from medtransfer.evaluation.measure import CASE
+from medtransfer.evaluation.means import HEADLINE
 from medtransfer.models.ladder import Rung, find_rung
 from medtransfer.study.config import Study
 from medtransfer.study.document import read_study
 from medtransfer.study.store import StudyFolder
-from medtransfer.tables.results import ALL, MACRO
+from medtransfer.tables.results import ALL, CASE, MACRO
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,19 @@ import altair as alt
 import polars as pl
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.compare import HEADLINE
-from medtransfer.evaluation.fitted import fit_on_tune, run_arrays
-from medtransfer.metrics.calibration import BINS, probabilities_of, reliability
+from medtransfer.evaluation.fitted import CASE as WHOLE
+from medtransfer.evaluation.fitted import every_case, fit_on_tune
+from medtransfer.evaluation.means import HEADLINE
+from medtransfer.evaluation.runs import run_arrays
+from medtransfer.metrics.calibration import BINS, reliability
+from medtransfer.metrics.calibration_entries import outcome_of
 from medtransfer.report.content import Content
 
 Spec = dict[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito 2008, colour-blind safe; the first is the training cohort."""
 INK = "currentColor"
+SCALINGS = {"before scaling": None, "after scaling": "temperature"}
 WIDTH = 560
 ROW = 34
 LEAST_AREA = 0.5
@@ -178,22 +182,17 @@ def _reliability_rows(content: Content, rung: str) -> list[dict[str, Any]]:
     for run_id in chosen:
         run = run_arrays(content.predictions.filter(pl.col("run_id") == run_id), task)
         fitted = fit_on_tune(run, ())
-        for scaling, temperature in (
-            ("before scaling", fitted.temperatures * 0 + 1), ("after scaling", fitted.temperatures)
-        ):  # fmt: skip
-            probabilities = probabilities_of(run.logits, temperature, single_label=run.single_label)
-            for place, cases in run.places().items():
-                rows = cases & run.classified() if run.single_label else cases
-                if run.single_label:
-                    top = probabilities[rows].argmax(axis=1)
-                    confidence = probabilities[rows].max(axis=1)
-                    outcome = (top == run.targets[rows].argmax(axis=1)).astype(float)
-                else:
-                    known = run.targets[rows]
-                    hard = (known == 0) | (known == 1)
-                    confidence, outcome = probabilities[rows][hard], known[hard]
-                table = pl.DataFrame({"confidence": confidence, "outcome": outcome})
-                pieces.setdefault((scaling, place), []).append(table.drop_nans())
+        targets = [WHOLE] if run.single_label else list(range(len(run.names)))
+        for target in targets:
+            known = run.classified() if target == WHOLE else run.labelled(target)
+            cases = every_case(run, fitted, target)
+            for place, here in run.places().items():
+                own = cases.take(here & known)
+                for scaling, calibrator in SCALINGS.items():
+                    if calibrator is None or calibrator in own.calibrated:
+                        outcome, confidence = outcome_of(own, calibrator)
+                        table = pl.DataFrame({"confidence": confidence, "outcome": outcome})
+                        pieces.setdefault((scaling, place), []).append(table)
     return [row for key, tables in pieces.items() for row in _bins(key, pl.concat(tables))]
 
 

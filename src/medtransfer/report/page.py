@@ -35,6 +35,11 @@ def write_report(folder: StudyFolder | Path) -> Path:
     return folder.report
 
 
+def write_evaluation_report(folder: Path) -> Path:
+    """Placeholder replaced by the report room's own."""
+    return folder / "report.html"
+
+
 def render(content: Content) -> str:
     """The page as text."""
     sections = all_sections(content)

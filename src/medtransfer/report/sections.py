@@ -5,16 +5,15 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from medtransfer.evaluation.compare import HEADLINE
 from medtransfer.evaluation.fairness import GAP, GAP_P, WORST
-from medtransfer.evaluation.measure import CASE
+from medtransfer.evaluation.means import HEADLINE
 from medtransfer.metrics.catalog import CATALOG, find_metric
 from medtransfer.report import figures
 from medtransfer.report.content import Content
 from medtransfer.report.method import limits, method, runs
 from medtransfer.report.parts import Figure, Part, Section, Table
 from medtransfer.report.summary import best_rung, interval_text, p_text
-from medtransfer.tables.results import ALL
+from medtransfer.tables.results import ALL, CASE
 
 DOTS = "Dots are means over seeds, bars 95 % intervals over patients"
 

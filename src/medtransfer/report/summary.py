@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from medtransfer.evaluation.compare import HEADLINE
 from medtransfer.evaluation.fairness import GAP, GAP_P
+from medtransfer.evaluation.means import HEADLINE
 from medtransfer.report.content import Content
 from medtransfer.tables.results import ALL
 

@@ -1,29 +1,25 @@
 """The study's tables from its runs'."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
-from medtransfer.evaluation.compare import (
-    Mean,
-    RungRuns,
-    comparisons,
-    drops,
-    mean_over_seeds,
-    mean_results,
-)
-from medtransfer.evaluation.savings import savings
+from medtransfer.errors import ConfigError
+from medtransfer.evaluation.ladder import LadderRun, tabulate
 from medtransfer.evaluation.score import score
+from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import read_json, write_json
+from medtransfer.models.ladder import find_rung
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.run import SCORING_VERSION, scoring_digest
 from medtransfer.study.store import StudyFolder
-from medtransfer.tables.comparisons import comparisons_frame
-from medtransfer.tables.results import CONTRACT, results_frame, write_results
+from medtransfer.tables.curves import write_curves
+from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import write_frame
 
 
@@ -63,20 +59,18 @@ def collect(
     mark = folder.path / "collected.json"
     if mark.is_file() and read_json(mark) == key:
         return
-    means = _means(study, folder, done, data)
-    frames = [_placed(folder.run(run.run_id).results(), run) for run in done]
-    for mean in means:
-        rows = results_frame([*mean_results(mean), *drops(mean)])
-        frames.append(_placed_mean(_asked_for(rows, mean.runs), mean.runs))
-    for runs, row in savings(means, study.reference_rung, study.evaluation.seed):
-        frames.append(_placed_mean(_asked_for(results_frame([row]), runs), runs))
-    results = pl.concat(frames)
-    write_results(results, folder.path / "results.parquet")
-    write_results(results, folder.path / "results.csv")
-    rows = comparisons_frame(comparisons(means, study.reference_rung))
-    held_out = pl.col("held_out")
-    rows = rows.filter(held_out.is_null() | (pl.col("cohort") == held_out))
-    write_frame(rows, folder.path / "comparisons.parquet")
+    tables = tabulate(
+        [_ladder_run(folder, run) for run in _in_order(study, done)],
+        case_attributes(data.manifest.frame, study.data.attributes),
+        study.data.task,
+        study.evaluation,
+        reference=study.reference_rung,
+        facts=known_facts(entry.rung for entry in study.rungs),
+    )
+    write_results(tables.results, folder.path / "results.parquet")
+    write_results(tables.results, folder.path / "results.csv")
+    write_frame(tables.comparisons, folder.path / "comparisons.parquet")
+    write_curves(tables.curves, folder.path / "curves")
     write_json(mark, key)
 
 
@@ -93,47 +87,38 @@ def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> 
     return {"digest": digest(about)}
 
 
-def _asked_for(rows: pl.DataFrame, runs: RungRuns) -> pl.DataFrame:
-    """In a leave-cohort-out study only the cohort that was left out is summed up."""
-    return rows if runs.held_out is None else rows.filter(pl.col("cohort") == runs.held_out)
-
-
-def _means(
-    study: Study, folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
-) -> list[Mean]:
-    """Means over the seeds of each rung and label fraction, in the study's order."""
-    attributes = case_attributes(data.manifest.frame, study.data.attributes)
-    groups: dict[tuple[str, float, str | None], list[PlannedRun]] = {}
-    for run in done:
-        cell = run.cell
-        groups.setdefault((cell.rung, cell.label_fraction, cell.held_out), []).append(run)
-    means: list[Mean] = []
-    for (rung, fraction, held_out), runs in groups.items():
-        tables = tuple(folder.run(run.run_id).predictions for run in runs)
-        seeds = RungRuns(rung, fraction, held_out, tables)
-        means.append(mean_over_seeds(seeds, attributes, study.data.task, study.evaluation))
+def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Runs by the study's order of rungs, most labels first."""
     order = [entry.rung for entry in study.rungs]
-    return sorted(means, key=lambda m: (order.index(m.runs.rung), -m.runs.label_fraction))
+    return sorted(done, key=lambda r: (order.index(r.cell.rung), -r.cell.label_fraction))
 
 
-def _placed(results: pl.DataFrame, run: PlannedRun) -> pl.DataFrame:
-    cell = run.cell
-    return _with_place(results, cell.rung, cell.label_fraction, cell.seed, cell.held_out)
+def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
+    own, cell = folder.run(run.run_id), run.cell
+    place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, None)
+    return LadderRun(run.run_id, *place, own.predictions, own.results)
 
 
-def _placed_mean(results: pl.DataFrame, runs: RungRuns) -> pl.DataFrame:
-    return _with_place(results, runs.rung, runs.label_fraction, None, runs.held_out)
+def known_facts(names: Iterable[str]) -> list[RungFacts]:
+    """What the ladder knows of rungs' scale; other names are left out."""
+    found: list[RungFacts] = []
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found.append(_facts(name))
+    return found
 
 
-def _with_place(
-    results: pl.DataFrame, rung: str, fraction: float, seed: int | None, held_out: str | None
-) -> pl.DataFrame:
-    """Results with the columns that say where in the study they belong."""
-    place = {"rung": rung, "label_fraction": fraction, "seed": seed, "held_out": held_out}
-    kinds = {"rung": pl.String, "label_fraction": pl.Float64, "seed": pl.Int64,
-             "held_out": pl.String}  # fmt: skip
-    columns = [pl.lit(place[name], dtype=kind).alias(name) for name, kind in kinds.items()]
-    return results.with_columns(columns).select(column.name for column in CONTRACT.columns)
+def _facts(name: str) -> RungFacts:
+    """What the ladder knows of a rung's scale; a rung from scratch has seen no image."""
+    rung = find_rung(name)
+    images = 0 if rung.is_random else rung.images
+    return RungFacts(
+        name,
+        float(rung.architecture.parameters or "nan"),
+        float("nan") if images is None else float(images),
+        rung.architecture.name,
+        rung.pretraining,
+    )
 
 
 def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFrame:

@@ -15,6 +15,8 @@ CONTRACT = Contract(
         Column("label_fraction", "number", "Share of the training patients used by both."),
         Column("held_out", "text", "Cohort left out of training, in a leave-cohort-out study.",
                filled=False),
+        Column("retrain_fraction", "number", "Share of a shifted cohort's cases that both were "
+               "trained on again.", filled=False),
         Column("cohort", "text", "Where the test cases come from."),
         Column("target", "text", "The target, `macro`, or `case`."),
         Column("metric", "text", "Its name in the catalogue."),
@@ -23,6 +25,14 @@ CONTRACT = Contract(
         Column("high", "number", "Upper end of the paired 95 % interval.", filled=False),
         Column("p", "number", "Bootstrap p-value of no difference.", filled=False),
         Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
+        Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
+        Column("margin", "number", "Difference in AUROC that the study says would not matter.",
+               filled=False),
+        Column("no_worse", "text", "Whether the rung is no worse than the reference by the "
+               "margin: shown or not shown.", filled=False),
+        Column("p_no_worse", "number", "Its p-value.", filled=False),
+        Column("equal", "text", "Whether both are equal within the margin.", filled=False),
+        Column("p_equal", "number", "Its p-value.", filled=False),
         Column("num_cases", "integer", "Test cases behind it."),
         Column("num_patients", "integer", "Patients behind it."),
     ),
@@ -37,6 +47,7 @@ class Comparison:
     reference: str
     label_fraction: float
     held_out: str | None
+    retrain_fraction: float | None
     cohort: str
     target: str
     metric: str
@@ -44,9 +55,15 @@ class Comparison:
     low: float | None
     high: float | None
     p: float | None
-    p_holm: float | None
-    num_cases: int
-    num_patients: int
+    p_holm: float | None = None
+    p_bh: float | None = None
+    margin: float | None = None
+    no_worse: str | None = None
+    p_no_worse: float | None = None
+    equal: str | None = None
+    p_equal: float | None = None
+    num_cases: int = 0
+    num_patients: int = 0
 
 
 def comparisons_frame(rows: Sequence[Comparison]) -> pl.DataFrame:

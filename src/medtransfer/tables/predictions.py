@@ -43,9 +43,32 @@ CONTRACT = Contract(
             "The network's output before sigmoid (binary, multi-label) or softmax (single-label).",
         ),
         Column("ood_<name>", "number", "An out-of-distribution score.", required=False),
+        Column(
+            "rung",
+            "text",
+            "The rung, for tables of several; by default each run is one.",
+            required=False,
+        ),
+        Column(
+            "label_fraction",
+            "number",
+            "Share of the training patients used; 1 by default.",
+            required=False,
+        ),
+        Column("seed", "integer", "Of the run's training; numbered by default.", required=False),
+        Column("held_out", "text", "Cohort left out of training.", required=False, filled=False),
+        Column(
+            "retrain_fraction",
+            "number",
+            "Share of a shifted cohort's cases that the run was trained on again; empty for none.",
+            required=False,
+            filled=False,
+        ),
     ),
 )
 KEY = ["run_id", "member", "case_id"]
+FOREIGN = "ood_"
+"""What the columns of detectors of foreign inputs begin with."""
 
 
 def read_predictions(path: Path | str) -> pl.DataFrame:

@@ -23,6 +23,10 @@ from medtransfer.tables.schema import typed as _typed
 ALL = "all"
 MACRO = "macro"
 """Name of the target column for the mean over targets."""
+MICRO = "micro"
+"""Name of the target column for all targets pooled."""
+CASE = "case"
+"""Name of the target column for numbers of the case as a whole, in single-label tasks."""
 
 CONTRACT = Contract(
     "Results",
@@ -32,7 +36,8 @@ CONTRACT = Contract(
         Column("cohort", "text", "Where the cases come from."),
         Column("attribute", "text", "Whose images: the attribute asked about, or `all`."),
         Column("group", "text", "The attribute's value, or `all`."),
-        Column("target", "text", "The target, `macro` for the mean over targets, or `case`."),
+        Column("target", "text", "The target, `macro` for the mean over targets, `micro` for all "
+               "pooled, or `case`."),
         Column("metric", "text", "Its name in the catalogue."),
         Column("value", "number", "The number; empty where it is undefined.", filled=False),
         Column("low", "number", "Lower end of the 95 % interval.", filled=False),
@@ -47,6 +52,8 @@ CONTRACT = Contract(
                required=False),
         Column("seed", "integer", "In a study: the seed; empty for the mean over seeds.",
                required=False, filled=False),
+        Column("retrain_fraction", "number", "The share of a shifted cohort's cases that it was "
+               "trained on again.", required=False, filled=False),
         Column("held_out", "text", "In a leave-cohort-out study: the cohort left out of training.",
                required=False, filled=False),
     ),

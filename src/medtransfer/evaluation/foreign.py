@@ -1,0 +1,142 @@
+"""Whether foreign inputs are noticed: detectors' scores at home against every other cohort."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.measure import NO_INTERVAL
+from medtransfer.evaluation.place import place_replicates
+from medtransfer.evaluation.runs import RunArrays
+from medtransfer.metrics.bootstrap import Replicates, percentile_interval
+from medtransfer.metrics.cases import Order
+from medtransfer.metrics.detection import flag_threshold
+from medtransfer.metrics.detection_logits import energy, max_logit, max_probability
+from medtransfer.metrics.discrimination import area_of, precision_of
+from medtransfer.metrics.kernels import Counts, Flags, Floats, Numbers
+from medtransfer.metrics.ranking_kernels import false_shares
+from medtransfer.metrics.weighted import Part, Scan, Weighted, evaluate, mean_of, of_rows
+from medtransfer.tables.predictions import FOREIGN
+from medtransfer.tables.results import Result
+
+FOUND = 0.95
+"""Share of foreign cases that must be found where false alarms are counted."""
+MEASURES = {
+    "foreign_auroc": "P(score of a foreign case above that of a case at home) + ½ P(equal)",
+    "foreign_auprc": "average precision, foreign cases positive",
+    "foreign_fpr95": "share of cases at home flagged when 95 % of the foreign ones are",
+    "flagged": "share of cases above the score that 95 % of tune stay below",
+}
+"""Metrics whose target is a detector, to their formulae."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A detector's scores. Larger is more foreign.
+
+    Attributes:
+        name: Of the detector.
+        scores: NaN where there is none. [N]
+    """
+
+    name: str
+    scores: Floats
+
+
+def detectors(run: RunArrays) -> list[Scored]:
+    """Scores in the table's `ood_<name>` columns, and those that logits alone give."""
+    found = {
+        name.removeprefix(FOREIGN): run.frame[name].to_numpy().astype(np.float64)
+        for name in run.frame.columns
+        if name.startswith(FOREIGN)
+    }
+    single = run.single_label
+    found.setdefault("max_probability", max_probability(run.logits, single_label=single))
+    found.setdefault("max_logit", max_logit(run.logits))
+    found.setdefault("energy", energy(run.logits, single_label=single))
+    return [Scored(name, scores) for name, scores in found.items()]
+
+
+def foreign_results(run: RunArrays, config: EvaluationConfig) -> Iterator[Result]:
+    """How well each detector tells each other cohort from home, and how much it flags."""
+    places = run.places()
+    home = places.get(run.home())
+    scored = [one for one in detectors(run) if np.isfinite(one.scores).all()]
+    for name, here in places.items():
+        yield from _flagged(run, name, here, scored, config)
+        if home is not None and name != run.home():
+            yield from _told_apart(run, (run.home(), home), (name, here), scored, config)
+
+
+def _flagged(
+    run: RunArrays, name: str, here: Flags, scored: list[Scored], config: EvaluationConfig
+) -> Iterator[Result]:
+    replicates = place_replicates(run, name, here, config)
+    for one in scored:
+        limit = flag_threshold(one.scores[run.tuned()])
+        if limit is None:
+            yield _result(run, name, one.name, "flagged", None, here, "no case in tune")
+            continue
+        above = mean_of((one.scores[here] > limit).astype(np.float64))
+        values = replicates.values(above, np.ones(int(here.sum()), dtype=np.bool_))
+        yield _result(run, name, one.name, "flagged", values, here)
+
+
+def _told_apart(
+    run: RunArrays,
+    home: tuple[str, Flags],
+    other: tuple[str, Flags],
+    scored: list[Scored],
+    config: EvaluationConfig,
+) -> Iterator[Result]:
+    """The two cohorts are resampled independently, each by its patients."""
+    one, two = (place_replicates(run, name, here, config) for name, here in (home, other))
+    patient = np.concatenate([one.patient, two.patient + one.num_patients])
+    foreign = np.repeat([False, True], [len(one.patient), len(two.patient)])
+    rows = home[1] | other[1]
+    names = [(s.name, measure) for s in scored for measure in list(MEASURES)[:3]]
+    bound = [
+        metric
+        for s in scored
+        for metric in _bound(np.concatenate([s.scores[home[1]], s.scores[other[1]]]), foreign)
+    ]
+    values = evaluate([Part(patient, tuple(bound))], _both(one, two))[0]
+    for (detector, measure), found in zip(names, values, strict=True):
+        yield _result(run, other[0], detector, measure, found, rows)
+
+
+def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
+    order = Order.of(scores, foreign)
+
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        return false_shares(order.patients(patient), order.positive, order.last, FOUND, counts)
+
+    alarms = of_rows(Scan(run), lambda rows: rows[0])
+    return area_of(order.ranking), precision_of(order.ranking), alarms
+
+
+def _both(one: Replicates, two: Replicates) -> Iterator[Counts]:
+    for first, second in zip(one.blocks(), two.blocks(), strict=True):
+        counts: NDArray[np.float64] = np.concatenate([first, second])  # type: ignore[assignment]
+        yield counts
+
+
+def _result(
+    run: RunArrays,
+    place: str,
+    detector: str,
+    metric: str,
+    values: Floats | None,
+    rows: Flags,
+    reason: str | None = None,
+) -> Result:
+    interval = percentile_interval(values) if values is not None and len(values) > 1 else None
+    if values is not None and len(values) > 1 and interval is None:
+        reason = NO_INTERVAL
+    return Result(
+        run.run_id, "test", place, detector, metric,
+        None if values is None else float(values[0]), *(interval or (None, None)),
+        int(rows.sum()), run.patients(rows), None, reason,
+    )  # fmt: skip
