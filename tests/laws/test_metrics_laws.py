@@ -266,6 +266,7 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("predicted_prevalence@<point>", "target"): (0.25, 0.75, 0),
     ("ppv_adjusted@<point>", "target"): (1, 0, NAN),
     ("npv_adjusted@<point>", "target"): (1, 0, 0.7),
+    ("underdiagnosis@<point>", "target"): (0, 1, 1),
     # the least of the positives' probabilities: 1, 0 and ½; 0.6 is carried
     ("threshold_drift@<point>", "target"): (0.4, -0.6, -0.1),
     ("nll", "target"): (0, 80, np.log(2)),

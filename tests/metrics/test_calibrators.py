@@ -23,7 +23,7 @@ from medtransfer.metrics.calibrators import (
     Vector,
     fit_calibrator,
 )
-from medtransfer.metrics.catalog import TargetCases
+from medtransfer.metrics.cases import TargetCases
 
 BINARY = ["temperature", "platt", "beta", "isotonic"]
 SLOPED = ["platt", "beta", "isotonic"]

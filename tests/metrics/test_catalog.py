@@ -66,6 +66,18 @@ def test_a_case_at_the_threshold_or_at_one_half_is_called_positive(
     assert plain(bind(cases, "sens90"), 2) == expected
 
 
+@pytest.mark.parametrize(("healthy", "expected"), [(False, 1 / 3), (True, 1 / 2)])
+def test_underdiagnosis_is_the_share_of_the_ill_who_are_called_healthy(
+    healthy: bool, expected: float
+) -> None:
+    truth, called = np.array([1, 1, 1, 0, 0]), np.array([True, True, False, True, False])
+    cases = TargetCases(truth, np.zeros(5), np.zeros(5), called={"a": called}, healthy=healthy)
+    bind = find_metric("underdiagnosis@a").of_target
+    assert bind is not None
+    assert plain(bind(cases, "a"), 5) == pytest.approx(expected)
+    assert bind(cases.take(np.arange(5)), "a")(np.ones((1, 5)))[0] == pytest.approx(expected)
+
+
 def test_an_operating_point_that_was_not_fixed_is_refused() -> None:
     cases = TargetCases(np.array([0, 1]), np.zeros(2), np.full(2, 0.5))
     metric = find_metric("sensitivity@sens90")
