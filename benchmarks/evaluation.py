@@ -140,7 +140,7 @@ def whole_catalogue(quick: bool) -> bool:
 
 def linear(quick: bool) -> bool:
     warm_up()
-    base = (5_000, 2, 200) if quick else (25_000, 4, 500)
+    base = (20_000, 2, 512) if quick else (25_000, 4, 512)
     slopes: list[float] = []
     for place, what in enumerate(("cases", "targets", "replicates")):
         sizes = [tuple(s * f if i == place else s for i, s in enumerate(base)) for f in (1, 2, 4)]

@@ -128,6 +128,15 @@ def test_logits_are_finite(tmp_path: Path, wrong: float) -> None:
     assert "'logit_x' is not finite in rows 2, 3" in text
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+def test_scores_of_foreignness_are_finite(tmp_path: Path, wrong: float) -> None:
+    text = complaint(tmp_path, table(ood_knn=[0.0, wrong, wrong], ood_energy=[0.0, 1.0, 2.0]))
+    assert "'ood_knn' is not finite in rows 2, 3" in text
+    assert "ood_energy" not in text
+    with pytest.raises(TableError, match="'ood_knn' is not finite"):
+        write_predictions(table(ood_knn=[wrong, 0.0, 0.0]), tmp_path / "p.csv")
+
+
 @pytest.mark.parametrize("wrong", [-1.0, 1.01, -1e-9, float("nan"), float("inf")])
 def test_targets_lie_between_zero_and_one(tmp_path: Path, wrong: float) -> None:
     text = complaint(tmp_path, table(target_x=[0.0, 1.0, wrong]))

@@ -16,13 +16,13 @@ from medtransfer.metrics.bootstrap import interval_quantiles
 from medtransfer.metrics.calibration import BINS, bin_numbers
 from medtransfer.metrics.calibration_entries import outcome_of
 from medtransfer.metrics.cases import AnyCases, TargetCases
-from medtransfer.metrics.kernels import Floats, Numbers
+from medtransfer.metrics.kernels import Floats, Numbers, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.tables.curves import Curve, Point
 from medtransfer.tables.results import ALL, CASE, MACRO
 
 GRID = np.linspace(0, 1, 101)
-MOST = 200
+MOST = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
 NONE, TEMPERATURE = "none", "temperature"
 Drawn = Callable[[AnyCases, Floats], Floats]
@@ -185,9 +185,9 @@ def _reliability(
         if calibrator is not None and calibrator not in cases.calibrated:
             return None
         outcomes, confidences = outcome_of(cases, calibrator)
-        number, weights = bin_numbers(confidences), counts[patient]
-        for row, value in enumerate((np.ones(len(outcomes)), outcomes, confidences)):
-            np.add.at(sums[row], number, value[:, None] * weights)
+        number = bin_numbers(confidences).astype(np.int32)
+        values = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
+        sums += binned_sums(patient, number, values, BINS, counts)
     weight, outcome, confidence = sums
     with np.errstate(invalid="ignore"):
         return Line(confidence[:, 0] / weight[:, 0], ratio(outcome, weight).T, weight[:, 0])

@@ -190,12 +190,13 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     pull = kept.mean() - kept
     spread = float((pull**2).sum())
     speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    bias = float(ndtri(below))
-    ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
+    bias, tail = float(ndtri(below)), float(ndtri((1 + LEVEL) / 2))
     # beyond 1 / speed the correction has no meaning: the end is the last replicate
-    shares: Floats = ndtr(bias + ends / np.maximum(1 - speed * ends, 1e-9))
-    low, high = np.quantile(defined, shares)
-    return float(low), float(high)
+    shares = [
+        float(ndtr(bias + end / max(1 - speed * end, 1e-9))) for end in (bias - tail, bias + tail)
+    ]
+    low, high = np.quantile(defined, shares).tolist()
+    return low, high
 
 
 def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:

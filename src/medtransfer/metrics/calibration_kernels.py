@@ -60,7 +60,7 @@ def logistic_fits(
         x: Logits. [n]
         y: 0 or 1. [n]
         slope: Fit both; otherwise the intercept alone, the slope held at 1.
-        start: Intercept and slope to start from; it saves steps and changes nothing. [2]
+        start: Intercept and slope to start from; it saves steps and changes nothing. [2, W]
         counts: [P, W]
 
     Returns:
@@ -69,25 +69,28 @@ def logistic_fits(
     """
     number, width = len(patient), counts.shape[1]
     out = np.full((2, width), np.nan)
-    w, total = np.empty(number), np.empty(2)
+    w, xs, ys, total = np.empty(number), np.empty(number), np.empty(number), np.empty(2)
     least, most = np.empty(2), np.empty(2)
     for r in range(width):
         total[:], least[:], most[:] = 0.0, np.inf, -np.inf
+        m = 0  # a third of the cases is not in a replicate: they are left out
         for i in range(number):
-            w[i] = counts[patient[i], r]
-            if w[i] > 0.0:
+            weight = np.float64(counts[patient[i], r])
+            if weight > 0.0:
+                w[m], xs[m], ys[m] = weight, x[i], y[i]
+                m += 1
                 k = 1 if y[i] > 0.0 else 0
-                total[k] += w[i]
+                total[k] += weight
                 least[k], most[k] = min(least[k], x[i]), max(most[k], x[i])
         if not (total[0] > 0.0 and total[1] > 0.0):
             continue
         if slope and not (least[0] < most[1] and least[1] < most[0]):
             continue
         ends = np.array([min(least[0], least[1]), max(most[0], most[1])])
-        found = logistic_fit(w, x, y, slope, start, ends)
+        found = logistic_fit(w[:m], xs[:m], ys[:m], slope, start[:, r].copy(), ends)
         if slope and np.isnan(found[0]):
             level = np.array([np.log(total[1] / total[0]), 0.0])
-            found = logistic_fit(w, x, y, slope, level, ends)
+            found = logistic_fit(w[:m], xs[:m], ys[:m], slope, level, ends)
         out[0, r], out[1, r] = found[0], found[1]
     return out
 
@@ -104,7 +107,7 @@ def logistic_fit(
     2019, section 4).
 
     Args:
-        w: Weights. [n]
+        w: Weights, above 0. [n]
         x: Logits. [n]
         y: 0 or 1. [n]
         slope: Fit both; otherwise the intercept alone.
@@ -119,20 +122,19 @@ def logistic_fit(
         at, bt = a + part * da, b + part * db
         ga, gb, v, vx, vxx = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(len(w)):
-            if w[i] > 0.0:
-                z = x[i] - middle
-                logit = at + bt * z
-                small = np.exp(-abs(logit))
-                rest = 1.0 / (1.0 + small)
-                small *= rest
-                g = small if (y[i] > 0.0) == (logit >= 0.0) else rest
-                g *= w[i] if y[i] > 0.0 else -w[i]
-                h = w[i] * small * rest
-                ga += g
-                gb += g * z
-                v += h
-                vx += h * z
-                vxx += h * z * z
+            z = x[i] - middle
+            logit = at + bt * z
+            small = np.exp(-abs(logit))
+            rest = 1.0 / (1.0 + small)
+            small *= rest
+            g = small if (y[i] > 0.0) == (logit >= 0.0) else rest
+            g *= w[i] if y[i] > 0.0 else -w[i]
+            h = w[i] * small * rest
+            ga += g
+            gb += g * z
+            v += h
+            vx += h * z
+            vxx += h * z * z
         safe = change if change <= SURE else np.log1p(change)
         if ga * da + gb * db < 0.0 and part * change > safe * (1.0 + 1e-9):
             part = max(0.5 * part, safe / change)

@@ -68,6 +68,8 @@ class TargetCases(Sharing):
         logits: What cases are ranked by. [n]
         probabilities: Before any calibration. [n]
         calibrated: Calibrator to probabilities after it. Each [n]
+        recalibrated: Calibrator to logits after it, where the loss is taken from them: it stays
+            finite where a probability has rounded to 0 or 1. Each [n]
         called: Operating point to whether a case is called positive. Each [n]
         limits: Operating point to its threshold on the probability.
         sets: Conformal method to which of (0, 1) are in the case's set. Each [n, 2]
@@ -81,6 +83,7 @@ class TargetCases(Sharing):
     logits: Floats
     probabilities: Floats
     calibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     called: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
@@ -152,6 +155,7 @@ class ClassCases(Sharing):
         logits: [n, C]
         probabilities: Before any calibration. [n, C]
         calibrated: Calibrator to probabilities after it. Each [n, C]
+        recalibrated: Calibrator to logits after it, likewise. Each [n, C]
         sets: Conformal method to which classes are in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
     """
@@ -160,6 +164,7 @@ class ClassCases(Sharing):
     logits: Floats
     probabilities: Floats
     calibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
 

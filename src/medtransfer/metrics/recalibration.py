@@ -1,12 +1,16 @@
 """Calibration slope and intercept: the logistic regression of the truth on the logit."""
 
 import numpy as np
+from scipy.special import expit
 
 from medtransfer.metrics.calibration_kernels import logistic_fits
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.kernels import Counts, Floats, Numbers
+from medtransfer.metrics.kernels import Counts, Floats, Numbers, binned_sums
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Column, Scan, Weighted, of_rows, ratio
+
+FAR = 0.5
+"""First steps of intercept or slope beyond this are not taken."""
 
 
 def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan:
@@ -20,13 +24,41 @@ def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan
     cases, once = np.arange(len(logits), dtype=np.int32), np.ones((len(logits), 1))
     share = (targets.sum() + 0.5) / (len(targets) + 1)
     rough = np.array([np.log(share / (1 - share)), 0.0])
-    own = logistic_fits(cases, logits, targets, slope, rough, once)[:, 0]
+    own = logistic_fits(cases, logits, targets, slope, rough[:, None], once)[:, 0]
     near = own if np.isfinite(own).all() else rough
+    alone, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, near)
 
     def run(patient: Numbers, counts: Counts) -> Floats:
-        return logistic_fits(patient, logits, targets, slope, near, counts)
+        terms = binned_sums(patient, alone, first, 1, counts)[:, 0]
+        start = near[:, None] + _newton_step(terms, slope=slope)
+        return logistic_fits(patient, logits, targets, slope, start, counts)
 
     return Scan(run)
+
+
+def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
+    """What a case adds to gradient and information at one fit. -> [n, 5]
+
+    The first step of all replicates is taken from the same place, so it is a sum over cases.
+    """
+    p: Floats = expit(at[0] + at[1] * logits)
+    v: Floats = p * (1 - p)
+    terms: list[Floats] = [targets - p, (targets - p) * logits, v, v * logits, v * logits**2]
+    return np.stack(terms, axis=1)
+
+
+def _newton_step(terms: Floats, *, slope: bool) -> Floats:
+    """The first step of every replicate; none where it would go far. [5, W] -> [2, W]"""
+    g, gx, v, vx, vxx = terms
+    if not slope:
+        step = np.stack([ratio(g, v), np.zeros_like(g)])
+    else:
+        determinant = v * vxx - vx**2
+        step = np.stack(
+            [ratio(vxx * g - vx * gx, determinant), ratio(v * gx - vx * g, determinant)]
+        )
+    near = (np.abs(step) < FAR).all(axis=0)  # False where a step is undefined
+    return np.where(near, step, 0.0)
 
 
 def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
