@@ -41,7 +41,7 @@ def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
 
     The first step of all replicates is taken from the same place, so it is a sum over cases.
     """
-    p: Floats = expit(at[0] + at[1] * logits)
+    p = np.asarray(expit(at[0] + at[1] * logits), dtype=np.float64)
     v: Floats = p * (1 - p)
     terms: list[Floats] = [targets - p, (targets - p) * logits, v, v * logits, v * logits**2]
     return np.stack(terms, axis=1)
