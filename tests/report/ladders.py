@@ -168,7 +168,7 @@ def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
         "name": name, "task": ladder.task, "targets": list(ladder.targets),
         "reference": next(iter(ladder.noise)), "rungs": list(ladder.noise),
         "config": ladder.config.model_dump(mode="json"), "attributes": list(ladder.attributes),
-        "said": ["Column 'score_edema' was taken as a probability: all values are between 0 and 1."],
+        "said": ["Column 'score' was taken as a probability: all values are between 0 and 1."],
         "counts": counts_of(ladder), "versions": {"medtransfer": "0.1.0"},
     })  # fmt: skip
     return folder

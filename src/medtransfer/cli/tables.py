@@ -4,9 +4,8 @@ import polars as pl
 
 from medtransfer.cli.text import print_table
 from medtransfer.report.content import Content
-from medtransfer.report.efficiency import saved_text
 from medtransfer.report.reading import read_content
-from medtransfer.report.words import interval_text
+from medtransfer.report.words import interval_text, saved_text
 from medtransfer.study.store import StudyFolder
 
 

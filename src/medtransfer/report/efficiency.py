@@ -5,10 +5,10 @@ import polars as pl
 from medtransfer.evaluation.means import HEADLINE
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis, area_axis
-from medtransfer.report.content import Content, Row
+from medtransfer.report.content import Content
 from medtransfer.report.figures import figure
 from medtransfer.report.parts import Answer, Fold, Note, Part, Section, Table, narrow
-from medtransfer.report.words import Cells, interval_text, percent
+from medtransfer.report.words import Cells, interval_text, saved_text
 
 QUESTION = "Data efficiency: how many labels does pre-training save?"
 AREA = f"{HEADLINE}_curve_area"
@@ -17,17 +17,18 @@ AREA = f"{HEADLINE}_curve_area"
 
 def section(content: Content) -> Section:
     """The answer, the curves, labels saved, and every point."""
-    answer = _answer(content)
+    found = answer(content)
     parts: list[Part] = []
     if len(content.fractions) > 1:
         parts += [*_curves(content), *_saved(content), _points(content)]
         parts.append(
             Note("Smaller label sets lie inside larger ones; the tuning split keeps its labels.")
         )
-    return Section("labels", "Data efficiency", answer.sentence, parts, answer)
+    return Section("labels", "Data efficiency", found.sentence, parts, found)
 
 
-def _answer(content: Content) -> Answer:
+def answer(content: Content) -> Answer:
+    """The card: what the numbers say in words that match their intervals."""
     reference, place = content.reference, content.place
     rows = content.overall("labels_saved").filter(pl.col("cohort") == place)
     if len(content.fractions) < 2:
@@ -54,14 +55,6 @@ def _answer(content: Content) -> Answer:
     if row["low"] is None or row["low"] <= 0:
         said += " That any are saved is not shown: the interval does not exclude it."
     return Answer(QUESTION, said)
-
-
-def saved_text(row: Row) -> str:
-    """``≥ 70% [55%, 82%]``, or ``none``."""
-    if row["value"] is None:
-        return "none"
-    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
-    return f"{least}{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
 
 
 def _curves(content: Content) -> list[Part]:
@@ -121,13 +114,8 @@ def _points(content: Content) -> Fold:
         for rung in content.rungs
         for place in content.places
     ]
-    head = ["Rung", "Cohort", *(f"{fraction:.3g}"[:6] for fraction in content.fractions)]
-    head[2:] = [f"AUROC, {percent_of(fraction)}" for fraction in content.fractions]
+    shares = [f"AUROC, {fraction * 100:.3g}%" for fraction in content.fractions]
+    head = ["Rung", "Cohort", *shares]
     return Fold(
         "AUROC at every label fraction", [Table(head, rows, "", frozenset(range(2, len(head))))]
     )
-
-
-def percent_of(share: float) -> str:
-    """A label fraction in words: ``0.5%``, ``10%``."""
-    return f"{share * 100:.3g}%"

@@ -33,9 +33,9 @@ AT_POINT = ("sensitivity", "specificity", "predicted_prevalence", "underdiagnosi
 
 def section(content: Content) -> Section:
     """The answer; for each attribute a forest plot, its groups, and the gaps between them."""
-    answer = _answer(content)
+    found = answer(content)
     parts: list[Part] = []
-    if answer.studied:
+    if found.studied:
         parts.append(Note(
             "A gap is the largest minus the smallest group value. Over noisy groups it is biased "
             "upward, so its p-value comes from dealing the groups out to patients anew. Numbers "
@@ -43,7 +43,7 @@ def section(content: Content) -> Section:
         ))  # fmt: skip
     for number, attribute in enumerate(content.attributes):
         parts += _attribute(content, attribute, number)
-    return Section("fairness", "Fairness", answer.sentence, parts, answer)
+    return Section("fairness", "Fairness", found.sentence, parts, found)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Gap:
     p: float
 
 
-def _answer(content: Content) -> Answer:
+def answer(content: Content) -> Answer:
+    """The card: what the numbers say in words that match their intervals."""
     if not content.attributes:
         return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
     gaps = _tested(content)

@@ -19,6 +19,8 @@ Spec = dict[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
 """Okabe and Ito 2008, colour-blind safe, then brown and grey; the first is the training cohort."""
 INK = "currentColor"
+ROWS, TREND = "rows", "trend"
+"""Names of a chart's tables."""
 WIDTH = 900
 """Of a whole chart with its labels; a letter of a label takes `LETTER`."""
 LETTER = 6.6
@@ -56,16 +58,13 @@ def intervals(
     named = short_names(rows, LONGEST)
     names = [named[row] for row in rows]
     start = x.domain[0]
-    data = [
-        {**_rounded(v), "row": named[v["row"]], "at": start, "note": v.get("note") or ""}
-        for v in values
-    ]
+    data = [{**v, "row": named[v["row"]], "at": start, "note": v.get("note") or ""} for v in values]
     y = alt.Y("row:N", sort=names, title=None)
     across = alt.X("value:Q", title=x.title, scale=_scale(x), axis=_axis(x))
     cohorts = [place for place in places if any(v["cohort"] == place for v in values)]
     colour = _colour(places, cohorts)
     where: list[Any] = [y, alt.YOffset("cohort:N", sort=cohorts)] if apart else [y]
-    base = alt.Chart(alt.Data(values=data))
+    base = alt.Chart(alt.Data(name=ROWS))
     bars = base.mark_rule(strokeWidth=2).encode(*where, alt.X("low:Q"), alt.X2("high:Q"), colour)
     dots = base.mark_point(filled=True, size=65, opacity=1).encode(
         *where, across, colour, tooltip=_tooltips(values, "row", "cohort")
@@ -78,7 +77,7 @@ def intervals(
     width = (WIDTH - label) / max(1, len(panels)) - (GAP if len(panels) > 1 else 0)
     each = 20 * len(cohorts) + 14 if apart else 24
     chart = alt.layer(*layers).properties(width=width, height=max(60, each * len(names)))
-    spec = _finish(_in_panels(chart, panels, max(1, len(panels))), label=label + 10)
+    spec = _finish(_in_panels(chart, panels, max(1, len(panels))), {ROWS: data}, label + 10)
     if line is not None:
         _put_under(spec, _straight([{"x": line}], x, None))
     return spec
@@ -110,7 +109,6 @@ def curves(
         points: Whether each point has a dot.
         square: Whether panels are as high as wide.
     """
-    data = [_rounded(v) for v in values]
     cohorts = [place for place in places if any(v["cohort"] == place for v in values)]
     colour = _colour(places, cohorts)
     across = alt.X("x:Q", title=x.title, scale=_scale(x), axis=_axis(x))
@@ -120,7 +118,7 @@ def curves(
         scale = alt.Scale(domain=list(dashes), range=[list(dash) for dash in DASHES[: len(dashes)]])
         said = [alt.StrokeDash("dash:N", title="rung", scale=scale, sort=list(dashes),
                                legend=alt.Legend(labelLimit=360))]  # fmt: skip
-    base = alt.Chart(alt.Data(values=data))
+    base = alt.Chart(alt.Data(name=ROWS))
     layers: list[Any] = []
     if any(v.get("low") is not None for v in values):
         band = base.mark_area(opacity=0.13, clip=True)
@@ -142,7 +140,7 @@ def curves(
     width = min(360 if square else 620, WIDTH / columns - GAP - 10)
     height = width if square else min(220, width)
     chart = alt.layer(*layers).properties(width=width, height=height)
-    spec = _finish(_in_panels(chart, panels, columns))
+    spec = _finish(_in_panels(chart, panels, columns), {ROWS: values})
     if diagonal is not None:
         ends = [{"x": end, "y": at} for end, at in zip(x.domain, diagonal, strict=True)]
         _put_under(spec, _straight(ends, x, y))
@@ -177,7 +175,7 @@ def scatter(
         legend=alt.Legend(orient="right", labelLimit=300),
         scale=alt.Scale(domain=list(shapes), range=[SHAPES[i % 8] for i in range(len(shapes))]),
     )  # fmt: skip
-    base = alt.Chart(alt.Data(values=[_rounded(v) for v in values]))
+    base = alt.Chart(alt.Data(name=ROWS))
     faint = base.mark_rule(opacity=0.35)
     tips = _tooltips(values, "rung", "cohort")
     layers: list[Any] = [
@@ -188,10 +186,11 @@ def scatter(
         ),
     ]
     if trend:
-        lines = alt.Chart(alt.Data(values=[_rounded(v) for v in trend]))
+        lines = alt.Chart(alt.Data(name=TREND))
         layers.insert(0, lines.mark_line(opacity=0.8, strokeWidth=1, clip=True).encode(
             across, up, colour))  # fmt: skip
-    spec = _finish(alt.layer(*layers).properties(width=460, height=400))
+    chart = alt.layer(*layers).properties(width=460, height=400)
+    spec = _finish(chart, {ROWS: values, TREND: trend})
     _put_under(spec, _straight([{"x": end, "y": end} for end in x.domain], x, y))
     return spec
 
@@ -272,7 +271,8 @@ def _columns(panels: Sequence[str]) -> int:
     return max(1, min(most, 3) if wide else most)
 
 
-def _finish(chart: Any, label: float = 280) -> Spec:
+def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
+    """The chart's specification with its style, and its data: once, whatever it is made of."""
     text = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12,
             "titleFontWeight": "normal"}  # fmt: skip
     styled = chart.configure(background="transparent", font="system-ui, sans-serif")
@@ -281,4 +281,6 @@ def _finish(chart: Any, label: float = 280) -> Spec:
         **text, labelLimit=label, gridColor=INK, gridOpacity=0.12, domainColor=INK,
         domainOpacity=0.3, tickColor=INK, tickOpacity=0.3, tickCount=6, labelFlush=False,
     ).configure_legend(**text, orient="top", symbolStrokeColor=INK, symbolOpacity=1)  # fmt: skip
-    return cast("Spec", styled.configure_header(**text).to_dict())
+    spec = cast("Spec", styled.configure_header(**text).to_dict())
+    spec["datasets"] = {name: [_rounded(v) for v in values] for name, values in data.items()}
+    return spec

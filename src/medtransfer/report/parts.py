@@ -6,8 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-WIDE = 150
-"""Letters of a row that fit the page."""
+WIDE, FIRST = 145, 20
+"""Letters of a row that fit the page, and that its first column takes at least."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Table:
     @property
     def tight(self) -> bool:
         """Whether it is so wide that intervals stand below their numbers."""
-        columns = zip(*self.rows, strict=True)
-        return sum(max(map(len, column)) + 2 for column in columns) > WIDE
+        columns = [max(map(len, column)) + 2 for column in zip(*self.rows, strict=True)]
+        return sum(columns[1:]) + max(FIRST, *columns[:1], 0) > WIDE
 
 
 @dataclass(frozen=True)

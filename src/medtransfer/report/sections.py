@@ -3,19 +3,18 @@
 from medtransfer.report import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.content import Content
 from medtransfer.report.method import limits, method, runs
-from medtransfer.report.parts import Section
+from medtransfer.report.parts import Answer, Section
+
+QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
 
 
 def all_sections(content: Content) -> list[Section]:
     """Every section; a question that was not studied has one that says so."""
-    sections = [
-        transfer.section(content),
-        shift.section(content),
-        efficiency.section(content),
-        fairness.section(content),
-        uncertainty.section(content),
-        runs(content),
-        method(content),
-        limits(content),
-    ]
-    return [section for section in sections if section is not None]
+    sections = [question.section(content) for question in QUESTIONS]
+    sections += [section for section in (runs(content), method(content)) if section is not None]
+    return [*sections, limits(content)]
+
+
+def answers(content: Content) -> list[Answer]:
+    """One card per question."""
+    return [question.answer(content) for question in QUESTIONS]

@@ -34,15 +34,16 @@ CARRIED = {
 
 def section(content: Content) -> Section:
     """The answer, the scatter, drops, carried thresholds, and what re-training gives back."""
-    answer = _answer(content)
+    found = answer(content)
     parts: list[Part] = []
-    if answer.studied:
+    if found.studied:
         parts += [*_scatter(content), _drops(content), *_carried(content)]
     parts += _retraining(content)
-    return Section("shift", "Shift", answer.sentence, parts, answer)
+    return Section("shift", "Shift", found.sentence, parts, found)
 
 
-def _answer(content: Content) -> Answer:
+def answer(content: Content) -> Answer:
+    """The card: what the numbers say in words that match their intervals."""
     if not content.shifted:
         why = (
             "no cohort is known to be the one trained on (no case is in the split tune)"

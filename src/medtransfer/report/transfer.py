@@ -33,7 +33,7 @@ TERMS = ("network", "data", "interaction")
 
 def section(content: Content) -> Section:
     """The answer, the ladder, its differences, curves, and every metric."""
-    answer = Answer(QUESTION, _sentence(content))
+    found = answer(content)
     parts: list[Part] = [
         figure("ladder", _ladder(content), _ladder_caption(content)),
         _differences(content),
@@ -43,8 +43,13 @@ def section(content: Content) -> Section:
         *per_target(content),
         *every_metric(content),
     ]
-    lead = f"{answer.sentence} {_others(content)}".rstrip()
-    return Section("transfer", "Transfer", lead, parts, answer)
+    lead = f"{found.sentence} {_others(content)}".rstrip()
+    return Section("transfer", "Transfer", lead, parts, found)
+
+
+def answer(content: Content) -> Answer:
+    """The card: what the numbers say in words that match their intervals."""
+    return Answer(QUESTION, _sentence(content))
 
 
 def _sentence(content: Content) -> str:

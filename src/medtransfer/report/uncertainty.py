@@ -25,7 +25,7 @@ NAMED = 2
 
 def section(content: Content) -> Section:
     """The answer; calibration, risk over coverage, prediction sets, foreign inputs."""
-    answer = Answer(QUESTION, _sentence(content))
+    found = answer(content)
     parts: list[Part] = [
         Note(
             "Temperatures, other calibrators, prediction sets and detectors' thresholds are fitted "
@@ -36,7 +36,12 @@ def section(content: Content) -> Section:
         *_sets(content),
         *_foreign(content),
     ]
-    return Section("uncertainty", "Uncertainty", answer.sentence, parts, answer)
+    return Section("uncertainty", "Uncertainty", found.sentence, parts, found)
+
+
+def answer(content: Content) -> Answer:
+    """The card: what the numbers say in words that match their intervals."""
+    return Answer(QUESTION, _sentence(content))
 
 
 def _sentence(content: Content) -> str:
@@ -137,7 +142,7 @@ def _table(content: Content, names: tuple[str, ...], caption: str) -> Table:
 def _calibrators(content: Content) -> list[Part]:
     """All calibrators side by side."""
     endings = ["", *(f"_{ending}" for ending, *_ in CALIBRATORS.values())]
-    titles = ["None", *(words.capitalize() for _, _, words, _ in CALIBRATORS.values())]
+    titles = ["None", *(words[0].upper() + words[1:] for _, _, words, _ in CALIBRATORS.values())]
     tables: list[Part] = []
     for metric in ("nll", "brier", "ece"):
         names = tuple(metric + ending for ending in endings)

@@ -86,6 +86,14 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
 
+def saved_text(row: Row) -> str:
+    """``≥ 70% [55%, 82%]``, or ``none``."""
+    if row["value"] is None:
+        return "none"
+    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
+    return f"{least}{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
+
+
 def counted(value: float | None, unit: str = "") -> str:
     """A large number: ``23.5 M``, or a dash."""
     if value is None:
