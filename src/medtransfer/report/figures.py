@@ -212,7 +212,8 @@ def runtime(snippet: str) -> str:
 
 
 def _scale(along: Axis) -> alt.Scale:
-    return alt.Scale(type=along.kind, domain=list(along.domain), zero=False, nice=False)
+    zero = alt.Undefined if along.kind == "log" else False  # a log scale has no zero to leave out
+    return alt.Scale(type=along.kind, domain=list(along.domain), zero=zero, nice=False)
 
 
 def _axis(along: Axis) -> alt.Axis:

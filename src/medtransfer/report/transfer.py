@@ -6,29 +6,26 @@ import polars as pl
 
 from medtransfer.errors import plural
 from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
-from medtransfer.evaluation.trends import SCALE, SCALED
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis, area_axis
 from medtransfer.report.content import Content, Row
 from medtransfer.report.facts import KnownRung
 from medtransfer.report.figures import figure
 from medtransfer.report.metric_tables import every_metric, per_target
-from medtransfer.report.parts import Answer, Fold, Heading, Part, Section, Table, narrow
+from medtransfer.report.parts import Answer, Part, Section, Table, narrow
+from medtransfer.report.scale import scale_parts
 from medtransfer.report.words import (
     Cells,
     counted,
     interval_text,
     judged,
-    metric_title,
     p_cell,
     p_text,
     why,
 )
-from medtransfer.tables.results import ALL
 
 QUESTION = "Transfer: which rung is better, and by how much?"
 DOTS = "Dots are means over seeds, bars 95 % intervals over patients"
-TERMS = ("network", "data", "interaction")
 
 
 def section(content: Content) -> Section:
@@ -38,7 +35,7 @@ def section(content: Content) -> Section:
         figure("ladder", _ladder(content), _ladder_caption(content)),
         _differences(content),
         *_facts(content),
-        *_scale(content),
+        *scale_parts(content),
         *_rankings(content),
         *per_target(content),
         *every_metric(content),
@@ -227,41 +224,6 @@ def _cost(content: Content, rung: str) -> list[str]:
         "–" if minutes is None else f"{minutes / 60:.1f}",
         "–" if speed is None else f"{speed:,.0f}",
     ]
-
-
-def _scale(content: Content) -> list[Part]:
-    """What ten times the weights, and ten times the images, do to a metric."""
-    found = content.results.filter(
-        (pl.col("rung") == ALL)
-        & (pl.col("attribute") == ALL)
-        & (pl.col("label_fraction") == content.full)
-    )
-    if found.is_empty():
-        return []
-    by_name = {(r["cohort"], r["metric"], r["target"]): r for r in found.to_dicts()}
-    cells = Cells()
-    rows = [
-        [
-            metric_title(metric),
-            place,
-            *(
-                cells(by_name.get((place, metric + SCALE + term, content.target_of(metric))), 3)
-                for term in TERMS
-            ),
-        ]
-        for metric in SCALED
-        for place in content.places
-    ]
-    head = ["Metric", "Cohort", "Network × 10", "Pre-training × 10", "Interaction"]
-    caption = (
-        "Change of the metric for ten times the weights and for ten times the pre-training "
-        "images, over the rungs of known scale. Rungs differ in more than size: a description, "
-        "not a law."
-    )
-    table = Table(head, rows, caption, frozenset({2, 3, 4}), cells.notes)
-    if all(cell.startswith("–") for row in rows for cell in row[2:]):
-        return [Fold("What scale does: could not be told", [table])]
-    return [Heading("What scale does"), table]
 
 
 def _rankings(content: Content) -> list[Part]:
