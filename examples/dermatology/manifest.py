@@ -23,7 +23,7 @@ def age_band() -> pl.Expr:
         pl.when(age < 40).then(young).when(age < 60).then(middle).otherwise(pl.lit("60 and over"))
     )
     # age 0 stands for unknown in HAM10000
-    return pl.when(age > 0).then(band.otherwise(pl.lit("60 and over")))
+    return pl.when(age > 0).then(band)
 
 
 def read(path: Path, cohort: str) -> pl.DataFrame:

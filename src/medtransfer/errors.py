@@ -56,7 +56,8 @@ def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:
     shown = list(faults[:MAX_LISTED])
     if len(faults) > MAX_LISTED:
         shown.append(f"and {len(faults) - MAX_LISTED} more")
-    one_line = f"{title}: {'; '.join(shown)}."
+    said = "; ".join(shown)
+    one_line = f"{title}: {said}{'' if said.endswith('?') else '.'}"
     if len(shown) <= 3 and len(one_line) <= 300:
         return f"{one_line} {advice}".rstrip()
     lines = "".join(f"\n  - {fault}" for fault in shown)

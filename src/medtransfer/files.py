@@ -20,6 +20,8 @@ from medtransfer.errors import StudyError
 
 SEAL = "MANIFEST.json"
 TEMPORARY = ".tmp-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a full disk, or of a user's used-up share of it."""
 
 on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
 """Called before every step that changes the disk; fault-injection tests replace it."""
@@ -76,6 +78,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StudyError(f'"{path}" cannot be read as JSON ({type(error).__name__}).') from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of this module was raised because the disk is full."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
 
 
 def make_folder(path: Path) -> Path:
@@ -146,7 +153,7 @@ def _fsync(path: Path) -> None:
 
 
 def _disk_error(path: Path, error: OSError) -> StudyError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         where = next((p for p in [path, *path.parents] if p.exists()), Path("/"))
         free = shutil.disk_usage(where).free / 2**20
         return StudyError(

@@ -4,42 +4,16 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cli.conftest import Call, Desk
 
 from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.study.document import read_study
 from medtransfer.study.store import StudyFolder
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Call `medtransfer` in this process, from an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["medtransfer", *words])
-        with pytest.raises(SystemExit) as ended:
-            command_line.main()
-        found = capsys.readouterr()
-        return Said(int(ended.value.code or 0), found.out, found.err)
-
-    return run
-
-
-Call = Callable[..., Said]
 
 
 def seconds(*words: str) -> float:
@@ -58,6 +32,25 @@ def test_it_starts_quickly(finished: StudyFolder) -> None:
     assert seconds("--help") < 0.5
     assert seconds("ladder") < 1.0
     assert seconds("status", str(finished.path)) < 1.0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"],
+     ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_commands_that_train_nothing_do_not_load_torch(desk: Desk, words: list[str]) -> None:
+    code = (
+        "import sys; from medtransfer.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code or 0, 'torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=desk.path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == "0 False", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -222,26 +215,3 @@ def test_a_first_study_from_own_files_to_a_report(call: Call, own_data: Path) ->
     assert call("status", "study.yaml").code == 0
     events = [json.loads(line) for line in call("run", "study.yaml", "--json").out.splitlines()]
     assert events[-1]["event"] == "Scoring"
-
-
-def test_the_answer_is_a_live_table_on_a_terminal() -> None:
-    import io
-
-    from rich.console import Console
-    from tests.cli.planned import planned_runs
-
-    from medtransfer.cli.display import LiveTable
-    from medtransfer.study.progress import Planned, RunEnded, RunStep
-
-    runs = planned_runs()
-    table = LiveTable()
-    table.hear(Planned(tuple(runs), 0))
-    table.hear(RunEnded(runs[0], "failed", "\x1b]0;evil\x07 out of memory", 1, 2))
-    table.hear(RunStep(runs[1], 30, 60, 0.42, 170.0, 0.81, 12.0, 95.0))
-    screen = io.StringIO()
-    Console(file=screen, width=120, force_terminal=False).print(table)
-    shown = screen.getvalue()
-    assert "loss 0.420  tune AUROC 0.810  170 images/s" in shown
-    assert "left 0:12, study 1:35" in shown
-    assert "first failure" in shown
-    assert "\x1b" not in shown

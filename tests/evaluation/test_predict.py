@@ -1,70 +1,16 @@
 """From a classifier to logits in the order of the cases, and to the predictions table."""
 
-from typing import cast
-
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss, roc_auc_score
+from tests.evaluation.brightness import VIEWS, case_images, cases, classifier
 from tests.prediction_tables import arrays_of, binary_table, class_table
-from torch import nn
 
-from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import Cases
-from medtransfer.data.inputs import InputSpec
-from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation import predict as predicting
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
 from medtransfer.evaluation.runs import run_arrays
-from medtransfer.models.classifier import Classifier
-from medtransfer.models.heads import CasePool
 from medtransfer.tables.predictions import read_predictions, write_predictions
-
-SPEC = InputSpec(4, 4, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
-VIEWS = (1, 3, 2, 1, 2)
-
-
-class Brightness(nn.Module):
-    """Mean of each channel; dropout, so that it matters in which mode it runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.dropout(images.mean(dim=(2, 3)))
-
-
-class Shelf:
-    """Pixels of nine images, each of one brightness."""
-
-    pixels = np.repeat(np.arange(9, dtype=np.uint8), 48).reshape(9, 4, 4, 3) * 20
-
-    def places(self, image_ids: list[str]) -> np.ndarray:
-        return np.array([int(name) for name in image_ids])
-
-
-def cases() -> Cases:
-    ends = np.cumsum(VIEWS)
-    images = [tuple(str(i) for i in range(e - n, e)) for e, n in zip(ends, VIEWS, strict=True)]
-    names = np.array([f"c{i}" for i in range(5)])
-    targets = np.array([[1, 0], [0, np.nan], [0.5, 1], [np.nan, np.nan], [0, 1]])
-    splits = np.array(["tune", "test", "test", "tune", "test"])
-    patients, cohorts = np.array([f"p{i}" for i in range(5)]), np.array(["a"] * 5)
-    return Cases(names, patients, cohorts, splits, targets, tuple(images))
-
-
-def case_images() -> CaseImages:
-    return CaseImages(cases(), cast("PixelCache", Shelf()), SPEC)
-
-
-def classifier() -> Classifier:
-    head = nn.Linear(3, 2)
-    with torch.no_grad():
-        head.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, -2.0, 0.0]]))
-        head.bias.copy_(torch.tensor([0.0, 1.0]))
-    return Classifier(Brightness(), CasePool("mean", 3, 0), head, "float32")
 
 
 def test_logits_are_of_the_mean_image_of_each_case_in_order() -> None:
@@ -103,6 +49,16 @@ def test_the_table_of_predictions_keeps_its_contract_and_its_numbers(tmp_path) -
     assert_allclose(back.targets, cases().targets)
     assert_allclose(back.logits, logits, rtol=0, atol=0)
     assert back.labelled(0).tolist() == [True, True, False, False, True]
+
+
+def test_scores_of_foreignness_are_columns_of_the_table(tmp_path) -> None:
+    logits = predict(classifier(), case_images())
+    scores = {"energy": np.arange(5.0), "knn": np.arange(5.0) / 7}
+    frame = predictions_frame(cases(), logits, ("x", "y"), "run", scores)
+    write_predictions(frame, tmp_path / "predictions.parquet")
+    back = read_predictions(tmp_path / "predictions.parquet")
+    assert back.columns[-2:] == ["ood_energy", "ood_knn"]
+    assert_allclose(back.select("ood_energy", "ood_knn").to_numpy().T, list(scores.values()))
 
 
 def test_quick_score_is_the_mean_loss_and_the_mean_auroc_over_targets() -> None:

@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
-from medtransfer.metrics.catalog import CATALOG
+from medtransfer.metrics.catalog import CATALOG, find_metric, spelled
 from medtransfer.metrics.kernels import Floats
-from medtransfer.metrics.weighted import Weighted
+from medtransfer.metrics.weighted import Part, Weighted, evaluate
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)
-THRESHOLD = 0.6
+LIMITS = {"sens90": 0.6, "spec80": 0.7, "youden": 0.4}
+"""Operating points and the thresholds that drawn cases carry."""
 POINT = "sens90"
 BOUND = [
     (name, kind)
@@ -21,14 +22,14 @@ BOUND = [
     if bind is not None
 ]
 """Every metric with every kind of cases it takes."""
-OF_TARGETS = [name for name, kind in BOUND if kind == "target"]
+KINDS = ("target", "classes")
 
 _target = st.tuples(st.integers(0, 1), st.integers(-12, 12))
 _classes = st.tuples(st.integers(0, 3), st.tuples(*[st.integers(-8, 8)] * 4))
 
 
 def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
-    """Cases of a binary target with every calibrator, two operating points, sets, an ensemble."""
+    """Cases of a binary target with every calibrator and operating point, sets, an ensemble."""
     p = expit(logits)
     maps = {
         "temperature": expit(logits / 1.7),
@@ -42,8 +43,8 @@ def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
         logits,
         p,
         calibrated=maps,
-        called={"sens90": p >= THRESHOLD, "youden": p >= 0.4},
-        limits={"sens90": THRESHOLD, "youden": 0.4},
+        called={point: p >= limit for point, limit in LIMITS.items()},
+        limits=LIMITS,
         sets=dict.fromkeys(("split", "class", "group"), sets),
         spread=_spread(logits),
         prevalence=0.3,
@@ -96,19 +97,41 @@ def drawn(kind: str) -> st.SearchStrategy[AnyCases]:
     return drawn_targets() if kind == "target" else drawn_classes()
 
 
-def taken(cases: AnyCases, rows: NDArray[np.int64]) -> AnyCases:
-    """Some of the cases, in an order, any of them repeatedly."""
-    return cases.take(rows)
+def weights_of(count: int) -> st.SearchStrategy[Floats]:
+    """How often each case counts: 0 to 3 times. [n]"""
+    some = st.lists(st.integers(0, 3), min_size=count, max_size=count)
+    return some.map(lambda drawn: np.array(drawn, dtype=np.float64))
+
+
+def names_of(cases: AnyCases) -> list[str]:
+    """Every metric that takes such cases, at every operating point that it is taken at."""
+    return [
+        name
+        for metric in CATALOG.values()
+        if (metric.of_target if isinstance(cases, TargetCases) else metric.of_classes)
+        for name, _ in spelled(metric, tuple(LIMITS))
+    ]
 
 
 def bound(name: str, cases: AnyCases) -> Weighted:
-    """A metric of the catalogue bound to cases, at sens90 if it has an operating point."""
-    metric = CATALOG[name]
+    """A metric bound to cases, by its name in the results or in the catalogue (then at sens90)."""
+    metric = find_metric(name)
     if isinstance(cases, TargetCases):
         assert metric.of_target is not None
-        return metric.of_target(cases, POINT)
+        point = name.partition("@")[2]
+        return metric.of_target(cases, point if point in LIMITS else POINT)
     assert metric.of_classes is not None
     return metric.of_classes(cases)
+
+
+def every_value(cases: AnyCases, weights: Floats | None = None) -> dict[str, Floats]:
+    """All metrics of some cases by name, for each row of weights; plain by default. [R, n]"""
+    names, count = names_of(cases), len(cases)
+    if weights is None:
+        weights = np.ones((1, count))
+    part = Part(np.arange(count, dtype=np.int32), tuple(bound(name, cases) for name in names))
+    counts = np.ascontiguousarray(weights.T)
+    return dict(zip(names, evaluate([part], [counts], threads=1)[0], strict=True))
 
 
 def truth_of(cases: AnyCases) -> NDArray[np.int64]:
@@ -122,5 +145,5 @@ def plain(metric: Weighted, count: int) -> float:
 
 
 def value(name: str, cases: AnyCases) -> float:
-    """A metric of the catalogue of some cases."""
-    return plain(bound(name, cases), len(truth_of(cases)))
+    """A metric of some cases."""
+    return plain(bound(name, cases), len(cases))

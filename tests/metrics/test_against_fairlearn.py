@@ -3,47 +3,30 @@
 from collections.abc import Callable
 
 import numpy as np
-import polars as pl
 import pytest
 from fairlearn.metrics import MetricFrame, false_positive_rate, true_positive_rate
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
-from tests.prediction_tables import (
-    QUICK,
-    Site,
-    arrays_of,
-    attributes_of,
-    binary_table,
-    one_row,
-    scored_rows,
-)
+from tests.metrics.drawn_cases import LIMITS, bound, target_cases
 
-from medtransfer.evaluation.score import score
+from medtransfer.metrics.bootstrap import draw_replicates
+from medtransfer.metrics.groups import gap, worst_group
+from medtransfer.metrics.kernels import Floats
 
-TABLE = binary_table({"a": Site({"tune": 60, "test": 90}, separation=1.2, lost=0.6, each=2)})
-ATTRIBUTES = attributes_of(TABLE)
-RESULTS = score(TABLE, ATTRIBUTES, "binary", QUICK)
+SIZE = 240
+GROUPS = np.array(["F", "M", "X"])[np.arange(SIZE) % 3]
+PATIENTS = [f"p{i // 2 % 60}" for i in range(SIZE)]
 
 
-def frame_of(metric: Callable[..., float], predicted: NDArray[np.float64]) -> MetricFrame:
-    rows = scored_rows(TABLE, "a").join(ATTRIBUTES, on="case_id", maintain_order="left")
-    truth, _ = arrays_of(rows)
-    return MetricFrame(
-        metrics=metric, y_true=truth, y_pred=predicted, sensitive_features=rows["sex"].to_list()
-    )
+def sample() -> tuple[NDArray[np.int64], Floats]:
+    rng = np.random.default_rng(0)
+    targets = (rng.random(SIZE) < 0.4).astype(np.int64)
+    strength = np.where(GROUPS == "F", 0.5, 1.6)
+    return targets, np.round(rng.normal(strength * (2 * targets - 1)), 1)
 
 
-def decided(name: str) -> NDArray[np.float64]:
-    """What fairlearn is given: the score itself, or the decision at the metric's threshold."""
-    _, logits = arrays_of(scored_rows(TABLE, "a"))
-    if name == "auroc":
-        return logits
-    limit = one_row(RESULTS, "threshold@sens90")["value"] if "@" in name else 0.5
-    return (expit(logits) >= limit).astype(float)
-
-
-METRICS = {
+METRICS: dict[str, Callable[..., float]] = {
     "auroc": roc_auc_score,
     "accuracy": accuracy_score,
     "balanced_accuracy": balanced_accuracy_score,
@@ -53,26 +36,43 @@ METRICS = {
 }
 
 
+def values_by_group(name: str) -> list[Floats]:
+    """Of each group, in the sample and in replicates of all patients."""
+    cases = target_cases(*sample())
+    drawn = draw_replicates(PATIENTS, 20, 0, "a")
+    return [
+        drawn.values(bound(name, cases.take(group == GROUPS)), group == GROUPS)
+        for group in np.unique(GROUPS)
+    ]
+
+
+def frame_of(name: str) -> MetricFrame:
+    targets, logits = sample()
+    limit = LIMITS["sens90"] if "@" in name else 0.5
+    predicted = logits if name == "auroc" else (expit(logits) >= limit).astype(float)
+    return MetricFrame(
+        metrics=METRICS[name], y_true=targets, y_pred=predicted, sensitive_features=GROUPS
+    )
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_each_group_the_gap_and_the_worst_group(name: str) -> None:
-    frame = frame_of(METRICS[name], decided(name))
-    for group in ("F", "M"):
-        found = one_row(RESULTS, name, attribute="sex", group=group)
-        assert found["value"] == pytest.approx(frame.by_group[group], abs=1e-9)
-    gap = one_row(RESULTS, f"{name}_gap", attribute="sex")
-    assert gap["value"] == pytest.approx(frame.difference(method="between_groups"), abs=1e-9)
-    worst = one_row(RESULTS, f"{name}_worst_group", attribute="sex")
-    assert worst["value"] == pytest.approx(frame.group_min(), abs=1e-9)
+    frame, values = frame_of(name), values_by_group(name)
+    found = [of_group[0] for of_group in values]
+    assert found == pytest.approx(frame.by_group.to_list(), abs=1e-9)
+    expected = frame.difference(method="between_groups")
+    assert gap(values)[0] == pytest.approx(expected, abs=1e-9)
+    worst = worst_group(values, higher_is_better=True)
+    assert worst[0] == pytest.approx(frame.group_min(), abs=1e-9)
 
 
 def test_the_worst_group_of_an_error_is_the_largest() -> None:
-    groups = [one_row(RESULTS, "ece", attribute="sex", group=g)["value"] for g in ("F", "M")]
-    assert one_row(RESULTS, "ece_worst_group", attribute="sex")["value"] == max(groups)
+    values = values_by_group("ece")
+    assert worst_group(values, higher_is_better=False)[0] == max(v[0] for v in values)
 
 
-def test_group_counts_are_the_rows_of_the_group() -> None:
-    rows = scored_rows(TABLE, "a").join(ATTRIBUTES, on="case_id").filter(pl.col("sex") == "F")
-    found = one_row(RESULTS, "auroc", attribute="sex", group="F")
-    assert found["num_cases"] == len(rows) == 90
-    assert found["num_patients"] == rows["patient_id"].n_unique() == 45
-    assert found["num_positive"] == int(rows["target_x"].sum())
+def test_groups_are_compared_on_the_same_patients_in_every_replicate() -> None:
+    values = values_by_group("auroc")
+    assert gap(values).shape == (21,)
+    spread = np.stack(values)
+    np.testing.assert_array_equal(gap(values), spread.max(axis=0) - spread.min(axis=0))

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from tests.metrics.drawn_cases import LAW, plain
-from tests.prediction_tables import QUICK, binary_table, no_attributes, one_row, scored_rows
 from torchmetrics.functional.classification import (
     binary_calibration_error,
     multiclass_calibration_error,
     multilabel_auroc,
+    multilabel_average_precision,
 )
 
-from medtransfer.evaluation.score import score
 from medtransfer.metrics.calibration import bin_numbers, calibration_error, reliability
-from medtransfer.metrics.discrimination import auroc
+from medtransfer.metrics.discrimination import auroc, average_precision
 
 SINGLE = {"rtol": 0, "atol": 5e-7}
 """torchmetrics works in single precision where it takes the top class and in its ROC curves."""
@@ -76,15 +75,17 @@ def test_an_empty_bin_of_the_reliability_curve_is_undefined() -> None:
     assert np.isfinite(confidence).sum() == np.isfinite(share).sum() == 1
 
 
-def test_macro_auroc_of_several_targets() -> None:
-    table = binary_table(targets=("x", "y", "z"), seed=5)
-    results = score(table, no_attributes(table), "multi-label", QUICK)
-    rows = scored_rows(table, "a")
-    logits = rows.select("logit_x", "logit_y", "logit_z").to_torch()
-    truth = rows.select("target_x", "target_y", "target_z").to_torch().long()
-    expected = multilabel_auroc(logits, truth, 3)
-    found = one_row(results, "auroc", target="macro")["value"]
-    assert_allclose(found, float(expected), **SINGLE)
+def test_macro_averages_of_several_targets() -> None:
+    rng = np.random.default_rng(5)
+    truth = (rng.random((150, 3)) < [0.5, 0.2, 0.1]).astype(np.int64)
+    logits = np.round(rng.normal(1.5 * truth), 1)
+    for ours, theirs in (
+        (auroc, multilabel_auroc),
+        (average_precision, multilabel_average_precision),
+    ):
+        found = np.mean([plain(ours(truth[:, t], logits[:, t]), 150) for t in range(3)])
+        expected = theirs(torch.tensor(logits), torch.tensor(truth), 3, average="macro")
+        assert_allclose(found, float(expected), **SINGLE)
 
 
 @pytest.mark.filterwarnings("ignore:No positive samples in targets")

@@ -8,14 +8,14 @@ from scipy.stats import kstest
 from tests.metrics.drawn_cases import LAW
 
 from medtransfer.metrics.bootstrap import (
-    Floats,
     draw_replicates,
     percentile_interval,
     squared_interval,
     two_sided_p,
 )
-from medtransfer.metrics.discrimination import weighted_mean
 from medtransfer.metrics.groups import gap, gap_interval, worst_interval
+from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.weighted import mean_of
 
 shares = st.floats(0, 1)
 
@@ -120,7 +120,7 @@ def paired_p(seed: int, shift: float) -> float:
     patient = np.repeat(np.arange(40), 3)
     differences = shift + rng.normal(size=40)[patient] + 0.5 * rng.normal(size=120)
     drawn = draw_replicates([f"p{p}" for p in patient], 199, seed, "a")
-    found = two_sided_p(drawn.values(weighted_mean(differences), np.ones(120, dtype=bool)))
+    found = two_sided_p(drawn.values(mean_of(differences), np.ones(120, dtype=bool)))
     assert found is not None
     return found
 

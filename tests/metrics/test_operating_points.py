@@ -1,12 +1,15 @@
 """Thresholds are the best by brute force, and a case at the threshold is called positive."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.metrics.drawn_cases import LAW, drawn_targets
+from tests.metrics.drawn_cases import LAW, drawn_targets, plain, weights_of
 
-from medtransfer.metrics.catalog import TargetCases
+from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.decisions import threshold_drift
 from medtransfer.metrics.discrimination import operating_threshold
 
 
@@ -79,3 +82,37 @@ def test_full_specificity_is_reached_above_every_score_where_a_negative_is_the_h
     threshold = operating_threshold(targets, scores, "spec80")
     assert threshold is not None
     assert 0.7 < threshold < 0.7 + 1e-9
+
+
+@LAW
+@given(
+    cases=drawn_targets(), point=st.sampled_from(["sens50", "sens90", "spec80", "spec95", "youden"])
+)
+def test_drift_is_the_threshold_of_these_cases_minus_the_one_that_is_carried(
+    cases: TargetCases, point: str
+) -> None:
+    carried = dataclasses.replace(cases, limits={point: 0.25})
+    drift = plain(threshold_drift(carried, point), len(cases))
+    own = found(cases, point)
+    if own > cases.probabilities.max():  # reached only by calling nobody
+        assert np.isnan(drift)
+    elif point.startswith("sens"):
+        assert drift == own - 0.25
+    else:
+        assert rates(cases, drift + 0.25) == rates(cases, own)
+
+
+@LAW
+@given(cases=drawn_targets(), data=st.data(), point=st.sampled_from(["sens90", "spec80", "youden"]))
+def test_drift_of_a_replicate_is_that_of_the_cases_it_holds(
+    cases: TargetCases, data: st.DataObject, point: str
+) -> None:
+    # a threshold between two scores of the replicate would be as good; it is none of them
+    weights = data.draw(weights_of(len(cases)))
+    drift = threshold_drift(cases, point)(weights[None])[0]
+    copies = cases.take(np.repeat(np.arange(len(cases)), weights.astype(int)))
+    if np.isnan(drift):
+        assert np.isnan(plain(threshold_drift(copies, point), len(copies)))
+    else:
+        assert drift == plain(threshold_drift(copies, point), len(copies))
+        assert np.abs(drift + cases.limits[point] - copies.probabilities).min() < 1e-12

@@ -9,14 +9,14 @@ from scipy.special import expit, log_softmax, logsumexp, softmax
 from tests.metrics.drawn_cases import LAW, drawn_classes, drawn_targets
 from tests.prediction_tables import Site, arrays_of, binary_table, class_table
 
-from medtransfer.metrics.bootstrap import Floats
 from medtransfer.metrics.calibration import (
     TEMPERATURES,
     binary_temperature,
     class_temperature,
     probabilities_of,
 )
-from medtransfer.metrics.catalog import ClassCases, TargetCases
+from medtransfer.metrics.cases import ClassCases, TargetCases
+from medtransfer.metrics.kernels import Floats
 
 GRID = np.geomspace(*TEMPERATURES, 400)
 LARGE = {"a": Site({"tune": 20_000}, separation=2.0)}
@@ -118,10 +118,9 @@ def test_a_temperature_stays_in_its_range_when_the_classes_are_apart_or_swapped(
 
 
 def test_probabilities_of_each_task() -> None:
-    logits, two = np.array([[1.0, -3.0], [0.5, 4.0]]), np.array([2.0, 4.0])
-    several = probabilities_of(logits, two, single_label=False)
-    assert_allclose(several, 1 / (1 + np.exp(-logits / two)), rtol=1e-15)
-    same = np.array([2.0, 2.0])
-    one_of = probabilities_of(logits, same, single_label=True)
-    assert_allclose(one_of, np.exp(log_softmax(logits / 2, axis=1)), rtol=1e-14)
+    logits = np.array([[1.0, -3.0], [0.5, 4.0]])
+    several = probabilities_of(logits, single_label=False)
+    assert_allclose(several, 1 / (1 + np.exp(-logits)), rtol=1e-15)
+    one_of = probabilities_of(logits, single_label=True)
+    assert_allclose(one_of, np.exp(log_softmax(logits, axis=1)), rtol=1e-14)
     assert_allclose(logsumexp(np.log(one_of), axis=1), 0, atol=1e-15)

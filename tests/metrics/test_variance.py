@@ -7,7 +7,6 @@ import statsmodels.formula.api as smf
 from numpy.testing import assert_allclose
 
 from medtransfer.metrics.bootstrap import Floats, draw_replicates, percentile_interval
-from medtransfer.metrics.discrimination import weighted_mean
 from medtransfer.metrics.variance import (
     NO_INTERVAL,
     NO_REPLICATES,
@@ -15,6 +14,7 @@ from medtransfer.metrics.variance import (
     VarianceParts,
     variance_parts,
 )
+from medtransfer.metrics.weighted import mean_of
 
 
 def parts_of(values: Floats, seed: int = 0) -> VarianceParts:
@@ -88,7 +88,7 @@ def test_parts_are_those_of_a_mixed_model_of_the_patients(seed: int) -> None:
     parts = dict(zip(fitted.model.exog_vc.names, fitted.vcomp, strict=True))
     draws = draw_replicates([f"p{p:03d}" for p in range(patients)], 8000, seed, "a")
     everyone = np.ones(patients, dtype=bool)
-    found = parts_of(np.stack([draws.values(weighted_mean(row), everyone) for row in cells]))
+    found = parts_of(np.stack([draws.values(mean_of(row), everyone) for row in cells]))
     # a bootstrap of P patients has (P - 1) / P of their variance
     lost = (patients - 1) / patients
     noise = fitted.scale / patients

@@ -149,7 +149,10 @@ def test_a_fetched_file_that_was_altered_later_is_refused(hub: str, folder: Path
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_fetch_without_a_connection_says_which_file_to_place_where(folder: Path) -> None:
+def test_fetch_without_a_connection_says_which_file_to_place_where(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _seconds: None)
     with pytest.raises(WeightsError, match="could not be fetched from timm/resnetv2_50x1_bit") as e:
         fetch("bit-m/r50x1", folder)
     assert str(folder / "bit-m--r50x1.safetensors") in str(e.value)

@@ -12,6 +12,7 @@ from medtransfer.tables.schema import write_frame
 HEAD = "image_id,path,case_id,patient_id,cohort"
 OUTSIDE = "absolute or leaves the folder with '..'"
 INSIDE = "relative to the manifest's folder, or to data.image_root"
+WITHIN = "(is case_id unique only within a patient?)"
 SECRETS = ("JANE-DOE", "1955-03-21", "MRN4711", "/home/ward3")
 
 
@@ -71,7 +72,7 @@ def test_all_faults_between_rows_are_in_one_error(tmp_path: Path) -> None:
     assert text.splitlines() == [
         'Manifest "chest.csv" cannot be used:',
         "  - 'image_id' is not unique: 1 value repeated in rows 2, 3",
-        "  - 1 case with images of different 'patient_id', rows 2, 3",
+        f"  - 1 case with images of different 'patient_id', rows 2, 3 {WITHIN}",
         "  - 1 case with images of different 'cohort', rows 4, 5",
         "  - 1 case with images of different 'split', rows 4, 5",
         f"  - 'path' is {OUTSIDE} in 2 rows, first in row 3 (allowed: {INSIDE})",

@@ -97,7 +97,9 @@ def test_soft_targets_and_several_targets_are_fine(tmp_path: Path) -> None:
     assert target_names(read_predictions(tmp_path / "p.parquet")) == ["x", "y"]
 
 
-@pytest.mark.parametrize("name", [c.name for c in CONTRACT.columns if "<" not in c.name])
+@pytest.mark.parametrize(
+    "name", [c.name for c in CONTRACT.columns if c.required and "<" not in c.name]
+)
 def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
     text = complaint(tmp_path, table(**{name: []}))
     assert f"column '{name}' is missing" in text
@@ -126,6 +128,15 @@ def test_a_case_of_two_members_or_two_runs_is_not_counted_twice() -> None:
 def test_logits_are_finite(tmp_path: Path, wrong: float) -> None:
     text = complaint(tmp_path, table(logit_x=[0.0, wrong, wrong]))
     assert "'logit_x' is not finite in rows 2, 3" in text
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+def test_scores_of_foreignness_are_finite(tmp_path: Path, wrong: float) -> None:
+    text = complaint(tmp_path, table(ood_knn=[0.0, wrong, wrong], ood_energy=[0.0, 1.0, 2.0]))
+    assert "'ood_knn' is not finite in rows 2, 3" in text
+    assert "ood_energy" not in text
+    with pytest.raises(TableError, match="'ood_knn' is not finite"):
+        write_predictions(table(ood_knn=[wrong, 0.0, 0.0]), tmp_path / "p.csv")
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 1.01, -1e-9, float("nan"), float("inf")])

@@ -190,9 +190,11 @@ def test_other_kinds_of_files_are_refused_by_their_ending(tmp_path: Path) -> Non
         read(tmp_path / "things.xlsx")
 
 
-@pytest.mark.parametrize("name", ["nothing.csv", "."])
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TableError, match="does not exist"):
+@pytest.mark.parametrize(
+    ("name", "said"), [("nothing.csv", "does not exist"), (".", "is a folder. Name the table")]
+)
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(TableError, match=said):
         read(tmp_path / name)
 
 
@@ -297,3 +299,9 @@ def test_parquet_keeps_what_a_spreadsheet_would_run(tmp_path: Path) -> None:
 def test_awkward_ids_survive_csv(tmp_path: Path) -> None:
     write_frame(pl.DataFrame({"thing_id": AWKWARD}), tmp_path / "things.csv")
     assert read(tmp_path / "things.csv")["thing_id"].to_list() == list(AWKWARD)
+
+
+def test_awkward_headers_survive_csv(tmp_path: Path) -> None:
+    names = ["thing_id", *(name.strip() for name in AWKWARD)]
+    write_frame(pl.DataFrame({name: ["x"] for name in names}), tmp_path / "things.csv")
+    assert read(tmp_path / "things.csv").columns == [ROW, *names]

@@ -1,12 +1,15 @@
 """Commands about data: init, check."""
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medtransfer.cli.app import EXIT_USER, app
+from medtransfer.errors import plural
 
 SHOWN_ROWS = 6
 
@@ -23,10 +26,10 @@ def init(
     from medtransfer.files import write_text
     from medtransfer.study.draft import draft_study
 
+    draft = draft_study(manifest)
     target = out or manifest.parent / "study.yaml"
     if target.exists():
         raise StudyError(f'"{target}" exists already. Move it away, or write elsewhere with --out.')
-    draft = draft_study(manifest)
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in manifest.stem).strip(".-_")
     text = draft.text(name or "study")
     write_text(target, text)
@@ -47,30 +50,74 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
 ) -> None:
     """Read a study's data and list what is wrong with them, before anything is run."""
+    from medtransfer.errors import MedTransferError
     from medtransfer.study.document import read_study
-    from medtransfer.study.plan import plan_runs, read_data
+    from medtransfer.study.plan import PlannedRun, plan_runs, read_data
+    from medtransfer.study.progress import Preparing
     from medtransfer.study.store import StudyFolder
 
+    planned: list[PlannedRun] = []
+    fault: MedTransferError | None = None
     config = read_study(study)
     folder = StudyFolder(out or Path("studies") / config.name)
     folder.claim(config.name)
-    data = read_data(config, folder.images)
-    planned = plan_runs(config, data)
+    with _shown(as_json=as_json) as watch:
+
+        def hear(done: int, total: int) -> None:
+            watch(Preparing("reading images", done, total))
+
+        data = read_data(config, folder.images, hear)
+        try:
+            planned = plan_runs(config, data)
+            _unpack(folder, data, planned, watch)
+        except MedTransferError as error:
+            fault = error  # the findings are worth saying all the same
     rows = _write_rows(folder.path / "findings.csv", data.findings)
     if as_json:
         print(json.dumps([_plain(finding) for finding in data.findings]))  # noqa: T201
     else:
         _print_findings(data.findings, config.waive, rows)
-        images = sum(run.num_images for run in planned)
-        steps = f"{len(planned)} runs, {images:,} training images in all"
-        print(f"{steps}. Run it with: medtransfer run {study}")  # noqa: T201
+    if fault is not None:
+        raise fault
     if any(f.level == "error" and f.code not in config.waive for f in data.findings):
         raise typer.Exit(EXIT_USER)
+    if not as_json:
+        images = sum(run.num_images for run in planned)
+        steps = f"{plural(len(planned), 'run')}, {images:,} training images in all"
+        print(f"{steps}. Run it with: medtransfer run {study}")  # noqa: T201
+
+
+@contextmanager
+def _shown(*, as_json: bool) -> Generator[Any]:
+    """How far reading is; nothing beside the JSON."""
+    from medtransfer.cli.display import display
+    from medtransfer.study.progress import nobody
+
+    if as_json:
+        yield nobody
+        return
+    with display(as_json=False) as watch:
+        yield watch
+
+
+def _unpack(folder: Any, data: Any, planned: Any, watch: Any) -> None:
+    """Find images whose header is whole and whose pixels are not, as `run` would."""
+    from medtransfer.study.schedule import make_caches
+    from medtransfer.study.store import Lease
+
+    lease = Lease(folder)
+    if lease.holder() is not None:
+        return  # the run that is at work has unpacked them already
+    lease.take()
+    try:
+        make_caches(folder, data, planned, watch)
+    finally:
+        lease.drop()
 
 
 def _print_findings(findings: Any, waived: dict[str, str], rows: Path | None) -> None:
     from medtransfer.data.audit import CHECKS
-    from medtransfer.errors import listed, plural
+    from medtransfer.errors import listed
 
     for finding in findings:
         level = "waived" if finding.code in waived else finding.level

@@ -3,18 +3,19 @@
 import json
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from medtransfer.cli.text import duration
-from medtransfer.errors import plural, printable
+from medtransfer.cli.text import duration, one_line
+from medtransfer.errors import plural
 from medtransfer.study.progress import (
     Event,
     Planned,
@@ -41,6 +42,22 @@ def display(*, as_json: bool) -> Generator[Watcher]:
             yield table.hear
     else:
         yield _Lines().hear
+
+
+@contextmanager
+def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
+    """A watcher of runs being scored: how many are done, and the time left."""
+    begun = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        if as_json or total < 2:
+            return
+        left = (time.monotonic() - begun) / done * (total - done) if done else None
+        ending = "\r" if sys.stderr.isatty() and done < total else "\n"
+        text = f"{done} of {total} runs scored; {duration(left)} left"
+        print(text.ljust(60), end=ending, file=sys.stderr, flush=True)  # noqa: T201
+
+    yield say
 
 
 def _label(event: RunStep | RunEnded) -> str:
@@ -84,7 +101,7 @@ class _Lines:
                     f"{duration(event.study_seconds_left)} left for the study"
                 )
             case RunEnded():
-                why = f": {printable(event.message, 300)}" if event.message else ""
+                why = f": {one_line(event.message)}" if event.message else ""
                 self._say(f"[{event.finished}/{event.total}] {event.state} {_label(event)}{why}")
             case Scoring(what):
                 self._say(f"writing {what}")
@@ -102,6 +119,7 @@ class LiveTable:
     def __init__(self) -> None:
         self._event: Event | None = None
         self._rungs: dict[str, dict[str, int]] = {}
+        self._before = ""
         self._first_error = ""
         self._step: RunStep | None = None
 
@@ -109,7 +127,8 @@ class LiveTable:
         """Take in what the study says."""
         self._event = event
         match event:
-            case Planned(runs, _done):
+            case Planned(runs, done):
+                self._before = f"{done} of {plural(len(runs), 'run')} were over before" * (done > 0)
                 for run in runs:
                     counts = self._rungs.setdefault(run.cell.rung, {"runs": 0})
                     counts["runs"] += 1
@@ -120,7 +139,7 @@ class LiveTable:
                 counts = self._rungs[event.run.cell.rung]
                 counts[event.state] = counts.get(event.state, 0) + 1
                 if event.message and not self._first_error:
-                    self._first_error = f"{_label(event)}: {printable(event.message, 200)}"
+                    self._first_error = f"{_label(event)}: {one_line(event.message)}"
             case _:
                 pass
 
@@ -131,6 +150,8 @@ class LiveTable:
             parts.append(Text(f"{self._event.what}  {share}"))
         if isinstance(self._event, Scoring):
             parts.append(Text(f"writing {self._event.what}"))
+        if self._before:
+            parts.append(Text(self._before))
         if self._rungs:
             parts.append(self._table())
         if self._step is not None:
@@ -157,4 +178,5 @@ class LiveTable:
             f"{step.images_per_second:.0f} images/s  "
             f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
         )
-        return [Text(line), ProgressBar(step.steps, step.step, width=60)]
+        # the bar alone does not end its line
+        return [Text(line), Padding(ProgressBar(step.steps, step.step, width=60), 0)]

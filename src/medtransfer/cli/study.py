@@ -40,10 +40,11 @@ def demo(out: Out = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(where: Where = None, as_json: AsJson = False) -> None:
     """How far a study is: every run's state, and the time left."""
-    from medtransfer.cli.text import duration, print_table
+    from medtransfer.cli.text import duration, one_line, print_table
     from medtransfer.study.status import read_status
 
-    found = read_status(_folder(where))
+    folder = _folder(where)
+    found = read_status(folder)
     if as_json:
         print(json.dumps(found.plain()))  # noqa: T201
         return
@@ -66,7 +67,9 @@ def status(where: Where = None, as_json: AsJson = False) -> None:
     print(f"{counts}; {duration(found.seconds_left)} left")  # noqa: T201
     for row in found.runs:
         if row.message:
-            print(f"{row.run_id} {row.state}: {row.message}")  # noqa: T201
+            cut = one_line(row.message)
+            whole = f" All of it: {folder.run(row.run_id).path / 'error.json'}"
+            print(f"{row.run_id} {row.state}: {cut}{whole * cut.endswith('…')}")  # noqa: T201
 
 
 @app.command()
@@ -89,6 +92,9 @@ def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool =
     except StudyStopped as stopped:
         print(f"Stopped; {stopped}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(EXIT_STOPPED) from None
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(EXIT_STOPPED) from None
     states = [folder.run(run["run_id"]).state() for run in folder.read("plan.json")]
     if "done" in states:
         path = write_report(folder)
@@ -100,8 +106,8 @@ def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool =
     lost = [state for state in states if state != "done"]
     if lost:
         print(  # noqa: T201
-            f"{len(lost)} of {len(states)} runs have no results: `medtransfer status "
-            f"{folder.path}` says why. The same command tries the failed ones again.",
+            f"Without results: {len(lost)} of {len(states)} runs. `medtransfer status "
+            f"{folder.path}` says why. The same command tries failed runs again.",
             file=sys.stderr,
         )
     if "failed" in states:

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+from medtransfer.errors import printable
+
+MOST_LETTERS = 300
+
 
 def print_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
@@ -21,6 +25,11 @@ def print_table(
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())  # noqa: T201
+
+
+def one_line(message: str, most: int = MOST_LETTERS) -> str:
+    """A message as one line, cut where it is long; `error.json` of its run has it whole."""
+    return printable(" ".join(message.split()), most)
 
 
 def duration(seconds: float | None) -> str:

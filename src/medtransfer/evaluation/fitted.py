@@ -118,10 +118,18 @@ def every_case(
     }
     scores = _scores(run, target)
     calibrated = {kind: map_.probabilities(scores) for kind, map_ in own.calibrators.items()}
+    again = {kind: map_.logits(scores) for kind, map_ in own.calibrators.items()}
     if target == CASE:
         spread = {name: value[:, 0] for name, value in run.spread.items()}
         return ClassCases(
-            _truth(run, CASE, everyone), run.logits, chances, calibrated, sets, spread, own.missing
+            _truth(run, CASE, everyone),
+            run.logits,
+            chances,
+            calibrated,
+            again,
+            sets,
+            spread,
+            own.missing,
         )
     limits = {point: limit for point, limit in own.thresholds.items() if limit is not None}
     return TargetCases(
@@ -129,6 +137,7 @@ def every_case(
         scores if not run.single_label else chances,
         chances,
         calibrated,
+        again,
         {point: chances >= limit for point, limit in limits.items()},
         limits,
         sets,

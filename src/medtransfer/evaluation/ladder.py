@@ -8,6 +8,7 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.evaluation.compare import comparisons
 from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.curves import Line, Where, mean_points, points, run_lines
 from medtransfer.evaluation.means import (
     Mean,
     RungRuns,
@@ -21,6 +22,7 @@ from medtransfer.evaluation.savings import savings
 from medtransfer.evaluation.score import score_measured
 from medtransfer.evaluation.trends import RungFacts, robustness_results, scale_results
 from medtransfer.tables.comparisons import comparisons_frame
+from medtransfer.tables.curves import Curve, Point, curve_frame
 from medtransfer.tables.results import CONTRACT, results_frame
 
 
@@ -56,11 +58,13 @@ class LadderTables:
     Attributes:
         results: Every number, of runs and of means over seeds.
         comparisons: Differences from the reference rung.
+        curves: By kind.
         means: What the means and differences were made of.
     """
 
     results: pl.DataFrame
     comparisons: pl.DataFrame
+    curves: dict[Curve, pl.DataFrame]
     means: tuple[Mean, ...]
 
 
@@ -90,16 +94,23 @@ def tabulate(
         place = (run.rung, run.label_fraction, run.held_out)
         groups.setdefault(RungRuns(*place, (), run.retrain_fraction), []).append(run)
     frames: list[pl.DataFrame] = []
+    drawn: dict[Curve, list[Point]] = {}
 
-    def each(own: Sequence[LadderRun]) -> Iterator[MeasuredRun]:
+    def each(about: RungRuns, own: Sequence[LadderRun]) -> Iterator[MeasuredRun]:
+        lines: list[dict[Where, Line]] = []
         for run in sorted(own, key=lambda one: one.seed):  # seeds are resampled by their place
             watch(len(frames), len(runs))
             measured = measure_run(run.predictions(), attributes, task, config)
             results = run.results() if run.results else score_measured(measured, config)
             frames.append(_placed_run(results, run))
+            lines.append(run_lines(measured))
             yield measured
+        for kind, point in points(about, lines):
+            drawn.setdefault(kind, []).append(point)
 
-    means = [mean_over_seeds(about, each(own)) for about, own in groups.items()]
+    means = [mean_over_seeds(about, each(about, own)) for about, own in groups.items()]
+    for kind, point in mean_points(means):
+        drawn.setdefault(kind, []).append(point)
     watch(len(runs), len(runs))
     for mean in means:
         rows = [*mean_results(mean), *drops(mean), *variances(mean, config)]
@@ -115,7 +126,8 @@ def tabulate(
     compared = comparisons_frame(comparisons(means, reference, config)).filter(
         held_out.is_null() | (pl.col("cohort") == held_out)
     )
-    return LadderTables(pl.concat(frames), compared, tuple(means))
+    curves: dict[Curve, pl.DataFrame] = {k: curve_frame(found) for k, found in drawn.items()}
+    return LadderTables(pl.concat(frames), compared, curves, tuple(means))
 
 
 def _asked_for(rows: pl.DataFrame, runs: RungRuns) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """From a classifier to the predictions table, one row per case."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -29,16 +29,40 @@ def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
     Returns:
         One row per case, in their order. [N, T]
     """
+    return np.concatenate([logits for _, logits in passes(classifier, images)])
+
+
+@torch.inference_mode()
+def passes(
+    classifier: Classifier, images: CaseImages
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Features and logits of cases, some at a time, from one pass through the network.
+
+    Args:
+        classifier: As in `predict`.
+        images: The cases.
+
+    Yields:
+        Of the next cases, in their order. [B, D], [B, T]
+    """
     training = classifier.training
     classifier.eval()
-    with torch.inference_mode():
-        rows = [part.float().cpu().numpy() for part in _batches(classifier, images)]
+    device = next(classifier.parameters()).device
+    everything = np.arange(len(images), dtype=np.int64)
+    for part in images.split(everything, IMAGES_AT_ONCE):
+        batch = images.test_batch(part, device)
+        features = classifier.features(batch.images, batch.case_of_image, len(batch))
+        logits = classifier.head(features)
+        yield features.cpu().numpy(), logits.float().cpu().numpy()
     classifier.train(training)
-    return np.concatenate(rows)
 
 
 def predictions_frame(
-    cases: Cases, logits: NDArray[np.float32], names: tuple[str, ...], run_id: str
+    cases: Cases,
+    logits: NDArray[np.float32],
+    names: tuple[str, ...],
+    run_id: str,
+    foreign: Mapping[str, Floats] | None = None,
 ) -> pl.DataFrame:
     """The predictions table of some cases.
 
@@ -47,6 +71,7 @@ def predictions_frame(
         logits: [N, T]
         names: The targets' names. T
         run_id: The run that made them.
+        foreign: How foreign each case is, by detector. [N] each
     """
     known = {
         f"target_{name}": pl.Series(cases.targets[:, i]).fill_nan(None)
@@ -63,6 +88,7 @@ def predictions_frame(
             "split": cases.splits.tolist(),
             **known,
             **found,
+            **{f"ood_{name}": scores for name, scores in (foreign or {}).items()},
         }
     )
 
@@ -98,11 +124,3 @@ def quick_score(targets: Floats, logits: Floats, task: Task) -> tuple[float, flo
 
 def _value(metric: Weighted, count: int) -> float:
     return float(metric(np.ones((1, count)))[0])
-
-
-def _batches(classifier: Classifier, images: CaseImages) -> Iterator[torch.Tensor]:
-    device = next(classifier.parameters()).device
-    everything = np.arange(len(images), dtype=np.int64)
-    for part in images.split(everything, IMAGES_AT_ONCE):
-        batch = images.test_batch(part, device)
-        yield classifier(batch.images, batch.case_of_image, len(batch))

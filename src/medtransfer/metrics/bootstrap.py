@@ -9,7 +9,7 @@ the seed, the cohort and its number, and is made again rather than kept where it
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ WIDTH = 128
 """Replicates of a block."""
 KEPT = 2**28
 """Bytes of counts up to which blocks are kept for the next metric."""
+TOGETHER = 1_000_000
+"""Patients that are drawn in one call, over several replicates of a small cohort."""
 GROUPS = 200
 """Groups of patients left out in turn for the acceleration of a BCa interval."""
 
@@ -66,7 +68,9 @@ class Replicates:
     def blocks(self) -> Iterator[Counts]:
         """The sample, all ones, then the replicates. Each [P, W]"""
         yield np.ones((self.num_patients, 1), dtype=np.uint16)
-        yield from self._drawn if self.num_patients * self.number * 2 <= KEPT else self._draw()
+        size = 8 if self.kind == "bayesian" else 2
+        kept = self.num_patients * self.number * size <= KEPT
+        yield from self._drawn if kept else self._draw()
 
     def left_out(self) -> Iterator[Counts]:
         """The sample without one of up to `GROUPS` groups of patients, in turn. [P, J]"""
@@ -96,7 +100,7 @@ class Replicates:
             width = min(WIDTH, self.number - start)
             # a whole block is drawn whatever part of it is used: more replicates add, never change
             counts: Counts = self._block(rng)
-            yield np.ascontiguousarray(counts[:, :width])  # type: ignore[misc]
+            yield cast("Counts", np.ascontiguousarray(counts[:, :width]))
 
     def _block(self, rng: np.random.Generator) -> Counts:
         patients = self.num_patients
@@ -145,10 +149,14 @@ def draw_replicates(
 def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]]) -> Counts:
     """How often each patient is drawn when every stratum keeps its size. [P, WIDTH]"""
     counts = np.zeros((sum(len(members) for members in strata), WIDTH), dtype=np.uint16)
-    for replicate in range(WIDTH):
-        for members in strata:
-            drawn = rng.integers(0, len(members), len(members))
-            counts[members, replicate] = np.bincount(drawn, minlength=len(members))
+    for members in strata:
+        size = len(members)
+        step = max(1, TOGETHER // size)
+        for start in range(0, WIDTH, step):
+            rows = min(step, WIDTH - start)
+            drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
+            found = np.bincount(drawn.ravel(), minlength=rows * size)
+            counts[members, start : start + rows] = found.reshape(rows, size).T
     return counts
 
 
@@ -182,15 +190,17 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
     defined = values[1:][np.isfinite(values[1:])]
     if plain is None or len(kept) < 2:
         return plain
-    below = float((defined < values[0]).mean() + 0.5 * (defined == values[0]).mean())
+    below = float(((defined < values[0]) + 0.5 * (defined == values[0])).mean())
     if not 0 < below < 1:
         return None
     pull = kept.mean() - kept
     spread = float((pull**2).sum())
     speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    bias = float(ndtri(below))
-    ends = bias + np.array([-1.0, 1.0]) * float(ndtri((1 + LEVEL) / 2))
-    shares = [float(ndtr(bias + end / (1 - speed * end))) for end in ends.tolist()]
+    bias, tail = float(ndtri(below)), float(ndtri((1 + LEVEL) / 2))
+    # beyond 1 / speed the correction has no meaning: the end is the last replicate
+    shares = [
+        float(ndtr(bias + end / max(1 - speed * end, 1e-9))) for end in (bias - tail, bias + tail)
+    ]
     low, high = np.quantile(defined, shares).tolist()
     return low, high
 

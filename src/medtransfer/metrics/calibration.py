@@ -221,5 +221,6 @@ def _minimise(loss: Callable[[float], float]) -> float:
 
 
 def _surprise(probabilities: Floats) -> Floats:
-    """-log p; a probability of 0 costs as much as the smallest one that is told from it."""
-    return -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    """-log p, p held from 0 and 1 by the spacing of numbers at 1, as scikit-learn's log loss."""
+    edge = np.finfo(np.float64).eps
+    return -np.log(np.clip(probabilities, edge, 1 - edge))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from medtransfer.metrics import calibration as c13n
-from medtransfer.metrics.cases import AnyCases, TargetCases
+from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.smooth import smooth_calibration_error
@@ -58,6 +58,18 @@ def mass(cases: AnyCases) -> Weighted:
     return c13n.mass_calibration_error(*outcome_of(cases))
 
 
+def _target_loss(cases: TargetCases, calibrator: str) -> Weighted:
+    if calibrator in cases.recalibrated:
+        return c13n.binary_nll(cases.targets, cases.recalibrated[calibrator])
+    return c13n.binary_log_loss(cases.targets, cases.calibrated[calibrator])
+
+
+def _class_loss(cases: ClassCases, calibrator: str) -> Weighted:
+    if calibrator in cases.recalibrated:
+        return c13n.class_nll(cases.classes, cases.recalibrated[calibrator])
+    return c13n.class_log_loss(cases.classes, cases.calibrated[calibrator])
+
+
 def _calibrated(calibrator: str) -> tuple[Metric, ...]:
     ending, title, words, reference = CALIBRATORS[calibrator]
     binary = calibrator != "vector"
@@ -67,10 +79,8 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
         Metric(
             f"nll_{ending}", f"NLL after {title}", "lower", 0, np.inf, "case", f"as nll, {after}",
             reference, calibrator=calibrator, by_group=False,
-            of_target=(lambda c, _p: c13n.binary_log_loss(c.targets, c.calibrated[calibrator]))
-            if binary else None,
-            of_classes=(lambda c: c13n.class_log_loss(c.classes, c.calibrated[calibrator]))
-            if classes else None,
+            of_target=(lambda c, _p: _target_loss(c, calibrator)) if binary else None,
+            of_classes=(lambda c: _class_loss(c, calibrator)) if classes else None,
         ),
         Metric(
             f"brier_{ending}", f"Brier score after {title}", "lower", 0, 2, "case",

@@ -7,7 +7,7 @@ point) is made once per set of cases and shared.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,8 @@ class TargetCases(Sharing):
         logits: What cases are ranked by. [n]
         probabilities: Before any calibration. [n]
         calibrated: Calibrator to probabilities after it. Each [n]
+        recalibrated: Calibrator to logits after it, where the loss is taken from them: it stays
+            finite where a probability has rounded to 0 or 1. Each [n]
         called: Operating point to whether a case is called positive. Each [n]
         limits: Operating point to its threshold on the probability.
         sets: Conformal method to which of (0, 1) are in the case's set. Each [n, 2]
@@ -82,6 +84,7 @@ class TargetCases(Sharing):
     logits: Floats
     probabilities: Floats
     calibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     called: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     limits: Mapping[str, float] = field(default_factory=dict[str, float])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
@@ -154,6 +157,7 @@ class ClassCases(Sharing):
         logits: [n, C]
         probabilities: Before any calibration. [n, C]
         calibrated: Calibrator to probabilities after it. Each [n, C]
+        recalibrated: Calibrator to logits after it, likewise. Each [n, C]
         sets: Conformal method to which classes are in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
         missing: Calibrator that tune does not determine to why.
@@ -163,6 +167,7 @@ class ClassCases(Sharing):
     logits: Floats
     probabilities: Floats
     calibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -250,5 +255,5 @@ def _taken(cases: Cases, rows: NDArray[Any]) -> Cases:
 def _rows(value: Any, rows: NDArray[Any]) -> Any:
     """Rows of an array, or of every array of a mapping."""
     if isinstance(value, Mapping):
-        return {name: array[rows] for name, array in value.items()}  # type: ignore[misc]
+        return {name: array[rows] for name, array in cast("dict[str, Any]", value).items()}
     return value[rows]

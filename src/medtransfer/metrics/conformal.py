@@ -225,8 +225,8 @@ def set_outcomes(sets: Bools, classes: Labels) -> SetOutcomes:
 def conformal_quantile(scores: Floats, alpha: float) -> float:
     """The ⌈(n + 1)(1 - alpha)⌉-th smallest score; infinite if there are fewer.
 
-    Lei et al. 2018. Ties only raise the coverage. The set is that of the p-values over alpha; crepes
-    keeps one that is just alpha too, which is the next rank where (n + 1) alpha is a whole number.
+    Lei et al. 2018. Ties only raise the coverage. So a class is in the set if its p-value is over
+    alpha. crepes keeps one that is just alpha too: the next rank, where (n + 1) alpha is whole.
 
     Args:
         scores: Of the true classes. [n]

@@ -29,14 +29,18 @@ def specificity_of(_tp: Floats, fp: Floats, _fn: Floats, tn: Floats) -> Floats:
     return ratio(tn, tn + fp)
 
 
-def miss_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-    """Share of positives not called."""
-    return 1 - sensitivity_of(tp, fp, fn, tn)
+def underdiagnosis_of(*, healthy: bool) -> Four:
+    """Share of the ill called healthy, where there are both.
 
+    Args:
+        healthy: Whether the target means "no finding": then the ill are its negatives.
+    """
 
-def fall_out_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-    """Share of negatives called."""
-    return 1 - specificity_of(tp, fp, fn, tn)
+    def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+        missed = 1 - (specificity_of if healthy else sensitivity_of)(tp, fp, fn, tn)
+        return np.where((tp + fn > 0) & (fp + tn > 0), missed, np.nan)
+
+    return of
 
 
 def precision_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
@@ -177,7 +181,8 @@ ENTRIES = (
         "underdiagnosis" + POINT, "Under-diagnosis rate", "lower", 0, 1, "both",
         "1 − sensitivity; for a target that means no finding, 1 − specificity",
         "Seyyed-Kalantari et al. 2021",
-        of_target=lambda c, point: of_decisions(c, point, fall_out_of if c.healthy else miss_of),
+        of_target=lambda c, point: of_decisions(
+            c, point, underdiagnosis_of(healthy=c.healthy)),
     ),
     Metric(
         "threshold_drift" + POINT, "Threshold drift", "neither", -1, 1, "both",

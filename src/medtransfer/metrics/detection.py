@@ -158,7 +158,7 @@ def flag_threshold(scores: Floats, keep: float = KEEP) -> float | None:
     """
     if not len(scores):
         return None
-    # a share of n cases carries rounding: 0.95 of 20 is 19
+    # a share of n cases carries rounding: 0.55 of 100 is 55
     place = math.ceil(keep * len(scores) - 1e-9)
     return float(np.sort(scores)[place - 1])
 

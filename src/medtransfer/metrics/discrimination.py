@@ -82,7 +82,7 @@ def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
         classes: True class of each case. [n]
         decisions: Decided class. [n]
     """
-    own = [classes == label for label in np.unique(classes)]
+    own = [classes == label for label in (np.unique(classes) if len(classes) else [0])]
     right = [Column((mask & (classes == decisions)).astype(np.float64)) for mask in own]
     counted = [Column(mask.astype(np.float64)) for mask in own]
 

@@ -144,14 +144,19 @@ def local_thresholds(
             total[r] += drawn[r]
     out = np.full((1, width), np.nan)
     p, n, best = np.zeros(width), np.zeros(width), np.full(width, 1.0)
+    new = np.zeros(width)
     for i in range(len(patient)):
         drawn = counts[patient[i]]
         passed = p if positive[i] else n
         for r in range(width):
             passed[r] += drawn[r]
+            new[r] += drawn[r]
         if not last[i]:
             continue
         for r in range(width):
+            if not new[r] > 0.0:  # a score that the replicate does not have is no threshold
+                continue
+            new[r] = 0.0
             hit, spared = p[r] / all_p[r], 1.0 - n[r] / all_n[r]
             if aim[2] > 0.0:
                 if hit + spared > best[r] + 1e-12:

@@ -1,18 +1,16 @@
 """Calibration slope and intercept: the logistic regression of the truth on the logit."""
 
 import numpy as np
+from scipy.special import expit
 
-from medtransfer.metrics.calibration_kernels import logistic_sums
+from medtransfer.metrics.calibration_kernels import logistic_fits
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.kernels import Counts, Floats, Numbers
+from medtransfer.metrics.kernels import Counts, Floats, Numbers, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Column, Scan, Weighted, ratio
+from medtransfer.metrics.weighted import Column, Scan, Weighted, of_rows, ratio
 
-STEPS = 30
-SMALL = 1e-10
-"""Newton steps below this are the end."""
-STEEP = 50.0
-"""Slopes beyond this mean that the classes are separated: there is no fit."""
+FAR = 0.5
+"""First steps of intercept or slope beyond this are not taken."""
 
 
 def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan:
@@ -23,48 +21,44 @@ def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan
         logits: [n]
         slope: Fit both; otherwise the intercept alone, the slope held at 1.
     """
-    cases = np.arange(len(logits), dtype=np.int32)
-    own = _fit(cases, logits, targets, np.ones((len(logits), 1)), _start(targets), slope=slope)
-    near = np.where(np.isfinite(own), own, _start(targets))
+    cases, once = np.arange(len(logits), dtype=np.int32), np.ones((len(logits), 1))
+    share = (targets.sum() + 0.5) / (len(targets) + 1)
+    rough = np.array([np.log(share / (1 - share)), 0.0])
+    own = logistic_fits(cases, logits, targets, slope, rough[:, None], once)[:, 0]
+    near = own if np.isfinite(own).all() else rough
+    alone, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, near)
 
     def run(patient: Numbers, counts: Counts) -> Floats:
-        width = counts.shape[1]
-        found = _fit(patient, logits, targets, counts, np.repeat(near, width, 1), slope=slope)
-        if not np.isfinite(found).all():  # too far from the sample's own fit
-            far = np.repeat(_start(targets), width, 1)
-            again = _fit(patient, logits, targets, counts, far, slope=slope)
-            found = np.where(np.isfinite(found), found, again)
-        return found
+        terms = binned_sums(patient, alone, first, 1, counts)[:, 0]
+        start = near[:, None] + _newton_step(terms, slope=slope)
+        return logistic_fits(patient, logits, targets, slope, start, counts)
 
     return Scan(run)
 
 
-def _start(targets: Floats) -> Floats:
-    """The fit without a slope: from there Newton's method finds its way. [2, 1]"""
-    share = np.clip(targets.mean(), 0.01, 0.99) if len(targets) else 0.5
-    return np.array([[np.log(share / (1 - share))], [0.0]])
+def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
+    """What a case adds to gradient and information at one fit. -> [n, 5]
+
+    The first step of all replicates is taken from the same place, so it is a sum over cases.
+    """
+    p = np.asarray(expit(at[0] + at[1] * logits), dtype=np.float64)
+    v: Floats = p * (1 - p)
+    terms: list[Floats] = [targets - p, (targets - p) * logits, v, v * logits, v * logits**2]
+    return np.stack(terms, axis=1)
 
 
-def _fit(
-    patient: Numbers, x: Floats, y: Floats, counts: Counts, start: Floats, *, slope: bool
-) -> Floats:
-    """Newton's method in every replicate at once. -> [2, W]"""
-    a, b = start.copy() if slope else (start[0], np.ones_like(start[1]))
-    step = np.full_like(a, np.inf)
-    for _ in range(STEPS):
-        gradient_a, gradient_b, v, vx, vxx = logistic_sums(patient, x, y, a, b, counts)
-        if slope:
-            determinant = v * vxx - vx**2
-            by_a = ratio(vxx * gradient_a - vx * gradient_b, determinant)
-            by_b = ratio(v * gradient_b - vx * gradient_a, determinant)
-        else:
-            by_a, by_b = ratio(gradient_a, v), np.zeros_like(b)
-        a, b = a + np.clip(by_a, -5, 5), b + np.clip(by_b, -2, 2)
-        step = np.abs(by_a) + np.abs(by_b)
-        if not (step > SMALL).any():
-            break
-    bad = ~(step <= 1e-6) | (np.abs(b) > STEEP) | (np.abs(a) > 10 * STEEP)
-    return np.where(bad, np.nan, np.stack([a, b]))
+def _newton_step(terms: Floats, *, slope: bool) -> Floats:
+    """The first step of every replicate; none where it would go far. [5, W] -> [2, W]"""
+    g, gx, v, vx, vxx = terms
+    if not slope:
+        step = np.stack([ratio(g, v), np.zeros_like(g)])
+    else:
+        determinant = v * vxx - vx**2
+        step = np.stack(
+            [ratio(vxx * g - vx * gx, determinant), ratio(v * gx - vx * g, determinant)]
+        )
+    near = (np.abs(step) < FAR).all(axis=0)  # False where a step is undefined
+    return np.where(near, step, 0.0)
 
 
 def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
@@ -72,10 +66,7 @@ def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
     targets = cases.targets.astype(np.float64)
     scan = cases.shared(name, lambda: slope_and_intercept(targets, cases.logits, slope=slope))
 
-    def of(rows: Floats, positives: Floats, negatives: Floats) -> Floats:
-        return np.where((positives > 0) & (negatives > 0), rows[row], np.nan)
-
-    return Weighted((scan, cases.positive, cases.negative), of)
+    return of_rows(scan, lambda rows: rows[row])
 
 
 def calibration_bias(cases: TargetCases) -> Weighted:
@@ -89,13 +80,13 @@ ENTRIES = (
     Metric(
         "calibration_slope", "Calibration slope", "neither", -np.inf, np.inf, "both",
         "b of logit P(y = 1) = a + b·logit; 1 is right, below 1 overconfident; undefined where "
-        "the classes are separated", _COX, by_group=False, partial=True,
+        "a threshold separates the classes", _COX, by_group=False, partial=True,
         of_target=lambda c, _p: _row(c, 1, slope=True),
     ),
     Metric(
         "calibration_intercept", "Calibration intercept", "neither", -np.inf, np.inf, "both",
-        "a of logit P(y = 1) = a + logit; above 0: risks are too low", _CALSTER, by_group=False,
-        partial=True,
+        "a of logit P(y = 1) = a + logit; above 0: risks are too low; undefined where they are all "
+        "0 or 1 within rounding", _CALSTER, by_group=False, partial=True,
         of_target=lambda c, _p: _row(c, 0, slope=False),
     ),
     Metric(

@@ -2,7 +2,7 @@
 
 Command:  medtransfer demo
 Time:     under 4 minutes on 2 cores
-Expect:   see `tests/golden/demo.json`; ImageNet clearly better on hospital A, less so on B
+Expect:   `tests/golden/demo.json`; ImageNet better on hospital A, no difference shown on B
 """
 
 from pathlib import Path

@@ -1,11 +1,13 @@
 """The study's tables from its runs'."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
+from medtransfer.errors import ConfigError
 from medtransfer.evaluation.ladder import LadderRun, tabulate
 from medtransfer.evaluation.score import score
 from medtransfer.evaluation.trends import RungFacts
@@ -16,6 +18,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.run import SCORING_VERSION, scoring_digest
 from medtransfer.study.store import StudyFolder
+from medtransfer.tables.curves import write_curves
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import write_frame
 
@@ -62,11 +65,12 @@ def collect(
         study.data.task,
         study.evaluation,
         reference=study.reference_rung,
-        facts=[_facts(entry.rung) for entry in study.rungs],
+        facts=known_facts(entry.rung for entry in study.rungs),
     )
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
+    write_curves(tables.curves, folder.path / "curves")
     write_json(mark, key)
 
 
@@ -93,6 +97,15 @@ def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
     own, cell = folder.run(run.run_id), run.cell
     place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, None)
     return LadderRun(run.run_id, *place, own.predictions, own.results)
+
+
+def known_facts(names: Iterable[str]) -> list[RungFacts]:
+    """What the ladder knows of rungs' scale; other names are left out."""
+    found: list[RungFacts] = []
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found.append(_facts(name))
+    return found
 
 
 def _facts(name: str) -> RungFacts:

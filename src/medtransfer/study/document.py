@@ -1,17 +1,21 @@
 """study.yaml read with its line numbers, so that a fault says where it is."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import ValidationError
 
 from medtransfer.errors import ConfigError, listed, plural, printable, suggestion
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.settings import Settings
 from medtransfer.study.config import Study
 
 MOST_BYTES = 1_000_000
+TABLES = (".csv", ".parquet")
 Place = tuple[str | int, ...]
 Schema = dict[str, Any]
+Model = TypeVar("Model", bound=Settings)
 
 
 def read_study(path: Path | str) -> Study:
@@ -21,15 +25,28 @@ def read_study(path: Path | str) -> Study:
         ConfigError: It cannot be read, or settings are wrong; all of them, by line.
     """
     path = Path(path)
+    return resolve_paths(_read(path, Study), path.parent)
+
+
+def read_evaluation_config(path: Path | None) -> EvaluationConfig:
+    """Read evaluation settings, named as under ``evaluation:`` in a study file.
+
+    Raises:
+        ConfigError: As for `read_study`.
+    """
+    return EvaluationConfig() if path is None else _read(path, EvaluationConfig)
+
+
+def _read(path: Path, model: type[Model]) -> Model:
     content, lines = _parse(path)
     try:
-        study = Study.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        faults = sorted(_faults(error, lines), key=lambda fault: fault[0])
+        schema = model.model_json_schema()
+        faults = sorted(_faults(error, lines, schema), key=lambda fault: fault[0])
         said = [f"{path.name}:{line}: {sentence}" for line, sentence in faults]
         tail = f"{plural(len(said), 'fault')}; nothing was run."
         raise ConfigError("\n".join([*said, tail])) from None
-    return resolve_paths(study, path.parent)
 
 
 def resolve_paths(study: Study, folder: Path) -> Study:
@@ -46,9 +63,16 @@ def resolve_paths(study: Study, folder: Path) -> Study:
 
 
 def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
+    if path.is_dir():
+        raise ConfigError(f'"{path}" is a folder. Name the study file in it, e.g. study.yaml.')
     if not path.is_file():
         raise ConfigError(
             f'Study file "{path}" does not exist. `medtransfer init MANIFEST` writes one.'
+        )
+    if path.suffix.lower() in TABLES:
+        raise ConfigError(
+            f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
+            "one from a manifest."
         )
     raw = path.read_bytes()
     if len(raw) > MOST_BYTES:
@@ -98,8 +122,9 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[
     return repeated
 
 
-def _faults(error: ValidationError, lines: dict[Place, int]) -> list[tuple[int, str]]:
-    schema = Study.model_json_schema()
+def _faults(
+    error: ValidationError, lines: dict[Place, int], schema: Schema
+) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and item["input"]:

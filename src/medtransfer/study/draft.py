@@ -63,11 +63,7 @@ class Draft:
         )  # fmt: skip
         here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
         rungs = [rung for rung in here if is_here(LADDER[rung])]
-        inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True).strip()
         targets = self._targets_text(uncertain=uncertain)
-        count = len(self.cohorts) - 1
-        others = "the other cohort becomes" if count == 1 else f"the other {count} cohorts become"
-        shifted = f"; {others} shifted test data"
         class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
         split_line = (
             "    # the manifest's own split column is used\n" if "split" in frame.columns else ""
@@ -80,8 +76,7 @@ class Draft:
             targets=targets,
             attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
             split_line=split_line,
-            cohorts=inside,
-            others=shifted if count else "",
+            cohorts=self._cohorts_text(),
             rungs="".join(f"  - {rung}\n" for rung in rungs),
         )
 
@@ -96,6 +91,15 @@ class Draft:
             "  targets:\n"
         )
         return head + "".join(f"    {_quoted(name)}: {policy}\n" for name in self.targets)
+
+    def _cohorts_text(self) -> str:
+        inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True, width=1000).strip()
+        count = len(self.cohorts) - 1
+        if count == 0:
+            return f"    # one cohort: there is no shift to measure\n    train_cohorts: {inside}\n"
+        others = "the other cohort becomes" if count == 1 else f"the other {count} cohorts become"
+        head = f"    # DECIDE which cohorts are trained on; {others} shifted test data\n"
+        return f"{head}    train_cohorts: {inside}\n"
 
     def _cases_of(self, cohort: str) -> int:
         return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
@@ -123,7 +127,8 @@ def draft_study(path: Path) -> Draft:
         found = frame.select(label_text(class_column))[class_column].drop_nulls()
         targets = found.unique().sort().to_list()
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
-    taken = {*targets, class_column}
+    # a diagnosis holds the answer: its groups have a single class
+    taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
     attributes = [n for n in columns if n not in taken and _is_attribute(frame, n)]
     counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
     cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
@@ -170,9 +175,7 @@ data:
     # DECIDE: flips only where the side of the body does not matter (skin: both; chest: none)
     flip: none
   split:
-{split_line}    # DECIDE which cohorts are trained on{others}
-    train_cohorts: {cohorts}
-    tune_fraction: 0.15          # selection, thresholds, calibration
+{split_line}{cohorts}    tune_fraction: 0.15          # selection, thresholds, calibration
     test_fraction: 0.2
 
 # `medtransfer ladder` lists all rungs. The first is the reference unless `reference:` names one.

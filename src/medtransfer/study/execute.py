@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,8 +15,10 @@ from medtransfer.data.loader import CaseImages, TrainingBatches
 from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
+from medtransfer.evaluation.features import outputs_of, trained_on
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
 from medtransfer.evaluation.score import score
+from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
 from medtransfer.study.run import Transfer, scoring_digest
@@ -51,13 +54,16 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     classifier = built.classifier.to(device)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
-    caches = [need.make(manifest, facts, study.cache) for need in cache_needs(run, spec, frame)]
-    train_pixels, test_pixels = (PixelCache(cache) for cache in caches)
+    needs = cache_needs(run, spec, frame)
+    seen_need = replace(needs[0], recipe=needs[1].recipe)
+    caches = [need.make(manifest, facts, study.cache) for need in (*needs, seen_need)]
+    train_pixels, test_pixels, seen_pixels = (PixelCache(cache) for cache in caches)
     labelled = training_cases(cases, frame, run.data, run.seed)
     if not len(labelled):
         share = run.data.split.train_fraction
         raise StudyError(f"No labelled training case is left at label fraction {share:g}.")
     training = CaseImages(labelled, train_pixels, spec)
+    seen = CaseImages(labelled, seen_pixels, spec)
     tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
     testing = CaseImages(cases.take(cases.splits != "train"), test_pixels, spec)
 
@@ -68,8 +74,11 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
                 tune=lambda: _look_at(classifier, tuning, run),
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
-    logits = predict(classifier, testing)
-    predictions = predictions_frame(testing.cases, logits, run.data.names, folder.run_id)
+    known = trained_on(classifier, seen, run.data.task)
+    outputs = outputs_of(classifier, testing)
+    foreign = foreign_scores(known, outputs.features, outputs.logits)
+    predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
+                                    foreign)  # fmt: skip
     folder.write_history([vars(check) for check in state.checks])
     folder.write_outcome(predictions, cost_of(state, built, len(training)))
     attributes = case_attributes(frame, run.data.attributes)

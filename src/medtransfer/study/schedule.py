@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from medtransfer.data.audit import Finding
+from medtransfer.errors import StudyError
 from medtransfer.files import write_text
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
@@ -77,7 +78,7 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         data = prepare(study, folder, watch)
         planned = plan_runs(study, data)
         _write_plan(study, folder, data, planned)
-        _make_caches(folder, data, planned, watch)
+        make_caches(folder, data, planned, watch)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)
@@ -134,7 +135,11 @@ class _Sitting:
                 self.executor.close()
 
     def _run_one(self, run: PlannedRun) -> bool:
-        """Carry one run to its end; False if it was stopped on the way."""
+        """Carry one run to its end; False if it was stopped on the way.
+
+        Raises:
+            StudyError: The disk is full, or fails.
+        """
         try:
             for event in self.executor.execute(_about(run)):
                 self.lease.renew()
@@ -146,6 +151,8 @@ class _Sitting:
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
                     self._note(run, event)
+                elif self.folder.run(run.run_id).state() == "waiting":
+                    raise StudyError(event["message"])
         except WorkerLost as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
@@ -181,10 +188,14 @@ class _Sitting:
         )
 
 
-def _make_caches(
-    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher
+def make_caches(
+    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher = nobody
 ) -> None:
-    """Decode and resize what the missing runs read, so that damaged images stop the study now."""
+    """Decode and resize what the missing runs read, so that damaged images are found now.
+
+    Raises:
+        ImageError: Images are damaged; all of them are listed by row.
+    """
     needs = {need for run in planned if not folder.run(run.run_id).is_done() for need in run.needs}
     for need in sorted(needs, key=lambda n: (n.recipe.size, n.recipe.interpolation, n.indices)):
         what = f"preparing images at {need.recipe.size} px"

@@ -4,6 +4,7 @@ A worker of its own keeps the study alive when a run takes its process down: out
 crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLDER``.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from medtransfer.errors import MedTransferError
+from medtransfer.errors import MedTransferError, StudyError
+from medtransfer.files import is_full
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
 from medtransfer.study.run import Transfer
@@ -56,7 +58,10 @@ class Worker:
         except Diverged as error:
             self._fail(folder, "diverged", str(error), step=error.step)
         except MedTransferError as error:
-            self._fail(folder, "failed", str(error))
+            if is_full(error):  # the runs behind it would fail too: the parent stops
+                self.say(event="ended", state="waiting", message=str(error))
+            else:
+                self._fail(folder, "failed", str(error))
         except Exception as error:  # noqa: BLE001 — a bug must not end the study
             trace = "".join(traceback.format_exception(error))
             self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
@@ -84,7 +89,9 @@ class Worker:
             os._exit(1)
 
     def _fail(self, folder: RunFolder, state: Any, message: str, **details: Any) -> None:
-        folder.fail(state, message, **details)
+        # a disk that fails takes no error either: then the parent hears it alone, and stops
+        with contextlib.suppress(StudyError):
+            folder.fail(state, message, **details)
         self.say(event="ended", state=state, message=message)
 
 

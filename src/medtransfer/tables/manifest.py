@@ -185,7 +185,8 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
             torn = frame.filter(pl.col(owner).drop_nulls().n_unique().over("case_id") > 1)
             if not torn.is_empty():
                 cases = plural(torn["case_id"].n_unique(), "case")
-                faults.append(f"{cases} with images of different '{owner}', {rows_of(torn)}")
+                hint = " (is case_id unique only within a patient?)" * (owner == "patient_id")
+                faults.append(f"{cases} with images of different '{owner}', {rows_of(torn)}{hint}")
     return faults
 
 

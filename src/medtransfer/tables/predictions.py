@@ -42,7 +42,33 @@ CONTRACT = Contract(
             "number",
             "The network's output before sigmoid (binary, multi-label) or softmax (single-label).",
         ),
-        Column("ood_<name>", "number", "An out-of-distribution score.", required=False),
+        Column(
+            "ood_<name>",
+            "number",
+            "How foreign the case is to what the run was trained on; higher is more foreign.",
+            required=False,
+        ),
+        Column(
+            "rung",
+            "text",
+            "The rung, for tables of several; by default each run is one.",
+            required=False,
+        ),
+        Column(
+            "label_fraction",
+            "number",
+            "Share of the training patients used; 1 by default.",
+            required=False,
+        ),
+        Column("seed", "integer", "Of the run's training; numbered by default.", required=False),
+        Column("held_out", "text", "Cohort left out of training.", required=False, filled=False),
+        Column(
+            "retrain_fraction",
+            "number",
+            "Share of a shifted cohort's cases that the run was trained on again; empty for none.",
+            required=False,
+            filled=False,
+        ),
     ),
 )
 KEY = ["run_id", "member", "case_id"]
@@ -61,7 +87,8 @@ def read_predictions(path: Path | str) -> pl.DataFrame:
 
     Raises:
         TableError: A column is missing, a case is counted twice, a target lies outside 0 to 1, a
-            logit is not finite, or a patient is in two splits of one run.
+            logit or a score of foreignness is not finite, or a patient is in two splits of one
+            run.
     """
     path = Path(path)
     frame = read_frame(path, CONTRACT)
@@ -81,12 +108,13 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
         if f"logit_{name}" not in frame.columns:
             faults.append(f"'target_{name}' has no 'logit_{name}'")
             continue
-        wild = frame.filter(~pl.col(f"logit_{name}").is_finite())
-        if not wild.is_empty():
-            faults.append(f"'logit_{name}' is not finite in {rows_of(wild)}")
         outside = frame.filter(~pl.col(f"target_{name}").is_between(0, 1))
         if not outside.is_empty():
             faults.append(f"'target_{name}' is outside 0 to 1 in {rows_of(outside)}")
+    for column in (c for c in frame.columns if c.startswith(("logit_", "ood_"))):
+        wild = frame.filter(~pl.col(column).is_finite())
+        if not wild.is_empty():
+            faults.append(f"'{column}' is not finite in {rows_of(wild)}")
     torn = frame.filter(pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1)
     if not torn.is_empty():
         faults.append(

@@ -82,6 +82,8 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
         TableError: Missing, of another kind, not UTF-8, ragged, or without rows.
     """
     what = f'{contract.name} "{path.name}"'
+    if path.is_dir():
+        raise TableError(f"{what} is a folder. Name the table itself, a .csv or .parquet file.")
     if not path.is_file():
         raise TableError(f'{what} does not exist (looked for "{path}").')
     match path.suffix.lower():
@@ -90,7 +92,7 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
         case ".parquet":
             frame = _numbered(_read_parquet(path, what, skip), what, first=1)
         case other:
-            raise TableError(f"{what} ends in '{other}'; allowed: .csv, .parquet.")
+            raise TableError(f"{what} ends in '{other}'; allowed: .csv, .parquet. Save it as one.")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
     return frame.with_columns(pl.col(ROW).cast(pl.Int64))
@@ -120,7 +122,8 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
         elif column.name in frame.columns:
             faults += _cell_faults(frame, column)
         elif column.required:
-            near = suggestion(column.name, [h for h in frame.columns if h != ROW])
+            free = [h for h in frame.columns if h != ROW and contract.column_of(h) is None]
+            near = suggestion(column.name, free)
             hint = f" ({near.removesuffix('?').replace('Did you mean', 'is it')}?)" if near else ""
             faults.append(f"column '{column.name}' is missing{hint}")
     return faults
@@ -249,6 +252,8 @@ def _read_csv(path: Path, what: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         # polars quotes cells in its messages, and cells may hold names: say it ourselves
         raise TableError(f"{what} cannot be read: {_csv_fault(path)}") from error
+    # polars takes doubled quotes apart in cells and leaves them in the header
+    frame = frame.rename({name: name.replace('""', '"') for name in frame.columns if '""' in name})
     if len(frame.columns) == 1 and ";" in frame.columns[0]:
         raise TableError(f"{what} separates its columns with ';'. Save it with commas.")
     if any("\ufffd" in header for header in frame.columns):

@@ -1,5 +1,6 @@
 """Checkpoints that survive being killed: safetensors and JSON, sealed, two good ones kept."""
 
+import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, cast
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from medtransfer.errors import StudyError
@@ -162,7 +164,14 @@ def _set_moments(
 
 def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
     with replacing(path) as temporary:
-        cast("Any", safetensors.torch).save_file(tensors, temporary)
+        try:
+            cast("Any", safetensors.torch).save_file(tensors, temporary)
+        except SafetensorError as error:
+            # it hides that the disk is full in a text
+            found = re.search(r"os error (\d+)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -1,0 +1,146 @@
+"""How a running study looks: a live table, plain lines for logs, JSON for machines."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from tests.cli.planned import planned_runs
+
+from medtransfer.cli import display as module
+from medtransfer.cli.display import LiveTable, display
+from medtransfer.study.progress import Event, Planned, Preparing, RunEnded, RunStep, Scoring
+
+FIRST, SECOND = planned_runs()
+RUNS = (FIRST, SECOND)
+SEVERAL_LINES = "Weights cannot be used:\n  - a is 3×7\nCheck the rung."
+IN_ONE = "Weights cannot be used: - a is 3×7 Check the rung."
+
+
+def step(number: int, run: object = FIRST, area: float | None = None) -> RunStep:
+    return RunStep(run, number, 60, 0.4321, 170.4, area, 12.0, None)  # type: ignore[arg-type]
+
+
+STORY: tuple[Event, ...] = (
+    Preparing("reading images", 1, 480),
+    Preparing("reading images", 480, 480),
+    Preparing("preparing images at 64 px", 1, 1),
+    Planned(RUNS, 0),
+    step(1),
+    RunEnded(FIRST, "failed", SEVERAL_LINES, 1, 2),
+    step(30, SECOND, 0.8125),
+    RunEnded(SECOND, "done", "", 2, 2),
+    Scoring("tables"),
+)
+
+
+def lines(capsys: pytest.CaptureFixture[str], events: tuple[Event, ...]) -> list[str]:
+    """What a log gets."""
+    with display(as_json=False) as watch:
+        for event in events:
+            watch(event)
+    found = capsys.readouterr()
+    assert found.out == ""  # results alone go there
+    return found.err.splitlines()
+
+
+def test_a_log_has_one_line_for_each_thing_that_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert lines(capsys, STORY) == [
+        "reading images (480 images)",
+        "preparing images at 64 px (1 image)",
+        "2 runs",
+        f"[1/2] failed scratch/r14x0.5 100% seed 0: {IN_ONE}",
+        "[2/2] done imagenet/effnet-lite0 100% seed 0",
+        "writing tables",
+    ]
+
+
+def test_a_log_hears_of_steps_only_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with display(as_json=False) as watch:
+        watch(Planned(RUNS, 1))
+        for number in range(1, 61):
+            now[0] += 1.0
+            watch(step(number))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "2 runs, 1 of them over"
+    assert said[1] == (
+        "scratch/r14x0.5 100% seed 0: step 31/60, loss 0.432, 170 images/s, – left for the study"
+    )
+    assert len(said) == 2
+
+
+def test_machines_get_an_object_a_line_on_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with display(as_json=True) as watch:
+        for event in STORY:
+            watch(event)
+    found = capsys.readouterr()
+    assert found.err == ""
+    events = [json.loads(line) for line in found.out.splitlines()]
+    assert [event["event"] for event in events] == [type(event).__name__ for event in STORY]
+    assert events[3] == {"event": "Planned", "runs": [run.run_id for run in RUNS], "done": 0}
+    assert events[5]["message"] == SEVERAL_LINES  # whole, for those who do not read on a terminal
+    assert (events[6]["run_id"], events[6]["tune_auroc"]) == (SECOND.run_id, 0.8125)
+
+
+def screen(*events: Event, width: int = 120) -> str:
+    """What a terminal shows after some events."""
+    table = LiveTable()
+    for event in events:
+        table.hear(event)
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=False).print(table)
+    return out.getvalue()
+
+
+def test_a_terminal_shows_how_far_reading_is() -> None:
+    assert screen(Preparing("reading images", 1200, 4800)).strip() == "reading images  1,200/4,800"
+
+
+def test_a_terminal_shows_the_rungs_the_current_run_and_the_first_failure() -> None:
+    shown = screen(*STORY[:-2])
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["scratch/r14x0.5", "1", "0", "1", "0"] in rows
+    assert ["imagenet/effnet-lite0", "1", "0", "0", "0"] in rows
+    assert "imagenet/effnet-lite0 100% seed 0  loss 0.432  tune AUROC 0.812" in shown
+    assert "170 images/s  left 0:12, study –" in shown
+    assert f"\nfirst failure: scratch/r14x0.5 100% seed 0: {IN_ONE}" in shown
+
+
+def test_a_run_that_is_over_is_counted_and_no_longer_shown_as_running() -> None:
+    shown = screen(*STORY)
+    assert "loss" not in shown
+    assert "writing tables" in shown
+    table = [line.split() for line in shown.splitlines() if line.startswith("imagenet")]
+    assert table == [["imagenet/effnet-lite0", "1", "1", "0", "0"]]
+
+
+def test_a_study_that_goes_on_says_what_was_over_before() -> None:
+    assert "5 of 8 runs were over before" in screen(Planned(RUNS * 4, 5))
+    assert "before" not in screen(Planned(RUNS, 0))
+
+
+def test_a_narrow_terminal_is_no_error() -> None:
+    assert "scratch" in screen(*STORY, width=30)
+
+
+def test_texts_are_never_markup_and_no_escape_sequence_gets_through() -> None:
+    assert "[bold]x[/bold]" in screen(Preparing("[bold]x[/bold]", 1, 2))
+    shown = screen(Planned(RUNS, 0), RunEnded(FIRST, "failed", "\x1b]0;evil\x07 [red]no", 1, 2))
+    assert "evil� [red]no" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_held_out_cohort_is_named() -> None:
+    left_out = replace(FIRST, cell=replace(FIRST.cell, held_out="south"))
+    assert "scratch/r14x0.5 100% seed 0, without south" in screen(
+        Planned((left_out,), 0), step(3, left_out)
+    )

@@ -1,0 +1,125 @@
+"""The demonstration: what it is made of, and that it ends in the numbers that the README shows."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.test_docs import first_missing
+
+from medtransfer.data.audit import audit
+from medtransfer.data.phantom import Hospital, Phantom
+from medtransfer.data.scan import scan_images
+from medtransfer.data.splits import assign_splits
+from medtransfer.errors import StudyError
+from medtransfer.files import sha256
+from medtransfer.recipes import demo
+from medtransfer.recipes.demo import demo_study
+from medtransfer.study.grid import expand
+from medtransfer.study.inputs import open_manifest
+from medtransfer.tables.results import read_results
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "demo.json"
+TOLERANCE = 0.03
+PROMISED_SECONDS = 4 * 60
+CORES = 2
+
+
+def golden() -> dict[str, dict[str, float]]:
+    """Headline AUROC by rung and cohort."""
+    return json.loads(GOLDEN.read_text("utf-8"))["auroc"]
+
+
+def shown() -> str:
+    """What the README says the demonstration prints."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    found = re.search(r"<!-- demo output: begin.*?-->\n```text\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same recipe on fewer and smaller pictures."""
+    hospitals = {"hospital-a": Hospital(40), "hospital-b": Hospital(12)}
+    monkeypatch.setattr(demo, "PHANTOM", Phantom(hospitals=hospitals, size=16))
+
+
+@pytest.mark.usefixtures("small")
+def test_it_is_two_rungs_at_two_label_fractions_with_two_seeds(tmp_path: Path) -> None:
+    study = demo_study(tmp_path / "demo")
+    cells = expand(study, pl.DataFrame({"cohort": ["hospital-a", "hospital-b"]}))
+    assert len(cells) == 8
+    assert {cell.rung.split("/")[0] for cell in cells} == {"scratch", "imagenet"}
+    steps = {cell.rung: cell.run.training.steps for cell in cells}
+    assert steps["scratch/r14x0.5"] > steps["imagenet/effnet-lite0"]  # scratch is not starved
+
+
+@pytest.mark.usefixtures("small")
+def test_its_pictures_are_made_once(tmp_path: Path) -> None:
+    first = demo_study(tmp_path / "demo")
+    manifest = tmp_path / "demo" / "phantom.parquet"
+    before = manifest.stat().st_mtime_ns, sha256(manifest)
+    assert demo_study(tmp_path / "demo") == first
+    assert (manifest.stat().st_mtime_ns, sha256(manifest)) == before
+    demo_study(tmp_path / "elsewhere")
+    assert sha256(tmp_path / "elsewhere" / "phantom.parquet") == before[1]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("x")
+    with pytest.raises(StudyError, match="is not empty and is no study folder"):
+        demo_study(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_its_data_have_no_fault_that_stops_a_study(tmp_path: Path) -> None:
+    study = demo_study(tmp_path / "demo")
+    manifest = open_manifest(study.data)
+    facts = scan_images(manifest, study.data.pixel_limit, tmp_path / "facts.parquet")
+    findings = audit(manifest, assign_splits(manifest, study.data), facts, study.data)
+    assert [f for f in findings if f.level == "error"] == []
+
+
+def test_the_readme_shows_the_reviewed_numbers() -> None:
+    rows = {line.split()[0]: re.findall(r"(\d\.\d\d) \[", line) for line in shown().splitlines()}
+    for rung, cohorts in golden().items():
+        assert rows[rung] == [f"{value:.2f}" for value in cohorts.values()], (
+            f"README.md and {GOLDEN.name} are of different runs of `medtransfer demo`"
+        )
+
+
+@pytest.mark.slow
+def test_it_ends_in_the_reviewed_numbers_in_time(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "medtransfer", "demo"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    missing = first_missing(shown(), done.stdout)
+    assert missing is None, f"README.md: `medtransfer demo` no longer prints '{missing}'"
+    folder = tmp_path / "medtransfer-demo"
+    assert (folder / "report.html").is_file()
+    results = read_results(folder / "results.parquet").filter(
+        pl.col("run_id").is_null(), pl.col("metric") == "auroc", pl.col("group") == "all",
+        pl.col("label_fraction") == 1.0,
+    )  # fmt: skip
+    found = {rung: {} for rung in golden()}
+    for rung, cohort, value in results.select("rung", "cohort", "value").iter_rows():
+        found[rung][cohort] = value
+    for rung, cohorts in golden().items():
+        assert found[rung] == pytest.approx(cohorts, abs=TOLERANCE), (
+            f"The demonstration has moved. If it should, write {found} to {GOLDEN.name} and the "
+            "new output to README.md"
+        )
+    # processor time: the clock would measure what else the machine does
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < PROMISED_SECONDS * CORES

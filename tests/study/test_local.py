@@ -1,0 +1,122 @@
+"""The executor: what the worker says is handed on, and how it was lost is said."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from medtransfer.study.executors import local
+from medtransfer.study.executors.local import LocalExecutor, WorkerLost
+
+Worker = Callable[[str], LocalExecutor]
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An executor whose worker is a shell script."""
+    made: list[LocalExecutor] = []
+
+    def make(script: str) -> LocalExecutor:
+        path = tmp_path / "worker.sh"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(path))
+        made.append(LocalExecutor(tmp_path / "study"))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()
+
+
+def said(**event: object) -> str:
+    return f"echo '{json.dumps(event)}'"
+
+
+ENDED = said(event="ended", state="done", message="")
+
+
+def test_what_the_worker_says_is_handed_on_until_the_run_has_ended(worker: Worker) -> None:
+    executor = worker(f"while read run; do {said(event='step', step=1)}; {ENDED}; done")
+    for _ in range(2):  # the same process takes the next run
+        events = [event for event in executor.execute({"run_id": "a"}) if event]
+        assert [event["event"] for event in events] == ["step", "ended"]
+
+
+def test_the_worker_is_told_the_run_and_the_folder(worker: Worker, tmp_path: Path) -> None:
+    executor = worker(f'read run; echo "$run" > {tmp_path}/told; echo "$@" >> {tmp_path}/told; '
+                      f"{ENDED}")  # fmt: skip
+    list(executor.execute({"run_id": "abc", "run": {"seed": 3}}))
+    run, arguments = (tmp_path / "told").read_text().splitlines()
+    assert json.loads(run) == {"run_id": "abc", "run": {"seed": 3}}
+    assert arguments == f"-m medtransfer.study.worker {tmp_path / 'study'}"
+
+
+def test_a_silent_worker_is_noticed_about_once_a_tick(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
+    events = list(worker(f"read run; sleep 0.4; {ENDED}").execute({}))
+    assert events[0] is None
+    assert events[-1]["event"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "signal", "code"),
+    [
+        ("kill -KILL $$", "was killed by SIGKILL (likely out of memory)", "SIGKILL", -9),
+        ("kill -SEGV $$", "was killed by SIGSEGV", "SIGSEGV", -11),
+        ("exit 3", "was ended with code 3", None, 3),
+    ],
+)
+def test_how_a_worker_was_lost_is_said_and_the_next_run_gets_a_new_one(
+    worker: Worker, end: str, message: str, signal: str | None, code: int
+) -> None:
+    executor = worker(f"read run; case $run in *first*) {end};; *) {ENDED};; esac")
+    with pytest.raises(WorkerLost) as caught:
+        list(executor.execute({"run_id": "first"}))
+    assert str(caught.value) == f"the worker process {message}"
+    assert (caught.value.signal, caught.value.code) == (signal, code)
+    assert list(executor.execute({"run_id": "second"}))[-1]["event"] == "ended"
+
+
+def test_a_worker_that_is_gone_between_two_runs_is_lost_too(worker: Worker) -> None:
+    executor = worker(f"read run; {ENDED}; exec 0<&-; exit 4")
+    list(executor.execute({"run_id": "x" * 100_000}))
+    with pytest.raises(WorkerLost, match="ended with code 4"):
+        list(executor.execute({"run_id": "x" * 100_000}))
+
+
+def test_stopping_asks_the_worker_and_waits_for_its_word(worker: Worker) -> None:
+    stopped = said(event="stopped")
+    executor = worker(
+        f'trap "{stopped.replace(chr(34), chr(92) + chr(34))}; exit 75" TERM; read run; '
+        f"{said(event='step', step=1)}; while :; do sleep 0.05; done"
+    )
+    heard: list[str] = []
+    for event in executor.execute({}):
+        if event is not None:
+            heard.append(event["event"])
+            if event["event"] == "step":
+                executor.stop()
+    assert heard == ["step", "stopped"]
+
+
+def test_stopping_without_a_worker_does_nothing(worker: Worker) -> None:
+    executor = worker("exit 1")
+    executor.stop()
+    executor.close()
+
+
+def test_the_workers_allocator_keeps_memory_unless_the_user_says_otherwise(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
+    format_ = r'{"event": "ended", "told": "%s %s"}\n'
+    told = f"printf '{format_}' $MALLOC_TRIM_THRESHOLD_ $MALLOC_TOP_PAD_"
+    (event,) = [e for e in worker(f"read run; {told}").execute({}) if e]
+    assert event["told"] == f"{2**33} 1"
+    assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
