@@ -116,6 +116,16 @@ def test_a_patient_belongs_to_the_largest_of_its_strata() -> None:
     assert drawn.stratum.tolist() == [0, 1, 0]
 
 
+@every_kind
+def test_how_many_are_drawn_in_one_call_changes_nothing(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strata = np.arange(25) % 2
+    whole = counts_of(draw_replicates(named(25), 140, 0, "a", kind, strata))
+    monkeypatch.setattr(bootstrap, "TOGETHER", 60)
+    assert_array_equal(counts_of(draw_replicates(named(25), 140, 0, "a", kind, strata)), whole)
+
+
 def test_without_strata_all_patients_are_one_stratum() -> None:
     one, plain = (draw_replicates(named(20), 50, 0, "a", kind) for kind in KINDS[1::-1])
     assert_array_equal(counts_of(one), counts_of(plain))

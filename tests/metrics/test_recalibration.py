@@ -83,7 +83,8 @@ def test_the_fit_is_the_same_from_every_start_and_exists_where_the_classes_overl
 
 def fit_of(y: Floats, x: Floats, w: Floats, start: Floats, *, slope: bool = True) -> Floats:
     patient = np.arange(len(y), dtype=np.int32)
-    return logistic_fits(patient, x, y, slope, start, np.ascontiguousarray(w[:, None]))[:, 0]
+    counts = np.ascontiguousarray(w[:, None])
+    return logistic_fits(patient, x, y, slope, start[:, None], counts)[:, 0]
 
 
 @pytest.mark.parametrize(

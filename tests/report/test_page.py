@@ -15,6 +15,8 @@ from medtransfer.study.store import StudyFolder
 
 EVIL = "<img src=x onerror=alert(1)>"
 CLOSING = "</script><script>alert(2)</script>"
+A4 = 718
+"""Pixels across a sheet of A4 with its margins."""
 QUOTE = "\"'><svg onload=alert(3)>{{7*7}}"
 
 
@@ -54,8 +56,8 @@ def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_every_section_and_answer_is_there(page: Path) -> None:
     text = page.read_text("utf-8")
-    for title in ("Ladder", "Shift", "Data efficiency", "Fairness", "Uncertainty",
-                  "Runs and costs", "What was done", "What this study cannot say"):  # fmt: skip
+    for title in ("Transfer", "Shift", "Data efficiency", "Fairness", "Uncertainty",
+                  "Runs and costs", "What was done", "What this cannot say"):  # fmt: skip
         assert f"<h2>{title}</h2>" in text
     assert text.count("<li><strong>") == 5
     assert "not a medical device" in text
@@ -63,7 +65,7 @@ def test_every_section_and_answer_is_there(page: Path) -> None:
 
 def test_it_is_readable_without_scripts(page: Path) -> None:
     text = re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-    assert text.count("<svg") >= 5  # every chart is drawn in the page itself
+    assert text.count("<svg") == text.count("<figure ") >= 4  # every chart is drawn in the page
     assert "scratch/r14x0.5" in text
     assert "imagenet/effnet-lite0" in text
 
@@ -103,7 +105,7 @@ def test_a_study_without_results_has_no_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("which", ["page", "evil_page"])
+@pytest.mark.parametrize("which", ["page", "evil_page", "evaluation_page"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it_without_a_request_or_an_error(
     request: pytest.FixtureRequest, chromium: str, which: str, scheme: str
@@ -126,9 +128,39 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
         tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
         figures = tab.locator("figure").count()
         assert tab.locator("figure .live svg").count() == figures > 0
+        tab.locator("summary").first.click()
+        assert tab.locator("details").first.get_attribute("open") is not None
         head = tab.locator("th[data-sort]").first
         head.click()
         assert head.get_attribute("data-sort") == "up"
+        for width in (1200, 800):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
         browser.close()
     assert said == []
     assert asked == [path.as_uri()]
+
+
+@pytest.mark.browser
+def test_without_scripts_and_on_paper_everything_is_there(
+    chromium: str, evaluation_page: Path
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(java_script_enabled=False, viewport={"width": A4, "height": 1000})
+        tab.emulate_media(media="print")
+        tab.goto(evaluation_page.as_uri())
+        drawn = tab.locator("figure .static svg")
+        assert drawn.count() == tab.locator("figure").count() > 0
+        for fold in tab.locator("summary").all():
+            fold.click()
+        tables, charts = tab.locator(".scroll table").all(), drawn.all()
+        for shown in [*tables, *charts]:
+            box = shown.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= A4 + 1
+        browser.close()

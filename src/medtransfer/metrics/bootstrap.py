@@ -28,6 +28,8 @@ WIDTH = 128
 """Replicates of a block."""
 KEPT = 2**28
 """Bytes of counts up to which blocks are kept for the next metric."""
+TOGETHER = 1_000_000
+"""Patients that are drawn in one call, over several replicates of a small cohort."""
 GROUPS = 200
 """Groups of patients left out in turn for the acceleration of a BCa interval."""
 
@@ -147,10 +149,14 @@ def draw_replicates(
 def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]]) -> Counts:
     """How often each patient is drawn when every stratum keeps its size. [P, WIDTH]"""
     counts = np.zeros((sum(len(members) for members in strata), WIDTH), dtype=np.uint16)
-    for replicate in range(WIDTH):
-        for members in strata:
-            drawn = rng.integers(0, len(members), len(members))
-            counts[members, replicate] = np.bincount(drawn, minlength=len(members))
+    for members in strata:
+        size = len(members)
+        step = max(1, TOGETHER // size)
+        for start in range(0, WIDTH, step):
+            rows = min(step, WIDTH - start)
+            drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
+            found = np.bincount(drawn.ravel(), minlength=rows * size)
+            counts[members, start : start + rows] = found.reshape(rows, size).T
     return counts
 
 
