@@ -21,11 +21,14 @@ from medtransfer import errors
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
 from medtransfer.data.audit import CHECKS
-from medtransfer.evaluation.fairness import COMPARED, GAP, GAP_P, WORST
+from medtransfer.evaluation.fairness import COMPARED, GAP, GAP_P, ODDS, RATIO, WORST
+from medtransfer.evaluation.foreign import MEASURES
+from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
+from medtransfer.evaluation.trends import ROBUSTNESS, SCALE, SCALED
 from medtransfer.metrics.catalog import CATALOG, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
-from medtransfer.tables import comparisons, manifest, predictions, results
+from medtransfer.tables import comparisons, curves, manifest, predictions, results
 from medtransfer.tables.schema import Column, Contract
 
 HERE = Path(__file__).resolve().parent
@@ -55,7 +58,8 @@ def contract_page(contract: Contract, words: dict[str, str]) -> str:
     """The columns of one table."""
     head = ("Column", "Holds", "Needed", "May be empty", "What it is")
     rows = [_column(column) for column in contract.columns]
-    return page(words["title"], words["intro"], table(head, rows), words["after"])
+    intro = words["intro"].replace("{kinds}", ", ".join(code(kind) for kind in curves.CURVES))
+    return page(words["title"], intro, table(head, rows), words["after"])
 
 
 def _column(column: Column) -> list[str]:
@@ -137,29 +141,52 @@ def metrics_page() -> str:
     """Every metric of the catalogue."""
     words = WORDS["metrics"]
     known = CATALOG.values()
-    formulas = [(code(metric.name), metric.formula, metric.reference) for metric in known]
+    formulas = [(code(m.name), m.title, m.formula, m.reference) for m in known]
     facts = [_metric(metric, words["undefined"][metric.needs]) for metric in known]
-    head = ("Metric", "Better", "Range", "Of", "Undefined where", "Interval")
-    compared = ", ".join(code(name) for name in COMPARED)
-    derived = words["derived"].format(worst=WORST, gap=GAP, gap_p=GAP_P, compared=compared)
-    definitions = table(("Metric", "Definition", "From"), formulas)
-    return page("Metrics", words["intro"], definitions, words["key"], table(head, facts), derived)
+    head = ("Metric", "Better", "Range", "Of", "Undefined where", "Needs of tune", "Interval")
+    definitions = table(("Metric", "What it is", "Definition", "From"), formulas)
+    derived = words["derived"].format(
+        worst=WORST, gap=GAP, gap_p=GAP_P, ratio=RATIO, odds=ODDS, headline=HEADLINE,
+        seeds=BETWEEN_SEEDS, patients=BETWEEN_PATIENTS, robustness=ROBUSTNESS, scale=SCALE,
+        scaled=", ".join(code(name) for name in SCALED),
+        compared=", ".join(code(name) for name in COMPARED),
+    )  # fmt: skip
+    foreign = table(
+        ("Metric", "Definition"), [(code(name), formula) for name, formula in MEASURES.items()]
+    )
+    return page("Metrics", words["intro"], definitions, words["key"], table(head, facts), derived,
+                foreign)  # fmt: skip
 
 
 def _metric(metric: Metric, undefined: str) -> list[str]:
     kinds = {
         "target": metric.of_target,
+        "pooled": metric.micro,
         "case": metric.of_classes,
         "class": metric.one_against_rest,
+        "group": metric.by_group,
     }
     return [
         code(metric.name),
         metric.better,
         f"{metric.low:g} to {metric.high:g}".replace("inf", "∞"),
         ", ".join(kind for kind, known in kinds.items() if known),
-        undefined,
-        "basic" if metric.biased else "percentile",
+        undefined + ("; see its definition" if metric.partial else ""),
+        _fitted(metric),
+        "squared" if metric.biased else "percentile",
     ]
+
+
+def _fitted(metric: Metric) -> str:
+    """What a metric needs beside the test cases."""
+    needs = {
+        "the threshold": metric.at_point,
+        f"{metric.calibrator} calibration": metric.calibrator,
+        f"{metric.conformal} sets": metric.conformal,
+        "its prevalence": metric.adjusted,
+        "several members": metric.spread,
+    }
+    return ", ".join(what for what, known in needs.items() if known)
 
 
 def checks_page() -> str:
@@ -264,6 +291,7 @@ TABLES = {
     "predictions": predictions.CONTRACT,
     "results": results.CONTRACT,
     "comparisons": comparisons.CONTRACT,
+    "curves": curves.CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {
     **{name: partial(contract_page, TABLES[name], WORDS["tables"][name]) for name in TABLES},

@@ -40,7 +40,7 @@ TORCH_FREE = (
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
-    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data",
+    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.evaluation",
 )  # fmt: skip
 
 DOORS = {

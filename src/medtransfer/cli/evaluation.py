@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medtransfer.cli.app import app
+from medtransfer.errors import StudyError
 
 Scores = Literal["logits", "probabilities"]
 TaskName = Literal["binary", "multi-label", "single-label"]
@@ -54,6 +55,8 @@ def evaluate(
     from medtransfer.study.document import read_evaluation_config
     from medtransfer.tables.importing import read_borrowed, read_columns
 
+    if out.is_file():
+        raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     settings = read_evaluation_config(config)
     single = None if task is None else task == "single-label"
     names = read_columns(columns or [])
