@@ -43,9 +43,11 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# torch first and by its exact version: a range would fetch a newer, larger build
+# torch first and by its exact version: a range would fetch a newer, larger build; stamps of other
+# versions go, since they no longer describe the environment
 $(RUN): | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (a few minutes the first time)"
+	@rm -f $(VENV)/.run-* $(VENV)/.dev-*
 	$(PIP) $(shell grep -E '^(torch|torchvision)==' constraints.txt)
 	$(PIP) -e '.[weights]'
 	touch $@

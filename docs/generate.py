@@ -103,6 +103,8 @@ def _allowed(facts: dict[str, Any]) -> str:
             found = words["patterns"].get(pattern) or f"text that fits {code(pattern)}"
         case {"format": "path"}:
             found = "path"
+        case {"type": "array", "prefixItems": [*items]}:
+            found = f"{len(items)} of: {_allowed(items[0])}"
         case {"type": "array", "items": items}:
             found = f"list of {_allowed(items)}"
         case {"type": "object", "additionalProperties": values}:

@@ -15,8 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.evaluation.measure import MeasuredRun, measure_run
+from medtransfer.metrics.kernels import Floats
 from medtransfer.seeds import generator
 
 QUICK = EvaluationConfig(replicates=60, permutations=40, minimum_group=10)
@@ -143,6 +145,24 @@ def rows_of(cohort: str, site: Site, run_id: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
+def ensemble_of(frame: pl.DataFrame, members: int, noise: float = 1.0) -> pl.DataFrame:
+    """The same cases seen by several members, each through noise of its own.
+
+    Args:
+        frame: A predictions table of one member.
+        members: How many there are.
+        noise: Its standard deviation on the logits; 0 for members that are all the same.
+    """
+    logits = [name for name in frame.columns if name.startswith("logit_")]
+    tables: list[pl.DataFrame] = []
+    for member in range(members):
+        rng = generator(0, "member", member)
+        seen = [pl.col(name) + pl.Series(noise * rng.normal(size=len(frame))) for name in logits]
+        number = pl.lit(member, dtype=frame.schema["member"]).alias("member")
+        tables.append(frame.with_columns(number, *seen))
+    return pl.concat(tables)
+
+
 def attributes_of(frame: pl.DataFrame, *, unknown: int = 0) -> pl.DataFrame:
     """`case_id` and `sex`: patients of even number are F, which is whom `Site.lost` is about.
 
@@ -159,6 +179,17 @@ def attributes_of(frame: pl.DataFrame, *, unknown: int = 0) -> pl.DataFrame:
 def no_attributes(frame: pl.DataFrame) -> pl.DataFrame:
     """`case_id` alone."""
     return frame.select("case_id")
+
+
+def measured(
+    frame: pl.DataFrame,
+    task: Task = "binary",
+    config: EvaluationConfig = QUICK,
+    attributes: pl.DataFrame | None = None,
+) -> MeasuredRun:
+    """A run with all its numbers, without attributes unless they are given."""
+    about = no_attributes(frame) if attributes is None else attributes
+    return measure_run(frame, about, task, config)
 
 
 def one_row(results: pl.DataFrame, metric: str, **where: str) -> dict[str, Any]:

@@ -14,11 +14,9 @@ FINDINGS = ("Atelectasis", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumo
 
 def age_band() -> pl.Expr:
     age = pl.col("age")
-    young, middle = pl.lit("under 40"), pl.lit("40 to 59")
-    band = (
-        pl.when(age < 40).then(young).when(age < 60).then(middle).otherwise(pl.lit("60 and over"))
-    )
-    return pl.when(age.is_not_null()).then(band.otherwise(pl.lit("60 and over")))
+    young, middle, old = pl.lit("under 40"), pl.lit("40 to 59"), pl.lit("60 and over")
+    band = pl.when(age < 40).then(young).when(age < 60).then(middle).otherwise(old)
+    return pl.when(age.is_not_null()).then(band)
 
 
 def main(shared: Path) -> None:

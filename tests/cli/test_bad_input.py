@@ -156,6 +156,7 @@ def test_truncated_images_are_found_before_any_training(
     assert '2 images of "skin.csv" cannot be used' in said.err
     assert "row 4: the image is truncated or damaged" in said.err
     assert "row 9: the image is truncated or damaged" in said.err
+    assert ("B002 warning" in said.out) == (command == "check")  # what else there is to say
     assert "Run it with" not in said.out
 
 

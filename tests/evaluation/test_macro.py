@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.prediction_tables import (
+    CLASSES,
     QUICK,
     Site,
     attributes_of,
@@ -81,19 +82,24 @@ def test_counts_of_a_target_are_of_its_own_labelled_cases() -> None:
 def test_groups_of_several_targets_are_compared_by_their_mean() -> None:
     results = score(TABLE, attributes_of(TABLE), "multi-label", QUICK)
     gaps = results.filter(pl.col("metric") == "auroc_gap")
-    assert gaps["target"].to_list() == ["macro"]
+    assert gaps["target"].to_list() == ["x", "y", "z", "macro"]
+    gaps = gaps.filter(pl.col("target") == "macro")
     values = [one_row(results, "auroc", target="macro", attribute="sex", group=g)["value"]
               for g in ("F", "M")]  # fmt: skip
     assert gaps["value"].item() == pytest.approx(abs(values[0] - values[1]))
     p = one_row(results, "auroc_gap_p", target="macro", attribute="sex")
     assert 0 < p["value"] <= 1
+    tested = results.filter(pl.col("metric").str.ends_with("_gap_p"))
+    assert set(tested["target"]) == {"macro"}
 
 
 def test_groups_of_a_single_label_task_are_compared_by_case_and_by_mean() -> None:
     table = class_table(SITES)
     results = score(table, attributes_of(table), "single-label", QUICK)
     gaps = results.filter(pl.col("metric").str.ends_with("_gap"))
-    assert set(gaps["target"]) == {"macro", "case"}
+    assert set(gaps["target"]) == {*CLASSES, "macro", "case"}
+    tested = results.filter(pl.col("metric").str.ends_with("_gap_p"))
+    assert set(tested["target"]) == {"macro", "case"}
     assert one_row(results, "accuracy_gap", target="case", attribute="sex")["value"] is not None
 
 

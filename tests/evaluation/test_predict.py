@@ -8,8 +8,8 @@ from tests.evaluation.brightness import VIEWS, case_images, cases, classifier
 from tests.prediction_tables import arrays_of, binary_table, class_table
 
 from medtransfer.evaluation import predict as predicting
-from medtransfer.evaluation.runs import run_arrays
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
+from medtransfer.evaluation.runs import run_arrays
 from medtransfer.tables.predictions import read_predictions, write_predictions
 
 

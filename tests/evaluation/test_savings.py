@@ -3,29 +3,30 @@
 import numpy as np
 import polars as pl
 import pytest
-from tests.prediction_tables import QUICK, Site, binary_table, no_attributes
+from tests.evaluation import made_rungs
+from tests.evaluation.made_rungs import mean_of
+from tests.prediction_tables import QUICK, Site, binary_table
 
-from medtransfer.evaluation.compare import Mean, RungRuns, mean_over_seeds
-from medtransfer.evaluation.measure import Number, Slice
+from medtransfer.evaluation.means import Mean
 from medtransfer.evaluation.savings import savings
-from medtransfer.metrics.bootstrap import Floats
+from medtransfer.metrics.kernels import Floats
 from medtransfer.tables.results import Result
 
-PLACE = ("a", "all", "all", "x", "auroc")
 REPLICATES = 400
 NEVER = "the reference's full-data AUROC is never reached"
 
 
 def made(
-    rung: str, fraction: float, values: Floats | list[float], held_out: str | None = None
+    rung: str,
+    fraction: float,
+    values: Floats | list[float],
+    held_out: str | None = None,
+    retrained: float | None = None,
 ) -> Mean:
     """A rung's mean of AUROCs per seed: plain numbers without patient variance, or [S, 1 + R]."""
     given = np.asarray(values, dtype=float)
     by_seed = np.repeat(given[:, None], 1 + REPLICATES, axis=1) if given.ndim == 1 else given
-    part = Slice("a", "all", "all", np.ones(50, dtype=bool))
-    number = Number(by_seed.mean(axis=0), 50, 40)
-    runs = RungRuns(rung, fraction, held_out, ())
-    return Mean(runs, {PLACE[:3]: part}, {PLACE: number}, {PLACE: by_seed}, "a")
+    return made_rungs.made(rung, {"a": by_seed}, fraction, held_out, retrained)
 
 
 def curve(rung: str, *points: tuple[float, list[float]]) -> list[Mean]:
@@ -87,6 +88,18 @@ def test_a_held_out_cohort_has_a_reference_of_its_own() -> None:
     rows = list(savings(REFERENCE + others + big, "scratch", 0))
     assert [(runs.rung, runs.held_out) for runs, _ in rows] == [("big", "c")]
     assert rows[0][1].value == pytest.approx(1 - 0.1 ** (1 - 0.01 / 0.25))
+
+
+def test_runs_that_were_trained_again_are_another_curve() -> None:
+    better = curve("big", (0.1, [0.65]), (0.3, [0.75]), (1.0, [0.85]))
+    again = [
+        made(rung, fraction, [value], None, 0.1)
+        for rung, fraction, value in (("scratch", 1.0, 0.9), ("big", 0.1, 0.8), ("big", 1.0, 1.0))
+    ]
+    rows = list(savings(REFERENCE + better + again, "scratch", 0))
+    found = {runs.retrain_fraction: row.value for runs, row in rows}
+    # 0.8 from 0.75 at 30 % to 0.85; 0.9 from 0.8 at 10 % to 1
+    assert found == {None: pytest.approx(1 - np.sqrt(0.3)), 0.1: pytest.approx(1 - np.sqrt(0.1))}
 
 
 def test_the_level_is_the_mean_over_the_seeds_of_the_reference() -> None:
@@ -159,8 +172,7 @@ def test_savings_from_predictions_to_the_row(replicates: int) -> None:
         ("scratch", 0.1, 0.3), ("scratch", 1.0, 1.0), ("big", 0.1, 0.6), ("big", 1.0, 2.5)
     ):  # fmt: skip
         table = binary_table({"a": Site({"tune": 40, "test": 300}, separation=separation)})
-        runs = RungRuns(rung, fraction, None, (lambda t=table: t, lambda t=table: t))
-        means.append(mean_over_seeds(runs, no_attributes(table), "binary", config))
+        means.append(mean_of(rung, [table, table], fraction, config=config))
     row = saved(means)
     assert row.value is not None
     assert 0.1 < row.value < 0.9
@@ -179,8 +191,7 @@ def test_savings_of_a_shifted_cohort_are_rows_of_their_own() -> None:
                                   ("big", 1.0, 1)):  # fmt: skip
         table = binary_table(sites)
         table = table.with_columns(pl.col("logit_x") + shift * pl.col("target_x"))
-        runs = RungRuns(rung, fraction, None, (lambda t=table: t,))
-        means.append(mean_over_seeds(runs, no_attributes(table), "binary", QUICK))
+        means.append(mean_of(rung, [table], fraction, config=QUICK))
     found = {row.cohort: row for _, row in savings(means, "scratch", 0)}
     assert set(found) == {"a", "b"}
     assert all(row.value == pytest.approx(0.5) for row in found.values())

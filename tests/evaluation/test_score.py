@@ -55,16 +55,20 @@ def test_a_binary_run_has_every_binary_metric_in_the_catalogue() -> None:
     expected = {
         name
         for metric in CATALOG.values()
-        if metric.of_target
+        if metric.of_target and metric.spread is None and metric.conformal != "group"
         for name, _ in spelled(metric, QUICK.operating_points)
     }
-    assert set(results.filter(pl.col("split") == "test")["metric"]) == expected
-    assert set(results["target"]) == {"x"}
+    of_target = results.filter(pl.col("split") == "test", pl.col("target") == "x")
+    assert set(of_target["metric"]) == expected | {"auroc_delong"}
+    others = results.filter(pl.col("target") != "x")
+    assert set(others["target"]) == {"max_probability", "max_logit", "energy"}
+    assert set(others["metric"]) == {"flagged"}
 
 
 def test_every_number_has_an_interval_that_holds_it_and_counts() -> None:
     table = binary_table({"a": Site(each=2), "b": Site({"test": 30})}, masked=0.1)
-    rows = score(table, no_attributes(table), "binary", QUICK).filter(pl.col("split") == "test")
+    results = score(table, no_attributes(table), "binary", QUICK)
+    rows = results.filter(pl.col("split") == "test", pl.col("target") == "x")
     assert rows.null_count().sum_horizontal().item() == len(rows)  # the reasons
     assert rows.filter(~pl.col("value").is_between("low", "high")).is_empty()
     for cohort in ("a", "b"):
@@ -119,7 +123,12 @@ def test_without_replicates_values_stand_alone() -> None:
     config = QUICK.model_copy(update={"replicates": 0, "permutations": 0})
     results = score(table, attributes_of(table), "binary", config)
     assert one_row(results, "auroc")["value"] is not None
-    assert results["low"].null_count() == results["high"].null_count() == len(results)
+    # DeLong's interval needs no replicates
+    rows = results.filter(pl.col("metric") != "auroc_delong")
+    assert rows["low"].null_count() == rows["high"].null_count() == len(rows) == len(results) - 1
+    undefined = rows.filter(pl.col("value").is_null())
+    assert undefined["reason"].null_count() == 0
+    assert rows.drop_nulls("value")["reason"].null_count() == len(rows) - len(undefined)
     gap = one_row(results, "auroc_gap_p", attribute="sex")
     assert (gap["value"], gap["reason"]) == (None, "no permutations were asked for")
 

@@ -124,7 +124,7 @@ def test_a_patient_in_two_groups_has_numbers_but_no_p() -> None:
     assert one_row(results, "auroc_gap", attribute="view")["value"] is not None
     row = one_row(results, "auroc_gap_p", attribute="view")
     assert row["value"] is None
-    assert row["reason"] == "a patient is in two groups, or a group has one class"
+    assert row["reason"] == "a patient is in two groups"
 
 
 def test_the_worst_group_and_the_gap_are_of_the_group_rows() -> None:

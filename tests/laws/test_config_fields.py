@@ -43,7 +43,9 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     },
     EvaluationConfig: {
         "operating_points": ("youden",), "replicates": 10, "permutations": 10,
-        "minimum_group": 3, "seed": 5,
+        "minimum_group": 3, "seed": 5, "resample": "bayesian", "interval": "bca",
+        "intersections": (("sex", "age_band"),), "healthy_targets": ("No Finding",),
+        "margin": 0.02,
     },
     Transfer: {
         "data": None, "model": None, "training": None, "evaluation": None, "seed": 4,

@@ -39,8 +39,8 @@ TORCH_FREE = (
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.executors.local",
-    "report.page", "report.figures", "report.summary", "recipes.demo", "cli.app", "cli.main",
-    "cli.study", "cli.info", "cli.data",
+    "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
+    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data",
 )  # fmt: skip
 
 DOORS = {

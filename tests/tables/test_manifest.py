@@ -1,6 +1,8 @@
 """What a good manifest becomes: ids as written, labels in one spelling, rows in one order."""
 
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import polars as pl
 import pytest
@@ -30,8 +32,13 @@ def frame_of(names: list[str], **columns: list[object]) -> pl.DataFrame:
     )
 
 
+def different(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    """Ids that do not only differ in how their letters are put together, which is refused."""
+    return st.lists(names, min_size=1, max_size=10, unique_by=partial(normalize, "NFC"))
+
+
 @FEW
-@given(st.lists(plain_ids(), min_size=1, max_size=10, unique=True), st.booleans())
+@given(different(plain_ids()), st.booleans())
 def test_ids_come_back_exactly(tmp_path: Path, names: list[str], as_csv: bool) -> None:
     path = tmp_path / ("manifest.csv" if as_csv else "manifest.parquet")
     write_frame(frame_of(names), path)
@@ -42,7 +49,7 @@ def test_ids_come_back_exactly(tmp_path: Path, names: list[str], as_csv: bool) -
 
 
 @FEW
-@given(st.lists(ids(), min_size=1, max_size=10, unique=True))
+@given(different(ids()))
 def test_rows_are_in_the_order_of_image_ids_and_keep_their_numbers(
     tmp_path: Path, names: list[str]
 ) -> None:

@@ -50,11 +50,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
 ) -> None:
     """Read a study's data and list what is wrong with them, before anything is run."""
+    from medtransfer.errors import MedTransferError
     from medtransfer.study.document import read_study
-    from medtransfer.study.plan import plan_runs, read_data
+    from medtransfer.study.plan import PlannedRun, plan_runs, read_data
     from medtransfer.study.progress import Preparing
     from medtransfer.study.store import StudyFolder
 
+    planned: list[PlannedRun] = []
+    fault: MedTransferError | None = None
     config = read_study(study)
     folder = StudyFolder(out or Path("studies") / config.name)
     folder.claim(config.name)
@@ -64,14 +67,18 @@ def check(
             watch(Preparing("reading images", done, total))
 
         data = read_data(config, folder.images, hear)
+        try:
+            planned = plan_runs(config, data)
+            _unpack(folder, data, planned, watch)
+        except MedTransferError as error:
+            fault = error  # the findings are worth saying all the same
     rows = _write_rows(folder.path / "findings.csv", data.findings)
     if as_json:
         print(json.dumps([_plain(finding) for finding in data.findings]))  # noqa: T201
     else:
         _print_findings(data.findings, config.waive, rows)
-    planned = plan_runs(config, data)
-    with _shown(as_json=as_json) as watch:
-        _unpack(folder, data, planned, watch)
+    if fault is not None:
+        raise fault
     if any(f.level == "error" and f.code not in config.waive for f in data.findings):
         raise typer.Exit(EXIT_USER)
     if not as_json:

@@ -114,7 +114,7 @@ def _print_headline(results: Any) -> None:
     import polars as pl
 
     from medtransfer.cli.text import print_table
-    from medtransfer.report.summary import interval_text
+    from medtransfer.report.words import interval_text
     from medtransfer.tables.results import ALL
 
     rows = results.filter(

@@ -1,46 +1,43 @@
-"""A finished study on the terminal."""
+"""A finished study, or an evaluation, on the terminal."""
 
 import polars as pl
 
 from medtransfer.cli.text import print_table
-from medtransfer.report.content import Content, read_content
-from medtransfer.report.summary import interval_text
+from medtransfer.report.content import Content
+from medtransfer.report.reading import read_content
+from medtransfer.report.words import interval_text, saved_text
 from medtransfer.study.store import StudyFolder
 
 
 def print_summary(folder: StudyFolder) -> None:
+    """Print a row per rung of a study."""
+    print_rungs(read_content(folder))
+
+
+def print_rungs(content: Content) -> None:
     """Print a row per rung: runs, AUROC on every cohort, labels saved."""
-    content = read_content(folder)
     places = content.places[:4]
-    curve = len(content.fractions) > 1
-    head = ["rung", "runs", *(f"AUROC {place}" for place in places)]
+    trained, curve = content.runs is not None, len(content.fractions) > 1
     rows = [
         [
-            rung.name,
-            _runs(content, rung.name),
-            *(interval_text(content.number(rung.name, place, "auroc")) for place in places),
-            *([_saved(content, rung.name)] if curve else []),
+            rung,
+            *([_runs(content, rung)] if trained else []),
+            *(interval_text(content.number(rung, place, "auroc")) for place in places),
+            *([_saved(content, rung)] if curve else []),
         ]
         for rung in content.rungs
     ]
-    print_table([*head, *(["labels saved"] if curve else [])], rows, right=(1,))
+    head = ["rung", *(["runs"] if trained else []), *(f"AUROC {place}" for place in places)]
+    print_table([*head, *(["labels saved"] if curve else [])], rows, right=(1,) if trained else ())
 
 
 def _runs(content: Content, rung: str) -> str:
+    if content.runs is None:
+        return ""
     own = content.runs.filter(pl.col("rung") == rung)
     return f"{own.filter(pl.col('state') == 'done').height}/{own.height}"
 
 
 def _saved(content: Content, rung: str) -> str:
-    rows = content.overall("labels_saved").filter(
-        (pl.col("rung") == rung) & (pl.col("cohort") == content.places[0])
-    )
-    if rows.is_empty():
-        return "–"
-    row = rows.row(0, named=True)
-    if row["value"] is None:
-        return "none"
-    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
-    low = "–" if row["low"] is None else f"{row['low']:.0%}"
-    high = "–" if row["high"] is None else f"{row['high']:.0%}"
-    return f"{least}{row['value']:.0%} [{low}, {high}]"
+    row = content.number(rung, content.place, "labels_saved")
+    return "–" if row is None else saved_text(row)

@@ -11,6 +11,8 @@ from medtransfer.tables.results import Result
 DELONG = "auroc_delong"
 """AUROC with the interval of DeLong et al. 1988, clustered by patient (Obuchowski 1997)."""
 
+NO_VARIANCE = "no interval: DeLong's variance is 0"
+
 
 def delong_results(place: Place) -> Iterator[Result]:
     """AUROC of every target of a place, with the clustered DeLong interval on the logit scale."""
@@ -23,8 +25,11 @@ def delong_results(place: Place) -> Iterator[Result]:
         low, high = logit_intervals(found)[0].tolist()
         value = float(found.values[0])
         known = np.isfinite(value)
+        reason = found.reason or (None if np.isfinite(low) else NO_VARIANCE)
+        if not rows.any():
+            reason = "no labelled case"
         yield Result(
             run.run_id, "test", place.name, name, DELONG, value if known else None,
             low if np.isfinite(low) else None, high if np.isfinite(high) else None,
-            int(rows.sum()), run.patients(rows), int(truth.sum()), found.reason,
+            int(rows.sum()), run.patients(rows), int(truth.sum()), reason,
         )  # fmt: skip

@@ -22,7 +22,7 @@ from medtransfer.metrics.groups import (
     worst_interval,
 )
 from medtransfer.metrics.kernels import Flags, Floats
-from medtransfer.metrics.weighted import Part
+from medtransfer.metrics.weighted import Part, Weighted
 from medtransfer.seeds import generator
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO, Result
 
@@ -37,6 +37,7 @@ smallest over largest."""
 ODDS = "equalized_odds"
 """The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
 TOO_FEW = "fewer than two groups large enough"
+BIASED = "no interval: chance alone pushes the metric up, in groups of different size differently"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def gap_results(
         numbers: Every metric of each slice.
         config: Least group size, permutations.
     """
-    for attribute in place.groups:
+    for attribute in dict.fromkeys(part.attribute for part in place.slices[1:]):
         found = [
             (part, own)
             for part, own in zip(place.slices, numbers, strict=True)
@@ -104,7 +105,7 @@ def gap_results(
         compared = [_compared(place, attribute, key, found) for key in compared_keys(numbers)]
         for one in compared:
             yield from _rows(one)
-        yield from _odds(compared, config)
+        yield from _odds(compared)
         yield from _tests(place, attribute, compared, config)
 
 
@@ -147,7 +148,8 @@ def _rows(about: Compared) -> Iterator[Result]:
         interval = worst_interval(values, higher_is_better=better, ends=ends)
         found.insert(0, (WORST, worst, interval))
     for suffix, number, interval in found:
-        yield _row(about, name + suffix, float(number), interval, replicates=len(values[0]) - 1)
+        why = BIASED if suffix == RATIO and metric.biased else NO_INTERVAL
+        yield _row(about, name + suffix, float(number), interval, why)
 
 
 def _row(
@@ -155,15 +157,15 @@ def _row(
     name: str,
     number: float,
     interval: tuple[float, float] | None,
-    replicates: int,
+    why: str = NO_INTERVAL,
 ) -> Result:
     if not np.isfinite(number):
         return about.row(name, None, None, "undefined: no group is above 0")
-    missing = interval is None and replicates > 0
-    return about.row(name, number, interval, NO_INTERVAL if missing else None)
+    missing = interval is None and len(about.values[0]) > 1
+    return about.row(name, number, interval, why if missing else None)
 
 
-def _odds(compared: Sequence[Compared], config: EvaluationConfig) -> Iterator[Result]:
+def _odds(compared: Sequence[Compared]) -> Iterator[Result]:
     """Equalised odds: the larger of the gaps in sensitivity and specificity."""
     by_key = {about.key: about for about in compared}
     for (target, name), sens in by_key.items():
@@ -179,7 +181,7 @@ def _odds(compared: Sequence[Compared], config: EvaluationConfig) -> Iterator[Re
         known = [end for end in ends if end is not None]
         # each gap's interval holds it alone: the larger gap lies within the larger of both ends
         interval = (max(e[0] for e in known), max(e[1] for e in known)) if len(known) == 2 else None
-        yield _row(sens, f"{ODDS}@{point}", value, interval, config.replicates)
+        yield _row(sens, f"{ODDS}@{point}", value, interval)
 
 
 def _tests(
@@ -220,15 +222,13 @@ def _permuted(
         return dict.fromkeys(keys, "a patient is in two groups")
     number_of = np.full(len(place.run.frame), -1, dtype=np.int32)
     number_of[member] = patient
-    parts = _parts(place, target, [metric for _, metric in keys], member, number_of, config)
-    if not parts:
-        return dict.fromkeys(keys, "undefined for all groups together")
-    rng = generator(config.seed, "permutation", place.name, attribute)
-    found = permutation_ps(parts, of_patient, permutations=config.permutations, rng=rng)
-    return {
-        key: p if p is not None else "a group has one class"
-        for key, p in zip(keys, found, strict=True)
-    }
+    found: dict[Key, float | str] = {}
+    for names, parts in _parts(place, target, [m for _, m in keys], member, number_of, config):
+        rng = generator(config.seed, "permutation", place.name, attribute)
+        ps = permutation_ps(parts, of_patient, permutations=config.permutations, rng=rng)
+        for name, p in zip(names, ps, strict=True):
+            found[target, name] = p if p is not None else "a target is undefined in a group"
+    return found
 
 
 def _parts(
@@ -238,20 +238,28 @@ def _parts(
     member: Flags,
     number_of: NDArray[np.int32],
     config: EvaluationConfig,
-) -> list[Part]:
-    """The metrics bound to all groups' cases: of the one target, or of each for their mean."""
+) -> Iterator[tuple[list[str], list[Part]]]:
+    """The metrics bound to all groups' cases: of the one target, or of each for their mean.
+
+    Yields:
+        Metrics that are defined for the same targets, and a part for each of these.
+    """
     run = place.run
     numbers = range(len(run.names)) if target == MACRO else [run.names.index(target)] if (
         target in run.names) else [WHOLE]  # fmt: skip
     whole = Slice(place.name, ALL, ALL, member)
-    parts: list[Part] = []
+    bound: list[tuple[Flags, dict[str, Weighted]]] = []
     for number in numbers:
         known = run.classified() if number == WHOLE else run.labelled(number)
         rows = member & known
         cases = place.cases(number, ALL).take(rows)
         name = CASE if number == WHOLE else run.names[number]
-        found = {b.key[1]: b.bound for b in bindings(run, whole, name, cases, rows, config)}
-        bound = tuple(b for metric in metrics if (b := found.get(metric)) is not None)
-        if len(bound) == len(metrics):
-            parts.append(Part(number_of[rows], bound))
-    return parts
+        found = bindings(run, whole, name, cases, rows, config)
+        bound.append((rows, {b.key[1]: b.bound for b in found if b.bound is not None}))
+    families: dict[tuple[int, ...], list[str]] = {}
+    for metric in metrics:
+        where = tuple(i for i, (_, of_target) in enumerate(bound) if metric in of_target)
+        families.setdefault(where, []).append(metric)
+    for where, names in families.items():
+        each = [(rows, of_target) for rows, of_target in (bound[i] for i in where)]
+        yield names, [Part(number_of[rows], tuple(own[m] for m in names)) for rows, own in each]

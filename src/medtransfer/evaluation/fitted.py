@@ -19,6 +19,7 @@ from medtransfer.metrics.tuning import tune_only
 BINARY: tuple[Kind, ...] = ("temperature", "platt", "beta", "isotonic")
 CLASSES: tuple[Kind, ...] = ("temperature", "vector")
 ALPHA = 1 - LEVEL
+LACKS = "tune lacks a class"
 CASE = -1
 """Stands for the case as a whole where targets are numbered."""
 
@@ -33,7 +34,8 @@ class OfTarget:
         calibrators: By kind; those that tune determines.
         conformal: By method.
         prevalence: Share of positives in tune.
-        reason: Why something is missing.
+        reason: Why thresholds, the temperature and sets are missing.
+        missing: Calibrator to why tune does not determine it.
     """
 
     thresholds: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
@@ -41,6 +43,7 @@ class OfTarget:
     conformal: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
     prevalence: float | None = None
     reason: str | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def temperature(self) -> float | None:
@@ -76,6 +79,9 @@ def fit_groups(run: RunArrays, fitted: Fitted, groups: pl.Series) -> Fitted:
     names = groups.fill_null("").to_numpy().astype(np.str_)
     found: Fitted = {}
     for target, own in fitted.items():
+        if not own.conformal:
+            found[target] = own
+            continue
         rows = run.tuned() & _known(run, target)
         classes, chances = _truth(run, target, rows), _chances(run, target, rows)
         by_group = fit_conformal(
@@ -116,7 +122,14 @@ def every_case(
     if target == CASE:
         spread = {name: value[:, 0] for name, value in run.spread.items()}
         return ClassCases(
-            _truth(run, CASE, everyone), run.logits, chances, calibrated, again, sets, spread
+            _truth(run, CASE, everyone),
+            run.logits,
+            chances,
+            calibrated,
+            again,
+            sets,
+            spread,
+            own.missing,
         )
     limits = {point: limit for point, limit in own.thresholds.items() if limit is not None}
     return TargetCases(
@@ -132,6 +145,7 @@ def every_case(
         own.prevalence,
         not run.single_label,
         run.names[target] in healthy,
+        own.missing,
     )
 
 
@@ -144,18 +158,19 @@ def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> OfTarge
     lacks = len(np.unique(truth)) < 2
     # a class of a single-label task is calibrated with the others, not alone
     kinds: tuple[Kind, ...] = () if run.single_label else BINARY
-    calibrators = _calibrators(kinds, truth, _scores(run, target)[rows], splits)
+    calibrators, missing = _calibrators(kinds, truth, _scores(run, target)[rows], splits)
     conformal = {} if lacks or run.single_label else _conformal(truth, chances, splits)
     prevalence = None if lacks else float(truth.mean())
-    return OfTarget(
-        thresholds, calibrators, conformal, prevalence, "tune lacks a class" if lacks else None
-    )
+    reason = LACKS if lacks else None
+    return OfTarget(thresholds, calibrators, conformal, prevalence, reason, missing)
 
 
 def _fit_case(run: RunArrays) -> OfTarget:
     rows = run.tuned() & run.classified()
     classes, splits = _truth(run, CASE, rows), _splits(run, rows)
-    calibrators = _calibrators(CLASSES, classes, run.logits[rows], splits)
+    calibrators, missing = _calibrators(CLASSES, classes, run.logits[rows], splits)
+    if len(np.unique(classes)) < 2:
+        return OfTarget({}, calibrators, {}, None, LACKS, missing)
     chances = run.probabilities[rows]
     conformal = _conformal(classes, chances, splits)
     for kind in ("aps", "raps"):
@@ -163,15 +178,16 @@ def _fit_case(run: RunArrays) -> OfTarget:
         conformal[kind] = fit_conformal(
             classes, chances, splits=splits, alpha=ALPHA, scoring=scoring
         )
-    lacks = len(np.unique(classes)) < 2
-    return OfTarget({}, calibrators, conformal, None, "tune lacks a class" if lacks else None)
+    return OfTarget({}, calibrators, conformal, None, None, missing)
 
 
 def _calibrators(
     kinds: tuple[Kind, ...], truth: NDArray[np.int64], logits: Floats, splits: NDArray[np.str_]
-) -> dict[Kind, Calibrator]:
-    fits = (fit_calibrator(kind, truth, logits, splits=splits) for kind in kinds)
-    return {fit.kind: fit.calibrator for fit in fits if fit.calibrator is not None}
+) -> tuple[dict[Kind, Calibrator], dict[str, str]]:
+    """The calibrators that tune determines, and why the others are missing."""
+    fits = [fit_calibrator(kind, truth, logits, splits=splits) for kind in kinds]
+    missing = {str(fit.kind): fit.reason.split(": ")[-1] for fit in fits if fit.reason is not None}
+    return {fit.kind: fit.calibrator for fit in fits if fit.calibrator is not None}, missing
 
 
 def _conformal(

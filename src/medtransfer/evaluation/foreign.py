@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medtransfer.errors import plural
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.measure import NO_INTERVAL
+from medtransfer.evaluation.measure import NO_INTERVAL, ONE_PATIENT
 from medtransfer.evaluation.place import place_replicates
 from medtransfer.evaluation.runs import RunArrays
 from medtransfer.metrics.bootstrap import Replicates, percentile_interval
@@ -63,11 +64,17 @@ def foreign_results(run: RunArrays, config: EvaluationConfig) -> Iterator[Result
     """How well each detector tells each other cohort from home, and how much it flags."""
     places = run.places()
     home = places.get(run.home())
-    scored = [one for one in detectors(run) if np.isfinite(one.scores).all()]
+    scored = detectors(run)
     for name, here in places.items():
         yield from _flagged(run, name, here, scored, config)
         if home is not None and name != run.home():
             yield from _told_apart(run, (run.home(), home), (name, here), scored, config)
+
+
+def _missing(one: Scored, rows: Flags) -> str | None:
+    """Why a detector's numbers of some cases are undefined."""
+    without = int((~np.isfinite(one.scores[rows])).sum())
+    return f"no score of {plural(without, 'case')}" if without else None
 
 
 def _flagged(
@@ -75,9 +82,11 @@ def _flagged(
 ) -> Iterator[Result]:
     replicates = place_replicates(run, name, here, config)
     for one in scored:
-        limit = flag_threshold(one.scores[run.tuned()])
+        reason = _missing(one, here | run.tuned())
+        limit = None if reason else flag_threshold(one.scores[run.tuned()])
         if limit is None:
-            yield _result(run, name, one.name, "flagged", None, here, "no case in tune")
+            why = reason or "no case in tune"
+            yield _result(run, name, one.name, "flagged", None, here, why)
             continue
         above = mean_of((one.scores[here] > limit).astype(np.float64))
         values = replicates.values(above, np.ones(int(here.sum()), dtype=np.bool_))
@@ -96,15 +105,20 @@ def _told_apart(
     patient = np.concatenate([one.patient, two.patient + one.num_patients])
     foreign = np.repeat([False, True], [len(one.patient), len(two.patient)])
     rows = home[1] | other[1]
-    names = [(s.name, measure) for s in scored for measure in list(MEASURES)[:3]]
+    reasons = {s.name: _missing(s, rows) for s in scored}
+    known = [s for s in scored if reasons[s.name] is None]
     bound = [
         metric
-        for s in scored
+        for s in known
         for metric in _bound(np.concatenate([s.scores[home[1]], s.scores[other[1]]]), foreign)
     ]
-    values = evaluate([Part(patient, tuple(bound))], _both(one, two))[0]
-    for (detector, measure), found in zip(names, values, strict=True):
-        yield _result(run, other[0], detector, measure, found, rows)
+    values = iter(evaluate([Part(patient, tuple(bound))], _both(one, two))[0])
+    fewest = min(one.num_patients, two.num_patients)
+    for s in scored:
+        for measure in list(MEASURES)[:3]:
+            reason = reasons[s.name]
+            found = next(values) if reason is None else None
+            yield _result(run, other[0], s.name, measure, found, rows, reason, fewest)
 
 
 def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
@@ -131,10 +145,14 @@ def _result(
     values: Floats | None,
     rows: Flags,
     reason: str | None = None,
+    fewest: int | None = None,
 ) -> Result:
-    interval = percentile_interval(values) if values is not None and len(values) > 1 else None
-    if values is not None and len(values) > 1 and interval is None:
-        reason = NO_INTERVAL
+    """A row; `fewest` patients are in the smallest cohort that was resampled."""
+    interval = None
+    if values is not None and len(values) > 1:
+        few = (run.patients(rows) if fewest is None else fewest) < 2
+        interval = None if few else percentile_interval(values)
+        reason = (ONE_PATIENT if few else NO_INTERVAL) if interval is None else None
     return Result(
         run.run_id, "test", place, detector, metric,
         None if values is None else float(values[0]), *(interval or (None, None)),

@@ -98,7 +98,7 @@ def tabulate(
 
     def each(about: RungRuns, own: Sequence[LadderRun]) -> Iterator[MeasuredRun]:
         lines: list[dict[Where, Line]] = []
-        for run in own:
+        for run in sorted(own, key=lambda one: one.seed):  # seeds are resampled by their place
             watch(len(frames), len(runs))
             measured = measure_run(run.predictions(), attributes, task, config)
             results = run.results() if run.results else score_measured(measured, config)

@@ -132,9 +132,9 @@ def drops(mean: Mean) -> Iterator[Result]:
         if inside.values is not None and number.values is not None:
             drop = inside.values - number.values
             low, high = difference_interval(drop, metric) or (None, None)
-            missing = low is None and len(drop) > 1
-            reason = (BIASED if find_metric(metric).biased else NO_INTERVAL) if missing else reason
             known = bool(np.isfinite(drop[0]))
+            if known and low is None and len(drop) > 1:
+                reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
             row = replace(
                 row, value=float(drop[0]) if known else None, low=low, high=high,
                 reason=reason or (None if known else "undefined in the sample"),
@@ -149,6 +149,11 @@ def difference_interval(difference: Floats, metric: str) -> tuple[float, float] 
     networks that are calibrated alike.
     """
     return None if find_metric(metric).biased else percentile_interval(difference)
+
+
+def no_interval(metric: str) -> str:
+    """Why `difference_interval` gives none."""
+    return BIASED if find_metric(metric).biased else NO_INTERVAL
 
 
 def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:

@@ -21,6 +21,7 @@ from medtransfer.metrics.weighted import Part, Weighted, evaluate
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
 NO_INTERVAL = "no interval: undefined in over half of the replicates"
+ONE_PATIENT = "no interval: one patient"
 Key = tuple[str, str]
 """Target and metric."""
 
@@ -30,7 +31,8 @@ class Number:
     """One metric of one slice.
 
     Attributes:
-        values: In the sample and in every replicate; None where it is undefined. [1 + R]
+        values: In the sample and in every replicate; None where it is undefined. Replicates of
+            one patient tell nothing, and are NaN. [1 + R]
         cases: Behind it.
         patients: Behind it.
         positives: Among the cases, for a binary target.
@@ -143,7 +145,7 @@ def bindings(
     """
     positives = int((cases.targets == 1).sum()) if isinstance(cases, TargetCases) else None
     blank = Number(None, len(cases), run.patients(rows), positives)
-    small = part.attribute != ALL and len(cases) < config.minimum_group
+    small = part.attribute != ALL and rows.sum() < config.minimum_group
     for metric in CATALOG.values():
         if not _is_reported(metric, run, part, name):
             continue
@@ -215,6 +217,8 @@ def _with_values(
             number = binding.number
             if binding.bound is not None:
                 own, rest = next(given)
+                if number.patients < 2:
+                    own[1:] = np.nan
                 number = replace(
                     number, values=own, left_out=rest if config.interval == "bca" else None
                 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import logit, softmax, xlogy
+from scipy.special import log_expit, log_softmax, logsumexp, xlogy
 
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError
@@ -17,8 +17,6 @@ from medtransfer.tables.results import CASE, MACRO, MICRO
 
 INTERNAL = "internal"
 """Name of several training cohorts taken together."""
-LEAST = 1e-12
-"""Mean probabilities of an ensemble keep this distance from 0 and 1, so that logits are finite."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,10 @@ class RunArrays:
         run_id: The run.
         task: What the targets are to each other.
         names: Targets. T
-        frame: Ids, cohort and split of the cases, and any `ood_<name>`. [N]
+        frame: Ids, cohort and split of the cases, and any `ood_<name>`, mean over members. [N]
         targets: NaN where masked. [N, T]
-        logits: Of an ensemble those of its mean probability. [N, T]
+        logits: Of an ensemble those of its mean probability; of classes at the mean level
+            log Σ eˡ of its members, so that its energy is theirs. [N, T]
         probabilities: Before any calibration. [N, T]
         members: Networks of the ensemble.
         spread: How far the members of an ensemble disagree, for each target, or alike for all of
@@ -105,18 +104,21 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
         task: What the targets are to each other.
 
     Raises:
-        TableError: There are several runs, or members with other cases or other targets.
+        TableError: There are several runs, members with other cases or other targets, or a shifted
+            cohort has the name of several training cohorts taken together.
     """
     if (count := predictions["run_id"].n_unique()) != 1:
         raise TableError(f"Scoring takes one run_id at a time; the table holds {count}.")
     names = tuple(target_names(predictions))
     tables = predictions.sort("member", "case_id").partition_by("member", maintain_order=True)
     frame = tables[0]
-    shared = ["case_id", *(f"target_{name}" for name in names)]
+    about = ["case_id", "patient_id", "cohort", "split"]
+    shared = [*about, *(f"target_{name}" for name in names)]
     if not all(table.select(shared).equals(frame.select(shared)) for table in tables[1:]):
         raise TableError(
             f"The {len(tables)} members of run '{frame['run_id'][0]}' do not have the same cases "
-            "with the same targets. An ensemble's members must all predict the same cases."
+            "with the same targets, patients, cohorts and splits. An ensemble's members must all "
+            "predict the same cases."
         )
     targets = frame.select(pl.col(f"target_{name}").fill_null(np.nan) for name in names)
     logits = np.stack(
@@ -125,20 +127,34 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
             for table in tables
         ]
     )
-    about = ["case_id", "patient_id", "cohort", "split"]
-    about += [name for name in frame.columns if name.startswith(FOREIGN)]
+    foreign = [
+        pl.Series(name, np.mean([table[name].to_numpy() for table in tables], axis=0))
+        for name in frame.columns
+        if name.startswith(FOREIGN)
+    ]
     mean, probabilities, spread = _combined(logits, single_label=task == "single-label")
-    return RunArrays(
+    run = RunArrays(
         str(frame["run_id"][0]),
         task,
         names,
-        frame.select(about),
+        frame.select(about).with_columns(foreign),
         targets.to_numpy().astype(np.float64),
         mean,
         probabilities,
         len(tables),
         spread,
     )
+    _check_home(run)
+    return run
+
+
+def _check_home(run: RunArrays) -> None:
+    trained = run.trained()
+    if len(trained) > 1 and INTERNAL in set(run.frame["cohort"]) - set(trained):
+        raise TableError(
+            f"Cohort '{INTERNAL}' has no tuning split, and the {len(trained)} cohorts that have "
+            f"one are together called '{INTERNAL}' in the results. Give the cohort another name."
+        )
 
 
 def _combined(logits: Floats, *, single_label: bool) -> tuple[Floats, Floats, dict[str, Floats]]:
@@ -146,15 +162,25 @@ def _combined(logits: Floats, *, single_label: bool) -> tuple[Floats, Floats, di
     each = np.stack([probabilities_of(one, single_label=single_label) for one in logits])
     if len(logits) == 1:
         return logits[0], each[0], {}
-    mean: Floats = np.clip(each.mean(axis=0), LEAST, 1 - LEAST)
+    mean: Floats = each.mean(axis=0)
     if single_label:
-        spread = _spread(each, each.mean(axis=0))
+        spread = _spread(each, mean)
         every = {
             name: np.repeat(value[:, None], mean.shape[1], 1) for name, value in spread.items()
         }
-        return np.log(mean), softmax(np.log(mean), axis=1), every
-    two = np.stack([1 - each, each], axis=-1)
-    return logit(mean), mean, _spread(two, two.mean(axis=0))
+        # the softmax takes no notice of the level; calibrators and detectors do
+        level = np.asarray(logsumexp(logits, axis=-1, keepdims=True)).mean(axis=0)
+        return _log_mean(np.asarray(log_softmax(logits, axis=-1))) + level, mean, every
+    # by logarithms: cases whose mean rounds to 1 keep their order
+    both = _log_mean(log_expit(logits)) - _log_mean(log_expit(-logits))
+    # the positive class first, which is the answer at ½
+    two = np.stack([each, 1 - each], axis=-1)
+    return both, mean, _spread(two, two.mean(axis=0))
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """Log of the mean over members of numbers given by their logs. [M, …] to […]"""
+    return np.asarray(logsumexp(logs, axis=0)) - np.log(len(logs))
 
 
 def _spread(each: Floats, mean: Floats) -> dict[str, Floats]:

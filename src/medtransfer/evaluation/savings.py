@@ -20,11 +20,12 @@ def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[
     The interval resamples patients and seeds. Nothing is given for the reference itself, or
     where the reference was not run with all labels and the rung with fewer.
     """
-    curves: dict[tuple[str, str | None], list[Mean]] = {}
+    curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
     for mean in sorted(means, key=lambda m: m.runs.label_fraction):
-        curves.setdefault((mean.runs.rung, mean.runs.held_out), []).append(mean)
-    for (rung, held_out), curve in curves.items():
-        base = curves.get((reference, held_out))
+        runs = mean.runs
+        curves.setdefault((runs.rung, runs.held_out, runs.retrain_fraction), []).append(mean)
+    for (rung, held_out, retrained), curve in curves.items():
+        base = curves.get((reference, held_out, retrained))
         if rung == reference or base is None or len(curve) < 2:
             continue
         if base[-1].runs.label_fraction < 1:

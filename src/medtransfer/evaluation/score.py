@@ -18,6 +18,7 @@ from medtransfer.evaluation.fitted import Fitted
 from medtransfer.evaluation.foreign import foreign_results
 from medtransfer.evaluation.measure import (
     NO_INTERVAL,
+    ONE_PATIENT,
     Key,
     MeasuredRun,
     Number,
@@ -28,6 +29,8 @@ from medtransfer.evaluation.runs import RunArrays
 from medtransfer.metrics.bootstrap import bca_interval, percentile_interval, squared_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.tables.results import CASE, Result, results_frame
+
+ONE_SIDE = "no interval: all replicates lie on one side of the value"
 
 
 def score(
@@ -67,10 +70,10 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
         value = float(number.values[0]) if np.isfinite(number.values[0]) else None
         if len(number.values) > 1:
             low, high = interval_of(number, key[1]) or (None, None)
-        if low is None and len(number.values) > 1:
-            reason = NO_INTERVAL
         if value is None:
-            reason = number.reason or "undefined in the sample"
+            reason = reason or "undefined in the sample"
+        elif low is None and len(number.values) > 1:
+            reason = "; ".join(why for why in (reason, _no_interval(number)) if why)
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
         number.cases, number.patients, number.positives, reason, part.attribute, part.group,
@@ -90,6 +93,13 @@ def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
     if number.left_out is not None:
         return bca_interval(number.values, number.left_out)
     return percentile_interval(number.values)
+
+
+def _no_interval(number: Number) -> str:
+    if number.patients < 2:
+        return ONE_PATIENT
+    defined = number.values is not None and percentile_interval(number.values) is not None
+    return ONE_SIDE if defined else NO_INTERVAL
 
 
 def _fitted_results(run: RunArrays, fitted: Fitted) -> Iterator[Result]:

@@ -1,12 +1,18 @@
 """What only all rungs together tell: effective robustness, and what scale does."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medtransfer.evaluation.means import HEADLINE, Mean, Place, RungRuns, difference_interval
-from medtransfer.evaluation.measure import NO_INTERVAL
+from medtransfer.evaluation.means import (
+    HEADLINE,
+    Mean,
+    Place,
+    RungRuns,
+    difference_interval,
+    no_interval,
+)
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels import Floats
@@ -42,7 +48,11 @@ class RungFacts:
 
 
 def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result]]:
-    """Effective robustness of every rung at every shifted cohort, over all runs of the ladder."""
+    """Effective robustness of every rung at every shifted cohort, over all runs of the ladder.
+
+    Runs that were trained on cases of the shifted cohort are no measure of it and are left out.
+    """
+    means = [mean for mean in means if not mean.runs.retrain_fraction]
     if not means or means[0].runs.held_out is not None:
         return
     last = {mean.runs.rung: mean for mean in sorted(means, key=lambda m: m.runs.label_fraction)}
@@ -72,13 +82,23 @@ def scale_results(
     """Effects of network scale, of data scale and of both on the rungs' full-data numbers.
 
     Yields:
-        Rows of the whole ladder, under the rung name `all`.
+        Rows of the whole ladder, under the rung name `all`; for each training set of their own.
     """
     known = {fact.rung: fact for fact in facts}
     most = max((mean.runs.label_fraction for mean in means), default=0.0)
-    full = [m for m in means if m.runs.label_fraction == most and m.runs.rung in known]
-    if len({mean.runs.rung for mean in full}) < 2:
-        return
+    full: dict[tuple[float, str | None, float | None], list[Mean]] = {}
+    for mean in means:
+        if mean.runs.label_fraction == most and mean.runs.rung in known:
+            full.setdefault(mean.runs.training, []).append(mean)
+    for alike in full.values():
+        if len(alike) > 1:
+            yield from _effects(alike, known)
+
+
+def _effects(
+    full: Sequence[Mean], known: dict[str, RungFacts]
+) -> Iterator[tuple[RungRuns, Result]]:
+    """What scale does to rungs of one training set."""
     places = [p for p in full[0].numbers if p[1] == ALL and p[4] in SCALED]
     for place in places:
         own = [mean for mean in full if (n := mean.numbers.get(place)) and n.values is not None]
@@ -93,7 +113,7 @@ def scale_results(
             [fact.architecture for fact in about],
             [fact.pretraining for fact in about],
         )
-        runs = RungRuns(ALL, most, own[0].runs.held_out, ())
+        runs = replace(own[0].runs, rung=ALL, predictions=())
         for term, effect in effects.items():
             yield runs, _row(own[0], place, SCALE + term, effect.slopes, effect.reason)
 
@@ -110,7 +130,7 @@ def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | No
     biased = find_metric(metric).biased
     ends = difference_interval(values, metric) if biased else percentile_interval(values)
     if known and ends is None and len(values) > 1:
-        reason = NO_INTERVAL
+        reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
     return Result(
         None, "test", cohort, target, metric + suffix, float(values[0]) if known else None,
         *(ends or (None, None)), number.cases, number.patients, None,

@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 HALF = "half"
 """The decision at probability ½, where no operating point is named."""
 LIMIT = 0.5
-WHOLE = ("limits", "prevalence", "from_logits", "healthy")
+WHOLE = ("limits", "prevalence", "from_logits", "healthy", "missing")
 """Fields that say something of all cases alike."""
 
 
@@ -77,6 +77,7 @@ class TargetCases(Sharing):
         prevalence: Share of positives in the tuning split, that other cohorts are adjusted to.
         from_logits: Whether the probabilities are the sigmoid of the logits.
         healthy: Whether the target means "no finding".
+        missing: Calibrator that tune does not determine to why.
     """
 
     targets: Labels
@@ -91,6 +92,7 @@ class TargetCases(Sharing):
     prevalence: float | None = None
     from_logits: bool = True
     healthy: bool = False
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __len__(self) -> int:
         """Number of cases, n."""
@@ -158,6 +160,7 @@ class ClassCases(Sharing):
         recalibrated: Calibrator to logits after it, likewise. Each [n, C]
         sets: Conformal method to which classes are in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
+        missing: Calibrator that tune does not determine to why.
     """
 
     classes: Labels
@@ -167,6 +170,7 @@ class ClassCases(Sharing):
     recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __len__(self) -> int:
         """Number of cases, n."""

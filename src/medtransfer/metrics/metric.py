@@ -82,7 +82,8 @@ class Metric:
     def lacking(self, cases: AnyCases, point: str | None = None) -> str | None:
         """What it needs of the tuning split that is not there, or None."""
         if self.calibrator is not None and self.calibrator not in cases.calibrated:
-            return f"no {self.calibrator} calibration: tune lacks a class"
+            why = cases.missing.get(self.calibrator, "tune lacks a class")
+            return f"no {self.calibrator} calibration: {why}"
         if self.conformal is not None and self.conformal not in cases.sets:
             return f"no {self.conformal} sets: tune lacks a class"
         if self.spread is not None and self.spread not in cases.spread:

@@ -1,167 +1,207 @@
 """The charts of a report; the only module that imports the chart library.
 
-Colour says cohort, position says rung. Every number is drawn with its interval. Lines and text
-take the page's own colour, so a chart follows dark mode and print.
+Three kinds: numbers with their intervals, curves with their bands, and one number against another.
+Colour says cohort, position or dash says rung. Lines and text take the page's own colour, so a
+chart follows dark mode and print.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import altair as alt
-import polars as pl
+from markupsafe import Markup
 
-from medtransfer.data.config import Task
-from medtransfer.evaluation.fitted import CASE as WHOLE
-from medtransfer.evaluation.fitted import every_case, fit_on_tune
-from medtransfer.evaluation.means import HEADLINE
-from medtransfer.evaluation.runs import run_arrays
-from medtransfer.metrics.calibration import BINS, reliability
-from medtransfer.metrics.calibration_entries import outcome_of
-from medtransfer.report.content import Content
+from medtransfer.report.axes import Axis, Values
+from medtransfer.report.names import short_names
+from medtransfer.report.parts import Figure
 
 Spec = dict[str, Any]
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito 2008, colour-blind safe; the first is the training cohort."""
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
+"""Okabe and Ito 2008, colour-blind safe, then brown and grey; the first is the training cohort."""
 INK = "currentColor"
-SCALINGS = {"before scaling": None, "after scaling": "temperature"}
-WIDTH = 560
-ROW = 34
-LEAST_AREA = 0.5
-"""An AUROC axis starts here, or below the lowest interval."""
+ROWS, TREND = "rows", "trend"
+"""Names of a chart's tables."""
+WIDTH = 900
+"""Of a whole chart with its labels; a letter of a label takes `LETTER`."""
+LETTER = 6.6
+GAP = 36
+"""Between panels."""
+LONGEST = 48
+"""Letters of a row's label."""
+DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down",
+          "triangle-right", "triangle-left")  # fmt: skip
 
 
-def ladder(content: Content) -> Spec:
-    """Every rung's AUROC on every cohort, rungs by scale, the reference as a line."""
-    rows = content.overall(HEADLINE, content.full).filter(pl.col("value").is_not_null())
-    data = _dots(rows)
-    order = [rung.name for rung in content.rungs]
-    colour = _cohort_colour(content)
-    y = alt.Y("rung:N", sort=order, title=None)
-    offset = alt.YOffset("cohort:N", sort=content.places)
-    x = alt.X("value:Q", title="AUROC", scale=_area_scale(rows))
-    base = alt.Chart(data)
-    bars = base.mark_rule(strokeWidth=2).encode(y, offset, alt.X("low:Q"), alt.X2("high:Q"), colour)
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y, offset, x, colour, tooltip=_tooltips("rung", "cohort")
+def intervals(
+    values: Values,
+    x: Axis,
+    *,
+    rows: Sequence[str],
+    places: Sequence[str],
+    panels: Sequence[str] = (),
+    line: float | None = None,
+    apart: bool = True,
+) -> Spec:
+    """Numbers as dots with their intervals as bars.
+
+    Args:
+        values: Each with `row`, `cohort`, `value`, `low`, `high`, and `panel` if there are any;
+            `note` stands for a number that is not there.
+        x: The number's axis.
+        rows: In reading order.
+        places: Every cohort, for the colours.
+        panels: Side by side, in reading order.
+        line: A value to hold the numbers against.
+        apart: Whether a row has a dot for each cohort, one below the other.
+    """
+    named = short_names(rows, LONGEST)
+    names = [named[row] for row in rows]
+    start = x.domain[0]
+    data = [{**v, "row": named[v["row"]], "at": start, "note": v.get("note") or ""} for v in values]
+    y = alt.Y("row:N", sort=names, title=None)
+    across = alt.X("value:Q", title=x.title, scale=_scale(x), axis=_axis(x))
+    cohorts = [place for place in places if any(v["cohort"] == place for v in values)]
+    colour = _colour(places, cohorts)
+    where: list[Any] = [y, alt.YOffset("cohort:N", sort=cohorts)] if apart else [y]
+    base = alt.Chart(alt.Data(name=ROWS))
+    bars = base.mark_rule(strokeWidth=2).encode(*where, alt.X("low:Q"), alt.X2("high:Q"), colour)
+    dots = base.mark_point(filled=True, size=65, opacity=1).encode(
+        *where, across, colour, tooltip=_tooltips(values, "row", "cohort")
     )
-    place = content.places[0]
-    at = content.number(content.study.reference_rung, place, HEADLINE)
-    layers = [bars, dots]
-    if at is not None and at["value"] is not None:
-        line = alt.Chart(alt.Data(values=[{"value": at["value"]}]))
-        layers.insert(0, line.mark_rule(strokeDash=[4, 4], color=INK, opacity=0.5).encode(x))
-    height = ROW * len(order) * max(1, len(content.places)) * 0.7
-    return _finish(alt.layer(*layers), width=WIDTH, height=max(80, height))
+    layers: list[Any] = [bars, dots]
+    if any(v.get("note") for v in values):
+        words = base.mark_text(align="left", dx=4, color=INK, opacity=0.65, fontSize=11)
+        layers.append(words.encode(*where, alt.X("at:Q", scale=_scale(x)), alt.Text("note:N")))
+    label = max((len(name) for name in names), default=0) * LETTER
+    width = (WIDTH - label) / max(1, len(panels)) - (GAP if len(panels) > 1 else 0)
+    each = 20 * len(cohorts) + 14 if apart else 24
+    chart = alt.layer(*layers).properties(width=width, height=max(60, each * len(names)))
+    spec = _finish(_in_panels(chart, panels, max(1, len(panels))), {ROWS: data}, label + 10)
+    if line is not None:
+        _put_under(spec, _straight([{"x": line}], x, None))
+    return spec
 
 
-def shift(content: Content) -> Spec | None:
-    """Internal against shifted AUROC, a point per rung and label fraction."""
-    rows = content.overall(HEADLINE).filter(pl.col("value").is_not_null())
-    inside = rows.filter(pl.col("cohort") == content.places[0])
-    outside = rows.filter(pl.col("cohort") != content.places[0])
-    both = outside.join(inside, on=["rung", "label_fraction", "held_out"], suffix="_in",
-                        nulls_equal=True)  # fmt: skip
-    if both.is_empty():
-        return None
-    data = alt.Data(values=both.select(
-        "rung", "label_fraction", "cohort", "value", "low", "high", "value_in", "low_in", "high_in"
-    ).to_dicts())  # fmt: skip
-    scale = _area_scale(rows)
-    x = alt.X("value_in:Q", title=f"AUROC on {content.places[0]}", scale=scale)
-    y = alt.Y("value:Q", title="AUROC on the shifted cohort", scale=scale)
-    colour = _cohort_colour(content, content.places[1:])
-    base = alt.Chart(data)
-    across = base.mark_rule(opacity=0.45).encode(alt.X("low_in:Q"), alt.X2("high_in:Q"), y, colour)
-    along = base.mark_rule(opacity=0.45).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour)
-    shape = alt.Shape("rung:N", title="rung", sort=[rung.name for rung in content.rungs])
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x, y, colour, shape, tooltip=_tooltips("rung", "cohort", "label_fraction")
-    )
-    ends = [{"a": scale.domain[0]}, {"a": scale.domain[1]}]  # type: ignore[index]
-    same = alt.Chart(alt.Data(values=ends)).mark_line(color=INK, opacity=0.4, strokeDash=[4, 4])
-    line = same.encode(alt.X("a:Q", scale=scale), alt.Y("a:Q", scale=scale))
-    return _finish(alt.layer(line, across, along, points), width=380, height=380)
+def curves(
+    values: Values,
+    x: Axis,
+    y: Axis,
+    *,
+    places: Sequence[str],
+    panels: Sequence[str] = (),
+    dashes: Sequence[str] = (),
+    diagonal: tuple[float, float] | None = None,
+    points: bool = False,
+    square: bool = False,
+) -> Spec:
+    """Curves with bands.
+
+    Args:
+        values: Points with `x`, `y`, `low`, `high`, `cohort`; `panel` and `dash` where there are
+            several; `level` for a dashed line across; `count` for the size of a dot.
+        x: Across.
+        y: Up.
+        places: Every cohort, for the colours.
+        panels: Side by side, in reading order.
+        dashes: What the dash of a line says, solid first.
+        diagonal: Where a straight line from end to end of x starts and ends.
+        points: Whether each point has a dot.
+        square: Whether panels are as high as wide.
+    """
+    cohorts = [place for place in places if any(v["cohort"] == place for v in values)]
+    colour = _colour(places, cohorts)
+    across = alt.X("x:Q", title=x.title, scale=_scale(x), axis=_axis(x))
+    up = alt.Y("y:Q", title=y.title, scale=_scale(y), axis=_axis(y))
+    said: list[Any] = []
+    if dashes:
+        scale = alt.Scale(domain=list(dashes), range=[list(dash) for dash in DASHES[: len(dashes)]])
+        said = [alt.StrokeDash("dash:N", title="rung", scale=scale, sort=list(dashes),
+                               legend=alt.Legend(labelLimit=360))]  # fmt: skip
+    base = alt.Chart(alt.Data(name=ROWS))
+    layers: list[Any] = []
+    if any(v.get("low") is not None for v in values):
+        band = base.mark_area(opacity=0.13, clip=True)
+        apart = [alt.Detail("dash:N")] if dashes else []
+        layers.append(band.encode(across, alt.Y("low:Q"), alt.Y2("high:Q"), colour, *apart))
+    if any(v.get("level") is not None for v in values):
+        level = base.mark_line(strokeDash=[4, 4], opacity=0.7, strokeWidth=1)
+        layers.append(level.encode(across, alt.Y("level:Q"), colour))
+    tips = _tooltips(values, "cohort", *(["dash"] if dashes else []))
+    drawn = base.mark_line(strokeWidth=1.7, clip=True)
+    layers.append(drawn.encode(across, up, colour, *said, tooltip=tips))
+    if points:
+        counted = any(v.get("count") is not None for v in values)
+        scale = alt.Scale(range=[12, 200])
+        size = [alt.Size("count:Q", title="cases", scale=scale)] if counted else []
+        dots = base.mark_point(filled=True, opacity=0.9, size=40)
+        layers.append(dots.encode(across, up, colour, *size, tooltip=tips))
+    columns = _columns(panels)
+    width = min(360 if square else 620, WIDTH / columns - GAP - 10)
+    height = width if square else min(220, width)
+    chart = alt.layer(*layers).properties(width=width, height=height)
+    spec = _finish(_in_panels(chart, panels, columns), {ROWS: values})
+    if diagonal is not None:
+        ends = [{"x": end, "y": at} for end, at in zip(x.domain, diagonal, strict=True)]
+        _put_under(spec, _straight(ends, x, y))
+    return spec
 
 
-def label_curve(content: Content) -> Spec | None:
-    """AUROC over the label fraction, a panel per rung, the reference's full-data level across."""
-    if len(content.fractions) < 2:
-        return None
-    rows = content.overall(HEADLINE).filter(pl.col("value").is_not_null())
-    reference = content.study.reference_rung
-    full = content.overall(HEADLINE, content.full).filter(pl.col("rung") == reference)
-    levels = {row["cohort"]: row["value"] for row in full.iter_rows(named=True)}
-    values = [{**row, "level": levels.get(row["cohort"])} for row in _plain(rows)]
-    x = alt.X("label_fraction:Q", title="share of training labels (log)",
-              scale=alt.Scale(type="log", domain=[content.fractions[0], content.full]),
-              axis=alt.Axis(format="%", values=content.fractions))  # fmt: skip
-    y = alt.Y("value:Q", title="AUROC", scale=_area_scale(rows))
-    colour = _cohort_colour(content)
-    base = alt.Chart(alt.Data(values=values))
-    band = base.mark_area(opacity=0.15).encode(x, alt.Y("low:Q"), alt.Y2("high:Q"), colour)
-    line = base.mark_line(point=alt.OverlayMarkDef(filled=True, size=50)).encode(
-        x, y, colour, tooltip=_tooltips("rung", "cohort", "label_fraction")
-    )
-    level = base.mark_line(strokeDash=[4, 4], opacity=0.7).encode(x, alt.Y("level:Q"), colour)
-    columns = min(3, len(content.rungs))
-    chart = alt.layer(band, level, line).properties(width=_panel(columns), height=200)
-    return _finish(_by_rung(chart, content, columns))
+def scatter(
+    values: Values,
+    x: Axis,
+    y: Axis,
+    *,
+    places: Sequence[str],
+    shapes: Sequence[str],
+    trend: Values = (),
+) -> Spec:
+    """One number against another with both intervals, the line of no difference, and a trend.
+
+    Args:
+        values: Each with `cohort`, `rung`, `x`, `x_low`, `x_high`, `y`, `low`, `high`.
+        x: Across.
+        y: Up.
+        places: Every cohort, for the colours.
+        shapes: Rungs, which the shape of a mark says.
+        trend: Points of fitted lines: `cohort`, `x`, `y`.
+    """
+    cohorts = [place for place in places if any(v["cohort"] == place for v in values)]
+    colour = _colour(places, cohorts)
+    across = alt.X("x:Q", title=x.title, scale=_scale(x))
+    up = alt.Y("y:Q", title=y.title, scale=_scale(y))
+    shape = alt.Shape(
+        "rung:N", title="rung", sort=list(shapes),
+        legend=alt.Legend(orient="right", labelLimit=300),
+        scale=alt.Scale(domain=list(shapes), range=[SHAPES[i % 8] for i in range(len(shapes))]),
+    )  # fmt: skip
+    base = alt.Chart(alt.Data(name=ROWS))
+    faint = base.mark_rule(opacity=0.35)
+    tips = _tooltips(values, "rung", "cohort")
+    layers: list[Any] = [
+        faint.encode(alt.X("x_low:Q"), alt.X2("x_high:Q"), up, colour),
+        faint.encode(across, alt.Y("low:Q"), alt.Y2("high:Q"), colour),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            across, up, colour, shape, tooltip=tips
+        ),
+    ]
+    if trend:
+        lines = alt.Chart(alt.Data(name=TREND))
+        layers.insert(0, lines.mark_line(opacity=0.8, strokeWidth=1, clip=True).encode(
+            across, up, colour))  # fmt: skip
+    chart = alt.layer(*layers).properties(width=460, height=400)
+    spec = _finish(chart, {ROWS: values, TREND: trend})
+    _put_under(spec, _straight([{"x": end, "y": end} for end in x.domain], x, y))
+    return spec
 
 
-def groups(content: Content, attribute: str) -> Spec | None:
-    """AUROC of each group of an attribute, a panel per rung; only groups large enough."""
-    rows = content.means.filter(
-        (pl.col("attribute") == attribute)
-        & (pl.col("metric") == HEADLINE)
-        & (pl.col("label_fraction") == content.full)
-        & pl.col("value").is_not_null()
-    )
-    if rows.is_empty():
-        return None
-    names = sorted(set(rows["group"].to_list()))
-    y = alt.Y("group:N", sort=names, title=attribute)
-    offset = alt.YOffset("cohort:N", sort=content.places)
-    x = alt.X("value:Q", title="AUROC", scale=_area_scale(rows))
-    colour = _cohort_colour(content)
-    base = alt.Chart(_dots(rows))
-    bars = base.mark_rule(strokeWidth=2).encode(y, offset, alt.X("low:Q"), alt.X2("high:Q"), colour)
-    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
-        y, offset, x, colour, tooltip=_tooltips("rung", "cohort", "group")
-    )
-    columns = min(3, len(content.rungs))
-    height = max(60.0, ROW * len(names) * max(1, len(content.places)) * 0.6)
-    chart = alt.layer(bars, dots).properties(width=_panel(columns), height=height)
-    return _finish(_by_rung(chart, content, columns))
-
-
-def calibration(content: Content, rung: str) -> Spec | None:
-    """Reliability before and after temperature scaling, a line per cohort; seeds pooled."""
-    values = _reliability_rows(content, rung)
-    if not values:
-        return None
-    colour = _cohort_colour(content)
-    unit = alt.Scale(domain=[0, 1])
-    x = alt.X("confidence:Q", title="predicted", scale=unit)
-    y = alt.Y("share:Q", title="observed", scale=unit)
-    size = alt.Size("count:Q", title="cases", scale=alt.Scale(range=[15, 220]))
-    base = alt.Chart(alt.Data(values=values))
-    line = base.mark_line(opacity=0.7).encode(x, y, colour)
-    dots = base.mark_point(filled=True, opacity=0.9).encode(
-        x, y, colour, size, tooltip=["cohort:N", "confidence:Q", "share:Q", "count:Q"]
-    )
-    even = base.mark_line(strokeDash=[4, 4], color=INK, opacity=0.4).encode(
-        alt.X("even:Q", scale=unit), alt.Y("even:Q", scale=unit)
-    )
-    chart = alt.layer(even, line, dots).properties(width=_panel(2), height=_panel(2))
-    column = alt.Facet("scaling:N", title=None, sort=["before scaling", "after scaling"])
-    return _finish(cast("Any", chart).facet(column, columns=2))
-
-
-def static_svg(spec: Spec) -> str:
-    """A chart drawn without a browser, for pages with scripts off and for paper."""
+def figure(name: str, spec: Spec, caption: str, title: str = "") -> Figure:
+    """A chart with its caption, drawn without a browser for pages with scripts off and paper."""
     import vl_convert
 
-    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    # the chart library escapes the texts it sets
+    svg = Markup(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))  # noqa: S704
+    return Figure(name, spec, svg, caption, title)
 
 
 def runtime(snippet: str) -> str:
@@ -171,94 +211,77 @@ def runtime(snippet: str) -> str:
     return vl_convert.javascript_bundle(snippet)
 
 
-def _reliability_rows(content: Content, rung: str) -> list[dict[str, Any]]:
-    chosen = content.runs.filter(
-        (pl.col("rung") == rung)
-        & (pl.col("label_fraction") == content.full)
-        & (pl.col("state") == "done")
-    )["run_id"].cast(pl.String)
-    task: Task = content.study.data.task
-    pieces: dict[tuple[str, str], list[pl.DataFrame]] = {}
-    for run_id in chosen:
-        run = run_arrays(content.predictions.filter(pl.col("run_id") == run_id), task)
-        fitted = fit_on_tune(run, ())
-        targets = [WHOLE] if run.single_label else list(range(len(run.names)))
-        for target in targets:
-            known = run.classified() if target == WHOLE else run.labelled(target)
-            cases = every_case(run, fitted, target)
-            for place, here in run.places().items():
-                own = cases.take(here & known)
-                for scaling, calibrator in SCALINGS.items():
-                    if calibrator is None or calibrator in own.calibrated:
-                        outcome, confidence = outcome_of(own, calibrator)
-                        table = pl.DataFrame({"confidence": confidence, "outcome": outcome})
-                        pieces.setdefault((scaling, place), []).append(table)
-    return [row for key, tables in pieces.items() for row in _bins(key, pl.concat(tables))]
+def _scale(along: Axis) -> alt.Scale:
+    zero = alt.Undefined if along.kind == "log" else False  # a log scale has no zero to leave out
+    return alt.Scale(type=along.kind, domain=list(along.domain), zero=zero, nice=False)
 
 
-def _bins(key: tuple[str, str], table: pl.DataFrame) -> list[dict[str, Any]]:
-    scaling, cohort = key
-    confidence, share, counts = reliability(
-        table["outcome"].to_numpy(), table["confidence"].to_numpy()
-    )
-    filled = [b for b in range(BINS) if counts[b] > 0]
-    # the diagonal runs from the first row to the last: panels share one table
-    ends = {filled[0]: 0.0, filled[-1]: 1.0} if filled else {}
-    return [
-        {"scaling": scaling, "cohort": cohort, "confidence": float(confidence[b]),
-         "share": float(share[b]), "count": int(counts[b]), "even": ends.get(b)}
-        for b in filled
-    ]  # fmt: skip
+def _axis(along: Axis) -> alt.Axis:
+    given: dict[str, Any] = {"values": list(along.marks)} if along.marks else {}
+    return alt.Axis(format="~%", **given) if along.percent else alt.Axis(**given)
 
 
-def _by_rung(chart: Any, content: Content, columns: int) -> alt.FacetChart:
-    names = [rung.name for rung in content.rungs]
-    facet = alt.Facet("rung:N", sort=names, title=None)
-    return chart.facet(facet, columns=columns)
+def _rounded(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the digits that nobody sees: they would be half of the page."""
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in value.items()}
 
 
-def _dots(rows: pl.DataFrame) -> alt.Data:
-    return alt.Data(values=_plain(rows))
+def _tooltips(values: Values, *names: str) -> list[alt.Tooltip]:
+    held = {key for value in values for key, found in value.items() if found is not None}
+    numbers = [name for name in ("x", "y", "value", "low", "high") if name in held]
+    shares = [alt.Tooltip(f"{name}:Q", format=".3f") for name in numbers]
+    more = [alt.Tooltip("count:Q", title="cases", format=",.0f")] if "count" in held else []
+    return [alt.Tooltip(f"{name}:N") for name in names] + shares + more
 
 
-def _plain(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    names = ("rung", "cohort", "label_fraction", "group", "value", "low", "high", "num_cases",
-             "num_patients")  # fmt: skip
-    return rows.select(names).to_dicts()
-
-
-def _tooltips(*names: str) -> list[alt.Tooltip]:
-    numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")]
-    return [alt.Tooltip(f"{name}:N") for name in names] + numbers
-
-
-def _cohort_colour(content: Content, shown: Sequence[str] | None = None) -> alt.Color:
-    """A cohort has one colour in every chart; the legend names those that are shown."""
-    scale = alt.Scale(domain=content.places, range=list(PALETTE))
-    legend = alt.Legend(values=list(shown), symbolOpacity=1) if shown else alt.Undefined
+def _colour(places: Sequence[str], cohorts: Sequence[str]) -> alt.Color:
+    """A cohort has one colour in every chart; the legend names those that are drawn."""
+    colours = [PALETTE[i % len(PALETTE)] for i in range(len(places))]
+    scale = alt.Scale(domain=list(places), range=colours)
+    legend = alt.Legend(values=list(cohorts), symbolOpacity=1, labelLimit=280, columns=4)
     return alt.Color("cohort:N", title="cohort", scale=scale, legend=legend)
 
 
-def _area_scale(rows: pl.DataFrame) -> alt.Scale:
-    lowest = rows.select(pl.min_horizontal(pl.col("low").min(), pl.col("value").min())).item()
-    start = min(LEAST_AREA, int(float(lowest) * 20) / 20)
-    return alt.Scale(domain=[start, 1.0], zero=False)
+def _straight(ends: Sequence[Spec], x: Axis, y: Axis | None) -> Spec:
+    """A dashed straight line between two ends, or upright, as a layer with data of its own."""
+    over = {"x": {"field": "x", "type": "quantitative", "scale": _scale(x).to_dict()}}
+    if y is not None:
+        over["y"] = {"field": "y", "type": "quantitative", "scale": _scale(y).to_dict()}
+    kind = "rule" if y is None else "line"
+    mark = {"type": kind, "strokeDash": [4, 4], "color": INK, "opacity": 0.45}
+    return {"data": {"values": list(ends)}, "mark": mark, "encoding": over}
 
 
-def _panel(columns: int) -> float:
-    return {1: WIDTH, 2: 290}.get(columns, 210)
+def _put_under(spec: Spec, layer: Spec) -> None:
+    """Add a layer below the others; it is repeated in every panel."""
+    cast("list[Spec]", spec.get("spec", spec)["layer"]).insert(0, layer)
 
 
-def _finish(chart: Any, **size: float) -> Spec:
+def _in_panels(chart: Any, panels: Sequence[str], columns: int) -> Any:
+    if not panels:
+        return chart
+    header = alt.Header(labelLimit=round(WIDTH / columns) - 30, labelPadding=4)
+    facet = alt.Facet("panel:N", sort=list(panels), title=None, header=header)
+    return chart.facet(facet, columns=columns, spacing=GAP).resolve_axis(x="independent")
+
+
+def _columns(panels: Sequence[str]) -> int:
+    """Panels side by side: up to four, if their names fit and no row is nearly empty."""
+    wide = max((len(panel) for panel in panels), default=0) > 28
+    most = len(panels) if len(panels) <= 4 else 4 if len(panels) in (7, 8) else 3
+    return max(1, min(most, 3) if wide else most)
+
+
+def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
+    """The chart's specification with its style, and its data: once, whatever it is made of."""
     text = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12,
             "titleFontWeight": "normal"}  # fmt: skip
-    styled = (chart.properties(**size) if size else chart).configure(
-        background="transparent", font="system-ui, sans-serif"
-    )
+    styled = chart.configure(background="transparent", font="system-ui, sans-serif")
     styled = styled.configure_view(stroke=None)
     styled = styled.configure_axis(
-        **text, labelLimit=280, gridColor=INK, gridOpacity=0.12, domainColor=INK,
+        **text, labelLimit=label, gridColor=INK, gridOpacity=0.12, domainColor=INK,
         domainOpacity=0.3, tickColor=INK, tickOpacity=0.3, tickCount=6, labelFlush=False,
     ).configure_legend(**text, orient="top", symbolStrokeColor=INK, symbolOpacity=1)  # fmt: skip
-    styled = styled.configure_header(**text)
-    return cast("Spec", styled.to_dict())
+    spec = cast("Spec", styled.configure_header(**text).to_dict())
+    spec["datasets"] = {name: [_rounded(v) for v in values] for name, values in data.items()}
+    return spec

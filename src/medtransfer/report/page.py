@@ -13,12 +13,17 @@ from markupsafe import Markup
 
 from medtransfer.errors import plural
 from medtransfer.files import write_text
-from medtransfer.report.content import Content, read_content
+from medtransfer.report.content import Content
 from medtransfer.report.figures import runtime
-from medtransfer.report.parts import Figure, Section
+from medtransfer.report.names import with_short_names
+from medtransfer.report.parts import Section, figures_of
+from medtransfer.report.reading import read_content, read_evaluation
 from medtransfer.report.sections import all_sections
-from medtransfer.report.summary import answers
 from medtransfer.study.store import StudyFolder
+
+REPORT = "report.html"
+NAMED = 6
+"""Targets whose prevalence the first line gives."""
 
 
 def write_report(folder: StudyFolder | Path) -> Path:
@@ -36,12 +41,21 @@ def write_report(folder: StudyFolder | Path) -> Path:
 
 
 def write_evaluation_report(folder: Path) -> Path:
-    """Placeholder replaced by the report room's own."""
-    return folder / "report.html"
+    """Write the report of an evaluation from the folder that it left.
+
+    Returns:
+        ``report.html`` in the folder.
+
+    Raises:
+        StudyError: It is not the folder of an evaluation.
+    """
+    write_text(folder / REPORT, render(read_evaluation(folder)))
+    return folder / REPORT
 
 
 def render(content: Content) -> str:
     """The page as text."""
+    content = with_short_names(content)
     sections = all_sections(content)
     script = runtime(_asset("report.js"))
     if "</script" in script.lower():
@@ -49,10 +63,9 @@ def render(content: Content) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
-        title=f"{content.study.name}: transfer study",
+        title=f"{content.name}: {content.what}",
         data_line=_data_line(content),
         made_line=_made_line(content),
-        answers=answers(content),
         sections=sections,
         css=Markup(_asset("report.css")),  # noqa: S704 — our own file
         script=Markup(script),  # noqa: S704 — the library's and our own file
@@ -72,32 +85,28 @@ def _csp_hash(script: str) -> str:
 
 def _json_for_html(sections: list[Section]) -> Markup:
     """The charts' specifications, with what could end or open an element escaped."""
-    specs = {
-        part.name: part.spec
-        for section in sections
-        for part in section.parts
-        if isinstance(part, Figure)
-    }
-    text = json.dumps(specs, allow_nan=False)
+    drawn = (part for section in sections for part in figures_of(section.parts))
+    text = json.dumps({figure.name: figure.spec for figure in drawn}, allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704 — escaped above
 
 
 def _data_line(content: Content) -> str:
-    flow = content.data["flow"]
-    cases = sum(row["cases"] for row in flow)
-    cohorts = {row["cohort"] for row in flow}
-    images = plural(content.data["images"], "image")
+    counts = content.counts
+    cases = plural(sum(count.cases for count in counts), "case")
+    images = sum(count.images or 0 for count in counts)
+    where = plural(len({count.cohort for count in counts}), "cohort")
     shares: list[str] = []
-    for target in list(content.study.data.targets)[:6]:
-        positive = sum(row["positive"][target] for row in flow)
-        known = sum(row["cases"] - row["masked"][target] for row in flow)
+    for target in content.targets[:NAMED]:
+        positive = sum(count.positive.get(target, 0) for count in counts)
+        known = sum(count.cases - count.masked.get(target, 0) for count in counts)
         shares.append(f"{target} {positive / known:.0%}" if known else f"{target} unlabelled")
-    more = len(content.study.data.targets) - 6
+    more = len(content.targets) - NAMED
     listed = ", ".join(shares) + (f" and {more} more" if more > 0 else "")
-    where = plural(len(cohorts), "cohort")
-    return f"{images} of {plural(cases, 'case')} in {where}. Positive: {listed}."
+    what = f"{plural(images, 'image')} of {cases}" if images else cases
+    patients = plural(sum(count.patients for count in counts), "patient")
+    return f"{what} of {patients} in {where}. Positive: {listed}."
 
 
 def _made_line(content: Content) -> str:

@@ -6,7 +6,7 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, digest, identity
 from medtransfer.training.config import TrainingConfig
 
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 """Raised when a change of code changes the numbers that a run makes."""
 SCORING_VERSION = 2
 """Raised when a change of code changes the results that predictions are scored to."""

@@ -1,0 +1,195 @@
+"""Where a report's content is read from: a study's folder, or that of an evaluation."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from medtransfer.data.audit import CHECKS
+from medtransfer.errors import StudyError, plural
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.files import read_json
+from medtransfer.models.ladder import LADDER, Rung, find_rung
+from medtransfer.report.content import Content
+from medtransfer.report.facts import Count, Found, KnownRung
+from medtransfer.study.config import Study
+from medtransfer.study.document import read_study
+from medtransfer.study.store import StudyFolder
+from medtransfer.tables.comparisons import CONTRACT as COMPARISONS
+from medtransfer.tables.curves import read_curves
+from medtransfer.tables.results import CONTRACT as RESULTS
+from medtransfer.tables.schema import Contract, typed
+
+EVALUATION = "evaluation.json"
+FACTS = ("pretraining", "images", "parameters")
+"""Of a rung, where an evaluation was told."""
+
+
+def read_content(folder: StudyFolder) -> Content:
+    """Read a study's folder back.
+
+    Raises:
+        StudyError: It holds no finished run.
+    """
+    data = folder.read("data.json")
+    if not (folder.path / "results.parquet").is_file():
+        raise StudyError(
+            f'"{folder.path}" has no finished run yet: `medtransfer status` says how far it is.'
+        )
+    study = read_study(folder.path / "study.yaml")
+    environments: list[dict[str, Any]] = []
+    for run_id in folder.run_ids():
+        own = folder.run(run_id)
+        if own.is_done():
+            environments += [e for e in own.environments() if e not in environments]
+    runs = pl.read_csv(folder.path / "runs.csv")
+    return Content(
+        study.name,
+        "transfer study",
+        study.data.task,
+        study.data.names,
+        study.evaluation,
+        study.reference_rung,
+        _by_scale([find_rung(entry.rung) for entry in study.rungs]),
+        _table(folder.path / "results.parquet", RESULTS),
+        _table(folder.path / "comparisons.parquet", COMPARISONS),
+        read_curves(folder.path / "curves"),
+        tuple(_count(row) for row in data["flow"]),
+        study.leave_cohort_out,
+        runs,
+        tuple(_facts(study, data, runs, environments)),
+        findings=tuple(
+            Found(f["code"], f["level"], CHECKS[f["code"]][1], f["sentence"],
+                  study.waive.get(f["code"]))
+            for f in data["findings"]
+        ),
+        cautions=tuple(_cautions(study, environments)),
+    )  # fmt: skip
+
+
+def read_evaluation(folder: Path) -> Content:
+    """Read the folder back that an evaluation of a predictions table wrote.
+
+    Raises:
+        StudyError: It is no such folder.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        raise StudyError(
+            f'"{folder}" has no {EVALUATION}: it is not the folder of an evaluation. '
+            "`medtransfer evaluate` makes one."
+        )
+    about = read_json(path)
+    versions = [(name, str(version)) for name, version in about["versions"].items()]
+    facts = [("Task", f"{about['task']}, {plural(len(about['targets']), 'target')}")]
+    if versions:
+        facts.append(("Made with", ", ".join(f"{name} {version}" for name, version in versions)))
+    return Content(
+        about["name"],
+        "evaluation",
+        about["task"],
+        tuple(about["targets"]),
+        EvaluationConfig.model_validate(about["config"]),
+        about["reference"],
+        tuple(_known(rung) for rung in about["rungs"]),
+        _table(folder / "results.parquet", RESULTS),
+        _table(folder / "comparisons.parquet", COMPARISONS),
+        read_curves(folder / "curves"),
+        tuple(_count(row) for row in about["counts"]),
+        facts=tuple(facts),
+        said=tuple(about["said"]),
+    )
+
+
+def _table(path: Path, contract: Contract) -> pl.DataFrame:
+    """A table in its contract's columns; one of an earlier version lacks some."""
+    frame = pl.read_parquet(path)
+    missing = [c for c in contract.columns if c.name not in frame.columns]
+    return typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
+
+
+def _count(row: dict[str, Any]) -> Count:
+    return Count(
+        row["cohort"], row["split"], row["cases"], row["patients"], row["positive"],
+        row.get("masked") or {}, row.get("images"),
+    )  # fmt: skip
+
+
+def _known(rung: str | dict[str, Any]) -> KnownRung:
+    """A rung as the evaluation names it; of one of the ladder's the facts are known."""
+    about = {"name": rung} if isinstance(rung, str) else rung
+    name = about["name"]
+    known = _of_ladder(LADDER[name]) if name in LADDER else KnownRung(name)
+    given = {part: about[part] for part in FACTS if about.get(part) is not None}
+    return replace(known, **given)
+
+
+def _of_ladder(rung: Rung) -> KnownRung:
+    return KnownRung(rung.name, rung.pretraining, rung.images, rung.architecture.parameters)
+
+
+def _by_scale(rungs: list[Rung]) -> tuple[KnownRung, ...]:
+    """By pre-training images, then parameters."""
+    rungs = sorted(rungs, key=lambda r: (r.images or 0, r.architecture.parameters or 0, r.name))
+    return tuple(_of_ladder(rung) for rung in rungs)
+
+
+def _facts(
+    study: Study, data: dict[str, Any], runs: pl.DataFrame, environments: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
+    """What was done, as names with what is to be said of them."""
+    policies = "; ".join(
+        f"{name}: uncertain {policy.uncertain}, empty {policy.empty}"
+        for name, policy in study.data.targets.items()
+    )
+    image = study.data.image
+    size = "by BiT-HyperRule" if image.crop is None else f"{image.resize} → {image.crop} px"
+    facts = [
+        ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
+        ("Label policy", policies if study.data.class_column is None else "a class per case"),
+        ("Split", _split_text(study)),
+        ("Images", f"{size}, flips: {image.flip}"),
+    ]
+    for entry in study.rungs:
+        config = study.training_of(entry)
+        steps = "by the rule" if config.steps is None else f"{config.steps} (the study's own)"
+        recipe = (
+            f"BiT-HyperRule; batch {config.batch_size}, learning rate {config.learning_rate:g}, "
+            f"steps {steps}, weight decay {config.weight_decay:g}, selection: "
+            f"{config.selection} of {config.checks} checks by tuning AUROC"
+        )
+        facts.append((f"Recipe, {entry.rung}", recipe))
+    done = plural(runs.filter(pl.col("state") == "done").height, "run")
+    facts += [
+        ("Seeds", ", ".join(map(str, study.seeds))),
+        ("Test readings", f"{done} scored on the test cases; none was used for selection"),
+        ("Data digest", data["digest"]),
+    ]
+    for environment in environments:
+        packages = ", ".join(f"{k} {v}" for k, v in environment["packages"].items())
+        where = f"{environment['device']}, {environment['threads']} threads"
+        facts.append(("Ran with", f"{packages}, {environment['decoder']}; {where}"))
+    return facts
+
+
+def _split_text(study: Study) -> str:
+    split = study.data.split
+    if study.leave_cohort_out:
+        return "by patient; each cohort left out in turn"
+    who = "all cohorts" if split.train_cohorts is None else ", ".join(split.train_cohorts)
+    return (
+        f"by patient, stratified, within {who}, seed {split.seed} (or as the manifest's split "
+        "column says); other cohorts are test data only"
+    )
+
+
+def _cautions(study: Study, environments: list[dict[str, Any]]) -> list[str]:
+    """What the study's own settings forbid to conclude."""
+    notes: list[str] = []
+    own = [entry.rung for entry in study.rungs if study.training_of(entry).steps is not None]
+    if own:
+        notes.append(f"A schedule of the study's own, not the rule's, for {', '.join(own)}.")
+    if len(environments) > 1:
+        notes.append("Runs were made in different environments: last digits may differ.")
+    return notes

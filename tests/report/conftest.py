@@ -1,0 +1,21 @@
+"""The report of an evaluation that no study is behind."""
+
+from pathlib import Path
+
+import pytest
+from tests.report.ladders import Ladder, write_evaluation
+
+from medtransfer.report.page import write_evaluation_report
+
+
+@pytest.fixture(scope="session")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation of two rungs, two label fractions and two seeds."""
+    ladder = Ladder(fractions=(0.2, 1.0), seeds=(0, 1))
+    return write_evaluation(ladder, tmp_path_factory.mktemp("evaluation"))
+
+
+@pytest.fixture(scope="session")
+def evaluation_page(evaluation: Path) -> Path:
+    """Its report."""
+    return write_evaluation_report(evaluation)

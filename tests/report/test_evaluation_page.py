@@ -1,0 +1,246 @@
+"""The report of any predictions table: no study, no training, no pictures."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.prediction_tables import Site
+from tests.report.ladders import AWAY, HOME, LARGE, QUICK, SITES, SMALL, Ladder, write_evaluation
+
+from medtransfer.errors import StudyError
+from medtransfer.files import read_json, write_json
+from medtransfer.metrics.catalog import CATALOG
+from medtransfer.report.metric_tables import TOPICS
+from medtransfer.report.page import write_evaluation_report
+from medtransfer.report.parts import Fold, Part, Section, Table, figures_of
+from medtransfer.report.reading import read_evaluation
+from medtransfer.report.sections import all_sections
+
+
+def sections_of(folder: Path) -> dict[str, Section]:
+    return {section.title: section for section in all_sections(read_evaluation(folder))}
+
+
+def tables_of(parts: list[Part]) -> list[Table]:
+    found: list[Table] = []
+    for part in parts:
+        if isinstance(part, Table):
+            found.append(part)
+        elif isinstance(part, Fold):
+            found += tables_of(list(part.parts))
+    return found
+
+
+def table_with(section: Section, *heads: str) -> Table:
+    """The first table of a section that has some columns."""
+    return next(t for t in tables_of(list(section.parts)) if set(heads) <= set(t.head))
+
+
+@pytest.fixture(scope="module")
+def sections(evaluation: Path) -> dict[str, Section]:
+    return sections_of(evaluation)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Section]:
+    """Three findings, one of them of no positive case at the other hospital."""
+    ladder = Ladder("multi-label", ("edema", "effusion", "mass"),
+                    config=replace_points(("sens90", "youden")))  # fmt: skip
+    return sections_of(write_evaluation(ladder, tmp_path_factory.mktemp("several")))
+
+
+def replace_points(points: tuple[str, ...]):
+    return QUICK.model_copy(update={"operating_points": points})
+
+
+def test_every_question_has_its_answer_its_charts_and_its_tables(
+    sections: dict[str, Section],
+) -> None:
+    charts = {
+        title: [figure.name for figure in figures_of(section.parts)]
+        for title, section in sections.items()
+    }
+    assert charts == {
+        "Transfer": ["ladder", "roc", "pr"],
+        "Shift": ["shift", "retrain"],
+        "Data efficiency": ["labels"],
+        "Fairness": ["groups-0", "groups-1"],
+        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets"],
+        "What was done": [],
+        "What this cannot say": [],
+    }
+    for section in list(sections.values())[:5]:
+        assert section.answer is not None
+        assert section.lead.startswith(section.answer.sentence)
+        assert tables_of(list(section.parts))
+
+
+def test_the_better_network_is_found_and_the_weaker_group(sections: dict[str, Section]) -> None:
+    said = sections["Transfer"].lead
+    assert re.match(rf"On {HOME}, {LARGE} is better than {SMALL} by 0\.\d+ AUROC", said)
+    assert f"It is better than {SMALL} at {AWAY}" in sections["Shift"].lead
+    assert "(lowest: F, " in sections["Fairness"].lead  # whose signal was made weaker
+
+
+def test_what_was_assumed_is_said(evaluation_page: Path) -> None:
+    text = evaluation_page.read_text("utf-8")
+    assert "<title>chest: evaluation</title>" in text
+    assert "was taken as a probability: all values are between 0 and 1." in text
+    assert "<h2>Runs and costs</h2>" not in text
+    assert evaluation_page.stat().st_size < 4e6
+
+
+def test_differences_come_with_every_p_value_and_both_spreads(
+    sections: dict[str, Section],
+) -> None:
+    table = table_with(sections["Transfer"], "Difference", "p", "Holm", "B-H")
+    assert {"SD of seeds", "SD of patients"} <= set(table.head)
+    assert [row[:2] for row in table.rows] == [
+        [SMALL, HOME], [SMALL, AWAY], [LARGE, HOME], [LARGE, AWAY],
+    ]  # fmt: skip
+    assert "No worse by" not in " ".join(table.head)  # no margin was stated
+
+
+def test_every_metric_of_the_catalogue_has_a_topic() -> None:
+    listed = [metric.name for metrics in TOPICS.values() for metric in metrics]
+    assert sorted(listed) == sorted(CATALOG)
+
+
+def test_delong_stands_beside_the_bootstrap(sections: dict[str, Section]) -> None:
+    table = table_with(sections["Transfer"], "Metric", SMALL, LARGE)
+    rows = [row[0] for row in table.rows]
+    assert "AUROC, interval by DeLong" in rows
+
+
+def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -> None:
+    fairness = sections["Fairness"]
+    tables = [t for t in tables_of(list(fairness.parts)) if t.caption == "The groups."]
+    by_age = {(row[0], row[1]): row for row in tables[1].rows}
+    small = by_age["over 90", HOME]
+    assert small[2:4] == ["4", "2"]
+    assert set(small[4:]) == {"– ᵃ"}
+    assert "ᵃ fewer than 10 cases" in tables[1].notes
+    figure = next(f for f in figures_of(fairness.parts) if f.name == "groups-1")
+    rows = [row for row in figure.spec["datasets"]["rows"] if "over 90" in row["row"]]
+    assert all(row["value"] is None and row["note"] == "fewer than 10 cases" for row in rows)
+    assert f"over 90, {HOME} (4)" in {row["row"] for row in rows}
+    assert "fewer than 10 cases" in str(figure.svg)
+
+
+def test_gaps_have_worst_group_ratio_and_equalised_odds(sections: dict[str, Section]) -> None:
+    table = table_with(sections["Fairness"], "Worst group", "Gap", "p of no gap")
+    names = [row[0] for row in table.rows]
+    assert "Equalised odds at sens90" in names
+    assert "Under-diagnosis rate at sens90" in names
+    assert "Share called positive at sens90" in names
+
+
+def test_uncertainty_holds_calibrators_sets_and_foreign_inputs(
+    sections: dict[str, Section],
+) -> None:
+    section = sections["Uncertainty"]
+    calibrators = table_with(section, "None", "Logistic (Platt) scaling", "Isotonic regression")
+    assert len(calibrators.rows) == 4
+    assert "Vector scaling" not in calibrators.head  # for several classes only
+    groups = table_with(section, "Coverage, sets for the group")
+    assert {row[0] for row in groups.rows} == {"sex", "age"}
+    foreign = table_with(section, "Detector", "AUROC against home")
+    assert [row[1] for row in foreign.rows[:2]] == [HOME, AWAY]
+    assert foreign.rows[0][2] == "–"  # home is not told from itself
+
+
+def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -> None:
+    table = table_with(several["Transfer"], "Target", "Rung", "Positive")
+    assert [row[0] for row in table.rows] == ["edema", "edema", "effusion", "effusion",
+                                              "mass", "mass"]  # fmt: skip
+    assert {"AUROC", "AUROC, interval by DeLong", "AUPRC"} <= set(table.head)
+    points = [t for t in tables_of(list(several["Shift"].parts)) if "PPV" in t.head]
+    assert [t.caption.split(",")[0] for t in points] == [
+        "The threshold of sens90", "The threshold of youden",
+    ]  # fmt: skip
+    reasons = [t.notes for t in tables_of(list(several["Fairness"].parts)) if t.notes]
+    assert all("3 of 3 targets" not in note for notes in reasons for note in notes)
+
+
+def test_classes_are_told_from_the_case_as_a_whole(tmp_path: Path) -> None:
+    ladder = Ladder("single-label", ("nevus", "melanoma", "scar"), attributes=())
+    found = sections_of(write_evaluation(ladder, tmp_path))
+    assert table_with(found["Transfer"], "Target").rows[0][0] == "nevus"
+    vector = table_with(found["Uncertainty"], "None", "Vector scaling")
+    assert all(cell != "–" for row in vector.rows for cell in row)
+    sets = next(f for f in figures_of(found["Uncertainty"].parts) if f.name == "sets")
+    assert "adaptive sets (APS)" in str(sets.svg)
+    assert found["Fairness"].lead == "Not studied: no attribute was named."
+
+
+def test_one_network_at_one_hospital_says_what_was_not_studied(tmp_path: Path) -> None:
+    ladder = Ladder(noise={"logistic regression": 1.0}, sites={HOME: SITES[HOME]}, attributes=())
+    folder = write_evaluation(ladder, tmp_path)
+    text = write_evaluation_report(folder).read_text("utf-8")
+    assert text.count('<li class="not-studied">') == 3
+    assert "Only logistic regression was run" in text
+    for title in ("Transfer", "Shift", "Data efficiency", "Fairness", "Uncertainty"):
+        assert f"<h2>{title}</h2>" in text
+
+
+def test_a_report_needs_no_curves(tmp_path: Path) -> None:
+    folder = write_evaluation(Ladder(attributes=()), tmp_path)
+    for path in (folder / "curves").iterdir():
+        path.unlink()
+    figures = [f.name for s in sections_of(folder).values() for f in figures_of(s.parts)]
+    assert figures == ["ladder", "shift", "sets"]
+
+
+def test_margins_have_their_columns(tmp_path: Path) -> None:
+    config = QUICK.model_copy(update={"margin": 0.05})
+    found = sections_of(write_evaluation(Ladder(attributes=(), config=config), tmp_path))
+    table = table_with(found["Transfer"], "No worse by 0.05", "Equal within 0.05")
+    verdicts = {row[table.head.index("Equal within 0.05")] for row in table.rows}
+    assert all(v == "–" or v.startswith(("shown, p", "not shown, p")) for v in verdicts)
+    assert "Margin" in [name for name, _ in found["What was done"].parts[1].rows]  # type: ignore[union-attr]
+
+
+def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None:
+    names = [f"a-vendor-of-networks/a-network-of-{size}-million-weights-at-224" for size in (5, 50)]
+    sites = {**SITES, AWAY: Site({"test": 60})}
+    ladder = Ladder(noise=dict(zip(names, (3.0, 0.5), strict=True)), sites=sites, attributes=())
+    text = write_evaluation_report(write_evaluation(ladder, tmp_path)).read_text("utf-8")
+    assert "…50…" in text
+    assert all(text.count(name) == 1 for name in names)
+
+
+def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_path: Path) -> None:
+    assert read_evaluation(evaluation).known[1].pretraining == "ImageNet-21k"
+    for path in evaluation.glob("*.parquet"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    about = read_json(evaluation / "evaluation.json")
+    about["rungs"] = [{"name": SMALL, "images": 7}, {"name": LARGE, "pretraining": "our own films"}]
+    write_json(tmp_path / "evaluation.json", about)
+    first, second = read_evaluation(tmp_path).known
+    assert (first.images, second.pretraining, second.parameters) == (7, "our own films", 23_500_352)
+
+
+def test_a_folder_without_an_evaluation_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="it is not the folder of an evaluation. `medtransfer"):
+        write_evaluation_report(tmp_path)
+
+
+def test_retrained_rungs_stay_out_of_the_comparison(evaluation: Path) -> None:
+    content = read_evaluation(evaluation)
+    extra = content.results.filter(pl.col("run_id").is_null(), pl.col("metric") == "auroc")
+    extra = extra.with_columns(value=pl.lit(0.99), retrain_fraction=pl.lit(0.1))
+    again = replace(content, results=pl.concat([content.results, extra]))
+    assert again.number(SMALL, HOME, "auroc") == content.number(SMALL, HOME, "auroc")
+
+
+def test_charts_hold_no_identifier_and_their_data_once(evaluation_page: Path) -> None:
+    text = evaluation_page.read_text("utf-8")
+    assert f"{HOME}-p0" not in text
+    charts = re.search(r'id="charts">(.*?)</script>', text, re.DOTALL)
+    assert charts is not None
+    for spec in json.loads(charts[1]).values():
+        rest = {key: value for key, value in spec.items() if key != "datasets"}
+        assert len(json.dumps(rest)) < 8000

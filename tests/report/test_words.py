@@ -1,0 +1,88 @@
+"""Numbers in words, names that fit."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medtransfer.metrics.catalog import CATALOG
+from medtransfer.report.names import short_names
+from medtransfer.report.parts import Table, narrow
+from medtransfer.report.words import Cells, fixed, interval_text, metric_title, p_text, why
+
+
+def test_numbers_without_intervals_and_missing_numbers_are_said_to_be_so() -> None:
+    assert interval_text(None) == "–"
+    assert interval_text({"value": None, "reason": "no positive case"}) == (
+        "undefined (no positive case)"
+    )
+    assert interval_text({"value": 0.5, "low": None, "high": None}) == "0.50 [no interval]"
+    assert [p_text(p) for p in (None, 0.001, 0.04, 1.0)] == ["", "p < 0.01", "p = 0.04", "p = 1.00"]
+
+
+def test_nothing_is_minus_zero() -> None:
+    assert fixed(-0.0004, 3) == "0.000"
+    assert fixed(-0.0006, 3) == "-0.001"
+
+
+def test_a_table_says_once_why_cells_are_empty() -> None:
+    cells = Cells()
+    empty = {"value": None, "low": None, "high": None, "reason": "fewer than 10 cases"}
+    part = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": "1 of 3 targets left out: no case"}
+    full = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": None}
+    assert [cells(row) for row in (empty, part, full, empty, None)] == [
+        "– ᵃ", "0.50 [0.40, 0.60] ᵇ", "0.50 [0.40, 0.60]", "– ᵃ", "–",
+    ]  # fmt: skip
+    assert cells.notes == ["ᵃ fewer than 10 cases", "ᵇ 1 of 3 targets left out: no case"]
+
+
+def test_where_all_targets_are_left_out_the_cause_is_enough() -> None:
+    assert why("5 of 5 targets left out: fewer than 10 cases") == "fewer than 10 cases"
+    assert why("15 of 5 targets left out: x") == "15 of 5 targets left out: x"
+    assert why(None) == "no value"
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_metric_has_a_title(name: str) -> None:
+    assert metric_title(name.replace("<point>", "sens90")).startswith(CATALOG[name].title)
+
+
+LONG = [
+    "vendor-with-a-name/network-of-many-layers-224",
+    "vendor-with-a-name/network-of-few-layers-224",
+]
+
+
+def test_long_names_lose_what_they_share() -> None:
+    assert list(short_names([*LONG, "scratch/r50x1"], 30).values()) == [
+        "…many…", "…few…", "scratch/r50x1",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.text(st.sampled_from("ab-/… (2)"), max_size=60), unique=True, max_size=8))
+def test_short_names_fit_and_stay_apart(names: list[str]) -> None:
+    found = short_names(names, 20)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    assert all(len(short) <= 20 for short in found.values())
+    assert all(found[name] == name for name in names if len(name) <= 20)
+
+
+def test_columns_that_say_nothing_are_left_out() -> None:
+    table = narrow(
+        Table(
+            ["Rung", "a", "b", "c"],
+            [["x", "–", "1", ""], ["y", "–", "–", ""]],
+            "",
+            frozenset({1, 2}),
+        )
+    )
+    assert table.head == ["Rung", "b"]
+    assert table.rows == [["x", "1"], ["y", "–"]]
+    assert table.numeric == frozenset({1})
+
+
+def test_a_wide_table_is_set_tight() -> None:
+    row = ["scratch/r50x1", "north", *["0.87 [0.76, 0.96]"] * 3]
+    assert not Table(["h"] * 5, [row]).tight
+    assert Table(["h"] * 9, [row + row[2:] + row[2:3]]).tight
+    assert not Table(["h"], []).tight
