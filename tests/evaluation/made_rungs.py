@@ -2,7 +2,14 @@
 
 import numpy as np
 import polars as pl
-from tests.prediction_tables import QUICK, Site, attributes_of, binary_table, scored_rows
+from tests.prediction_tables import (
+    QUICK,
+    Site,
+    attributes_of,
+    binary_table,
+    no_attributes,
+    scored_rows,
+)
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
@@ -37,12 +44,14 @@ def mean_of(
     held_out: str | None = None,
     retrained: float | None = None,
     *,
+    groups: bool = False,
     task: Task = "binary",
     config: EvaluationConfig = CONFIG,
 ) -> Mean:
-    """A rung's mean over seeds, each measured with its attribute sex."""
+    """A rung's mean over seeds, without attributes unless they are asked for."""
     runs = RungRuns(rung, fraction, held_out, (), retrained)
-    each = (measure_run(table, attributes_of(table), task, config) for table in tables)
+    about = attributes_of if groups else no_attributes
+    each = (measure_run(table, about(table), task, config) for table in tables)
     return mean_over_seeds(runs, each)
 
 

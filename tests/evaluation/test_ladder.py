@@ -17,7 +17,7 @@ from medtransfer.evaluation.trends import RungFacts
 from medtransfer.tables import comparisons, results
 
 SITES = {"a": Site({"tune": 30, "test": 40}), "b": Site({"test": 30})}
-CONFIG = QUICK.model_copy(update={"replicates": 50, "permutations": 20, "margin": 0.05})
+CONFIG = QUICK.model_copy(update={"replicates": 50, "permutations": 5, "margin": 0.05})
 FACTS = [
     RungFacts("scratch", 2.5e7, 0.0, "r50", "none"),
     RungFacts("few", 2.5e7, 1.3e6, "r50", "few"),
@@ -220,7 +220,7 @@ def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
 
 def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     again = [run_of(rung, 1.0, 5, None, 0.1) for rung in ("scratch", "many")]
-    plain = [run for run in RUNS if run.rung in ("scratch", "many")]
+    plain = [run for run in RUNS if run.rung in ("scratch", "many") and run.seed == 0]
     found, before = tables_of(plain + again), tables_of(plain)
     keys = {"run_id": None, "metric": "auroc", "attribute": "all", "cohort": "b"}
     means = rows(found, **keys).filter(pl.col("label_fraction") == 1)

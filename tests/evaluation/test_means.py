@@ -30,7 +30,8 @@ from medtransfer.metrics.variance import ONE_SEED
 from medtransfer.tables.results import Result, results_frame
 
 WEAK, STRONG = seeds_of("weak", 3.0), seeds_of("strong", 0.3)
-MEAN_OF_WEAK, MEAN_OF_STRONG = mean_of("weak", WEAK), mean_of("strong", STRONG)
+MEAN_OF_WEAK = mean_of("weak", WEAK, groups=True)
+MEAN_OF_STRONG = mean_of("strong", STRONG, groups=True)
 MEANS = results_frame(list(mean_results(MEAN_OF_WEAK)))
 
 
@@ -131,10 +132,11 @@ def test_the_drop_of_a_calibration_error_has_no_interval_and_says_why() -> None:
 def test_a_drop_from_or_to_an_undefined_number_is_undefined_with_the_reason(cohort: str) -> None:
     hidden = (pl.col("split") == "test") & (pl.col("cohort") == cohort) & (pl.col("target_x") == 1)
     tables = [t.with_columns(pl.when(~hidden).then("target_x").alias("target_x")) for t in STRONG]
-    row = drop_of(mean_of("strong", tables), "auroc")
+    mean = mean_of("strong", tables)
+    row = drop_of(mean, "auroc")
     assert (row.value, row.low, row.high) == (None, None, None)
     assert row.reason == "no positive case"
-    assert drop_of(mean_of("strong", tables), "accuracy").value is not None
+    assert drop_of(mean, "accuracy").value is not None
 
 
 def test_a_drop_to_a_number_that_is_undefined_in_the_sample_is_called_that() -> None:
@@ -151,11 +153,11 @@ def test_a_drop_of_means_over_targets_says_how_many_are_left_out() -> None:
     table = binary_table(SITES, targets=("x", "y"))
     hidden = (pl.col("cohort") == "b") & (pl.col("target_y") == 1)
     table = table.with_columns(pl.when(~hidden).then("target_y").alias("target_y"))
-    row = drop_of(mean_of("rung", [table], task="multi-label"), "auroc", "macro")
+    mean = mean_of("rung", [table], task="multi-label")
+    row = drop_of(mean, "auroc", "macro")
     assert row.value is not None
     assert row.reason == "1 of 2 targets left out: no positive case"
-    row = drop_of(mean_of("rung", [table], task="multi-label"), "ece", "macro")
-    assert row.reason == BIASED
+    assert drop_of(mean, "ece", "macro").reason == BIASED
 
 
 def test_without_replicates_a_drop_stands_alone() -> None:

@@ -16,6 +16,7 @@ from tests.prediction_tables import (
     scored_rows,
 )
 
+from medtransfer.errors import TableError
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import fit_on_tune
 from medtransfer.evaluation.place import Place, make_place
@@ -63,6 +64,15 @@ def test_the_first_slice_is_everyone_then_every_group_of_every_attribute_by_name
     assert [int(part.cases.sum()) for part in place.slices] == [120, 60, 60, 80, 40]
     for part in place.slices:
         assert (part.cases <= place.slices[0].cases).all()
+
+
+def test_an_attribute_may_not_have_the_name_of_all_cases() -> None:
+    about = attributes_of(TABLE).rename({"sex": "all"})
+    with pytest.raises(TableError) as caught:
+        place_of(TABLE, attributes=about)
+    assert str(caught.value) == (
+        "Attribute 'all' has the name of all cases in the results. Give it another name."
+    )
 
 
 PAIR = with_settings(intersections=[["sex", "age"]])

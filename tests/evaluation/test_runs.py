@@ -239,6 +239,17 @@ def test_a_shifted_cohort_may_not_have_the_name_of_the_training_cohorts_together
     assert list(run_arrays(inside, "binary").places()) == ["internal"]
 
 
+@pytest.mark.parametrize("name", ["macro", "micro", "case"])
+def test_a_target_may_not_have_a_name_that_stands_for_all(name: str) -> None:
+    table = binary_table(SITES, targets=("x", name))
+    with pytest.raises(TableError) as caught:
+        run_arrays(table, "multi-label")
+    assert str(caught.value) == (
+        f"Target '{name}' has a name that stands for all targets in the results (not allowed: "
+        "macro, micro, case). Give the target another name."
+    )
+
+
 def test_a_case_of_a_single_label_task_is_known_only_with_all_its_targets() -> None:
     table = class_table(SITES, masked=0.2)
     run = run_arrays(table, "single-label")

@@ -35,7 +35,7 @@ TORCH_FREE = (
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
-    "evaluation.ladder", "evaluation.curves", "evaluation.foreign",
+    "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.executors.local",

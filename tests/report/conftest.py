@@ -11,7 +11,7 @@ from medtransfer.report.page import write_evaluation_report
 @pytest.fixture(scope="session")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an evaluation of two rungs, two label fractions and two seeds."""
-    ladder = Ladder(fractions=(0.2, 1.0), seeds=(0, 1))
+    ladder = Ladder(fractions=(0.2, 1.0), seeds=(0, 1), retrained=(0.1, 1.0))
     return write_evaluation(ladder, tmp_path_factory.mktemp("evaluation"))
 
 

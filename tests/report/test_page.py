@@ -15,6 +15,8 @@ from medtransfer.study.store import StudyFolder
 
 EVIL = "<img src=x onerror=alert(1)>"
 CLOSING = "</script><script>alert(2)</script>"
+A4 = 718
+"""Pixels across a sheet of A4 with its margins."""
 QUOTE = "\"'><svg onload=alert(3)>{{7*7}}"
 
 
@@ -137,3 +139,28 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
         browser.close()
     assert said == []
     assert asked == [path.as_uri()]
+
+
+@pytest.mark.browser
+def test_without_scripts_and_on_paper_everything_is_there(
+    chromium: str, evaluation_page: Path
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(java_script_enabled=False, viewport={"width": A4, "height": 1000})
+        tab.emulate_media(media="print")
+        tab.goto(evaluation_page.as_uri())
+        drawn = tab.locator("figure .static svg")
+        assert drawn.count() == tab.locator("figure").count() > 0
+        for fold in tab.locator("summary").all():
+            fold.click()
+        tables, charts = tab.locator(".scroll table").all(), drawn.all()
+        for shown in [*tables, *charts]:
+            box = shown.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= A4 + 1
+        browser.close()

@@ -55,7 +55,7 @@ def evaluate(
     from medtransfer.tables.importing import read_borrowed, read_columns
 
     settings = read_evaluation_config(config)
-    single = task == "single-label"
+    single = None if task is None else task == "single-label"
     names = read_columns(columns or [])
     table = read_borrowed(predictions, names, scores, single_label=single)
     found, why = infer_task(table.frame)

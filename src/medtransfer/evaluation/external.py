@@ -15,6 +15,7 @@ from medtransfer.evaluation.ladder import LadderRun, LadderTables, tabulate
 from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import sha256, write_json
 from medtransfer.tables.curves import write_curves
+from medtransfer.tables.importing import exclusive
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import (
@@ -57,9 +58,7 @@ def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
     names = target_names(predictions)
     if len(names) == 1:
         return "binary", "One target: the task is binary."
-    targets = predictions.select(f"target_{name}" for name in names).drop_nulls()
-    one_each = len(targets) > 0 and bool((targets.sum_horizontal() == 1).all())
-    if one_each and len(names) > 2:
+    if exclusive(predictions):
         return "single-label", (
             f"Exactly one of {len(names)} targets is 1 in every case: the task is single-label "
             "(say --task multi-label if it is not)."
@@ -120,10 +119,12 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
     set without a `seed` are numbered.
 
     Raises:
-        TableError: A run has several rungs, label fractions or seeds.
+        TableError: A run has several rungs, label fractions or seeds, or two runs are the same
+            seed.
     """
     runs: list[LadderRun] = []
     taken: dict[tuple[Any, ...], int] = {}
+    seeds: dict[tuple[Any, ...], str] = {}
     for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
         rung = _one(table, "rung", str(run_id))
         place = (
@@ -133,6 +134,12 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
         number = taken.setdefault(place, 0)
         taken[place] += 1
         seed = int(_one(table, "seed", number))
+        if (*place, seed) in seeds:
+            raise TableError(
+                f"Runs '{seeds[*place, seed]}' and '{run_id}' are both seed {seed} of rung "
+                f"'{rung}' on the same training set. Give them different seeds or rungs."
+            )
+        seeds[*place, seed] = str(run_id)
         runs.append(
             LadderRun(
                 str(run_id), place[0], place[1], seed, place[2], place[3], lambda table=table: table
@@ -169,7 +176,7 @@ def evaluate_table(
         watch: Hears how many runs are done, of how many.
 
     Raises:
-        TableError: There is no such rung, or no test case.
+        TableError: There is no such rung, no test case, or a binary task has several targets.
     """
     runs = ladder_runs(predictions)
     rungs = rung_names(predictions)
@@ -177,6 +184,12 @@ def evaluate_table(
         raise TableError(
             f"reference '{reference}' is not among the rungs ({listed(rungs)}). "
             f"{suggestion(reference, rungs)}".rstrip()
+        )
+    names = target_names(predictions)
+    if task == "binary" and len(names) > 1:
+        raise TableError(
+            f"The task is binary, but there are {len(names)} targets: {listed(names)}. "
+            "Say multi-label or single-label."
         )
     if not (predictions["split"] == "test").any():
         raise TableError("No case is a test case: column 'split' never holds 'test'.")
@@ -224,16 +237,20 @@ def write_evaluation(
 def _chosen(
     frame: pl.DataFrame, manifest: Path, names: Sequence[str] | None, targets: Sequence[str]
 ) -> list[str]:
-    free = [n for n in frame.columns if n not in NO_ATTRIBUTES and n not in targets and n != ROW]
+    plain = [n for n, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Binary()]
+    free = [n for n in plain if n not in NO_ATTRIBUTES and n != ROW]
     if names is None:
-        return [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MOST_GROUPS]
+        few = [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MOST_GROUPS]
+        return [n for n in few if n not in targets]
     faults = [
-        f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip()
-        for name in names
+        f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
         if name not in frame.columns
+        else f"'{name}' is no attribute"
+        for name in names
+        if name not in free
     ]
     refuse(ATTRIBUTES, manifest, faults)
-    return list(names)
+    return list(dict.fromkeys(names))
 
 
 def _one(table: pl.DataFrame, name: str, default: Any) -> Any:

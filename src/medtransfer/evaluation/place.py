@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.errors import TableError
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import Fitted, every_case, fit_groups
 from medtransfer.evaluation.runs import RunArrays
@@ -83,6 +84,9 @@ def make_place(
         attributes: `case_id` and the attributes to report by.
         name: One of the run's places.
         config: Replicates and how they are drawn.
+
+    Raises:
+        TableError: An attribute has the name of all cases.
     """
     here = run.places()[name]
     groups = _groups(run, here, attributes, config)
@@ -104,6 +108,10 @@ def _groups(
     """The value of every attribute, and of every pair that is asked about, of each case. [N]"""
     table = run.frame.join(attributes, on="case_id", how="left", maintain_order="left")
     names = attributes.columns[1:]
+    if ALL in names:
+        raise TableError(
+            f"Attribute '{ALL}' has the name of all cases in the results. Give it another name."
+        )
     # where several training cohorts are taken together, the cohort counts as an attribute
     if run.frame.filter(pl.Series(here))["cohort"].n_unique() > 1:
         names = ["cohort", *(name for name in names if name != "cohort")]

@@ -1,6 +1,7 @@
 """One run's predictions as arrays, its members combined."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -93,7 +94,13 @@ class RunArrays:
 
     def patients(self, rows: Flags) -> int:
         """Patients behind some of the cases."""
-        return self.frame.filter(pl.Series(rows))["patient_id"].n_unique()
+        return len(np.unique(self._patient[rows]))
+
+    @cached_property
+    def _patient(self) -> NDArray[np.int64]:
+        """Number of each case's patient. [N]"""
+        ids = self.frame["patient_id"].to_numpy().astype(np.str_)
+        return np.unique(ids, return_inverse=True)[1].ravel()
 
 
 def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
@@ -104,8 +111,8 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
         task: What the targets are to each other.
 
     Raises:
-        TableError: There are several runs, members with other cases or other targets, or a shifted
-            cohort has the name of several training cohorts taken together.
+        TableError: There are several runs, members with other cases or other targets, or a target
+            or a shifted cohort has a name that stands for several in the results.
     """
     if (count := predictions["run_id"].n_unique()) != 1:
         raise TableError(f"Scoring takes one run_id at a time; the table holds {count}.")
@@ -144,11 +151,17 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
         len(tables),
         spread,
     )
-    _check_home(run)
+    _check_names(run)
     return run
 
 
-def _check_home(run: RunArrays) -> None:
+def _check_names(run: RunArrays) -> None:
+    """Refuse names that stand for something else in the results."""
+    if taken := [name for name in run.names if name in (MACRO, MICRO, CASE)]:
+        raise TableError(
+            f"Target '{taken[0]}' has a name that stands for all targets in the results (not "
+            f"allowed: {MACRO}, {MICRO}, {CASE}). Give the target another name."
+        )
     trained = run.trained()
     if len(trained) > 1 and INTERNAL in set(run.frame["cohort"]) - set(trained):
         raise TableError(

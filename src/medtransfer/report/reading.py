@@ -85,6 +85,7 @@ def read_evaluation(folder: Path) -> Content:
     facts = [("Task", f"{about['task']}, {plural(len(about['targets']), 'target')}")]
     if versions:
         facts.append(("Made with", ", ".join(f"{name} {version}" for name, version in versions)))
+    results = _table(folder / "results.parquet", RESULTS)
     return Content(
         about["name"],
         "evaluation",
@@ -93,10 +94,11 @@ def read_evaluation(folder: Path) -> Content:
         EvaluationConfig.model_validate(about["config"]),
         about["reference"],
         tuple(_known(rung) for rung in about["rungs"]),
-        _table(folder / "results.parquet", RESULTS),
+        results,
         _table(folder / "comparisons.parquet", COMPARISONS),
         read_curves(folder / "curves"),
         tuple(_count(row) for row in about["counts"]),
+        leave_cohort_out=results["held_out"].null_count() < len(results),
         facts=tuple(facts),
         said=tuple(about["said"]),
     )

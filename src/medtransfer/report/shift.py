@@ -1,5 +1,6 @@
 """Shift: how it holds at another hospital, with what was fitted at home carried there."""
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -166,11 +167,13 @@ def _drops(content: Content) -> Table:
     ]
     head = ["Rung", "Shifted cohort", "AUROC there", "Drop", "Effective robustness", "AUPRC there",
             "AUPRC at tune's prevalence"]  # fmt: skip
-    caption = (
-        f"Drop: AUROC of {content.inside} minus AUROC there; above 0 is a loss. Effective "
-        "robustness: AUROC there minus what the line over all runs foretells."
-    )
-    return narrow(Table(head, rows, caption, frozenset(range(2, 7)), cells.notes))
+    caption = f"Drop: AUROC of {content.inside} minus AUROC there; above 0 is a loss."
+    numeric = frozenset(range(2, len(head)))
+    table = narrow(Table(head, rows, caption, numeric, cells.notes))
+    if head[4] not in table.head:
+        return table
+    explained = f"{caption} {head[4]}: AUROC there minus what the line over all runs foretells."
+    return replace(table, caption=explained)
 
 
 def _carried(content: Content) -> list[Part]:

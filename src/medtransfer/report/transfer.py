@@ -130,11 +130,12 @@ def _ladder(content: Content) -> figures.Spec:
 
 
 def _ladder_caption(content: Content) -> str:
-    scale = ""
     if len(content.rungs) < 2:
         return f"{DOTS}."
-    if all(rung.images is not None for rung in content.known if rung.name in content.rungs):
-        scale = "; rungs from the smallest pre-training at the top"
+    images = [rung.images for rung in content.known if rung.name in content.rungs]
+    known = [count for count in images if count is not None]
+    by_scale = len(known) == len(images) and known == sorted(known)
+    scale = "; rungs from the smallest pre-training at the top" if by_scale else ""
     return (
         f"{DOTS}{scale}. Intervals that overlap may still belong to different rungs: the paired "
         f"differences below decide. The dashed line is {content.reference} on {content.place}."

@@ -55,7 +55,7 @@ def _sentence(content: Content) -> str:
         said += f", and {interval_text(after, 3)} after temperature scaling on tune"
     carried = [
         f"{interval_text(row, 3)} at {cohort}"
-        for cohort in content.shifted[:NAMED]
+        for cohort in _elsewhere(content)
         if (row := content.number(best, cohort, "ece_scaled")) and row["value"] is not None
     ]
     if carried:
@@ -63,10 +63,15 @@ def _sentence(content: Content) -> str:
     return f"{said}. {_promise(content)}".rstrip()
 
 
+def _elsewhere(content: Content) -> list[str]:
+    """The other cohorts that the answer names."""
+    return [cohort for cohort in content.shifted if cohort != content.place][:NAMED]
+
+
 def _promise(content: Content) -> str:
     """Whether sets that are to hold the truth in 90 % of the cases do so, by cohort."""
     said: list[str] = []
-    for cohort in [content.place, *[c for c in content.shifted if c != content.place][:NAMED]]:
+    for cohort in [content.place, *_elsewhere(content)]:
         row = content.number(content.best, cohort, "coverage_split")
         if row is None or row["value"] is None or row["low"] is None:
             continue
@@ -89,8 +94,10 @@ def _calibration(content: Content) -> list[Part]:
         if rung == content.best:
             parts.append(part)
     others = [part for rung, part in drawn if rung != content.best]
-    parts.append(_table(content, ERRORS, "Calibration errors, slope (1 is right, below 1 "
-                        "overconfident) and intercept (0 is right)."))  # fmt: skip
+    caption = "Calibration errors."
+    if content.task != "single-label":
+        caption += " Slope: below 1 overconfident. Intercept: above 0, risks are too low."
+    parts.append(_table(content, ERRORS, caption))
     if others:
         parts.append(Fold("Reliability of the other rungs", others))
     parts += _calibrators(content)
