@@ -8,6 +8,7 @@ from scipy.stats import kstest
 from tests.metrics.drawn_cases import LAW
 
 from medtransfer.metrics.bootstrap import (
+    basic_interval,
     draw_replicates,
     percentile_interval,
     squared_interval,
@@ -51,6 +52,15 @@ def test_squared_interval_mirrors_the_squares_of_the_replicates() -> None:
     found = squared_interval(values, 1)
     # squares lie 0.001 to 0.039 above the value's; so does the value's above the truth's
     assert found == pytest.approx((np.sqrt(0.09 - 0.039), 0.3))
+
+
+def test_basic_interval_mirrors_the_replicates() -> None:
+    found = basic_interval(values_of(0.3, np.linspace(0.25, 0.45, 1001).tolist(), 0), 1)
+    assert found == pytest.approx((0.6 - 0.445, 0.6 - 0.255), abs=1e-4)
+    above = basic_interval(values_of(0.1, np.linspace(0.2, 0.3, 11).tolist(), 0), 1)
+    assert above == pytest.approx((0, 0.1))
+    assert basic_interval(values_of(0.9, [0.5, 0.6], 0), 1) == pytest.approx((0.9, 1), abs=0.02)
+    assert basic_interval(values_of(np.nan, [0.4, 0.6], 0), 1) is None
 
 
 def test_squared_interval_reaches_zero_where_chance_alone_explains_the_value() -> None:

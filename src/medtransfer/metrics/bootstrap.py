@@ -228,6 +228,22 @@ def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:
     return float(min(lower, value)), float(min(high, max(upper, value)))
 
 
+def basic_interval(values: Floats, high: float) -> tuple[float, float] | None:
+    """The basic interval ``2 v - q`` for what chance pushes up and is a sum of squares already.
+
+    As `squared_interval`, on the scale of the value itself (Davison and Hinkley 1997, 5.2).
+
+    Args:
+        values: The value, then its replicates; not below 0. [1 + R]
+        high: Largest possible value.
+
+    Returns:
+        Lower and upper end, holding the value itself; None as for `percentile_interval`.
+    """
+    roots = squared_interval(np.sqrt(values), float(np.sqrt(high)))
+    return None if roots is None else (roots[0] ** 2, roots[1] ** 2)
+
+
 def two_sided_p(differences: Floats) -> float | None:
     """Bootstrap p-value of "no difference": twice the smaller tail beyond zero.
 
