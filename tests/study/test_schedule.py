@@ -53,7 +53,8 @@ def test_a_study_writes_its_tables_and_the_same_command_runs_nothing_again(
                  "comparisons.parquet", "runs.csv", "data.json", "plan.json"):  # fmt: skip
         assert (folder.path / name).is_file(), name
     results = read_results(folder.path / "results.parquet")
-    assert set(results["rung"]) == {"scratch/r14x0.5", "imagenet/effnet-lite0"}
+    # `all` has the effects of scale, which are the whole ladder's
+    assert set(results["rung"]) == {"scratch/r14x0.5", "imagenet/effnet-lite0", "all"}
     assert set(results["cohort"]) == {"a", "b"}
     assert read_results(folder.path / "results.csv").height == results.height
     predictions = pl.read_parquet(folder.path / "predictions.parquet")
