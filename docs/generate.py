@@ -158,7 +158,7 @@ def _metric(metric: Metric, undefined: str) -> list[str]:
         f"{metric.low:g} to {metric.high:g}".replace("inf", "∞"),
         ", ".join(kind for kind, known in kinds.items() if known),
         undefined,
-        "basic" if metric.biased else "percentile",
+        "squared" if metric.biased else "percentile",
     ]
 
 
