@@ -38,6 +38,7 @@ def test_what_chance_pushes_up_is_marked_so() -> None:
     endings = ("", "_mass", "_smooth", "_scaled", "_platt", "_beta", "_isotonic", "_vector")
     expected = {f"ece{ending}" for ending in endings} | {"brier_reliability"}
     assert {m.name for m in CATALOG.values() if m.biased} == expected
+    assert {m.name for m in CATALOG.values() if m.of_squares} == {"brier_reliability"}
 
 
 def test_what_depends_on_scores_alone_is_marked_so() -> None:

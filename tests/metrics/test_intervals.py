@@ -8,6 +8,7 @@ from scipy.stats import kstest
 from tests.metrics.drawn_cases import LAW
 
 from medtransfer.metrics.bootstrap import (
+    additive_interval,
     draw_replicates,
     percentile_interval,
     squared_interval,
@@ -46,11 +47,28 @@ def test_no_interval_for_an_undefined_value_or_without_replicates() -> None:
     assert two_sided_p(values_of(0.1, [], 3)) is None
 
 
-def test_squared_interval_mirrors_the_squares_of_the_replicates() -> None:
-    values = values_of(0.3, np.sqrt(np.linspace(0.09, 0.13, 1001)).tolist(), 0)
+def test_squared_interval_moves_the_squares_down_by_twice_their_push() -> None:
+    values = values_of(0.3, np.sqrt(np.linspace(0.08, 0.12, 1001)).tolist(), 0)
+    # squares lie 0.01 above the value's in the mean, and so does the value's above the truth's
     found = squared_interval(values, 1)
-    # squares lie 0.001 to 0.039 above the value's; so does the value's above the truth's
-    assert found == pytest.approx((np.sqrt(0.09 - 0.039), 0.3))
+    assert found == pytest.approx((np.sqrt(0.081 - 0.02), np.sqrt(0.119 - 0.02)))
+
+
+def test_squared_interval_is_the_percentile_interval_where_nothing_pushes() -> None:
+    values = values_of(0.3, np.sqrt(np.linspace(0.05, 0.13, 1001)).tolist(), 0)
+    assert squared_interval(values, 1) == pytest.approx(percentile_interval(values), abs=1e-5)
+
+
+def test_squared_interval_widens_to_hold_a_value_that_chance_pushed_far() -> None:
+    values = values_of(0.3, np.sqrt(np.linspace(0.11, 0.13, 1001)).tolist(), 0)
+    assert squared_interval(values, 1) == pytest.approx((np.sqrt(0.1105 - 0.06), 0.3))
+
+
+def test_additive_interval_moves_the_values_themselves() -> None:
+    values = values_of(0.3, np.linspace(0.28, 0.36, 1001).tolist(), 0)
+    assert additive_interval(values, 1) == pytest.approx((0.282 - 0.04, 0.358 - 0.04), abs=1e-4)
+    assert additive_interval(values_of(0.1, [0.2, 0.3], 0), 1) == pytest.approx((0, 0.1))
+    assert additive_interval(values_of(np.nan, [0.4, 0.6], 0), 1) is None
 
 
 def test_squared_interval_reaches_zero_where_chance_alone_explains_the_value() -> None:

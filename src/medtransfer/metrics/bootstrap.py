@@ -206,12 +206,15 @@ def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None
 
 
 def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:
-    """The basic interval on the squared scale, ``√(2 v² - q²)``, for a calibration error.
+    """The percentile interval of a calibration error with the push of chance taken out.
 
     Chance alone pushes a calibration error up, and its replicates up again, so that a percentile
-    interval hardly ever holds the truth. Squares add up: the square of the error is pushed by
-    about as much in the replicates as in the sample, and ``2 v² - q²`` (Davison and Hinkley 1997,
-    5.2, on another scale) takes that out. Coverage: docs/explanation/intervals.md.
+    interval hardly ever holds a small truth. Squares add up: the square of the sample's error lies
+    about as far above the truth's as the mean square of the replicates lies above the sample's. So
+    the squares of the replicates are moved down by twice that. The lower end is 0 where chance
+    alone may be all: where the replicates reach ``√2`` times the value, so that the mirrored
+    interval ``2 v² - q²`` (Davison and Hinkley 1997, 5.2) holds 0. Coverage, beside that of the
+    percentile and of the mirrored interval: docs/explanation/intervals.md.
 
     Args:
         values: The value, then its replicates; not below 0. [1 + R]
@@ -220,12 +223,26 @@ def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:
     Returns:
         Lower and upper end, holding the value itself; None as for `percentile_interval`.
     """
-    quantiles = interval_quantiles(values[1:])
-    value = float(values[0])
+    squares = values**2
+    quantiles = interval_quantiles(squares[1:])
+    value, square = float(values[0]), float(squares[0])
     if quantiles is None or not np.isfinite(value):
         return None
-    lower, upper = (np.sqrt(max(0.0, 2 * value**2 - q**2)) for q in reversed(quantiles))
-    return float(min(lower, value)), float(min(high, max(upper, value)))
+    push = max(0.0, float(np.nanmean(squares[1:])) - square)
+    low, up = (float(np.sqrt(max(0.0, q - 2 * push))) for q in quantiles)
+    low = 0.0 if quantiles[1] >= 2 * square else low
+    return min(low, value), min(high, max(up, value))
+
+
+def additive_interval(values: Floats, high: float) -> tuple[float, float] | None:
+    """As `squared_interval`, for what is a sum of squares already.
+
+    Args:
+        values: The value, then its replicates; not below 0. [1 + R]
+        high: Largest possible value.
+    """
+    roots = squared_interval(np.sqrt(values), float(np.sqrt(high)))
+    return None if roots is None else (roots[0] ** 2, roots[1] ** 2)
 
 
 def two_sided_p(differences: Floats) -> float | None:

@@ -115,7 +115,8 @@ ENTRIES = (
     ),
     Metric(
         "brier_reliability", "Brier score: miscalibration", "lower", 0, 1, "case",
-        "Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece", MURPHY, biased=True, by_group=False,
+        "Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece", MURPHY, biased=True, of_squares=True,
+        by_group=False,
         of_target=lambda c, _p: c13n.reliability_of(bins_of(c)),
     ),
     Metric(

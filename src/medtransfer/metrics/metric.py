@@ -29,6 +29,7 @@ class Metric:
         of_classes: Binds it to the cases of a single-label task.
         ranking: Whether it depends on the order of the scores alone.
         biased: Whether chance alone pushes it up, so that its interval must take that out.
+        of_squares: Whether it is a sum of squares already, so that what chance adds to it adds up.
         calibrator: Whose probabilities it is taken of; the network's own by default.
         conformal: Method whose sets it is taken of.
         spread: Measure of an ensemble's disagreement that it is taken of.
@@ -51,6 +52,7 @@ class Metric:
     of_classes: Callable[[ClassCases], Weighted] | None = None
     ranking: bool = False
     biased: bool = False
+    of_squares: bool = False
     calibrator: str | None = None
     conformal: str | None = None
     spread: str | None = None
