@@ -21,11 +21,11 @@ from medtransfer import errors
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
 from medtransfer.data.audit import CHECKS
-from medtransfer.evaluation.fairness import COMPARED, GAP, GAP_P, ODDS, RATIO, WORST
-from medtransfer.evaluation.foreign import MEASURES
+from medtransfer.evaluation.compared import COMPARED
+from medtransfer.evaluation.fairness import GAP, GAP_P, ODDS, RATIO, WORST
 from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.evaluation.trends import ROBUSTNESS, SCALE, SCALED
-from medtransfer.metrics.catalog import CATALOG, Metric
+from medtransfer.metrics.catalog import CATALOG, FOREIGN, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
 from medtransfer.tables import comparisons, curves, manifest, predictions, results
@@ -151,9 +151,8 @@ def metrics_page() -> str:
         scaled=", ".join(code(name) for name in SCALED),
         compared=", ".join(code(name) for name in COMPARED),
     )  # fmt: skip
-    foreign = table(
-        ("Metric", "Definition"), [(code(name), formula) for name, formula in MEASURES.items()]
-    )
+    of_detectors = [(code(m.name), m.better, m.formula, m.reference) for m in FOREIGN.values()]
+    foreign = table(("Metric", "Better", "Definition", "From"), of_detectors)
     return page("Metrics", words["intro"], definitions, words["key"], table(head, facts), derived,
                 foreign)  # fmt: skip
 

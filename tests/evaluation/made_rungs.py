@@ -14,7 +14,8 @@ from tests.prediction_tables import (
 from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.means import Mean, RungRuns, mean_over_seeds
-from medtransfer.evaluation.measure import Number, measure_run
+from medtransfer.evaluation.measure import measure_run
+from medtransfer.evaluation.numbers import Number
 from medtransfer.evaluation.place import Slice
 from medtransfer.metrics.bootstrap import draw_replicates
 from medtransfer.metrics.discrimination import auroc

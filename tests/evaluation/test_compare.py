@@ -11,7 +11,7 @@ from medtransfer.evaluation.compare import comparisons
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.means import mean_results
 from medtransfer.metrics.bootstrap import percentile_interval
-from medtransfer.metrics.catalog import find_metric
+from medtransfer.metrics.catalog import FOREIGN, find_metric
 from medtransfer.metrics.compare import benjamini_hochberg, holm
 from medtransfer.tables.comparisons import CONTRACT, Comparison, comparisons_frame
 from medtransfer.tables.results import results_frame
@@ -66,7 +66,8 @@ def test_pairing_takes_out_what_two_rungs_share() -> None:
 
 
 def test_only_overall_numbers_are_compared_between_rungs() -> None:
-    assert {(r.cohort, r.target) for r in ROWS} == {("a", "x"), ("b", "x")}
+    of_target = [r for r in ROWS if r.metric not in FOREIGN]
+    assert {(r.cohort, r.target) for r in of_target} == {("a", "x"), ("b", "x")}
     overall = [p for p in MEANS[0].numbers if p[1] == "all"]
     assert len(ROWS) == 2 * len(overall)
 
@@ -93,8 +94,8 @@ def test_p_values_are_corrected_by_holm_and_by_benjamini_hochberg_as_in_statsmod
 
 
 def test_corrections_are_over_the_rungs_of_the_same_cohort_and_metric() -> None:
-    for metric, cohort in {(r.metric, r.cohort) for r in ROWS}:
-        family = [r for r in ROWS if (r.metric, r.cohort) == (metric, cohort)]
+    for where in {(r.target, r.metric, r.cohort) for r in ROWS}:
+        family = [r for r in ROWS if (r.target, r.metric, r.cohort) == where]
         assert len(family) == 2
         assert [r.p_holm for r in family] == holm([r.p for r in family])
         assert [r.p_bh for r in family] == benjamini_hochberg([r.p for r in family])
@@ -192,3 +193,16 @@ def test_comparisons_keep_their_contract() -> None:
     assert frame.columns == [column.name for column in CONTRACT.columns]
     assert len(frame) == len(ROWS)
     assert comparisons_frame([]).columns == frame.columns
+
+
+def test_detectors_are_compared_between_rungs_too() -> None:
+    of_energy = [r for r in ROWS if r.target == "energy"]
+    found = row_of(of_energy, "strong", "foreign_auroc", "b")
+    assert found.difference is not None
+
+
+def test_a_difference_that_is_undefined_says_why() -> None:
+    nothing = np.full((1, 401), np.nan)
+    base, other = made("base", {"a": np.full((1, 401), 0.7)}), made("other", {"a": nothing})
+    (row,) = comparisons([base, other], "base", CONFIG)
+    assert (row.difference, row.reason) == (None, "undefined in the sample")

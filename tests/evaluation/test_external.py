@@ -205,6 +205,11 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
     several = binary_table(targets=("x", "y"))
     with pytest.raises(TableError, match="The task is binary, but there are 2 targets: x, y"):
         evaluate_table(several, no_attributes(several), "binary", QUICK)
+    odd = QUICK.model_copy(
+        update={"intersections": (("sex", "agee"),), "healthy_targets": ("none",)}
+    )
+    with pytest.raises(TableError, match=r"'agee', which is no attribute.*'none', which is no"):
+        evaluate_table(TABLE, attributes_of(TABLE), "binary", odd)
 
 
 def test_an_evaluation_is_a_folder_of_tables_and_what_they_were_made_of(tmp_path: Path) -> None:

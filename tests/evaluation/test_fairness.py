@@ -33,6 +33,7 @@ from tests.prediction_tables import (
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.score import score
 from medtransfer.seeds import generator
+from medtransfer.tables.predictions import target_names
 
 SITE = Site({"tune": 60, "test": 150}, separation=1.2, lost=0.5)
 TABLE = binary_table({"a": SITE})
@@ -281,7 +282,7 @@ def test_a_patient_in_two_groups_has_gaps_but_no_p() -> None:
     assert set(tested["reason"]) == {"a patient is in two groups"}
 
 
-def test_a_target_that_one_group_lacks_leaves_the_mean_without_p() -> None:
+def test_groups_are_compared_by_the_mean_over_the_targets_that_all_of_them_have() -> None:
     # nobody of sex F is positive for y
     women = attributes_of(DISEASES)["sex"] == "F"
     table = DISEASES.with_columns(
@@ -290,8 +291,16 @@ def test_a_target_that_one_group_lacks_leaves_the_mean_without_p() -> None:
         .otherwise("target_nodule")
     )
     results = score(table, attributes_of(table), "multi-label", QUICK)
+    names = target_names(table)
     row = one_row(results, "auroc_gap_p", target="macro", attribute="sex")
-    assert (row["value"], row["reason"]) == (None, "a target is undefined in a group")
+    assert row["value"] is not None
+    assert row["reason"] == f"1 of {len(names)} targets left out: undefined in a group"
+    parts = [one_row(results, "auroc", target=name, attribute="sex", group=sex)["value"]
+             for sex in "FM" for name in names if name != "nodule"]  # fmt: skip
+    means = np.reshape(parts, (2, -1)).mean(axis=1)
+    gap = one_row(results, "auroc_gap", target="macro", attribute="sex")
+    assert gap["value"] == pytest.approx(np.ptp(means), abs=1e-12)
+    assert gap["reason"] == row["reason"]
     assert one_row(results, "accuracy_gap_p", target="macro", attribute="sex")["value"] is not None
 
 

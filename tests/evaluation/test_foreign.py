@@ -19,12 +19,11 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.foreign import MEASURES, foreign_results
-from medtransfer.evaluation.runs import run_arrays
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.foreign import MEASURES
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.bootstrap import draw_replicates
 from medtransfer.metrics.kernels import Floats
-from medtransfer.tables.results import results_frame
 
 SITES = {"a": Site({"train": 10, "tune": 80, "test": 90}, each=2), "b": Site({"test": 50}),
          "c": Site({"test": 40})}  # fmt: skip
@@ -42,8 +41,13 @@ def with_scores(table: pl.DataFrame, shift: float = 1.0) -> pl.DataFrame:
 TABLE = with_scores(binary_table(SITES))
 
 
+def foreign_rows(table: pl.DataFrame, task: Task, config: EvaluationConfig) -> pl.DataFrame:
+    rows = score(table, no_attributes(table), task, config)
+    return rows.filter(pl.col("metric").is_in(list(MEASURES)))
+
+
 def foreign(table: pl.DataFrame, task: Task = "binary") -> pl.DataFrame:
-    return results_frame(list(foreign_results(run_arrays(table, task), QUICK)))
+    return foreign_rows(table, task, QUICK)
 
 
 RESULTS = foreign(TABLE)
@@ -284,7 +288,7 @@ def test_several_training_cohorts_are_home_together() -> None:
 
 def test_without_replicates_values_stand_alone() -> None:
     config = QUICK.model_copy(update={"replicates": 0})
-    results = results_frame(list(foreign_results(run_arrays(TABLE, "binary"), config)))
+    results = foreign_rows(TABLE, "binary", config)
     assert results["value"].to_list() == RESULTS["value"].to_list()
     assert results["low"].null_count() == results["reason"].null_count() == len(results)
 

@@ -8,7 +8,7 @@ from tests.evaluation.made_rungs import mean_of
 from tests.prediction_tables import QUICK, Site, binary_table
 
 from medtransfer.evaluation.means import Mean
-from medtransfer.evaluation.savings import savings
+from medtransfer.evaluation.savings import curve_areas, savings
 from medtransfer.metrics.kernels import Floats
 from medtransfer.tables.results import Result
 
@@ -195,3 +195,22 @@ def test_savings_of_a_shifted_cohort_are_rows_of_their_own() -> None:
     found = {row.cohort: row for _, row in savings(means, "scratch", 0)}
     assert set(found) == {"a", "b"}
     assert all(row.value == pytest.approx(0.5) for row in found.values())
+
+
+def test_the_mean_height_of_a_curve_is_a_row_of_every_rung() -> None:
+    better = curve("big", (0.1, [0.65]), (0.3, [0.75]), (1.0, [0.85]))
+    rows = {runs.rung: row for runs, row in curve_areas(REFERENCE + better, 0)}
+    assert set(rows) == {"scratch", "big"}
+    logs = np.log([0.1, 0.3, 1.0])
+    by_hand = np.trapezoid([0.65, 0.75, 0.85], logs) / (logs[-1] - logs[0])
+    assert rows["big"].value == pytest.approx(by_hand)
+    assert (rows["big"].metric, rows["big"].target) == ("auroc_curve_area", "x")
+    assert (rows["big"].low, rows["big"].high) == (
+        pytest.approx(by_hand), pytest.approx(by_hand))  # fmt: skip
+    assert list(curve_areas(curve("one", (1.0, [0.8])), 0)) == []
+
+
+def test_a_curve_with_an_undefined_point_has_no_height() -> None:
+    broken = [made("big", 0.1, [np.nan]), made("big", 1.0, [0.8])]
+    ((_, row),) = curve_areas(broken, 0)
+    assert (row.value, row.reason) == (None, "undefined at a label fraction")

@@ -23,7 +23,7 @@ from tests.prediction_tables import (
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.measure import ONE_PATIENT
+from medtransfer.evaluation.numbers import ONE_PATIENT
 from medtransfer.evaluation.score import score
 from medtransfer.metrics import weighted
 from medtransfer.metrics.bootstrap import bca_interval, percentile_interval

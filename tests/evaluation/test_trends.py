@@ -5,9 +5,9 @@ import pytest
 from scipy.special import expit, logit
 from tests.evaluation.made_rungs import made, mean_of, seeds_of
 
-from medtransfer.evaluation.means import BIASED, Mean, RungRuns
-from medtransfer.evaluation.measure import NO_INTERVAL
-from medtransfer.evaluation.trends import RungFacts, robustness_results, scale_results
+from medtransfer.evaluation.means import Mean, RungRuns
+from medtransfer.evaluation.numbers import NO_INTERVAL
+from medtransfer.evaluation.trends import BIASED, RungFacts, robustness_results, scale_results
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.kernels import Floats
 from medtransfer.tables.results import Result

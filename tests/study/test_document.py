@@ -89,6 +89,8 @@ seeds: [0, -1]
         (("rungs:", "training: {steps: 5}\nrungs:"), "checks is 10, more than steps (5)"),
         (("targets", "split: {tune_fraction: .6, test_fraction: .5}\n  targets"), "together are"),
         (("rungs:", "evaluation: {operating_points: [sens900]}\nrungs:"), "operating_points"),
+        (("rungs:", "evaluation: {healthy_targets: [edema]}\nrungs:"), "Did you mean 'Edema'?"),
+        (("rungs:", "evaluation: {intersections: [[sex, age]]}\nrungs:"), "which is no attribute"),
     ],
 )  # fmt: skip
 def test_each_kind_of_fault_says_what_and_what_is_allowed(

@@ -1,13 +1,14 @@
 """Commands that score predictions without running anything: evaluate, metrics."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from medtransfer.cli.app import app
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, listed, plural
 
 Scores = Literal["logits", "probabilities"]
 TaskName = Literal["binary", "multi-label", "single-label"]
@@ -86,18 +87,97 @@ def evaluate(
 
 
 @app.command()
+def rank(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies or evaluations.")],
+    metric: Annotated[str, typer.Option(help="As in the results table.")] = "auroc",
+    cohort: Annotated[
+        str | None, typer.Option(help="Whose test cases; by default where each task was trained.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
+) -> None:
+    """Which rung is best over several tasks, and which are not told apart."""
+    from medtransfer.evaluation.ranks import rank_tasks
+    from medtransfer.tables.results import read_results
+
+    tables: dict[str, Any] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        tables[name if name not in tables else str(folder)] = read_results(
+            folder / "results.parquet"
+        )
+    found = rank_tasks(tables, metric, cohort)
+    if as_json:
+        print(json.dumps(asdict(found), default=list))  # noqa: T201
+        return
+    _print_ranking(found)
+
+
+@app.command()
+def savings(
+    curves: Annotated[
+        Path, typer.Argument(help="Table with rung, label_fraction, value; seed if there are any.")
+    ],
+    reference: Annotated[str, typer.Option(help="Its value with all labels is to be reached.")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
+) -> None:
+    """Labels saved, from a table of learning curves such as a paper prints."""
+    from medtransfer.cli.text import print_table
+    from medtransfer.evaluation.published import read_curves, saved_labels
+
+    found = saved_labels(read_curves(curves), reference)
+    if as_json:
+        print(json.dumps([asdict(row) for row in found]))  # noqa: T201
+        return
+    print_table(
+        ("rung", f"labels saved against {reference}", "mean height of the curve"),
+        [[row.rung, _saved(row), f"{row.area:.3f}"] for row in found],
+    )
+
+
+@app.command()
 def metrics(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
 ) -> None:
     """Every metric: what it is, which way is better, where it comes from."""
     from medtransfer.cli.text import print_table
-    from medtransfer.metrics.catalog import CATALOG
+    from medtransfer.metrics.catalog import CATALOG, FOREIGN
 
+    known = [*CATALOG.values(), *FOREIGN.values()]
     if as_json:
-        print(json.dumps([_plain(metric) for metric in CATALOG.values()]))  # noqa: T201
+        print(json.dumps([_plain(metric) for metric in known]))  # noqa: T201
         return
-    rows = [[m.name, m.title, m.better, m.formula, m.reference] for m in CATALOG.values()]
+    rows = [[m.name, m.title, m.better, m.formula, m.reference] for m in known]
     print_table(("metric", "what", "better", "definition", "reference"), rows)
+
+
+def _print_ranking(found: Any) -> None:
+    from medtransfer.cli.text import print_table
+
+    order = sorted(range(len(found.rungs)), key=lambda k: found.ranking.ranks[k])
+    rows = [
+        [found.rungs[k], f"{found.ranking.ranks[k]:.2f}", *(f"{v:.3f}" for v in found.values[:, k])]
+        for k in order
+    ]
+    print_table(("rung", "average rank", *found.tasks), rows)
+    ranking = found.ranking
+    print(  # noqa: T201
+        f"{plural(ranking.tasks, 'task')}. All rungs alike: p = {ranking.f_p:.3f} (Iman and "
+        f"Davenport). Average ranks {ranking.critical_difference:.2f} apart differ (Nemenyi, 5 %)."
+    )
+    for group in (group for group in ranking.groups if len(group) > 1):
+        print(f"Not told apart: {listed(found.rungs[k] for k in group)}.")  # noqa: T201
+    if ranking.reason:
+        print(f"{ranking.reason.capitalize()}.")  # noqa: T201
+    if found.left_out:
+        print(f"Left out, not in every task: {listed(found.left_out)}.")  # noqa: T201
+
+
+def _saved(row: Any) -> str:
+    if row.saved is None:
+        return "never reaches it"
+    ends = ["not bounded" if end is None else f"{end:.0%}" for end in (row.low, row.high)]
+    interval = "" if row.low is None and row.high is None else f" [{ends[0]}, {ends[1]}]"
+    return f"{'at least ' * row.at_least}{row.saved:.0%}{interval}"
 
 
 def _plain(metric: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from medtransfer.errors import MedTransferError
 
 COMMANDS = (
     study.demo, data.init, data.check, study.run, study.status, study.report,
-    evaluation.evaluate, evaluation.metrics,
+    evaluation.evaluate, evaluation.rank, evaluation.savings, evaluation.metrics,
     info.ladder, info.fetch, info.schema, info.doctor,
 )  # fmt: skip
 """In the order in which a user meets them."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.means import HEADLINE, Mean, Place, difference_interval
-from medtransfer.evaluation.measure import Number
+from medtransfer.evaluation.means import HEADLINE, Mean, Place, difference_interval, no_interval
+from medtransfer.evaluation.numbers import Number
 from medtransfer.metrics.bootstrap import two_sided_p
 from medtransfer.metrics.compare import (
     MarginTest,
@@ -61,10 +61,21 @@ def _difference(
         None if difference is None or interval is None else two_sided_p(difference),
         num_cases=number.cases,
         num_patients=number.patients,
+        reason=_reason(number, base.numbers[place], value, interval, metric),
     )
     if margin is None or difference is None or interval is None or metric != HEADLINE:
         return row
     return _held_against(row, difference, margin)
+
+
+def _reason(
+    mine: Number, other: Number, value: float | None, interval: object, metric: str
+) -> str | None:
+    """Why the difference or its interval is undefined."""
+    if value is None:
+        return mine.reason or other.reason or "undefined in the sample"
+    drawn = mine.values is not None and len(mine.values) > 1
+    return no_interval(metric) if drawn and interval is None else None
 
 
 def _held_against(row: Comparison, difference: Floats, margin: float) -> Comparison:

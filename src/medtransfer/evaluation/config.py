@@ -1,9 +1,11 @@
 """How predictions are scored. Changing it scores runs again; it runs nothing again."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from medtransfer.errors import listed, suggestion
 from medtransfer.metrics.bootstrap import Kind
 from medtransfer.settings import Settings, scoring
 
@@ -37,3 +39,19 @@ class EvaluationConfig(Settings):
     reference by as much, and for being equal within it."""
     seed: int = scoring(0, ge=0)
     """Of replicates and permutations."""
+
+
+def unknown_names(
+    config: EvaluationConfig, targets: Sequence[str], attributes: Sequence[str]
+) -> list[str]:
+    """What settings name that is neither a target nor an attribute, a sentence each."""
+    faults: list[str] = []
+    for name in dict.fromkeys(name for pair in config.intersections for name in pair):
+        if name not in attributes:
+            hint = suggestion(name, attributes) or f"attributes: {listed(attributes) or 'none'}"
+            faults.append(f"intersections names '{name}', which is no attribute. {hint}")
+    for name in config.healthy_targets:
+        if name not in targets:
+            hint = suggestion(name, targets) or f"targets: {listed(targets)}"
+            faults.append(f"healthy_targets names '{name}', which is no target. {hint}")
+    return faults

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from medtransfer.data.config import Task
-from medtransfer.errors import TableError, listed, plural, suggestion
-from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.evaluation.config import EvaluationConfig, unknown_names
 from medtransfer.evaluation.ladder import LadderRun, LadderTables, tabulate
 from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import sha256, write_json
@@ -176,7 +176,8 @@ def evaluate_table(
         watch: Hears how many runs are done, of how many.
 
     Raises:
-        TableError: There is no such rung, no test case, or a binary task has several targets.
+        TableError: There is no such rung, no test case, a binary task has several targets, or a
+            setting names a target or an attribute that is not there.
     """
     runs = ladder_runs(predictions)
     rungs = rung_names(predictions)
@@ -191,6 +192,9 @@ def evaluate_table(
             f"The task is binary, but there are {len(names)} targets: {listed(names)}. "
             "Say multi-label or single-label."
         )
+    faults = unknown_names(config, names, attributes.columns[1:])
+    if faults:
+        raise TableError(fault_list("The evaluation settings do not fit", faults, ""))
     if not (predictions["split"] == "test").any():
         raise TableError("No case is a test case: column 'split' never holds 'test'.")
     runs.sort(key=lambda run: rungs.index(run.rung))

@@ -1,15 +1,16 @@
 """Whom a run serves worse: worst group, gap and ratio per attribute, with a permutation test."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.evaluation.compared import Compared, compare_groups, compared_keys
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import CASE as WHOLE
-from medtransfer.evaluation.measure import NO_INTERVAL, Key, Number, Numbers, bindings
+from medtransfer.evaluation.measure import bindings
+from medtransfer.evaluation.numbers import NO_INTERVAL, Key, Numbers
 from medtransfer.evaluation.place import Place, Slice
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.catalog import find_metric
@@ -21,16 +22,11 @@ from medtransfer.metrics.groups import (
     worst_group,
     worst_interval,
 )
-from medtransfer.metrics.kernels import Flags, Floats
+from medtransfer.metrics.kernels import Flags
 from medtransfer.metrics.weighted import Part, Weighted
 from medtransfer.seeds import generator
-from medtransfer.tables.results import ALL, CASE, MACRO, MICRO, Result
+from medtransfer.tables.results import ALL, CASE, MACRO, Result
 
-COMPARED = (
-    "auroc", "balanced_accuracy", "accuracy", "ece", "sensitivity", "specificity", "ppv",
-    "predicted_prevalence", "underdiagnosis",
-)  # fmt: skip
-"""Metrics, without their operating point, that groups are compared by."""
 GAP, GAP_P, WORST, RATIO = "_gap", "_gap_p", "_worst_group", "_ratio"
 """What is added to a metric's name: largest minus smallest, p-value of no gap, worst group,
 smallest over largest."""
@@ -38,52 +34,6 @@ ODDS = "equalized_odds"
 """The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
 TOO_FEW = "fewer than two groups large enough"
 BIASED = "no interval: chance alone pushes the metric up, in groups of different size differently"
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The groups of one attribute that are large enough for a metric.
-
-    Attributes:
-        place: Where.
-        attribute: Whose groups.
-        key: Target and metric.
-        groups: Their slices. G
-        numbers: The metric of each. G
-    """
-
-    place: Place
-    attribute: str
-    key: Key
-    groups: tuple[Slice, ...]
-    numbers: tuple[Number, ...]
-
-    @property
-    def cases(self) -> Flags:
-        """Cases of these groups. [N]"""
-        if not self.groups:
-            return np.zeros(len(self.place.run.frame), dtype=np.bool_)
-        return np.logical_or.reduce([part.cases for part in self.groups])
-
-    @property
-    def values(self) -> list[Floats]:
-        """The metric of each group, in the sample and in every replicate. G times [1 + R]"""
-        return [n.values for n in self.numbers if n.values is not None]
-
-    def row(
-        self,
-        metric: str,
-        value: float | None,
-        interval: tuple[float, float] | None = None,
-        reason: str | None = None,
-    ) -> Result:
-        """A row of the results table."""
-        low, high = interval or (None, None)
-        run, cases = self.place.run, self.cases
-        return Result(
-            run.run_id, "test", self.place.name, self.key[0], metric, value, low, high,
-            int(cases.sum()), run.patients(cases), None, reason, self.attribute, ALL,
-        )  # fmt: skip
 
 
 def gap_results(
@@ -102,29 +52,11 @@ def gap_results(
             for part, own in zip(place.slices, numbers, strict=True)
             if part.attribute == attribute
         ]
-        compared = [_compared(place, attribute, key, found) for key in compared_keys(numbers)]
+        compared = [compare_groups(place, attribute, key, found) for key in compared_keys(numbers)]
         for one in compared:
             yield from _rows(one)
         yield from _odds(compared)
         yield from _tests(place, attribute, compared, config)
-
-
-def compared_keys(numbers: Sequence[Numbers]) -> list[Key]:
-    """What groups are compared by."""
-    keys = dict.fromkeys(key for own in numbers for key in own)
-    return [key for key in keys if key[0] != MICRO and key[1].split("@")[0] in COMPARED]
-
-
-def _compared(
-    place: Place, attribute: str, key: Key, found: Sequence[tuple[Slice, Numbers]]
-) -> Compared:
-    large = [
-        (part, own[key])
-        for part, own in found
-        if key in own and (v := own[key].values) is not None and np.isfinite(v[0])
-    ]
-    groups, numbers = zip(*large, strict=True) if large else ((), ())
-    return Compared(place, attribute, key, groups, numbers)
 
 
 def _rows(about: Compared) -> Iterator[Result]:
@@ -189,17 +121,17 @@ def _tests(
 ) -> Iterator[Result]:
     """P-values of "the groups do not differ" for the overall numbers."""
     wanted = [c for c in compared if c.key[0] in place.run.overall]
-    families: dict[tuple[str, tuple[str, ...]], list[Compared]] = {}
+    families: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Compared]] = {}
     for about in wanted:
         names = tuple(part.group for part in about.groups)
-        families.setdefault((about.key[0], names), []).append(about)
-    for (target, names), family in families.items():
+        families.setdefault((about.key[0], about.targets, names), []).append(about)
+    for (_, _, names), family in families.items():
         if len(names) < 2:
             found = dict.fromkeys((about.key for about in family), TOO_FEW)
         elif not config.permutations:
             found = dict.fromkeys((about.key for about in family), "no permutations were asked for")
         else:
-            found = _permuted(place, attribute, target, family, config)
+            found = _permuted(place, attribute, family, config)
         for about in family:
             p = found[about.key]
             value, reason = (None, p) if isinstance(p, str) else (p, None)
@@ -207,9 +139,11 @@ def _tests(
 
 
 def _permuted(
-    place: Place, attribute: str, target: str, family: Sequence[Compared], config: EvaluationConfig
+    place: Place, attribute: str, family: Sequence[Compared], config: EvaluationConfig
 ) -> dict[Key, float | str]:
     keys = [about.key for about in family]
+    target, metrics = keys[0][0], [name for _, name in keys]
+    targets = family[0].targets if target == MACRO else (target,)
     member = family[0].cases
     groups = place.groups[attribute].filter(pl.Series(member))
     names = [part.group for part in family[0].groups]
@@ -223,7 +157,7 @@ def _permuted(
     number_of = np.full(len(place.run.frame), -1, dtype=np.int32)
     number_of[member] = patient
     found: dict[Key, float | str] = {}
-    for names, parts in _parts(place, target, [m for _, m in keys], member, number_of, config):
+    for names, parts in _parts(place, targets, metrics, member, number_of, config):
         rng = generator(config.seed, "permutation", place.name, attribute)
         ps = permutation_ps(parts, of_patient, permutations=config.permutations, rng=rng)
         for name, p in zip(names, ps, strict=True):
@@ -233,20 +167,19 @@ def _permuted(
 
 def _parts(
     place: Place,
-    target: str,
+    targets: Sequence[str],
     metrics: Sequence[str],
     member: Flags,
     number_of: NDArray[np.int32],
     config: EvaluationConfig,
 ) -> Iterator[tuple[list[str], list[Part]]]:
-    """The metrics bound to all groups' cases: of the one target, or of each for their mean.
+    """The metrics bound to all groups' cases, of each of the targets whose mean is compared.
 
     Yields:
         Metrics that are defined for the same targets, and a part for each of these.
     """
     run = place.run
-    numbers = range(len(run.names)) if target == MACRO else [run.names.index(target)] if (
-        target in run.names) else [WHOLE]  # fmt: skip
+    numbers = [run.names.index(name) if name in run.names else WHOLE for name in targets]
     whole = Slice(place.name, ALL, ALL, member)
     bound: list[tuple[Flags, dict[str, Weighted]]] = []
     for number in numbers:

@@ -1,36 +1,29 @@
 """Whether foreign inputs are noticed: detectors' scores at home against every other cohort."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.errors import plural
-from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.measure import NO_INTERVAL, ONE_PATIENT
-from medtransfer.evaluation.place import place_replicates
+from medtransfer.evaluation.numbers import ONE_PATIENT, Number, Numbers
+from medtransfer.evaluation.place import Place
 from medtransfer.evaluation.runs import RunArrays
-from medtransfer.metrics.bootstrap import Replicates, percentile_interval
+from medtransfer.metrics.bootstrap import Replicates
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.detection import flag_threshold
+from medtransfer.metrics.detection_entries import ENTRIES, FOUND
 from medtransfer.metrics.detection_logits import energy, max_logit, max_probability
 from medtransfer.metrics.discrimination import area_of, precision_of
-from medtransfer.metrics.kernels import Counts, Flags, Floats, Numbers
+from medtransfer.metrics.kernels import Counts, Flags, Floats
+from medtransfer.metrics.kernels import Numbers as Integers
 from medtransfer.metrics.ranking_kernels import false_shares
 from medtransfer.metrics.weighted import Part, Scan, Weighted, evaluate, mean_of, of_rows
 from medtransfer.tables.predictions import FOREIGN
-from medtransfer.tables.results import Result
 
-FOUND = 0.95
-"""Share of foreign cases that must be found where false alarms are counted."""
-MEASURES = {
-    "foreign_auroc": "P(score of a foreign case above that of a case at home) + ½ P(equal)",
-    "foreign_auprc": "average precision, foreign cases positive",
-    "foreign_fpr95": "share of cases at home flagged when 95 % of the foreign ones are",
-    "flagged": "share of cases above the score that 95 % of tune stay below",
-}
-"""Metrics whose target is a detector, to their formulae."""
+MEASURES = tuple(entry.name for entry in ENTRIES)
+"""Metrics whose target is a detector."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +53,28 @@ def detectors(run: RunArrays) -> list[Scored]:
     return [Scored(name, scores) for name, scores in found.items()]
 
 
-def foreign_results(run: RunArrays, config: EvaluationConfig) -> Iterator[Result]:
-    """How well each detector tells each other cohort from home, and how much it flags."""
-    places = run.places()
-    home = places.get(run.home())
+def foreign_numbers(places: Sequence[Place]) -> list[Numbers]:
+    """How well each detector tells each other cohort from home, and how much it flags.
+
+    Args:
+        places: Of one run.
+
+    Returns:
+        For each place, by detector and metric. The cohorts are resampled independently, each by
+        its patients.
+    """
+    if not places:
+        return []
+    run = places[0].run
     scored = detectors(run)
-    for name, here in places.items():
-        yield from _flagged(run, name, here, scored, config)
-        if home is not None and name != run.home():
-            yield from _told_apart(run, (run.home(), home), (name, here), scored, config)
+    home = next((place for place in places if place.name == run.home()), None)
+    found: list[Numbers] = []
+    for place in places:
+        numbers = _flagged(place, scored)
+        if home is not None and place is not home:
+            numbers |= _told_apart(home, place, scored)
+        found.append(numbers)
+    return found
 
 
 def _missing(one: Scored, rows: Flags) -> str | None:
@@ -77,54 +83,52 @@ def _missing(one: Scored, rows: Flags) -> str | None:
     return f"no score of {plural(without, 'case')}" if without else None
 
 
-def _flagged(
-    run: RunArrays, name: str, here: Flags, scored: list[Scored], config: EvaluationConfig
-) -> Iterator[Result]:
-    replicates = place_replicates(run, name, here, config)
+def _flagged(place: Place, scored: Sequence[Scored]) -> Numbers:
+    run, here = place.run, place.slices[0].cases
+    found: Numbers = {}
     for one in scored:
         reason = _missing(one, here | run.tuned())
         limit = None if reason else flag_threshold(one.scores[run.tuned()])
+        values = None
         if limit is None:
-            why = reason or "no case in tune"
-            yield _result(run, name, one.name, "flagged", None, here, why)
-            continue
-        above = mean_of((one.scores[here] > limit).astype(np.float64))
-        values = replicates.values(above, np.ones(int(here.sum()), dtype=np.bool_))
-        yield _result(run, name, one.name, "flagged", values, here)
+            reason = reason or "no case in tune"
+        else:
+            above = mean_of((one.scores[here] > limit).astype(np.float64))
+            values = place.replicates.values(above, np.ones(int(here.sum()), dtype=np.bool_))
+        patients = place.replicates.num_patients
+        found[one.name, MEASURES[3]] = _number(run, here, values, reason, patients)
+    return found
 
 
-def _told_apart(
-    run: RunArrays,
-    home: tuple[str, Flags],
-    other: tuple[str, Flags],
-    scored: list[Scored],
-    config: EvaluationConfig,
-) -> Iterator[Result]:
-    """The two cohorts are resampled independently, each by its patients."""
-    one, two = (place_replicates(run, name, here, config) for name, here in (home, other))
+def _told_apart(home: Place, other: Place, scored: Sequence[Scored]) -> Numbers:
+    run = home.run
+    one, two = home.replicates, other.replicates
+    inside, outside = home.slices[0].cases, other.slices[0].cases
     patient = np.concatenate([one.patient, two.patient + one.num_patients])
     foreign = np.repeat([False, True], [len(one.patient), len(two.patient)])
-    rows = home[1] | other[1]
-    reasons = {s.name: _missing(s, rows) for s in scored}
+    reasons = {s.name: _missing(s, inside | outside) for s in scored}
     known = [s for s in scored if reasons[s.name] is None]
     bound = [
         metric
         for s in known
-        for metric in _bound(np.concatenate([s.scores[home[1]], s.scores[other[1]]]), foreign)
+        for metric in _bound(np.concatenate([s.scores[inside], s.scores[outside]]), foreign)
     ]
     values = iter(evaluate([Part(patient, tuple(bound))], _both(one, two))[0])
     fewest = min(one.num_patients, two.num_patients)
+    found: Numbers = {}
     for s in scored:
-        for measure in list(MEASURES)[:3]:
-            reason = reasons[s.name]
-            found = next(values) if reason is None else None
-            yield _result(run, other[0], s.name, measure, found, rows, reason, fewest)
+        for measure in MEASURES[:3]:
+            of_measure = next(values) if reasons[s.name] is None else None
+            found[s.name, measure] = _number(
+                run, inside | outside, of_measure, reasons[s.name], fewest
+            )
+    return found
 
 
 def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
     order = Order.of(scores, foreign)
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Integers, counts: Counts) -> Floats:
         return false_shares(order.patients(patient), order.positive, order.last, FOUND, counts)
 
     alarms = of_rows(Scan(run), lambda rows: rows[0])
@@ -137,24 +141,11 @@ def _both(one: Replicates, two: Replicates) -> Iterator[Counts]:
         yield counts
 
 
-def _result(
-    run: RunArrays,
-    place: str,
-    detector: str,
-    metric: str,
-    values: Floats | None,
-    rows: Flags,
-    reason: str | None = None,
-    fewest: int | None = None,
-) -> Result:
-    """A row; `fewest` patients are in the smallest cohort that was resampled."""
-    interval = None
-    if values is not None and len(values) > 1:
-        few = (run.patients(rows) if fewest is None else fewest) < 2
-        interval = None if few else percentile_interval(values)
-        reason = (ONE_PATIENT if few else NO_INTERVAL) if interval is None else None
-    return Result(
-        run.run_id, "test", place, detector, metric,
-        None if values is None else float(values[0]), *(interval or (None, None)),
-        int(rows.sum()), run.patients(rows), None, reason,
-    )  # fmt: skip
+def _number(
+    run: RunArrays, rows: Flags, values: Floats | None, reason: str | None, fewest: int
+) -> Number:
+    """A number; `fewest` patients are in the smallest cohort that was resampled."""
+    if values is not None and fewest < 2:
+        values[1:] = np.nan
+        reason = ONE_PATIENT
+    return Number(values, int(rows.sum()), run.patients(rows), None, reason)

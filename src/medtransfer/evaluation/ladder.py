@@ -18,7 +18,7 @@ from medtransfer.evaluation.means import (
     variances,
 )
 from medtransfer.evaluation.measure import MeasuredRun, measure_run
-from medtransfer.evaluation.savings import savings
+from medtransfer.evaluation.savings import curve_areas, savings
 from medtransfer.evaluation.score import score_measured
 from medtransfer.evaluation.trends import RungFacts, robustness_results, scale_results
 from medtransfer.tables.comparisons import comparisons_frame
@@ -117,6 +117,7 @@ def tabulate(
         frames.append(_placed(_asked_for(results_frame(rows), mean.runs), mean.runs))
     summaries = (
         savings(means, reference, config.seed),
+        curve_areas(means, config.seed),
         robustness_results(means),
         scale_results(means, facts),
     )

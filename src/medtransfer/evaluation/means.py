@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from medtransfer.evaluation.compared import compared_keys
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.fairness import compared_keys
-from medtransfer.evaluation.measure import NO_INTERVAL, MeasuredRun, Number
+from medtransfer.evaluation.measure import MeasuredRun
+from medtransfer.evaluation.numbers import NO_INTERVAL, Number
 from medtransfer.evaluation.place import Slice
 from medtransfer.evaluation.score import as_result
 from medtransfer.metrics.bootstrap import percentile_interval
-from medtransfer.metrics.catalog import find_metric
+from medtransfer.metrics.catalog import FOREIGN, find_metric
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.variance import variance_parts
 from medtransfer.seeds import generator
@@ -20,7 +21,7 @@ from medtransfer.tables.results import ALL, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
-BIASED = "no interval: chance alone pushes the metric up, in cohorts of different size differently"
+BIASED = "no interval: chance alone pushes the metric up, on both sides by its own amount"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Added to a metric's name: its standard deviation between seeds, and between patients."""
 Place = tuple[str, str, str, str, str]
@@ -88,7 +89,8 @@ def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
                 where = (part.cohort, part.attribute, part.group)
                 parts[where] = part
                 for key, number in numbers.items():
-                    if key[0] in one.run.overall and (part.attribute == ALL or key in compared):
+                    overall = key[0] in one.run.overall or key[1] in FOREIGN
+                    if overall and (part.attribute == ALL or key in compared):
                         found.setdefault((*where, *key), []).append(number)
     by_seed = {
         place: np.stack([n.values for n in numbers if n.values is not None])

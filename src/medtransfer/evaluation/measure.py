@@ -10,45 +10,17 @@ from medtransfer.data.config import Task
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.evaluation.fitted import CASE as WHOLE
 from medtransfer.evaluation.fitted import Fitted, fit_on_tune
+from medtransfer.evaluation.foreign import foreign_numbers
+from medtransfer.evaluation.numbers import Key, Number, Numbers
 from medtransfer.evaluation.place import Place, Slice, make_place
 from medtransfer.evaluation.runs import RunArrays, run_arrays
 from medtransfer.metrics.bootstrap import Replicates
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, spelled
-from medtransfer.metrics.kernels import Flags, Floats
+from medtransfer.metrics.kernels import Flags
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Part, Weighted, evaluate
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
-
-NO_INTERVAL = "no interval: undefined in over half of the replicates"
-ONE_PATIENT = "no interval: one patient"
-Key = tuple[str, str]
-"""Target and metric."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """One metric of one slice.
-
-    Attributes:
-        values: In the sample and in every replicate; None where it is undefined. Replicates of
-            one patient tell nothing, and are NaN. [1 + R]
-        cases: Behind it.
-        patients: Behind it.
-        positives: Among the cases, for a binary target.
-        reason: Why it is undefined.
-        left_out: Without each group of patients in turn, for a BCa interval. [J]
-    """
-
-    values: Floats | None
-    cases: int
-    patients: int
-    positives: int | None = None
-    reason: str | None = None
-    left_out: Floats | None = None
-
-
-Numbers = dict[Key, Number]
 
 
 @dataclass(frozen=True)
@@ -59,7 +31,7 @@ class MeasuredRun:
         run: The predictions.
         fitted: What was fitted on its tuning split.
         places: Where it was tested.
-        numbers: For each place and each of its slices.
+        numbers: For each place and each of its slices; what is of a detector is with all cases.
     """
 
     run: RunArrays
@@ -82,7 +54,10 @@ def measure_run(
     run = run_arrays(predictions, task)
     fitted = fit_on_tune(run, config.operating_points)
     places = tuple(make_place(run, fitted, attributes, name, config) for name in run.places())
-    return MeasuredRun(run, fitted, places, tuple(measure(place, config) for place in places))
+    numbers = tuple(measure(place, config) for place in places)
+    for of_place, of_foreign in zip(numbers, foreign_numbers(places), strict=True):
+        of_place[0].update(of_foreign)
+    return MeasuredRun(run, fitted, places, numbers)
 
 
 @dataclass(frozen=True)

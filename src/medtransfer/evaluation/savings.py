@@ -1,4 +1,4 @@
-"""How many labels a rung saves, from the means of a study's rungs."""
+"""How many labels a rung saves and how high its curve is, from the means of a study's rungs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -6,12 +6,47 @@ from dataclasses import replace
 import numpy as np
 
 from medtransfer.evaluation.means import HEADLINE, Mean, Place, RungRuns
-from medtransfer.evaluation.measure import NO_INTERVAL
-from medtransfer.metrics.bootstrap import LEAST_DEFINED
+from medtransfer.evaluation.numbers import NO_INTERVAL
+from medtransfer.metrics.bootstrap import ends_or_never, percentile_interval
 from medtransfer.metrics.kernels import Floats
-from medtransfer.metrics.learning_curve import labels_saved, resampled_mean
+from medtransfer.metrics.learning_curve import curve_area, labels_saved, resampled_mean
 from medtransfer.seeds import generator
 from medtransfer.tables.results import ALL, Result
+
+AREA = f"{HEADLINE}_curve_area"
+"""Mean height of a rung's curve over the logarithm of the label fraction."""
+
+
+def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Result]]:
+    """How high each rung's curve over label fractions is in the mean.
+
+    The interval resamples patients and seeds. Nothing is given for a single label fraction.
+    """
+    for curve in _curves(means).values():
+        fractions = np.array([mean.runs.label_fraction for mean in curve])
+        if len(curve) < 2:
+            continue
+        for place, number in curve[-1].numbers.items():
+            if place[1] != ALL or place[4] != HEADLINE:
+                continue
+            cohort, attribute, group, target, _metric = place
+            about = Result(
+                None, "test", cohort, target, AREA, None, None, None,
+                number.cases, number.patients, None, None, attribute, group,
+            )  # fmt: skip
+            if any(place not in mean.by_seed for mean in curve):
+                yield curve[-1].runs, replace(about, reason="undefined at a label fraction")
+                continue
+            values = np.stack([_resampled(mean, place, seed) for mean in curve])
+            yield curve[-1].runs, _with_area(about, curve_area(fractions, values))
+
+
+def _with_area(about: Result, area: Floats) -> Result:
+    if not np.isfinite(area[0]):
+        return replace(about, reason="undefined at a label fraction")
+    low, high = percentile_interval(area) or (None, None)
+    reason = NO_INTERVAL if low is None and len(area) > 1 else None
+    return replace(about, value=float(area[0]), low=low, high=high, reason=reason)
 
 
 def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[RungRuns, Result]]:
@@ -20,10 +55,7 @@ def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[
     The interval resamples patients and seeds. Nothing is given for the reference itself, or
     where the reference was not run with all labels and the rung with fewer.
     """
-    curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
-    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
-        runs = mean.runs
-        curves.setdefault((runs.rung, runs.held_out, runs.retrain_fraction), []).append(mean)
+    curves = _curves(means)
     for (rung, held_out, retrained), curve in curves.items():
         base = curves.get((reference, held_out, retrained))
         if rung == reference or base is None or len(curve) < 2:
@@ -34,6 +66,15 @@ def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[
             row = _saving(curve, base[-1], place, seed)
             if row is not None:
                 yield curve[-1].runs, row
+
+
+def _curves(means: Sequence[Mean]) -> dict[tuple[str, str | None, float | None], list[Mean]]:
+    """The means of each rung by rising label fraction."""
+    curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
+    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
+        runs = mean.runs
+        curves.setdefault((runs.rung, runs.held_out, runs.retrain_fraction), []).append(mean)
+    return curves
 
 
 def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | None:
@@ -53,7 +94,7 @@ def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | 
     reasons: list[str] = []
     if saved[0] >= 1 - fractions[0] - 1e-12:
         reasons.append("at least: the smallest label fraction already reaches it")
-    low, high = _ends(saved[1:])
+    low, high = ends_or_never(saved[1:])
     if low is None and len(saved) > 1:
         reasons.append(NO_INTERVAL)
     elif low == -np.inf:
@@ -66,15 +107,6 @@ def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | 
         high=next(ends),
         reason="; ".join(reasons) or None,
     )
-
-
-def _ends(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
-    """The percentile interval of shares that may be negative infinity for "never"."""
-    defined = replicates[~np.isnan(replicates)]
-    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
-        return None, None
-    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
-    return float(low), float(high)
 
 
 def _resampled(mean: Mean, place: Place, seed: int) -> Floats:

@@ -15,21 +15,21 @@ from medtransfer.evaluation.delong import delong_results
 from medtransfer.evaluation.fairness import gap_results
 from medtransfer.evaluation.fitted import CASE as WHOLE
 from medtransfer.evaluation.fitted import Fitted
-from medtransfer.evaluation.foreign import foreign_results
-from medtransfer.evaluation.measure import (
-    NO_INTERVAL,
-    ONE_PATIENT,
-    Key,
-    MeasuredRun,
-    Number,
-    measure_run,
-)
+from medtransfer.evaluation.measure import MeasuredRun, measure_run
+from medtransfer.evaluation.numbers import NO_INTERVAL, ONE_PATIENT, Key, Number
 from medtransfer.evaluation.place import Slice
 from medtransfer.evaluation.runs import RunArrays
-from medtransfer.metrics.bootstrap import bca_interval, percentile_interval, squared_interval
+from medtransfer.metrics.bootstrap import (
+    additive_interval,
+    bca_interval,
+    percentile_interval,
+    squared_interval,
+)
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.tables.results import CASE, Result, results_frame
 
+ROUNDING = 1e-9
+"""Sums of many shares can end beyond their range by so much."""
 ONE_SIDE = "no interval: all replicates lie on one side of the value"
 
 
@@ -59,7 +59,6 @@ def score_measured(measured: MeasuredRun, config: EvaluationConfig) -> pl.DataFr
             rows += [as_result(run.run_id, part, key, n) for key, n in of_slice.items()]
         rows += gap_results(place, numbers, config)
         rows += delong_results(place)
-    rows += foreign_results(run, config)
     return results_frame(rows)
 
 
@@ -67,17 +66,26 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
     """A number as a row of the results table."""
     value, low, high, reason = None, None, None, number.reason
     if number.values is not None:
-        value = float(number.values[0]) if np.isfinite(number.values[0]) else None
+        value = _within(float(number.values[0]), key[1])
         if len(number.values) > 1:
             low, high = interval_of(number, key[1]) or (None, None)
         if value is None:
             reason = reason or "undefined in the sample"
-        elif low is None and len(number.values) > 1:
+        elif low is None and len(number.values) > 1 and reason != ONE_PATIENT:
             reason = "; ".join(why for why in (reason, _no_interval(number)) if why)
     return Result(
         run_id, "test", part.cohort, key[0], key[1], value, low, high,
         number.cases, number.patients, number.positives, reason, part.attribute, part.group,
     )  # fmt: skip
+
+
+def _within(value: float, metric: str) -> float | None:
+    """A value without what rounding put beyond its range; None where it is undefined."""
+    if not np.isfinite(value):
+        return None
+    entry = find_metric(metric)
+    inside = min(max(value, entry.low), entry.high)
+    return inside if abs(inside - value) < ROUNDING else value
 
 
 def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
@@ -89,7 +97,8 @@ def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
         return None
     entry = find_metric(metric)
     if entry.biased:
-        return squared_interval(number.values, entry.high)
+        ends = additive_interval if entry.of_squares else squared_interval
+        return ends(number.values, entry.high)
     if number.left_out is not None:
         return bca_interval(number.values, number.left_out)
     return percentile_interval(number.values)

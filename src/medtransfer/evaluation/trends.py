@@ -11,8 +11,8 @@ from medtransfer.evaluation.means import (
     Place,
     RungRuns,
     difference_interval,
-    no_interval,
 )
+from medtransfer.evaluation.numbers import NO_INTERVAL
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels import Floats
@@ -24,6 +24,7 @@ ROBUSTNESS = "_effective_robustness"
 """Added to a metric's name: how far above the line of all runs a rung's shifted value lies."""
 SCALE = "_scale_"
 """Added to a metric's name, before `network`, `data` or `interaction`: its change per factor 10."""
+BIASED = "no interval: chance alone pushes the metric up, in each rung by its own amount"
 SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc")
 """Metrics that the effects of scale are asked of."""
 
@@ -52,7 +53,8 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result
 
     Runs that were trained on cases of the shifted cohort are no measure of it and are left out.
     """
-    means = [mean for mean in means if not mean.runs.retrain_fraction]
+    never = [mean for mean in means if mean.runs.retrain_fraction is None]
+    means = never or [mean for mean in means if mean.runs.retrain_fraction == 0]
     if not means or means[0].runs.held_out is not None:
         return
     last = {mean.runs.rung: mean for mean in sorted(means, key=lambda m: m.runs.label_fraction)}
@@ -130,7 +132,8 @@ def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | No
     biased = find_metric(metric).biased
     ends = difference_interval(values, metric) if biased else percentile_interval(values)
     if known and ends is None and len(values) > 1:
-        reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
+        why = BIASED if biased else NO_INTERVAL
+        reason = f"{reason}; {why}" if reason else why
     return Result(
         None, "test", cohort, target, metric + suffix, float(values[0]) if known else None,
         *(ends or (None, None)), number.cases, number.patients, None,

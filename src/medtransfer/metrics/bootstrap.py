@@ -267,3 +267,13 @@ def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def ends_or_never(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
+    """The percentile interval of shares that may be negative infinity, for "never". [R]"""
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
+        return None, None
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
+    return float(low), float(high)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from medtransfer.metrics import (
     calibration_entries,
     decisions,
+    detection_entries,
     discrimination,
     recalibration,
     selective,
@@ -28,13 +29,15 @@ CATALOG: dict[str, Metric] = {
     )
     for metric in room.ENTRIES
 }
-"""Every metric, by its name."""
+"""Every metric of a target or a case, by its name."""
+FOREIGN: dict[str, Metric] = {metric.name: metric for metric in detection_entries.ENTRIES}
+"""Every metric of a detector, by its name."""
 
 
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
     base, at, _point = name.partition("@")
-    return CATALOG[base + POINT if at else name]
+    return FOREIGN.get(name) or CATALOG[base + POINT if at else name]
 
 
 def spelled(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:

@@ -3,6 +3,7 @@
 import polars as pl
 
 from medtransfer.evaluation.means import HEADLINE
+from medtransfer.evaluation.savings import AREA
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis, area_axis
 from medtransfer.report.content import Content
@@ -11,8 +12,6 @@ from medtransfer.report.parts import Answer, Fold, Note, Part, Section, Table, n
 from medtransfer.report.words import Cells, interval_text, saved_text
 
 QUESTION = "Data efficiency: how many labels does pre-training save?"
-AREA = f"{HEADLINE}_curve_area"
-"""Mean height of a curve over the logarithm of the label fraction."""
 
 
 def section(content: Content) -> Section:

@@ -261,8 +261,10 @@ def _foreign(content: Content) -> list[Part]:
 
 def _detectors(content: Content, rung: str) -> Table:
     cells = Cells()
-    rows = content.over_seeds.filter(
-        (pl.col("rung") == rung) & pl.col("metric").is_in(list(MEASURES))
+    rows = content.means.filter(
+        (pl.col("rung") == rung)
+        & (pl.col("label_fraction") == content.full)
+        & pl.col("metric").is_in(list(MEASURES))
     ).to_dicts()
     found = {(row["target"], row["cohort"], row["metric"]): row for row in rows}
     lines: list[list[str]] = []

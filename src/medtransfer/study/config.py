@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from medtransfer.data.audit import CHECKS
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import ConfigError, listed, suggestion
-from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.ladder import find_rung
 from medtransfer.settings import Settings, identity, runtime, scoring
@@ -102,6 +102,9 @@ class Study(Settings):
                 f"data.split.train_fraction is {self.data.split.train_fraction:g}: a study takes "
                 "label_fractions instead"
             )
+        unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
+        if unknown:
+            raise ValueError("; ".join(unknown))
         if self.leave_cohort_out and self.data.split.train_cohorts is not None:
             raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
         return self

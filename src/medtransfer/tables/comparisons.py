@@ -35,6 +35,7 @@ CONTRACT = Contract(
         Column("p_equal", "number", "Its p-value.", filled=False),
         Column("num_cases", "integer", "Test cases behind it."),
         Column("num_patients", "integer", "Patients behind it."),
+        Column("reason", "text", "Why the difference or its interval is undefined.", filled=False),
     ),
 )  # fmt: skip
 
@@ -64,6 +65,7 @@ class Comparison:
     p_equal: float | None = None
     num_cases: int = 0
     num_patients: int = 0
+    reason: str | None = None
 
 
 def comparisons_frame(rows: Sequence[Comparison]) -> pl.DataFrame:
