@@ -60,8 +60,8 @@ class ImageConfig(Settings):
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""
     codec: Literal["raw", "png"] = runtime("raw")
-    """How prepared images are kept. `raw` is read fastest, `png` takes about half the disk; both keep
-    every bit."""
+    """How prepared images are kept. `raw` is read fastest, `png` takes about half the disk; both
+    keep every bit."""
     jpeg_quality: int | None = identity_if_set(None, ge=50, le=100)
     """Keep prepared images as JPEG of this quality. Lossy; 8 bits only. Left out: they are kept as
     `codec` says."""
