@@ -90,7 +90,7 @@ def _setting(name: str, facts: dict[str, Any], needed: bool) -> list[str]:
     inner = Study.model_json_schema()["$defs"].get(facts.get("$ref", "").rsplit("/", 1)[-1])
     # pydantic leaves out a sentence that is the same as that of the field's own class
     meaning = facts.get("description") or (inner or {})["description"]
-    side = "by field" if inner else facts["side"]
+    side = "by field" if inner else facts["side"] + ", if set" * facts.get("later", False)
     return [code(name), _allowed(facts), _default(facts, needed), side, meaning]
 
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from medtransfer.settings import Settings, digest, identity, runtime, scoring, sides_of
+from medtransfer.settings import (
+    Settings,
+    digest,
+    identity,
+    identity_if_set,
+    runtime,
+    scoring,
+    sides_of,
+)
 from tests.strategies import FEW, finite
 
 
@@ -130,3 +138,15 @@ def test_digests_are_the_same_on_every_machine() -> None:
 def test_a_digest_of_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         digest({"rate": float("nan")})
+
+
+def test_a_field_that_was_added_later_counts_where_it_is_set() -> None:
+    class Grown(Inner):
+        """Has one more."""
+
+        blur: float = identity_if_set(0.0)
+        """A blur."""
+
+    assert sides_of(Grown)["blur"] == "identity"
+    assert Grown().side("identity") == Grown(blur=0.0).side("identity") == Inner().side("identity")
+    assert Grown(blur=0.5).side("identity") == {"rate": 0.1, "blur": 0.5}

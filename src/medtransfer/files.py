@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
 def replacing(path: Path) -> Generator[Path]:
     """Give a temporary path to write to; on leaving, move it durably to `path`.
 
+    An error inside leaves neither `path` nor the temporary file.
+
     Raises:
         StudyError: The disk is full or does not let itself be written to.
     """
@@ -49,6 +52,9 @@ def replacing(path: Path) -> Generator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _disk_error(path, error) from error
+    except Exception:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -134,10 +140,51 @@ def is_whole(folder: Path, *, verify: bool = True) -> bool:
         return False
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Delete what a killed process left half written below a folder."""
+def sweep_temporaries(folder: Path, older_than: float = 0.0) -> None:
+    """Delete what a killed process left half written below a folder.
+
+    Args:
+        folder: Where to look.
+        older_than: Seconds since a file was last written to; another process may be at work on
+            one that is younger.
+    """
     for path in folder.rglob(f"*{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # its writer was quicker
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def refuse_small_disk(folder: Path, needed: int, what: str) -> None:
+    """Stop before a long work that the disk has no room for.
+
+    Args:
+        folder: Where it will be written; it need not exist.
+        needed: Bytes.
+        what: What is written, e.g. ``Preparing 40 images``.
+
+    Raises:
+        StudyError: The disk has less free.
+    """
+    free = free_bytes(folder)
+    if needed > free:
+        raise StudyError(
+            f"{what} needs {size_text(needed)} of disk and {size_text(free)} are free. Nothing "
+            "was written. Free some space, or write elsewhere with --out."
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free where a folder is or would be."""
+    where = next((p for p in [folder, *folder.absolute().parents] if p.exists()), Path("/"))
+    return shutil.disk_usage(where).free
+
+
+def size_text(count: int) -> str:
+    """Bytes for a reader: ``812 KiB``, ``58.7 GiB``."""
+    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.0f} {units[0]}" if size >= 100 or units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
 def _entry(path: Path) -> dict[str, Any]:
@@ -154,8 +201,7 @@ def _fsync(path: Path) -> None:
 
 def _disk_error(path: Path, error: OSError) -> StudyError:
     if error.errno in FULL:
-        where = next((p for p in [path, *path.parents] if p.exists()), Path("/"))
-        free = shutil.disk_usage(where).free / 2**20
+        free = free_bytes(path) / 2**20
         return StudyError(
             f'The disk is full: "{path}" could not be written ({free:.0f} MiB free). What was '
             "finished is kept; free some space and run the same command again."

@@ -21,6 +21,15 @@ def identity(default: Any = ..., **rules: Any) -> Any:
     return Field(default, json_schema_extra={"side": "identity"}, **rules)
 
 
+def identity_if_set(default: Any, **rules: Any) -> Any:
+    """A field that can change a prediction and was added later.
+
+    At its default it is left out of what run ids are made of, so that runs that were finished
+    before the field was there keep their names.
+    """
+    return Field(default, json_schema_extra={"side": "identity", "later": True}, **rules)
+
+
 def scoring(default: Any = ..., **rules: Any) -> Any:
     """A field that changes results but no prediction."""
     return Field(default, json_schema_extra={"side": "scoring"}, **rules)
@@ -43,8 +52,16 @@ class Settings(BaseModel):
         return {
             name: _plain(getattr(self, name), sides)
             for name, taken in sides_of(type(self)).items()
-            if taken in sides or isinstance(getattr(self, name), Settings)
+            if (taken in sides or isinstance(getattr(self, name), Settings))
+            and not self._is_left_out(name)
         }
+
+    def _is_left_out(self, name: str) -> bool:
+        """Whether a field was added later and is at its default."""
+        field = type(self).model_fields[name]
+        extra = field.json_schema_extra
+        later = isinstance(extra, dict) and bool(extra.get("later"))
+        return later and getattr(self, name) == field.default
 
 
 def sides_of(config: type[BaseModel]) -> dict[str, Side]:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import FEW
 
-from medtransfer.data.cache import NAMES, PIXELS, PixelCache
+from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import Flip
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_mixup
-from medtransfer.files import make_folder, seal_folder
-from medtransfer.tables.schema import write_frame
+from medtransfer.data.shards import Kind, write_shard
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(12, 8, (0.5,) * 3, (0.5,) * 3, "bilinear")
@@ -28,15 +27,23 @@ COUNTS = (1, 3, 2, 1, 4, 1, 2)
 """Images of each case."""
 
 
+def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCache:
+    """A cache of given pixels, two to a shard."""
+    recipe = PixelRecipe(pixels.shape[1], "bilinear", 10**6)
+    kind = Kind(recipe.size, pixels.shape[3], 8)
+    wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "none"})
+    for start in range(0, len(names), 2):
+        part = wanted[start : start + 2]
+        write_shard(folder, kind, recipe.codec, part, pixels[start : start + 2])
+    return PixelCache(CachedImages(folder, recipe, wanted, kind))
+
+
 def case_images(folder: Path, counts: tuple[int, ...] = COUNTS, size: int = 12) -> CaseImages:
     """Cases over a cache of random grey pixels, whose rows stand against the order of names."""
     total = sum(counts)
     names = [f"image-{i:04d}" for i in range(total)]
     pixels = np.random.default_rng(0).integers(0, 256, (total, size, size, 1), dtype=np.uint8)
-    cache = make_folder(folder / f"cache-{total}-{size}")
-    np.save(cache / PIXELS, pixels[::-1])
-    write_frame(pl.DataFrame({"image_id": names[::-1]}), cache / NAMES)
-    seal_folder(cache)
+    cache = shelf(folder, names[::-1], pixels[::-1])
     starts = np.cumsum((0, *counts)).tolist()
     rng = np.random.default_rng(1)
     targets = rng.integers(0, 2, (len(counts), 3)).astype(float)
@@ -44,7 +51,7 @@ def case_images(folder: Path, counts: tuple[int, ...] = COUNTS, size: int = 12) 
     ids = np.array([f"case-{i:04d}" for i in range(len(counts))])
     images = tuple(tuple(names[a:b]) for a, b in pairwise(starts))
     cases = Cases(ids, ids, ids, np.full(len(ids), "train"), targets, images)
-    return CaseImages(cases, PixelCache(cache), SPEC)
+    return CaseImages(cases, cache, SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,9 @@ def test_the_order_of_cases_depends_on_their_ids_and_not_on_their_places(
     turned = np.arange(len(images))[::-1]
     cases = images.cases.take(turned)
     plain = case_images(tmp_path)
-    other = stream(CaseImages(cases, PixelCache(tmp_path / "cache-14-12"), SPEC), len(images))
+    pixels = np.zeros((sum(COUNTS), 12, 12, 1), dtype=np.uint8)
+    cache = shelf(tmp_path / "again", cases.image_ids, pixels)
+    other = stream(CaseImages(cases, cache, SPEC), len(images))
     assert len(plain) == len(images)
     mine = images.cases.case_ids[batches.at(3)[0]]
     assert mine.tolist() == cases.case_ids[other.at(3)[0]].tolist()

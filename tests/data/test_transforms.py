@@ -121,6 +121,7 @@ def test_views_are_cut_then_flipped(
 
 def test_a_test_image_is_whole() -> None:
     pixels = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)
+    pixels.flags.writeable = False  # as pixels of a cache are
     whole = whole_images(pixels)
     assert torch.equal(whole, torch.from_numpy(pixels.copy()).permute(0, 3, 1, 2))
     whole += 1

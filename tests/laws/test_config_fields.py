@@ -29,7 +29,9 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
         "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
     },
-    ImageConfig: {"resize": 100, "crop": 80, "flip": "both"},
+    ImageConfig: {
+        "resize": 100, "crop": 80, "flip": "both", "codec": "png", "jpeg_quality": 90,
+    },
     DataConfig: {
         "manifest": Path("elsewhere.csv"), "image_root": Path("pictures"), "task": "binary",
         "targets": {"Effusion": LabelPolicy()}, "class_column": "dx", "attributes": ("sex",),

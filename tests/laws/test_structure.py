@@ -31,16 +31,17 @@ TORCH_FREE = (
       for p in sorted((SRC / room).glob("*.py")) if p.stem != "__init__"),
     "errors", "seeds", "files", "settings",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
-    "data.cache", "data.cases", "data.inputs", "data.phantom",
+    "data.cache", "data.filling", "data.shards", "data.rows",
+    "data.cases", "data.inputs", "data.phantom",
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
-    "study.executors.local",
+    "study.caches", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
-    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.evaluation",
+    "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.evaluation",
 )  # fmt: skip
 
 DOORS = {

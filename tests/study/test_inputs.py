@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from medtransfer.models.ladder import ARCHITECTURES
-from medtransfer.study.inputs import cache_needs, input_spec, known_architecture
+from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, united
 from medtransfer.study.run import Transfer
 
 FRAME = pl.DataFrame({"split": ["train", "test", "train", "tune", "train"]})
@@ -45,11 +45,19 @@ def test_left_out_the_rule_sets_them_by_the_median_of_the_training_images(
     assert (spec.resize, spec.crop) == expected
 
 
-def test_training_images_are_kept_at_the_resize_side_and_all_others_at_the_crop() -> None:
+def test_training_images_are_kept_at_both_sides_and_all_others_at_the_crop() -> None:
     spec = input_spec(run(resize=72, crop=64), ARCHITECTURES["r14x1"], FRAME, facts(*[99] * 5))
-    train, rest = cache_needs(run(resize=72, crop=64), spec, FRAME)
-    assert (train.indices, train.recipe.size) == ((0, 2, 4), 72)
-    assert (rest.indices, rest.recipe.size) == ((1, 3), 64)
+    needs = cache_needs(run(resize=72, crop=64), spec, FRAME)
+    found = [(need.indices.tolist(), need.recipe.size) for need in needs]
+    assert found == [([0, 2, 4], 72), ([1, 3], 64), ([0, 2, 4], 64)]
+
+
+def test_needs_of_all_runs_are_one_per_recipe() -> None:
+    spec = input_spec(run(resize=72, crop=64), ARCHITECTURES["r14x1"], FRAME, facts(*[99] * 5))
+    other = pl.DataFrame({"split": ["test", "train", "test", "test", "test"]})
+    needs = [need for frame in (FRAME, other) for need in cache_needs(run(), spec, frame)]
+    found = [(need.indices.tolist(), need.recipe.size) for need in united(needs)]
+    assert found == [([0, 1, 2, 3, 4], 64), ([0, 1, 2, 4], 72)]
 
 
 def test_only_open_forms_ask_timm_and_so_torch() -> None:

@@ -84,7 +84,7 @@ def bench(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ben
     frame = assign_splits(manifest, data)
     facts = scan_images(manifest, data.pixel_limit, folder / "images.parquet")
     spec = input_spec(run, known_architecture("scratch/r14x0.5"), frame, facts)
-    train, test = (
+    train, test, _ = (
         PixelCache(need.make(manifest, facts, folder)) for need in cache_needs(run, spec, frame)
     )
     cases = build_cases(frame, data)

@@ -61,7 +61,7 @@ def check(
     config = read_study(study)
     folder = StudyFolder(out or Path("studies") / config.name)
     folder.claim(config.name)
-    with _shown(as_json=as_json) as watch:
+    with reading(as_json=as_json) as watch:
 
         def hear(done: int, total: int) -> None:
             watch(Preparing("reading images", done, total))
@@ -88,7 +88,7 @@ def check(
 
 
 @contextmanager
-def _shown(*, as_json: bool) -> Generator[Any]:
+def reading(*, as_json: bool) -> Generator[Any]:
     """How far reading is; nothing beside the JSON."""
     from medtransfer.cli.display import display
     from medtransfer.study.progress import nobody
@@ -102,7 +102,7 @@ def _shown(*, as_json: bool) -> Generator[Any]:
 
 def _unpack(folder: Any, data: Any, planned: Any, watch: Any) -> None:
     """Find images whose header is whole and whose pixels are not, as `run` would."""
-    from medtransfer.study.schedule import make_caches
+    from medtransfer.study.caches import cache_states, make_caches, unmet_needs
     from medtransfer.study.store import Lease
 
     lease = Lease(folder)
@@ -110,7 +110,8 @@ def _unpack(folder: Any, data: Any, planned: Any, watch: Any) -> None:
         return  # the run that is at work has unpacked them already
     lease.take()
     try:
-        make_caches(folder, data, planned, watch)
+        states = cache_states(folder, data, unmet_needs(folder, planned))
+        make_caches(folder, data, states, watch)
     finally:
         lease.drop()
 

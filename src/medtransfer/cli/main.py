@@ -4,10 +4,11 @@ import sys
 
 from medtransfer.cli import data, evaluation, info, study
 from medtransfer.cli.app import EXIT_USER, app
+from medtransfer.cli.prepare import prepare
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
-    study.demo, data.init, data.check, study.run, study.status, study.report,
+    study.demo, data.init, data.check, prepare, study.run, study.status, study.report,
     evaluation.evaluate, evaluation.rank, evaluation.savings, evaluation.metrics,
     info.ladder, info.fetch, info.schema, info.doctor,
 )  # fmt: skip

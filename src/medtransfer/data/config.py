@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medtransfer.settings import Settings, identity, runtime, scoring
+from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 
 Task = Literal["binary", "multi-label", "single-label"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
@@ -59,13 +59,21 @@ class ImageConfig(Settings):
     """Side of the random crop, and of the test image. Left out: BiT-HyperRule, by image area."""
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""
+    codec: Literal["raw", "png"] = runtime("raw")
+    """How prepared images are kept. `raw` is read fastest, `png` takes about half the disk; both
+    keep every bit."""
+    jpeg_quality: int | None = identity_if_set(None, ge=50, le=100)
+    """Keep prepared images as JPEG of this quality. Lossy; 8 bits only. Left out: they are kept as
+    `codec` says."""
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> "ImageConfig":
+    def _fit_together(self) -> "ImageConfig":
         if (self.resize is None) != (self.crop is None):
             raise ValueError("resize and crop go together: give both or neither")
         if self.resize is not None and self.crop is not None and self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        if self.jpeg_quality is not None and self.codec != "raw":
+            raise ValueError("codec png keeps every bit and jpeg_quality does not: give one")
         return self
 
 

@@ -161,10 +161,17 @@ def centre_crop(pixels: Pixels, size: int, interpolation: Interpolation, share: 
     return resize_image(pixels[top : top + side, left : left + side], size, interpolation)
 
 
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels as a PNG file. [height, width] or [height, width, 3]"""
+def encode_png(pixels: Pixels) -> bytes:
+    """Pixels as a PNG file. [height, width] of 8 or 16 bits, or [height, width, 3] of 8"""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
+    """Pixels of 8 bits as a JPEG file, colours not thinned out. [height, width] or [.., .., 3]"""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
 
 

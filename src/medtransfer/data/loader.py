@@ -97,7 +97,8 @@ class CaseImages:
         flat, owner = self._flat(rows)
         seed, flip = draw
         views = draw_views(seed, epochs[owner], self._keys[flat], self.spec, flip)
-        pixels = cut_views(self._pixels[self._places[flat]], views, self.spec.crop).to(device)
+        pictures = [self._pixels[place] for place in self._places[flat].tolist()]
+        pixels = cut_views(pictures, views, self.spec.crop).to(device)
         return self._batch(rows, normalise(pixels, self.spec), owner, device)
 
     def partner_images(self, own: NDArray[np.int64], partner: NDArray[np.int64]) -> torch.Tensor:

@@ -4,6 +4,7 @@ The draw for an image depends only on (seed, epoch, image_id): not on the batch 
 number of workers, the micro-batch or the point of resumption.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from medtransfer.data.config import Flip
+from medtransfer.data.images import Pixels
 from medtransfer.data.inputs import InputSpec
 from medtransfer.seeds import uniforms
 
@@ -58,29 +60,34 @@ def draw_views(
     )
 
 
-def cut_views(pixels: NDArray[np.uint8 | np.uint16], views: Views, crop: int) -> torch.Tensor:
+def cut_views(pixels: Sequence[Pixels], views: Views, crop: int) -> torch.Tensor:
     """Cut each image's view.
 
     Args:
-        pixels: [N, H, W, C]
+        pixels: N images of one type, [H, W, C] each.
         views: From `draw_views`. N of them.
         crop: Side of the view.
 
     Returns:
         The same pixels, [N, C, crop, crop], uint8 or int32.
     """
-    cut = np.empty((len(pixels), crop, crop, pixels.shape[3]), dtype=pixels.dtype)
+    cut = np.empty((len(pixels), crop, crop, pixels[0].shape[2]), dtype=pixels[0].dtype)
     for i, (top, left) in enumerate(zip(views.top.tolist(), views.left.tolist(), strict=True)):
-        view = pixels[i, top : top + crop, left : left + crop]
+        view = pixels[i][top : top + crop, left : left + crop]
         view = view[:, ::-1] if views.mirrored[i] else view
         cut[i] = view[::-1] if views.upended[i] else view
     return whole_images(cut)
 
 
-def whole_images(pixels: NDArray[np.uint8 | np.uint16]) -> torch.Tensor:
-    """Pixels as a tensor with channels first, [N, C, H, W], uint8 or int32."""
-    plain = pixels.astype(np.int32) if pixels.dtype == np.uint16 else np.array(pixels)
-    return torch.as_tensor(plain).permute(0, 3, 1, 2)
+def whole_images(pixels: Pixels) -> torch.Tensor:
+    """Pixels as a tensor with channels first, [N, C, H, W], uint8 or int32.
+
+    Pixels that may be written to are taken over, not copied.
+    """
+    if pixels.dtype == np.uint16:
+        return torch.as_tensor(pixels.astype(np.int32)).permute(0, 3, 1, 2)
+    own = pixels if pixels.flags.writeable else pixels.copy()
+    return torch.as_tensor(own).permute(0, 3, 1, 2)
 
 
 def normalise(pixels: torch.Tensor, spec: InputSpec) -> torch.Tensor:
@@ -96,4 +103,5 @@ def normalise(pixels: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     top = 255.0 if pixels.dtype == torch.uint8 else 65535.0
     mean = torch.tensor(spec.mean, device=pixels.device).view(1, 3, 1, 1)
     std = torch.tensor(spec.std, device=pixels.device).view(1, 3, 1, 1)
-    return (pixels.to(torch.float32) / top - mean) / std
+    # in place where shapes allow: these are the largest arrays outside the network
+    return pixels.to(torch.float32).div_(top).sub(mean).div_(std)

@@ -2,7 +2,6 @@
 
 import platform
 import resource
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -55,9 +54,8 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
-    seen_need = replace(needs[0], recipe=needs[1].recipe)
-    caches = [need.make(manifest, facts, study.cache) for need in (*needs, seen_need)]
-    train_pixels, test_pixels, seen_pixels = (PixelCache(cache) for cache in caches)
+    caches = [PixelCache(need.make(manifest, facts, study.cache)) for need in needs]
+    train_pixels, test_pixels, seen_pixels = caches
     labelled = training_cases(cases, frame, run.data, run.seed)
     if not len(labelled):
         share = run.data.split.train_fraction

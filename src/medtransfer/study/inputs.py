@@ -1,32 +1,34 @@
 """What a run reads: its manifest, and its images at the size its network takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from medtransfer.data.cache import PixelRecipe, prepare_cache
+from medtransfer.data.cache import CachedImages, PixelRecipe, prepare_cache
 from medtransfer.data.config import DataConfig
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.scan import no_progress
+from medtransfer.data.shards import Codec
 from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.study.run import Transfer
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.training.rules import resolution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CacheNeed:
     """Images that must be in a cache before a run can start.
 
     Attributes:
-        indices: Positions in the manifest's frame.
+        indices: Positions in the manifest's frame. [N]
         recipe: Size and interpolation.
     """
 
-    indices: tuple[int, ...]
+    indices: NDArray[np.int64]
     recipe: PixelRecipe
 
     def make(
@@ -37,8 +39,8 @@ class CacheNeed:
         progress: Callable[[int, int], None] = no_progress,
         *,
         verify: bool = False,
-    ) -> Path:
-        """Make the cache, unless it is there; see `data.cache.prepare_cache`."""
+    ) -> CachedImages:
+        """Put the images into the cache, unless they are there; see `data.cache.prepare_cache`."""
         return prepare_cache(
             manifest, self.indices, facts, self.recipe,
             parent=parent, progress=progress, verify=verify,
@@ -84,13 +86,31 @@ def input_spec(
     return InputSpec(*sides, architecture.mean, architecture.std, architecture.interpolation)
 
 
-def cache_needs(run: Transfer, spec: InputSpec, frame: pl.DataFrame) -> tuple[CacheNeed, CacheNeed]:
-    """The caches of a run: training images at the resize side, all others at the crop side."""
+def cache_needs(
+    run: Transfer, spec: InputSpec, frame: pl.DataFrame
+) -> tuple[CacheNeed, CacheNeed, CacheNeed]:
+    """What a run reads, three times images at a size.
+
+    Returns:
+        Training images at the resize side, to be trained on; all others at the crop side, to be
+        tested on; training images at the crop side, as they would be tested.
+    """
     training = (frame["split"] == "train").to_numpy()
-    limit = run.data.pixel_limit
+    seen, rest = np.flatnonzero(training), np.flatnonzero(~training)
 
-    def need(rows: "np.typing.NDArray[np.bool_]", size: int) -> CacheNeed:
-        recipe = PixelRecipe(size, spec.interpolation, limit)
-        return CacheNeed(tuple(np.flatnonzero(rows).tolist()), recipe)
+    image, limit = run.data.image, run.data.pixel_limit
+    codec = Codec(image.codec) if image.jpeg_quality is None else Codec("jpeg", image.jpeg_quality)
 
-    return need(training, spec.resize), need(~training, spec.crop)
+    def need(indices: NDArray[np.int64], size: int) -> CacheNeed:
+        return CacheNeed(indices, PixelRecipe(size, spec.interpolation, limit, codec))
+
+    return need(seen, spec.resize), need(rest, spec.crop), need(seen, spec.crop)
+
+
+def united(needs: Iterable[CacheNeed]) -> list[CacheNeed]:
+    """One need per recipe for all images that some needs name, smallest size first."""
+    wanted: dict[PixelRecipe, list[NDArray[np.int64]]] = {}
+    for need in {id(need): need for need in needs}.values():
+        wanted.setdefault(need.recipe, []).append(need.indices)
+    ordered = sorted(wanted, key=lambda recipe: (recipe.size, recipe.interpolation))
+    return [CacheNeed(np.unique(np.concatenate(wanted[recipe])), recipe) for recipe in ordered]

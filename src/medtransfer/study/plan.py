@@ -14,6 +14,7 @@ import polars as pl
 from medtransfer.data.audit import CHECKS, Finding, audit
 from medtransfer.data.cases import Cases, build_cases, training_cases
 from medtransfer.data.config import DataConfig
+from medtransfer.data.inputs import InputSpec
 from medtransfer.data.labels import raw_labels
 from medtransfer.data.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
@@ -50,6 +51,10 @@ class StudyData:
     facts: pl.DataFrame
     digest: str
     findings: tuple[Finding, ...]
+
+
+Needs = dict[tuple[str | None, InputSpec], tuple[CacheNeed, ...]]
+"""What runs read, by the cohort left out and the sizes."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,14 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
     splits: dict[str | None, tuple[pl.DataFrame, Cases]] = {}
+    needs: Needs = {}
     planned: list[PlannedRun] = []
     for cell in cells:
         if cell.held_out not in splits:
             frame = assign_splits(data.manifest, cell.run.data)
             splits[cell.held_out] = frame, build_cases(frame, cell.run.data)
         frame, cases = splits[cell.held_out]
-        planned.append(_plan_run(cell, data, weights[cell.rung], frame, cases))
+        planned.append(_plan_run(cell, data, weights[cell.rung], (frame, cases), needs))
     return planned
 
 
@@ -186,17 +192,25 @@ def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
 
 
 def _plan_run(
-    cell: Cell, data: StudyData, weights: str | None, frame: pl.DataFrame, cases: Cases
+    cell: Cell,
+    data: StudyData,
+    weights: str | None,
+    split: tuple[pl.DataFrame, Cases],
+    needs: Needs,
 ) -> PlannedRun:
+    frame, cases = split
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
     training = training_cases(cases, frame, cell.run.data, cell.run.seed)
     config = cell.run.training
     schedule = make_schedule(len(training), config.learning_rate, config.steps)
     per_case = np.mean([len(images) for images in training.images]) if len(training) else 1.0
+    key = cell.held_out, spec
+    if key not in needs:  # runs share them: they name every image
+        needs[key] = cache_needs(cell.run, spec, frame)
     return PlannedRun(
         run_id(cell.run, data.digest, weights),
         cell,
-        cache_needs(cell.run, spec, frame),
+        needs[key],
         schedule.steps,
         round(schedule.steps * config.batch_size * float(per_case)),
         len(training),

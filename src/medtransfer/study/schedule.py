@@ -13,6 +13,7 @@ import yaml
 from medtransfer.data.audit import Finding
 from medtransfer.errors import StudyError
 from medtransfer.files import write_text
+from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
 from medtransfer.study.document import resolve_paths
@@ -78,7 +79,8 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         data = prepare(study, folder, watch)
         planned = plan_runs(study, data)
         _write_plan(study, folder, data, planned)
-        make_caches(folder, data, planned, watch)
+        states = cache_states(folder, data, unmet_needs(folder, planned))
+        make_caches(folder, data, states, watch)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)
@@ -185,26 +187,6 @@ class _Sitting:
             event["tune_auroc"],
             left,
             self.clock.total(self.waiting, left),
-        )
-
-
-def make_caches(
-    folder: StudyFolder, data: StudyData, planned: list[PlannedRun], watch: Watcher = nobody
-) -> None:
-    """Decode and resize what the missing runs read, so that damaged images are found now.
-
-    Raises:
-        ImageError: Images are damaged; all of them are listed by row.
-    """
-    needs = {need for run in planned if not folder.run(run.run_id).is_done() for need in run.needs}
-    for need in sorted(needs, key=lambda n: (n.recipe.size, n.recipe.interpolation, n.indices)):
-        what = f"preparing images at {need.recipe.size} px"
-        need.make(
-            data.manifest,
-            data.facts,
-            folder.cache,
-            lambda done, total, what=what: watch(Preparing(what, done, total)),
-            verify=True,
         )
 
 
