@@ -49,19 +49,19 @@ class Settings(BaseModel):
 
     def side(self, *sides: Side) -> dict[str, Any]:
         """The fields on some sides, as plain JSON values, nested configurations likewise."""
-        return {
+        found = {
             name: _plain(getattr(self, name), sides)
             for name, taken in sides_of(type(self)).items()
-            if (taken in sides or isinstance(getattr(self, name), Settings))
-            and not self._is_left_out(name)
+            if taken in sides or isinstance(getattr(self, name), Settings)
         }
+        return {n: value for n, value in found.items() if not self._is_left_out(n, value)}
 
-    def _is_left_out(self, name: str) -> bool:
-        """Whether a field was added later and is at its default."""
+    def _is_left_out(self, name: str, plain: Any) -> bool:
+        """Whether a field was added later and is at its default, or has nothing on these sides."""
         field = type(self).model_fields[name]
         extra = field.json_schema_extra
         later = isinstance(extra, dict) and bool(extra.get("later"))
-        return later and getattr(self, name) == field.default
+        return later and (getattr(self, name) == field.default or plain == {})
 
 
 def sides_of(config: type[BaseModel]) -> dict[str, Side]:

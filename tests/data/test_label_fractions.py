@@ -5,11 +5,11 @@ from random import Random
 
 import numpy as np
 import polars as pl
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.strategies import FEW, SAME, ids, manifest_of, manifests, question
 
-from medtransfer.data.cases import Cases, build_cases, training_cases
+from medtransfer.data.cases import Cases, build_cases, predicted_cases, training_cases
 from medtransfer.data.splits import assign_splits, training_patients
 from medtransfer.tables.manifest import Manifest
 
@@ -114,3 +114,31 @@ def test_the_split_does_not_move_with_the_fraction_or_the_runs_seed() -> None:
         for fraction in (0.1, 1.0)
     ]
     assert drawn[0].equals(drawn[1])
+
+
+@FEW
+@given(manifests(targets=1, cohorts=2, patients=(20, 40)), fractions, fractions, seeds)
+def test_cases_of_another_cohort_join_the_training_by_nested_shares(
+    manifest: Manifest, one: float, two: float, seed: int
+) -> None:
+    first, *others = manifest.frame["cohort"].unique().sort().to_list()
+    assume(others)
+    elsewhere = manifest.frame.filter(cohort=others[0])["patient_id"].n_unique()
+    assume(elsewhere >= 4)
+
+    def trained(share: float | None) -> Cases:
+        again = None if share is None else {"cohort": others[0], "fraction": share}
+        data = question("t0", train_cohorts=[first], retrain=again)
+        frame = assign_splits(manifest, data)
+        cases = build_cases(frame, data)
+        known = training_cases(cases, frame, data, seed)
+        tested = predicted_cases(cases, data)
+        assert not set(known.patient_ids) & set(tested.patient_ids)
+        if again is not None:
+            assert set(tested.cohorts[tested.splits == "test"]) <= {others[0]}
+        return known
+
+    never, (small, large) = trained(None), (trained(f) for f in sorted((one, two)))
+    assert set(never.case_ids) <= set(small.case_ids) <= set(large.case_ids)
+    home = large.cohorts == first
+    assert set(large.case_ids[home]) == set(never.case_ids)

@@ -1,5 +1,7 @@
 """Who is trained, tuned and tested on: by patient, in proportion, the same every time."""
 
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -242,3 +244,57 @@ def test_each_cohort_is_left_out_once() -> None:
 def test_a_single_cohort_cannot_be_left_out() -> None:
     with pytest.raises(TableError, match=r"at least two cohorts; the manifest has one \(a\)"):
         leave_one_cohort_out(cohorts("a", "a"), SplitConfig())
+
+
+AGAIN = {"cohort": "other", "fraction": 1.0}
+
+
+def two_cohorts(patients: int = 40) -> Manifest:
+    """`patients` patients at home and as many elsewhere, two cases each, half positive."""
+    number = [n for n in range(2 * patients) for _ in range(2)]
+    names = [f"{i:03d}" for i in range(len(number))]
+    frame = pl.DataFrame({"image_id": names, "case_id": names}).with_columns(
+        patient_id=pl.Series([f"p{n:03d}" for n in number]),
+        cohort=pl.Series(["home" if n < patients else "other" for n in number]),
+        t0=pl.Series([str(n % 2) for n in number]),
+    )
+    return Manifest(frame, Path("m.csv"), Path(), embedded=False)
+
+
+@pytest.mark.parametrize("pool", [0.25, 0.5])
+def test_a_cohort_that_is_trained_on_again_keeps_patients_to_test_on(pool: float) -> None:
+    manifest = two_cohorts()
+    plain = assign_splits(manifest, question("t0", train_cohorts=["home"]))
+    frame = assign_splits(
+        manifest, question("t0", train_cohorts=["home"], retrain=AGAIN | {"pool": pool})
+    )
+    assert most_splits(frame, "patient_id") == 1
+    home = pl.col("cohort") == "home"
+    assert frame.filter(home).equals(plain.filter(home))
+    of_patient = frame.filter(~home).unique("patient_id")
+    assert (of_patient["split"] == "train").mean() == pytest.approx(pool)
+    assert set(of_patient["split"]) == {"train", "test"}
+    positive = of_patient.filter(split="train")["t0"] == "1"
+    assert positive.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_split_column_says_who_is_set_apart_elsewhere() -> None:
+    manifest = two_cohorts()
+    column = pl.when(pl.col("patient_id") < "p045").then(pl.lit("tune")).otherwise(pl.lit("test"))
+    given_split = replace(manifest, frame=manifest.frame.with_columns(split=column))
+    frame = assign_splits(given_split, question("t0", train_cohorts=["home"], retrain=AGAIN))
+    apart = frame.filter(cohort="other", split="train")["patient_id"].unique().sort()
+    assert apart.to_list() == ["p040", "p041", "p042", "p043", "p044"]
+
+
+@pytest.mark.parametrize(("cohort", "patients"), [("nowhere", 0), ("other", 1)])
+def test_a_cohort_without_patients_to_spare_is_not_trained_on_again(
+    cohort: str, patients: int
+) -> None:
+    few = two_cohorts().frame.filter(
+        (pl.col("cohort") == "home") | (pl.col("patient_id") == "p040")
+    )
+    manifest = replace(two_cohorts(), frame=few)
+    asked = question("t0", train_cohorts=["home"], retrain=AGAIN | {"cohort": cohort})
+    with pytest.raises(TableError, match=f"Cohort '{cohort}' has {patients} patient"):
+        assign_splits(manifest, asked)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, SplitConfig
+from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, RetrainConfig, SplitConfig
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
@@ -16,10 +16,11 @@ from medtransfer.study.run import Transfer, run_id, scoring_digest
 from medtransfer.training.config import TrainingConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
+NORTH = RetrainConfig(cohort="north", fraction=1.0)
 DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
-    LabelPolicy, SplitConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
+    LabelPolicy, SplitConfig, RetrainConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
     EvaluationConfig, Transfer, RungEntry, Study,
 )  # fmt: skip
 
@@ -28,7 +29,9 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     SplitConfig: {
         "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
         "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
+        "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
+    RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},
     ImageConfig: {
         "resize": 100, "crop": 80, "flip": "both", "codec": "png", "jpeg_quality": 90,
     },
@@ -81,6 +84,9 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
     holders: dict[type[Settings], Any] = {
         DataConfig: lambda new: {"data": new(run.data)},
         SplitConfig: lambda new: {"data": _at(run.data, split=new(run.data.split))},
+        RetrainConfig: lambda new: {
+            "data": _at(run.data, split=_at(run.data.split, retrain=new(NORTH)))
+        },
         ImageConfig: lambda new: {"data": _at(run.data, image=new(run.data.image))},
         LabelPolicy: lambda new: {
             "data": _at(run.data, targets={**run.data.targets, "Edema": new(LabelPolicy())})

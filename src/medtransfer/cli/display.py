@@ -63,6 +63,8 @@ def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
 def _label(event: RunStep | RunEnded) -> str:
     cell = event.run.cell
     held = f", without {cell.held_out}" if cell.held_out else ""
+    if cell.retrain_fraction is not None:
+        held = f", with {cell.retrain_fraction:.0%} of {cell.held_out}"
     return f"{cell.rung} {cell.label_fraction:.0%} seed {cell.seed}{held}"
 
 

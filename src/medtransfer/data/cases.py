@@ -87,12 +87,41 @@ def training_cases(cases: Cases, frame: pl.DataFrame, data: DataConfig, seed: in
     """
     labelled = ~np.isnan(cases.targets).all(axis=1)
     rows = (cases.splits == "train") & labelled
-    if data.split.train_fraction < 1:
-        training = frame.filter(pl.col("case_id").is_in(cases.case_ids[rows].tolist()))
-        patients, strata = patient_labels(training, data)
-        drawn = training_patients(patients, strata, data.split.train_fraction, seed)
-        rows &= np.isin(cases.patient_ids, list(drawn))
+    again = data.split.retrain
+    abroad = cases.cohorts == (again.cohort if again is not None else "")
+    home = _share_of(cases, rows & ~abroad, frame, data, data.split.train_fraction, seed)
+    if again is None:
+        return cases.take(home)
+    return cases.take(home | _share_of(cases, rows & abroad, frame, data, again.fraction, seed))
+
+
+def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
+    """The cases that get a prediction: all that are not trained on.
+
+    After training on a part of a shifted cohort again these are the tuning cases and that
+    cohort's own test cases; nothing else is asked of such a run.
+    """
+    rows = cases.splits != "train"
+    if data.split.retrain is not None:
+        rows &= (cases.splits == "tune") | (cases.cohorts == data.split.retrain.cohort)
     return cases.take(rows)
+
+
+def _share_of(
+    cases: Cases,
+    rows: NDArray[np.bool_],
+    frame: pl.DataFrame,
+    data: DataConfig,
+    fraction: float,
+    seed: int,
+) -> NDArray[np.bool_]:
+    """The cases of a share of the patients among some rows. [N]"""
+    if fraction == 1 or not rows.any():
+        return rows
+    training = frame.filter(pl.col("case_id").is_in(cases.case_ids[rows].tolist()))
+    patients, strata = patient_labels(training, data)
+    drawn = training_patients(patients, strata, fraction, seed)
+    return rows & np.isin(cases.patient_ids, list(drawn))
 
 
 def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:

@@ -23,6 +23,18 @@ class LabelPolicy(Settings):
     """The same for an empty cell."""
 
 
+class RetrainConfig(Settings):
+    """A shifted cohort that is trained on again, in part."""
+
+    cohort: Name = identity()
+    """The cohort. It is the only one that such a run is tested on."""
+    fraction: float = identity(gt=0, le=1)
+    """Share of the patients set apart whose cases join the training; smaller shares are nested."""
+    pool: float = identity(0.5, gt=0, lt=1)
+    """Share of the cohort's patients that are set apart for training; the others test. A `split`
+    column of the manifest goes before it: then all that is not `test` is set apart."""
+
+
 class SplitConfig(Settings):
     """Who is trained on, tuned on and tested on. Always by patient."""
 
@@ -37,6 +49,8 @@ class SplitConfig(Settings):
     """Share of the training patients whose labels are used; smaller shares are nested in larger."""
     group_columns: tuple[Name, ...] = identity(())
     """Columns besides `patient_id` whose equal values must stay in one split, e.g. `lesion_id`."""
+    retrain: RetrainConfig | None = identity_if_set(None)
+    """A shifted cohort that is trained on again; a study takes `retrain_fractions` instead."""
     seed: int = identity(0, ge=0)
     """Seed of the split, apart from the run's: all runs are tested on the same cases."""
 

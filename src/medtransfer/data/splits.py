@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig, SplitConfig
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.errors import TableError, listed, suggestion
+from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.seeds import generator, text_keys, uniforms
 from medtransfer.tables.manifest import SPLITS, Manifest
 
@@ -33,7 +33,8 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
         The manifest's frame with the `split` column set.
 
     Raises:
-        TableError: A training cohort does not exist.
+        TableError: A training cohort does not exist, or a cohort that is to be trained on again
+            has no patient to spare.
     """
     frame = manifest.frame
     internal = internal_rows(frame, data.split)
@@ -43,9 +44,14 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
         table = _draw_splits(frame.filter(internal), data)
         frame = frame.join(table, on="patient_id", how="left", maintain_order="left")
         drawn = pl.col("split")
-    return frame.with_columns(
-        pl.when(internal).then(drawn).otherwise(pl.lit("test")).alias("split")
-    )
+    again = _retrained_patients(manifest.frame, data)
+    elsewhere = pl.when(pl.col("patient_id").is_in(again)).then(pl.lit("train")).otherwise(
+        pl.lit("test")
+    )  # fmt: skip
+    if data.split.retrain is not None:
+        elsewhere = pl.when(pl.col("cohort") == data.split.retrain.cohort).then(elsewhere)
+        elsewhere = elsewhere.otherwise(pl.lit("test"))
+    return frame.with_columns(pl.when(internal).then(drawn).otherwise(elsewhere).alias("split"))
 
 
 def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
@@ -64,6 +70,18 @@ def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
             f"manifest (cohorts: {listed(known)}). {suggestion(missing[0], known)}".rstrip()
         )
     return frame["cohort"].is_in(list(split.train_cohorts))
+
+
+def divided_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
+    """Which rows belong to cohorts that are partly trained on: those, and one trained on again."""
+    internal = internal_rows(frame, split)
+    again = split.retrain
+    return internal if again is None else internal | (frame["cohort"] == again.cohort)
+
+
+def shifted_cohorts(frame: pl.DataFrame, split: SplitConfig) -> list[str]:
+    """Cohorts that are not trained on, sorted."""
+    return frame.filter(~internal_rows(frame, split))["cohort"].unique().sort().to_list()
 
 
 def leave_one_cohort_out(frame: pl.DataFrame, split: SplitConfig) -> list[SplitConfig]:
@@ -167,13 +185,44 @@ def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], ND
     return table["patient_id"].to_list(), np.stack(flags, axis=1).astype(bool)
 
 
+def _retrained_patients(frame: pl.DataFrame, data: DataConfig) -> list[str]:
+    """Patients of a shifted cohort that are set apart for training again."""
+    again = data.split.retrain
+    if again is None:
+        return []
+    own = frame.filter(pl.col("cohort") == again.cohort)
+    if "split" in frame.columns:
+        apart = own.filter(pl.col("split") != "test")["patient_id"].unique().sort().to_list()
+    elif own.is_empty():
+        apart = []
+    else:
+        patients, labels = patient_labels(own, data)
+        unit, unit_labels = _units(own, patients, labels, data.split.group_columns)
+        rng = generator(data.split.seed, "retrain", again.cohort)
+        subset = stratify(unit_labels, (again.pool, 1 - again.pool), rng)[unit]
+        apart = [name for name, part in zip(patients, subset, strict=True) if part == 0]
+    if not 0 < len(apart) < own["patient_id"].n_unique():
+        raise TableError(
+            f"Cohort '{again.cohort}' has {plural(own['patient_id'].n_unique(), 'patient')}, of "
+            f"whom {len(apart)} could be trained on again; some must train and some must test."
+        )
+    return apart
+
+
+def _units(
+    frame: pl.DataFrame, patients: list[str], labels: NDArray[np.bool_], columns: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Number of each patient's unit [P], and which labels each unit carries. [U, L]"""
+    unit = _linked_units(frame, patients, columns)
+    unit_labels = np.zeros((int(unit.max()) + 1, labels.shape[1]), dtype=bool)
+    np.logical_or.at(unit_labels, unit, labels)
+    return unit, unit_labels
+
+
 def _draw_splits(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
     """`patient_id` and `split` of every patient, linked patients together."""
     patients, labels = patient_labels(frame, data)
-    unit = _linked_units(frame, patients, data.split.group_columns)
-    count = int(unit.max()) + 1
-    unit_labels = np.zeros((count, labels.shape[1]), dtype=bool)
-    np.logical_or.at(unit_labels, unit, labels)
+    unit, unit_labels = _units(frame, patients, labels, data.split.group_columns)
     split = data.split
     shares = (
         1 - split.tune_fraction - split.test_fraction,

@@ -126,6 +126,7 @@ def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tupl
 
 def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
     """The headline metric over label fractions, and over shares of cases retrained on."""
+    begun = {mean.runs.held_out for mean in means if mean.runs.retrain_fraction == 0}
     for mean in means:
         again = mean.runs.retrain_fraction
         for row in mean_results(mean):
@@ -135,7 +136,8 @@ def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
             ends = (row.value, row.low, row.high, float(row.num_cases))
             if again is None:
                 yield "learning", Point(*about, mean.runs.label_fraction, *ends)
-            if row.cohort != mean.home:
+            # where the same test cases have a point of their own at 0, others do not belong there
+            if row.cohort != mean.home and (again is not None or not begun & {None, row.cohort}):
                 yield "retrain", Point(*about, again or 0.0, *ends)
 
 

@@ -98,10 +98,16 @@ def read_evaluation(folder: Path) -> Content:
         _table(folder / "comparisons.parquet", COMPARISONS),
         read_curves(folder / "curves"),
         tuple(_count(row) for row in about["counts"]),
-        leave_cohort_out=results["held_out"].null_count() < len(results),
+        leave_cohort_out=_left_out(results),
         facts=tuple(facts),
         said=tuple(about["said"]),
     )
+
+
+def _left_out(results: pl.DataFrame) -> bool:
+    """Whether cohorts were left out of training in turn."""
+    rows = results.filter(pl.col("retrain_fraction").is_null())
+    return rows["held_out"].null_count() < len(rows)
 
 
 def _table(path: Path, contract: Contract) -> pl.DataFrame:

@@ -223,7 +223,7 @@ def _retraining(content: Content) -> list[Part]:
     )  # fmt: skip
     caption = (
         "From left to right more of the shifted cohort's own cases are trained on again; at 0 "
-        "none, as above. Bands are 95 % intervals over patients."
+        "none. All shares are tested on the same patients. Bands are 95 % intervals over patients."
     )
     rows = [
         [

@@ -40,15 +40,15 @@ class CacheState:
 
 def study_needs(study: Study, data: StudyData) -> list[CacheNeed]:
     """What all runs of a study read; their weights need not be there."""
-    found: dict[tuple[str | None, str], tuple[CacheNeed, ...]] = {}
-    frames: dict[str | None, pl.DataFrame] = {}
+    found: dict[tuple[str | None, bool, str], tuple[CacheNeed, ...]] = {}
+    frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
     for cell in expand(study, data.manifest.frame):
-        if (cell.held_out, cell.rung) not in found:
-            if cell.held_out not in frames:
-                frames[cell.held_out] = assign_splits(data.manifest, cell.run.data)
-            frame = frames[cell.held_out]
+        if (*cell.split_key, cell.rung) not in found:
+            if cell.split_key not in frames:
+                frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
+            frame = frames[cell.split_key]
             spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-            found[cell.held_out, cell.rung] = cache_needs(cell.run, spec, frame)
+            found[*cell.split_key, cell.rung] = cache_needs(cell.run, spec, frame)
     return [need for needs in found.values() for need in needs]
 
 

@@ -1,12 +1,13 @@
 """The study's tables from its runs'."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
+from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError
 from medtransfer.evaluation.ladder import LadderRun, tabulate
 from medtransfer.evaluation.score import score
@@ -60,7 +61,10 @@ def collect(
     if mark.is_file() and read_json(mark) == key:
         return
     tables = tabulate(
-        [_ladder_run(folder, run) for run in _in_order(study, done)],
+        [
+            *(_ladder_run(folder, run) for run in _in_order(study, done)),
+            *_never_retrained(folder, _in_order(study, done), data),
+        ],
         case_attributes(data.manifest.frame, study.data.attributes),
         study.data.task,
         study.evaluation,
@@ -95,8 +99,34 @@ def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
     own, cell = folder.run(run.run_id), run.cell
-    place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, None)
+    place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, cell.retrain_fraction)
     return LadderRun(run.run_id, *place, own.predictions, own.results)
+
+
+def _never_retrained(
+    folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
+) -> Iterator[LadderRun]:
+    """What runs give that were not trained again, on the cases that those which were test on."""
+    tested: dict[str, pl.Series] = {}
+    for run in done:
+        again = run.cell.run.data.split.retrain
+        if again is not None and again.cohort not in tested:
+            frame = assign_splits(data.manifest, run.cell.run.data)
+            own = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
+            tested[again.cohort] = frame.filter(own)["case_id"].unique()
+    most = max((r.cell.label_fraction for r in done if r.cell.retrain_fraction), default=None)
+    for cohort, cases in tested.items():
+        for run in done:
+            cell = run.cell
+            if cell.retrain_fraction or cell.label_fraction != most:
+                continue
+            if cell.held_out in (None, cohort):
+                kept = (pl.col("split") == "tune") | pl.col("case_id").is_in(cases.implode())
+                read = folder.run(run.run_id).predictions
+                yield LadderRun(
+                    run.run_id, cell.rung, cell.label_fraction, cell.seed, cohort, 0.0,
+                    lambda read=read, kept=kept: read().filter(kept),
+                )  # fmt: skip
 
 
 def known_facts(names: Iterable[str]) -> list[RungFacts]:
@@ -134,6 +164,7 @@ def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFr
             "label_fraction": run.cell.label_fraction,
             "seed": run.cell.seed,
             "held_out": run.cell.held_out,
+            "retrain_fraction": run.cell.retrain_fraction,
             "state": own.state(),
             "training_cases": run.num_cases,
             "steps": run.steps,

@@ -11,7 +11,7 @@ from medtransfer.errors import ConfigError, listed, suggestion
 from medtransfer.evaluation.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.ladder import find_rung
-from medtransfer.settings import Settings, identity, runtime, scoring
+from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.training.config import TrainingConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -56,6 +56,13 @@ class Study(Settings):
     """Shares of the training patients whose labels are used."""
     seeds: tuple[Seed, ...] = identity((0, 1, 2), min_length=1)
     """Each run is repeated with each seed."""
+    retrain_fractions: tuple[Fraction, ...] = identity_if_set(())
+    """Shares of a shifted cohort's patients whose cases join the training, each a run of its own
+    with all labels at home. They are tested on that cohort's other patients; what no such training
+    gives there is always shown beside it."""
+    retrain_pool: float = identity_if_set(0.5, gt=0, lt=1)
+    """Share of a shifted cohort's patients that `retrain_fractions` are taken of; the others
+    test."""
     leave_cohort_out: bool = identity(default=False)
     """Train once without each cohort and test on it, instead of `data.split.train_cohorts`."""
     training: TrainingConfig = identity(TrainingConfig())
@@ -87,6 +94,7 @@ class Study(Settings):
             "rungs": names,
             "seeds": [str(seed) for seed in self.seeds],
             "label_fractions": [str(fraction) for fraction in self.label_fractions],
+            "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
         }
         for what, values in listings.items():
             repeated = {value for value in values if values.count(value) > 1}
@@ -105,6 +113,13 @@ class Study(Settings):
         unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
         if unknown:
             raise ValueError("; ".join(unknown))
+        if self.data.split.retrain is not None:
+            raise ValueError("data.split.retrain is given: a study takes retrain_fractions instead")
+        shifted = self.leave_cohort_out or self.data.split.train_cohorts is not None
+        if self.retrain_fractions and not shifted:
+            raise ValueError(
+                "retrain_fractions needs a shifted cohort: name data.split.train_cohorts"
+            )
         if self.leave_cohort_out and self.data.split.train_cohorts is not None:
             raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
         return self

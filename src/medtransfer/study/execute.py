@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import build_cases, case_attributes, training_cases
+from medtransfer.data.cases import build_cases, case_attributes, predicted_cases, training_cases
 from medtransfer.data.images import DECODER
 from medtransfer.data.loader import CaseImages, TrainingBatches
 from medtransfer.data.scan import scan_images
@@ -63,7 +63,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     training = CaseImages(labelled, train_pixels, spec)
     seen = CaseImages(labelled, seen_pixels, spec)
     tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
-    testing = CaseImages(cases.take(cases.splits != "train"), test_pixels, spec)
+    testing = CaseImages(predicted_cases(cases, run.data), test_pixels, spec)
 
     batches = TrainingBatches(training, run.training.batch_size, seed=run.seed,
                               micro_batch=run.training.micro_batch,

@@ -1,10 +1,12 @@
-"""From a study to its runs: rungs × label fractions × seeds (× held-out cohorts)."""
+"""From a study to its runs: rungs × label fractions × seeds (× cohorts left out or retrained)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import polars as pl
 
-from medtransfer.data.splits import leave_one_cohort_out
+from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
+from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
 from medtransfer.study.config import RungEntry, Study
 from medtransfer.study.run import Transfer
 
@@ -17,7 +19,9 @@ class Cell:
         rung: Its name.
         label_fraction: Share of the training patients whose labels are used.
         seed: Of the run.
-        held_out: The cohort that was left out of training, in a leave-cohort-out study.
+        held_out: The cohort that was left out of training, in a leave-cohort-out study, or that
+            is trained on again.
+        retrain_fraction: Share of that cohort's patients set apart that are trained on again.
         run: The complete configuration.
     """
 
@@ -25,7 +29,13 @@ class Cell:
     label_fraction: float
     seed: int
     held_out: str | None
+    retrain_fraction: float | None
     run: Transfer
+
+    @property
+    def split_key(self) -> tuple[str | None, bool]:
+        """What the splits of the manifest's rows depend on, of all that differs within a study."""
+        return self.held_out, self.retrain_fraction is not None
 
 
 def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
@@ -49,14 +59,32 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
                 part = split.model_copy(update={"train_fraction": fraction})
                 data = study.data.model_copy(update={"split": part})
                 for entry in study.rungs:
-                    run = _run(study, entry, seed).model_copy(update={"data": data})
-                    cells.append(Cell(entry.rung, fraction, seed, cohort, run))
+                    run = _run(study, entry, seed, data)
+                    cells.append(Cell(entry.rung, fraction, seed, cohort, None, run))
+            cells += _retrained(study, frame, split, cohort, seed)
     return cells
 
 
-def _run(study: Study, entry: RungEntry, seed: int) -> Transfer:
+def _retrained(
+    study: Study, frame: pl.DataFrame, split: SplitConfig, held_out: str | None, seed: int
+) -> Iterator[Cell]:
+    """Runs that are trained on a share of a shifted cohort too, with most labels at home."""
+    most = max(study.label_fractions)
+    if not study.retrain_fractions:
+        return
+    for cohort in [held_out] if held_out is not None else shifted_cohorts(frame, split):
+        for fraction in sorted(study.retrain_fractions, reverse=True):
+            again = RetrainConfig(cohort=cohort, fraction=fraction, pool=study.retrain_pool)
+            part = split.model_copy(update={"train_fraction": most, "retrain": again})
+            data = study.data.model_copy(update={"split": part})
+            for entry in study.rungs:
+                run = _run(study, entry, seed, data)
+                yield Cell(entry.rung, most, seed, cohort, fraction, run)
+
+
+def _run(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> Transfer:
     return Transfer(
-        data=study.data,
+        data=data,
         model=study.model_of(entry),
         training=study.training_of(entry),
         evaluation=study.evaluation,

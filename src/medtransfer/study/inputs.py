@@ -13,6 +13,7 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.scan import no_progress
 from medtransfer.data.shards import Codec
+from medtransfer.data.splits import internal_rows
 from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.study.run import Transfer
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -80,7 +81,9 @@ def input_spec(
     if image.resize is not None and image.crop is not None:
         sides = (image.resize, image.crop)
     else:
-        rows = (frame["split"] == "train").to_numpy()
+        # cases of another cohort that are trained on again leave the sizes as they are
+        internal = internal_rows(frame, run.data.split)
+        rows = ((frame["split"] == "train") & internal).to_numpy()
         area = (facts["width"] * facts["height"]).to_numpy()[rows]
         sides = resolution(float(np.median(area)))
     return InputSpec(*sides, architecture.mean, architecture.std, architecture.interpolation)

@@ -53,7 +53,7 @@ class StudyData:
     findings: tuple[Finding, ...]
 
 
-Needs = dict[tuple[str | None, InputSpec], tuple[CacheNeed, ...]]
+Needs = dict[tuple[str | None, bool, InputSpec], tuple[CacheNeed, ...]]
 """What runs read, by the cohort left out and the sizes."""
 
 
@@ -95,7 +95,7 @@ def read_data(
     manifest = open_manifest(study.data)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
     # one audit per split: rungs, seeds and label fractions share it
-    splits = {cell.held_out: cell.run.data for cell in expand(study, manifest.frame)}
+    splits = {cell.split_key: cell.run.data for cell in expand(study, manifest.frame)}
     findings = {
         (finding.code, finding.sentence): finding
         for part in splits.values()
@@ -133,14 +133,14 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
-    splits: dict[str | None, tuple[pl.DataFrame, Cases]] = {}
+    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, Cases]] = {}
     needs: Needs = {}
     planned: list[PlannedRun] = []
     for cell in cells:
-        if cell.held_out not in splits:
+        if cell.split_key not in splits:
             frame = assign_splits(data.manifest, cell.run.data)
-            splits[cell.held_out] = frame, build_cases(frame, cell.run.data)
-        frame, cases = splits[cell.held_out]
+            splits[cell.split_key] = frame, build_cases(frame, cell.run.data)
+        frame, cases = splits[cell.split_key]
         planned.append(_plan_run(cell, data, weights[cell.rung], (frame, cases), needs))
     return planned
 
@@ -204,7 +204,7 @@ def _plan_run(
     config = cell.run.training
     schedule = make_schedule(len(training), config.learning_rate, config.steps)
     per_case = np.mean([len(images) for images in training.images]) if len(training) else 1.0
-    key = cell.held_out, spec
+    key = *cell.split_key, spec
     if key not in needs:  # runs share them: they name every image
         needs[key] = cache_needs(cell.run, spec, frame)
     return PlannedRun(

@@ -199,6 +199,7 @@ def _about(run: PlannedRun) -> dict[str, Any]:
         "label_fraction": cell.label_fraction,
         "seed": cell.seed,
         "held_out": cell.held_out,
+        "retrain_fraction": cell.retrain_fraction,
         "run": cell.run.model_dump(mode="json"),
     }
 

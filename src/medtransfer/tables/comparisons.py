@@ -13,7 +13,7 @@ CONTRACT = Contract(
         Column("rung", "text", "The rung."),
         Column("reference", "text", "The rung it is compared with."),
         Column("label_fraction", "number", "Share of the training patients used by both."),
-        Column("held_out", "text", "Cohort left out of training, in a leave-cohort-out study.",
+        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
                filled=False),
         Column("retrain_fraction", "number", "Share of a shifted cohort's cases that both were "
                "trained on again.", filled=False),

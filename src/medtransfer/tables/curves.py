@@ -17,7 +17,7 @@ CONTRACT = Contract(
     (
         Column("rung", "text", "The rung."),
         Column("label_fraction", "number", "Share of the training patients used.", filled=False),
-        Column("held_out", "text", "Cohort left out of training, in a leave-cohort-out study.",
+        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
                filled=False),
         Column("retrain_fraction", "number", "Share of a shifted cohort's cases that it was "
                "trained on again.", filled=False),

@@ -54,7 +54,7 @@ CONTRACT = Contract(
                required=False, filled=False),
         Column("retrain_fraction", "number", "The share of a shifted cohort's cases that it was "
                "trained on again.", required=False, filled=False),
-        Column("held_out", "text", "In a leave-cohort-out study: the cohort left out of training.",
+        Column("held_out", "text", "The cohort left out of training, or trained on again in part.",
                required=False, filled=False),
     ),
 )  # fmt: skip
