@@ -32,6 +32,8 @@ TORCH_FREE = (
     "errors", "seeds", "files", "settings",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
     "data.cache", "data.cases", "data.inputs", "data.phantom",
+    *(f"data.sources.{p.stem}" for p in sorted((SRC / "data" / "sources").glob("*.py"))
+      if p.stem != "__init__"),
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
@@ -40,7 +42,7 @@ TORCH_FREE = (
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
-    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.evaluation",
+    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.evaluation", "cli.sources",
 )  # fmt: skip
 
 DOORS = {

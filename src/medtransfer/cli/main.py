@@ -2,12 +2,13 @@
 
 import sys
 
-from medtransfer.cli import data, evaluation, info, study
+from medtransfer.cli import data, evaluation, info, sources, study
 from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
-    study.demo, data.init, data.check, study.run, study.status, study.report,
+    study.demo, sources.sources, sources.import_data,
+    data.init, data.check, study.run, study.status, study.report,
     evaluation.evaluate, evaluation.metrics,
     info.ladder, info.fetch, info.schema, info.doctor,
 )  # fmt: skip
