@@ -7,7 +7,7 @@ from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
-    study.demo, sources.sources, sources.import_data,
+    study.demo, sources.sources, sources.import_data, sources.join,
     data.init, data.check, study.run, study.status, study.report,
     evaluation.evaluate, evaluation.metrics,
     info.ladder, info.fetch, info.schema, info.doctor,

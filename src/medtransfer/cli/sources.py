@@ -96,3 +96,26 @@ def _said(title: str, counts: str, imported: Any) -> list[str]:
         *(f"Kept {text}." for text in imported.kept),
         *imported.notes,
     ]
+
+
+@app.command()
+def join(
+    manifests: Annotated[list[Path], typer.Argument(help="Two or more manifests.")],
+    out: Out = Path("joined.parquet"),
+    image_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of each manifest's images, in order; its own if left out."),
+    ] = None,
+) -> None:
+    """Put the manifests of several cohorts into one."""
+    from medtransfer.data.sources.combine import combine
+    from medtransfer.data.sources.importing import write_manifest
+
+    combined = combine(manifests, image_root or [])
+    written = write_manifest(combined.frame, combined.folder, out)
+    for sentence in combined.notes:
+        print(sentence)  # noqa: T201
+    counts = combined.frame.group_by("cohort").len().sort("cohort")
+    print(", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows()))  # noqa: T201
+    place = ["--image-root", str(combined.folder)] if written.image_root else []
+    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")  # noqa: T201

@@ -4,14 +4,19 @@ from medtransfer.data.sources import (
     any_csv,
     chexpert,
     image_folder,
+    medmnist,
+    mimic_cxr,
     nih_chestxray14,
+    padchest,
+    rsna_pneumonia,
+    vindr_cxr,
 )
 from medtransfer.data.sources.source import Source
 from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
-    chexpert, nih_chestxray14,
-    image_folder, any_csv,
+    chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
+    medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""
 SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}

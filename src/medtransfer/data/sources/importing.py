@@ -135,7 +135,7 @@ def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> 
     """The frame with its cohort and its cases as asked for, and no column that is not declared."""
     if source.tables:
         declared = {*(target.name for target in source.targets), *(source.attributes or {})}
-        declared |= {*RESERVED, source.class_column}
+        declared |= {*RESERVED, source.class_column} - {""}
         frame = frame.select(name for name in frame.columns if name in declared)
     frame = frame.drop(ROW, strict=False)
     if options["cohort"]:
