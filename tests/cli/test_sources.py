@@ -93,3 +93,18 @@ def test_sources_are_listed_and_told_in_full(call: Call) -> None:
         assert json.loads(call("sources", name, "--json").out)["name"] == name
     assert [s["name"] for s in json.loads(call("sources", "--json").out)] == list(SOURCES)
     assert call("sources", "nhi-chestxray14").code == 2
+
+
+def test_cohorts_are_harmonised_and_joined(call: Call, tmp_path: Path) -> None:
+    tree_chexpert.write(tmp_path / "a")
+    tree_nih_chestxray14.write(tmp_path / "b")
+    said = call("import", "chexpert", "a", "-o", "a.parquet", "--harmonise")
+    assert "'Pleural Other' has no shared name and is left out (3 labels, 1 of them 1)." in said.out
+    assert call("import", "nih-chestxray14", "b", "-o", "b.csv", "--harmonise").code == 0
+    said = call("join", "a.parquet", "b.csv", "-o", "both.parquet")
+    assert said.code == 0, said.err
+    assert "chexpert: 9 images, nih-chestxray14: 8 images" in said.out
+    assert call("init", "both.parquet").code == 0
+    study = read_study(tmp_path / "study.yaml")
+    assert "Effusion" in study.data.targets
+    assert call("join", "a.parquet").code == 2

@@ -10,6 +10,7 @@ from tests.data.sources.trees import picture, table
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.importing import import_source, write_manifest
 from medtransfer.errors import ConfigError, MedTransferError, TableError
+from medtransfer.tables.manifest import read_manifest
 
 FOLDER, CSV = SOURCES["folder"], SOURCES["csv"]
 
@@ -154,3 +155,18 @@ def test_pictures_inside_a_parquet_file_are_kept_inside(tmp_path: Path) -> None:
     assert found["dx"].to_list() == ["1", "0"]
     with pytest.raises(ConfigError, match="must end in .parquet"):
         write_manifest(found, tmp_path, tmp_path / "m.csv")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("cxr_nih64", 854), ("cxr_actualmed", 54), ("mammo_mias", 258), ("derm_pad_ufes", 550),
+     ("us_busi", 618), ("retina_dr", 478)],
+)  # fmt: skip
+def test_real_sets_go_through_a_column_mapping(
+    shared: Path, tmp_path: Path, name: str, rows: int
+) -> None:
+    options = {"table": f"{name}.parquet", "columns": "case_id=image_id", "cohort": name}
+    found = import_source(CSV, shared, options)
+    written = write_manifest(found.frame, shared, tmp_path / "m.parquet")
+    assert len(read_manifest(written.path)) == rows

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.data.sources import (
@@ -148,7 +148,7 @@ def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_
 
 
 @every
-@FEW
+@settings(FEW, max_examples=6)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_is_of_no_consequence(
     tmp_path_factory: pytest.TempPathFactory, case: Case, seed: int

@@ -1,4 +1,4 @@
-"""Shared names: what two cohorts have in common is called the same, the rest is counted and said."""
+"""Shared names: what two cohorts have in common is called the same, the rest is counted."""
 
 from itertools import product
 from pathlib import Path
