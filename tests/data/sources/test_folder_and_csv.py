@@ -133,6 +133,21 @@ def test_a_file_in_another_spelling_is_named(tmp_path: Path, content: bytes, exp
         import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"})
 
 
+def test_a_name_of_ours_may_serve_twice_and_repeats_are_named_by_the_tables_rows(
+    tmp_path: Path,
+) -> None:
+    picture(tmp_path / "a.png", 1)
+    picture(tmp_path / "b.png", 2)
+    rows = [("x", "b.png"), ("w", "a.png"), ("x", "b.png")]
+    table(tmp_path / "t.csv", ("image_id", "path"), rows)
+    options = {"columns": "case_id=image_id,patient_id=image_id", "cohort": "north"}
+    with pytest.raises(TableError, match="'image_id' is not unique: 1 value repeated in rows 2, 4"):
+        import_source(CSV, tmp_path, options)
+    table(tmp_path / "t.csv", ("image_id", "path"), rows[:2])
+    frame = import_source(CSV, tmp_path, options).frame
+    assert frame["image_id"].to_list() == frame["patient_id"].to_list() == ["w", "x"]
+
+
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""])
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(

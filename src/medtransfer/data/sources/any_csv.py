@@ -50,9 +50,9 @@ def read(download: Download) -> Imported:
         said += ages
     rows = rows.with_columns(cells.sex("sex")) if "sex" in mapped.columns else rows
     if "image" in rows.columns:
-        return Imported(rows.drop(ROW), (), (), (*notes, *said))
+        return Imported(rows, (), (), (*notes, *said))
     rows, join = _located(rows, download)
-    return Imported(rows.drop(ROW), (join,), (), (*coverage(join), *notes, *said))
+    return Imported(rows, (join,), (), (*coverage(join), *notes, *said))
 
 
 def read_mapping(text: str) -> Mapped:
@@ -151,7 +151,9 @@ def _renamed(
         )
     if faults:
         raise TableError(fault_list("The table cannot be imported", faults))
-    taken = {*mapped.columns, *mapped.columns.values(), *mapped.constants}
+    # a column that has our name already stays, even if another is taken from it too
+    theirs = {name for name in mapped.columns.values() if name not in RESERVED}
+    taken = {*mapped.columns, *theirs, *mapped.constants}
     beside = [name for name in table.columns if name not in taken]
     frame = table.select(
         *beside,

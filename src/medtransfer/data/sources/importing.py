@@ -93,10 +93,11 @@ def import_source(
     found = _with_views(found, source, views)
     found = _with_splits(found, chosen["splits"])
     found = harmonise(found, source) if shared_names else found
-    rows = found.frame.sort("image_id").with_row_index(ROW, offset=1)
+    rows = found.frame.sort("image_id")
+    rows = rows if ROW in rows.columns else rows.with_row_index(ROW, offset=1)
     refuse(source, check_manifest(rows))
     columns = [name for name in FIRST if name in found.frame.columns]
-    beside = [name for name in found.frame.columns if name not in columns]
+    beside = [name for name in found.frame.columns if name not in (*columns, ROW)]
     return replace(found, frame=rows.select(*columns, *beside))
 
 
@@ -137,7 +138,6 @@ def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> 
         declared = {*(target.name for target in source.targets), *(source.attributes or {})}
         declared |= {*RESERVED, source.class_column} - {""}
         frame = frame.select(name for name in frame.columns if name in declared)
-    frame = frame.drop(ROW, strict=False)
     if options["cohort"]:
         frame = frame.with_columns(cohort=pl.lit(options["cohort"]))
     elif "cohort" not in frame.columns:
