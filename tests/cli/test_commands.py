@@ -37,7 +37,8 @@ def test_it_starts_quickly(finished: StudyFolder) -> None:
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"],
-     ["sources"], ["import", "--help"], ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
+     ["sources"], ["import", "--help"],
+     ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_commands_that_train_nothing_do_not_load_torch(desk: Desk, words: list[str]) -> None:
