@@ -21,6 +21,11 @@ from medtransfer import errors
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
 from medtransfer.data.audit import CHECKS
+from medtransfer.data.sources.catalog import SOURCES
+from medtransfer.data.sources.facts import option_text, paragraphs, table_text
+from medtransfer.data.sources.importing import COMMON
+from medtransfer.data.sources.source import Option, Source
+from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.compared import COMPARED
 from medtransfer.evaluation.fairness import GAP, GAP_P, ODDS, RATIO, WORST
 from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
@@ -239,10 +244,56 @@ def _rung(rung: Rung) -> list[str]:
     return [code(rung.name), rung.pretraining, images, labels, where, rung.licence]
 
 
+def sources_page() -> str:
+    """Every public data set that can be imported, with its facts."""
+    words = WORDS["sources"]
+    overview = table(
+        ("Source", "Domain", "Images", "Patients", "Access"),
+        [
+            (f"[{code(s.name)}](#{s.name})", s.domain, f"{s.images or 0:,}" if s.images else "–",
+             f"{s.patients:,}" if s.patients else "–", s.access if s.images else "–")
+            for s in SOURCES.values()
+        ],
+    )  # fmt: skip
+    shared = table(
+        ("Domain", "Shared names"),
+        [(name, ", ".join(map(code, names))) for name, names in VOCABULARY.items() if names],
+    )
+    options = "## Options of every source\n\n" + _options(COMMON)
+    vocabulary = f"## Shared names\n\n{words['vocabulary']}\n\n{shared}"
+    sections = [_source(source) for source in SOURCES.values()]
+    return page("Sources", words["intro"], overview, options, vocabulary, *sections)
+
+
+def _options(options: Iterable[Option]) -> str:
+    return table(("Option", "What it is"), [(code(o.name), option_text(o)) for o in options])
+
+
+def _source(source: Source) -> str:
+    facts = table(("", source.title), paragraphs(source))
+    parts = [f"## {source.name}", facts]
+    if source.tables:
+        rows = [(code(file), needed, holds) for file, needed, holds in table_text(source)]
+        parts.append(table(("File", "Needed", "Holds"), rows))
+    if source.targets:
+        targets = [(code(t.name), t.meaning, code(t.shared) or "–") for t in source.targets]
+        parts.append(table(("Target", "1 means", "Shared name"), targets))
+    if source.classes:
+        classes = [(code(a), code(b)) for a, b in source.classes.items()]
+        parts.append(table((f"Class of {code(source.class_column)}", "Shared class"), classes))
+    if source.attributes:
+        columns = [(code(name), text) for name, text in source.attributes.items()]
+        parts.append(table(("Attribute", "What it is"), columns))
+    if source.options:
+        parts.append(_options(source.options))
+    return "\n\n".join(parts)
+
+
 def cli_page() -> str:
     """Every command with its arguments and options."""
     commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    order = [callback.__name__ for callback in COMMANDS]
+    named = {c.callback: c.name for c in app.registered_commands}
+    order = [named[callback] or callback.__name__ for callback in COMMANDS]
     overview = table(
         ("Command", "What it does"),
         [(f"[`{name}`](#{name})", commands[name].help) for name in order],
@@ -298,6 +349,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics": metrics_page,
     "checks": checks_page,
     "ladder": ladder_page,
+    "sources": sources_page,
     "cli": cli_page,
     "errors": errors_page,
 }

@@ -37,6 +37,7 @@ def test_it_starts_quickly(finished: StudyFolder) -> None:
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"],
+     ["sources"], ["import", "--help"],
      ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
     ids=lambda words: words[0],
 )  # fmt: skip

@@ -33,6 +33,8 @@ TORCH_FREE = (
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
     "data.cache", "data.filling", "data.shards", "data.rows",
     "data.cases", "data.inputs", "data.phantom",
+    *(f"data.sources.{p.stem}" for p in sorted((SRC / "data" / "sources").glob("*.py"))
+      if p.stem != "__init__"),
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
@@ -42,6 +44,7 @@ TORCH_FREE = (
     "study.caches", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
     "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.evaluation",
+    "cli.sources",
 )  # fmt: skip
 
 DOORS = {

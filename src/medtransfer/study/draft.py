@@ -1,5 +1,6 @@
 """A commented study.yaml from what a manifest holds: the first step with own data."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ class Draft:
         class_column: The column that holds a class name, if that is what was found.
         attributes: Columns with few values.
         cohorts: Cohort names by their number of cases, largest first.
+        image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
     """
 
     manifest: Manifest
@@ -37,6 +39,7 @@ class Draft:
     class_column: str | None
     attributes: tuple[str, ...]
     cohorts: tuple[str, ...]
+    image_root: Path | None = None
 
     def found(self) -> list[str]:
         """What was found, in sentences."""
@@ -54,8 +57,9 @@ class Draft:
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
         ]
 
-    def text(self, name: str) -> str:
-        """The study file."""
+    def text(self, name: str, folder: Path | None = None) -> str:
+        """The study file, its paths relative to its folder; the manifest's own if left out."""
+        folder = folder or self.manifest.path.parent
         frame = self.manifest.frame
         uncertain = any(
             (frame.select(label_text(t))[t] == "-1").any() for t in self.targets
@@ -70,7 +74,8 @@ class Draft:
         )
         return _TEMPLATE.format(
             name=name,
-            manifest=_quoted(self.manifest.path.name),
+            manifest=_quoted(_relative(self.manifest.path, folder)),
+            root_line=self._root_line(folder),
             task=self.task,
             class_line=class_line,
             targets=targets,
@@ -79,6 +84,11 @@ class Draft:
             cohorts=self._cohorts_text(),
             rungs="".join(f"  - {rung}\n" for rung in rungs),
         )
+
+    def _root_line(self, folder: Path) -> str:
+        if self.image_root is None:
+            return ""
+        return f"  image_root: {_quoted(_relative(self.image_root, folder))}\n"
 
     def _targets_text(self, *, uncertain: bool) -> str:
         policy = "{uncertain: ignore, empty: ignore}"
@@ -105,8 +115,12 @@ class Draft:
         return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
 
 
-def draft_study(path: Path) -> Draft:
+def draft_study(path: Path, image_root: Path | None = None) -> Draft:
     """Read a manifest and guess what is asked of it.
+
+    Args:
+        path: The manifest.
+        image_root: Folder that its `path` cells are relative to; its own if left out.
 
     Raises:
         TableError: It does not keep its contract, or no column looks like a target.
@@ -133,8 +147,12 @@ def draft_study(path: Path) -> Draft:
     counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
     cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
     return Draft(
-        manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts)
-    )  # fmt: skip
+        manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts), image_root
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def _is_target(frame: pl.DataFrame, name: str) -> bool:
@@ -166,7 +184,7 @@ name: {name}
 
 data:
   manifest: {manifest}          # relative to this file
-  task: {task}          # binary, multi-label or single-label
+{root_line}  task: {task}          # binary, multi-label or single-label
 {class_line}{targets}  attributes: {attributes}          # report by these
   image:
     # Left out, BiT-HyperRule sets the size by image area: 512 → 480 px is hours on a CPU.

@@ -122,6 +122,22 @@ def read_manifest(
     return Manifest(frame.sort("image_id"), path, root, embedded)
 
 
+def check_manifest(frame: pl.DataFrame) -> list[str]:
+    """Faults of a table that is to become a manifest, as `read_manifest` would find them.
+
+    Args:
+        frame: One row per image, with a `row` column; pictures in `image` or places in `path`.
+    """
+    faults = check_columns(frame, CONTRACT)
+    if not {"image", "path"} & set(frame.columns):
+        faults.append("neither a 'path' nor an 'image' column is there")
+    if faults:
+        return faults
+    frame = _without_blanks(typed(frame, CONTRACT))
+    own = [*duplicates(frame, ["image_id"]), *_twin_faults(frame), *_case_faults(frame)]
+    return own + ([] if "image" in frame.columns else _path_faults(frame))
+
+
 def label_text(column: str) -> pl.Expr:
     """A label cell as one of ``1``, ``0``, ``-1`` or null; anything else as it stands.
 

@@ -5,7 +5,6 @@ so an id keeps its leading zeros. Row numbers in messages are those a spreadshee
 the header is row 1 and the first image row 2; in a Parquet file the first row is row 1.
 """
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
+from medtransfer.tables.delimited import read_csv
 
 Kind = Literal["text", "integer", "number", "bytes"]
 TYPES: dict[Kind, pl.DataType] = {
@@ -88,7 +88,7 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
         raise TableError(f'{what} does not exist (looked for "{path}").')
     match path.suffix.lower():
         case ".csv":
-            frame = _numbered(_read_csv(path, what), what, first=2)
+            frame = _numbered(read_csv(path, what), what, first=2)
         case ".parquet":
             frame = _numbered(_read_parquet(path, what, skip), what, first=1)
         case other:
@@ -242,43 +242,6 @@ def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
         return pl.read_parquet(path, columns=[name for name in names if name not in skip])
     except (pl.exceptions.PolarsError, OSError) as error:
         raise TableError(f"{what} is not a readable Parquet file.") from error
-
-
-def _read_csv(path: Path, what: str) -> pl.DataFrame:
-    try:
-        frame = pl.read_csv(path, infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        # polars quotes cells in its messages, and cells may hold names: say it ourselves
-        raise TableError(f"{what} cannot be read: {_csv_fault(path)}") from error
-    # polars takes doubled quotes apart in cells and leaves them in the header
-    frame = frame.rename({name: name.replace('""', '"') for name in frame.columns if '""' in name})
-    if len(frame.columns) == 1 and ";" in frame.columns[0]:
-        raise TableError(f"{what} separates its columns with ';'. Save it with commas.")
-    if any("\ufffd" in header for header in frame.columns):
-        raise TableError(f"{what} cannot be read: {_csv_fault(path)}")
-    twice = [h.rsplit("_duplicated_", 1)[0] for h in frame.columns if "_duplicated_" in h]
-    if repeated := sorted({name for name in twice if name in frame.columns}):
-        raise TableError(
-            f"{what} has columns of the same name: {listed(repeated)}. Keep one of each."
-        )
-    return frame
-
-
-def _csv_fault(path: Path) -> str:
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        return f"line {line} is not UTF-8 text. Save it as UTF-8."
-    reader = csv.reader(text.splitlines())
-    header = next(reader, list[str]())
-    for row in reader:
-        if len(row) > len(header):
-            return f"line {reader.line_num} has {len(row)} cells, the header has {len(header)}."
-    return "it is not a well-formed CSV file."
 
 
 def _guarded(frame: pl.DataFrame) -> pl.DataFrame:

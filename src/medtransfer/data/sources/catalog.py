@@ -1,0 +1,38 @@
+"""The sources that there are. A new one is one file and one entry here."""
+
+from medtransfer.data.sources import (
+    any_csv,
+    chexpert,
+    image_folder,
+    medmnist,
+    mimic_cxr,
+    nih_chestxray14,
+    padchest,
+    rsna_pneumonia,
+    vindr_cxr,
+)
+from medtransfer.data.sources.source import Source
+from medtransfer.errors import ConfigError, suggestion
+
+MODULES = (
+    chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
+    medmnist, image_folder, any_csv,
+)  # fmt: skip
+"""Every source, in the order in which they are listed."""
+SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}
+
+
+def find_source(name: str) -> Source:
+    """A source by its name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    hint = suggestion(name.lower(), SOURCES)
+    raise ConfigError(
+        f"Source '{name}' does not exist. {hint} `medtransfer sources` lists all.".replace(
+            "  ", " "
+        )
+    )

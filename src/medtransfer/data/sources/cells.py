@@ -1,0 +1,154 @@
+"""Cells in one spelling: labels, sex, age, lists of findings in one text."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from medtransfer.errors import listed, plural
+from medtransfer.tables.manifest import LABELS, label_text
+from medtransfer.tables.schema import ROW, wrong_cells
+
+OLDEST = 90
+"""Ages above are written as this: few people are older, and an age could name them."""
+MOST_YEARS = 120
+BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
+LAST_BAND = "80+"
+AGE_COLUMNS = {
+    "age": f"Age in years; at most {OLDEST}, empty where it is missing or impossible.",
+    "age_band": "Age in bands of twenty years.",
+}
+RACES = {
+    "white": "White", "black": "Black", "african": "Black", "asian": "Asian",
+    "hispanic": "Hispanic", "south american": "Hispanic", "portuguese": "White",
+    "american indian": "Native", "native american": "Native",
+    "native hawaiian": "Pacific", "pacific": "Pacific",
+}  # fmt: skip
+"""How a race begins, in small letters → the group that is written."""
+NO_ANSWER = r"unknown|unable|declined|refused|not reported|unavailable"
+SEX = {"sex": "F or M; empty where it is not known."}
+
+
+def labels(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Label columns as ``1``, ``0``, ``-1`` or null; call `label_faults` first."""
+    return frame.with_columns(label_text(name) for name in columns)
+
+
+def label_faults(frame: pl.DataFrame, columns: Sequence[str], table: str) -> list[str]:
+    """Label cells that are none of 1, 0, -1 and empty (also as ``1.0``)."""
+    faults: list[str] = []
+    for name in columns:
+        cells = frame.select(ROW, label_text(name))
+        wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABELS[:3]))
+        faults += [f"{table}: {fault}" for fault in wrong_cells(wrong, name, LABELS)]
+    return faults
+
+
+def value_faults(frame: pl.DataFrame, column: str, allowed: Sequence[str], table: str) -> list[str]:
+    """Cells that are neither empty nor of a closed vocabulary."""
+    wrong = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(allowed)))
+    return [f"{table}: {fault}" for fault in wrong_cells(wrong, column, allowed)]
+
+
+def renamed(column: str, values: Mapping[str, str], name: str) -> pl.Expr:
+    """A column's cells by a closed list; cells that are not on it become null."""
+    cell = pl.col(column)
+    return cell.replace_strict(dict(values), default=None, return_dtype=pl.String).alias(name)
+
+
+def sex(column: str) -> pl.Expr:
+    """`sex` as F or M, from any spelling of either; null else."""
+    initial = pl.col(column).str.to_uppercase().str.slice(0, 1)
+    return pl.when(initial.is_in(["F", "M"])).then(initial).alias("sex")
+
+
+def race(column: str) -> pl.Expr:
+    """`race` in a few groups, by how the text begins; empty where it is unknown or refused."""
+    text = pl.col(column).str.to_lowercase()
+    group = pl.when(text.str.contains(NO_ANSWER)).then(None)
+    for start, name in RACES.items():
+        group = group.when(text.str.starts_with(start)).then(pl.lit(name))
+    return group.when(text.is_not_null()).then(pl.lit("Other")).alias("race")
+
+
+def ethnicity(column: str) -> pl.Expr:
+    """`ethnicity` as Hispanic or Non-Hispanic; empty where it is unknown or refused."""
+    text = pl.col(column).str.to_lowercase()
+    known = text.is_not_null() & ~text.str.contains(NO_ANSWER)
+    outside = text.str.starts_with("no")
+    name = pl.when(outside).then(pl.lit("Non-Hispanic")).otherwise(pl.lit("Hispanic"))
+    return pl.when(known).then(name).alias("ethnicity")
+
+
+def with_age(
+    frame: pl.DataFrame, years: pl.Expr, *, zero_is_missing: bool = False
+) -> tuple[pl.DataFrame, list[str]]:
+    """The columns `age` and `age_band`, and what was said of cells that are no age.
+
+    Args:
+        frame: The rows.
+        years: Text such as ``58``, ``58.0``, ``058Y``, ``006M``, or a number.
+        zero_is_missing: Whether 0 stands for a missing age here.
+
+    Returns:
+        The frame with both columns, and notes.
+    """
+    text = years.cast(pl.String)
+    number = text.str.extract(r"^(-?\d+(?:\.\d+)?)").cast(pl.Float64, strict=False)
+    per_year = {"M": 12, "W": 52, "D": 365}
+    unit = text.str.extract(r"([YMWD])$").replace_strict(per_year, default=1)
+    age = (number / unit).floor().cast(pl.Int64)
+    least = 1 if zero_is_missing else 0
+    good = age.is_between(least, MOST_YEARS)
+    frame = frame.with_columns(age=pl.when(good).then(age.clip(upper_bound=OLDEST)), _age=text)
+    wrong = frame.filter(pl.col("age").is_null() & pl.col("_age").is_not_null())
+    band = pl.lit(LAST_BAND)
+    for top, name in reversed(BANDS.items()):
+        band = pl.when(pl.col("age") <= top).then(pl.lit(name)).otherwise(band)
+    banded = frame.with_columns(age_band=pl.when(pl.col("age").is_not_null()).then(band))
+    said: list[str] = []
+    if not wrong.is_empty():
+        values = listed(wrong["_age"].unique().sort(), 4)
+        said.append(f"Age is left empty in {plural(len(wrong), 'row')} that say {values}.")
+    return banded.drop("_age"), said
+
+
+def emptied(before: pl.Series, after: pl.Series, what: str) -> list[str]:
+    """A note on cells that held something and are now empty; nothing if there are none."""
+    lost = before.filter(before.is_not_null() & after.is_null())
+    if lost.is_empty():
+        return []
+    values = listed(lost.unique().sort(), 6)
+    return [f"{what} is left empty in {plural(len(lost), 'row')} that say {values}."]
+
+
+def flags(cells: pl.Series, separator: str, names: Mapping[str, str]) -> pl.DataFrame:
+    """One label column per finding of a text such as ``Edema|Effusion``.
+
+    Args:
+        cells: The texts; null stays null in every column. [N]
+        separator: Between two findings.
+        names: Finding in the text → column. Several findings may share a column.
+
+    Returns:
+        ``1`` where a finding of the column is in the text, ``0`` where none is. [N, columns]
+    """
+    found = cells.str.split(separator).list.eval(pl.element().str.strip_chars())
+    columns: dict[str, list[str]] = {}
+    for finding, column in names.items():
+        columns.setdefault(column, []).append(finding)
+    frame = pl.DataFrame({"found": found})
+    return frame.select(
+        pl.when(pl.col("found").is_not_null())
+        .then(pl.col("found").list.set_intersection(wanted).list.len().clip(0, 1))
+        .cast(pl.String)
+        .alias(column)
+        for column, wanted in columns.items()
+    )
+
+
+def unknown_findings(
+    frame: pl.DataFrame, column: str, separator: str, known: Sequence[str], table: str
+) -> list[str]:
+    """Findings of a text such as ``Edema|Effusion`` that are not in the source's list."""
+    single = frame.select(ROW, pl.col(column).str.split(separator)).explode(column)
+    return value_faults(single.with_columns(pl.col(column).str.strip_chars()), column, known, table)

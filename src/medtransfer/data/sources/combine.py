@@ -1,0 +1,128 @@
+"""Several manifests as one: cohorts side by side, ids apart, paths from one folder."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.sources.source import PATH
+from medtransfer.errors import TableError, fault_list, listed, plural
+from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+from medtransfer.tables.schema import ROW
+
+IDS = ("image_id", "case_id", "patient_id")
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Manifests put together.
+
+    Attributes:
+        frame: All rows, sorted by `image_id`.
+        folder: What `path` cells are relative to: the folder that holds all of the images.
+        notes: What was done to ids, splits and columns, in sentences.
+    """
+
+    frame: pl.DataFrame
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def combine(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Combined:
+    """Put manifests into one.
+
+    Args:
+        paths: Two or more manifests.
+        roots: Folder that the paths of each are relative to, in the same order; each manifest's
+            own by default.
+
+    Raises:
+        TableError: A manifest does not keep its contract, a cohort is in two of them, or some
+            hold their pictures and others do not; all faults.
+    """
+    given: list[Path | None] = [*roots] or [None] * len(paths)
+    if len(paths) < 2 or len(given) != len(paths):
+        raise TableError(
+            f"{plural(len(paths), 'manifest')} and {plural(len(roots), 'image root')} were named; "
+            "name two or more manifests, and either no image root or one for each, in order."
+        )
+    pairs = zip(paths, given, strict=True)
+    manifests = [read_manifest(path, image_root=root) for path, root in pairs]
+    _refuse_faults(manifests)
+    folder, frames = _with_common_root(manifests)
+    notes = _column_notes(manifests)
+    frames, said = _with_splits(frames)
+    whole = pl.concat([_own_ids(frame) for frame in frames], how="diagonal_relaxed")
+    notes = ["Ids were given their cohort in front: cohort/id.", *said, *notes]
+    return Combined(whole.sort("image_id"), folder, tuple(notes))
+
+
+def _refuse_faults(manifests: Sequence[Manifest]) -> None:
+    cohorts = [name for m in manifests for name in m.frame["cohort"].unique().sort()]
+    twice = sorted({name for name in cohorts if cohorts.count(name) > 1})
+    faults = [
+        f"cohort '{name}' is in {cohorts.count(name)} of them: import one with --option cohort=NAME"
+        for name in twice
+    ]
+    if len({manifest.embedded for manifest in manifests}) > 1:
+        faults.append("some hold their pictures and others name files: they cannot share a table")
+    if faults:
+        raise TableError(fault_list("The manifests cannot be joined", faults))
+
+
+def _with_common_root(manifests: Sequence[Manifest]) -> tuple[Path, list[pl.DataFrame]]:
+    """The folder above all images, and the frames with paths from there."""
+    if manifests[0].embedded:
+        pictures = [_with_pictures(manifest) for manifest in manifests]
+        return manifests[0].root, pictures
+    folder = Path(os.path.commonpath([manifest.root for manifest in manifests]))
+    frames: list[pl.DataFrame] = []
+    for manifest in manifests:
+        below = manifest.root.relative_to(folder).as_posix()
+        start = "" if below == "." else below + "/"
+        cell = pl.concat_str(pl.lit(start), pl.col(PATH)).alias(PATH)
+        frames.append(_texts(manifest).with_columns(cell))
+    return folder, frames
+
+
+def _with_pictures(manifest: Manifest) -> pl.DataFrame:
+    pictures = pl.read_parquet(manifest.path, columns=["image"])["image"]
+    frame = _texts(manifest)
+    return frame.with_columns(image=pictures.gather(manifest.frame[ROW] - 1))
+
+
+def _texts(manifest: Manifest) -> pl.DataFrame:
+    """Rows without their numbers; free columns as text, so that 1 and 1.0 are one label."""
+    frame = manifest.frame
+    return frame.with_columns(label_text(name) for name in free_columns(frame)).drop(ROW)
+
+
+def _own_ids(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.concat_str("cohort", pl.lit("/"), name).alias(name) for name in IDS
+    )
+
+
+def _with_splits(frames: list[pl.DataFrame]) -> tuple[list[pl.DataFrame], list[str]]:
+    """A split column is all or nothing."""
+    there = ["split" in frame.columns for frame in frames]
+    if all(there) or not any(there):
+        return frames, []
+    said = "Not every manifest has a split: it is left out, and the study draws its own."
+    return [frame.drop("split", strict=False) for frame in frames], [said]
+
+
+def _column_notes(manifests: Sequence[Manifest]) -> list[str]:
+    """Columns that some manifests lack: their cells are empty there."""
+    columns = [free_columns(manifest.frame) for manifest in manifests]
+    every = list(dict.fromkeys(name for names in columns for name in names))
+    notes: list[str] = []
+    for manifest, names in zip(manifests, columns, strict=True):
+        absent = [name for name in every if name not in names]
+        if absent:
+            cohorts = listed(manifest.frame["cohort"].unique().sort())
+            notes.append(f"{cohorts}: {listed(absent, 30)} not there, left empty.")
+    common = [name for name in every if all(name in names for names in columns)]
+    return [*notes, f"Columns of all: {listed(common, 30) or 'none'}."]

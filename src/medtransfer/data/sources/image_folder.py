@@ -1,0 +1,91 @@
+"""A folder of images, one sub-folder per class; a split folder may stand above the classes."""
+
+import re
+
+import polars as pl
+
+from medtransfer.data.sources.source import PATH, Download, Imported, Option, Source
+from medtransfer.errors import ConfigError, listed, plural
+
+SPLIT_FOLDERS = {
+    "train": "train", "training": "train",
+    "val": "tune", "valid": "tune", "validation": "tune", "tune": "tune", "dev": "tune",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""Names of split folders, in small letters → the split."""
+OWN = (
+    "Each image counts as a patient of its own: the folder does not say whose it is. If a patient "
+    "has several images, say how a file name tells the patient with --option patient=PATTERN."
+)
+
+
+def read(download: Download) -> Imported:
+    """Every image of a class folder, with the class it lies in."""
+    parts = download.pictures.with_columns(pl.col(PATH).str.split("/").alias("parts"))
+    root = download.options["images"].strip("/").count("/") + bool(download.options["images"])
+    parts = parts.with_columns(pl.col("parts").list.slice(root))
+    parts = parts.with_columns(pl.col("parts").list.first().str.to_lowercase().alias("top"))
+    split = bool(len(parts)) and bool(parts["top"].is_in(list(SPLIT_FOLDERS)).all())
+    depth = 2 if split else 1
+    inside = parts.filter(pl.col("parts").list.len() > depth)
+    if inside.is_empty():
+        where = f"{download.folder} has {plural(len(parts), 'image')} and none"
+        download.refuse([f"{where} in a class folder (expected: {' or '.join(LAYOUT)})"])
+    rows = inside.with_columns(
+        pl.col("parts").list.get(depth - 1).alias("label"),
+        pl.col(PATH).str.replace(r"\.[A-Za-z]+$", "").alias("image_id"),
+    )
+    rows = _with_ids(rows, download)
+    notes = [] if download.options["patient"] else [OWN]
+    if loose := len(parts) - len(inside):
+        notes.append(f"{plural(loose, 'image')} outside a class folder: left out.")
+    classes = rows["label"].unique().sort()
+    notes.append(f"Classes: {listed(classes)}.")
+    if split:
+        name = pl.col("top").replace_strict(SPLIT_FOLDERS, return_dtype=pl.String)
+        rows = rows.with_columns(name.alias("split"))
+    return Imported(rows.drop("parts", "top"), (), (), tuple(notes))
+
+
+def _with_ids(rows: pl.DataFrame, download: Download) -> pl.DataFrame:
+    """Image, case and patient; the patient by a pattern on the file's name if one is given."""
+    stems = pl.col(PATH).str.extract(r"([^/]+)$")
+    pattern = download.options["patient"]
+    ids = rows["image_id"]
+    if ids.n_unique() < len(ids):  # a.png beside a.jpg
+        rows = rows.with_columns(image_id=pl.col(PATH))
+    if not pattern:
+        return rows.with_columns(case_id=pl.col("image_id"), patient_id=pl.col("image_id"))
+    try:
+        groups = re.compile(pattern).groups
+    except re.error:
+        groups = 0
+    if groups != 1:
+        raise ConfigError(
+            f"--option patient='{pattern}' must be a regular expression with one group, "
+            r"e.g. '^(\d+)_' for 0017_left.png."
+        )
+    rows = rows.with_columns(stems.str.extract(pattern).alias("patient_id"))
+    without = rows["patient_id"].null_count()
+    download.refuse(
+        [f"the patient pattern does not fit the names of {plural(without, 'image')}"]
+        if without else []
+    )  # fmt: skip
+    return rows.with_columns(case_id=pl.col("image_id"))
+
+
+LAYOUT = ("CLASS/image.png", "train/CLASS/image.png, val/CLASS/image.png, test/CLASS/image.png")
+SOURCE = Source(
+    name="folder",
+    title="A folder of images",
+    domain="any",
+    read=read,
+    licence="yours",
+    layout=LAYOUT,
+    splits="Folders called train, val (or valid, tune) and test above the classes are the split.",
+    attributes={"label": "The class: the name of the folder that the image lies in."},
+    options=(
+        Option("patient", "Regular expression whose one group is the patient in a file's name."),
+    ),
+    class_column="label",
+)

@@ -1,0 +1,71 @@
+"""RSNA Pneumonia Detection Challenge: boxes of lung opacity on films of the NIH set."""
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
+from medtransfer.data.sources.source import Download, Imported, Join, Source, Table, Target
+from medtransfer.errors import plural
+from medtransfer.tables.schema import rows_of
+
+BOX = ("patientId", "x", "y", "width", "height", "Target")
+CLASSES = {
+    "Lung Opacity": "opacity", "Normal": "normal", "No Lung Opacity / Not Normal": "other",
+}  # fmt: skip
+NOTE = (
+    "The ids of the challenge are of images, not of patients: each image counts as a patient of "
+    "its own. Patients with several films exist; the official mapping to the NIH set names them."
+)
+
+
+def read(download: Download) -> Imported:
+    """One row per image: any box is a positive."""
+    boxes = download.tables["labels"]
+    faults = cells.value_faults(boxes, "Target", ("0", "1"), "stage_2_train_labels.csv")
+    torn = boxes.filter(pl.col("Target").n_unique().over("patientId") > 1)
+    if not torn.is_empty():
+        many = plural(torn["patientId"].n_unique(), "image")
+        faults.append(f"{many} with both Target 0 and 1, {rows_of(torn)}")
+    download.refuse(faults)
+    rows = boxes.group_by("patientId").agg(pneumonia=pl.col("Target").max()).sort("patientId")
+    joins: list[Join] = []
+    if (details := download.tables.get("classes")) is not None:
+        download.refuse(cells.value_faults(details, "class", tuple(CLASSES), "class info"))
+        single = details.select("patientId", cells.renamed("class", CLASSES, "kind")).unique()
+        rows, join = join_tables(rows, single, "patientId", ("images", "images of the class info"))
+        joins.append(join)
+    rows = rows.with_columns(
+        pl.col("patientId").alias(KEY),
+        image_id=pl.col("patientId"),
+        case_id=pl.col("patientId"),
+        patient_id=pl.col("patientId"),
+    )
+    rows, found = locate(rows, download, r"([^/]+)\.(?:dcm|png|jpg)$", "images")
+    return Imported(rows, (found, *joins), (), (*coverage(found), NOTE))
+
+
+SOURCE = Source(
+    name="rsna-pneumonia",
+    title="RSNA Pneumonia Detection Challenge",
+    domain="chest",
+    read=read,
+    tables=(
+        Table("labels", ("stage_2_train_labels.csv",), BOX, holds="one row per box"),
+        Table("classes", ("stage_2_detailed_class_info.csv",), ("patientId", "class"),
+              needed=False, holds="normal, opacity or something else"),
+    ),
+    targets=(Target("pneumonia", "a box of suspicious opacity was drawn by the radiologists",
+                    "Lung Opacity"),),
+    access="registration",
+    licence="Competition rules of Kaggle and RSNA; the films are the NIH's",
+    url="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",
+    citation="Shih et al., Augmenting the National Institutes of Health Chest Radiograph Dataset "
+    "with Expert Annotations of Possible Pneumonia, Radiology: AI 2019",
+    images=26_684,
+    layout=("stage_2_train_labels.csv", "stage_2_train_images/0004cfab-14fd-4e49.dcm"),
+    splits="None: the test part has no public labels.",
+    attributes={"kind": "normal, opacity or other: it holds the answer, never a group to report "
+                "by."},
+    confounders=("`kind` tells the label.", "AP films are of patients who cannot stand."),
+    overlaps={"nih-chestxray14": "All of its images are from that set: never a shift of it."},
+)  # fmt: skip

@@ -1,0 +1,239 @@
+"""What is known of a public data set, stated once, and what reading one gives.
+
+A source is one file of this folder that ends in a `Source`: its facts, the tables of its official
+download, and `read`, a function from an opened `Download` to `Imported`. See
+docs/how-to/add-a-source.md.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from medtransfer.errors import TableError, fault_list, plural
+
+Domain = Literal["chest", "breast", "skin", "any"]
+Access = Literal["open", "registration", "credentialed", "agreement"]
+PICTURES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+"""Endings of image files, in small letters."""
+PATH = "path"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A label column of a source.
+
+    Attributes:
+        name: The column in the manifest.
+        meaning: What 1 means, and by whom it was said.
+        shared: Its name in the shared vocabulary of the domain; empty where it has none.
+    """
+
+    name: str
+    meaning: str = ""
+    shared: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the official download.
+
+    Attributes:
+        name: How the reader asks for it.
+        files: Names it is found under, the best first; ``*`` stands for any letters. A name that
+            ends in ``.gz`` is also found without.
+        columns: Headers that must be there; a file without a header has exactly these.
+        key: Columns that name a row: filled, and together unique.
+        needed: Whether the import is refused without it.
+        separator: Letter between cells.
+        header: Whether the first line names the columns.
+        holds: What a user looks for it for, in a few words.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    needed: bool = True
+    separator: str = ","
+    header: bool = True
+    holds: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something a user may choose when importing.
+
+    Attributes:
+        name: As in ``--option name=value``.
+        doc: One sentence.
+        default: What is taken if nothing is said; empty for nothing.
+        allowed: The closed list of values, if there is one.
+    """
+
+    name: str
+    doc: str
+    default: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Join:
+    """Two things put together by key, and what of either was left over.
+
+    Attributes:
+        left: What was kept in order, e.g. ``rows of train.csv``.
+        right: What was looked up, e.g. ``image files``.
+        key: What joined them, in words.
+        matched: Rows of the left with a partner.
+        left_only: Rows of the left without one.
+        right_only: Entries of the right that no row of the left asked for.
+    """
+
+    left: str
+    right: str
+    key: str
+    matched: int
+    left_only: int
+    right_only: int
+
+    def sentence(self) -> str:
+        """``rows with image files by name: 8 matched; without a partner 2 rows, 1 image files``."""
+        return (
+            f"{self.left} with {self.right} by {self.key}: {self.matched:,} matched; without a "
+            f"partner: {self.left_only:,} {self.left}, {self.right_only:,} {self.right}"
+        )
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What reading a source gives.
+
+    Attributes:
+        frame: One row per image, as the manifest's contract wants it; `path` relative to the
+            download's folder, or `image` with the encoded picture.
+        joins: Every join with both of its unmatched sides.
+        kept: What was left out because it was asked for, as ``10 of 12: view = PA``.
+        notes: Further sentences for the user.
+    """
+
+    frame: pl.DataFrame
+    joins: tuple[Join, ...] = ()
+    kept: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Reader = Callable[["Download"], Imported]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public data set: its facts and its reader.
+
+    Attributes:
+        name: As in ``medtransfer import NAME``; also the cohort of its images.
+        title: What it is called.
+        domain: What part of medicine; decides the shared vocabulary.
+        read: From an opened download to the images' rows.
+        tables: What is read of the official download.
+        targets: Its label columns; empty if they depend on the user's own table.
+        access: How one gets it.
+        licence: Under what terms.
+        url: Where it is described.
+        citation: What to cite.
+        images: How many it has in all; None if that is the user's matter.
+        patients: How many patients; None where that is not published.
+        layout: What the folder looks like, a line each.
+        splits: What the official split is and what becomes of it.
+        attributes: Further columns of the manifest and what they are.
+        confounders: What may be learned in place of the disease, a sentence each.
+        overlaps: Other sources with the same images, and how.
+        options: What a user may choose.
+        class_column: The column with a class name, if it has one.
+        classes: Its values in the shared vocabulary.
+    """
+
+    name: str
+    title: str
+    domain: Domain
+    read: Reader
+    tables: tuple[Table, ...] = ()
+    targets: tuple[Target, ...] = ()
+    access: Access = "open"
+    licence: str = ""
+    url: str = ""
+    citation: str = ""
+    images: int | None = None
+    patients: int | None = None
+    layout: tuple[str, ...] = ()
+    splits: str = ""
+    attributes: dict[str, str] | None = None
+    confounders: tuple[str, ...] = ()
+    overlaps: dict[str, str] | None = None
+    options: tuple[Option, ...] = ()
+    class_column: str = ""
+    classes: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Download:
+    """A folder whose tables were read and found good.
+
+    Attributes:
+        source: What it is a download of.
+        folder: Where it is.
+        files: Every file below it: `path`, relative and with ``/``, sorted. Hidden files and
+            links to folders are left out.
+        tables: The source's tables that are there, by name; cells are text without blanks around
+            them, null where empty; `row` is the row number in the file.
+        options: Every option of the source with its value.
+    """
+
+    source: Source
+    folder: Path
+    files: pl.DataFrame
+    tables: Mapping[str, pl.DataFrame]
+    options: Mapping[str, str]
+
+    @property
+    def pictures(self) -> pl.DataFrame:
+        """The image files among `files`, below the folder of option ``images`` if it is given."""
+        ending = pl.col(PATH).str.to_lowercase().str.extract(r"(\.[a-z]+)$")
+        found = self.files.filter(ending.is_in(PICTURES).fill_null(value=False))
+        below = self.options.get("images", "").strip("/")
+        return found.filter(pl.col(PATH).str.starts_with(below + "/")) if below else found
+
+    def refuse(self, faults: Iterable[str]) -> None:
+        """Raise one error for all faults found in the tables, or do nothing.
+
+        Raises:
+            TableError: There are faults.
+        """
+        refuse(self.source, faults)
+
+
+def refuse(source: Source, faults: Iterable[str]) -> None:
+    """Raise one error for all faults of a download, or do nothing if there are none.
+
+    Raises:
+        TableError: There are faults.
+    """
+    found = list(faults)
+    if found:
+        see = f"`medtransfer sources {source.name}` shows what the folder should hold."
+        raise TableError(fault_list(f"{source.title} cannot be imported", found, see))
+
+
+def kept_text(kept: int, total: int, why: str) -> str:
+    """``29,420 of 223,414: view = PA``."""
+    return f"{kept:,} of {total:,}: {why}"
+
+
+def summary(imported: Imported) -> str:
+    """``12 images: 10 cases of 8 patients``."""
+    frame = imported.frame
+    cases, patients = frame["case_id"].n_unique(), frame["patient_id"].n_unique()
+    count = f"{plural(len(frame), 'image')}: {plural(cases, 'case')}"
+    return f"{count} of {plural(patients, 'patient')}"

@@ -1,0 +1,97 @@
+"""Shared names of targets, one vocabulary per part of medicine.
+
+Two cohorts can be tested with one model only if their targets are called the same and mean the
+same. Each source says under which shared name a target of its goes; what has none is left out,
+counted and said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from medtransfer.data.sources.source import Domain, Imported, Source
+from medtransfer.errors import ConfigError, plural
+
+CHEST = (
+    "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema",
+    "Fibrosis", "Effusion", "Pneumonia", "Pleural_Thickening", "Cardiomegaly", "Nodule", "Mass",
+    "Hernia", "Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum",
+    "Support Devices", "No Finding",
+)  # fmt: skip
+"""The 18 names of torchxrayvision in its order, and two that are no disease."""
+SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+"""As in ISIC 2018, task 3; AKIEC takes actinic keratosis and squamous cell carcinoma together."""
+
+VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
+    "chest": CHEST,
+    "breast": ("cancer", "malignant", "birads_high", "dense"),
+    "skin": ("malignant", *SKIN_CLASSES),
+    "any": (),
+}
+"""Every shared target name, by domain."""
+
+
+def harmonise(found: Imported, source: Source) -> Imported:
+    """Targets under the shared names of the source's domain.
+
+    Targets that share a name become one: 1 if any is 1, else -1 if any is -1, else 0 if any is 0.
+    A class column is put into the shared classes. What has no shared name is left out and said.
+
+    Raises:
+        ConfigError: The source has no target with a shared name.
+    """
+    shared: dict[str, list[str]] = {}
+    lost: list[str] = []
+    for target in source.targets:
+        if target.name not in found.frame.columns or target.name == source.class_column:
+            continue
+        if target.shared:
+            shared.setdefault(target.shared, []).append(target.name)
+        else:
+            lost.append(target.name)
+    if not shared and not source.classes:
+        raise ConfigError(
+            f"{source.title} has no target with a shared name. Import it without --harmonise."
+        )
+    notes = [_lost_text(found.frame, name) for name in lost]
+    parts = [name for names in shared.values() for name in names]
+    frame = found.frame.with_columns(_merged(names, name) for name, names in shared.items())
+    gone = [name for name in (*lost, *parts) if name not in shared]
+    frame, said = _with_classes(frame.drop(gone), source)
+    return replace(found, frame=frame, notes=(*found.notes, *notes, *said))
+
+
+def _merged(columns: list[str], name: str) -> pl.Expr:
+    """The strongest statement of several label columns: 1, then -1, then 0, then nothing."""
+    cells = [pl.col(column) for column in columns]
+    result = pl.lit(None, dtype=pl.String)
+    for mark in ("0", "-1", "1"):
+        hit = pl.any_horizontal([cell.eq_missing(pl.lit(mark)) for cell in cells])
+        result = pl.when(hit).then(pl.lit(mark)).otherwise(result)
+    return result.alias(name)
+
+
+def _lost_text(frame: pl.DataFrame, name: str) -> str:
+    positive = int((frame[name] == "1").sum())
+    known = frame[name].len() - frame[name].null_count()
+    return (
+        f"'{name}' has no shared name and is left out ({plural(known, 'label')}, {positive:,} of "
+        "them 1)."
+    )
+
+
+def _with_classes(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, list[str]]:
+    """The class column in the shared classes; classes without one become empty, and are said."""
+    column, classes = source.class_column, source.classes or {}
+    if not classes or column not in frame.columns:
+        return frame, []
+    without = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(classes)))
+    counts = without.group_by(column).len().sort(column)
+    said = [
+        f"Class '{name}' of '{column}' has no shared class and is left empty "
+        f"({plural(count, 'row')})."
+        for name, count in counts.iter_rows()
+    ]
+    cell = pl.col(column).replace_strict(dict(classes), default=None, return_dtype=pl.String)
+    return frame.with_columns(cell.alias(column)), said

@@ -1,0 +1,233 @@
+"""What holds for every source: read by key, whole or partial, quiet about patients."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from tests.data.sources import (
+    tree_chexpert,
+    tree_csv,
+    tree_folder,
+    tree_medmnist,
+    tree_mimic_cxr,
+    tree_nih_chestxray14,
+    tree_padchest,
+    tree_rsna_pneumonia,
+    tree_vindr_cxr,
+    tree_vindr_physionet,
+)
+from tests.data.sources.trees import picture, shuffle, without_columns
+from tests.strategies import FEW
+
+from medtransfer.data.sources.catalog import SOURCES
+from medtransfer.data.sources.download import list_files
+from medtransfer.data.sources.importing import import_source, write_manifest
+from medtransfer.data.sources.source import Imported, Table
+from medtransfer.errors import TableError
+from medtransfer.tables.manifest import RESERVED, read_manifest
+from medtransfer.tables.schema import write_frame
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "sources"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A source with a small download of it.
+
+    Attributes:
+        source: Its name.
+        tree: Writes the download.
+        options: What is chosen.
+        suffix: Tells two cases of one source apart.
+    """
+
+    source: str
+    tree: ModuleType
+    options: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ""
+
+    def read(self, folder: Path) -> Imported:
+        return import_source(SOURCES[self.source], folder, self.options)
+
+
+CASES = [
+    Case("chexpert", tree_chexpert),
+    Case("nih-chestxray14", tree_nih_chestxray14),
+    Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google"}, "-google"),
+    Case("mimic-cxr-jpg", tree_mimic_cxr),
+    Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "negbio"}, "-negbio"),
+    Case("padchest", tree_padchest),
+    Case("rsna-pneumonia", tree_rsna_pneumonia),
+    Case("vindr-cxr", tree_vindr_cxr),
+    Case("vindr-cxr", tree_vindr_physionet, {"readers": "all"}, "-physionet"),
+    Case("medmnist", tree_medmnist),
+    Case("folder", tree_folder),
+    Case("csv", tree_csv, tree_csv.OPTIONS),
+]
+every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.source + case.suffix)
+
+
+def tables(case: Case, folder: Path) -> list[tuple[Path, str, bool]]:
+    """The delimited files of a download, with their separators and whether they have a header."""
+    found: list[tuple[Path, str, bool]] = []
+    for path in sorted(folder.rglob("*")):
+        if path.name.removesuffix(".gz").endswith((".csv", ".txt", ".tsv")):
+            known = table_of(case, path)
+            separator, header = (known.separator, known.header) if known else (",", True)
+            found.append((path, separator, header))
+    return found
+
+
+def table_of(case: Case, path: Path) -> Table | None:
+    for known in SOURCES[case.source].tables:
+        if any(fnmatch(path.name, n) or fnmatch(path.name + ".gz", n) for n in known.files):
+            return known
+    return None
+
+
+def said(found: Imported) -> str:
+    return "\n".join([*(join.sentence() for join in found.joins), *found.kept, *found.notes])
+
+
+def images(folder: Path) -> list[Path]:
+    found = list_files(folder)["path"].to_list()
+    return [folder / name for name in found if name.endswith((".png", ".jpg", ".dcm", ".dicom"))]
+
+
+def test_every_source_has_a_small_download() -> None:
+    assert {case.source for case in CASES} == set(SOURCES)
+
+
+@every
+def test_what_is_read_is_what_was_read(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    found = case.read(tmp_path)
+    golden = GOLDEN / f"{case.source}{case.suffix}.csv"
+    frame = found.frame.drop("image", strict=False).with_columns(pl.all().cast(pl.String))
+    if not golden.is_file():
+        write_frame(frame, golden)
+        pytest.fail(f"{golden.name} was written: look at it, and commit it")
+    assert_frame_equal(frame, pl.read_csv(golden, infer_schema=False))
+
+
+def test_every_declared_column_is_written_and_no_other(tmp_path: Path) -> None:
+    written: dict[str, set[str]] = {}
+    for case in CASES:
+        folder = tmp_path / (case.source + case.suffix)
+        case.tree.write(folder)
+        written.setdefault(case.source, set()).update(case.read(folder).frame.columns)
+    for name, columns in written.items():
+        source = SOURCES[name]
+        declared = {*(target.name for target in source.targets), *(source.attributes or {})}
+        assert declared <= columns, name
+        if source.tables:
+            assert columns <= (declared | RESERVED | {source.class_column}) - {""}, name
+
+
+@every
+def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "down load"
+    case.tree.write(folder)
+    frame = case.read(folder).frame
+    for place in (folder, tmp_path, tmp_path / "elsewhere" / "deep"):
+        written = write_manifest(frame, folder, place / "manifest.parquet")
+        root = None
+        if written.image_root is not None:
+            root = written.path.parent / written.image_root
+        manifest = read_manifest(written.path, image_root=root)
+        assert len(manifest) == len(frame)
+        if not manifest.embedded:
+            assert all((manifest.root / path).is_file() for path in manifest.frame["path"])
+
+
+@every
+@settings(FEW, max_examples=6)
+@given(seed=st.integers(0, 10**6))
+def test_the_order_of_rows_is_of_no_consequence(
+    tmp_path_factory: pytest.TempPathFactory, case: Case, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("download")
+    case.tree.write(folder)
+    before = case.read(folder)
+    for path, separator, header in tables(case, folder):
+        shuffle(path, seed, separator, header=header)
+    after = case.read(folder)
+    assert_frame_equal(after.frame, before.frame)
+    assert after.joins == before.joins
+    assert after.kept == before.kept
+
+
+@every
+def test_a_partial_download_is_accepted_and_its_coverage_said(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    before = case.read(tmp_path)
+    if "path" not in before.frame.columns or case.source == "folder":
+        pytest.skip("the images are the rows themselves")
+    gone = before.frame["path"].gather_every(3).to_list()
+    for path in gone:
+        (tmp_path / path).unlink()
+    picture(tmp_path / "another.png")
+    after = case.read(tmp_path)
+    assert set(after.frame["path"]) == set(before.frame["path"]) - set(gone)
+    files, files_before = (
+        next(join for join in found.joins if join.right == "image files")
+        for found in (after, before)
+    )
+    assert files.matched == len(after.frame)
+    assert files.left_only == files_before.left_only + len(gone)
+    assert any(note.startswith("The download is partial") for note in after.notes)
+
+
+@every
+def test_without_any_image_it_is_refused(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    for path in [*images(tmp_path), *tmp_path.glob("*.npz")]:
+        path.unlink()
+    with pytest.raises(TableError, match=r"image|Image|No .npz"):
+        case.read(tmp_path)
+
+
+@every
+def test_all_missing_columns_are_named_at_once(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    gone: list[str] = []
+    for path, separator, header in tables(case, tmp_path):
+        known = table_of(case, path)
+        if header and known is not None:
+            cut = known.columns[: min(2, len(known.columns) - 1)]  # one column has to stay
+            gone += cut
+            without_columns(path, cut, separator)
+    if not gone:
+        pytest.skip("it has no table of its own")
+    with pytest.raises(TableError) as error:
+        case.read(tmp_path)
+    for column in gone:
+        assert f"'{column}'" in str(error.value)
+
+
+@every
+def test_nothing_that_is_said_names_a_patient_or_a_file(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    found = case.read(tmp_path)
+    (tmp_path / found.frame["path"][0]).unlink() if "path" in found.frame.columns else None
+    text = said(case.read(tmp_path)) if case.source != "folder" else said(found)
+    for column in ("image_id", "patient_id", "path", "case_id"):
+        for value in found.frame[column].to_list() if column in found.frame.columns else []:
+            assert len(value) < 5 or value not in text
+
+
+@every
+def test_files_that_a_desktop_leaves_behind_are_not_seen(case: Case, tmp_path: Path) -> None:
+    case.tree.write(tmp_path)
+    before = case.read(tmp_path)
+    for path in images(tmp_path):
+        picture(path.with_name("._" + path.name))
+    assert_frame_equal(case.read(tmp_path).frame, before.frame)
+    assert case.read(tmp_path).joins == before.joins

@@ -1,0 +1,108 @@
+"""Small downloads, made by code: the official headers, and the traps that each set is known for.
+
+`tree_<source>.py` beside this file writes the download of one source; `TREES` has them all.
+"""
+
+import csv
+import gzip
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+from random import Random
+from xml.sax.saxutils import escape
+
+from PIL import Image
+
+Rows = Iterable[Sequence[object]]
+Writer = Callable[[Path], None]
+
+
+def picture(path: Path, seed: int = 0) -> None:
+    """A tiny image, different for every seed; DICOM files are only names here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in (".dcm", ".dicom"):
+        path.write_bytes(b"DICM" + bytes([seed % 256]))
+        return
+    stream = BytesIO()
+    shade = Image.new("L", (8, 8), 40 + seed % 200)
+    shade.save(stream, format="PNG" if path.suffix == ".png" else "JPEG")
+    path.write_bytes(stream.getvalue())
+
+
+def table(path: Path, header: Sequence[str] | None, rows: Rows, separator: str = ",") -> None:
+    """A delimited file, in gzip if it is called so."""
+    text = StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    if header is not None:
+        writer.writerow(header)
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = text.getvalue().encode()
+    path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)
+
+
+def workbook(path: Path, header: Sequence[str], rows: Rows) -> None:
+    """The least that is an .xlsx file: one sheet, every cell as text in place."""
+    lines: list[str] = []
+    for number, row in enumerate([header, *rows], start=1):
+        cells = "".join(
+            f'<c r="{chr(65 + i)}{number}" t="inlineStr"><is><t>{escape(str(cell))}</t></is></c>'
+            for i, cell in enumerate(row)
+            if cell is not None
+        )
+        lines.append(f'<row r="{number}">{cells}</row>')
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    links = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    packed = "http://schemas.openxmlformats.org/package/2006"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{packed}/content-types"><Default Extension="rels" '
+        'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default '
+        'Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml" '
+        'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+        '<Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/'
+        'vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{packed}/relationships"><Relationship Id="r1" '
+        f'Type="{links}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{links}"><sheets><sheet name="S" '
+        'sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{packed}/relationships">'
+        f'<Relationship Id="r1" Type="{links}/worksheet" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>",
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{"".join(lines)}'
+        "</sheetData></worksheet>",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+
+
+def read_rows(path: Path, separator: str = ",") -> list[list[str]]:
+    """All rows of a delimited file, the header among them."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+    return list(csv.reader(StringIO(text), delimiter=separator))
+
+
+def shuffle(path: Path, seed: int, separator: str = ",", *, header: bool = True) -> None:
+    """The same table with its rows in another order."""
+    rows = read_rows(path, separator)
+    head, body = (rows[0], rows[1:]) if header else (None, rows)
+    Random(seed).shuffle(body)
+    table(path, head, body, separator)
+
+
+def without_columns(path: Path, columns: Sequence[str], separator: str = ",") -> None:
+    """The same table without some columns."""
+    rows = read_rows(path, separator)
+    keep = [i for i, name in enumerate(rows[0]) if name not in columns]
+    cut = [[row[i] for i in keep] for row in rows]
+    table(path, cut[0], cut[1:], separator)
+
+
+def with_cell(path: Path, row: int, column: str, value: str, separator: str = ",") -> None:
+    """The same table with one cell changed; rows as a spreadsheet counts them."""
+    rows = read_rows(path, separator)
+    rows[row - 1][rows[0].index(column)] = value
+    table(path, rows[0], rows[1:], separator)
