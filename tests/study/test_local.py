@@ -52,7 +52,7 @@ def test_the_worker_is_told_the_run_and_the_folder(worker: Worker, tmp_path: Pat
     list(executor.execute({"run_id": "abc", "run": {"seed": 3}}))
     run, arguments = (tmp_path / "told").read_text().splitlines()
     assert json.loads(run) == {"run_id": "abc", "run": {"seed": 3}}
-    assert arguments == f"-m medtransfer.study.worker {tmp_path / 'study'}"
+    assert arguments == f"-P -m medtransfer.study.worker {tmp_path / 'study'}"
 
 
 def test_a_silent_worker_is_noticed_about_once_a_tick(
@@ -120,3 +120,17 @@ def test_the_workers_allocator_keeps_memory_unless_the_user_says_otherwise(
     (event,) = [e for e in worker(f"read run; {told}").execute({}) if e]
     assert event["told"] == f"{2**33} 1"
     assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
+
+
+def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("random", "torch", "numpy"):
+        (tmp_path / f"{name}.py").write_text('print("mine")\nraise SystemExit(5)\n')
+    executor = LocalExecutor(tmp_path / "study")
+    try:
+        events = [e for e in executor.execute({"run_id": "abc", "run": {}}) if e]
+    finally:
+        executor.close()
+    assert [event["event"] for event in events] == ["ended"]

@@ -95,7 +95,8 @@ class LocalExecutor:
     def _worker(self) -> "subprocess.Popen[str]":
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 — our own module
-                [sys.executable, "-m", "medtransfer.study.worker", str(self._study)],
+                # -P: a file called random.py in the user's folder must not become Python's own
+                [sys.executable, "-P", "-m", "medtransfer.study.worker", str(self._study)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
