@@ -12,6 +12,7 @@ from medtransfer.data.config import Task
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
 from medtransfer.evaluation.config import EvaluationConfig, unknown_names
 from medtransfer.evaluation.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.size import refuse_small_memory
 from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import sha256, write_json
 from medtransfer.tables.curves import write_curves
@@ -177,8 +178,9 @@ def evaluate_table(
 
     Raises:
         TableError: There is no such rung, no test case, a binary task has several targets, or a
-            setting names a target or an attribute that is not there.
+            setting names a target or an attribute that is not there; the memory is too small.
     """
+    refuse_small_memory(predictions)
     runs = ladder_runs(predictions)
     rungs = rung_names(predictions)
     if reference is not None and reference not in rungs:
