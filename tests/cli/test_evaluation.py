@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.cli.conftest import Call, Said
 
-from medtransfer.metrics.catalog import CATALOG
+from medtransfer.metrics.catalog import CATALOG, FOREIGN
 from medtransfer.tables.curves import CURVES
 
 COLUMNS = "case_id=study,patient_id=study,target_malignant=truth,prob_malignant=score"
@@ -168,7 +168,7 @@ def test_the_metrics_are_printed_with_their_definitions(call: Call) -> None:
     for name in CATALOG:
         assert name.split("@")[0] in said.out
     found = json.loads(call("metrics", "--json").out)
-    assert [metric["name"] for metric in found] == list(CATALOG)
+    assert [metric["name"] for metric in found] == [*CATALOG, *FOREIGN]
     assert set(found[0]) == {
         "name", "title", "better", "low", "high", "needs", "formula", "reference",
     }  # fmt: skip

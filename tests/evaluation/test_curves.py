@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 from tests.prediction_tables import (
     QUICK,
@@ -22,6 +23,7 @@ from tests.prediction_tables import (
 
 from medtransfer.evaluation.curves import GRID, run_lines
 from medtransfer.evaluation.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.measure import measure_run
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.calibration import reliability
 from medtransfer.metrics.kernels import Floats
@@ -122,6 +124,7 @@ def test_classes_share_one_reliability_and_one_risk_curve() -> None:
     targets = {(where[0], where[2]) for where in lines}
     assert targets == {
         ("roc", "macro"), ("pr", "macro"), ("risk_coverage", "case"), ("reliability", "case"),
+        ("foreign", "case"),
     }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def test_a_cohort_without_a_label_has_no_points() -> None:
     curves = ladder(run("one", table)).curves
     assert {kind: set(frame["cohort"]) for kind, frame in curves.items() if len(frame)} == {
         kind: {"a"} for kind in ("roc", "pr", "reliability", "risk_coverage", "learning")
-    }
+    } | {"foreign": {"a", "b"}}  # a detector needs no label
 
 
 def test_scores_that_are_all_tied_rank_nothing() -> None:
@@ -193,3 +196,25 @@ def test_learning_and_retraining_are_rows_of_the_means() -> None:
             ).row(0, named=True)
             assert (point["y"], point["low"], point["high"], point["count"]) == (
                 same["value"], same["low"], same["high"], same["num_cases"])  # fmt: skip
+
+
+def test_at_home_a_tenth_of_the_cases_lies_in_each_tenth_of_tunes_scores() -> None:
+    rng = np.random.default_rng(0)
+    sites = {"a": Site({"tune": 2000, "test": 2000}), "b": Site({"test": 1500})}
+    table = binary_table(sites)
+    away = (table["cohort"] == "b").to_numpy()
+    table = table.with_columns(ood_far=rng.normal(size=len(table)) + 1.5 * away)
+    lines = run_lines(measure_run(table, no_attributes(table), "binary", QUICK))
+    home, there = (lines["foreign", cohort, "case", "far"] for cohort in "ab")
+    assert home.x.tolist() == pytest.approx([0.05 + 0.1 * k for k in range(10)])
+    assert home.y[0] == pytest.approx(np.full(10, 0.1), abs=0.025)
+    assert there.y[0, -1] == pytest.approx(norm.sf(norm.ppf(0.9) - 1.5), abs=0.03)
+    np.testing.assert_allclose(there.y.sum(axis=1), 1)
+
+
+def test_scores_that_some_cases_lack_are_not_drawn() -> None:
+    gap = TABLE.with_columns(
+        ood_far=pl.when(pl.int_range(pl.len()) % 7 == 0).then(None).otherwise(0.5)
+    )
+    lines = run_lines(measure_run(gap, no_attributes(gap), "binary", QUICK))
+    assert "far" not in {where[3] for where in lines if where[0] == "foreign"}

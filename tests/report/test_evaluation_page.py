@@ -68,7 +68,7 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         "Shift": ["shift", "retrain"],
         "Data efficiency": ["labels"],
         "Fairness": ["groups-0", "groups-1"],
-        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets"],
+        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets", "foreign"],
         "What was done": [],
         "What this cannot say": [],
     }

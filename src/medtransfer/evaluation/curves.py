@@ -1,4 +1,4 @@
-"""Curves of a run with pointwise intervals: ROC, precision, reliability, risk over coverage.
+"""Curves of a run with pointwise intervals: ROC, precision, reliability, risk, foreign scores.
 
 Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medtransfer.evaluation.fitted import CASE as WHOLE
+from medtransfer.evaluation.foreign import Scored, detectors
 from medtransfer.evaluation.means import HEADLINE, Mean, RungRuns, mean_results
 from medtransfer.evaluation.measure import MeasuredRun
 from medtransfer.evaluation.place import Place
@@ -24,6 +25,7 @@ from medtransfer.tables.results import ALL, CASE, MACRO
 GRID = np.linspace(0, 1, 101)
 MOST = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
+DECILES = 10
 NONE, TEMPERATURE = "none", "temperature"
 Drawn = Callable[[AnyCases, Floats], Floats]
 """A curve of cases for their weights [n, W]. -> [W, G]"""
@@ -64,7 +66,26 @@ def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
             line = _reliability(place, whole, counts, None if series == NONE else series)
             if line is not None:
                 lines["reliability", place.name, name, series] = line
+        for one in detectors(run):
+            line = _deciles(place, one, counts)
+            if line is not None:
+                lines["foreign", place.name, CASE, one.name] = line
     return lines
+
+
+def _deciles(place: Place, one: Scored, counts: Floats) -> Line | None:
+    """Share of a place's cases between the deciles of tune's scores: at home a tenth in each."""
+    here = place.slices[0].cases
+    tune, scores = np.sort(one.scores[place.run.tuned()]), one.scores[here]
+    if not len(tune) or not np.isfinite(tune).all() or not np.isfinite(scores).all():
+        return None
+    passed = np.searchsorted(tune, scores, side="right") / len(tune)
+    number = np.minimum((passed * DECILES).astype(np.int32), DECILES - 1)
+    drawn = binned_sums(
+        place.replicates.patient, number, np.ones((len(scores), 1)), DECILES, counts
+    )[0]
+    centres = (np.arange(DECILES) + 0.5) / DECILES
+    return Line(centres, ratio(drawn, np.broadcast_to(drawn.sum(axis=0), drawn.shape)).T)
 
 
 def roc(cases: AnyCases, weights: Floats) -> Floats:

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from medtransfer.evaluation.foreign import MEASURES
 from medtransfer.metrics.calibration_entries import CALIBRATORS
 from medtransfer.metrics.set_entries import LEVEL, METHODS
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis
 from medtransfer.report.content import Content, Row
 from medtransfer.report.figures import figure
+from medtransfer.report.foreign import foreign_parts
 from medtransfer.report.parts import Answer, Fold, Heading, Note, Part, Section, Table, narrow
 from medtransfer.report.words import Cells, digits_of, interval_text, metric_title
 from medtransfer.tables.results import ALL
@@ -34,7 +34,7 @@ def section(content: Content) -> Section:
         *_calibration(content),
         *_deferring(content),
         *_sets(content),
-        *_foreign(content),
+        *foreign_parts(content),
     ]
     return Section("uncertainty", "Uncertainty", found.sentence, parts, found)
 
@@ -246,37 +246,3 @@ def _by_group(content: Content) -> list[Part]:
     caption = f"{content.best}, promised {LEVEL:.0%}."
     table = Table(head, lines, caption, frozenset(range(3, len(head))), cells.notes)
     return [Fold("Prediction sets by group", [table])]
-
-
-def _foreign(content: Content) -> list[Part]:
-    """Whether inputs unlike the training data are noticed."""
-    tables = {rung: _detectors(content, rung) for rung in content.rungs}
-    first = tables.pop(content.best, None)
-    if first is None or not first.rows:
-        return [Heading("Foreign inputs"), Note("Not studied: no shifted cohort, no detector.")]
-    others = [table for table in tables.values() if table.rows]
-    folded = [Fold("Foreign inputs, other rungs", others)] if others else []
-    return [Heading("Foreign inputs"), first, *folded]
-
-
-def _detectors(content: Content, rung: str) -> Table:
-    cells = Cells()
-    rows = content.means.filter(
-        (pl.col("rung") == rung)
-        & (pl.col("label_fraction") == content.full)
-        & pl.col("metric").is_in(list(MEASURES))
-    ).to_dicts()
-    found = {(row["target"], row["cohort"], row["metric"]): row for row in rows}
-    lines: list[list[str]] = []
-    for detector in dict.fromkeys(row["target"] for row in rows):
-        for place in content.places:
-            own = [found.get((detector, place, measure)) for measure in MEASURES]
-            if any(row is not None for row in own):
-                lines.append([detector, place, *(cells(row) for row in own)])
-    head = ["Detector", "Cohort", "AUROC against home", "AUPRC", "Flagged at home for 95% found",
-            "Flagged by tune's limit"]  # fmt: skip
-    caption = (
-        f"{rung}. A detector's score tells a cohort's cases from those at home; tune's limit flags "
-        "5% of tune."
-    )
-    return narrow(Table(head, lines, caption, frozenset(range(2, len(head))), cells.notes))

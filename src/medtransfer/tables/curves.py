@@ -9,7 +9,7 @@ import polars as pl
 
 from medtransfer.tables.schema import Column, Contract, typed, write_frame
 
-Curve = Literal["roc", "pr", "reliability", "risk_coverage", "learning", "retrain"]
+Curve = Literal["roc", "pr", "reliability", "risk_coverage", "foreign", "learning", "retrain"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 
 CONTRACT = Contract(
@@ -23,8 +23,8 @@ CONTRACT = Contract(
                "trained on again.", filled=False),
         Column("cohort", "text", "Where the test cases come from."),
         Column("target", "text", "The target, `macro`, `micro` or `case`."),
-        Column("series", "text", "Which of several curves: the calibrator, or the metric.",
-               filled=False),
+        Column("series", "text", "Which of several curves: the calibrator, the detector, or the "
+               "metric.", filled=False),
         Column("x", "number", "Where."),
         Column("y", "number", "The value there, mean over seeds.", filled=False),
         Column("low", "number", "Lower end of its 95 % interval.", filled=False),
