@@ -24,7 +24,7 @@ def test_a_difference_whose_interval_excludes_zero_is_said_to_be_one() -> None:
 def test_a_difference_whose_interval_holds_zero_could_not_be_shown() -> None:
     said = transfer.answer(content(areas(), (0.01, -0.03, 0.05, 0.6))).sentence
     assert "no difference between imagenet/effnet-lite0 and scratch/effnet-lite0 could be" in said
-    assert "+0.010 [-0.030, 0.050], p = 0.60" in said
+    assert "+0.010 [−0.030, 0.050], p = 0.60" in said
     assert "better" not in said
 
 
@@ -97,7 +97,7 @@ def test_a_drop_is_said_with_its_interval_and_a_null_one_as_not_shown() -> None:
     assert "imagenet/effnet-lite0 reaches AUROC 0.65 [0.55, 0.75] at south" in said
     assert "0.15 [0.02, 0.30] below north" in said
     said = shift.answer(shifted((0.05, -0.02, 0.1))).sentence
-    assert "no drop from north shown (0.05 [-0.02, 0.10])" in said
+    assert "no drop from north shown (0.05 [−0.02, 0.10])" in said
     assert "below" not in said
     said = shift.answer(shifted((-0.1, -0.2, -0.02))).sentence
     assert "0.10 [0.02, 0.20] above north" in said

@@ -21,7 +21,7 @@ def test_numbers_without_intervals_and_missing_numbers_are_said_to_be_so() -> No
 
 def test_nothing_is_minus_zero() -> None:
     assert fixed(-0.0004, 3) == "0.000"
-    assert fixed(-0.0006, 3) == "-0.001"
+    assert fixed(-0.0006, 3) == "−0.001"
 
 
 def test_a_table_says_once_why_cells_are_empty() -> None:

@@ -15,7 +15,7 @@ from medtransfer.report.axes import Axis, area_axis
 from medtransfer.report.content import Content, Row
 from medtransfer.report.figures import figure
 from medtransfer.report.parts import Answer, Fold, Heading, Part, Section, Table, narrow
-from medtransfer.report.words import Cells, digits_of, fixed, interval_text, judged, percent
+from medtransfer.report.words import Cells, digits_of, fixed, interval_text, judged, percent, signed
 from medtransfer.tables.results import ALL
 
 QUESTION = "Shift: how does it hold at another hospital?"
@@ -81,7 +81,7 @@ def _against_reference(content: Content, cohorts: list[str]) -> str:
     for cohort in cohorts:
         row = content.comparison(content.best, cohort)
         if row is not None and row["low"] is not None:
-            ends = f"{row['difference']:+.2f} [{fixed(row['low'])}, {fixed(row['high'])}]"
+            ends = f"{signed(row['difference'])} [{fixed(row['low'])}, {fixed(row['high'])}]"
             found.setdefault(judged(row), []).append(f"{cohort} ({ends})")
     reference = content.reference
     said = [

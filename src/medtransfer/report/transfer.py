@@ -17,10 +17,12 @@ from medtransfer.report.scale import scale_parts
 from medtransfer.report.words import (
     Cells,
     counted,
+    fixed,
     interval_text,
     judged,
     p_cell,
     p_text,
+    signed,
     why,
 )
 
@@ -74,7 +76,7 @@ def _sentence(content: Content) -> str:
         case "not shown":
             said = (
                 f"On {place}, no difference between {rung} and {reference} could be shown "
-                f"({gap:+.3f} [{low:.3f}, {high:.3f}], {p})."
+                f"({signed(gap, 3)} [{fixed(low, 3)}, {fixed(high, 3)}], {p})."
             )
     return f"{said} {_held_against(row)}".rstrip()
 

@@ -23,8 +23,13 @@ Judged = Literal["better", "worse", "not shown"]
 
 
 def fixed(value: float, digits: int = 2) -> str:
-    """A number with its decimals, never ``-0.00``."""
-    return f"{value:z.{digits}f}"
+    """A number with its decimals and a proper minus, never ``−0.00``."""
+    return f"{value:z.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """The same with its sign, plus or minus."""
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def interval_text(row: Row | None, digits: int = 2) -> str:

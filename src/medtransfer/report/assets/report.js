@@ -9,7 +9,7 @@ for (const figure of document.querySelectorAll("figure[data-chart]")) {
   );
 }
 const value = (cell) => {
-  const number = parseFloat(cell.textContent.replace(/,/g, ""));
+  const number = parseFloat(cell.textContent.replace(/,/g, "").replace(/−/g, "-"));
   return Number.isNaN(number) ? cell.textContent : number;
 };
 for (const head of document.querySelectorAll("th[data-sort]")) {
