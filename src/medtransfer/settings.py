@@ -53,15 +53,16 @@ class Settings(BaseModel):
             name: _plain(getattr(self, name), sides)
             for name, taken in sides_of(type(self)).items()
             if (taken in sides or isinstance(getattr(self, name), Settings))
-            and not self._is_left_out(name)
+            and not self._is_left_out(name, sides)
         }
 
-    def _is_left_out(self, name: str) -> bool:
-        """Whether a field was added later and is at its default."""
-        field = type(self).model_fields[name]
+    def _is_left_out(self, name: str, sides: tuple[Side, ...]) -> bool:
+        """Whether a field was added later and is at its default, or has nothing on these sides."""
+        field, value = type(self).model_fields[name], getattr(self, name)
         extra = field.json_schema_extra
-        later = isinstance(extra, dict) and bool(extra.get("later"))
-        return later and getattr(self, name) == field.default
+        if not isinstance(extra, dict) or not extra.get("later"):
+            return False
+        return value == field.default or (isinstance(value, Settings) and not value.side(*sides))
 
 
 def sides_of(config: type[BaseModel]) -> dict[str, Side]:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, SplitConfig
+from medtransfer.data.config import AugmentConfig, DataConfig, ImageConfig, LabelPolicy, SplitConfig
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
 DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
-    LabelPolicy, SplitConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
+    LabelPolicy, SplitConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
     EvaluationConfig, Transfer, RungEntry, Study,
 )  # fmt: skip
 
@@ -31,6 +31,12 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     },
     ImageConfig: {
         "resize": 100, "crop": 80, "flip": "both", "codec": "png", "jpeg_quality": 90,
+        "augment": AugmentConfig(rotate=5),
+    },
+    AugmentConfig: {
+        "rotate": 10, "scale": 0.1, "translate": 0.1, "crop_area": 0.5, "equalise": 0.5,
+        "brightness": 0.1, "contrast": 0.1, "gamma": 0.1, "blur": 1, "noise": 0.1, "erase": 0.1,
+        "cutmix": 1,
     },
     DataConfig: {
         "manifest": Path("elsewhere.csv"), "image_root": Path("pictures"), "task": "binary",
@@ -82,6 +88,9 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
         DataConfig: lambda new: {"data": new(run.data)},
         SplitConfig: lambda new: {"data": _at(run.data, split=new(run.data.split))},
         ImageConfig: lambda new: {"data": _at(run.data, image=new(run.data.image))},
+        AugmentConfig: lambda new: {
+            "data": _at(run.data, image=_at(run.data.image, augment=new(run.data.image.augment)))
+        },
         LabelPolicy: lambda new: {
             "data": _at(run.data, targets={**run.data.targets, "Edema": new(LabelPolicy())})
         },
