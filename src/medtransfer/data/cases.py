@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast, overload
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,51 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.splits import patient_labels, training_patients
+
+
+class ImageLists(Sequence[tuple[str, ...]]):
+    """The image ids of each case, in one piece: millions of them are no objects of their own."""
+
+    def __init__(self, lists: pl.Series) -> None:
+        self._lists = lists
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self._lists)
+
+    @overload
+    def __getitem__(self, key: int) -> tuple[str, ...]: ...
+    @overload
+    def __getitem__(self, key: slice) -> "ImageLists": ...
+    def __getitem__(self, key: Any) -> Any:
+        """The images of one case, or of several in a row."""
+        if isinstance(key, slice):
+            return ImageLists(self._lists[key])
+        return tuple(self._lists[key])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same images are in the same order."""
+        if not isinstance(other, (tuple, ImageLists)):
+            return False
+        return tuple(self) == tuple(cast("Sequence[tuple[str, ...]]", other))
+
+    def __hash__(self) -> int:
+        """Equal to that of the same images as tuples."""
+        return hash(tuple(self))
+
+    def take(self, rows: NDArray[np.int64]) -> "ImageLists":
+        """The images of some cases."""
+        return ImageLists(self._lists.gather(rows))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of images of each case. [N]"""
+        return self._lists.list.len().to_numpy().astype(np.int64)
+
+    @property
+    def flat(self) -> list[str]:
+        """All images, case by case."""
+        return self._lists.explode().to_list()
 
 
 @dataclass(frozen=True)
@@ -30,7 +76,13 @@ class Cases:
     cohorts: NDArray[np.str_]
     splits: NDArray[np.str_]
     targets: NDArray[np.float64]
-    images: tuple[tuple[str, ...], ...]
+    images: Sequence[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        """Keep the images in one piece."""
+        if not isinstance(self.images, ImageLists):
+            lists = pl.Series([list(own) for own in self.images], dtype=pl.List(pl.String))
+            object.__setattr__(self, "images", ImageLists(lists))
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -45,13 +97,22 @@ class Cases:
             self.cohorts[chosen],
             self.splits[chosen],
             self.targets[chosen],
-            tuple(self.images[int(row)] for row in chosen),
+            self._lists.take(chosen),
         )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of images of each case. [N]"""
+        return self._lists.counts
 
     @property
     def image_ids(self) -> list[str]:
         """All images, case by case."""
-        return [image for images in self.images for image in images]
+        return self._lists.flat
+
+    @property
+    def _lists(self) -> ImageLists:
+        return cast("ImageLists", self.images)
 
 
 def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
@@ -72,7 +133,7 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
         _text(table["cohort"]),
         _text(table["split"]),
         targets_of(case_labels(frame, data), data),
-        tuple(tuple(images) for images in table["image_id"].to_list()),
+        ImageLists(table["image_id"]),
     )
 
 
@@ -111,4 +172,9 @@ def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFr
 
 
 def _text(column: pl.Series) -> NDArray[np.str_]:
-    return np.array(column.to_list(), dtype=np.str_)
+    """Text as an array, without an object per cell."""
+    longest = cast("int", column.str.len_chars().max() or 1)
+    cells: NDArray[np.str_] = np.empty(len(column), dtype=f"<U{max(longest, 1)}")
+    for start in range(0, len(column), 100_000):
+        cells[start : start + 100_000] = column[start : start + 100_000].to_list()
+    return cells

@@ -70,7 +70,7 @@ def case_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
         of a case disagree the smallest value in text order stands; `audit` stops on that first.
     """
     labels = frame.select("case_id").hstack(raw_labels(frame, data))
-    return labels.group_by("case_id").agg(pl.all().drop_nulls().min()).sort("case_id")
+    return labels.group_by("case_id").agg(pl.all().min()).sort("case_id")
 
 
 def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:

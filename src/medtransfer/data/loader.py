@@ -59,7 +59,7 @@ class CaseImages:
         self.cases = cases
         self.spec = spec
         self._pixels = cache.pixels
-        self._counts = np.array([len(images) for images in cases.images], dtype=np.int64)
+        self._counts = cases.counts
         self._starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts))
         self._places = cache.places(cases.image_ids)
         self._keys = text_keys(cases.image_ids)

@@ -126,8 +126,8 @@ def stratify(
         Subset number of each unit, 0 to K-1. [N]
     """
     count = len(labels)
-    wanted = np.outer(shares, labels.sum(axis=0)).astype(float)
-    room = np.array(shares, dtype=float) * count
+    wanted: list[list[float]] = np.outer(shares, labels.sum(axis=0)).astype(float).tolist()
+    room: list[float] = (np.array(shares, dtype=float) * count).tolist()
     subset = np.full(count, -1, dtype=np.int64)
     shuffled = rng.permutation(count)
     while True:
@@ -135,16 +135,43 @@ def stratify(
         if not left.any():
             break
         rarest = int(np.argmin(np.where(left > 0, left, count + 1)))
-        for unit in shuffled[labels[shuffled, rarest] & (subset[shuffled] < 0)]:
-            chosen = _most_wanting(wanted[:, rarest], room, rng)
-            subset[unit] = chosen
-            wanted[chosen, labels[unit]] -= 1
-            room[chosen] -= 1
-    for unit in shuffled[subset[shuffled] < 0]:
-        chosen = _most_wanting(room, room, rng)
-        subset[unit] = chosen
-        room[chosen] -= 1
+        units = shuffled[labels[shuffled, rarest] & (subset[shuffled] < 0)]
+        subset[units] = _share_out(labels[units], rarest, wanted, room, rng)
+    units = shuffled[subset[shuffled] < 0]
+    subset[units] = _share_out(labels[units], None, wanted, room, rng)
     return subset
+
+
+def _share_out(
+    labels: NDArray[np.bool_],
+    rarest: int | None,
+    wanted: list[list[float]],
+    room: list[float],
+    rng: np.random.Generator,
+) -> list[int]:
+    """Give units one by one to the subset that wants most; ties by room left, then by chance.
+
+    `wanted` and `room` are counted down. They are plain numbers: there may be millions of units,
+    and arrays of three are slow.
+    """
+    chosen: list[int] = []
+    ends = np.cumsum(labels.sum(axis=1)).tolist()
+    carried: list[int] = np.nonzero(labels)[1].tolist()
+    start = 0
+    for end in ends:
+        want = room if rarest is None else [row[rarest] for row in wanted]
+        most = max(want)
+        best = [k for k, value in enumerate(want) if value == most]
+        if len(best) > 1:
+            roomiest = max(room[k] for k in best)
+            best = [k for k in best if room[k] == roomiest]
+        one = best[0] if len(best) == 1 else int(rng.choice(best))
+        for label in carried[start:end]:
+            wanted[one][label] -= 1
+        room[one] -= 1
+        chosen.append(one)
+        start = end
+    return chosen
 
 
 def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], NDArray[np.bool_]]:
@@ -189,6 +216,8 @@ def _linked_units(
     frame: pl.DataFrame, patients: list[str], columns: Sequence[str]
 ) -> NDArray[np.int64]:
     """Number patients so that those who share a group value share a number. [P]"""
+    if not columns:
+        return np.arange(len(patients), dtype=np.int64)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -205,12 +234,3 @@ def _linked_units(
     links = coo_array((ones, (first, second)), shape=(len(patients), len(patients)))
     _, unit = connected_components(links, directed=False)
     return np.asarray(unit, dtype=np.int64)
-
-
-def _most_wanting(
-    wanted: NDArray[np.float64], room: NDArray[np.float64], rng: np.random.Generator
-) -> int:
-    """The subset that wants most; ties by room left, then by chance."""
-    best = np.flatnonzero(wanted == wanted.max())
-    best = best[room[best] == room[best].max()]
-    return int(best[0] if len(best) == 1 else rng.choice(best))

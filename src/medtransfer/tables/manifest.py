@@ -6,7 +6,7 @@ A *case* is the unit that gets a prediction, a *patient* the unit that is split 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 
@@ -58,6 +58,8 @@ CONTRACT = Contract(
         Column("laterality", "text", "L or R.", required=False, filled=False),
     ),
 )
+LEAVES_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
+"""A path that is absolute, on POSIX or on Windows, or goes up."""
 RESERVED = frozenset(column.name for column in CONTRACT.columns)
 
 
@@ -138,8 +140,17 @@ def free_columns(frame: pl.DataFrame) -> list[str]:
 
 def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells without surrounding blanks, null where nothing else is in them."""
-    text = pl.col(pl.String).str.strip_chars()
-    return frame.with_columns(pl.when(text != "").then(text))
+    padded = [name for name, kind in frame.schema.items()
+              if kind == pl.String() and _has_blanks(frame[name])]  # fmt: skip
+    text = pl.col(padded).str.strip_chars()
+    return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
+
+
+def _has_blanks(cells: pl.Series) -> bool:
+    """Whether any cell is empty or has blanks around it; most columns need not be copied."""
+    return bool((cells.str.strip_chars().str.len_bytes() != cells.str.len_bytes()).any()) or bool(
+        (cells == "").any()
+    )
 
 
 def _named_column_faults(
@@ -182,7 +193,7 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     faults: list[str] = []
     for owner in ("patient_id", "cohort", "split"):
         if {owner, "case_id"} <= set(frame.columns):
-            torn = frame.filter(pl.col(owner).drop_nulls().n_unique().over("case_id") > 1)
+            torn = _torn_cases(frame, owner)
             if not torn.is_empty():
                 cases = plural(torn["case_id"].n_unique(), "case")
                 hint = " (is case_id unique only within a patient?)" * (owner == "patient_id")
@@ -190,11 +201,31 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     return faults
 
 
+def _torn_cases(frame: pl.DataFrame, owner: str) -> pl.DataFrame:
+    """Rows of cases with several owners."""
+    owners = frame.select("case_id", owner).drop_nulls(owner)
+    if not _owners_differ(owners["case_id"].hash(), owners[owner].hash()):
+        return frame.clear()
+    torn = owners.unique().filter(pl.col("case_id").is_duplicated())
+    return frame.join(torn, on="case_id", how="semi", nulls_equal=True, maintain_order="left")
+
+
+def _owners_differ(cases: pl.Series, owners: pl.Series) -> bool:
+    """Whether equal values of one column stand beside different ones of the other.
+
+    A look at sorted hashes takes a tenth of the memory of a grouping, and is nearly always enough.
+    """
+    order = cases.arg_sort()
+    cases, owners = cases.gather(order), owners.gather(order)
+    same_case = cases.slice(1) == cases.slice(0, max(len(cases) - 1, 0))
+    return bool((same_case & (owners.slice(1) != owners.slice(0, len(same_case)))).any())
+
+
 def _twin_faults(frame: pl.DataFrame) -> list[str]:
     """Ids that look the same but are spelled with other code points would be two patients."""
     faults: list[str] = []
     for name in ("image_id", "case_id", "patient_id"):
-        if name in frame.columns:
+        if name in frame.columns and _beyond_ascii(frame[name]):
             twins = frame.filter(
                 pl.col(name).n_unique().over(pl.col(name).str.normalize("NFC")) > 1
             )
@@ -210,9 +241,7 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
     """Paths stay below the root: absolute ones and ``..`` are refused."""
     if "path" not in frame.columns:
         return []
-    outside = frame.filter(
-        pl.col("path").map_elements(_leaves_root, return_dtype=pl.Boolean, skip_nulls=True)
-    )
+    outside = frame.filter(pl.col("path").str.contains(LEAVES_ROOT))
     if outside.is_empty():
         return []
     fault = (
@@ -223,7 +252,6 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
     return [fault]
 
 
-def _leaves_root(cell: str) -> bool:
-    posix = PurePosixPath(cell.replace("\\", "/"))
-    windows_drive = len(cell) > 1 and cell[1] == ":"
-    return posix.is_absolute() or windows_drive or ".." in posix.parts
+def _beyond_ascii(cells: pl.Series) -> bool:
+    """Whether any cell has other letters than ASCII; without, text is spelled in one way only."""
+    return bool((cells.str.len_bytes() != cells.str.len_chars()).any())
