@@ -16,22 +16,36 @@ from medtransfer.data.splits import patient_labels, training_patients
 class ImageLists(Sequence[tuple[str, ...]]):
     """The image ids of each case, in one piece: millions of them are no objects of their own."""
 
-    def __init__(self, lists: pl.Series) -> None:
-        self._lists = lists
+    def __init__(self, flat: pl.Series, ends: NDArray[np.int64]) -> None:
+        """Say which images there are.
+
+        Args:
+            flat: All image ids, case by case. [M]
+            ends: Where the images of each case end. [N]
+        """
+        self._flat, self._ends = flat, ends
+
+    @staticmethod
+    def of(images: Sequence[Sequence[str]]) -> "ImageLists":
+        """From a list per case."""
+        flat = pl.Series([name for own in images for name in own], dtype=pl.String)
+        return ImageLists(flat, np.cumsum([len(own) for own in images], dtype=np.int64))
 
     def __len__(self) -> int:
         """Number of cases."""
-        return len(self._lists)
+        return len(self._ends)
 
     @overload
     def __getitem__(self, key: int) -> tuple[str, ...]: ...
     @overload
     def __getitem__(self, key: slice) -> "ImageLists": ...
-    def __getitem__(self, key: Any) -> Any:
-        """The images of one case, or of several in a row."""
+    def __getitem__(self, key: int | slice) -> Any:
+        """The images of one case, or of several."""
         if isinstance(key, slice):
-            return ImageLists(self._lists[key])
-        return tuple(self._lists[key])
+            return self.take(np.arange(len(self))[key])
+        place = range(len(self))[key]
+        start = int(self._ends[place - 1]) if place else 0
+        return tuple(self._flat[start : int(self._ends[place])])
 
     def __eq__(self, other: object) -> bool:
         """Whether the same images are in the same order."""
@@ -45,17 +59,21 @@ class ImageLists(Sequence[tuple[str, ...]]):
 
     def take(self, rows: NDArray[np.int64]) -> "ImageLists":
         """The images of some cases."""
-        return ImageLists(self._lists.gather(rows))
+        counts = self.counts[rows]
+        ends = np.cumsum(counts, dtype=np.int64)
+        own = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        starts = self._ends[rows] - counts
+        return ImageLists(self._flat.gather(np.repeat(starts, counts) + own), ends)
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Number of images of each case. [N]"""
-        return self._lists.list.len().to_numpy().astype(np.int64)
+        return np.diff(self._ends, prepend=0)
 
     @property
     def flat(self) -> list[str]:
         """All images, case by case."""
-        return self._lists.explode().to_list()
+        return self._flat.to_list()
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,7 @@ class Cases:
     def __post_init__(self) -> None:
         """Keep the images in one piece."""
         if not isinstance(self.images, ImageLists):
-            lists = pl.Series([list(own) for own in self.images], dtype=pl.List(pl.String))
-            object.__setattr__(self, "images", ImageLists(lists))
+            object.__setattr__(self, "images", ImageLists.of(self.images))
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -122,18 +139,19 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
         frame: Manifest rows with splits, from `assign_splits`.
         data: Targets and policies.
     """
-    table = (
-        frame.sort("case_id", "image_id")
-        .group_by("case_id", maintain_order=True)
-        .agg(pl.col("patient_id", "cohort", "split").first(), pl.col("image_id"))
-    )
+    # by column: a sorted table of millions of rows would be there twice
+    order = frame.select(pl.arg_sort_by("case_id", "image_id")).to_series()
+    case_id = frame["case_id"].gather(order)
+    last = (case_id != case_id.shift(-1)).fill_null(value=True).to_numpy()
+    ends = np.flatnonzero(last) + 1
+    first = order.gather(np.append(0, ends[:-1]))
     return Cases(
-        _text(table["case_id"]),
-        _text(table["patient_id"]),
-        _text(table["cohort"]),
-        _text(table["split"]),
+        _text(frame["case_id"].gather(first)),
+        _text(frame["patient_id"].gather(first)),
+        _text(frame["cohort"].gather(first)),
+        _text(frame["split"].gather(first)),
         targets_of(case_labels(frame, data), data),
-        ImageLists(table["image_id"]),
+        ImageLists(frame["image_id"].gather(order), ends),
     )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig, SplitConfig
-from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.labels import NUMBER, case_labels, label_columns, targets_of
 from medtransfer.errors import TableError, listed, suggestion
 from medtransfer.seeds import generator, text_keys, uniforms
 from medtransfer.tables.manifest import SPLITS, Manifest
@@ -40,12 +40,18 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
     if "split" in frame.columns:
         drawn = pl.col("split")
     else:
-        table = _draw_splits(frame.filter(internal), data)
-        frame = frame.join(table, on="patient_id", how="left", maintain_order="left")
-        drawn = pl.col("split")
+        table = _draw_splits(_split_columns(frame, data).filter(internal), data)
+        owners = frame.select("patient_id")
+        drawn = owners.join(table, on="patient_id", how="left", maintain_order="left")["split"]
     return frame.with_columns(
         pl.when(internal).then(drawn).otherwise(pl.lit("test")).alias("split")
     )
+
+
+def _split_columns(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+    """What a split is drawn from; the rest of a table of millions of rows is not copied."""
+    names = ["case_id", "patient_id", "cohort", *data.split.group_columns, *label_columns(data)]
+    return frame.select(list(dict.fromkeys(names)))
 
 
 def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
@@ -181,13 +187,17 @@ def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], ND
         Patients in sorted order [P], and a column per target (any case above 0.5) and per cohort
         where there are several. [P, L]
     """
-    cases = frame.group_by("case_id").agg(pl.col("patient_id").first()).sort("case_id")
+    number = frame["case_id"].rank("dense").alias(NUMBER)
+    first = number.arg_unique()
+    place = number.gather(first).arg_sort()
+    owners = frame["patient_id"].gather(first).gather(place)
     targets = targets_of(case_labels(frame, data), data) > 0.5
     columns = {f"t{i}": targets[:, i] for i in range(targets.shape[1])}
-    table = cases.with_columns(pl.Series(name, values) for name, values in columns.items())
-    table = table.group_by("patient_id").agg(pl.col(name).any() for name in columns)
-    cohorts = frame.group_by("patient_id").agg(pl.col("cohort").first())
-    table = table.join(cohorts, on="patient_id").sort("patient_id")
+    table = pl.DataFrame({NUMBER: owners.rank("dense"), **columns})
+    table = table.group_by(NUMBER).agg(pl.col(name).any() for name in columns).sort(NUMBER)
+    patients = owners.gather(owners.rank("dense").arg_unique()).sort()
+    cohorts = frame.group_by("patient_id").agg(pl.col("cohort").first()).sort("patient_id")
+    table = table.with_columns(cohorts["cohort"], patients.alias("patient_id"))
     flags = [table[name].to_numpy() for name in columns]
     names = sorted(frame["cohort"].unique().to_list())
     flags += [(table["cohort"] == name).to_numpy() for name in names] if len(names) > 1 else []

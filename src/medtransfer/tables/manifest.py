@@ -17,6 +17,7 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    has_blanks,
     read_frame,
     refuse,
     rows_of,
@@ -121,7 +122,7 @@ def read_manifest(
     faults += [] if embedded else _path_faults(frame)
     refuse(CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
-    return Manifest(frame.sort("image_id"), path, root, embedded)
+    return Manifest(_by_image(frame), path, root, embedded)
 
 
 def label_text(column: str) -> pl.Expr:
@@ -138,19 +139,20 @@ def free_columns(frame: pl.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in RESERVED and name != ROW]
 
 
+def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows sorted by `image_id`, one column after the other: the table is never there twice."""
+    if frame["image_id"].is_sorted():
+        return frame
+    order = frame["image_id"].arg_sort()
+    names = frame.columns
+    return pl.DataFrame([frame.drop_in_place(name).gather(order) for name in names])
+
+
 def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells without surrounding blanks, null where nothing else is in them."""
-    padded = [name for name, kind in frame.schema.items()
-              if kind == pl.String() and _has_blanks(frame[name])]  # fmt: skip
+    padded = [name for name in frame.columns if has_blanks(frame[name])]
     text = pl.col(padded).str.strip_chars()
     return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
-
-
-def _has_blanks(cells: pl.Series) -> bool:
-    """Whether any cell is empty or has blanks around it; most columns need not be copied."""
-    return bool((cells.str.strip_chars().str.len_bytes() != cells.str.len_bytes()).any()) or bool(
-        (cells == "").any()
-    )
 
 
 def _named_column_faults(

@@ -134,7 +134,9 @@ def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     casts: list[pl.Expr] = []
     for header in frame.columns:
         column = contract.column_of(header)
-        if column is not None and not _is_typed(frame[header], column):
+        if column is not None and (
+            frame.schema[header] != TYPES[column.kind] or has_blanks(frame[header])
+        ):
             casts.append(_cast(header, column, frame.schema[header]))
     return frame.with_columns(casts)
 
@@ -143,7 +145,8 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
     if not set(keys) <= set(frame.columns):
         return []
-    if len(keys) == 1 and _all_differ(frame[keys[0]]):
+    ordered = frame[keys[0]].drop_nulls().sort()  # takes less memory than a table of all values
+    if len(keys) == 1 and not (ordered == ordered.shift()).any():
         return []
     repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
     if repeated.is_empty():
@@ -153,10 +156,12 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     return [f"{name} is not unique: {plural(groups, 'value')} repeated in {rows_of(repeated)}"]
 
 
-def _all_differ(cells: pl.Series) -> bool:
-    """Whether no value stands twice; sorting takes less memory than a table of all values."""
-    ordered = cells.drop_nulls().sort()
-    return not (ordered.slice(1) == ordered.slice(0, max(len(ordered) - 1, 0))).any()
+def has_blanks(cells: pl.Series) -> bool:
+    """Whether any text is empty or has blanks around it; without, no copy is needed."""
+    if cells.dtype != pl.String():
+        return False
+    bare = cells.str.strip_chars().str.len_bytes()
+    return bool(((bare != cells.str.len_bytes()) | (bare == 0)).any())
 
 
 def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
@@ -233,16 +238,6 @@ def _cast(header: str, column: Column, kind: pl.DataType) -> pl.Expr:
     text = cell.cast(pl.String).str.strip_chars()
     filled = pl.when(text != "").then(text)
     return filled.cast(TYPES[column.kind], strict=False).alias(header)
-
-
-def _is_typed(cells: pl.Series, column: Column) -> bool:
-    """Whether a cast would change nothing, so that no copy is needed."""
-    if cells.dtype != TYPES[column.kind]:
-        return False
-    if column.kind != "text":
-        return True
-    bare = cells.str.strip_chars().str.len_bytes()
-    return not ((bare != cells.str.len_bytes()) | (bare == 0)).any()
 
 
 def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
