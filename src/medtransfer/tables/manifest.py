@@ -150,7 +150,8 @@ def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells without surrounding blanks, null where nothing else is in them."""
-    padded = [name for name in frame.columns if has_blanks(frame[name])]
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
+    padded = [name for name in texts if has_blanks(frame[name])]
     text = pl.col(padded).str.strip_chars()
     return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
 
