@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.cases import Cases
 from medtransfer.data.inputs import InputSpec
@@ -149,7 +150,7 @@ def cases_of(cache: PixelCache, names: list[str], size: int, crop: int) -> CaseI
 
 def batches(cache: PixelCache, names: list[str]) -> None:
     images = cases_of(cache, names, SIZE, CROP)
-    stream = TrainingBatches(images, 32, micro_batch=32, seed=0, flip="horizontal")
+    stream = TrainingBatches(images, 32, micro_batch=32, augmentation=Augmentation(0, "horizontal"))
 
     def load() -> int:
         return sum(len(batch) for step in range(8) for batch in stream.micro_batches(step, CPU))
@@ -162,7 +163,9 @@ def against_random(folder: Path, repeats: int) -> bool:
     small = np.ascontiguousarray(drawn(64)[:, :size, :size])
     names = [f"t{n}" for n in range(512)]
     images = cases_of(filled(folder, small, names), names, size, crop)
-    stream = TrainingBatches(images, count, micro_batch=count, seed=0, flip="horizontal")
+    stream = TrainingBatches(
+        images, count, micro_batch=count, augmentation=Augmentation(0, "horizontal")
+    )
     network = small_network()
     optimiser = torch.optim.SGD(network.parameters(), 0.01)
     random = [(torch.randn(count, 3, crop, crop), torch.zeros(count, 1)) for _ in range(steps)]

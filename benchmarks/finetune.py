@@ -133,6 +133,7 @@ def classifier(network: str) -> Any:
 
 
 def ours(network: str, folder: Path, steps: int, batch: int) -> float:
+    from medtransfer.data.augment import Augmentation
     from medtransfer.data.cache import PixelCache
     from medtransfer.data.cases import build_cases
     from medtransfer.data.config import DataConfig
@@ -163,7 +164,9 @@ def ours(network: str, folder: Path, steps: int, batch: int) -> float:
         cache = PixelCache(cache_needs(run, spec, frame)[0].make(manifest, facts, Path(work)))
         images = CaseImages(build_cases(frame, data), cache, spec)
         config = TrainingConfig(batch_size=batch, micro_batch=batch, steps=steps, checks=1)
-        batches = TrainingBatches(images, batch, micro_batch=batch, seed=0, flip="horizontal")
+        batches = TrainingBatches(
+            images, batch, micro_batch=batch, augmentation=Augmentation(0, "horizontal")
+        )
         plan = Plan(make_schedule(len(images), 0.003, steps), 0.0, "single-label", 0)
         fit(network_with_head, batches, plan, config, tune=lambda: TuneScore(0.0, None),
             checkpoints=CheckpointFolder(Path(work) / "checkpoint"))  # fmt: skip

@@ -9,6 +9,7 @@ A field's side says what changing it costs:
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,8 +80,24 @@ def sides_of(config: type[BaseModel]) -> dict[str, Side]:
 
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value in one canonical spelling, as 64 hexadecimal digits."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_spelled(value).encode()).hexdigest()
+
+
+def rows_digest(columns: Sequence[str], parts: Iterable[Sequence[Sequence[Any]]]) -> str:
+    """The `digest` of ``[columns, rows]`` for rows that come in parts, and are never all there."""
+    hashed = hashlib.sha256(f"[{_spelled(columns)},[".encode())
+    before = ""
+    for rows in parts:
+        if rows:
+            hashed.update(f"{before}{_spelled(rows)[1:-1]}".encode())
+            before = ","
+    hashed.update(b"]]")
+    return hashed.hexdigest()
+
+
+def _spelled(value: Any) -> str:
+    """JSON in one canonical spelling."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _plain(value: Any, sides: tuple[Side, ...]) -> Any:

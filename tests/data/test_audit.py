@@ -157,6 +157,11 @@ def images_of_a_case_differ_in_sex(data: Data) -> Data:
     return data.cell("sex", place, "M" if data.frame["sex"][place] == "F" else "F")
 
 
+def mirrored_breasts(data: Data) -> Data:
+    sides: list[object] = ["L", *[None] * (len(data.frame) - 2), "R"]
+    return data.column("laterality", sides).asking(image={"flip": "both"})
+
+
 PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A001": (patient_in_two_splits, "1 patient in more than one split"),
     "A002": (same_picture_in_two_splits, "1 image in more than one split or cohort"),
@@ -164,6 +169,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A005": (lesion_in_two_splits, "1 value of 'lesion' in more than one split"),
     "A006": (same_picture_of_two_patients, "1 image under several patients of one split"),
     "A007": (same_picture_with_two_labels, "1 image with contradicting 'malignant'"),
+    "A009": (mirrored_breasts, "flip: both, and 'laterality' is known of 2 images"),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),
@@ -296,3 +302,18 @@ def test_the_photographs_filed_twice_in_a_real_set_are_found(shared: Path, tmp_p
     twice = next(finding for finding in found if finding.code in ("A002", "A006"))
     owners = frame.with_row_index("row", offset=1).filter(pl.col("row").is_in(twice.rows))
     assert set(owners["patient_id"]) == {"Patient299", "Patient300"}
+
+
+@pytest.mark.parametrize(
+    ("target", "flip", "found"),
+    [("left_effusion", "horizontal", True), ("Right hilum", "both", True),
+     ("laterality", "horizontal", True), ("left_effusion", "vertical", False),
+     ("left_effusion", "none", False), ("bright_spot", "both", False),
+     ("cleft", "horizontal", False)],
+)  # fmt: skip
+def test_a_target_that_names_a_side_is_not_mirrored(
+    clean: Data, target: str, flip: str, found: bool
+) -> None:
+    renamed = clean.column(target, clean.frame["malignant"].to_list())
+    asked = renamed.asking(targets=[target], image={"flip": flip})
+    assert ("A009" in asked.findings()) == found

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import FEW
 
+from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.cases import Cases
-from medtransfer.data.config import Flip
+from medtransfer.data.config import AugmentConfig, Flip
 from medtransfer.data.inputs import InputSpec
-from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_mixup
+from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
 from medtransfer.data.shards import Kind, write_shard
 
 CPU = torch.device("cpu")
@@ -28,13 +29,14 @@ COUNTS = (1, 3, 2, 1, 4, 1, 2)
 
 
 def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCache:
-    """A cache of given pixels, two to a shard."""
+    """A cache of given pixels, in several shards."""
     recipe = PixelRecipe(pixels.shape[1], "bilinear", 10**6)
     kind = Kind(recipe.size, pixels.shape[3], 8)
     wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "none"})
-    for start in range(0, len(names), 2):
-        part = wanted[start : start + 2]
-        write_shard(folder, kind, recipe.codec, part, pixels[start : start + 2])
+    share = -(-len(names) // 5)
+    for start in range(0, len(names), share):
+        part = wanted[start : start + share]
+        write_shard(folder, kind, recipe.codec, part, pixels[start : start + share])
     return PixelCache(CachedImages(folder, recipe, wanted, kind))
 
 
@@ -61,7 +63,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> CaseImages:
 
 def stream(images: CaseImages, size: int = 3, micro: int = 4, **more: object) -> TrainingBatches:
     settings = {"seed": 5, "flip": "both", **more}
-    return TrainingBatches(images, size, micro_batch=micro, **settings)  # type: ignore[arg-type]
+    augmentation = Augmentation(**settings)  # type: ignore[arg-type]
+    return TrainingBatches(images, size, micro_batch=micro, augmentation=augmentation)
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -191,7 +194,7 @@ def test_a_test_batch_has_the_images_of_its_cases_whole(images: CaseImages) -> N
 
 def test_a_training_image_is_a_crop_of_its_own_image(images: CaseImages) -> None:
     rows = np.array([1, 6])
-    batch = images.training_batch(rows, np.array([0, 3]), (5, "none"), CPU)
+    batch = images.training_batch(rows, np.array([0, 3]), Augmentation(5), CPU)
     for view, whole in zip(
         batch.images.numpy(), np.concatenate([raw(images, 1), raw(images, 6)]), strict=True
     ):
@@ -213,10 +216,10 @@ def test_an_image_looks_the_same_in_whatever_batch_it_is_seen(
     images: CaseImages, flip: Flip
 ) -> None:
     rows, epochs = np.array([0, 1, 4, 6]), np.array([2, 0, 1, 2])
-    together = images.training_batch(rows, epochs, (5, flip), CPU)
-    backwards = images.training_batch(rows[::-1], epochs[::-1], (5, flip), CPU)
+    together = images.training_batch(rows, epochs, Augmentation(5, flip), CPU)
+    backwards = images.training_batch(rows[::-1], epochs[::-1], Augmentation(5, flip), CPU)
     for place in range(4):
-        alone = images.training_batch(rows[[place]], epochs[[place]], (5, flip), CPU)
+        alone = images.training_batch(rows[[place]], epochs[[place]], Augmentation(5, flip), CPU)
         own = together.images[together.case_of_image == place]
         assert torch.equal(own, alone.images)
         assert torch.equal(own, backwards.images[backwards.case_of_image == 3 - place])
@@ -288,3 +291,54 @@ def test_mixing_mixes_pixels_and_targets_with_the_same_share(
     targets = mix.share * plain.targets + (1 - mix.share) * plain.targets[partners]
     assert torch.allclose(mixed.targets, targets)
     assert torch.equal(mixed.known, plain.known & plain.known[partners])
+
+
+@pytest.mark.parametrize("micro", [1, 4, 10**6])
+def test_cutmix_puts_a_square_of_the_partner_into_each_image(
+    images: CaseImages, micro: int
+) -> None:
+    step, changes = 4, AugmentConfig(cutmix=1.0)
+    mix = draw_cutmix(5, step, 6, 1.0, or_mixup=False)
+    assert mix is not None
+    (plain,) = stream(images, 6, 10**6).micro_batches(step, CPU)
+    mixed = joined(list(stream(images, 6, micro, changes=changes).micro_batches(step, CPU)))
+    side = round(8 * (1 - mix.share) ** 0.5)
+    assert 0 < side < 8  # this step shows something
+    places: set[tuple[int, int]] = set()
+    for case in range(6):
+        own = plain.images[plain.case_of_image == case]
+        other = plain.images[plain.case_of_image == int(mix.partner[case])]
+        for k, found in enumerate(mixed.images[mixed.case_of_image == case]):
+            fits = [
+                (y, x) for y in range(9 - side) for x in range(9 - side)
+                if torch.equal(found, with_square(own[k], other[k % len(other)], y, x, side))
+            ]  # fmt: skip
+            assert fits
+            places.update(fits if mix.partner[case] != case else [])
+    assert len(places) > 1  # each image has a place of its own
+    seen, partner = 1 - (side / 8) ** 2, torch.as_tensor(mix.partner)
+    targets = seen * plain.targets + (1 - seen) * plain.targets[partner]
+    assert torch.allclose(mixed.targets, targets)
+    assert torch.equal(mixed.known, plain.known & plain.known[partner])
+
+
+def with_square(own: torch.Tensor, other: torch.Tensor, y: int, x: int, side: int) -> torch.Tensor:
+    found = own.clone()
+    found[:, y : y + side, x : x + side] = other[:, y : y + side, x : x + side]
+    return found
+
+
+def test_a_step_is_mixed_in_one_way_only(images: CaseImages) -> None:
+    batches = stream(images, 6, 10**6, changes=AugmentConfig(cutmix=1.0))
+    plain = stream(images, 6, 10**6)
+    mixed_up = 0
+    for step in range(60):
+        mix = draw_mixup(5, step, 6, 1.0)
+        (found,) = batches.micro_batches(step, CPU, mix)
+        (mixup,) = plain.micro_batches(step, CPU, mix)
+        mixed_up += same(found, mixup)
+    assert 15 < mixed_up < 45
+
+
+def test_no_squares_without_alpha() -> None:
+    assert draw_cutmix(0, 0, 8, 0.0, or_mixup=False) is None

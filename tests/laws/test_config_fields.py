@@ -7,7 +7,14 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, RetrainConfig, SplitConfig
+from medtransfer.data.config import (
+    AugmentConfig,
+    DataConfig,
+    ImageConfig,
+    LabelPolicy,
+    RetrainConfig,
+    SplitConfig,
+)
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
@@ -20,7 +27,8 @@ NORTH = RetrainConfig(cohort="north", fraction=1.0)
 DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
-    LabelPolicy, SplitConfig, RetrainConfig, ImageConfig, DataConfig, ModelConfig, TrainingConfig,
+    LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
+    TrainingConfig,
     EvaluationConfig, Transfer, RungEntry, Study,
 )  # fmt: skip
 
@@ -34,6 +42,12 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},
     ImageConfig: {
         "resize": 100, "crop": 80, "flip": "both", "codec": "png", "jpeg_quality": 90,
+        "augment": AugmentConfig(rotate=5),
+    },
+    AugmentConfig: {
+        "rotate": 10, "scale": 0.1, "translate": 0.1, "crop_area": 0.5, "equalise": 0.5,
+        "brightness": 0.1, "contrast": 0.1, "gamma": 0.1, "blur": 1, "noise": 0.1, "erase": 0.1,
+        "cutmix": 1,
     },
     DataConfig: {
         "manifest": Path("elsewhere.csv"), "image_root": Path("pictures"), "task": "binary",
@@ -88,6 +102,9 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
             "data": _at(run.data, split=_at(run.data.split, retrain=new(NORTH)))
         },
         ImageConfig: lambda new: {"data": _at(run.data, image=new(run.data.image))},
+        AugmentConfig: lambda new: {
+            "data": _at(run.data, image=_at(run.data.image, augment=new(run.data.image.augment)))
+        },
         LabelPolicy: lambda new: {
             "data": _at(run.data, targets={**run.data.targets, "Edema": new(LabelPolicy())})
         },

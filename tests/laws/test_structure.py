@@ -51,6 +51,7 @@ DOORS = {
     "PIL": {"data/images.py"},
     "numba": {"metrics/kernels.py"},
     "timm": {"models/backbones.py"},
+    "torchvision": {"data/augment.py"},
     "ray": {"study/executors/ray.py"},
     "altair": {"report/figures.py"},
     "vl_convert": {"report/figures.py"},

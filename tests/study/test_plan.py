@@ -147,9 +147,11 @@ def test_runs_are_named_and_sized_before_anything_is_trained(
     assert by_rung["scratch/r14x1", 0.5].num_cases == 2
     frame = data.manifest.frame
     assert 1 <= whole.num_images / (500 * 16) <= 2  # one or two films a case
-    train, rest = whole.needs
-    assert (train.recipe.size, rest.recipe.size) == (12, 8)
-    assert sorted(train.indices + rest.indices) == list(range(len(frame)))
+    train, rest, seen = whole.needs
+    assert [need.recipe.size for need in whole.needs] == [12, 8, 8]
+    assert seen.indices is train.indices
+    both = [*train.indices.tolist(), *rest.indices.tolist()]
+    assert sorted(both) == list(range(len(frame)))
 
 
 def test_the_flow_counts_images_cases_patients_and_labels(folder: Path, rows: pl.DataFrame) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import build_cases, training_cases
 from medtransfer.data.config import DataConfig
@@ -51,7 +52,10 @@ class Bench:
         config = TrainingConfig(**(self.config.model_dump() | changes))
         classifier = classifier or self.classifier()
         batches = TrainingBatches(
-            self.training, config.batch_size, micro_batch=config.micro_batch, seed=5, flip="both"
+            self.training,
+            config.batch_size,
+            micro_batch=config.micro_batch,
+            augmentation=Augmentation(5, "both"),
         )
         schedule = make_schedule(len(self.training), config.learning_rate, config.steps)
         plan = Plan(schedule, mixup, "binary", 5, config.selection == "best")

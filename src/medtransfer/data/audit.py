@@ -4,6 +4,7 @@ Every finding has a code with a section in ``docs/reference/checks.md``. Errors 
 can be waived by its code with a reason, and the waiver is printed in the report.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,8 @@ from medtransfer.tables.schema import ROW
 Level = Literal["error", "warning", "info"]
 PLACE, DIGEST = "_place", "_sha256"
 """Columns that the audit adds; no manifest column is likely to be called so."""
+SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
+"""A word for a side of the body in the name of a target."""
 FEW = 10
 """Fewer positive or negative cases than this in a split make its numbers weak."""
 
@@ -31,6 +34,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A005": ("error", "A value of a grouping column is in more than one split"),
     "A006": ("warning", "The same image file stands under several patients of one split"),
     "A007": ("warning", "The same image file carries contradicting labels"),
+    "A009": ("error", "Images are mirrored in training though left and right matter"),
     "B001": ("error", "The training split holds only one class of a target"),
     "B005": ("error", "A split holds no labelled case"),
     "B002": ("warning", "A split holds few positive or few negative cases of a target"),
@@ -82,6 +86,7 @@ def audit(
         *_same_images(placed),
         *_contradictions(placed, data),
         *_torn_groups(placed.filter(internal), data.split.group_columns),
+        *_mirrored_sides(frame, data),
         *_missing_classes(frame, data),
         *_label_gaps(manifest.frame, data),
         *_mixed_attributes(frame, data),
@@ -162,6 +167,19 @@ def _missing_classes(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
                 few.append(text)
     findings = [Finding("B001", _enumerated(empty))] if empty else []
     return findings + ([Finding("B002", _enumerated(few))] if few else [])
+
+
+def _mirrored_sides(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
+    """Flips left to right where a side is named by a column, a target or a class."""
+    if data.image.flip not in ("horizontal", "both"):
+        return []
+    said: list[str] = []
+    if "laterality" in frame.columns and (count := frame["laterality"].count()):
+        said.append(f"'laterality' is known of {plural(count, 'image')}")
+    columns = [*data.names, *label_columns(data)]
+    sided = [name for name in dict.fromkeys(columns) if SIDE.search(name)]
+    said += [f"target '{name}' names a side" for name in sided]
+    return [Finding("A009", f"flip: {data.image.flip}, and {_enumerated(said)}")] if said else []
 
 
 def _label_gaps(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast, overload
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,69 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.splits import patient_labels, training_patients
+
+
+class ImageLists(Sequence[tuple[str, ...]]):
+    """The image ids of each case, in one piece: millions of them are no objects of their own."""
+
+    def __init__(self, flat: pl.Series, ends: NDArray[np.int64]) -> None:
+        """Say which images there are.
+
+        Args:
+            flat: All image ids, case by case. [M]
+            ends: Where the images of each case end. [N]
+        """
+        self._flat, self._ends = flat, ends
+
+    @staticmethod
+    def of(images: Sequence[Sequence[str]]) -> "ImageLists":
+        """From a list per case."""
+        flat = pl.Series([name for own in images for name in own], dtype=pl.String)
+        return ImageLists(flat, np.cumsum([len(own) for own in images], dtype=np.int64))
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, key: int) -> tuple[str, ...]: ...
+    @overload
+    def __getitem__(self, key: slice) -> "ImageLists": ...
+    def __getitem__(self, key: int | slice) -> Any:
+        """The images of one case, or of several."""
+        if isinstance(key, slice):
+            return self.take(np.arange(len(self))[key])
+        place = range(len(self))[key]
+        start = int(self._ends[place - 1]) if place else 0
+        return tuple(self._flat[start : int(self._ends[place])])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same images are in the same order."""
+        if not isinstance(other, (tuple, ImageLists)):
+            return False
+        return tuple(self) == tuple(cast("Sequence[tuple[str, ...]]", other))
+
+    def __hash__(self) -> int:
+        """Equal to that of the same images as tuples."""
+        return hash(tuple(self))
+
+    def take(self, rows: NDArray[np.int64]) -> "ImageLists":
+        """The images of some cases."""
+        counts = self.counts[rows]
+        ends = np.cumsum(counts, dtype=np.int64)
+        own = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        starts = self._ends[rows] - counts
+        return ImageLists(self._flat.gather(np.repeat(starts, counts) + own), ends)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of images of each case. [N]"""
+        return np.diff(self._ends, prepend=0)
+
+    @property
+    def flat(self) -> list[str]:
+        """All images, case by case."""
+        return self._flat.to_list()
 
 
 @dataclass(frozen=True)
@@ -30,7 +94,12 @@ class Cases:
     cohorts: NDArray[np.str_]
     splits: NDArray[np.str_]
     targets: NDArray[np.float64]
-    images: tuple[tuple[str, ...], ...]
+    images: Sequence[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        """Keep the images in one piece."""
+        if not isinstance(self.images, ImageLists):
+            object.__setattr__(self, "images", ImageLists.of(self.images))
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -45,13 +114,22 @@ class Cases:
             self.cohorts[chosen],
             self.splits[chosen],
             self.targets[chosen],
-            tuple(self.images[int(row)] for row in chosen),
+            self._lists.take(chosen),
         )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of images of each case. [N]"""
+        return self._lists.counts
 
     @property
     def image_ids(self) -> list[str]:
         """All images, case by case."""
-        return [image for images in self.images for image in images]
+        return self._lists.flat
+
+    @property
+    def _lists(self) -> ImageLists:
+        return cast("ImageLists", self.images)
 
 
 def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
@@ -61,18 +139,19 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
         frame: Manifest rows with splits, from `assign_splits`.
         data: Targets and policies.
     """
-    table = (
-        frame.sort("case_id", "image_id")
-        .group_by("case_id", maintain_order=True)
-        .agg(pl.col("patient_id", "cohort", "split").first(), pl.col("image_id"))
-    )
+    # by column: a sorted table of millions of rows would be there twice
+    order = frame.select(pl.arg_sort_by("case_id", "image_id")).to_series()
+    case_id = frame["case_id"].gather(order)
+    last = (case_id != case_id.shift(-1)).fill_null(value=True).to_numpy()
+    ends = np.flatnonzero(last) + 1
+    first = order.gather(np.append(0, ends[:-1]))
     return Cases(
-        _text(table["case_id"]),
-        _text(table["patient_id"]),
-        _text(table["cohort"]),
-        _text(table["split"]),
+        _text(frame["case_id"].gather(first)),
+        _text(frame["patient_id"].gather(first)),
+        _text(frame["cohort"].gather(first)),
+        _text(frame["split"].gather(first)),
         targets_of(case_labels(frame, data), data),
-        tuple(tuple(images) for images in table["image_id"].to_list()),
+        ImageLists(frame["image_id"].gather(order), ends),
     )
 
 
@@ -140,4 +219,9 @@ def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFr
 
 
 def _text(column: pl.Series) -> NDArray[np.str_]:
-    return np.array(column.to_list(), dtype=np.str_)
+    """Text as an array, without an object per cell."""
+    longest = cast("int", column.str.len_chars().max() or 1)
+    cells: NDArray[np.str_] = np.empty(len(column), dtype=f"<U{max(longest, 1)}")
+    for start in range(0, len(column), 100_000):
+        cells[start : start + 100_000] = column[start : start + 100_000].to_list()
+    return cells

@@ -64,6 +64,42 @@ class SplitConfig(Settings):
         return self
 
 
+class AugmentConfig(Settings):
+    """Random changes of training images besides crop and flip, drawn for each image; 0 is none."""
+
+    rotate: float = identity(0.0, ge=0, le=180)
+    """Largest angle in degrees, either way."""
+    scale: float = identity(0.0, ge=0, lt=1)
+    """Largest change of size: 0.1 is from 1/1.1 to 1.1 times."""
+    translate: float = identity(0.0, ge=0, le=0.5)
+    """Largest shift in each direction, as a share of the side."""
+    crop_area: float = identity(0.0, ge=0, le=1)
+    """Smallest share of the area of a random part, of sides 3:4 to 4:3, that is cut out and resized
+    to the crop; it takes the place of the plain random crop. 0: the plain crop."""
+    equalise: float = identity(0.0, ge=0, le=1)
+    """Share of images whose histogram is equalised."""
+    brightness: float = identity(0.0, ge=0, lt=1)
+    """Largest change of brightness: 0.2 is from 0.8 to 1.2 times."""
+    contrast: float = identity(0.0, ge=0, lt=1)
+    """Largest change of contrast: 0.2 is from 0.8 to 1.2 times."""
+    gamma: float = identity(0.0, ge=0, le=2)
+    """Largest change of gamma: 0.5 is from 1/1.5 to 1.5."""
+    blur: float = identity(0.0, ge=0, le=20)
+    """Largest standard deviation of a Gaussian blur, in pixels."""
+    noise: float = identity(0.0, ge=0, le=0.5)
+    """Largest standard deviation of Gaussian noise; pixels are 0 to 1."""
+    erase: float = identity(0.0, ge=0, le=0.5)
+    """Largest share of the area of a rectangle that is made black in one image of two."""
+    cutmix: float = identity(0.0, ge=0, le=10)
+    """Alpha of CutMix: a square comes from another case, targets are mixed by area. Where there is
+    MixUp too, each step draws one of them."""
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether any single image is changed; CutMix needs two."""
+        return any(getattr(self, name) for name in type(self).model_fields if name != "cutmix")
+
+
 class ImageConfig(Settings):
     """From a decoded image to the network's input."""
 
@@ -73,6 +109,8 @@ class ImageConfig(Settings):
     """Side of the random crop, and of the test image. Left out: BiT-HyperRule, by image area."""
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""
+    augment: AugmentConfig = identity_if_set(AugmentConfig())
+    """Random changes of training images besides crop and flip."""
     codec: Literal["raw", "png"] = runtime("raw")
     """How prepared images are kept. `raw` is read fastest, `png` takes about half the disk; both
     keep every bit."""

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.tables.manifest import label_text
 
+NUMBER = "_number"
+"""Name of a column of numbers that stand for ids; no manifest column is likely to be called so."""
+
 
 def policy_value(policy: str) -> float:
     """The target a policy gives a cell: 0, 1, p for ``soft(p)``, NaN (masked) for ``ignore``."""
@@ -69,8 +72,11 @@ def case_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
         `case_id` and the label columns, one row per case, sorted by `case_id`. Where the images
         of a case disagree the smallest value in text order stands; `audit` stops on that first.
     """
-    labels = frame.select("case_id").hstack(raw_labels(frame, data))
-    return labels.group_by("case_id").agg(pl.all().drop_nulls().min()).sort("case_id")
+    # grouping by number takes a fraction of the memory of grouping by name
+    number = frame["case_id"].rank("dense").alias(NUMBER)
+    labels = raw_labels(frame, data).with_columns(number).group_by(NUMBER).agg(pl.all().min())
+    names = frame["case_id"].gather(number.arg_unique()).sort()
+    return labels.sort(NUMBER).drop(NUMBER).insert_column(0, names)
 
 
 def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import Cases
-from medtransfer.data.config import Flip
 from medtransfer.data.inputs import InputSpec
-from medtransfer.data.transforms import cut_views, draw_views, normalise, whole_images
+from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
 
 
@@ -59,7 +59,7 @@ class CaseImages:
         self.cases = cases
         self.spec = spec
         self._pixels = cache.pixels
-        self._counts = np.array([len(images) for images in cases.images], dtype=np.int64)
+        self._counts = cases.counts
         self._starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts))
         self._places = cache.places(cases.image_ids)
         self._keys = text_keys(cases.image_ids)
@@ -90,16 +90,26 @@ class CaseImages:
         self,
         rows: NDArray[np.int64],
         epochs: NDArray[np.int64],
-        draw: tuple[int, Flip],
+        augmentation: Augmentation,
         device: torch.device,
     ) -> Batch:
-        """Cases as they are trained on: cropped and flipped by draws keyed by image and epoch."""
+        """Cases as they are trained on, changed by draws keyed by image and epoch."""
         flat, owner = self._flat(rows)
-        seed, flip = draw
-        views = draw_views(seed, epochs[owner], self._keys[flat], self.spec, flip)
         pictures = [self._pixels[place] for place in self._places[flat].tolist()]
-        pixels = cut_views(pictures, views, self.spec.crop).to(device)
-        return self._batch(rows, normalise(pixels, self.spec), owner, device)
+        images = training_images(
+            pictures, epochs[owner], self._keys[flat], augmentation, self.spec, device
+        )
+        return self._batch(rows, images, owner, device)
+
+    def corners(
+        self, rows: NDArray[np.int64], epochs: NDArray[np.int64], seed: int
+    ) -> NDArray[np.float64]:
+        """Where CutMix puts its square into each image, as shares of the room there is. [M, 2]"""
+        flat, owner = self._flat(rows)
+        keys, seen = self._keys[flat], epochs[owner]
+        return np.stack(
+            [uniforms(seed, f"cutmix {what}", seen, keys) for what in ("top", "left")], axis=1
+        )
 
     def partner_images(self, own: NDArray[np.int64], partner: NDArray[np.int64]) -> torch.Tensor:
         """Which image of the partners' batch each own image is mixed with. [M]
@@ -145,13 +155,17 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, images: CaseImages, batch_size: int, *, micro_batch: int, seed: int, flip: Flip
+        self,
+        images: CaseImages,
+        batch_size: int,
+        *,
+        micro_batch: int,
+        augmentation: Augmentation,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
         self._micro_batch = micro_batch
-        self._seed = seed
-        self._flip: Flip = flip
+        self._augmentation = augmentation
         self._keys = text_keys(images.cases.case_ids.tolist())
         self._orders: dict[int, NDArray[np.int64]] = {}
 
@@ -176,21 +190,30 @@ class TrainingBatches:
     ) -> Iterator[Batch]:
         """The batches whose gradients add up to a step's."""
         rows, epochs = self.at(step)
-        draw = (self._seed, self._flip)
+        draw = self._augmentation
+        alpha = draw.changes.cutmix
+        square = draw_cutmix(draw.seed, step, self.batch_size, alpha, or_mixup=mix is not None)
+        mix = square or mix
         for part in self.images.split(rows, self._micro_batch):
             batch = self.images.training_batch(rows[part], epochs[part], draw, device)
             if mix is not None:
                 other = mix.partner[part]
                 partner = self.images.training_batch(rows[other], epochs[other], draw, device)
                 pairs = self.images.partner_images(rows[part], rows[other]).to(device)
-                batch = _mixed(batch, partner, pairs, mix.share)
+                if square is not None:
+                    corners = self.images.corners(rows[part], epochs[part], draw.seed)
+                    batch = _with_squares(batch, partner, pairs, corners, square.share)
+                else:
+                    batch = _mixed(batch, partner, pairs, mix.share)
             yield batch
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch in self._orders:
             return self._orders[epoch]
         epochs = np.full(len(self._keys), epoch)
-        return np.argsort(uniforms(self._seed, "order", epochs, self._keys), kind="stable")
+        return np.argsort(
+            uniforms(self._augmentation.seed, "order", epochs, self._keys), kind="stable"
+        )
 
 
 def draw_mixup(seed: int, step: int, batch_size: int, alpha: float) -> MixUp | None:
@@ -199,6 +222,46 @@ def draw_mixup(seed: int, step: int, batch_size: int, alpha: float) -> MixUp | N
         return None
     rng = generator(seed, "mixup", step)
     return MixUp(float(rng.beta(alpha, alpha)), rng.permutation(batch_size))
+
+
+def draw_cutmix(
+    seed: int, step: int, batch_size: int, alpha: float, *, or_mixup: bool
+) -> MixUp | None:
+    """One share and one pairing per step for CutMix (Yun et al. 2019); None where alpha is 0.
+
+    Where a step has MixUp as well, it is one of both at equal chance.
+    """
+    if alpha == 0:
+        return None
+    rng = generator(seed, "cutmix", step)
+    drawn = MixUp(float(rng.beta(alpha, alpha)), rng.permutation(batch_size))
+    return None if or_mixup and rng.random() < 0.5 else drawn
+
+
+def _with_squares(
+    batch: Batch,
+    partner: Batch,
+    pairs: torch.Tensor,
+    corners: NDArray[np.float64],
+    share: float,
+) -> Batch:
+    """A square of each partner put into each image; targets are mixed by what is seen of both."""
+    images, others = batch.images.clone(), partner.images[pairs]
+    side = images.shape[2]
+    square = round(side * (1 - share) ** 0.5)
+    room = side - square + 1
+    for image, other, (top, left) in zip(
+        images, others, (corners * room).astype(np.int64).tolist(), strict=True
+    ):
+        place = (slice(None), slice(top, top + square), slice(left, left + square))
+        image[place] = other[place]
+    seen = 1 - (square / side) ** 2
+    return Batch(
+        images,
+        batch.case_of_image,
+        seen * batch.targets + (1 - seen) * partner.targets,
+        batch.known & partner.known,
+    )
 
 
 def _mixed(batch: Batch, partner: Batch, pairs: torch.Tensor, share: float) -> Batch:

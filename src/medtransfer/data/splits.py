@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig, SplitConfig
-from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.labels import NUMBER, case_labels, label_columns, targets_of
 from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.seeds import generator, text_keys, uniforms
 from medtransfer.tables.manifest import SPLITS, Manifest
@@ -41,9 +41,9 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
     if "split" in frame.columns:
         drawn = pl.col("split")
     else:
-        table = _draw_splits(frame.filter(internal), data)
-        frame = frame.join(table, on="patient_id", how="left", maintain_order="left")
-        drawn = pl.col("split")
+        table = _draw_splits(_split_columns(frame, data).filter(internal), data)
+        owners = frame.select("patient_id")
+        drawn = owners.join(table, on="patient_id", how="left", maintain_order="left")["split"]
     again = _retrained_patients(manifest.frame, data)
     elsewhere = pl.when(pl.col("patient_id").is_in(again)).then(pl.lit("train")).otherwise(
         pl.lit("test")
@@ -52,6 +52,12 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
         elsewhere = pl.when(pl.col("cohort") == data.split.retrain.cohort).then(elsewhere)
         elsewhere = elsewhere.otherwise(pl.lit("test"))
     return frame.with_columns(pl.when(internal).then(drawn).otherwise(elsewhere).alias("split"))
+
+
+def _split_columns(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+    """What a split is drawn from; the rest of a table of millions of rows is not copied."""
+    names = ["case_id", "patient_id", "cohort", *data.split.group_columns, *label_columns(data)]
+    return frame.select(list(dict.fromkeys(names)))
 
 
 def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
@@ -144,8 +150,8 @@ def stratify(
         Subset number of each unit, 0 to K-1. [N]
     """
     count = len(labels)
-    wanted = np.outer(shares, labels.sum(axis=0)).astype(float)
-    room = np.array(shares, dtype=float) * count
+    wanted: list[list[float]] = np.outer(shares, labels.sum(axis=0)).astype(float).tolist()
+    room: list[float] = (np.array(shares, dtype=float) * count).tolist()
     subset = np.full(count, -1, dtype=np.int64)
     shuffled = rng.permutation(count)
     while True:
@@ -153,16 +159,43 @@ def stratify(
         if not left.any():
             break
         rarest = int(np.argmin(np.where(left > 0, left, count + 1)))
-        for unit in shuffled[labels[shuffled, rarest] & (subset[shuffled] < 0)]:
-            chosen = _most_wanting(wanted[:, rarest], room, rng)
-            subset[unit] = chosen
-            wanted[chosen, labels[unit]] -= 1
-            room[chosen] -= 1
-    for unit in shuffled[subset[shuffled] < 0]:
-        chosen = _most_wanting(room, room, rng)
-        subset[unit] = chosen
-        room[chosen] -= 1
+        units = shuffled[labels[shuffled, rarest] & (subset[shuffled] < 0)]
+        subset[units] = _share_out(labels[units], rarest, wanted, room, rng)
+    units = shuffled[subset[shuffled] < 0]
+    subset[units] = _share_out(labels[units], None, wanted, room, rng)
     return subset
+
+
+def _share_out(
+    labels: NDArray[np.bool_],
+    rarest: int | None,
+    wanted: list[list[float]],
+    room: list[float],
+    rng: np.random.Generator,
+) -> list[int]:
+    """Give units one by one to the subset that wants most; ties by room left, then by chance.
+
+    `wanted` and `room` are counted down. They are plain numbers: there may be millions of units,
+    and arrays of three are slow.
+    """
+    chosen: list[int] = []
+    ends = np.cumsum(labels.sum(axis=1)).tolist()
+    carried: list[int] = np.nonzero(labels)[1].tolist()
+    start = 0
+    for end in ends:
+        want = room if rarest is None else [row[rarest] for row in wanted]
+        most = max(want)
+        best = [k for k, value in enumerate(want) if value == most]
+        if len(best) > 1:
+            roomiest = max(room[k] for k in best)
+            best = [k for k in best if room[k] == roomiest]
+        one = best[0] if len(best) == 1 else int(rng.choice(best))
+        for label in carried[start:end]:
+            wanted[one][label] -= 1
+        room[one] -= 1
+        chosen.append(one)
+        start = end
+    return chosen
 
 
 def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], NDArray[np.bool_]]:
@@ -172,13 +205,17 @@ def patient_labels(frame: pl.DataFrame, data: DataConfig) -> tuple[list[str], ND
         Patients in sorted order [P], and a column per target (any case above 0.5) and per cohort
         where there are several. [P, L]
     """
-    cases = frame.group_by("case_id").agg(pl.col("patient_id").first()).sort("case_id")
+    number = frame["case_id"].rank("dense").alias(NUMBER)
+    first = number.arg_unique()
+    place = number.gather(first).arg_sort()
+    owners = frame["patient_id"].gather(first).gather(place)
     targets = targets_of(case_labels(frame, data), data) > 0.5
     columns = {f"t{i}": targets[:, i] for i in range(targets.shape[1])}
-    table = cases.with_columns(pl.Series(name, values) for name, values in columns.items())
-    table = table.group_by("patient_id").agg(pl.col(name).any() for name in columns)
-    cohorts = frame.group_by("patient_id").agg(pl.col("cohort").first())
-    table = table.join(cohorts, on="patient_id").sort("patient_id")
+    table = pl.DataFrame({NUMBER: owners.rank("dense"), **columns})
+    table = table.group_by(NUMBER).agg(pl.col(name).any() for name in columns).sort(NUMBER)
+    patients = owners.gather(owners.rank("dense").arg_unique()).sort()
+    cohorts = frame.group_by("patient_id").agg(pl.col("cohort").first()).sort("patient_id")
+    table = table.with_columns(cohorts["cohort"], patients.alias("patient_id"))
     flags = [table[name].to_numpy() for name in columns]
     names = sorted(frame["cohort"].unique().to_list())
     flags += [(table["cohort"] == name).to_numpy() for name in names] if len(names) > 1 else []
@@ -238,6 +275,8 @@ def _linked_units(
     frame: pl.DataFrame, patients: list[str], columns: Sequence[str]
 ) -> NDArray[np.int64]:
     """Number patients so that those who share a group value share a number. [P]"""
+    if not columns:
+        return np.arange(len(patients), dtype=np.int64)
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -254,12 +293,3 @@ def _linked_units(
     links = coo_array((ones, (first, second)), shape=(len(patients), len(patients)))
     _, unit = connected_components(links, directed=False)
     return np.asarray(unit, dtype=np.int64)
-
-
-def _most_wanting(
-    wanted: NDArray[np.float64], room: NDArray[np.float64], rng: np.random.Generator
-) -> int:
-    """The subset that wants most; ties by room left, then by chance."""
-    best = np.flatnonzero(wanted == wanted.max())
-    best = best[room[best] == room[best].max()]
-    return int(best[0] if len(best) == 1 else rng.choice(best))

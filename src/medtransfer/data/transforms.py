@@ -11,6 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medtransfer.data.augment import (
+    Augmentation,
+    change_images,
+    cut_part,
+    draw_changes,
+    draw_parts,
+)
 from medtransfer.data.config import Flip
 from medtransfer.data.images import Pixels
 from medtransfer.data.inputs import InputSpec
@@ -60,6 +67,56 @@ def draw_views(
     )
 
 
+def training_images(
+    pictures: Sequence[Pixels],
+    epochs: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    augmentation: Augmentation,
+    spec: InputSpec,
+    device: torch.device,
+) -> torch.Tensor:
+    """Stored pictures as a network in training sees them: cropped, flipped, changed, standardised.
+
+    Args:
+        pictures: N images of one type, [H, W, C] each.
+        epochs: How often each image was seen before. [N]
+        keys: From `seeds.text_keys` of the image ids. [N]
+        augmentation: What may be done to them.
+        spec: Sizes, mean and std.
+        device: Where the result is made.
+
+    Returns:
+        float32, [N, 3, crop, crop].
+    """
+    seed, asked = augmentation.seed, augmentation.changes
+    views = draw_views(seed, epochs, keys, spec, augmentation.flip)
+    if not asked.changes_images:
+        return normalise(cut_views(pictures, views, spec.crop).to(device), spec)
+    if asked.crop_area:
+        parts = draw_parts(seed, epochs, keys, asked.crop_area)
+        images = _cut_parts(pictures, parts, views, spec.crop, device)
+    else:
+        images = unit(cut_views(pictures, views, spec.crop).to(device))
+    changes = draw_changes(seed, epochs, keys, asked)
+    return standardise(change_images(images, changes), spec)
+
+
+def _cut_parts(
+    pictures: Sequence[Pixels],
+    parts: NDArray[np.float64],
+    views: Views,
+    crop: int,
+    device: torch.device,
+) -> torch.Tensor:
+    """A part of each picture resized to the crop, and flipped. [N, C, crop, crop]"""
+    cut: list[torch.Tensor] = []
+    for i, picture in enumerate(pictures):
+        image = cut_part(unit(whole_images(picture[None]).to(device))[0], parts[i].tolist(), crop)
+        turned = [2] * bool(views.mirrored[i]) + [1] * bool(views.upended[i])
+        cut.append(image.flip(turned) if turned else image)
+    return torch.stack(cut)
+
+
 def cut_views(pixels: Sequence[Pixels], views: Views, crop: int) -> torch.Tensor:
     """Cut each image's view.
 
@@ -100,8 +157,17 @@ def normalise(pixels: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     Returns:
         float32, [N, 3, H, W], on the device of `pixels`.
     """
+    return standardise(unit(pixels), spec)
+
+
+def unit(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels as float32 of 0 to 1: uint8 by 255, int32 by 65535."""
     top = 255.0 if pixels.dtype == torch.uint8 else 65535.0
-    mean = torch.tensor(spec.mean, device=pixels.device).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std, device=pixels.device).view(1, 3, 1, 1)
-    # in place where shapes allow: these are the largest arrays outside the network
-    return pixels.to(torch.float32).div_(top).sub(mean).div_(std)
+    return pixels.to(torch.float32).div_(top)
+
+
+def standardise(images: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """Subtract the rung's mean and divide by its std; grey is repeated to three. [N, 3, H, W]"""
+    mean = torch.tensor(spec.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).view(1, 3, 1, 1)
+    return images.sub(mean).div_(std)  # in place: no array outside the network is larger

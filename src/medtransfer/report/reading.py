@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from medtransfer.data.audit import CHECKS
+from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.files import read_json
@@ -143,6 +144,12 @@ def _by_scale(rungs: list[Rung]) -> tuple[KnownRung, ...]:
     return tuple(_of_ladder(rung) for rung in rungs)
 
 
+def _changes(augment: AugmentConfig) -> str:
+    """The random changes that are on."""
+    said = [f"{name} {value:g}" for name, value in augment if value]
+    return f"; changed at random: {', '.join(said)}" if said else ""
+
+
 def _facts(
     study: Study, data: dict[str, Any], runs: pl.DataFrame, environments: list[dict[str, Any]]
 ) -> list[tuple[str, str]]:
@@ -157,7 +164,7 @@ def _facts(
         ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
         ("Label policy", policies if study.data.class_column is None else "a class per case"),
         ("Split", _split_text(study)),
-        ("Images", f"{size}, flips: {image.flip}"),
+        ("Images", f"{size}, flips: {image.flip}{_changes(image.augment)}"),
     ]
     for entry in study.rungs:
         config = study.training_of(entry)

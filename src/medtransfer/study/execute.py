@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import build_cases, case_attributes, predicted_cases, training_cases
 from medtransfer.data.images import DECODER
@@ -65,9 +66,9 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
     testing = CaseImages(predicted_cases(cases, run.data), test_pixels, spec)
 
-    batches = TrainingBatches(training, run.training.batch_size, seed=run.seed,
-                              micro_batch=run.training.micro_batch,
-                              flip=run.data.image.flip)  # fmt: skip
+    chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
+    batches = TrainingBatches(training, run.training.batch_size, augmentation=chance,
+                              micro_batch=run.training.micro_batch)  # fmt: skip
     state = fit(classifier, batches, plan_training(run, len(training)), run.training,
                 tune=lambda: _look_at(classifier, tuning, run),
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip

@@ -21,7 +21,7 @@ from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.sources import find_weights, verified_digest
-from medtransfer.settings import digest
+from medtransfer.settings import rows_digest
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, expand
 from medtransfer.study.inputs import (
@@ -155,7 +155,7 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
     ids += list(data.split.group_columns)
     table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
     table = table.hstack(raw_labels(manifest.frame, data)).with_columns(facts["sha256"])
-    return digest([table.columns, table.rows()])
+    return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
 def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
@@ -166,7 +166,7 @@ def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
     """
     frame = assign_splits(data.manifest, study.data)
     cases = build_cases(frame, study.data)
-    images = np.array([len(images) for images in cases.images])
+    images = cases.counts
     rows: list[dict[str, Any]] = []
     for cohort in sorted(set(cases.cohorts.tolist())):
         for split in SPLITS:
@@ -203,7 +203,7 @@ def _plan_run(
     training = training_cases(cases, frame, cell.run.data, cell.run.seed)
     config = cell.run.training
     schedule = make_schedule(len(training), config.learning_rate, config.steps)
-    per_case = np.mean([len(images) for images in training.images]) if len(training) else 1.0
+    per_case = np.mean(training.counts) if len(training) else 1.0
     key = *cell.split_key, spec
     if key not in needs:  # runs share them: they name every image
         needs[key] = cache_needs(cell.run, spec, frame)

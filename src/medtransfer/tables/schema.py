@@ -131,17 +131,20 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
 
 def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Cast every contract column to its type; call after `check_columns` found nothing."""
-    casts: list[pl.Expr] = []
-    for header in frame.columns:
-        column = contract.column_of(header)
-        if column is not None:
-            casts.append(_cast(header, column, frame.schema[header]))
-    return frame.with_columns(casts)
+    found = [(h, c) for h in frame.columns if (c := contract.column_of(h)) is not None]
+    return frame.with_columns(
+        _cast(h, c, frame.schema[h])
+        for h, c in found
+        if frame.schema[h] != TYPES[c.kind] or (c.kind == "text" and has_blanks(frame[h]))
+    )
 
 
 def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
     if not set(keys) <= set(frame.columns):
+        return []
+    ordered = frame[keys[0]].drop_nulls().sort()  # less memory than a table of all values
+    if len(keys) == 1 and not (ordered == ordered.shift()).any():
         return []
     repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
     if repeated.is_empty():
@@ -149,6 +152,11 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     groups = repeated.select(keys).n_unique()
     name = f"'{keys[0]}'" if len(keys) == 1 else f"({', '.join(keys)})"
     return [f"{name} is not unique: {plural(groups, 'value')} repeated in {rows_of(repeated)}"]
+
+
+def has_blanks(cells: pl.Series) -> bool:
+    """Whether any text is empty or has blanks around it; without, no copy is needed."""
+    return bool(((cells.str.strip_chars() != cells) | (cells == "")).any())
 
 
 def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
@@ -178,11 +186,11 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
     faults: list[str] = []
     empty = cells.filter(_empty(column.name, kind))
     if column.filled and not empty.is_empty():
-        count = plural(len(empty), "row")
-        faults.append(f"'{column.name}' is empty in {count}, first in row {empty[ROW][0]}")
+        where = f"in {plural(len(empty), 'row')}, first in row {empty[ROW][0]}"
+        faults.append(f"'{column.name}' is empty {where}")
     wrong = cells.filter(~_empty(column.name, kind) & ~_fits(column, kind))
     if not wrong.is_empty():
-        what = "an integer" if column.kind == "integer" else f"a {column.kind}"
+        what = {"integer": "an integer"}.get(column.kind, f"a {column.kind}")
         faults += wrong_cells(wrong, column.name, column.allowed or (what,))
     return faults
 
@@ -211,9 +219,8 @@ def _fits(column: Column, kind: pl.DataType) -> pl.Expr:
         return cell == cell.floor()
     if column.kind in ("text", "bytes") or kind.is_numeric():
         return pl.lit(value=True)
-    return (
-        cell.cast(pl.String).str.strip_chars().cast(TYPES[column.kind], strict=False).is_not_null()
-    )
+    text = cell.cast(pl.String).str.strip_chars()
+    return text.cast(TYPES[column.kind], strict=False).is_not_null()
 
 
 def _cast(header: str, column: Column, kind: pl.DataType) -> pl.Expr:
@@ -223,8 +230,7 @@ def _cast(header: str, column: Column, kind: pl.DataType) -> pl.Expr:
     if kind.is_numeric() and column.kind != "text":
         return cell.cast(TYPES[column.kind], strict=False)
     text = cell.cast(pl.String).str.strip_chars()
-    filled = pl.when(text != "").then(text)
-    return filled.cast(TYPES[column.kind], strict=False).alias(header)
+    return pl.when(text != "").then(text).cast(TYPES[column.kind], strict=False).alias(header)
 
 
 def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
