@@ -61,8 +61,9 @@ class Settings(BaseModel):
         """Whether a field was added later and is at its default, or has nothing on these sides."""
         field = type(self).model_fields[name]
         extra = field.json_schema_extra
-        later = isinstance(extra, dict) and bool(extra.get("later"))
-        return later and (getattr(self, name) == field.default or plain == {})
+        if not isinstance(extra, dict) or "later" not in extra:
+            return False
+        return getattr(self, name) == field.default or plain == {}
 
 
 def sides_of(config: type[BaseModel]) -> dict[str, Side]:
