@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.images import DECODER, Interpolation, Pixels, decode_image, resize_image
+from medtransfer.data.decode import decode, decoders
+from medtransfer.data.images import Interpolation, Pixels, resize_image
 from medtransfer.data.scan import Progress, map_pictures, no_progress, refuse_images
 from medtransfer.errors import ImageError, StudyError
 from medtransfer.files import is_whole, make_folder, remove, replacing, seal_folder
@@ -96,7 +97,7 @@ def prepare_cache(
             "names": chosen["image_id"].to_list(),
             "size": recipe.size,
             "interpolation": recipe.interpolation,
-            "decoder": DECODER,
+            "decoder": decoders(chosen["format"].unique()),
         }
     )
     folder = parent / key[:16]
@@ -111,7 +112,11 @@ def prepare_cache(
     with replacing(folder / PIXELS) as temporary, temporary.open("wb") as stream:
         _write_header(stream, shape, dtype)
         start = stream.tell()
-        found = map_pictures(manifest, indices, lambda data: _make(data, recipe, channels, dtype))
+        found = map_pictures(
+            manifest,
+            indices,
+            lambda data, frame: _make(data, frame, recipe, channels, dtype),
+        )
         for done, (index, pixels) in enumerate(found, start=1):
             if isinstance(pixels, ImageError):
                 faults.append((manifest.frame[ROW][index], str(pixels)))
@@ -134,9 +139,12 @@ def _write_header(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
     )
 
 
-def _make(data: bytes, recipe: PixelRecipe, channels: int, dtype: np.dtype[Any]) -> Pixels:
+def _make(
+    data: bytes, frame: int | None, recipe: PixelRecipe, channels: int, dtype: np.dtype[Any]
+) -> Pixels:
     """Decode, resize, and bring to the cache's channels and bits."""
-    pixels = resize_image(decode_image(data, recipe.pixel_limit), recipe.size, recipe.interpolation)
+    pixels = decode(data, recipe.pixel_limit, frame)
+    pixels = resize_image(pixels, recipe.size, recipe.interpolation)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], channels, axis=2)
     if dtype == np.uint16 and pixels.dtype == np.uint8:
