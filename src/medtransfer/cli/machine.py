@@ -23,6 +23,7 @@ def examine() -> dict[str, str]:
     found |= _compute()
     found["images"] = decoder_facts()
     found |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
+    found["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
     here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
     found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
     found["weights folder"] = str(weights_folder())

@@ -34,8 +34,6 @@ def unpack(
             raw = _by_gdcm(frame, syntax, header, stream)
         case "openjpeg":
             raw = _by_openjpeg(frame)
-        case "charls":
-            raw, planar = _by_charls(frame)
         case _:
             size, planar = header.bits_allocated // 8, header.samples > 1
             raw = _by_rle(frame, header)
@@ -43,7 +41,10 @@ def unpack(
 
 
 def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream) -> bytes:
-    """JPEG. GDCM is told the bits of the stream rather than those of the file."""
+    """JPEG and JPEG-LS. GDCM is told the bits of the stream rather than those of the file.
+
+    It gives up on damaged JPEG-LS at once; CharLS by itself (pyjpegls 1.5.1) never returns from some.
+    """
     import gdcm
 
     library: Any = gdcm
@@ -78,19 +79,15 @@ def _by_openjpeg(frame: bytes) -> bytes | bytearray:
     return decode(frame, version=2)
 
 
-def _by_charls(frame: bytes) -> tuple[bytearray, bool]:
-    """JPEG-LS."""
-    from jpeg_ls import decode_pixel_data
-
-    decode: Any = decode_pixel_data
-    raw, about = decode(frame)
-    return raw, about["components"] > 1 and about["interleave_mode"] == 0
-
-
 def _by_rle(frame: bytes, header: DicomHeader) -> bytearray:
     """RLE: one segment for each byte of each sample."""
     from rle import utils
 
     decode: Any = utils.decode_pixel_data
     about = {"rows": header.rows, "columns": header.columns}
-    return decode(frame, version=2, bits_allocated=header.bits_allocated, **about)
+    try:
+        return decode(frame, version=2, bits_allocated=header.bits_allocated, **about)
+    except BaseException as error:  # a panic of Rust is no Exception
+        if type(error).__name__ == "PanicException":
+            raise ValueError("damaged") from None
+        raise

@@ -11,13 +11,16 @@ from medtransfer.data.dicom.facts import DicomHeader
 from medtransfer.data.dicom.syntaxes import Syntax
 from medtransfer.errors import ImageError
 
-_SOI, _SOS, _EOI, _JFIF, _ADOBE = 0xD8, 0xDA, 0xD9, 0xE0, 0xEE
+_SOI, _SOS, _JFIF, _ADOBE = 0xD8, 0xDA, 0xE0, 0xEE
 _FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})
 """Markers without a length."""
 RLE_RATIO = 64
 """Two bytes of a run become at most 128 (PS3.5, annex G.3.1)."""
-_SUBTRACTED = 8
+_BOX_HEAD = 8
+_TAIL = 64
+"""Where the marker of the end must be: behind it, frames are padded to an even number of bytes.
+Decoders fill what a cut JPEG stream lacks with grey and say nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def check_codestream(frame: bytes, syntax: Syntax, header: DicomHeader) -> CodeS
         raise ImageError(
             f"claims {header.samples} samples a pixel, its {syntax.name} stream {stream.samples}"
         )
+    if syntax.family != "rle" and b"\xff\xd9" not in frame[-_TAIL:]:
+        raise ImageError(f"is truncated: its {syntax.name} stream has no end")
     if not 1 <= stream.bits <= 16:
         raise ImageError(
             f"has a {syntax.name} stream of {stream.bits} bits a sample (allowed: 1 to 16)"
@@ -164,7 +169,7 @@ def _jp2_stream(frame: bytes) -> int:
         size, kind = struct.unpack_from(">L4s", frame, at)
         if kind == b"jp2c":
             return at + (16 if size == 1 else 8)
-        if size < _SUBTRACTED:
+        if size < _BOX_HEAD:
             break
         at += size
     raise ImageError("has a JP2 file without a code stream in it")

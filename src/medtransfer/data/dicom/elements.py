@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import data_element_generator
 
-from medtransfer.data.dicom.syntaxes import DEFLATED
+from medtransfer.data.dicom.syntaxes import BIG_ENDIAN, DEFLATED
 from medtransfer.errors import ImageError
 
 DAMAGE = (
@@ -70,7 +70,7 @@ def read_elements(data: bytes, pixel_limit: int) -> tuple[Dataset, str, str]:
     body = data[start:] if start else data
     if syntax == DEFLATED:
         body = _inflated(body, pixel_limit)
-    little = not body.startswith((b"\x00\x08", b"\x00\x02"))
+    little = syntax != BIG_ENDIAN if syntax else not body.startswith(b"\x00\x08")
     dataset, whole_file = _elements(body, little=little)
     if not whole_file and not any(keyword in dataset for keyword in PIXELS):
         raise ImageError("is truncated: its header does not end")

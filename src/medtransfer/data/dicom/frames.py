@@ -181,7 +181,8 @@ def _unpacked(file: DicomFile, index: int) -> Stored:
         return _settled(found, file, header.bits_stored)
     if stream.signed:  # and widened by the decoder: back to the bits of the stream
         found = found & found.dtype.type((1 << stream.bits) - 1)
-    return _settled(found, file, stream.bits if header.signed else header.bits_stored)
+    bits = min(stream.bits, header.bits_stored) if header.signed else header.bits_stored
+    return _settled(found, file, bits)
 
 
 def _meaning(header: DicomHeader, stream: CodeStream, file: DicomFile) -> str:

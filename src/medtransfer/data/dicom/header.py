@@ -31,8 +31,8 @@ from medtransfer.errors import ImageError
 
 MODALITIES = frozenset({
     "AR", "AS", "BDUS", "BI", "BMD", "CF", "CP", "CR", "CS", "CT", "DD", "DF", "DG", "DM", "DS",
-    "DX", "EC", "ECG", "EM", "ES", "FA", "FS", "GM", "HC", "IO", "IVOCT", "IVUS", "KER", "LP", "LS", "MA",
-    "MG", "MR", "MS", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "OSS", "OT", "PA", "PT",
+    "DX", "EC", "ECG", "EM", "ES", "FA", "FS", "GM", "HC", "IO", "IVOCT", "IVUS", "KER", "LP", "LS",
+    "MA", "MG", "MR", "MS", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "OSS", "OT", "PA", "PT",
     "PX", "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "ST", "TG", "US", "VA", "VF", "VL",
     "XA", "XC",
 })  # fmt: skip
@@ -138,7 +138,7 @@ def _file(dataset: Dataset, uid: str, pixel_limit: int) -> DicomFile:
     if not keyword:
         known = UID(word(dataset, "SOPClassUID")).name
         kind = "" if not known or known[:1].isdigit() or "." in known else f" ({known})"
-        raise ImageError(f"is DICOM that holds no image{kind}")
+        raise ImageError(f"is DICOM without pixels{kind}")
     syntax = _syntax(dataset, uid)
     floats = keyword != "PixelData"
     allocated = whole(dataset, "BitsAllocated")

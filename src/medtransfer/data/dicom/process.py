@@ -37,7 +37,7 @@ VALUE_BYTES = 48
 FILE_COPIES = 6
 FLOOR_SECONDS = 10
 SECONDS_PER_MEGAPIXEL = 2
-DECODERS = ("gdcm", "openjpeg.utils", "jpeg_ls", "rle.utils")
+DECODERS = ("gdcm", "openjpeg.utils", "rle.utils")
 
 
 def main() -> None:

@@ -10,14 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
 
-Codec = Literal["native", "gdcm", "openjpeg", "charls", "rle"]
+Codec = Literal["native", "gdcm", "openjpeg", "rle"]
 Family = Literal["native", "jpeg", "jpeg-ls", "jpeg2000", "rle"]
 
 PACKAGES: dict[Codec, str] = {
     "native": "pydicom",
     "gdcm": "python-gdcm",
     "openjpeg": "pylibjpeg-openjpeg",
-    "charls": "pyjpegls",
     "rle": "pylibjpeg-rle",
 }
 """Decoder → the package that brings it."""
@@ -63,8 +62,8 @@ SYNTAXES: dict[str, Syntax] = {
         Syntax(_JPEG + "51", "JPEG Extended", "gdcm", "jpeg", (0xC0, 0xC1)),
         Syntax(_JPEG + "57", "JPEG Lossless", "gdcm", "jpeg", (0xC3,)),
         Syntax(_JPEG + "70", "JPEG Lossless SV1", "gdcm", "jpeg", (0xC3,)),
-        Syntax(_JPEG + "80", "JPEG-LS Lossless", "charls", "jpeg-ls", (0xF7,)),
-        Syntax(_JPEG + "81", "JPEG-LS Near-Lossless", "charls", "jpeg-ls", (0xF7,)),
+        Syntax(_JPEG + "80", "JPEG-LS Lossless", "gdcm", "jpeg-ls", (0xF7,)),
+        Syntax(_JPEG + "81", "JPEG-LS Near-Lossless", "gdcm", "jpeg-ls", (0xF7,)),
         Syntax(_JPEG + "90", "JPEG 2000 Lossless", "openjpeg", "jpeg2000"),
         Syntax(_JPEG + "91", "JPEG 2000", "openjpeg", "jpeg2000"),
         Syntax(_JPEG + "201", "HTJ2K Lossless", "openjpeg", "jpeg2000"),

@@ -205,10 +205,11 @@ class Pool:
 def _cause(gone: _Gone) -> str:
     if gone.late or gone.code == -signal.SIGXCPU:
         return "took too long to be unpacked"
-    if gone.code in (-signal.SIGKILL, -signal.SIGABRT):
+    if gone.code == -signal.SIGKILL:
         return "ran out of memory while being unpacked"
     if gone.code < 0:
-        return f"makes its decoder crash ({signal.Signals(-gone.code).name})"
+        name = signal.Signals(-gone.code).name
+        return f"is damaged: its decoder crashed on it, or ran out of memory ({name})"
     return f"cannot be read: the process for it ended with code {gone.code}"
 
 
