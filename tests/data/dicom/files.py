@@ -74,7 +74,7 @@ def dicom(
     """
     body = elements(values, implicit=syntax == IMPLICIT, little=syntax != BIG_ENDIAN)
     if syntax == DEFLATED:
-        packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+        packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
         body = packer.compress(body) + packer.flush()
     head = b""
     if meta:

@@ -182,8 +182,12 @@ def test_lossless_streams_give_back_what_went_in(name: str) -> None:
 def test_frames_in_fragments_are_found(name: str, pieces: int, table: bool) -> None:
     syntax, stored, bits, _ = LOSSLESS[name]
     many = [stored, stored[::-1].copy(), stored[:, ::-1].copy()]
-    make = {"JPEG lossless 12": lambda v: files.jpeg_lossless(v, 12), "RLE 16": files.rle,
-            "JPEG-LS 16": imagecodecs.jpegls_encode, "JPEG 2000 12": lambda v: j2k(v, 12)}  # fmt: skip
+    make = {
+        "JPEG lossless 12": lambda v: files.jpeg_lossless(v, 12),
+        "JPEG-LS 16": imagecodecs.jpegls_encode,
+        "RLE 16": files.rle,
+        "JPEG 2000 12": lambda v: j2k(v, 12),
+    }
     streams = [make[name](one) for one in many]
     if name == "RLE 16" and pieces > 1 and not table:
         pytest.skip("nothing in RLE says where a frame ends")

@@ -43,7 +43,7 @@ def unpack(
 def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream) -> bytes:
     """JPEG and JPEG-LS. GDCM is told the bits of the stream rather than those of the file.
 
-    It gives up on damaged JPEG-LS at once; CharLS by itself (pyjpegls 1.5.1) never returns from some.
+    It gives up on damaged JPEG-LS at once; from some, CharLS alone (pyjpegls 1.5.1) never returns.
     """
     import gdcm
 

@@ -136,9 +136,8 @@ def frame_index(header: DicomHeader, frame: int | None) -> int:
 def _file(dataset: Dataset, uid: str, pixel_limit: int) -> DicomFile:
     keyword = next((name for name in PIXELS if name in dataset), "")
     if not keyword:
-        known = UID(word(dataset, "SOPClassUID")).name
-        kind = "" if not known or known[:1].isdigit() or "." in known else f" ({known})"
-        raise ImageError(f"is DICOM without pixels{kind}")
+        kind = _registered(word(dataset, "SOPClassUID"))
+        raise ImageError(f"is DICOM without pixels{f' ({kind})' * bool(kind)}")
     syntax = _syntax(dataset, uid)
     floats = keyword != "PixelData"
     allocated = whole(dataset, "BitsAllocated")
@@ -180,8 +179,8 @@ def _syntax(dataset: Dataset, uid: str) -> Syntax:
             raise ImageError("has compressed pixels and no transfer syntax that says how")
         uid = EXPLICIT if is_little(dataset) else BIG_ENDIAN
     if uid not in SYNTAXES:
-        known = UID(uid).name
-        what = f"of '{known}'" if known and known != uid else "that is not known"
+        known = _registered(uid)
+        what = f"of '{known}'" if known else "that is not known"
         raise ImageError(f"has a transfer syntax {what} (`medtransfer doctor` lists what is read)")
     syntax = SYNTAXES[uid]
     if reason := why_not(syntax):
@@ -189,6 +188,12 @@ def _syntax(dataset: Dataset, uid: str) -> Syntax:
     if (syntax.codec != "native") != is_encapsulated(dataset):
         raise ImageError(f"says that it is stored as {syntax.name} and is not")
     return syntax
+
+
+def _registered(uid: str) -> str:
+    """What the standard calls an identifier; empty for other texts, which are not to be quoted."""
+    name = UID(uid).name
+    return "" if name == uid else name
 
 
 def _photometric(dataset: Dataset, samples: int) -> str:
