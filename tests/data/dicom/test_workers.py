@@ -1,4 +1,4 @@
-"""Files are read by processes whose memory and time are limited, and which look after themselves."""
+"""Files are read by processes whose memory and time are limited, and that look after themselves."""
 
 import os
 import signal
