@@ -87,6 +87,18 @@ def scan_images(
     return frame
 
 
+def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
+    """How many images are of each format and, of DICOM, shown by each rule.
+
+    Args:
+        facts: From `scan_images`.
+    """
+    what = pl.concat_str("format", pl.when(pl.col("rule") != "").then("rule"), separator=", ",
+                         ignore_nulls=True)  # fmt: skip
+    counts = facts.group_by(what.alias("what")).len().sort("what")
+    return dict(counts.iter_rows())
+
+
 def map_pictures(
     manifest: Manifest, indices: Sequence[int], work: Callable[[bytes, int | None], T]
 ) -> Iterator[tuple[int, T | ImageError]]:
