@@ -152,9 +152,12 @@ def test_every_cut_of_a_file_is_refused() -> None:
 
 
 def test_the_wrong_value_representation_gives_a_picture_or_a_reason() -> None:
-    about = picture(slope(), 12)
+    table = [{"LUTDescriptor": [2, 0, 8], "LUTData": [1, 2]}]
+    about = picture(slope(), 12, WindowCenter=3, WindowWidth=9, RescaleSlope=1, RescaleIntercept=0,
+                    PixelPaddingValue=3, VOILUTFunction="LINEAR", VOILUTSequence=table,
+                    ModalityLUTSequence=table, PixelSpacing=[1, 1])  # fmt: skip
     for keyword in about:
-        for vr in ("LO", "UN", "SQ", "OB", "DS", "US", "ZZ"):
+        for vr in ("LO", "UN", "SQ", "OB", "DS", "US", "ZZ", "FS"):
             data = dicom(about | {keyword: Raw(vr, b"\x01\x00\x00\x00")})
             with contextlib.suppress(ImageError):
                 frame_pixels(data, LIMIT)

@@ -99,8 +99,8 @@ def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """The numbers of an element; none where it is absent, empty or holds something else."""
     try:
-        value: Any = dataset.get(keyword)
-        if value is None or value in ("", b""):
+        value = value_of(dataset, keyword)
+        if value is None:
             return ()
         if isinstance(value, bytes):
             return tuple(map(float, raw_numbers(value, 16, little=is_little(dataset))))
@@ -110,10 +110,25 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         return ()
 
 
+def value_of(dataset: Dataset, keyword: str) -> Any:
+    """An element's value; None where it is absent, empty or cannot be read."""
+    try:
+        value: Any = dataset.get(keyword)
+    except DAMAGE:
+        return None
+    return None if value in ("", b"") else value
+
+
+def is_given(dataset: Dataset, keyword: str) -> bool:
+    """Whether an element is there and not empty, readable or not."""
+    element = _raw(dataset, keyword)
+    return element is not None and element.value not in (None, "", b"")
+
+
 def word(dataset: Dataset, keyword: str) -> str:
     """The first text of an element in capitals, or nothing. It must not be quoted."""
     try:
-        value: Any = dataset.get(keyword)
+        value = value_of(dataset, keyword)
         first = value if isinstance(value, str) or not value else value[0]
         return str(first or "").strip(" \0").upper()
     except DAMAGE:
@@ -123,7 +138,7 @@ def word(dataset: Dataset, keyword: str) -> str:
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; none where it is absent or no sequence."""
     try:
-        value: Any = dataset.get(keyword)
+        value = value_of(dataset, keyword)
         return [item for item in value or () if isinstance(item, Dataset)]
     except DAMAGE:
         return []

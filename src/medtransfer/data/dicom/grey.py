@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.data.dicom.elements import numbers, word
+from medtransfer.data.dicom.elements import is_given, numbers, word
 from medtransfer.data.dicom.frames import Stored
 from medtransfer.data.dicom.header import DicomFile
 from medtransfer.data.dicom.tables import Table, described, read_table
@@ -194,7 +194,7 @@ def _modality(file: DicomFile, index: int) -> tuple[float, float] | Table:
     part = file.part(index, "PixelValueTransformationSequence")
     found: list[float] = []
     for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
-        value = numbers(part, keyword) or ((default,) if part.get(keyword) in (None, "") else ())
+        value = numbers(part, keyword) or (() if is_given(part, keyword) else (default,))
         if len(value) != 1 or not np.isfinite(value[0]):
             raise ImageError("has a rescale that is not two numbers")
         found.append(value[0])
@@ -223,7 +223,7 @@ def _interest(
         least = 1 if function == "LINEAR" else np.nextafter(0, 1)
         if np.isfinite(window.centre) and np.isfinite(window.width) and window.width >= least:
             return window, f"window {function}" + _first_of(min(len(centres), len(widths)))
-    named = any(part.get(name) not in (None, "") for name in ("WindowCenter", "WindowWidth"))
+    named = any(is_given(part, name) for name in ("WindowCenter", "WindowWidth"))
     why = "window unusable" if tables or named else "no window"
     if file.keyword == "PixelData" and not is_wide(file):
         return "full", f"{why}: full range"

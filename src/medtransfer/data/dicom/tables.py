@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from medtransfer.data.dicom.elements import DAMAGE, items, numbers, raw_numbers
+from medtransfer.data.dicom.elements import DAMAGE, is_given, items, numbers, raw_numbers, value_of
 from medtransfer.data.dicom.frames import Stored
 from medtransfer.data.dicom.header import PALETTE, DicomFile
 from medtransfer.errors import ImageError
@@ -43,7 +43,7 @@ class Table:
 
 def described(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence of tables that hold more than nothing."""
-    return [item for item in items(dataset, keyword) if item.get("LUTDescriptor") is not None]
+    return [item for item in items(dataset, keyword) if is_given(item, "LUTDescriptor")]
 
 
 def read_table(item: Dataset, *, signed: bool, little: bool) -> Table | None:
@@ -135,7 +135,7 @@ def _table(
     first -= 65536 * (signed and first >= 32768)
     if not 1 <= bits <= 16:
         return None
-    entries = _entries(item.get(data), count, bits, little=little)
+    entries = _entries(value_of(item, data), count, bits, little=little)
     return Table(first, entries, bits) if len(entries) else None
 
 
