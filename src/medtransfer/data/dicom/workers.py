@@ -24,8 +24,7 @@ import numpy as np
 from medtransfer.data.dicom.facts import FrameFacts, facts_from
 from medtransfer.errors import ImageError
 
-FLOOR_SECONDS = 60
-SECONDS_PER_MEGABYTE = 30
+PATIENCE_SECONDS = 900
 """By the clock, for a process that neither works nor answers; its own limit counts its work."""
 PIPE_BYTES = 2**20
 
@@ -96,8 +95,7 @@ class _Process:
     def ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:
         """Send a file and wait for what becomes of it."""
         message = json.dumps({**request, "size": len(data)}).encode()
-        limit = FLOOR_SECONDS + SECONDS_PER_MEGABYTE * len(data) / 2**20
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + PATIENCE_SECONDS
         try:
             for content in (struct.pack(">L", len(message)) + message, data):
                 rest = memoryview(content)
