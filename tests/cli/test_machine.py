@@ -14,6 +14,9 @@ def test_it_names_what_decides_what_can_be_run() -> None:
     for name in ("python", "torch", "timm", "device", "threads", "precision", "images",
                  "weights here", "weights folder", "free disk"):  # fmt: skip
         assert name in found
+    assert found["DICOM JPEG 2000"].startswith("by pylibjpeg-openjpeg ")
+    assert found["DICOM JPEG Lossless SV1"].startswith("by python-gdcm ")
+    assert found["DICOM MPEG, HEVC, JPIP, JPEG XL"].startswith("cannot be read")
     assert "missing" not in found.values()
     assert "warning" not in found
 

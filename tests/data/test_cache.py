@@ -24,7 +24,8 @@ from tests.strategies import FEW
 from medtransfer import files
 from medtransfer.data import cache, filling, rows, scan
 from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe, prepare_cache
-from medtransfer.data.images import DECODER, decode_image, resize_image
+from medtransfer.data.decode import decode
+from medtransfer.data.images import DECODER, resize_image
 from medtransfer.data.scan import scan_images
 from medtransfer.data.shards import INDEX, PIXELS, Codec, Coding
 from medtransfer.errors import ConfigError, ImageError, StudyError
@@ -173,7 +174,9 @@ def test_an_image_is_made_once_whatever_order_or_set_it_is_asked_for_in(
 ) -> None:
     made_of: list[bytes] = []
     monkeypatch.setattr(
-        cache, "decode_image", lambda data, limit: made_of.append(data) or decode_image(data, limit)
+        cache,
+        "decode",
+        lambda data, limit, frame: made_of.append(data) or decode(data, limit, frame),
     )
     pictures = greys(6)
     manifest = embedded_manifest(tmp_path, list(pictures))

@@ -119,7 +119,7 @@ def test_unusable_pictures_inside_are_listed_at_once_by_row(tmp_path: Path) -> N
         scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
     assert str(caught.value) == (
         '3 images of "manifest.parquet" cannot be used: row 2: the image is empty (0 bytes); '
-        "row 3: the image is empty (0 bytes); row 4: the image is not a PNG or JPEG image. "
+        "row 3: the image is empty (0 bytes); row 4: the image is not a PNG, JPEG or DICOM image. "
         "Mend or replace the files, or take their rows out of the manifest."
     )
 
@@ -195,7 +195,7 @@ def test_work_on_some_pictures_gets_each_with_its_place(tmp_path: Path) -> None:
     files = pictures(40)
     manifest = embedded_manifest(tmp_path, list(files))
     wanted = [30, 2, 17]
-    found = dict(map_pictures(manifest, wanted, len))
+    found = dict(map_pictures(manifest, wanted, lambda data, _frame: len(data)))
     assert found == {i: len(files[39 - i]) for i in wanted}
 
 
@@ -206,7 +206,9 @@ def test_reading_in_threads_leaves_the_filters_of_warnings_as_they_are(tmp_path:
     sys.setswitchinterval(1e-5)
     try:
         for _ in range(3):
-            list(map_pictures(manifest, range(200), lambda data: decode_image(data, LIMIT).shape))
+            list(
+                map_pictures(manifest, range(200), lambda data, _: decode_image(data, LIMIT).shape)
+            )
     finally:
         sys.setswitchinterval(interval)
     assert list(warnings.filters) == before

@@ -32,7 +32,9 @@ TORCH_FREE = (
     "errors", "seeds", "files", "settings",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
     "data.cache", "data.filling", "data.shards", "data.rows",
-    "data.cases", "data.inputs", "data.phantom",
+    "data.cases", "data.inputs", "data.phantom", "data.decode",
+    *(f"data.dicom.{p.stem}" for p in sorted((SRC / "data" / "dicom").glob("*.py"))
+      if p.stem != "__init__"),
     *(f"data.sources.{p.stem}" for p in sorted((SRC / "data" / "sources").glob("*.py"))
       if p.stem != "__init__"),
     "models.config", "models.ladder", "models.sources",
@@ -57,7 +59,11 @@ DOORS = {
     "vl_convert": {"report/figures.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
-    "pydicom": {"data/dicom.py"},
+    "pydicom": {"data/dicom/"},
+    "gdcm": {"data/dicom/codecs.py"},
+    "openjpeg": {"data/dicom/codecs.py"},
+    "jpeg_ls": {"data/dicom/codecs.py"},
+    "rle": {"data/dicom/codecs.py"},
     "yaml": {"study/"},
     "jinja2": {"report/page.py"},
     "huggingface_hub": {"models/sources.py"},

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from medtransfer.data.dicom.syntaxes import SYNTAXES, Syntax, decoder_of, why_not
 from medtransfer.data.images import decoder_facts
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.sources import is_here, weights_folder
@@ -21,13 +22,24 @@ def examine() -> dict[str, str]:
     found |= {name: _version(name) for name in PACKAGES}
     found |= _compute()
     found["images"] = decoder_facts()
+    found |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
+    found["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
     here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
     found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
     found["weights folder"] = str(weights_folder())
     found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"
     if find_spec("libjpeg") is not None and _version(MISREAD.replace("_", "-")) != "missing":
-        found["warning"] = "pylibjpeg-libjpeg is installed: it misreads legal JPEG Lossless files"
+        found["warning"] = (
+            "pylibjpeg-libjpeg is installed: it misreads legal JPEG Lossless files, so DICOM files "
+            "of the JPEG families are refused; pip uninstall pylibjpeg-libjpeg"
+        )
     return found
+
+
+def _reading(syntax: Syntax) -> str:
+    """What unpacks a transfer syntax, or why nothing does."""
+    reason = why_not(syntax)
+    return f"cannot be read: {reason}" if reason else f"by {decoder_of(syntax)}"
 
 
 def _compute() -> dict[str, str]:

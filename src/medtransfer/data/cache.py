@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.decode import DICOM, decode, decoders
 from medtransfer.data.filling import fill_shards
-from medtransfer.data.images import DECODER, Interpolation, Pixels, decode_image, resize_image
+from medtransfer.data.images import DECODER, Interpolation, Pixels, resize_image
 from medtransfer.data.rows import PixelRows
 from medtransfer.data.scan import Progress, no_progress, refuse_images
 from medtransfer.data.shards import (
@@ -74,11 +75,12 @@ class PixelRecipe:
             "quality": self.codec.quality,
         }
 
-    def make(self, data: bytes) -> Pixels:
+    def make(self, data: bytes, frame: int | None = None) -> Pixels:
         """Decode and resize one image.
 
         Args:
             data: The image's file.
+            frame: Which picture of a file that holds several, from 1.
 
         Returns:
             [size, size, channels], uint8 or uint16.
@@ -86,7 +88,7 @@ class PixelRecipe:
         Raises:
             ImageError: It cannot be read.
         """
-        pixels = decode_image(data, self.pixel_limit)
+        pixels = decode(data, self.pixel_limit, frame)
         pixels = resize_image(pixels, self.size, self.interpolation)
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
@@ -204,9 +206,10 @@ def _wanted(
 ) -> pl.DataFrame:
     """Images with what they are to a cache: content, decoder, kind, position and row."""
     where = np.asarray(indices, dtype=np.int64)
-    chosen = facts[where].select("image_id", "channels", "bits", content="sha256")
+    chosen = facts[where].select("image_id", "channels", "bits", "format", content="sha256")
+    decoder = pl.when(pl.col("format") == DICOM).then(pl.lit(decoders())).otherwise(pl.lit(DECODER))
     return chosen.with_columns(
-        pl.lit(DECODER).alias("decoder"),
+        decoder.alias("decoder"),
         pl.Series("index", where),
         manifest.frame[ROW][where],
     )

@@ -1,13 +1,13 @@
 """Filling a cache: pictures decoded and resized several at a time, written shard by shard."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.decode import digests
 from medtransfer.data.images import Pixels
 from medtransfer.data.scan import Progress, map_pictures
 from medtransfer.data.shards import Codec, Kind, write_shard
@@ -24,7 +24,7 @@ def fill_shards(
     manifest: Manifest,
     kinds: Sequence[Kind],
     codec: Codec,
-    make: Callable[[bytes], Pixels],
+    make: Callable[[bytes, int | None], Pixels],
     progress: Progress,
 ) -> dict[str, str]:
     """Write shards of images.
@@ -39,7 +39,7 @@ def fill_shards(
         manifest: The images.
         kinds: Of the images, one after the other.
         codec: How they are kept.
-        make: From the bytes of an image to its pixels.
+        make: From the bytes of a file and the number of the frame to pixels.
         progress: Called as images are done.
 
     Returns:
@@ -64,9 +64,9 @@ class _HasFaults(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class _Made:
-    """A picture, and the digest of the bytes that it was made of."""
+    """A picture, and the digests that name what it was made of."""
 
-    content: str
+    contents: tuple[str, ...]
     pixels: Pixels
 
 
@@ -74,7 +74,11 @@ class _Filling:
     """One go at the images that a cache lacks."""
 
     def __init__(
-        self, manifest: Manifest, make: Callable[[bytes], Pixels], progress: Progress, total: int
+        self,
+        manifest: Manifest,
+        make: Callable[[bytes, int | None], Pixels],
+        progress: Progress,
+        total: int,
     ) -> None:
         self._manifest, self._make = manifest, make
         self._progress, self._total, self._done = progress, total, 0
@@ -96,14 +100,14 @@ class _Filling:
         if not sound:
             raise _HasFaults
 
-    def _read(self, data: bytes) -> _Made:
-        return _Made(hashlib.sha256(data).hexdigest(), self._make(data))
+    def _read(self, data: bytes, frame: int | None) -> _Made:
+        return _Made(digests(data, frame), self._make(data, frame))
 
 
 def _fault_of(made: _Made | ImageError, content: str, kind: Kind) -> str | None:
     if isinstance(made, ImageError):
         return str(made)
-    if made.content != content:
+    if content not in made.contents:
         return "has changed since it was scanned (run the same command again)"
     if made.pixels.shape != kind.shape or made.pixels.dtype != kind.dtype:
         return "does not unpack to what its header says"

@@ -1,7 +1,7 @@
 """The one place where PNG and JPEG become arrays.
 
 `inspect_image` reads the header only and refuses what must not be unpacked; `decode_image` gives
-upright grey or RGB pixels of 8 or 16 bits. Nothing else in the package opens a picture.
+upright grey or RGB pixels of 8 or 16 bits. `data.decode` sends them what is no DICOM file.
 """
 
 import hashlib
@@ -50,7 +50,9 @@ class ImageFacts:
         height: Pixels, after EXIF rotation.
         channels: 1 (grey) or 3 (RGB).
         bits: 8 or 16 a channel.
-        sha256: Of the encoded bytes.
+        sha256: Of the encoded bytes; of a frame where a DICOM file holds several.
+        format: ``PNG``, ``JPEG`` or ``DICOM``.
+        rule: How the stored values of a DICOM file become pixels, in a few words; else empty.
     """
 
     width: int
@@ -58,6 +60,8 @@ class ImageFacts:
     channels: int
     bits: int
     sha256: str
+    format: str
+    rule: str = ""
 
 
 def read_file(path: Path, root: Path) -> bytes:
@@ -100,9 +104,9 @@ def inspect_image(data: bytes, pixel_limit: int) -> ImageFacts:
             width, height = height, width
         grey = picture.mode in _GREY_MODES
         wide = picture.mode in _WIDE_MODES
-        return ImageFacts(
-            width, height, 1 if grey else 3, 16 if wide else 8, hashlib.sha256(data).hexdigest()
-        )
+        digest = hashlib.sha256(data).hexdigest()
+        kind = str(picture.format)
+        return ImageFacts(width, height, 1 if grey else 3, 16 if wide else 8, digest, kind)
 
 
 def decode_image(data: bytes, pixel_limit: int) -> Pixels:
@@ -221,7 +225,7 @@ def _open(data: bytes, pixel_limit: int) -> Image.Image:
         with _quiet:  # our own limit below is an error; Pillow's warning depends on a global
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(f"is not a {' or '.join(FORMATS)} image") from None
+        raise ImageError(f"is not a {', '.join(FORMATS)} or DICOM image") from None
     except Image.DecompressionBombError:
         raise ImageError(f"claims more than {pixel_limit:,} pixels (data.pixel_limit)") from None
     except _DAMAGE as error:

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import polars as pl
 
-from medtransfer.data.images import inspect_image, read_file
+from medtransfer.data.decode import DICOM, inspect
+from medtransfer.data.dicom.syntaxes import DICOM_RULES
+from medtransfer.data.images import read_file
 from medtransfer.errors import ImageError, fault_list, plural
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW, write_frame
@@ -22,7 +24,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 THREADS = 4
-"""Pillow lets go of the interpreter while it decodes, so threads are enough."""
+"""Pillow lets go of the interpreter while it decodes, and DICOM is read by other processes."""
 CHUNK_BYTES = 64 * 2**20
 """How much of an `image` column is held at once."""
 FACTS = {
@@ -32,9 +34,12 @@ FACTS = {
     "channels": pl.Int64,
     "bits": pl.Int64,
     "sha256": pl.String,
+    "format": pl.String,
+    "rule": pl.String,
     "size": pl.Int64,
     "modified": pl.Int64,
     "path": pl.String,
+    "frame": pl.Int64,
 }
 
 
@@ -66,7 +71,7 @@ def scan_images(
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in known]
     faults: list[tuple[int, str]] = []
     rows = dict(known)
-    found = map_pictures(manifest, fresh, lambda data: inspect_image(data, pixel_limit))
+    found = map_pictures(manifest, fresh, lambda data, frame: inspect(data, pixel_limit, frame))
     for done, (index, facts) in enumerate(found, start=1):
         image_id, *stamp = stamps.row(index)
         if isinstance(facts, ImageError):
@@ -82,23 +87,38 @@ def scan_images(
     return frame
 
 
+def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
+    """How many images are of each format and, of DICOM, shown by each rule.
+
+    Args:
+        facts: From `scan_images`.
+    """
+    what = pl.concat_str("format", pl.when(pl.col("rule") != "").then("rule"), separator=", ",
+                         ignore_nulls=True)  # fmt: skip
+    counts = facts.group_by(what.alias("what")).len().sort("what")
+    return dict(counts.iter_rows())
+
+
 def map_pictures(
-    manifest: Manifest, indices: Sequence[int], work: Callable[[bytes], T]
+    manifest: Manifest, indices: Sequence[int], work: Callable[[bytes, int | None], T]
 ) -> Iterator[tuple[int, T | ImageError]]:
     """Apply `work` to the encoded bytes of some images, several at a time.
 
     Args:
         manifest: The images.
         indices: Positions in the manifest's frame.
-        work: Gets the bytes; an `ImageError` it raises is handed on as its result.
+        work: Gets the bytes and the number of the frame, None where the manifest names none; an
+            `ImageError` it raises is handed on as its result.
 
     Yields:
         Position and result; files in the order asked for, embedded images by where they stand.
     """
+    frames = manifest.frame["frame"] if "frame" in manifest.frame.columns else None
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[tuple[int, Future[T | ImageError]]] = deque()
         for index, read in _readers(manifest, indices):
-            waiting.append((index, pool.submit(_attempt, read, work)))
+            frame = None if frames is None else frames[index]
+            waiting.append((index, pool.submit(_attempt, read, work, frame)))
             if len(waiting) > 4 * THREADS:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -119,9 +139,11 @@ def refuse_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None
         raise ImageError(fault_list(title, sentences, advice))
 
 
-def _attempt(read: Callable[[], bytes], work: Callable[[bytes], T]) -> T | ImageError:
+def _attempt(
+    read: Callable[[], bytes], work: Callable[[bytes, int | None], T], frame: int | None
+) -> T | ImageError:
     try:
-        return work(read())
+        return work(read(), frame)
     except ImageError as error:
         return error
 
@@ -153,18 +175,25 @@ def _readers(
 
 
 def _stamps(manifest: Manifest) -> pl.DataFrame:
-    """`image_id`, size, time of change and path of each file; the manifest's where embedded."""
+    """`image_id`, size, time of change, path and frame of each; the manifest's where embedded."""
     ids = manifest.frame["image_id"]
+    if "frame" in manifest.frame.columns:
+        frames = manifest.frame["frame"]
+    else:
+        frames = pl.Series("frame", [None] * len(ids), pl.Int64)
     if manifest.embedded:
         about = manifest.path.stat()
         return pl.DataFrame({"image_id": ids}).with_columns(
             size=pl.lit(about.st_size),
             modified=pl.lit(about.st_mtime_ns),
             path=pl.lit(manifest.path.name),
+            frame=frames,
         )
     stats = [_size_and_time(manifest.root / str(path)) for path in manifest.frame["path"]]
     columns = {"size": [size for size, _ in stats], "modified": [time for _, time in stats]}
-    return pl.DataFrame({"image_id": ids, **columns, "path": manifest.frame["path"]})
+    return pl.DataFrame(
+        {"image_id": ids, **columns, "path": manifest.frame["path"], "frame": frames}
+    )
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -187,6 +216,9 @@ def _remembered(
             return {}
     except (pl.exceptions.PolarsError, OSError):
         return {}
-    same = frame.join(stamps, on=["image_id", "size", "modified", "path"], how="semi")
+    stamp = ["image_id", "size", "modified", "path", "frame"]
+    same = frame.join(stamps, on=stamp, how="semi", nulls_equal=True)
+    current = pl.col("rule").str.starts_with(f"{DICOM_RULES}: ")
+    same = same.filter((pl.col("format") != DICOM) | current)
     same = same.filter(pl.col("width") * pl.col("height") <= pixel_limit)
     return {row[0]: row for row in same.iter_rows()}

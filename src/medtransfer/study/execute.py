@@ -10,7 +10,7 @@ import torch
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import build_cases, case_attributes, predicted_cases, training_cases
-from medtransfer.data.images import DECODER
+from medtransfer.data.decode import decoders
 from medtransfer.data.loader import CaseImages, TrainingBatches
 from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
@@ -145,7 +145,7 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
     packages = ("medtransfer", "torch", "timm", "numpy", "scipy", "polars", "safetensors")
     return {
         "packages": {name: version(name) for name in packages},
-        "decoder": DECODER,
+        "decoder": decoders(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from medtransfer.data.audit import Finding
+from medtransfer.data.scan import decoding_of
 from medtransfer.errors import StudyError
 from medtransfer.files import write_text
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
@@ -220,6 +221,7 @@ def _write_plan(
         {
             "digest": data.digest,
             "images": len(data.manifest),
+            "decoding": decoding_of(data.facts),
             "findings": [_said(finding) for finding in data.findings],
             "waived": study.waive,
             "flow": flow_of(study, data),

@@ -42,8 +42,15 @@ CONTRACT = Contract(
         Column(
             "image",
             "bytes",
-            "The encoded image itself (PNG or JPEG), instead of `path`; Parquet only.",
+            "The encoded image itself (PNG, JPEG or DICOM), instead of `path`; Parquet only.",
             required=False,
+        ),
+        Column(
+            "frame",
+            "integer",
+            "Which picture of a DICOM file that holds several, from 1; rows may share a file.",
+            required=False,
+            filled=False,
         ),
         Column("case_id", "text", "The unit that gets a prediction; one to many images share it."),
         Column("patient_id", "text", "The unit that is split and resampled."),
@@ -119,7 +126,7 @@ def read_manifest(
     faults += _named_column_faults(frame, class_column, targets, attributes)
     frame = _without_blanks(typed(frame, CONTRACT))
     faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
-    faults += [] if embedded else _path_faults(frame)
+    faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     refuse(CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(_by_image(frame), path, root, embedded)
@@ -254,6 +261,13 @@ def _twin_faults(frame: pl.DataFrame) -> list[str]:
                     f"{rows_of(twins)}"
                 )
     return faults
+
+
+def _frame_faults(frame: pl.DataFrame) -> list[str]:
+    """Frames are counted from 1."""
+    if frame.schema.get("frame") != pl.Int64():
+        return []
+    return wrong_cells(frame.filter(pl.col("frame") < 1), "frame", ("whole numbers from 1",))
 
 
 def _path_faults(frame: pl.DataFrame) -> list[str]:

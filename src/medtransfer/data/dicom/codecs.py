@@ -1,0 +1,93 @@
+"""The one place where compressed frames are unpacked, each transfer syntax by its one decoder."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.data.dicom.codestreams import CodeStream
+from medtransfer.data.dicom.facts import DicomHeader
+from medtransfer.data.dicom.syntaxes import Syntax
+
+
+def unpack(
+    frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream
+) -> tuple[NDArray[Any], bool]:
+    """The numbers of a compressed frame.
+
+    Args:
+        frame: One frame, compressed.
+        syntax: How it is compressed.
+        header: What the file claims.
+        stream: What the frame claims, held against the header.
+
+    Returns:
+        Unsigned numbers in the order of the decoder [rows * columns * samples]; and whether colours
+        stand plane by plane.
+
+    Raises:
+        Exception: Of any kind, where the frame is damaged.
+    """
+    size, planar = 1 + (stream.bits > 8), False
+    match syntax.codec:
+        case "gdcm":
+            raw = _by_gdcm(frame, syntax, header, stream)
+        case "openjpeg":
+            raw = _by_openjpeg(frame)
+        case _:
+            size, planar = header.bits_allocated // 8, header.samples > 1
+            raw = _by_rle(frame, header)
+    return np.frombuffer(raw, np.dtype(f"<u{size}")).astype(f"u{size}"), planar
+
+
+def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream) -> bytes:
+    """JPEG and JPEG-LS. GDCM is told the bits of the stream rather than those of the file.
+
+    It gives up on damaged JPEG-LS at once; from some, CharLS alone (pyjpegls 1.5.1) never returns.
+    """
+    import gdcm
+
+    library: Any = gdcm
+    fragment = library.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = library.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = library.DataElement(library.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = library.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((header.columns, header.rows, 1))
+    image.SetDataElement(element)
+    kind = library.PhotometricInterpretation.GetPIType(header.photometric)
+    image.SetPhotometricInterpretation(library.PhotometricInterpretation(kind))
+    if header.samples > 1:
+        image.SetPlanarConfiguration(0)
+    kind = library.TransferSyntax.GetTSType(syntax.uid)
+    image.SetTransferSyntax(library.TransferSyntax(kind))
+    allocated = 8 if stream.bits <= 8 else 16
+    image.SetPixelFormat(
+        library.PixelFormat(header.samples, allocated, stream.bits, stream.bits - 1, 0)
+    )
+    return image.GetBuffer().encode("utf-8", "surrogateescape")
+
+
+def _by_openjpeg(frame: bytes) -> bytes | bytearray:
+    """JPEG 2000 and its high-throughput kind. The stream's own colour transform is undone."""
+    from openjpeg.utils import decode_pixel_data
+
+    decode: Any = decode_pixel_data
+    return decode(frame, version=2)
+
+
+def _by_rle(frame: bytes, header: DicomHeader) -> bytearray:
+    """RLE: one segment for each byte of each sample."""
+    from rle import utils
+
+    decode: Any = utils.decode_pixel_data
+    about = {"rows": header.rows, "columns": header.columns}
+    try:
+        return decode(frame, version=2, bits_allocated=header.bits_allocated, **about)
+    except BaseException as error:  # a panic of Rust is no Exception
+        if type(error).__name__ == "PanicException":
+            raise ValueError("damaged") from None
+        raise

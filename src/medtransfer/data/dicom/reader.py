@@ -1,0 +1,66 @@
+"""A DICOM file read in this process: its facts, and its pixels as they are to be shown.
+
+It is called in `process`, where memory and time are limited; other modules go by
+`medtransfer.data.decode`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.data.dicom.facts import DicomHeader, FrameFacts
+from medtransfer.data.dicom.frames import check_frame, stored_frame
+from medtransfer.data.dicom.grey import is_wide, read_grey, show_grey
+from medtransfer.data.dicom.header import frame_index, read_header
+from medtransfer.data.dicom.tables import show_colour
+
+
+def frame_facts(data: bytes, pixel_limit: int, frame: int | None = None) -> FrameFacts:
+    """Facts of one frame, from headers; nothing is unpacked.
+
+    Args:
+        data: The file's content.
+        pixel_limit: Most pixels a frame may claim.
+        frame: Its number, from 1; None where the file has only one.
+
+    Raises:
+        ImageError: The file or the frame cannot be read. The message is a reason.
+    """
+    file = read_header(data, pixel_limit)
+    index = frame_index(file.header, frame)
+    check_frame(file, index)
+    if file.header.is_grey:
+        return FrameFacts(file.header, 1, 16 if is_wide(file) else 8, read_grey(file, index).rule)
+    return FrameFacts(file.header, 3, 8, f"colours of {file.header.photometric}")
+
+
+def frame_pixels(
+    data: bytes,
+    pixel_limit: int,
+    frame: int | None = None,
+    claimed: Callable[[DicomHeader], None] = lambda _header: None,
+) -> NDArray[np.uint8 | np.uint16]:
+    """One frame as it is to be shown.
+
+    Args:
+        data: The file's content.
+        pixel_limit: Most pixels a frame may claim.
+        frame: Its number, from 1; None where the file has only one.
+        claimed: Hears what the header claims before anything is unpacked.
+
+    Returns:
+        Grey [rows, columns] of 8 or 16 bits, black is 0; or RGB [rows, columns, 3] of 8 bits.
+
+    Raises:
+        ImageError: The file or the frame cannot be read. The message is a reason.
+    """
+    file = read_header(data, pixel_limit)
+    index = frame_index(file.header, frame)
+    claimed(file.header)
+    if file.header.is_grey:
+        grey = read_grey(file, index)
+        shown = show_grey(stored_frame(file, index), grey, wide=is_wide(file))
+    else:
+        shown = show_colour(stored_frame(file, index), file)
+    return np.ascontiguousarray(shown)
