@@ -2,12 +2,12 @@
 
 import sys
 
-from medtransfer.cli import data, evaluation, info, study
+from medtransfer.cli import check, data, evaluation, info, study
 from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
-    study.demo, data.init, data.check, study.run, study.status, study.report,
+    study.demo, data.init, check.check, study.run, study.status, study.report,
     evaluation.evaluate, evaluation.metrics,
     info.ladder, info.fetch, info.schema, info.doctor,
 )  # fmt: skip

@@ -111,15 +111,23 @@ def draft_study(path: Path) -> Draft:
     Raises:
         TableError: It does not keep its contract, or no column looks like a target.
     """
-    manifest = read_manifest(path)
+    return draft_of(read_manifest(path))
+
+
+def draft_of(manifest: Manifest) -> Draft:
+    """Guess what is asked of a manifest.
+
+    Raises:
+        TableError: No column looks like a target.
+    """
     frame = manifest.frame
     columns = free_columns(frame)
     binary = [name for name in columns if _is_target(frame, name)]
     class_column = None if binary else next((n for n in columns if _is_class(frame, n)), None)
     if not binary and class_column is None:
         raise TableError(
-            f'No column of "{path.name}" looks like a target: a target column holds 1, 0, -1 or '
-            f"nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
+            f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
+            f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
             f"{MOST_CLASSES} names. Columns: {listed(columns, 20)}."
         )
     targets = binary

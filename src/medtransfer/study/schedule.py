@@ -17,6 +17,7 @@ from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
 from medtransfer.study.document import resolve_paths
 from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.study.pictures import look_at_pictures
 from medtransfer.study.plan import (
     PlannedRun,
     StudyData,
@@ -79,6 +80,9 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         planned = plan_runs(study, data)
         _write_plan(study, folder, data, planned)
         make_caches(folder, data, planned, watch)
+        data = look_at_pictures(study, folder, data, planned, watch)
+        refuse_findings(study, data.findings)
+        _write_plan(study, folder, data, planned)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)
