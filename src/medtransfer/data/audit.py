@@ -68,12 +68,10 @@ def audit(
         Findings, errors first.
     """
     placed = placed_rows(frame, facts, data)
-    internal = internal_rows(frame, data.split)
-    findings = [
-        *_of_ids(placed),
-        *contradictions(placed, data),
-        *torn_groups(placed.filter(internal), data.split.group_columns),
-    ]
+    findings = [*_of_ids(placed), *contradictions(placed, data)]
+    if data.split.group_columns:
+        inside = placed.filter(internal_rows(frame, data.split))
+        findings += torn_groups(inside, data.split.group_columns)
     del placed
     table = CaseTable(frame, data)
     findings += [

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.copies import FLAT
 from medtransfer.data.findings import Finding, about_rows, enumerated
-from medtransfer.data.hashes import normalised
+from medtransfer.data.hashes import TURNS, normalised
 from medtransfer.data.labels import label_columns, raw_labels
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
@@ -63,20 +63,20 @@ def copied_images(
     across = pl.col("place") != pl.col("place_2")
     strangers = pl.col("patient_id") != pl.col("patient_id_2")
     chosen = {
-        "A008": (pairs.filter(across & pl.col("exact")), "with the same pixels across {places}"),
-        "A004": (pairs.filter(across & strangers & ~pl.col("exact")),
-                 "that look the same across {places}"),
-        "A009": (pairs.filter(~across & strangers), "of different patients within a split"),
-    }  # fmt: skip
+        "A008": (pairs.filter(across & pl.col("exact")), "the same pixels"),
+        "A004": (pairs.filter(across & strangers & ~pl.col("exact")), "the same look"),
+        "A009": (pairs.filter(~across & strangers), "the same look"),
+    }
     findings: list[Finding] = []
     tables: list[pl.DataFrame] = []
-    for code, (own, text) in chosen.items():
+    for code, (own, what) in chosen.items():
         if not own.is_empty():
-            sentence = f"{_pairs(own)} {text.format(places=_places(own))}"
-            findings.append(_of_pairs(code, sentence, own))
+            findings.append(_of_pairs(code, f"{_pairs(own)} of {what} in {_places(own)}", own))
             tables.append(_told(code, own))
     for name, own in _conflicts(placed, pairs, data):
-        findings.append(_of_pairs("A010", f"{_pairs(own)} with contradicting '{name}'", own))
+        findings.append(
+            _of_pairs("A010", f"{_pairs(own)} of the same look with contradicting '{name}'", own)
+        )
         tables.append(_told("A010", own))
     return findings, pl.concat(tables) if tables else pl.DataFrame(schema=PAIR_COLUMNS)
 
@@ -165,9 +165,14 @@ def _modality(placed: pl.DataFrame) -> list[str]:
 def _conflicts(
     placed: pl.DataFrame, pairs: pl.DataFrame, data: DataConfig | None
 ) -> list[tuple[str, pl.DataFrame]]:
-    """Pairs whose labels differ, by label column."""
+    """Pairs whose labels differ, by label column.
+
+    The left and the right of a patient are each other's mirror image and may differ.
+    """
     if data is None or pairs.is_empty():
         return []
+    sides = (pl.col("patient_id") == pl.col("patient_id_2")) & (pl.col("turn") != TURNS[0].name)
+    pairs = pairs.filter(~sides)
     labels = raw_labels(placed, data)
     found: list[tuple[str, pl.DataFrame]] = []
     for name in label_columns(data):
@@ -179,16 +184,20 @@ def _conflicts(
 
 
 def _pairs(pairs: pl.DataFrame) -> str:
-    return plural(len(pairs), "pair")
+    return f"{plural(len(pairs), 'pair')} of images"
 
 
 def _places(pairs: pl.DataFrame) -> str:
-    """``test and train (3)``, the most frequent first."""
+    """``test and train (3); train (1)``, the most frequent first."""
     low, high = pl.min_horizontal("place", "place_2"), pl.max_horizontal("place", "place_2")
     counts = pairs.group_by(low.alias("low"), high.alias("high")).len().sort(
         ["len", "low", "high"], descending=[True, False, False]
     )  # fmt: skip
-    return enumerated([f"{low} and {high} ({n})" for low, high, n in counts.iter_rows()], 4)
+    texts = [
+        f"{low} ({n})" if low == high else f"{low} and {high} ({n})"
+        for low, high, n in counts.iter_rows()
+    ]
+    return enumerated(texts, 4)
 
 
 def _of_pairs(code: str, sentence: str, pairs: pl.DataFrame) -> Finding:

@@ -10,12 +10,16 @@ import polars as pl
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, about_rows, enumerated
-from medtransfer.data.labels import label_columns, raw_labels
+from medtransfer.data.labels import label_columns
 from medtransfer.errors import listed, plural
+from medtransfer.tables.manifest import label_text
 from medtransfer.tables.schema import ROW
 
 PLACE, DIGEST = "_place", "_sha256"
 """Columns that the audit adds; no manifest column is likely to be called so."""
+OWNER, VALUE = "_owner", "_value"
+SLICE = 1_000_000
+"""Rows whose texts are held beside the table at once."""
 LEAST_STEM = 6
 """Shorter names, such as ``001``, are counters and coincide by chance."""
 OVERLAPS: Mapping[frozenset[str], str] = {
@@ -42,44 +46,36 @@ OVERLAPS: Mapping[frozenset[str], str] = {
 def torn_patients(placed: pl.DataFrame) -> list[Finding]:
     """A001: patients in several splits, or in several cohorts."""
     for owner, what in ((PLACE, "split"), ("cohort", "cohort")):
-        torn = _torn(placed, "patient_id", owner)
+        torn = _torn(placed, pl.col("patient_id"), pl.col(owner))
         if not torn.is_empty():
-            count = plural(torn["patient_id"].n_unique(), "patient")
-            return [about_rows("A001", f"{count} in more than one {what}", torn)]
+            return [about_rows("A001", f"{_owners(torn, 'patient')} in more than one {what}", torn)]
     return []
 
 
 def same_files(placed: pl.DataFrame) -> list[Finding]:
     """A002, A006: files that are equal byte by byte."""
-    twice = placed.lazy().filter(pl.col(DIGEST).is_duplicated()).collect()
-    across = _torn(twice, DIGEST, PLACE)
-    within = _torn(twice.join(across, on=DIGEST, how="anti"), DIGEST, "patient_id")
+    across = _torn(placed, pl.col(DIGEST), pl.col(PLACE))
+    within = _torn(placed, pl.col(DIGEST), pl.col("patient_id"))
+    within = within.join(across, on=OWNER, how="anti")
     findings: list[Finding] = []
     for code, torn, where in (
         ("A002", across, "in more than one split or cohort"),
         ("A006", within, "under several patients of one split"),
     ):
         if not torn.is_empty():
-            count = plural(torn[DIGEST].n_unique(), "image")
-            findings.append(about_rows(code, f"{count} {where}", torn))
+            findings.append(about_rows(code, f"{_owners(torn, 'image')} {where}", torn))
     return findings
 
 
 def contradictions(placed: pl.DataFrame, data: DataConfig) -> list[Finding]:
     """A003, A007: labels that differ within a case, or between copies of a file."""
     findings: list[Finding] = []
-    owners = (("A003", "case_id", "case"), ("A007", DIGEST, "image"))
-    for code, owner, what in owners:
-        if owner not in placed.columns:
-            continue
-        several = placed.filter(pl.col(owner).is_duplicated())
-        labels = several.select(ROW, owner).hstack(raw_labels(several, data))
-        for name in label_columns(data):
-            torn = _torn(labels.filter(pl.col(name).is_not_null()), owner, name)
+    for code, owner, what in (("A003", "case_id", "case"), ("A007", DIGEST, "image")):
+        for name in label_columns(data) if owner in placed.columns else []:
+            torn = _torn(placed, pl.col(owner), label_text(name))
             if not torn.is_empty():
-                rows = labels.join(torn.select(owner).unique(), on=owner, how="semi")
-                count = plural(torn[owner].n_unique(), what)
-                findings.append(about_rows(code, f"{count} with contradicting '{name}'", rows))
+                sentence = f"{_owners(torn, what)} with contradicting '{name}'"
+                findings.append(about_rows(code, sentence, torn))
     return findings
 
 
@@ -87,50 +83,39 @@ def torn_groups(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
     """A005: lesions, exams or devices that the splits tear apart."""
     findings: list[Finding] = []
     for name in columns:
-        torn = _torn(placed.filter(pl.col(name).is_not_null()), name, PLACE)
+        torn = _torn(placed, pl.col(name), pl.col(PLACE))
         if not torn.is_empty():
-            values = plural(torn[name].n_unique(), "value")
-            findings.append(
-                about_rows("A005", f"{values} of '{name}' in more than one split", torn)
-            )
+            sentence = f"{_owners(torn, 'value')} of '{name}' in more than one split"
+            findings.append(about_rows("A005", sentence, torn))
     return findings
 
 
 def mixed_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> list[Finding]:
     """B004: cases whose images differ in an attribute."""
     findings: list[Finding] = []
-    several = frame.filter(pl.col("case_id").is_duplicated())
     for name in attributes:
-        torn = _torn(several.filter(pl.col(name).is_not_null()), "case_id", name)
+        torn = _torn(frame, pl.col("case_id"), pl.col(name))
         if not torn.is_empty():
-            mixed = several.join(torn.select("case_id").unique(), on="case_id", how="semi")
-            cases = plural(mixed["case_id"].n_unique(), "case")
-            sentence = f"{cases} with several values of '{name}'; counted in none of its groups"
-            findings.append(about_rows("B004", sentence, mixed))
+            several = f"{_owners(torn, 'case')} with several values of '{name}'"
+            findings.append(about_rows("B004", f"{several}; counted in none of its groups", torn))
     return findings
 
 
 def same_names(placed: pl.DataFrame) -> list[Finding]:
-    """A014: images of the same name, without folder and ending, of different patients or cohorts.
+    """A014: images of the same name, without folder and ending, in several splits or cohorts.
 
-    Only names that hold a letter and a figure, or an underscore, are compared: counters such as
-    ``0001`` coincide by chance.
+    Only names that hold a letter and a figure, or a line, are compared: counters such as ``0001``
+    coincide by chance.
     """
     source = "path" if "path" in placed.columns else "image_id"
     stem = pl.col(source).str.replace(r"^.*[/\\]", "").str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
-    telling = pl.col("_stem").str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
-    long = pl.col("_stem").str.len_chars() >= LEAST_STEM
-    named = (
-        placed.lazy()
-        .select(ROW, "cohort", "patient_id", PLACE, stem.alias("_stem"))
-        .filter(telling & long & pl.col("_stem").is_duplicated())
-        .collect()
-    )
-    torn = _torn(named, "_stem", PLACE)
+    telling = stem.str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
+    named = pl.when(telling & (stem.str.len_chars() >= LEAST_STEM)).then(stem)
+    torn = _torn(placed, named, pl.col(PLACE))
     if torn.is_empty():
         return []
-    count = plural(torn["_stem"].n_unique(), "image name")
-    return [about_rows("A014", f"{count} in more than one split or cohort", torn)]
+    sentence = f"{_owners(torn, 'image name')} in more than one split or cohort"
+    return [about_rows("A014", sentence, torn)]
 
 
 def overlapping_sets(
@@ -167,13 +152,35 @@ def _names(words: Sequence[str], wanted: str) -> bool:
     return any(rest == "" or rest.isdigit() for rest in rests)
 
 
-def _torn(frame: pl.DataFrame, owner: str, what: str) -> pl.DataFrame:
-    """Rows of owners (patients, cases, files) that have several values of something."""
-    several = (
-        frame.lazy()
-        .group_by(owner)
-        .agg(pl.col(what).min().alias("_low"), pl.col(what).max().alias("_high"))
-        .filter(pl.col("_low") != pl.col("_high"))
-        .select(owner)
-    )
-    return frame.lazy().join(several, on=owner, how="semi").collect()
+def _torn(frame: pl.DataFrame, owner: pl.Expr, what: pl.Expr) -> pl.DataFrame:
+    """Rows of owners (patients, cases, files) that have several values of something.
+
+    Texts are compared by 64-bit hashes first, a slice of rows at a time, which takes a fraction of
+    the memory; what is found is looked at again as it stands.
+
+    Returns:
+        `ROW`, `OWNER` and `VALUE`; also rows of such owners that have no value.
+    """
+    key, value = owner.hash().alias(OWNER), what.hash().alias(VALUE)
+    known = owner.is_not_null() & what.is_not_null()
+    slices = list(frame.iter_slices(SLICE))
+    hashes = pl.concat([part.filter(known).select(key, value) for part in slices])
+    several = _several(hashes)
+    del hashes
+    if several.is_empty():
+        return pl.DataFrame(schema={ROW: pl.Int64, OWNER: pl.String, VALUE: pl.String})
+    near = owner.is_not_null() & owner.hash().is_in(several.implode())
+    texts = (owner.cast(pl.String).alias(OWNER), what.cast(pl.String).alias(VALUE))
+    rows = pl.concat([part.filter(near).select(ROW, *texts) for part in slices])
+    return rows.filter(pl.col(OWNER).is_in(_several(rows.drop_nulls()).implode()))
+
+
+def _several(table: pl.DataFrame) -> pl.Series:
+    """Owners with several values."""
+    low, high = pl.col(VALUE).min().alias("_low"), pl.col(VALUE).max().alias("_high")
+    ends = table.lazy().group_by(OWNER).agg(low, high)
+    return ends.filter(pl.col("_low") != pl.col("_high")).select(OWNER).collect()[OWNER]
+
+
+def _owners(torn: pl.DataFrame, noun: str) -> str:
+    return plural(torn[OWNER].n_unique(), noun)

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, enumerated
-from medtransfer.data.labels import case_labels, label_columns, raw_labels, targets_of
+from medtransfer.data.labels import label_columns, one_hot, policy_value
 from medtransfer.data.splits import internal_rows
 from medtransfer.errors import plural
-from medtransfer.tables.manifest import SPLITS
+from medtransfer.tables.manifest import SPLITS, label_text
 
 FEW = 10
 """Fewer positive or negative cases than this in a split make its numbers weak; smaller groups may
@@ -24,44 +24,71 @@ Flags = NDArray[np.bool_]
 
 
 class CaseTable:
-    """One row per case, its targets and where it is used.
+    """One row per case, its targets and where it is used; ids by their 64-bit hashes.
 
     Attributes:
-        cases: Manifest rows, the first of each case, sorted by `case_id`. [N rows]
+        cases: `case`, `patient`, and as categories `cohort`, `split` and the attributes. [N rows]
         targets: After the label policy. [N, T]
         internal: Which are of the training cohorts. [N]
-        places: Name of each split, and of each other cohort → its cases. [N]
+        shifted: The other cohorts, as `rows_of` knows them.
     """
 
     def __init__(self, frame: pl.DataFrame, data: DataConfig) -> None:
-        wanted = ["case_id", "patient_id", "cohort", "split", *data.attributes]
-        self.cases = frame.select(list(dict.fromkeys(wanted))).unique("case_id", keep="any")
-        self.cases = self.cases.sort("case_id")
-        self.targets = targets_of(case_labels(frame, data), data)
+        kinds = list(dict.fromkeys(["cohort", "split", *data.attributes]))
+        narrow = frame.lazy().select(
+            pl.col("case_id").hash().alias("case"), pl.col("patient_id").hash().alias("patient"),
+            *(pl.col(name).cast(pl.String).cast(pl.Categorical) for name in kinds),
+        )  # fmt: skip
+        self.cases = narrow.unique("case", keep="any").collect().sort("case")
+        self.targets = _targets(frame, self.cases, data)
         self.internal = internal_rows(self.cases, data.split).to_numpy()
-        self.places: dict[str, Flags] = {
-            name: self.internal & (self.cases["split"] == name).to_numpy() for name in SPLITS
-        }
-        others = self.cases.filter(~pl.Series(self.internal))["cohort"].unique().sort()
-        for cohort in others:
-            here = (self.cases["cohort"] == cohort).to_numpy()
-            self.places[f"cohort {cohort}"] = here & ~self.internal
+        others = self.cases.filter(~pl.Series(self.internal))["cohort"].unique()
+        self.shifted = tuple(f"cohort {name}" for name in sorted(others.cast(pl.String).to_list()))
 
-    @property
-    def shifted(self) -> dict[str, Flags]:
-        """The other cohorts."""
-        return {name: here for name, here in self.places.items() if name not in SPLITS}
+    def rows_of(self, place: str) -> Flags:
+        """The cases of a split, or of ``cohort <name>`` outside the training cohorts. [N]"""
+        if place in SPLITS:
+            return self.internal & (self.cases["split"] == place).to_numpy()
+        here = (self.cases["cohort"] == place.removeprefix("cohort ")).to_numpy()
+        return here & ~self.internal
+
+
+def _targets(frame: pl.DataFrame, cases: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:
+    """What `targets_of` gives of `case_labels`, one label column at a time."""
+    numbered = cases.lazy().select("case").with_row_index("_case")
+    of_row = frame.lazy().select(pl.col("case_id").hash().alias("case")).join(
+        numbered, on="case", how="left", maintain_order="left"
+    ).select("_case").collect()["_case"]  # fmt: skip
+
+    def given(name: str, cells: pl.Expr) -> pl.DataFrame:
+        known = frame.lazy().select(of_row, cells).drop_nulls()
+        return known.group_by("_case").agg(pl.col(name).min()).collect()
+
+    if data.class_column is not None:
+        name = data.class_column
+        found = given(name, label_text(name))
+        classes = np.full((len(cases), len(data.names)), np.nan)
+        classes[found["_case"].to_numpy()] = one_hot(found[name], data.names)
+        return classes
+    targets = np.empty((len(cases), len(data.targets)))
+    for column, (name, policy) in enumerate(data.targets.items()):
+        found = given(name, label_text(name).cast(pl.Int8))
+        values = np.array([0.0, 1.0, policy_value(policy.uncertain)])  # -1 is the last
+        targets[:, column] = policy_value(policy.empty)
+        targets[found["_case"].to_numpy(), column] = values[found[name].to_numpy()]
+    return targets
 
 
 def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
     """B001, B002, B005: positives and negatives of each target in each split and cohort."""
-    bare = [name for name in SPLITS if np.isnan(table.targets[table.places[name]]).all()]
+    bare = [name for name in SPLITS if np.isnan(table.targets[table.rows_of(name)]).all()]
     if bare:
         return [Finding("B005", ", ".join(bare))]
     empty: list[str] = []
     few: list[str] = []
+    places = {place: table.rows_of(place) for place in (*SPLITS, *table.shifted)}
     for column, name in enumerate(data.names):
-        for place, rows in table.places.items():
+        for place, rows in places.items():
             known = table.targets[rows, column]
             positive, negative = int((known > 0.5).sum()), int((known <= 0.5).sum())
             text = f"{name} in {place}: {positive} positive, {negative} negative"
@@ -75,14 +102,15 @@ def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
 
 def label_gaps(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
     """B003: shares of uncertain and of empty cells by cohort."""
-    labels = frame.select("cohort").hstack(raw_labels(frame, data))
     findings: list[Finding] = []
     for name in label_columns(data):
-        for mark, word in (("-1", "uncertain"), (None, "empty")):
-            hit = pl.col(name).is_null() if mark is None else pl.col(name).eq_missing(mark)
-            shares = labels.group_by("cohort").agg(hit.mean().alias("share")).sort("cohort")
-            if shares["share"].max():
-                text = ", ".join(f"{share:.0%} of {cohort}" for cohort, share in shares.iter_rows())
+        cells = frame.lazy().select("cohort", label_text(name)).group_by("cohort")
+        empty, uncertain = pl.col(name).is_null(), pl.col(name).eq_missing(pl.lit("-1"))
+        shares = cells.agg(uncertain=uncertain.mean(), empty=empty.mean()).collect().sort("cohort")
+        for word in ("uncertain", "empty"):
+            if shares[word].max():
+                each = shares.select(word, "cohort").iter_rows()
+                text = ", ".join(f"{share:.0%} of {cohort}" for share, cohort in each)
                 findings.append(Finding("B003", f"'{name}' is {word} in {text}"))
     return findings
 
@@ -110,7 +138,7 @@ def prevalence_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
 
     The interval is that of a ratio of sums over patients (linearised, normal).
     """
-    patients = table.cases["patient_id"].rank("dense").to_numpy().astype(np.int64) - 1
+    patients = table.cases["patient"].to_numpy()
     comparisons = max(1, len(table.shifted) * len(data.names))
     limit = _normal_quantile(1 - LEVEL / comparisons / 2)
     found: list[str] = []
@@ -118,8 +146,8 @@ def prevalence_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
         known = ~np.isnan(table.targets[:, column])
         positive = table.targets[:, column] > 0.5
         here, error = _share(positive, known & table.internal, patients)
-        for place, rows in table.shifted.items():
-            there, other = _share(positive, known & rows, patients)
+        for place in table.shifted:
+            there, other = _share(positive, known & table.rows_of(place), patients)
             if abs(there - here) >= max(SHIFT, limit * float(np.hypot(error, other))):
                 text = f"{_with_interval(there, other)} in {place}"
                 found.append(f"{name}: {_with_interval(here, error)} in training cohorts, {text}")
@@ -133,8 +161,8 @@ def attribute_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
     limit = LEVEL / max(1, len(table.shifted) * len(data.attributes))
     found: list[str] = []
     for name in data.attributes:
-        for place, rows in table.shifted.items():
-            counts = _counts(table, name, rows)
+        for place in table.shifted:
+            counts = _counts(table, name, table.rows_of(place))
             if counts.shape[0] < 2 or not counts.sum(axis=0).all():
                 continue
             shares = counts / counts.sum(axis=0)
@@ -146,11 +174,11 @@ def attribute_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
 
 def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
     """B009: groups of an attribute with few cases where they are tested; values are not named."""
-    tested = {"test": table.places["test"], **table.shifted}
     found: list[str] = []
     for name in data.attributes:
-        for place, rows in tested.items():
-            sizes = table.cases.filter(pl.Series(rows))[name].drop_nulls().value_counts()["count"]
+        for place in ("test", *table.shifted):
+            rows = pl.Series(table.rows_of(place))
+            sizes = table.cases.filter(rows)[name].drop_nulls().value_counts()["count"]
             small = int((sizes < FEW).sum())
             if small:
                 of = f"{small} of {plural(len(sizes), 'group')} of '{name}'"
@@ -160,16 +188,14 @@ def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
 
 def _counts(table: CaseTable, name: str, shifted: Flags) -> NDArray[np.int64]:
     """Patients by group, in the training cohorts and in another. [G, 2]"""
-    own = table.cases.select(
-        "patient_id", pl.col(name).cast(pl.String), _here=pl.Series(table.internal)
-    )
-    own = own.filter(pl.Series(table.internal | shifted)).unique(["patient_id", "_here"])
+    own = table.cases.select("patient", pl.col(name), _here=pl.Series(table.internal))
+    own = own.filter(pl.Series(table.internal | shifted)).unique(["patient", "_here"])
     inside = pl.col("_here").sum()
     both = own.group_by(name).agg(inside.alias("in"), (pl.len() - inside).alias("out"))
     return both.select(pl.col("in", "out").cast(pl.Int64)).to_numpy()
 
 
-def _share(positive: Flags, rows: Flags, patients: NDArray[np.int64]) -> tuple[float, float]:
+def _share(positive: Flags, rows: Flags, patients: NDArray[np.uint64]) -> tuple[float, float]:
     """Share of positive cases and its standard error over patients; NaN where there are none."""
     if not rows.any():
         return float("nan"), float("nan")

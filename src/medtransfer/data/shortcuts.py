@@ -30,7 +30,10 @@ PROXIES = frozenset({
 """Columns of public sets that stand for the answer, in small letters. HAM10000 writes in `dx_type`
 how a diagnosis was confirmed, and malignant ones always are by histology; PAD-UFES-20 writes
 `biopsed`; RSNA's mammograms come with a `machine_id` and a `biopsy`."""
-LABEL_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "target")
+LABEL_NAMES = (
+    "label", "class", "diagnosis", "dx", "diagnostic", "target", "finding", "findings", "labels",
+    "label_id", "label_name", "class_id", "class_name",
+)  # fmt: skip
 """Columns of these names are the answer itself; as `init` has it they are no attributes."""
 BANDS = 20
 """Numbers are cut into this many bands of equal size."""
@@ -53,9 +56,10 @@ def telling_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> 
     columns = _candidates(frame, data)
     if not columns or rows.sum() < 4 * FEW:
         return []
-    cases = table.cases.select("case_id").filter(pl.Series(rows))
-    about = frame.lazy().select("case_id", "patient_id", *columns).unique("case_id", keep="any")
-    chosen = about.join(cases.lazy(), on="case_id", how="semi").sort("case_id").collect()
+    cases = table.cases.select("case").filter(pl.Series(rows))
+    about = frame.lazy().select(pl.col("case_id").hash().alias("case"), "patient_id", *columns)
+    chosen = about.join(cases.lazy(), on="case", how="semi").collect()
+    chosen = chosen.unique("case", keep="any").sort("case")
     fold = folds_of(chosen["patient_id"])
     targets = table.targets[rows]
     found: list[str] = []
@@ -76,7 +80,7 @@ def _sample(table: CaseTable) -> Flags:
     share = MOST_CASES / max(1, int(labelled.sum()))
     if share >= 1:
         return labelled
-    draw = table.cases["patient_id"].hash(2).to_numpy()
+    draw = table.cases["patient"].hash(2).to_numpy()
     return labelled & (draw < np.uint64(share * 2**64))
 
 
