@@ -199,8 +199,8 @@ def sicker_elsewhere(data: Data) -> Data:
 
 
 def women_elsewhere(data: Data) -> Data:
-    cells: list[object] = ["F" if cohort == "b" else sex
-                           for cohort, sex in data.frame.select("cohort", "sex").rows()]  # fmt: skip
+    rows = data.frame.select("cohort", "sex").rows()
+    cells: list[object] = ["F" if cohort == "b" else sex for cohort, sex in rows]
     return data.column("sex", cells)
 
 
@@ -232,7 +232,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A005": (lesion_in_two_splits, "1 value of 'lesion' in more than one split"),
     "A006": (same_picture_of_two_patients, "1 image under several patients of one split"),
     "A007": (same_picture_with_two_labels, "1 image with contradicting 'malignant'"),
-    "A011": (scanner_of_the_sick, r"'scanner' alone predicts malignant with AUROC 0\\.9"),
+    "A011": (scanner_of_the_sick, r"'scanner' alone predicts malignant with AUROC 0\.9"),
     "A014": (same_name_in_two_folders, "1 image name in more than one split or cohort"),
     "A015": (public_sets, "NIH chest14, rsna-2018: RSNA pneumonia took its films from NIH"),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
@@ -241,10 +241,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "B004": (images_of_a_case_differ_in_sex, "1 case with several values of 'sex'"),
     "B005": (no_labels_to_tune_on, "^tune$"),
     "B006": (two_targets_in_one, r"cancer is the opposite of malignant in \d+ cases"),
-    "B007": (
-        sicker_elsewhere,
-        r"malignant: 4\d% \[.*\] in training cohorts, 80% \[.*\] in cohort b",
-    ),
+    "B007": (sicker_elsewhere, r"malignant: 36% \[29%, 42%\] in training cohorts, 80% \["),
     "B008": (women_elsewhere, r"'sex' in cohort b: [45]\d% of the patients differ"),
     "B009": (a_rare_group, "1 of 3 groups of 'sex' in test with fewer than 10 cases"),
     "P001": (names_of_patients, "'remark' holds what looks like names as DICOM writes them"),
@@ -367,6 +364,21 @@ def test_ten_of_each_class_are_enough(clean: Data) -> None:
             for cohort, case, label in clean.frame.select("cohort", "case_id", "malignant").rows()
         ]
         assert ("B002" in clean.column("malignant", cells).findings()) == weak
+
+
+def test_a_manifest_without_a_target_is_audited_by_its_ids_and_files(clean: Data) -> None:
+    torn = patient_in_two_splits(clean)
+    ids = Manifest(torn.frame, Path("m.parquet"), Path("/nowhere"), embedded=False)
+    assert [f.code for f in audit_ids(ids, torn.facts)] == ["A001"]
+    assert [f.code for f in audit_ids(clean.manifest, None)] == []
+    apart = clean.picture(clean.rows(cohort="b")[0], clean.rows(cohort="a")[0])
+    assert [f.code for f in audit_ids(apart.manifest, apart.facts)] == ["A002"]
+
+
+def test_without_files_what_needs_no_file_is_found_all_the_same(clean: Data) -> None:
+    torn = patient_in_two_splits(clean)
+    found = audit(torn.manifest, torn.frame, None, torn.asked)
+    assert [finding.code for finding in found] == ["A001"]
 
 
 @pytest.mark.shared

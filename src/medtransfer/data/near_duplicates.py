@@ -31,6 +31,10 @@ Thumbs = NDArray[np.uint8]
 ALIKE = 0.9
 """Least likeness of a pair. On ten real sets the pairs above are copies, but for few: see
 docs/explanation/what-the-audit-found.md."""
+ALIKE_ALONE = 0.98
+"""The same where there are too few images to know what they share."""
+TWINS = 5
+"""Bits in which images differ at most that are not both learned from."""
 SHARED = 10
 """Directions of variation taken out: what all images of a body part share."""
 PER_SHARED = 25
@@ -56,10 +60,12 @@ class Shared:
     Attributes:
         mean: [SIDE * SIDE]
         directions: Orthonormal. [K, SIDE * SIDE]
+        alike: Least likeness of a pair.
     """
 
     mean: Floats
     directions: Floats
+    alike: float
 
     def rest_of(self, thumbs: Thumbs) -> Floats:
         """What is each image's own, with length 1. [N, SIDE * SIDE]"""
@@ -82,9 +88,10 @@ def find_pairs(thumbs: Thumbs, progress: Progress = lambda _done, _total: None) 
     if len(thumbs) < 2:
         return pl.DataFrame(schema=PAIRS)
     values = frequencies(thumbs)
-    thresholds = np.median(values, axis=0)
+    single = _without_twins(values)
+    thresholds = np.median(values[single], axis=0)
     codes = codes_of(values, thresholds)
-    shared = _fit(thumbs, codes)
+    shared = _fit(thumbs[single])
     found: list[pl.DataFrame] = []
     total = len(TURNS) * len(thumbs)
     for number, turn in enumerate(TURNS):
@@ -101,25 +108,33 @@ def find_pairs(thumbs: Thumbs, progress: Progress = lambda _done, _total: None) 
     return best.unique(["first", "second"], keep="first", maintain_order=True)
 
 
-def _fit(thumbs: Thumbs, codes: NDArray[np.uint64]) -> Shared:
-    """Mean and directions, from images that have no twin: copies would look like a direction."""
-    step = -(-len(thumbs) // FITTED_ON)
-    sample, own = thumbs[::step], codes[::step]
-    twins = np.concatenate([pairs[1] for pairs in close_pairs(own, own)])
-    single = np.ones(len(sample), dtype=bool)
-    single[twins] = False
-    flat = normalised(sample[single])
-    mean = flat.mean(axis=0)
+def _without_twins(values: Floats) -> NDArray[np.int64]:
+    """Images to learn from, evenly over the data set, without copies of each other.
+
+    A picture that is there a thousand times would be taken for what all images share. Plain signs
+    of the frequencies tell it, since they do not depend on the data set.
+    """
+    sample = np.arange(0, len(values), -(-len(values) // FITTED_ON))
+    signs = codes_of(values[sample], np.zeros(values.shape[1], dtype=np.float32))
+    twins = np.concatenate([pairs[1] for pairs in close_pairs(signs, signs, TWINS)])
+    return np.delete(sample, np.unique(twins))
+
+
+def _fit(thumbs: Thumbs) -> Shared:
+    """Mean and directions of largest variation."""
+    flat = normalised(thumbs)
     count = min(SHARED, len(flat) // PER_SHARED)
-    flat -= mean
     if count == 0:
-        return Shared(mean, np.zeros((0, flat.shape[1]), dtype=np.float32))
+        side = flat.shape[1]
+        return Shared(np.zeros(side, np.float32), np.zeros((0, side), np.float32), ALIKE_ALONE)
+    mean = flat.mean(axis=0)
+    flat -= mean
     from scipy import linalg
 
     side = flat.shape[1]
     solve: Any = linalg.eigh  # its stub does not know that float32 stays float32
     vectors: Floats = solve(flat.T @ flat, subset_by_index=[side - count, side - 1])[1]
-    return Shared(mean, np.ascontiguousarray(vectors.T))
+    return Shared(mean, np.ascontiguousarray(vectors.T), ALIKE)
 
 
 def _confirmed(
@@ -143,5 +158,5 @@ def _confirmed(
             },
             schema=PAIRS,
         )
-        found.append(table.filter(pl.col("likeness") >= ALIKE))
+        found.append(table.filter(pl.col("likeness") >= shared.alike))
     return found
