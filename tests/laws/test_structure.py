@@ -31,6 +31,9 @@ TORCH_FREE = (
       for p in sorted((SRC / room).glob("*.py")) if p.stem != "__init__"),
     "errors", "seeds", "files", "settings",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
+    "data.findings", "data.audit_tables", "data.audit_pixels", "data.balance", "data.copies",
+    "data.frames", "data.hashes", "data.hash_kernels", "data.near_duplicates", "data.personal",
+    "data.probe", "data.shortcuts", "data.sketches",
     "data.cache", "data.cases", "data.inputs", "data.phantom",
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
@@ -38,9 +41,10 @@ TORCH_FREE = (
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
-    "study.executors.local",
+    "study.pictures", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
-    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.evaluation",
+    "cli.app", "cli.main", "cli.study", "cli.info", "cli.data", "cli.check",
+    "cli.evaluation",
 )  # fmt: skip
 
 DOORS = {

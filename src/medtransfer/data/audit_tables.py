@@ -104,14 +104,15 @@ def mixed_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> list[Fin
 def same_names(placed: pl.DataFrame) -> list[Finding]:
     """A014: images of the same name, without folder and ending, in several splits or cohorts.
 
-    Only names that hold a letter and a figure, or a line, are compared: counters such as ``0001``
-    coincide by chance.
+    Only names that hold a letter and a figure, or a line, are compared, and only if no two images
+    of a split or cohort share them: ``0001`` and ``view1_frontal`` coincide by chance.
     """
     source = "path" if "path" in placed.columns else "image_id"
     stem = pl.col(source).str.replace(r"^.*[/\\]", "").str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
     telling = stem.str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
     named = pl.when(telling & (stem.str.len_chars() >= LEAST_STEM)).then(stem)
     torn = _torn(placed, named, pl.col(PLACE))
+    torn = torn.filter(pl.len().over(OWNER, VALUE).max().over(OWNER) == 1)
     if torn.is_empty():
         return []
     sentence = f"{_owners(torn, 'image name')} in more than one split or cohort"
