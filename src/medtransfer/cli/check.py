@@ -69,6 +69,7 @@ def _check_study(study: Path, out: Path | None, *, as_json: bool) -> None:
 
 
 def _check_manifest(path: Path, out: Path | None, *, as_json: bool) -> None:
+    from medtransfer.study.draft import other_spellings
     from medtransfer.study.pictures import check_manifest
     from medtransfer.study.store import StudyFolder
 
@@ -79,8 +80,8 @@ def _check_manifest(path: Path, out: Path | None, *, as_json: bool) -> None:
     with _shown(as_json=as_json) as watch:
         data, draft = check_manifest(path, folder, watch)
     if not as_json:
-        for sentence in draft.found() if draft is not None else ("No column looks like a target.",):
-            print(sentence)  # noqa: T201
+        found = ["No column looks like a target."] if draft is None else draft.found()
+        print("\n".join([*found, *other_spellings(data.manifest)]))  # noqa: T201
     _say(folder, data, {}, as_json=as_json)
     _stop_on_errors(data.findings, {})
     if not as_json:

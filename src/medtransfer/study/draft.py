@@ -15,6 +15,16 @@ from medtransfer.tables.manifest import Manifest, free_columns, label_text, read
 MOST_CLASSES = 50
 MOST_GROUPS = 12
 CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+SPELLINGS = {
+    "yes": "1", "y": "1", "true": "1", "t": "1", "positive": "1", "pos": "1", "present": "1",
+    "abnormal": "1", "malignant": "1",
+    "no": "0", "n": "0", "false": "0", "f": "0", "negative": "0", "neg": "0", "absent": "0",
+    "normal": "0", "benign": "0",
+    "uncertain": "-1", "equivocal": "-1", "indeterminate": "-1", "possible": "-1", "maybe": "-1",
+    "unknown": "empty", "unk": "empty", "na": "empty", "n/a": "empty", "nan": "empty",
+    "none": "empty",
+}  # fmt: skip
+"""How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
 NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
 
 
@@ -143,6 +153,21 @@ def draft_of(manifest: Manifest) -> Draft:
     return Draft(
         manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts)
     )  # fmt: skip
+
+
+def other_spellings(manifest: Manifest) -> list[str]:
+    """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
+    said: list[str] = []
+    for name in free_columns(manifest.frame):
+        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
+            continue
+        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
+        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
+        words = sorted(word for word in few if word.strip())
+        if len(words) > 1 and all(word in SPELLINGS for word in words):
+            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
+            said.append(f"'{name}' could be a target if written otherwise: {meant}.")
+    return said
 
 
 def _is_target(frame: pl.DataFrame, name: str) -> bool:
