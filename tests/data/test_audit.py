@@ -219,6 +219,10 @@ def ninety_and_over(data: Data) -> Data:
     return data.cell("age", 0, 97)
 
 
+def born_today(data: Data) -> Data:
+    return data.cell("age", 0, 0)
+
+
 def dates_in_ids(data: Data) -> Data:
     cells: list[object] = [f"images/scan-{n}.png" for n in range(len(data.frame))]
     cells[3] = "images/SECRET^JANE-3.png"
@@ -244,6 +248,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "B007": (sicker_elsewhere, r"malignant: 36% \[29%, 42%\] in training cohorts, 80% \["),
     "B008": (women_elsewhere, r"'sex' in cohort b: [45]\d% of the patients differ"),
     "B009": (a_rare_group, "1 of 3 groups of 'sex' in test with fewer than 10 cases"),
+    "B010": (born_today, "'age' is 0 or less, or over 120, in 1 row"),
     "P001": (names_of_patients, "'remark' holds what looks like names as DICOM writes them"),
     "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
     "P003": (dates_in_ids, "'path' in 1 row"),

@@ -245,6 +245,26 @@ def test_a_site_that_is_the_label_is_found(rng: np.random.Generator) -> None:
     assert "'cohort' alone predicts y with AUROC 1.00" in found_in(frame)["A011"].sentence
 
 
+def test_a_class_that_is_listed_twice_is_found(rng: np.random.Generator) -> None:
+    # BenchMD's MIMIC: the index of classes repeats Atelectasis and lacks No Finding
+    frame = chest(rng).rename({"y": "Atelectasis"})
+    frame = frame.with_columns(No_Finding=pl.col("Atelectasis"))
+    manifest, asked = manifest_of(frame), question("Atelectasis", "No_Finding")
+    found = audit(manifest, assign_splits(manifest, asked), None, asked)
+    sentence = next(f.sentence for f in found if f.code == "B006")
+    assert sentence == f"No_Finding is equal to Atelectasis in {IMAGES} cases"
+
+
+def test_an_age_of_zero_that_stands_for_unknown_is_found(rng: np.random.Generator) -> None:
+    # torchxrayvision: age 0 of CheXpert is set to None after it was copied to the common field
+    ages = rng.integers(20, 80, IMAGES)
+    ages[[5, 7, 90]] = 0
+    frame = chest(rng).with_columns(age_years=pl.Series(ages))
+    assert found_in(frame)["B010"].sentence.endswith("in 3 rows")
+    infants = frame.with_columns(age_years=pl.Series(rng.integers(0, 5, IMAGES)))
+    assert "B010" not in found_in(infants)
+
+
 def jpeg(data: bytes) -> bytes:
     stream = io.BytesIO()
     Image.open(io.BytesIO(data)).save(stream, "JPEG", quality=80)

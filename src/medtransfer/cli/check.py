@@ -113,14 +113,14 @@ def _unpack(config: Any, folder: Any, data: Any, planned: Any, watch: Any) -> An
     from medtransfer.study.store import Lease
 
     lease = Lease(folder)
-    if lease.holder() is None:  # else the run that is at work has unpacked them already
-        lease.take()
-        try:
-            make_caches(folder, data, planned, watch)
-            return look_at_pictures(config, folder, data, planned, watch)
-        finally:
-            lease.drop()
-    return look_at_pictures(config, folder, data, planned, watch)
+    if lease.holder() is not None:
+        return data  # the run that is at work has looked at them already
+    lease.take()
+    try:
+        make_caches(folder, data, planned, watch)
+        return look_at_pictures(config, folder, data, planned, watch)
+    finally:
+        lease.drop()
 
 
 def _say(folder: Any, data: Any, waived: dict[str, str], *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ from medtransfer.data.copies import FLAT, picture_pairs, row_pairs, same_pixels
 from medtransfer.data.findings import CHECKS, Finding, Level, errors_first
 from medtransfer.data.frames import frame_features, telling_frames
 from medtransfer.data.near_duplicates import Progress
-from medtransfer.data.personal import personal_columns
+from medtransfer.data.personal import odd_ages, personal_columns
 from medtransfer.data.shortcuts import telling_columns
 from medtransfer.data.sketches import Sketches
 from medtransfer.data.splits import internal_rows
@@ -83,6 +83,7 @@ def audit(
         *attribute_shift(table, data),
         *small_groups(table, data),
         *telling_columns(frame, table, data),
+        *odd_ages(manifest.frame),
         *personal_columns(manifest.frame),
     ]
     return errors_first(findings)
@@ -102,7 +103,8 @@ def audit_ids(manifest: Manifest, facts: pl.DataFrame | None) -> list[Finding]:
     placed = manifest.frame.with_columns(pl.concat_str(place, separator="/").alias(PLACE))
     if facts is not None:
         placed = placed.with_columns(facts["sha256"].alias(DIGEST))
-    return errors_first([*_of_ids(placed), *personal_columns(manifest.frame)])
+    found = [*_of_ids(placed), *odd_ages(manifest.frame), *personal_columns(manifest.frame)]
+    return errors_first(found)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "B007": ("info", "A target is more or less frequent in another cohort"),
     "B008": ("info", "An attribute is spread differently in another cohort"),
     "B009": ("info", "A group of an attribute has few cases in a test split or cohort"),
+    "B010": ("info", "An age is 0 or less, or over 120, among adults"),
     "C001": ("warning", "An image shows nothing: it is one value all over, or nearly"),
     "C002": ("warning", "An image may be inverted: its frame is bright where the others' is dark"),
     "C003": ("info", "An image is more than three times as long as it is wide, or as wide"),

@@ -89,7 +89,7 @@ def find_pairs(thumbs: Thumbs, progress: Progress = lambda _done, _total: None) 
         return pl.DataFrame(schema=PAIRS)
     values = frequencies(thumbs)
     single = _without_twins(values)
-    thresholds = np.median(values[single], axis=0)
+    thresholds = np.asarray(np.median(values[single], axis=0), dtype=np.float32)
     codes = codes_of(values, thresholds)
     shared = _fit(thumbs[single])
     found: list[pl.DataFrame] = []
@@ -127,7 +127,7 @@ def _fit(thumbs: Thumbs) -> Shared:
     if count == 0:
         side = flat.shape[1]
         return Shared(np.zeros(side, np.float32), np.zeros((0, side), np.float32), ALIKE_ALONE)
-    mean = flat.mean(axis=0)
+    mean = np.asarray(flat.mean(axis=0), dtype=np.float32)
     flat -= mean
     from scipy import linalg
 

@@ -3,6 +3,8 @@
 Nothing here names a value: sentences hold the column's name and counts.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -50,6 +52,7 @@ LOOKED_AT = 20_000
 """Cells of a column that are looked at, evenly over the table."""
 OLDEST = 89
 """Ages above are identifying (HIPAA's Safe Harbor, 45 CFR 164.514)."""
+IMPOSSIBLE, ADULT = 120, 18
 IN_IDS = (
     r"[\p{L}'-]{2,}\^[\p{L}'-]+|@[\w-]+\.[A-Za-z]{2,}"
     r"|(^|\D)(19[2-9]|20[0-4])\d-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])($|\D)"
@@ -108,17 +111,42 @@ def _mean(values: pl.Series) -> float:
 
 def _old_ages(frame: pl.DataFrame, free: list[str]) -> list[Finding]:
     findings: list[Finding] = []
-    for name in free:
-        snake = pl.Series([name]).str.replace_all(r"([a-z])([A-Z])", "${1}_$2").str.to_lowercase()
-        if not snake.str.contains(r"(^|[_ ])age($|[_ ])").any():
-            continue
-        text = pl.col(name).cast(pl.String).str.extract(r"^\s*0*(\d+(?:\.\d+)?)\s*[Yy]?\s*$")
-        years = text.cast(pl.Float64, strict=False)
-        old = frame.lazy().select(ROW, years.alias("_y")).filter(pl.col("_y") > OLDEST).collect()
+    for name, years in _ages(frame, free):
+        old = years.filter(pl.col("years").is_between(OLDEST, IMPOSSIBLE, closed="right"))
         if not old.is_empty():
             sentence = f"'{printable(name)}' is over {OLDEST} in {plural(len(old), 'row')}"
             findings.append(about_rows("P002", sentence, old))
     return findings
+
+
+def odd_ages(frame: pl.DataFrame) -> list[Finding]:
+    """B010: ages that stand for something else, where at least half of the people are adults.
+
+    Args:
+        frame: The manifest's rows.
+    """
+    free = [name for name in frame.columns if name not in RESERVED and name != ROW]
+    findings: list[Finding] = []
+    for name, years in _ages(frame, free):
+        if (years["years"] >= ADULT).sum() < 0.5 * len(years):
+            continue
+        odd = years.filter((pl.col("years") <= 0) | (pl.col("years") > IMPOSSIBLE))
+        if not odd.is_empty():
+            rows = plural(len(odd), "row")
+            sentence = f"'{printable(name)}' is 0 or less, or over {IMPOSSIBLE}, in {rows}"
+            findings.append(about_rows("B010", sentence, odd))
+    return findings
+
+
+def _ages(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Columns named like an age, with `ROW` and `years` of the filled rows."""
+    for name in free:
+        snake = pl.Series([name]).str.replace_all(r"([a-z])([A-Z])", "${1}_$2").str.to_lowercase()
+        if not snake.str.contains(r"(^|[_ ])age($|[_ ])").any():
+            continue
+        text = pl.col(name).cast(pl.String).str.extract(r"^\s*(-?\d+(?:\.\d+)?)\s*[Yy]?\s*$")
+        years = text.cast(pl.Float64, strict=False).alias("years")
+        yield name, frame.lazy().select(ROW, years).drop_nulls("years").collect()
 
 
 def _telling_ids(frame: pl.DataFrame) -> list[Finding]:
