@@ -115,7 +115,7 @@ def _without_twins(values: Floats) -> NDArray[np.int64]:
     of the frequencies tell it, since they do not depend on the data set.
     """
     sample = np.arange(0, len(values), -(-len(values) // FITTED_ON))
-    signs = codes_of(values[sample], np.zeros(values.shape[1], dtype=np.float32))
+    signs = codes_of(values[sample], np.zeros_like(values[0]))
     twins = np.concatenate([pairs[1] for pairs in close_pairs(signs, signs, TWINS)])
     return np.delete(sample, np.unique(twins))
 
@@ -125,8 +125,8 @@ def _fit(thumbs: Thumbs) -> Shared:
     flat = normalised(thumbs)
     count = min(SHARED, len(flat) // PER_SHARED)
     if count == 0:
-        side = flat.shape[1]
-        return Shared(np.zeros(side, np.float32), np.zeros((0, side), np.float32), ALIKE_ALONE)
+        nothing = np.zeros((1, flat.shape[1]), dtype=np.float32)
+        return Shared(nothing[0], nothing[:0], ALIKE_ALONE)
     mean = np.asarray(flat.mean(axis=0), dtype=np.float32)
     flat -= mean
     from scipy import linalg
