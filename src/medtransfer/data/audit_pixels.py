@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.copies import FLAT
 from medtransfer.data.findings import Finding, about_rows, enumerated
-from medtransfer.data.hashes import TURNS, normalised
+from medtransfer.data.hashes import BLOCK, TURNS, normalised
 from medtransfer.data.labels import label_columns, raw_labels
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
@@ -128,9 +128,7 @@ def _inverted(rows: pl.DataFrame, thumbs: NDArray[np.uint8]) -> list[Finding]:
         own = np.flatnonzero(grey & (rows["cohort"] == cohort).to_numpy())
         if len(own) < LEAST_COHORT:
             continue
-        flat = normalised(thumbs[own])
-        mean = flat.mean(axis=0)
-        agree = flat @ mean / max(float(np.linalg.norm(mean)), 1e-6) / np.sqrt(len(mean))
+        agree = _agreement(thumbs, own)
         opposed = agree <= OPPOSED
         if (agree >= ALIKE_COHORT).mean() >= 0.6 and 0 < opposed.mean() <= 0.3:
             found.append(rows[own[opposed]])
@@ -139,6 +137,14 @@ def _inverted(rows: pl.DataFrame, thumbs: NDArray[np.uint8]) -> list[Finding]:
     both = pl.concat(found)
     sentence = f"{plural(len(both), 'image')} the opposite of the mean image of their cohort"
     return [about_rows("C002", sentence, both)]
+
+
+def _agreement(thumbs: NDArray[np.uint8], own: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Correlation of each of some thumbnails with their mean image. [M]"""
+    blocks = [own[start : start + BLOCK] for start in range(0, len(own), BLOCK)]
+    mean = sum(normalised(thumbs[block]).sum(axis=0) for block in blocks) / np.float32(len(own))
+    scale = np.float32(max(float(np.linalg.norm(mean)), 1e-6) * np.sqrt(mean.size))
+    return np.concatenate([normalised(thumbs[block]) @ mean / scale for block in blocks])
 
 
 def _written_on(rows: pl.DataFrame) -> list[Finding]:

@@ -84,13 +84,18 @@ def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
     bare = [name for name in SPLITS if np.isnan(table.targets[table.rows_of(name)]).all()]
     if bare:
         return [Finding("B005", ", ".join(bare))]
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    places = (*SPLITS, *table.shifted)
+    for place in places:
+        known = table.targets[table.rows_of(place)]
+        positive, negative = (known > 0.5).sum(axis=0), (known <= 0.5).sum(axis=0)
+        for column, name in enumerate(data.names):
+            counts[name, place] = int(positive[column]), int(negative[column])
     empty: list[str] = []
     few: list[str] = []
-    places = {place: table.rows_of(place) for place in (*SPLITS, *table.shifted)}
-    for column, name in enumerate(data.names):
-        for place, rows in places.items():
-            known = table.targets[rows, column]
-            positive, negative = int((known > 0.5).sum()), int((known <= 0.5).sum())
+    for name in data.names:
+        for place in places:
+            positive, negative = counts[name, place]
             text = f"{name} in {place}: {positive} positive, {negative} negative"
             if place == "train" and min(positive, negative) == 0:
                 empty.append(text)

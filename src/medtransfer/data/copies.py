@@ -94,7 +94,7 @@ def row_pairs(rows: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
 def same_pixels(
     manifest: Manifest, pairs: pl.DataFrame, pixel_limit: int, memory: Path
 ) -> pl.Series:
-    """Which pairs are the same pixels at full size, decoded again; what was decoded is kept.
+    """Which pairs across splits are the same pixels at full size, decoded again and kept.
 
     Args:
         manifest: The images.
@@ -105,7 +105,8 @@ def same_pixels(
     Returns:
         One flag per pair.
     """
-    like = pairs.filter(pl.col("picture") == pl.col("picture_2"))
+    across = pl.col("place") != pl.col("place_2")
+    like = pairs.filter(across & (pl.col("picture") == pl.col("picture_2")))
     ones = like.select("index", "sha256")
     others = like.select(index="index_2", sha256="sha256_2")
     needed = pl.concat([ones, others]).unique("sha256", keep="first", maintain_order=True)
