@@ -131,10 +131,14 @@ def _fit(thumbs: Thumbs) -> Shared:
     flat -= mean
     from scipy import linalg
 
-    side = flat.shape[1]
+    few = len(flat) < flat.shape[1]  # the smaller of the two products has the same directions
+    product = flat @ flat.T if few else flat.T @ flat
     solve: Any = linalg.eigh  # its stub does not know that float32 stays float32
-    vectors: Floats = solve(flat.T @ flat, subset_by_index=[side - count, side - 1])[1]
-    return Shared(mean, np.ascontiguousarray(vectors.T), ALIKE)
+    ends = [len(product) - count, len(product) - 1]
+    vectors: Floats = solve(product, subset_by_index=ends)[1].T
+    directions = vectors @ flat if few else vectors
+    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), np.float32(1e-6))
+    return Shared(mean, np.ascontiguousarray(directions), ALIKE)
 
 
 def _confirmed(
