@@ -45,10 +45,10 @@ def test_a_run_reads_the_prepared_pictures_and_no_file(
 ) -> None:
     assert call("prepare", "study.yaml").code == 0
 
-    def decode(_data: bytes, _limit: int) -> None:
+    def decode(_data: bytes, _limit: int, _frame: int | None) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(cache, "decode_image", decode)
+    monkeypatch.setattr(cache, "decode", decode)
     assert call("check", "study.yaml").code == 0
 
 

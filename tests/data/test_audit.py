@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.strategies import question
 
-from medtransfer.data.audit import CHECKS, FEW, Finding, audit
+from medtransfer.data.audit import CHECKS, FEW, Finding, audit, audit_ids
 from medtransfer.data.config import DataConfig
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.scan import scan_images
@@ -162,6 +162,78 @@ def mirrored_breasts(data: Data) -> Data:
     return data.column("laterality", sides).asking(image={"flip": "both"})
 
 
+def public_sets(data: Data) -> Data:
+    """The training hospital is called NIH, the other one RSNA."""
+    names = {"a": "NIH chest14", "b": "rsna-2018"}
+    cohorts: list[object] = [names[name] for name in data.frame["cohort"]]
+    split = {**data.asked.split.model_dump(), "train_cohorts": [names["a"]]}
+    return data.column("cohort", cohorts).asking(split=split)
+
+
+def same_name_in_two_folders(data: Data) -> Data:
+    cells: list[object] = [f"images/SECRET-{n:05d}_000.png" for n in range(len(data.frame))]
+    shared = "SECRET-NAME_005"
+    cells[data.rows(cohort="b")[0]] = f"rsna/{shared}.jpg"
+    cells[data.rows(split="train", cohort="a")[0]] = f"nih/{shared}.png"
+    return data.column("path", cells)
+
+
+def scanner_of_the_sick(data: Data) -> Data:
+    """One in twenty patients was examined on the other ward's scanner."""
+    cells: list[object] = []
+    for number, (patient, label) in enumerate(data.frame.select("patient_id", "malignant").rows()):
+        odd = int(patient[-2:]) % 20 == 0
+        cells.append(("ward", "clinic")[bool(label) ^ odd] + str(number % 2))
+    return data.column("scanner", cells)
+
+
+def two_targets_in_one(data: Data) -> Data:
+    twice = data.column("cancer", [1 - label for label in data.frame["malignant"].to_list()])
+    return twice.asking(task="multi-label", targets=["malignant", "cancer"])
+
+
+def sicker_elsewhere(data: Data) -> Data:
+    flip = iter(range(10**6))
+    cells: list[object] = []
+    cases: dict[str, int] = {}
+    for cohort, case, label in data.frame.select("cohort", "case_id", "malignant").rows():
+        if cohort == "b" and case not in cases:
+            cases[case] = int(next(flip) % 5 != 0)
+        cells.append(cases.get(case, label))
+    return data.column("malignant", cells)
+
+
+def women_elsewhere(data: Data) -> Data:
+    rows = data.frame.select("cohort", "sex").rows()
+    cells: list[object] = ["F" if cohort == "b" else sex for cohort, sex in rows]
+    return data.column("sex", cells)
+
+
+def a_rare_group(data: Data) -> Data:
+    case = data.frame.filter(split="test", cohort="a")["case_id"][0]
+    cells: list[object] = ["X" if own == case else sex
+                           for own, sex in data.frame.select("case_id", "sex").rows()]  # fmt: skip
+    return data.column("sex", cells)
+
+
+def names_of_patients(data: Data) -> Data:
+    return data.column("remark", ["SECRET^JANE"] * len(data.frame))
+
+
+def ninety_and_over(data: Data) -> Data:
+    return data.cell("age", 0, 97)
+
+
+def born_today(data: Data) -> Data:
+    return data.cell("age", 0, 0)
+
+
+def dates_in_ids(data: Data) -> Data:
+    cells: list[object] = [f"images/scan-{n}.png" for n in range(len(data.frame))]
+    cells[3] = "images/SECRET^JANE-3.png"
+    return data.column("path", cells)
+
+
 PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A001": (patient_in_two_splits, "1 patient in more than one split"),
     "A002": (same_picture_in_two_splits, "1 image in more than one split or cohort"),
@@ -169,22 +241,35 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A005": (lesion_in_two_splits, "1 value of 'lesion' in more than one split"),
     "A006": (same_picture_of_two_patients, "1 image under several patients of one split"),
     "A007": (same_picture_with_two_labels, "1 image with contradicting 'malignant'"),
-    "A009": (mirrored_breasts, "flip: both, and 'laterality' is known of 2 images"),
+    "A016": (mirrored_breasts, "flip: both, and 'laterality' is known of 2 images"),
+    "A011": (scanner_of_the_sick, r"'scanner' alone predicts malignant with AUROC 0\.9"),
+    "A014": (same_name_in_two_folders, "1 image name in more than one split or cohort"),
+    "A015": (public_sets, "NIH chest14, rsna-2018: RSNA pneumonia took its films from NIH"),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),
     "B004": (images_of_a_case_differ_in_sex, "1 case with several values of 'sex'"),
     "B005": (no_labels_to_tune_on, "^tune$"),
+    "B006": (two_targets_in_one, r"cancer is the opposite of malignant in \d+ cases"),
+    "B007": (sicker_elsewhere, r"malignant: 36% \[29%, 42%\] in training cohorts, 80% \["),
+    "B008": (women_elsewhere, r"'sex' in cohort b: [45]\d% of the patients differ"),
+    "B009": (a_rare_group, "1 of 3 groups of 'sex' in test with fewer than 10 cases"),
+    "B010": (born_today, "'age' is 0 or less, or over 120, in 1 row"),
+    "P001": (names_of_patients, "'remark' holds what looks like names as DICOM writes them"),
+    "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
+    "P003": (dates_in_ids, "'path' in 1 row"),
 }
-BESIDE = {"B005": {"B003"}, "A007": {"A006"}}
+BESIDE = {"B005": {"B003"}, "A007": {"A006"}, "B001": {"B007"}, "B002": {"B007"}}
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""
 CONCERNED = {"A001": "patient_id", "A002": "sha256", "A003": "case_id", "A005": "lesion",
              "A006": "sha256", "A007": "sha256", "B004": "case_id"}  # fmt: skip
 """Checks that name rows, and the column whose value those rows share."""
 
 
-def test_every_check_is_planted_and_no_other() -> None:
-    assert set(PLANTED) == set(CHECKS)
+def test_every_check_of_the_table_is_planted_and_no_other() -> None:
+    of_pictures = {"A004", "A008", "A009", "A010", "A012", "A013"}  # test_audit_pixels.py
+    of_pictures |= {code for code in CHECKS if code.startswith("C")}
+    assert set(PLANTED) == set(CHECKS) - of_pictures
 
 
 def test_a_clean_phantom_has_no_findings(clean: Data) -> None:
@@ -219,6 +304,7 @@ def test_sentences_hold_no_identifiers(clean: Data, code: str) -> None:
              planted.frame[column].to_list()} | {"SECRET-LESION"}  # fmt: skip
     text = " ".join(finding.sentence for finding in planted.findings().values())
     assert not [name for name in names if name in text]
+    assert "SECRET" not in text
     assert not [digest for digest in planted.facts["sha256"] if digest in text]
 
 
@@ -228,7 +314,9 @@ def test_all_faults_are_found_together_errors_first(clean: Data) -> None:
     for code in planted:
         data = PLANTED[code][0](data)
     found = audit(data.manifest, data.frame, data.facts, data.asked)
-    assert [finding.code for finding in found] == ["A002", "A005", "B002", "B004", "B003"]
+    assert [finding.code for finding in found] == [
+        "A002", "A005", "B002", "B004", "B003", "B007"
+    ]  # fmt: skip
 
 
 def test_a_patient_seen_at_two_hospitals_is_an_error(clean: Data) -> None:
@@ -289,6 +377,21 @@ def test_ten_of_each_class_are_enough(clean: Data) -> None:
         assert ("B002" in clean.column("malignant", cells).findings()) == weak
 
 
+def test_a_manifest_without_a_target_is_audited_by_its_ids_and_files(clean: Data) -> None:
+    torn = patient_in_two_splits(clean)
+    ids = Manifest(torn.frame, Path("m.parquet"), Path("/nowhere"), embedded=False)
+    assert [f.code for f in audit_ids(ids, torn.facts)] == ["A001"]
+    assert [f.code for f in audit_ids(clean.manifest, None)] == []
+    apart = clean.picture(clean.rows(cohort="b")[0], clean.rows(cohort="a")[0])
+    assert [f.code for f in audit_ids(apart.manifest, apart.facts)] == ["A002"]
+
+
+def test_without_files_what_needs_no_file_is_found_all_the_same(clean: Data) -> None:
+    torn = patient_in_two_splits(clean)
+    found = audit(torn.manifest, torn.frame, None, torn.asked)
+    assert [finding.code for finding in found] == ["A001"]
+
+
 @pytest.mark.shared
 def test_the_photographs_filed_twice_in_a_real_set_are_found(shared: Path, tmp_path: Path) -> None:
     # Patient299 and Patient300 of retina_dr are the same two photographs with different grades
@@ -316,4 +419,4 @@ def test_a_target_that_names_a_side_is_not_mirrored(
 ) -> None:
     renamed = clean.column(target, clean.frame["malignant"].to_list())
     asked = renamed.asking(targets=[target], image={"flip": flip})
-    assert ("A009" in asked.findings()) == found
+    assert ("A016" in asked.findings()) == found

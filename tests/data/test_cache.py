@@ -66,7 +66,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def expected(data: bytes, recipe: PixelRecipe = RECIPE) -> np.ndarray:
-    return resize_image(decode_image(data, LIMIT), recipe.size, recipe.interpolation)
+    return resize_image(decode(data, LIMIT), recipe.size, recipe.interpolation)
 
 
 @pytest.mark.parametrize("chunk", [1, 700, 2**26])

@@ -37,16 +37,19 @@ TORCH_FREE = (
       if p.stem != "__init__"),
     *(f"data.sources.{p.stem}" for p in sorted((SRC / "data" / "sources").glob("*.py"))
       if p.stem != "__init__"),
+    "data.findings", "data.audit_tables", "data.audit_pixels", "data.balance", "data.copies",
+    "data.frames", "data.hashes", "data.hash_kernels", "data.near_duplicates", "data.personal",
+    "data.probe", "data.shortcuts", "data.sketches",
     "models.config", "models.ladder", "models.sources",
     "training.config", "training.rules",
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
-    "study.caches", "study.executors.local",
+    "study.caches", "study.pictures", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
-    "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.evaluation",
-    "cli.sources",
+    "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.check",
+    "cli.evaluation", "cli.sources",
 )  # fmt: skip
 
 DOORS = {

@@ -9,7 +9,8 @@ import pytest
 from medtransfer.errors import TableError
 from medtransfer.study.config import Study
 from medtransfer.study.document import read_study
-from medtransfer.study.draft import draft_study
+from medtransfer.study.draft import draft_study, other_spellings
+from medtransfer.tables.manifest import read_manifest
 
 AWKWARD = ("yes", "no", "null", "1", "1.0", "0x1F", "a: b", "a #b", "- a", "{a}", "[a]", "'a'",
            'say "a"', "Müller", "患者", "a, b", "*a", "&a", "!a", "%a", "@a", "a\\b", "~",
@@ -126,3 +127,14 @@ def test_only_rungs_that_are_here_are_proposed(
     monkeypatch.setattr("medtransfer.study.draft.is_here", lambda rung: rung.is_random)
     alone, _ = drafted(path)
     assert [entry.rung for entry in alone.rungs] == ["scratch/effnet-lite0"]
+
+
+def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path, edema=["Yes", "no", "Uncertain", "NO"], sex=["F", "M", "F", "M"],
+        mass=["positive", "negative", "", "negative"], one=["yes"] * 4, note=["yes", "no", "?", ""],
+    )  # fmt: skip
+    assert other_spellings(read_manifest(path)) == [
+        "'edema' could be a target if written otherwise: no as 0, uncertain as -1, yes as 1.",
+        "'mass' could be a target if written otherwise: negative as 0, positive as 1.",
+    ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from medtransfer.cli.app import app
-from medtransfer.cli.data import reading
+from medtransfer.cli.check import reading
 from medtransfer.errors import plural
 
 

@@ -84,7 +84,10 @@ class Study(Settings):
     def _known_codes(cls, value: dict[str, str]) -> dict[str, str]:
         for code in value:
             if code not in CHECKS:
-                raise ValueError(f"'{code}' is not a check (allowed: {listed(CHECKS, 20)})")
+                hint = suggestion(code, CHECKS)
+                raise ValueError(
+                    f"'{code}' is not a check (allowed: {listed(CHECKS, 40)}). {hint}".rstrip()
+                )
         return value
 
     @model_validator(mode="after")

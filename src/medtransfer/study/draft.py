@@ -16,6 +16,16 @@ from medtransfer.tables.manifest import Manifest, free_columns, label_text, read
 MOST_CLASSES = 50
 MOST_GROUPS = 12
 CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+SPELLINGS = {
+    "yes": "1", "y": "1", "true": "1", "t": "1", "positive": "1", "pos": "1", "present": "1",
+    "abnormal": "1", "malignant": "1",
+    "no": "0", "n": "0", "false": "0", "f": "0", "negative": "0", "neg": "0", "absent": "0",
+    "normal": "0", "benign": "0",
+    "uncertain": "-1", "equivocal": "-1", "indeterminate": "-1", "possible": "-1", "maybe": "-1",
+    "unknown": "empty", "unk": "empty", "na": "empty", "n/a": "empty", "nan": "empty",
+    "none": "empty",
+}  # fmt: skip
+"""How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
 NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
 
 
@@ -125,15 +135,27 @@ def draft_study(path: Path, image_root: Path | None = None) -> Draft:
     Raises:
         TableError: It does not keep its contract, or no column looks like a target.
     """
-    manifest = read_manifest(path)
+    return draft_of(read_manifest(path, image_root=image_root), image_root)
+
+
+def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
+    """Guess what is asked of a manifest.
+
+    Args:
+        manifest: The images.
+        image_root: Folder that was named for its `path` cells, to be written into the study file.
+
+    Raises:
+        TableError: No column looks like a target.
+    """
     frame = manifest.frame
     columns = free_columns(frame)
     binary = [name for name in columns if _is_target(frame, name)]
     class_column = None if binary else next((n for n in columns if _is_class(frame, n)), None)
     if not binary and class_column is None:
         raise TableError(
-            f'No column of "{path.name}" looks like a target: a target column holds 1, 0, -1 or '
-            f"nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
+            f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
+            f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
             f"{MOST_CLASSES} names. Columns: {listed(columns, 20)}."
         )
     targets = binary
@@ -153,6 +175,21 @@ def draft_study(path: Path, image_root: Path | None = None) -> Draft:
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def other_spellings(manifest: Manifest) -> list[str]:
+    """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
+    said: list[str] = []
+    for name in free_columns(manifest.frame):
+        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
+            continue
+        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
+        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
+        words = sorted(word for word in few if word.strip())
+        if len(words) > 1 and all(word in SPELLINGS for word in words):
+            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
+            said.append(f"'{name}' could be a target if written otherwise: {meant}.")
+    return said
 
 
 def _is_target(frame: pl.DataFrame, name: str) -> bool:

@@ -45,12 +45,14 @@ class StudyData:
         facts: Header facts and digests of the images.
         digest: Of everything in them that can change a prediction.
         findings: Of the audit.
+        pairs: Rows of images that look the same, once the images were compared; no identifiers.
     """
 
     manifest: Manifest
     facts: pl.DataFrame
     digest: str
     findings: tuple[Finding, ...]
+    pairs: pl.DataFrame | None = None
 
 
 Needs = dict[tuple[str | None, bool, InputSpec], tuple[CacheNeed, ...]]
@@ -94,16 +96,19 @@ def read_data(
     """
     manifest = open_manifest(study.data)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
-    # one audit per split: rungs, seeds and label fractions share it
-    splits = {cell.split_key: cell.run.data for cell in expand(study, manifest.frame)}
     findings = {
         (finding.code, finding.sentence): finding
-        for part in splits.values()
+        for part in splits_of(study, manifest)
         for finding in audit(manifest, assign_splits(manifest, part), facts, part)
     }
     return StudyData(
         manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
     )
+
+
+def splits_of(study: Study, manifest: Manifest) -> list[DataConfig]:
+    """The splits of a study, each to be audited; rungs, seeds and label fractions share one."""
+    return list({c.split_key: c.run.data for c in expand(study, manifest.frame)}.values())
 
 
 def refuse_findings(study: Study, findings: tuple[Finding, ...]) -> None:

@@ -19,6 +19,7 @@ from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
 from medtransfer.study.document import resolve_paths
 from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.study.pictures import look_at_pictures
 from medtransfer.study.plan import (
     PlannedRun,
     StudyData,
@@ -82,6 +83,9 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         _write_plan(study, folder, data, planned)
         states = cache_states(folder, data, unmet_needs(folder, planned))
         make_caches(folder, data, states, watch)
+        data = look_at_pictures(study, folder, data, planned, watch)
+        refuse_findings(study, data.findings)
+        _write_plan(study, folder, data, planned)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)

@@ -1,0 +1,203 @@
+"""What the manifest alone gives away: torn patients and groups, copies of files, names, conflicts.
+
+Every check is a few passes over columns, so that ten million rows fit into memory; no identifier
+is ever part of a sentence.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from medtransfer.data.config import DataConfig
+from medtransfer.data.findings import Finding, about_rows, enumerated
+from medtransfer.data.labels import label_columns
+from medtransfer.errors import listed, plural
+from medtransfer.tables.manifest import label_text
+from medtransfer.tables.schema import ROW
+
+PLACE, DIGEST = "_place", "_sha256"
+"""Columns that the audit adds; no manifest column is likely to be called so."""
+SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
+"""A word for a side of the body in the name of a target."""
+OWNER, VALUE = "_owner", "_value"
+SLICE = 1_000_000
+"""Rows whose texts are held beside the table at once."""
+LEAST_STEM = 6
+"""Shorter names, such as ``001``, are counters and coincide by chance."""
+OVERLAPS: Mapping[frozenset[str], str] = {
+    frozenset({"nih", "rsna"}): "RSNA pneumonia took its films from NIH ChestX-ray14",
+    frozenset({"nih", "google"}): "Google's relabels are films of NIH ChestX-ray14",
+    frozenset({"rsna", "google"}): "both took their films from NIH ChestX-ray14",
+    frozenset({"nih", "chestmnist"}): "ChestMNIST is NIH ChestX-ray14, resized",
+    frozenset({"rsna", "chestmnist"}): "both took their films from NIH ChestX-ray14",
+    frozenset({"nih", "siim"}): "SIIM pneumothorax took its films from NIH ChestX-ray14",
+    frozenset({"ham", "isic"}): "the ISIC challenges of 2018 and 2019 hold HAM10000",
+    frozenset({"bcn", "isic"}): "the ISIC challenge of 2019 holds BCN20000",
+    frozenset({"bcn", "ham"}): (
+        "what is passed on as BCN20000 is often all of ISIC 2019 (25,331 images), with HAM10000 "
+        "in it"
+    ),
+    frozenset({"ham", "dermamnist"}): "DermaMNIST is HAM10000, resized",
+    frozenset({"isic", "dermamnist"}): "DermaMNIST is HAM10000, which ISIC holds",
+    frozenset({"kermany", "pneumoniamnist"}): "PneumoniaMNIST is the set of Kermany, resized",
+    frozenset({"busi", "breastmnist"}): "BreastMNIST is BUSI, resized",
+}
+"""Pairs of public sets, by a word of their names, and why they have images in common."""
+
+
+def torn_patients(placed: pl.DataFrame) -> list[Finding]:
+    """A001: patients in several splits, or in several cohorts."""
+    for owner, what in ((PLACE, "split"), ("cohort", "cohort")):
+        torn = _torn(placed, pl.col("patient_id"), pl.col(owner))
+        if not torn.is_empty():
+            return [about_rows("A001", f"{_owners(torn, 'patient')} in more than one {what}", torn)]
+    return []
+
+
+def same_files(placed: pl.DataFrame) -> list[Finding]:
+    """A002, A006: files that are equal byte by byte."""
+    across = _torn(placed, pl.col(DIGEST), pl.col(PLACE))
+    within = _torn(placed, pl.col(DIGEST), pl.col("patient_id"))
+    within = within.join(across, on=OWNER, how="anti")
+    findings: list[Finding] = []
+    for code, torn, where in (
+        ("A002", across, "in more than one split or cohort"),
+        ("A006", within, "under several patients of one split"),
+    ):
+        if not torn.is_empty():
+            findings.append(about_rows(code, f"{_owners(torn, 'image')} {where}", torn))
+    return findings
+
+
+def contradictions(placed: pl.DataFrame, data: DataConfig) -> list[Finding]:
+    """A003, A007: labels that differ within a case, or between copies of a file."""
+    findings: list[Finding] = []
+    for code, owner, what in (("A003", "case_id", "case"), ("A007", DIGEST, "image")):
+        for name in label_columns(data) if owner in placed.columns else []:
+            torn = _torn(placed, pl.col(owner), label_text(name))
+            if not torn.is_empty():
+                sentence = f"{_owners(torn, what)} with contradicting '{name}'"
+                findings.append(about_rows(code, sentence, torn))
+    return findings
+
+
+def torn_groups(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
+    """A005: lesions, exams or devices that the splits tear apart."""
+    findings: list[Finding] = []
+    for name in columns:
+        torn = _torn(placed, pl.col(name), pl.col(PLACE))
+        if not torn.is_empty():
+            sentence = f"{_owners(torn, 'value')} of '{name}' in more than one split"
+            findings.append(about_rows("A005", sentence, torn))
+    return findings
+
+
+def mixed_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> list[Finding]:
+    """B004: cases whose images differ in an attribute."""
+    findings: list[Finding] = []
+    for name in attributes:
+        torn = _torn(frame, pl.col("case_id"), pl.col(name))
+        if not torn.is_empty():
+            several = f"{_owners(torn, 'case')} with several values of '{name}'"
+            findings.append(about_rows("B004", f"{several}; counted in none of its groups", torn))
+    return findings
+
+
+def same_names(placed: pl.DataFrame) -> list[Finding]:
+    """A014: images of the same name, without folder and ending, in several splits or cohorts.
+
+    Only names that hold a letter and a figure, or a line, are compared, and only if no two images
+    of a split or cohort share them: ``0001`` and ``view1_frontal`` coincide by chance.
+    """
+    source = "path" if "path" in placed.columns else "image_id"
+    stem = pl.col(source).str.replace(r"^.*[/\\]", "").str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
+    telling = stem.str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
+    named = pl.when(telling & (stem.str.len_chars() >= LEAST_STEM)).then(stem)
+    torn = _torn(placed, named, pl.col(PLACE))
+    torn = torn.filter(pl.len().over(OWNER, VALUE).max().over(OWNER) == 1)
+    if torn.is_empty():
+        return []
+    sentence = f"{_owners(torn, 'image name')} in more than one split or cohort"
+    return [about_rows("A014", sentence, torn)]
+
+
+def overlapping_sets(
+    placed: pl.DataFrame, overlaps: Mapping[frozenset[str], str] = OVERLAPS
+) -> list[Finding]:
+    """A015: cohorts whose names are those of public sets that share images.
+
+    Args:
+        placed: Rows with their cohort.
+        overlaps: Two words and why sets with these in their names share images.
+    """
+    names = placed["cohort"].unique().sort().to_list()
+    words = {name: _set_words(name) for name in names}
+    found: list[str] = []
+    for pair, why in overlaps.items():
+        one, other = sorted(pair)
+        for first in names:
+            others = [n for n in names if n != first and _names(words[n], other)]
+            if _names(words[first], one):
+                found += [f"{listed([first, second])}: {why}" for second in others]
+    return [Finding("A015", enumerated(found))] if found else []
+
+
+def _set_words(name: str) -> list[str]:
+    return "".join(c.lower() if c.isalnum() else " " for c in name).split()
+
+
+def _names(words: Sequence[str], wanted: str) -> bool:
+    """Whether a name holds a set's word, alone or with figures behind it: ham, ham10000.
+
+    ``BCN 20000`` and ``bcn20000`` are the same; ``hamburg`` is not HAM.
+    """
+    rests = [word.removeprefix(wanted) for word in words if word.startswith(wanted)]
+    return any(rest == "" or rest.isdigit() for rest in rests)
+
+
+def _torn(frame: pl.DataFrame, owner: pl.Expr, what: pl.Expr) -> pl.DataFrame:
+    """Rows of owners (patients, cases, files) that have several values of something.
+
+    Texts are compared by 64-bit hashes first, a slice of rows at a time, which takes a fraction of
+    the memory; what is found is looked at again as it stands.
+
+    Returns:
+        `ROW`, `OWNER` and `VALUE`; also rows of such owners that have no value.
+    """
+    key, value = owner.hash().alias(OWNER), what.hash().alias(VALUE)
+    known = owner.is_not_null() & what.is_not_null()
+    slices = list(frame.iter_slices(SLICE))
+    hashes = pl.concat([part.filter(known).select(key, value) for part in slices])
+    several = _several(hashes)
+    del hashes
+    if several.is_empty():
+        return pl.DataFrame(schema={ROW: pl.Int64, OWNER: pl.String, VALUE: pl.String})
+    near = owner.is_not_null() & owner.hash().is_in(several.implode())
+    texts = (owner.cast(pl.String).alias(OWNER), what.cast(pl.String).alias(VALUE))
+    rows = pl.concat([part.filter(near).select(ROW, *texts) for part in slices])
+    return rows.filter(pl.col(OWNER).is_in(_several(rows.drop_nulls()).implode()))
+
+
+def _several(table: pl.DataFrame) -> pl.Series:
+    """Owners with several values."""
+    low, high = pl.col(VALUE).min().alias("_low"), pl.col(VALUE).max().alias("_high")
+    ends = table.lazy().group_by(OWNER).agg(low, high)
+    return ends.filter(pl.col("_low") != pl.col("_high")).select(OWNER).collect()[OWNER]
+
+
+def _owners(torn: pl.DataFrame, noun: str) -> str:
+    return plural(torn[OWNER].n_unique(), noun)
+
+
+def mirrored_sides(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
+    """Flips left to right where a side is named by a column, a target or a class."""
+    if data.image.flip not in ("horizontal", "both"):
+        return []
+    said: list[str] = []
+    if "laterality" in frame.columns and (count := frame["laterality"].count()):
+        said.append(f"'laterality' is known of {plural(count, 'image')}")
+    columns = [*data.names, *label_columns(data)]
+    sided = [name for name in dict.fromkeys(columns) if SIDE.search(name)]
+    said += [f"target '{name}' names a side" for name in sided]
+    return [Finding("A016", f"flip: {data.image.flip}, and {enumerated(said)}")] if said else []
