@@ -3,6 +3,7 @@
 from medtransfer.data.sources import (
     any_csv,
     chexpert,
+    ham10000,
     image_folder,
     medmnist,
     mimic_cxr,
@@ -16,6 +17,7 @@ from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
+    ham10000,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""

@@ -20,8 +20,9 @@ CHEST = (
     "Support Devices", "No Finding",
 )  # fmt: skip
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
-SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
-"""As in ISIC 2018, task 3; AKIEC takes actinic keratosis and squamous cell carcinoma together."""
+SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
+"""As in ISIC 2018, task 3, and what is known to be none of them. AKIEC takes actinic keratosis and
+squamous cell carcinoma together; BKL is benign keratosis and solar lentigo."""
 
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
