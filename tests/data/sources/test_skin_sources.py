@@ -5,6 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.data.sources import tree_ham10000 as ham
+from tests.data.sources import tree_isic2019 as isic2019
+from tests.data.sources import tree_isic2020 as isic2020
+from tests.data.sources import tree_pad_ufes_20 as pad
 from tests.data.sources.trees import table, with_cell, without_columns
 
 from medtransfer.data.sources.catalog import SOURCES
@@ -100,3 +103,144 @@ class TestHam10000:
         with_cell(folder / "ISIC2018_Task3_Test_GroundTruth.csv", 2, "image", ham.ROWS[0][1])
         with pytest.raises(TableError, match="1 image in both tables"):
             import_source(self.SOURCE, folder)
+
+
+class TestPadUfes20:
+    SOURCE = SOURCES["pad-ufes-20"]
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        pad.write(tmp_path)
+        return tmp_path
+
+    def test_six_photographs_of_a_lesion_are_one_case(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        assert sorted(frame["case_id"].value_counts()["count"]) == [1, 1, 1, 1, 1, 1, 6]
+        each = import_source(self.SOURCE, folder, {"case": "image"}).frame
+        assert each["case_id"].to_list() == each["image_id"].to_list()
+
+    def test_a_lesion_number_is_a_patients_own(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        assert {"PAT_46_881", "PAT_1545_881"} <= set(frame["case_id"])
+        assert frame.n_unique(["case_id", "patient_id"]) == frame.n_unique("case_id")
+
+    def test_the_published_spellings_are_read(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        types = dict(frame.select("patient_id", "skin_type").iter_rows())
+        assert types["PAT_46"] == "III-IV"
+        assert types["PAT_684"] == "V-VI"
+        without_columns(folder / "metadata.csv", ["fitspatrick"])
+        with pytest.raises(TableError, match="lacks column 'fitspatrick'"):
+            import_source(self.SOURCE, folder)
+
+    def test_what_is_not_known_is_empty_and_said(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        (row,) = found.frame.filter(patient_id="PAT_1545").iter_rows(named=True)
+        assert (row["fitzpatrick"], row["skin_type"], row["body_site"]) == (None,) * 3
+        assert "Skin type is left empty in 1 row that say UNK." in found.notes
+
+    def test_the_biopsy_is_nowhere(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        assert not {"True", "False"} & {str(cell) for row in frame.iter_rows() for cell in row}
+
+
+class TestIsic2019:
+    SOURCE = SOURCES["isic-2019"]
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        isic2019.write(tmp_path)
+        return tmp_path
+
+    def test_classes_are_read_from_their_columns(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        found = dict(frame.select("image_id", "diagnosis").iter_rows())
+        assert found == {row[0]: row[1] for row in [*isic2019.ROWS, *isic2019.TEST]}
+        unknown = frame.filter(diagnosis="UNK")
+        assert unknown["malignant"].to_list() == [None]
+        assert unknown["split"].to_list() == ["test"]
+
+    def test_a_row_of_two_classes_is_refused(self, folder: Path) -> None:
+        with_cell(folder / "ISIC_2019_Training_GroundTruth.csv", 2, "MEL", "1.0")
+        with pytest.raises(TableError, match="not exactly one of MEL, .* is 1 in row 2"):
+            import_source(self.SOURCE, folder)
+
+    def test_metadata_is_joined_by_key_and_both_sides_are_counted(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        _, train, test = found.joins
+        assert (train.matched, train.left_only, train.right_only) == (11, 1, 1)
+        assert (test.matched, test.left_only, test.right_only) == (2, 0, 0)
+
+    def test_copies_made_smaller_are_of_the_case_of_the_larger(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        frame = found.frame.filter(pl.col("image_id").str.starts_with("ISIC_0000022"))
+        assert len(frame) == 2
+        assert set(frame["case_id"]) == {"ISIC_0000022"} == set(frame["patient_id"])
+        assert frame["split"].n_unique() == 1
+        assert any(note.startswith("2 images made smaller") for note in found.notes)
+
+    def test_images_without_a_lesion_are_counted(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        assert "5 images without a lesion's id: each is a case of its own." in found.notes
+
+    def test_ham10000_can_be_left_out_and_is_counted(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder, {"collections": "without-ham10000"})
+        assert found.kept == ("11 of 14: collections = without-ham10000",)
+        assert not found.frame["case_id"].str.starts_with("HAM").any()
+        assert set(found.frame["collection"].drop_nulls()) == {"BCN", "MSK"}
+
+    def test_the_overlap_is_stated(self) -> None:
+        assert "ham10000" in (self.SOURCE.overlaps or {})
+        assert "isic-2019" in (SOURCES["ham10000"].overlaps or {})
+
+    def test_without_the_test_ground_truth_there_is_no_split(self, folder: Path) -> None:
+        (folder / "ISIC_2019_Test_GroundTruth.csv").unlink()
+        frame = import_source(self.SOURCE, folder).frame
+        assert "split" not in frame.columns
+        assert len(frame) == len(isic2019.ROWS)
+
+
+class TestIsic2020:
+    SOURCE = SOURCES["isic-2020"]
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        isic2020.write(tmp_path)
+        return tmp_path
+
+    def test_duplicates_are_kept_and_said(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        assert len(found.frame) == 7
+        assert any(note.startswith("2 pairs of images listed as duplicates, 1 of two patients")
+                   for note in found.notes)  # fmt: skip
+        (join,) = [join for join in found.joins if "duplicates" in join.left]
+        assert (join.matched, join.left_only) == (2, 1)
+
+    def test_the_second_of_each_pair_is_left_out_if_asked_for(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder, {"duplicates": "first"})
+        assert found.kept == ("5 of 7: duplicates = first",)
+        left = {row[0] for row in isic2020.ROWS} - set(found.frame["image_id"])
+        assert left == {"ISIC_2637012", "ISIC_0074311"}
+        (folder / "ISIC_2020_Training_Duplicates.csv").unlink()
+        with pytest.raises(TableError, match="duplicates=first needs it"):
+            import_source(self.SOURCE, folder, {"duplicates": "first"})
+
+    def test_labels_that_the_words_contradict_are_refused(self, folder: Path) -> None:
+        with_cell(folder / "ISIC_2020_Training_GroundTruth_v2.csv", 5, "target", "0")
+        with pytest.raises(TableError, match="'benign_malignant' disagree in row 5"):
+            import_source(self.SOURCE, folder)
+
+    def test_an_unknown_diagnosis_is_empty_and_its_label_stays(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame.filter(patient_id="IP_7279968")
+        assert frame["diagnosis"].to_list() == [None, None]
+        assert frame["malignant"].to_list() == ["0", "0"]
+        assert frame.n_unique("case_id") == 1
+
+    def test_the_table_of_kaggle_has_no_lesions(self, folder: Path) -> None:
+        path = folder / "ISIC_2020_Training_GroundTruth_v2.csv"
+        without_columns(path, ["lesion_id"])
+        path.rename(folder / "train.csv")
+        found = import_source(self.SOURCE, folder)
+        assert found.frame.n_unique("case_id") == 7
+        assert found.frame.n_unique("patient_id") == 6
+        assert "7 images without a lesion's id: each is a case of its own." in found.notes

@@ -5,9 +5,12 @@ from medtransfer.data.sources import (
     chexpert,
     ham10000,
     image_folder,
+    isic2019,
+    isic2020,
     medmnist,
     mimic_cxr,
     nih_chestxray14,
+    pad_ufes_20,
     padchest,
     rsna_pneumonia,
     vindr_cxr,
@@ -17,7 +20,7 @@ from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
-    ham10000,
+    ham10000, isic2019, isic2020, pad_ufes_20,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""

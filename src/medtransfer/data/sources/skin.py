@@ -19,6 +19,8 @@ FITZPATRICK = {
 }
 BODY_SITE = {"body_site": "Where on the body, in the set's own words; empty where not known."}
 COMMON = {**cells.SEX, **cells.AGE_COLUMNS, **BODY_SITE}
+PRECANCER = "actinic keratosis is uncertain (-1), since sets differ on it"
+"""What all of them do with it, so that `malignant` means the same everywhere."""
 NOT_KNOWN = ("unknown", "unk", "n/a", "nan", "")
 
 
