@@ -4,6 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.data.sources import tree_ddi as ddi
+from tests.data.sources import tree_derm7pt as derm7pt
+from tests.data.sources import tree_fitzpatrick17k as fitzpatrick
 from tests.data.sources import tree_ham10000 as ham
 from tests.data.sources import tree_isic2019 as isic2019
 from tests.data.sources import tree_isic2020 as isic2020
@@ -11,7 +14,9 @@ from tests.data.sources import tree_pad_ufes_20 as pad
 from tests.data.sources.trees import table, with_cell, without_columns
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.importing import import_source
+from medtransfer.data.sources.combine import combine
+from medtransfer.data.sources.importing import import_source, write_manifest
+from medtransfer.data.sources.vocabulary import SKIN_CLASSES
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import SPLITS
 
@@ -244,3 +249,149 @@ class TestIsic2020:
         assert found.frame.n_unique("case_id") == 7
         assert found.frame.n_unique("patient_id") == 6
         assert "7 images without a lesion's id: each is a case of its own." in found.notes
+
+
+class TestFitzpatrick17k:
+    SOURCE = SOURCES["fitzpatrick17k"]
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        fitzpatrick.write(tmp_path)
+        return tmp_path
+
+    def test_dead_links_make_a_partial_download_that_is_said(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        assert any("8 of 9 rows (88.9%)" in note for note in found.notes)
+        assert fitzpatrick.name(fitzpatrick.DEAD) not in set(found.frame["image_id"])
+
+    def test_an_unknown_skin_type_is_empty(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        for number, row in enumerate(fitzpatrick.ROWS[: fitzpatrick.DEAD]):
+            (cells,) = frame.filter(image_id=fitzpatrick.name(number)).iter_rows(named=True)
+            assert cells["fitzpatrick"] == (None if row[0] == "-1" else row[0])
+            assert (cells["skin_type"] is None) == (row[0] == "-1")
+
+    def test_three_parts_become_a_label_and_a_precancer_is_uncertain(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        label = dict(frame.select("diagnosis", "malignant").iter_rows())
+        assert label["kaposi sarcoma"] == "1"
+        assert label["dermatofibroma"] == label["acne vulgaris"] == "0"
+        assert label["actinic keratosis"] == "-1"
+
+    def test_labels_called_wrong_are_kept_until_they_are_not_wanted(self, folder: Path) -> None:
+        assert import_source(self.SOURCE, folder).kept == ()
+        found = import_source(self.SOURCE, folder, {"quality": "not-wrong"})
+        assert found.kept == ("8 of 9: quality = not-wrong",)
+        assert "3 Wrongly labelled" not in set(found.frame["quality"])
+
+    def test_two_rows_with_one_picture_are_two_rows_and_a_warning(self, folder: Path) -> None:
+        found = import_source(self.SOURCE, folder)
+        pair = {fitzpatrick.name(6), fitzpatrick.name(7)}
+        files = [folder / path for path in found.frame.filter(
+            pl.col("image_id").is_in(list(pair)))["path"]]  # fmt: skip
+        assert len(files) == 2
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert any("Look for near duplicates" in note for note in found.notes)
+
+    def test_a_scale_that_is_none_is_named_by_row(self, folder: Path) -> None:
+        with_cell(folder / "fitzpatrick17k.csv", 4, "fitzpatrick_scale", "7")
+        with pytest.raises(TableError, match="'7' in 1 row, first in row 4"):
+            import_source(self.SOURCE, folder)
+
+
+class TestDdi:
+    SOURCE = SOURCES["ddi"]
+
+    def test_tones_and_truth_are_read(self, tmp_path: Path) -> None:
+        ddi.write(tmp_path)
+        frame = import_source(self.SOURCE, tmp_path).frame
+        pairs = {"12": "I-II", "34": "III-IV", "56": "V-VI"}
+        assert frame["skin_type"].to_list() == [pairs[row[2]] for row in ddi.ROWS]
+        truth = {"True": "1", "False": "0"}
+        wanted = ["-1" if row[4] == "actinic-keratosis" else truth[row[3]] for row in ddi.ROWS]
+        assert frame["malignant"].to_list() == wanted
+        assert "split" not in frame.columns
+
+    def test_another_tone_or_truth_is_named_by_row(self, tmp_path: Path) -> None:
+        ddi.write(tmp_path)
+        with_cell(tmp_path / "ddi_metadata.csv", 2, "skin_tone", "65")
+        with_cell(tmp_path / "ddi_metadata.csv", 3, "malignant", "yes")
+        with pytest.raises(TableError) as error:
+            import_source(self.SOURCE, tmp_path)
+        assert "'65' in 1 row, first in row 2" in str(error.value)
+        assert "'yes' in 1 row, first in row 3" in str(error.value)
+
+
+class TestDerm7pt:
+    SOURCE = SOURCES["derm7pt"]
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        derm7pt.write(tmp_path)
+        return tmp_path
+
+    def test_two_images_are_one_case_and_a_view_keeps_one(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        assert set(frame["case_id"].value_counts()["count"]) == {2}
+        found = import_source(self.SOURCE, folder, views=["dermoscopic"])
+        assert found.kept == ("11 of 22: view = dermoscopic",)
+        assert {path.removeprefix("images/") for path in found.frame["path"]} == set(derm7pt.DERM)
+
+    def test_lists_count_cases_from_zero_in_the_order_of_their_numbers(self, folder: Path) -> None:
+        frame = import_source(self.SOURCE, folder).frame
+        ours = {"train": "train", "valid": "tune", "test": "test"}
+        wanted = {str(place + 1): ours[name] for name, all_ in derm7pt.LISTS.items()
+                  for place in all_}  # fmt: skip
+        assert dict(frame.select("case_id", "split").iter_rows()) == wanted
+
+    def test_a_case_in_two_lists_is_refused(self, folder: Path) -> None:
+        table(folder / "meta" / "test_indexes.csv", ("indexes",), [(0,), (4,), (7,), (8,), (10,)])
+        with pytest.raises(TableError, match="1 case in two places of the official lists"):
+            import_source(self.SOURCE, folder)
+
+    def test_without_a_list_there_is_no_official_split(self, folder: Path) -> None:
+        (folder / "meta" / "valid_indexes.csv").unlink()
+        found = import_source(self.SOURCE, folder)
+        assert "split" not in found.frame.columns
+        assert "The official valid list is not there: no official split." in found.notes
+
+    def test_the_checklist_is_nowhere(self, folder: Path) -> None:
+        columns = set(import_source(self.SOURCE, folder).frame.columns)
+        assert not {"seven_point_score", "pigment_network", "management", "notes"} & columns
+
+
+TREES = {"ham10000": ham, "pad-ufes-20": pad, "isic-2019": isic2019, "isic-2020": isic2020,
+         "fitzpatrick17k": fitzpatrick, "ddi": ddi, "derm7pt": derm7pt}  # fmt: skip
+
+
+class TestSharedNames:
+    @pytest.mark.parametrize("name", TREES)
+    def test_every_skin_source_speaks_of_the_same_classes(self, name: str, tmp_path: Path) -> None:
+        TREES[name].write(tmp_path)
+        found = import_source(SOURCES[name], tmp_path, shared_names=True)
+        assert set(found.frame["diagnosis"].drop_nulls()) <= set(SKIN_CLASSES)
+        assert set(found.frame["malignant"].drop_nulls()) <= {"1", "0", "-1"}
+        for mark, classes in {"1": {"MEL", "BCC"}, "0": {"NV", "BKL", "DF", "VASC"}}.items():
+            labels = found.frame.filter(pl.col("diagnosis").is_in(list(classes)))["malignant"]
+            assert set(labels) <= {mark}
+
+    def test_ham10000_and_pad_ufes_become_one_manifest(self, tmp_path: Path) -> None:
+        paths: list[Path] = []
+        for name in ("ham10000", "pad-ufes-20"):
+            folder = tmp_path / name
+            TREES[name].write(folder)
+            frame = import_source(
+                SOURCES[name], folder, {"splits": "none"}, shared_names=True
+            ).frame
+            write_manifest(frame, folder, tmp_path / f"{name}.parquet")
+            paths.append(tmp_path / f"{name}.parquet")
+        frame = combine(paths).frame
+        classes = {cohort: set(rows["diagnosis"]) for (cohort,), rows in frame.group_by("cohort")}
+        assert classes["pad-ufes-20"] == {"MEL", "NV", "BCC", "AKIEC", "BKL"}
+        assert classes["ham10000"] == classes["pad-ufes-20"] | {"DF", "VASC"}
+
+    def test_what_has_no_shared_class_is_said(self, tmp_path: Path) -> None:
+        isic2020.write(tmp_path)
+        found = import_source(SOURCES["isic-2020"], tmp_path, shared_names=True)
+        said = "Class 'lentigo nos' of 'diagnosis' has no shared class and is left empty (1 row)."
+        assert said in found.notes

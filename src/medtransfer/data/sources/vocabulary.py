@@ -32,6 +32,9 @@ VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
 }
 """Every shared target name, by domain."""
 
+MOST_CLASSES = 8
+"""Classes without a shared name that are said one by one; the rest is counted together."""
+
 
 def harmonise(found: Imported, source: Source) -> Imported:
     """Targets under the shared names of the source's domain.
@@ -88,11 +91,17 @@ def _with_classes(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, li
     if not classes or column not in frame.columns:
         return frame, []
     without = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(classes)))
-    counts = without.group_by(column).len().sort(column)
+    counts = without.group_by(column).len().sort("len", column, descending=[True, False])
     said = [
         f"Class '{name}' of '{column}' has no shared class and is left empty "
         f"({plural(count, 'row')})."
-        for name, count in counts.iter_rows()
+        for name, count in counts.head(MOST_CLASSES).iter_rows()
     ]
+    rest = counts.slice(MOST_CLASSES)
+    if len(rest):
+        said.append(
+            f"So {'is 1 further class' if len(rest) == 1 else f'are {len(rest)} further classes'} "
+            f"of '{column}' ({plural(int(rest['len'].sum()), 'row')})."
+        )
     cell = pl.col(column).replace_strict(dict(classes), default=None, return_dtype=pl.String)
     return frame.with_columns(cell.alias(column)), said
