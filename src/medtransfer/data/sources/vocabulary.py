@@ -12,6 +12,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import Domain, Imported, Source
 from medtransfer.errors import ConfigError, plural
+from medtransfer.tables.manifest import label_text
 
 CHEST = (
     "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema",
@@ -54,9 +55,11 @@ def harmonise(found: Imported, source: Source) -> Imported:
             shared.setdefault(target.shared, []).append(target.name)
         else:
             lost.append(target.name)
-    if not shared and not source.classes:
+    classed = bool(source.classes) and source.class_column in found.frame.columns
+    if not shared and not classed:
         raise ConfigError(
-            f"{source.title} has no target with a shared name. Import it without --harmonise."
+            f"{source.title} has no target with a shared name. Import it without --harmonise, or "
+            "say whose names a table of your own has with --option like=SOURCE."
         )
     notes = [_lost_text(found.frame, name) for name in lost]
     parts = [name for names in shared.values() for name in names]
@@ -68,7 +71,7 @@ def harmonise(found: Imported, source: Source) -> Imported:
 
 def _merged(columns: list[str], name: str) -> pl.Expr:
     """The strongest statement of several label columns: 1, then -1, then 0, then nothing."""
-    cells = [pl.col(column) for column in columns]
+    cells = [label_text(column) for column in columns]
     result = pl.lit(None, dtype=pl.String)
     for mark in ("0", "-1", "1"):
         hit = pl.any_horizontal([cell.eq_missing(pl.lit(mark)) for cell in cells])
@@ -77,7 +80,7 @@ def _merged(columns: list[str], name: str) -> pl.Expr:
 
 
 def _lost_text(frame: pl.DataFrame, name: str) -> str:
-    positive = int((frame[name] == "1").sum())
+    positive = int((frame.select(label_text(name)).to_series() == "1").sum())
     known = frame[name].len() - frame[name].null_count()
     return (
         f"'{name}' has no shared name and is left out ({plural(known, 'label')}, {positive:,} of "
