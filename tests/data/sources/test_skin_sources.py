@@ -395,3 +395,46 @@ class TestSharedNames:
         found = import_source(SOURCES["isic-2020"], tmp_path, shared_names=True)
         said = "Class 'lentigo nos' of 'diagnosis' has no shared class and is left empty (1 row)."
         assert said in found.notes
+
+
+@pytest.mark.shared
+class TestRealLesions:
+    """The shared images, laid out as their owners do, against what was said when they were kept."""
+
+    def laid_out(self, name: str, shared: Path, folder: Path) -> pl.DataFrame:
+        files = {"ham10000": "derm_ham10000.parquet", "pad-ufes-20": "derm_pad_ufes.parquet"}
+        kept = pl.read_parquet(shared / files[name])
+        if name == "ham10000":
+            rows = kept.select("lesion_id", "image_id", dx="label", dx_type="dx_type", age="age",
+                               sex="sex", localization="localization")  # fmt: skip
+            rows.write_csv(folder / "HAM10000_metadata.csv")
+            names = [f"{image}.jpg" for image in kept["image_id"]]
+        else:
+            rows = kept.select("patient_id", "lesion_id", "age", img_id="image_id",
+                               diagnostic="label", gender="sex", fitspatrick="fitzpatrick",
+                               region="localization", biopsed="biopsied")  # fmt: skip
+            rows.write_csv(folder / "metadata.csv")
+            names = kept["image_id"].to_list()
+        for image, data in zip(names, kept["image"], strict=True):
+            (folder / image).write_bytes(data)
+        return kept
+
+    @pytest.mark.parametrize("name", ["ham10000", "pad-ufes-20"])
+    def test_labels_lesions_and_people_are_those_that_were_kept(
+        self, name: str, shared: Path, tmp_path: Path
+    ) -> None:
+        kept = self.laid_out(name, shared, tmp_path)
+        frame = import_source(SOURCES[name], tmp_path).frame
+        found = frame.join(
+            kept.with_columns(pl.col("image_id").str.replace(r"\.png$", "")), on="image_id",
+            suffix="_kept",
+        )  # fmt: skip
+        assert len(found) == len(kept) == len(frame)
+        assert found["diagnosis"].to_list() == found["label"].to_list()
+        assert found["sex"].to_list() == found["sex_kept"].to_list()
+        assert found["patient_id"].to_list() == found["patient_id_kept"].to_list()
+        lesions = kept.n_unique(["patient_id", "lesion_id"])
+        assert found.n_unique("case_id") == lesions == found.n_unique(["patient_id", "lesion_id"])
+        sure = found.filter(~pl.col("label").is_in(["akiec", "ACK"]))
+        assert sure["malignant"].to_list() == sure["malignant_kept"].cast(pl.String).to_list()
+        assert set(found.filter(pl.col("malignant") == "-1")["label"]) <= {"akiec", "ACK"}
