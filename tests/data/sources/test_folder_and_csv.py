@@ -185,3 +185,97 @@ def test_real_sets_go_through_a_column_mapping(
     found = import_source(CSV, shared, options)
     written = write_manifest(found.frame, shared, tmp_path / "m.parquet")
     assert len(read_manifest(written.path)) == rows
+
+
+LESIONS = [
+    ("1", "7", "nv", "60", "2", "x1", "0"),
+    ("2", "7", "mel", "0", "5", "x2", "1"),
+    ("2", "8", "odd", "44", "UNK", "x3", ""),
+]
+
+
+def lesions(folder: Path) -> Path:
+    """Two patients whose lesions have the same number; age 0 stands for unknown."""
+    head = ("patient", "lesion", "dx", "age", "skin", "note", "malignant")
+    rows = [(f"{row[5]}.png", *row) for row in LESIONS]
+    table(folder / "lesions.csv", ("path", *head), rows)
+    for number, row in enumerate(LESIONS):
+        picture(folder / f"{row[5]}.png", number)
+    return folder
+
+
+NAMED = "patient_id=patient,case_id=patient+lesion,diagnosis=dx,age=age,fitzpatrick=skin"
+
+
+def test_two_columns_make_an_id(tmp_path: Path) -> None:
+    frame = import_source(CSV, lesions(tmp_path), {"columns": NAMED}).frame
+    assert frame["case_id"].to_list() == ["1_7", "2_7", "2_8"]
+
+
+def test_a_column_may_have_a_plus_in_its_name(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", ("path", "a+b", "a"), [("x.png", "p1", "p2")])
+    picture(tmp_path / "x.png")
+    assert (
+        import_source(CSV, tmp_path, {"columns": "patient_id=a+b"}).frame["patient_id"][0] == "p1"
+    )
+
+
+def test_every_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TableError) as error:
+        import_source(CSV, lesions(tmp_path), {"columns": "patient_id=patiant,case_id=dx+lession"})
+    for part in ("patiant", "lession"):
+        assert f"column '{part}'" in str(error.value)
+
+
+def test_cells_that_stand_for_nothing_are_left_empty_and_counted(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "empty": "age=0,fitzpatrick=UNK,note=x3"}
+    found = import_source(CSV, lesions(tmp_path), options)
+    assert found.frame["age"].to_list() == [60, None, 44]
+    assert found.frame["age_band"].to_list() == ["60-79", None, "40-59"]
+    assert found.frame["skin_type"].to_list() == ["I-II", "V-VI", None]
+    assert found.frame["note"].to_list() == ["x1", "x2", None]
+    assert "'age' is left empty in 1 row that say 0." in found.notes
+    with pytest.raises(TableError, match=r"column 'agee', named for empty, is not there"):
+        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "agee=0"})
+    with pytest.raises(ConfigError, match="'age' is not column=text"):
+        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "age"})
+
+
+def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "targets": "malignant"}
+    assert "note" in import_source(CSV, lesions(tmp_path), options).frame.columns
+    found = import_source(CSV, tmp_path, {**options, "others": "drop"}).frame
+    assert set(found.columns) == {
+        "image_id", "path", "case_id", "patient_id", "cohort", "diagnosis", "age", "age_band",
+        "fitzpatrick", "skin_type", "malignant",
+    }  # fmt: skip
+
+
+def test_an_own_table_gets_the_shared_names_of_a_source_that_it_is_like(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "targets": "malignant", "like": "ham10000"}
+    found = import_source(CSV, lesions(tmp_path), options, shared_names=True)
+    assert found.frame["diagnosis"].to_list() == ["NV", "MEL", None]
+    assert found.frame["malignant"].to_list() == ["0", "1", None]
+    said = "Class 'odd' of 'diagnosis' has no shared class and is left empty (1 row)."
+    assert said in found.notes
+
+
+def test_likeness_is_refused_where_it_is_of_no_use(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "like": "ham10000"}
+    with pytest.raises(ConfigError, match="of no use without --harmonise"):
+        import_source(CSV, lesions(tmp_path), options)
+    with pytest.raises(ConfigError, match="Did you mean 'ham10000'"):
+        import_source(CSV, tmp_path, {**options, "like": "ham1000"}, shared_names=True)
+    with pytest.raises(ConfigError, match="like=SOURCE"):
+        import_source(CSV, tmp_path, {"columns": NAMED}, shared_names=True)
+
+
+def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) -> None:
+    head = ("path", "patient", "malignant", "Pleural Effusion")
+    table(tmp_path / "t.csv", head, [("x.png", "1", "1", "0")])
+    picture(tmp_path / "x.png")
+    options = {"columns": "patient_id=patient", "targets": "Pleural Effusion,malignant",
+               "like": "chexpert"}  # fmt: skip
+    found = import_source(CSV, tmp_path, options, shared_names=True)
+    assert found.frame["Effusion"].to_list() == ["0"]
+    assert "malignant: no target of CheXpert, called as before." in found.notes

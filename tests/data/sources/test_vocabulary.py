@@ -70,6 +70,18 @@ def test_classes_get_their_shared_name_and_the_rest_is_said() -> None:
     assert found.notes == ("Class 'odd' of 'dx' has no shared class and is left empty (2 rows).",)
 
 
+def test_many_classes_without_a_shared_name_are_counted_together() -> None:
+    names = [f"condition {number:02d}" for number in range(12) for _ in range(number + 1)]
+    frame = pl.DataFrame({"dx": [*names, "mel"]})
+    source = Source(
+        "x", "X", "skin", lambda _: Imported(frame), class_column="dx", classes={"mel": "MEL"}
+    )
+    notes = harmonise(Imported(frame), source).notes
+    assert len(notes) == 9
+    assert notes[0].startswith("Class 'condition 11' of 'dx'")
+    assert notes[-1] == f"So are 4 further classes of 'dx' ({1 + 2 + 3 + 4} rows)."
+
+
 def test_a_source_without_shared_names_is_refused() -> None:
     frame = pl.DataFrame({"label": ["a"]})
     source = Source("x", "X", "any", lambda _: Imported(frame))

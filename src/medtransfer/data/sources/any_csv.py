@@ -1,18 +1,24 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
-import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, skin
 from medtransfer.data.sources.joins import KEY, coverage, locate
+from medtransfer.data.sources.mapping import (
+    Mapped,
+    entries,
+    label_pairs,
+    parts_of,
+    read_mapping,
+    text_pairs,
+)
 from medtransfer.data.sources.source import PATH, Download, Imported, Join, Option, Source
-from medtransfer.errors import ConfigError, TableError, fault_list, listed, suggestion
+from medtransfer.errors import ConfigError, TableError, fault_list, listed, plural, suggestion
 from medtransfer.tables.delimited import read_csv
-from medtransfer.tables.manifest import LABELS, RESERVED
+from medtransfer.tables.manifest import LABELS, RESERVED, label_text
 from medtransfer.tables.schema import ROW, wrong_cells
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
@@ -22,16 +28,10 @@ SPLIT_WORDS = {
     "validate": "tune", "validation": "tune", "dev": "tune", "test": "test", "testing": "test",
 }  # fmt: skip
 """How tables call the splits, in small letters → the split."""
+DERIVED = ("age_band", "skin_type")
+"""Columns that are made of `age` and `fitzpatrick`."""
 WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
 """What a `path` cell may hold → how a file's path yields the same; tried in this order."""
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """What ``--columns`` says: our names to theirs, and to fixed texts."""
-
-    columns: dict[str, str]
-    constants: dict[str, str]
 
 
 def read(download: Download) -> Imported:
@@ -39,62 +39,55 @@ def read(download: Download) -> Imported:
     options = download.options
     table = _read_table(download)
     mapped = read_mapping(options["columns"])
-    values = _pairs(options["values"], "values")
+    values = label_pairs(options["values"], "values")
     rows, notes = _renamed(table, mapped, download)
+    rows, said = _emptied(rows, download)
     rows, targets = _with_findings(rows, download)
-    targets += _entries(options["targets"]) if not options["findings"] else []
+    targets += entries(options["targets"]) if not options["findings"] else []
     rows = _with_values(rows, targets, values, download)
-    rows, said = _with_splits(rows)
+    rows = _with_splits(rows)
+    rows, people = _with_people(rows, mapped)
+    if options["others"] == "drop":
+        named = {*mapped.columns, *mapped.constants, *targets, *DERIVED, *RESERVED, ROW}
+        rows = rows.select(name for name in rows.columns if name in named)
+    joins: list[Join] = []
+    if "image" not in rows.columns:
+        rows, join = _located(rows, download)
+        joins, notes = [join], [*coverage(join), *notes]
+    return Imported(rows, tuple(joins), (), (*notes, *said, *people))
+
+
+def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
+    """Sex, age and skin type in our spelling, where they are named; and notes."""
+    notes: list[str] = []
     if "age" in mapped.columns:
-        rows, ages = cells.with_age(rows, pl.col("age"))
-        said += ages
-    rows = rows.with_columns(cells.sex("sex")) if "sex" in mapped.columns else rows
-    if "image" in rows.columns:
-        return Imported(rows, (), (), (*notes, *said))
-    rows, join = _located(rows, download)
-    return Imported(rows, (join,), (), (*coverage(join), *notes, *said))
+        rows, notes = cells.with_age(rows, pl.col("age"))
+    if "sex" in mapped.columns:
+        rows = rows.with_columns(cells.sex("sex"))
+    if "fitzpatrick" in mapped.columns:
+        before = rows["fitzpatrick"].cast(pl.String)
+        rows = rows.with_columns(before).with_columns(skin.fitzpatrick("fitzpatrick"))
+        notes += cells.emptied(before, rows["fitzpatrick"], "Skin type")
+    return rows, notes
 
 
-def read_mapping(text: str) -> Mapped:
-    """``ours=theirs`` takes a column, ``ours:=text`` writes the same text in every row.
-
-    Raises:
-        ConfigError: An entry is neither, or a name is given twice.
-    """
-    columns: dict[str, str] = {}
-    constants: dict[str, str] = {}
-    faults: list[str] = []
-    for entry in _entries(text):
-        ours, sign, theirs = entry.partition("=")
-        fixed = ours.endswith(":")
-        ours, theirs = ours.removesuffix(":").strip(), theirs.strip()
-        if not (ours and sign and theirs):
-            faults.append(f"'{entry}' is neither ours=theirs nor ours:=text")
-        elif ours in columns or ours in constants:
-            faults.append(f"'{ours}' is given twice")
-        else:
-            (constants if fixed else columns)[ours] = theirs
-    if faults:
-        raise ConfigError(fault_list("--columns cannot be used", faults))
-    return Mapped(columns, constants)
-
-
-def _entries(text: str) -> list[str]:
-    """Entries between commas; one that holds a comma itself stands in double quotes."""
-    found = next(csv.reader([text], skipinitialspace=True), list[str]())
-    return [entry.strip() for entry in found if entry.strip()]
-
-
-def _pairs(text: str, option: str) -> dict[str, str]:
-    pairs = [entry.rpartition("=") for entry in _entries(text)]
+def _emptied(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
+    """Cells that stand for nothing, as ``age=0``, left empty and counted."""
+    pairs = text_pairs(download.options["empty"], "empty")
+    strange = [name for name, _ in pairs if name not in rows.columns]
     faults = [
-        f"'{theirs}{sign}{ours}' is not theirs=1, 0, -1 or empty"
-        for theirs, sign, ours in pairs
-        if not sign or ours.strip() not in (*LABELS, "")
+        f"column '{name}', named for empty, is not there. {suggestion(name, rows.columns)}".rstrip()
+        for name in dict.fromkeys(strange)
     ]
-    if faults:
-        raise ConfigError(fault_list(f"--{option} cannot be used", faults))
-    return {theirs.strip(): ours.strip().replace("empty", "") for theirs, _, ours in pairs}
+    download.refuse(faults)
+    notes: list[str] = []
+    for name, nothing in pairs:
+        hit = rows.select(label_text(name).eq(nothing).fill_null(value=False)).to_series()
+        rows = rows.with_columns(pl.when(~hit).then(pl.col(name)).alias(name))
+        notes.append(
+            f"'{name}' is left empty in {plural(int(hit.sum()), 'row')} that say {nothing}."
+        )
+    return rows, notes
 
 
 def _read_table(download: Download) -> pl.DataFrame:
@@ -137,7 +130,8 @@ def _renamed(
     """The table under our names, ids completed where that is plain; all faults at once."""
     theirs_all = [name for name in table.columns if name != ROW]
     faults: list[str] = []
-    for ours, theirs in mapped.columns.items():
+    made = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
+    for ours, theirs in ((ours, theirs) for ours, parts in made.items() for theirs in parts):
         if theirs not in theirs_all:
             near = suggestion(theirs, theirs_all) or f"It has {listed(theirs_all, 20)}."
             faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
@@ -157,10 +151,15 @@ def _renamed(
     beside = [name for name in table.columns if name not in taken]
     frame = table.select(
         *beside,
-        *(pl.col(theirs).alias(ours) for ours, theirs in mapped.columns.items()),
+        *(_put_together(parts).alias(ours) for ours, parts in made.items()),
         *(pl.lit(text).alias(ours) for ours, text in mapped.constants.items()),
     )
     return _with_ids(frame, download)
+
+
+def _put_together(parts: list[str]) -> pl.Expr:
+    """One column as it is; several with an underscore between their texts."""
+    return pl.col(parts[0]) if len(parts) == 1 else pl.concat_str(parts, separator="_")
 
 
 def _with_ids(frame: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
@@ -189,7 +188,7 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
         near = suggestion(column, rows.columns)
         raise TableError(f"Column '{column}', named for findings, is not in the table. {near}")
     separator = download.options["separator"]
-    wanted = _entries(download.options["targets"])
+    wanted = entries(download.options["targets"])
     found = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()
     names = wanted or [name for name in found.unique().sort().to_list() if name]
     missing = [name for name in wanted if name not in set(found)]
@@ -228,16 +227,16 @@ def _with_values(
     return rows
 
 
-def _with_splits(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:
     """The split in our words, if the table has one."""
     if "split" not in rows.columns:
-        return rows, []
+        return rows
     cell = pl.col("split").str.to_lowercase()
     word = cell.replace_strict(SPLIT_WORDS, default=None, return_dtype=pl.String)
     wrong = rows.filter(word.is_null() & pl.col("split").is_not_null())
     if faults := wrong_cells(wrong, "split", list(SPLIT_WORDS)):
         raise TableError(fault_list("The table cannot be imported", faults))
-    return rows.with_columns(word.alias("split")), []
+    return rows.with_columns(word.alias("split"))
 
 
 def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join]:
@@ -263,10 +262,16 @@ SOURCE = Source(
     layout=("table.csv (or .tsv, .csv.gz, .parquet)", "the image files that its rows name"),
     splits="A column mapped to `split`; train, val or tune, and test in any usual spelling.",
     options=(
-        Option("columns", "Our names to theirs: `patient_id=PatID,path=File`; `cohort:=north` "
-               "writes one text in every row."),
+        Option("columns", "Our names to theirs: `patient_id=PatID,path=File`; "
+               "`case_id=PatID+Lesion` puts two columns together; `cohort:=north` writes one "
+               "text in every row."),
         Option("targets", "Columns that are labels; with `findings`, the findings to take."),
         Option("values", "What label cells mean: `yes=1,no=0,maybe=-1,unknown=empty`."),
+        Option("empty", "Cells that stand for nothing, by our names: `age=0,view=UNK`."),
+        Option("others", "Columns that are not named: kept, or dropped.", "keep",
+               ("keep", "drop")),
+        Option("like", "Source whose targets and classes the table's are called as, for "
+               "--harmonise."),
         Option("findings", "A column that lists findings in one text, as `Edema|Effusion`."),
         Option("separator", "What stands between two findings.", "|"),
         Option("delimiter", "What stands between two columns of the file.", "comma",

@@ -3,10 +3,17 @@
 from medtransfer.data.sources import (
     any_csv,
     chexpert,
+    ddi,
+    derm7pt,
+    fitzpatrick17k,
+    ham10000,
     image_folder,
+    isic2019,
+    isic2020,
     medmnist,
     mimic_cxr,
     nih_chestxray14,
+    pad_ufes_20,
     padchest,
     rsna_pneumonia,
     vindr_cxr,
@@ -16,6 +23,7 @@ from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
+    ham10000, isic2019, isic2020, pad_ufes_20, fitzpatrick17k, ddi, derm7pt,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""

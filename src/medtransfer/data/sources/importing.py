@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.download import open_download
+from medtransfer.data.sources.mapping import entries
 from medtransfer.data.sources.source import PATH, Imported, Option, Source, kept_text, refuse
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
@@ -92,7 +94,7 @@ def import_source(
     found = replace(found, frame=_placed(found.frame, source, chosen))
     found = _with_views(found, source, views)
     found = _with_splits(found, chosen["splits"])
-    found = harmonise(found, source) if shared_names else found
+    found = _harmonised(found, source, chosen, wanted=shared_names)
     rows = found.frame.sort("image_id")
     rows = rows if ROW in rows.columns else rows.with_row_index(ROW, offset=1)
     refuse(source, check_manifest(rows))
@@ -130,6 +132,23 @@ def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
         return Written(path, None)
     write_frame(frame, path)
     return Written(path, Path(os.path.relpath(images, here)))
+
+
+def _harmonised(
+    found: Imported, source: Source, options: Mapping[str, str], *, wanted: bool
+) -> Imported:
+    """Targets under shared names, if that is wanted; an own table's by those of another source."""
+    like = options.get("like", "")
+    if not wanted:
+        if like:
+            raise ConfigError("--option like=SOURCE is of no use without --harmonise.")
+        return found
+    words = find_source(like) if like else source
+    found = harmonise(found, words)
+    known = {target.name for target in words.targets}
+    own = [name for name in entries(options.get("targets", "")) if name not in known]
+    said = [f"{listed(own)}: no target of {words.title}, called as before."] if own else []
+    return replace(found, notes=(*found.notes, *said))
 
 
 def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> pl.DataFrame:

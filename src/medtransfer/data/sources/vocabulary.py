@@ -12,6 +12,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import Domain, Imported, Source
 from medtransfer.errors import ConfigError, plural
+from medtransfer.tables.manifest import label_text
 
 CHEST = (
     "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema",
@@ -20,8 +21,9 @@ CHEST = (
     "Support Devices", "No Finding",
 )  # fmt: skip
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
-SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
-"""As in ISIC 2018, task 3; AKIEC takes actinic keratosis and squamous cell carcinoma together."""
+SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
+"""As in ISIC 2018, task 3, and what is known to be none of them. AKIEC takes actinic keratosis and
+squamous cell carcinoma together; BKL is benign keratosis and solar lentigo."""
 
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
@@ -30,6 +32,9 @@ VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "any": (),
 }
 """Every shared target name, by domain."""
+
+MOST_CLASSES = 8
+"""Classes without a shared name that are said one by one; the rest is counted together."""
 
 
 def harmonise(found: Imported, source: Source) -> Imported:
@@ -50,9 +55,11 @@ def harmonise(found: Imported, source: Source) -> Imported:
             shared.setdefault(target.shared, []).append(target.name)
         else:
             lost.append(target.name)
-    if not shared and not source.classes:
+    classed = bool(source.classes) and source.class_column in found.frame.columns
+    if not shared and not classed:
         raise ConfigError(
-            f"{source.title} has no target with a shared name. Import it without --harmonise."
+            f"{source.title} has no target with a shared name. Import it without --harmonise, or "
+            "say whose names a table of your own has with --option like=SOURCE."
         )
     notes = [_lost_text(found.frame, name) for name in lost]
     parts = [name for names in shared.values() for name in names]
@@ -64,7 +71,7 @@ def harmonise(found: Imported, source: Source) -> Imported:
 
 def _merged(columns: list[str], name: str) -> pl.Expr:
     """The strongest statement of several label columns: 1, then -1, then 0, then nothing."""
-    cells = [pl.col(column) for column in columns]
+    cells = [label_text(column) for column in columns]
     result = pl.lit(None, dtype=pl.String)
     for mark in ("0", "-1", "1"):
         hit = pl.any_horizontal([cell.eq_missing(pl.lit(mark)) for cell in cells])
@@ -73,7 +80,7 @@ def _merged(columns: list[str], name: str) -> pl.Expr:
 
 
 def _lost_text(frame: pl.DataFrame, name: str) -> str:
-    positive = int((frame[name] == "1").sum())
+    positive = int((frame.select(label_text(name)).to_series() == "1").sum())
     known = frame[name].len() - frame[name].null_count()
     return (
         f"'{name}' has no shared name and is left out ({plural(known, 'label')}, {positive:,} of "
@@ -87,11 +94,17 @@ def _with_classes(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, li
     if not classes or column not in frame.columns:
         return frame, []
     without = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(classes)))
-    counts = without.group_by(column).len().sort(column)
+    counts = without.group_by(column).len().sort("len", column, descending=[True, False])
     said = [
         f"Class '{name}' of '{column}' has no shared class and is left empty "
         f"({plural(count, 'row')})."
-        for name, count in counts.iter_rows()
+        for name, count in counts.head(MOST_CLASSES).iter_rows()
     ]
+    rest = counts.slice(MOST_CLASSES)
+    if len(rest):
+        said.append(
+            f"So {'is 1 further class' if len(rest) == 1 else f'are {len(rest)} further classes'} "
+            f"of '{column}' ({plural(int(rest['len'].sum()), 'row')})."
+        )
     cell = pl.col(column).replace_strict(dict(classes), default=None, return_dtype=pl.String)
     return frame.with_columns(cell.alias(column)), said

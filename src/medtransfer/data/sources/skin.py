@@ -1,0 +1,87 @@
+"""What the sources of skin lesions have in common: lesions as cases, classes, skin types."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.errors import plural
+from medtransfer.tables.schema import rows_of
+
+CLASS = "diagnosis"
+"""The class column of all of them."""
+SKIN_TYPES = {"1": "I-II", "2": "I-II", "3": "III-IV", "4": "III-IV", "5": "V-VI", "6": "V-VI"}
+"""Fitzpatrick's types in pairs, as most published gaps between groups are given."""
+TYPE = {"skin_type": "Fitzpatrick's skin type in pairs: I-II, III-IV, V-VI."}
+FITZPATRICK = {
+    "fitzpatrick": "Fitzpatrick's skin type, 1 to 6; empty where it is not known.",
+    **TYPE,
+}
+BODY_SITE = {"body_site": "Where on the body, in the set's own words; empty where not known."}
+COMMON = {**cells.SEX, **cells.AGE_COLUMNS, **BODY_SITE}
+PRECANCER = "actinic keratosis is uncertain (-1), since sets differ on it"
+"""What all of them do with it, so that `malignant` means the same everywhere."""
+NOT_KNOWN = ("unknown", "unk", "n/a", "nan", "")
+
+
+def with_lesions(
+    rows: pl.DataFrame, lesion: pl.Expr, patient: pl.Expr | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """`case_id` and `patient_id` of photographs: all of one lesion are one case.
+
+    Args:
+        rows: With `image_id`.
+        lesion: Its lesion's id; a photograph without one is a case of its own.
+        patient: Its patient's id; without one each lesion is taken for a patient.
+
+    Returns:
+        The rows, and what has to be said.
+    """
+    single = rows.select(lesion.is_null().sum()).item()
+    rows = rows.with_columns(case_id=pl.coalesce(lesion, "image_id"))
+    rows = rows.with_columns(patient_id=pl.col("case_id") if patient is None else patient)
+    said: list[str] = []
+    if single:
+        said.append(f"{plural(single, 'image')} without a lesion's id: each is a case of its own.")
+    if patient is None:
+        said.append("It has no patient ids: each lesion is taken for a patient.")
+    return rows, said
+
+
+def one_hot(table: pl.DataFrame, classes: Sequence[str], file: str) -> tuple[pl.Series, list[str]]:
+    """The one class that a row's columns mark with ``1.0``.
+
+    Args:
+        table: With a column per class and `row`.
+        classes: The columns.
+        file: What the table is called.
+
+    Returns:
+        The class of each row, null where it is not exactly one [N]; and faults by row.
+    """
+    marks = table.select("row", *(pl.col(name).cast(pl.Float64, strict=False) for name in classes))
+    odd = marks.filter(
+        pl.any_horizontal(~pl.col(classes).is_in([0.0, 1.0]).fill_null(value=False))
+        | (pl.sum_horizontal(classes) != 1)
+    )
+    named = pl.coalesce(pl.when(pl.col(name) == 1).then(pl.lit(name)) for name in classes)
+    faults = [f"{file}: not exactly one of {', '.join(classes)} is 1 in {rows_of(odd)}"]
+    return marks.select(named.alias(CLASS))[CLASS], faults if len(odd) else []
+
+
+def malignant(labels: Mapping[str, str], column: str = CLASS) -> pl.Expr:
+    """`malignant` by class; null for a class that is not on the list."""
+    return cells.renamed(column, labels, "malignant")
+
+
+def body_site(column: str) -> pl.Expr:
+    """`body_site` in small letters; null where it is not known."""
+    text = pl.col(column).str.to_lowercase()
+    return pl.when(~text.is_in(NOT_KNOWN)).then(text).alias("body_site")
+
+
+def fitzpatrick(column: str) -> list[pl.Expr]:
+    """`fitzpatrick` and `skin_type` from ``1`` to ``6``, also ``1.0``; null for anything else."""
+    digit = pl.col(column).str.extract(r"^([1-6])(?:\.0+)?$")
+    pair = digit.replace_strict(SKIN_TYPES, default=None, return_dtype=pl.String)
+    return [digit.alias("fitzpatrick"), pair.alias("skin_type")]
