@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.data.sources import (
+    tree_cbis_ddsm,
     tree_chexpert,
     tree_csv,
     tree_folder,
@@ -67,6 +68,7 @@ CASES = [
     Case("rsna-pneumonia", tree_rsna_pneumonia),
     Case("vindr-cxr", tree_vindr_cxr),
     Case("vindr-cxr", tree_vindr_physionet, {"readers": "all"}, "-physionet"),
+    Case("cbis-ddsm", tree_cbis_ddsm),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),

@@ -2,6 +2,7 @@
 
 from medtransfer.data.sources import (
     any_csv,
+    cbis_ddsm,
     chexpert,
     image_folder,
     medmnist,
@@ -16,6 +17,7 @@ from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
+    cbis_ddsm,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""

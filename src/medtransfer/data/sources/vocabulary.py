@@ -20,12 +20,14 @@ CHEST = (
     "Support Devices", "No Finding",
 )  # fmt: skip
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
+DENSITIES = ("A", "B", "C", "D")
+"""Classes of breast density, from almost entirely fatty (A) to extremely dense (D)."""
 SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 """As in ISIC 2018, task 3; AKIEC takes actinic keratosis and squamous cell carcinoma together."""
 
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
-    "breast": ("cancer", "malignant", "birads_high", "dense"),
+    "breast": ("malignant", "birads_high", "dense", *DENSITIES),
     "skin": ("malignant", *SKIN_CLASSES),
     "any": (),
 }
