@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
-from tests.data.sources import tree_cbis_ddsm
+from tests.data.sources import tree_cbis_ddsm, tree_rsna_mammo_2022, tree_vindr_mammo
 from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
@@ -68,7 +69,7 @@ def test_cbis_assessment_0_says_nothing_and_both_densities_are_read(tmp_path: Pa
 
 
 def test_cbis_is_the_same_in_every_layout(tmp_path: Path) -> None:
-    frames = []
+    frames: list[pl.DataFrame] = []
     for write in (
         tree_cbis_ddsm.write, tree_cbis_ddsm.write_classic, tree_cbis_ddsm.write_described
     ):  # fmt: skip
@@ -88,3 +89,86 @@ def test_cbis_refuses_a_path_that_is_of_another_film(tmp_path: Path) -> None:
     with_cell(file, 4, "pathology", "UNPROVEN")
     with pytest.raises(TableError, match=r"(?s)'UNPROVEN'.*not of the patient.*row 3"):
         read("cbis-ddsm", tmp_path)
+
+
+def test_rsna_case_is_its_prediction_id_and_sites_may_be_cohorts(tmp_path: Path) -> None:
+    tree_rsna_mammo_2022.write(tmp_path)
+    found = read("rsna-mammo-2022", tmp_path, cohorts="site")
+    rows = rows_of(found)
+    assert rows["462822612"]["case_id"] == "10006_L"  # patient_laterality
+    assert [rows[name]["cancer"] for name in ("462822612", "1864590858")] == ["0", "1"]
+    assert [rows[name]["cohort"] for name in ("462822612", "220375232")] == ["site-2", "site-1"]
+    assert [rows["220375232"][n] for n in ("machine", "implant", "birads")] == ["21", "1", "0"]
+    assert set(read("rsna-mammo-2022", tmp_path).frame["cohort"]) == {"rsna-mammo-2022"}
+
+
+def test_rsna_breasts_of_an_exam_are_one_case_if_asked_for(tmp_path: Path) -> None:
+    tree_rsna_mammo_2022.write(tmp_path)
+    rows = rows_of(read("rsna-mammo-2022", tmp_path, case="exam"))
+    assert rows["462822612"]["case_id"] == "10006"
+    assert rows["462822612"]["cancer"] == "1"
+
+
+def test_rsna_without_density_says_nothing_on_it(tmp_path: Path) -> None:
+    tree_rsna_mammo_2022.write(tmp_path)
+    dense = of(read("rsna-mammo-2022", tmp_path), "dense")
+    assert dense["462822612"] is None
+    assert (dense["220375232"], dense["541722628"]) == ("1", "0")
+
+
+def test_rsna_of_two_sites_in_one_patient_is_refused_as_cohorts(tmp_path: Path) -> None:
+    tree_rsna_mammo_2022.write(tmp_path)
+    with_cell(tmp_path / "train.csv", 3, "site_id", "1")
+    with pytest.raises(TableError, match="1 patient of several sites"):
+        read("rsna-mammo-2022", tmp_path, cohorts="site")
+
+
+def test_views_that_are_kept_are_counted_and_keep_the_label_of_their_breast(tmp_path: Path) -> None:
+    tree_cbis_ddsm.write(tmp_path)
+    found = import_source(SOURCES["cbis-ddsm"], tmp_path, {}, ["MLO"])
+    assert found.kept == ("4 of 9: view = MLO",)
+    assert of(found, "malignant")["Mass-Training_P_00001_LEFT_MLO"] == "1"
+
+
+def test_vindr_mammo_takes_the_opinion_of_the_breast_and_says_so(tmp_path: Path) -> None:
+    tree_vindr_mammo.write(tmp_path)
+    found = read("vindr-mammo", tmp_path)
+    rows = rows_of(found)
+    assert [rows[n]["birads_high"] for n in ("d8125545a2", "cd0fc7bc53")] == ["1", "0"]
+    assert rows["8d1a7d5ef9"]["split"] == "test"
+    assert rows["4f5a7d5ef0"]["birads_high"] == "0"  # BI-RADS 3 is not high
+    assert "not proven" in SOURCES["vindr-mammo"].targets[0].meaning
+    assert any("no patient id" in note for note in found.notes)
+
+
+def test_vindr_mammo_findings_are_of_the_image_or_of_its_breast(tmp_path: Path) -> None:
+    tree_vindr_mammo.write(tmp_path)
+    name = "Suspicious Calcification"
+    image = of(read("vindr-mammo", tmp_path, case="image"), name)
+    breast = of(read("vindr-mammo", tmp_path), name)
+    assert (image["d8125545a2"], image["290c658f4e"]) == ("1", "0")
+    assert (breast["d8125545a2"], breast["290c658f4e"]) == ("1", "1")
+    assert image["4f5a7d5ef0"] is None  # nothing is said of it
+
+
+def test_vindr_mammo_age_000Y_is_missing(tmp_path: Path) -> None:
+    tree_vindr_mammo.write(tmp_path)
+    ages = of(read("vindr-mammo", tmp_path), "age")
+    assert (ages["d8125545a2"], ages["0025a5dc99"]) == (53, None)
+
+
+def test_vindr_mammo_refuses_findings_that_are_not_in_its_list(tmp_path: Path) -> None:
+    tree_vindr_mammo.write(tmp_path)
+    with_cell(tmp_path / "finding_annotations.csv", 4, "finding_categories", "['Masss']")
+    with pytest.raises(TableError, match="'Masss' in 1 row, first in row 4"):
+        read("vindr-mammo", tmp_path)
+
+
+def test_two_sets_meet_under_shared_names(tmp_path: Path) -> None:
+    tree_cbis_ddsm.write(tmp_path / "a")
+    tree_rsna_mammo_2022.write(tmp_path / "b")
+    one = import_source(SOURCES["cbis-ddsm"], tmp_path / "a", shared_names=True)
+    two = import_source(SOURCES["rsna-mammo-2022"], tmp_path / "b", shared_names=True)
+    assert {"malignant", "dense", "density"} <= {*one.frame.columns} & {*two.frame.columns}
+    assert "cancer" not in two.frame.columns
+    assert any(note.startswith("'biopsy' has no shared name") for note in two.notes)

@@ -20,8 +20,10 @@ from tests.data.sources import (
     tree_mimic_cxr,
     tree_nih_chestxray14,
     tree_padchest,
+    tree_rsna_mammo_2022,
     tree_rsna_pneumonia,
     tree_vindr_cxr,
+    tree_vindr_mammo,
     tree_vindr_physionet,
 )
 from tests.data.sources.trees import picture, shuffle, without_columns
@@ -69,6 +71,8 @@ CASES = [
     Case("vindr-cxr", tree_vindr_cxr),
     Case("vindr-cxr", tree_vindr_physionet, {"readers": "all"}, "-physionet"),
     Case("cbis-ddsm", tree_cbis_ddsm),
+    Case("rsna-mammo-2022", tree_rsna_mammo_2022),
+    Case("vindr-mammo", tree_vindr_mammo),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),

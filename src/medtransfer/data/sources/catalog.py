@@ -9,8 +9,10 @@ from medtransfer.data.sources import (
     mimic_cxr,
     nih_chestxray14,
     padchest,
+    rsna_mammo_2022,
     rsna_pneumonia,
     vindr_cxr,
+    vindr_mammo,
 )
 from medtransfer.data.sources.source import Source
 from medtransfer.errors import ConfigError, suggestion
@@ -18,6 +20,7 @@ from medtransfer.errors import ConfigError, suggestion
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
     cbis_ddsm,
+    rsna_mammo_2022, vindr_mammo,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""
