@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.data.sources import tree_cbis_ddsm, tree_rsna_mammo_2022, tree_vindr_mammo
+from tests.data.sources import tree_cbis_ddsm, tree_embed, tree_rsna_mammo_2022, tree_vindr_mammo
 from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
@@ -172,3 +172,93 @@ def test_two_sets_meet_under_shared_names(tmp_path: Path) -> None:
     assert {"malignant", "dense", "density"} <= {*one.frame.columns} & {*two.frame.columns}
     assert "cancer" not in two.frame.columns
     assert any(note.startswith("'biopsy' has no shared name") for note in two.notes)
+
+
+def image(number: int) -> str:
+    return f"1.2.84.{number:04}"
+
+
+def test_embed_joins_by_exam_and_side(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    found = read("embed", tmp_path)
+    labels = of(found, "malignant")
+    assert labels[image(3)] == "1"  # the worst of two findings of the left
+    assert labels[image(2)] == "0"  # the right of the screening exam was calm
+    assert labels[image(0)] is None  # to be clarified, and not in its own rows
+    # a finding of no side, and one of both, is of either
+    assert (labels[image(4)], labels[image(5)]) == ("0", "0")
+    assert (labels[image(6)], labels[image(7)]) == ("0", "1")
+    assert labels[image(8)] is None  # a cancer that is not of the breast
+    assert of(found, "case_id")[image(6)] == "6003_81004_L"
+    (join,) = [j for j in found.joins if j.right == "breasts of the findings"]
+    assert (join.matched, join.left_only, join.right_only) == (8, 1, 0)
+
+
+@pytest.mark.parametrize(("days", "label"), [("0", None), ("59", None), ("60", "1"), ("365", "1")])
+def test_embed_pathology_of_a_later_exam_counts_within_the_window(
+    tmp_path: Path, days: str, label: str | None
+) -> None:
+    tree_embed.write(tmp_path)
+    labels = of(read("embed", tmp_path, window=days), "malignant")
+    assert labels[image(0)] == label
+    assert labels[image(2)] == "0"  # of the other breast
+
+
+def test_embed_pathology_does_not_count_for_exams_after_it(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    file = tmp_path / "tables" / "EMBED_OpenData_clinical.csv"
+    for row in (2, 3):
+        with_cell(file, row, "study_date_anon", "2013-03-20")
+    assert of(read("embed", tmp_path, window="365"), "malignant")[image(0)] is None
+
+
+def test_embed_takes_one_kind_of_images_and_says_so(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    assert read("embed", tmp_path).kept == ("9 of 10: images_of = 2D",)
+    views = read("embed", tmp_path, images_of="C-view")
+    assert views.frame["image_id"].to_list() == [image(1)]
+    assert read("embed", tmp_path, images_of="both").kept == ()
+
+
+def test_embed_density_5_is_a_man_and_torn_density_is_empty(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    found = read("embed", tmp_path)
+    density = of(found, "density")
+    assert [density[image(n)] for n in (0, 4, 6, 8)] == ["C", "A", None, None]
+    assert "1 patient with density 5 (male breast): density left empty." in found.notes
+    assert "1 exam with several values of density: left empty." in found.notes
+    rows = rows_of(found)
+    assert [rows[image(n)]["race"] for n in (0, 4, 6)] == ["White", "Black", None]
+    assert (rows[image(4)]["age"], rows[image(4)]["ethnicity"]) == (90, "Hispanic")
+
+
+def test_embed_without_pathology_is_empty_if_asked_for(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    labels = of(read("embed", tmp_path, unproven="empty"), "malignant")
+    assert {name for name, label in labels.items() if label} == {image(3), image(7)}
+
+
+def test_embed_what_has_to_be_clarified_is_neither_high_nor_calm(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    file = tmp_path / "tables" / "EMBED_OpenData_clinical.csv"
+    with_cell(file, 3, "side", "L")  # A and N of one breast
+    with_cell(file, 6, "asses", "")
+    rows = rows_of(read("embed", tmp_path))
+    for number in (0, 4):
+        assert (rows[image(number)]["birads_high"], rows[image(number)]["malignant"]) == (
+            None,
+            None,
+        )
+
+
+def test_embed_is_read_from_its_png_copies_too(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path / "a")
+    tree_embed.write(tmp_path / "b", "png")
+    one, two = (read("embed", tmp_path / name).frame.drop("path") for name in "ab")
+    assert one.equals(two)
+
+
+def test_embed_refuses_what_is_no_number_of_days(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    with pytest.raises(ConfigError, match="'window' holds 'a year'"):
+        read("embed", tmp_path, window="a year")

@@ -4,6 +4,7 @@ from medtransfer.data.sources import (
     any_csv,
     cbis_ddsm,
     chexpert,
+    embed,
     image_folder,
     medmnist,
     mimic_cxr,
@@ -21,6 +22,7 @@ MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
     cbis_ddsm,
     rsna_mammo_2022, vindr_mammo,
+    embed,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""
