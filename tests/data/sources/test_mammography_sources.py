@@ -1,10 +1,20 @@
 """Mammography: breast, exam and image as the case, and the traps that each set is known for."""
 
+import json
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.data.sources import tree_cbis_ddsm, tree_embed, tree_rsna_mammo_2022, tree_vindr_mammo
+from tests.data.sources import (
+    tree_cbis_ddsm,
+    tree_cmmd,
+    tree_embed,
+    tree_inbreast,
+    tree_mias,
+    tree_rsna_mammo_2022,
+    tree_vindr_mammo,
+)
 from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
@@ -262,3 +272,134 @@ def test_embed_refuses_what_is_no_number_of_days(tmp_path: Path) -> None:
     tree_embed.write(tmp_path)
     with pytest.raises(ConfigError, match="'window' holds 'a year'"):
         read("embed", tmp_path, window="a year")
+
+
+def test_mias_pairs_of_films_are_of_one_woman(tmp_path: Path) -> None:
+    tree_mias.write(tmp_path)
+    rows = rows_of(read("mias", tmp_path))
+    assert rows["mdb001"]["patient_id"] == rows["mdb002"]["patient_id"] == "mias-001"
+    assert rows["mdb003"]["patient_id"] == "mias-002"
+    assert (rows["mdb001"]["laterality"], rows["mdb002"]["laterality"]) == ("R", "L")
+    assert (rows["mdb001"]["case_id"], rows["mdb002"]["case_id"]) == ("mias-001_R", "mias-001_L")
+
+
+def test_mias_film_with_several_lines_is_malignant_if_any_is(tmp_path: Path) -> None:
+    tree_mias.write(tmp_path)
+    rows = rows_of(read("mias", tmp_path))
+    assert [rows["mdb005"][n] for n in ("malignant", "circumscribed", "other_mass")] == ["1"] * 3
+    assert [rows["mdb059"][n] for n in ("malignant", "abnormal")] == ["0", "1"]
+    assert [rows["mdb216"][n] for n in ("malignant", "calcification")] == ["1", "1"]
+    assert rows["mdb003"]["abnormal"] == "0"
+    exam = of(read("mias", tmp_path, case="exam"), "malignant")
+    assert exam["mdb006"] == "1"
+
+
+def test_mias_densities_are_not_taken_for_birads(tmp_path: Path) -> None:
+    tree_mias.write(tmp_path)
+    found = import_source(SOURCES["mias"], tmp_path, shared_names=True)
+    assert "dense" not in found.frame.columns
+    assert any(note.startswith("'dense_glandular' has no shared name") for note in found.notes)
+
+
+def test_mias_refuses_lines_that_it_cannot_read_by_number(tmp_path: Path) -> None:
+    tree_mias.write(tmp_path)
+    lines = [*tree_mias.LINES, "mdb300 X NORM", "mdb301 G CIRC B 5"]
+    (tmp_path / "Info.txt").write_text("\n".join(lines))
+    with pytest.raises(TableError, match=r"2 lines of Info.txt cannot be read, rows 12, 13"):
+        read("mias", tmp_path)
+    (tmp_path / "Info.txt").write_text("nothing")
+    with pytest.raises(TableError, match="names no film"):
+        read("mias", tmp_path)
+    (tmp_path / "Info.txt").unlink()
+    with pytest.raises(TableError, match=r"Info.txt is not below"):
+        read("mias", tmp_path)
+
+
+@pytest.mark.shared
+def test_real_mias_films_have_the_women_sides_and_labels_of_the_packed_table(
+    shared: Path, tmp_path: Path
+) -> None:
+    packed = pl.read_parquet(shared / "mammo_mias.parquet").sort("image_id")
+    lines: list[str] = []
+    for film in packed.iter_rows(named=True):
+        (tmp_path / f"{film['image_id']}.jpg").write_bytes(film["image"])
+        start = f"{film['image_id']} {film['tissue']}"
+        lesions = json.loads(film["lesions_json"])
+        lines += [f"{start} {one['cls']} {one['severity']}" for one in lesions]
+        lines += [] if lesions else [f"{start} {film['abnormality']}"]
+    (tmp_path / "Info.txt").write_text("\n".join(lines))
+    frame = read("mias", tmp_path).frame
+    assert frame["image_id"].to_list() == packed["image_id"].to_list()
+    assert frame["laterality"].to_list() == packed["laterality"].to_list()
+    women = frame["patient_id"].str.slice(5).to_list()
+    assert women == packed["patient_id"].str.slice(10).to_list()
+    benign = (frame["abnormal"] == "1") & (frame["malignant"] == "0")
+    named = packed["label"]
+    assert (frame["malignant"] == "1").to_list() == (named == "malignant").to_list()
+    assert benign.to_list() == (named == "benign").to_list()
+
+
+def test_inbreast_patient_is_in_the_file_name_and_exams_stay_apart(tmp_path: Path) -> None:
+    tree_inbreast.write(tmp_path)
+    rows = rows_of(read("inbreast", tmp_path))
+    assert rows["20586908"]["patient_id"] == "6c613a14b80a8591"
+    assert rows["20586908"]["case_id"] == rows["20586934"]["case_id"]
+    assert rows["20586908"]["case_id"] != rows["20588046"]["case_id"]  # another year
+    assert rows["20586960"]["case_id"] == "6c613a14b80a8591_201001_L"
+
+
+def test_inbreast_reads_4a_and_blank_densities(tmp_path: Path) -> None:
+    tree_inbreast.write(tmp_path)
+    rows = rows_of(read("inbreast", tmp_path, case="image"))
+    high = {name: rows[name]["birads_high"] for name in rows}
+    assert (high["20586908"], high["20586934"], high["20588046"]) == ("1", "0", "1")
+    assert rows["20587080"]["density"] is rows["20587080"]["dense"] is None
+    assert rows["20587054"]["density"] == "D"
+
+
+def test_inbreast_without_patients_in_the_file_names_is_refused(tmp_path: Path) -> None:
+    tree_inbreast.write(tmp_path)
+    for path in list((tmp_path / "AllDICOMs").iterdir()):
+        path.rename(path.with_name(path.name.split("_")[0] + ".dcm"))
+    with pytest.raises(TableError, match=r"6 image files whose name has no patient"):
+        read("inbreast", tmp_path)
+
+
+def test_cmmd_without_sides_is_labelled_by_exam_and_says_so(tmp_path: Path) -> None:
+    tree_cmmd.write(tmp_path)
+    found = read("cmmd", tmp_path)
+    by_patient = dict(found.frame.select("patient_id", "malignant").iter_rows())
+    assert by_patient == {"D1-0001": "0", "D1-0002": "1", "D2-0003": "1"}
+    assert found.frame["case_id"].to_list() == found.frame["patient_id"].to_list()
+    assert any(note.startswith("The sides of 8 images are not in") for note in found.notes)
+    assert any("equal byte by byte" in note for note in found.notes)
+    with pytest.raises(ConfigError, match="case=exam"):
+        read("cmmd", tmp_path, case="breast")
+
+
+def test_cmmd_equal_files_of_two_patients_stay_visible(tmp_path: Path) -> None:
+    tree_cmmd.write(tmp_path)
+    paths = read("cmmd", tmp_path).frame.filter(pl.col("path").str.ends_with("1-1.dcm"))
+    contents = {(tmp_path / path).read_bytes() for path in paths["path"]}
+    assert (len(paths), len(contents)) == (3, 2)
+
+
+def test_cmmd_with_sides_in_the_names_is_by_breast_and_read_from_its_workbook(
+    tmp_path: Path,
+) -> None:
+    tree_cmmd.write_named(tmp_path)
+    rows = rows_of(read("cmmd", tmp_path, case="breast"))
+    names = [f"D1-0002_1-{n}_{side}_MLO" for n, side in enumerate("LR")]
+    assert [rows[name]["malignant"] for name in names] == ["0", "1"]
+    assert rows[names[0]]["case_id"] == "D1-0002_L"
+    assert (rows[names[0]]["mass"], rows[names[0]]["calcification"]) == ("1", "1")
+    other = rows["D2-0003_1-1_R_CC"]
+    assert (other["malignant"], other["age"], other["view"]) == (None, 90, "CC")
+
+
+def test_cmmd_partial_downloads_are_said_by_patient(tmp_path: Path) -> None:
+    tree_cmmd.write(tmp_path)
+    shutil.rmtree(tmp_path / "CMMD" / "D1-0001")
+    found = read("cmmd", tmp_path)
+    assert any(note.startswith("The download is partial: 2 of 3 patients") for note in found.notes)
+    assert (found.joins[0].matched, found.joins[0].left_only) == (2, 1)

@@ -4,9 +4,12 @@ from medtransfer.data.sources import (
     any_csv,
     cbis_ddsm,
     chexpert,
+    cmmd,
     embed,
     image_folder,
+    inbreast,
     medmnist,
+    mias,
     mimic_cxr,
     nih_chestxray14,
     padchest,
@@ -23,6 +26,8 @@ MODULES = (
     cbis_ddsm,
     rsna_mammo_2022, vindr_mammo,
     embed,
+    mias, inbreast,
+    cmmd,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""
