@@ -2,21 +2,28 @@
 
 from medtransfer.data.sources import (
     any_csv,
+    cbis_ddsm,
     chexpert,
+    cmmd,
     ddi,
     derm7pt,
+    embed,
     fitzpatrick17k,
     ham10000,
     image_folder,
+    inbreast,
     isic2019,
     isic2020,
     medmnist,
+    mias,
     mimic_cxr,
     nih_chestxray14,
     pad_ufes_20,
     padchest,
+    rsna_mammo_2022,
     rsna_pneumonia,
     vindr_cxr,
+    vindr_mammo,
 )
 from medtransfer.data.sources.source import Source
 from medtransfer.errors import ConfigError, suggestion
@@ -24,6 +31,7 @@ from medtransfer.errors import ConfigError, suggestion
 MODULES = (
     chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
     ham10000, isic2019, isic2020, pad_ufes_20, fitzpatrick17k, ddi, derm7pt,
+    cbis_ddsm, rsna_mammo_2022, vindr_mammo, embed, mias, inbreast, cmmd,
     medmnist, image_folder, any_csv,
 )  # fmt: skip
 """Every source, in the order in which they are listed."""

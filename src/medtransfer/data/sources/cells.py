@@ -18,7 +18,7 @@ AGE_COLUMNS = {
     "age_band": "Age in bands of twenty years.",
 }
 RACES = {
-    "white": "White", "black": "Black", "african": "Black", "asian": "Asian",
+    "white": "White", "caucasian": "White", "black": "Black", "african": "Black", "asian": "Asian",
     "hispanic": "Hispanic", "south american": "Hispanic", "portuguese": "White",
     "american indian": "Native", "native american": "Native",
     "native hawaiian": "Pacific", "pacific": "Pacific",

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from medtransfer.data.sources.importing import COMMON
+from medtransfer.data.sources.importing import options_of
 from medtransfer.data.sources.source import Option, Source
 
 ACCESS = {
@@ -73,5 +73,5 @@ def details(source: Source) -> str:
     for name, text in (source.attributes or {}).items():
         lines.append(f"  {name}: {text}")
     lines.append("Options (--option name=value):")
-    lines += [f"  {o.name}: {option_text(o)}" for o in (*source.options, *COMMON)]
+    lines += [f"  {o.name}: {option_text(o)}" for o in options_of(source)]
     return "\n".join(lines)

@@ -45,13 +45,19 @@ class Written:
     image_root: Path | None
 
 
+def options_of(source: Source) -> tuple[Option, ...]:
+    """The options of a source, then those of every source; its own take the place of theirs."""
+    own = {option.name for option in source.options}
+    return (*source.options, *(option for option in COMMON if option.name not in own))
+
+
 def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     """Every option of a source with its value.
 
     Raises:
         ConfigError: An option does not exist or holds a value that is not allowed; all of them.
     """
-    known = {option.name: option for option in (*source.options, *COMMON)}
+    known = {option.name: option for option in options_of(source)}
     faults: list[str] = []
     for name, value in given.items():
         if name not in known:

@@ -21,13 +21,15 @@ CHEST = (
     "Support Devices", "No Finding",
 )  # fmt: skip
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
+DENSITIES = ("A", "B", "C", "D")
+"""Classes of breast density, from almost entirely fatty (A) to extremely dense (D)."""
 SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
 """As in ISIC 2018, task 3, and what is known to be none of them. AKIEC takes actinic keratosis and
 squamous cell carcinoma together; BKL is benign keratosis and solar lentigo."""
 
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
-    "breast": ("cancer", "malignant", "birads_high", "dense"),
+    "breast": ("malignant", "birads_high", "dense", *DENSITIES),
     "skin": ("malignant", *SKIN_CLASSES),
     "any": (),
 }
