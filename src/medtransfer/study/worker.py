@@ -106,6 +106,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, worker.ask_to_stop)
     for line in sys.stdin:
         worker.work(json.loads(line))
+    sys.stderr.flush()
+    os._exit(0)  # all is written; taking torch down in good order takes more than a second
 
 
 if __name__ == "__main__":
