@@ -18,6 +18,12 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 OUTSIDE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 LESSONS = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
 
+LONG = {"resume-and-extend.md", "use-local-weights.md", "augment.md"}
+"""Lessons that train for longer than the others."""
+MARKED_LESSONS = [
+    pytest.param(page, marks=pytest.mark.slow) if page.name in LONG else page for page in LESSONS
+]
+
 FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 FILE = re.compile(r"# (?P<path>\S+\.yaml)\n")
@@ -60,7 +66,7 @@ def test_reference_pages_are_what_the_generator_prints() -> None:
         assert committed == text(), f"{name}.md is stale: run python docs/generate.py"
 
 
-@pytest.mark.parametrize("page", LESSONS, ids=named)
+@pytest.mark.parametrize("page", MARKED_LESSONS, ids=named)
 def test_every_block_of_a_lesson_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

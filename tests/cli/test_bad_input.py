@@ -187,7 +187,7 @@ def torn_weights(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "expected"),
-    [(foreign_weights, ANOTHER), (torn_weights, TORN)],
+    [(foreign_weights, ANOTHER), pytest.param(torn_weights, TORN, marks=pytest.mark.slow)],
     ids=["another network", "torn"],
 )
 def test_wrong_weights_fail_their_run_and_the_others_go_on(

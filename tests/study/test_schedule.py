@@ -68,6 +68,7 @@ def test_a_study_writes_its_tables_and_the_same_command_runs_nothing_again(
     assert digests(folder) == before
 
 
+@pytest.mark.slow
 def test_a_study_in_another_folder_ends_in_the_same_bits(tiny_study: Study, tmp_path: Path) -> None:
     first = run_study(tiny_study, tmp_path / "a")
     second = run_study(tiny_study, tmp_path / "b")
@@ -121,6 +122,7 @@ def test_a_failed_run_leaves_its_error_and_the_study_goes_on(
     assert again.ended() == ["failed"]  # tried again, the other is kept
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_named_and_the_same_command_goes_on(
     tiny_study: Study, tmp_path: Path
 ) -> None:

@@ -1,0 +1,39 @@
+"""A coverage-guided search for tables that make a reader do anything but give a reason.
+
+    python -m tests.tables.fuzz CORPUS -max_total_time=60
+
+The first byte says what the rest is: a manifest or predictions, as CSV or as Parquet.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["medtransfer.tables"]):
+    from medtransfer.tables.importing import read_borrowed
+    from medtransfer.tables.manifest import read_manifest
+from medtransfer.errors import MedTransferError
+
+FOLDER = Path(tempfile.mkdtemp())
+
+
+def look(data: bytes) -> None:
+    """Read a table as what its first byte says."""
+    kind = data[0] if data else 0
+    path = FOLDER / ("table.parquet" if kind & 1 else "table.csv")
+    path.write_bytes(data[1:])
+    try:
+        if kind & 2:
+            read_borrowed(path)
+        else:
+            read_manifest(path, targets=["edema"], attributes=["sex"])
+    except MedTransferError as error:
+        if not str(error):
+            raise AssertionError("no reason is given") from error
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, look)
+    atheris.Fuzz()

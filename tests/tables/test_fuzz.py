@@ -1,0 +1,88 @@
+"""Readers of tables are searched for crashes; what is found stays as a test of its own."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import FEW
+
+from medtransfer.errors import MedTransferError
+from medtransfer.tables.importing import read_borrowed
+from medtransfer.tables.manifest import read_manifest
+
+SECONDS = 40
+MANIFEST = pl.DataFrame(
+    {"image_id": ["a", "b"], "path": ["a.png", "b.png"], "case_id": ["c", "d"],
+     "patient_id": ["p", "q"], "cohort": ["n", "n"], "edema": ["1", "-1"], "sex": ["F", None]}
+)  # fmt: skip
+PREDICTIONS = pl.DataFrame(
+    {"case_id": ["a", "b"], "patient_id": ["p", "q"], "split": ["tune", "test"],
+     "target_x": [0.0, 1.0], "logit_x": [-0.5, 2.25]}
+)  # fmt: skip
+
+
+def encoded(frame: pl.DataFrame, *, parquet: bool) -> bytes:
+    stream = io.BytesIO()
+    frame.write_parquet(stream) if parquet else frame.write_csv(stream)
+    return stream.getvalue()
+
+
+def seeds() -> list[bytes]:
+    """Good tables of every kind, behind the byte that names it."""
+    return [
+        bytes([2 * kind + parquet]) + encoded(frame, parquet=bool(parquet))
+        for kind, frame in enumerate((MANIFEST, PREDICTIONS))
+        for parquet in (0, 1)
+    ]
+
+
+def read(folder: Path, data: bytes) -> str | None:
+    """What is wrong with a table; any other error is a crash."""
+    path = folder / ("table.parquet" if data[0] & 1 else "table.csv")
+    path.write_bytes(data[1:])
+    try:
+        if data[0] & 2:
+            read_borrowed(path)
+        else:
+            read_manifest(path, targets=["edema"], attributes=["sex"])
+    except MedTransferError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("data", seeds(), ids=range(4))
+def test_seeds_of_the_search_are_good(data: bytes, tmp_path: Path) -> None:
+    assert read(tmp_path, data) is None
+
+
+@FEW
+@given(st.sampled_from(seeds()), st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 10**6))
+def test_a_damaged_table_is_read_or_refused_with_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, place: int, byte: int, end: int
+) -> None:
+    damaged = bytearray(data)
+    damaged[1 + place % (len(data) - 1)] = byte
+    cut = bytes(damaged[: max(1, end % (2 * len(data)))])
+    said = read(tmp_path_factory.getbasetemp(), cut)
+    assert said is None or len(said) > 20
+
+
+@pytest.mark.slow
+def test_a_search_finds_no_table_that_crashes_a_reader(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for i, data in enumerate(seeds()):
+        (corpus / f"seed{i}").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tables.fuzz", str(corpus),
+         f"-max_total_time={SECONDS}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=20",
+         f"-artifact_prefix={tmp_path}/"],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "DONE" in done.stderr
