@@ -3,7 +3,9 @@
 Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,7 +176,12 @@ def _counts(place: Place) -> Floats:
 
 def _mean(place: Place, targets: Sequence[int], counts: Floats, draw: Drawn) -> Floats:
     """The mean of the targets' curves, over those that have one. [1 + W, G]"""
-    found = [draw(cases, counts[patient]) for cases, patient in _parts(place, targets)]
+
+    def of_part(part: tuple[AnyCases, Numbers]) -> Floats:
+        return draw(part[0], counts[part[1]])
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = list(pool.map(of_part, list(_parts(place, targets))))
     defined = [curve for curve in found if np.isfinite(curve[0]).any()]
     return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +78,8 @@ def evaluate(
     Args:
         parts: Metrics with their cases.
         blocks: Counts of patients; any number of them, one at a time. Each [P, W]
-        threads: How many parts are worked on at once; by default as many as there are cores, for
-            all but small problems. Values do not depend on it.
+        threads: How many passes over the cases are made at once; by default as many as there are
+            cores, for all but small problems. Values do not depend on it.
 
     Returns:
         For each part and each of its metrics the values over all blocks. [R]
@@ -86,14 +87,13 @@ def evaluate(
     plans = [_Plan(part) for part in parts]
     cases = sum(len(part.patient) for part in parts)
     found: list[list[list[Floats]]] = [[] for _ in parts]
-    for counts in blocks:
-        if threads == 1 or cases * counts.shape[1] < THREADS_FROM:
-            of_block = [plan.values(counts) for plan in plans]
-        else:
-            with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-                of_block = list(pool.map(_Plan.values, plans, [counts] * len(plans)))
-        for over, values in zip(found, of_block, strict=True):
-            over.append(values)
+    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+        for counts in blocks:
+            alone = threads == 1 or cases * counts.shape[1] < THREADS_FROM
+            # one part can hold most of the work, so its passes are shared out, not the parts
+            asked = [plan.passes(counts, None if alone else pool) for plan in plans]
+            for over, plan, passes in zip(found, plans, asked, strict=True):
+                over.append(plan.combined([made() for made in passes]))
     return [
         [np.concatenate([block[m] for block in over]) for m in range(len(part.bound))]
         for part, over in zip(parts, found, strict=True)
@@ -111,11 +111,19 @@ class _Plan:
         self.place = {id(column): k for k, column in enumerate(columns)}
         self.patients, self.sums = _sums_by_patient(part.patient, [c.values for c in columns])
 
-    def values(self, counts: Counts) -> list[Floats]:
-        """Each metric for one block. [P, W] -> M times [W]"""
-        sums = column_sums(self.patients, self.sums, counts)
-        rows = {id(scan): scan.run(self.part.patient, counts) for scan in self.scans}
-        found = {key: sums[k] for key, k in self.place.items()} | rows
+    def passes(self, counts: Counts, pool: ThreadPoolExecutor | None) -> list[Callable[[], Floats]]:
+        """What gives the columns' sums, then each scan's rows, for one block. [P, W]"""
+        work: list[Callable[[], Floats]] = [
+            partial(column_sums, self.patients, self.sums, counts),
+            *(partial(scan.run, self.part.patient, counts) for scan in self.scans),
+        ]
+        return work if pool is None else [pool.submit(one).result for one in work]
+
+    def combined(self, made: Sequence[Floats]) -> list[Floats]:
+        """Each metric for one block, from what its passes gave. M times [W]"""
+        sums, *rows = made
+        found = {key: sums[k] for key, k in self.place.items()}
+        found |= {id(scan): row for scan, row in zip(self.scans, rows, strict=True)}
         return [w.combine(*(found[id(s)] for s in w.sources)) for w in self.part.bound]
 
 
