@@ -98,3 +98,18 @@ def test_a_missing_manifest_is_said_and_nothing_is_written(call: Call, tmp_path:
     assert said.code == 2
     assert 'Manifest "none.csv" does not exist' in said.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_in_another_folder_are_named_once(call: Call, copied: Path) -> None:
+    moved = copied.parent / "tables"
+    moved.mkdir()
+    table = copied.rename(moved / copied.name)
+    lost = call("check", str(table))
+    assert lost.code == 2
+    assert "Are they in another folder? data.image_root, or --image-root, names it." in lost.err
+    said = call("check", str(table), "--image-root", str(copied.parent))
+    assert said.code == 0, said.err
+    assert f"medtransfer init {table} --image-root {copied.parent}" in said.out
+    refused = call("check", "study.yaml", "--image-root", "elsewhere")
+    assert refused.code == 2
+    assert "data.image_root" in refused.err

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from medtransfer.cli.app import EXIT_USER, app
-from medtransfer.errors import plural
+from medtransfer.errors import ConfigError, plural
 
 SHOWN_ROWS = 6
 TABLES = (".csv", ".parquet")
@@ -26,11 +26,21 @@ def check(
             "--out", "-o", help="Folder of the study, or of the check.", show_default=False
         ),
     ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a manifest: the folder its paths are relative to.", show_default=False
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
 ) -> None:
     """Read a study's data, or a manifest, and list what is wrong before anything is run."""
     if study.suffix.lower() in TABLES:
-        _check_manifest(study, out, as_json=as_json)
+        _check_manifest(study, out, image_root, as_json=as_json)
+    elif image_root is not None:
+        raise ConfigError(
+            "--image-root is for a manifest; a study names the folder itself: data.image_root."
+        )
     else:
         _check_study(study, out, as_json=as_json)
 
@@ -68,7 +78,9 @@ def _check_study(study: Path, out: Path | None, *, as_json: bool) -> None:
         print(f"{steps}. Run it with: medtransfer run {study}")  # noqa: T201
 
 
-def _check_manifest(path: Path, out: Path | None, *, as_json: bool) -> None:
+def _check_manifest(
+    path: Path, out: Path | None, image_root: Path | None, *, as_json: bool
+) -> None:
     from medtransfer.study.draft import other_spellings
     from medtransfer.study.pictures import check_manifest
     from medtransfer.study.store import StudyFolder
@@ -78,14 +90,15 @@ def _check_manifest(path: Path, out: Path | None, *, as_json: bool) -> None:
     if path.is_file():
         folder.claim(name or "manifest")
     with reading(as_json=as_json) as watch:
-        data, draft = check_manifest(path, folder, watch)
+        data, draft = check_manifest(path, folder, watch, image_root)
     if not as_json:
         found = ["No column looks like a target."] if draft is None else draft.found()
         print("\n".join([*found, *other_spellings(data.manifest)]))  # noqa: T201
     _say(folder, data, {}, as_json=as_json)
     _stop_on_errors(data.findings, {})
     if not as_json:
-        print(f"Ask something of it with: medtransfer init {path}")  # noqa: T201
+        root = f" --image-root {image_root}" if image_root is not None else ""
+        print(f"Ask something of it with: medtransfer init {path}{root}")  # noqa: T201
 
 
 def _stop_on_errors(findings: Any, waived: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
+MISSING = "is missing"
 THREADS = 4
 """Pillow lets go of the interpreter while it decodes, and DICOM is read by other processes."""
 CHUNK_BYTES = 64 * 2**20
@@ -136,6 +137,8 @@ def refuse_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None
         sentences = [f"row {row}: the image {reason}" for row, reason in sorted(faults)]
         title = f'{plural(len(faults), "image")} of "{manifest.path.name}" cannot be used'
         advice = "Mend or replace the files, or take their rows out of the manifest."
+        if len(faults) == len(manifest) and {reason for _, reason in faults} == {MISSING}:
+            advice = "Are they in another folder? data.image_root, or --image-root, names it."
         raise ImageError(fault_list(title, sentences, advice))
 
 

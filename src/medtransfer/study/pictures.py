@@ -84,7 +84,7 @@ def look_at_pictures(
 
 
 def check_manifest(
-    path: Path, folder: StudyFolder, watch: Watcher = nobody
+    path: Path, folder: StudyFolder, watch: Watcher = nobody, image_root: Path | None = None
 ) -> tuple[StudyData, Draft | None]:
     """Audit a manifest without a study: ids, files, images, and labels as far as they are guessed.
 
@@ -94,6 +94,7 @@ def check_manifest(
         path: ``.csv`` or ``.parquet``.
         folder: For what is remembered of the images.
         watch: Hears of progress.
+        image_root: Folder that `path` cells are relative to; the manifest's own if left out.
 
     Returns:
         What was read and found, and the guess; None where no column looks like a target.
@@ -102,7 +103,7 @@ def check_manifest(
         TableError: The manifest does not keep its contract.
         ImageError: Images are missing, damaged or unusable; all of them are listed by row.
     """
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, image_root=image_root)
     facts = scan_images(
         manifest, PIXEL_LIMIT, folder.images,
         lambda done, total: watch(Preparing("reading images", done, total)),
