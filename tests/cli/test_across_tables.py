@@ -1,6 +1,7 @@
 """`medtransfer rank` over several evaluations, `medtransfer savings` on published curves."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,9 @@ def test_a_table_of_curves_that_cannot_be_used_is_refused_whole(call: Call, tmp_
     assert said.code == 2
     assert "holds '1.5'" in said.err
     assert "over 0 up to 1" in said.err
+    page = re.search(r"See (\S+\.md)", said.err)
+    assert page is not None
+    assert (Path(__file__).parents[2] / page[1]).is_file()
     (tmp_path / "good.csv").write_text("rung,label_fraction,value\na,0.5,0.7\nb,1,0.7\n", "utf-8")
     assert "no value at label fraction 1" in call("savings", "good.csv", "--reference", "a").err
     assert "'c' is not among" in call("savings", "good.csv", "--reference", "c").err

@@ -31,6 +31,7 @@ CONTRACT = Contract(
         Column("value", "number", "The metric; higher is better."),
         Column("seed", "integer", "Of the run.", required=False),
     ),
+    "docs/how-to/compare-several-tasks.md",
 )
 
 

@@ -56,10 +56,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """The columns of one table."""
+    """The columns of one table, and the page about it: the reference's own by default."""
 
     name: str
     columns: tuple[Column, ...]
+    page: str = ""
 
     def column_of(self, header: str) -> Column | None:
         """The contract's column that a header belongs to."""
@@ -172,7 +173,7 @@ def refuse(contract: Contract, path: Path, faults: Iterable[str]) -> None:
     """
     found = list(faults)
     if found:
-        see = f"See docs/reference/{contract.name.lower()}.md."
+        see = f"See {contract.page or f'docs/reference/{contract.name.lower()}.md'}."
         raise TableError(fault_list(f'{contract.name} "{path.name}" cannot be used', found, see))
 
 
