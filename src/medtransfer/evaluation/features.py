@@ -58,7 +58,7 @@ def trained_on(classifier: Classifier, images: CaseImages, task: Task) -> Traine
     return TrainedOn(
         found.features,
         found.logits.astype(np.float64),
-        images.cases.targets,
+        images.cases.targets[:],
         head.weight.detach().cpu().numpy().astype(np.float64),
         head.bias.detach().cpu().numpy().astype(np.float64),
         task == "single-label",

@@ -64,7 +64,8 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     training = CaseImages(labelled, train_pixels, spec)
     seen = CaseImages(labelled, seen_pixels, spec)
     tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
-    testing = CaseImages(predicted_cases(cases, run.data), test_pixels, spec)
+    tested = predicted_cases(cases, run.data)
+    testing = CaseImages(tested, test_pixels, spec)
 
     chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
     batches = TrainingBatches(training, run.training.batch_size, augmentation=chance,
@@ -76,7 +77,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     known = trained_on(classifier, seen, run.data.task)
     outputs = outputs_of(classifier, testing)
     foreign = foreign_scores(known, outputs.features, outputs.logits)
-    predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
+    predictions = predictions_frame(tested, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
     folder.write_history([vars(check) for check in state.checks])
     folder.write_outcome(predictions, cost_of(state, built, len(training)))
@@ -156,5 +157,5 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
 
 def _look_at(classifier: Classifier, tuning: CaseImages, run: Transfer) -> TuneScore:
     logits = predict(classifier, tuning).astype("float64")
-    loss, area = quick_score(tuning.cases.targets, logits, run.data.task)
+    loss, area = quick_score(tuning.cases.targets[:], logits, run.data.task)
     return TuneScore(loss, area)

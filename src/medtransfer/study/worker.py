@@ -19,7 +19,9 @@ from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
-from medtransfer.study.run import Transfer
+from medtransfer.study.pretrain import pretrain
+from medtransfer.study.run import Pretrain, Transfer
+from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
@@ -45,12 +47,11 @@ class Worker:
 
     def work(self, about: dict[str, Any]) -> None:
         """Carry one run to its end and say how it ended."""
-        folder = self.study.run(about["run_id"])
+        upstream = "pretrain" in about
+        folder = RungFolder(self.study.path) if upstream else self.study.run(about["run_id"])
         self.busy = True
         try:
-            run = Transfer.model_validate(about["run"])
-            folder.start(about, environment(run.training))
-            transfer(run, self.study, folder, self.watch)
+            self._carry(about, folder)
             self.say(event="ended", state="done", message="")
         except Stopped:
             self.say(event="stopped")
@@ -69,6 +70,17 @@ class Worker:
             self.busy = False
         if self.stopping:
             sys.exit(EXIT_STOPPED)
+
+    def _carry(self, about: dict[str, Any], folder: RunFolder) -> None:
+        """One run of either kind, from its start to its end."""
+        if isinstance(folder, RungFolder):
+            own = Pretrain.model_validate(about["pretrain"])
+            folder.start(about, environment(own.training))
+            pretrain(own, folder, self.watch)
+            return
+        run = Transfer.model_validate(about["run"])
+        folder.start(about, environment(run.training))
+        transfer(run, self.study, folder, self.watch)
 
     def watch(self, report: StepReport) -> bool:
         """Say how training goes, not too often; True when it is to stop."""

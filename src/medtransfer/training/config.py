@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from medtransfer.settings import Settings, identity, runtime
+from medtransfer.settings import Settings, identity, identity_if_set, runtime
 
 
 class TrainingConfig(Settings):
@@ -20,6 +20,8 @@ class TrainingConfig(Settings):
     from the number of training cases."""
     mixup: float | None = identity(None, ge=0, le=10)
     """Alpha of MixUp, 0 for none. Left out: by the rule, from the number of training cases."""
+    schedule: Literal["staircase", "cosine"] = identity_if_set("staircase")
+    """After the warm-up: drops to tenths as the rule has them, or half a cosine down to 0."""
     momentum: float = identity(0.9, ge=0, lt=1)
     """Of SGD."""
     weight_decay: float = identity(0.0, ge=0, lt=1)

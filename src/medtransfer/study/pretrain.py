@@ -1,0 +1,122 @@
+"""The spine of pre-training: one run from its images to a rung, every arrow a line."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from medtransfer.data.augment import Augmentation
+from medtransfer.data.cache import PixelCache, PixelRecipe, prepare_cache
+from medtransfer.data.inputs import InputSpec
+from medtransfer.data.loader import CaseImages
+from medtransfer.data.scan import scan_images
+from medtransfer.data.shards import Codec
+from medtransfer.data.upstream import Upstream, read_upstream
+from medtransfer.data.upstream_batches import UpstreamBatches
+from medtransfer.evaluation.held_out import held_out_score
+from medtransfer.models.backbones import head_prefix
+from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.config import ModelConfig
+from medtransfer.models.weights import write_weights
+from medtransfer.study.execute import pick_device
+from medtransfer.study.run import Pretrain
+from medtransfer.study.rungs import RungFolder
+from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
+from medtransfer.training.loop import Plan, TuneScore, Watch, fit
+from medtransfer.training.upstream import upstream_schedule
+
+
+def pretrain(run: Pretrain, folder: RungFolder, watch: Watch) -> None:
+    """Carry one pre-training run from its images to a rung.
+
+    Args:
+        run: What to run.
+        folder: The rung's own; where it was stopped, it goes on.
+        watch: Hears of every step, and may ask to stop.
+
+    Raises:
+        MedTransferError: Something a user can mend.
+        Diverged: The loss is no longer a number.
+        Stopped: `watch` asked to stop.
+    """
+    upstream = read_upstream(run.data)
+    facts = scan_images(upstream.manifest, run.data.pixel_limit, folder.images)
+
+    device = pick_device(run.training)
+    built = build_classifier(ModelConfig(rung=run.rung, weights=run.weights), len(upstream.classes),
+                             seed=run.seed, device=device,
+                             precision=run.training.precision)  # fmt: skip
+    classifier = built.classifier.to(device)
+
+    spec = input_of(run, built)
+    training = images_of(run, upstream, upstream.train, facts, folder, spec, spec.resize)
+    held_out = images_of(run, upstream, upstream.held_out, facts, folder, spec, spec.crop)
+    chance = Augmentation(run.seed, run.data.flip, run.data.augment)
+    sides = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
+    batches = UpstreamBatches(training, run.training.batch_size, augmentation=chance,
+                              micro_batch=run.training.micro_batch, side_at=sides)  # fmt: skip
+    schedule = upstream_schedule(run.training, len(training))
+    plan = Plan(schedule, run.training.mixup or 0.0, run.data.task, run.seed,
+                run.training.selection == "best")  # fmt: skip
+    state = fit(classifier, batches, plan, run.training,
+                tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
+                checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
+
+    write_weights(named_weights(classifier), folder.model)
+    folder.write_history([look(check) for check in state.checks])
+    folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
+    folder.finish()
+
+
+def input_of(run: Pretrain, built: Built) -> InputSpec:
+    """Sizes from the recipe, the rest from the network."""
+    about = built.rung.architecture
+    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
+
+
+def images_of(
+    run: Pretrain,
+    upstream: Upstream,
+    rows: NDArray[np.int64],
+    facts: pl.DataFrame,
+    folder: RungFolder,
+    spec: InputSpec,
+    side: int,
+) -> CaseImages:
+    """Some images with their targets, kept at a size."""
+    quality = run.data.jpeg_quality
+    codec = Codec() if quality is None else Codec("jpeg", quality)
+    recipe = PixelRecipe(side, spec.interpolation, run.data.pixel_limit, codec)
+    cached = prepare_cache(upstream.manifest, rows, facts, recipe, parent=folder.cache)
+    return CaseImages(upstream.images(rows), PixelCache(cached), spec)
+
+
+def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:
+    """Backbone and head under the names that the network gives them itself."""
+    head = head_prefix(classifier.backbone)
+    weights = dict(classifier.backbone.state_dict())
+    weights |= {f"{head}.{name}": value for name, value in classifier.head.state_dict().items()}
+    return {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+
+
+def look(check: Check) -> dict[str, Any]:
+    """A look at the images held out, for the history."""
+    names = {"tune_loss": "held_out_loss", "tune_auroc": "held_out_score"}
+    return {names.get(name, name): value for name, value in asdict(check).items()}
+
+
+def cost_of(state: TrainingState, classifier: Classifier, built: Built) -> dict[str, Any]:
+    """What the run took, and what it started from."""
+    return {
+        "seconds": round(state.seconds, 1),
+        "steps": state.step,
+        "selected_step": state.selected,
+        "images_seen": state.images,
+        "parameters": sum(weight.numel() for weight in classifier.parameters()),
+        "precision": classifier.precision,
+        "started_from": built.weights,
+    }
