@@ -79,7 +79,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
     folder.write_history([vars(check) for check in state.checks])
-    folder.write_outcome(predictions, cost_of(state, built, len(training)))
+    folder.write_outcome(predictions, cost_of(state, built, batches))
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
@@ -122,7 +122,7 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any]:
+def cost_of(state: TrainingState, built: Built, batches: TrainingBatches) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {
         "seconds": round(state.seconds, 1),
@@ -130,7 +130,8 @@ def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any
         "selected_step": state.selected,
         "images": state.images,
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
-        "training_cases": num_cases,
+        "training_cases": len(batches.images),
+        "micro_batch": state.micro_batch or batches.micro_batch,
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
         "precision": built.classifier.precision,
         "weights": built.weights,

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full
+from medtransfer.models.memory import is_out_of_memory
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
 from medtransfer.study.run import Transfer
@@ -24,6 +25,10 @@ from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
+OUT_OF_MEMORY = (
+    "The memory does not hold the network with its gradients and the optimiser's state, before "
+    "any image. Choose a smaller rung, or a device with more memory."
+)
 
 
 class Worker:
@@ -63,8 +68,11 @@ class Worker:
             else:
                 self._fail(folder, "failed", str(error))
         except Exception as error:  # noqa: BLE001 — a bug must not end the study
-            trace = "".join(traceback.format_exception(error))
-            self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
+            if is_out_of_memory(error):
+                self._fail(folder, "failed", OUT_OF_MEMORY)
+            else:
+                trace = "".join(traceback.format_exception(error))
+                self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
         finally:
             self.busy = False
         if self.stopping:

@@ -26,7 +26,8 @@ class TrainingConfig(Settings):
     """L2 penalty on every weight. The rule has none."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
-    Networks with batch normalisation take their statistics over it."""
+    Networks with batch normalisation take their statistics over it. Halved, for the rest of the
+    run, where memory runs out."""
     precision: Literal["auto", "float32", "bfloat16"] = identity("auto")
     """Of the backbone. `auto` is bfloat16 where it was measured to pay, else float32."""
     selection: Literal["best", "last"] = identity("best")
