@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -29,7 +30,17 @@ from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.rules import make_schedule, mixup_alpha
 
 
-def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch) -> None:
+def no_beat(*_: object) -> None:
+    """Nobody listens for signs of life."""
+
+
+def transfer(
+    run: Transfer,
+    study: StudyFolder,
+    folder: RunFolder,
+    watch: Watch,
+    beat: Callable[..., None] = no_beat,
+) -> None:
     """Carry one transfer run from its manifest to its results.
 
     Args:
@@ -37,6 +48,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
         study: Holds the facts and caches of the images.
         folder: The run's own; where it was stopped, it goes on.
         watch: Hears of every step, and may ask to stop.
+        beat: Called after every pass through the network, as a sign of life.
 
     Raises:
         MedTransferError: Something a user can mend.
@@ -52,6 +64,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
     classifier = built.classifier.to(device)
+    classifier.backbone.register_forward_hook(beat)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)

@@ -5,6 +5,7 @@ crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLD
 """
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
+SECONDS_BETWEEN_BEATS = 1.0
 OUT_OF_MEMORY = (
     "The memory does not hold the network with its gradients and the optimiser's state, before "
     "any image. Choose a smaller rung, or a device with more memory."
@@ -41,6 +43,7 @@ class Worker:
         self._events = events
         self._parent = os.getppid()
         self._said = 0.0
+        self._beaten = 0.0
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: stop after the current step, or at once when idle."""
@@ -55,7 +58,7 @@ class Worker:
         try:
             run = Transfer.model_validate(about["run"])
             folder.start(about, environment(run.training))
-            transfer(run, self.study, folder, self.watch)
+            transfer(run, self.study, folder, self.watch, self.beat)
             self.say(event="ended", state="done", message="")
         except Stopped:
             self.say(event="stopped")
@@ -88,6 +91,13 @@ class Worker:
             self.say(event="step", **vars(report))
         return self.stopping
 
+    def beat(self, *_: object) -> None:
+        """Say, not too often, that the network is at work: the parent's watchdog listens."""
+        now = time.monotonic()
+        if now - self._beaten >= SECONDS_BETWEEN_BEATS:
+            self._beaten = now
+            self.say(event="beat")
+
     def say(self, **event: Any) -> None:
         """One JSON line to the parent."""
         try:
@@ -109,6 +119,8 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker(StudyFolder(Path(sys.argv[1])), events)
+    # the parent asks for the stacks of a worker that hangs; works where Python no longer does
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     # the parent hears Ctrl-C too, and decides what becomes of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.ask_to_stop)

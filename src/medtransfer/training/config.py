@@ -41,6 +41,9 @@ class TrainingConfig(Settings):
     """Where to train."""
     checkpoint_seconds: float = runtime(60.0, ge=0)
     """Least time between checkpoints that are not at a check."""
+    hang_seconds: float | None = runtime(None, gt=0, le=1e9)
+    """Time without progress after which training counts as hung: its stacks are printed, and after
+    twice that it is ended. Left out: 20 times the slowest so far, at least 600."""
 
     @model_validator(mode="after")
     def _checks_fit(self) -> "TrainingConfig":
