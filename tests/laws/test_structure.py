@@ -46,7 +46,7 @@ TORCH_FREE = (
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
-    "study.caches", "study.pictures", "study.executors.local",
+    "study.caches", "study.pictures", "study.watchdog", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
     "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.check",
     "cli.evaluation", "cli.sources",

@@ -170,7 +170,7 @@ def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFr
             "steps": run.steps,
         }
         for name in ("seconds", "images_per_second", "parameters", "precision",
-                     "peak_memory_mib", "selected_step"):  # fmt: skip
+                     "peak_memory_mib", "micro_batch", "selected_step"):  # fmt: skip
             row[name] = cost.get(name)
         rows.append({**row, "message": error.get("message")})
     return pl.DataFrame(rows, infer_schema_length=None)

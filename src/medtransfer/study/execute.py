@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -29,7 +30,17 @@ from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.rules import make_schedule, mixup_alpha
 
 
-def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch) -> None:
+def no_beat(*_: object) -> None:
+    """Nobody listens for signs of life."""
+
+
+def transfer(
+    run: Transfer,
+    study: StudyFolder,
+    folder: RunFolder,
+    watch: Watch,
+    beat: Callable[..., None] = no_beat,
+) -> None:
     """Carry one transfer run from its manifest to its results.
 
     Args:
@@ -37,6 +48,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
         study: Holds the facts and caches of the images.
         folder: The run's own; where it was stopped, it goes on.
         watch: Hears of every step, and may ask to stop.
+        beat: Called after every pass through the network, as a sign of life.
 
     Raises:
         MedTransferError: Something a user can mend.
@@ -52,6 +64,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
     classifier = built.classifier.to(device)
+    classifier.backbone.register_forward_hook(beat)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
@@ -80,7 +93,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     predictions = predictions_frame(tested, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
     folder.write_history([vars(check) for check in state.checks])
-    folder.write_outcome(predictions, cost_of(state, built, len(training)))
+    folder.write_outcome(predictions, cost_of(state, built, batches))
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
@@ -123,7 +136,7 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any]:
+def cost_of(state: TrainingState, built: Built, batches: TrainingBatches) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {
         "seconds": round(state.seconds, 1),
@@ -131,7 +144,8 @@ def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any
         "selected_step": state.selected,
         "images": state.images,
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
-        "training_cases": num_cases,
+        "training_cases": len(batches.images),
+        "micro_batch": state.micro_batch or batches.micro_batch,
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
         "precision": built.classifier.precision,
         "weights": built.weights,

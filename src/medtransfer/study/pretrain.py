@@ -1,28 +1,25 @@
 """The spine of pre-training: one run from its images to a rung, every arrow a line."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
-import polars as pl
 import torch
-from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import PixelCache, PixelRecipe, prepare_cache
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.cache import PixelCache
 from medtransfer.data.loader import CaseImages
 from medtransfer.data.scan import scan_images
-from medtransfer.data.shards import Codec
-from medtransfer.data.upstream import Upstream, read_upstream
+from medtransfer.data.upstream import read_upstream
 from medtransfer.data.upstream_batches import UpstreamBatches
 from medtransfer.evaluation.held_out import held_out_score
 from medtransfer.models.backbones import head_prefix
 from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.weights import write_weights
-from medtransfer.study.execute import pick_device
+from medtransfer.study.execute import no_beat, pick_device
+from medtransfer.study.inputs import upstream_needs, upstream_spec
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -30,13 +27,16 @@ from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.upstream import upstream_schedule
 
 
-def pretrain(run: Pretrain, folder: RungFolder, watch: Watch) -> None:
+def pretrain(
+    run: Pretrain, folder: RungFolder, watch: Watch, beat: Callable[..., None] = no_beat
+) -> None:
     """Carry one pre-training run from its images to a rung.
 
     Args:
         run: What to run.
         folder: The rung's own; where it was stopped, it goes on.
         watch: Hears of every step, and may ask to stop.
+        beat: Called after every pass through the network, as a sign of life.
 
     Raises:
         MedTransferError: Something a user can mend.
@@ -51,10 +51,14 @@ def pretrain(run: Pretrain, folder: RungFolder, watch: Watch) -> None:
                              seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
     classifier = built.classifier.to(device)
+    classifier.backbone.register_forward_hook(beat)
 
-    spec = input_of(run, built)
-    training = images_of(run, upstream, upstream.train, facts, folder, spec, spec.resize)
-    held_out = images_of(run, upstream, upstream.held_out, facts, folder, spec, spec.crop)
+    spec = upstream_spec(run, built.rung.architecture)
+    training, held_out = (
+        CaseImages(upstream.images(need.indices),
+                   PixelCache(need.make(upstream.manifest, facts, folder.cache)), spec)
+        for need in upstream_needs(run, spec, upstream)
+    )  # fmt: skip
     chance = Augmentation(run.seed, run.data.flip, run.data.augment)
     sides = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
     batches = UpstreamBatches(training, run.training.batch_size, augmentation=chance,
@@ -70,29 +74,6 @@ def pretrain(run: Pretrain, folder: RungFolder, watch: Watch) -> None:
     folder.write_history([look(check) for check in state.checks])
     folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
     folder.finish()
-
-
-def input_of(run: Pretrain, built: Built) -> InputSpec:
-    """Sizes from the recipe, the rest from the network."""
-    about = built.rung.architecture
-    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
-
-
-def images_of(
-    run: Pretrain,
-    upstream: Upstream,
-    rows: NDArray[np.int64],
-    facts: pl.DataFrame,
-    folder: RungFolder,
-    spec: InputSpec,
-    side: int,
-) -> CaseImages:
-    """Some images with their targets, kept at a size."""
-    quality = run.data.jpeg_quality
-    codec = Codec() if quality is None else Codec("jpeg", quality)
-    recipe = PixelRecipe(side, spec.interpolation, run.data.pixel_limit, codec)
-    cached = prepare_cache(upstream.manifest, rows, facts, recipe, parent=folder.cache)
-    return CaseImages(upstream.images(rows), PixelCache(cached), spec)
 
 
 def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:

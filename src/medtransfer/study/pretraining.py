@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medtransfer.data.scan import scan_images
+from medtransfer.data.scan import Progress, scan_images
 from medtransfer.data.upstream import read_upstream
 from medtransfer.errors import StudyError
 from medtransfer.files import make_folder
@@ -12,6 +12,7 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.sources import find_weights, verified_digest
 from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.study.inputs import known_architecture, upstream_needs, upstream_spec
 from medtransfer.study.progress import Preparing
 from medtransfer.study.run import Pretrain, pretrain_id
 from medtransfer.study.rungs import RungFolder
@@ -48,13 +49,17 @@ def run_pretraining(run: Pretrain, out: Path | None, hear: Hear) -> RungFolder:
     try:
         upstream = read_upstream(run.data)
 
-        def tell(done: int, total: int) -> None:
-            hear(Preparing("reading images", done, total))
+        def tell(what: str) -> Progress:
+            return lambda done, total: hear(Preparing(what, done, total))
 
-        facts = scan_images(upstream.manifest, run.data.pixel_limit, folder.images, tell)
+        limit, reading = run.data.pixel_limit, tell("reading images")
+        facts = scan_images(upstream.manifest, limit, folder.images, reading)
         run_id = pretrain_id(run, upstream.digest(facts), _weights_digest(run))
         folder.claim(run_id)
         if not folder.is_done():
+            spec = upstream_spec(run, known_architecture(run.rung))
+            for need in upstream_needs(run, spec, upstream):
+                need.make(upstream.manifest, facts, folder.cache, tell("preparing images"))
             about = {"run_id": run_id, "pretrain": run.model_dump(mode="json")}
             _carry_out(folder, about, lease, hear)
     finally:

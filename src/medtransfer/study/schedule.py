@@ -160,8 +160,8 @@ class _Sitting:
         except WorkerLost as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
-            advice = "The same command tries again; a smaller training.micro_batch needs less"
-            self.folder.run(run.run_id).fail("failed", f"{lost}. {advice}")
+            message = f"{lost}. The same command tries again; {lost.advice}"
+            self.folder.run(run.run_id).fail("failed", message)
         return True
 
     def _note(self, run: PlannedRun, event: dict[str, Any]) -> None:
