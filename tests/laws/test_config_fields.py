@@ -20,7 +20,7 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
 from medtransfer.study.config import RungEntry, Study
 from medtransfer.study.run import Transfer, run_id, scoring_digest
-from medtransfer.training.config import TrainingConfig
+from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
 NORTH = RetrainConfig(cohort="north", fraction=1.0)
@@ -28,7 +28,7 @@ DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
     LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
-    TrainingConfig,
+    LossConfig, TuningConfig, TrainingConfig,
     EvaluationConfig, Transfer, RungEntry, Study,
 )  # fmt: skip
 
@@ -59,6 +59,15 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "batch_size": 64, "learning_rate": 0.1, "steps": 50, "mixup": 0.2, "momentum": 0.5,
         "weight_decay": 0.01, "micro_batch": 8, "precision": "float32", "selection": "last",
         "checks": 3, "deterministic": False, "device": "cpu", "checkpoint_seconds": 5.0,
+        "schedule": "cosine", "optimiser": "adamw", "layer_decay": 0.7, "clip_norm": 1.0,
+        "ema": 0.99, "loss": LossConfig(kind="focal"), "tuning": TuningConfig(mode="linear"),
+    },
+    LossConfig: {
+        "kind": "asymmetric", "gamma": 1.0, "gamma_negative": 2.0, "margin": 0.1,
+        "weights": "balanced", "smoothing": 0.1,
+    },
+    TuningConfig: {
+        "mode": "low-rank", "frozen_stages": 2, "rank": 4, "scale": 2.0, "penalties": (1.0,),
     },
     EvaluationConfig: {
         "operating_points": ("youden",), "replicates": 10, "permutations": 10,
@@ -110,6 +119,8 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
         },
         ModelConfig: lambda new: {"model": new(run.model)},
         TrainingConfig: lambda new: {"training": new(run.training)},
+        LossConfig: lambda new: {"training": _at(run.training, loss=new(run.training.loss))},
+        TuningConfig: lambda new: {"training": _at(run.training, tuning=new(run.training.tuning))},
         EvaluationConfig: lambda new: {"evaluation": new(run.evaluation)},
     }
     if config is Transfer:

@@ -16,6 +16,7 @@ from medtransfer.study.run import Transfer
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.losses import Loss
 
 
 def run(**training: object) -> Transfer:
@@ -35,14 +36,16 @@ def run(**training: object) -> Transfer:
 def test_schedule_and_mixup_follow_the_rule_where_the_study_names_none(
     cases: int, steps: int, mixup: float
 ) -> None:
-    plan = plan_training(run(), cases)
+    plan = plan_training(run(), np.zeros((cases, 1)))
     assert (plan.schedule.steps, plan.mixup) == (steps, mixup)
     assert plan.schedule.learning_rate == 0.003
-    assert (plan.task, plan.seed, plan.select_best) == ("binary", 4, True)
+    assert (plan.loss, plan.seed, plan.select_best) == (Loss("binary"), 4, True)
 
 
 def test_the_study_may_name_its_own() -> None:
-    plan = plan_training(run(steps=40, mixup=0.0, learning_rate=0.02, selection="last"), 500_000)
+    plan = plan_training(
+        run(steps=40, mixup=0.0, learning_rate=0.02, selection="last"), np.zeros((500_000, 1))
+    )
     assert (plan.schedule.steps, plan.mixup, plan.select_best) == (40, 0.0, False)
     assert plan.schedule.learning_rate == 0.02
 

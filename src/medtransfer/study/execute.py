@@ -5,7 +5,9 @@ import resource
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
@@ -20,12 +22,14 @@ from medtransfer.evaluation.predict import predict, predictions_frame, quick_sco
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.tuning import add_low_rank, freeze_stages
 from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
-from medtransfer.training.config import TrainingConfig
+from medtransfer.training.config import TrainingConfig, TuningConfig
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
+from medtransfer.training.losses import make_loss
 from medtransfer.training.rules import make_schedule, mixup_alpha
 
 
@@ -51,6 +55,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
+    prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
@@ -69,7 +74,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
     batches = TrainingBatches(training, run.training.batch_size, augmentation=chance,
                               micro_batch=run.training.micro_batch)  # fmt: skip
-    state = fit(classifier, batches, plan_training(run, len(training)), run.training,
+    state = fit(classifier, batches, plan_training(run, labelled.targets), run.training,
                 tune=lambda: _look_at(classifier, tuning, run),
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
@@ -86,17 +91,39 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     folder.finish()
 
 
-def plan_training(run: Transfer, num_cases: int) -> Plan:
-    """Schedule and MixUp, by the rule where the study names none."""
-    config = run.training
+def plan_training(run: Transfer, targets: NDArray[np.float64]) -> Plan:
+    """Schedule and MixUp, by the rule where the study names none, and the loss.
+
+    Args:
+        run: What is asked for.
+        targets: Of the training cases, NaN where masked. [N, T]
+    """
+    config, num_cases = run.training, len(targets)
     alpha = mixup_alpha(num_cases) if config.mixup is None else config.mixup
     return Plan(
-        make_schedule(num_cases, config.learning_rate, config.steps),
+        make_schedule(num_cases, config.learning_rate, config.steps, config.schedule),
         alpha,
-        run.data.task,
+        make_loss(config.loss, run.data.task, run.data.names, targets),
         run.seed,
         config.selection == "best",
     )
+
+
+def prepare_tuning(classifier: Classifier, tuning: TuningConfig, seed: int) -> None:
+    """Leave trainable what is to be trained of a classifier on the CPU.
+
+    Raises:
+        ConfigError: More stages are to be frozen than there are.
+    """
+    match tuning.mode:
+        case "full":
+            return
+        case "linear":
+            classifier.backbone.requires_grad_(requires_grad=False)
+        case "partial":
+            freeze_stages(classifier, tuning.frozen_stages)
+        case "low-rank":
+            add_low_rank(classifier, tuning.rank, tuning.scale, seed)
 
 
 def pick_device(config: TrainingConfig) -> torch.device:

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import torch
-
-from medtransfer.data.config import Task
 from medtransfer.data.loader import TrainingBatches, draw_mixup
 from medtransfer.models.chance import seeded
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.tuning import merge_low_rank
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.losses import loss_entries, partial_loss
+from medtransfer.training.losses import Loss, loss_entries, partial_loss
+from medtransfer.training.optim import Updater, make_updater
 from medtransfer.training.rules import Schedule, check_steps
 
 
@@ -50,14 +49,14 @@ class Plan:
     Attributes:
         schedule: Learning rate of every step.
         mixup: Alpha, 0 for none.
-        task: Which loss.
+        loss: What is made small.
         seed: The run's seed.
         select_best: Keep the weights of the best check, not the last.
     """
 
     schedule: Schedule
     mixup: float
-    task: Task
+    loss: Loss
     seed: int
     select_best: bool = True
 
@@ -98,7 +97,7 @@ def fit(
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
     Args:
-        classifier: On the device it will train on.
+        classifier: On the device it will train on; frozen and adapted as it is to be tuned.
         batches: The training cases.
         plan: Schedule, MixUp, loss, seed.
         config: Optimiser, selection, checks.
@@ -114,31 +113,29 @@ def fit(
         Stopped: `watch` asked to stop; the state is saved.
         StudyError: The selected weights were damaged on disk.
     """
-    optimiser = torch.optim.SGD(
-        classifier.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
-    state = checkpoints.restore(classifier, optimiser)
+    updater = make_updater(classifier, config)
+    average = updater.average.state if updater.average is not None else None
+    state = checkpoints.restore(classifier, updater.optimiser, average)
     checked = set(check_steps(plan.schedule.steps, config.checks))
     started, images_before, saved = time.monotonic(), state.images, time.monotonic()
     seconds_before = state.seconds
     while state.step < plan.schedule.steps:
-        _one_step(classifier, optimiser, batches, plan, state)
+        _one_step(classifier, updater, batches, plan, state)
         state.seconds = seconds_before + time.monotonic() - started
         if state.step in checked:
-            _check(classifier, plan, state, tune(), checkpoints)
+            with updater.averaged():
+                _check(classifier, plan, state, tune(), checkpoints)
         rate = (state.images - images_before) / max(1e-9, time.monotonic() - started)
         last = state.checks[-1].tune_auroc if state.checks else None
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
         stop = watch(StepReport(state.step, plan.schedule.steps, loss, rate, last))
         late = time.monotonic() - saved >= config.checkpoint_seconds
         if stop or late or state.step in checked:
-            checkpoints.save(state, classifier, optimiser)
+            checkpoints.save(state, classifier, updater.optimiser, average)
             saved = time.monotonic()
         if stop and state.step < plan.schedule.steps:
             raise Stopped
+    merge_low_rank(classifier)
     if state.selected is not None:
         checkpoints.load_selected(state.selected, classifier)
     classifier.eval()
@@ -147,7 +144,7 @@ def fit(
 
 def _one_step(
     classifier: Classifier,
-    optimiser: torch.optim.Optimizer,
+    updater: Updater,
     batches: TrainingBatches,
     plan: Plan,
     state: TrainingState,
@@ -155,23 +152,21 @@ def _one_step(
     """One update; its loss and images are added to the state."""
     classifier.train()
     device = next(classifier.parameters()).device
-    for group in optimiser.param_groups:
-        group["lr"] = plan.schedule.at(state.step)
-    optimiser.zero_grad(set_to_none=True)
+    updater.begin(plan.schedule.at(state.step))
     mix = draw_mixup(plan.seed, state.step, batches.batch_size, plan.mixup)
     targets = batches.images.cases.targets.shape[1]
-    entries = loss_entries(batches.known(state.step), targets, plan.task)
+    entries = loss_entries(batches.known(state.step), targets, plan.loss.task)
     total = 0.0
     with seeded(plan.seed, "step", state.step):
         for batch in batches.micro_batches(state.step, device, mix):
             logits = classifier(batch.images, batch.case_of_image, len(batch))
-            loss = partial_loss(logits, batch, plan.task, entries)
+            loss = partial_loss(logits, batch, plan.loss, entries)
             cast("Any", loss).backward()
             total += loss.item()
             state.images += len(batch.images)
     if not math.isfinite(total):
         raise Diverged(state.step)
-    optimiser.step()
+    updater.apply(state.step)
     state.step += 1
     state.losses.append(total)
 
