@@ -9,12 +9,13 @@ import torch
 from tests.study.conftest import Local
 
 from medtransfer.errors import StudyError
-from medtransfer.study import execute
+from medtransfer.study import tuned
 from medtransfer.study.config import Study
-from medtransfer.study.execute import environment, pick_device, plan_training
+from medtransfer.study.execute import environment, pick_device
 from medtransfer.study.run import Transfer
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
+from medtransfer.study.tuned import plan_training
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.losses import Loss
 
@@ -93,7 +94,7 @@ def test_a_label_fraction_without_a_labelled_case_is_refused(
 ) -> None:
     made = local(tmp_path)
     monkeypatch.setattr(
-        execute, "training_cases", lambda cases, *_: cases.take(np.zeros(len(cases), dtype=bool))
+        tuned, "training_cases", lambda cases, *_: cases.take(np.zeros(len(cases), dtype=bool))
     )
     with pytest.raises(StudyError, match="No labelled training case is left at label fraction 1."):
         made.carry_out()

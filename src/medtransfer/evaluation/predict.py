@@ -34,13 +34,14 @@ def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
 
 @torch.inference_mode()
 def passes(
-    classifier: Classifier, images: CaseImages
+    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and logits of cases, some at a time, from one pass through the network.
 
     Args:
         classifier: As in `predict`.
         images: The cases.
+        rows: Which of them; all, if left out.
 
     Yields:
         Of the next cases, in their order. [B, D], [B, T]
@@ -48,9 +49,9 @@ def passes(
     training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
-    everything = np.arange(len(images), dtype=np.int64)
-    for part in images.split(everything, IMAGES_AT_ONCE):
-        batch = images.test_batch(part, device)
+    asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
+    for part in images.split(asked, IMAGES_AT_ONCE):
+        batch = images.test_batch(asked[part], device)
         features = classifier.features(batch.images, batch.case_of_image, len(batch))
         logits = classifier.head(features)
         yield features.cpu().numpy(), logits.float().cpu().numpy()

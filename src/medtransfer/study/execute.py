@@ -5,32 +5,24 @@ import resource
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import build_cases, case_attributes, predicted_cases, training_cases
+from medtransfer.data.cases import build_cases, case_attributes
 from medtransfer.data.decode import decoders
-from medtransfer.data.loader import CaseImages, TrainingBatches
 from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.features import outputs_of, trained_on
-from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
+from medtransfer.evaluation.predict import predictions_frame
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
-from medtransfer.models.classifier import Built, Classifier, build_classifier
-from medtransfer.models.tuning import add_low_rank, freeze_stages
-from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
+from medtransfer.models.classifier import Built, build_classifier
+from medtransfer.study.inputs import cache_needs, input_spec, open_manifest, united
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
-from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
-from medtransfer.training.config import TrainingConfig, TuningConfig
-from medtransfer.training.loop import Plan, TuneScore, Watch, fit
-from medtransfer.training.losses import make_loss
-from medtransfer.training.rules import make_schedule, mixup_alpha
+from medtransfer.study.tuned import divide, fine_tune, prepare_tuning, probe
+from medtransfer.training.checkpoint import TrainingState
+from medtransfer.training.config import TrainingConfig
+from medtransfer.training.loop import Watch
 
 
 def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch) -> None:
@@ -55,75 +47,29 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
-    prepare_tuning(built.classifier, run.training.tuning, run.seed)
+    trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
-    caches = [PixelCache(need.make(manifest, facts, study.cache)) for need in needs]
-    train_pixels, test_pixels, seen_pixels = caches
-    labelled = training_cases(cases, frame, run.data, run.seed)
-    if not len(labelled):
-        share = run.data.split.train_fraction
-        raise StudyError(f"No labelled training case is left at label fraction {share:g}.")
-    training = CaseImages(labelled, train_pixels, spec)
-    seen = CaseImages(labelled, seen_pixels, spec)
-    tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
-    testing = CaseImages(predicted_cases(cases, run.data), test_pixels, spec)
+    parts = divide(cases, frame, run)
+    if run.training.tuning.mode == "linear":
+        (images,) = [need.make(manifest, facts, study.cache) for need in united(needs)]
+        tuned = probe(run, built, parts, images, spec, study, folder, watch)
+    else:
+        images = [need.make(manifest, facts, study.cache) for need in needs]
+        tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
 
-    chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
-    batches = TrainingBatches(training, run.training.batch_size, augmentation=chance,
-                              micro_batch=run.training.micro_batch)  # fmt: skip
-    state = fit(classifier, batches, plan_training(run, labelled.targets), run.training,
-                tune=lambda: _look_at(classifier, tuning, run),
-                checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
-
-    known = trained_on(classifier, seen, run.data.task)
-    outputs = outputs_of(classifier, testing)
-    foreign = foreign_scores(known, outputs.features, outputs.logits)
-    predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
+    outputs = tuned.outputs
+    foreign = foreign_scores(tuned.known, outputs.features, outputs.logits)
+    predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
-    folder.write_history([vars(check) for check in state.checks])
-    folder.write_outcome(predictions, cost_of(state, built, len(training)))
+    folder.write_history([vars(check) for check in tuned.checks])
+    folder.write_outcome(predictions, cost_of(tuned.state, built, len(parts.labelled), trained))
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
     folder.finish()
-
-
-def plan_training(run: Transfer, targets: NDArray[np.float64]) -> Plan:
-    """Schedule and MixUp, by the rule where the study names none, and the loss.
-
-    Args:
-        run: What is asked for.
-        targets: Of the training cases, NaN where masked. [N, T]
-    """
-    config, num_cases = run.training, len(targets)
-    alpha = mixup_alpha(num_cases) if config.mixup is None else config.mixup
-    return Plan(
-        make_schedule(num_cases, config.learning_rate, config.steps, config.schedule),
-        alpha,
-        make_loss(config.loss, run.data.task, run.data.names, targets),
-        run.seed,
-        config.selection == "best",
-    )
-
-
-def prepare_tuning(classifier: Classifier, tuning: TuningConfig, seed: int) -> None:
-    """Leave trainable what is to be trained of a classifier on the CPU.
-
-    Raises:
-        ConfigError: More stages are to be frozen than there are.
-    """
-    match tuning.mode:
-        case "full":
-            return
-        case "linear":
-            classifier.backbone.requires_grad_(requires_grad=False)
-        case "partial":
-            freeze_stages(classifier, tuning.frozen_stages)
-        case "low-rank":
-            add_low_rank(classifier, tuning.rank, tuning.scale, seed)
 
 
 def pick_device(config: TrainingConfig) -> torch.device:
@@ -149,7 +95,7 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any]:
+def cost_of(state: TrainingState, built: Built, num_cases: int, trained: int) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {
         "seconds": round(state.seconds, 1),
@@ -159,6 +105,7 @@ def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
         "training_cases": num_cases,
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
+        "trained_parameters": trained,
         "precision": built.classifier.precision,
         "weights": built.weights,
         "weights_left_out": list(built.fit.left_out) if built.fit else [],
@@ -179,9 +126,3 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def _look_at(classifier: Classifier, tuning: CaseImages, run: Transfer) -> TuneScore:
-    logits = predict(classifier, tuning).astype("float64")
-    loss, area = quick_score(tuning.cases.targets, logits, run.data.task)
-    return TuneScore(loss, area)

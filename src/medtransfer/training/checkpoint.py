@@ -1,14 +1,11 @@
 """Checkpoints that survive being killed: safetensors and JSON, sealed, two good ones kept."""
 
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from medtransfer.errors import StudyError
@@ -17,13 +14,12 @@ from medtransfer.files import (
     make_folder,
     read_json,
     remove,
-    replacing,
     seal_folder,
     write_json,
 )
+from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
 from medtransfer.models.tuning import merged_state
 
-Tensors = dict[str, torch.Tensor]
 KEPT = 2
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
@@ -87,10 +83,10 @@ class CheckpointFolder:
     ) -> None:
         """Write a checkpoint; drop all but the two newest, and weights no longer selected."""
         folder = self._fresh(f"step-{state.step:08d}")
-        _write_tensors(_plain(model.state_dict()), folder / MODEL)
-        _write_tensors(_moments(model, optimiser), folder / OPTIMISER)
+        write_tensors(_plain(model.state_dict()), folder / MODEL)
+        write_tensors(_moments(model, optimiser), folder / OPTIMISER)
         if average is not None:
-            _write_tensors(_plain(average), folder / AVERAGE)
+            write_tensors(_plain(average), folder / AVERAGE)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
         for old in self._steps()[:-KEPT]:
@@ -116,9 +112,9 @@ class CheckpointFolder:
             if not is_whole(folder):
                 remove(folder)
                 continue
-            model.load_state_dict(_read_tensors(folder / MODEL))
-            _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
-            saved = _read_tensors(folder / AVERAGE) if average is not None else {}
+            model.load_state_dict(read_tensors(folder / MODEL))
+            _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
+            saved = read_tensors(folder / AVERAGE) if average is not None else {}
             for name, value in (average or {}).items():
                 value.copy_(saved[name])
             raw = cast("dict[str, Any]", read_json(folder / STATE))
@@ -129,7 +125,7 @@ class CheckpointFolder:
     def select(self, step: int, model: nn.Module) -> None:
         """Keep the weights of the best check so far, thin products merged into them."""
         folder = self._fresh(f"selected-{step:08d}")
-        _write_tensors(_plain(merged_state(model)), folder / MODEL)
+        write_tensors(_plain(merged_state(model)), folder / MODEL)
         seal_folder(folder)
 
     def load_selected(self, step: int, model: nn.Module) -> None:
@@ -145,7 +141,7 @@ class CheckpointFolder:
                 f"The selected weights of step {step} were damaged on disk. Run the same command "
                 "again: this run starts over."
             )
-        model.load_state_dict(_read_tensors(folder / MODEL))
+        model.load_state_dict(read_tensors(folder / MODEL))
 
     def _fresh(self, name: str) -> Path:
         folder = self.folder / name
@@ -192,19 +188,3 @@ def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return value
     # the weight's own memory format: a sum over another order has other bits
     return torch.empty_like(weight).copy_(value)
-
-
-def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    with replacing(path) as temporary:
-        try:
-            cast("Any", safetensors.torch).save_file(tensors, temporary)
-        except SafetensorError as error:
-            # it hides that the disk is full in a text
-            found = re.search(r"os error (\d+)", str(error))
-            if found is None:
-                raise
-            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    return cast("dict[str, torch.Tensor]", cast("Any", safetensors.torch).load_file(path))

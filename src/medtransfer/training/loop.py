@@ -41,6 +41,11 @@ class TuneScore:
     loss: float
     auroc: float | None
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Better is larger: AUROC first, then the loss."""
+        return (-1.0 if self.auroc is None else self.auroc, -self.loss)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -193,5 +198,4 @@ def _check(
 
 
 def _rank(check: Check) -> tuple[float, float]:
-    """Better is larger: AUROC first, then the loss."""
-    return (-1.0 if check.tune_auroc is None else check.tune_auroc, -check.tune_loss)
+    return TuneScore(check.tune_loss, check.tune_auroc).rank
