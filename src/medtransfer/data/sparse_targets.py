@@ -51,6 +51,14 @@ class SparseTargets:
         """What holds and what is masked, per image."""
         return self.holds.gather(rows).to_list(), self.masked.gather(rows).to_list()
 
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How often each class holds, and how often it is known. [T], [T]"""
+        _, holds = _places(self.holds)
+        _, masked = _places(self.masked)
+        positive = np.bincount(holds, minlength=self.width)
+        known = len(self.holds) - np.bincount(masked, minlength=self.width)
+        return positive.astype(np.float64), known.astype(np.float64)
+
     def known_rows(self) -> NDArray[np.bool_]:
         """Whether anything is known of each image: its class, or one answer. [N]"""
         if self.one_of_many:

@@ -41,13 +41,14 @@ def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
 
 @torch.inference_mode()
 def passes(
-    classifier: Classifier, images: CaseImages
+    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and logits of cases, some at a time, from one pass through the network.
 
     Args:
         classifier: As in `predict`.
         images: The cases.
+        rows: Which of them; all, if left out.
 
     Yields:
         Of the next cases, in their order. [B, D], [B, T]
@@ -58,8 +59,8 @@ def passes(
     training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
-    everything = np.arange(len(images), dtype=np.int64)
-    waiting = images.split(everything, IMAGES_AT_ONCE)
+    asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
+    waiting = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
     while waiting:
         part = waiting.pop(0)
         try:

@@ -1,12 +1,14 @@
 """Networks by timm; the only module that imports it."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import timm
 import torch
+from timm import models as timm_models
 from timm.layers.norm_act import GroupNormAct
 from timm.layers.std_conv import StdConv2d
 from timm.models.resnetv2 import ResNetV2
@@ -66,6 +68,52 @@ def head_prefix(network: nn.Module) -> str:
     """The name under which a network keeps its own classification head, e.g. ``head.fc``."""
     config: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
     return str(config.get("classifier") or "head.fc")
+
+
+def layer_numbers(backbone: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
+    """Which layer each weight is in, by timm's own grouping; 0 is the lowest.
+
+    Args:
+        backbone: A network of timm's, with or without its own head.
+        coarse: Stages in place of blocks, where the network has stages.
+
+    Returns:
+        Layer of each weight by its name, and the number of a head on top of all layers. A norm
+        after the last block is in the block's layer, or in the head's, as timm says.
+
+    Raises:
+        ConfigError: timm does not say how the network is grouped.
+    """
+    matcher = getattr(backbone, "group_matcher", None)
+    if matcher is None:
+        raise ConfigError(
+            f"timm has no layers for a {type(backbone).__name__}: layer_decay below 1 and "
+            "tuning.mode partial need another rung."
+        )
+    group = cast("Any", timm_models).group_parameters
+    grouped = group(_Headed(backbone), matcher(coarse=coarse), reverse=True)
+    numbers = cast("dict[str, int]", grouped)
+    top = numbers.pop(_Headed.HEAD)
+    return numbers, top
+
+
+def undecayed(backbone: nn.Module) -> set[str]:
+    """Weights besides biases and norms that the network wants no weight decay on."""
+    named = getattr(backbone, "no_weight_decay", None)
+    return set(named()) if named is not None else set()
+
+
+class _Headed:
+    """Gives timm the names of a backbone's weights to number, and one more for our head."""
+
+    HEAD = "(head)"
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        yield from self._backbone.named_parameters()
+        yield self.HEAD, None
 
 
 def _create(name: str, classes: int) -> nn.Module:

@@ -4,7 +4,6 @@ Three formats: safetensors, the official BiT ``.npz``, and a foreign ``.pth`` th
 only. Whatever does not fit is named layer by layer.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from typing import Any, cast
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from medtransfer.errors import WeightsError, fault_list, listed
-from medtransfer.files import replacing
 
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
@@ -99,23 +96,6 @@ def read_weights(path: Path) -> State:
             f'The weights file "{path.name}" is damaged or holds more than tensors '
             f"({type(error).__name__})."
         ) from error
-
-
-def write_weights(tensors: State, path: Path) -> None:
-    """Write tensors as safetensors, whole or not at all.
-
-    Raises:
-        StudyError: The disk is full.
-    """
-    with replacing(path) as temporary:
-        try:
-            cast("Any", safetensors.torch).save_file(tensors, temporary)
-        except SafetensorError as error:
-            # it hides that the disk is full in a text
-            found = re.search(r"os error (\d+)", str(error))
-            if found is None:
-                raise
-            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def _plain(content: Any) -> State:

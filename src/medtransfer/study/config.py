@@ -114,8 +114,9 @@ class Study(Settings):
                 "label_fractions instead"
             )
         unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
-        if unknown:
-            raise ValueError("; ".join(unknown))
+        unfit = [*unknown, *self._training_faults()]
+        if unfit:
+            raise ValueError("; ".join(unfit))
         if self.data.split.retrain is not None:
             raise ValueError("data.split.retrain is given: a study takes retrain_fractions instead")
         shifted = self.leave_cohort_out or self.data.split.train_cohorts is not None
@@ -126,6 +127,15 @@ class Study(Settings):
         if self.leave_cohort_out and self.data.split.train_cohorts is not None:
             raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
         return self
+
+    def _training_faults(self) -> list[str]:
+        """What in the training settings does not go with the task, each said once."""
+        said = [
+            fault
+            for entry in self.rungs
+            for fault in self.training_of(entry).faults(self.data.task, self.data.names, entry.pool)
+        ]
+        return list(dict.fromkeys(said))
 
     @property
     def reference_rung(self) -> str:

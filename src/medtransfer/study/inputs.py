@@ -97,7 +97,8 @@ def cache_needs(
 
     Returns:
         Training images at the resize side, to be trained on; all others at the crop side, to be
-        tested on; training images at the crop side, as they would be tested.
+        tested on; training images at the crop side, as they would be tested. A linear probe trains
+        on images as they are tested, so its first is its third.
     """
     training = (frame["split"] == "train").to_numpy()
     seen, rest = np.flatnonzero(training), np.flatnonzero(~training)
@@ -108,7 +109,8 @@ def cache_needs(
     def need(indices: NDArray[np.int64], size: int) -> CacheNeed:
         return CacheNeed(indices, PixelRecipe(size, spec.interpolation, limit, codec))
 
-    return need(seen, spec.resize), need(rest, spec.crop), need(seen, spec.crop)
+    trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize
+    return need(seen, trained), need(rest, spec.crop), need(seen, spec.crop)
 
 
 def united(needs: Iterable[CacheNeed]) -> list[CacheNeed]:

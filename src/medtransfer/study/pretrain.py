@@ -17,13 +17,14 @@ from medtransfer.evaluation.held_out import held_out_score
 from medtransfer.models.backbones import head_prefix
 from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
-from medtransfer.models.weights import write_weights
+from medtransfer.models.tensors import write_tensors
 from medtransfer.study.execute import no_beat, pick_device
 from medtransfer.study.inputs import upstream_needs, upstream_spec
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
+from medtransfer.training.losses import Sides, make_loss
 from medtransfer.training.upstream import upstream_schedule
 
 
@@ -60,17 +61,19 @@ def pretrain(
         for need in upstream_needs(run, spec, upstream)
     )  # fmt: skip
     chance = Augmentation(run.seed, run.data.flip, run.data.augment)
-    sides = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
+    side_at = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
     batches = UpstreamBatches(training, run.training.batch_size, augmentation=chance,
-                              micro_batch=run.training.micro_batch, side_at=sides)  # fmt: skip
+                              micro_batch=run.training.micro_batch, side_at=side_at)  # fmt: skip
     schedule = upstream_schedule(run.training, len(training))
-    plan = Plan(schedule, run.training.mixup or 0.0, run.data.task, run.seed,
+    sides = Sides(*upstream.targets.take(upstream.train).sums())
+    loss = make_loss(run.training.loss, run.data.task, upstream.classes, sides)
+    plan = Plan(schedule, run.training.mixup or 0.0, loss, run.seed,
                 run.training.selection == "best")  # fmt: skip
     state = fit(classifier, batches, plan, run.training,
                 tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
-    write_weights(named_weights(classifier), folder.model)
+    write_tensors(named_weights(classifier), folder.model)
     folder.write_history([look(check) for check in state.checks])
     folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
     folder.finish()

@@ -1,14 +1,11 @@
 """Checkpoints that survive being killed: safetensors and JSON, sealed, two good ones kept."""
 
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from medtransfer.errors import StudyError
@@ -17,14 +14,17 @@ from medtransfer.files import (
     make_folder,
     read_json,
     remove,
-    replacing,
     seal_folder,
     write_json,
 )
+from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
+from medtransfer.models.tuning import merged_state
 
 KEPT = 2
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
+AVERAGE = "average.safetensors"
+MOMENTUM = "momentum_buffer"
 STATE = "state.json"
 
 
@@ -78,12 +78,18 @@ class CheckpointFolder:
         self.folder = folder
 
     def save(
-        self, state: TrainingState, model: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        state: TrainingState,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        average: Tensors | None = None,
     ) -> None:
         """Write a checkpoint; drop all but the two newest, and weights no longer selected."""
         folder = self._fresh(f"step-{state.step:08d}")
-        _write_tensors(_plain(model.state_dict()), folder / MODEL)
-        _write_tensors(_moments(model, optimiser), folder / OPTIMISER)
+        write_tensors(_plain(model.state_dict()), folder / MODEL)
+        write_tensors(_moments(model, optimiser), folder / OPTIMISER)
+        if average is not None:
+            write_tensors(_plain(average), folder / AVERAGE)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
         for old in self._steps()[:-KEPT]:
@@ -92,8 +98,15 @@ class CheckpointFolder:
             if state.selected is None or old.name != f"selected-{state.selected:08d}":
                 remove(old)
 
-    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
+    def restore(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, average: Tensors | None = None
+    ) -> TrainingState:
         """Load the newest whole checkpoint; a damaged one is passed over and removed.
+
+        Args:
+            model: Its weights are set.
+            optimiser: Its moments are set.
+            average: Tensors of a moving average of the weights, set in place.
 
         Returns:
             Its state, or that of step 0 if there is none.
@@ -102,17 +115,20 @@ class CheckpointFolder:
             if not is_whole(folder):
                 remove(folder)
                 continue
-            model.load_state_dict(_read_tensors(folder / MODEL))
-            _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
+            model.load_state_dict(read_tensors(folder / MODEL))
+            _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
+            saved = read_tensors(folder / AVERAGE) if average is not None else {}
+            for name, value in (average or {}).items():
+                value.copy_(saved[name])
             raw = cast("dict[str, Any]", read_json(folder / STATE))
             raw["checks"] = [Check(**check) for check in raw["checks"]]
             return TrainingState(**raw)
         return TrainingState()
 
     def select(self, step: int, model: nn.Module) -> None:
-        """Keep the weights of the best check so far."""
+        """Keep the weights of the best check so far, thin products merged into them."""
         folder = self._fresh(f"selected-{step:08d}")
-        _write_tensors(_plain(model.state_dict()), folder / MODEL)
+        write_tensors(_plain(merged_state(model)), folder / MODEL)
         seal_folder(folder)
 
     def load_selected(self, step: int, model: nn.Module) -> None:
@@ -128,7 +144,7 @@ class CheckpointFolder:
                 f"The selected weights of step {step} were damaged on disk. Run the same command "
                 "again: this run starts over."
             )
-        model.load_state_dict(_read_tensors(folder / MODEL))
+        model.load_state_dict(read_tensors(folder / MODEL))
 
     def _fresh(self, name: str) -> Path:
         folder = self.folder / name
@@ -146,36 +162,32 @@ def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """SGD's momentum by the name of its weight."""
-    found: dict[str, torch.Tensor] = {}
+    """What the optimiser remembers: SGD's momentum by the name of its weight, others named too."""
+    found: Tensors = {}
     for name, weight in model.named_parameters():
-        buffer = cast("dict[str, Any]", optimiser.state.get(weight, {})).get("momentum_buffer")
-        if buffer is not None:
-            found[name] = buffer.detach().cpu().contiguous()
+        for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():
+            if isinstance(value, torch.Tensor):
+                place = name if kind == MOMENTUM else f"{name}:{kind}"
+                found[place] = value.detach().cpu().contiguous()
     return found
 
 
 def _set_moments(
     model: nn.Module, optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]
 ) -> None:
+    kept: dict[str, Tensors] = {}
+    for place, value in moments.items():
+        name, _, kind = place.partition(":")
+        kept.setdefault(name, {})[kind or MOMENTUM] = value
     for name, weight in model.named_parameters():
-        if name in moments:
-            # the weight's own memory format: a sum over another order has other bits
-            buffer = torch.empty_like(weight).copy_(moments[name])
-            optimiser.state[weight] = {"momentum_buffer": buffer}
+        if name in kept:
+            own = kept[name].items()
+            optimiser.state[weight] = {kind: _like(value, weight) for kind, value in own}
 
 
-def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    with replacing(path) as temporary:
-        try:
-            cast("Any", safetensors.torch).save_file(tensors, temporary)
-        except SafetensorError as error:
-            # it hides that the disk is full in a text
-            found = re.search(r"os error (\d+)", str(error))
-            if found is None:
-                raise
-            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    return cast("dict[str, torch.Tensor]", cast("Any", safetensors.torch).load_file(path))
+def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A moment as its weight lies; AdamW's count of steps is a number, and stays on the CPU."""
+    if value.shape != weight.shape:
+        return value
+    # the weight's own memory format: a sum over another order has other bits
+    return torch.empty_like(weight).copy_(value)
