@@ -36,7 +36,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
     SplitConfig: {
         "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
-        "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
+        "train_fraction": 0.5, "shots": 5, "group_columns": ("lesion_id",), "seed": 7,
         "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
     RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},

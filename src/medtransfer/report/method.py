@@ -22,7 +22,7 @@ def runs(content: Content) -> Section | None:
         [
             str(row["run_id"]),
             row["rung"],
-            f"{row['label_fraction']:.0%}",
+            f"{100 * row['label_fraction']:.3g}%",
             str(row["seed"]),
             row["state"],
             *(_cell(row[name]) for name in ("steps", "selected_step", "training_cases")),

@@ -162,6 +162,7 @@ def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFr
             "run_id": run.run_id,
             "rung": run.cell.rung,
             "label_fraction": run.cell.label_fraction,
+            "shots": run.cell.shots,
             "seed": run.cell.seed,
             "held_out": run.cell.held_out,
             "retrain_fraction": run.cell.retrain_fraction,

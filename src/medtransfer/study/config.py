@@ -15,6 +15,7 @@ from medtransfer.settings import Settings, identity, identity_if_set, runtime, s
 from medtransfer.training.config import TrainingConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -54,6 +55,9 @@ class Study(Settings):
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
     """Shares of the training patients whose labels are used."""
+    shots: tuple[Shots, ...] = identity_if_set(())
+    """Few-shot budgets beside the label fractions: numbers of training patients of each class, as
+    in `data.split.shots`. In tables and curves each is at its share of the training patients."""
     seeds: tuple[Seed, ...] = identity((0, 1, 2), min_length=1)
     """Each run is repeated with each seed."""
     retrain_fractions: tuple[Fraction, ...] = identity_if_set(())
@@ -98,6 +102,7 @@ class Study(Settings):
             "seeds": [str(seed) for seed in self.seeds],
             "label_fractions": [str(fraction) for fraction in self.label_fractions],
             "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
+            "shots": [str(count) for count in self.shots],
         }
         for what, values in listings.items():
             repeated = {value for value in values if values.count(value) > 1}
@@ -114,6 +119,8 @@ class Study(Settings):
                 "label_fractions instead"
             )
         unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
+        if self.data.split.shots is not None:
+            raise ValueError("data.split.shots is given: a study takes shots instead")
         unfit = [*unknown, *self._training_faults()]
         if unfit:
             raise ValueError("; ".join(unfit))
