@@ -18,7 +18,7 @@ from medtransfer.data.config import (
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
-from medtransfer.study.config import RungEntry, Study
+from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.study.run import Transfer, run_id, scoring_digest
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
 
@@ -29,7 +29,7 @@ DATA, WEIGHTS = "d" * 64, "e" * 64
 CONFIGS: tuple[type[Settings], ...] = (
     LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
     LossConfig, TuningConfig, TrainingConfig,
-    EvaluationConfig, Transfer, RungEntry, Study,
+    EvaluationConfig, Transfer, RungEntry, SweepConfig, Study,
 )  # fmt: skip
 
 OTHERWISE: dict[type[Settings], dict[str, Any]] = {

@@ -24,7 +24,7 @@ def runs(content: Content) -> Section | None:
             row["rung"],
             f"{100 * row['label_fraction']:.3g}%",
             str(row["seed"]),
-            row["state"],
+            row["state"] if row.get("taken", True) else f"{row['state']}, not taken",
             *(_cell(row[name]) for name in ("steps", "selected_step", "training_cases")),
             "–" if row["seconds"] is None else f"{float(row['seconds']) / 60:.1f}",
             *(_cell(row[name]) for name in ("images_per_second", "precision", "peak_memory_mib")),

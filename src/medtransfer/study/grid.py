@@ -26,6 +26,7 @@ class Cell:
         retrain_fraction: Share of that cohort's patients set apart that are trained on again.
         run: The complete configuration.
         shots: Training patients of each class, where those are what is drawn.
+        swept: Whether its training settings are one of several that are tried.
     """
 
     rung: str
@@ -35,11 +36,21 @@ class Cell:
     retrain_fraction: float | None
     run: Transfer
     shots: int | None = None
+    swept: bool = False
 
     @property
     def budget(self) -> str:
         """How many labels it has, for a reader."""
         return plural(self.shots, "shot") if self.shots else f"{100 * self.label_fraction:.3g}%"
+
+    @property
+    def setting(self) -> str:
+        """What is tried of a sweep, for a reader; nothing if there is none."""
+        training = self.run.training
+        if not self.swept or training.tuning.mode == "linear":
+            return ""
+        steps = "" if training.steps is None else f", {plural(training.steps, 'step')}"
+        return f" (rate {training.learning_rate:g}{steps}, decay {training.weight_decay:g})"
 
     @property
     def split_key(self) -> tuple[str | None, bool]:
@@ -72,8 +83,9 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
                 )
                 data = study.data.model_copy(update={"split": part})
                 for entry in study.rungs:
-                    run = _run(study, entry, seed, data)
-                    cells.append(Cell(entry.rung, fraction, seed, cohort, None, run, shots))
+                    for run in _runs(study, entry, seed, data):
+                        place = (entry.rung, fraction, seed, cohort, None)
+                        cells.append(Cell(*place, run, shots, study.sweep.is_set))
             cells += _retrained(study, frame, split, cohort, seed)
     return cells
 
@@ -91,15 +103,20 @@ def _retrained(
             part = split.model_copy(update={"train_fraction": most, "retrain": again})
             data = study.data.model_copy(update={"split": part})
             for entry in study.rungs:
-                run = _run(study, entry, seed, data)
-                yield Cell(entry.rung, most, seed, cohort, fraction, run)
+                for run in _runs(study, entry, seed, data):
+                    place = (entry.rung, most, seed, cohort, fraction)
+                    yield Cell(*place, run, swept=study.sweep.is_set)
 
 
-def _run(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> Transfer:
-    return Transfer(
-        data=data,
-        model=study.model_of(entry),
-        training=study.training_of(entry),
-        evaluation=study.evaluation,
-        seed=seed,
-    )
+def _runs(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> list[Transfer]:
+    """One run for each of the settings that are tried."""
+    return [
+        Transfer(
+            data=data,
+            model=study.model_of(entry),
+            training=training,
+            evaluation=study.evaluation,
+            seed=seed,
+        )
+        for training in study.sweep.settings(study.training_of(entry))
+    ]
