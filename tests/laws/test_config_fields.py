@@ -19,7 +19,7 @@ from medtransfer.data.config import (
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
-from medtransfer.study.config import RungEntry, Study
+from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.study.run import Pretrain, Transfer, pretrain_id, run_id, scoring_digest
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
 from medtransfer.training.upstream import UpstreamTraining
@@ -31,7 +31,7 @@ DATA, WEIGHTS = "d" * 64, "e" * 64
 CONFIGS: tuple[type[Settings], ...] = (
     LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
     LossConfig, TuningConfig, TrainingConfig,
-    EvaluationConfig, Transfer, RungEntry, Study,
+    EvaluationConfig, Transfer, RungEntry, SweepConfig, Study,
     UpstreamConfig, UpstreamTraining, Pretrain,
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
     SplitConfig: {
         "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
-        "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
+        "train_fraction": 0.5, "shots": 5, "group_columns": ("lesion_id",), "seed": 7,
         "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
     RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},

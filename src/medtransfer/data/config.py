@@ -47,6 +47,10 @@ class SplitConfig(Settings):
     """Share of patients for the internal test."""
     train_fraction: float = identity(1.0, gt=0, le=1)
     """Share of the training patients whose labels are used; smaller shares are nested in larger."""
+    shots: int | None = identity_if_set(None, ge=1, le=1_000_000)
+    """In place of a share: so many training patients of each class, smaller numbers nested in
+    larger. Classes are those of a single-label task; else the patients of each target and those
+    with a case without any."""
     group_columns: tuple[Name, ...] = identity(())
     """Columns besides `patient_id` whose equal values must stay in one split, e.g. `lesion_id`."""
     retrain: RetrainConfig | None = identity_if_set(None)
@@ -61,6 +65,8 @@ class SplitConfig(Settings):
             raise ValueError(
                 f"tune_fraction and test_fraction together are {total:g} (allowed: below 1)"
             )
+        if self.shots is not None and self.train_fraction != 1:
+            raise ValueError("shots and train_fraction exclude each other: give one")
         return self
 
 

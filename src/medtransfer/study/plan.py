@@ -22,6 +22,7 @@ from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.sources import find_weights, verified_digest
 from medtransfer.settings import rows_digest
+from medtransfer.study.budgets import refuse_equal_budgets, share_of_shots
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, expand
 from medtransfer.study.inputs import (
@@ -136,6 +137,7 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
 
     Raises:
         WeightsError: Weights of a rung are missing or altered; all such rungs are named.
+        StudyError: A few-shot budget takes in every patient, or is a label fraction too.
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
@@ -147,7 +149,9 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
             frame = assign_splits(data.manifest, cell.run.data)
             splits[cell.split_key] = frame, build_cases(frame, cell.run.data)
         frame, cases = splits[cell.split_key]
-        planned.append(_plan_run(cell, data, weights[cell.rung], (frame, cases), needs))
+        placed = replace(cell, label_fraction=share_of_shots(cell, cases)) if cell.shots else cell
+        planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
+    refuse_equal_budgets([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))
 
 

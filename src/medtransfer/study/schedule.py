@@ -199,6 +199,7 @@ def _about(run: PlannedRun) -> dict[str, Any]:
         "run_id": run.run_id,
         "rung": cell.rung,
         "label_fraction": cell.label_fraction,
+        "shots": cell.shots,
         "seed": cell.seed,
         "held_out": cell.held_out,
         "retrain_fraction": cell.retrain_fraction,

@@ -16,7 +16,7 @@ from medtransfer.data.cache import CachedImages, PixelCache
 from medtransfer.data.cases import Cases, predicted_cases, training_cases
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.loader import CaseImages, TrainingBatches
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.features import (
     Outputs,
     known_of,
@@ -81,8 +81,9 @@ def divide(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCases:
     """
     labelled = training_cases(cases, frame, run.data, run.seed)
     if not len(labelled):
-        share = run.data.split.train_fraction
-        raise StudyError(f"No labelled training case is left at label fraction {share:g}.")
+        shots, share = run.data.split.shots, run.data.split.train_fraction
+        budget = f"label fraction {share:g}" if shots is None else plural(shots, "shot")
+        raise StudyError(f"No labelled training case is left at {budget}.")
     tuning = cases.take(cases.splits == "tune")
     return RunCases(cases, labelled, tuning, predicted_cases(cases, run.data))
 
