@@ -21,11 +21,13 @@ from medtransfer.evaluation.predict import predict, predictions_frame, quick_sco
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.world import world
 from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.distributed import spread_weights
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.rules import make_schedule, mixup_alpha
 
@@ -46,7 +48,8 @@ def transfer(
     Args:
         run: What to run.
         study: Holds the facts and caches of the images.
-        folder: The run's own; where it was stopped, it goes on.
+        folder: The run's own; where it was stopped, it goes on. Of several processes rank 0 alone
+            writes to it.
         watch: Hears of every step, and may ask to stop.
         beat: Called after every pass through the network, as a sign of life.
 
@@ -65,6 +68,9 @@ def transfer(
                              precision=run.training.precision)  # fmt: skip
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
+    everyone = world()
+    if run.training.spread_weights and everyone.size > 1:
+        spread_weights(classifier.backbone, device, everyone)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
@@ -88,6 +94,8 @@ def transfer(
 
     known = trained_on(classifier, seen, run.data.task)
     outputs = outputs_of(classifier, testing)
+    if not everyone.leads:
+        return
     foreign = foreign_scores(known, outputs.features, outputs.logits)
     predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
@@ -164,6 +172,7 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        **({"devices": world().size} if world().size > 1 else {}),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
 

@@ -2,6 +2,9 @@
 
 A worker of its own keeps the study alive when a run takes its process down: out of memory, a
 crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLDER``.
+
+Several processes that share one run are started by torchrun, with the run's id behind the folder:
+each reads the run's ``run.json``, and all end with it.
 """
 
 import contextlib
@@ -17,12 +20,13 @@ from types import FrameType
 from typing import Any, TextIO
 
 from medtransfer.errors import MedTransferError, StudyError
-from medtransfer.files import is_full
+from medtransfer.files import is_full, read_json
 from medtransfer.models.memory import is_out_of_memory
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
 from medtransfer.study.run import Transfer
 from medtransfer.study.store import RunFolder, StudyFolder
+from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
@@ -44,6 +48,7 @@ class Worker:
         self._parent = os.getppid()
         self._said = 0.0
         self._beaten = 0.0
+        self.leads = True
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: stop after the current step, or at once when idle."""
@@ -57,11 +62,12 @@ class Worker:
         self.busy = True
         try:
             run = Transfer.model_validate(about["run"])
-            folder.start(about, environment(run.training))
+            if self.leads:
+                folder.start(about, environment(run.training))
             transfer(run, self.study, folder, self.watch, self.beat)
-            self.say(event="ended", state="done", message="")
+            self.report(event="ended", state="done", message="")
         except Stopped:
-            self.say(event="stopped")
+            self.report(event="stopped")
             sys.exit(EXIT_STOPPED)
         except Diverged as error:
             self._fail(folder, "diverged", str(error), step=error.step)
@@ -81,6 +87,18 @@ class Worker:
         if self.stopping:
             sys.exit(EXIT_STOPPED)
 
+    def work_together(self, run_id: str) -> None:
+        """Carry out a run as one of several processes."""
+        about = read_json(self.study.run(run_id).path / "run.json")
+        self.say(event="process", pid=os.getpid())
+        try:
+            everyone = join_world(about["run"]["training"]["device"])
+        except StudyError as error:
+            self._fail(self.study.run(run_id), "failed", str(error))
+            return
+        self.leads = everyone.leads
+        self.work(about)
+
     def watch(self, report: StepReport) -> bool:
         """Say how training goes, not too often; True when it is to stop."""
         if os.getppid() != self._parent:
@@ -88,7 +106,7 @@ class Worker:
         now = time.monotonic()
         if now - self._said >= SECONDS_BETWEEN_STEPS or report.step == report.steps:
             self._said = now
-            self.say(event="step", **vars(report))
+            self.report(event="step", **vars(report))
         return self.stopping
 
     def beat(self, *_: object) -> None:
@@ -96,7 +114,12 @@ class Worker:
         now = time.monotonic()
         if now - self._beaten >= SECONDS_BETWEEN_BEATS:
             self._beaten = now
-            self.say(event="beat")
+            self.report(event="beat")
+
+    def report(self, **event: Any) -> None:
+        """What one of several processes says for all; a failure each says for itself."""
+        if self.leads:
+            self.say(**event)
 
     def say(self, **event: Any) -> None:
         """One JSON line to the parent."""
@@ -109,12 +132,16 @@ class Worker:
     def _fail(self, folder: RunFolder, state: Any, message: str, **details: Any) -> None:
         # a disk that fails takes no error either: then the parent hears it alone, and stops
         with contextlib.suppress(StudyError):
-            folder.fail(state, message, **details)
+            # of several processes the first to fail knows why; the others only miss it
+            if not is_launched_together() or folder.error() is None:
+                folder.fail(state, message, **details)
         self.say(event="ended", state=state, message=message)
+        if is_launched_together():
+            os._exit(1)  # torchrun ends the others
 
 
 def main() -> None:
-    """Work through the lines of standard input."""
+    """Work through the lines of standard input, or carry out one run together with others."""
     # whatever libraries print must not get between the events
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -124,8 +151,11 @@ def main() -> None:
     # the parent hears Ctrl-C too, and decides what becomes of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.ask_to_stop)
-    for line in sys.stdin:
-        worker.work(json.loads(line))
+    if is_launched_together():
+        worker.work_together(sys.argv[2])
+    else:
+        for line in sys.stdin:
+            worker.work(json.loads(line))
     sys.stderr.flush()
     os._exit(0)  # all is written; taking torch down in good order takes more than a second
 

@@ -21,6 +21,7 @@ from medtransfer.files import (
     seal_folder,
     write_json,
 )
+from medtransfer.models.world import spread_like, whole, world
 
 KEPT = 2
 MODEL = "model.safetensors"
@@ -80,10 +81,16 @@ class CheckpointFolder:
     def save(
         self, state: TrainingState, model: nn.Module, optimiser: torch.optim.Optimizer
     ) -> None:
-        """Write a checkpoint; drop all but the two newest, and weights no longer selected."""
+        """Write a checkpoint; drop all but the two newest, and weights no longer selected.
+
+        Of several processes all must call it; rank 0 writes.
+        """
+        weights, moments = _plain(model.state_dict()), _moments(model, optimiser)
+        if not world().leads:
+            return
         folder = self._fresh(f"step-{state.step:08d}")
-        _write_tensors(_plain(model.state_dict()), folder / MODEL)
-        _write_tensors(_moments(model, optimiser), folder / OPTIMISER)
+        _write_tensors(weights, folder / MODEL)
+        _write_tensors(moments, folder / OPTIMISER)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
         for old in self._steps()[:-KEPT]:
@@ -98,21 +105,30 @@ class CheckpointFolder:
         Returns:
             Its state, or that of step 0 if there is none.
         """
-        for folder in reversed(self._steps()):
-            if not is_whole(folder):
-                remove(folder)
-                continue
-            model.load_state_dict(_read_tensors(folder / MODEL))
-            _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
-            raw = cast("dict[str, Any]", read_json(folder / STATE))
-            raw["checks"] = [Check(**check) for check in raw["checks"]]
-            return TrainingState(**raw)
-        return TrainingState()
+        everyone = world()
+        with everyone.leader_first():
+            folder = self._newest_whole()
+        step = float(folder.name.removeprefix("step-")) if folder else -1.0
+        if step * everyone.size != everyone.total([step])[0]:
+            raise StudyError(
+                f'The processes of a run do not see the same checkpoints in "{self.folder}". They '
+                "need one folder that all of them see."
+            )
+        if folder is None:
+            return TrainingState()
+        _load(model, _read_tensors(folder / MODEL))
+        _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
+        raw = cast("dict[str, Any]", read_json(folder / STATE))
+        raw["checks"] = [Check(**check) for check in raw["checks"]]
+        return TrainingState(**raw)
 
     def select(self, step: int, model: nn.Module) -> None:
-        """Keep the weights of the best check so far."""
+        """Keep the weights of the best check so far; as `save` for several processes."""
+        weights = _plain(model.state_dict())
+        if not world().leads:
+            return
         folder = self._fresh(f"selected-{step:08d}")
-        _write_tensors(_plain(model.state_dict()), folder / MODEL)
+        _write_tensors(weights, folder / MODEL)
         seal_folder(folder)
 
     def load_selected(self, step: int, model: nn.Module) -> None:
@@ -122,13 +138,24 @@ class CheckpointFolder:
             StudyError: They are damaged; all checkpoints are dropped, so that the run starts over.
         """
         folder = self.folder / f"selected-{step:08d}"
-        if not is_whole(folder):
+        everyone = world()
+        everyone.wait()  # until rank 0 has written them
+        sound = is_whole(folder)
+        everyone.wait()  # until all have looked
+        if not sound:
             remove(self.folder)
             raise StudyError(
                 f"The selected weights of step {step} were damaged on disk. Run the same command "
                 "again: this run starts over."
             )
-        model.load_state_dict(_read_tensors(folder / MODEL))
+        _load(model, _read_tensors(folder / MODEL))
+
+    def _newest_whole(self) -> Path | None:
+        for folder in reversed(self._steps()):
+            if is_whole(folder):
+                return folder
+            remove(folder)
+        return None
 
     def _fresh(self, name: str) -> Path:
         folder = self.folder / name
@@ -142,7 +169,13 @@ class CheckpointFolder:
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    return {name: whole(value.detach()).cpu().contiguous() for name, value in state.items()}
+
+
+def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    own = cast("dict[str, torch.Tensor]", model.state_dict())
+    spread = {name: spread_like(t, own[name]) if name in own else t for name, t in tensors.items()}
+    model.load_state_dict(spread)
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -151,7 +184,7 @@ def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, to
     for name, weight in model.named_parameters():
         buffer = cast("dict[str, Any]", optimiser.state.get(weight, {})).get("momentum_buffer")
         if buffer is not None:
-            found[name] = buffer.detach().cpu().contiguous()
+            found[name] = whole(buffer.detach()).cpu().contiguous()
     return found
 
 
@@ -161,7 +194,7 @@ def _set_moments(
     for name, weight in model.named_parameters():
         if name in moments:
             # the weight's own memory format: a sum over another order has other bits
-            buffer = torch.empty_like(weight).copy_(moments[name])
+            buffer = torch.empty_like(weight).copy_(spread_like(moments[name], weight))
             optimiser.state[weight] = {"momentum_buffer": buffer}
 
 

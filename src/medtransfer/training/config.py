@@ -45,6 +45,12 @@ class TrainingConfig(Settings):
     """Time without progress after which training counts as hung: its stacks are printed, and after
     twice that it is ended. Left out: 20 times the slowest so far, at least 600."""
 
+    devices: int = runtime(1, ge=1, le=1024)
+    """Processes on this machine that train a run together, one per GPU, or sharing the cores."""
+    spread_weights: bool = runtime(default=False)
+    """Spread weights, gradients and moments over the devices (FSDP2), for networks that one does
+    not hold. Not for networks with batch normalisation; nothing to do where devices is 1."""
+
     @model_validator(mode="after")
     def _checks_fit(self) -> "TrainingConfig":
         if self.steps is not None and self.checks > self.steps:
