@@ -20,7 +20,7 @@ from medtransfer.evaluation.predict import predict, predictions_frame, quick_sco
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, Classifier, build_classifier
-from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
+from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
@@ -48,12 +48,12 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
 
+    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
-                             precision=run.training.precision)  # fmt: skip
+                             precision=run.training.precision, input_size=spec.crop)  # fmt: skip
     classifier = built.classifier.to(device)
 
-    spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
     caches = [PixelCache(need.make(manifest, facts, study.cache)) for need in needs]
     train_pixels, test_pixels, seen_pixels = caches
@@ -134,7 +134,9 @@ def cost_of(state: TrainingState, built: Built, num_cases: int) -> dict[str, Any
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
         "precision": built.classifier.precision,
         "weights": built.weights,
+        "weights_loaded": built.fit.loaded if built.fit else 0,
         "weights_left_out": list(built.fit.left_out) if built.fit else [],
+        "weights_adapted": list(built.fit.adapted) if built.fit else [],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
