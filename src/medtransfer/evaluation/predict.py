@@ -15,6 +15,7 @@ from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.inference import folded
 
 IMAGES_AT_ONCE = 128
 
@@ -46,15 +47,18 @@ def passes(
         Of the next cases, in their order. [B, D], [B, T]
     """
     training = classifier.training
-    classifier.eval()
     device = next(classifier.parameters()).device
     everything = np.arange(len(images), dtype=np.int64)
-    for part in images.split(everything, IMAGES_AT_ONCE):
-        batch = images.test_batch(part, device)
-        features = classifier.features(batch.images, batch.case_of_image, len(batch))
-        logits = classifier.head(features)
-        yield features.cpu().numpy(), logits.float().cpu().numpy()
-    classifier.train(training)
+    classifier.eval()
+    try:
+        with folded(classifier.backbone, classifier.precision):
+            for part in images.split(everything, IMAGES_AT_ONCE):
+                batch = images.test_batch(part, device)
+                features = classifier.features(batch.images, batch.case_of_image, len(batch))
+                logits = classifier.head(features)
+                yield features.cpu().numpy(), logits.float().cpu().numpy()
+    finally:
+        classifier.train(training)
 
 
 def predictions_frame(
