@@ -70,6 +70,7 @@ def with_timm_facts(rung: Rung) -> Rung:
         interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
         input_size=int(config["input_size"][-1]),
         crop_share=float(config["crop_pct"]),
+        cpu_precision="float32" if _has_batch_norm(network) else "bfloat16",
     )
     return replace(rung, architecture=facts)
 
@@ -148,6 +149,11 @@ def standardised(module: nn.Module) -> nn.Conv2d | None:
     if module.bias is not None:
         plain.bias = nn.Parameter(module.bias.detach().clone(), requires_grad=False)
     return plain
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    """Transformers, ConvNeXt and BiT have none, and bfloat16 pays with them (docs/log.md)."""
+    return any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in network.modules())
 
 
 def _fits(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], head: str) -> bool:
