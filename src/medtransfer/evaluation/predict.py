@@ -16,6 +16,7 @@ from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.inference import folded
 from medtransfer.models.memory import give_back, is_out_of_memory
 from medtransfer.models.world import world
 
@@ -60,23 +61,25 @@ def passes(
         StudyError: The memory does not hold a single case.
     """
     training = classifier.training
-    classifier.eval()
     device = next(classifier.parameters()).device
     asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
     everyone = world()
     parts = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
-    for turn in range(0, len(parts), everyone.size):
-        these = parts[turn : turn + everyone.size]
-        # one without a part makes a pass as well: spread weights are brought together for it
-        own = these[everyone.rank] if everyone.rank < len(these) else these[0]
-        found = _outputs(classifier, images, own, device)
-        counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
-        for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
-            features, logits = np.split(
-                outputs.cpu().numpy(), [classifier.head.in_features], axis=1
-            )
-            yield features, logits
-    classifier.train(training)
+    classifier.eval()
+    try:
+        with folded(classifier.backbone, classifier.precision):
+            for turn in range(0, len(parts), everyone.size):
+                these = parts[turn : turn + everyone.size]
+                # one without a part makes a pass too: spread weights are brought together for it
+                own = these[everyone.rank] if everyone.rank < len(these) else these[0]
+                found = _outputs(classifier, images, own, device)
+                counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
+                for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
+                    width = classifier.head.in_features
+                    features, logits = np.split(outputs.cpu().numpy(), [width], axis=1)
+                    yield features, logits
+    finally:
+        classifier.train(training)
 
 
 def _outputs(

@@ -18,7 +18,13 @@ from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, build_classifier
 from medtransfer.models.world import world
-from medtransfer.study.inputs import cache_needs, input_spec, open_manifest, united
+from medtransfer.study.inputs import (
+    cache_needs,
+    input_spec,
+    known_architecture,
+    open_manifest,
+    united,
+)
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.study.tuned import divide, fine_tune, prepare_tuning, probe
@@ -59,9 +65,10 @@ def transfer(
     facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
 
+    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
-                             precision=run.training.precision)  # fmt: skip
+                             precision=run.training.precision, input_size=spec.crop)  # fmt: skip
     trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
@@ -69,7 +76,6 @@ def transfer(
     if run.training.spread_weights and everyone.size > 1:
         spread_weights(classifier.backbone, device, everyone)
 
-    spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
     parts = divide(cases, frame, run)
     if run.training.tuning.mode == "linear":
@@ -134,7 +140,9 @@ def cost_of(
         "trained_parameters": trained,
         "precision": built.classifier.precision,
         "weights": built.weights,
+        "weights_loaded": built.fit.loaded if built.fit else 0,
         "weights_left_out": list(built.fit.left_out) if built.fit else [],
+        "weights_adapted": list(built.fit.adapted) if built.fit else [],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 

@@ -52,7 +52,8 @@ def pretrain(
     device = pick_device(run.training)
     built = build_classifier(ModelConfig(rung=run.rung, weights=run.weights), len(upstream.classes),
                              seed=run.seed, device=device,
-                             precision=run.training.precision)  # fmt: skip
+                             precision=run.training.precision,
+                             input_size=run.data.crop)  # fmt: skip
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
     everyone = world()
