@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.audit import CHECKS, Finding, audit
-from medtransfer.data.cases import Cases, build_cases, training_cases
+from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.labels import raw_labels
@@ -138,15 +138,15 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
-    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, Cases]] = {}
+    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, CaseTable]] = {}
     needs: Needs = {}
     planned: list[PlannedRun] = []
     for cell in cells:
         if cell.split_key not in splits:
             frame = assign_splits(data.manifest, cell.run.data)
-            splits[cell.split_key] = frame, build_cases(frame, cell.run.data)
-        frame, cases = splits[cell.split_key]
-        planned.append(_plan_run(cell, data, weights[cell.rung], (frame, cases), needs))
+            splits[cell.split_key] = frame, CaseTable(frame, cell.run.data)
+        split = splits[cell.split_key]
+        planned.append(_plan_run(cell, data, weights[cell.rung], split, needs))
     return planned
 
 
@@ -169,22 +169,21 @@ def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
     Returns:
         One row per cohort and split, with positive, negative and masked cases of every target.
     """
-    frame = assign_splits(data.manifest, study.data)
-    cases = build_cases(frame, study.data)
-    images = cases.counts
+    table = CaseTable(assign_splits(data.manifest, study.data), study.data)
+    cohorts = table.kinds["cohort"]
     rows: list[dict[str, Any]] = []
-    for cohort in sorted(set(cases.cohorts.tolist())):
+    for cohort in sorted(cohorts.unique().cast(pl.String).to_list()):
         for split in SPLITS:
-            here = (cases.cohorts == cohort) & (cases.splits == split)
+            here = ((cohorts == cohort) & (table.kinds["split"] == split)).to_numpy()
             if here.any():
-                targets = cases.targets[here]
+                targets = table.targets[here]
                 rows.append(
                     {
                         "cohort": cohort,
                         "split": split,
-                        "images": int(images[here].sum()),
+                        "images": int(table.images[here].sum()),
                         "cases": int(here.sum()),
-                        "patients": len(set(cases.patient_ids[here].tolist())),
+                        "patients": len(np.unique(table.patients[here])),
                         "positive": dict(
                             zip(study.data.names, (targets == 1).sum(0).tolist(), strict=True)
                         ),
@@ -200,15 +199,15 @@ def _plan_run(
     cell: Cell,
     data: StudyData,
     weights: str | None,
-    split: tuple[pl.DataFrame, Cases],
+    split: tuple[pl.DataFrame, CaseTable],
     needs: Needs,
 ) -> PlannedRun:
-    frame, cases = split
+    frame, table = split
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-    training = training_cases(cases, frame, cell.run.data, cell.run.seed)
+    images = table.images[table.training_rows(frame, cell.run.data, cell.run.seed)]
     config = cell.run.training
-    schedule = make_schedule(len(training), config.learning_rate, config.steps)
-    per_case = np.mean(training.counts) if len(training) else 1.0
+    schedule = make_schedule(len(images), config.learning_rate, config.steps)
+    per_case = np.mean(images) if len(images) else 1.0
     key = *cell.split_key, spec
     if key not in needs:  # runs share them: they name every image
         needs[key] = cache_needs(cell.run, spec, frame)
@@ -218,7 +217,7 @@ def _plan_run(
         needs[key],
         schedule.steps,
         round(schedule.steps * config.batch_size * float(per_case)),
-        len(training),
+        len(images),
     )
 
 
