@@ -206,6 +206,23 @@ _LITE_FILES = {
     ),
 }
 
+_TINY_LICENCE = "non-commercial research, as the images of ImageNet"
+_TINY_FILES = {
+    "tiny-10k/r26x0.25": (
+        "c22ea9866511b70a94801e79104acc5922251be404696c9806e615e26e01371f", 9_998,
+    ),
+    "tiny-10k/r26x0.5": (
+        "c44cfb580ab04ac8c36283d237d4244eec12c4e7f7c07df28413103b642f6605", 9_998,
+    ),
+    "tiny-100k/r26x0.25": (
+        "9bcf7787911b6745e8a49268b8aef500a0149e6818173c282bc1b2ac72e20a59", 99_980,
+    ),
+    "tiny-100k/r26x0.5": (
+        "7aeb1fed38892d41de9ad59ec0b593c03e354372307e32bae7fb66bde3739e27", 99_980,
+    ),
+}  # fmt: skip
+"""Small networks that come with the package, made by `recipes.miniature`."""
+
 
 def _ladder() -> list[Rung]:
     rungs = [
@@ -216,6 +233,13 @@ def _ladder() -> list[Rung]:
         Rung(f"imagenet/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "package",
              file, digest, "Apache-2.0")
         for name, (file, digest) in _LITE_FILES.items()
+    ]  # fmt: skip
+    rungs += [
+        Rung(name, ARCHITECTURES[name.split("/")[1]], "Tiny-ImageNet at 32 px", images, True,
+             "package", f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
+             digest, _TINY_LICENCE, note="A miniature for machines without a GPU; its model card "
+                                         "lies beside the weights.")
+        for name, (digest, images) in _TINY_FILES.items()
     ]  # fmt: skip
     rungs += [
         Rung(f"bit-s/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "npz",

@@ -10,15 +10,30 @@ depends on the scale: a tenth of the images is seen three times as often, a hund
 so the smaller scales are not starved of steps, and see fewer of them all the same.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from medtransfer.data.config import AugmentConfig, UpstreamConfig
+from medtransfer.data.config import (
+    AugmentConfig,
+    DataConfig,
+    Flip,
+    ImageConfig,
+    LabelPolicy,
+    SplitConfig,
+    Task,
+    UpstreamConfig,
+)
+from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.study.config import RungEntry, Study
 from medtransfer.study.run import Pretrain
+from medtransfer.training.config import TrainingConfig
 from medtransfer.training.upstream import UpstreamTraining
 
 WIDTHS = ("r26x0.25", "r26x0.5")
 SCALES = {"1k": (0.01, 150.0), "10k": (0.1, 30.0), "100k": (1.0, 10.0)}
 """Name of a scale → share of the images, and how often each is seen."""
+SHIPPED = ("10k", "100k")
+"""Scales whose networks come with the package, as `tiny-10k/…` and `tiny-100k/…`."""
 
 
 def miniature_rungs(images: Path) -> list[Pretrain]:
@@ -47,3 +62,70 @@ def _rung(images: Path, width: str, scale: str) -> Pretrain:
             schedule="cosine", precision="float32",
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A medical task of the miniature.
+
+    Attributes:
+        name: Of its study.
+        task: What the targets are to each other.
+        targets: Columns, or classes of `class_column`.
+        class_column: For single-label tasks.
+        train_cohorts: Cohorts that are trained on; others are shifted tests. None: all.
+        attributes: Groups to report by.
+        flip: Flips that leave the label as it is.
+    """
+
+    name: str
+    task: Task
+    targets: tuple[str, ...]
+    class_column: str | None = None
+    train_cohorts: tuple[str, ...] | None = None
+    attributes: tuple[str, ...] = ()
+    flip: Flip = "both"
+
+
+TARGETS = (
+    Target("dermatology", "binary", ("malignant",), train_cohorts=("ham10000",),
+           attributes=("sex", "age_band")),
+    Target("chest", "binary", ("abnormal",), attributes=("sex", "view"), flip="none"),
+    Target("breast", "single-label", ("benign", "malignant", "normal"), class_column="label",
+           flip="horizontal"),
+    Target("blood", "single-label", ("Platelets", "RBC", "WBC"), class_column="label"),
+)  # fmt: skip
+
+
+def miniature_study(target: Target, manifest: Path) -> Study:
+    """Fine-tuning of the miniature's rungs on one medical task, at four label fractions.
+
+    Every rung has the same recipe and budget; networks from scratch have twice the steps and a
+    higher learning rate, so that they converge.
+
+    Args:
+        target: The task.
+        manifest: Its manifest, written by `benchmarks/miniature/targets.py`.
+    """
+    scratch = TrainingConfig(steps=300, learning_rate=0.03)
+    rungs = [RungEntry(rung=f"scratch/{width}", training=scratch) for width in WIDTHS]
+    rungs += [RungEntry(rung=f"tiny-{scale}/{width}") for scale in SHIPPED for width in WIDTHS]
+    return Study(
+        name=f"miniature-{target.name}",
+        data=DataConfig(
+            manifest=manifest,
+            task=target.task,
+            targets=dict.fromkeys(target.targets, LabelPolicy()),
+            class_column=target.class_column,
+            attributes=target.attributes,
+            image=ImageConfig(resize=36, crop=32, flip=target.flip),
+            split=SplitConfig(train_cohorts=target.train_cohorts),
+        ),
+        rungs=tuple(rungs),
+        label_fractions=(0.03, 0.1, 0.3, 1.0),
+        seeds=(0, 1, 2),
+        training=TrainingConfig(
+            batch_size=64, learning_rate=0.01, steps=150, checks=5, precision="float32"
+        ),
+        evaluation=EvaluationConfig(replicates=1000),
+    )

@@ -1,0 +1,36 @@
+"""Fine-tune the miniature's rungs on its medical tasks; the same command goes on where it stopped.
+
+python benchmarks/miniature/transfer.py --manifests FOLDER --out STUDIES [--only chest]
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from medtransfer.cli.display import display
+from medtransfer.recipes.miniature import TARGETS, miniature_study
+from medtransfer.report.page import write_report
+from medtransfer.study.schedule import StudyStopped, run_study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifests", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("studies"))
+    parser.add_argument("--only", default="", help="the task of this name")
+    given = parser.parse_args()
+    for target in TARGETS:
+        if given.only not in ("", target.name):
+            continue
+        study = miniature_study(target, (given.manifests / f"{target.name}.parquet").resolve())
+        with display(as_json=False) as watch:
+            try:
+                folder = run_study(study, given.out / study.name, watch)
+            except StudyStopped as stopped:
+                print(stopped)
+                sys.exit(75)
+        print(write_report(folder))
+
+
+if __name__ == "__main__":
+    main()
