@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss, roc_auc_score
 from tests.evaluation.brightness import VIEWS, case_images, cases, classifier
 from tests.prediction_tables import arrays_of, binary_table, class_table
 
+from medtransfer.errors import StudyError
 from medtransfer.evaluation import predict as predicting
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
 from medtransfer.evaluation.runs import run_arrays
@@ -28,6 +30,30 @@ def test_how_many_images_are_taken_at_once_does_not_matter(
     whole = predict(classifier(), case_images())
     monkeypatch.setattr(predicting, "IMAGES_AT_ONCE", most)
     assert_allclose(predict(classifier(), case_images()), whole, rtol=1e-6)
+
+
+def memory_for(holds: int):
+    """A hook for a network on a device that holds so many images."""
+
+    def hook(_module: torch.nn.Module, images: tuple) -> None:
+        if len(images[0]) > holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    return hook
+
+
+def test_less_is_taken_at_once_where_memory_runs_out() -> None:
+    whole = predict(classifier(), case_images())
+    network = classifier()
+    network.backbone.register_forward_pre_hook(memory_for(max(VIEWS)))
+    assert_allclose(predict(network, case_images()), whole, rtol=1e-6)
+
+
+def test_a_memory_that_holds_no_case_is_said() -> None:
+    network = classifier()
+    network.backbone.register_forward_pre_hook(memory_for(0))
+    with pytest.raises(StudyError, match="does not hold one case to predict.*smaller rung"):
+        predict(network, case_images())
 
 
 @pytest.mark.parametrize("training", [True, False])

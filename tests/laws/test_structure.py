@@ -47,7 +47,7 @@ TORCH_FREE = (
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
     "study.budgets", "study.sweep",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
-    "study.caches", "study.pictures", "study.executors.local",
+    "study.caches", "study.pictures", "study.watchdog", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",
     "cli.app", "cli.main", "cli.prepare", "cli.study", "cli.info", "cli.data", "cli.check",
     "cli.evaluation", "cli.sources",

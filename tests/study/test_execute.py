@@ -86,6 +86,7 @@ def test_a_finished_run_notes_what_it_took(local: Callable[[Path], Local], tmp_p
     assert cost["seconds"] > 0
     assert cost["peak_memory_mib"] > 50
     assert cost["selected_step"] in (2, 4, 6)
+    assert cost["micro_batch"] == 4
     assert cost["weights"] is None
 
 

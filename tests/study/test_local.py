@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from medtransfer.study.config import Study
 from medtransfer.study.executors import local
-from medtransfer.study.executors.local import LocalExecutor, WorkerLost
+from medtransfer.study.executors.local import LocalExecutor, WorkerHung, WorkerLost
+from medtransfer.study.grid import expand
+from medtransfer.study.store import StudyFolder
 
 Worker = Callable[[str], LocalExecutor]
 
@@ -40,7 +43,7 @@ ENDED = said(event="ended", state="done", message="")
 
 
 def test_what_the_worker_says_is_handed_on_until_the_run_has_ended(worker: Worker) -> None:
-    executor = worker(f"while read run; do {said(event='step', step=1)}; {ENDED}; done")
+    executor = worker(f"while read run; do {said(event='step', step=1, steps=9)}; {ENDED}; done")
     for _ in range(2):  # the same process takes the next run
         events = [event for event in executor.execute({"run_id": "a"}) if event]
         assert [event["event"] for event in events] == ["step", "ended"]
@@ -94,7 +97,7 @@ def test_stopping_asks_the_worker_and_waits_for_its_word(worker: Worker) -> None
     stopped = said(event="stopped")
     executor = worker(
         f'trap "{stopped.replace(chr(34), chr(92) + chr(34))}; exit 75" TERM; read run; '
-        f"{said(event='step', step=1)}; while :; do sleep 0.05; done"
+        f"{said(event='step', step=1, steps=9)}; while :; do sleep 0.05; done"
     )
     heard: list[str] = []
     for event in executor.execute({}):
@@ -134,3 +137,79 @@ def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
     finally:
         executor.close()
     assert [event["event"] for event in events] == ["ended"]
+
+
+STUCK = """\
+import time
+from medtransfer.study import worker
+
+def stuck_step(beat):
+    secret = "patient-0815"
+    beat()
+    print(f"a library quotes {secret}", flush=True)
+    time.sleep(600)
+
+def transfer(run, study, folder, watch, beat):
+    if folder.run_id == "a" * 12:
+        stuck_step(beat)
+
+worker.transfer = transfer
+worker.main()
+"""
+
+
+SILENT = """\
+import faulthandler, json, signal, sys, time
+
+def stuck_step():
+    print(json.dumps({"event": "beat"}), flush=True)
+    print("a library quotes patient-0815", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+faulthandler.register(signal.SIGUSR1, all_threads=True)
+sys.stdin.readline()
+stuck_step()
+"""
+
+
+def test_a_silent_worker_leaves_its_stacks_and_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "silent.py").write_text(SILENT)
+    monkeypatch.setattr(local, "COMMAND", ("-P", str(tmp_path / "silent.py")))
+    monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(local, "STACK_SECONDS", 0.2)
+    executor = LocalExecutor(tmp_path / "study")
+    about = {"run_id": "a" * 12, "run": {"training": {"hang_seconds": 0.4}}}
+    with pytest.raises(WorkerHung, match="made no progress for 1 s and was ended"):
+        list(executor.execute(about))
+    stacks = (StudyFolder(tmp_path / "study").run("a" * 12).path / "stacks.txt").read_text()
+    assert "in stuck_step" in stacks
+    assert "patient-0815" not in stacks  # where it stood, and no data
+
+
+@pytest.mark.slow
+def test_a_step_that_never_ends_leaves_its_stack_and_the_next_run_goes_on(
+    tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    monkeypatch.setattr(local, "COMMAND", ("-P", str(tmp_path / "stuck.py")))
+    monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(local, "STACK_SECONDS", 0.5)
+    (cell,) = expand(tiny_study, None)  # type: ignore[arg-type] — no cohort is left out
+    run = cell.run.model_dump(mode="json")
+    run["training"]["hang_seconds"] = 0.4
+    study = StudyFolder(tmp_path / "study")
+    executor = LocalExecutor(study.path)
+    try:
+        with pytest.raises(WorkerHung, match="made no progress for 1 s and was ended") as caught:
+            list(executor.execute({"run_id": "a" * 12, "run": run}))
+        assert "training.hang_seconds" in caught.value.advice
+        events = [e for e in executor.execute({"run_id": "b" * 12, "run": run}) if e]
+    finally:
+        executor.close()
+    assert events[-1] == {"event": "ended", "state": "done", "message": ""}
+    stacks = (study.run("a" * 12).path / "stacks.txt").read_text()
+    assert "in stuck_step" in stacks
+    assert "(most recent call first)" in stacks
+    assert "patient-0815" not in stacks  # where it stood, and no data

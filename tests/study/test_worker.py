@@ -84,6 +84,13 @@ def test_a_bug_keeps_its_traceback_and_does_not_end_the_worker(bench: Bench) -> 
     assert bench.own.error() is None  # it was tried again, and went well
 
 
+def test_a_network_too_large_for_the_memory_is_no_bug(bench: Bench) -> None:
+    (said,) = bench.work(failing(MemoryError()))
+    assert said["state"] == "failed"
+    assert "Choose a smaller rung" in str(said["message"])
+    assert "traceback" not in (bench.own.error() or {})
+
+
 def test_divergence_is_a_state_of_its_own_with_its_step(bench: Bench) -> None:
     (said,) = bench.work(failing(Diverged(41)))
     assert said["state"] == "diverged"

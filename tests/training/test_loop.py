@@ -167,6 +167,20 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert same(weights_of(whole), weights_of(torn))
 
 
+def test_a_run_diverges_at_the_same_step_though_it_was_stopped_before(
+    bench: Bench, tmp_path: Path
+) -> None:
+    wild = {"learning_rate": 9.9, "weight_decay": 0.99, "steps": 40, "checks": 4}
+    with pytest.raises(Diverged) as whole:
+        bench.fit(tmp_path / "whole", **wild)
+    assert whole.value.step > 2
+    with pytest.raises(Stopped):  # one step before: the weights are lost already
+        bench.fit(tmp_path / "torn", watch=stop_at(whole.value.step), **wild)
+    with pytest.raises(Diverged, match="the loss is not finite") as torn:
+        bench.fit(tmp_path / "torn", **wild)
+    assert torn.value.step == whole.value.step
+
+
 def test_damaged_selected_weights_are_never_used(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         bench.fit(tmp_path, watch=stop_at(5), tune=lambda _: TuneScore(0.5, 0.7))

@@ -15,6 +15,7 @@ from medtransfer.training.losses import (
     loss_entries,
     make_loss,
     partial_loss,
+    sides_of_targets,
 )
 
 
@@ -191,7 +192,12 @@ def test_balanced_weights_are_scikit_learns_over_what_is_known() -> None:
     targets = (rng.random((60, 3)) < [0.05, 0.3, 0.5]).astype(float)
     targets[0, 0] = 1
     targets[1:][rng.random((59, 3)) < 0.2] = np.nan
-    found = class_weights(LossConfig(weights="balanced"), "multi-label", NAMES, targets)
+    found = class_weights(
+        LossConfig(weights="balanced"),
+        "multi-label",
+        NAMES,
+        sides_of_targets(targets, "multi-label"),
+    )
     assert found is not None
     for t in range(3):
         known = targets[~np.isnan(targets[:, t]), t]
@@ -202,7 +208,12 @@ def test_balanced_weights_are_scikit_learns_over_what_is_known() -> None:
 def test_balanced_weights_of_classes_are_scikit_learns() -> None:
     classes = np.array([0] * 7 + [1] * 2 + [2])
     targets = np.vstack([np.eye(3)[classes], np.full((1, 3), np.nan)])
-    found = class_weights(LossConfig(weights="balanced"), "single-label", NAMES, targets)
+    found = class_weights(
+        LossConfig(weights="balanced"),
+        "single-label",
+        NAMES,
+        sides_of_targets(targets, "single-label"),
+    )
     expected = compute_class_weight("balanced", classes=np.arange(3), y=classes)
     assert found is not None
     assert found.positive == pytest.approx(tuple(expected))
@@ -217,7 +228,12 @@ def test_balanced_weights_of_classes_are_scikit_learns() -> None:
 
 def test_a_side_that_no_case_is_on_weighs_one() -> None:
     targets = np.zeros((4, 3))
-    found = class_weights(LossConfig(weights="balanced"), "multi-label", NAMES, targets)
+    found = class_weights(
+        LossConfig(weights="balanced"),
+        "multi-label",
+        NAMES,
+        sides_of_targets(targets, "multi-label"),
+    )
     assert found == ClassWeights((1.0,) * 3, (0.5,) * 3)
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import Cases
 from medtransfer.data.inputs import InputSpec
+from medtransfer.data.labelled import Labelled
 from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
 
@@ -55,7 +55,7 @@ class MixUp:
 class CaseImages:
     """Cases with the places of their images in a cache."""
 
-    def __init__(self, cases: Cases, cache: PixelCache, spec: InputSpec) -> None:
+    def __init__(self, cases: Labelled, cache: PixelCache, spec: InputSpec) -> None:
         self.cases = cases
         self.spec = spec
         self._pixels = cache.pixels
@@ -164,7 +164,7 @@ class TrainingBatches:
     ) -> None:
         self.images = images
         self.batch_size = batch_size
-        self._micro_batch = micro_batch
+        self.micro_batch = micro_batch
         self._augmentation = augmentation
         self._keys = text_keys(images.cases.case_ids.tolist())
         self._orders: dict[int, NDArray[np.int64]] = {}
@@ -186,15 +186,27 @@ class TrainingBatches:
         return int((~np.isnan(self.images.cases.targets[rows])).sum())
 
     def micro_batches(
-        self, step: int, device: torch.device, mix: MixUp | None = None
+        self,
+        step: int,
+        device: torch.device,
+        mix: MixUp | None = None,
+        *,
+        most: int | None = None,
     ) -> Iterator[Batch]:
-        """The batches whose gradients add up to a step's."""
+        """The batches whose gradients add up to a step's.
+
+        Args:
+            step: Counted from 0.
+            device: Where they are put.
+            mix: How the step's cases are mixed.
+            most: Images held at once, where memory has less room than for `micro_batch`.
+        """
         rows, epochs = self.at(step)
         draw = self._augmentation
         alpha = draw.changes.cutmix
         square = draw_cutmix(draw.seed, step, self.batch_size, alpha, or_mixup=mix is not None)
         mix = square or mix
-        for part in self.images.split(rows, self._micro_batch):
+        for part in self.images.split(rows, most or self.micro_batch):
             batch = self.images.training_batch(rows[part], epochs[part], draw, device)
             if mix is not None:
                 other = mix.partner[part]

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medtransfer.data.cases import Cases
 from medtransfer.data.config import Task
+from medtransfer.data.labelled import Labelled
 from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation.predict import passes
 from medtransfer.metrics.detection_features import TrainedOn
@@ -67,12 +67,12 @@ def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
     return Outputs(features, logits.float().cpu().numpy())
 
 
-def known_of(found: Outputs, cases: Cases, head: nn.Linear, task: Task) -> TrainedOn:
+def known_of(found: Outputs, cases: Labelled, head: nn.Linear, task: Task) -> TrainedOn:
     """What detectors are fitted to, from what a classifier gives for its training cases."""
     return TrainedOn(
         found.features,
         found.logits.astype(np.float64),
-        cases.targets,
+        cases.targets[:],
         head.weight.detach().cpu().numpy().astype(np.float64),
         head.bias.detach().cpu().numpy().astype(np.float64),
         task == "single-label",

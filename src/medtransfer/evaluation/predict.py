@@ -9,14 +9,21 @@ from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import Task
-from medtransfer.data.loader import CaseImages
+from medtransfer.data.loader import Batch, CaseImages
+from medtransfer.errors import StudyError
 from medtransfer.metrics.calibration import binary_nll, class_nll
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.memory import give_back, is_out_of_memory
 
 IMAGES_AT_ONCE = 128
+"""Halved where memory runs out."""
+TOO_LARGE = (
+    "The memory does not hold one case to predict (images of {size} × {size} pixels). Choose a "
+    "smaller rung or data.image.crop, or a device with more memory."
+)
 
 
 def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
@@ -45,17 +52,43 @@ def passes(
 
     Yields:
         Of the next cases, in their order. [B, D], [B, T]
+
+    Raises:
+        StudyError: The memory does not hold a single case.
     """
     training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
     asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
-    for part in images.split(asked, IMAGES_AT_ONCE):
-        batch = images.test_batch(asked[part], device)
-        features = classifier.features(batch.images, batch.case_of_image, len(batch))
-        logits = classifier.head(features)
-        yield features.cpu().numpy(), logits.float().cpu().numpy()
+    waiting = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
+    while waiting:
+        part = waiting.pop(0)
+        try:
+            found = _outputs(classifier, images.test_batch(part, device))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(part) == 1:
+                raise StudyError(TOO_LARGE.format(size=images.spec.crop)) from error
+            found = None
+        if found is None:  # outside the handler: the error holds the frames whose tensors are to go
+            give_back()
+            waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
+        else:
+            yield found
     classifier.train(training)
+
+
+def _outputs(
+    classifier: Classifier, batch: Batch
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    features = classifier.features(batch.images, batch.case_of_image, len(batch))
+    logits = classifier.head(features)
+    return features.cpu().numpy(), logits.float().cpu().numpy()
+
+
+def _halves(part: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [half for half in np.array_split(part, 2) if len(half)]
 
 
 def predictions_frame(

@@ -1,5 +1,6 @@
 """Networks by timm; the only module that imports it."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, cast
 import timm
 import torch
 from timm import models as timm_models
+from timm.layers.norm_act import GroupNormAct
 from timm.layers.std_conv import StdConv2d
 from timm.models.resnetv2 import ResNetV2
 from torch import nn
@@ -124,11 +126,17 @@ def _create(name: str, classes: int) -> nn.Module:
 
 def _small_bit(architecture: Architecture, classes: int) -> nn.Module:
     """A member of the BiT family that timm does not name, made of the same parts."""
+    convolution = partial(StdConv2d, eps=1e-8)
     network = ResNetV2(
         layers=list(architecture.layers or ()),
         num_classes=classes,
         width_factor=cast("Any", architecture.width_factor),
         stem_type="fixed",
-        conv_layer=partial(StdConv2d, eps=1e-8),
+        conv_layer=convolution,
+        norm_layer=cast("Any", partial(GroupNormAct, num_groups=architecture.groups)),
     )
+    if architecture.stem == "small":
+        channels = cast("Any", network.stem).conv.out_channels
+        first = convolution(3, channels, kernel_size=3, stride=2, padding=1, bias=False)
+        network.stem = nn.Sequential(OrderedDict(conv=first))
     return cast("nn.Module", network)

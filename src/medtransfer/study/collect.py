@@ -185,7 +185,7 @@ def _runs_frame(
             "steps": run.steps,
         }
         for name in ("seconds", "images_per_second", "parameters", "precision",
-                     "peak_memory_mib", "selected_step"):  # fmt: skip
+                     "peak_memory_mib", "micro_batch", "selected_step"):  # fmt: skip
             row[name] = cost.get(name)
         if taken is not None:
             rate, _, decay = setting_of(run)

@@ -2,6 +2,7 @@
 
 import platform
 import resource
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -25,7 +26,17 @@ from medtransfer.training.config import TrainingConfig
 from medtransfer.training.loop import Watch
 
 
-def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch) -> None:
+def no_beat(*_: object) -> None:
+    """Nobody listens for signs of life."""
+
+
+def transfer(
+    run: Transfer,
+    study: StudyFolder,
+    folder: RunFolder,
+    watch: Watch,
+    beat: Callable[..., None] = no_beat,
+) -> None:
     """Carry one transfer run from its manifest to its results.
 
     Args:
@@ -33,6 +44,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
         study: Holds the facts and caches of the images.
         folder: The run's own; where it was stopped, it goes on.
         watch: Hears of every step, and may ask to stop.
+        beat: Called after every pass through the network, as a sign of life.
 
     Raises:
         MedTransferError: Something a user can mend.
@@ -49,6 +61,7 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
                              precision=run.training.precision)  # fmt: skip
     trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
+    classifier.backbone.register_forward_hook(beat)
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
@@ -65,7 +78,9 @@ def transfer(run: Transfer, study: StudyFolder, folder: RunFolder, watch: Watch)
     predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
     folder.write_history([vars(check) for check in tuned.checks])
-    folder.write_outcome(predictions, cost_of(tuned.state, built, len(parts.labelled), trained))
+    folder.write_outcome(
+        predictions, cost_of(tuned.state, built, run, len(parts.labelled), trained)
+    )
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
@@ -95,7 +110,9 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def cost_of(state: TrainingState, built: Built, num_cases: int, trained: int) -> dict[str, Any]:
+def cost_of(
+    state: TrainingState, built: Built, run: Transfer, num_cases: int, trained: int
+) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {
         "seconds": round(state.seconds, 1),
@@ -104,6 +121,7 @@ def cost_of(state: TrainingState, built: Built, num_cases: int, trained: int) ->
         "images": state.images,
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
         "training_cases": num_cases,
+        "micro_batch": state.micro_batch or run.training.micro_batch,
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
         "trained_parameters": trained,
         "precision": built.classifier.precision,

@@ -1,10 +1,6 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
-import signal
-import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +34,7 @@ from medtransfer.study.progress import (
     Watcher,
     nobody,
 )
+from medtransfer.study.stopping import stopping
 from medtransfer.study.store import Lease, StudyFolder
 
 NOTE_SECONDS = 5.0
@@ -130,7 +127,7 @@ class _Sitting:
             StudyStopped: It was asked to stop.
         """
         self.watch(Planned(tuple(self.planned), self.finished))
-        with _stopping(self.executor) as asked:
+        with stopping(self.executor) as asked:
             try:
                 while self.waiting:
                     run = self.waiting.pop(0)
@@ -163,8 +160,8 @@ class _Sitting:
         except WorkerLost as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
-            advice = "The same command tries again; a smaller training.micro_batch needs less"
-            self.folder.run(run.run_id).fail("failed", f"{lost}. {advice}")
+            message = f"{lost}. The same command tries again; {lost.advice}"
+            self.folder.run(run.run_id).fail("failed", message)
         return True
 
     def _note(self, run: PlannedRun, event: dict[str, Any]) -> None:
@@ -236,25 +233,3 @@ def _write_plan(
 
 def _said(finding: Finding) -> dict[str, Any]:
     return {"code": finding.code, "level": finding.level, "sentence": finding.sentence}
-
-
-@contextmanager
-def _stopping(executor: LocalExecutor) -> Generator[threading.Event]:
-    """While inside, Ctrl-C and SIGTERM stop after the current step; the second Ctrl-C at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-        executor.stop()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

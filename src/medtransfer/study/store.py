@@ -132,6 +132,10 @@ class RunFolder:
         make_folder(self.path)
         write_json(self.path / "error.json", {"state": state, "message": message, **details})
 
+    def note_stacks(self, text: str) -> None:
+        """Leave where a worker stood that made no progress."""
+        write_text(self.path / "stacks.txt", text)
+
     def predictions(self) -> "pl.DataFrame":
         """Its predictions table."""
         import polars as pl

@@ -5,6 +5,7 @@ crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLD
 """
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -17,13 +18,21 @@ from typing import Any, TextIO
 
 from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full
+from medtransfer.models.memory import is_out_of_memory
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
-from medtransfer.study.run import Transfer
+from medtransfer.study.pretrain import pretrain
+from medtransfer.study.run import Pretrain, Transfer
+from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
+SECONDS_BETWEEN_BEATS = 1.0
+OUT_OF_MEMORY = (
+    "The memory does not hold the network with its gradients and the optimiser's state, before "
+    "any image. Choose a smaller rung, or a device with more memory."
+)
 
 
 class Worker:
@@ -36,6 +45,7 @@ class Worker:
         self._events = events
         self._parent = os.getppid()
         self._said = 0.0
+        self._beaten = 0.0
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: stop after the current step, or at once when idle."""
@@ -45,12 +55,11 @@ class Worker:
 
     def work(self, about: dict[str, Any]) -> None:
         """Carry one run to its end and say how it ended."""
-        folder = self.study.run(about["run_id"])
+        upstream = "pretrain" in about
+        folder = RungFolder(self.study.path) if upstream else self.study.run(about["run_id"])
         self.busy = True
         try:
-            run = Transfer.model_validate(about["run"])
-            folder.start(about, environment(run.training))
-            transfer(run, self.study, folder, self.watch)
+            self._carry(about, folder)
             self.say(event="ended", state="done", message="")
         except Stopped:
             self.say(event="stopped")
@@ -63,12 +72,26 @@ class Worker:
             else:
                 self._fail(folder, "failed", str(error))
         except Exception as error:  # noqa: BLE001 — a bug must not end the study
-            trace = "".join(traceback.format_exception(error))
-            self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
+            if is_out_of_memory(error):
+                self._fail(folder, "failed", OUT_OF_MEMORY)
+            else:
+                trace = "".join(traceback.format_exception(error))
+                self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
         finally:
             self.busy = False
         if self.stopping:
             sys.exit(EXIT_STOPPED)
+
+    def _carry(self, about: dict[str, Any], folder: RunFolder) -> None:
+        """One run of either kind, from its start to its end."""
+        if isinstance(folder, RungFolder):
+            own = Pretrain.model_validate(about["pretrain"])
+            folder.start(about, environment(own.training))
+            pretrain(own, folder, self.watch, self.beat)
+            return
+        run = Transfer.model_validate(about["run"])
+        folder.start(about, environment(run.training))
+        transfer(run, self.study, folder, self.watch, self.beat)
 
     def watch(self, report: StepReport) -> bool:
         """Say how training goes, not too often; True when it is to stop."""
@@ -79,6 +102,13 @@ class Worker:
             self._said = now
             self.say(event="step", **vars(report))
         return self.stopping
+
+    def beat(self, *_: object) -> None:
+        """Say, not too often, that the network is at work: the parent's watchdog listens."""
+        now = time.monotonic()
+        if now - self._beaten >= SECONDS_BETWEEN_BEATS:
+            self._beaten = now
+            self.say(event="beat")
 
     def say(self, **event: Any) -> None:
         """One JSON line to the parent."""
@@ -101,6 +131,8 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker(StudyFolder(Path(sys.argv[1])), events)
+    # the parent asks for the stacks of a worker that hangs; works where Python no longer does
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     # the parent hears Ctrl-C too, and decides what becomes of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.ask_to_stop)

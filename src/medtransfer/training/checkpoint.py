@@ -58,6 +58,8 @@ class TrainingState:
         checks: All checks so far.
         seconds: Training time so far, over all sittings.
         images: Images trained on so far.
+        micro_batch: The largest that memory was found to hold; None while it held the one asked
+            for.
     """
 
     step: int = 0
@@ -66,6 +68,7 @@ class TrainingState:
     checks: list[Check] = field(default_factory=list[Check])
     seconds: float = 0.0
     images: int = 0
+    micro_batch: int | None = None
 
 
 class CheckpointFolder:

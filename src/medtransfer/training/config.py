@@ -132,7 +132,8 @@ class TrainingConfig(Settings):
     """Which weights are trained."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
-    Networks with batch normalisation take their statistics over it."""
+    Networks with batch normalisation take their statistics over it. Halved, for the rest of the
+    run, where memory runs out."""
     precision: Literal["auto", "float32", "bfloat16"] = identity("auto")
     """Of the backbone. `auto` is bfloat16 where it was measured to pay, else float32."""
     selection: Literal["best", "last"] = identity("best")
@@ -146,6 +147,9 @@ class TrainingConfig(Settings):
     """Where to train."""
     checkpoint_seconds: float = runtime(60.0, ge=0)
     """Least time between checkpoints that are not at a check."""
+    hang_seconds: float | None = runtime(None, gt=0, le=1e9)
+    """Time without progress after which training counts as hung: its stacks are printed, and after
+    twice that it is ended. Left out: 20 times the slowest so far, at least 600."""
 
     @model_validator(mode="after")
     def _checks_fit(self) -> "TrainingConfig":

@@ -4,10 +4,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
 
 from medtransfer.data.loader import TrainingBatches, draw_mixup
-from medtransfer.models.chance import seeded
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.tuning import merge_low_rank
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -15,6 +13,7 @@ from medtransfer.training.config import TrainingConfig
 from medtransfer.training.losses import Loss, loss_entries, partial_loss
 from medtransfer.training.optim import Updater, make_updater
 from medtransfer.training.rules import Schedule, check_steps
+from medtransfer.training.step import StepDraws, step_gradients
 
 
 class Diverged(Exception):  # noqa: N818
@@ -116,7 +115,8 @@ def fit(
     Raises:
         Diverged: The loss is no longer a number.
         Stopped: `watch` asked to stop; the state is saved.
-        StudyError: The selected weights were damaged on disk.
+        StudyError: The selected weights were damaged on disk, or the memory does not hold a
+            single case.
     """
     updater = make_updater(classifier, config)
     average = updater.average.state if updater.average is not None else None
@@ -125,6 +125,7 @@ def fit(
     started, images_before, saved = time.monotonic(), state.images, time.monotonic()
     seconds_before = state.seconds
     while state.step < plan.schedule.steps:
+        size = state.micro_batch
         _one_step(classifier, updater, batches, plan, state)
         state.seconds = seconds_before + time.monotonic() - started
         if state.step in checked:
@@ -135,7 +136,7 @@ def fit(
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
         stop = watch(StepReport(state.step, plan.schedule.steps, loss, rate, last))
         late = time.monotonic() - saved >= config.checkpoint_seconds
-        if stop or late or state.step in checked:
+        if stop or late or state.step in checked or state.micro_batch != size:
             checkpoints.save(state, classifier, updater.optimiser, average)
             saved = time.monotonic()
         if stop and state.step < plan.schedule.steps:
@@ -156,19 +157,17 @@ def _one_step(
 ) -> None:
     """One update; its loss and images are added to the state."""
     classifier.train()
-    device = next(classifier.parameters()).device
     updater.begin(plan.schedule.at(state.step))
     mix = draw_mixup(plan.seed, state.step, batches.batch_size, plan.mixup)
     targets = batches.images.cases.targets.shape[1]
     entries = loss_entries(batches.known(state.step), targets, plan.loss.task)
-    total = 0.0
-    with seeded(plan.seed, "step", state.step):
-        for batch in batches.micro_batches(state.step, device, mix):
-            logits = classifier(batch.images, batch.case_of_image, len(batch))
-            loss = partial_loss(logits, batch, plan.loss, entries)
-            cast("Any", loss).backward()
-            total += loss.item()
-            state.images += len(batch.images)
+    total = step_gradients(
+        classifier,
+        batches,
+        state,
+        StepDraws(plan.seed, mix),
+        lambda logits, batch: partial_loss(logits, batch, plan.loss, entries),
+    )
     if not math.isfinite(total):
         raise Diverged(state.step)
     updater.apply(state.step)

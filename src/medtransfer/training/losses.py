@@ -26,6 +26,19 @@ class ClassWeights:
     negative: tuple[float, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Sums over the training cases.
+
+    Attributes:
+        positive: How often each target holds, a soft one in part. [T]
+        known: How often it is known. [T]
+    """
+
+    positive: NDArray[np.float64]
+    known: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Loss:
     """Which loss a step has.
@@ -54,7 +67,7 @@ class Loss:
 
 
 def make_loss(
-    config: LossConfig, task: Task, names: Sequence[str], targets: NDArray[np.float64]
+    config: LossConfig, task: Task, names: Sequence[str], targets: NDArray[np.float64] | Sides
 ) -> Loss:
     """The loss that a study names, with weights from its training cases.
 
@@ -62,9 +75,10 @@ def make_loss(
         config: As in the study file.
         task: What the targets are to each other.
         names: The targets' names. T
-        targets: Of the training cases, NaN where masked. [N, T]
+        targets: Of the training cases, NaN where masked [N, T]; or the sums over them.
     """
-    weights = class_weights(config, task, names, targets)
+    sides = targets if isinstance(targets, Sides) else sides_of_targets(targets, task)
+    weights = class_weights(config, task, names, sides)
     match config.kind:
         case "cross-entropy":
             return Loss(task, config.smoothing, weights=weights)
@@ -76,8 +90,20 @@ def make_loss(
                         config.margin, weights)  # fmt: skip
 
 
+def sides_of_targets(targets: NDArray[np.float64], task: Task) -> Sides:
+    """How often each target holds and is known; in a single-label task over whole cases.
+
+    Args:
+        targets: NaN where masked. [N, T]
+        task: What the targets are to each other.
+    """
+    if task == "single-label":
+        targets = targets[~np.isnan(targets).any(axis=1)]
+    return Sides(np.nansum(targets, axis=0), (~np.isnan(targets)).sum(axis=0).astype(np.float64))
+
+
 def class_weights(
-    config: LossConfig, task: Task, names: Sequence[str], targets: NDArray[np.float64]
+    config: LossConfig, task: Task, names: Sequence[str], sides: Sides
 ) -> ClassWeights | None:
     """Weights by name, or such that the sides of a target count the same over the training cases.
 
@@ -88,21 +114,17 @@ def class_weights(
         config: As in the study file.
         task: What the targets are to each other.
         names: The targets' names. T
-        targets: NaN where masked. [N, T]
+        sides: Sums over the training cases.
     """
     if config.weights == "none":
         return None
     ones = tuple(1.0 for _ in names)
     if config.weights != "balanced":
         return ClassWeights(tuple(config.weights.get(name, 1.0) for name in names), ones)
+    positive, known = sides.positive, sides.known
     if task == "single-label":
-        known = targets[~np.isnan(targets).any(axis=1)]
-        return ClassWeights(_balanced(known.sum(axis=0), len(known), len(names)), ones)
-    known_cases = (~np.isnan(targets)).sum(axis=0)
-    positive = np.nansum(targets, axis=0)
-    return ClassWeights(
-        _balanced(positive, known_cases, 2), _balanced(known_cases - positive, known_cases, 2)
-    )
+        return ClassWeights(_balanced(positive, known, len(names)), ones)
+    return ClassWeights(_balanced(positive, known, 2), _balanced(known - positive, known, 2))
 
 
 def partial_loss(logits: torch.Tensor, batch: Batch, loss: Loss, entries: int) -> torch.Tensor:
@@ -182,7 +204,7 @@ def _smoothed(targets: torch.Tensor, share: float, values: int) -> torch.Tensor:
 
 
 def _balanced(
-    counts: NDArray[np.float64], cases: NDArray[np.int64] | int, sides: int
+    counts: NDArray[np.float64], cases: NDArray[np.float64], sides: int
 ) -> tuple[float, ...]:
     """Cases over (sides × cases of a side); 1 for a side without any."""
     there = counts > 0

@@ -6,15 +6,27 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
+from medtransfer.study.store import StudyFolder
+from medtransfer.study.watchdog import Watchdog
+
+COMMAND = ("-P", "-m", "medtransfer.study.worker")
+"""-P: a file called random.py in the user's folder must not become Python's own."""
 EXIT_STOPPED = 75
 """Exit code of a worker that was asked to stop and has saved its state (EX_TEMPFAIL)."""
 TICK_SECONDS = 1.0
+STACK_SECONDS = 2.0
+"""How long a silent worker is given to print its stacks."""
+STACK = ("Thread 0x", "Current thread 0x", "  File ", "  ...", "Fatal Python error")
+"""What lines of stacks begin with; other lines of a library may quote data, and are not kept."""
+SMALLER = "a smaller training.micro_batch needs less"
 # glibc otherwise gives large activations back to the system after every layer and asks for them
 # again: up to a third of the time of a training step on a CPU (benchmarks/finetune.py)
 ALLOCATOR = {
@@ -30,7 +42,10 @@ class WorkerLost(Exception):  # noqa: N818
     Attributes:
         signal: That ended it, if one did.
         code: Its exit code otherwise.
+        advice: What to do, after "The same command tries again".
     """
+
+    advice = SMALLER
 
     def __init__(self, returncode: int) -> None:
         self.signal = signal.Signals(-returncode).name if returncode < 0 else None
@@ -40,6 +55,19 @@ class WorkerLost(Exception):  # noqa: N818
         super().__init__(f"the worker process was {why}{likely}")
 
 
+class WorkerHung(WorkerLost):
+    """The worker said nothing for too long while it trained, and was ended."""
+
+    advice = (
+        "stacks.txt in the run's folder shows where it stood. If steps take that long, set "
+        "training.hang_seconds"
+    )
+
+    def __init__(self, silence: float) -> None:
+        super().__init__(-signal.SIGKILL)
+        self.args = (f"the worker process made no progress for {silence:,.0f} s and was ended",)
+
+
 class LocalExecutor:
     """Runs one run at a time in a process of its own."""
 
@@ -47,6 +75,7 @@ class LocalExecutor:
         self._study = study
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str | None] = Queue()
+        self._printed: deque[str] = deque(maxlen=10_000)
 
     def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
         """Hand a run to the worker and give back what it says until the run has ended.
@@ -58,8 +87,9 @@ class LocalExecutor:
             The worker's events, and None about once a second while it says nothing.
 
         Raises:
-            WorkerLost: Its process is gone.
+            WorkerLost: Its process is gone, or hung and was ended.
         """
+        watchdog = Watchdog(_hang_seconds(about))
         process = self._worker()
         try:
             assert process.stdin is not None  # noqa: S101 — a pipe was asked for
@@ -67,8 +97,19 @@ class LocalExecutor:
             process.stdin.flush()
         except BrokenPipeError:
             raise self._lost(process) from None
+        noted = False
         for event in self._listen(process):
-            yield event
+            if event is None:
+                verdict = watchdog.look()
+                if verdict == "hung":
+                    raise self._hung(process, watchdog.silence)
+                if verdict == "silent" and not noted:
+                    noted = True
+                    self._note_stacks(process, about["run_id"])
+            else:
+                watchdog.hear(event)
+                noted = False
+            yield None if event is not None and event["event"] == "beat" else event
             if event is not None and event["event"] in ("ended", "stopped"):
                 return
 
@@ -89,22 +130,26 @@ class LocalExecutor:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
     def _worker(self) -> "subprocess.Popen[str]":
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 — our own module
-                # -P: a file called random.py in the user's folder must not become Python's own
-                [sys.executable, "-P", "-m", "medtransfer.study.worker", str(self._study)],
+                [sys.executable, *COMMAND, str(self._study)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
+                errors="replace",
                 env={**ALLOCATOR, **os.environ},
                 start_new_session=True,  # Ctrl-C reaches the parent alone
             )
             self._lines = Queue()
-            Thread(target=_read, args=(self._process, self._lines), daemon=True).start()
+            self._printed.clear()
+            for target, into in ((_read, self._lines), (_pass_on, self._printed)):
+                Thread(target=target, args=(self._process, into), daemon=True).start()
         return self._process
 
     def _listen(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any] | None]:
@@ -118,6 +163,21 @@ class LocalExecutor:
                 raise self._lost(process)
             yield json.loads(line)
 
+    def _note_stacks(self, process: "subprocess.Popen[str]", run_id: str) -> None:
+        """Have a silent worker print the stacks of its threads; keep them with the run."""
+        self._printed.clear()
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(STACK_SECONDS)
+        lines = [line for line in self._printed.copy() if line.startswith(STACK)]
+        StudyFolder(self._study).run(run_id).note_stacks("".join(lines))
+
+    def _hung(self, process: "subprocess.Popen[str]", silence: float) -> WorkerHung:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.close()
+        return WorkerHung(silence)
+
     def _lost(self, process: "subprocess.Popen[str]") -> WorkerLost:
         code = process.wait()
         self.close()
@@ -130,3 +190,18 @@ def _read(process: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:
         for line in process.stdout or ():
             lines.put(line)
     lines.put(None)
+
+
+def _pass_on(process: "subprocess.Popen[str]", printed: "deque[str]") -> None:
+    """Hand on what the worker prints, and remember the last of it."""
+    stream: IO[str] | None = process.stderr
+    with contextlib.suppress(ValueError):
+        for line in stream or ():
+            printed.append(line)
+            sys.stderr.write(line)
+
+
+def _hang_seconds(about: dict[str, Any]) -> float | None:
+    """The limit that the run's settings set, if they do."""
+    seconds = about.get("run", {}).get("training", {}).get("hang_seconds")
+    return None if seconds is None else float(seconds)
