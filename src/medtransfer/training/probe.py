@@ -151,6 +151,9 @@ class _Problem:
             slope[:-1] += penalty * place[:-1]
             return value + 0.5 * penalty * float((place[:-1] ** 2).sum()), slope.ravel()
 
+        def each(_place: Floats) -> None:
+            self._alive()
+
         options = {"maxiter": ITERATIONS, "gtol": SLOPE, "ftol": 0.0, "maxcor": 20}
         found = cast("Any", minimize)(
             at,
@@ -158,7 +161,7 @@ class _Problem:
             jac=True,
             method="L-BFGS-B",
             options=options,
-            callback=lambda _place: self._alive(),
+            callback=each,
         )
         return cast("Floats", found.x).reshape(start.shape)
 
