@@ -57,8 +57,8 @@ def main() -> int:
     return 0 if all(verdicts) else 1
 
 
-def make_images(folder: Path, count: int) -> None:
-    """Lesion-like JPEG files of 192 px, in one folder per class, with a manifest beside them."""
+def make_images(folder: Path, count: int, size: int = 192) -> None:
+    """Lesion-like JPEG files, in one folder per class, with a manifest beside them."""
     import io
 
     import polars as pl
@@ -66,7 +66,7 @@ def make_images(folder: Path, count: int) -> None:
 
     from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 
-    write_phantom(Phantom(hospitals={"a": Hospital(count)}, size=192), folder / "all.parquet")
+    write_phantom(Phantom(hospitals={"a": Hospital(count)}, size=size), folder / "all.parquet")
     table = pl.read_parquet(folder / "all.parquet")
     paths: list[str] = []
     for row in table.iter_rows(named=True):

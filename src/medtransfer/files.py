@@ -140,15 +140,17 @@ def is_whole(folder: Path, *, verify: bool = True) -> bool:
         return False
 
 
-def sweep_temporaries(folder: Path, older_than: float = 0.0) -> None:
-    """Delete what a killed process left half written below a folder.
+def sweep_temporaries(folder: Path, older_than: float = 0.0, *, deep: bool = True) -> None:
+    """Delete what a killed process left half written in a folder.
 
     Args:
         folder: Where to look.
         older_than: Seconds since a file was last written to; another process may be at work on
             one that is younger.
+        deep: Look into the folders in it, too.
     """
-    for path in folder.rglob(f"*{TEMPORARY}*"):
+    pattern = f"*{TEMPORARY}*"
+    for path in folder.rglob(pattern) if deep else folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # its writer was quicker
             if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()

@@ -5,6 +5,7 @@ same whatever the number of workers, the micro-batch, the resume point or the en
 """
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(derive_seed(seed, *purpose)))
 
 
-def text_keys(texts: list[str]) -> NDArray[np.uint64]:
+def text_keys(texts: Collection[str]) -> NDArray[np.uint64]:
     """A 64-bit key per text, for `uniforms`.
 
     Args:
@@ -38,8 +39,9 @@ def text_keys(texts: list[str]) -> NDArray[np.uint64]:
     Returns:
         Keys that depend only on the text. [N]
     """
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
+    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    keys = (int.from_bytes(one, "big") for one in digests)
+    return np.fromiter(keys, dtype=np.uint64, count=len(texts))
 
 
 def uniforms(

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import FEW, manifests, question
 
-from medtransfer.data.cases import build_cases, class_counts, training_cases
+from medtransfer.data.case_table import CaseTable
+from medtransfer.data.cases import build_cases, training_cases
 from medtransfer.data.config import SplitConfig
 from medtransfer.data.episodes import draw_episode, patient_classes
 from medtransfer.data.splits import assign_splits
@@ -75,7 +76,7 @@ def test_episodes_are_nested_whole_patients_of_the_training_split(
     frame = assign_splits(manifest, plain)
     cases = build_cases(frame, plain)
     everyone = training_cases(cases, frame, plain, seed)
-    counts = class_counts(cases, plain)
+    counts = CaseTable(frame, plain).class_counts(plain)
     draws = []
     for shots in (1, 2, 5, 100):
         own = training_cases(cases, frame, question("t0", "t1", shots=shots), seed)

@@ -1,70 +1,17 @@
 """Label fractions: every smaller training set lies inside the larger."""
 
-from itertools import pairwise
-from random import Random
-
 import numpy as np
 import polars as pl
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.strategies import FEW, SAME, ids, manifest_of, manifests, question
+from tests.strategies import FEW, manifest_of, manifests, question
 
 from medtransfer.data.cases import Cases, build_cases, predicted_cases, training_cases
-from medtransfer.data.splits import assign_splits, training_patients
+from medtransfer.data.splits import assign_splits
 from medtransfer.tables.manifest import Manifest
 
 fractions = st.floats(0.001, 1.0)
 seeds = st.integers(0, 10**6)
-
-
-@FEW
-@given(
-    st.lists(ids(), min_size=1, max_size=60, unique=True),
-    st.lists(fractions, min_size=2, max_size=5),
-    seeds,
-    st.integers(1, 4),
-)
-def test_smaller_draws_lie_inside_larger_ones(
-    names: list[str], shares: list[float], seed: int, kinds: int
-) -> None:
-    strata = np.random.default_rng(seed).random((len(names), kinds)) < 0.4
-    draws = [training_patients(names, strata, share, seed) for share in sorted(shares)]
-    for small, large in pairwise(draws):
-        assert small <= large
-    for draw, share in zip(draws, sorted(shares), strict=True):
-        assert len(draw) == max(1, round(share * len(names)))
-    assert training_patients(names, strata, 1.0, seed) == set(names)
-
-
-@FEW
-@given(st.lists(ids(), min_size=2, max_size=40, unique=True), fractions, seeds, st.randoms())
-def test_a_draw_does_not_depend_on_the_order_of_patients(
-    names: list[str], share: float, seed: int, random: Random
-) -> None:
-    flags = {name: [len(name) % 2 == 0] for name in names}
-    shuffled = list(names)
-    random.shuffle(shuffled)
-    one = training_patients(names, np.array([flags[n] for n in names]), share, seed)
-    two = training_patients(shuffled, np.array([flags[n] for n in shuffled]), share, seed)
-    assert one == two
-
-
-@SAME
-@given(seeds, st.sampled_from([0.05, 0.1, 0.3, 0.5]))
-def test_every_kind_of_patient_is_drawn_in_proportion(seed: int, share: float) -> None:
-    names = [f"p{i}" for i in range(400)]
-    strata = np.random.default_rng(seed).random((400, 2)) < np.array([0.1, 0.4])
-    drawn = np.isin(names, list(training_patients(names, strata, share, seed)))
-    for kind in np.unique(strata, axis=0):
-        here = (strata == kind).all(axis=1)
-        assert abs(drawn[here].sum() - share * here.sum()) <= 2
-
-
-def test_seeds_draw_different_patients() -> None:
-    names = [f"p{i}" for i in range(50)]
-    strata = np.zeros((50, 1), dtype=bool)
-    draws = {frozenset(training_patients(names, strata, 0.2, seed)) for seed in range(10)}
-    assert len(draws) == 10
 
 
 def used(manifest: Manifest, seed: int, **split: object) -> Cases:

@@ -12,6 +12,8 @@ from medtransfer.errors import StudyError
 from medtransfer.evaluation import predict as predicting
 from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
 from medtransfer.evaluation.runs import run_arrays
+from medtransfer.models.classifier import Classifier, PrecisionSetting, build_classifier
+from medtransfer.models.config import ModelConfig
 from medtransfer.tables.predictions import read_predictions, write_predictions
 
 
@@ -21,6 +23,11 @@ def test_logits_are_of_the_mean_image_of_each_case_in_order() -> None:
     level = (middle * 20 / 255 - 0.5) / 0.5
     expected = np.stack([level, 1 - 2 * level], axis=1)
     assert_allclose(predict(classifier(), case_images()), expected, rtol=1e-5, atol=1e-6)
+
+
+def small_bit(precision: PrecisionSetting) -> Classifier:
+    model, cpu = ModelConfig(rung="scratch/r14x0.5"), torch.device("cpu")
+    return build_classifier(model, 2, seed=0, device=cpu, precision=precision).classifier
 
 
 @pytest.mark.parametrize("most", [1, 3, 4])
@@ -63,6 +70,32 @@ def test_the_classifier_is_left_in_the_mode_it_was_in(training: bool) -> None:
     assert np.array_equal(once, again)
     assert network.training is training
     assert network.backbone.training is training
+
+
+def test_a_pass_that_is_given_up_leaves_the_network_whole_and_in_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(predicting, "IMAGES_AT_ONCE", 4)
+    network = small_bit("float32").train()
+    parts = dict(network.named_modules())
+    begun = predicting.passes(network, case_images())
+    next(begun)
+    assert dict(network.named_modules()) != parts
+    begun.close()
+    assert network.training
+    assert dict(network.named_modules()) == parts
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_bit_network_predicts_the_bits_of_its_own_forward_pass(precision: str) -> None:
+    network = small_bit(precision).eval()
+    network.head.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    images = case_images()
+    batch = images.test_batch(np.arange(len(images)), torch.device("cpu"))
+    with torch.inference_mode():
+        expected = network(batch.images, batch.case_of_image, len(batch))
+    assert np.array_equal(predict(network, images), expected.numpy())
+    assert float(expected.std()) > 1e-3
 
 
 def test_the_table_of_predictions_keeps_its_contract_and_its_numbers(tmp_path) -> None:

@@ -62,7 +62,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "batch_size": 64, "learning_rate": 0.1, "steps": 50, "mixup": 0.2, "momentum": 0.5,
         "weight_decay": 0.01, "micro_batch": 8, "precision": "float32", "selection": "last",
         "checks": 3, "deterministic": False, "device": "cpu", "checkpoint_seconds": 5.0,
-        "hang_seconds": 60.0,
+        "hang_seconds": 60.0, "devices": 2, "spread_weights": True,
         "schedule": "cosine", "optimiser": "adamw", "layer_decay": 0.7, "clip_norm": 1.0,
         "ema": 0.99, "loss": LossConfig(kind="focal"), "tuning": TuningConfig(mode="linear"),
     },

@@ -54,6 +54,13 @@ def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return write_report(run_study(study, folder / "study"))
 
 
+def test_what_was_taken_from_a_weights_file_is_said_once_a_rung(
+    page: Path,
+) -> None:
+    text = html.unescape(page.read_text("utf-8"))
+    assert text.count("294 tensors taken from its weights file; not taken: classifier.bias, ") == 1
+
+
 def test_every_section_and_answer_is_there(page: Path) -> None:
     text = page.read_text("utf-8")
     for title in ("Transfer", "Shift", "Data efficiency", "Fairness", "Uncertainty",

@@ -138,3 +138,15 @@ def test_what_a_run_killed_at_its_end_left_behind_is_tidied(copy: Copy) -> None:
     left.mkdir(parents=True)
     copy.collect()
     assert not left.exists()
+
+
+def test_what_became_of_a_weights_file_is_said_in_the_list_of_runs(finished: StudyFolder) -> None:
+    runs = pl.read_csv(finished.path / "runs.csv")
+    loaded, random = (
+        runs.filter(pl.col("rung") == rung)["weights"].unique().to_list()
+        for rung in ("imagenet/effnet-lite0", "scratch/r14x0.5")
+    )
+    assert random == [None]
+    (said,) = loaded
+    assert said.startswith("294 tensors taken from its weights file; not taken: classifier.bias, ")
+    assert said.endswith("; head new, at zero")

@@ -1,14 +1,24 @@
 """Killed at any operation on the disk, the same command ends in the same bits."""
 
 import errno
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
 from tests.study.conftest import Local
+from tests.study.here import run_here, study_digests
 
 from medtransfer import files
 from medtransfer.errors import StudyError
+from medtransfer.study import schedule
+from medtransfer.study.config import Study
 
 Make = Callable[[Path], Local]
 
@@ -91,6 +101,101 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(
     monkeypatch.setattr(files, "on_operation", lambda _: None)
     torn.carry_out()
     assert torn.digests() == golden.digests()
+
+
+@pytest.fixture
+def two_runs(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study with tables of its own: two seeds."""
+    monkeypatch.setattr(schedule, "LocalExecutor", schedule.LocalExecutor)  # put back afterwards
+    return tiny_study.model_copy(update={"seeds": (0, 1)})
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Half-written files, but for those of the cache: other processes may be writing there, so it
+    sweeps only what is old."""
+    return [p for p in folder.rglob("*.tmp-*") if "cache" not in p.parts]
+
+
+def check_study_kills(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: Callable[[int], object]
+) -> None:
+    disk = CountingDisk(0, kill)
+    monkeypatch.setattr(files, "on_operation", disk)
+    golden = study_digests(run_here(study, tmp_path / "golden"))
+    for n in points(disk.count):  # type: ignore[attr-defined]
+        folder = tmp_path / str(n)
+        monkeypatch.setattr(files, "on_operation", CountingDisk(n, kill))
+        with pytest.raises(Killed):
+            run_here(study, folder)
+        monkeypatch.setattr(files, "on_operation", lambda _: None)
+        found = study_digests(run_here(study, folder))
+        assert found == golden, f"killed at operation {n} of {disk.count}"
+        assert not leftovers(folder), f"leftovers of operation {n}"
+        shutil.rmtree(folder)
+
+
+def test_a_study_killed_at_some_operations_ends_in_the_same_bits(
+    two_runs: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its cache and in its tables: before and after the runs."""
+    one = two_runs.model_copy(update={"seeds": (0,)})
+    check_study_kills(one, tmp_path, monkeypatch, lambda total: [40, total - 12])
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_every_operation_ends_in_the_same_bits(
+    two_runs: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = two_runs.training.model_copy(update={"steps": 2, "checks": 1})
+    short = two_runs.model_copy(update={"seeds": (0,), "training": training})
+    check_study_kills(short, tmp_path, monkeypatch, lambda total: range(1, total + 1))
+
+
+KILLS = 200
+
+
+@pytest.mark.slow
+def test_killed_at_random_times_it_ends_in_the_same_bits(two_runs: Study, tmp_path: Path) -> None:
+    """SIGKILL at any instant, between operations and within them."""
+    (tmp_path / "study.json").write_text(two_runs.model_dump_json(exclude_unset=True))
+    nursery = subprocess.Popen(
+        [sys.executable, "-m", "tests.study.nursery", str(tmp_path / "study.json")],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
+    )  # fmt: skip
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+
+    def live(folder: Path, seconds: float) -> str:
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+        nursery.stdin.write(f"{folder}\t{seconds}\n")
+        nursery.stdin.flush()
+        return nursery.stdout.readline().strip()
+
+    try:
+        assert live(tmp_path / "first", 600) == "done"  # compiles what is compiled once
+        started = time.monotonic()
+        assert live(tmp_path / "golden", 600) == "done"
+        whole = time.monotonic() - started
+        golden = (tmp_path / "golden" / "digests.txt").read_text()
+        draw = random.Random(20261125)
+        kills = studies = 0
+        while kills < KILLS:
+            folder = tmp_path / "torn"
+            while (outcome := live(folder, draw.uniform(0, whole))) == "killed":
+                kills += 1
+            assert outcome == "done", f"after {kills} kills"
+            assert (folder / "digests.txt").read_text() == golden, f"after {kills} kills"
+            assert not leftovers(folder), f"after {kills} kills"
+            studies += 1
+            shutil.rmtree(folder)
+        print(f"{kills} kills in {studies} studies of {whole:.1f} s each")
+    finally:
+        nursery.stdin.close()
+        nursery.wait(timeout=60)
+        nursery.stdout.close()
+    assert studies > 3
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])

@@ -76,8 +76,17 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    folder = tmp_path_factory.mktemp("bench")
+def bench_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="session")
+def bench(phantom_folder: Path, bench_folder: Path) -> Bench:
+    return make_bench(phantom_folder, bench_folder)
+
+
+def make_bench(phantom_folder: Path, folder: Path) -> Bench:
+    """A bench whose caches lie in a folder; what is there is used."""
     data = DataConfig.model_validate(
         {
             "manifest": phantom_folder / "lesion.parquet",

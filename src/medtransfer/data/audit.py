@@ -26,7 +26,6 @@ from medtransfer.data.audit_tables import (
 )
 from medtransfer.data.balance import (
     FEW,
-    CaseTable,
     attribute_shift,
     label_gaps,
     missing_classes,
@@ -34,6 +33,7 @@ from medtransfer.data.balance import (
     same_targets,
     small_groups,
 )
+from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.copies import FLAT, picture_pairs, row_pairs, same_pixels
 from medtransfer.data.findings import CHECKS, Finding, Level, errors_first
@@ -43,7 +43,7 @@ from medtransfer.data.personal import odd_ages, personal_columns
 from medtransfer.data.shortcuts import telling_columns
 from medtransfer.data.sketches import Sketches
 from medtransfer.data.splits import divided_rows
-from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.manifest import SPLITS, Manifest
 
 __all__ = [
     "CHECKS", "FEW", "Finding", "Level", "Pictures", "audit", "audit_ids", "audit_pictures",
@@ -164,7 +164,7 @@ def audit_pictures(
     """
     facts, sketches = pictures.facts, pictures.sketches
     rows = placed.select(
-        "patient_id", "case_id", index=pl.int_range(pl.len()), place=pl.col(PLACE),
+        "patient_id", "case_id", index=pl.int_range(pl.len()), place=pl.col(PLACE).cast(pl.String),
         sha256=facts["sha256"], picture=sketches.looks["pixels"],
     )  # fmt: skip
     shown = rows.filter(sketches.looks["std"] >= FLAT)
@@ -184,8 +184,10 @@ def audit_pictures(
 def placed_rows(frame: pl.DataFrame, facts: pl.DataFrame | None, data: DataConfig) -> pl.DataFrame:
     """Rows with where they are used: the split of a training cohort, or another cohort's name."""
     internal = divided_rows(frame, data.split)
-    place = pl.when(internal).then(pl.col("split")).otherwise(pl.col("cohort"))
-    placed = frame.with_columns(place.alias(PLACE))
+    cohorts = frame["cohort"].unique().sort().to_list()
+    places = pl.Enum(list(dict.fromkeys([*SPLITS, *cohorts])))
+    split, cohort = (pl.col(name).cast(places) for name in ("split", "cohort"))
+    placed = frame.with_columns(pl.when(internal).then(split).otherwise(cohort).alias(PLACE))
     return placed if facts is None else placed.with_columns(facts["sha256"].alias(DIGEST))
 
 

@@ -15,14 +15,13 @@ from medtransfer.data.labels import label_columns
 from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.slices import hashes_of, many_valued, rows_where
 
 PLACE, DIGEST = "_place", "_sha256"
 """Columns that the audit adds; no manifest column is likely to be called so."""
 SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
 """A word for a side of the body in the name of a target."""
 OWNER, VALUE = "_owner", "_value"
-SLICE = 1_000_000
-"""Rows whose texts are held beside the table at once."""
 LEAST_STEM = 6
 """Shorter names, such as ``001``, are counters and coincide by chance."""
 OVERLAPS: Mapping[frozenset[str], str] = {
@@ -165,25 +164,14 @@ def _torn(frame: pl.DataFrame, owner: pl.Expr, what: pl.Expr) -> pl.DataFrame:
     Returns:
         `ROW`, `OWNER` and `VALUE`; also rows of such owners that have no value.
     """
-    key, value = owner.hash().alias(OWNER), what.hash().alias(VALUE)
-    known = owner.is_not_null() & what.is_not_null()
-    slices = list(frame.iter_slices(SLICE))
-    hashes = pl.concat([part.filter(known).select(key, value) for part in slices])
-    several = _several(hashes)
-    del hashes
-    if several.is_empty():
+    several = many_valued(*hashes_of(frame, owner, what))
+    if not len(several):
         return pl.DataFrame(schema={ROW: pl.Int64, OWNER: pl.String, VALUE: pl.String})
-    near = owner.is_not_null() & owner.hash().is_in(several.implode())
+    near = owner.is_not_null() & owner.hash().is_in(pl.Series(several).implode())
     texts = (owner.cast(pl.String).alias(OWNER), what.cast(pl.String).alias(VALUE))
-    rows = pl.concat([part.filter(near).select(ROW, *texts) for part in slices])
-    return rows.filter(pl.col(OWNER).is_in(_several(rows.drop_nulls()).implode()))
-
-
-def _several(table: pl.DataFrame) -> pl.Series:
-    """Owners with several values."""
-    low, high = pl.col(VALUE).min().alias("_low"), pl.col(VALUE).max().alias("_high")
-    ends = table.lazy().group_by(OWNER).agg(low, high)
-    return ends.filter(pl.col("_low") != pl.col("_high")).select(OWNER).collect()[OWNER]
+    rows = rows_where(frame, near).select(ROW, *texts)
+    ends = rows.drop_nulls().group_by(OWNER).agg(pl.col(VALUE).n_unique())
+    return rows.filter(pl.col(OWNER).is_in(ends.filter(pl.col(VALUE) > 1)[OWNER].implode()))
 
 
 def _owners(torn: pl.DataFrame, noun: str) -> str:

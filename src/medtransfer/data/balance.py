@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.case_table import CaseTable, Flags
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, enumerated
-from medtransfer.data.labels import label_columns, one_hot, policy_value
-from medtransfer.data.splits import divided_rows
+from medtransfer.data.labels import label_columns
+from medtransfer.data.numbers import Numbers
 from medtransfer.errors import plural
 from medtransfer.tables.manifest import SPLITS, label_text
 
@@ -20,63 +21,6 @@ SPREAD = 0.1
 """Share of patients that would have to change groups for two cohorts to be alike."""
 LEVEL = 0.01
 """Chance of a false alarm over all comparisons of a kind (Bonferroni)."""
-Flags = NDArray[np.bool_]
-
-
-class CaseTable:
-    """One row per case, its targets and where it is used; ids by their 64-bit hashes.
-
-    Attributes:
-        cases: `case`, `patient`, and as categories `cohort`, `split` and the attributes. [N rows]
-        targets: After the label policy. [N, T]
-        internal: Which are of the training cohorts. [N]
-        shifted: The other cohorts, as `rows_of` knows them.
-    """
-
-    def __init__(self, frame: pl.DataFrame, data: DataConfig) -> None:
-        kinds = list(dict.fromkeys(["cohort", "split", *data.attributes]))
-        narrow = frame.lazy().select(
-            pl.col("case_id").hash().alias("case"), pl.col("patient_id").hash().alias("patient"),
-            *(pl.col(name).cast(pl.String).cast(pl.Categorical) for name in kinds),
-        )  # fmt: skip
-        self.cases = narrow.unique("case", keep="any").collect().sort("case")
-        self.targets = _targets(frame, self.cases, data)
-        self.internal = divided_rows(self.cases, data.split).to_numpy()
-        others = self.cases.filter(~pl.Series(self.internal))["cohort"].unique()
-        self.shifted = tuple(f"cohort {name}" for name in sorted(others.cast(pl.String).to_list()))
-
-    def rows_of(self, place: str) -> Flags:
-        """The cases of a split, or of ``cohort <name>`` outside the training cohorts. [N]"""
-        if place in SPLITS:
-            return self.internal & (self.cases["split"] == place).to_numpy()
-        here = (self.cases["cohort"] == place.removeprefix("cohort ")).to_numpy()
-        return here & ~self.internal
-
-
-def _targets(frame: pl.DataFrame, cases: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:
-    """What `targets_of` gives of `case_labels`, one label column at a time."""
-    numbered = cases.lazy().select("case").with_row_index("_case")
-    of_row = frame.lazy().select(pl.col("case_id").hash().alias("case")).join(
-        numbered, on="case", how="left", maintain_order="left"
-    ).select("_case").collect()["_case"]  # fmt: skip
-
-    def given(name: str, cells: pl.Expr) -> pl.DataFrame:
-        known = frame.lazy().select(of_row, cells).drop_nulls()
-        return known.group_by("_case").agg(pl.col(name).min()).collect()
-
-    if data.class_column is not None:
-        name = data.class_column
-        found = given(name, label_text(name))
-        classes = np.full((len(cases), len(data.names)), np.nan)
-        classes[found["_case"].to_numpy()] = one_hot(found[name], data.names)
-        return classes
-    targets = np.empty((len(cases), len(data.targets)))
-    for column, (name, policy) in enumerate(data.targets.items()):
-        found = given(name, label_text(name).cast(pl.Int8))
-        values = np.array([0.0, 1.0, policy_value(policy.uncertain)])  # -1 is the last
-        targets[:, column] = policy_value(policy.empty)
-        targets[found["_case"].to_numpy(), column] = values[found[name].to_numpy()]
-    return targets
 
 
 def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
@@ -143,7 +87,7 @@ def prevalence_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
 
     The interval is that of a ratio of sums over patients (linearised, normal).
     """
-    patients = table.cases["patient"].to_numpy()
+    patients = table.patients
     comparisons = max(1, len(table.shifted) * len(data.names))
     limit = _normal_quantile(1 - LEVEL / comparisons / 2)
     found: list[str] = []
@@ -183,7 +127,7 @@ def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
     for name in data.attributes:
         for place in ("test", *table.shifted):
             rows = pl.Series(table.rows_of(place))
-            sizes = table.cases.filter(rows)[name].drop_nulls().value_counts()["count"]
+            sizes = table.kinds[name].filter(rows).drop_nulls().value_counts()["count"]
             small = int((sizes < FEW).sum())
             if small:
                 of = f"{small} of {plural(len(sizes), 'group')} of '{name}'"
@@ -193,14 +137,15 @@ def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
 
 def _counts(table: CaseTable, name: str, shifted: Flags) -> NDArray[np.int64]:
     """Patients by group, in the training cohorts and in another. [G, 2]"""
-    own = table.cases.select("patient", pl.col(name), _here=pl.Series(table.internal))
-    own = own.filter(pl.Series(table.internal | shifted)).unique(["patient", "_here"])
+    either = pl.Series(table.internal | shifted)
+    own = table.kinds.select(name, patient=table.patients, _here=table.internal).filter(either)
+    own = own.unique(["patient", "_here"])
     inside = pl.col("_here").sum()
     both = own.group_by(name).agg(inside.alias("in"), (pl.len() - inside).alias("out"))
     return both.select(pl.col("in", "out").cast(pl.Int64)).to_numpy()
 
 
-def _share(positive: Flags, rows: Flags, patients: NDArray[np.uint64]) -> tuple[float, float]:
+def _share(positive: Flags, rows: Flags, patients: Numbers) -> tuple[float, float]:
     """Share of positive cases and its standard error over patients; NaN where there are none."""
     if not rows.any():
         return float("nan"), float("nan")

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
-from medtransfer.data.episodes import draw_episode, patient_classes
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.data.splits import patient_labels, training_patients
+from medtransfer.data.numbers import CaseNumbers
 
 
 class ImageLists(Sequence[tuple[str, ...]]):
@@ -140,18 +140,15 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
         frame: Manifest rows with splits, from `assign_splits`.
         data: Targets and policies.
     """
-    # by column: a sorted table of millions of rows would be there twice
-    order = frame.select(pl.arg_sort_by("case_id", "image_id")).to_series()
-    case_id = frame["case_id"].gather(order)
-    last = (case_id != case_id.shift(-1)).fill_null(value=True).to_numpy()
-    ends = np.flatnonzero(last) + 1
-    first = order.gather(np.append(0, ends[:-1]))
+    cases = CaseNumbers.of(frame)
+    order = frame.select(pl.arg_sort_by(pl.Series(cases.rows), "image_id")).to_series()
+    ends = np.cumsum(np.bincount(cases.rows, minlength=len(cases)), dtype=np.int64)
     return Cases(
-        _text(frame["case_id"].gather(first)),
-        _text(frame["patient_id"].gather(first)),
-        _text(frame["cohort"].gather(first)),
-        _text(frame["split"].gather(first)),
-        targets_of(case_labels(frame, data), data),
+        _text(cases.of_first(frame["case_id"])),
+        _text(cases.of_first(frame["patient_id"])),
+        _text(cases.of_first(frame["cohort"])),
+        _text(cases.of_first(frame["split"]).cast(pl.String)),
+        targets_of(case_labels(frame, data, cases.rows), data),
         ImageLists(frame["image_id"].gather(order), ends),
     )
 
@@ -165,26 +162,7 @@ def training_cases(cases: Cases, frame: pl.DataFrame, data: DataConfig, seed: in
         data: The label fraction, or the number of patients of each class.
         seed: The run's seed, which draws them.
     """
-    rows, abroad = _training_rows(cases, data)
-    again, shots = data.split.retrain, data.split.shots
-    if shots is None:
-        home = _share_of(cases, rows & ~abroad, frame, data, data.split.train_fraction, seed)
-    else:
-        at_home = np.flatnonzero(rows & ~abroad)
-        own = cases.patient_ids[at_home], cases.targets[at_home]
-        home = np.zeros(len(cases), dtype=bool)
-        home[at_home] = draw_episode(*own, data.task, shots, seed)
-    if again is None:
-        return cases.take(home)
-    return cases.take(home | _share_of(cases, rows & abroad, frame, data, again.fraction, seed))
-
-
-def class_counts(cases: Cases, data: DataConfig) -> NDArray[np.int64]:
-    """Training patients of each class that an episode is drawn from; see `patient_classes`. [C]"""
-    rows, abroad = _training_rows(cases, data)
-    home = rows & ~abroad
-    members = patient_classes(cases.patient_ids[home], cases.targets[home], data.task)[1]
-    return members.sum(axis=0)
+    return cases.take(CaseTable(frame, data).training_rows(frame, data, seed))
 
 
 def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
@@ -197,31 +175,6 @@ def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
     if data.split.retrain is not None:
         rows &= (cases.splits == "tune") | (cases.cohorts == data.split.retrain.cohort)
     return cases.take(rows)
-
-
-def _training_rows(cases: Cases, data: DataConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which cases can be trained on [N], and which are of a cohort that is trained on again. [N]"""
-    labelled = ~np.isnan(cases.targets).all(axis=1)
-    again = data.split.retrain
-    abroad = cases.cohorts == (again.cohort if again is not None else "")
-    return (cases.splits == "train") & labelled, abroad
-
-
-def _share_of(
-    cases: Cases,
-    rows: NDArray[np.bool_],
-    frame: pl.DataFrame,
-    data: DataConfig,
-    fraction: float,
-    seed: int,
-) -> NDArray[np.bool_]:
-    """The cases of a share of the patients among some rows. [N]"""
-    if fraction == 1 or not rows.any():
-        return rows
-    training = frame.filter(pl.col("case_id").is_in(cases.case_ids[rows].tolist()))
-    patients, strata = patient_labels(training, data)
-    drawn = training_patients(patients, strata, fraction, seed)
-    return rows & np.isin(cases.patient_ids, list(drawn))
 
 
 def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:

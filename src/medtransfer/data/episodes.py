@@ -4,6 +4,8 @@ This is the low-label protocol of BiT and of its medical re-runs (Cherti and Jit
 patient: a case joins with all other cases of its patient. No torch.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,8 +47,8 @@ def draw_episode(
 
 
 def patient_classes(
-    patient_ids: NDArray[np.str_], targets: NDArray[np.float64], task: Task
-) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    patient_ids: NDArray[Any], targets: NDArray[np.float64], task: Task
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Which classes patients are of.
 
     In a single-label task the targets are the classes. Else there is one for each target, of
@@ -54,7 +56,7 @@ def patient_classes(
     that is positive for none.
 
     Args:
-        patient_ids: Of some cases. [N]
+        patient_ids: Names or numbers, of some cases. [N]
         targets: Of these cases, NaN where masked. [N, T]
         task: What the targets are to each other.
 

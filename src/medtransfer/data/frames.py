@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, enumerated
 from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.numbers import numbered
 from medtransfer.data.probe import Flags, Floats, area_of_features, folds_of
 
 TELLS = 0.8
@@ -80,7 +81,5 @@ def _reached(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> floa
 
 def _image_targets(frame: pl.DataFrame, data: DataConfig) -> Floats:
     """Each image has its case's targets. [N, T]"""
-    labels = case_labels(frame, data)
-    places = labels.select("case_id").with_row_index("_place")
-    rows = frame.select("case_id").join(places, on="case_id", how="left", maintain_order="left")
-    return targets_of(labels, data)[rows["_place"].to_numpy()]
+    cases = numbered(frame["case_id"])
+    return targets_of(case_labels(frame, data, cases), data)[cases]

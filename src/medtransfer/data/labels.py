@@ -5,10 +5,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig, LabelPolicy
+from medtransfer.data.numbers import Numbers
 from medtransfer.tables.manifest import label_text
+from medtransfer.tables.slices import SLICE
 
-NUMBER = "_number"
-"""Name of a column of numbers that stand for ids; no manifest column is likely to be called so."""
+STATES = pl.Enum(("-1", "0", "1"))
+"""What a label cell may say, in text order."""
 
 
 def policy_value(policy: str) -> float:
@@ -28,27 +30,19 @@ def apply_policy(cells: pl.Series, policy: LabelPolicy) -> NDArray[np.float64]:
     """Targets of one column.
 
     Args:
-        cells: Text cells ``1``, ``0``, ``-1`` or null. [N]
+        cells: Cells ``1``, ``0``, ``-1`` or null. [N]
         policy: What -1 and null mean.
 
     Returns:
         0 to 1, NaN where masked. [N]
     """
-    values = {"1": 1.0, "0": 0.0, "-1": policy_value(policy.uncertain)}
-    return (
-        cells.replace_strict(values, default=None, return_dtype=pl.Float64)
-        .set(cells.is_null(), policy_value(policy.empty))
-        .to_numpy()
-        .astype(np.float64)
-    )
+    values = np.array([policy_value(policy.uncertain), 0.0, 1.0, policy_value(policy.empty)])
+    return values[cells.cast(STATES).to_physical().fill_null(len(STATES.categories)).to_numpy()]
 
 
-def one_hot(cells: pl.Series, classes: tuple[str, ...]) -> NDArray[np.float64]:
-    """Targets of a class column: one row of 0 and 1 per cell, all NaN where it is empty. [N, T]"""
-    columns = [(cells == name).fill_null(value=False).to_numpy() for name in classes]
-    targets = np.stack(columns, axis=1).astype(np.float64)
-    targets[cells.is_null().to_numpy()] = np.nan
-    return targets
+def one_hot(cells: pl.Series, name: str) -> NDArray[np.float64]:
+    """Targets of one class of a class column: 1 or 0, NaN where the cell is empty. [N]"""
+    return (cells == name).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def label_columns(data: DataConfig) -> list[str]:
@@ -61,22 +55,32 @@ def raw_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
     return frame.select(label_text(name) for name in label_columns(data))
 
 
-def case_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
+def case_labels(frame: pl.DataFrame, data: DataConfig, cases: Numbers) -> pl.DataFrame:
     """The label cells per case: the one value its images agree on, null where none is given.
 
     Args:
-        frame: Manifest rows.
+        frame: Manifest rows. [R rows]
         data: Names of the label columns.
+        cases: Case of each row, from `numbers.numbered`. [R]
 
     Returns:
-        `case_id` and the label columns, one row per case, sorted by `case_id`. Where the images
-        of a case disagree the smallest value in text order stands; `audit` stops on that first.
+        The label columns, one row per case, in the order of their numbers. Where the images of a
+        case disagree the smallest value in text order stands; `audit` stops on that first.
     """
-    # grouping by number takes a fraction of the memory of grouping by name
-    number = frame["case_id"].rank("dense").alias(NUMBER)
-    labels = raw_labels(frame, data).with_columns(number).group_by(NUMBER).agg(pl.all().min())
-    names = frame["case_id"].gather(number.arg_unique()).sort()
-    return labels.sort(NUMBER).drop(NUMBER).insert_column(0, names)
+    return pl.DataFrame([_least(frame, name, cases, data) for name in label_columns(data)])
+
+
+def _least(frame: pl.DataFrame, name: str, cases: Numbers, data: DataConfig) -> pl.Series:
+    """The smallest label of each case, as a category. [N]"""
+    known = STATES if data.class_column is None else pl.Enum(sorted(data.names))
+    none = len(known.categories)
+    least = np.full(int(cases.max()) + 1 if len(cases) else 0, none, dtype=np.uint32)
+    for start in range(0, len(frame), SLICE):
+        cells = frame.slice(start, SLICE).select(label_text(name))[name].cast(known)
+        values = cells.to_physical().cast(pl.UInt32).fill_null(none).to_numpy()
+        np.minimum.at(least, cases[start : start + SLICE], values)
+    codes = pl.Series(name, least)
+    return codes.set(codes == none, None).cat.to(known)
 
 
 def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:
@@ -89,7 +93,14 @@ def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:
     Returns:
         0 to 1, NaN where masked. [N cases, T targets]
     """
+    targets = np.empty((len(labels), len(data.names)))
+    for column, name in enumerate(data.names):
+        targets[:, column] = target_of(labels, data, name)
+    return targets
+
+
+def target_of(labels: pl.DataFrame, data: DataConfig, name: str) -> NDArray[np.float64]:
+    """One column of `targets_of`. [N cases]"""
     if data.class_column is not None:
-        return one_hot(labels[data.class_column], data.names)
-    columns = [apply_policy(labels[name], policy) for name, policy in data.targets.items()]
-    return np.stack(columns, axis=1)
+        return one_hot(labels[data.class_column], name)
+    return apply_policy(labels[name], data.targets[name])

@@ -3,7 +3,7 @@
 There is no loader state: training can stop at any step and go on from its number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,6 +185,10 @@ class TrainingBatches:
         rows, _ = self.at(step)
         return int((~np.isnan(self.images.cases.targets[rows])).sum())
 
+    def count(self, step: int, most: int | None = None) -> int:
+        """Number of micro-batches of a step."""
+        return len(self.images.split(self.at(step)[0], most or self.micro_batch))
+
     def micro_batches(
         self,
         step: int,
@@ -192,6 +196,7 @@ class TrainingBatches:
         mix: MixUp | None = None,
         *,
         most: int | None = None,
+        only: Sequence[int] | None = None,
     ) -> Iterator[Batch]:
         """The batches whose gradients add up to a step's.
 
@@ -200,13 +205,15 @@ class TrainingBatches:
             device: Where they are put.
             mix: How the step's cases are mixed.
             most: Images held at once, where memory has less room than for `micro_batch`.
+            only: Which of them, counted from 0, in this order; all by default.
         """
         rows, epochs = self.at(step)
         draw = self._augmentation
         alpha = draw.changes.cutmix
         square = draw_cutmix(draw.seed, step, self.batch_size, alpha, or_mixup=mix is not None)
         mix = square or mix
-        for part in self.images.split(rows, most or self.micro_batch):
+        parts = self.images.split(rows, most or self.micro_batch)
+        for part in parts if only is None else [parts[index] for index in only]:
             batch = self.images.training_batch(rows[part], epochs[part], draw, device)
             if mix is not None:
                 other = mix.partner[part]

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from medtransfer import files
 from medtransfer.data.images import Pixels, decode_image, encode_jpeg, encode_png
-from medtransfer.files import on_operation, remove, replacing
+from medtransfer.files import remove, replacing
 from medtransfer.settings import digest
 from medtransfer.tables.schema import write_frame
 
@@ -151,7 +152,7 @@ def write_shard(
     hashed = hashlib.sha256()
     with replacing(folder / f"{name}{PIXELS}") as temporary, temporary.open("wb") as stream:
         for picture in pictures:
-            on_operation("write")
+            files.on_operation("write")
             data = codec.encode(picture)
             hashed.update(data)
             stream.write(data)

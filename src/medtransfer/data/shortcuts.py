@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.balance import FEW, CaseTable
+from medtransfer.data.balance import FEW
+from medtransfer.data.case_table import CaseTable, Flags
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, enumerated
 from medtransfer.data.probe import area, folds_of
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 
-Flags = NDArray[np.bool_]
 ALONE = 0.9
 """AUROC from which a column is said to predict a target nearly alone. Sex, age and view reach 0.5
 to 0.7 of most findings; few networks reach 0.9."""
@@ -52,14 +52,11 @@ def telling_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> 
         table: Their cases.
         data: Targets.
     """
-    rows = _sample(table)
+    rows = _sample(frame, table)
     columns = _candidates(frame, data)
     if not columns or rows.sum() < 4 * FEW:
         return []
-    cases = table.cases.select("case").filter(pl.Series(rows))
-    about = frame.lazy().select(pl.col("case_id").hash().alias("case"), "patient_id", *columns)
-    chosen = about.join(cases.lazy(), on="case", how="semi").collect()
-    chosen = chosen.unique("case", keep="any").sort("case")
+    chosen = frame.select("patient_id", *columns)[table.first[rows]]
     fold = folds_of(chosen["patient_id"])
     targets = table.targets[rows]
     found: list[str] = []
@@ -74,13 +71,13 @@ def telling_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> 
     return [Finding("A011", enumerated(found))] if found else []
 
 
-def _sample(table: CaseTable) -> Flags:
+def _sample(frame: pl.DataFrame, table: CaseTable) -> Flags:
     """Labelled cases of the training cohorts, of a sample of patients where there are many."""
     labelled = table.internal & ~np.isnan(table.targets).all(axis=1)
     share = MOST_CASES / max(1, int(labelled.sum()))
     if share >= 1:
         return labelled
-    draw = table.cases["patient"].hash(2).to_numpy()
+    draw = frame["patient_id"].gather(table.first).hash().hash(2).to_numpy()
     return labelled & (draw < np.uint64(share * 2**64))
 
 

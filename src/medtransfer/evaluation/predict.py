@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import Task
-from medtransfer.data.loader import Batch, CaseImages
+from medtransfer.data.loader import CaseImages
 from medtransfer.errors import StudyError
 from medtransfer.metrics.calibration import binary_nll, class_nll
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.inference import folded
 from medtransfer.models.memory import give_back, is_out_of_memory
+from medtransfer.models.world import world
 
 IMAGES_AT_ONCE = 128
 """Halved where memory runs out."""
@@ -45,6 +47,8 @@ def passes(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and logits of cases, some at a time, from one pass through the network.
 
+    Several processes share the work; each is given all of the outcome, in order, each case once.
+
     Args:
         classifier: As in `predict`.
         images: The cases.
@@ -57,34 +61,49 @@ def passes(
         StudyError: The memory does not hold a single case.
     """
     training = classifier.training
-    classifier.eval()
     device = next(classifier.parameters()).device
     asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
-    waiting = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
-    while waiting:
-        part = waiting.pop(0)
-        try:
-            found = _outputs(classifier, images.test_batch(part, device))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(part) == 1:
-                raise StudyError(TOO_LARGE.format(size=images.spec.crop)) from error
-            found = None
-        if found is None:  # outside the handler: the error holds the frames whose tensors are to go
-            give_back()
-            waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
-        else:
-            yield found
-    classifier.train(training)
+    everyone = world()
+    parts = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
+    classifier.eval()
+    try:
+        with folded(classifier.backbone, classifier.precision):
+            for turn in range(0, len(parts), everyone.size):
+                these = parts[turn : turn + everyone.size]
+                # one without a part makes a pass too: spread weights are brought together for it
+                own = these[everyone.rank] if everyone.rank < len(these) else these[0]
+                found = _outputs(classifier, images, own, device)
+                counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
+                for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
+                    width = classifier.head.in_features
+                    features, logits = np.split(outputs.cpu().numpy(), [width], axis=1)
+                    yield features, logits
+    finally:
+        classifier.train(training)
 
 
 def _outputs(
-    classifier: Classifier, batch: Batch
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    features = classifier.features(batch.images, batch.case_of_image, len(batch))
-    logits = classifier.head(features)
-    return features.cpu().numpy(), logits.float().cpu().numpy()
+    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64], device: torch.device
+) -> torch.Tensor:
+    """Features and logits of some cases beside each other; in smaller parts if need be. [B, D+T]"""
+    waiting, found = [rows], list[torch.Tensor]()
+    while waiting:
+        part = waiting.pop(0)
+        lacking = False
+        try:
+            batch = images.test_batch(part, device)
+            features = classifier.features(batch.images, batch.case_of_image, len(batch))
+            found.append(torch.cat([features, classifier.head(features).float()], dim=1))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            lacking = True
+        if lacking:  # outside the handler: the error holds the frames whose tensors are to go
+            if len(part) == 1:
+                raise StudyError(TOO_LARGE.format(size=images.spec.crop))
+            give_back()
+            waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
+    return torch.cat(found)
 
 
 def _halves(part: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -1,7 +1,8 @@
 """Networks by timm; the only module that imports it."""
 
+import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -11,6 +12,7 @@ import torch
 from timm import models as timm_models
 from timm.layers.norm_act import GroupNormAct
 from timm.layers.std_conv import StdConv2d
+from timm.models import adapt_input_conv
 from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
@@ -19,24 +21,35 @@ from medtransfer.models.chance import seeded
 from medtransfer.models.ladder import Architecture, Rung
 
 
-def build_backbone(architecture: Architecture, seed: int, classes: int = 0) -> nn.Module:
+def build_backbone(
+    architecture: Architecture, seed: int, classes: int = 0, input_size: int | None = None
+) -> nn.Module:
     """A network with random weights.
 
     Args:
         architecture: What to build.
         seed: The weights are drawn from it.
         classes: Outputs of its own head; 0 leaves the pooled features.
+        input_size: Side of the images in pixels, which networks with position embeddings must
+            know; None for the size that they were designed for.
 
     Returns:
         A module from images [N, 3, H, W] to features [N, width], or to logits [N, classes].
 
     Raises:
-        ConfigError: timm knows no such model.
+        ConfigError: timm knows no such model, or the model cannot take images of that size.
     """
     with seeded(seed, "initial weights"):
         if architecture.layers is not None:
             return _small_bit(architecture, classes)
-        return _create(architecture.timm, classes)
+        network = _create(architecture.timm, classes)
+    facts: dict[str, Any] = cast("Any", network).pretrained_cfg
+    if input_size in (None, facts["input_size"][-1]) or not facts.get("fixed_input_size"):
+        return network
+    if not hasattr(network, "set_input_size"):
+        raise _wrong_size(architecture, facts, input_size, "its size is fixed")
+    with seeded(seed, "initial weights"):
+        return _sized(architecture, facts, classes, input_size)
 
 
 def with_timm_facts(rung: Rung) -> Rung:
@@ -60,6 +73,7 @@ def with_timm_facts(rung: Rung) -> Rung:
         interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
         input_size=int(config["input_size"][-1]),
         crop_share=float(config["crop_pct"]),
+        cpu_precision="float32" if _has_batch_norm(network) else "bfloat16",
     )
     return replace(rung, architecture=facts)
 
@@ -116,12 +130,121 @@ class _Headed:
         yield self.HEAD, None
 
 
-def _create(name: str, classes: int) -> nn.Module:
+def fitted(
+    network: nn.Module, state: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Weights of another input or of an older naming, changed by timm's own rules.
+
+    Two things are changed. A first convolution of another number of channels is summed, repeated
+    or cut, and scaled, by `timm.models.adapt_input_conv`. Where names or shapes still do not fit,
+    the state goes through the filter that timm's own loader has for the family: it interpolates
+    position embeddings (bicubic) and translates names.
+
+    Args:
+        network: That the weights are for.
+        state: Tensors of a file by name.
+
+    Returns:
+        The tensors, whether they fit now or not, and by name what was done to those that changed.
+    """
+    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    changed = dict(state)
+    done: dict[str, str] = {}
+    for name in _first_convolutions(network):
+        there, wanted = state.get(name), own.get(name)
+        if there is None or wanted is None or there.ndim != 4 or wanted.ndim != 4:
+            continue
+        channels, needed = there.shape[1], wanted.shape[1]
+        if channels != needed and there.shape[0] == wanted.shape[0]:
+            changed[name] = adapt_input_conv(needed, there, base_chans=channels)
+            done[name] = f"input channels from {channels} to {needed} by timm's rule"
+    rule = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    if rule is None or _fits(changed, own, head_prefix(network)):
+        return changed, done
+    try:
+        filtered = cast("dict[str, torch.Tensor]", rule(dict(changed), network))
+    except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
+        return changed, done  # no file of this family; its layers are named by the caller
+    for name in filtered.keys() & changed.keys():
+        if filtered[name].shape != changed[name].shape:
+            done[name] = "interpolated by timm's rule"
+    return filtered, done
+
+
+def standardised(module: nn.Module) -> nn.Conv2d | None:
+    """A convolution with its standardised weights, of one that standardises them at each call.
+
+    Args:
+        module: Any part of a network.
+
+    Returns:
+        A plain convolution with the same output to the bit, which shares no tensor with `module`;
+        None where `module` does not standardise, or its weights are not all here (sharded).
+    """
+    if not isinstance(module, StdConv2d) or type(module.weight.data) is not torch.Tensor:
+        return None
+    with torch.no_grad():
+        # the operation of StdConv2d.forward, so that the bits are the same
+        weight = torch.nn.functional.batch_norm(
+            module.weight.reshape(1, module.out_channels, -1), None, None,
+            training=True, momentum=0.0, eps=module.eps,
+        ).reshape_as(module.weight)  # fmt: skip
+    plain = nn.Conv2d(
+        module.in_channels, module.out_channels, cast("Any", module.kernel_size),
+        cast("Any", module.stride), cast("Any", module.padding), cast("Any", module.dilation),
+        module.groups, bias=False, device="meta",
+    )  # fmt: skip
+    plain.weight = nn.Parameter(weight, requires_grad=False)
+    if module.bias is not None:
+        plain.bias = nn.Parameter(module.bias.detach().clone(), requires_grad=False)
+    return plain
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    """Transformers, ConvNeXt and BiT have none, and bfloat16 pays with them (docs/log.md)."""
+    return any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in network.modules())
+
+
+def _fits(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], head: str) -> bool:
+    body = {name for name in state if not name.startswith(f"{head}.")}
+    wanted = {name for name in own if not name.startswith(f"{head}.")}
+    return body == wanted and all(state[name].shape == own[name].shape for name in body)
+
+
+def _first_convolutions(network: nn.Module) -> list[str]:
+    """Names of the weights that see the image's channels."""
+    config: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
+    named = config.get("first_conv") or "stem.conv"
+    return [f"{name}.weight" for name in ((named,) if isinstance(named, str) else named)]
+
+
+def _sized(architecture: Architecture, facts: dict[str, Any], classes: int, size: int) -> nn.Module:
+    try:
+        network = _create(architecture.timm, classes, img_size=size)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise _wrong_size(architecture, facts, size, str(error)) from error
+    patches: Any = getattr(cast("Any", network).patch_embed, "patch_size", (1,))
+    if size % int(patches[0]):
+        raise _wrong_size(architecture, facts, size, f"its patches have {patches[0]} px")
+    return network
+
+
+def _wrong_size(
+    architecture: Architecture, facts: dict[str, Any], size: int, why: str
+) -> ConfigError:
+    own = facts["input_size"][-1]
+    return ConfigError(
+        f"Network '{architecture.name}' cannot take images of {size} px: {why}. Name a size that "
+        f"it takes under data.image, for example {{resize: {round(own * 8 / 7)}, crop: {own}}}."
+    )
+
+
+def _create(name: str, classes: int, **options: Any) -> nn.Module:
     make = cast("Any", timm.create_model)
     if name.split(".", 1)[0] not in timm.list_models():
         near = suggestion(name, timm.list_models(pretrained=True))
         raise ConfigError(f"timm {timm.__version__} knows no model '{name}'. {near}".rstrip())
-    return make(name, pretrained=False, num_classes=classes)
+    return make(name, pretrained=False, num_classes=classes, **options)
 
 
 def _small_bit(architecture: Architecture, classes: int) -> nn.Module:

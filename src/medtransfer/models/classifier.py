@@ -91,6 +91,7 @@ def build_classifier(
     seed: int,
     device: torch.device,
     precision: PrecisionSetting = "auto",
+    input_size: int | None = None,
 ) -> Built:
     """Build a classifier, its backbone's weights loaded and its head at zero.
 
@@ -100,14 +101,16 @@ def build_classifier(
         seed: Random weights are drawn from it.
         device: Where it will run; decides what ``auto`` precision means and the memory format.
         precision: Of the backbone.
+        input_size: Side of the images in pixels; position embeddings are interpolated to it. None
+            for the size that the network was designed for.
 
     Raises:
-        ConfigError: There is no such rung.
+        ConfigError: There is no such rung, or it cannot take images of that size.
         WeightsError: The weights are missing, altered, or of another network.
     """
     rung = with_timm_facts(find_rung(model.rung))
     architecture = rung.architecture
-    backbone = build_backbone(architecture, seed)
+    backbone = build_backbone(architecture, seed, input_size=input_size)
     digest, fit = None, None
     path = find_weights(model)
     if path is not None:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from medtransfer.errors import WeightsError, fault_list, listed
+from medtransfer.models.backbones import fitted
 
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
@@ -28,11 +29,14 @@ class Fit:
 
     Attributes:
         loaded: How many tensors the network took.
-        left_out: Tensors of the file's own head that the network has no use for.
+        left_out: Tensors of the file that the network has no use for: those of the file's own
+            head, and buffers that timm makes itself.
+        adapted: Tensors that were changed to fit another input, each with what was done.
     """
 
     loaded: int
     left_out: tuple[str, ...]
+    adapted: tuple[str, ...] = ()
 
 
 def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
@@ -46,10 +50,25 @@ def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
     Raises:
         WeightsError: The file is damaged, or belongs to another network; the layers are named.
     """
-    state = _translate(read_weights(path), network)
+    return load_state(network, read_weights(path), head, path.name)
+
+
+def load_state(network: nn.Module, state: State, head: str, file: str) -> Fit:
+    """Load the tensors of a weights file into a network, as `load_weights` does.
+
+    Args:
+        network: With or without its own head.
+        state: Tensors under the names that the file has for them; BiT's kernels are HWIO.
+        head: Name under which such a network keeps its head; only that may be left over.
+        file: Name of the file, for errors.
+
+    Raises:
+        WeightsError: The tensors belong to another network; the layers are named.
+    """
+    given = _translate(state, network)
+    state, changed = fitted(network, given)
     own = cast("Mapping[str, torch.Tensor]", network.state_dict())
-    left_over = sorted(name for name in state if name not in own)
-    foreign = [name for name in left_over if not name.startswith(f"{head}.")]
+    foreign = [name for name in state if name not in own and not name.startswith(f"{head}.")]
     wrong = [
         f"{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network"
         for name in own
@@ -59,14 +78,20 @@ def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
         name for name in own if name not in state and not name.endswith("num_batches_tracked")
     ]
     faults = [f"not in the file: {listed(missing)}"] if missing else []
-    faults += [f"not in the network: {listed(foreign)}"] if foreign else []
+    faults += [f"not in the network: {listed(sorted(foreign))}"] if foreign else []
     faults += wrong
     if faults:
-        title = f'The weights in "{path.name}" belong to another network'
+        title = f'The weights in "{file}" belong to another network'
         raise WeightsError(fault_list(title, faults, "Check the rung's architecture."))
     fitting = {name: state[name] for name in own if name in state}
     network.load_state_dict(fitting, strict=False)
-    return Fit(len(fitting), tuple(left_over))
+    unused = {name for name in (*given, *state) if name not in own}
+    return Fit(
+        len(fitting),
+        tuple(sorted(unused)),
+        tuple(f"{name}: {_shape(given[name])} to {_shape(own[name])}, {what}"
+              for name, what in sorted(changed.items())),
+    )  # fmt: skip
 
 
 def read_weights(path: Path) -> State:
@@ -99,9 +124,12 @@ def read_weights(path: Path) -> State:
 
 
 def _plain(content: Any) -> State:
-    """The tensors of a ``.pth``, unwrapped from ``state_dict`` and ``module.``."""
-    if isinstance(content, dict) and "state_dict" in content:
-        content = cast("dict[str, Any]", content)["state_dict"]
+    """The tensors of a ``.pth``, unwrapped from ``state_dict`` or ``model``, and ``module.``."""
+    for wrapping in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(
+            cast("dict[str, Any]", content).get(wrapping), dict
+        ):
+            content = cast("dict[str, Any]", content)[wrapping]
     if not isinstance(content, dict):
         raise WeightsError("A .pth file must hold a dictionary of tensors.")
     named = cast("dict[str, Any]", content)

@@ -38,6 +38,12 @@ def runs(content: Content) -> Section | None:
         for row in lost.iter_rows(named=True)
         if row["message"]
     ]
+    if "weights" in content.runs.columns:  # not in a list of runs that is made from a table
+        loaded = content.runs.filter(pl.col("weights").is_not_null())
+        parts += [
+            Note(f"{row['rung']}: {row['weights']}.")
+            for row in loaded.unique(["rung", "weights"], maintain_order=True).iter_rows(named=True)
+        ]
     lead = f"{plural(len(rows), 'run')}, all with results."
     if len(lost):
         lead = f"{plural(len(lost), 'run')} of {len(content.runs)} without results."

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medtransfer.data.cases import Cases, class_counts
+from medtransfer.data.case_table import CaseTable
 from medtransfer.errors import StudyError, plural
 from medtransfer.study.grid import Cell
 
 
-def share_of_shots(cell: Cell, cases: Cases) -> float:
+def share_of_shots(cell: Cell, cases: CaseTable) -> float:
     """Share of the training patients that a few-shot budget has, whatever the seed.
 
     A patient counts once for every class it is of: where classes share no patient it is the exact
@@ -19,7 +19,7 @@ def share_of_shots(cell: Cell, cases: Cases) -> float:
         StudyError: No class has more patients than the budget takes.
     """
     shots = cell.shots or 0
-    counts = class_counts(cases, cell.run.data)
+    counts = cases.class_counts(cell.run.data)
     most = int(counts.max(initial=0))
     if shots >= most:
         raise StudyError(

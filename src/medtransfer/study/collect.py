@@ -190,5 +190,16 @@ def _runs_frame(
         if taken is not None:
             rate, _, decay = setting_of(run)
             row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
-        rows.append({**row, "message": error.get("message")})
+        rows.append({**row, "weights": _weights_text(cost), "message": error.get("message")})
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _weights_text(cost: dict[str, Any]) -> str | None:
+    """What became of a run's weights file; None for random weights and runs without results."""
+    if not cost.get("weights"):
+        return None
+    said = [f"{cost.get('weights_loaded', 'all')} tensors taken from its weights file"]
+    for name, what in (("weights_left_out", "not taken"), ("weights_adapted", "fitted")):
+        if cost.get(name):
+            said.append(f"{what}: {', '.join(cost[name])}")
+    return "; ".join([*said, "head new, at zero"])

@@ -17,12 +17,20 @@ from medtransfer.evaluation.predict import predictions_frame
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
 from medtransfer.models.classifier import Built, build_classifier
-from medtransfer.study.inputs import cache_needs, input_spec, open_manifest, united
+from medtransfer.models.world import world
+from medtransfer.study.inputs import (
+    cache_needs,
+    input_spec,
+    known_architecture,
+    open_manifest,
+    united,
+)
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.study.tuned import divide, fine_tune, prepare_tuning, probe
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.distributed import spread_weights
 from medtransfer.training.loop import Watch
 
 
@@ -42,7 +50,8 @@ def transfer(
     Args:
         run: What to run.
         study: Holds the facts and caches of the images.
-        folder: The run's own; where it was stopped, it goes on.
+        folder: The run's own; where it was stopped, it goes on. Of several processes rank 0 alone
+            writes to it.
         watch: Hears of every step, and may ask to stop.
         beat: Called after every pass through the network, as a sign of life.
 
@@ -56,14 +65,17 @@ def transfer(
     facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
 
+    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
-                             precision=run.training.precision)  # fmt: skip
+                             precision=run.training.precision, input_size=spec.crop)  # fmt: skip
     trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
+    everyone = world()
+    if run.training.spread_weights and everyone.size > 1:
+        spread_weights(classifier.backbone, device, everyone)
 
-    spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
     parts = divide(cases, frame, run)
     if run.training.tuning.mode == "linear":
@@ -73,6 +85,8 @@ def transfer(
         images = [need.make(manifest, facts, study.cache) for need in needs]
         tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
 
+    if not everyone.leads:
+        return
     outputs = tuned.outputs
     foreign = foreign_scores(tuned.known, outputs.features, outputs.logits)
     predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
@@ -126,7 +140,9 @@ def cost_of(
         "trained_parameters": trained,
         "precision": built.classifier.precision,
         "weights": built.weights,
+        "weights_loaded": built.fit.loaded if built.fit else 0,
         "weights_left_out": list(built.fit.left_out) if built.fit else [],
+        "weights_adapted": list(built.fit.adapted) if built.fit else [],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
@@ -142,5 +158,6 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
+        **({"devices": world().size} if world().size > 1 else {}),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }

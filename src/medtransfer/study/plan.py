@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.audit import CHECKS, Finding, audit
-from medtransfer.data.cases import Cases, build_cases, training_cases
+from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.inputs import InputSpec
 from medtransfer.data.labels import raw_labels
@@ -141,13 +141,13 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
-    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, Cases]] = {}
+    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, CaseTable]] = {}
     needs: Needs = {}
     planned: list[PlannedRun] = []
     for cell in cells:
         if cell.split_key not in splits:
             frame = assign_splits(data.manifest, cell.run.data)
-            splits[cell.split_key] = frame, build_cases(frame, cell.run.data)
+            splits[cell.split_key] = frame, CaseTable(frame, cell.run.data)
         frame, cases = splits[cell.split_key]
         placed = replace(cell, label_fraction=share_of_shots(cell, cases)) if cell.shots else cell
         planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
@@ -174,22 +174,21 @@ def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
     Returns:
         One row per cohort and split, with positive, negative and masked cases of every target.
     """
-    frame = assign_splits(data.manifest, study.data)
-    cases = build_cases(frame, study.data)
-    images = cases.counts
+    table = CaseTable(assign_splits(data.manifest, study.data), study.data)
+    cohorts = table.kinds["cohort"]
     rows: list[dict[str, Any]] = []
-    for cohort in sorted(set(cases.cohorts.tolist())):
+    for cohort in sorted(cohorts.unique().cast(pl.String).to_list()):
         for split in SPLITS:
-            here = (cases.cohorts == cohort) & (cases.splits == split)
+            here = ((cohorts == cohort) & (table.kinds["split"] == split)).to_numpy()
             if here.any():
-                targets = cases.targets[here]
+                targets = table.targets[here]
                 rows.append(
                     {
                         "cohort": cohort,
                         "split": split,
-                        "images": int(images[here].sum()),
+                        "images": int(table.images[here].sum()),
                         "cases": int(here.sum()),
-                        "patients": len(set(cases.patient_ids[here].tolist())),
+                        "patients": len(np.unique(table.patients[here])),
                         "positive": dict(
                             zip(study.data.names, (targets == 1).sum(0).tolist(), strict=True)
                         ),
@@ -205,12 +204,12 @@ def _plan_run(
     cell: Cell,
     data: StudyData,
     weights: str | None,
-    split: tuple[pl.DataFrame, Cases],
+    split: tuple[pl.DataFrame, CaseTable],
     needs: Needs,
 ) -> PlannedRun:
-    frame, cases = split
+    frame, table = split
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-    training = training_cases(cases, frame, cell.run.data, cell.run.seed)
+    images = table.images[table.training_rows(frame, cell.run.data, cell.run.seed)]
     config = cell.run.training
     linear = config.tuning.mode == "linear"
     key = *cell.split_key, spec, linear
@@ -219,11 +218,11 @@ def _plan_run(
     if linear:
         steps, num_images = len(config.tuning.penalties), 0
     else:
-        steps = make_schedule(len(training), config.learning_rate, config.steps).steps
-        per_case = np.mean(training.counts) if len(training) else 1.0
+        steps = make_schedule(len(images), config.learning_rate, config.steps).steps
+        per_case = np.mean(images) if len(images) else 1.0
         num_images = round(steps * config.batch_size * float(per_case))
     name = run_id(cell.run, data.digest, weights)
-    return PlannedRun(name, cell, needs[key], steps, num_images, len(training))
+    return PlannedRun(name, cell, needs[key], steps, num_images, len(images))
 
 
 def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[PlannedRun]:

@@ -18,11 +18,13 @@ from medtransfer.models.backbones import head_prefix
 from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.tensors import write_tensors
+from medtransfer.models.world import whole, world
 from medtransfer.study.execute import no_beat, pick_device
 from medtransfer.study.inputs import upstream_needs, upstream_spec
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
+from medtransfer.training.distributed import spread_weights
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.losses import Sides, make_loss
 from medtransfer.training.upstream import upstream_schedule
@@ -50,9 +52,13 @@ def pretrain(
     device = pick_device(run.training)
     built = build_classifier(ModelConfig(rung=run.rung, weights=run.weights), len(upstream.classes),
                              seed=run.seed, device=device,
-                             precision=run.training.precision)  # fmt: skip
+                             precision=run.training.precision,
+                             input_size=run.data.crop)  # fmt: skip
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
+    everyone = world()
+    if run.training.spread_weights and everyone.size > 1:
+        spread_weights(classifier.backbone, device, everyone)
 
     spec = upstream_spec(run, built.rung.architecture)
     training, held_out = (
@@ -73,7 +79,10 @@ def pretrain(
                 tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
-    write_tensors(named_weights(classifier), folder.model)
+    weights = named_weights(classifier)
+    if not everyone.leads:
+        return
+    write_tensors(weights, folder.model)
     folder.write_history([look(check) for check in state.checks])
     folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
     folder.finish()
@@ -84,7 +93,7 @@ def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:
     head = head_prefix(classifier.backbone)
     weights = dict(classifier.backbone.state_dict())
     weights |= {f"{head}.{name}": value for name, value in classifier.head.state_dict().items()}
-    return {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    return {name: whole(value.detach()).cpu().contiguous() for name, value in weights.items()}
 
 
 def look(check: Check) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medtransfer.data.config import DataConfig, UpstreamConfig
 from medtransfer.evaluation.config import EvaluationConfig
@@ -53,6 +53,13 @@ class Pretrain(Settings):
     """What the images are, in a few words, for the model card."""
     licence: str = runtime("yours")
     """Of the weights; images often bind them."""
+
+    @model_validator(mode="after")
+    def _all_is_trained(self) -> "Pretrain":
+        mode = self.training.tuning.mode
+        if mode != "full":
+            raise ValueError(f"training.tuning.mode is {mode}: pre-training trains all (full)")
+        return self
 
 
 def pretrain_id(run: Pretrain, data: str, weights: str | None) -> str:

@@ -9,7 +9,7 @@ import yaml
 from medtransfer.data.audit import Finding
 from medtransfer.data.scan import decoding_of
 from medtransfer.errors import StudyError
-from medtransfer.files import write_text
+from medtransfer.files import sweep_temporaries, write_text
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
@@ -74,6 +74,7 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
     folder.claim(study.name)
     lease = Lease(folder)
     lease.take()
+    sweep_temporaries(folder.path, deep=False)  # runs and caches sweep their own
     try:
         data = prepare(study, folder, watch)
         planned = plan_runs(study, data)

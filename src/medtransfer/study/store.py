@@ -75,12 +75,16 @@ class RunFolder:
         error = self.error()
         return "waiting" if error is None else cast("State", error["state"])
 
-    def start(self, about: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Write what the run is and where it runs; one entry per kind of machine."""
+    def describe(self, about: dict[str, Any]) -> None:
+        """Write what the run is; how an earlier try ended is forgotten."""
         make_folder(self.path)
         sweep_temporaries(self.path)
         remove(self.path / "error.json")
         write_json(self.path / "run.json", about)
+
+    def start(self, about: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Write what the run is and where it runs; one entry per kind of machine."""
+        self.describe(about)
         path = self.path / "environment.json"
         seen = cast("list[Any]", read_json(path)) if path.is_file() else []
         if environment not in seen:

@@ -2,6 +2,9 @@
 
 A worker of its own keeps the study alive when a run takes its process down: out of memory, a
 crash in native code. Started as ``python -m medtransfer.study.worker STUDY_FOLDER``.
+
+Several processes that share one run are started by torchrun, with the run's id behind the folder:
+each reads the run's ``run.json``, and all end with it.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from medtransfer.errors import MedTransferError, StudyError
-from medtransfer.files import is_full
+from medtransfer.files import is_full, read_json
 from medtransfer.models.memory import is_out_of_memory
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
@@ -25,6 +28,8 @@ from medtransfer.study.pretrain import pretrain
 from medtransfer.study.run import Pretrain, Transfer
 from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import RunFolder, StudyFolder
+from medtransfer.training.config import TrainingConfig
+from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
@@ -46,6 +51,7 @@ class Worker:
         self._parent = os.getppid()
         self._said = 0.0
         self._beaten = 0.0
+        self.leads = True
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: stop after the current step, or at once when idle."""
@@ -60,9 +66,9 @@ class Worker:
         self.busy = True
         try:
             self._carry(about, folder)
-            self.say(event="ended", state="done", message="")
+            self.report(event="ended", state="done", message="")
         except Stopped:
-            self.say(event="stopped")
+            self.report(event="stopped")
             sys.exit(EXIT_STOPPED)
         except Diverged as error:
             self._fail(folder, "diverged", str(error), step=error.step)
@@ -86,12 +92,30 @@ class Worker:
         """One run of either kind, from its start to its end."""
         if isinstance(folder, RungFolder):
             own = Pretrain.model_validate(about["pretrain"])
-            folder.start(about, environment(own.training))
+            self._start(about, folder, own.training)
             pretrain(own, folder, self.watch, self.beat)
             return
         run = Transfer.model_validate(about["run"])
-        folder.start(about, environment(run.training))
+        self._start(about, folder, run.training)
         transfer(run, self.study, folder, self.watch, self.beat)
+
+    def _start(self, about: dict[str, Any], folder: RunFolder, training: TrainingConfig) -> None:
+        if self.leads:
+            folder.start(about, environment(training))
+
+    def work_together(self, run_id: str) -> None:
+        """Carry out a run as one of several processes."""
+        own = self.study.run(run_id)
+        folder = own if own.path.is_dir() else RungFolder(self.study.path)
+        about = read_json(folder.path / "run.json")
+        self.say(event="process", pid=os.getpid())
+        try:
+            everyone = join_world((about.get("run") or about["pretrain"])["training"]["device"])
+        except StudyError as error:
+            self._fail(folder, "failed", str(error))
+            return
+        self.leads = everyone.leads
+        self.work(about)
 
     def watch(self, report: StepReport) -> bool:
         """Say how training goes, not too often; True when it is to stop."""
@@ -100,7 +124,7 @@ class Worker:
         now = time.monotonic()
         if now - self._said >= SECONDS_BETWEEN_STEPS or report.step == report.steps:
             self._said = now
-            self.say(event="step", **vars(report))
+            self.report(event="step", **vars(report))
         return self.stopping
 
     def beat(self, *_: object) -> None:
@@ -108,7 +132,12 @@ class Worker:
         now = time.monotonic()
         if now - self._beaten >= SECONDS_BETWEEN_BEATS:
             self._beaten = now
-            self.say(event="beat")
+            self.report(event="beat")
+
+    def report(self, **event: Any) -> None:
+        """What one of several processes says for all; a failure each says for itself."""
+        if self.leads:
+            self.say(**event)
 
     def say(self, **event: Any) -> None:
         """One JSON line to the parent."""
@@ -121,12 +150,16 @@ class Worker:
     def _fail(self, folder: RunFolder, state: Any, message: str, **details: Any) -> None:
         # a disk that fails takes no error either: then the parent hears it alone, and stops
         with contextlib.suppress(StudyError):
-            folder.fail(state, message, **details)
+            # of several processes the first to fail knows why; the others only miss it
+            if not is_launched_together() or folder.error() is None:
+                folder.fail(state, message, **details)
         self.say(event="ended", state=state, message=message)
+        if is_launched_together():
+            os._exit(1)  # torchrun ends the others
 
 
 def main() -> None:
-    """Work through the lines of standard input."""
+    """Work through the lines of standard input, or carry out one run together with others."""
     # whatever libraries print must not get between the events
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -136,8 +169,11 @@ def main() -> None:
     # the parent hears Ctrl-C too, and decides what becomes of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, worker.ask_to_stop)
-    for line in sys.stdin:
-        worker.work(json.loads(line))
+    if is_launched_together():
+        worker.work_together(sys.argv[2])
+    else:
+        for line in sys.stdin:
+            worker.work(json.loads(line))
     sys.stderr.flush()
     os._exit(0)  # all is written; taking torch down in good order takes more than a second
 

@@ -16,6 +16,7 @@ import polars as pl
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
 from medtransfer.tables.delimited import read_csv
+from medtransfer.tables.slices import ever, hashes_of, repeats, rows_where
 
 Kind = Literal["text", "integer", "number", "bytes"]
 TYPES: dict[Kind, pl.DataType] = {
@@ -144,8 +145,7 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
     if not set(keys) <= set(frame.columns):
         return []
-    ordered = frame[keys[0]].drop_nulls().sort()  # less memory than a table of all values
-    if len(keys) == 1 and not (ordered == ordered.shift()).any():
+    if len(keys) == 1 and not repeats(*hashes_of(frame, pl.col(keys))):
         return []
     repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
     if repeated.is_empty():
@@ -157,7 +157,8 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
 
 def has_blanks(cells: pl.Series) -> bool:
     """Whether any text is empty or has blanks around it; without, no copy is needed."""
-    return bool(((cells.str.strip_chars() != cells) | (cells == "")).any())
+    cell = pl.col(cells.name)
+    return ever(cells, (cell.str.strip_chars() != cell) | (cell == ""))
 
 
 def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
@@ -185,11 +186,11 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
     if column.kind == "bytes" and kind != pl.Binary():
         return [f"'{column.name}' is stored as {kind}; it must hold bytes"]
     faults: list[str] = []
-    empty = cells.filter(_empty(column.name, kind))
+    empty = rows_where(cells, _empty(column.name, kind))
     if column.filled and not empty.is_empty():
         where = f"in {plural(len(empty), 'row')}, first in row {empty[ROW][0]}"
         faults.append(f"'{column.name}' is empty {where}")
-    wrong = cells.filter(~_empty(column.name, kind) & ~_fits(column, kind))
+    wrong = rows_where(cells, ~_empty(column.name, kind) & ~_fits(column, kind))
     if not wrong.is_empty():
         what = {"integer": "an integer"}.get(column.kind, f"a {column.kind}")
         faults += wrong_cells(wrong, column.name, column.allowed or (what,))
@@ -245,9 +246,11 @@ def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
 
 def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
     try:
-        names = pl.read_parquet_schema(path)
-        return pl.read_parquet(path, columns=[name for name in names if name not in skip])
-    except (pl.exceptions.PolarsError, OSError) as error:
+        names = [name for name in pl.read_parquet_schema(path) if name not in skip]
+        # column by column: what unpacking one takes is given back before the next
+        columns = [pl.read_parquet(path, columns=[name]).to_series() for name in names]
+        return pl.DataFrame(columns)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise TableError(f"{what} is not a readable Parquet file.") from error
 
 

@@ -19,6 +19,7 @@ from medtransfer.files import (
 )
 from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
 from medtransfer.models.tuning import merged_state
+from medtransfer.models.world import spread_like, whole, world
 
 KEPT = 2
 MODEL = "model.safetensors"
@@ -84,12 +85,19 @@ class CheckpointFolder:
         optimiser: torch.optim.Optimizer,
         average: Tensors | None = None,
     ) -> None:
-        """Write a checkpoint; drop all but the two newest, and weights no longer selected."""
+        """Write a checkpoint; drop all but the two newest, and weights no longer selected.
+
+        Of several processes all must call it; rank 0 writes.
+        """
+        weights, moments = _plain(model.state_dict()), _moments(model, optimiser)
+        means = None if average is None else _plain(average)
+        if not world().leads:
+            return
         folder = self._fresh(f"step-{state.step:08d}")
-        write_tensors(_plain(model.state_dict()), folder / MODEL)
-        write_tensors(_moments(model, optimiser), folder / OPTIMISER)
-        if average is not None:
-            write_tensors(_plain(average), folder / AVERAGE)
+        write_tensors(weights, folder / MODEL)
+        write_tensors(moments, folder / OPTIMISER)
+        if means is not None:
+            write_tensors(means, folder / AVERAGE)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
         for old in self._steps()[:-KEPT]:
@@ -111,24 +119,36 @@ class CheckpointFolder:
         Returns:
             Its state, or that of step 0 if there is none.
         """
-        for folder in reversed(self._steps()):
-            if not is_whole(folder):
-                remove(folder)
-                continue
-            model.load_state_dict(read_tensors(folder / MODEL))
-            _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
-            saved = read_tensors(folder / AVERAGE) if average is not None else {}
-            for name, value in (average or {}).items():
-                value.copy_(saved[name])
-            raw = cast("dict[str, Any]", read_json(folder / STATE))
-            raw["checks"] = [Check(**check) for check in raw["checks"]]
-            return TrainingState(**raw)
-        return TrainingState()
+        everyone = world()
+        with everyone.leader_first():
+            folder = self._newest_whole()
+        step = float(folder.name.removeprefix("step-")) if folder else -1.0
+        if step * everyone.size != everyone.total([step])[0]:
+            raise StudyError(
+                f'The processes of a run do not see the same checkpoints in "{self.folder}". They '
+                "need one folder that all of them see."
+            )
+        if folder is None:
+            return TrainingState()
+        _load(model, read_tensors(folder / MODEL))
+        _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
+        saved = read_tensors(folder / AVERAGE) if average is not None else {}
+        for name, value in (average or {}).items():
+            value.copy_(spread_like(saved[name], value))
+        raw = cast("dict[str, Any]", read_json(folder / STATE))
+        raw["checks"] = [Check(**check) for check in raw["checks"]]
+        return TrainingState(**raw)
 
     def select(self, step: int, model: nn.Module) -> None:
-        """Keep the weights of the best check so far, thin products merged into them."""
+        """Keep the weights of the best check so far, thin products merged into them.
+
+        Of several processes all must call it; rank 0 writes.
+        """
+        weights = _plain(merged_state(model))
+        if not world().leads:
+            return
         folder = self._fresh(f"selected-{step:08d}")
-        write_tensors(_plain(merged_state(model)), folder / MODEL)
+        write_tensors(weights, folder / MODEL)
         seal_folder(folder)
 
     def load_selected(self, step: int, model: nn.Module) -> None:
@@ -138,13 +158,24 @@ class CheckpointFolder:
             StudyError: They are damaged; all checkpoints are dropped, so that the run starts over.
         """
         folder = self.folder / f"selected-{step:08d}"
-        if not is_whole(folder):
+        everyone = world()
+        everyone.wait()  # until rank 0 has written them
+        sound = is_whole(folder)
+        everyone.wait()  # until all have looked
+        if not sound:
             remove(self.folder)
             raise StudyError(
                 f"The selected weights of step {step} were damaged on disk. Run the same command "
                 "again: this run starts over."
             )
-        model.load_state_dict(read_tensors(folder / MODEL))
+        _load(model, read_tensors(folder / MODEL))
+
+    def _newest_whole(self) -> Path | None:
+        for folder in reversed(self._steps()):
+            if is_whole(folder):
+                return folder
+            remove(folder)
+        return None
 
     def _fresh(self, name: str) -> Path:
         folder = self.folder / name
@@ -158,7 +189,13 @@ class CheckpointFolder:
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    return {name: whole(value.detach()).cpu().contiguous() for name, value in state.items()}
+
+
+def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    own = cast("dict[str, torch.Tensor]", model.state_dict())
+    spread = {name: spread_like(t, own[name]) if name in own else t for name, t in tensors.items()}
+    model.load_state_dict(spread)
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -168,7 +205,7 @@ def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, to
         for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():
             if isinstance(value, torch.Tensor):
                 place = name if kind == MOMENTUM else f"{name}:{kind}"
-                found[place] = value.detach().cpu().contiguous()
+                found[place] = whole(value.detach()).cpu().contiguous()
     return found
 
 
@@ -190,4 +227,4 @@ def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if value.shape != weight.shape:
         return value
     # the weight's own memory format: a sum over another order has other bits
-    return torch.empty_like(weight).copy_(value)
+    return torch.empty_like(weight).copy_(spread_like(value, weight))

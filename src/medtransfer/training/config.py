@@ -151,6 +151,12 @@ class TrainingConfig(Settings):
     """Time without progress after which training counts as hung: its stacks are printed, and after
     twice that it is ended. Left out: 20 times the slowest so far, at least 600."""
 
+    devices: int = runtime(1, ge=1, le=1024)
+    """Processes on this machine that train a run together, one per GPU, or sharing the cores."""
+    spread_weights: bool = runtime(default=False)
+    """Spread weights, gradients and moments over the devices (FSDP2), for networks that one does
+    not hold. Not for networks with batch normalisation; nothing to do where devices is 1."""
+
     @model_validator(mode="after")
     def _checks_fit(self) -> "TrainingConfig":
         if self.steps is not None and self.checks > self.steps:
@@ -170,6 +176,12 @@ class TrainingConfig(Settings):
                     f"loss.weights names '{name}', which is no target (targets: {listed(names)}). "
                     f"{hint}".rstrip()
                 )
+        if self.tuning.mode == "linear" and self.devices > 1:
+            said.append("tuning.mode linear runs in one process: leave devices out")
+        if self.tuning.mode == "low-rank" and self.spread_weights:
+            said.append("spread_weights is for tuning.mode full and partial, not low-rank")
+        if self.clip_norm is not None and self.spread_weights:
+            said.append("spread_weights and clip_norm exclude each other: leave one out")
         if self.tuning.mode == "linear":
             if pool == "attention":
                 said.append("tuning.mode linear has no attention to learn: pool by mean or max")

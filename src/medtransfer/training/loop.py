@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from medtransfer.data.loader import TrainingBatches, draw_mixup
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.tuning import merge_low_rank
+from medtransfer.models.world import world
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.distributed import refuse_idle
 from medtransfer.training.losses import Loss, loss_entries, partial_loss
 from medtransfer.training.optim import Updater, make_updater
 from medtransfer.training.rules import Schedule, check_steps
@@ -115,9 +117,12 @@ def fit(
     Raises:
         Diverged: The loss is no longer a number.
         Stopped: `watch` asked to stop; the state is saved.
-        StudyError: The selected weights were damaged on disk, or the memory does not hold a
-            single case.
+        StudyError: The selected weights were damaged on disk, the memory does not hold a single
+            case, or there are more processes than micro-batches.
+        ProcessLost: Another process of the run is gone.
     """
+    everyone = world()
+    refuse_idle(everyone, batches.count(0))
     updater = make_updater(classifier, config)
     average = updater.average.state if updater.average is not None else None
     state = checkpoints.restore(classifier, updater.optimiser, average)
@@ -134,8 +139,9 @@ def fit(
         rate = (state.images - images_before) / max(1e-9, time.monotonic() - started)
         last = state.checks[-1].tune_auroc if state.checks else None
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
-        stop = watch(StepReport(state.step, plan.schedule.steps, loss, rate, last))
-        late = time.monotonic() - saved >= config.checkpoint_seconds
+        report = StepReport(state.step, plan.schedule.steps, loss, rate, last)
+        due = time.monotonic() - saved >= config.checkpoint_seconds
+        stop, late = (everyone.any(flag) for flag in (watch(report), due))
         if stop or late or state.step in checked or state.micro_batch != size:
             checkpoints.save(state, classifier, updater.optimiser, average)
             saved = time.monotonic()

@@ -11,7 +11,9 @@ from medtransfer.errors import StudyError
 from medtransfer.models.chance import seeded
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.memory import give_back, is_out_of_memory
+from medtransfer.models.world import World, world
 from medtransfer.training.checkpoint import TrainingState
+from medtransfer.training.distributed import RunningStatistics, is_spread, sum_gradients
 
 PartialLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 """From logits and their micro-batch to its share of the step's mean loss."""
@@ -41,7 +43,8 @@ def step_gradients(
 
     Where memory runs out, the step is made again from its beginning with micro-batches half as
     large, and the size that fits is kept in the state. Which cases are in the step, and how they
-    are changed, stays as it is.
+    are changed, stays as it is. Several processes share the micro-batches; all of them end up with
+    the same gradients.
 
     Args:
         classifier: In training mode.
@@ -55,47 +58,90 @@ def step_gradients(
 
     Raises:
         StudyError: The memory does not hold a single case.
+        ProcessLost: Another process of the run is gone.
     """
+    everyone = world()
     before = [buffer.clone() for buffer in classifier.buffers()]
     while True:
         most = state.micro_batch or batches.micro_batch
-        try:
-            total, images = _attempt(classifier, batches, state.step, most, draws, loss)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if most == 1:
-                raise StudyError(_too_large(batches)) from error
-        else:
-            state.images += images
+        attempt = _Attempt(classifier, batches, state.step, most, everyone)
+        fits = attempt.run(draws, loss)
+        total, images, lacking = everyone.total([attempt.loss, attempt.images, float(not fits)])
+        if not lacking:
+            attempt.bring_together()
+            state.images += round(images)
             return total
-        # outside the handler: the error holds the frames whose tensors are to go
+        if most == 1:
+            raise StudyError(_too_large(batches))
         classifier.zero_grad(set_to_none=True)
         _put_back(classifier, before)
         give_back()
         state.micro_batch = most // 2
 
 
-def _attempt(
-    classifier: Classifier,
-    batches: TrainingBatches,
-    step: int,
-    most: int,
-    draws: StepDraws,
-    loss: PartialLoss,
-) -> tuple[float, int]:
-    """The summed loss of a step and its images; the gradients are in the weights."""
-    classifier.zero_grad(set_to_none=True)
-    device = next(classifier.parameters()).device
-    total, images = 0.0, 0
-    for index, batch in enumerate(batches.micro_batches(step, device, draws.mix, most=most)):
-        with seeded(draws.seed, "step", step, index):
-            logits = classifier(batch.images, batch.case_of_image, len(batch))
-            part = loss(logits, batch)
-            cast("Any", part).backward()
-        total += part.item()
-        images += len(batch.images)
-    return total, images
+class _Attempt:
+    """One process's part of one go at a step."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        batches: TrainingBatches,
+        step: int,
+        most: int,
+        everyone: World,
+    ) -> None:
+        self.loss, self.images = 0.0, 0
+        self._classifier, self._batches, self._everyone = classifier, batches, everyone
+        self._step, self._most = step, most
+        self._count = batches.count(step, most)
+        self._statistics = RunningStatistics(classifier) if everyone.size > 1 else None
+        self._spread = is_spread(classifier)
+
+    def run(self, draws: StepDraws, loss: PartialLoss) -> bool:
+        """Add up this process's micro-batches; False if the memory does not hold one."""
+        self._classifier.zero_grad(set_to_none=True)
+        device = next(self._classifier.parameters()).device
+        turns = self._turns()
+        micro_batches = self._batches.micro_batches(
+            self._step, device, draws.mix, most=self._most, only=[index for index, _ in turns]
+        )
+        try:
+            for (index, counts), batch in zip(turns, micro_batches, strict=True):
+                with seeded(draws.seed, "step", self._step, index):
+                    self._pass(batch, loss, counts=counts)
+        except (RuntimeError, MemoryError) as error:
+            # with spread weights the others wait inside their pass: they cannot be told
+            if self._spread or not is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+    def bring_together(self) -> None:
+        """Leave every process with the gradients and running statistics of the whole step."""
+        if self._statistics is not None:
+            self._statistics.make_again(self._everyone, self._count)
+            sum_gradients(list(self._classifier.parameters()), self._everyone)
+
+    def _turns(self) -> list[tuple[int, bool]]:
+        """Micro-batches in turn, and whether they count.
+
+        Spread weights are brought together for each pass, so that all processes must make one:
+        where there is none left for this process, it makes one that counts for nothing.
+        """
+        own = [(index, True) for index in range(self._count)[self._everyone.share]]
+        rounds = -(-self._count // self._everyone.size)
+        return own + [(0, False)] * (rounds - len(own)) if self._spread else own
+
+    def _pass(self, batch: Batch, loss: PartialLoss, *, counts: bool) -> None:
+        """Add a micro-batch's gradients to the weights."""
+        logits = self._classifier(batch.images, batch.case_of_image, len(batch))
+        part = loss(logits, batch) * float(counts)
+        cast("Any", part).backward()
+        if counts:
+            self.loss += part.item()
+            self.images += len(batch.images)
+            if self._statistics is not None:
+                self._statistics.note()
 
 
 def _put_back(classifier: Classifier, before: list[torch.Tensor]) -> None:

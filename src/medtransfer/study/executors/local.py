@@ -1,4 +1,4 @@
-"""One worker process on this machine, made anew when it is lost."""
+"""Worker processes on this machine: one for run after run, or several for a run, by torchrun."""
 
 import contextlib
 import json
@@ -8,17 +8,22 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO, Any
+from typing import Any
 
-from medtransfer.study.store import StudyFolder
+from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.study.watchdog import Watchdog
 
 COMMAND = ("-P", "-m", "medtransfer.study.worker")
 """-P: a file called random.py in the user's folder must not become Python's own."""
+TORCHRUN = ("-P", "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
+            "--shutdown-timeout", "600")  # fmt: skip
+"""Ten minutes to save the state where it is asked to stop."""
+LAST_LINES = 40
+"""Of what several processes printed, shown when they are lost."""
 EXIT_STOPPED = 75
 """Exit code of a worker that was asked to stop and has saved its state (EX_TEMPFAIL)."""
 TICK_SECONDS = 1.0
@@ -69,13 +74,14 @@ class WorkerHung(WorkerLost):
 
 
 class LocalExecutor:
-    """Runs one run at a time in a process of its own."""
+    """Runs one run at a time in a process of its own, or in several that share it."""
 
     def __init__(self, study: Path) -> None:
         self._study = study
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str | None] = Queue()
         self._printed: deque[str] = deque(maxlen=10_000)
+        self._handles: list[int] = []  # of processes that share a run: their ids may be reused
 
     def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
         """Hand a run to the worker and give back what it says until the run has ended.
@@ -89,29 +95,29 @@ class LocalExecutor:
         Raises:
             WorkerLost: Its process is gone, or hung and was ended.
         """
-        watchdog = Watchdog(_hang_seconds(about))
-        process = self._worker()
-        try:
-            assert process.stdin is not None  # noqa: S101 — a pipe was asked for
-            process.stdin.write(json.dumps(about) + "\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise self._lost(process) from None
-        noted = False
+        training = about.get("run", about.get("pretrain", {})).get("training", {})
+        together = training.get("devices", 1) > 1
+        if together:
+            process = self._start_together(about, training["devices"])
+        else:
+            process = self._worker()
+            self._tell(process, about)
+        watchdog, noted = Watchdog(training.get("hang_seconds")), False
         for event in self._listen(process):
-            if event is None:
-                verdict = watchdog.look()
-                if verdict == "hung":
-                    raise self._hung(process, watchdog.silence)
-                if verdict == "silent" and not noted:
-                    noted = True
-                    self._note_stacks(process, about["run_id"])
-            else:
+            if event is not None:
                 watchdog.hear(event)
                 noted = False
-            yield None if event is not None and event["event"] == "beat" else event
+            elif (verdict := watchdog.look()) == "hung":
+                raise self._hung(watchdog.silence)
+            elif verdict == "silent" and not noted:
+                noted = True
+                self._note_stacks(about["run_id"])
+            quiet = event is None or event["event"] == "beat"
+            yield None if quiet else event
             if event is not None and event["event"] in ("ended", "stopped"):
-                return
+                break
+        if together:
+            self.close()  # such processes end with their run
 
     def stop(self) -> None:
         """Ask the worker to save its state and stop after the current step."""
@@ -128,29 +134,61 @@ class LocalExecutor:
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._kill(process)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+        while self._handles:
+            os.close(self._handles.pop())
 
     def _worker(self) -> "subprocess.Popen[str]":
         if self._process is None:
-            self._process = subprocess.Popen(  # noqa: S603 — our own module
-                [sys.executable, *COMMAND, str(self._study)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                env={**ALLOCATOR, **os.environ},
-                start_new_session=True,  # Ctrl-C reaches the parent alone
-            )
-            self._lines = Queue()
-            self._printed.clear()
-            for target, into in ((_read, self._lines), (_pass_on, self._printed)):
-                Thread(target=target, args=(self._process, into), daemon=True).start()
+            self._process = self._start([*COMMAND, str(self._study)], {}, _pass_on)
         return self._process
+
+    def _start_together(self, about: dict[str, Any], devices: int) -> "subprocess.Popen[str]":
+        """Start the processes that share a run; they read what it is from its folder."""
+        self.close()
+        folder = StudyFolder(self._study).run(about["run_id"])
+        (RunFolder(self._study) if "pretrain" in about else folder).describe(about)
+        threads = max(1, len(os.sched_getaffinity(0)) // devices)
+        self._process = self._start(
+            [*TORCHRUN, "--nproc-per-node", str(devices), *COMMAND[1:], str(self._study),
+             about["run_id"]],
+            {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"},
+            _keep,
+        )  # fmt: skip
+        return self._process
+
+    def _start(
+        self,
+        arguments: list[str],
+        variables: dict[str, str],
+        hear: Callable[["subprocess.Popen[str]", "deque[str]"], None],
+    ) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(  # noqa: S603 — our own module
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**ALLOCATOR, **variables, **os.environ},
+            start_new_session=True,  # Ctrl-C reaches the parent alone
+        )
+        self._lines = Queue()
+        self._printed.clear()
+        Thread(target=_read, args=(process, self._lines), daemon=True).start()
+        Thread(target=hear, args=(process, self._printed), daemon=True).start()
+        return process
+
+    def _tell(self, process: "subprocess.Popen[str]", about: dict[str, Any]) -> None:
+        try:
+            assert process.stdin is not None  # noqa: S101 — a pipe was asked for
+            process.stdin.write(json.dumps(about) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._lost(process) from None
 
     def _listen(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any] | None]:
         while True:
@@ -161,25 +199,47 @@ class LocalExecutor:
                 continue
             if line is None:
                 raise self._lost(process)
-            yield json.loads(line)
+            event = json.loads(line)
+            if event["event"] == "process":
+                with contextlib.suppress(ProcessLookupError):
+                    self._handles.append(os.pidfd_open(event["pid"]))
+            else:
+                yield event
 
-    def _note_stacks(self, process: "subprocess.Popen[str]", run_id: str) -> None:
+    def _note_stacks(self, run_id: str) -> None:
         """Have a silent worker print the stacks of its threads; keep them with the run."""
+        assert self._process is not None  # noqa: S101 — it is silent, not gone
         self._printed.clear()
-        process.send_signal(signal.SIGUSR1)
+        if self._handles:
+            self._signal_all(signal.SIGUSR1)
+        else:
+            self._process.send_signal(signal.SIGUSR1)
         time.sleep(STACK_SECONDS)
         lines = [line for line in self._printed.copy() if line.startswith(STACK)]
         StudyFolder(self._study).run(run_id).note_stacks("".join(lines))
 
-    def _hung(self, process: "subprocess.Popen[str]", silence: float) -> WorkerHung:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    def _hung(self, silence: float) -> WorkerHung:
+        if self._process is not None:
+            self._kill(self._process)
         self.close()
         return WorkerHung(silence)
 
+    def _kill(self, process: "subprocess.Popen[str]") -> None:
+        process.kill()
+        self._signal_all(signal.SIGKILL)
+        process.wait()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to each of the processes that share a run."""
+        for handle in self._handles:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+
     def _lost(self, process: "subprocess.Popen[str]") -> WorkerLost:
         code = process.wait()
+        if self._handles:
+            self._signal_all(signal.SIGKILL)  # a killed torchrun leaves them behind
+            sys.stderr.writelines(list(self._printed)[-LAST_LINES:])
         self.close()
         return WorkerLost(code)
 
@@ -194,14 +254,14 @@ def _read(process: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:
 
 def _pass_on(process: "subprocess.Popen[str]", printed: "deque[str]") -> None:
     """Hand on what the worker prints, and remember the last of it."""
-    stream: IO[str] | None = process.stderr
     with contextlib.suppress(ValueError):
-        for line in stream or ():
+        for line in process.stderr or ():
             printed.append(line)
             sys.stderr.write(line)
 
 
-def _hang_seconds(about: dict[str, Any]) -> float | None:
-    """The limit that the run's settings set, if they do."""
-    seconds = about.get("run", {}).get("training", {}).get("hang_seconds")
-    return None if seconds is None else float(seconds)
+def _keep(process: "subprocess.Popen[str]", printed: "deque[str]") -> None:
+    """Remember the last of what several processes print: torchrun says much, often in vain."""
+    with contextlib.suppress(ValueError):
+        for line in process.stderr or ():
+            printed.append(line)

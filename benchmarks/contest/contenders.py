@@ -1,0 +1,224 @@
+"""The contenders of training.py, one a process: each does a turn when it is told to go.
+
+contenders.py CONTENDER CASE FOLDER
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peers import bit_loop, timm_loop, trainer
+from torch.nn import functional
+from turns import CASES, CPU, Case, Turns, built
+
+from medtransfer.models.config import ModelConfig
+
+TRAINED = "trained.safetensors"
+
+
+def main() -> None:
+    contender, name, place = sys.argv[1:]
+    case, folder = CASES[name], Path(place)
+    peer, half = contender.removesuffix("+"), contender.endswith("+")
+    turns = Turns(case)
+    match peer:
+        case "ours":
+            ours(case, folder, turns)
+        case "trained":
+            trained(case, folder, turns)
+        case "bare":
+            bare(case, turns)
+        case "trainer":
+            trainer(case, folder, turns, half=half)
+        case "timm":
+            timm_loop(case, folder, turns, half=half)
+        case "bit":
+            bit_loop(case, folder, turns, half=half)
+        case _:
+            prediction(case, folder, turns, own=peer == "predict-ours")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Cases with what `CaseImages` needs of their images, and how many a second were prepared."""
+
+    cases: Any
+    cache: Any
+    spec: Any
+    rate: float
+
+    def take(self, rows: Any) -> Any:
+        """Some of the cases, to be read."""
+        from medtransfer.data.loader import CaseImages
+
+        return CaseImages(self.cases.take(rows), self.cache, self.spec)
+
+
+def prepared(case: Case, folder: Path, work: Path, *, tested: bool = False) -> Prepared:
+    from medtransfer.data.cache import PixelCache
+    from medtransfer.data.cases import build_cases
+    from medtransfer.data.config import DataConfig
+    from medtransfer.data.scan import scan_images
+    from medtransfer.data.splits import assign_splits
+    from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
+    from medtransfer.study.run import Transfer
+
+    sizes = {"resize": case.resize, "crop": case.crop, "flip": "horizontal"}
+    data = DataConfig.model_validate({
+        "manifest": folder / "manifest.csv", "task": "single-label", "class_column": "malignant",
+        "targets": ["0", "1"], "image": sizes,
+    })  # fmt: skip
+    started = time.perf_counter()
+    run = Transfer(data=data, model=ModelConfig(rung=case.rung))
+    manifest = open_manifest(data)
+    frame = assign_splits(manifest, data)
+    facts = scan_images(manifest, data.pixel_limit, work / "images.parquet")
+    spec = input_spec(run, known_architecture(case.rung), frame, facts)
+    need = cache_needs(run, spec, frame)[2 if tested else 0]
+    cache = PixelCache(need.make(manifest, facts, work))
+    rate = len(frame) / (time.perf_counter() - started)
+    return Prepared(build_cases(frame, data), cache, spec, rate)
+
+
+def ours(case: Case, folder: Path, turns: Turns) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        found, network = prepared(case, folder, Path(work)), built(case)
+        turns.more = f"prepared {found.rate} flops {flops(network, case)} peak {peak(network)}"
+        everything = found.take(slice(None))
+        carry_out(network, everything, case, Path(work), 100_000, turns.step_done)
+
+
+def carry_out(
+    network: Any, images: Any, case: Case, work: Path, steps: int, after: Callable[[], None]
+) -> None:
+    """Our whole loop; no checkpoint but that at its end."""
+    from medtransfer.data.augment import Augmentation
+    from medtransfer.data.loader import TrainingBatches
+    from medtransfer.training.checkpoint import CheckpointFolder
+    from medtransfer.training.config import TrainingConfig
+    from medtransfer.training.loop import Plan, TuneScore, fit
+    from medtransfer.training.rules import make_schedule
+
+    config = TrainingConfig(batch_size=case.batch, micro_batch=case.batch, steps=steps, checks=1,
+                            learning_rate=0.01, checkpoint_seconds=1e9)  # fmt: skip
+    batches = TrainingBatches(
+        images, case.batch, micro_batch=case.batch, augmentation=Augmentation(0, "horizontal")
+    )
+    plan = Plan(make_schedule(len(images), 0.01, steps), 0.0, "single-label", 0)
+    kept = CheckpointFolder(work / "checkpoint")
+    fit(network, batches, plan, config, tune=lambda: TuneScore(0.0, None), checkpoints=kept,
+        watch=lambda _: bool(after()))  # fmt: skip
+
+
+def bare(case: Case, turns: Turns) -> None:
+    network = built(case).train()
+    images, owner = torch.randn(case.batch, 3, case.crop, case.crop), torch.arange(case.batch)
+    labels = torch.randint(0, 2, (case.batch,))
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.003, momentum=0.9)
+    while True:
+        optimiser.zero_grad(set_to_none=True)
+        functional.cross_entropy(network(images, owner, case.batch), labels).backward()
+        optimiser.step()
+        turns.step_done()
+
+
+def flops(network: Any, case: Case) -> float:
+    """Floating-point operations of a training step, per image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(2, 3, case.crop, case.crop), torch.arange(2), 2).sum().backward()
+    network.zero_grad(set_to_none=True)
+    return counter.get_total_flops() / 2
+
+
+def peak(network: Any, side: int = 2048) -> float:
+    """Operations a second of a large matrix product in a network's precision, the best of some."""
+    half = network.precision == "bfloat16"
+    matrix = torch.randn(side, side, dtype=torch.bfloat16 if half else torch.float32)
+    times: list[float] = []
+    for _ in range(6):
+        started = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return 2 * side**3 / min(times)
+
+
+def trained(case: Case, folder: Path, turns: Turns) -> None:
+    """A network that knows something, so that its AUROC is worth a comparison."""
+    from safetensors.torch import save_file
+
+    with tempfile.TemporaryDirectory() as work:
+        found = prepared(case, folder, Path(work))
+        network = built(case)
+        carry_out(network, found.take(halves(found)[0]), case, Path(work), 60, lambda: None)
+        save_file(network.state_dict(), folder / TRAINED)
+    turns.say("ready 1")
+
+
+def halves(found: Prepared) -> tuple[Any, Any]:
+    """Positions of the cases that are learned from, and of those that are asked about."""
+    rows = np.random.default_rng(0).permutation(len(found.cases))
+    return np.sort(rows[::2]), np.sort(rows[1::2])
+
+
+def prediction(case: Case, folder: Path, turns: Turns, *, own: bool) -> None:
+    """Both networks have the same weights, and a head fitted to half of the images."""
+    from safetensors.torch import load_file
+
+    from medtransfer.evaluation.predict import predict
+
+    with tempfile.TemporaryDirectory() as work:
+        found = prepared(case, folder, Path(work), tested=True)
+        seen, rest = (rows[: case.predicted] for rows in halves(found))
+        asked, network = found.take(rest), built(case).eval()
+        if (folder / TRAINED).exists():
+            network.load_state_dict(load_file(folder / TRAINED))
+            fit_head(network, found.take(seen))
+        whole = asked.test_batch(np.arange(len(rest)), CPU).images
+        turns.say("ready 1")
+        while True:
+            started = time.perf_counter()
+            logits = predict(network, asked) if own else evaluated(network, whole)
+            rate = len(rest) / (time.perf_counter() - started)
+            turns.more = f"auroc {area(asked, logits)}"
+            turns.say(f"rate {rate}")
+
+
+def evaluated(network: Any, images: torch.Tensor) -> Any:
+    """As timm's validate.py: evaluation mode, no gradients, float32. [N, T]"""
+    with torch.inference_mode():
+        parts = [network.head(network.backbone(part)) for part in images.split(128)]
+    return torch.cat(parts).numpy()
+
+
+def fit_head(network: Any, images: Any) -> None:
+    """A linear probe by ridge regression on features of the plain network."""
+    whole = images.test_batch(np.arange(len(images)), CPU).images
+    with torch.inference_mode():
+        features = torch.cat([network.backbone(part) for part in whole.split(128)]).double()
+    targets = torch.as_tensor(images.cases.targets) - 0.5
+    mean, scale = features.mean(0), features.std(0) + 1e-6
+    standard = (features - mean) / scale
+    kernel = standard @ standard.T + 100 * torch.eye(len(standard), dtype=torch.float64)
+    weight = (torch.linalg.solve(kernel, targets).T @ standard) / scale
+    network.head.weight.data.copy_(weight)
+    network.head.bias.data.copy_(-weight @ mean)
+
+
+def area(images: Any, logits: Any) -> float:
+    from medtransfer.metrics.discrimination import auroc
+
+    score = logits[:, 1].astype(np.float64) - logits[:, 0]
+    found = auroc(images.cases.targets[:, 1].astype(np.int64), score)
+    return float(found(np.ones((1, len(score))))[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What the contenders of training.py share: the cases, and how turns are taken. No script."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from medtransfer.models.classifier import build_classifier
+from medtransfer.models.config import ModelConfig
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at a size: cases in a step, timed steps in a turn, images to predict."""
+
+    rung: str
+    crop: int
+    batch: int
+    steps: int
+    predicted: int = 0
+
+    @property
+    def timm(self) -> str:
+        """The name that timm has for the network."""
+        from medtransfer.models.ladder import find_rung
+
+        return find_rung(self.rung).architecture.timm
+
+    @property
+    def resize(self) -> int:
+        """Side before the random crop."""
+        return self.crop * 8 // 7
+
+
+CASES = {
+    "r50x1-64": Case("scratch/r50x1", 64, 32, 6, 512),
+    "r50x1-128": Case("scratch/r50x1", 128, 16, 4),
+    "r50x1-224": Case("scratch/r50x1", 224, 8, 3, 128),
+    "vit-s-224": Case("scratch/timm:vit_small_patch16_224", 224, 8, 3),
+}
+
+
+class Turns:
+    """Steps counted into turns: between them the process waits for the word."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.more = ""
+        self._steps = case.steps
+        self._started = 0.0
+
+    def step_done(self) -> None:
+        """After each training step; the first of a turn is not timed."""
+        self._steps += 1
+        if self._steps == 1:
+            self._started = time.perf_counter()
+        if self._steps > self.case.steps:
+            if self._started:
+                rate = self.case.steps * self.case.batch / (time.perf_counter() - self._started)
+                self.say(f"rate {rate}")
+            else:
+                self.say("ready 1")
+            self._steps = 0
+
+    def say(self, words: str) -> None:
+        """Say something and wait for the next turn."""
+        print(f"#{words} {self.more}", flush=True)
+        if not sys.stdin.readline():
+            sys.exit()
+
+
+def built(case: Case) -> Any:
+    model = ModelConfig(rung=case.rung)
+    found = build_classifier(model, 2, seed=0, device=CPU, input_size=case.crop)
+    return found.classifier

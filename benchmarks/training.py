@@ -1,0 +1,147 @@
+"""Images per second of training and of prediction, against three peers and against the bare step.
+
+    python benchmarks/training.py [--quick]
+
+R50x1 at 64, 128 and 224 px and a ViT-S at 224 px, each from the same JPEG files. Contenders, which
+`contest` holds:
+
+- ours:      `training.loop.fit` on prepared images, in our precision, as our worker is started
+- bare:      our step on random tensors, no data at all
+- trainer:   the Hugging Face Trainer with its defaults
+- timm:      a loop as timm's train.py has it: its loader with 4 workers, its SGD
+- bit:       a loop as google-research/big_transfer's bit_pytorch/train.py has it: 8 workers, the
+             loss fetched at every step (on timm's network, whose standardisation is faster)
+
+Peers run once with their defaults, in float32, and once (`+`) in our precision and memory format.
+Every contender is a process of its own that waits while others have their turn; a turn is one step
+to warm up and some that are timed. Medians over rounds are compared. Our images are prepared
+before, once for all runs of a study; how fast that is stands beside. No checkpoint is in a turn.
+The peak is that of a large matrix product in our precision, measured on the same threads.
+
+Prediction: `evaluation.predict.predict` against timm's network in evaluation mode, in float32, on
+tensors that are there already. Both have the same weights, trained for 60 steps at 64 px, and a
+linear probe at the size they are asked at. With --quick there are none, and no AUROC is judged.
+
+Goals: training 1.5 × the best peer, 1.1 × the best in our precision, 0.95 × the bare step;
+prediction 1.8 × at 64 px and 1.3 × at 224 px, AUROC within 0.001. About 12 minutes.
+Needs `pip install -e '.[bench]'`. Measured on a CPU; nothing is claimed of other devices.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from contest.turns import CASES
+from finetune import make_images
+
+GOALS = {"defaults": 1.5, "our precision": 1.1, "bare": 0.95}
+PREDICTION = {64: 1.8, 224: 1.3}
+AUROC_CHANGE = 0.001
+PEERS = ("trainer", "timm", "bit")
+OWN = ("ours", "bare", "predict-ours")
+Said = dict[str, dict[str, float]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one case, one peer, under a minute")
+    quick = parser.parse_args().quick
+    names = ["r50x1-64"] if quick else list(CASES)
+    contenders = ["ours", "bare", *PEERS, *(f"{peer}+" for peer in PEERS)]
+    if quick:
+        contenders = ["ours", "bare", "timm", "timm+"]
+    rounds = 1 if quick else 3
+    met: list[bool] = []
+    with tempfile.TemporaryDirectory() as folder:
+        make_images(Path(folder), 256 if quick else 1024, 256)
+        for name in names:
+            met += judged(name, taken_in_turn(name, contenders, folder, rounds))
+        if not quick:
+            taken_in_turn("r50x1-64", ["trained"], folder, 0)
+        for name in names:
+            if CASES[name].predicted:
+                turns = taken_in_turn(name, ["predict-ours", "predict-timm"], folder, rounds)
+                met += judged_prediction(name, turns)[: 1 if quick else 2]
+    print(f"goals missed: {met.count(False)} of {len(met)}")
+    return 0 if all(met) else 1
+
+
+def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) -> Said:
+    """Medians over the rounds of what each contender says of a turn."""
+    from medtransfer.study.executors.local import ALLOCATOR
+
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+    script = str(Path(__file__).parent / "contest" / "contenders.py")
+    running: dict[str, subprocess.Popen[str]] = {}
+    said: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    try:
+        for name in contenders:
+            running[name] = subprocess.Popen(
+                [sys.executable, script, name, case, folder],
+                env=plain | (ALLOCATOR if name in OWN else {}),  # as our worker is started
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            heard(running[name])  # it is ready, and waits
+        for _ in range(rounds):
+            for name, process in running.items():
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+                said[name].append(heard(process))
+    finally:
+        for process in running.values():
+            process.terminate()  # not killed: its loader's workers end with it
+            process.wait()
+    return {
+        name: {what: statistics.median(turn[what] for turn in turns) for what in turns[0]}
+        for name, turns in said.items()
+        if turns
+    }
+
+
+def heard(process: "subprocess.Popen[str]") -> dict[str, float]:
+    """The next line of a contender that is meant for us: ``#rate 12.5 auroc 0.8``."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("#"):
+            words = line[1:].split()
+            return dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    raise SystemExit(f"a contender ended with code {process.wait()}: {process.args}")
+
+
+def judged(name: str, turns: Said) -> list[bool]:
+    speed = {contender: said["rate"] for contender, said in turns.items()}
+    per_image, peak = turns["ours"]["flops"], turns["ours"]["peak"]
+    for contender, rate in speed.items():
+        share = rate * per_image / peak
+        print(f"{name:>10}  {contender:<8} {rate:7.1f} images/s  {share:4.0%} of the peak")
+    rivals = {
+        "defaults": max((p for p in PEERS if p in speed), key=speed.__getitem__),
+        "our precision": max((f"{p}+" for p in PEERS if p in speed), key=speed.__getitem__),
+        "bare": "bare",
+    }
+    times = {kind: speed["ours"] / speed[rival] for kind, rival in rivals.items()}
+    parts = [f"{times[kind]:.2f} × {rivals[kind]} (goal {goal})" for kind, goal in GOALS.items()]
+    prepared = turns["ours"]["prepared"]
+    print(f"{name}: {', '.join(parts)}; images prepared at {prepared:.0f}/s", flush=True)
+    return [times[kind] >= goal for kind, goal in GOALS.items()]
+
+
+def judged_prediction(name: str, turns: Said) -> list[bool]:
+    own, peer = turns["predict-ours"], turns["predict-timm"]
+    times, change = own["rate"] / peer["rate"], abs(own["auroc"] - peer["auroc"])
+    goal = PREDICTION[CASES[name].crop]
+    print(f"{name} predicted: {own['rate']:.1f} images/s, {times:.2f} × timm's evaluation (goal "
+          f"{goal}); AUROC {peer['auroc']:.4f}, changed by {change:.5f} (goal {AUROC_CHANGE})",
+          flush=True)  # fmt: skip
+    return [times >= goal, change <= AUROC_CHANGE]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The processes that train one run together, as each of them sees it.
+
+A process that trains alone is a world of its own: everything here then costs nothing.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from medtransfer.errors import StudyError
+
+T = TypeVar("T")
+_dist = cast("Any", dist)
+
+
+class ProcessLost(StudyError):  # noqa: N818
+    """Another process of the run is gone, or has not answered in time."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this one is.
+
+    Attributes:
+        rank: From 0; rank 0 alone writes files.
+        size: Number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    @property
+    def share(self) -> slice:
+        """Which items of a list are this process's: every `size`-th from its rank on."""
+        return slice(self.rank, None, self.size)
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """Numbers summed over the processes, in float64."""
+        if self.size == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64)
+        self.add(sums)
+        return cast("Any", sums).tolist()
+
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is up in any of the processes."""
+        return self.total([float(flag)])[0] > 0
+
+    def add(self, tensor: torch.Tensor) -> None:
+        """Sum a tensor over the processes, in place."""
+        if self.size > 1:
+            self._speak(lambda: _dist.all_reduce(tensor))
+
+    def gather(self, own: torch.Tensor, counts: Sequence[int]) -> list[torch.Tensor]:
+        """Rows of all processes.
+
+        Args:
+            own: [counts[rank], D]
+            counts: Rows of each process; those at the end may have none.
+
+        Returns:
+            One tensor per process that has rows, in the order of ranks.
+        """
+        if self.size == 1:
+            return [own]
+        padded = own.new_zeros((max(counts), own.shape[1]))
+        padded[: len(own)] = own
+        all_of_them = [torch.empty_like(padded) for _ in range(self.size)]
+        self._speak(lambda: _dist.all_gather(all_of_them, padded))
+        return [rows[:count] for rows, count in zip(all_of_them, counts, strict=False)]
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        self.total([0.0])
+
+    @contextmanager
+    def leader_first(self) -> Generator[None]:
+        """Rank 0 goes through the block before the others enter it."""
+        if not self.leads:
+            self.wait()
+        yield
+        if self.leads:
+            self.wait()
+
+    def _speak(self, collective: Callable[[], None]) -> None:
+        try:
+            collective()
+        except RuntimeError as error:
+            raise ProcessLost(
+                "Another process of this run is gone, or did not answer in time. Run the same "
+                "command again: the run goes on from its last checkpoint."
+            ) from error
+
+
+def world() -> World:
+    """This process's world."""
+    if dist.is_available() and dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size())
+    return World()
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor with all its parts, where it is spread over processes; all of them must ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def spread_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A whole tensor spread over the processes as another one is, if that is."""
+    if isinstance(like, DTensor):
+        return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+    return tensor

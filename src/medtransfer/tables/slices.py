@@ -1,0 +1,93 @@
+"""Passes over millions of rows, a slice or a share at a time, so that they take little memory.
+
+Texts are compared by 64-bit hashes. Different texts may have the same hash, so what is found by
+hashes is looked at again as it stands; nothing is missed, since equal texts have equal hashes.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+SLICE = 1_000_000
+"""Rows that are worked on at once."""
+SHARES_LOG2 = 3
+"""Texts and hashes are sorted in two to this power shares."""
+SAMPLE = 4096
+"""Texts that say where shares begin."""
+Hashes = NDArray[np.uint64]
+
+
+def rows_where(frame: pl.DataFrame, holds: pl.Expr) -> pl.DataFrame:
+    """The rows for which an expression holds."""
+    if len(frame) <= SLICE:
+        return frame.filter(holds)
+    return pl.concat([part.filter(holds) for part in frame.iter_slices(SLICE)])
+
+
+def ever(cells: pl.Series, holds: pl.Expr) -> bool:
+    """Whether an expression holds for any cell of a column."""
+    frame = cells.to_frame()
+    return any(part.select(holds.any()).item() for part in frame.iter_slices(SLICE))
+
+
+def in_order(texts: pl.Series) -> Iterator[NDArray[np.int64]]:
+    """Positions in shares: no text of a share comes before one of the share before.
+
+    Sorting share by share takes a part of the memory that sorting all at once takes.
+
+    Args:
+        texts: None of them empty, in any order. [N]
+    """
+    if len(texts) <= SLICE:
+        yield np.arange(len(texts))
+        return
+    sample = texts.gather_every(len(texts) // SAMPLE).sort()
+    count = 2**SHARES_LOG2
+    limits = sample.gather([len(sample) * share // count for share in range(1, count)])
+    begun = np.zeros(len(texts), dtype=bool)
+    for limit in limits.unique(maintain_order=True):
+        below = (texts < limit).to_numpy()
+        yield np.flatnonzero(below & ~begun)
+        begun = below
+    yield np.flatnonzero(~begun)
+
+
+def hashes_of(frame: pl.DataFrame, *cells: pl.Expr) -> list[Hashes]:
+    """64-bit hashes of cells, of the rows in which none of them is empty. [N] each"""
+    hashes = [np.empty(len(frame), dtype=np.uint64) for _ in cells]
+    names = [str(column) for column in range(len(cells))]
+    end = 0
+    for part in frame.iter_slices(SLICE):
+        texts = part.select(cell.alias(name) for cell, name in zip(cells, names, strict=True))
+        found = texts.drop_nulls().select(pl.all().hash())
+        for column, name in zip(hashes, names, strict=True):
+            column[end : end + len(found)] = found[name].to_numpy()
+        end += len(found)
+    return [column[:end] for column in hashes]
+
+
+def repeats(hashes: Hashes) -> bool:
+    """Whether two are equal. Sorts them where they stand."""
+    hashes.sort()
+    return bool((hashes[1:] == hashes[:-1]).any())
+
+
+def many_valued(owners: Hashes, values: Hashes) -> Hashes:
+    """The owners that stand beside several values, each once.
+
+    Args:
+        owners: Of each row, e.g. hashes of patients. [N]
+        values: Of each row, e.g. hashes of splits. [N]
+    """
+    shift = np.uint64(64 - SHARES_LOG2)
+    found: list[Hashes] = []
+    for share in range(2**SHARES_LOG2):
+        here = owners >> shift == share
+        own, what = owners[here], values[here]
+        order = np.argsort(own)
+        own, what = own[order], what[order]
+        # where several values stand beside an owner, two neighbours differ in whatever order
+        found.append(np.unique(own[1:][(own[1:] == own[:-1]) & (what[1:] != what[:-1])]))
+    return np.concatenate(found)
