@@ -29,6 +29,7 @@ from medtransfer.evaluation.predict import predict, quick_score
 from medtransfer.metrics.detection_features import TrainedOn
 from medtransfer.models.classifier import Built, Classifier
 from medtransfer.models.tuning import add_low_rank, freeze_stages
+from medtransfer.models.world import world
 from medtransfer.study.run import Transfer
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -164,7 +165,7 @@ def probe(
         latest[0] = step, loss, area
         state.seconds = time.monotonic() - started
         rate = state.images / max(1e-9, state.seconds)
-        if watch(StepReport(step, steps, loss, rate, area)) and step < steps:
+        if world().any(watch(StepReport(step, steps, loss, rate, area))) and step < steps:
             raise Stopped
 
     def extracted(count: int) -> None:
