@@ -128,3 +128,17 @@ def test_a_second_fit_gives_the_same_bits() -> None:
     features, targets = drawn(20, 60)
     one, other = fitted(features, targets), fitted(features, targets)
     assert np.array_equal(one.weight, other.weight)
+
+
+def test_a_fit_gives_signs_of_life_and_can_be_ended_by_them() -> None:
+    features, targets = drawn(60, 20)
+    heard: list[int] = []
+
+    def alive() -> None:
+        heard.append(1)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_probe(features, targets, BINARY, [0.01], lambda _: TuneScore(0.5, 0.5), alive=alive)
+    assert len(heard) == 3

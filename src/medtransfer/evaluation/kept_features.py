@@ -18,6 +18,7 @@ from medtransfer.evaluation.predict import passes
 from medtransfer.files import is_whole, make_folder, remove, seal_folder
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.tensors import read_tensors, write_tensors
+from medtransfer.models.world import world
 from medtransfer.settings import digest
 
 PART = 1024
@@ -55,9 +56,12 @@ def kept_features(
         own = [contents[row] for row in rows.tolist()]
         name = digest({"format": FORMAT, **about, "cases": own})[:24]
         folder = parent / name
-        if not is_whole(folder):
-            _keep(np.concatenate(list(_extract(classifier, images, rows, heard))), folder)
-        parts.append(read_tensors(folder / FILE)[NAME].numpy())
+        if is_whole(folder):
+            parts.append(read_tensors(folder / FILE)[NAME].numpy())
+            continue
+        parts.append(np.concatenate(list(_extract(classifier, images, rows, heard))))
+        if world().leads:
+            _keep(parts[-1], folder)
     return np.concatenate(parts)
 
 

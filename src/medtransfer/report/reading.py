@@ -253,7 +253,11 @@ def _split_text(study: Study) -> str:
 def _cautions(study: Study, environments: list[dict[str, Any]]) -> list[str]:
     """What the study's own settings forbid to conclude."""
     notes: list[str] = []
-    own = [entry.rung for entry in study.rungs if study.training_of(entry).steps is not None]
+    own = [
+        entry.rung
+        for entry in study.rungs
+        if study.training_of(entry).steps is not None or study.sweep.steps
+    ]
     if own:
         notes.append(f"A schedule of the study's own, not the rule's, for {', '.join(own)}.")
     if len(environments) > 1:

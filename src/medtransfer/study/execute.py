@@ -92,9 +92,8 @@ def transfer(
     predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
     folder.write_history([vars(check) for check in tuned.checks])
-    folder.write_outcome(
-        predictions, cost_of(tuned.state, built, run, len(parts.labelled), trained)
-    )
+    cost = cost_of(tuned.state, built, run, len(parts.labelled), trained)
+    folder.write_outcome(predictions, cost)
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))

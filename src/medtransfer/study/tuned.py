@@ -29,6 +29,7 @@ from medtransfer.evaluation.predict import predict, quick_score
 from medtransfer.metrics.detection_features import TrainedOn
 from medtransfer.models.classifier import Built, Classifier
 from medtransfer.models.tuning import add_low_rank, freeze_stages
+from medtransfer.models.world import world
 from medtransfer.study.run import Transfer
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -155,16 +156,21 @@ def probe(
     """
     steps = len(run.training.tuning.penalties)
     state, started = TrainingState(), time.monotonic()
+    # what a head at zero costs: it gives every value the same chance
+    untold = math.log(len(run.data.names) if run.data.task == "single-label" else 2)
+
+    latest: list[tuple[int, float, float | None]] = [(0, untold, None)]
 
     def tell(step: int, loss: float, area: float | None) -> None:
+        latest[0] = step, loss, area
         state.seconds = time.monotonic() - started
         rate = state.images / max(1e-9, state.seconds)
-        if watch(StepReport(step, steps, loss, rate, area)) and step < steps:
+        if world().any(watch(StepReport(step, steps, loss, rate, area))) and step < steps:
             raise Stopped
 
     def extracted(count: int) -> None:
         state.images += count
-        tell(0, math.nan, None)
+        tell(0, untold, None)
 
     everyone = CaseImages(cases.everyone, PixelCache(images), spec)
     features = kept_features(
@@ -184,6 +190,7 @@ def probe(
         run.training.tuning.penalties,
         lambda head: _score(head.logits(tuning), cases.tuning, run),
         lambda check: tell(check.step, check.train_loss, check.tune_auroc),
+        lambda: tell(*latest[0]),
     )
     head = built.classifier.head
     _set_head(head, found.head)

@@ -77,6 +77,7 @@ def fit_probe(
     penalties: Sequence[float],
     tune: Callable[[LinearHead], TuneScore],
     heard: Callable[[ProbeCheck], None] = lambda _check: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Probe:
     """Fit a head with each penalty and take the best on the tuning split; the strongest of equals.
 
@@ -92,6 +93,7 @@ def fit_probe(
         penalties: Strengths to try.
         tune: Scores a head on the tuning split.
         heard: Hears of each penalty.
+        alive: Called after every iteration, as a sign of life; what it raises ends the fit.
 
     Raises:
         Diverged: Features or losses are no numbers.
@@ -102,7 +104,7 @@ def fit_probe(
     spread = features.std(axis=0, dtype=np.float64)
     spread[spread == 0] = 1.0
     inputs, turn = _turned((features - mean) / spread)
-    problem = _Problem(inputs, targets, loss)
+    problem = _Problem(inputs, targets, loss, alive)
     place = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
     best: tuple[tuple[float, float], LinearHead, int] | None = None
     checks: list[ProbeCheck] = []
@@ -124,8 +126,10 @@ def fit_probe(
 class _Problem:
     """The loss of the training cases and its slope, as L-BFGS asks for them."""
 
-    def __init__(self, inputs: Floats, targets: Floats, loss: Loss) -> None:
-        self._inputs = inputs
+    def __init__(
+        self, inputs: Floats, targets: Floats, loss: Loss, alive: Callable[[], None]
+    ) -> None:
+        self._inputs, self._alive = inputs, alive
         known = ~np.isnan(targets)
         if loss.task == "single-label":
             known = np.broadcast_to(known.all(axis=1, keepdims=True), known.shape)
@@ -147,9 +151,17 @@ class _Problem:
             slope[:-1] += penalty * place[:-1]
             return value + 0.5 * penalty * float((place[:-1] ** 2).sum()), slope.ravel()
 
+        def each(_place: Floats) -> None:
+            self._alive()
+
         options = {"maxiter": ITERATIONS, "gtol": SLOPE, "ftol": 0.0, "maxcor": 20}
         found = cast("Any", minimize)(
-            at, start.ravel(), jac=True, method="L-BFGS-B", options=options
+            at,
+            start.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options=options,
+            callback=each,
         )
         return cast("Floats", found.x).reshape(start.shape)
 
