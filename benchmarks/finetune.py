@@ -146,6 +146,7 @@ def ours(network: str, folder: Path, steps: int, batch: int) -> float:
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
     from medtransfer.training.loop import Plan, TuneScore, fit
+    from medtransfer.training.losses import Loss
     from medtransfer.training.rules import make_schedule
 
     network_with_head = classifier(network)
@@ -167,7 +168,7 @@ def ours(network: str, folder: Path, steps: int, batch: int) -> float:
         batches = TrainingBatches(
             images, batch, micro_batch=batch, augmentation=Augmentation(0, "horizontal")
         )
-        plan = Plan(make_schedule(len(images), 0.003, steps), 0.0, "single-label", 0)
+        plan = Plan(make_schedule(len(images), 0.003, steps), 0.0, Loss("single-label"), 0)
         fit(network_with_head, batches, plan, config, tune=lambda: TuneScore(0.0, None),
             checkpoints=CheckpointFolder(Path(work) / "checkpoint"))  # fmt: skip
         return time.perf_counter() - started

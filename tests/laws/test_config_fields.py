@@ -14,13 +14,15 @@ from medtransfer.data.config import (
     LabelPolicy,
     RetrainConfig,
     SplitConfig,
+    UpstreamConfig,
 )
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, Side, sides_of
-from medtransfer.study.config import RungEntry, Study
-from medtransfer.study.run import Transfer, run_id, scoring_digest
-from medtransfer.training.config import TrainingConfig
+from medtransfer.study.config import RungEntry, Study, SweepConfig
+from medtransfer.study.run import Pretrain, Transfer, pretrain_id, run_id, scoring_digest
+from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
+from medtransfer.training.upstream import UpstreamTraining
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
 NORTH = RetrainConfig(cohort="north", fraction=1.0)
@@ -28,15 +30,16 @@ DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
     LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
-    TrainingConfig,
-    EvaluationConfig, Transfer, RungEntry, Study,
+    LossConfig, TuningConfig, TrainingConfig,
+    EvaluationConfig, Transfer, RungEntry, SweepConfig, Study,
+    UpstreamConfig, UpstreamTraining, Pretrain,
 )  # fmt: skip
 
 OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
     SplitConfig: {
         "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
-        "train_fraction": 0.5, "group_columns": ("lesion_id",), "seed": 7,
+        "train_fraction": 0.5, "shots": 5, "group_columns": ("lesion_id",), "seed": 7,
         "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
     RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},
@@ -60,6 +63,15 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "weight_decay": 0.01, "micro_batch": 8, "precision": "float32", "selection": "last",
         "checks": 3, "deterministic": False, "device": "cpu", "checkpoint_seconds": 5.0,
         "hang_seconds": 60.0, "devices": 2, "spread_weights": True,
+        "schedule": "cosine", "optimiser": "adamw", "layer_decay": 0.7, "clip_norm": 1.0,
+        "ema": 0.99, "loss": LossConfig(kind="focal"), "tuning": TuningConfig(mode="linear"),
+    },
+    LossConfig: {
+        "kind": "asymmetric", "gamma": 1.0, "gamma_negative": 2.0, "margin": 0.1,
+        "weights": "balanced", "smoothing": 0.1,
+    },
+    TuningConfig: {
+        "mode": "low-rank", "frozen_stages": 2, "rank": 4, "scale": 2.0, "penalties": (1.0,),
     },
     EvaluationConfig: {
         "operating_points": ("youden",), "replicates": 10, "permutations": 10,
@@ -84,6 +96,54 @@ def transfer(**changes: Any) -> Transfer:
     )
     parts: dict[str, Any] = {"data": data, "model": ModelConfig(rung="scratch/r14x1"), **changes}
     return Transfer(**parts)
+
+
+UPSTREAM: dict[type[Settings], dict[str, Any]] = {
+    UpstreamConfig: {
+        "images": Path("elsewhere"), "image_root": Path("pictures"), "task": "multi-label",
+        "label": "names", "targets": ("Edema",), "fraction": 0.5, "held_out": 0.1, "resize": 300,
+        "crop": 200, "flip": "none", "augment": AugmentConfig(), "jpeg_quality": 90, "seed": 3,
+        "pixel_limit": 2_000_000,
+    },
+    UpstreamTraining: {
+        **OTHERWISE[TrainingConfig], "mixup": 0.2, "selection": "best", "epochs": 5.0,
+        "warmup_steps": 7, "sides": (128, 224),
+    },
+    Pretrain: {
+        "name": "other", "rung": "scratch/r26x1", "weights": Path("w.safetensors"), "data": None,
+        "training": None, "seed": 4, "about": "cats", "licence": "free",
+    },
+}  # fmt: skip
+"""The same for what a pre-training run is made of."""
+
+
+def pretraining() -> Pretrain:
+    return Pretrain(name="cats", rung="scratch/r14x1", data=UpstreamConfig(images=Path("cats")))
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [(config, name) for config, fields in UPSTREAM.items() for name in fields],
+    ids=lambda v: getattr(v, "__name__", v),
+)
+def test_a_field_moves_the_id_of_pretraining_exactly_if_it_is_identity(
+    config: type[Settings], name: str
+) -> None:
+    run, value = pretraining(), UPSTREAM[config][name]
+    if value is None:
+        return
+    change = {name: value}
+    if config is UpstreamConfig:
+        change = {"data": _at(run.data, **change)}
+    elif config is UpstreamTraining:
+        change = {"training": _at(run.training, **change)}
+    moved = pretrain_id(_at(run, **change), DATA, None) != pretrain_id(run, DATA, None)
+    assert moved == (sides_of(config)[name] == "identity")
+
+
+@pytest.mark.parametrize("config", UPSTREAM, ids=lambda c: c.__name__)
+def test_every_field_of_pretraining_is_varied_here(config: type[BaseModel]) -> None:
+    assert set(UPSTREAM[config]) == set(config.model_fields)
 
 
 def varied() -> list[tuple[type[Settings], str]]:
@@ -111,6 +171,8 @@ def with_change(config: type[Settings], name: str) -> Transfer | None:
         },
         ModelConfig: lambda new: {"model": new(run.model)},
         TrainingConfig: lambda new: {"training": new(run.training)},
+        LossConfig: lambda new: {"training": _at(run.training, loss=new(run.training.loss))},
+        TuningConfig: lambda new: {"training": _at(run.training, tuning=new(run.training.tuning))},
         EvaluationConfig: lambda new: {"evaluation": new(run.evaluation)},
     }
     if config is Transfer:

@@ -32,7 +32,7 @@ TORCH_FREE = (
     "errors", "seeds", "files", "settings",
     "data.config", "data.labels", "data.splits", "data.audit", "data.images", "data.scan",
     "data.cache", "data.filling", "data.shards", "data.rows",
-    "data.cases", "data.inputs", "data.phantom", "data.decode",
+    "data.cases", "data.episodes", "data.inputs", "data.phantom", "data.decode",
     *(f"data.dicom.{p.stem}" for p in sorted((SRC / "data" / "dicom").glob("*.py"))
       if p.stem != "__init__"),
     *(f"data.sources.{p.stem}" for p in sorted((SRC / "data" / "sources").glob("*.py"))
@@ -45,6 +45,7 @@ TORCH_FREE = (
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
+    "study.budgets", "study.sweep",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.caches", "study.pictures", "study.watchdog", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",

@@ -9,13 +9,15 @@ import torch
 from tests.study.conftest import Local
 
 from medtransfer.errors import StudyError
-from medtransfer.study import execute
+from medtransfer.study import tuned
 from medtransfer.study.config import Study
-from medtransfer.study.execute import environment, pick_device, plan_training
+from medtransfer.study.execute import environment, pick_device
 from medtransfer.study.run import Transfer
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
+from medtransfer.study.tuned import plan_training
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.losses import Loss
 
 
 def run(**training: object) -> Transfer:
@@ -35,14 +37,16 @@ def run(**training: object) -> Transfer:
 def test_schedule_and_mixup_follow_the_rule_where_the_study_names_none(
     cases: int, steps: int, mixup: float
 ) -> None:
-    plan = plan_training(run(), cases)
+    plan = plan_training(run(), np.zeros((cases, 1)))
     assert (plan.schedule.steps, plan.mixup) == (steps, mixup)
     assert plan.schedule.learning_rate == 0.003
-    assert (plan.task, plan.seed, plan.select_best) == ("binary", 4, True)
+    assert (plan.loss, plan.seed, plan.select_best) == (Loss("binary"), 4, True)
 
 
 def test_the_study_may_name_its_own() -> None:
-    plan = plan_training(run(steps=40, mixup=0.0, learning_rate=0.02, selection="last"), 500_000)
+    plan = plan_training(
+        run(steps=40, mixup=0.0, learning_rate=0.02, selection="last"), np.zeros((500_000, 1))
+    )
     assert (plan.schedule.steps, plan.mixup, plan.select_best) == (40, 0.0, False)
     assert plan.schedule.learning_rate == 0.02
 
@@ -91,7 +95,7 @@ def test_a_label_fraction_without_a_labelled_case_is_refused(
 ) -> None:
     made = local(tmp_path)
     monkeypatch.setattr(
-        execute, "training_cases", lambda cases, *_: cases.take(np.zeros(len(cases), dtype=bool))
+        tuned, "training_cases", lambda cases, *_: cases.take(np.zeros(len(cases), dtype=bool))
     )
     with pytest.raises(StudyError, match="No labelled training case is left at label fraction 1."):
         made.carry_out()

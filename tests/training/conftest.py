@@ -23,6 +23,7 @@ from medtransfer.tables.manifest import read_manifest
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
+from medtransfer.training.losses import make_loss
 from medtransfer.training.rules import make_schedule
 
 
@@ -57,8 +58,11 @@ class Bench:
             micro_batch=config.micro_batch,
             augmentation=Augmentation(5, "both"),
         )
-        schedule = make_schedule(len(self.training), config.learning_rate, config.steps)
-        plan = Plan(schedule, mixup, "binary", 5, config.selection == "best")
+        schedule = make_schedule(
+            len(self.training), config.learning_rate, config.steps, config.schedule
+        )
+        loss = make_loss(config.loss, "binary", ["malignant"], self.training.cases.targets)
+        plan = Plan(schedule, mixup, loss, 5, config.selection == "best")
         score = tune or self.look_at
         state = fit(
             classifier, batches, plan, config, tune=lambda: score(classifier),

@@ -1,6 +1,7 @@
 """BiT-HyperRule, against the published code retold independently."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +72,20 @@ def test_the_last_step_is_always_checked(steps: int, checks: int) -> None:
     assert found == sorted(set(found))
     assert min(found) >= 1
     assert len(found) == min(checks, len(found))
+
+
+@pytest.mark.parametrize("size", [100, 30_000])
+def test_a_cosine_is_torchs_after_the_warm_up(size: int) -> None:
+    schedule = make_schedule(size, 0.02, 300, "cosine")
+    warmup = schedule.supports[0]
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.02)
+    peer = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=300 - warmup)
+    plain = make_schedule(size, 0.02, 300)
+    for step in range(300):
+        if step < warmup:
+            assert schedule.at(step) == plain.at(step)
+            continue
+        assert schedule.at(step) == pytest.approx(peer.get_last_lr()[0], abs=1e-9)
+        optimiser.step()
+        peer.step()
+    assert schedule.at(299) < 0.02 * 1e-4

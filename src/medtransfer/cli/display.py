@@ -65,7 +65,7 @@ def _label(event: RunStep | RunEnded) -> str:
     held = f", without {cell.held_out}" if cell.held_out else ""
     if cell.retrain_fraction is not None:
         held = f", with {cell.retrain_fraction:.0%} of {cell.held_out}"
-    return f"{cell.rung} {cell.label_fraction:.0%} seed {cell.seed}{held}"
+    return f"{cell.rung} {cell.budget} seed {cell.seed}{held}{cell.setting}"
 
 
 def _json_line(event: Event) -> None:

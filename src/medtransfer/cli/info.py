@@ -52,8 +52,8 @@ def fetch(
     ] = None,
 ) -> None:
     """Download weights from the hub; the only command that opens a connection."""
+    from medtransfer.models.own import weights_folder
     from medtransfer.models.sources import fetch as fetch_weights
-    from medtransfer.models.sources import weights_folder
 
     for rung in rungs:
         print(f"{rung}: {fetch_weights(rung, to or weights_folder())}")  # noqa: T201

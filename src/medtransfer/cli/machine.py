@@ -9,7 +9,8 @@ from pathlib import Path
 from medtransfer.data.dicom.syntaxes import SYNTAXES, Syntax, decoder_of, why_not
 from medtransfer.data.images import decoder_facts
 from medtransfer.models.ladder import LADDER
-from medtransfer.models.sources import is_here, weights_folder
+from medtransfer.models.own import weights_folder
+from medtransfer.models.sources import is_here
 
 PACKAGES = ("medtransfer", "torch", "timm", "polars", "numpy", "safetensors", "altair")
 MISREAD = "pylibjpeg_libjpeg"

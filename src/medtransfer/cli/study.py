@@ -53,7 +53,7 @@ def status(where: Where = None, as_json: AsJson = False) -> None:
         [
             row.run_id,
             row.rung,
-            f"{row.label_fraction:.0%}",
+            f"{100 * row.label_fraction:.3g}%",
             str(row.seed),
             row.state,
             f"{row.step}/{row.steps}",

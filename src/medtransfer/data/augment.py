@@ -261,3 +261,8 @@ def _in_pixels(part: Sequence[float], image: torch.Tensor) -> tuple[int, int, in
     left, right = round(part[1] * columns), round((part[1] + part[3]) * columns)
     top, left = min(top, rows - 1), min(left, columns - 1)
     return top, left, max(bottom - top, 0), max(right - left, 0)
+
+
+def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Images as squares of another side, bilinear with antialiasing. [N, C, side, side]"""
+    return ops.resize(images, [side, side], InterpolationMode.BILINEAR, antialias=True)

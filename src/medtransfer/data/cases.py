@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
+from medtransfer.data.episodes import draw_episode, patient_classes
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.splits import patient_labels, training_patients
 
@@ -156,22 +157,34 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
 
 
 def training_cases(cases: Cases, frame: pl.DataFrame, data: DataConfig, seed: int) -> Cases:
-    """The training cases whose labels are used: the label fraction, at least one label each.
+    """The training cases whose labels are used: a share or an episode, at least one label each.
 
     Args:
         cases: All cases.
         frame: The manifest rows they come from.
-        data: The label fraction.
-        seed: The run's seed, which draws the fraction.
+        data: The label fraction, or the number of patients of each class.
+        seed: The run's seed, which draws them.
     """
-    labelled = ~np.isnan(cases.targets).all(axis=1)
-    rows = (cases.splits == "train") & labelled
-    again = data.split.retrain
-    abroad = cases.cohorts == (again.cohort if again is not None else "")
-    home = _share_of(cases, rows & ~abroad, frame, data, data.split.train_fraction, seed)
+    rows, abroad = _training_rows(cases, data)
+    again, shots = data.split.retrain, data.split.shots
+    if shots is None:
+        home = _share_of(cases, rows & ~abroad, frame, data, data.split.train_fraction, seed)
+    else:
+        at_home = np.flatnonzero(rows & ~abroad)
+        own = cases.patient_ids[at_home], cases.targets[at_home]
+        home = np.zeros(len(cases), dtype=bool)
+        home[at_home] = draw_episode(*own, data.task, shots, seed)
     if again is None:
         return cases.take(home)
     return cases.take(home | _share_of(cases, rows & abroad, frame, data, again.fraction, seed))
+
+
+def class_counts(cases: Cases, data: DataConfig) -> NDArray[np.int64]:
+    """Training patients of each class that an episode is drawn from; see `patient_classes`. [C]"""
+    rows, abroad = _training_rows(cases, data)
+    home = rows & ~abroad
+    members = patient_classes(cases.patient_ids[home], cases.targets[home], data.task)[1]
+    return members.sum(axis=0)
 
 
 def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
@@ -184,6 +197,14 @@ def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
     if data.split.retrain is not None:
         rows &= (cases.splits == "tune") | (cases.cohorts == data.split.retrain.cohort)
     return cases.take(rows)
+
+
+def _training_rows(cases: Cases, data: DataConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cases can be trained on [N], and which are of a cohort that is trained on again. [N]"""
+    labelled = ~np.isnan(cases.targets).all(axis=1)
+    again = data.split.retrain
+    abroad = cases.cohorts == (again.cohort if again is not None else "")
+    return (cases.splits == "train") & labelled, abroad
 
 
 def _share_of(

@@ -47,6 +47,10 @@ class SplitConfig(Settings):
     """Share of patients for the internal test."""
     train_fraction: float = identity(1.0, gt=0, le=1)
     """Share of the training patients whose labels are used; smaller shares are nested in larger."""
+    shots: int | None = identity_if_set(None, ge=1, le=1_000_000)
+    """In place of a share: so many training patients of each class, smaller numbers nested in
+    larger. Classes are those of a single-label task; else the patients of each target and those
+    with a case without any."""
     group_columns: tuple[Name, ...] = identity(())
     """Columns besides `patient_id` whose equal values must stay in one split, e.g. `lesion_id`."""
     retrain: RetrainConfig | None = identity_if_set(None)
@@ -61,6 +65,8 @@ class SplitConfig(Settings):
             raise ValueError(
                 f"tune_fraction and test_fraction together are {total:g} (allowed: below 1)"
             )
+        if self.shots is not None and self.train_fraction != 1:
+            raise ValueError("shots and train_fraction exclude each other: give one")
         return self
 
 
@@ -185,3 +191,55 @@ class DataConfig(Settings):
     def names(self) -> tuple[str, ...]:
         """The targets in the order of the study file."""
         return tuple(self.targets)
+
+
+class UpstreamConfig(Settings):
+    """Images to pre-train on."""
+
+    images: Path = runtime()
+    """A folder of class folders (`CLASS/image.jpeg`, or `train/CLASS/…` and `val/CLASS/…`), a table
+    (CSV with `path`, Parquet with `path` or `image`; a manifest is one), or a folder of `.tar`
+    shards as of WebDataset. Relative to the recipe. Its content is in the id, its place is not."""
+    image_root: Path | None = runtime(None)
+    """Folder that `path` cells of a table are relative to; the table's own folder by default."""
+    task: Literal["single-label", "multi-label"] = identity("single-label")
+    """`single-label`: softmax over the classes; `multi-label`: a sigmoid for each."""
+    label: Name = identity("label")
+    """Column of a table, or field of a shard's `.json`, that names the class; for `multi-label` a
+    list, or text with `|` between the names."""
+    targets: tuple[Name, ...] = identity(())
+    """Columns of 1, 0, -1 or nothing instead of `label`, as in a medical manifest; -1 and nothing
+    are masked. Needs task `multi-label`."""
+    fraction: float = identity(1.0, gt=0, le=1)
+    """Share of the training images that is used; smaller shares are nested in larger. By patient
+    where there is a `patient_id`."""
+    held_out: float = identity(0.02, gt=0, lt=1)
+    """Share that is looked at and never trained on, where no split `val` or `tune` is given. A
+    split `test` is never read."""
+    resize: Pixels = identity(256)
+    """Side of the square an image is kept at."""
+    crop: Pixels = identity(224)
+    """Side of the network's input."""
+    flip: Flip = identity("horizontal")
+    """Random flips. `none` where the side of the body matters: chest, breast."""
+    augment: AugmentConfig = identity(AugmentConfig(crop_area=0.08))
+    """Random changes; the default is the Inception crop of Szegedy et al. 2015, as in BiT."""
+    jpeg_quality: int | None = identity(None, ge=50, le=100)
+    """Keep prepared images as JPEG of this quality, for millions of images. Left out: raw."""
+    seed: int = identity(0, ge=0)
+    """Of the draw of `fraction` and `held_out`, apart from the run's."""
+    pixel_limit: int = runtime(100_000_000, ge=1_000_000, le=178_956_970)
+    """Images of more pixels are refused by their header."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "UpstreamConfig":
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        if self.targets and self.task != "multi-label":
+            raise ValueError("targets need task multi-label; one class of several is a label")
+        return self
+
+    @property
+    def one_of_many(self) -> bool:
+        """Whether exactly one class holds for an image."""
+        return self.task == "single-label"

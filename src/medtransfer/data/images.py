@@ -64,8 +64,13 @@ class ImageFacts:
     rule: str = ""
 
 
-def read_file(path: Path, root: Path) -> bytes:
+def read_file(path: Path, root: Path, part: tuple[int, int] | None = None) -> bytes:
     """Read an image file that must be a regular file below `root`.
+
+    Args:
+        path: The file.
+        root: The folder it must lie below.
+        part: Offset and length in bytes of a picture in a file that holds many.
 
     Raises:
         ImageError: Missing, not a regular file, outside the root by a link, or not readable. The
@@ -81,7 +86,10 @@ def read_file(path: Path, root: Path) -> bytes:
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ImageError("is not a regular file")
-            return stream.read()
+            if part is None:
+                return stream.read()
+            stream.seek(part[0])
+            return stream.read(part[1])
     except FileNotFoundError:
         raise ImageError("is missing") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links

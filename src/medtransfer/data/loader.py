@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import Cases
 from medtransfer.data.inputs import InputSpec
+from medtransfer.data.labelled import Labelled
 from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
 
@@ -55,7 +55,7 @@ class MixUp:
 class CaseImages:
     """Cases with the places of their images in a cache."""
 
-    def __init__(self, cases: Cases, cache: PixelCache, spec: InputSpec) -> None:
+    def __init__(self, cases: Labelled, cache: PixelCache, spec: InputSpec) -> None:
         self.cases = cases
         self.spec = spec
         self._pixels = cache.pixels

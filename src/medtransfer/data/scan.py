@@ -157,9 +157,11 @@ def _readers(
     """Positions with a function that gives the bytes; embedded ones are fetched in chunks."""
     if not manifest.embedded:
         paths = manifest.frame["path"]
+        stretches = _stretches(manifest)
         for index in indices:
             path = manifest.root / str(paths[index])
-            yield index, lambda path=path: read_file(path, manifest.root)
+            part = None if stretches is None else stretches.row(index)
+            yield index, lambda path=path, part=part: read_file(path, manifest.root, part)
         return
     rows = manifest.frame[ROW]
     total = pl.scan_parquet(manifest.path).select(pl.len()).collect().item()
@@ -175,6 +177,12 @@ def _readers(
         for index in sorted(by_chunk[number], key=order.__getitem__):
             data = pictures[rows[index] - 1 - start] or b""
             yield index, lambda data=data: data
+
+
+def _stretches(manifest: Manifest) -> pl.DataFrame | None:
+    """Where pictures lie in files that hold many, e.g. tar shards: offset and length in bytes."""
+    where = ["offset", "length"]
+    return manifest.frame.select(where) if set(where) <= set(manifest.frame.columns) else None
 
 
 def _stamps(manifest: Manifest) -> pl.DataFrame:

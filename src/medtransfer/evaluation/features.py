@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from medtransfer.data.config import Task
+from medtransfer.data.labelled import Labelled
 from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation.predict import passes
 from medtransfer.metrics.detection_features import TrainedOn
@@ -54,11 +57,22 @@ def trained_on(classifier: Classifier, images: CaseImages, task: Task) -> Traine
         images: Its training cases, at the size of a test image: nothing is cropped or flipped.
         task: What the targets are to each other.
     """
-    found, head = outputs_of(classifier, images), classifier.head
+    return known_of(outputs_of(classifier, images), images.cases, classifier.head, task)
+
+
+def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
+    """What a classifier with this head gives for cases whose features are known. [N, D]"""
+    with torch.inference_mode():
+        logits = head(torch.as_tensor(features).to(head.weight.device))
+    return Outputs(features, logits.float().cpu().numpy())
+
+
+def known_of(found: Outputs, cases: Labelled, head: nn.Linear, task: Task) -> TrainedOn:
+    """What detectors are fitted to, from what a classifier gives for its training cases."""
     return TrainedOn(
         found.features,
         found.logits.astype(np.float64),
-        images.cases.targets,
+        cases.targets[:],
         head.weight.detach().cpu().numpy().astype(np.float64),
         head.bias.detach().cpu().numpy().astype(np.float64),
         task == "single-label",

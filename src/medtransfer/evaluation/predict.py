@@ -42,7 +42,7 @@ def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
 
 @torch.inference_mode()
 def passes(
-    classifier: Classifier, images: CaseImages
+    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and logits of cases, some at a time, from one pass through the network.
 
@@ -51,6 +51,7 @@ def passes(
     Args:
         classifier: As in `predict`.
         images: The cases.
+        rows: Which of them; all, if left out.
 
     Yields:
         Of the next cases, in their order. [B, D], [B, T]
@@ -61,17 +62,19 @@ def passes(
     training = classifier.training
     classifier.eval()
     device = next(classifier.parameters()).device
-    everything = np.arange(len(images), dtype=np.int64)
+    asked = np.arange(len(images), dtype=np.int64) if rows is None else rows
     everyone = world()
-    parts = images.split(everything, IMAGES_AT_ONCE)
+    parts = [asked[part] for part in images.split(asked, IMAGES_AT_ONCE)]
     for turn in range(0, len(parts), everyone.size):
         these = parts[turn : turn + everyone.size]
         # one without a part makes a pass as well: spread weights are brought together for it
         own = these[everyone.rank] if everyone.rank < len(these) else these[0]
         found = _outputs(classifier, images, own, device)
         counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
-        for rows in everyone.gather(found[: counts[everyone.rank]], counts):
-            features, logits = np.split(rows.cpu().numpy(), [classifier.head.in_features], axis=1)
+        for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
+            features, logits = np.split(
+                outputs.cpu().numpy(), [classifier.head.in_features], axis=1
+            )
             yield features, logits
     classifier.train(training)
 

@@ -1,11 +1,15 @@
 """Networks by timm; the only module that imports it."""
 
+from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import timm
 import torch
+from timm import models as timm_models
+from timm.layers.norm_act import GroupNormAct
 from timm.layers.std_conv import StdConv2d
 from timm.models.resnetv2 import ResNetV2
 from torch import nn
@@ -66,6 +70,52 @@ def head_prefix(network: nn.Module) -> str:
     return str(config.get("classifier") or "head.fc")
 
 
+def layer_numbers(backbone: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
+    """Which layer each weight is in, by timm's own grouping; 0 is the lowest.
+
+    Args:
+        backbone: A network of timm's, with or without its own head.
+        coarse: Stages in place of blocks, where the network has stages.
+
+    Returns:
+        Layer of each weight by its name, and the number of a head on top of all layers. A norm
+        after the last block is in the block's layer, or in the head's, as timm says.
+
+    Raises:
+        ConfigError: timm does not say how the network is grouped.
+    """
+    matcher = getattr(backbone, "group_matcher", None)
+    if matcher is None:
+        raise ConfigError(
+            f"timm has no layers for a {type(backbone).__name__}: layer_decay below 1 and "
+            "tuning.mode partial need another rung."
+        )
+    group = cast("Any", timm_models).group_parameters
+    grouped = group(_Headed(backbone), matcher(coarse=coarse), reverse=True)
+    numbers = cast("dict[str, int]", grouped)
+    top = numbers.pop(_Headed.HEAD)
+    return numbers, top
+
+
+def undecayed(backbone: nn.Module) -> set[str]:
+    """Weights besides biases and norms that the network wants no weight decay on."""
+    named = getattr(backbone, "no_weight_decay", None)
+    return set(named()) if named is not None else set()
+
+
+class _Headed:
+    """Gives timm the names of a backbone's weights to number, and one more for our head."""
+
+    HEAD = "(head)"
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        yield from self._backbone.named_parameters()
+        yield self.HEAD, None
+
+
 def _create(name: str, classes: int) -> nn.Module:
     make = cast("Any", timm.create_model)
     if name.split(".", 1)[0] not in timm.list_models():
@@ -76,11 +126,17 @@ def _create(name: str, classes: int) -> nn.Module:
 
 def _small_bit(architecture: Architecture, classes: int) -> nn.Module:
     """A member of the BiT family that timm does not name, made of the same parts."""
+    convolution = partial(StdConv2d, eps=1e-8)
     network = ResNetV2(
         layers=list(architecture.layers or ()),
         num_classes=classes,
         width_factor=cast("Any", architecture.width_factor),
         stem_type="fixed",
-        conv_layer=partial(StdConv2d, eps=1e-8),
+        conv_layer=convolution,
+        norm_layer=cast("Any", partial(GroupNormAct, num_groups=architecture.groups)),
     )
+    if architecture.stem == "small":
+        channels = cast("Any", network.stem).conv.out_channels
+        first = convolution(3, channels, kernel_size=3, stride=2, padding=1, bias=False)
+        network.stem = nn.Sequential(OrderedDict(conv=first))
     return cast("nn.Module", network)

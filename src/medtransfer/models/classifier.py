@@ -1,5 +1,6 @@
 """A classifier of cases: backbone, pooling over the images of a case, zero-initialised head."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,20 @@ class Classifier(nn.Module):
         self.pool = pool
         self.head = head
         self.precision: Precision = precision
+        self._still: list[nn.Module] = []
+
+    def keep_still(self, parts: Iterable[nn.Module]) -> None:
+        """From now on keep batch normalisation among some modules at the statistics it has."""
+        kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+        self._still += [part for part in parts if isinstance(part, kinds)]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Training or evaluation mode, as in torch; what is kept still does not follow."""
+        super().train(mode)
+        for part in self._still:
+            part.eval()
+        return self
 
     def features(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
         """Features of cases, before the head.

@@ -1,18 +1,21 @@
 """The ladder as data: every rung's facts, stated once.
 
-A rung is an init and an architecture, ``init/architecture``. Beside the named rungs three forms
+A rung is an init and an architecture, ``init/architecture``. Beside the named rungs four forms
 are open: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
-architecture from random weights) and ``file/<architecture>`` (a local weights file).
+architecture from random weights), ``file/<architecture>`` (a local weights file) and
+``own/<name>`` (the result of ``medtransfer pretrain``).
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from medtransfer.errors import ConfigError, suggestion
+from medtransfer.models.own import OWN, find_own, own_names
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
-SourceKind = Literal["none", "package", "hub", "npz", "file"]
+SourceKind = Literal["none", "package", "hub", "npz", "file", "own"]
+Stem = Literal["bit", "small"]
 TIMM = "timm:"
 
 
@@ -35,6 +38,10 @@ class Architecture:
         channels_last: Whether that memory format is faster on a CPU, measured likewise.
         layers: Blocks per stage, for members of the BiT family.
         width_factor: Width of a member of the BiT family.
+        groups: Of its group normalisation.
+        stem: Of such a member: ``bit`` is 7×7 in steps of 2 and max-pooling in steps of 2, for
+            images of 32 px up where speed matters; ``small`` is 3×3 in steps of 2 alone, which
+            leaves images of 32 to 64 px four times as many places at four times the work.
     """
 
     name: str
@@ -50,6 +57,8 @@ class Architecture:
     channels_last: bool = False
     layers: tuple[int, int, int, int] | None = None
     width_factor: float = 1.0
+    groups: int = 32
+    stem: Stem = "bit"
 
 
 @dataclass(frozen=True)
@@ -115,12 +124,23 @@ def find_rung(name: str) -> Rung:
         case "file" if architecture in ARCHITECTURES:
             known = ARCHITECTURES[architecture]
             return Rung(name, known, "a local file", None, None, "file")
+        case "own" if (facts := find_own(architecture)) is not None:
+            return Rung(name, architecture_of(facts["architecture"]), facts["pretraining"],
+                        facts["images"], True, "own", facts["file"], facts["sha256"],
+                        facts["licence"], facts["note"])  # fmt: skip
         case _:
             pool = [*LADDER, *(f"file/{known}" for known in ARCHITECTURES)]
+            pool += [f"{OWN}/{known}" for known in own_names()]
             raise ConfigError(
                 f"rung '{name}' does not exist. {suggestion(name, pool)} "
                 "`medtransfer ladder` lists all.".replace("  ", " ")
             )
+
+
+def architecture_of(name: str) -> Architecture:
+    """An architecture by its name as rungs spell it, e.g. ``r50x1`` or ``timm:vit_small``."""
+    known = ARCHITECTURES.get(name)
+    return _timm(name.removeprefix(TIMM)) if known is None else known
 
 
 def _timm(name: str) -> Architecture:
@@ -144,6 +164,13 @@ def _lite(number: int, parameters: int, size: int, share: float) -> Architecture
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
+        replace(_bit("r26x0.25", 877_264, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8),
+        replace(_bit("r26x0.5", 3_492_768, 1024), layers=(2, 2, 2, 2), width_factor=0.5,
+                groups=16),
+        replace(_bit("r26x0.25s", 875_344, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8,
+                stem="small"),
+        replace(_bit("r26x0.5s", 3_488_928, 1024), layers=(2, 2, 2, 2), width_factor=0.5,
+                groups=16, stem="small"),
         replace(_bit("r14x0.5", 2_007_328, 1024), layers=(1, 1, 1, 1), width_factor=0.5),
         replace(_bit("r14x1", 8_008_256, 2048), layers=(1, 1, 1, 1)),
         replace(_bit("r26x1", 13_938_496, 2048), layers=(2, 2, 2, 2)),

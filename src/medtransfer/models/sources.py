@@ -4,7 +4,6 @@ Weights are looked for in this order: the file a study names, the pip package a 
 weights folder. `fetch` fills the weights folder on a connected machine.
 """
 
-import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,16 +12,10 @@ from medtransfer.errors import WeightsError
 from medtransfer.files import make_folder, read_json, replacing, sha256, write_json
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import Rung, find_rung
+from medtransfer.models.own import FOLDER_VARIABLE, weights_folder
 
-FOLDER_VARIABLE = "MEDTRANSFER_WEIGHTS"
 SUFFIXES = (".safetensors", ".npz", ".pth")
 HUB_FILE = "model.safetensors"
-
-
-def weights_folder() -> Path:
-    """The folder that `fetch` fills: $MEDTRANSFER_WEIGHTS, or one in the user's cache."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else Path.home() / ".cache" / "medtransfer" / "weights"
 
 
 def find_weights(model: ModelConfig) -> Path | None:
@@ -102,6 +95,8 @@ def is_here(rung: Rung) -> bool:
 def _candidates(rung: Rung, named: Path | None) -> list[Path]:
     if named is not None:
         return [named]
+    if rung.source == "own":
+        return [Path(rung.location)]
     found: list[Path] = []
     if rung.source == "package":
         package, _, rest = rung.location.partition("/")

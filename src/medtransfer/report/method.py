@@ -22,9 +22,9 @@ def runs(content: Content) -> Section | None:
         [
             str(row["run_id"]),
             row["rung"],
-            f"{row['label_fraction']:.0%}",
+            f"{100 * row['label_fraction']:.3g}%",
             str(row["seed"]),
-            row["state"],
+            row["state"] if row.get("taken", True) else f"{row['state']}, not taken",
             *(_cell(row[name]) for name in ("steps", "selected_step", "training_cases")),
             "–" if row["seconds"] is None else f"{float(row['seconds']) / 60:.1f}",
             *(_cell(row[name]) for name in ("images_per_second", "precision", "peak_memory_mib")),

@@ -19,6 +19,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.run import SCORING_VERSION, scoring_digest
 from medtransfer.study.store import StudyFolder
+from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, trials_of
 from medtransfer.tables.curves import write_curves
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import write_frame
@@ -46,14 +47,17 @@ def collect(
 ) -> None:
     """Write the study's predictions, results, comparisons and list of runs.
 
-    Runs that are not done are in the list of runs alone.
+    Runs that are not done are in the list of runs alone; so are those of a sweep that were not
+    taken.
     """
     done = [run for run in planned if folder.run(run.run_id).is_done()]
     for run in done:
         folder.run(run.run_id).tidy()  # it may have been killed just after it was done
-    write_frame(_runs_frame(folder, planned), folder.path / "runs.csv")
+    taken = _taken(folder, planned) if study.sweep.is_set else None
+    write_frame(_runs_frame(folder, planned, taken), folder.path / "runs.csv")
     if not done:
         return
+    done = [run for run in done if taken is None or run.run_id in taken]
     predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
     write_frame(predictions, folder.path / "predictions.parquet")
     key = _collected_key(study, predictions, data)
@@ -76,6 +80,14 @@ def collect(
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
     write_curves(tables.curves, folder.path / "curves")
     write_json(mark, key)
+
+
+def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
+    """The runs of the settings that are best on tune; the whole sweep is written down."""
+    trials = trials_of(folder, planned)
+    chosen = chosen_trials(trials)
+    write_frame(sweep_frame(trials, chosen), folder.path / "sweep.csv")
+    return {run.run_id for trial in chosen for run in trial.runs}
 
 
 def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> dict[str, str]:
@@ -151,8 +163,10 @@ def _facts(name: str) -> RungFacts:
     )
 
 
-def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFrame:
-    """One row per run: where it stands, what it took."""
+def _runs_frame(
+    folder: StudyFolder, planned: Sequence[PlannedRun], taken: set[str] | None
+) -> pl.DataFrame:
+    """One row per run: where it stands, what it took; of a sweep, what was tried and taken."""
     rows: list[dict[str, Any]] = []
     for run in planned:
         own = folder.run(run.run_id)
@@ -162,6 +176,7 @@ def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFr
             "run_id": run.run_id,
             "rung": run.cell.rung,
             "label_fraction": run.cell.label_fraction,
+            "shots": run.cell.shots,
             "seed": run.cell.seed,
             "held_out": run.cell.held_out,
             "retrain_fraction": run.cell.retrain_fraction,
@@ -172,5 +187,8 @@ def _runs_frame(folder: StudyFolder, planned: Sequence[PlannedRun]) -> pl.DataFr
         for name in ("seconds", "images_per_second", "parameters", "precision",
                      "peak_memory_mib", "micro_batch", "selected_step"):  # fmt: skip
             row[name] = cost.get(name)
+        if taken is not None:
+            rate, _, decay = setting_of(run)
+            row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
         rows.append({**row, "message": error.get("message")})
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -15,6 +15,10 @@ from medtransfer.settings import Settings, identity, identity_if_set, runtime, s
 from medtransfer.training.config import TrainingConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Rate = Annotated[float, Field(gt=0, lt=10)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -41,6 +45,41 @@ class RungEntry(Settings):
         return value
 
 
+class SweepConfig(Settings):
+    """Settings of training that are tried at every place of the grid; the best on tune is taken."""
+
+    learning_rates: tuple[Rate, ...] = identity(())
+    """In place of `training.learning_rate`."""
+    steps: tuple[Steps, ...] = identity(())
+    """In place of `training.steps`."""
+    weight_decays: tuple[Decay, ...] = identity(())
+    """In place of `training.weight_decay`."""
+
+    def settings(self, training: TrainingConfig) -> list[TrainingConfig]:
+        """Every combination on top of other settings, those alone where there is none.
+
+        A linear probe has its own penalties to try and takes no part.
+        """
+        if training.tuning.mode == "linear":
+            return [training]
+        rates = self.learning_rates or (training.learning_rate,)
+        lengths = self.steps or (training.steps,)
+        decays = self.weight_decays or (training.weight_decay,)
+        return [
+            training.model_copy(
+                update={"learning_rate": rate, "steps": length, "weight_decay": decay}
+            )
+            for rate in rates
+            for length in lengths
+            for decay in decays
+        ]
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to try."""
+        return bool(self.learning_rates or self.steps or self.weight_decays)
+
+
 class Study(Settings):
     """What is compared with what, on which data."""
 
@@ -54,6 +93,9 @@ class Study(Settings):
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
     """Shares of the training patients whose labels are used."""
+    shots: tuple[Shots, ...] = identity_if_set(())
+    """Few-shot budgets beside the label fractions: numbers of training patients of each class, as
+    in `data.split.shots`. In tables and curves each is at its share of the training patients."""
     seeds: tuple[Seed, ...] = identity((0, 1, 2), min_length=1)
     """Each run is repeated with each seed."""
     retrain_fractions: tuple[Fraction, ...] = identity_if_set(())
@@ -67,6 +109,10 @@ class Study(Settings):
     """Train once without each cohort and test on it, instead of `data.split.train_cohorts`."""
     training: TrainingConfig = identity(TrainingConfig())
     """How every rung is fine-tuned."""
+    sweep: SweepConfig = identity_if_set(SweepConfig())
+    """Every combination is a run at every place of the grid, with every seed. Of each rung and
+    label budget the one with the best mean AUROC on the tuning split is in the tables; the others
+    are in `sweep.csv` with what they cost."""
     evaluation: EvaluationConfig = identity(EvaluationConfig())
     """How predictions are scored."""
     waive: dict[str, Reason] = scoring({})
@@ -98,6 +144,10 @@ class Study(Settings):
             "seeds": [str(seed) for seed in self.seeds],
             "label_fractions": [str(fraction) for fraction in self.label_fractions],
             "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
+            "shots": [str(count) for count in self.shots],
+            "sweep.learning_rates": [str(rate) for rate in self.sweep.learning_rates],
+            "sweep.steps": [str(steps) for steps in self.sweep.steps],
+            "sweep.weight_decays": [str(decay) for decay in self.sweep.weight_decays],
         }
         for what, values in listings.items():
             repeated = {value for value in values if values.count(value) > 1}
@@ -114,8 +164,11 @@ class Study(Settings):
                 "label_fractions instead"
             )
         unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
-        if unknown:
-            raise ValueError("; ".join(unknown))
+        if self.data.split.shots is not None:
+            raise ValueError("data.split.shots is given: a study takes shots instead")
+        unfit = [*unknown, *self._training_faults(), *self._sweep_faults()]
+        if unfit:
+            raise ValueError("; ".join(unfit))
         if self.data.split.retrain is not None:
             raise ValueError("data.split.retrain is given: a study takes retrain_fractions instead")
         shifted = self.leave_cohort_out or self.data.split.train_cohorts is not None
@@ -126,6 +179,25 @@ class Study(Settings):
         if self.leave_cohort_out and self.data.split.train_cohorts is not None:
             raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
         return self
+
+    def _training_faults(self) -> list[str]:
+        """What in the training settings does not go with the task, each said once."""
+        said = [
+            fault
+            for entry in self.rungs
+            for fault in self.training_of(entry).faults(self.data.task, self.data.names, entry.pool)
+        ]
+        return list(dict.fromkeys(said))
+
+    def _sweep_faults(self) -> list[str]:
+        """Schedules that are too short for the checks."""
+        checks = {entry.rung: self.training_of(entry).checks for entry in self.rungs}
+        return [
+            f"sweep.steps holds {steps}, fewer than the {count} checks of {rung}"
+            for rung, count in checks.items()
+            for steps in self.sweep.steps
+            if steps < count
+        ]
 
     @property
     def reference_rung(self) -> str:

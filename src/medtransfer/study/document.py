@@ -10,6 +10,7 @@ from medtransfer.errors import ConfigError, listed, plural, printable, suggestio
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.settings import Settings
 from medtransfer.study.config import Study
+from medtransfer.study.run import Pretrain
 
 MOST_BYTES = 1_000_000
 TABLES = (".csv", ".parquet")
@@ -26,6 +27,22 @@ def read_study(path: Path | str) -> Study:
     """
     path = Path(path)
     return resolve_paths(_read(path, Study), path.parent)
+
+
+def read_pretrain(path: Path | str) -> Pretrain:
+    """Read a recipe for pre-training; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: As for `read_study`.
+    """
+    path = Path(path)
+    run = _read(path, Pretrain)
+    data = run.data.model_copy(update={
+        "images": (path.parent / run.data.images).resolve(),
+        "image_root": run.data.image_root and (path.parent / run.data.image_root).resolve(),
+    })  # fmt: skip
+    weights = run.weights and (path.parent / run.weights).resolve()
+    return run.model_copy(update={"data": data, "weights": weights})
 
 
 def read_evaluation_config(path: Path | None) -> EvaluationConfig:

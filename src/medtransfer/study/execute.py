@@ -8,28 +8,24 @@ from typing import Any
 
 import torch
 
-from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import PixelCache
-from medtransfer.data.cases import build_cases, case_attributes, predicted_cases, training_cases
+from medtransfer.data.cases import build_cases, case_attributes
 from medtransfer.data.decode import decoders
-from medtransfer.data.loader import CaseImages, TrainingBatches
 from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.features import outputs_of, trained_on
-from medtransfer.evaluation.predict import predict, predictions_frame, quick_score
+from medtransfer.evaluation.predict import predictions_frame
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
-from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.classifier import Built, build_classifier
 from medtransfer.models.world import world
-from medtransfer.study.inputs import cache_needs, input_spec, open_manifest
+from medtransfer.study.inputs import cache_needs, input_spec, open_manifest, united
 from medtransfer.study.run import Transfer, scoring_digest
 from medtransfer.study.store import RunFolder, StudyFolder
-from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
+from medtransfer.study.tuned import divide, fine_tune, prepare_tuning, probe
+from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import spread_weights
-from medtransfer.training.loop import Plan, TuneScore, Watch, fit
-from medtransfer.training.rules import make_schedule, mixup_alpha
+from medtransfer.training.loop import Watch
 
 
 def no_beat(*_: object) -> None:
@@ -66,6 +62,7 @@ def transfer(
     device = pick_device(run.training)
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision)  # fmt: skip
+    trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = built.classifier.to(device)
     classifier.backbone.register_forward_hook(beat)
     everyone = world()
@@ -74,50 +71,28 @@ def transfer(
 
     spec = input_spec(run, built.rung.architecture, frame, facts)
     needs = cache_needs(run, spec, frame)
-    caches = [PixelCache(need.make(manifest, facts, study.cache)) for need in needs]
-    train_pixels, test_pixels, seen_pixels = caches
-    labelled = training_cases(cases, frame, run.data, run.seed)
-    if not len(labelled):
-        share = run.data.split.train_fraction
-        raise StudyError(f"No labelled training case is left at label fraction {share:g}.")
-    training = CaseImages(labelled, train_pixels, spec)
-    seen = CaseImages(labelled, seen_pixels, spec)
-    tuning = CaseImages(cases.take(cases.splits == "tune"), test_pixels, spec)
-    testing = CaseImages(predicted_cases(cases, run.data), test_pixels, spec)
+    parts = divide(cases, frame, run)
+    if run.training.tuning.mode == "linear":
+        (images,) = [need.make(manifest, facts, study.cache) for need in united(needs)]
+        tuned = probe(run, built, parts, images, spec, study, folder, watch)
+    else:
+        images = [need.make(manifest, facts, study.cache) for need in needs]
+        tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
 
-    chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
-    batches = TrainingBatches(training, run.training.batch_size, augmentation=chance,
-                              micro_batch=run.training.micro_batch)  # fmt: skip
-    state = fit(classifier, batches, plan_training(run, len(training)), run.training,
-                tune=lambda: _look_at(classifier, tuning, run),
-                checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
-
-    known = trained_on(classifier, seen, run.data.task)
-    outputs = outputs_of(classifier, testing)
     if not everyone.leads:
         return
-    foreign = foreign_scores(known, outputs.features, outputs.logits)
-    predictions = predictions_frame(testing.cases, outputs.logits, run.data.names, folder.run_id,
+    outputs = tuned.outputs
+    foreign = foreign_scores(tuned.known, outputs.features, outputs.logits)
+    predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
                                     foreign)  # fmt: skip
-    folder.write_history([vars(check) for check in state.checks])
-    folder.write_outcome(predictions, cost_of(state, built, batches))
+    folder.write_history([vars(check) for check in tuned.checks])
+    folder.write_outcome(
+        predictions, cost_of(tuned.state, built, run, len(parts.labelled), trained)
+    )
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
     folder.finish()
-
-
-def plan_training(run: Transfer, num_cases: int) -> Plan:
-    """Schedule and MixUp, by the rule where the study names none."""
-    config = run.training
-    alpha = mixup_alpha(num_cases) if config.mixup is None else config.mixup
-    return Plan(
-        make_schedule(num_cases, config.learning_rate, config.steps),
-        alpha,
-        run.data.task,
-        run.seed,
-        config.selection == "best",
-    )
 
 
 def pick_device(config: TrainingConfig) -> torch.device:
@@ -143,7 +118,9 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def cost_of(state: TrainingState, built: Built, batches: TrainingBatches) -> dict[str, Any]:
+def cost_of(
+    state: TrainingState, built: Built, run: Transfer, num_cases: int, trained: int
+) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {
         "seconds": round(state.seconds, 1),
@@ -151,9 +128,10 @@ def cost_of(state: TrainingState, built: Built, batches: TrainingBatches) -> dic
         "selected_step": state.selected,
         "images": state.images,
         "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
-        "training_cases": len(batches.images),
-        "micro_batch": state.micro_batch or batches.micro_batch,
+        "training_cases": num_cases,
+        "micro_batch": state.micro_batch or run.training.micro_batch,
         "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
+        "trained_parameters": trained,
         "precision": built.classifier.precision,
         "weights": built.weights,
         "weights_left_out": list(built.fit.left_out) if built.fit else [],
@@ -175,9 +153,3 @@ def environment(config: TrainingConfig) -> dict[str, Any]:
         **({"devices": world().size} if world().size > 1 else {}),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def _look_at(classifier: Classifier, tuning: CaseImages, run: Transfer) -> TuneScore:
-    logits = predict(classifier, tuning).astype("float64")
-    loss, area = quick_score(tuning.cases.targets, logits, run.data.task)
-    return TuneScore(loss, area)

@@ -1,4 +1,4 @@
-"""From a study to its runs: rungs × label fractions × seeds (× cohorts left out or retrained)."""
+"""From a study to its runs: rungs × label budgets × seeds (× cohorts left out or retrained)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import polars as pl
 
 from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
 from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
+from medtransfer.errors import plural
 from medtransfer.study.config import RungEntry, Study
 from medtransfer.study.run import Transfer
 
@@ -17,12 +18,15 @@ class Cell:
 
     Attributes:
         rung: Its name.
-        label_fraction: Share of the training patients whose labels are used.
+        label_fraction: Share of the training patients whose labels are used; 0 for shots until
+            the patients are known, see `plan.plan_runs`.
         seed: Of the run.
         held_out: The cohort that was left out of training, in a leave-cohort-out study, or that
             is trained on again.
         retrain_fraction: Share of that cohort's patients set apart that are trained on again.
         run: The complete configuration.
+        shots: Training patients of each class, where those are what is drawn.
+        swept: Whether its training settings are one of several that are tried.
     """
 
     rung: str
@@ -31,6 +35,22 @@ class Cell:
     held_out: str | None
     retrain_fraction: float | None
     run: Transfer
+    shots: int | None = None
+    swept: bool = False
+
+    @property
+    def budget(self) -> str:
+        """How many labels it has, for a reader."""
+        return plural(self.shots, "shot") if self.shots else f"{100 * self.label_fraction:.3g}%"
+
+    @property
+    def setting(self) -> str:
+        """What is tried of a sweep, for a reader; nothing if there is none."""
+        training = self.run.training
+        if not self.swept or training.tuning.mode == "linear":
+            return ""
+        steps = "" if training.steps is None else f", {plural(training.steps, 'step')}"
+        return f" (rate {training.learning_rate:g}{steps}, decay {training.weight_decay:g})"
 
     @property
     def split_key(self) -> tuple[str | None, bool]:
@@ -55,12 +75,17 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
     cells: list[Cell] = []
     for seed in study.seeds:
         for cohort, split in splits:
-            for fraction in sorted(study.label_fractions, reverse=True):
-                part = split.model_copy(update={"train_fraction": fraction})
+            budgets = [(fraction, None) for fraction in sorted(study.label_fractions, reverse=True)]
+            budgets += [(0.0, shots) for shots in sorted(study.shots, reverse=True)]
+            for fraction, shots in budgets:
+                part = split.model_copy(
+                    update={"shots": shots} if shots else {"train_fraction": fraction}
+                )
                 data = study.data.model_copy(update={"split": part})
                 for entry in study.rungs:
-                    run = _run(study, entry, seed, data)
-                    cells.append(Cell(entry.rung, fraction, seed, cohort, None, run))
+                    for run in _runs(study, entry, seed, data):
+                        place = (entry.rung, fraction, seed, cohort, None)
+                        cells.append(Cell(*place, run, shots, study.sweep.is_set))
             cells += _retrained(study, frame, split, cohort, seed)
     return cells
 
@@ -78,15 +103,20 @@ def _retrained(
             part = split.model_copy(update={"train_fraction": most, "retrain": again})
             data = study.data.model_copy(update={"split": part})
             for entry in study.rungs:
-                run = _run(study, entry, seed, data)
-                yield Cell(entry.rung, most, seed, cohort, fraction, run)
+                for run in _runs(study, entry, seed, data):
+                    place = (entry.rung, most, seed, cohort, fraction)
+                    yield Cell(*place, run, swept=study.sweep.is_set)
 
 
-def _run(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> Transfer:
-    return Transfer(
-        data=data,
-        model=study.model_of(entry),
-        training=study.training_of(entry),
-        evaluation=study.evaluation,
-        seed=seed,
-    )
+def _runs(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> list[Transfer]:
+    """One run for each of the settings that are tried."""
+    return [
+        Transfer(
+            data=data,
+            model=study.model_of(entry),
+            training=training,
+            evaluation=study.evaluation,
+            seed=seed,
+        )
+        for training in study.sweep.settings(study.training_of(entry))
+    ]

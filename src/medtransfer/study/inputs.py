@@ -14,8 +14,9 @@ from medtransfer.data.inputs import InputSpec
 from medtransfer.data.scan import no_progress
 from medtransfer.data.shards import Codec
 from medtransfer.data.splits import internal_rows
+from medtransfer.data.upstream import Upstream
 from medtransfer.models.ladder import Architecture, find_rung
-from medtransfer.study.run import Transfer
+from medtransfer.study.run import Pretrain, Transfer
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.training.rules import resolution
 
@@ -96,7 +97,8 @@ def cache_needs(
 
     Returns:
         Training images at the resize side, to be trained on; all others at the crop side, to be
-        tested on; training images at the crop side, as they would be tested.
+        tested on; training images at the crop side, as they would be tested. A linear probe trains
+        on images as they are tested, so its first is its third.
     """
     training = (frame["split"] == "train").to_numpy()
     seen, rest = np.flatnonzero(training), np.flatnonzero(~training)
@@ -107,7 +109,8 @@ def cache_needs(
     def need(indices: NDArray[np.int64], size: int) -> CacheNeed:
         return CacheNeed(indices, PixelRecipe(size, spec.interpolation, limit, codec))
 
-    return need(seen, spec.resize), need(rest, spec.crop), need(seen, spec.crop)
+    trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize
+    return need(seen, trained), need(rest, spec.crop), need(seen, spec.crop)
 
 
 def united(needs: Iterable[CacheNeed]) -> list[CacheNeed]:
@@ -117,3 +120,21 @@ def united(needs: Iterable[CacheNeed]) -> list[CacheNeed]:
         wanted.setdefault(need.recipe, []).append(need.indices)
     ordered = sorted(wanted, key=lambda recipe: (recipe.size, recipe.interpolation))
     return [CacheNeed(np.unique(np.concatenate(wanted[recipe])), recipe) for recipe in ordered]
+
+
+def upstream_spec(run: Pretrain, architecture: Architecture) -> InputSpec:
+    """Sizes from the recipe, the rest from the network."""
+    about = architecture
+    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
+
+
+def upstream_needs(
+    run: Pretrain, spec: InputSpec, upstream: Upstream
+) -> tuple[CacheNeed, CacheNeed]:
+    """What pre-training reads: images that train, and those that are held out."""
+    quality, limit = run.data.jpeg_quality, run.data.pixel_limit
+    codec = Codec() if quality is None else Codec("jpeg", quality)
+    return (
+        CacheNeed(upstream.train, PixelRecipe(spec.resize, spec.interpolation, limit, codec)),
+        CacheNeed(upstream.held_out, PixelRecipe(spec.crop, spec.interpolation, limit, codec)),
+    )

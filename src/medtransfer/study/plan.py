@@ -4,7 +4,7 @@ Listing is its own step, so `check` and `status` can say what a study is without
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.sources import find_weights, verified_digest
 from medtransfer.settings import rows_digest
+from medtransfer.study.budgets import refuse_equal_budgets, share_of_shots
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, expand
 from medtransfer.study.inputs import (
@@ -55,8 +56,8 @@ class StudyData:
     pairs: pl.DataFrame | None = None
 
 
-Needs = dict[tuple[str | None, bool, InputSpec], tuple[CacheNeed, ...]]
-"""What runs read, by the cohort left out and the sizes."""
+Needs = dict[tuple[str | None, bool, InputSpec, bool], tuple[CacheNeed, ...]]
+"""What runs read, by the cohort left out, the sizes, and whether they are linear probes."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ class PlannedRun:
         run_id: Its name.
         cell: Its place in the grid.
         needs: The image caches it reads.
-        steps: Of training.
-        num_images: It will train on, counted as often as they are seen.
+        steps: Of training; of a linear probe the penalties it tries.
+        num_images: It will train on, counted as often as they are seen. Of a linear probe all
+            images, if it is the first that needs their features.
         num_cases: Of training.
     """
 
@@ -135,6 +137,7 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
 
     Raises:
         WeightsError: Weights of a rung are missing or altered; all such rungs are named.
+        StudyError: A few-shot budget takes in every patient, or is a label fraction too.
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
@@ -146,8 +149,10 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
             frame = assign_splits(data.manifest, cell.run.data)
             splits[cell.split_key] = frame, build_cases(frame, cell.run.data)
         frame, cases = splits[cell.split_key]
-        planned.append(_plan_run(cell, data, weights[cell.rung], (frame, cases), needs))
-    return planned
+        placed = replace(cell, label_fraction=share_of_shots(cell, cases)) if cell.shots else cell
+        planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
+    refuse_equal_budgets([run.cell for run in planned])
+    return _with_extraction(planned, len(data.manifest))
 
 
 def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
@@ -207,19 +212,32 @@ def _plan_run(
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
     training = training_cases(cases, frame, cell.run.data, cell.run.seed)
     config = cell.run.training
-    schedule = make_schedule(len(training), config.learning_rate, config.steps)
-    per_case = np.mean(training.counts) if len(training) else 1.0
-    key = *cell.split_key, spec
+    linear = config.tuning.mode == "linear"
+    key = *cell.split_key, spec, linear
     if key not in needs:  # runs share them: they name every image
         needs[key] = cache_needs(cell.run, spec, frame)
-    return PlannedRun(
-        run_id(cell.run, data.digest, weights),
-        cell,
-        needs[key],
-        schedule.steps,
-        round(schedule.steps * config.batch_size * float(per_case)),
-        len(training),
-    )
+    if linear:
+        steps, num_images = len(config.tuning.penalties), 0
+    else:
+        steps = make_schedule(len(training), config.learning_rate, config.steps).steps
+        per_case = np.mean(training.counts) if len(training) else 1.0
+        num_images = round(steps * config.batch_size * float(per_case))
+    name = run_id(cell.run, data.digest, weights)
+    return PlannedRun(name, cell, needs[key], steps, num_images, len(training))
+
+
+def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[PlannedRun]:
+    """Of the linear probes of one network, the first is the one that extracts the features."""
+    found: list[PlannedRun] = []
+    seen: set[tuple[str, str, int]] = set()
+    for run in planned:
+        model, seed = run.cell.run.model, run.cell.run.seed
+        drawn = seed if find_rung(model.rung).is_random else 0
+        key = model.rung, model.pool, drawn
+        first = run.cell.run.training.tuning.mode == "linear" and key not in seen
+        seen |= {key} if first else set()
+        found.append(replace(run, num_images=num_images) if first else run)
+    return found
 
 
 def _weights(study: Study) -> dict[str, str | None]:

@@ -1,10 +1,16 @@
-"""One run: everything that can change its predictions, and its name made from that."""
+"""One run: everything that can change its numbers, and its name made from that."""
 
-from medtransfer.data.config import DataConfig
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from medtransfer.data.config import DataConfig, UpstreamConfig
 from medtransfer.evaluation.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
-from medtransfer.settings import Settings, digest, identity
+from medtransfer.settings import Settings, digest, identity, runtime
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.upstream import UpstreamTraining
 
 IDENTITY_VERSION = 2
 """Raised when a change of code changes the numbers that a run makes."""
@@ -26,6 +32,44 @@ class Transfer(Settings):
     """How its predictions are scored."""
     seed: int = identity(0, ge=0)
     """Of the draw of label fractions, random weights, order, augmentation."""
+
+
+class Pretrain(Settings):
+    """Train one network on a set of labelled images; ends in a rung that any study can name."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
+    """Name of the rung, `own/<name>` in a study, and of its folder."""
+    rung: str = identity(min_length=3)
+    """What it starts from: `scratch/r50x1`, or any rung to go on from."""
+    weights: Path | None = runtime(None)
+    """Weights file of that rung, for `file/…` rungs or another place; relative to the recipe."""
+    data: UpstreamConfig = identity()
+    """The images."""
+    training: UpstreamTraining = identity(UpstreamTraining())
+    """How it is trained."""
+    seed: int = identity(0, ge=0)
+    """Of random weights, order and augmentation."""
+    about: str = runtime("")
+    """What the images are, in a few words, for the model card."""
+    licence: str = runtime("yours")
+    """Of the weights; images often bind them."""
+
+
+def pretrain_id(run: Pretrain, data: str, weights: str | None) -> str:
+    """The id of a pre-training run, from all that can change its weights.
+
+    Args:
+        run: Its identity side is taken.
+        data: Digest of images and labels, from `data.upstream.Upstream.digest`.
+        weights: SHA-256 of the weights it starts from; None for random ones.
+    """
+    about = {
+        "version": IDENTITY_VERSION,
+        "pretrain": run.side("identity"),
+        "data": data,
+        "weights": weights,
+    }
+    return digest(about)[:ID_LENGTH]
 
 
 def run_id(run: Transfer, data: str, weights: str | None) -> str:

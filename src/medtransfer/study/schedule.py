@@ -1,10 +1,6 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
-import signal
-import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +34,7 @@ from medtransfer.study.progress import (
     Watcher,
     nobody,
 )
+from medtransfer.study.stopping import stopping
 from medtransfer.study.store import Lease, StudyFolder
 
 NOTE_SECONDS = 5.0
@@ -131,7 +128,7 @@ class _Sitting:
             StudyStopped: It was asked to stop.
         """
         self.watch(Planned(tuple(self.planned), self.finished))
-        with _stopping(self.executor) as asked:
+        with stopping(self.executor) as asked:
             try:
                 while self.waiting:
                     run = self.waiting.pop(0)
@@ -203,6 +200,7 @@ def _about(run: PlannedRun) -> dict[str, Any]:
         "run_id": run.run_id,
         "rung": cell.rung,
         "label_fraction": cell.label_fraction,
+        "shots": cell.shots,
         "seed": cell.seed,
         "held_out": cell.held_out,
         "retrain_fraction": cell.retrain_fraction,
@@ -236,25 +234,3 @@ def _write_plan(
 
 def _said(finding: Finding) -> dict[str, Any]:
     return {"code": finding.code, "level": finding.level, "sentence": finding.sentence}
-
-
-@contextmanager
-def _stopping(executor: LocalExecutor) -> Generator[threading.Event]:
-    """While inside, Ctrl-C and SIGTERM stop after the current step; the second Ctrl-C at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.set()
-        executor.stop()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

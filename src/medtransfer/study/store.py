@@ -8,6 +8,7 @@ studies/<name>/
 ├── report.html     results.parquet .csv     predictions.parquet     runs.csv
 ├── data.json       what was read, found, split          images.parquet  what was scanned
 ├── cache/          images at the networks' sizes; may be deleted
+├── features/       of linear probes; may be deleted
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
                     results.parquet cost.json done (last) | error.json
 ```
@@ -175,6 +176,7 @@ class StudyFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.cache = path / "cache"
+        self.features = path / "features"
         self.images = path / "images.parquet"
         self.report = path / "report.html"
 

@@ -24,8 +24,11 @@ from medtransfer.files import is_full, read_json
 from medtransfer.models.memory import is_out_of_memory
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.executors.local import EXIT_STOPPED
-from medtransfer.study.run import Transfer
+from medtransfer.study.pretrain import pretrain
+from medtransfer.study.run import Pretrain, Transfer
+from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import RunFolder, StudyFolder
+from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
@@ -58,13 +61,11 @@ class Worker:
 
     def work(self, about: dict[str, Any]) -> None:
         """Carry one run to its end and say how it ended."""
-        folder = self.study.run(about["run_id"])
+        upstream = "pretrain" in about
+        folder = RungFolder(self.study.path) if upstream else self.study.run(about["run_id"])
         self.busy = True
         try:
-            run = Transfer.model_validate(about["run"])
-            if self.leads:
-                folder.start(about, environment(run.training))
-            transfer(run, self.study, folder, self.watch, self.beat)
+            self._carry(about, folder)
             self.report(event="ended", state="done", message="")
         except Stopped:
             self.report(event="stopped")
@@ -87,14 +88,31 @@ class Worker:
         if self.stopping:
             sys.exit(EXIT_STOPPED)
 
+    def _carry(self, about: dict[str, Any], folder: RunFolder) -> None:
+        """One run of either kind, from its start to its end."""
+        if isinstance(folder, RungFolder):
+            own = Pretrain.model_validate(about["pretrain"])
+            self._start(about, folder, own.training)
+            pretrain(own, folder, self.watch, self.beat)
+            return
+        run = Transfer.model_validate(about["run"])
+        self._start(about, folder, run.training)
+        transfer(run, self.study, folder, self.watch, self.beat)
+
+    def _start(self, about: dict[str, Any], folder: RunFolder, training: TrainingConfig) -> None:
+        if self.leads:
+            folder.start(about, environment(training))
+
     def work_together(self, run_id: str) -> None:
         """Carry out a run as one of several processes."""
-        about = read_json(self.study.run(run_id).path / "run.json")
+        own = self.study.run(run_id)
+        folder = own if own.path.is_dir() else RungFolder(self.study.path)
+        about = read_json(folder.path / "run.json")
         self.say(event="process", pid=os.getpid())
         try:
-            everyone = join_world(about["run"]["training"]["device"])
+            everyone = join_world((about.get("run") or about["pretrain"])["training"]["device"])
         except StudyError as error:
-            self._fail(self.study.run(run_id), "failed", str(error))
+            self._fail(folder, "failed", str(error))
             return
         self.leads = everyone.leads
         self.work(about)

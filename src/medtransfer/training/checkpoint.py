@@ -1,14 +1,11 @@
 """Checkpoints that survive being killed: safetensors and JSON, sealed, two good ones kept."""
 
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from medtransfer.errors import StudyError
@@ -17,15 +14,18 @@ from medtransfer.files import (
     make_folder,
     read_json,
     remove,
-    replacing,
     seal_folder,
     write_json,
 )
+from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
+from medtransfer.models.tuning import merged_state
 from medtransfer.models.world import spread_like, whole, world
 
 KEPT = 2
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
+AVERAGE = "average.safetensors"
+MOMENTUM = "momentum_buffer"
 STATE = "state.json"
 
 
@@ -79,18 +79,25 @@ class CheckpointFolder:
         self.folder = folder
 
     def save(
-        self, state: TrainingState, model: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        state: TrainingState,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        average: Tensors | None = None,
     ) -> None:
         """Write a checkpoint; drop all but the two newest, and weights no longer selected.
 
         Of several processes all must call it; rank 0 writes.
         """
         weights, moments = _plain(model.state_dict()), _moments(model, optimiser)
+        means = None if average is None else _plain(average)
         if not world().leads:
             return
         folder = self._fresh(f"step-{state.step:08d}")
-        _write_tensors(weights, folder / MODEL)
-        _write_tensors(moments, folder / OPTIMISER)
+        write_tensors(weights, folder / MODEL)
+        write_tensors(moments, folder / OPTIMISER)
+        if means is not None:
+            write_tensors(means, folder / AVERAGE)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
         for old in self._steps()[:-KEPT]:
@@ -99,8 +106,15 @@ class CheckpointFolder:
             if state.selected is None or old.name != f"selected-{state.selected:08d}":
                 remove(old)
 
-    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingState:
+    def restore(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, average: Tensors | None = None
+    ) -> TrainingState:
         """Load the newest whole checkpoint; a damaged one is passed over and removed.
+
+        Args:
+            model: Its weights are set.
+            optimiser: Its moments are set.
+            average: Tensors of a moving average of the weights, set in place.
 
         Returns:
             Its state, or that of step 0 if there is none.
@@ -116,19 +130,25 @@ class CheckpointFolder:
             )
         if folder is None:
             return TrainingState()
-        _load(model, _read_tensors(folder / MODEL))
-        _set_moments(model, optimiser, _read_tensors(folder / OPTIMISER))
+        _load(model, read_tensors(folder / MODEL))
+        _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
+        saved = read_tensors(folder / AVERAGE) if average is not None else {}
+        for name, value in (average or {}).items():
+            value.copy_(spread_like(saved[name], value))
         raw = cast("dict[str, Any]", read_json(folder / STATE))
         raw["checks"] = [Check(**check) for check in raw["checks"]]
         return TrainingState(**raw)
 
     def select(self, step: int, model: nn.Module) -> None:
-        """Keep the weights of the best check so far; as `save` for several processes."""
-        weights = _plain(model.state_dict())
+        """Keep the weights of the best check so far, thin products merged into them.
+
+        Of several processes all must call it; rank 0 writes.
+        """
+        weights = _plain(merged_state(model))
         if not world().leads:
             return
         folder = self._fresh(f"selected-{step:08d}")
-        _write_tensors(weights, folder / MODEL)
+        write_tensors(weights, folder / MODEL)
         seal_folder(folder)
 
     def load_selected(self, step: int, model: nn.Module) -> None:
@@ -148,7 +168,7 @@ class CheckpointFolder:
                 f"The selected weights of step {step} were damaged on disk. Run the same command "
                 "again: this run starts over."
             )
-        _load(model, _read_tensors(folder / MODEL))
+        _load(model, read_tensors(folder / MODEL))
 
     def _newest_whole(self) -> Path | None:
         for folder in reversed(self._steps()):
@@ -179,36 +199,32 @@ def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """SGD's momentum by the name of its weight."""
-    found: dict[str, torch.Tensor] = {}
+    """What the optimiser remembers: SGD's momentum by the name of its weight, others named too."""
+    found: Tensors = {}
     for name, weight in model.named_parameters():
-        buffer = cast("dict[str, Any]", optimiser.state.get(weight, {})).get("momentum_buffer")
-        if buffer is not None:
-            found[name] = whole(buffer.detach()).cpu().contiguous()
+        for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():
+            if isinstance(value, torch.Tensor):
+                place = name if kind == MOMENTUM else f"{name}:{kind}"
+                found[place] = whole(value.detach()).cpu().contiguous()
     return found
 
 
 def _set_moments(
     model: nn.Module, optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]
 ) -> None:
+    kept: dict[str, Tensors] = {}
+    for place, value in moments.items():
+        name, _, kind = place.partition(":")
+        kept.setdefault(name, {})[kind or MOMENTUM] = value
     for name, weight in model.named_parameters():
-        if name in moments:
-            # the weight's own memory format: a sum over another order has other bits
-            buffer = torch.empty_like(weight).copy_(spread_like(moments[name], weight))
-            optimiser.state[weight] = {"momentum_buffer": buffer}
+        if name in kept:
+            own = kept[name].items()
+            optimiser.state[weight] = {kind: _like(value, weight) for kind, value in own}
 
 
-def _write_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    with replacing(path) as temporary:
-        try:
-            cast("Any", safetensors.torch).save_file(tensors, temporary)
-        except SafetensorError as error:
-            # it hides that the disk is full in a text
-            found = re.search(r"os error (\d+)", str(error))
-            if found is None:
-                raise
-            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    return cast("dict[str, torch.Tensor]", cast("Any", safetensors.torch).load_file(path))
+def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A moment as its weight lies; AdamW's count of steps is a number, and stays on the CPU."""
+    if value.shape != weight.shape:
+        return value
+    # the weight's own memory format: a sum over another order has other bits
+    return torch.empty_like(weight).copy_(spread_like(value, weight))

@@ -1,10 +1,97 @@
 """How a network is fine-tuned."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from medtransfer.settings import Settings, identity, runtime
+from medtransfer.data.config import Task
+from medtransfer.errors import listed, suggestion
+from medtransfer.models.config import Pool
+from medtransfer.settings import Settings, identity, identity_if_set, runtime
+
+Weight = Annotated[float, Field(gt=0, le=10_000)]
+Penalty = Annotated[float, Field(gt=0, le=1e6)]
+
+
+def _refuse_idle(config: Settings, names: Sequence[str], used: Sequence[str], kind: str) -> None:
+    """Refuse a part that is set and has no effect; it would only move run ids."""
+    fields: dict[str, Any] = {name: type(config).model_fields[name] for name in names}
+    idle = [n for n, f in fields.items() if n not in used and getattr(config, n) != f.default]
+    if idle:
+        raise ValueError(f"{kind} has no {listed(idle)}")
+
+
+class LossConfig(Settings):
+    """What training makes small. The tuning split is always scored by plain cross-entropy."""
+
+    kind: Literal["cross-entropy", "focal", "asymmetric"] = identity("cross-entropy")
+    """`focal` (Lin et al. 2017) weighs easy cases down, `asymmetric` (Ridnik et al. 2021) easy
+    negatives more than easy positives; it is for binary and multi-label tasks."""
+    gamma: float | None = identity(None, ge=0, le=10)
+    """How much easy cases are weighed down; for `asymmetric` easy positives. Left out: 2 for
+    `focal`, 0 for `asymmetric`."""
+    gamma_negative: float = identity(4.0, ge=0, le=10)
+    """For `asymmetric`: how much easy negatives are weighed down."""
+    margin: float = identity(0.05, ge=0, lt=1)
+    """For `asymmetric`: negatives of a probability up to this cost nothing."""
+    weights: Literal["none", "balanced"] | dict[str, Weight] = identity("none")
+    """`balanced`: both sides of a target, or all classes, weigh the same over the training cases.
+    Or a weight by target: of its positives, in a single-label task of the class; others have 1."""
+    smoothing: float = identity(0.0, ge=0, lt=1)
+    """Label smoothing: the share of every target that is spread evenly over its possible values."""
+
+    @model_validator(mode="after")
+    def _parts_of_their_kind(self) -> "LossConfig":
+        used = {
+            "cross-entropy": (),
+            "focal": ("gamma",),
+            "asymmetric": ("gamma", "gamma_negative", "margin"),
+        }[self.kind]
+        _refuse_idle(self, ("gamma", "gamma_negative", "margin"), used, f"loss.kind {self.kind}")
+        return self
+
+    @property
+    def exponent(self) -> float:
+        """`gamma`, or what its kind has without it."""
+        if self.gamma is not None:
+            return self.gamma
+        return 2.0 if self.kind == "focal" else 0.0
+
+
+class TuningConfig(Settings):
+    """Which weights are trained."""
+
+    mode: Literal["full", "linear", "partial", "low-rank"] = identity("full")
+    """`full`: all. `linear`: the head alone, as logistic regression on features that are extracted
+    once. `partial`: all but the lowest stages. `low-rank`: the head, and a product of two thin
+    matrices that is added to the weights of every linear layer and ungrouped convolution
+    (LoRA, Hu et al. 2021)."""
+    frozen_stages: int = identity(1, ge=1, le=100)
+    """For `partial`: how many groups of layers stay as they are, from below; the stem is the first.
+    Their batch normalisation keeps its statistics."""
+    rank: int = identity(8, ge=1, le=1024)
+    """For `low-rank`: the inner side of the product."""
+    scale: float = identity(1.0, gt=0, le=1000)
+    """For `low-rank`: what the product is multiplied by; LoRA's alpha over its rank."""
+    penalties: tuple[Penalty, ...] = identity(
+        (100.0, 10.0, 1.0, 0.1, 0.01, 0.001, 1e-4, 1e-5, 1e-6), min_length=1, max_length=100
+    )
+    """For `linear`: strengths of the L2 penalty that are tried. The one with the best macro AUROC
+    on the tuning split is taken. The penalty is half the strength times the squared weights, beside
+    the mean loss of a training case, on features of mean 0 and deviation 1."""
+
+    @model_validator(mode="after")
+    def _parts_of_their_mode(self) -> "TuningConfig":
+        used = {
+            "full": (),
+            "linear": ("penalties",),
+            "partial": ("frozen_stages",),
+            "low-rank": ("rank", "scale"),
+        }[self.mode]
+        names = ("frozen_stages", "rank", "scale", "penalties")
+        _refuse_idle(self, names, used, f"tuning.mode {self.mode}")
+        return self
 
 
 class TrainingConfig(Settings):
@@ -20,10 +107,29 @@ class TrainingConfig(Settings):
     from the number of training cases."""
     mixup: float | None = identity(None, ge=0, le=10)
     """Alpha of MixUp, 0 for none. Left out: by the rule, from the number of training cases."""
+    schedule: Literal["staircase", "cosine"] = identity_if_set("staircase")
+    """After the warm-up: drops to tenths as the rule has them, or half a cosine down to 0."""
+    optimiser: Literal["sgd", "adamw"] = identity_if_set("sgd")
+    """The rule's SGD, or AdamW (Loshchilov and Hutter 2019), which transformers are mostly tuned
+    with, at learning rates near 0.0001."""
     momentum: float = identity(0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Of SGD; of AdamW its first decay rate, the second is 0.999."""
     weight_decay: float = identity(0.0, ge=0, lt=1)
-    """L2 penalty on every weight. The rule has none."""
+    """SGD: L2 penalty on every weight; the rule has none. AdamW: decoupled, and not on biases,
+    norms and what the network itself names."""
+    layer_decay: float = identity_if_set(1.0, gt=0, le=1)
+    """Factor of the learning rate from each layer to the one below it; the head has the whole.
+    Layers are those of `timm`: a block of a network is one."""
+    clip_norm: float | None = identity_if_set(None, gt=0)
+    """Largest norm of a step's gradient over all weights; a larger one is scaled down to it."""
+    ema: float = identity_if_set(0.0, ge=0, lt=1)
+    """Decay of an exponential moving average of the weights, at step t not more than
+    (1 + t) / (10 + t); 0 for none. Where it is set, the average is what the checks see and what is
+    kept."""
+    loss: LossConfig = identity_if_set(LossConfig())
+    """What is made small."""
+    tuning: TuningConfig = identity_if_set(TuningConfig())
+    """Which weights are trained."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
     Networks with batch normalisation take their statistics over it. Halved, for the rest of the
@@ -56,3 +162,32 @@ class TrainingConfig(Settings):
         if self.steps is not None and self.checks > self.steps:
             raise ValueError(f"checks is {self.checks}, more than steps ({self.steps})")
         return self
+
+    def faults(self, task: Task, names: Sequence[str], pool: Pool) -> list[str]:
+        """What does not go with a task, its targets and the pooling, in sentences."""
+        said: list[str] = []
+        loss, weights = self.loss, self.loss.weights
+        if loss.kind == "asymmetric" and task == "single-label":
+            said.append("loss.kind asymmetric is for binary and multi-label tasks: use focal")
+        for name in weights if isinstance(weights, dict) else ():
+            if name not in names:
+                hint = suggestion(name, names)
+                said.append(
+                    f"loss.weights names '{name}', which is no target (targets: {listed(names)}). "
+                    f"{hint}".rstrip()
+                )
+        if self.tuning.mode == "linear" and self.devices > 1:
+            said.append("tuning.mode linear runs in one process: leave devices out")
+        if self.tuning.mode == "low-rank" and self.spread_weights:
+            said.append("spread_weights is for tuning.mode full and partial, not low-rank")
+        if self.clip_norm is not None and self.spread_weights:
+            said.append("spread_weights and clip_norm exclude each other: leave one out")
+        if self.tuning.mode == "linear":
+            if pool == "attention":
+                said.append("tuning.mode linear has no attention to learn: pool by mean or max")
+            if loss.kind != "cross-entropy" or loss.smoothing:
+                said.append(
+                    "tuning.mode linear is logistic regression: loss.kind must be cross-entropy, "
+                    "without smoothing"
+                )
+        return said

@@ -5,16 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from medtransfer.data.config import Task
 from medtransfer.data.loader import TrainingBatches, draw_mixup
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.tuning import merge_low_rank
 from medtransfer.models.world import world
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import refuse_idle
-from medtransfer.training.losses import loss_entries, partial_loss
+from medtransfer.training.losses import Loss, loss_entries, partial_loss
+from medtransfer.training.optim import Updater, make_updater
 from medtransfer.training.rules import Schedule, check_steps
 from medtransfer.training.step import StepDraws, step_gradients
 
@@ -43,6 +42,11 @@ class TuneScore:
     loss: float
     auroc: float | None
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Better is larger: AUROC first, then the loss."""
+        return (-1.0 if self.auroc is None else self.auroc, -self.loss)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -51,14 +55,14 @@ class Plan:
     Attributes:
         schedule: Learning rate of every step.
         mixup: Alpha, 0 for none.
-        task: Which loss.
+        loss: What is made small.
         seed: The run's seed.
         select_best: Keep the weights of the best check, not the last.
     """
 
     schedule: Schedule
     mixup: float
-    task: Task
+    loss: Loss
     seed: int
     select_best: bool = True
 
@@ -99,7 +103,7 @@ def fit(
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
     Args:
-        classifier: On the device it will train on.
+        classifier: On the device it will train on; frozen and adapted as it is to be tuned.
         batches: The training cases.
         plan: Schedule, MixUp, loss, seed.
         config: Optimiser, selection, checks.
@@ -117,24 +121,21 @@ def fit(
             case, or there are more processes than micro-batches.
         ProcessLost: Another process of the run is gone.
     """
-    optimiser = torch.optim.SGD(
-        classifier.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
     everyone = world()
     refuse_idle(everyone, batches.count(0))
-    state = checkpoints.restore(classifier, optimiser)
+    updater = make_updater(classifier, config)
+    average = updater.average.state if updater.average is not None else None
+    state = checkpoints.restore(classifier, updater.optimiser, average)
     checked = set(check_steps(plan.schedule.steps, config.checks))
     started, images_before, saved = time.monotonic(), state.images, time.monotonic()
     seconds_before = state.seconds
     while state.step < plan.schedule.steps:
         size = state.micro_batch
-        _one_step(classifier, optimiser, batches, plan, state)
+        _one_step(classifier, updater, batches, plan, state)
         state.seconds = seconds_before + time.monotonic() - started
         if state.step in checked:
-            _check(classifier, plan, state, tune(), checkpoints)
+            with updater.averaged():
+                _check(classifier, plan, state, tune(), checkpoints)
         rate = (state.images - images_before) / max(1e-9, time.monotonic() - started)
         last = state.checks[-1].tune_auroc if state.checks else None
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
@@ -142,10 +143,11 @@ def fit(
         due = time.monotonic() - saved >= config.checkpoint_seconds
         stop, late = (everyone.any(flag) for flag in (watch(report), due))
         if stop or late or state.step in checked or state.micro_batch != size:
-            checkpoints.save(state, classifier, optimiser)
+            checkpoints.save(state, classifier, updater.optimiser, average)
             saved = time.monotonic()
         if stop and state.step < plan.schedule.steps:
             raise Stopped
+    merge_low_rank(classifier)
     if state.selected is not None:
         checkpoints.load_selected(state.selected, classifier)
     classifier.eval()
@@ -154,28 +156,27 @@ def fit(
 
 def _one_step(
     classifier: Classifier,
-    optimiser: torch.optim.Optimizer,
+    updater: Updater,
     batches: TrainingBatches,
     plan: Plan,
     state: TrainingState,
 ) -> None:
     """One update; its loss and images are added to the state."""
     classifier.train()
-    for group in optimiser.param_groups:
-        group["lr"] = plan.schedule.at(state.step)
+    updater.begin(plan.schedule.at(state.step))
     mix = draw_mixup(plan.seed, state.step, batches.batch_size, plan.mixup)
     targets = batches.images.cases.targets.shape[1]
-    entries = loss_entries(batches.known(state.step), targets, plan.task)
+    entries = loss_entries(batches.known(state.step), targets, plan.loss.task)
     total = step_gradients(
         classifier,
         batches,
         state,
         StepDraws(plan.seed, mix),
-        lambda logits, batch: partial_loss(logits, batch, plan.task, entries),
+        lambda logits, batch: partial_loss(logits, batch, plan.loss, entries),
     )
     if not math.isfinite(total):
         raise Diverged(state.step)
-    optimiser.step()
+    updater.apply(state.step)
     state.step += 1
     state.losses.append(total)
 
@@ -202,5 +203,4 @@ def _check(
 
 
 def _rank(check: Check) -> tuple[float, float]:
-    """Better is larger: AUROC first, then the loss."""
-    return (-1.0 if check.tune_auroc is None else check.tune_auroc, -check.tune_loss)
+    return TuneScore(check.tune_loss, check.tune_auroc).rank

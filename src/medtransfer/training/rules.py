@@ -4,8 +4,11 @@ Kolesnikov et al. 2020 (arXiv 1912.11370), as in google-research/big_transfer,
 ``bit_hyperrule.py``.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
+Shape = Literal["staircase", "cosine"]
 SMALL_AREA = 96 * 96
 SMALL_SIDES = (160, 128)
 LARGE_SIDES = (512, 480)
@@ -21,15 +24,17 @@ MIXUP_ALPHA = 0.1
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then a staircase of tenths.
+    """Linear warm-up, then a staircase of tenths or half a cosine (Loshchilov and Hutter 2017).
 
     Attributes:
         supports: End of the warm-up, the steps after which the rate drops, and the length.
         learning_rate: The peak.
+        shape: A cosine takes no notice of the drops.
     """
 
     supports: tuple[int, ...]
     learning_rate: float
+    shape: Shape = "staircase"
 
     @property
     def steps(self) -> int:
@@ -45,6 +50,9 @@ class Schedule:
         warmup = self.supports[0]
         if step < warmup:
             return self.learning_rate * step / warmup
+        if self.shape == "cosine":
+            gone = (step - warmup) / max(1, self.steps - warmup)
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * gone))
         return self.learning_rate * 0.1 ** sum(step > drop for drop in self.supports[1:-1])
 
 
@@ -55,18 +63,21 @@ def task_size(num_cases: int) -> str:
     return "medium" if num_cases < MEDIUM_TASK else "large"
 
 
-def make_schedule(num_cases: int, learning_rate: float, steps: int | None = None) -> Schedule:
+def make_schedule(
+    num_cases: int, learning_rate: float, steps: int | None = None, shape: Shape = "staircase"
+) -> Schedule:
     """The rule's schedule for a training set.
 
     Args:
         num_cases: Training cases.
         learning_rate: The peak.
         steps: Another length; warm-up and drops keep their shares of it.
+        shape: After the warm-up.
     """
     supports = SUPPORTS[task_size(num_cases)]
     if steps is not None:
         supports = (*(max(1, round(s * steps / supports[-1])) for s in supports[:-1]), steps)
-    return Schedule(supports, learning_rate)
+    return Schedule(supports, learning_rate, shape)
 
 
 def mixup_alpha(num_cases: int) -> float:

@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-from medtransfer.study.store import StudyFolder
+from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.study.watchdog import Watchdog
 
 COMMAND = ("-P", "-m", "medtransfer.study.worker")
@@ -95,7 +95,7 @@ class LocalExecutor:
         Raises:
             WorkerLost: Its process is gone, or hung and was ended.
         """
-        training = about.get("run", {}).get("training", {})
+        training = about.get("run", about.get("pretrain", {})).get("training", {})
         together = training.get("devices", 1) > 1
         if together:
             process = self._start_together(about, training["devices"])
@@ -149,7 +149,8 @@ class LocalExecutor:
     def _start_together(self, about: dict[str, Any], devices: int) -> "subprocess.Popen[str]":
         """Start the processes that share a run; they read what it is from its folder."""
         self.close()
-        StudyFolder(self._study).run(about["run_id"]).describe(about)
+        folder = StudyFolder(self._study).run(about["run_id"])
+        (RunFolder(self._study) if "pretrain" in about else folder).describe(about)
         threads = max(1, len(os.sched_getaffinity(0)) // devices)
         self._process = self._start(
             [*TORCHRUN, "--nproc-per-node", str(devices), *COMMAND[1:], str(self._study),

@@ -1,0 +1,129 @@
+"""Of a sweep's settings the one that is best on the tuning split, and what the search cost.
+
+Test predictions have no part in it: what is read is each run's look at the tuning split whose
+weights were kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from medtransfer.study.grid import Cell
+from medtransfer.study.plan import PlannedRun
+from medtransfer.study.store import RunFolder, StudyFolder
+
+Place = tuple[str, float, str | None, float | None]
+Setting = tuple[float, int, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting at one place of the grid, over its seeds.
+
+    Attributes:
+        place: Rung, label fraction, cohort held out, share it was trained on again.
+        setting: Learning rate, steps, weight decay.
+        runs: One per seed.
+        done: How many of them ended with predictions.
+        tune_auroc: Mean over these of the tuning AUROC of the weights that were kept; None where
+            it is undefined for one.
+        tune_loss: Mean likewise.
+        seconds: That all of them took.
+        images: That they trained on.
+    """
+
+    place: Place
+    setting: Setting
+    runs: tuple[PlannedRun, ...]
+    done: int
+    tune_auroc: float | None
+    tune_loss: float | None
+    seconds: float
+    images: int
+
+    @property
+    def rank(self) -> tuple[int, float, float]:
+        """Better is larger: seeds that ended first, then AUROC, then the loss."""
+        area = -1.0 if self.tune_auroc is None else self.tune_auroc
+        return self.done, area, -(self.tune_loss or 0.0)
+
+
+def trials_of(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[Trial]:
+    """The trials of a sweep, in the order of its runs."""
+    groups: dict[tuple[Place, Setting], list[PlannedRun]] = {}
+    for run in planned:
+        groups.setdefault((_place(run.cell), setting_of(run)), []).append(run)
+    return [_trial(folder, place, own) for place, own in groups.items()]
+
+
+def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """The best trial of each place, the first of equals; none where no run ended.
+
+    A setting with which fewer seeds end than with another is not taken: one that diverges now and
+    then is no setting to rely on.
+    """
+    best: dict[Place, Trial] = {}
+    for trial in trials:
+        before = best.get(trial.place)
+        if trial.done and (before is None or trial.rank > before.rank):
+            best[trial.place] = trial
+    return list(best.values())
+
+
+def sweep_frame(trials: Sequence[Trial], chosen: Sequence[Trial]) -> pl.DataFrame:
+    """One row per trial, with what it cost and whether it is the one that was taken."""
+    rows: list[dict[str, Any]] = [
+        {
+            "rung": trial.place[0],
+            "label_fraction": trial.place[1],
+            "held_out": trial.place[2],
+            "retrain_fraction": trial.place[3],
+            "learning_rate": trial.setting[0],
+            "steps": trial.setting[1],
+            "weight_decay": trial.setting[2],
+            "seeds": len(trial.runs),
+            "seeds_done": trial.done,
+            "tune_auroc": trial.tune_auroc,
+            "tune_loss": trial.tune_loss,
+            "seconds": trial.seconds,
+            "images": trial.images,
+            "selected": trial in chosen,
+        }
+        for trial in trials
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def setting_of(run: PlannedRun) -> Setting:
+    """Learning rate, steps and weight decay of a run."""
+    training = run.cell.run.training
+    return training.learning_rate, run.steps, training.weight_decay
+
+
+def _place(cell: Cell) -> Place:
+    return cell.rung, cell.label_fraction, cell.held_out, cell.retrain_fraction
+
+
+def _trial(folder: StudyFolder, about: tuple[Place, Setting], runs: Sequence[PlannedRun]) -> Trial:
+    own = [folder.run(run.run_id) for run in runs]
+    ended = [run for run in own if run.is_done()]
+    kept = [_kept_check(run) for run in ended]
+    areas = [check["tune_auroc"] for check in kept]
+    costs = [run.cost() for run in ended]
+    return Trial(
+        *about,
+        tuple(runs),
+        len(ended),
+        None if None in areas or not areas else sum(areas) / len(areas),
+        sum(check["tune_loss"] for check in kept) / len(kept) if kept else None,
+        sum(cost["seconds"] for cost in costs),
+        sum(cost["images"] for cost in costs),
+    )
+
+
+def _kept_check(run: RunFolder) -> dict[str, Any]:
+    """The look at the tuning split whose weights a run kept."""
+    selected = run.cost()["selected_step"]
+    return next(row for row in run.history() if row["step"] == selected)

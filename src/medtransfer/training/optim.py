@@ -1,0 +1,147 @@
+"""From gradients to new weights: the optimiser, clipping, and the moving average."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from medtransfer.models.backbones import layer_numbers, undecayed
+from medtransfer.models.classifier import Classifier
+from medtransfer.training.config import TrainingConfig
+
+SECOND_DECAY = 0.999
+"""AdamW's second decay rate."""
+State = dict[str, torch.Tensor]
+
+
+class Average:
+    """An exponential moving average of a network's weights and statistics.
+
+    At step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's, so that a short training
+    is not held back by its first weights. Whole numbers, as counters are, are copied.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state: State = {name: value.clone() for name, value in _state(model).items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after a step, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in _state(model).items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+    @torch.no_grad()
+    def load(self, state: State) -> None:
+        """Take over a saved average, each tensor in the memory format it has here."""
+        for name, value in self.state.items():
+            value.copy_(state[name])
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Generator[None]:
+        """While inside, the network holds the average; afterwards its own weights, bit by bit."""
+        own = {name: value.clone() for name, value in _state(model).items()}
+        _put(model, self.state)
+        try:
+            yield
+        finally:
+            _put(model, own)
+
+
+class Updater:
+    """Makes a step of its gradients.
+
+    Attributes:
+        optimiser: With a factor `scale` of the learning rate in each of its groups.
+        average: Of the weights, if there is one.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainingConfig, groups: list[dict[str, Any]]):
+        self.optimiser = _optimiser(groups, config)
+        self.average = Average(model, config.ema) if config.ema else None
+        self._model = model
+        self._clip = config.clip_norm
+
+    def begin(self, rate: float) -> None:
+        """Set the learning rate of a step and forget the last one's gradients."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["scale"]
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def apply(self, step: int) -> None:
+        """Turn the gradients of a step, counted from 0, into new weights."""
+        if self._clip is not None:
+            weights = [w for group in self.optimiser.param_groups for w in group["params"]]
+            nn.utils.clip_grad_norm_(weights, self._clip)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self._model, step)
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """While inside, the network holds the average, if there is one."""
+        if self.average is None:
+            yield
+        else:
+            with self.average.applied(self._model):
+                yield
+
+
+def make_updater(classifier: Classifier, config: TrainingConfig) -> Updater:
+    """The updater of a classifier, for the weights of it that are trained.
+
+    Raises:
+        ConfigError: There is a layer decay and timm does not say what the layers are.
+    """
+    return Updater(classifier, config, parameter_groups(classifier, config))
+
+
+def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Trained weights that share a learning rate and a weight decay, lowest layers first.
+
+    Returns:
+        Groups with `params`, `weight_decay` and `scale`, the factor of the learning rate.
+    """
+    trained = [(n, w) for n, w in classifier.named_parameters() if w.requires_grad]
+    layers, top = _layers(classifier) if config.layer_decay < 1 else ({}, 0)
+    bare = undecayed(classifier.backbone) if config.optimiser == "adamw" else set[str]()
+    groups: dict[tuple[int, float], list[nn.Parameter]] = {}
+    for name, weight in trained:
+        decays = config.optimiser == "sgd" or (
+            weight.ndim > 1 and name.removeprefix("backbone.") not in bare
+        )
+        decay = config.weight_decay if decays else 0.0
+        groups.setdefault((layers.get(name, top), decay), []).append(weight)
+    return [
+        {"params": own, "weight_decay": decay, "scale": config.layer_decay ** (top - layer)}
+        for (layer, decay), own in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def _layers(classifier: Classifier) -> tuple[dict[str, int], int]:
+    """Layer number of each weight of the backbone, and that of the head."""
+    numbers, top = layer_numbers(classifier.backbone)
+    return {f"backbone.{name}": number for name, number in numbers.items()}, top
+
+
+def _optimiser(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "adamw":
+        betas = (config.momentum, SECOND_DECAY)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas)
+    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+
+
+def _state(model: nn.Module) -> State:
+    return {name: value.detach() for name, value in model.state_dict().items()}
+
+
+@torch.no_grad()
+def _put(model: nn.Module, state: State) -> None:
+    for name, value in _state(model).items():
+        value.copy_(state[name])

@@ -1,0 +1,188 @@
+"""The head alone, as logistic regression on features: L-BFGS, its L2 penalty chosen on tune."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax
+
+from medtransfer.training.loop import Diverged, TuneScore
+from medtransfer.training.losses import Loss
+
+Floats = NDArray[np.float64]
+ITERATIONS = 1000
+"""Most iterations of L-BFGS for one penalty."""
+SLOPE = 1e-6
+"""Largest slope of the mean loss at which it is done."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A linear head.
+
+    Attributes:
+        weight: [T, D]
+        bias: [T]
+    """
+
+    weight: Floats
+    bias: Floats
+
+    def logits(self, features: NDArray[np.float32]) -> Floats:
+        """Of some cases. [N, D] -> [N, T]"""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class ProbeCheck:
+    """What one penalty gave.
+
+    Attributes:
+        step: Its number, from 1.
+        penalty: Its strength.
+        train_loss: Mean loss on the training cases, without the penalty.
+        tune_loss: Mean loss on the tuning split.
+        tune_auroc: Macro AUROC on the tuning split; None where it is undefined.
+    """
+
+    step: int
+    penalty: float
+    train_loss: float
+    tune_loss: float
+    tune_auroc: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A fitted head and what else was tried.
+
+    Attributes:
+        head: Of the best penalty.
+        selected: Number of that penalty's check.
+        checks: One per penalty, the strongest first.
+    """
+
+    head: LinearHead
+    selected: int
+    checks: list[ProbeCheck] = field(default_factory=list[ProbeCheck])
+
+
+def fit_probe(
+    features: NDArray[np.float32],
+    targets: Floats,
+    loss: Loss,
+    penalties: Sequence[float],
+    tune: Callable[[LinearHead], TuneScore],
+    heard: Callable[[ProbeCheck], None] = lambda _check: None,
+) -> Probe:
+    """Fit a head with each penalty and take the best on the tuning split; the strongest of equals.
+
+    For each target, or for the classes of a single-label task together, what is made small is the
+    mean loss of the cases whose target is known plus half the penalty times the squared weights.
+    The bias is not penalised. Features are brought to mean 0 and deviation 1 over the training
+    cases, so that a penalty means the same for every network; the head takes them as they are.
+
+    Args:
+        features: Of the training cases. [N, D]
+        targets: 0 to 1, NaN where masked. [N, T]
+        loss: The task and its weights; nothing else of it is used.
+        penalties: Strengths to try.
+        tune: Scores a head on the tuning split.
+        heard: Hears of each penalty.
+
+    Raises:
+        Diverged: Features or losses are no numbers.
+    """
+    if not np.isfinite(features).all():
+        raise Diverged(0)
+    mean = features.mean(axis=0, dtype=np.float64)
+    spread = features.std(axis=0, dtype=np.float64)
+    spread[spread == 0] = 1.0
+    inputs, turn = _turned((features - mean) / spread)
+    problem = _Problem(inputs, targets, loss)
+    place = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
+    best: tuple[tuple[float, float], LinearHead, int] | None = None
+    checks: list[ProbeCheck] = []
+    for step, penalty in enumerate(sorted(penalties, reverse=True), start=1):
+        place = problem.solve(penalty, place)  # from where the stronger penalty ended
+        weight = ((turn.T @ place[:-1] if turn is not None else place[:-1]).T) / spread
+        head = LinearHead(weight, place[-1] - weight @ mean)
+        score = tune(head)
+        if not np.isfinite(score.loss):
+            raise Diverged(step)
+        checks.append(ProbeCheck(step, penalty, problem.loss(place), score.loss, score.auroc))
+        heard(checks[-1])
+        if best is None or score.rank > best[0]:
+            best = score.rank, head, step
+    assert best is not None  # noqa: S101 — there is at least one penalty
+    return Probe(best[1], best[2], checks)
+
+
+class _Problem:
+    """The loss of the training cases and its slope, as L-BFGS asks for them."""
+
+    def __init__(self, inputs: Floats, targets: Floats, loss: Loss) -> None:
+        self._inputs = inputs
+        known = ~np.isnan(targets)
+        if loss.task == "single-label":
+            known = np.broadcast_to(known.all(axis=1, keepdims=True), known.shape)
+        self._targets = np.where(known, targets, 0.0)
+        self._single = loss.task == "single-label"
+        ones = (1.0,) * targets.shape[1]
+        positive = loss.weights.positive if loss.weights else ones
+        negative = loss.weights.negative if loss.weights else ones
+        share = known / np.maximum(known.sum(axis=0), 1)
+        self._positive = share * np.array(positive)
+        self._negative = share * np.array(negative)
+
+    def solve(self, penalty: float, start: Floats) -> Floats:
+        """Weights, and the bias as their last row. [D + 1, T]"""
+
+        def at(flat: Floats) -> tuple[float, Floats]:
+            place = flat.reshape(start.shape)
+            value, slope = self._at(place)
+            slope[:-1] += penalty * place[:-1]
+            return value + 0.5 * penalty * float((place[:-1] ** 2).sum()), slope.ravel()
+
+        options = {"maxiter": ITERATIONS, "gtol": SLOPE, "ftol": 0.0, "maxcor": 20}
+        found = cast("Any", minimize)(
+            at, start.ravel(), jac=True, method="L-BFGS-B", options=options
+        )
+        return cast("Floats", found.x).reshape(start.shape)
+
+    def loss(self, place: Floats) -> float:
+        """Mean over the targets of the mean loss; of a single-label task that of a case."""
+        value = self._at(place)[0]
+        return value if self._single else value / place.shape[1]
+
+    def _at(self, place: Floats) -> tuple[float, Floats]:
+        logits = self._inputs @ place[:-1] + place[-1]
+        if self._single:
+            logs = np.asarray(log_softmax(logits, axis=1))
+            weighted = self._positive * self._targets
+            value = -float((weighted * logs).sum())
+            slope = np.exp(logs) * weighted.sum(axis=1, keepdims=True) - weighted
+        else:
+            positive = self._positive * self._targets
+            negative = self._negative * (1 - self._targets)
+            value = float(
+                (positive * np.logaddexp(0, -logits) + negative * np.logaddexp(0, logits)).sum()
+            )
+            chance = cast("Floats", expit(logits))
+            slope = negative * chance - positive * (1 - chance)
+        return value, np.vstack([self._inputs.T @ slope, slope.sum(axis=0)])
+
+
+def _turned(inputs: Floats) -> tuple[Floats, Floats | None]:
+    """Fewer cases than features: the same cases in the space they span, where the answer lies.
+
+    Returns:
+        The cases [N, R], and what turns weights in that space back, [R, D]; None if not needed.
+    """
+    if len(inputs) >= inputs.shape[1]:
+        return inputs, None
+    left, sizes, right = np.linalg.svd(inputs, full_matrices=False)
+    return left * sizes, right
