@@ -161,13 +161,24 @@ data:
   split: {{train_cohorts: [a]}}
 rungs: [scratch/r14x0.5]
 seeds: [0, 1]
-training: {{batch_size: 8, micro_batch: 4, steps: 60, checks: 2, checkpoint_seconds: 0}}
+training: {{batch_size: 8, micro_batch: 4, steps: 60, checks: 2, checkpoint_seconds: 0,
+  devices: {devices}}}
 evaluation: {{replicates: 50, permutations: 20}}
 """
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(phantom_folder: Path, tmp_path: Path) -> None:
-    text = CLI_STUDY.format(manifest=phantom_folder / "lesion.parquet")
+@pytest.mark.parametrize(
+    ("number", "devices"),
+    [
+        (signal.SIGINT, 1),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_ctrl_c_saves_and_the_same_command_goes_on(
+    phantom_folder: Path, tmp_path: Path, number: signal.Signals, devices: int
+) -> None:
+    text = CLI_STUDY.format(manifest=phantom_folder / "lesion.parquet", devices=devices)
     (tmp_path / "study.yaml").write_text(text)
     command = [sys.executable, "-m", "medtransfer", "run", "study.yaml", "--json"]
     process = subprocess.Popen(
@@ -176,7 +187,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(phantom_folder: Path, tmp_pat
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line).get("step", 0) >= 3:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     _, said = process.communicate(timeout=120)
     assert process.returncode == 75, said
