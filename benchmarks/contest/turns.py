@@ -52,16 +52,19 @@ class Turns:
         self.more = ""
         self._steps = case.steps
         self._started = 0.0
+        self._worked = 0.0
 
     def step_done(self) -> None:
         """After each training step; the first of a turn is not timed."""
         self._steps += 1
         if self._steps == 1:
-            self._started = time.perf_counter()
+            self._started, self._worked = time.perf_counter(), time.process_time()
         if self._steps > self.case.steps:
             if self._started:
-                rate = self.case.steps * self.case.batch / (time.perf_counter() - self._started)
-                self.say(f"rate {rate}")
+                images = self.case.steps * self.case.batch
+                rate = images / (time.perf_counter() - self._started)
+                work = 1000 * (time.process_time() - self._worked) / images
+                self.say(f"rate {rate} work {work}")
             else:
                 self.say("ready 1")
             self._steps = 0

@@ -47,3 +47,24 @@ def test_weights_are_reported_with_their_digest() -> None:
     assert found.fit is not None
     assert found.fit.left_out == ("classifier.bias", "classifier.weight")
     assert built().weights is None
+
+
+@pytest.mark.parametrize(
+    ("rung", "last"),
+    [("scratch/r14x0.5", False), ("scratch/timm:test_vit", False),
+     ("scratch/effnet-lite0", True), ("scratch/timm:resnet18", True)],
+)  # fmt: skip
+def test_images_are_brought_into_the_format_that_the_network_is_fast_with(
+    rung: str, last: bool
+) -> None:
+    size = 32
+    classifier = build_classifier(
+        ModelConfig(rung=rung), 2, seed=0, device=CPU, precision="float32", input_size=size
+    ).classifier.eval()  # fmt: skip
+    seen: list[torch.Tensor] = []
+    classifier.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for stored in (torch.contiguous_format, torch.channels_last):
+        images = torch.rand(6, 3, size, size).contiguous(memory_format=stored)
+        classifier(images, OWNER, 3)
+    layout = torch.channels_last if last else torch.contiguous_format
+    assert all(images.is_contiguous(memory_format=layout) for images in seen)

@@ -74,6 +74,7 @@ def with_timm_facts(rung: Rung) -> Rung:
         input_size=int(config["input_size"][-1]),
         crop_share=float(config["crop_pct"]),
         cpu_precision="float32" if _has_batch_norm(network) else "bfloat16",
+        channels_last=_has_batch_norm(network),
     )
     return replace(rung, architecture=facts)
 
@@ -201,7 +202,7 @@ def standardised(module: nn.Module) -> nn.Conv2d | None:
 
 
 def _has_batch_norm(network: nn.Module) -> bool:
-    """Transformers, ConvNeXt and BiT have none, and bfloat16 pays with them (docs/log.md)."""
+    """Transformers, ConvNeXt and BiT have none (docs/explanation/speed.md says what it means)."""
     return any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in network.modules())
 
 

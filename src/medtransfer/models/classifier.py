@@ -21,6 +21,11 @@ class Classifier(nn.Module):
     """Logits of cases from their images.
 
     Pooling and head run in float32 whatever the backbone's precision.
+
+    Attributes:
+        memory_format: That images are brought into before the backbone; None leaves them as they
+            come. Convolutions go on in the format of what they are given, and batches are cut from
+            stored images, whose channels are last.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class Classifier(nn.Module):
         self.pool = pool
         self.head = head
         self.precision: Precision = precision
+        self.memory_format: torch.memory_format | None = None
         self._still: list[nn.Module] = []
 
     def keep_still(self, parts: Iterable[nn.Module]) -> None:
@@ -57,6 +63,8 @@ class Classifier(nn.Module):
         Returns:
             float32 [B, width]
         """
+        if self.memory_format is not None:
+            images = images.contiguous(memory_format=self.memory_format)
         half = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             found = self.backbone(images)
@@ -120,8 +128,10 @@ def build_classifier(
     pool = CasePool(model.pool, width, seed)
     chosen = resolve_precision(precision, architecture, device)
     classifier = Classifier(backbone, pool, zero_head(width, targets), chosen)
-    if architecture.channels_last and device.type == "cpu":
-        classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cpu":  # as measured there; other devices take images as they come
+        layout = torch.channels_last if architecture.channels_last else torch.contiguous_format
+        classifier = classifier.to(memory_format=layout)  # type: ignore[call-overload]
+        classifier.memory_format = layout
     return Built(classifier, rung, digest, fit)
 
 
