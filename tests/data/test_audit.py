@@ -234,6 +234,12 @@ def dates_in_ids(data: Data) -> Data:
     return data.column("path", cells)
 
 
+def one_ultrasound(data: Data) -> Data:
+    kinds = ["US" if n == 3 else "" for n in range(len(data.frame))]
+    facts = data.facts.with_columns(modality=pl.Series(kinds))
+    return Data(data.manifest, data.frame, facts, data.asked)
+
+
 PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A001": (patient_in_two_splits, "1 patient in more than one split"),
     "A002": (same_picture_in_two_splits, "1 image in more than one split or cohort"),
@@ -258,6 +264,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "P001": (names_of_patients, "'remark' holds what looks like names as DICOM writes them"),
     "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
     "P003": (dates_in_ids, "'path' in 1 row"),
+    "P004": (one_ultrasound, "^1 file of modality US$"),
 }
 BESIDE = {"B005": {"B003"}, "A007": {"A006"}, "B001": {"B007"}, "B002": {"B007"}}
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""

@@ -340,6 +340,7 @@ def test_every_check_of_pictures_is_tested_here() -> None:
     text = Path(__file__).read_text()
     of_pictures = {"A004", "A008", "A009", "A010", "A012", "A013"}
     of_pictures |= {code for code in CHECKS if code.startswith("C")}
+    of_pictures -= {"C006"}  # test_headers.py
     assert {
         code for code in of_pictures if f'"{code}"' not in text.split("def test_every")[0]
     } == set()

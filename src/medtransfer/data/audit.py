@@ -38,6 +38,7 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.copies import FLAT, picture_pairs, row_pairs, same_pixels
 from medtransfer.data.findings import CHECKS, Finding, Level, errors_first
 from medtransfer.data.frames import frame_features, telling_frames
+from medtransfer.data.headers import written_files
 from medtransfer.data.near_duplicates import Progress
 from medtransfer.data.personal import odd_ages, personal_columns
 from medtransfer.data.shortcuts import telling_columns
@@ -87,6 +88,7 @@ def audit(
         *telling_columns(frame, table, data),
         *odd_ages(manifest.frame),
         *personal_columns(manifest.frame),
+        *(written_files(manifest.frame, facts) if facts is not None else []),
     ]
     return errors_first(findings)
 
@@ -106,6 +108,8 @@ def audit_ids(manifest: Manifest, facts: pl.DataFrame | None) -> list[Finding]:
     if facts is not None:
         placed = placed.with_columns(facts["sha256"].alias(DIGEST))
     found = [*_of_ids(placed), *odd_ages(manifest.frame), *personal_columns(manifest.frame)]
+    if facts is not None:
+        found += written_files(manifest.frame, facts)
     return errors_first(found)
 
 

@@ -10,6 +10,7 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.copies import FLAT
 from medtransfer.data.findings import Finding, about_rows, enumerated
 from medtransfer.data.hashes import BLOCK, TURNS, normalised
+from medtransfer.data.headers import TEXT_MODALITIES
 from medtransfer.data.labels import label_columns, raw_labels
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
@@ -18,8 +19,6 @@ LONG = 3.0
 """Ratio of the sides from which an image is no ordinary view: a strip, a screenshot."""
 WRITING = 0.002
 """Share of corner pixels that are strokes: about one letter at 256 px."""
-TEXT_MODALITIES = ("US", "SC", "OT", "XC", "ES")
-"""DICOM modalities whose pixels often hold a name: ultrasound, secondary capture, photographs."""
 ALIKE_COHORT, OPPOSED = 0.3, -0.4
 """Correlation with the mean image of the cohort: of ordinary images, and of inverted ones."""
 LEAST_COHORT = 20

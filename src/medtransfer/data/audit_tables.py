@@ -5,13 +5,15 @@ is ever part of a sentence.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import Finding, about_rows, enumerated
 from medtransfer.data.labels import label_columns
+from medtransfer.data.sources.catalog import OVERLAPS
+from medtransfer.data.sources.source import Overlap
 from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
 from medtransfer.tables.schema import ROW
@@ -24,25 +26,6 @@ SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
 OWNER, VALUE = "_owner", "_value"
 LEAST_STEM = 6
 """Shorter names, such as ``001``, are counters and coincide by chance."""
-OVERLAPS: Mapping[frozenset[str], str] = {
-    frozenset({"nih", "rsna"}): "RSNA pneumonia took its films from NIH ChestX-ray14",
-    frozenset({"nih", "google"}): "Google's relabels are films of NIH ChestX-ray14",
-    frozenset({"rsna", "google"}): "both took their films from NIH ChestX-ray14",
-    frozenset({"nih", "chestmnist"}): "ChestMNIST is NIH ChestX-ray14, resized",
-    frozenset({"rsna", "chestmnist"}): "both took their films from NIH ChestX-ray14",
-    frozenset({"nih", "siim"}): "SIIM pneumothorax took its films from NIH ChestX-ray14",
-    frozenset({"ham", "isic"}): "the ISIC challenges of 2018 and 2019 hold HAM10000",
-    frozenset({"bcn", "isic"}): "the ISIC challenge of 2019 holds BCN20000",
-    frozenset({"bcn", "ham"}): (
-        "what is passed on as BCN20000 is often all of ISIC 2019 (25,331 images), with HAM10000 "
-        "in it"
-    ),
-    frozenset({"ham", "dermamnist"}): "DermaMNIST is HAM10000, resized",
-    frozenset({"isic", "dermamnist"}): "DermaMNIST is HAM10000, which ISIC holds",
-    frozenset({"kermany", "pneumoniamnist"}): "PneumoniaMNIST is the set of Kermany, resized",
-    frozenset({"busi", "breastmnist"}): "BreastMNIST is BUSI, resized",
-}
-"""Pairs of public sets, by a word of their names, and why they have images in common."""
 
 
 def torn_patients(placed: pl.DataFrame) -> list[Finding]:
@@ -121,24 +104,22 @@ def same_names(placed: pl.DataFrame) -> list[Finding]:
     return [about_rows("A014", sentence, torn)]
 
 
-def overlapping_sets(
-    placed: pl.DataFrame, overlaps: Mapping[frozenset[str], str] = OVERLAPS
-) -> list[Finding]:
+def overlapping_sets(placed: pl.DataFrame, overlaps: Sequence[Overlap] = OVERLAPS) -> list[Finding]:
     """A015: cohorts whose names are those of public sets that share images.
 
     Args:
         placed: Rows with their cohort.
-        overlaps: Two words and why sets with these in their names share images.
+        overlaps: Pairs of sets that share images, and the words they are named by.
     """
     names = placed["cohort"].unique().sort().to_list()
     words = {name: _set_words(name) for name in names}
     found: list[str] = []
-    for pair, why in overlaps.items():
-        one, other = sorted(pair)
+    for overlap in overlaps:
+        one, other = sorted((overlap.one, overlap.other))
         for first in names:
             others = [n for n in names if n != first and _names(words[n], other)]
             if _names(words[first], one):
-                found += [f"{listed([first, second])}: {why}" for second in others]
+                found += [f"{listed([first, second])}: {overlap.why}" for second in others]
     return [Finding("A015", enumerated(found))] if found else []
 
 

@@ -44,6 +44,9 @@ def inspect(data: bytes, pixel_limit: int, frame: int | None = None) -> ImageFac
         digest,
         DICOM,
         f"{DICOM_RULES}: {facts.rule}",
+        facts.header.syntax,
+        facts.header.modality,
+        facts.header.burned_in,
     )
 
 

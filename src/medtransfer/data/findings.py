@@ -43,9 +43,11 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "C003": ("info", "An image is more than three times as long as it is wide, or as wide"),
     "C004": ("info", "An image is much smaller than the network's input"),
     "C005": ("info", "There may be writing in the corners of the images"),
+    "C006": ("error", "Two decoders give different pixels for a compressed DICOM file"),
     "P001": ("warning", "A column looks like personal data"),
     "P002": ("warning", "Ages over 89 are in the manifest"),
     "P003": ("warning", "Ids or paths look as if they named a person or a date"),
+    "P004": ("warning", "DICOM files may have a name or a date written into their pixels"),
 }
 """Every check: its level and what it finds."""
 

@@ -53,6 +53,9 @@ class ImageFacts:
         sha256: Of the encoded bytes; of a frame where a DICOM file holds several.
         format: ``PNG``, ``JPEG`` or ``DICOM``.
         rule: How the stored values of a DICOM file become pixels, in a few words; else empty.
+        syntax: Name of a DICOM file's transfer syntax; else empty.
+        modality: Of a DICOM file, where it is one of the standard's; else empty.
+        burned_in: ``YES``, ``NO`` or empty: what a DICOM file says of writing in its pixels.
     """
 
     width: int
@@ -62,6 +65,9 @@ class ImageFacts:
     sha256: str
     format: str
     rule: str = ""
+    syntax: str = ""
+    modality: str = ""
+    burned_in: str = ""
 
 
 def read_file(path: Path, root: Path, part: tuple[int, int] | None = None) -> bytes:

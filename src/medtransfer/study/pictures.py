@@ -25,6 +25,7 @@ from medtransfer.data.cache import PixelRecipe
 from medtransfer.data.config import DataConfig
 from medtransfer.data.findings import errors_first
 from medtransfer.data.hashes import TURNS
+from medtransfer.data.headers import disagreeing_decoders
 from medtransfer.data.scan import Progress, scan_images
 from medtransfer.data.sketches import Cached, sketch_folder, sketch_images
 from medtransfer.data.splits import assign_splits
@@ -73,6 +74,8 @@ def look_at_pictures(
     pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, watch)
     side = max(r.needs[1].recipe.size for r in planned)
     findings = {(f.code, f.sentence): f for f in data.findings}
+    for finding in disagreeing_decoders(data.manifest, data.facts, limit):
+        findings[finding.code, finding.sentence] = finding
     tables: list[pl.DataFrame] = []
     for part in splits_of(study, data.manifest):
         placed = placed_rows(assign_splits(data.manifest, part), data.facts, part)
@@ -128,7 +131,8 @@ def check_manifest(
     need = CacheNeed(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
     pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, watch)
     seen, pairs = audit_pictures(pictures, placed, asked)
-    findings: list[Finding] = errors_first([*found, *seen])
+    apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
+    findings: list[Finding] = errors_first([*found, *seen, *apart])
     return StudyData(manifest, facts, "", tuple(findings), pairs), draft
 
 

@@ -12,7 +12,9 @@ import pytest
 from tests.data.dicom import files
 from tests.data.dicom.files import LIMIT, Fragments, dicom, packed, picture, slope, smooth
 
-from medtransfer.data.dicom.frames import Stored, stored_frame
+from medtransfer.data.dicom import frames
+from medtransfer.data.dicom.codecs import unpack_again
+from medtransfer.data.dicom.frames import Stored, compare_decoders, stored_frame
 from medtransfer.data.dicom.header import read_header
 from medtransfer.errors import ImageError
 
@@ -195,6 +197,65 @@ def test_frames_in_fragments_are_found(name: str, pieces: int, table: bool) -> N
     data = dicom(about | {"PixelData": Fragments(streams, pieces, table)}, syntax)
     for index in range(3):
         assert np.array_equal(frame_of(data, index).values, many[index])
+
+
+SECOND = {"RLE": "pydicom", "JPEG 2000": "python-gdcm", "HTJ2K": "python-gdcm"}
+"""Second decoder of a family; none of JPEG Lossless, nor of JPEG-LS without pyjpegls."""
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_a_second_decoder_gives_the_same_numbers(name: str) -> None:
+    syntax, stored, bits, frames = LOSSLESS[name]
+    file = read_header(dicom(packed(stored, frames, bits), syntax), LIMIT)
+    found = compare_decoders(file, 0)
+    family = " ".join(name.split()[:-1])
+    assert found.second in {SECOND.get(family, ""), "pyjpegls" * ("JPEG-LS" in name)}
+    assert (found.most, found.allowed, found.agrees) == (0, 0, True)
+
+
+def test_a_second_decoder_of_lossy_streams_may_round_otherwise() -> None:
+    wavelet = imagecodecs.jpeg2k_encode(GREY, level=40, codecformat="j2k", reversible=False,
+                                        bitspersample=12)  # fmt: skip
+    cosine = imagecodecs.jpeg8_encode(smooth(), level=80)
+    for about, syntax, second, allowed in (
+        (packed(GREY, [wavelet], 12), files.J2K, "python-gdcm", 32),
+        (packed(smooth(), [cosine], 8), files.BASELINE, "Pillow", 2),
+    ):
+        found = compare_decoders(read_header(dicom(about, syntax), LIMIT), 0)
+        assert (found.second, found.allowed, found.agrees) == (second, allowed, True)
+
+
+@pytest.mark.parametrize("wrong", [1, 700])
+def test_a_decoder_that_is_wrong_in_one_pixel_is_found(
+    wrong: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bent(*about: Any) -> tuple[str, Any]:
+        second, theirs = unpack_again(*about)  # type: ignore[misc]
+        theirs = theirs.copy()
+        theirs[7] ^= wrong
+        return second, theirs
+
+    for name in ("RLE 16", "JPEG 2000 12"):
+        syntax, stored, bits, streams = LOSSLESS[name]
+        file = read_header(dicom(packed(stored, streams, bits), syntax), LIMIT)
+        monkeypatch.setattr(frames, "unpack_again", bent)
+        found = compare_decoders(file, 0)
+        assert found.most > 0
+        assert not found.agrees
+    monkeypatch.setattr(frames, "unpack_again", lambda *_: ("other", np.zeros(3, np.uint16)))
+    assert not compare_decoders(file, 0).agrees
+
+
+def test_uncompressed_files_need_no_second_decoder() -> None:
+    found = compare_decoders(read_header(dicom(picture(slope(), 12)), LIMIT), 0)
+    assert (found.second, found.agrees) == ("", True)
+
+
+def test_a_damaged_stream_is_no_disagreement() -> None:
+    syntax, stored, bits, streams = LOSSLESS["JPEG 2000 12"]
+    data = dicom(packed(stored, [streams[0][:200]], bits), syntax)
+    with pytest.raises(ImageError):
+        compare_decoders(read_header(data, LIMIT), 0)
 
 
 def test_jpeg_lossless_differences_wrap_around() -> None:

@@ -17,7 +17,7 @@ from tests.data.dicom.files import LIMIT, dicom, packed, picture, slope
 
 from medtransfer.data.dicom import workers
 from medtransfer.data.dicom.reader import frame_facts, frame_pixels
-from medtransfer.data.dicom.workers import ask_facts, ask_pixels, close_readers
+from medtransfer.data.dicom.workers import ask_comparison, ask_facts, ask_pixels, close_readers
 from medtransfer.errors import ImageError
 
 GREY = dicom(picture(slope(), 12))
@@ -46,6 +46,15 @@ def test_another_process_gives_what_this_one_would() -> None:
         assert ours.dtype == frame_pixels(data, LIMIT, frame).dtype
         assert np.array_equal(ours, frame_pixels(data, LIMIT, frame))
         ours[0] = 0  # it may be written to
+
+
+def test_two_decoders_are_compared_in_another_process() -> None:
+    stored = slope()
+    data = dicom(packed(stored, [files.rle(stored)], 12), files.RLE)
+    found = ask_comparison(data, LIMIT)
+    assert (found.second, found.most, found.agrees) == ("pydicom", 0, True)
+    with pytest.raises(ImageError, match=r"^holds 1 frame; frame 7 is asked for$"):
+        ask_comparison(data, LIMIT, 7)
 
 
 def test_reasons_come_through() -> None:

@@ -13,7 +13,7 @@ from tests.data.sources import tree_isic2020 as isic2020
 from tests.data.sources import tree_pad_ufes_20 as pad
 from tests.data.sources.trees import table, with_cell, without_columns
 
-from medtransfer.data.sources.catalog import SOURCES
+from medtransfer.data.sources.catalog import SOURCES, overlaps_of
 from medtransfer.data.sources.combine import combine
 from medtransfer.data.sources.importing import import_source, write_manifest
 from medtransfer.data.sources.vocabulary import SKIN_CLASSES
@@ -195,8 +195,8 @@ class TestIsic2019:
         assert set(found.frame["collection"].drop_nulls()) == {"BCN", "MSK"}
 
     def test_the_overlap_is_stated(self) -> None:
-        assert "ham10000" in (self.SOURCE.overlaps or {})
-        assert "isic-2019" in (SOURCES["ham10000"].overlaps or {})
+        for source in (self.SOURCE, SOURCES["ham10000"]):
+            assert ("ham", "isic") in {(o.one, o.other) for o in overlaps_of(source)}
 
     def test_without_the_test_ground_truth_there_is_no_split(self, folder: Path) -> None:
         (folder / "ISIC_2019_Test_GroundTruth.csv").unlink()

@@ -1,13 +1,18 @@
 """The one place where compressed frames are unpacked, each transfer syntax by its one decoder."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
 
 from medtransfer.data.dicom.codestreams import CodeStream
 from medtransfer.data.dicom.facts import DicomHeader
-from medtransfer.data.dicom.syntaxes import Syntax
+from medtransfer.data.dicom.syntaxes import BASELINE, Syntax
+from medtransfer.data.images import decode_image
 
 
 def unpack(
@@ -38,6 +43,58 @@ def unpack(
             size, planar = header.bits_allocated // 8, header.samples > 1
             raw = _by_rle(frame, header)
     return np.frombuffer(raw, np.dtype(f"<u{size}")).astype(f"u{size}"), planar
+
+
+def unpack_again(
+    frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream
+) -> tuple[str, NDArray[Any]] | None:
+    """The numbers of a compressed frame by a second decoder, for a comparison alone.
+
+    RLE goes to pydicom, JPEG 2000 to GDCM (which is OpenJPEG too, of another version and with other
+    code around it), JPEG-LS to CharLS where pyjpegls is installed, grey JPEG of 8 bits to Pillow.
+
+    Returns:
+        Name of the decoder's package, and unsigned numbers [rows * columns * samples]; None where
+        no second decoder is there or it cannot read the frame.
+    """
+    grey = header.samples == 1
+    size = 1 + (stream.bits > 8)
+    try:
+        if syntax.codec == "openjpeg":
+            name, raw = "python-gdcm", _by_gdcm(frame, syntax, header, stream)
+        elif syntax.codec == "rle":
+            size = header.bits_allocated // 8
+            name, raw = "pydicom", _by_pydicom(frame, syntax, header)
+        elif syntax.family == "jpeg-ls":
+            name, raw = "pyjpegls", _by_charls(frame)
+        elif syntax.uid == BASELINE and grey and stream.bits == 8:
+            values = decode_image(frame, header.rows * header.columns)
+            name, raw = "Pillow", values.tobytes()
+        else:
+            return None
+    except Exception:  # noqa: BLE001 — a second opinion that is not to be had
+        return None
+    return name, np.frombuffer(raw, np.dtype(f"<u{size}")).astype(f"u{size}")
+
+
+def _by_pydicom(frame: bytes, syntax: Syntax, header: DicomHeader) -> bytes | bytearray:
+    """RLE by pydicom's own decoder; colours stand plane by plane."""
+    decoder: Any = get_decoder(UID(syntax.uid))
+    about = {
+        "rows": header.rows, "columns": header.columns, "samples_per_pixel": header.samples,
+        "bits_allocated": header.bits_allocated, "bits_stored": header.bits_allocated,
+        "photometric_interpretation": header.photometric, "number_of_frames": 1,
+        "pixel_representation": 0, "planar_configuration": 0, "pixel_keyword": "PixelData",
+    }  # fmt: skip
+    packed = encapsulate([frame])
+    raw, _ = decoder.as_buffer(packed, index=0, decoding_plugin="pydicom", raw=True, **about)
+    return raw
+
+
+def _by_charls(frame: bytes) -> bytes:
+    """JPEG-LS by CharLS."""
+    library: Any = import_module("jpeg_ls")
+    return library.decode(np.frombuffer(frame, np.uint8)).tobytes()
 
 
 def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream) -> bytes:

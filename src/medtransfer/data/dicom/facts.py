@@ -68,6 +68,26 @@ class FrameFacts:
     rule: str
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What two decoders made of one frame.
+
+    Attributes:
+        second: Package of the second decoder; empty where none can be asked.
+        most: Largest difference between their stored values.
+        allowed: Difference up to which they agree: none, where the compression keeps every bit.
+    """
+
+    second: str = ""
+    most: int = 0
+    allowed: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the decoders give the same pixels, as far as can be told."""
+        return self.most <= self.allowed
+
+
 def facts_from(reply: Mapping[str, Any]) -> FrameFacts:
     """Facts as they come through a pipe, as JSON."""
     header = dict(reply["header"])

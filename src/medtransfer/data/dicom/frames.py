@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 
-from medtransfer.data.dicom.codecs import unpack
+from medtransfer.data.dicom.codecs import unpack, unpack_again
 from medtransfer.data.dicom.codestreams import CodeStream, check_codestream
 from medtransfer.data.dicom.elements import DAMAGE, raw_bytes
-from medtransfer.data.dicom.facts import DicomHeader
+from medtransfer.data.dicom.facts import Comparison, DicomHeader
 from medtransfer.data.dicom.header import DicomFile
 from medtransfer.errors import ImageError
 
+LOSSY_SHADES = 2
+"""Shades, of 256, by which decoders may differ where the compression is lossy."""
 Values = NDArray[Any]
 """Integers or floats in the machine's byte order."""
 
@@ -74,6 +76,38 @@ def stored_frame(file: DicomFile, index: int) -> Stored:
             raise ImageError("ran out of memory while being unpacked") from None
         except DAMAGE:
             raise ImageError("is truncated or damaged") from None
+
+
+def compare_decoders(file: DicomFile, index: int) -> Comparison:
+    """Have a second decoder unpack a frame, and hold its numbers against those that are used.
+
+    Args:
+        file: From `read_header`.
+        index: The frame, counted from 0.
+
+    Raises:
+        ImageError: As `stored_frame`.
+    """
+    if file.syntax.codec == "native":
+        return Comparison()
+    frame = _compressed(file, index)
+    stream = check_codestream(frame, file.syntax, file.header)
+    again = unpack_again(frame, file.syntax, file.header, stream)
+    if again is None:
+        return Comparison()
+    second, theirs = again
+    try:
+        ours, _ = unpack(frame, file.syntax, file.header, stream)
+    except DAMAGE:
+        raise ImageError("is truncated or damaged") from None
+    lossy = LOSSY_SHADES << max(0, stream.bits - 8)
+    allowed = 0 if file.syntax.is_lossless else lossy
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return Comparison(second, 1 << stream.bits, allowed)
+    if stream.signed:
+        ours, theirs = (values.view(f"i{values.itemsize}") for values in (ours, theirs))
+    most = int(np.abs(ours.astype(np.int64) - theirs).max(initial=0))
+    return Comparison(second, most, allowed)
 
 
 def _native(file: DicomFile, index: int) -> Stored:

@@ -25,7 +25,7 @@ import numpy as np
 
 from medtransfer.data.dicom.elements import DAMAGE
 from medtransfer.data.dicom.facts import DicomHeader
-from medtransfer.data.dicom.reader import frame_facts, frame_pixels
+from medtransfer.data.dicom.reader import frame_comparison, frame_facts, frame_pixels
 from medtransfer.errors import ImageError
 
 IDLE_SECONDS = 60.0
@@ -70,10 +70,13 @@ def listen(requests: BinaryIO, send: Callable[[bytes | memoryview], None]) -> No
 
 
 def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """Facts or pixels of one file, or the reason why there are none."""
+    """Facts, pixels or the comparison of one file, or the reason why there are none."""
     try:
         if request["want"] == "facts":
             return asdict(frame_facts(data, request["limit"], request["frame"])), memoryview(b"")
+        if request["want"] == "comparison":
+            found = frame_comparison(data, request["limit"], request["frame"], _allow)
+            return asdict(found), memoryview(b"")
         pixels = frame_pixels(data, request["limit"], request["frame"], _allow)
     except ImageError as error:
         return {"reason": str(error)}, memoryview(b"")

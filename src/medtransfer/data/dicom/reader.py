@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.data.dicom.facts import DicomHeader, FrameFacts
-from medtransfer.data.dicom.frames import check_frame, stored_frame
+from medtransfer.data.dicom.facts import Comparison, DicomHeader, FrameFacts
+from medtransfer.data.dicom.frames import check_frame, compare_decoders, stored_frame
 from medtransfer.data.dicom.grey import is_wide, read_grey, show_grey
 from medtransfer.data.dicom.header import frame_index, read_header
 from medtransfer.data.dicom.tables import show_colour
@@ -33,6 +33,19 @@ def frame_facts(data: bytes, pixel_limit: int, frame: int | None = None) -> Fram
     if file.header.is_grey:
         return FrameFacts(file.header, 1, 16 if is_wide(file) else 8, read_grey(file, index).rule)
     return FrameFacts(file.header, 3, 8, f"colours of {file.header.photometric}")
+
+
+def frame_comparison(
+    data: bytes,
+    pixel_limit: int,
+    frame: int | None = None,
+    claimed: Callable[[DicomHeader], None] = lambda _header: None,
+) -> Comparison:
+    """What a second decoder says of one frame; arguments and errors as of `frame_pixels`."""
+    file = read_header(data, pixel_limit)
+    index = frame_index(file.header, frame)
+    claimed(file.header)
+    return compare_decoders(file, index)
 
 
 def frame_pixels(

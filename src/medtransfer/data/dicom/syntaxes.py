@@ -44,12 +44,18 @@ class Syntax:
     family: Family
     processes: tuple[int, ...] = ()
 
+    @property
+    def is_lossless(self) -> bool:
+        """Whether every decoder must give the same numbers, to the last bit."""
+        return self.uid not in LOSSY
+
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _JPEG = "1.2.840.10008.1.2.4."
+BASELINE = _JPEG + "50"
 SYNTAXES: dict[str, Syntax] = {
     syntax.uid: syntax
     for syntax in (
@@ -58,7 +64,7 @@ SYNTAXES: dict[str, Syntax] = {
         Syntax(BIG_ENDIAN, "Explicit VR Big Endian", "native", "native"),
         Syntax(DEFLATED, "Deflated Explicit VR Little Endian", "native", "native"),
         Syntax("1.2.840.10008.1.2.5", "RLE Lossless", "rle", "rle"),
-        Syntax(_JPEG + "50", "JPEG Baseline", "gdcm", "jpeg", (0xC0, 0xC1)),
+        Syntax(BASELINE, "JPEG Baseline", "gdcm", "jpeg", (0xC0, 0xC1)),
         Syntax(_JPEG + "51", "JPEG Extended", "gdcm", "jpeg", (0xC0, 0xC1)),
         Syntax(_JPEG + "57", "JPEG Lossless", "gdcm", "jpeg", (0xC3,)),
         Syntax(_JPEG + "70", "JPEG Lossless SV1", "gdcm", "jpeg", (0xC3,)),
@@ -72,6 +78,10 @@ SYNTAXES: dict[str, Syntax] = {
     )
 }
 """Every transfer syntax that can be read, by its identifier."""
+
+
+LOSSY = frozenset(_JPEG + number for number in ("50", "51", "81", "91", "203"))
+"""Transfer syntaxes that need not keep every bit; decoders may round them differently."""
 
 
 @cache

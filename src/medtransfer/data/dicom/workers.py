@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from medtransfer.data.dicom.facts import FrameFacts, facts_from
+from medtransfer.data.dicom.facts import Comparison, FrameFacts, facts_from
 from medtransfer.errors import ImageError
 
 PATIENCE_SECONDS = 900
@@ -63,6 +63,21 @@ def ask_pixels(
     """
     reply, content = _pool.ask("pixels", data, pixel_limit, frame)
     return np.frombuffer(content, np.dtype(reply["dtype"])).reshape(reply["shape"])
+
+
+def ask_comparison(data: bytes, pixel_limit: int, frame: int | None = None) -> Comparison:
+    """Whether two decoders give the same numbers for one frame of a DICOM file.
+
+    Args:
+        data: The file's content.
+        pixel_limit: Most pixels a frame may claim.
+        frame: Its number, from 1; None where the file has only one.
+
+    Raises:
+        ImageError: As `ask_pixels`.
+    """
+    reply, _ = _pool.ask("comparison", data, pixel_limit, frame)
+    return Comparison(reply["second"], reply["most"], reply["allowed"])
 
 
 class _Gone(Exception):  # noqa: N818

@@ -25,7 +25,7 @@ from medtransfer.data.sources import (
     vindr_cxr,
     vindr_mammo,
 )
-from medtransfer.data.sources.source import Source
+from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
@@ -36,6 +36,14 @@ MODULES = (
 )  # fmt: skip
 """Every source, in the order in which they are listed."""
 SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}
+
+OVERLAPS: tuple[Overlap, ...] = tuple(one for source in SOURCES.values() for one in source.overlaps)
+"""Every two sets that are known to have images in common."""
+
+
+def overlaps_of(source: Source) -> list[Overlap]:
+    """Those that a source takes part in, whichever source states them."""
+    return [one for one in OVERLAPS if {one.one, one.other} & set(source.known_as)]
 
 
 def find_source(name: str) -> Source:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from medtransfer.data.sources.catalog import overlaps_of
 from medtransfer.data.sources.importing import options_of
 from medtransfer.data.sources.source import Option, Source
 
@@ -43,7 +44,10 @@ def table_text(source: Source) -> list[tuple[str, str, str]]:
 
 def paragraphs(source: Source) -> list[tuple[str, str]]:
     """A source's facts, each under its word, in the order they are read."""
-    overlaps = [f"{name}: {text}" for name, text in (source.overlaps or {}).items()]
+    overlaps = [
+        f"{one.one.upper()} and {one.other.upper()}: {one.why}. {one.advice}".rstrip()
+        for one in overlaps_of(source)
+    ]
     found = [
         ("Size", size_text(source)),
         ("Access", ACCESS[source.access] if source.images else ""),

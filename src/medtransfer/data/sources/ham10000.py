@@ -5,7 +5,15 @@ import polars as pl
 from medtransfer.data.sources import cells, skin
 from medtransfer.data.sources.download import missing_columns
 from medtransfer.data.sources.joins import KEY, coverage, locate
-from medtransfer.data.sources.source import Download, Imported, Option, Source, Table, Target
+from medtransfer.data.sources.source import (
+    Download,
+    Imported,
+    Option,
+    Overlap,
+    Source,
+    Table,
+    Target,
+)
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
 
@@ -98,8 +106,12 @@ SOURCE = Source(
         "The collections differ in cameras and diagnoses: `cohorts=collections` parts them.",
         "Age 0 stands for a missing age.",
     ),
-    overlaps={"isic-2019": "Contains it: never a shift of it.",
-              "medmnist": "DermaMNIST is made of its images."},
+    known_as=("ham",),
+    overlaps=(
+        Overlap("ham", "isic", "the ISIC challenges of 2018 and 2019 hold HAM10000",
+                "Import isic-2019 with collections=without-ham10000 to test on it."),
+        Overlap("ham", "dermamnist", "DermaMNIST is HAM10000, resized"),
+    ),
     options=(Option("cohorts", "Whether the set is one cohort, or each of its collections.", "one",
                     ("one", "collections")),),
     class_column=skin.CLASS,

@@ -9,6 +9,7 @@ from medtransfer.data.sources.source import (
     Imported,
     Join,
     Option,
+    Overlap,
     Source,
     Table,
     Target,
@@ -125,8 +126,13 @@ SOURCE = Source(
         "Names that end in `_downsampled` are of images that were made smaller.",
         "UNK marks only test images: what is none of the other classes.",
     ),
-    overlaps={"ham10000": "All of it is in here: leave it out with collections=without-ham10000 "
-              "to test on it."},
+    known_as=("isic", "bcn"),
+    overlaps=(
+        Overlap("bcn", "isic", "the ISIC challenge of 2019 holds BCN20000"),
+        Overlap("bcn", "ham", "what is passed on as BCN20000 is often all of ISIC 2019 (25,331 "
+                "images), with HAM10000 in it"),
+        Overlap("isic", "dermamnist", "DermaMNIST is HAM10000, which ISIC holds"),
+    ),
     options=(Option("collections", "All images, or those that are not of HAM10000.", "all",
                     ("all", "without-ham10000")),),
     class_column=skin.CLASS,

@@ -9,6 +9,7 @@ from medtransfer.data.sources.source import (
     Imported,
     Join,
     Option,
+    Overlap,
     Source,
     Table,
     Target,
@@ -117,8 +118,11 @@ SOURCE = Source(
         "The archive lists pairs of duplicates: leave them out, or keep them in one split.",
         "Images come from several centres, and sizes and borders tell which.",
     ),
-    overlaps={"isic-2019": "From the same archive: look for duplicates before one tests the "
-              "other."},
+    known_as=("isic2020",),
+    overlaps=(
+        Overlap("isic2020", "isic2019", "both are drawn from the ISIC archive",
+                "Look for copies before one tests the other."),
+    ),
     options=(Option("duplicates", "Whether images listed as second of a pair are kept.", "keep",
                     ("keep", "first")),),
     class_column=skin.CLASS,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.images import encode_png
-from medtransfer.data.sources.source import PATH, Download, Imported, Option, Source
+from medtransfer.data.sources.source import PATH, Download, Imported, Option, Overlap, Source
 from medtransfer.errors import TableError, listed
 
 PARTS = {"train": "train", "val": "tune", "test": "test"}
@@ -69,6 +69,11 @@ def _part(images: np.ndarray, labels: np.ndarray, part: str) -> pl.DataFrame:
 
 SOURCE = Source(
     name="medmnist",
+    known_as=("chestmnist", "dermamnist", "pneumoniamnist", "breastmnist"),
+    overlaps=(
+        Overlap("kermany", "pneumoniamnist", "PneumoniaMNIST is the set of Kermany, resized"),
+        Overlap("busi", "breastmnist", "BreastMNIST is BUSI, resized"),
+    ),
     title="MedMNIST",
     domain="any",
     read=read,

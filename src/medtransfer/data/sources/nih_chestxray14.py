@@ -9,6 +9,7 @@ from medtransfer.data.sources.source import (
     Imported,
     Join,
     Option,
+    Overlap,
     Source,
     Table,
     Target,
@@ -140,7 +141,14 @@ SOURCE = Source(
         "AP films are of patients who cannot stand.",
         "Follow-up films of one patient are alike: split by patient only.",
     ),
-    overlaps={"rsna-pneumonia": "All of its images are from this set: never a shift of it."},
+    known_as=("nih",),
+    overlaps=(
+        Overlap("nih", "rsna", "RSNA pneumonia took its films from NIH ChestX-ray14",
+                "Neither is ever a shift of the other."),
+        Overlap("nih", "google", "Google's relabels are films of NIH ChestX-ray14"),
+        Overlap("nih", "chestmnist", "ChestMNIST is NIH ChestX-ray14, resized"),
+        Overlap("nih", "siim", "SIIM pneumothorax took its films from NIH ChestX-ray14"),
+    ),
     options=(Option("labels", "Text-mined findings, or the four that Google had read again (4,376 "
                     "images).", "nih", ("nih", "google")),),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import polars as pl
 
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
-from medtransfer.data.sources.source import Download, Imported, Join, Source, Table, Target
+from medtransfer.data.sources.source import Download, Imported, Join, Overlap, Source, Table, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
@@ -67,5 +67,9 @@ SOURCE = Source(
     attributes={"kind": "normal, opacity or other: it holds the answer, never a group to report "
                 "by."},
     confounders=("`kind` tells the label.", "AP films are of patients who cannot stand."),
-    overlaps={"nih-chestxray14": "All of its images are from that set: never a shift of it."},
+    known_as=("rsna",),
+    overlaps=(
+        Overlap("rsna", "google", "both took their films from NIH ChestX-ray14"),
+        Overlap("rsna", "chestmnist", "both took their films from NIH ChestX-ray14"),
+    ),
 )  # fmt: skip

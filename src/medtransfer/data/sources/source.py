@@ -63,6 +63,23 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """Two sets with images in common, stated once, by the source that knows it best.
+
+    Attributes:
+        one: Word in the name of a set, small letters and figures, e.g. ``ham`` for HAM10000.
+        other: The same of the other set, which need not be a source here.
+        why: Which took its images from which.
+        advice: What to do about it, as a sentence; empty where there is nothing but to know it.
+    """
+
+    one: str
+    other: str
+    why: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
 class Option:
     """Something a user may choose when importing.
 
@@ -149,7 +166,8 @@ class Source:
         splits: What the official split is and what becomes of it.
         attributes: Further columns of the manifest and what they are.
         confounders: What may be learned in place of the disease, a sentence each.
-        overlaps: Other sources with the same images, and how.
+        known_as: Words by which the set is named in overlaps.
+        overlaps: Sets with images in common; what the audit looks for in the names of cohorts.
         options: What a user may choose.
         class_column: The column with a class name, if it has one.
         classes: Its values in the shared vocabulary.
@@ -171,7 +189,8 @@ class Source:
     splits: str = ""
     attributes: dict[str, str] | None = None
     confounders: tuple[str, ...] = ()
-    overlaps: dict[str, str] | None = None
+    known_as: tuple[str, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
     options: tuple[Option, ...] = ()
     class_column: str = ""
     classes: dict[str, str] | None = None
