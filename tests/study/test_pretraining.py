@@ -1,0 +1,147 @@
+"""Pre-training: a rung that studies can name, resumed to the bit, never half made."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from medtransfer.data.config import AugmentConfig, UpstreamConfig
+from medtransfer.errors import StudyError
+from medtransfer.files import read_json, sha256
+from medtransfer.models.classifier import build_classifier
+from medtransfer.models.config import ModelConfig
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.tensors import read_tensors
+from medtransfer.study.config import Study
+from medtransfer.study.execute import environment
+from medtransfer.study.pretrain import pretrain
+from medtransfer.study.pretraining import run_pretraining
+from medtransfer.study.run import Pretrain
+from medtransfer.study.rungs import RungFolder
+from medtransfer.study.schedule import run_study
+from medtransfer.training.loop import StepReport, Stopped
+from medtransfer.training.upstream import UpstreamTraining, upstream_schedule
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Pretrain:
+    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    from medtransfer.data.images import encode_png
+
+    for number in range(60):
+        label = number % 3
+        pixels = rng.normal(40 + 85 * label, 12, (24, 24, 3)).clip(0, 255).astype(np.uint8)
+        split = "val" if number % 5 == 4 else "train"
+        rows.append({"image": encode_png(pixels), "label": f"shade{label}", "split": split})
+    pl.DataFrame(rows).write_parquet(tmp_path / "shades.parquet")
+    return Pretrain(
+        name="shades",
+        rung="scratch/r26x0.25",
+        about="shades of grey",
+        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
+                            augment=AugmentConfig()),
+        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
+                                  checks=3, precision="float32", ema=0.9),
+    )  # fmt: skip
+
+
+def carry_out(run: Pretrain, folder: RungFolder, stop_at: tuple[int, ...] = ()) -> None:
+    """In this process; stopped after some steps and gone on with."""
+
+    def watch(report: StepReport) -> bool:
+        return report.step in stop_at
+
+    for _ in range(len(stop_at) + 1):
+        folder.start({"run_id": "x" * 12, "pretrain": {}}, environment(run.training))
+        try:
+            pretrain(run, folder, watch)
+        except Stopped:
+            continue
+
+
+def test_a_rung_is_made_and_a_study_names_it(
+    recipe: Pretrain, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    heard: list[Any] = []
+    folder = run_pretraining(recipe, None, heard.append)
+    assert folder.path == Path("rungs/shades")
+    assert {event["event"] for event in heard if isinstance(event, dict)} >= {"step", "ended"}
+    history = folder.history()
+    assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
+    facts = read_json(folder.path / "rung.json")
+    assert (facts["images"], facts["images_held_out"], facts["classes"]) == (48, 12, 3)
+    assert facts["sha256"] == sha256(folder.model)
+    card = (folder.path / "README.md").read_text()
+    assert "48 images (shades of grey)" in card
+    assert not folder.checkpoint.exists()
+
+    rung = find_rung("own/shades")
+    assert (rung.images, rung.supervised, rung.architecture.name) == (48, True, "r26x0.25")
+    built = build_classifier(ModelConfig(rung="own/shades"), 1, seed=0, device=torch.device("cpu"))
+    kept = read_tensors(folder.model)
+    for name, value in built.classifier.backbone.state_dict().items():
+        torch.testing.assert_close(value, kept[name], rtol=0, atol=0)
+
+    study = tiny_study.model_copy(update={"rungs": ()})
+    study = Study.model_validate(
+        tiny_study.model_dump(exclude_unset=True) | {"rungs": ["own/shades"]}
+    )
+    done = run_study(study, tmp_path / "s")
+    assert {done.run(name).state() for name in done.run_ids()} == {"done"}
+
+
+def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
+    recipe: Pretrain, tmp_path: Path
+) -> None:
+    folder = run_pretraining(recipe, tmp_path / "r", lambda _: None)
+    before = sha256(folder.model), (folder.path / "done").stat().st_mtime_ns
+    run_pretraining(recipe, tmp_path / "r", lambda _: None)
+    assert (sha256(folder.model), (folder.path / "done").stat().st_mtime_ns) == before
+    other = recipe.model_copy(update={"seed": 1})
+    with pytest.raises(StudyError, match="holds another pre-training run"):
+        run_pretraining(other, tmp_path / "r", lambda _: None)
+
+
+def test_stopping_anywhere_changes_no_bit(recipe: Pretrain, tmp_path: Path) -> None:
+    whole, broken = RungFolder(tmp_path / "a" / "r"), RungFolder(tmp_path / "b" / "r")
+    carry_out(recipe, whole)
+    carry_out(recipe, broken, (1, 4, 5))
+    assert sha256(whole.model) == sha256(broken.model)
+    assert (whole.path / "history.jsonl").read_text() == (broken.path / "history.jsonl").read_text()
+
+
+def test_going_on_from_a_rung_starts_with_its_weights(
+    recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = run_pretraining(recipe, None, lambda _: None)
+    rate = recipe.training.model_copy(update={"learning_rate": 1e-9, "steps": 1, "ema": 0.0,
+                                              "weight_decay": 0.0, "checks": 1})  # fmt: skip
+    second = recipe.model_copy(update={"name": "more", "rung": "own/shades", "training": rate})
+    folder = run_pretraining(second, None, lambda _: None)
+    old, new = read_tensors(first.model), read_tensors(folder.model)
+    for name in old:
+        if not name.startswith("head"):  # a head of its own, from zero
+            torch.testing.assert_close(old[name], new[name], rtol=0, atol=1e-6)
+    assert read_json(folder.path / "rung.json")["continued_from"] == "own/shades"
+
+
+def test_images_are_small_first_where_sides_are_named(recipe: Pretrain) -> None:
+    training = recipe.training.model_copy(update={"sides": (8, 12, 16), "steps": 9})
+    assert [training.side_at(step, 48, 16) for step in range(9)] == [8] * 3 + [12] * 3 + [16] * 3
+    assert recipe.training.side_at(5, 48, 16) == 16
+
+
+def test_the_schedule_is_that_of_bit_on_imagenet() -> None:
+    schedule = upstream_schedule(UpstreamTraining(), 1_281_167)
+    steps = -(-90 * 1_281_167 // 4096)
+    assert schedule.supports == (5000, *(round(steps * k / 90) for k in (30, 60, 80)), steps)
+    assert schedule.learning_rate == pytest.approx(0.48)
+    assert UpstreamTraining(batch_size=256).learning_rate == pytest.approx(0.03)
+    assert UpstreamTraining(batch_size=256, learning_rate=0.2).learning_rate == 0.2
