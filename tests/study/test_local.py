@@ -139,6 +139,32 @@ def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
     assert [event["event"] for event in events] == ["ended"]
 
 
+@pytest.mark.parametrize(
+    ("about", "processes"),
+    [
+        ({"run": {"training": {"devices": 3}}}, 3),
+        ({"pretrain": {"training": {"devices": 2}}}, 2),
+        ({"run": {"training": {"devices": 3, "tuning": {"mode": "linear"}}}}, None),
+        ({"run": {"training": {"devices": 1}}}, None),
+    ],
+)
+def test_devices_are_processes_that_torchrun_starts_for_one_run(
+    worker: Worker, tmp_path: Path, about: dict, processes: int | None
+) -> None:
+    told = tmp_path / "told"
+    executor = worker(f'echo "$@" > {told}; [ -n "$PYTHONSAFEPATH" ] || read run; {ENDED}')
+    list(executor.execute({"run_id": "abc", **about}))
+    arguments = told.read_text().strip()
+    study = tmp_path / "study"
+    if processes is None:
+        assert arguments == f"-P -m medtransfer.study.worker {study}"
+    else:
+        assert arguments.startswith("-P -m torch.distributed.run --standalone")
+        assert f"--nproc-per-node {processes} -m medtransfer.study.worker {study} abc" in arguments
+        (described,) = study.rglob("run.json")
+        assert json.loads(described.read_text()) == {"run_id": "abc", **about}
+
+
 STUCK = """\
 import time
 from medtransfer.study import worker

@@ -78,6 +78,10 @@ SPREAD: Task = {"spread": True}
 NORMS: Task = {"rung": "imagenet/effnet-lite0", "changes": {"learning_rate": 0.002}}
 ODD: Task = {"changes": {"micro_batch": 3}}
 FIVE: Task = {"changes": {"batch_size": 10}}
+OTHER: Task = {
+    "changes": {"optimiser": "adamw", "learning_rate": 0.001, "weight_decay": 0.05,
+                "clip_norm": 0.5, "ema": 0.9, "schedule": "cosine"}
+}  # fmt: skip
 SMALL: Task = {"small_memory_at": 1}
 
 
@@ -91,11 +95,14 @@ def test_two_processes_train_and_predict_like_one(together: Together, alone) -> 
 def test_two_processes_do_so_with_odd_shares_statistics_and_little_memory(
     together: Together, alone
 ) -> None:
-    odd, odd_spread, norms, small = together(2, [ODD, ODD | SPREAD, NORMS, SMALL])
+    tasks = [ODD, ODD | SPREAD, NORMS, SMALL, OTHER, OTHER | SPREAD]
+    odd, odd_spread, norms, small, other, other_spread = together(2, tasks)
     assert_alike(odd, alone(ODD))  # three micro-batches: one process has none to add
     assert_alike(odd_spread, odd)
     assert_alike(norms, alone(NORMS))
     assert_alike(small, alone(BIT))
+    assert_alike(other, alone(OTHER))
+    assert_alike(other_spread, other)
     assert small["micro_batch"] == 1  # memory ran out in one process, and both took less
 
 

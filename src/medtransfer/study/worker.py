@@ -106,7 +106,7 @@ class Worker:
     def work_together(self, run_id: str) -> None:
         """Carry out a run as one of several processes."""
         own = self.study.run(run_id)
-        folder = own if own.path.is_dir() else RungFolder(self.study.path)
+        folder = own if (own.path / "run.json").is_file() else RungFolder(self.study.path)
         about = read_json(folder.path / "run.json")
         self.say(event="process", pid=os.getpid())
         try:

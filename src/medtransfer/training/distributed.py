@@ -4,6 +4,7 @@ Which process does what is a function of its rank and their number. A step has t
 micro-batches as in one process; each process takes every n-th of them.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,7 +19,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from medtransfer.errors import StudyError, plural
-from medtransfer.models.world import World, world
+from medtransfer.models.world import World, whole, world
 
 ANSWER_MINUTES = 10
 """How long a process waits for the others before it takes them for lost."""
@@ -74,9 +75,9 @@ def sum_gradients(weights: Sequence[nn.Parameter], everyone: World) -> None:
     Weights that are spread over the processes have theirs summed already. A weight that has no
     gradient in any process is left without.
     """
-    whole = [weight for weight in weights if not isinstance(weight, DTensor)]
-    has = everyone.total([float(weight.grad is not None) for weight in whole])
-    used = [weight for weight, count in zip(whole, has, strict=True) if count]
+    own = [weight for weight in weights if not isinstance(weight, DTensor)]
+    has = everyone.total([float(weight.grad is not None) for weight in own])
+    used = [weight for weight, count in zip(own, has, strict=True) if count]
     for bucket in _buckets(used):
         parts = [
             torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in bucket
@@ -86,6 +87,18 @@ def sum_gradients(weights: Sequence[nn.Parameter], everyone: World) -> None:
         sums = _cut(flat, [part.numel() for part in parts])
         for weight, part, total in zip(bucket, parts, sums, strict=True):
             weight.grad = part.copy_(total.view(part.shape))  # keeps the memory format
+
+
+def clip_gradients(weights: Sequence[nn.Parameter], most: float) -> None:
+    """Scale the gradients of a step down to a largest norm over all weights, spread or not."""
+    if not any(isinstance(weight, DTensor) for weight in weights):
+        nn.utils.clip_grad_norm_(weights, most)
+        return
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norms = [whole(cast("Any", gradient).norm()).item() for gradient in gradients]
+    total = math.hypot(*norms)
+    for gradient in gradients:
+        gradient.mul_(min(1.0, most / (total + 1e-6)))
 
 
 def _buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

@@ -10,6 +10,7 @@ from torch import nn
 from medtransfer.models.backbones import layer_numbers, undecayed
 from medtransfer.models.classifier import Classifier
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.distributed import clip_gradients, is_spread
 
 SECOND_DECAY = 0.999
 """AdamW's second decay rate."""
@@ -67,6 +68,9 @@ class Updater:
         self.average = Average(model, config.ema) if config.ema else None
         self._model = model
         self._clip = config.clip_norm
+        if is_spread(model):  # torch updates no list that mixes spread and whole weights
+            for group in self.optimiser.param_groups:
+                group["foreach"] = False
 
     def begin(self, rate: float) -> None:
         """Set the learning rate of a step and forget the last one's gradients."""
@@ -78,7 +82,7 @@ class Updater:
         """Turn the gradients of a step, counted from 0, into new weights."""
         if self._clip is not None:
             weights = [w for group in self.optimiser.param_groups for w in group["params"]]
-            nn.utils.clip_grad_norm_(weights, self._clip)
+            clip_gradients(weights, self._clip)
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self._model, step)

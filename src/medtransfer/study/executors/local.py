@@ -96,7 +96,9 @@ class LocalExecutor:
             WorkerLost: Its process is gone, or hung and was ended.
         """
         training = about.get("run", about.get("pretrain", {})).get("training", {})
-        together = training.get("devices", 1) > 1
+        # a linear probe is one pass and a fit of seconds: nothing to share
+        linear = training.get("tuning", {}).get("mode") == "linear"
+        together = training.get("devices", 1) > 1 and not linear
         if together:
             process = self._start_together(about, training["devices"])
         else:
@@ -111,7 +113,7 @@ class LocalExecutor:
                 raise self._hung(watchdog.silence)
             elif verdict == "silent" and not noted:
                 noted = True
-                self._note_stacks(about["run_id"])
+                self._note_stacks(self._folder(about))
             quiet = event is None or event["event"] == "beat"
             yield None if quiet else event
             if event is not None and event["event"] in ("ended", "stopped"):
@@ -146,11 +148,15 @@ class LocalExecutor:
             self._process = self._start([*COMMAND, str(self._study)], {}, _pass_on)
         return self._process
 
+    def _folder(self, about: dict[str, Any]) -> RunFolder:
+        """A run's own folder; a rung that is pre-trained is its own."""
+        study = StudyFolder(self._study)
+        return RunFolder(study.path) if "pretrain" in about else study.run(about["run_id"])
+
     def _start_together(self, about: dict[str, Any], devices: int) -> "subprocess.Popen[str]":
         """Start the processes that share a run; they read what it is from its folder."""
         self.close()
-        folder = StudyFolder(self._study).run(about["run_id"])
-        (RunFolder(self._study) if "pretrain" in about else folder).describe(about)
+        self._folder(about).describe(about)
         threads = max(1, len(os.sched_getaffinity(0)) // devices)
         self._process = self._start(
             [*TORCHRUN, "--nproc-per-node", str(devices), *COMMAND[1:], str(self._study),
@@ -206,7 +212,7 @@ class LocalExecutor:
             else:
                 yield event
 
-    def _note_stacks(self, run_id: str) -> None:
+    def _note_stacks(self, folder: RunFolder) -> None:
         """Have a silent worker print the stacks of its threads; keep them with the run."""
         assert self._process is not None  # noqa: S101 — it is silent, not gone
         self._printed.clear()
@@ -216,7 +222,7 @@ class LocalExecutor:
             self._process.send_signal(signal.SIGUSR1)
         time.sleep(STACK_SECONDS)
         lines = [line for line in self._printed.copy() if line.startswith(STACK)]
-        StudyFolder(self._study).run(run_id).note_stacks("".join(lines))
+        folder.note_stacks("".join(lines))
 
     def _hung(self, silence: float) -> WorkerHung:
         if self._process is not None:
