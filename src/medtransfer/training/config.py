@@ -180,8 +180,6 @@ class TrainingConfig(Settings):
             said.append("tuning.mode linear runs in one process: leave devices out")
         if self.tuning.mode == "low-rank" and self.spread_weights:
             said.append("spread_weights is for tuning.mode full and partial, not low-rank")
-        if self.clip_norm is not None and self.spread_weights:
-            said.append("spread_weights and clip_norm exclude each other: leave one out")
         if self.tuning.mode == "linear":
             if pool == "attention":
                 said.append("tuning.mode linear has no attention to learn: pool by mean or max")
