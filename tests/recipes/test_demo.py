@@ -52,13 +52,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_it_is_two_rungs_at_two_label_fractions_with_two_seeds(tmp_path: Path) -> None:
+def test_it_is_a_ladder_at_two_label_fractions_with_two_seeds(tmp_path: Path) -> None:
     study = demo_study(tmp_path / "demo")
     cells = expand(study, pl.DataFrame({"cohort": ["hospital-a", "hospital-b"]}))
-    assert len(cells) == 8
-    assert {cell.rung.split("/")[0] for cell in cells} == {"scratch", "imagenet"}
+    assert len(cells) == 16
+    inits = {cell.rung.split("/")[0] for cell in cells}
+    assert inits == {"scratch", "tiny-10k", "tiny-100k", "imagenet"}
     steps = {cell.rung: cell.run.training.steps for cell in cells}
-    assert steps["scratch/r14x0.5"] > steps["imagenet/effnet-lite0"]  # scratch is not starved
+    assert steps["scratch/r26x0.25"] > steps["imagenet/effnet-lite0"]  # scratch is not starved
 
 
 @pytest.mark.usefixtures("small")

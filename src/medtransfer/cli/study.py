@@ -30,7 +30,7 @@ def run(study: StudyFile, out: Out = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def demo(out: Out = None, as_json: AsJson = False) -> None:
-    """A small study on the phantom data set: 2 rungs × 2 label fractions × 2 seeds."""
+    """A small study on the phantom data set: 4 rungs × 2 label fractions × 2 seeds."""
     from medtransfer.recipes.demo import demo_study
 
     folder = out or Path("medtransfer-demo")

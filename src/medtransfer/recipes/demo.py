@@ -1,4 +1,6 @@
-"""The demonstration: does ImageNet pre-training beat training from scratch on the phantom?
+"""The demonstration: does pre-training help on the phantom, and does more of it help more?
+
+A small BiT from scratch and from two scales of natural images, and an EfficientNet from ImageNet.
 
 Command:  medtransfer demo
 Time:     under 4 minutes on 2 cores
@@ -48,8 +50,10 @@ def demo_study(folder: Path) -> Study:
         ),
         rungs=(
             RungEntry(
-                rung="scratch/r14x0.5", training=TrainingConfig(steps=200, learning_rate=0.01)
+                rung="scratch/r26x0.25", training=TrainingConfig(steps=200, learning_rate=0.01)
             ),
+            RungEntry(rung="tiny-10k/r26x0.25"),
+            RungEntry(rung="tiny-100k/r26x0.25"),
             RungEntry(rung="imagenet/effnet-lite0"),
         ),
         label_fractions=(0.2, 1.0),

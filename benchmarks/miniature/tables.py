@@ -1,0 +1,122 @@
+"""From the miniature's studies to its page and its table of results.
+
+python benchmarks/miniature/tables.py RUNGS STUDIES benchmarks/miniature
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.recipes.miniature import SCALES, TARGETS, WIDTHS
+from medtransfer.tables.schema import write_frame
+
+ASKED = {
+    "auroc": "AUROC",
+    "auroc_drop": "AUROC drop at the other site",
+    "labels_saved": "labels saved",
+    "auroc_worst_group": "AUROC of the worst group",
+    "auroc_gap": "AUROC gap between groups",
+    "ece_scaled": "ECE after scaling",
+    "nll": "NLL",
+    "aurc": "area under risk–coverage",
+    "foreign_auroc": "AUROC of noticing the other site",
+}
+EFFECTS = ("network", "data", "interaction")
+
+
+def number(row: dict[str, float | str | None]) -> str:
+    """A value with its interval, or why there is none."""
+    if row["value"] is None:
+        return f"– ({row['reason']})" if row["reason"] else "–"
+    if row["low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def table(frame: pl.DataFrame, down: str, across: str) -> list[str]:
+    """A Markdown table of values."""
+    heads = frame[across].unique(maintain_order=True).to_list()
+    lines = [f"| {down} | " + " | ".join(str(h) for h in heads) + " |", "| --- " * (len(heads) + 1)
+             + "|"]  # fmt: skip
+    for (name,), rows in frame.group_by(down, maintain_order=True):
+        cells = {row[across]: number(row) for row in rows.iter_rows(named=True)}
+        lines.append(f"| {name} | " + " | ".join(cells.get(head, "–") for head in heads) + " |")
+    return [*lines, ""]
+
+
+def study_part(name: str, results: pl.DataFrame) -> list[str]:
+    """What one study found."""
+    whole = results.filter(
+        pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("group") == "all",
+        pl.col("target").is_in(["macro", "case"]) | (pl.col("target").n_unique() == 1),
+    )  # fmt: skip
+    targets = whole["target"].unique().to_list()
+    head = "macro" if "macro" in targets else next(t for t in targets if t != "case")
+    whole = whole.filter(target=head).sort("rung", "label_fraction")
+    lines = [f"### {name}", ""]
+    for cohort in whole["cohort"].unique().sort():
+        own = whole.filter(pl.col("cohort") == cohort, pl.col("metric") == "auroc",
+                           pl.col("rung") != "all")  # fmt: skip
+        if own.is_empty():
+            continue
+        lines += [f"AUROC on `{cohort}` by share of the training labels:", ""]
+        lines += table(own, "rung", "label_fraction")
+    effects = [f"{metric}_scale_{effect}" for metric in ("auroc", "nll", "ece_scaled", "aurc")
+               for effect in EFFECTS]  # fmt: skip
+    found = whole.filter(pl.col("metric").is_in(effects), pl.col("label_fraction") == 1.0)
+    if not found.is_empty():
+        lines += ["Change per factor 10, all labels (network: parameters; data: images):", ""]
+        lines += table(found.sort("cohort", "metric"), "metric", "cohort")
+    return lines
+
+
+def questions(name: str, results: pl.DataFrame) -> list[str]:
+    """The five questions at all labels, whatever attribute they are asked by."""
+    asked = results.filter(
+        pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("label_fraction") == 1.0,
+        pl.col("metric").is_in(list(ASKED)), pl.col("rung") != "all",
+        pl.col("group").is_in(["all"]),
+    )  # fmt: skip
+    asked = asked.with_columns(
+        place=pl.concat_str("metric", "cohort", "attribute", "target", separator=", ")
+    ).sort("place", "rung")
+    return [f"### {name}", "", *table(asked, "place", "rung")]
+
+
+def curves(rungs: Path) -> list[str]:
+    """Accuracy on the images held out of pre-training, as training went on."""
+    lines = ["| network | " + " | ".join(f"{k * 10} %" for k in range(1, 11)) + " |",
+             "| --- " * 11 + "|"]  # fmt: skip
+    for width in WIDTHS:
+        for scale in SCALES:
+            path = rungs / f"tiny-{scale}-{width}" / "history.jsonl"
+            if path.is_file():
+                rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+                cells = " | ".join(f"{row['held_out_score']:.3f}" for row in rows)
+                lines.append(f"| tiny-{scale}/{width} | {cells} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    rungs, studies, out = (Path(argument) for argument in sys.argv[1:])
+    lines = ["## Pre-training", "", ("Top-1 accuracy of 200 classes on 7,033 images held out, over "
+             "the length of training:"), "", *curves(rungs), "## Transfer", ""]  # fmt: skip
+    answers: list[str] = ["## The questions, all labels", ""]
+    kept: list[pl.DataFrame] = []
+    for target in TARGETS:
+        path = studies / f"miniature-{target.name}" / "results.parquet"
+        if not path.is_file():
+            continue
+        results = pl.read_parquet(path)
+        lines += study_part(target.name, results)
+        answers += questions(target.name, results)
+        means = results.filter(pl.col("run_id").is_null())
+        kept.append(means.with_columns(study=pl.lit(target.name)))
+    write_frame(pl.concat(kept, how="diagonal"), out / "results.parquet")
+    print("\n".join([*lines, *answers]))
+
+
+if __name__ == "__main__":
+    main()
