@@ -23,6 +23,8 @@ ASKED = {
     "aurc": "area under risk–coverage",
     "foreign_auroc": "AUROC of noticing the other site",
 }
+LOGIT_DETECTORS = ("energy", "gen", "max_logit", "max_probability", "residual", "she")
+"""Left out of the page; the table of results has them."""
 EFFECTS = ("network", "data", "interaction")
 
 
@@ -49,11 +51,10 @@ def table(frame: pl.DataFrame, down: str, across: str) -> list[str]:
 def study_part(name: str, results: pl.DataFrame) -> list[str]:
     """What one study found."""
     whole = results.filter(
-        pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("group") == "all",
-        pl.col("target").is_in(["macro", "case"]) | (pl.col("target").n_unique() == 1),
-    )  # fmt: skip
-    targets = whole["target"].unique().to_list()
-    head = "macro" if "macro" in targets else next(t for t in targets if t != "case")
+        pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("group") == "all"
+    )
+    targets = whole.filter(metric="auroc")["target"].unique().sort().to_list()
+    head = "macro" if "macro" in targets else targets[0]
     whole = whole.filter(target=head).sort("rung", "label_fraction")
     lines = [f"### {name}", ""]
     for cohort in whole["cohort"].unique().sort():
@@ -77,6 +78,7 @@ def questions(name: str, results: pl.DataFrame) -> list[str]:
     asked = results.filter(
         pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("label_fraction") == 1.0,
         pl.col("metric").is_in(list(ASKED)), pl.col("rung") != "all",
+        ~pl.col("target").is_in(LOGIT_DETECTORS),
         pl.col("group").is_in(["all"]),
     )  # fmt: skip
     asked = asked.with_columns(
