@@ -11,7 +11,7 @@ from tests.study.conftest import Local
 from medtransfer.data.loader import CaseImages
 from medtransfer.metrics.detection import DETECTORS, foreign_scores
 from medtransfer.models.classifier import Classifier
-from medtransfer.study import execute
+from medtransfer.study import execute, tuned
 from medtransfer.study.config import Study
 from medtransfer.tables.predictions import read_predictions
 
@@ -61,9 +61,9 @@ def test_detectors_are_fitted_to_the_labelled_training_cases_as_they_would_be_te
         found.append((known, features, logits))
         return foreign_scores(known, features, logits)
 
-    original, training, forward = execute.trained_on, execute.fit, Classifier.features
-    monkeypatch.setattr(execute, "trained_on", listen)
-    monkeypatch.setattr(execute, "fit", fit)
+    original, training, forward = tuned.trained_on, tuned.fit, Classifier.features
+    monkeypatch.setattr(tuned, "trained_on", listen)
+    monkeypatch.setattr(tuned, "fit", fit)
     monkeypatch.setattr(execute, "foreign_scores", keep)
     monkeypatch.setattr(Classifier, "features", count)
     run = local(tmp_path, study)

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, app
-from medtransfer.cli.display import LINE_SECONDS
 from medtransfer.cli.text import duration
+
+LINE_SECONDS = 30.0
+"""Least time between two lines where there is no terminal."""
 
 
 @app.command()
