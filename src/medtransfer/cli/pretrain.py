@@ -46,7 +46,7 @@ def pretrain(
 
 
 def _json_line(event: Any) -> None:
-    about = event if isinstance(event, dict) else {"event": "Preparing", **vars(event)}  # type: ignore[misc]
+    about: Any = {"event": "Preparing", **vars(event)} if _is_preparing(event) else event
     print(json.dumps(about), flush=True)  # noqa: T201
 
 
@@ -55,25 +55,26 @@ class Lines:
 
     def __init__(self) -> None:
         self._said = 0.0
+        self._first: tuple[float, int] | None = None
         self._terminal = sys.stderr.isatty()
 
     def hear(self, event: Any) -> None:
         """Take in what the run says."""
-        if not isinstance(event, dict):
+        if _is_preparing(event):
             self._say(f"{event.what}: {event.done:,} of {event.total:,}", last=False)
-        elif event["event"] == "step":  # type: ignore[index]
-            left = (event["steps"] - event["step"]) * self._seconds_a_step(event)  # type: ignore[operator]
-            score = event["tune_auroc"]  # type: ignore[index]
+        elif event["event"] == "step":
+            left = (event["steps"] - event["step"]) * self._seconds_a_step(event)
+            score = event["tune_auroc"]
             held = "" if score is None else f", held out {score:.3f}"
             self._say(
                 f"step {event['step']:,} of {event['steps']:,}, loss {event['loss']:.3f}{held}, "
-                f"{event['images_per_second']:,.0f} images/s, {duration(left)} left",  # type: ignore[arg-type]
-                last=event["step"] == event["steps"],  # type: ignore[arg-type]
+                f"{event['images_per_second']:,.0f} images/s, {duration(left)} left",
+                last=event["step"] == event["steps"],
             )
 
     def _seconds_a_step(self, event: Any) -> float:
         now = time.monotonic()
-        if not hasattr(self, "_first"):
+        if self._first is None:
             self._first = (now, event["step"])
             return 0.0
         begun, step = self._first
@@ -86,3 +87,8 @@ class Lines:
         elif last or now - self._said >= LINE_SECONDS:
             self._said = now
             print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _is_preparing(event: Any) -> bool:
+    """Whether images are being read; all else is a mapping from the worker."""
+    return hasattr(event, "what")
