@@ -46,8 +46,8 @@ def pretrain(
 
 
 def _json_line(event: Any) -> None:
-    about: Any = {"event": "Preparing", **vars(event)} if _is_preparing(event) else event
-    print(json.dumps(about), flush=True)  # noqa: T201
+    plain: dict[str, Any] = dict(vars(event), event="Preparing") if _is_preparing(event) else event
+    print(json.dumps(plain), flush=True)  # noqa: T201
 
 
 class Lines:
