@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -46,8 +46,9 @@ def pretrain(
 
 
 def _json_line(event: Any) -> None:
-    plain: dict[str, Any] = dict(vars(event), event="Preparing") if _is_preparing(event) else event
-    print(json.dumps(plain), flush=True)  # noqa: T201
+    if _is_preparing(event):
+        event = {"event": "Preparing", **cast("dict[str, Any]", vars(event))}
+    print(json.dumps(event), flush=True)  # noqa: T201
 
 
 class Lines:
