@@ -1,7 +1,7 @@
 """The paper's claim in miniature: two widths × three scales of pre-training × medical targets.
 
-Command:  python benchmarks/miniature/run.py --images natural.parquet …
-Time:     about an hour on one core for the six networks
+Command:  the four of `benchmarks/miniature.md`: pretrain.py, targets.py, transfer.py, tables.py
+Time:     about an hour on one core for the six networks, then half an hour for each task
 Expect:   `benchmarks/miniature.md`
 
 A network of two blocks a stage, a quarter and a half as wide as R50x1, is trained on nested shares
