@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from medtransfer.data.config import AugmentConfig, UpstreamConfig
-from medtransfer.errors import StudyError
+from medtransfer.errors import ConfigError, StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
@@ -106,6 +106,13 @@ def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
     other = recipe.model_copy(update={"seed": 1})
     with pytest.raises(StudyError, match="holds another pre-training run"):
         run_pretraining(other, tmp_path / "r", lambda _: None)
+
+
+def test_a_recipe_that_is_refused_leaves_no_folder(recipe: Pretrain, tmp_path: Path) -> None:
+    data = recipe.data.model_copy(update={"label": "diagnosis"})
+    with pytest.raises(ConfigError, match="has no column diagnosis"):
+        run_pretraining(recipe.model_copy(update={"data": data}), tmp_path / "r", lambda _: None)
+    assert not (tmp_path / "r").exists()
 
 
 def test_stopping_anywhere_changes_no_bit(recipe: Pretrain, tmp_path: Path) -> None:

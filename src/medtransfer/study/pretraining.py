@@ -42,12 +42,12 @@ def run_pretraining(run: Pretrain, out: Path | None, hear: Hear) -> RungFolder:
         MedTransferError: Something a user can mend; nothing that was computed is lost.
         PretrainingStopped: Ctrl-C or SIGTERM; state is saved.
     """
+    upstream = read_upstream(run.data)  # first: a recipe that is refused leaves no folder
     folder = RungFolder.of(run, out)
     make_folder(folder.path)
     lease = Lease(StudyFolder(folder.path))
     lease.take()
     try:
-        upstream = read_upstream(run.data)
 
         def tell(what: str) -> Progress:
             return lambda done, total: hear(Preparing(what, done, total))

@@ -64,8 +64,7 @@ class RungFolder(RunFolder):
         facts = {
             "name": f"{OWN}/{run.name}",
             "architecture": start.architecture.name,
-            "pretraining": run.about or f"{len(upstream.train):,} images of "
-                                        f"{len(upstream.classes):,} classes",
+            "pretraining": run.about or f"{len(upstream.classes):,} classes",
             "images": len(upstream.train),
             "images_held_out": len(upstream.held_out),
             "classes": len(upstream.classes),
