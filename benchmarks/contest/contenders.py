@@ -104,6 +104,7 @@ def carry_out(
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
     from medtransfer.training.loop import Plan, TuneScore, fit
+    from medtransfer.training.losses import Loss
     from medtransfer.training.rules import make_schedule
 
     config = TrainingConfig(batch_size=case.batch, micro_batch=case.batch, steps=steps, checks=1,
@@ -111,7 +112,7 @@ def carry_out(
     batches = TrainingBatches(
         images, case.batch, micro_batch=case.batch, augmentation=Augmentation(0, "horizontal")
     )
-    plan = Plan(make_schedule(len(images), 0.01, steps), 0.0, "single-label", 0)
+    plan = Plan(make_schedule(len(images), 0.01, steps), 0.0, Loss("single-label"), 0)
     kept = CheckpointFolder(work / "checkpoint")
     fit(network, batches, plan, config, tune=lambda: TuneScore(0.0, None), checkpoints=kept,
         watch=lambda _: bool(after()))  # fmt: skip

@@ -108,14 +108,18 @@ def main() -> None:
     answers: list[str] = ["## The questions, all labels", ""]
     kept: list[pl.DataFrame] = []
     for target in TARGETS:
-        path = studies / f"miniature-{target.name}" / "results.parquet"
-        if not path.is_file():
+        paths = {name: studies / f"miniature-{name}" / "results.parquet"
+                 for name in (target.name, f"{target.name}-imagenet")}  # fmt: skip
+        found = {name: pl.read_parquet(path) for name, path in paths.items() if path.is_file()}
+        if not found:
             continue
-        results = pl.read_parquet(path)
+        kept += [results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
+                 for name, results in found.items()]  # fmt: skip
+        beside = [results if name == target.name else results.filter(pl.col("rung") != "all")
+                  for name, results in found.items()]  # fmt: skip
+        results = pl.concat(beside, how="diagonal")
         lines += study_part(target.name, results)
         answers += questions(target.name, results)
-        means = results.filter(pl.col("run_id").is_null())
-        kept.append(means.with_columns(study=pl.lit(target.name)))
     write_frame(pl.concat(kept, how="diagonal"), out / "results.parquet")
     print("\n".join([*lines, *answers]))
 

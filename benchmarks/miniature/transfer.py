@@ -1,6 +1,8 @@
 """Fine-tune the miniature's rungs on its medical tasks; the same command goes on where it stopped.
 
 python benchmarks/miniature/transfer.py --manifests FOLDER --out STUDIES [--only chest]
+
+To be run where the folder `rungs` is that `pretrain.py` filled.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import sys
 from pathlib import Path
 
 from medtransfer.cli.display import display
-from medtransfer.recipes.miniature import TARGETS, miniature_study
+from medtransfer.recipes.miniature import TARGETS, imagenet_study, miniature_study
 from medtransfer.report.page import write_report
 from medtransfer.study.schedule import StudyStopped, run_study
 
@@ -22,14 +24,15 @@ def main() -> None:
     for target in TARGETS:
         if given.only not in ("", target.name):
             continue
-        study = miniature_study(target, (given.manifests / f"{target.name}.parquet").resolve())
-        with display(as_json=False) as watch:
-            try:
-                folder = run_study(study, given.out / study.name, watch)
-            except StudyStopped as stopped:
-                print(stopped)
-                sys.exit(75)
-        print(write_report(folder))
+        manifest = (given.manifests / f"{target.name}.parquet").resolve()
+        for study in (miniature_study(target, manifest), imagenet_study(target, manifest)):
+            with display(as_json=False) as watch:
+                try:
+                    folder = run_study(study, given.out / study.name, watch)
+                except StudyStopped as stopped:
+                    print(stopped)
+                    sys.exit(75)
+            print(write_report(folder))
 
 
 if __name__ == "__main__":

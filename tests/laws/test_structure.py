@@ -56,7 +56,7 @@ TORCH_FREE = (
 DOORS = {
     "PIL": {"data/images.py"},
     "numba": {"metrics/kernels.py"},
-    "timm": {"models/backbones.py"},
+    "timm": {"models/backbones.py", "models/parts.py"},
     "torchvision": {"data/augment.py"},
     "ray": {"study/executors/ray.py"},
     "altair": {"report/figures.py"},

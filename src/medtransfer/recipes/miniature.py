@@ -8,6 +8,9 @@ A network of two blocks a stage, a quarter and a half as wide as R50x1, is train
 of one set of small natural images. The recipe is the same for all; only how often an image is seen
 depends on the scale: a tenth of the images is seen three times as often, a hundredth fifteen times,
 so the smaller scales are not starved of steps, and see fewer of them all the same.
+
+Networks that pip brings, trained on all of ImageNet, are a study of their own beside: they are of
+other families and were trained at 224 px, so that effects of scale are not estimated across them.
 """
 
 from dataclasses import dataclass
@@ -34,6 +37,8 @@ SCALES = {"1k": (0.01, 150.0), "10k": (0.1, 30.0), "100k": (1.0, 10.0)}
 """Name of a scale → share of the images, and how often each is seen."""
 SHIPPED = ("10k", "100k")
 """Scales whose networks come with the package, as `tiny-10k/…` and `tiny-100k/…`."""
+IMAGENET = ("imagenet/effnet-lite0", "imagenet/mobilenetv2")
+"""Rungs of the study beside; each is a pip package."""
 
 
 def miniature_rungs(images: Path) -> list[Pretrain]:
@@ -106,12 +111,34 @@ def miniature_study(target: Target, manifest: Path) -> Study:
     Args:
         target: The task.
         manifest: Its manifest, written by `benchmarks/miniature/targets.py`.
+
+    Raises:
+        ConfigError: The rungs that do not come with the package are not in the folder ``rungs``.
     """
     scratch = TrainingConfig(steps=300, learning_rate=0.03)
     rungs = [RungEntry(rung=f"scratch/{width}", training=scratch) for width in WIDTHS]
-    rungs += [RungEntry(rung=f"tiny-{scale}/{width}") for scale in SHIPPED for width in WIDTHS]
+    rungs += [RungEntry(rung=_transferred(scale, width)) for scale in SCALES for width in WIDTHS]
+    return _study(f"miniature-{target.name}", target, manifest, rungs)
+
+
+def imagenet_study(target: Target, manifest: Path) -> Study:
+    """The same fine-tuning of networks that pip brings, on the same cases.
+
+    Args:
+        target: The task.
+        manifest: Its manifest, written by `benchmarks/miniature/targets.py`.
+    """
+    rungs = [RungEntry(rung=rung) for rung in IMAGENET]
+    return _study(f"miniature-{target.name}-imagenet", target, manifest, rungs)
+
+
+def _transferred(scale: str, width: str) -> str:
+    return f"tiny-{scale}/{width}" if scale in SHIPPED else f"own/tiny-{scale}-{width}"
+
+
+def _study(name: str, target: Target, manifest: Path, rungs: list[RungEntry]) -> Study:
     return Study(
-        name=f"miniature-{target.name}",
+        name=name,
         data=DataConfig(
             manifest=manifest,
             task=target.task,

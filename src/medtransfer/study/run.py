@@ -12,7 +12,7 @@ from medtransfer.settings import Settings, digest, identity, runtime
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.upstream import UpstreamTraining
 
-IDENTITY_VERSION = 3
+IDENTITY_VERSION = 4
 """Raised when a change of code changes the numbers that a run makes."""
 SCORING_VERSION = 3
 """Raised when a change of code changes the results that predictions are scored to."""
