@@ -92,7 +92,9 @@ def test_small_members_of_the_bit_family_are_made_of_the_same_parts() -> None:
     assert "GroupNormAct" in kinds(small)
     assert not any("BatchNorm" in kind for kind in kinds(small))
     deviations = {m.eps for m in small.modules() if type(m).__name__ == "StandardisedConv2d"}
-    assert deviations == {m.eps for m in large.modules() if type(m).__name__ == "StandardisedConv2d"}
+    assert deviations == {
+        m.eps for m in large.modules() if type(m).__name__ == "StandardisedConv2d"
+    }
 
 
 def test_facts_that_are_known_are_left_alone() -> None:

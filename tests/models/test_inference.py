@@ -43,7 +43,9 @@ def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: s
     network = lived_in(build_backbone(ARCHITECTURES["r14x0.5"], seed=0))
     expected = outputs(network, precision)
     with folded(network, precision):
-        assert not any(type(module).__name__ == "StandardisedConv2d" for module in network.modules())
+        assert not any(
+            type(module).__name__ == "StandardisedConv2d" for module in network.modules()
+        )
         found = outputs(network, precision)
     assert float(expected.std()) > 0.01
     assert torch.equal(found, expected)
