@@ -4,15 +4,22 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
+from medtransfer.data.config import AugmentConfig, UpstreamConfig
+from medtransfer.data.images import encode_png
 from medtransfer.files import sha256
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.plan import PlannedRun, plan_runs, read_data
+from medtransfer.study.run import Pretrain
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Watch
+from medtransfer.training.upstream import UpstreamTraining
 
 
 @dataclass
@@ -50,3 +57,25 @@ def local(tiny_study: Study) -> Callable[[Path], Local]:
         return Local(place, plan_runs(study, data)[0])
 
     return make
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Pretrain:
+    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for number in range(60):
+        label = number % 3
+        pixels = rng.normal(40 + 85 * label, 12, (24, 24, 3)).clip(0, 255).astype(np.uint8)
+        split = "val" if number % 5 == 4 else "train"
+        rows.append({"image": encode_png(pixels), "label": f"shade{label}", "split": split})
+    pl.DataFrame(rows).write_parquet(tmp_path / "shades.parquet")
+    return Pretrain(
+        name="shades",
+        rung="scratch/r26x0.25",
+        about="shades of grey",
+        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
+                            augment=AugmentConfig()),
+        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
+                                  checks=3, precision="float32", ema=0.9),
+    )  # fmt: skip

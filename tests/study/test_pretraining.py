@@ -3,12 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from medtransfer.data.config import AugmentConfig, UpstreamConfig
 from medtransfer.errors import ConfigError, StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.classifier import build_classifier
@@ -24,30 +21,6 @@ from medtransfer.study.rungs import RungFolder
 from medtransfer.study.schedule import run_study
 from medtransfer.training.loop import StepReport, Stopped
 from medtransfer.training.upstream import UpstreamTraining, upstream_schedule
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Pretrain:
-    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    from medtransfer.data.images import encode_png
-
-    for number in range(60):
-        label = number % 3
-        pixels = rng.normal(40 + 85 * label, 12, (24, 24, 3)).clip(0, 255).astype(np.uint8)
-        split = "val" if number % 5 == 4 else "train"
-        rows.append({"image": encode_png(pixels), "label": f"shade{label}", "split": split})
-    pl.DataFrame(rows).write_parquet(tmp_path / "shades.parquet")
-    return Pretrain(
-        name="shades",
-        rung="scratch/r26x0.25",
-        about="shades of grey",
-        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
-                            augment=AugmentConfig()),
-        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
-                                  checks=3, precision="float32", ema=0.9),
-    )  # fmt: skip
 
 
 def carry_out(run: Pretrain, folder: RungFolder, stop_at: tuple[int, ...] = ()) -> None:
