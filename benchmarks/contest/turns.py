@@ -15,8 +15,11 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size: cases in a step, timed steps in a turn; images to predict, and steps of
-    training before that."""
+    """A network at a size.
+
+    In a step `batch` cases, in a turn `steps` timed steps; `predicted` images are asked about after
+    `learned` steps of training.
+    """
 
     rung: str
     crop: int
