@@ -4,14 +4,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
+from tests.shades import write_shades
 
 from medtransfer.data.config import AugmentConfig, UpstreamConfig
-from medtransfer.data.images import encode_png
 from medtransfer.files import sha256
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
@@ -62,14 +59,7 @@ def local(tiny_study: Study) -> Callable[[Path], Local]:
 @pytest.fixture
 def recipe(tmp_path: Path) -> Pretrain:
     """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for number in range(60):
-        label = number % 3
-        pixels = rng.normal(40 + 85 * label, 12, (24, 24, 3)).clip(0, 255).astype(np.uint8)
-        split = "val" if number % 5 == 4 else "train"
-        rows.append({"image": encode_png(pixels), "label": f"shade{label}", "split": split})
-    pl.DataFrame(rows).write_parquet(tmp_path / "shades.parquet")
+    write_shades(tmp_path / "shades.parquet")
     return Pretrain(
         name="shades",
         rung="scratch/r26x0.25",
