@@ -88,5 +88,15 @@ def test_an_attribute_of_a_case_is_what_its_images_agree_on() -> None:
     ]
 
 
+def test_groups_of_whole_numbers_have_no_decimals_whatever_gaps_the_column_has() -> None:
+    skin = pl.Series([1.0, 1.0, 4.0, None, 2.5])
+    frame = FRAME.with_columns(skin=skin, version=pl.lit("2.0"))
+    assert case_attributes(frame, ["skin", "version"]).rows() == [
+        ("a", "4", "2.0"),
+        ("b", "1", "2.0"),
+        ("c", "2.5", "2.0"),
+    ]
+
+
 def test_without_attributes_there_are_still_all_cases() -> None:
     assert case_attributes(FRAME, [])["case_id"].to_list() == ["a", "b", "c"]

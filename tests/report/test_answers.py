@@ -170,7 +170,10 @@ def test_a_gap_is_shown_only_after_correction_over_all_that_was_tested() -> None
 def test_a_gap_in_sensitivity_is_looked_for_too() -> None:
     both = [*gap_rows("sex", "auroc", 0.1, 0.3), *gap_rows("sex", "sensitivity@sens90", 0.2, 0.01)]
     said = fairness.answer(content(areas(), gaps=both)).sentence
-    assert "the sensitivity at sens90 of imagenet/effnet-lite0 on north differs by 0.20" in said
+    assert (
+        "By sex, the sensitivity of imagenet/effnet-lite0 on north, at the threshold of "
+        "90 % sensitivity on tune, differs by 0.20"
+    ) in said
     assert "p = 0.02 after correction for 2 tests: shown." in said
 
 

@@ -17,6 +17,8 @@ EVIL = "<img src=x onerror=alert(1)>"
 CLOSING = "</script><script>alert(2)</script>"
 A4 = 718
 """Pixels across a sheet of A4 with its margins."""
+PHONE = 390
+"""Pixels across a phone."""
 QUOTE = "\"'><svg onload=alert(3)>{{7*7}}"
 
 
@@ -146,6 +148,35 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
         browser.close()
     assert said == []
     assert asked == [path.as_uri()]
+
+
+@pytest.mark.browser
+def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(chromium: str, page: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(viewport={"width": PHONE, "height": 800})
+        tab.goto(page.as_uri())
+        tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE
+        sizes = tab.evaluate(
+            "[...document.querySelectorAll('.live svg')].map(s => "
+            "[s.getBoundingClientRect().width, s.viewBox.baseVal.width])"
+        )
+        assert sizes
+        assert all(width > 0.6 * own for width, own in sizes)  # letters keep most of their size
+        scroll = tab.locator(".scroll").first
+        scroll.evaluate("element => { element.scrollLeft = 200 }")
+        assert scroll.evaluate("element => element.scrollLeft") > 0
+        for shown in ("tbody td", "caption span"):
+            box = scroll.locator(shown).first.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= PHONE
+        browser.close()
 
 
 @pytest.mark.browser

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from medtransfer.metrics.catalog import CATALOG
 from medtransfer.report.names import short_names
 from medtransfer.report.parts import Table, narrow
-from medtransfer.report.words import Cells, fixed, interval_text, metric_title, p_text, why
+from medtransfer.report.words import (
+    Cells,
+    fixed,
+    interval_text,
+    metric_title,
+    p_text,
+    point_words,
+    points_text,
+    unbroken,
+    why,
+)
 
 
 def test_numbers_without_intervals_and_missing_numbers_are_said_to_be_so() -> None:
@@ -44,6 +54,22 @@ def test_where_all_targets_are_left_out_the_cause_is_enough() -> None:
 @pytest.mark.parametrize("name", CATALOG)
 def test_every_metric_has_a_title(name: str) -> None:
     assert metric_title(name.replace("<point>", "sens90")).startswith(CATALOG[name].title)
+
+
+def test_an_operating_point_is_explained() -> None:
+    assert points_text(["sens90", "spec80"]) == (
+        "sens90 is the threshold of 90 % sensitivity on tune; "
+        "spec80 is the threshold of 80 % specificity on tune"
+    )
+    assert point_words("youden") == "the largest sum of sensitivity and specificity on tune"
+    assert points_text([]) == ""
+
+
+def test_no_line_breaks_within_an_interval_a_p_value_or_a_percentage() -> None:
+    said = unbroken("better by 0.100 AUROC [−0.050, 0.150], p < 0.01, in 95 % [81%, 96%] of [a, b]")
+    assert said.replace("\u00a0", "_") == (
+        "better by 0.100 AUROC [−0.050,_0.150], p_<_0.01, in 95_% [81%,_96%] of [a, b]"
+    )
 
 
 LONG = [

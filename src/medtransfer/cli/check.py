@@ -149,7 +149,8 @@ def _say(folder: Any, data: Any, waived: dict[str, str], *, as_json: bool) -> No
 
     for finding in data.findings:
         level = "waived" if finding.code in waived else finding.level
-        where = f"   rows {listed(finding.rows, SHOWN_ROWS)}" if finding.rows else ""
+        word = "row" if len(finding.rows) == 1 else "rows"
+        where = f"   {word} {listed(finding.rows, SHOWN_ROWS)}" if finding.rows else ""
         print(f"{finding.code} {level:<8} {finding.sentence}{where}")  # noqa: T201
         print(f"     {CHECKS[finding.code][1]}.")  # noqa: T201
     levels = [f.level for f in data.findings if f.code not in waived]

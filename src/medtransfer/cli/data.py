@@ -23,7 +23,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented study.yaml from what a manifest holds."""
-    from medtransfer.errors import StudyError
+    from medtransfer.errors import StudyError, plural
     from medtransfer.files import write_text
     from medtransfer.study.draft import draft_study
 
@@ -36,7 +36,9 @@ def init(
     write_text(target, text)
     for sentence in draft.found():
         print(sentence)  # noqa: T201
+    count = text.count("DECIDE")
+    decisions = f"{plural(count, 'decision')} {'is' if count == 1 else 'are'}"
     print(  # noqa: T201
-        f"Wrote {target} (commented; {text.count('DECIDE')} decisions are marked DECIDE). "
+        f"Wrote {target} (commented; {decisions} marked DECIDE). "
         f"Check it with: medtransfer check {target}"
     )

@@ -10,7 +10,7 @@ from medtransfer.data.episodes import draw_episode, patient_classes
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.numbers import CaseNumbers, Numbers
 from medtransfer.data.splits import divided_rows
-from medtransfer.tables.manifest import SPLITS
+from medtransfer.tables.manifest import SPLITS, group_text
 
 Flags = NDArray[np.bool_]
 
@@ -118,4 +118,4 @@ class CaseTable:
 
 
 def _category(cells: pl.Series) -> pl.Series:
-    return cells if isinstance(cells.dtype, pl.Enum) else cells.cast(pl.String).cast(pl.Categorical)
+    return cells if isinstance(cells.dtype, pl.Enum) else group_text(cells).cast(pl.Categorical)

@@ -12,6 +12,7 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.numbers import CaseNumbers
+from medtransfer.tables.manifest import group_text
 
 
 class ImageLists(Sequence[tuple[str, ...]]):
@@ -183,8 +184,8 @@ def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFr
     Returns:
         `case_id` and the attributes as text, one row per case.
     """
-    cells = [pl.col(name).cast(pl.String).str.strip_chars().alias(name) for name in attributes]
-    values = frame.select("case_id", *cells).group_by("case_id")
+    cells = [group_text(frame[name]) for name in attributes]
+    values = frame.select("case_id").with_columns(cells).group_by("case_id")
     agreed = [
         pl.when(pl.col(name).drop_nulls().n_unique() == 1).then(pl.col(name).drop_nulls().first())
         for name in attributes

@@ -17,6 +17,7 @@ from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import sha256, write_json
 from medtransfer.tables.curves import write_curves
 from medtransfer.tables.importing import exclusive
+from medtransfer.tables.manifest import group_text
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import (
@@ -91,7 +92,7 @@ def join_attributes(
     refuse(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
     frame = typed(frame, ATTRIBUTES)
     chosen = _chosen(frame, manifest, names, target_names(predictions))
-    table = frame.select("case_id", *(pl.col(name).cast(pl.String) for name in chosen))
+    table = frame.select("case_id").with_columns(group_text(frame[name]) for name in chosen)
     table = table.group_by("case_id", maintain_order=True).agg(
         pl.when(pl.col(name).drop_nulls().n_unique() == 1).then(pl.col(name).drop_nulls().first())
         for name in chosen

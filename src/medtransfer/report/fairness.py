@@ -22,6 +22,8 @@ from medtransfer.report.words import (
     metric_title,
     p_cell,
     p_text,
+    point_words,
+    points_text,
     why,
 )
 from medtransfer.tables.results import ALL
@@ -36,10 +38,12 @@ def section(content: Content) -> Section:
     found = answer(content)
     parts: list[Part] = []
     if found.studied:
+        points = points_text(content.evaluation.operating_points)
         parts.append(Note(
             "A gap is the largest minus the smallest group value. Over noisy groups it is biased "
             "upward, so its p-value comes from dealing the groups out to patients anew. Numbers "
             f"are of {content.best}, the rung with the best AUROC on {content.place}."
+            f"{f' In titles, {points}.' if points else ''}"
         ))  # fmt: skip
     for number, attribute in enumerate(content.attributes):
         parts += _attribute(content, attribute, number)
@@ -73,7 +77,7 @@ def answer(content: Content) -> Answer:
     shown = p < SMALL
     verdict = "shown" if shown else "not shown, not ruled out"
     said = (
-        f"By {gap.attribute}, the {_named(gap.metric)} of {content.best} on {place} differs by "
+        f"By {gap.attribute}, the {_named(gap.metric, f'{content.best} on {place}')} differs by "
         f"{interval_text(gap.row)} between groups{_lowest(content, gap)}, {note}: {verdict}."
     )
     more = sum(value < SMALL for value in corrected) - 1
@@ -82,9 +86,13 @@ def answer(content: Content) -> Answer:
     return Answer(QUESTION, said)
 
 
-def _named(metric: str) -> str:
-    title = metric_title(metric)
-    return title if title.isupper() else title[0].lower() + title[1:]
+def _named(metric: str, of: str) -> str:
+    """A metric of something, within a sentence, with its operating point in words."""
+    name, at, point = metric.partition("@")
+    if not at:
+        return f"{metric_title(name)} of {of}"
+    title = metric_title(metric).removesuffix(f" at {point}")
+    return f"{title[0].lower()}{title[1:]} of {of}, at the threshold of {point_words(point)},"
 
 
 def _tested(content: Content) -> list[Gap]:

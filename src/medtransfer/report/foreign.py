@@ -3,6 +3,7 @@
 import polars as pl
 
 from medtransfer.evaluation.foreign import MEASURES
+from medtransfer.metrics.detection import DETECTORS
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis
 from medtransfer.report.content import Content
@@ -33,7 +34,7 @@ def _scores(content: Content) -> list[Part]:
     known = points["series"].unique().to_list()
     drawn = [name for name in DRAWN if name in known][:3]
     values = [
-        {**row, "panel": row["series"]}
+        {**row, "panel": _titled(row["series"])}
         for row in points.select("series", "cohort", "x", "y", "low", "high").to_dicts()
         if row["series"] in drawn
     ]
@@ -41,13 +42,18 @@ def _scores(content: Content) -> list[Part]:
     spec = figures.curves(
         values, Axis("share of tune's scores below", percent=True),
         Axis("share of the cohort's cases", (0.0, min(1.0, highest * 1.05)), percent=True),
-        places=content.places, panels=drawn, points=True,
+        places=content.places, panels=[_titled(name) for name in drawn], points=True,
     )  # fmt: skip
     caption = (
         f"{content.best}. Each dot is a tenth of tune's scores, the most foreign on the right. At "
         "home a tenth of the cases lies in each; a cohort that looks foreign piles up on the right."
     )
     return [figure("foreign", spec, caption)]
+
+
+def _titled(name: str) -> str:
+    """A detector in words; one that came with the predictions under its own name."""
+    return DETECTORS[name].title if name in DETECTORS else name
 
 
 def _detectors(content: Content, rung: str) -> Table:
@@ -63,7 +69,7 @@ def _detectors(content: Content, rung: str) -> Table:
         for place in content.places:
             own = [found.get((detector, place, measure)) for measure in MEASURES]
             if any(row is not None for row in own):
-                lines.append([detector, place, *(cells(row) for row in own)])
+                lines.append([_titled(detector), place, *(cells(row) for row in own)])
     head = ["Detector", "Cohort", "AUROC against home", "AUPRC", "Flagged at home for 95% found",
             "Flagged by tune's limit"]  # fmt: skip
     caption = (

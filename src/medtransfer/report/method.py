@@ -6,10 +6,17 @@ import polars as pl
 
 from medtransfer.errors import plural
 from medtransfer.report.content import Content
-from medtransfer.report.parts import Facts, Fold, Note, Part, Section, Table
+from medtransfer.report.parts import Facts, Fold, Note, Part, Section, Table, narrow
+from medtransfer.report.words import points_text
 
 FEW_SEEDS, FEW_PATIENTS = 5, 100
 """Fewer than these are warned of."""
+ROLES = {
+    "train": "trained on",
+    "tune": "chose checkpoints, thresholds, temperatures and the like",
+    "test": "what every number is of",
+}
+"""Split to its part in the study."""
 
 
 def runs(content: Content) -> Section | None:
@@ -65,7 +72,7 @@ def method(content: Content) -> Section:
         ]
         head = ["Code", "Level", "Check", "Found", "Waived because"]
         parts.append(
-            Table(head, findings, "What the audit found.")
+            narrow(Table(head, findings, "What the audit found."))
             if findings
             else Note("The audit found nothing.")
         )
@@ -87,7 +94,11 @@ def _flow(content: Content) -> Table:
         numbers = [*([_cell(count.images)] if images else []), f"{count.cases:,}"]
         rows.append([count.cohort, count.split, *numbers, f"{count.patients:,}", *positive])
     numeric = range(2, len(head) - 1 if several else len(head))
-    return Table(head, rows, "Who was used for what.", frozenset(numeric))
+    used = [
+        f"{split}: {ROLES[split]}" for split in ROLES if split in {c.split for c in content.counts}
+    ]
+    caption = f"Who was used for what. {'; '.join(used)}.{'' if several else ' +: positive cases.'}"
+    return Table(head, rows, caption, frozenset(numeric))
 
 
 def _scoring(content: Content) -> list[tuple[str, str]]:
@@ -96,19 +107,19 @@ def _scoring(content: Content) -> list[tuple[str, str]]:
     drawn = {"patients": "by patient", "stratified": "by patient, stratified by their labels",
              "bayesian": "with Bayesian weights of patients",
              "poisson": "with Poisson counts of patients"}[config.resample]  # fmt: skip
-    points = ", ".join(config.operating_points)
+    points = points_text(config.operating_points)
     intervals = (
-        f"95 %, {config.interval}; {config.replicates} bootstrap replicates {drawn}, the same for "
-        f"all rungs; seed {config.seed}"
+        f"95 %, {config.interval}; {config.replicates:,} bootstrap replicates {drawn}, the same "
+        f"for all rungs; seed {config.seed}"
     )
     groups = (
-        f"of at least {config.minimum_group} cases; p-values from {config.permutations} "
+        f"of at least {config.minimum_group} cases; p-values from {config.permutations:,} "
         "permutations of patients"
     )
     facts = [
         ("Reference", content.reference),
         ("Intervals", intervals),
-        ("Operating points", f"{points}, fixed on tune" if points else "none"),
+        ("Operating points", points or "none"),
         ("Groups", groups),
     ]
     if config.margin is not None:

@@ -16,7 +16,7 @@ from medtransfer.metrics.catalog import CATALOG, spelled
 from medtransfer.metrics.metric import Metric
 from medtransfer.report.content import Content
 from medtransfer.report.parts import Fold, Heading, Note, Part, Table
-from medtransfer.report.words import Cells, digits_of, metric_title
+from medtransfer.report.words import Cells, digits_of, metric_title, points_text
 from medtransfer.tables.results import ALL
 
 TOPICS: dict[str, tuple[Metric, ...]] = {
@@ -42,11 +42,10 @@ def every_metric(content: Content) -> list[Part]:
             folds.append(Fold(topic, [table]))
     if not folds:
         return []
-    said = (
-        f"At {content.full:.0%} of the training labels. Definitions and references: "
-        "`medtransfer metrics`."
-    )
-    return [Heading("Every metric"), Note(said), *folds]
+    said = [f"At {content.full:.0%} of the training labels"]
+    said += [text] if (text := points_text(content.evaluation.operating_points)) else []
+    said.append("definitions and references are printed by the command medtransfer metrics")
+    return [Heading("Every metric"), Note(f"{'; '.join(said)}."), *folds]
 
 
 def _topic(content: Content, topic: str, metrics: tuple[Metric, ...]) -> Table:

@@ -19,6 +19,7 @@ from medtransfer.report.names import with_short_names
 from medtransfer.report.parts import Section, figures_of
 from medtransfer.report.reading import read_content, read_evaluation
 from medtransfer.report.sections import all_sections
+from medtransfer.report.words import unbroken
 from medtransfer.study.store import StudyFolder
 
 REPORT = "report.html"
@@ -61,6 +62,7 @@ def render(content: Content) -> str:
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    environment.filters["unbroken"] = unbroken
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
         title=f"{content.name}: {content.what}",
@@ -112,4 +114,7 @@ def _data_line(content: Content) -> str:
 def _made_line(content: Content) -> str:
     rungs = plural(len(content.rungs), "rung")
     today = datetime.now(UTC).date().isoformat()
-    return f"{rungs}, {today}, medtransfer {version('medtransfer')}."
+    return (
+        f"{rungs} (a rung is a network with the weights it starts from), {today}, "
+        f"medtransfer {version('medtransfer')}."
+    )

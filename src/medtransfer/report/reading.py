@@ -211,7 +211,7 @@ def _facts(
 ) -> list[tuple[str, str]]:
     """What was done, as names with what is to be said of them."""
     policies = "; ".join(
-        f"{name}: uncertain {policy.uncertain}, empty {policy.empty}"
+        f"{name}: uncertain → {policy.uncertain}, empty → {policy.empty}"
         for name, policy in study.data.targets.items()
     )
     image = study.data.image
@@ -234,7 +234,7 @@ def _facts(
     ]
     for environment in environments:
         packages = ", ".join(f"{k} {v}" for k, v in environment["packages"].items())
-        where = f"{environment['device']}, {environment['threads']} threads"
+        where = f"{environment['device']}, {plural(environment['threads'], 'thread')}"
         facts.append(("Ran with", f"{packages}, {environment['decoder']}; {where}"))
     return facts
 

@@ -15,7 +15,16 @@ from medtransfer.report.axes import Axis, area_axis
 from medtransfer.report.content import Content, Row
 from medtransfer.report.figures import figure
 from medtransfer.report.parts import Answer, Fold, Heading, Part, Section, Table, narrow
-from medtransfer.report.words import Cells, digits_of, fixed, interval_text, judged, percent, signed
+from medtransfer.report.words import (
+    Cells,
+    digits_of,
+    fixed,
+    interval_text,
+    judged,
+    percent,
+    point_words,
+    signed,
+)
 from medtransfer.tables.results import ALL
 
 QUESTION = "Shift: how does it hold at another hospital?"
@@ -172,7 +181,7 @@ def _drops(content: Content) -> Table:
     table = narrow(Table(head, rows, caption, numeric, cells.notes))
     if head[4] not in table.head:
         return table
-    explained = f"{caption} {head[4]}: AUROC there minus what the line over all runs foretells."
+    explained = f"{caption} {head[4]}: AUROC there minus what the line through all runs predicts."
     return replace(table, caption=explained)
 
 
@@ -197,12 +206,14 @@ def _carried(content: Content) -> list[Part]:
         ]
         head = ["Rung", "Cohort", *names.values()]
         caption = (
-            f"The threshold of {point}, fixed on tune and carried unchanged. Drift: how much "
+            f"The threshold of {point_words(point)} ({point}), carried unchanged. Drift: how much "
             "higher the threshold would be if it were fixed on the cohort itself."
         )
         numeric = frozenset(range(2, len(head)))
         table = narrow(Table(head, rows, caption, numeric, cells.notes))
-        tables.append(table if not tables else Fold(f"The threshold of {point}", [table]))
+        tables.append(
+            table if not tables else Fold(f"The threshold of {point_words(point)}", [table])
+        )
     return [Heading("Carried thresholds"), *tables] if tables else []
 
 

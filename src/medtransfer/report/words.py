@@ -1,6 +1,7 @@
 """Numbers in words: an interval, a p-value, a verdict that its interval bears out."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from medtransfer.metrics.catalog import CATALOG
@@ -12,6 +13,7 @@ SMALL = 0.05
 FINE = ("ece", "brier", "aurc", "threshold_drift", "auroc_sd", "calibration_bias", "diversity",
         "mutual_information", "disagreement")  # fmt: skip
 """Metrics that need a third decimal begin so."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖ"
 EXTRA = {
     "auroc_delong": "AUROC, interval by DeLong",
@@ -85,6 +87,26 @@ def metric_title(name: str) -> str:
     entry = CATALOG.get(base + POINT if at else name)
     title = entry.title if entry is not None else EXTRA.get(base, base)
     return f"{title} at {point}" if at else title
+
+
+def point_words(point: str) -> str:
+    """An operating point in words: ``sens90`` is ``90 % sensitivity on tune``."""
+    if point == "youden":
+        return "the largest sum of sensitivity and specificity on tune"
+    side = {"sens": "sensitivity", "spec": "specificity"}[point[:4]]
+    return f"{point[4:]} % {side} on tune"
+
+
+def points_text(points: Sequence[str]) -> str:
+    """What short names of operating points in titles mean; nothing where there are none."""
+    return "; ".join(f"{point} is the threshold of {point_words(point)}" for point in points)
+
+
+def unbroken(text: str) -> str:
+    """The text with spaces that no line is broken at: in intervals, p-values and percentages."""
+    text = re.sub(r"\[[−–\d.,% ]+\]", lambda found: found[0].replace(" ", NO_BREAK), text)
+    text = re.sub(r"\bp ([=<]) (?=\d)", rf"p{NO_BREAK}\1{NO_BREAK}", text)
+    return re.sub(r"(?<=\d) %", f"{NO_BREAK}%", text)
 
 
 def percent(value: float | None) -> str:

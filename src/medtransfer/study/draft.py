@@ -62,9 +62,27 @@ class Draft:
         values = f"classes of {self.class_column}" if self.class_column else "1/0/-1/empty"
         read = f"{plural(len(frame), 'row')}: {plural(cases, 'case')} of "
         attributes = listed(self.attributes) if self.attributes else "none"
-        return [
+        said = [
             f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
+        ]
+        if many := self._of_many_values():
+            said.append(
+                f"Not reported by, having more than {MOST_GROUPS} values: {listed(many)}. A group "
+                "is one value of a column: make bands of numbers such as ages."
+            )
+        return said
+
+    def _of_many_values(self) -> list[str]:
+        """Columns that would be attributes if they had fewer values."""
+        frame = self.manifest.frame
+        used = {*self.targets, self.class_column, *self.attributes}
+        return [
+            name
+            for name in free_columns(frame)
+            if name not in used
+            and name.lower() not in NO_ATTRIBUTES
+            and MOST_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
         ]
 
     def text(self, name: str, folder: Path | None = None) -> str:

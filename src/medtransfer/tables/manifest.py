@@ -125,6 +125,11 @@ def read_manifest(
     faults = check_columns(frame, CONTRACT)
     if not embedded and "path" not in frame.columns:
         faults.append("neither a 'path' nor an 'image' column is there")
+    if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
+        faults.append(
+            "it has none of a manifest's ids: `medtransfer import csv FOLDER` makes a manifest of "
+            "a table with other column names"
+        )
     faults += _named_column_faults(frame, class_column, targets, attributes)
     frame = _without_blanks(typed(frame, CONTRACT))
     faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
@@ -157,6 +162,12 @@ def label_text(column: str) -> pl.Expr:
     """
     text = pl.col(column).cast(pl.String).str.strip_chars()
     return pl.when(text != "").then(text.str.replace(r"^(-?\d+)\.0+$", "$1")).alias(column)
+
+
+def group_text(cells: pl.Series) -> pl.Series:
+    """Groups of an attribute as text; whole numbers lose their decimals, as labels do."""
+    text = cells.cast(pl.String).str.strip_chars()
+    return text.str.replace(r"^(-?\d+)\.0+$", "$1") if cells.dtype.is_float() else text
 
 
 def free_columns(frame: pl.DataFrame) -> list[str]:

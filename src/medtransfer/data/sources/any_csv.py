@@ -137,11 +137,11 @@ def _renamed(
             faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
     given = {*theirs_all, *mapped.columns, *mapped.constants}
     if not {"path", "image"} & given:
-        faults.append("no column holds the image file: say path=COLUMN")
+        faults.append("no column holds the image file: say --columns path=COLUMN")
     if "patient_id" not in given:
         faults.append(
-            "no column is the patient: say patient_id=COLUMN (the image's own column, if every "
-            "image is of another patient)"
+            "no column is the patient: say --columns patient_id=COLUMN (the image's own column, if "
+            "every image is of another patient)"
         )
     if faults:
         raise TableError(fault_list("The table cannot be imported", faults))
