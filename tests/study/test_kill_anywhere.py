@@ -17,7 +17,6 @@ from tests.study.here import run_here, study_digests
 
 from medtransfer import files
 from medtransfer.errors import StudyError
-from medtransfer.study import schedule
 from medtransfer.study.config import Study
 
 Make = Callable[[Path], Local]
@@ -104,9 +103,8 @@ def test_killed_again_and_again_it_ends_in_the_same_bits(
 
 
 @pytest.fixture
-def two_runs(tiny_study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+def two_runs(tiny_study: Study) -> Study:
     """A study with tables of its own: two seeds."""
-    monkeypatch.setattr(schedule, "LocalExecutor", schedule.LocalExecutor)  # put back afterwards
     return tiny_study.model_copy(update={"seeds": (0, 1)})
 
 
