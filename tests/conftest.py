@@ -75,7 +75,7 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_study(phantom_folder: Path) -> Study:
     """A study whose runs take a second or two."""
     return Study.model_validate(
