@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -52,6 +53,10 @@ def test_commands_that_train_nothing_do_not_load_torch(desk: Desk, words: list[s
         cwd=desk.path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr.splitlines()[-1] == "0 False", done.stderr
+
+
+def test_it_says_its_version(call: Call) -> None:
+    assert call("--version").out == f"medtransfer {version('medtransfer')}\n"
 
 
 @pytest.mark.parametrize(

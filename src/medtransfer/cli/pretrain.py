@@ -10,6 +10,7 @@ import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, app
 from medtransfer.cli.text import duration
+from medtransfer.errors import plural
 
 LINE_SECONDS = 30.0
 """Least time between two lines where there is no terminal."""
@@ -56,13 +57,14 @@ class Lines:
 
     def __init__(self) -> None:
         self._said = 0.0
+        self._what = ""
         self._first: tuple[float, int] | None = None
         self._terminal = sys.stderr.isatty()
 
     def hear(self, event: Any) -> None:
         """Take in what the run says."""
         if _is_preparing(event):
-            self._say(f"{event.what}: {event.done:,} of {event.total:,}", last=False)
+            self._prepare(event)
         elif event["event"] == "step":
             left = (event["steps"] - event["step"]) * self._seconds_a_step(event)
             score = event["tune_auroc"]
@@ -72,6 +74,13 @@ class Lines:
                 f"{event['images_per_second']:,.0f} images/s, {duration(left)} left",
                 last=event["step"] == event["steps"],
             )
+
+    def _prepare(self, event: Any) -> None:
+        if self._terminal:
+            self._say(f"{event.what}: {event.done:,} of {event.total:,}", last=False)
+        elif event.what != self._what:
+            self._what = event.what
+            self._say(f"{event.what} ({plural(event.total, 'image')})", last=True)
 
     def _seconds_a_step(self, event: Any) -> float:
         now = time.monotonic()
