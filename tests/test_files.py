@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer import files
 from medtransfer.errors import StudyError
+from medtransfer.models.tensors import write_tensors
 from medtransfer.tables.schema import write_frame
 from tests.strategies import FEW
 
@@ -200,6 +203,53 @@ def test_a_file_that_is_not_json_is_an_error(tmp_path: Path, content: bytes | No
         (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(StudyError, match="cannot be read as JSON"):
         files.read_json(tmp_path / "a.json")
+
+
+def write_some_tensors(path: Path) -> None:
+    write_tensors({"a": torch.zeros(2)}, path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: files.write_bytes(path, b"new"),
+     lambda path: write_frame(pl.DataFrame({"x": [1]}), path),
+     write_some_tensors],
+    ids=["bytes", "table", "tensors"],
+)  # fmt: skip
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_who_may_read_a_file_follows_the_umask_whatever_it_holds(
+    tmp_path: Path, write: Callable[[Path], None], mask: int, mode: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        write(tmp_path / "a.parquet")
+        write(tmp_path / "a.parquet")  # again, over the first
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.parquet").stat().st_mode) == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_tensors_are_on_the_disk_before_they_take_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 2, OSError(errno.EIO, "torn"))
+    (tmp_path / "a").write_text("old")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    with pytest.raises(StudyError):
+        write_some_tensors(tmp_path / "a")
+    assert synced[0] > 8  # the content
+    assert (tmp_path / "a").read_text() == "old"
+    assert leftovers(tmp_path) == []
+
+
+def test_what_a_killed_writer_of_tensors_left_is_swept(tmp_path: Path) -> None:
+    for name in (".tmpGTi7HL", f"a{files.TEMPORARY}12"):  # the first is safetensors' own
+        (tmp_path / name).write_text("half writ")
+    (tmp_path / "a.tmp.csv").write_text("a user's")
+    files.sweep_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tmp.csv"]
 
 
 def sealed(tmp_path: Path) -> Path:

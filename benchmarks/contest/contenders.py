@@ -153,13 +153,18 @@ def peak(network: Any, side: int = 2048) -> float:
 
 
 def trained(case: Case, folder: Path, turns: Turns) -> None:
-    """A network that knows something, so that its AUROC is worth a comparison."""
-    from safetensors.torch import save_file
+    """A network that has learned what it is asked, as those have that anyone predicts with.
+
+    At 224 px training goes on from what it learned at 64 px.
+    """
+    from safetensors.torch import load_file, save_file
 
     with tempfile.TemporaryDirectory() as work:
-        found = prepared(case, folder, Path(work))
-        network = built(case)
-        carry_out(network, found.take(halves(found)[0]), case, Path(work), 60, lambda: None)
+        found, network = prepared(case, folder, Path(work)), built(case)
+        if (folder / TRAINED).exists():
+            network.load_state_dict(load_file(folder / TRAINED))
+        seen = found.take(halves(found)[0])
+        carry_out(network, seen, case, Path(work), case.learned, lambda: None)
         save_file(network.state_dict(), folder / TRAINED)
     turns.say("ready 1")
 
@@ -171,18 +176,17 @@ def halves(found: Prepared) -> tuple[Any, Any]:
 
 
 def prediction(case: Case, folder: Path, turns: Turns, *, own: bool) -> None:
-    """Both networks have the same weights, and a head fitted to half of the images."""
+    """Both networks have the same weights, trained on half of the images and asked of the rest."""
     from safetensors.torch import load_file
 
     from medtransfer.evaluation.predict import predict
 
     with tempfile.TemporaryDirectory() as work:
         found = prepared(case, folder, Path(work), tested=True)
-        seen, rest = (rows[: case.predicted] for rows in halves(found))
+        rest = halves(found)[1][: case.predicted]
         asked, network = found.take(rest), built(case).eval()
         if (folder / TRAINED).exists():
             network.load_state_dict(load_file(folder / TRAINED))
-            fit_head(network, found.take(seen))
         whole = asked.test_batch(np.arange(len(rest)), CPU).images
         turns.say("ready 1")
         while True:
@@ -198,20 +202,6 @@ def evaluated(network: Any, images: torch.Tensor) -> Any:
     with torch.inference_mode():
         parts = [network.head(network.backbone(part)) for part in images.split(128)]
     return torch.cat(parts).numpy()
-
-
-def fit_head(network: Any, images: Any) -> None:
-    """A linear probe by ridge regression on features of the plain network."""
-    whole = images.test_batch(np.arange(len(images)), CPU).images
-    with torch.inference_mode():
-        features = torch.cat([network.backbone(part) for part in whole.split(128)]).double()
-    targets = torch.as_tensor(images.cases.targets) - 0.5
-    mean, scale = features.mean(0), features.std(0) + 1e-6
-    standard = (features - mean) / scale
-    kernel = standard @ standard.T + 100 * torch.eye(len(standard), dtype=torch.float64)
-    weight = (torch.linalg.solve(kernel, targets).T @ standard) / scale
-    network.head.weight.data.copy_(weight)
-    network.head.bias.data.copy_(-weight @ mean)
 
 
 def area(images: Any, logits: Any) -> float:

@@ -15,13 +15,18 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size: cases in a step, timed steps in a turn, images to predict."""
+    """A network at a size.
+
+    In a step `batch` cases, in a turn `steps` timed steps; `predicted` images are asked about after
+    `learned` steps of training.
+    """
 
     rung: str
     crop: int
     batch: int
     steps: int
     predicted: int = 0
+    learned: int = 0
 
     @property
     def timm(self) -> str:
@@ -37,9 +42,9 @@ class Case:
 
 
 CASES = {
-    "r50x1-64": Case("scratch/r50x1", 64, 32, 6, 512),
+    "r50x1-64": Case("scratch/r50x1", 64, 32, 6, 512, 300),
     "r50x1-128": Case("scratch/r50x1", 128, 16, 4),
-    "r50x1-224": Case("scratch/r50x1", 224, 8, 3, 128),
+    "r50x1-224": Case("scratch/r50x1", 224, 8, 3, 256, 100),
     "vit-s-224": Case("scratch/timm:vit_small_patch16_224", 224, 8, 3),
 }
 

@@ -25,6 +25,8 @@ ASKED = {
 }
 LOGIT_DETECTORS = ("energy", "gen", "max_logit", "max_probability", "residual", "she")
 """Left out of the page; the table of results has them."""
+DETECTORS = ("knn", "mahalanobis")
+"""Whose notice of the other site is on the page among the effects of scale."""
 EFFECTS = ("network", "data", "interaction")
 
 
@@ -64,13 +66,32 @@ def study_part(name: str, results: pl.DataFrame) -> list[str]:
             continue
         lines += [f"AUROC on `{cohort}` by share of the training labels:", ""]
         lines += table(own, "rung", "label_fraction")
-    effects = [f"{metric}_scale_{effect}" for metric in ("auroc", "nll", "ece_scaled", "aurc")
-               for effect in EFFECTS]  # fmt: skip
-    found = whole.filter(pl.col("metric").is_in(effects), pl.col("label_fraction") == 1.0)
-    if not found.is_empty():
-        lines += ["Change per factor 10, all labels (network: parameters; data: images):", ""]
-        lines += table(found.sort("cohort", "metric"), "metric", "cohort")
-    return lines
+    return [*lines, *effects(results, head)]
+
+
+def effects(results: pl.DataFrame, head: str) -> list[str]:
+    """What scale does at all labels: to the five questions' numbers, and to every group's."""
+    found = results.filter(
+        pl.col("run_id").is_null(), pl.col("rung") == "all", pl.col("label_fraction") == 1.0,
+        pl.col("metric").str.contains("_scale_"),
+        (pl.col("target") == head) | pl.col("target").is_in(DETECTORS),
+    )  # fmt: skip
+    found = found.with_columns(
+        pl.col("metric").str.split("_scale_").list.first().alias("number"),
+        pl.col("metric").str.split("_scale_").list.last().alias("effect"),
+    ).filter(pl.col("number") != "auprc")
+    if found.is_empty():
+        return []
+    group = pl.col("attribute") + ": " + pl.col("group")
+    parts = (
+        pl.col("number"), pl.col("cohort"),
+        pl.when(pl.col("attribute") != "all").then(group),
+        pl.when(pl.col("target") != head).then(pl.col("target")),
+    )  # fmt: skip
+    found = found.with_columns(place=pl.concat_str(parts, separator=", ", ignore_nulls=True))
+    order = pl.col("effect").replace_strict({name: i for i, name in enumerate(EFFECTS)})
+    title = "Change per factor 10, all labels (network: parameters; data: images):"
+    return [title, "", *table(found.sort("place", order), "place", "effect")]
 
 
 def questions(name: str, results: pl.DataFrame) -> list[str]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -21,6 +22,8 @@ from medtransfer.errors import StudyError
 
 SEAL = "MANIFEST.json"
 TEMPORARY = ".tmp-"
+LEFTOVERS = (f"*{TEMPORARY}*", ".tmp??????")
+"""Names of half-written files: this module's, and those that safetensors has of its own."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says of a full disk, or of a user's used-up share of it."""
 
@@ -30,9 +33,10 @@ on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Give a temporary path to write to; on leaving, move it durably to `path`.
+    """Give the path of an empty file to write to; on leaving, move it durably to `path`.
 
-    An error inside leaves neither `path` nor the temporary file.
+    Its mode follows the umask, whatever the writer makes of it. An error inside leaves neither
+    `path` nor the temporary file.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
@@ -41,7 +45,11 @@ def replacing(path: Path) -> Generator[Path]:
     try:
         on_operation("open")
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        # safetensors puts a file of its own in its place, which nobody else may read
+        temporary.chmod(mode)
         on_operation("fsync")
         _fsync(temporary)
         on_operation("replace")
@@ -149,8 +157,8 @@ def sweep_temporaries(folder: Path, older_than: float = 0.0, *, deep: bool = Tru
             one that is younger.
         deep: Look into the folders in it, too.
     """
-    pattern = f"*{TEMPORARY}*"
-    for path in folder.rglob(pattern) if deep else folder.glob(pattern):
+    look = folder.rglob if deep else folder.glob
+    for path in (path for pattern in LEFTOVERS for path in look(pattern)):
         with contextlib.suppress(FileNotFoundError):  # its writer was quicker
             if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()

@@ -10,7 +10,16 @@ from tests.cli.planned import planned_runs
 
 from medtransfer.cli import display as module
 from medtransfer.cli.display import LiveTable, display
-from medtransfer.study.progress import Event, Planned, Preparing, RunEnded, RunStep, Scoring
+from medtransfer.study.progress import (
+    Event,
+    Planned,
+    Preparing,
+    PretrainStep,
+    RunEnded,
+    RungMade,
+    RunStep,
+    Scoring,
+)
 
 FIRST, SECOND = planned_runs()
 RUNS = (FIRST, SECOND)
@@ -144,3 +153,45 @@ def test_a_held_out_cohort_is_named() -> None:
     assert "scratch/r14x0.5 100% seed 0, without south" in screen(
         Planned((left_out,), 0), step(3, left_out)
     )
+
+
+PRETRAINING: tuple[Event, ...] = (
+    Preparing("reading images", 1, 48),
+    PretrainStep(1, 3000, 2.3456, 811.4, None, None),
+    PretrainStep(1200, 3000, 1.2345, 1811.4, 0.4125, 3723.0),
+    PretrainStep(3000, 3000, 0.5, 1790.2, 0.5, 0.0),
+    RungMade("own/natural", "rungs/natural"),
+)
+
+
+def test_a_log_hears_of_pretraining_now_and_then_and_of_its_last_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with display(as_json=False) as watch:
+        for event in PRETRAINING:
+            watch(event)
+            now[0] += 29
+    assert capsys.readouterr().err.splitlines() == [
+        "reading images (48 images)",
+        "step 1,200 of 3,000, loss 1.234, score held out 0.412, 1,811 images/s, 1:02:03 left",
+        "step 3,000 of 3,000, loss 0.500, score held out 0.500, 1,790 images/s, 0:00 left",
+    ]
+
+
+def test_a_terminal_shows_pretraining_with_a_bar_beneath() -> None:
+    first = screen(*PRETRAINING[:2]).splitlines()[0]
+    assert first == "step 1 of 3,000, loss 2.346, 811 images/s, – left"
+    line, bar = screen(*PRETRAINING[:3]).splitlines()
+    assert line.endswith("score held out 0.412, 1,811 images/s, 1:02:03 left")
+    assert bar.strip() == "━" * 24  # of 60
+
+
+def test_machines_hear_of_pretraining_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with display(as_json=True) as watch:
+        for event in PRETRAINING:
+            watch(event)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[2] == {"event": "PretrainStep", **vars(PRETRAINING[2])}
+    assert events[4] == {"event": "RungMade", "rung": "own/natural", "folder": "rungs/natural"}

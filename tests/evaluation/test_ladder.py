@@ -115,7 +115,7 @@ def test_what_the_ladder_as_a_whole_tells_is_there() -> None:
     assert set(rows(metric="auroc_scale_data")["rung"]) == {"all"}
     assert set(rows(metric="auroc_effective_robustness")["rung"]) == set(GAINS)
     assert set(rows(metric="labels_saved")["rung"]) == {"few", "many"}
-    assert rows(metric="auroc_scale_data", cohort="a")["value"].item() > 0
+    assert rows(metric="auroc_scale_data", cohort="a", attribute="all")["value"].item() > 0
 
 
 def test_the_other_rungs_are_compared_with_the_reference_on_the_same_labels() -> None:
@@ -206,7 +206,7 @@ def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
     ]
     about = attributes_of(binary_table(leave_out("a")))
     found = tabulate(runs, about, "binary", CONFIG, reference="few", facts=FACTS)
-    scale = rows(found, metric="auroc_scale_data")
+    scale = rows(found, metric="auroc_scale_data", attribute="all")
     assert scale.select("rung", "cohort", "held_out").rows() == [
         ("all", "a", "a"),
         ("all", "b", "b"),

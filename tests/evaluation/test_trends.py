@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 from tests.evaluation.made_rungs import made, mean_of, seeds_of
 
 from medtransfer.evaluation.means import Mean, RungRuns
-from medtransfer.evaluation.numbers import NO_INTERVAL
+from medtransfer.evaluation.numbers import NO_INTERVAL, Number
 from medtransfer.evaluation.trends import BIASED, RungFacts, robustness_results, scale_results
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.kernels import Floats
@@ -165,7 +165,7 @@ def ladder(names: list[str], network: float, data: float, both: float = 0.0) -> 
 
 
 def effects(means: list[Mean]) -> dict[str, Result]:
-    rows = list(scale_results(means, FACTS))
+    rows = list(scale_results(means, FACTS, 0))
     assert all(runs.rung == "all" for runs, _ in rows)
     return {row.metric: row for _, row in rows}
 
@@ -205,17 +205,20 @@ def test_rungs_without_a_partner_have_no_effect_and_a_reason() -> None:
 
 
 def test_one_known_rung_has_no_scale() -> None:
-    assert list(scale_results(ladder(["small/few"], 0, 0), FACTS)) == []
+    assert list(scale_results(ladder(["small/few"], 0, 0), FACTS, 0)) == []
     unknown = [made(name, {"a": around(0.8)}) for name in ("p", "q")]
-    assert list(scale_results(unknown, FACTS)) == []
-    assert list(scale_results([], FACTS)) == []
+    assert list(scale_results(unknown, FACTS, 0)) == []
+    assert list(scale_results([], FACTS, 0)) == []
 
 
 def test_effects_are_of_the_largest_label_fraction_alone() -> None:
     full = ladder(PRETRAINED, 0.03, 0.05)
     few = [made(name, {"a": around(0.6)}, 0.1) for name in PRETRAINED]
-    assert effects(few + full) == effects(full)
-    assert {runs.label_fraction for runs, _ in scale_results(few + full, FACTS)} == {1.0}
+    of_curves = {m for m in effects(few + full) if m.startswith("auroc_curve_area")}
+    found = {m: row for m, row in effects(few + full).items() if m not in of_curves}
+    assert found == effects(full)
+    assert len(of_curves) == 3
+    assert {runs.label_fraction for runs, _ in scale_results(few + full, FACTS, 0)} == {1.0}
 
 
 def test_effects_are_of_each_training_set_of_its_own() -> None:
@@ -227,12 +230,56 @@ def test_effects_are_of_each_training_set_of_its_own() -> None:
     ]
     rows = {
         (runs.held_out, runs.retrain_fraction, row.metric): row.value
-        for runs, row in scale_results(means, FACTS)
+        for runs, row in scale_results(means, FACTS, 0)
     }
     for place, (network, data) in plans.items():
         assert rows[(*place, "auroc_scale_network")] == pytest.approx(network)
         assert rows[(*place, "auroc_scale_data")] == pytest.approx(data)
     assert len(rows) == 9
+
+
+def two_sites(fraction: float, shift: float = 0.0) -> list[Mean]:
+    """A ladder whose home follows one model and whose other site follows another."""
+    return [
+        made(name, {"a": planted(KNOWN[name], 0.03, 0.05) - shift,
+                    "b": planted(KNOWN[name], 0.01, 0.09) - shift}, fraction)
+        for name in PRETRAINED
+    ]  # fmt: skip
+
+
+def test_the_effect_on_a_drop_is_the_difference_of_the_effects() -> None:
+    rows = {(r.cohort, r.metric): r for _, r in scale_results(two_sites(1.0), FACTS, 0)}
+    assert rows["b", "auroc_drop_scale_network"].value == pytest.approx(0.02)
+    assert rows["b", "auroc_drop_scale_data"].value == pytest.approx(-0.04)
+    assert rows["b", "auroc_drop_scale_data"].low is not None
+    assert ("a", "auroc_drop_scale_data") not in rows
+
+
+def test_the_effect_on_the_height_of_the_curves_is_told() -> None:
+    few, full = two_sites(0.1, shift=0.1), two_sites(1.0)
+    rows = {(r.cohort, r.metric): r for _, r in scale_results([*few, *full], FACTS, 0)}
+    row = rows["a", "auroc_curve_area_scale_data"]
+    assert row.value == pytest.approx(0.05)  # the curve is as much higher at every fraction
+    assert (row.num_cases, row.reason) == (50, None)
+    assert row.low == pytest.approx(0.05)
+    lone = {r.metric for _, r in scale_results(full, FACTS, 0)}
+    assert not any(metric.startswith("auroc_curve_area") for metric in lone)
+
+
+def test_the_effect_is_told_of_every_group() -> None:
+    means = ladder(PRETRAINED, 0.03, 0.05)
+    for mean in means:
+        for group, data in (("F", 0.05), ("M", 0.01)):
+            values = planted(KNOWN[mean.runs.rung], 0.0, data)[0]
+            mean.numbers["a", "sex", group, "x", "auroc"] = Number(values, 20, 15)
+            mean.numbers["a", "sex", group, "x", "ece"] = Number(values, 20, 15)
+    rows = {(r.attribute, r.group, r.metric): r for _, r in scale_results(means, FACTS, 0)}
+    assert rows["sex", "F", "auroc_scale_data"].value == pytest.approx(0.05)
+    assert rows["sex", "M", "auroc_scale_data"].value == pytest.approx(0.01)
+    assert rows["sex", "M", "auroc_scale_data"].num_cases == 20
+    assert {metric for attribute, _, metric in rows if attribute == "sex"} == {
+        f"auroc_scale_{term}" for term in ("network", "data", "interaction")
+    }
 
 
 def test_an_effect_on_a_calibration_error_has_no_interval_and_says_why() -> None:
@@ -261,4 +308,4 @@ def test_what_is_undefined_in_most_replicates_keeps_both_reasons() -> None:
 
 def test_other_metrics_are_not_asked() -> None:
     means = [made(name, {"a": around(0.8)}, metric="accuracy") for name in PRETRAINED]
-    assert list(scale_results(means, FACTS)) == []
+    assert list(scale_results(means, FACTS, 0)) == []

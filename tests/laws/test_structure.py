@@ -45,7 +45,7 @@ TORCH_FREE = (
     "evaluation.config", "evaluation.runs", "evaluation.score", "evaluation.compare",
     "evaluation.ladder", "evaluation.curves", "evaluation.foreign", "evaluation.external",
     "study.config", "study.document", "study.run", "study.grid", "study.plan", "study.store",
-    "study.budgets", "study.sweep",
+    "study.budgets", "study.sweep", "study.progress", "study.pretraining", "study.rung_status",
     "study.schedule", "study.status", "study.collect", "study.draft", "study.inputs",
     "study.caches", "study.pictures", "study.watchdog", "study.executors.local",
     "report.page", "report.figures", "report.reading", "report.sections", "recipes.demo",

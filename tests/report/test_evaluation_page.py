@@ -11,6 +11,7 @@ from tests.prediction_tables import Site
 from tests.report.ladders import AWAY, HOME, LARGE, QUICK, SITES, SMALL, Ladder, write_evaluation
 
 from medtransfer.errors import StudyError
+from medtransfer.evaluation.trends import RungFacts
 from medtransfer.files import read_json, write_json
 from medtransfer.metrics.catalog import CATALOG
 from medtransfer.report.metric_tables import TOPICS
@@ -221,6 +222,29 @@ def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_pa
     write_json(tmp_path / "evaluation.json", about)
     first, second = read_evaluation(tmp_path).known
     assert (first.images, second.pretraining, second.parameters) == (7, "our own films", 23_500_352)
+
+
+def test_what_scale_does_is_told_of_the_five_questions_and_every_group(tmp_path: Path) -> None:
+    sizes = {"r14x1": 8e6, "r50x1": 2.4e7}
+    scales = {"bit-s": ("some", 1.3e6), "bit-m": ("many", 1.4e7)}
+    noise = {"bit-s/r14x1": 3.0, "bit-s/r50x1": 2.0, "bit-m/r14x1": 1.0, "bit-m/r50x1": 0.5}
+    facts = tuple(
+        RungFacts(rung, sizes[network], images, network, name)
+        for rung in noise
+        for init, network in [rung.split("/")]
+        for name, images in [scales[init]]
+    )
+    ladder = Ladder(noise=noise, fractions=(0.2, 1.0), facts=facts, attributes=("sex",))
+    sections = sections_of(write_evaluation(ladder, tmp_path))
+    found = next(
+        t for s in sections.values() for t in tables_of(list(s.parts)) if "Network × 10" in t.head
+    )
+    effect = {(row[0], row[1]): row[3] for row in found.rows}
+    assert all(effect["AUROC", place].startswith("0.") for place in (HOME, AWAY))
+    assert effect["Mean height of the curve", HOME].startswith("0.")
+    assert "[" in effect["Drop of AUROC from home", AWAY]
+    assert ("Drop of AUROC from home", HOME) not in effect
+    assert {title for title, _ in effect} >= {"AUROC, sex: F", "AUROC, sex: M"}
 
 
 def test_a_folder_without_an_evaluation_says_what_makes_one(tmp_path: Path) -> None:

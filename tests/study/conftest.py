@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.shades import write_shades
 
+from medtransfer.data.config import AugmentConfig, UpstreamConfig
 from medtransfer.files import sha256
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.plan import PlannedRun, plan_runs, read_data
+from medtransfer.study.run import Pretrain
 from medtransfer.study.store import RunFolder, StudyFolder
 from medtransfer.training.loop import Watch
+from medtransfer.training.upstream import UpstreamTraining
 
 
 @dataclass
@@ -50,3 +54,18 @@ def local(tiny_study: Study) -> Callable[[Path], Local]:
         return Local(place, plan_runs(study, data)[0])
 
     return make
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Pretrain:
+    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
+    write_shades(tmp_path / "shades.parquet")
+    return Pretrain(
+        name="shades",
+        rung="scratch/r26x0.25",
+        about="shades of grey",
+        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
+                            augment=AugmentConfig()),
+        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
+                                  checks=3, precision="float32", ema=0.9),
+    )  # fmt: skip

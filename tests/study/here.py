@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from medtransfer.files import sha256
-from medtransfer.study import schedule
+from medtransfer.study import pretraining, schedule
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
-from medtransfer.study.run import Transfer
+from medtransfer.study.pretrain import pretrain
+from medtransfer.study.run import Pretrain, Transfer
+from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import StudyFolder
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
@@ -31,6 +33,29 @@ class HereExecutor:
 
     def close(self) -> None:
         pass
+
+
+class RungHereExecutor(HereExecutor):
+    """The same for pre-training."""
+
+    def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+        folder = RungFolder(self._study.path)
+        run = Pretrain.model_validate(about["pretrain"])
+        folder.start(about, environment(run.training))
+        pretrain(run, folder, lambda _: False)
+        yield {"event": "ended", "state": "done", "message": ""}
+
+
+def pretrain_here(run: Pretrain, folder: Path) -> RungFolder:
+    """`run_pretraining` with everything in this process."""
+    pretraining.LocalExecutor = RungHereExecutor  # type: ignore[misc,assignment]
+    return pretraining.run_pretraining(run, folder, lambda _: None)
+
+
+def rung_digests(folder: RungFolder) -> dict[str, str]:
+    """What must come out the same whatever happened on the way."""
+    names = ("model.safetensors", "rung.json", "history.jsonl", "classes.json", "done")
+    return {name: sha256(folder.path / name) for name in names}
 
 
 def run_here(study: Study, folder: Path) -> StudyFolder:

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from tests.conftest import ROOT
 from tests.study.conftest import Local
-from tests.study.here import run_here, study_digests
+from tests.study.here import pretrain_here, run_here, rung_digests, study_digests
 
 from medtransfer import files
 from medtransfer.errors import StudyError
-from medtransfer.study import schedule
+from medtransfer.study import pretraining, schedule
 from medtransfer.study.config import Study
+from medtransfer.study.run import Pretrain
 
 Make = Callable[[Path], Local]
 
@@ -149,6 +150,38 @@ def test_a_study_killed_at_every_operation_ends_in_the_same_bits(
     training = two_runs.training.model_copy(update={"steps": 2, "checks": 1})
     short = two_runs.model_copy(update={"seeds": (0,), "training": training})
     check_study_kills(short, tmp_path, monkeypatch, lambda total: range(1, total + 1))
+
+
+def check_rung_kills(
+    run: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: Callable[[int], object]
+) -> None:
+    monkeypatch.setattr(pretraining, "LocalExecutor", pretraining.LocalExecutor)  # put back
+    disk = CountingDisk(0, kill)
+    monkeypatch.setattr(files, "on_operation", disk)
+    golden = rung_digests(pretrain_here(run, tmp_path / "golden" / "r"))
+    for n in points(disk.count):  # type: ignore[attr-defined]
+        folder = tmp_path / str(n) / "r"
+        monkeypatch.setattr(files, "on_operation", CountingDisk(n, kill))
+        with pytest.raises(Killed):
+            pretrain_here(run, folder)
+        monkeypatch.setattr(files, "on_operation", lambda _: None)
+        assert rung_digests(pretrain_here(run, folder)) == golden, f"killed at {n} of {disk.count}"
+        assert not leftovers(folder), f"leftovers of operation {n}"
+        shutil.rmtree(folder.parent)
+
+
+def test_pretraining_killed_at_some_operations_ends_in_the_same_rung(
+    recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its checkpoint is written, and while it becomes a rung."""
+    check_rung_kills(recipe, tmp_path, monkeypatch, lambda total: [total // 2, total - 9])
+
+
+@pytest.mark.slow
+def test_pretraining_killed_at_every_operation_ends_in_the_same_rung(
+    recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_rung_kills(recipe, tmp_path, monkeypatch, lambda total: range(1, total + 1))
 
 
 KILLS = 200

@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
+from medtransfer.errors import StudyError
+from medtransfer.files import read_json, sha256
+from medtransfer.models.tensors import read_tensors
 from medtransfer.study.config import Study
 from medtransfer.study.executors.local import LocalExecutor, WorkerHung
 from medtransfer.study.grid import expand
+from medtransfer.study.pretraining import run_pretraining
 from medtransfer.study.progress import Event, RunEnded, RunStep
+from medtransfer.study.run import Pretrain
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
 from medtransfer.study.store import StudyFolder
@@ -80,6 +86,56 @@ def test_a_study_of_two_devices_has_the_table_of_one(
     assert_same_table(predictions(folder), golden)
     (run_id,) = folder.run_ids()
     assert folder.run(run_id).environments()[0]["devices"] == 2
+
+
+@pytest.mark.parametrize(
+    ("spread", "tuning"),
+    [(False, {"mode": "low-rank", "rank": 2}), (False, {"mode": "partial", "frozen_stages": 2}),
+     (True, {"mode": "partial", "frozen_stages": 2})],
+)  # fmt: skip
+def test_two_devices_train_the_same_part_of_the_weights_as_one(
+    with_devices: Callable[..., Study], tmp_path: Path, spread: bool, tuning: dict[str, object]
+) -> None:
+    golden = predictions(run_study(with_devices(1, tuning=tuning), tmp_path / "one"))
+    two = with_devices(2, tuning=tuning, spread_weights=spread)
+    assert_same_table(predictions(run_study(two, tmp_path / "two")), golden)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_pretraining_on_two_devices_ends_in_the_rung_of_one(
+    recipe: Pretrain, tmp_path: Path, spread: bool
+) -> None:
+    one = run_pretraining(recipe, tmp_path / "one", lambda _: None)
+    together = {"devices": 2, "spread_weights": spread}
+    shared = recipe.model_copy(update={"training": recipe.training.model_copy(update=together)})
+    two = run_pretraining(shared, tmp_path / "two", lambda _: None)
+    run_ids = [read_json(folder.path / "run.json")["run_id"] for folder in (one, two)]
+    assert run_ids[0] == run_ids[1]
+    for here, there in zip(one.history(), two.history(), strict=True):
+        assert here == pytest.approx(there, rel=1e-4)
+    kept, found = read_tensors(one.model), read_tensors(two.model)
+    assert kept.keys() == found.keys()
+    for name, value in kept.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_pretraining_whose_process_dies_goes_on_by_the_same_command(
+    recipe: Pretrain, tmp_path: Path
+) -> None:
+    long = recipe.training.model_copy(update={"devices": 2, "epochs": 12.0})
+    run = recipe.model_copy(update={"training": long})
+    golden = run_pretraining(run, tmp_path / "golden", lambda _: None)
+    killed: list[int] = []
+
+    def kill_one(event: object) -> None:
+        if isinstance(event, dict) and event["event"] == "step" and not killed:
+            killed.append(ranks_of(os.getpid())[-1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.raises(StudyError, match="Another process of this run is gone"):
+        run_pretraining(run, tmp_path / "torn", kill_one)
+    torn = run_pretraining(run, tmp_path / "torn", lambda _: None)
+    assert sha256(torn.model) == sha256(golden.model)
 
 
 def test_a_dead_process_fails_the_run_and_the_same_command_goes_on(

@@ -1,14 +1,10 @@
 """Pre-training: a rung that studies can name, resumed to the bit, never half made."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from medtransfer.data.config import AugmentConfig, UpstreamConfig
 from medtransfer.errors import ConfigError, StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.classifier import build_classifier
@@ -19,35 +15,12 @@ from medtransfer.study.config import Study
 from medtransfer.study.execute import environment
 from medtransfer.study.pretrain import pretrain
 from medtransfer.study.pretraining import run_pretraining
+from medtransfer.study.progress import Event, Preparing
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
 from medtransfer.study.schedule import run_study
 from medtransfer.training.loop import StepReport, Stopped
 from medtransfer.training.upstream import UpstreamTraining, upstream_schedule
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Pretrain:
-    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    from medtransfer.data.images import encode_png
-
-    for number in range(60):
-        label = number % 3
-        pixels = rng.normal(40 + 85 * label, 12, (24, 24, 3)).clip(0, 255).astype(np.uint8)
-        split = "val" if number % 5 == 4 else "train"
-        rows.append({"image": encode_png(pixels), "label": f"shade{label}", "split": split})
-    pl.DataFrame(rows).write_parquet(tmp_path / "shades.parquet")
-    return Pretrain(
-        name="shades",
-        rung="scratch/r26x0.25",
-        about="shades of grey",
-        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
-                            augment=AugmentConfig()),
-        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
-                                  checks=3, precision="float32", ema=0.9),
-    )  # fmt: skip
 
 
 def carry_out(run: Pretrain, folder: RungFolder, stop_at: tuple[int, ...] = ()) -> None:
@@ -68,10 +41,12 @@ def test_a_rung_is_made_and_a_study_names_it(
     recipe: Pretrain, tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    heard: list[Any] = []
+    heard: list[Event] = []
     folder = run_pretraining(recipe, None, heard.append)
     assert folder.path == Path("rungs/shades")
-    assert {event["event"] for event in heard if isinstance(event, dict)} >= {"step", "ended"}
+    assert [type(event).__name__ for event in heard if not isinstance(event, Preparing)][-2:] == [
+        "PretrainStep", "RungMade"
+    ]  # fmt: skip
     history = folder.history()
     assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
     facts = read_json(folder.path / "rung.json")
@@ -99,19 +74,19 @@ def test_a_rung_is_made_and_a_study_names_it(
 def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
     recipe: Pretrain, tmp_path: Path
 ) -> None:
-    folder = run_pretraining(recipe, tmp_path / "r", lambda _: None)
+    folder = run_pretraining(recipe, tmp_path / "r")
     before = sha256(folder.model), (folder.path / "done").stat().st_mtime_ns
-    run_pretraining(recipe, tmp_path / "r", lambda _: None)
+    run_pretraining(recipe, tmp_path / "r")
     assert (sha256(folder.model), (folder.path / "done").stat().st_mtime_ns) == before
     other = recipe.model_copy(update={"seed": 1})
     with pytest.raises(StudyError, match="holds another pre-training run"):
-        run_pretraining(other, tmp_path / "r", lambda _: None)
+        run_pretraining(other, tmp_path / "r")
 
 
 def test_a_recipe_that_is_refused_leaves_no_folder(recipe: Pretrain, tmp_path: Path) -> None:
     data = recipe.data.model_copy(update={"label": "diagnosis"})
     with pytest.raises(ConfigError, match="has no column diagnosis"):
-        run_pretraining(recipe.model_copy(update={"data": data}), tmp_path / "r", lambda _: None)
+        run_pretraining(recipe.model_copy(update={"data": data}), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 
@@ -127,11 +102,11 @@ def test_going_on_from_a_rung_starts_with_its_weights(
     recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = run_pretraining(recipe, None, lambda _: None)
+    first = run_pretraining(recipe)
     rate = recipe.training.model_copy(update={"learning_rate": 1e-9, "steps": 1, "ema": 0.0,
                                               "weight_decay": 0.0, "checks": 1})  # fmt: skip
     second = recipe.model_copy(update={"name": "more", "rung": "own/shades", "training": rate})
-    folder = run_pretraining(second, None, lambda _: None)
+    folder = run_pretraining(second)
     old, new = read_tensors(first.model), read_tensors(folder.model)
     for name in old:
         if not name.startswith("head"):  # a head of its own, from zero

@@ -1,4 +1,4 @@
-"""How a running study looks: a live table on a terminal, plain lines elsewhere, JSON on request."""
+"""How a study or pre-training looks: a live table on a terminal, plain lines elsewhere, or JSON."""
 
 import json
 import sys
@@ -14,12 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from medtransfer.cli.text import duration, one_line
+from medtransfer.cli.text import duration, one_line, pretraining
 from medtransfer.errors import plural
 from medtransfer.study.progress import (
     Event,
     Planned,
     Preparing,
+    PretrainStep,
     RunEnded,
     RunStep,
     Scoring,
@@ -32,7 +33,7 @@ LINE_SECONDS = 30.0
 
 @contextmanager
 def display(*, as_json: bool) -> Generator[Watcher]:
-    """A watcher that shows a study's progress."""
+    """A watcher that shows how far a study, or pre-training, is."""
     if as_json:
         yield _json_line
     elif sys.stderr.isatty():
@@ -102,6 +103,10 @@ class _Lines:
                     f"{event.images_per_second:.0f} images/s, "
                     f"{duration(event.study_seconds_left)} left for the study"
                 )
+            case PretrainStep() if (
+                event.step == event.steps or time.monotonic() - self._last > LINE_SECONDS
+            ):
+                self._say(pretraining(event))
             case RunEnded():
                 why = f": {one_line(event.message)}" if event.message else ""
                 self._say(f"[{event.finished}/{event.total}] {event.state} {_label(event)}{why}")
@@ -116,7 +121,10 @@ class _Lines:
 
 
 class LiveTable:
-    """A table of rungs with the current run beneath, drawn again whenever rich asks."""
+    """A table of rungs with the current run beneath, drawn again whenever rich asks.
+
+    Of pre-training, the run alone.
+    """
 
     def __init__(self) -> None:
         self._event: Event | None = None
@@ -152,6 +160,8 @@ class LiveTable:
             parts.append(Text(f"{self._event.what}  {share}"))
         if isinstance(self._event, Scoring):
             parts.append(Text(f"writing {self._event.what}"))
+        if isinstance(self._event, PretrainStep):
+            parts += [Text(pretraining(self._event)), _bar(self._event)]
         if self._before:
             parts.append(Text(self._before))
         if self._rungs:
@@ -180,5 +190,9 @@ class LiveTable:
             f"{step.images_per_second:.0f} images/s  "
             f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
         )
-        # the bar alone does not end its line
-        return [Text(line), Padding(ProgressBar(step.steps, step.step, width=60), 0)]
+        return [Text(line), _bar(step)]
+
+
+def _bar(step: RunStep | PretrainStep) -> Padding:
+    # the bar alone does not end its line
+    return Padding(ProgressBar(step.steps, step.step, width=60), 0)

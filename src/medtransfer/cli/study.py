@@ -18,6 +18,13 @@ Where = Annotated[
     Path | None,
     typer.Argument(help="A study's folder or file; the only one in ./studies by default."),
 ]
+StudyOrRung = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A study's folder or file, or the folder of a rung; the only study in ./studies by "
+        "default.",
+    ),
+]
 
 
 @app.command()
@@ -38,12 +45,14 @@ def demo(out: Out = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(where: Where = None, as_json: AsJson = False) -> None:
-    """How far a study is: every run's state, and the time left."""
+def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
+    """How far a study or a pre-training run is: every run's state, and the time left."""
     from medtransfer.cli.text import duration, one_line, print_table
     from medtransfer.study.status import read_status
 
     folder = _folder(where)
+    if not (folder.path / "plan.json").is_file() and _rung_status(folder.path, as_json=as_json):
+        return
     found = read_status(folder)
     if as_json:
         print(json.dumps(found.plain()))  # noqa: T201
@@ -70,6 +79,36 @@ def status(where: Where = None, as_json: AsJson = False) -> None:
             cut = one_line(row.message)
             whole = f" All of it: {folder.run(row.run_id).path / 'error.json'}"
             print(f"{row.run_id} {row.state}: {cut}{whole * cut.endswith('…')}")  # noqa: T201
+
+
+def _rung_status(folder: Path, *, as_json: bool) -> bool:
+    """Say how far pre-training is; False where the folder is not that of a rung."""
+    from medtransfer.cli.text import duration, one_line, pretraining
+    from medtransfer.study.rung_status import read_rung_status
+
+    found = read_rung_status(folder)
+    if found is None:
+        return False
+    parts: list[str] = []
+    if found.preparing is not None:
+        parts.append(
+            f"{found.preparing.what}, {found.preparing.done:,} of {found.preparing.total:,}"
+        )
+    if found.training is not None:
+        parts.append(pretraining(found.training))
+    if found.seconds is not None:
+        parts.append(f"it took {duration(found.seconds)}")
+    if as_json:
+        print(json.dumps(found.plain()))  # noqa: T201
+        return True
+    print(f"{found.rung} {found.state}: {'; '.join(parts)}")  # noqa: T201
+    if found.message:
+        cut = one_line(found.message)
+        whole = f" All of it: {folder / 'error.json'}"
+        print(f"{cut}{whole * cut.endswith('…')}")  # noqa: T201
+    if found.state == "waiting":
+        print("`medtransfer pretrain` with its recipe goes on from here.")  # noqa: T201
+    return True
 
 
 @app.command()

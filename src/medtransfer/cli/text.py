@@ -1,8 +1,12 @@
 """Plain text: tables that are never cut whatever the width of the terminal, and durations."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from medtransfer.errors import printable
+
+if TYPE_CHECKING:
+    from medtransfer.study.progress import PretrainStep
 
 MOST_LETTERS = 300
 
@@ -39,3 +43,16 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def pretraining(step: "PretrainStep") -> str:
+    """How far pre-training is, on one line."""
+    score = step.held_out_score
+    parts = [
+        f"step {step.step:,} of {step.steps:,}",
+        f"loss {step.loss:.3f}",
+        *([] if score is None else [f"score held out {score:.3f}"]),
+        f"{step.images_per_second:,.0f} images/s",
+        f"{duration(step.seconds_left)} left",
+    ]
+    return ", ".join(parts)

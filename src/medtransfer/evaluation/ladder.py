@@ -119,7 +119,7 @@ def tabulate(
         savings(means, reference, config.seed),
         curve_areas(means, config.seed),
         robustness_results(means),
-        scale_results(means, facts),
+        scale_results(means, facts, config.seed),
     )
     for about, row in (pair for rows in summaries for pair in rows):
         frames.append(_placed(_asked_for(results_frame([row]), about), about))

@@ -51,6 +51,11 @@ class RungRuns:
         """What rungs must share to be compared."""
         return self.label_fraction, self.held_out, self.retrain_fraction
 
+    @property
+    def curve(self) -> tuple[str, str | None, float | None]:
+        """What the points of one curve over label fractions share."""
+        return self.rung, self.held_out, self.retrain_fraction
+
 
 @dataclass(frozen=True)
 class Mean:

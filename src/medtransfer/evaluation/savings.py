@@ -23,7 +23,6 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Re
     The interval resamples patients and seeds. Nothing is given for a single label fraction.
     """
     for curve in _curves(means).values():
-        fractions = np.array([mean.runs.label_fraction for mean in curve])
         if len(curve) < 2:
             continue
         for place, number in curve[-1].numbers.items():
@@ -34,11 +33,33 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Re
                 None, "test", cohort, target, AREA, None, None, None,
                 number.cases, number.patients, None, None, attribute, group,
             )  # fmt: skip
-            if any(place not in mean.by_seed for mean in curve):
-                yield curve[-1].runs, replace(about, reason="undefined at a label fraction")
-                continue
-            values = np.stack([_resampled(mean, place, seed) for mean in curve])
-            yield curve[-1].runs, _with_area(about, curve_area(fractions, values))
+            area = _area(curve, place, seed)
+            undefined = replace(about, reason="undefined at a label fraction")
+            yield curve[-1].runs, undefined if area is None else _with_area(about, area)
+
+
+def area_values(
+    means: Sequence[Mean], seed: int
+) -> dict[tuple[str, str | None, float | None], dict[Place, Floats]]:
+    """What `curve_areas` gives intervals of: by curve and place, the sample and every replicate."""
+    return {
+        curve: {
+            (*place[:4], AREA): area
+            for place in own[-1].numbers
+            if place[1] == ALL and place[4] == HEADLINE
+            if (area := _area(own, place, seed)) is not None
+        }
+        for curve, own in _curves(means).items()
+        if len(own) > 1
+    }
+
+
+def _area(curve: list[Mean], place: Place, seed: int) -> Floats | None:
+    """The area of one curve [1 + R]; None where it is undefined at a label fraction."""
+    if any(place not in mean.by_seed for mean in curve):
+        return None
+    fractions = np.array([mean.runs.label_fraction for mean in curve])
+    return curve_area(fractions, np.stack([_resampled(mean, place, seed) for mean in curve]))
 
 
 def _with_area(about: Result, area: Floats) -> Result:
@@ -72,8 +93,7 @@ def _curves(means: Sequence[Mean]) -> dict[tuple[str, str | None, float | None],
     """The means of each rung by rising label fraction."""
     curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
     for mean in sorted(means, key=lambda m: m.runs.label_fraction):
-        runs = mean.runs
-        curves.setdefault((runs.rung, runs.held_out, runs.retrain_fraction), []).append(mean)
+        curves.setdefault(mean.runs.curve, []).append(mean)
     return curves
 
 

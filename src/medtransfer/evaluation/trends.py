@@ -13,6 +13,7 @@ from medtransfer.evaluation.means import (
     difference_interval,
 )
 from medtransfer.evaluation.numbers import NO_INTERVAL
+from medtransfer.evaluation.savings import AREA, area_values
 from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels import Floats
@@ -25,8 +26,9 @@ ROBUSTNESS = "_effective_robustness"
 SCALE = "_scale_"
 """Added to a metric's name, before `network`, `data` or `interaction`: its change per factor 10."""
 BIASED = "no interval: chance alone pushes the metric up, in each rung by its own amount"
-SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc")
-"""Metrics that the effects of scale are asked of."""
+SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc", "foreign_auroc")
+"""Metrics that the effects of scale are asked of; of the first also in every group."""
+DROP = f"{HEADLINE}_drop"
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,14 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result
 
 
 def scale_results(
-    means: Sequence[Mean], facts: Sequence[RungFacts]
+    means: Sequence[Mean], facts: Sequence[RungFacts], seed: int
 ) -> Iterator[tuple[RungRuns, Result]]:
     """Effects of network scale, of data scale and of both on the rungs' full-data numbers.
+
+    Asked of every metric in `SCALED` at every cohort, and for the five questions of the headline
+    metric's drop, of the height of its curve over label fractions, and of its value in every
+    group. Worst groups and gaps are not asked: chance alone moves them, in each rung by its own
+    amount, and an interval would not hold its rate (docs/explanation/intervals.md).
 
     Yields:
         Rows of the whole ladder, under the rung name `all`; for each training set of their own.
@@ -92,32 +99,52 @@ def scale_results(
     for mean in means:
         if mean.runs.label_fraction == most and mean.runs.rung in known:
             full.setdefault(mean.runs.training, []).append(mean)
+    areas = area_values(means, seed)
     for alike in full.values():
         if len(alike) > 1:
-            yield from _effects(alike, known)
+            asked = [_quantities(mean) | areas.get(mean.runs.curve, {}) for mean in alike]
+            yield from _effects(alike, asked, known)
+
+
+def _quantities(mean: Mean) -> dict[Place, Floats]:
+    """What effects of scale are asked of, in the sample and in every replicate. [1 + R] each"""
+    found: dict[Place, Floats] = {}
+    for place, number in mean.numbers.items():
+        cohort, attribute, group, target, metric = place
+        if number.values is None or not _is_asked(attribute, metric):
+            continue
+        found[place] = number.values
+        home = mean.numbers.get((mean.home, attribute, group, target, metric))
+        shifted = metric == HEADLINE and attribute == ALL and cohort != mean.home
+        if shifted and home is not None and home.values is not None:
+            found[(*place[:4], DROP)] = home.values - number.values
+    return found
+
+
+def _is_asked(attribute: str, metric: str) -> bool:
+    return metric == HEADLINE or (attribute == ALL and metric in SCALED)
 
 
 def _effects(
-    full: Sequence[Mean], known: dict[str, RungFacts]
+    full: Sequence[Mean], asked: Sequence[dict[Place, Floats]], known: dict[str, RungFacts]
 ) -> Iterator[tuple[RungRuns, Result]]:
     """What scale does to rungs of one training set."""
-    places = [p for p in full[0].numbers if p[1] == ALL and p[4] in SCALED]
-    for place in places:
-        own = [mean for mean in full if (n := mean.numbers.get(place)) and n.values is not None]
-        if len(own) < 2:
+    for place in dict.fromkeys(place for own in asked for place in own):
+        rungs = [i for i, own in enumerate(asked) if place in own]
+        if len(rungs) < 2:
             continue
-        about = [known[mean.runs.rung] for mean in own]
-        values = np.stack([v for m in own if (v := m.numbers[place].values) is not None])
+        about = [known[full[i].runs.rung] for i in rungs]
         effects = scale_effects(
-            values,
+            np.stack([asked[i][place] for i in rungs]),
             np.array([fact.parameters for fact in about]),
             np.array([fact.images for fact in about]),
             [fact.architecture for fact in about],
             [fact.pretraining for fact in about],
         )
-        runs = replace(own[0].runs, rung=ALL, predictions=())
+        first = full[rungs[0]]
+        runs = replace(first.runs, rung=ALL, predictions=())
         for term, effect in effects.items():
-            yield runs, _row(own[0], place, SCALE + term, effect.slopes, effect.reason)
+            yield runs, _row(first, place, SCALE + term, effect.slopes, effect.reason)
 
 
 def _headline_places(means: Sequence[Mean]) -> list[Place]:
@@ -127,10 +154,11 @@ def _headline_places(means: Sequence[Mean]) -> list[Place]:
 
 def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | None) -> Result:
     cohort, attribute, group, target, metric = place
-    number = mean.numbers[place]
+    measured = HEADLINE if metric in (DROP, AREA) else metric
+    number = mean.numbers[cohort, attribute, group, target, measured]
     known = bool(np.isfinite(values[0]))
-    biased = find_metric(metric).biased
-    ends = difference_interval(values, metric) if biased else percentile_interval(values)
+    biased = find_metric(measured).biased
+    ends = difference_interval(values, measured) if biased else percentile_interval(values)
     if known and ends is None and len(values) > 1:
         why = BIASED if biased else NO_INTERVAL
         reason = f"{reason}; {why}" if reason else why

@@ -2,7 +2,10 @@
 
 import polars as pl
 
-from medtransfer.evaluation.trends import SCALE, SCALED
+from medtransfer.evaluation.means import HEADLINE
+from medtransfer.evaluation.savings import AREA
+from medtransfer.evaluation.trends import DROP, SCALE, SCALED
+from medtransfer.metrics.catalog import CATALOG
 from medtransfer.report.content import Content
 from medtransfer.report.parts import Fold, Heading, Part, Table
 from medtransfer.report.words import Cells, metric_title
@@ -20,25 +23,37 @@ def scale_parts(content: Content) -> list[Part]:
     """What ten times the weights, and ten times the images, do to a metric."""
     found = content.results.filter(
         (pl.col("rung") == ALL)
-        & (pl.col("attribute") == ALL)
+        & pl.col("metric").str.contains(SCALE, literal=True)
         & (pl.col("label_fraction") == content.full)
     )
     if found.is_empty():
         return []
-    by_name = {(r["cohort"], r["metric"], r["target"]): r for r in found.to_dicts()}
+    names = "attribute", "group", "cohort", "metric", "target"
+    by_name = {tuple(r[name] for name in names): r for r in found.to_dicts()}
     cells = Cells()
+
+    def effects(title: str, place: str, metric: str, *part: str) -> list[str]:
+        where = *(part or (ALL, ALL)), place
+        target = content.target_of(HEADLINE if metric in (DROP, AREA) else metric)
+        keys = [(*where, metric + SCALE + term, target) for term in TERMS]
+        return [title, place, *(cells(by_name.get(key), 3) for key in keys)]
+
     rows = [
-        [
-            metric_title(metric),
-            place,
-            *(
-                cells(by_name.get((place, metric + SCALE + term, content.target_of(metric))), 3)
-                for term in TERMS
-            ),
-        ]
-        for metric in SCALED
+        effects(metric_title(metric), place, metric)
+        for metric in (*(name for name in SCALED if name in CATALOG), AREA, DROP)
         for place in content.places
+        if metric in SCALED or any(k[2:4] == (place, f"{metric}{SCALE}network") for k in by_name)
     ]
+    groups = [
+        (attribute, group)
+        for attribute, group in found.select("attribute", "group").unique().sort(pl.all()).rows()
+        if attribute != ALL
+    ]
+    rows += [
+        effects(f"{metric_title(HEADLINE)}, {attribute}: {group}", content.place, HEADLINE,
+                attribute, group)
+        for attribute, group in groups
+    ]  # fmt: skip
     head = ["Metric", "Cohort", *TERMS.values()]
     caption = (
         "Change of the metric for ten times the weights and for ten times the pre-training "

@@ -18,6 +18,7 @@ MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖ"
 EXTRA = {
     "auroc_delong": "AUROC, interval by DeLong",
     "auroc_curve_area": "Mean height of the curve",
+    "auroc_drop": "Drop of AUROC from home",
     "equalized_odds": "Equalised odds",
 }
 """Titles of numbers that are made of others and so are not in the catalogue."""

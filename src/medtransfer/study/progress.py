@@ -1,10 +1,15 @@
-"""What a watcher of a study hears, and how much time is left."""
+"""What a watcher of a study or a pre-training run hears, and how much time is left."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from medtransfer.study.plan import PlannedRun
-from medtransfer.study.store import State
+from medtransfer.study.store import RunFolder, State
+
+NOTE_SECONDS = 5.0
+"""Least time between two notes on how far a run is."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,46 @@ class Scoring:
     what: str
 
 
-Event = Preparing | Planned | RunStep | RunEnded | Scoring
+@dataclass(frozen=True)
+class PretrainStep:
+    """Pre-training has come further.
+
+    Attributes:
+        step: Finished steps.
+        steps: Of how many.
+        loss: Of the last step.
+        images_per_second: In this sitting.
+        held_out_score: Of the last look at the images held out; None before the first.
+        seconds_left: None while unknown.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    held_out_score: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class RungMade:
+    """Pre-training is over; the rung is there.
+
+    Attributes:
+        rung: As a study names it.
+        folder: Where it lies.
+    """
+
+    rung: str
+    folder: str
+
+
+Event = Preparing | Planned | RunStep | RunEnded | Scoring | PretrainStep | RungMade
 Watcher = Callable[[Event], None]
 
 
 def nobody(_event: Event) -> None:
-    """A study that nobody watches."""
+    """Nobody watches."""
 
 
 @dataclass
@@ -116,3 +155,58 @@ class Clock:
         times = [self.seconds(run) for run in waiting]
         known = [time for time in times if time is not None]
         return current + sum(known) if len(known) == len(times) else None
+
+
+class TimeLeft:
+    """Estimates what is left of one training run from what this sitting has done of it."""
+
+    def __init__(self, sides: Sequence[int] = ()) -> None:
+        """Say what a step costs.
+
+        Args:
+            sides: Of the input over stretches of equal length, in pixels; a step takes as long
+                as its images have pixels. Empty if all are alike.
+        """
+        self._costs = [side**2 for side in sides] or [1]
+        self._began: tuple[float, float] | None = None
+
+    def after(self, step: int, steps: int) -> float | None:
+        """Seconds left after some of the steps; None where nothing was done under our eyes."""
+        now, work = time.monotonic(), self._work(step / steps)
+        if self._began is None:
+            self._began = (now, work)
+        began, before = self._began
+        left = self._work(1.0) - work
+        if left <= 0:
+            return 0.0
+        return (now - began) / (work - before) * left if work > before else None
+
+    def _work(self, share: float) -> float:
+        stretches = enumerate(self._costs)
+        return sum(cost * min(1.0, max(0.0, share * len(self._costs) - i)) for i, cost in stretches)
+
+
+class Notes:
+    """Leaves in a run's folder how far it is, not too often, for `medtransfer status`."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._noted = 0.0
+        self._latest: dict[str, Any] = {}
+
+    def take(self, about: dict[str, Any], *, last: bool = False) -> None:
+        """Note how far the run is.
+
+        Args:
+            about: What `RunFolder.progress` gives back.
+            last: It comes no further: written whatever the time.
+        """
+        self._latest = about
+        if last or time.monotonic() - self._noted > NOTE_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the latest note now."""
+        if self._latest:
+            self._noted = time.monotonic()
+            self._folder.note_progress(self._latest)

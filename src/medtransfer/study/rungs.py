@@ -4,7 +4,7 @@
 rungs/<name>/
 ├── run.json environment.json history.jsonl cost.json    what was run, where, how it went
 ├── model.safetensors rung.json README.md                the weights, their facts, the model card
-├── images.parquet checkpoint/                           while it trains
+├── images.parquet progress.json checkpoint/             while it trains
 └── done (last) | error.json
 rungs/cache/                                             prepared images; may be deleted
 ```

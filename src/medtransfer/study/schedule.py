@@ -1,6 +1,5 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from medtransfer.study.plan import (
 )
 from medtransfer.study.progress import (
     Clock,
+    Notes,
     Planned,
     Preparing,
     RunEnded,
@@ -36,9 +36,6 @@ from medtransfer.study.progress import (
 )
 from medtransfer.study.stopping import stopping
 from medtransfer.study.store import Lease, StudyFolder
-
-NOTE_SECONDS = 5.0
-"""Least time between two notes on how far a run is."""
 
 
 class StudyStopped(Exception):  # noqa: N818
@@ -117,8 +114,6 @@ class _Sitting:
         self.waiting = [r for r in planned if r not in over]
         self.finished = len(over)
         self.clock = Clock()
-        self.noted = 0.0
-        self.latest: dict[str, Any] = {}
         self.executor = LocalExecutor(folder.path)
 
     def run_missing(self) -> None:
@@ -145,17 +140,19 @@ class _Sitting:
         Raises:
             StudyError: The disk is full, or fails.
         """
+        notes = Notes(self.folder.run(run.run_id))
         try:
             for event in self.executor.execute(_about(run)):
                 self.lease.renew()
                 if event is None:
                     continue
                 if event["event"] == "stopped":
-                    self.folder.run(run.run_id).note_progress(self.latest)
+                    notes.write()
                     return False
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
-                    self._note(run, event)
+                    about = {key: event[key] for key in ("step", "steps", "tune_auroc")}
+                    notes.take(about, last=event["step"] == event["steps"])
                 elif self.folder.run(run.run_id).state() == "waiting":
                     raise StudyError(event["message"])
         except WorkerLost as lost:
@@ -164,14 +161,6 @@ class _Sitting:
             message = f"{lost}. The same command tries again; {lost.advice}"
             self.folder.run(run.run_id).fail("failed", message)
         return True
-
-    def _note(self, run: PlannedRun, event: dict[str, Any]) -> None:
-        """Leave in the run's folder how far it is, not too often."""
-        self.latest = {key: event[key] for key in ("step", "steps", "tune_auroc")}
-        now = time.monotonic()
-        if now - self.noted > NOTE_SECONDS or event["step"] == event["steps"]:
-            self.noted = now
-            self.folder.run(run.run_id).note_progress(self.latest)
 
     def _announce(self, run: PlannedRun) -> None:
         own = self.folder.run(run.run_id)
