@@ -240,7 +240,8 @@ def _rung(rung: Rung) -> list[str]:
     labels = {True: "yes", False: "no", None: "not known"}[rung.supervised]
     places = {"package": "pip package", "npz": "official file", "hub": "hub, by `fetch`"}
     images = f"{rung.images:,}" if rung.images else "not known"
-    where = f"{places[rung.source]}: {code(rung.location.split('/models/')[0])}"
+    name = rung.location.split("/")[0] if rung.source == "package" else rung.location
+    where = f"{places[rung.source]}: {code(name)}"
     return [code(rung.name), rung.pretraining, images, labels, where, rung.licence]
 
 

@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +55,10 @@ def test_commands_that_train_nothing_do_not_load_torch(desk: Desk) -> None:
     )
     ended = [line for line in done.stderr.splitlines() if line.startswith("ENDED ")]
     assert ended == [f"ENDED {words[0]} 0 False" for words in commands], done.stderr
+
+
+def test_it_says_its_version(call: Call) -> None:
+    assert call("--version").out == f"medtransfer {version('medtransfer')}\n"
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,10 @@ def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -
                                               "mass", "mass"]  # fmt: skip
     assert {"AUROC", "AUROC, interval by DeLong", "AUPRC"} <= set(table.head)
     points = [t for t in tables_of(list(several["Shift"].parts)) if "PPV" in t.head]
-    assert [t.caption.split(",")[0] for t in points] == [
-        "The threshold of sens90", "The threshold of youden",
-    ]  # fmt: skip
+    assert [t.caption.split(", carried")[0] for t in points] == [
+        "The threshold of 90 % sensitivity on tune (sens90)",
+        "The threshold of the largest sum of sensitivity and specificity on tune (youden)",
+    ]
     reasons = [t.notes for t in tables_of(list(several["Fairness"].parts)) if t.notes]
     assert all("3 of 3 targets" not in note for notes in reasons for note in notes)
 

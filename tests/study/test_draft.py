@@ -34,6 +34,16 @@ def drafted(path: Path) -> tuple[Study, str]:
     return read_study(path.parent / "study.yaml"), text
 
 
+def test_columns_of_too_many_values_are_named_and_not_reported_by(tmp_path: Path) -> None:
+    ages = [str(20 + n % 15) for n in range(60)]
+    path = manifest(tmp_path, edema=["1", "0"] * 30, sex=["F", "M"] * 30, age=ages,
+                    note=[f"n{n}" for n in range(60)])  # fmt: skip
+    draft = draft_study(path)
+    assert draft.attributes == ("sex",)
+    (said,) = [sentence for sentence in draft.found() if "Not reported by" in sentence]
+    assert "more than 12 values: age." in said  # and not the note, which is of one image
+
+
 def test_one_target_column_is_a_binary_task(tmp_path: Path) -> None:
     study, _ = drafted(manifest(tmp_path, edema=["1", "0", "1"], sex=["F", "M", "F"]))
     assert study.data.task == "binary"

@@ -112,6 +112,9 @@ def test_going_on_from_a_rung_starts_with_its_weights(
         if not name.startswith("head"):  # a head of its own, from zero
             torch.testing.assert_close(old[name], new[name], rtol=0, atol=1e-6)
     assert read_json(folder.path / "rung.json")["continued_from"] == "own/shades"
+    rung = find_rung("own/more")
+    assert rung.images == 2 * 48  # those of both
+    assert rung.pretraining == "shades of grey, after own/shades"
 
 
 def test_images_are_small_first_where_sides_are_named(recipe: Pretrain) -> None:

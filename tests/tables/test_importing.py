@@ -287,6 +287,12 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
         assert part in said
 
 
+def test_where_no_column_is_the_truth_the_option_that_names_it_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, table().rename({"target_x": "truth"}), ".csv")
+    with pytest.raises(TableError, match="say --columns target_<name>=COLUMN"):
+        read_borrowed(path)
+
+
 def test_entries_of_columns_may_be_joined_or_repeated() -> None:
     assert read_columns(["case_id=study, prob_x = score", "target_x=truth", ""]) == {
         "case_id": "study",

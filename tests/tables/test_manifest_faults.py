@@ -60,6 +60,12 @@ def test_all_faults_of_columns_and_cells_are_in_one_error(tmp_path: Path) -> Non
     ]
 
 
+def test_a_table_with_names_of_its_own_is_sent_to_import(tmp_path: Path) -> None:
+    text = complaint(tmp_path, "file,mrn,site\na.png,1,A\n")
+    assert "`medtransfer import csv FOLDER` makes a manifest of a table with other" in text
+    assert "medtransfer import" not in complaint(tmp_path, "image_id,path,case_id\na,a.png,1\n")
+
+
 def test_all_faults_between_rows_are_in_one_error(tmp_path: Path) -> None:
     text = complaint(
         tmp_path,

@@ -6,8 +6,9 @@ architecture from random weights), ``file/<architecture>`` (a local weights file
 ``own/<name>`` (the result of ``medtransfer pretrain``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own import OWN, find_own, own_names
@@ -125,9 +126,7 @@ def find_rung(name: str) -> Rung:
             known = ARCHITECTURES[architecture]
             return Rung(name, known, "a local file", None, None, "file")
         case "own" if (facts := find_own(architecture)) is not None:
-            return Rung(name, architecture_of(facts["architecture"]), facts["pretraining"],
-                        facts["images"], True, "own", facts["file"], facts["sha256"],
-                        facts["licence"], facts["note"])  # fmt: skip
+            return _own(name, facts)
         case _:
             pool = [*LADDER, *(f"file/{known}" for known in ARCHITECTURES)]
             pool += [f"{OWN}/{known}" for known in own_names()]
@@ -135,6 +134,16 @@ def find_rung(name: str) -> Rung:
                 f"rung '{name}' does not exist. {suggestion(name, pool)} "
                 "`medtransfer ladder` lists all.".replace("  ", " ")
             )
+
+
+def _own(name: str, facts: Mapping[str, Any]) -> Rung:
+    """A rung of one's own; one that went on from another has seen the images of both."""
+    began = facts.get("continued_from")
+    before = facts.get("images_before", None if began else 0)
+    images = None if before is None else facts["images"] + before
+    pretraining = f"{facts['pretraining']}, after {began}" if began else facts["pretraining"]
+    return Rung(name, architecture_of(facts["architecture"]), pretraining, images, True, "own",
+                facts["file"], facts["sha256"], facts["licence"], facts["note"])  # fmt: skip
 
 
 def architecture_of(name: str) -> Architecture:

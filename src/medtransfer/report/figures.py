@@ -281,7 +281,9 @@ def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
     styled = styled.configure_axis(
         **text, labelLimit=label, gridColor=INK, gridOpacity=0.12, domainColor=INK,
         domainOpacity=0.3, tickColor=INK, tickOpacity=0.3, tickCount=6, labelFlush=False,
-    ).configure_legend(**text, orient="top", symbolStrokeColor=INK, symbolOpacity=1)  # fmt: skip
+    ).configure_legend(
+        **text, orient="top", symbolOpacity=1, symbolStrokeColor=INK, symbolBaseFillColor=INK
+    )  # fmt: skip
     spec = cast("Spec", styled.configure_header(**text).to_dict())
     spec["datasets"] = {name: [_rounded(v) for v in values] for name, values in data.items()}
     return spec

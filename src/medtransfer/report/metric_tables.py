@@ -103,4 +103,6 @@ def _targets(content: Content, place: str) -> Table:
             rows.append([target, rung, *texts, *(cells(row) for row in own)])
     head = ["Target", "Rung", "Cases", "Positive", *(metric_title(name) for name in NUMBERS)]
     over = " Means over seeds, of the ends of intervals too." if content.seeds > 1 else ""
-    return Table(head, rows, f"{place}.{over}", frozenset(range(2, len(head))), cells.notes)
+    return Table(
+        head, rows, f"Test cases of {place}.{over}", frozenset(range(2, len(head))), cells.notes
+    )

@@ -108,7 +108,8 @@ def _data_line(content: Content) -> str:
     listed = ", ".join(shares) + (f" and {more} more" if more > 0 else "")
     what = f"{plural(images, 'image')} of {cases}" if images else cases
     patients = plural(sum(count.patients for count in counts), "patient")
-    return f"{what} of {patients} in {where}. Positive: {listed}."
+    word = "Classes" if content.task == "single-label" else "Positive"
+    return f"{what} of {patients} in {where}. {word}: {listed}."
 
 
 def _made_line(content: Content) -> str:

@@ -4,7 +4,6 @@ from collections import Counter
 
 import polars as pl
 
-from medtransfer.errors import plural
 from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.report import figures
 from medtransfer.report.axes import Axis, area_axis
@@ -258,7 +257,8 @@ def _curve_caption(content: Content, kind: str) -> str:
     bands = "Bands are pointwise 95 % intervals over patients"
     several = ""
     if len(content.targets) > 1:
-        several = f"; the mean of the curves of {plural(len(content.targets), 'target')}"
+        noun = "classes" if content.task == "single-label" else "targets"
+        several = f"; the mean of the curves of {len(content.targets)} {noun}"
     if kind == "roc":
         return f"{bands}{several}. On the dashed line a network is no better than chance."
     return (

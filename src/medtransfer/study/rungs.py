@@ -66,6 +66,7 @@ class RungFolder(RunFolder):
             "architecture": start.architecture.name,
             "pretraining": run.about or f"{len(upstream.classes):,} classes",
             "images": len(upstream.train),
+            "images_before": 0 if start.is_random else start.images,
             "images_held_out": len(upstream.held_out),
             "classes": len(upstream.classes),
             "continued_from": None if start.is_random else start.name,

@@ -79,6 +79,8 @@ def read_borrowed(
     frame = _renamed(read_frame(path, CONTRACT), columns or {}, path)
     frame, said = _with_defaults(frame)
     faults = check_columns(frame, BORROWED) + _score_faults(frame, scores)
+    if not any(name.startswith("target_") for name in frame.columns):
+        faults.append("if the truth has another name, say --columns target_<name>=COLUMN")
     if faults:
         refuse(CONTRACT, path, [*faults, *duplicates(frame, KEY), *_cohort_faults(frame)])
     frame = typed(frame, BORROWED)
