@@ -13,10 +13,7 @@ from medtransfer.study import pretraining, schedule
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.pretrain import pretrain
-<<<<<<< HEAD
-=======
 from medtransfer.study.progress import Watcher, nobody
->>>>>>> suite
 from medtransfer.study.run import Pretrain, Transfer
 from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import StudyFolder
@@ -54,32 +51,6 @@ class HereExecutor:
         pass
 
 
-<<<<<<< HEAD
-class RungHereExecutor(HereExecutor):
-    """The same for pre-training."""
-
-    def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        folder = RungFolder(self._study.path)
-        run = Pretrain.model_validate(about["pretrain"])
-        folder.start(about, environment(run.training))
-        pretrain(run, folder, lambda _: False)
-        yield {"event": "ended", "state": "done", "message": ""}
-
-
-def pretrain_here(run: Pretrain, folder: Path) -> RungFolder:
-    """`run_pretraining` with everything in this process."""
-    pretraining.LocalExecutor = RungHereExecutor  # type: ignore[misc,assignment]
-    return pretraining.run_pretraining(run, folder, lambda _: None)
-
-
-def rung_digests(folder: RungFolder) -> dict[str, str]:
-    """What must come out the same whatever happened on the way."""
-    names = ("model.safetensors", "rung.json", "history.jsonl", "classes.json", "done")
-    return {name: sha256(folder.path / name) for name in names}
-
-
-def run_here(study: Study, folder: Path) -> StudyFolder:
-=======
 @contextmanager
 def no_worker() -> Generator[None]:
     """While inside, studies and pre-training are carried out in this process."""
@@ -90,7 +61,6 @@ def no_worker() -> Generator[None]:
 
 
 def run_here(study: Study, folder: Path, watch: Watcher = nobody) -> StudyFolder:
->>>>>>> suite
     """`run_study` with everything in this process."""
     with no_worker():
         return schedule.run_study(study, folder, watch)
@@ -100,6 +70,12 @@ def pretrain_here(run: Pretrain, out: Path | None = None, watch: Watcher = nobod
     """`run_pretraining` with everything in this process."""
     with no_worker():
         return pretraining.run_pretraining(run, out, watch)
+
+
+def rung_digests(folder: RungFolder) -> dict[str, str]:
+    """What must come out the same whatever happened on the way."""
+    names = ("model.safetensors", "rung.json", "history.jsonl", "classes.json", "done")
+    return {name: sha256(folder.path / name) for name in names}
 
 
 def study_digests(folder: StudyFolder) -> dict[str, str]:

@@ -17,10 +17,6 @@ from tests.study.here import pretrain_here, run_here, rung_digests, study_digest
 
 from medtransfer import files
 from medtransfer.errors import StudyError
-<<<<<<< HEAD
-from medtransfer.study import pretraining, schedule
-=======
->>>>>>> suite
 from medtransfer.study.config import Study
 from medtransfer.study.run import Pretrain
 
@@ -163,7 +159,6 @@ def test_a_study_killed_at_every_operation_ends_in_the_same_bits(
 def check_rung_kills(
     run: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: Callable[[int], object]
 ) -> None:
-    monkeypatch.setattr(pretraining, "LocalExecutor", pretraining.LocalExecutor)  # put back
     disk = CountingDisk(0, kill)
     monkeypatch.setattr(files, "on_operation", disk)
     golden = rung_digests(pretrain_here(run, tmp_path / "golden" / "r"))
