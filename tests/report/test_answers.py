@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.contents import OTHER, REFERENCE, areas, content, gap_rows, result
 
@@ -39,6 +39,7 @@ def test_correction_takes_back_what_chance_explains() -> None:
     assert "could be shown" in said
 
 
+@settings(deadline=None)
 @given(
     ends=st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3)).map(sorted),
     p=st.floats(0.0001, 1.0),

@@ -84,7 +84,7 @@ def test_killed_at_some_operations_it_ends_in_the_same_bits(
 ) -> None:
     def spread(total: int) -> list[int]:
         assert total > 100
-        return [*range(1, total, total // 5), total - 3, total]
+        return [*range(1, total, total // 4), total - 3, total]
 
     check_kills(local, tmp_path, monkeypatch, spread)
 

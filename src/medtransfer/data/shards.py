@@ -193,7 +193,13 @@ def _read_shard(path: Path, size: int) -> Shard | None:
             or pixels.stat().st_size != index["end"][-1]
         ):
             return None
-    except (OSError, ValueError, IndexError, pl.exceptions.PolarsError):
+    except (
+        OSError,
+        ValueError,
+        IndexError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,  # of polars itself, on a length that a flipped bit changed
+    ):
         return None
     return Shard(pixels, kind, index)
 
