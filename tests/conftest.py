@@ -9,7 +9,6 @@ import pytest
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.study.config import Study
-from medtransfer.study.schedule import run_study
 from medtransfer.study.store import StudyFolder
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
@@ -76,7 +75,7 @@ def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_study(phantom_folder: Path) -> Study:
     """A study whose runs take a second or two."""
     return Study.model_validate(
@@ -126,4 +125,6 @@ def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "evaluation": {"replicates": 100, "permutations": 50},
         }
     )
-    return run_study(study, tmp_path_factory.mktemp("finished") / "study")
+    from tests.study.here import run_here  # torch reads the variables above as it is imported
+
+    return run_here(study, tmp_path_factory.mktemp("finished") / "study")

@@ -3,8 +3,8 @@
 import io
 import json
 import re
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from pydicom.datadict import DicomDictionary
 
+from medtransfer.cli import main as command_line
 from medtransfer.data.scan import scan_images
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import read_manifest
@@ -20,6 +21,7 @@ from tests.data.dicom.files import Raw, dicom, picture, text
 
 SENSITIVE = {"predictions.parquet", "images.parquet"}
 """Tables that carry ids, by name; docs/explanation/privacy.md lists them."""
+Called = Callable[..., str]
 CANARIES = ("DOE^JANE", "MRN-4711", "case-jane", "jane-doe-film")
 
 
@@ -59,19 +61,28 @@ evaluation: {replicates: 30, permutations: 10}
     return tmp_path
 
 
-def called(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "medtransfer", *words],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    return f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Called:
+    """Call `medtransfer` from a folder: its exit code and all that it and its worker print."""
+
+    def call(folder: Path, *words: str) -> str:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["medtransfer", *words])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        said = capfd.readouterr()
+        return f"{ended.value.code or 0}\n{said.out}\n{said.err}"
+
+    return call
 
 
 def leaks(text: str) -> list[str]:
     return [canary for canary in CANARIES if canary in text]
 
 
-def test_no_canary_is_in_any_output_but_the_sensitive_tables(canaries: Path) -> None:
+def test_no_canary_is_in_any_output_and_no_picture_outside_the_cache(
+    canaries: Path, called: Called
+) -> None:
     for words in (["check", "study.yaml"], ["run", "study.yaml"], ["status"], ["report"]):
         said = called(canaries, *words)
         assert said.startswith("0\n"), said
@@ -79,9 +90,13 @@ def test_no_canary_is_in_any_output_but_the_sensitive_tables(canaries: Path) -> 
     written = [p for p in (canaries / "studies").rglob("*") if p.is_file()]
     assert len(written) > 15
     for path in written:
+        content = path.read_bytes()
+        if "cache" not in path.parts:
+            assert not content.startswith((b"\x89PNG", b"\xff\xd8"))
+            with pytest.raises(OSError):
+                Image.open(path)
         if path.name in SENSITIVE or path.suffix == ".npy":
             continue
-        content = path.read_bytes()
         text = content.decode("latin-1")
         if path.suffix == ".parquet":
             text += str(pl.read_parquet(io.BytesIO(content)).to_dicts())
@@ -89,7 +104,7 @@ def test_no_canary_is_in_any_output_but_the_sensitive_tables(canaries: Path) -> 
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "html", "label", "twice", "leak"])
-def test_errors_name_rows_and_no_patient(canaries: Path, damage: str) -> None:
+def test_errors_name_rows_and_no_patient(canaries: Path, called: Called, damage: str) -> None:
     manifest = canaries / "data" / "chest.csv"
     picture = canaries / "data" / "images" / "jane-doe-film-3.png"
     table = pl.read_csv(manifest, infer_schema=False)
@@ -115,16 +130,6 @@ def test_errors_name_rows_and_no_patient(canaries: Path, damage: str) -> None:
     assert "row" in said or "A002" in said
     assert not leaks(said)
     assert "Traceback" not in said
-
-
-def test_pictures_are_only_in_the_cache(canaries: Path) -> None:
-    called(canaries, "run", "study.yaml")
-    for path in (canaries / "studies").rglob("*"):
-        if path.is_file() and "cache" not in path.parts:
-            head = path.read_bytes()[:8]
-            assert not head.startswith((b"\x89PNG", b"\xff\xd8"))
-            with pytest.raises(OSError):
-                Image.open(path)
 
 
 TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI",
@@ -193,7 +198,7 @@ evaluation: {replicates: 30, permutations: 10}
 
 
 @pytest.mark.slow
-def test_no_text_of_a_dicom_header_is_in_any_output(dicom_canaries: Path) -> None:
+def test_no_text_of_a_dicom_header_is_in_any_output(dicom_canaries: Path, called: Called) -> None:
     for words in (["check", "study.yaml"], ["run", "study.yaml"]):
         said = called(dicom_canaries, *words)
         assert said.startswith("0\n"), said
@@ -239,7 +244,9 @@ def test_what_is_wrong_with_a_dicom_file_is_said_without_its_texts(
     assert not leaks(str(caught.value))
 
 
-def test_a_check_of_dicom_files_says_nothing_of_their_headers(dicom_canaries: Path) -> None:
+def test_a_check_of_dicom_files_says_nothing_of_their_headers(
+    dicom_canaries: Path, called: Called
+) -> None:
     said = called(dicom_canaries, "check", "study.yaml")
     assert said.startswith("0\n"), said
     assert not leaks(said)

@@ -136,7 +136,8 @@ def main() -> None:
             continue
         kept += [results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
                  for name, results in found.items()]  # fmt: skip
-        beside = [results if name == target.name else results.filter(pl.col("rung") != "all")
+        own = (pl.col("rung") == "all") | (pl.col("metric") == "labels_saved")
+        beside = [results if name == target.name else results.filter(~own)
                   for name, results in found.items()]  # fmt: skip
         results = pl.concat(beside, how="diagonal")
         lines += study_part(target.name, results)

@@ -13,7 +13,6 @@ from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.files import sha256
 from medtransfer.study.document import read_study
-from medtransfer.study.schedule import run_study
 
 STUDY = """\
 name: skin
@@ -95,13 +94,15 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def _desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.study.here import run_here
+
     folder = tmp_path_factory.mktemp("desk")
     hospitals = {"north": Hospital(40), "south": Hospital(16)}
     write_phantom(Phantom(hospitals=hospitals, size=32, seed=5), folder / "skin.csv")
     table = pl.read_csv(folder / "skin.csv", infer_schema=False)
     table.drop("truth_malignant", "diagnosis", "age").write_csv(folder / "skin.csv")
     (folder / "study.yaml").write_text(STUDY, "utf-8")
-    run_study(read_study(folder / "study.yaml"), folder / "studies" / "skin")
+    run_here(read_study(folder / "study.yaml"), folder / "studies" / "skin")
     return folder
 
 

@@ -11,6 +11,7 @@ import pytest
 from safetensors.torch import save_file
 from tests.cli.conftest import Call, Desk, Said
 from tests.data import corpus
+from tests.study.here import no_worker
 
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.ladder import ARCHITECTURES
@@ -169,7 +170,8 @@ def test_after_mending_the_same_command_goes_on_and_keeps_what_was_done(
     desk.edit("seeds: [0]", "seeds: [0, 1]")
     refused(call, desk, "run", "study.yaml")
     desk.picture(6).write_bytes(whole)
-    said = call("run", "study.yaml")
+    with no_worker():
+        said = call("run", "study.yaml")
     assert said.code == 0, said.err
     assert "2 runs, 1 of them over" in said.err
     assert "[2/2] done scratch/r14x0.5 100% seed 1" in said.err

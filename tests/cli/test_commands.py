@@ -17,42 +17,44 @@ from medtransfer.study.document import read_study
 from medtransfer.study.store import StudyFolder
 
 
-def seconds(*words: str) -> float:
-    """Processor time of a command, the least of three: what it takes on an idle machine."""
-    found: list[float] = []
+def takes_less(limit: float, *words: str) -> bool:
+    """Whether a command needs less processor time; a busy machine has three tries."""
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "medtransfer", *words], check=True,
                        capture_output=True)  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(found)
+        if after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < limit:
+            return True
+    return False
 
 
 def test_it_starts_quickly(finished: StudyFolder) -> None:
-    assert seconds("--help") < 0.5
-    assert seconds("ladder") < 1.0
-    assert seconds("status", str(finished.path)) < 1.0
+    assert takes_less(0.5, "--help")
+    assert takes_less(1.0, "ladder")
+    assert takes_less(1.0, "status", str(finished.path))
 
 
-@pytest.mark.parametrize(
-    "words",
-    [["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"],
-     ["sources"], ["import", "--help"],
-     ["check", "study.yaml"], ["status", "studies/skin"], ["report", "studies/skin"]],
-    ids=lambda words: words[0],
-)  # fmt: skip
-def test_commands_that_train_nothing_do_not_load_torch(desk: Desk, words: list[str]) -> None:
+def test_commands_that_train_nothing_do_not_load_torch(desk: Desk) -> None:
+    commands = [
+        ["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"], ["sources"],
+        ["import", "--help"], ["check", "study.yaml"], ["status", "studies/skin"],
+        ["report", "studies/skin"],
+    ]  # fmt: skip
     code = (
         "import sys; from medtransfer.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit as end: print(end.code or 0, 'torch' in sys.modules, file=sys.stderr)"
+        f"for words in {commands!r}:\n"
+        "    sys.argv[1:] = words\n"
+        "    try: main()\n"
+        "    except SystemExit as end:\n"
+        "        said = f'ENDED {words[0]} {end.code or 0} {\"torch\" in sys.modules}'\n"
+        "        print(said, file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=desk.path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stderr.splitlines()[-1] == "0 False", done.stderr
+        [sys.executable, "-c", code], cwd=desk.path, capture_output=True, text=True, check=True
+    )
+    ended = [line for line in done.stderr.splitlines() if line.startswith("ENDED ")]
+    assert ended == [f"ENDED {words[0]} 0 False" for words in commands], done.stderr
 
 
 def test_it_says_its_version(call: Call) -> None:

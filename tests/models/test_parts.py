@@ -7,8 +7,15 @@ from timm.layers.std_conv import StdConv2d
 from torch import nn
 
 from medtransfer.models.backbones import build_backbone
-from medtransfer.models.ladder import ARCHITECTURES
-from medtransfer.models.parts import DetouredMaxPool2d, StandardisedConv2d, quickened
+from medtransfer.models.classifier import build_classifier
+from medtransfer.models.config import ModelConfig
+from medtransfer.models.ladder import ARCHITECTURES, find_rung
+from medtransfer.models.parts import (
+    DetouredMaxPool2d,
+    StandardisedConv2d,
+    attend_plainly,
+    quickened,
+)
 
 
 def answers(part: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
@@ -59,6 +66,28 @@ def test_a_network_keeps_its_tensors_and_its_answers() -> None:
     changed = quickened(plain)
     assert {name: id(tensor) for name, tensor in changed.named_parameters()} == state
     torch.testing.assert_close(changed(images), before, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "precision", "fused"),
+    [(224, "bfloat16", False), (224, "float32", True), (384, "bfloat16", True)],
+)
+def test_small_transformers_attend_plainly_in_bfloat16(size, precision, fused) -> None:
+    model = ModelConfig(rung="scratch/timm:vit_tiny_patch16_224")
+    built = build_classifier(
+        model, 1, seed=0, device=torch.device("cpu"), precision=precision, input_size=size
+    )
+    kinds = {m.fused_attn for m in built.classifier.backbone.modules() if hasattr(m, "fused_attn")}
+    assert kinds == {fused}
+
+
+def test_plain_attention_is_the_same_to_rounding() -> None:
+    fused = build_backbone(find_rung("scratch/timm:vit_tiny_patch16_224").architecture, seed=0)
+    plain = build_backbone(find_rung("scratch/timm:vit_tiny_patch16_224").architecture, seed=0)
+    attend_plainly(plain)
+    images = torch.randn(2, 3, 224, 224)
+    for ours, theirs in zip(answers(plain, images), answers(fused, images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["r14x0.5", "r26x0.25s", "r50x1"])

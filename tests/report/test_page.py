@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.study.here import run_here
 
 from medtransfer.errors import StudyError
 from medtransfer.report.page import write_report
 from medtransfer.study.config import Study
-from medtransfer.study.schedule import run_study
 from medtransfer.study.store import StudyFolder
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -54,7 +54,7 @@ def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
             "evaluation": {"replicates": 30, "permutations": 10},
         }
     )
-    return write_report(run_study(study, folder / "study"))
+    return write_report(run_here(study, folder / "study"))
 
 
 def test_what_was_taken_from_a_weights_file_is_said_once_a_rung(

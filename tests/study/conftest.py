@@ -45,7 +45,7 @@ class Local:
         return {**files, "weights": weights.hexdigest()}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def local(tiny_study: Study) -> Callable[[Path], Local]:
     def make(folder: Path, study: Study = tiny_study) -> Local:
         place = StudyFolder(folder)

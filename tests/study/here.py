@@ -1,40 +1,60 @@
 """A study carried out in one process, so that a test can end it at any point."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from medtransfer.files import sha256
 from medtransfer.study import pretraining, schedule
 from medtransfer.study.config import Study
 from medtransfer.study.execute import environment, transfer
 from medtransfer.study.pretrain import pretrain
+<<<<<<< HEAD
+=======
+from medtransfer.study.progress import Watcher, nobody
+>>>>>>> suite
 from medtransfer.study.run import Pretrain, Transfer
 from medtransfer.study.rungs import RungFolder
 from medtransfer.study.store import StudyFolder
+from medtransfer.training.loop import StepReport
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
 OF_RUNS = ("predictions.parquet", "results.parquet", "history.jsonl", "done")
 
 
 class HereExecutor:
-    """Stands in for `LocalExecutor`: no worker process."""
+    """Stands in for `LocalExecutor`: no worker process, whose start takes seconds."""
 
     def __init__(self, study: Path) -> None:
         self._study = StudyFolder(study)
 
     def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        folder = self._study.run(about["run_id"])
-        run = Transfer.model_validate(about["run"])
-        folder.start(about, environment(run.training))
-        transfer(run, self._study, folder, lambda _: False)
+        said: list[dict[str, Any]] = []
+
+        def watch(report: StepReport) -> bool:
+            said.append({"event": "step", **vars(report)})
+            return False
+
+        if "pretrain" in about:
+            rung, own = RungFolder(self._study.path), Pretrain.model_validate(about["pretrain"])
+            rung.start(about, environment(own.training))
+            pretrain(own, rung, watch)
+        else:
+            folder, run = self._study.run(about["run_id"]), Transfer.model_validate(about["run"])
+            folder.start(about, environment(run.training))
+            transfer(run, self._study, folder, watch)
+        yield from said
         yield {"event": "ended", "state": "done", "message": ""}
 
     def close(self) -> None:
         pass
 
 
+<<<<<<< HEAD
 class RungHereExecutor(HereExecutor):
     """The same for pre-training."""
 
@@ -59,9 +79,27 @@ def rung_digests(folder: RungFolder) -> dict[str, str]:
 
 
 def run_here(study: Study, folder: Path) -> StudyFolder:
+=======
+@contextmanager
+def no_worker() -> Generator[None]:
+    """While inside, studies and pre-training are carried out in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedule, "LocalExecutor", HereExecutor)
+        patch.setattr(pretraining, "LocalExecutor", HereExecutor)
+        yield
+
+
+def run_here(study: Study, folder: Path, watch: Watcher = nobody) -> StudyFolder:
+>>>>>>> suite
     """`run_study` with everything in this process."""
-    schedule.LocalExecutor = HereExecutor  # type: ignore[misc,assignment]
-    return schedule.run_study(study, folder)
+    with no_worker():
+        return schedule.run_study(study, folder, watch)
+
+
+def pretrain_here(run: Pretrain, out: Path | None = None, watch: Watcher = nobody) -> RungFolder:
+    """`run_pretraining` with everything in this process."""
+    with no_worker():
+        return pretraining.run_pretraining(run, out, watch)
 
 
 def study_digests(folder: StudyFolder) -> dict[str, str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.study.here import run_here
 
 from medtransfer.errors import StudyError
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import plan_runs, read_data
-from medtransfer.study.schedule import run_study
 from medtransfer.study.store import StudyFolder
 
 
@@ -77,7 +77,7 @@ def test_few_shot_runs_stand_in_tables_at_their_share(tiny_study: Study, tmp_pat
         rungs=["imagenet/effnet-lite0"],
         evaluation={"replicates": 20, "permutations": 0},
     )
-    folder: StudyFolder = run_study(small, tmp_path / "s")
+    folder: StudyFolder = run_here(small, tmp_path / "s")
     runs = pl.read_csv(folder.path / "runs.csv")
     assert runs["shots"].to_list() == [None, 3]
     assert runs["training_cases"].to_list()[1] == 6

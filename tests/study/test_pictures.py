@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from PIL import Image, ImageOps
+from tests.study.here import run_here
 
 from medtransfer.errors import StudyError, TableError
 from medtransfer.report.page import write_report
@@ -60,7 +61,7 @@ def test_the_same_pixels_at_two_hospitals_stop_a_study_unless_waived(
     waived = Study.model_validate(
         {**copied.model_dump(exclude_unset=True), "waive": {"A008": reason}}
     )
-    folder = run_study(waived, tmp_path / "s")
+    folder = run_here(waived, tmp_path / "s")
     codes = [finding["code"] for finding in folder.read("data.json")["findings"]]
     assert codes[0] == "A008"
     page = write_report(folder).read_text()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.study.here import pretrain_here, run_here
 
 from medtransfer.errors import ConfigError, StudyError
 from medtransfer.files import read_json, sha256
@@ -18,7 +19,6 @@ from medtransfer.study.pretraining import run_pretraining
 from medtransfer.study.progress import Event, Preparing
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
-from medtransfer.study.schedule import run_study
 from medtransfer.training.loop import StepReport, Stopped
 from medtransfer.training.upstream import UpstreamTraining, upstream_schedule
 
@@ -42,7 +42,7 @@ def test_a_rung_is_made_and_a_study_names_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     heard: list[Event] = []
-    folder = run_pretraining(recipe, None, heard.append)
+    folder = pretrain_here(recipe, None, heard.append)
     assert folder.path == Path("rungs/shades")
     assert [type(event).__name__ for event in heard if not isinstance(event, Preparing)][-2:] == [
         "PretrainStep", "RungMade"
@@ -67,20 +67,20 @@ def test_a_rung_is_made_and_a_study_names_it(
     study = Study.model_validate(
         tiny_study.model_dump(exclude_unset=True) | {"rungs": ["own/shades"]}
     )
-    done = run_study(study, tmp_path / "s")
+    done = run_here(study, tmp_path / "s")
     assert {done.run(name).state() for name in done.run_ids()} == {"done"}
 
 
 def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
     recipe: Pretrain, tmp_path: Path
 ) -> None:
-    folder = run_pretraining(recipe, tmp_path / "r")
+    folder = pretrain_here(recipe, tmp_path / "r")
     before = sha256(folder.model), (folder.path / "done").stat().st_mtime_ns
-    run_pretraining(recipe, tmp_path / "r")
+    pretrain_here(recipe, tmp_path / "r")
     assert (sha256(folder.model), (folder.path / "done").stat().st_mtime_ns) == before
     other = recipe.model_copy(update={"seed": 1})
     with pytest.raises(StudyError, match="holds another pre-training run"):
-        run_pretraining(other, tmp_path / "r")
+        pretrain_here(other, tmp_path / "r")
 
 
 def test_a_recipe_that_is_refused_leaves_no_folder(recipe: Pretrain, tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_going_on_from_a_rung_starts_with_its_weights(
     recipe: Pretrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = run_pretraining(recipe)
+    first = pretrain_here(recipe)
     rate = recipe.training.model_copy(update={"learning_rate": 1e-9, "steps": 1, "ema": 0.0,
                                               "weight_decay": 0.0, "checks": 1})  # fmt: skip
     second = recipe.model_copy(update={"name": "more", "rung": "own/shades", "training": rate})
-    folder = run_pretraining(second)
+    folder = pretrain_here(second)
     old, new = read_tensors(first.model), read_tensors(folder.model)
     for name in old:
         if not name.startswith("head"):  # a head of its own, from zero

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.study.here import run_here
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.report.page import write_report
 from medtransfer.study.config import Study
-from medtransfer.study.schedule import run_study
 from medtransfer.study.store import StudyFolder
 
 SHARES = (0.5, 1.0)
@@ -38,7 +38,7 @@ def retrained(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
             "evaluation": {"replicates": 60, "permutations": 10},
         }
     )
-    return run_study(study, folder / "out")
+    return run_here(study, folder / "out")
 
 
 def test_every_share_is_a_run_and_none_is_the_plain_run(retrained: StudyFolder) -> None:

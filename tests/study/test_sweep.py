@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.study.here import run_here
 
 from medtransfer.report.reading import read_content
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
-from medtransfer.study.schedule import run_study
 from medtransfer.study.store import StudyFolder
 from medtransfer.study.sweep import Trial, chosen_trials, sweep_frame
 
@@ -101,7 +101,7 @@ def test_the_setting_that_is_best_on_tune_is_in_the_tables(
         sweep={"learning_rates": [0.05, 1e-6]},
         evaluation={"replicates": 20, "permutations": 0},
     )
-    folder: StudyFolder = run_study(asked, tmp_path / "s")
+    folder: StudyFolder = run_here(asked, tmp_path / "s")
     runs = pl.read_csv(folder.path / "runs.csv")
     assert runs.height == 4
     areas: dict[float, list[float]] = {}

@@ -2,6 +2,9 @@
 
 import json
 import math
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from tests.training.conftest import Bench
 
 from medtransfer.errors import StudyError
 from medtransfer.files import is_whole
+from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.loop import Diverged, Stopped, TuneScore
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.json"
@@ -27,6 +31,31 @@ def stop_at(step: int):
     return lambda report: report.step == step
 
 
+Whole = Callable[..., tuple[dict[str, torch.Tensor], TrainingState]]
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Weights and state of runs that nothing stopped, each carried out once."""
+
+    @cache
+    def carry_out(rung: str = "scratch/r14x0.5", mixup: float = 0.0):
+        folder = tmp_path_factory.mktemp("whole")
+        classifier, state = bench.fit(folder, classifier=bench.classifier(rung), mixup=mixup)
+        return weights_of(classifier), state
+
+    return carry_out
+
+
+@pytest.fixture(scope="module")
+def stopped(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoints of a run that was stopped after step 3; read-only."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Stopped):
+        bench.fit(folder, watch=stop_at(3))
+    return folder
+
+
 def test_the_same_seed_gives_the_same_bits(bench: Bench, tmp_path: Path) -> None:
     first, _ = bench.fit(tmp_path / "a")
     torch.manual_seed(99)  # what else happens in the process must not matter
@@ -37,15 +66,15 @@ def test_the_same_seed_gives_the_same_bits(bench: Bench, tmp_path: Path) -> None
 @pytest.mark.parametrize("rung", ["scratch/r14x0.5", "imagenet/effnet-lite0"])
 @pytest.mark.parametrize("step", [1, 2, 3, 5])
 def test_a_run_stopped_anywhere_ends_in_the_same_bits(
-    bench: Bench, tmp_path: Path, step: int, rung: str
+    bench: Bench, whole: Whole, tmp_path: Path, step: int, rung: str
 ) -> None:
-    whole, state = bench.fit(tmp_path / "whole", classifier=bench.classifier(rung), mixup=0.3)
+    weights, state = whole(rung, mixup=0.3)
     with pytest.raises(Stopped):
         bench.fit(
             tmp_path / "torn", classifier=bench.classifier(rung), watch=stop_at(step), mixup=0.3
         )
     torn, resumed = bench.fit(tmp_path / "torn", classifier=bench.classifier(rung), mixup=0.3)
-    assert same(weights_of(whole), weights_of(torn))
+    assert same(weights, weights_of(torn))
     assert resumed.checks == state.checks
     assert resumed.selected == state.selected
     assert resumed.images == state.images
@@ -146,11 +175,9 @@ def test_two_checkpoints_and_the_selected_weights_are_kept(bench: Bench, tmp_pat
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    bench: Bench, tmp_path: Path, name: str, damage: str
+    bench: Bench, whole: Whole, stopped: Path, tmp_path: Path, name: str, damage: str
 ) -> None:
-    whole, _ = bench.fit(tmp_path / "whole")
-    with pytest.raises(Stopped):
-        bench.fit(tmp_path / "torn", watch=stop_at(3))
+    shutil.copytree(stopped, tmp_path / "torn")
     victim = tmp_path / "torn" / "step-00000003" / name
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -164,7 +191,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     started: list[int] = []
     torn, _ = bench.fit(tmp_path / "torn", watch=lambda r: bool(started.append(r.step)))
     assert started[0] == 3  # step 2 was whole, so step 3 is made again
-    assert same(weights_of(whole), weights_of(torn))
+    assert same(whole()[0], weights_of(torn))
 
 
 def test_a_run_diverges_at_the_same_step_though_it_was_stopped_before(

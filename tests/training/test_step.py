@@ -41,11 +41,16 @@ def losses_of(bench: Bench, folder: Path, **changes) -> list[float]:
     return losses
 
 
+@pytest.fixture(scope="module")
+def whole(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    """Losses of a run that the memory holds."""
+    return losses_of(bench, tmp_path_factory.mktemp("whole"), micro_batch=8)
+
+
 @pytest.mark.parametrize("error", [CUDA, CPU])
 def test_the_micro_batch_is_halved_and_the_steps_stay_the_same(
-    bench: Bench, tmp_path: Path, error: Exception
+    bench: Bench, whole: list[float], tmp_path: Path, error: Exception
 ) -> None:
-    whole = losses_of(bench, tmp_path / "whole", micro_batch=8)
     classifier = bench.classifier()
     memory = Memory(classifier, 3, error)
     torn = losses_of(bench, tmp_path / "torn", classifier=classifier, micro_batch=8)

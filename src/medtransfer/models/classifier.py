@@ -11,6 +11,7 @@ from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.heads import CasePool, zero_head
 from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
+from medtransfer.models.parts import attend_plainly
 from medtransfer.models.sources import find_weights, verified_digest
 from medtransfer.models.weights import Fit, load_weights
 
@@ -132,6 +133,8 @@ def build_classifier(
         layout = torch.channels_last if architecture.channels_last else torch.contiguous_format
         classifier = classifier.to(memory_format=layout)  # type: ignore[call-overload]
         classifier.memory_format = layout
+        if chosen == "bfloat16":
+            attend_plainly(backbone)
     return Built(classifier, rung, digest, fit)
 
 

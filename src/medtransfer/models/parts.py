@@ -1,4 +1,4 @@
-"""Parts of BiT networks as they are computed fastest here; timm's networks are given them.
+"""Parts of networks as they are computed fastest here; timm's networks are given them.
 
 On two threads of a CPU in bfloat16 a training step of R50x1 takes 0.92 to 0.95 of its time with
 them (docs/explanation/speed.md).
@@ -10,6 +10,9 @@ import torch
 from timm.layers.std_conv import StdConv2d
 from torch import nn
 from torch.nn import functional
+
+MOST_PATCHES = 256
+"""Of 14 px at 224 px."""
 
 
 class StandardisedConv2d(StdConv2d):
@@ -78,6 +81,21 @@ def quickened(network: nn.Module) -> nn.Module:
         elif type(module) is nn.MaxPool2d:
             module.__class__ = DetouredMaxPool2d
     return network
+
+
+def attend_plainly(network: nn.Module) -> None:
+    """Have a vision transformer attend by two matrix products and a softmax, not by one kernel.
+
+    Torch's kernel for attention on a CPU is slow in bfloat16, above all backwards: a step of ViT-S
+    at 224 px takes 0.85 of its time without it, and its gradients differ by rounding. Networks of
+    more than `MOST_PATCHES` patches keep it: what is kept for the way back grows with their square.
+    """
+    patches = getattr(getattr(network, "patch_embed", None), "num_patches", None)
+    if patches is None or patches > MOST_PATCHES:
+        return
+    for module in cast("Any", network).modules():
+        if getattr(module, "fused_attn", False):
+            module.fused_attn = False
 
 
 def _pair(side: Any) -> list[int]:

@@ -16,7 +16,7 @@ from medtransfer.errors import StudyError
 from medtransfer.evaluation.predict import predictions_frame
 from medtransfer.evaluation.score import score
 from medtransfer.metrics.detection import foreign_scores
-from medtransfer.models.classifier import Built, build_classifier
+from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.models.world import world
 from medtransfer.study.inputs import (
     cache_needs,
@@ -70,11 +70,7 @@ def transfer(
     built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
                              precision=run.training.precision, input_size=spec.crop)  # fmt: skip
     trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
-    classifier = built.classifier.to(device)
-    classifier.backbone.register_forward_hook(beat)
-    everyone = world()
-    if run.training.spread_weights and everyone.size > 1:
-        spread_weights(classifier.backbone, device, everyone)
+    classifier = placed(built.classifier, device, run.training, beat)
 
     needs = cache_needs(run, spec, frame)
     parts = divide(cases, frame, run)
@@ -85,7 +81,7 @@ def transfer(
         images = [need.make(manifest, facts, study.cache) for need in needs]
         tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
 
-    if not everyone.leads:
+    if not world().leads:
         return
     outputs = tuned.outputs
     foreign = foreign_scores(tuned.known, outputs.features, outputs.logits)
@@ -121,6 +117,25 @@ def pick_device(config: TrainingConfig) -> torch.device:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
     return torch.device(name)
+
+
+def placed(
+    classifier: Classifier, device: torch.device, config: TrainingConfig, beat: Callable[..., None]
+) -> Classifier:
+    """Bring a classifier to its device, or to those of all processes that share it.
+
+    Args:
+        classifier: Changed in place.
+        device: Of this process.
+        config: Says whether weights are spread.
+        beat: Called after every pass through the backbone.
+    """
+    classifier.to(device)
+    classifier.backbone.register_forward_hook(beat)
+    everyone = world()
+    if config.spread_weights and everyone.size > 1:
+        spread_weights(classifier.backbone, device, everyone)
+    return classifier
 
 
 def cost_of(

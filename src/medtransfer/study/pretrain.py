@@ -19,12 +19,11 @@ from medtransfer.models.classifier import Built, Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.tensors import write_tensors
 from medtransfer.models.world import whole, world
-from medtransfer.study.execute import no_beat, pick_device
+from medtransfer.study.execute import no_beat, pick_device, placed
 from medtransfer.study.inputs import upstream_needs, upstream_spec
 from medtransfer.study.run import Pretrain
 from medtransfer.study.rungs import RungFolder
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
-from medtransfer.training.distributed import spread_weights
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.losses import Sides, make_loss
 from medtransfer.training.upstream import upstream_schedule
@@ -54,11 +53,7 @@ def pretrain(
                              seed=run.seed, device=device,
                              precision=run.training.precision,
                              input_size=run.data.crop)  # fmt: skip
-    classifier = built.classifier.to(device)
-    classifier.backbone.register_forward_hook(beat)
-    everyone = world()
-    if run.training.spread_weights and everyone.size > 1:
-        spread_weights(classifier.backbone, device, everyone)
+    classifier = placed(built.classifier, device, run.training, beat)
 
     spec = upstream_spec(run, built.rung.architecture)
     training, held_out = (
@@ -80,7 +75,7 @@ def pretrain(
                 checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
 
     weights = named_weights(classifier)
-    if not everyone.leads:
+    if not world().leads:
         return
     write_tensors(weights, folder.model)
     folder.write_history([look(check) for check in state.checks])
