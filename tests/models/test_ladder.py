@@ -83,3 +83,8 @@ def test_a_wrong_name_gets_a_suggestion(name: str, hint: str) -> None:
 def test_half_a_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         find_rung(name)
+
+
+def test_a_rung_of_ones_own_that_is_not_here_says_where_it_was_looked_for() -> None:
+    with pytest.raises(ConfigError, match=r"'own/nowhere' does not exist in rungs/ of the working"):
+        find_rung("own/nowhere")

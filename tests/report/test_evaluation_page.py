@@ -169,8 +169,12 @@ def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -
 
 def test_classes_are_told_from_the_case_as_a_whole(tmp_path: Path) -> None:
     ladder = Ladder("single-label", ("nevus", "melanoma", "scar"), attributes=())
-    found = sections_of(write_evaluation(ladder, tmp_path))
+    folder = write_evaluation(ladder, tmp_path)
+    found = sections_of(folder)
     assert table_with(found["Transfer"], "Target").rows[0][0] == "nevus"
+    text = write_evaluation_report(folder).read_text("utf-8")
+    assert "Classes: nevus " in text
+    assert "the mean of the curves of 3 classes" in text
     vector = table_with(found["Uncertainty"], "None", "Vector scaling")
     assert all(cell != "–" for row in vector.rows for cell in row)
     sets = next(f for f in figures_of(found["Uncertainty"].parts) if f.name == "sets")

@@ -1,6 +1,7 @@
 """The report: one offline file, readable without scripts, safe with any text in the data."""
 
 import html
+import json
 import re
 from pathlib import Path
 
@@ -77,6 +78,13 @@ def test_it_is_readable_without_scripts(page: Path) -> None:
     assert text.count("<svg") == text.count("<figure ") >= 4  # every chart is drawn in the page
     assert "scratch/r14x0.5" in text
     assert "imagenet/effnet-lite0" in text
+
+
+def test_marks_in_legends_take_the_colour_of_the_page(page: Path) -> None:
+    found = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    for spec in json.loads(found[1]).values():
+        assert spec["config"]["legend"]["symbolBaseFillColor"] == "currentColor"
 
 
 def test_nothing_is_fetched_from_anywhere(page: Path) -> None:

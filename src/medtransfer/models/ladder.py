@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from medtransfer.errors import ConfigError, suggestion
-from medtransfer.models.own import OWN, find_own, own_names
+from medtransfer.models.own import OWN, RUNGS, find_own, own_names
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
@@ -130,8 +130,13 @@ def find_rung(name: str) -> Rung:
         case _:
             pool = [*LADDER, *(f"file/{known}" for known in ARCHITECTURES)]
             pool += [f"{OWN}/{known}" for known in own_names()]
+            where = (
+                f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
+                if init == OWN
+                else ""
+            )
             raise ConfigError(
-                f"rung '{name}' does not exist. {suggestion(name, pool)} "
+                f"rung '{name}' does not exist{where}. {suggestion(name, pool)} "
                 "`medtransfer ladder` lists all.".replace("  ", " ")
             )
 
