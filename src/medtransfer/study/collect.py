@@ -24,6 +24,9 @@ from medtransfer.tables.curves import write_curves
 from medtransfer.tables.results import write_results
 from medtransfer.tables.schema import write_frame
 
+TABLES_VERSION = 2
+"""Raised when a change of code changes what runs are summed up to: tables are made again."""
+
 
 def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData) -> int:
     """Score again the finished runs whose scoring has changed; how many that were."""
@@ -99,6 +102,7 @@ def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> 
         "attributes": attributes.rows(),
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
+        "tables": TABLES_VERSION,
     }
     return {"digest": digest(about)}
 

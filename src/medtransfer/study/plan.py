@@ -32,6 +32,7 @@ from medtransfer.study.inputs import (
     known_architecture,
     open_manifest,
 )
+from medtransfer.study.overlap import pretrained_on
 from medtransfer.study.run import run_id
 from medtransfer.tables.manifest import SPLITS, Manifest
 from medtransfer.training.rules import make_schedule
@@ -98,11 +99,15 @@ def read_data(
     """
     manifest = open_manifest(study.data)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
+    parts = splits_of(study, manifest)
     findings = {
         (finding.code, finding.sentence): finding
-        for part in splits_of(study, manifest)
+        for part in parts
         for finding in audit(manifest, assign_splits(manifest, part), facts, part)
     }
+    frames = (assign_splits(manifest, part) for part in parts)
+    for finding in pretrained_on((entry.rung for entry in study.rungs), frames, facts):
+        findings[finding.code, finding.sentence] = finding
     return StudyData(
         manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
     )

@@ -1,0 +1,55 @@
+"""Whether a rung of one's own was pre-trained on images that a study tests on. No torch."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.findings import Finding, about_rows
+from medtransfer.models.own import OWN, find_own
+
+CODE = "A017"
+IMAGES = "images.parquet"
+TRAIN = "train"
+
+
+def pretrained_on(
+    rungs: Iterable[str], frames: Iterable[pl.DataFrame], facts: pl.DataFrame
+) -> Iterator[Finding]:
+    """Images outside a study's training split that its own rungs were pre-trained on.
+
+    Files are compared by their SHA-256: a picture that was stored again is not found. A rung whose
+    ``images.parquet`` was left behind tells nothing.
+
+    Args:
+        rungs: Names; only those of one's own are looked at.
+        frames: Rows of the manifest with their splits, for each way in which the study divides
+            them.
+        facts: `image_id` and `sha256` of the study's images, from `scan_images`.
+    """
+    seen = {name: found for name in rungs if (found := _seen(name)) is not None}
+    if not seen:
+        return
+    for frame in frames:
+        outside = frame.filter(pl.col("split") != TRAIN).join(
+            facts.select("image_id", "sha256"), on="image_id"
+        )
+        for name, digests in seen.items():
+            both = outside.join(digests, on="sha256", how="semi")
+            if len(both):
+                count = both["image_id"].n_unique()
+                images = f"{count:,} image{'' if count == 1 else 's'}"
+                said = f"{images} outside the training split, by rung '{name}'"
+                yield about_rows(CODE, said, both)
+
+
+def _seen(name: str) -> pl.DataFrame | None:
+    """Digests of the images that a rung was pre-trained on, and the rungs that it went on from."""
+    parts: list[pl.DataFrame] = []
+    init, _, own = name.partition("/")
+    while init == OWN and (facts := find_own(own)) is not None:
+        path = Path(facts["file"]).with_name(IMAGES)
+        if path.is_file():
+            parts.append(pl.read_parquet(path, columns=["sha256"]))
+        init, _, own = str(facts.get("continued_from") or "").partition("/")
+    return pl.concat(parts).drop_nulls().unique() if parts else None
