@@ -74,7 +74,7 @@ def effects(results: pl.DataFrame, head: str) -> list[str]:
     found = results.filter(
         pl.col("run_id").is_null(), pl.col("rung") == "all", pl.col("label_fraction") == 1.0,
         pl.col("metric").str.contains("_scale_"),
-        (pl.col("target") == head) | pl.col("target").is_in(DETECTORS),
+        pl.col("target").is_in([head, "case", *DETECTORS]),
     )  # fmt: skip
     found = found.with_columns(
         pl.col("metric").str.split("_scale_").list.first().alias("number"),
@@ -86,7 +86,7 @@ def effects(results: pl.DataFrame, head: str) -> list[str]:
     parts = (
         pl.col("number"), pl.col("cohort"),
         pl.when(pl.col("attribute") != "all").then(group),
-        pl.when(pl.col("target") != head).then(pl.col("target")),
+        pl.when(pl.col("target").is_in(DETECTORS)).then(pl.col("target")),
     )  # fmt: skip
     found = found.with_columns(place=pl.concat_str(parts, separator=", ", ignore_nulls=True))
     order = pl.col("effect").replace_strict({name: i for i, name in enumerate(EFFECTS)})
