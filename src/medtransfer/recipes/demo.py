@@ -4,7 +4,8 @@ A small BiT from scratch and from two scales of natural images, and an Efficient
 
 Command:  medtransfer demo
 Time:     under 4 minutes on 2 cores
-Expect:   `tests/golden/demo.json`; at hospital B 100,000 images help the small network, 10,000 do not
+Expect:   `tests/golden/demo.json`; at hospital B 100,000 images help the small network, 10,000
+          do not
 """
 
 from pathlib import Path
