@@ -51,7 +51,7 @@ def test_images_that_are_tested_on_are_counted_and_stop_the_study(
     tested = digests.filter(pl.col("split") == "test").head(3)
     leave_rung("films", pl.concat([digests.filter(pl.col("split") == "train"), tested]))
     (finding,) = found(tiny_study, "own/films", tmp_path)
-    assert finding.sentence == "3 images outside the training split, by rung 'own/films'"
+    assert finding.sentence == "3 images tested on, seen by rung 'own/films'"
     assert len(finding.rows) == 3
     with pytest.raises(StudyError, match="A017 a rung was pre-trained on images that are tested"):
         refuse_findings(tiny_study, (finding,))
@@ -63,13 +63,13 @@ def test_the_images_of_the_rung_that_was_gone_on_from_count_too(
     leave_rung("first", digests.filter(pl.col("split") == "test").head(1))
     leave_rung("second", digests.filter(pl.col("split") == "train"), "own/first")
     (finding,) = found(tiny_study, "own/second", tmp_path)
-    assert finding.sentence.startswith("1 image outside")
+    assert finding.sentence.startswith("1 image tested on")
 
 
-def test_pretraining_on_the_training_split_alone_is_fine(
+def test_pretraining_on_what_is_not_tested_is_fine(
     tiny_study: Study, digests: pl.DataFrame, tmp_path: Path
 ) -> None:
-    leave_rung("films", digests.filter(pl.col("split") == "train"))
+    leave_rung("films", digests.filter(pl.col("split").is_in(["train", "tune"])))  # as it looks at
     leave_rung("bare", None)
     assert found(tiny_study, "own/films", tmp_path) == []
     assert found(tiny_study, "own/bare", tmp_path) == []

@@ -28,7 +28,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A014": ("warning", "The same image name stands in several splits or cohorts"),
     "A015": ("warning", "Cohorts that by their names are public sets with images in common"),
     "A016": ("error", "Images are mirrored in training though left and right matter"),
-    "A017": ("error", "A rung was pre-trained on images that are tested or tuned on"),
+    "A017": ("error", "A rung was pre-trained on images that are tested on"),
     "B001": ("error", "The training split holds only one class of a target"),
     "B005": ("error", "A split holds no labelled case"),
     "B002": ("warning", "A split holds few positive or few negative cases of a target"),

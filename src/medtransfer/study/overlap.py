@@ -10,13 +10,14 @@ from medtransfer.models.own import OWN, find_own
 
 CODE = "A017"
 IMAGES = "images.parquet"
-TRAIN = "train"
+UNTESTED = ("train", "tune")
+"""Splits that no result is of. Pre-training looks at what is tuned on, and does not train on it."""
 
 
 def pretrained_on(
     rungs: Iterable[str], frames: Iterable[pl.DataFrame], facts: pl.DataFrame
 ) -> Iterator[Finding]:
-    """Images outside a study's training split that its own rungs were pre-trained on.
+    """Images that a study tests on and that its own rungs were pre-trained on.
 
     Files are compared by their SHA-256: a picture that was stored again is not found. A rung whose
     ``images.parquet`` was left behind tells nothing.
@@ -31,15 +32,15 @@ def pretrained_on(
     if not seen:
         return
     for frame in frames:
-        outside = frame.filter(pl.col("split") != TRAIN).join(
+        tested = frame.filter(~pl.col("split").is_in(UNTESTED)).join(
             facts.select("image_id", "sha256"), on="image_id"
         )
         for name, digests in seen.items():
-            both = outside.join(digests, on="sha256", how="semi")
+            both = tested.join(digests, on="sha256", how="semi")
             if len(both):
                 count = both["image_id"].n_unique()
                 images = f"{count:,} image{'' if count == 1 else 's'}"
-                said = f"{images} outside the training split, by rung '{name}'"
+                said = f"{images} tested on, seen by rung '{name}'"
                 yield about_rows(CODE, said, both)
 
 
