@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.study.here import pretrain_here
 
 from medtransfer.data.findings import Finding
 from medtransfer.data.splits import assign_splits
@@ -12,6 +13,8 @@ from medtransfer.errors import StudyError
 from medtransfer.study.config import Study
 from medtransfer.study.inputs import open_manifest
 from medtransfer.study.plan import read_data, refuse_findings
+from medtransfer.study.run import Pretrain
+from medtransfer.study.rungs import RungFolder
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def leave_rung(name: str, seen: pl.DataFrame | None, went_on_from: str | None = 
     }  # fmt: skip
     (folder / "rung.json").write_text(json.dumps(facts))
     if seen is not None:
-        seen.write_parquet(folder / "images.parquet")
+        RungFolder(folder).write_trained_on(seen["sha256"])
 
 
 def found(study: Study, rung: str, memory: Path) -> list[Finding]:
@@ -69,7 +72,32 @@ def test_the_images_of_the_rung_that_was_gone_on_from_count_too(
 def test_pretraining_on_what_is_not_tested_is_fine(
     tiny_study: Study, digests: pl.DataFrame, tmp_path: Path
 ) -> None:
-    leave_rung("films", digests.filter(pl.col("split").is_in(["train", "tune"])))  # as it looks at
+    leave_rung("films", digests.filter(pl.col("split").is_in(["train", "tune"])))
     leave_rung("bare", None)
     assert found(tiny_study, "own/films", tmp_path) == []
     assert found(tiny_study, "own/bare", tmp_path) == []
+
+
+def test_pretraining_on_the_same_table_reads_its_training_rows_alone(
+    recipe: Pretrain, tmp_path: Path
+) -> None:
+    table = pl.read_parquet(tmp_path / "shades.parquet")
+    split = ["train", "train", "train", "tune", "test"] * (len(table) // 5)
+    ids = [f"i{number}" for number in range(len(table))]
+    manifest = table.with_columns(
+        split=pl.Series(split), cohort=pl.lit("a"),
+        **{name: pl.Series(ids) for name in ("image_id", "case_id", "patient_id")},
+    )  # fmt: skip
+    manifest.write_parquet(tmp_path / "shades.parquet")
+    pretrain_here(recipe)
+    study = Study.model_validate({
+        "name": "s", "rungs": ["own/shades"], "seeds": [0],
+        "data": {"manifest": tmp_path / "shades.parquet", "task": "single-label",
+                 "class_column": "label", "targets": ["shade0", "shade1", "shade2"],
+                 "image": {"resize": 18, "crop": 16}},
+    })  # fmt: skip
+    assert found(study, "own/shades", tmp_path) == []
+    moved = ["test", "train", "train", "tune", "test"] * (len(table) // 5)
+    manifest.with_columns(split=pl.Series(moved)).write_parquet(tmp_path / "shades.parquet")
+    (finding,) = found(study, "own/shades", tmp_path / "again")
+    assert finding.sentence == "12 images tested on, seen by rung 'own/shades'"

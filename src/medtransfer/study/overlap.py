@@ -9,7 +9,9 @@ from medtransfer.data.findings import Finding, about_rows
 from medtransfer.models.own import OWN, find_own
 
 CODE = "A017"
-IMAGES = "images.parquet"
+TRAINED_ON = "trained_on.parquet"
+"""Beside the weights of a rung of one's own: which files it was trained on."""
+DIGEST = "digest"
 UNTESTED = ("train", "tune")
 """Splits that no result is of. Pre-training looks at what is tuned on, and does not train on it."""
 
@@ -20,7 +22,7 @@ def pretrained_on(
     """Images that a study tests on and that its own rungs were pre-trained on.
 
     Files are compared by their SHA-256: a picture that was stored again is not found. A rung whose
-    ``images.parquet`` was left behind tells nothing.
+    ``trained_on.parquet`` was left behind tells nothing.
 
     Args:
         rungs: Names; only those of one's own are looked at.
@@ -31,12 +33,11 @@ def pretrained_on(
     seen = {name: found for name in rungs if (found := _seen(name)) is not None}
     if not seen:
         return
+    shown = facts.select("image_id", short_digests(facts["sha256"]))
     for frame in frames:
-        tested = frame.filter(~pl.col("split").is_in(UNTESTED)).join(
-            facts.select("image_id", "sha256"), on="image_id"
-        )
+        tested = frame.filter(~pl.col("split").is_in(UNTESTED)).join(shown, on="image_id")
         for name, digests in seen.items():
-            both = tested.join(digests, on="sha256", how="semi")
+            both = tested.join(digests, on=DIGEST, how="semi")
             if len(both):
                 count = both["image_id"].n_unique()
                 images = f"{count:,} image{'' if count == 1 else 's'}"
@@ -49,8 +50,13 @@ def _seen(name: str) -> pl.DataFrame | None:
     parts: list[pl.DataFrame] = []
     init, _, own = name.partition("/")
     while init == OWN and (facts := find_own(own)) is not None:
-        path = Path(facts["file"]).with_name(IMAGES)
+        path = Path(facts["file"]).with_name(TRAINED_ON)
         if path.is_file():
-            parts.append(pl.read_parquet(path, columns=["sha256"]))
+            parts.append(pl.read_parquet(path, columns=[DIGEST]))
         init, _, own = str(facts.get("continued_from") or "").partition("/")
-    return pl.concat(parts).drop_nulls().unique() if parts else None
+    return pl.concat(parts).unique() if parts else None
+
+
+def short_digests(digests: pl.Series) -> pl.Series:
+    """The first eight bytes of SHA-256 in hexadecimal, as numbers: a tenth of the room."""
+    return digests.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).alias(DIGEST)

@@ -4,6 +4,7 @@
 rungs/<name>/
 ├── run.json environment.json history.jsonl cost.json    what was run, where, how it went
 ├── model.safetensors rung.json README.md                the weights, their facts, the model card
+├── trained_on.parquet                                   digests of the images they learned from
 ├── images.parquet progress.json checkpoint/             while it trains
 └── done (last) | error.json
 rungs/cache/                                             prepared images; may be deleted
@@ -13,13 +14,17 @@ rungs/cache/                                             prepared images; may be
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from medtransfer.data.upstream import Upstream
 from medtransfer.errors import StudyError
 from medtransfer.files import read_json, remove, sha256, write_json, write_text
 from medtransfer.models.ladder import Rung
 from medtransfer.models.own import FACTS, MODEL, OWN, RUNGS
+from medtransfer.study.overlap import TRAINED_ON, short_digests
 from medtransfer.study.run import Pretrain
 from medtransfer.study.store import RunFolder
+from medtransfer.tables.schema import write_frame
 
 CARD = "README.md"
 
@@ -82,6 +87,11 @@ class RungFolder(RunFolder):
         write_json(self.path / "classes.json", list(upstream.classes))
         write_json(self.path / FACTS, facts)
         write_text(self.path / CARD, model_card(facts, cost, history, upstream.notes))
+
+    def write_trained_on(self, digests: pl.Series) -> None:
+        """Write down which files were trained on, by their SHA-256, for studies to compare."""
+        frame = short_digests(digests).unique().sort().to_frame()
+        write_frame(frame, self.path / TRAINED_ON)
 
     def finish(self) -> None:
         """Mark the rung as made, with the digest of its weights; nothing is written after."""
