@@ -86,7 +86,7 @@ def test_all_that_is_wrong_with_a_mapping_is_said_at_once(tmp_path: Path) -> Non
         error.value
     )
     assert "column 'Veiw', named for view" in str(error.value)
-    assert "say patient_id=COLUMN" in str(error.value)
+    assert "say --columns patient_id=COLUMN" in str(error.value)
 
 
 @pytest.mark.parametrize(
