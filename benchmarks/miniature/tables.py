@@ -134,12 +134,13 @@ def main() -> None:
         found = {name: pl.read_parquet(path) for name, path in paths.items() if path.is_file()}
         if not found:
             continue
-        kept += [results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
-                 for name, results in found.items()]  # fmt: skip
+        # two networks of two families say nothing of scale, nor of labels saved against scratch
         own = (pl.col("rung") == "all") | (pl.col("metric") == "labels_saved")
-        beside = [results if name == target.name else results.filter(~own)
-                  for name, results in found.items()]  # fmt: skip
-        results = pl.concat(beside, how="diagonal")
+        beside = {name: results if name == target.name else results.filter(~own)
+                  for name, results in found.items()}  # fmt: skip
+        kept += [results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
+                 for name, results in beside.items()]  # fmt: skip
+        results = pl.concat(beside.values(), how="diagonal")
         lines += study_part(target.name, results)
         answers += questions(target.name, results)
     write_frame(pl.concat(kept, how="diagonal"), out / "results.parquet")
