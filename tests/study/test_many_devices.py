@@ -18,7 +18,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.executors.local import LocalExecutor, WorkerHung
 from medtransfer.study.grid import expand
 from medtransfer.study.pretraining import run_pretraining
-from medtransfer.study.progress import Event, RunEnded, RunStep
+from medtransfer.study.progress import Event, PretrainStep, RunEnded, RunStep
 from medtransfer.study.run import Pretrain
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
@@ -128,7 +128,7 @@ def test_pretraining_whose_process_dies_goes_on_by_the_same_command(
     killed: list[int] = []
 
     def kill_one(event: object) -> None:
-        if isinstance(event, dict) and event["event"] == "step" and not killed:
+        if isinstance(event, PretrainStep) and not killed:
             killed.append(ranks_of(os.getpid())[-1])
             os.kill(killed[0], signal.SIGKILL)
 
@@ -146,7 +146,7 @@ def test_a_dead_process_fails_the_run_and_the_same_command_goes_on(
     killed: list[int] = []
 
     def kill_one(event: Event) -> None:
-        if isinstance(event, RunStep) and event.step >= 1 and not killed:
+        if isinstance(event, RunStep) and event.step >= 3 and not killed:
             killed.append(ranks_of(os.getpid())[-1])
             os.kill(killed[0], signal.SIGKILL)
 
