@@ -69,3 +69,13 @@ def test_a_stopped_run_says_where_it_stands_and_what_goes_on(
 def test_a_folder_that_is_neither_is_said_to_be_no_study(call: Call, tmp_path: Path) -> None:
     (tmp_path / "rungs" / "shades").mkdir(parents=True)
     assert "is not the folder of a study that was run" in call("status", "rungs/shades").err
+
+
+def test_a_rung_that_is_not_there_is_said_with_all_other_faults(call: Call, tmp_path: Path) -> None:
+    wrong = RECIPE.replace("scratch/r26x0.25", "scratch/r26x025").replace("steps: 9", "steps: -9")
+    (tmp_path / "wrong.yaml").write_text(wrong)
+    said = call("pretrain", "wrong.yaml")
+    assert said.code == 2
+    assert "wrong.yaml:2: rung 'scratch/r26x025' does not exist. Did you mean" in said.err
+    assert "wrong.yaml:4: training.steps holds -9" in said.err
+    assert not (tmp_path / "rungs").exists()

@@ -32,6 +32,7 @@ from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.groups import gap_interval, permutation_ps, worst_interval
 from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.scale import scale_effects
 from medtransfer.metrics.smooth import smooth_calibration_error
 from medtransfer.metrics.weighted import Part, Weighted, evaluate
 
@@ -265,3 +266,37 @@ def test_the_permutation_test_keeps_its_level_and_finds_what_is_there(
         assert 0.03 <= share_of(small) <= 0.07
     else:
         assert share_of(small) > 0.07
+
+
+@pytest.mark.parametrize(
+    ("of", "least", "most"), [("a group", 0.93, 0.97), ("the worst group", 0.0, 0.85)]
+)
+def test_effects_of_scale_hold_for_a_group_and_not_for_the_worst(of, least, most) -> None:
+    """Six rungs and three groups, the gap of one of which closes as pre-training grows.
+
+    Values of a group share noise over the rungs, as AUROCs on the same patients do.
+    """
+    rng = np.random.default_rng(0)
+    parameters, images = np.repeat([0.9e6, 3.5e6], 3), np.tile([1e3, 1e4, 1e5], 2)
+    truth = np.full((3, 6), 0.75)
+    truth[0] -= 0.08 * (5 - np.log10(images)) / 2
+
+    def noise(count: int) -> Floats:
+        shared, own = rng.normal(size=(2, count, 3, 6))
+        return 0.03 * (np.sqrt(0.6) * shared[..., :1] + np.sqrt(0.4) * own)
+
+    def slopes(groups: Floats) -> Floats:
+        """[1 + R, 3, 6] to [1 + R]"""
+        values = groups[:, 0] if of == "a group" else groups.min(axis=1)
+        names = ["small"] * 3 + ["large"] * 3
+        found = scale_effects(values.T, parameters, images, names, [str(i) for i in images])
+        return found["data"].slopes
+
+    right = slopes(truth[None])[0]
+    held = 0
+    for _ in range(DATA_SETS):
+        seen = truth + noise(1)[0]
+        low, high = percentile_interval(slopes(np.concatenate([seen[None], seen + noise(500)])))
+        held += low <= right <= high
+    print(f"effect of data on {of}: {held / DATA_SETS:.1%}")
+    assert least <= held / DATA_SETS <= most

@@ -25,17 +25,17 @@ def digests(tiny_study: Study, tmp_path: Path) -> pl.DataFrame:
     return frame.select("image_id", "split").join(data.facts, on="image_id")
 
 
-def leave_rung(name: str, seen: pl.DataFrame | None, went_on_from: str | None = None) -> None:
+def leave_rung(name: str, seen: pl.DataFrame | None, start: str = "scratch/r26x0.25") -> None:
     """What `medtransfer pretrain` leaves of a rung, without its weights."""
     folder = Path("rungs") / name
     folder.mkdir(parents=True)
     facts = {
         "architecture": "r26x0.25", "pretraining": "films", "images": 9, "sha256": "0" * 64,
-        "licence": "ours", "note": "", "continued_from": went_on_from,
+        "licence": "ours", "note": "",
     }  # fmt: skip
     (folder / "rung.json").write_text(json.dumps(facts))
     if seen is not None:
-        RungFolder(folder).write_trained_on(seen["sha256"])
+        RungFolder(folder).write_trained_on(start, seen["sha256"])
 
 
 def found(study: Study, rung: str, memory: Path) -> list[Finding]:

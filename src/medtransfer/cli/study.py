@@ -47,7 +47,7 @@ def demo(out: Out = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
     """How far a study or a pre-training run is: every run's state, and the time left."""
-    from medtransfer.cli.text import duration, one_line, print_table
+    from medtransfer.cli.text import duration, print_table, with_whole
     from medtransfer.study.status import read_status
 
     folder = _folder(where)
@@ -76,14 +76,13 @@ def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
     print(f"{counts}; {duration(found.seconds_left)} left")  # noqa: T201
     for row in found.runs:
         if row.message:
-            cut = one_line(row.message)
-            whole = f" All of it: {folder.run(row.run_id).path / 'error.json'}"
-            print(f"{row.run_id} {row.state}: {cut}{whole * cut.endswith('…')}")  # noqa: T201
+            said = with_whole(row.message, folder.run(row.run_id).path / "error.json")
+            print(f"{row.run_id} {row.state}: {said}")  # noqa: T201
 
 
 def _rung_status(folder: Path, *, as_json: bool) -> bool:
     """Say how far pre-training is; False where the folder is not that of a rung."""
-    from medtransfer.cli.text import duration, one_line, pretraining
+    from medtransfer.cli.text import duration, pretraining, with_whole
     from medtransfer.study.rung_status import read_rung_status
 
     found = read_rung_status(folder)
@@ -103,9 +102,7 @@ def _rung_status(folder: Path, *, as_json: bool) -> bool:
         return True
     print(f"{found.rung} {found.state}: {'; '.join(parts)}")  # noqa: T201
     if found.message:
-        cut = one_line(found.message)
-        whole = f" All of it: {folder / 'error.json'}"
-        print(f"{cut}{whole * cut.endswith('…')}")  # noqa: T201
+        print(with_whole(found.message, folder / "error.json"))  # noqa: T201
     if found.state == "waiting":
         print("`medtransfer pretrain` with its recipe goes on from here.")  # noqa: T201
     return True

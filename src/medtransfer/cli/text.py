@@ -1,6 +1,7 @@
 """Plain text: tables that are never cut whatever the width of the terminal, and durations."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medtransfer.errors import printable
@@ -34,6 +35,12 @@ def print_table(
 def one_line(message: str, most: int = MOST_LETTERS) -> str:
     """A message as one line, cut where it is long; `error.json` of its run has it whole."""
     return printable(" ".join(message.split()), most)
+
+
+def with_whole(message: str, file: Path) -> str:
+    """A message as one line; where it is cut, the file that has all of it."""
+    cut = one_line(message)
+    return f"{cut} All of it: {file}" if cut.endswith("…") else cut
 
 
 def duration(seconds: float | None) -> str:

@@ -14,7 +14,6 @@ from medtransfer.evaluation.means import (
 )
 from medtransfer.evaluation.numbers import NO_INTERVAL
 from medtransfer.evaluation.savings import AREA, area_values
-from medtransfer.metrics.bootstrap import percentile_interval
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels import Floats
 from medtransfer.metrics.scale import scale_effects
@@ -157,10 +156,9 @@ def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | No
     measured = HEADLINE if metric in (DROP, AREA) else metric
     number = mean.numbers[cohort, attribute, group, target, measured]
     known = bool(np.isfinite(values[0]))
-    biased = find_metric(measured).biased
-    ends = difference_interval(values, measured) if biased else percentile_interval(values)
+    ends = difference_interval(values, measured)
     if known and ends is None and len(values) > 1:
-        why = BIASED if biased else NO_INTERVAL
+        why = BIASED if find_metric(measured).biased else NO_INTERVAL
         reason = f"{reason}; {why}" if reason else why
     return Result(
         None, "test", cohort, target, metric + suffix, float(values[0]) if known else None,

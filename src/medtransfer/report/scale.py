@@ -57,7 +57,8 @@ def scale_parts(content: Content) -> list[Part]:
     head = ["Metric", "Cohort", *TERMS.values()]
     caption = (
         "Change of the metric for ten times the weights and for ten times the pre-training "
-        "images, over the rungs of known scale. Rungs differ in more than size: a description, "
+        "images, over the rungs of known scale; interaction: change of the one for ten times the "
+        "other. Rungs differ in more than size: a description, "
         "not a law."
     )
     table = Table(head, rows, caption, frozenset({2, 3, 4}), cells.notes)

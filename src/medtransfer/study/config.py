@@ -7,10 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from medtransfer.data.audit import CHECKS
 from medtransfer.data.config import DataConfig
-from medtransfer.errors import ConfigError, listed, suggestion
+from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.config import EvaluationConfig, unknown_names
-from medtransfer.models.config import ModelConfig, Pool
-from medtransfer.models.ladder import find_rung
+from medtransfer.models.config import ModelConfig, Pool, RungName
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.training.config import TrainingConfig
 
@@ -26,7 +25,7 @@ Reason = Annotated[str, Field(min_length=10)]
 class RungEntry(Settings):
     """One rung of the study, with what is its own."""
 
-    rung: str = identity()
+    rung: RungName = identity()
     """Its name in the ladder."""
     weights: Path | None = runtime(None)
     """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
@@ -34,15 +33,6 @@ class RungEntry(Settings):
     """How the images of a case are brought together."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
-
-    @field_validator("rung")
-    @classmethod
-    def _exists(cls, value: str) -> str:
-        try:
-            find_rung(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return value
 
 
 class SweepConfig(Settings):

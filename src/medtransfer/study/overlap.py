@@ -6,14 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.findings import Finding, about_rows
+from medtransfer.errors import plural
 from medtransfer.models.own import OWN, find_own
 
 CODE = "A017"
 TRAINED_ON = "trained_on.parquet"
 """Beside the weights of a rung of one's own: which files it was trained on."""
 DIGEST = "digest"
-UNTESTED = ("train", "tune")
-"""Splits that no result is of. Pre-training looks at what is tuned on, and does not train on it."""
 
 
 def pretrained_on(
@@ -30,31 +29,26 @@ def pretrained_on(
             them.
         facts: `image_id` and `sha256` of the study's images, from `scan_images`.
     """
-    seen = {name: found for name in rungs if (found := _seen(name)) is not None}
+    seen = {name: found for name in rungs if (found := trained_on(name)) is not None}
     if not seen:
         return
     shown = facts.select("image_id", short_digests(facts["sha256"]))
     for frame in frames:
-        tested = frame.filter(~pl.col("split").is_in(UNTESTED)).join(shown, on="image_id")
+        tested = frame.filter(pl.col("split") == "test").join(shown, on="image_id")
         for name, digests in seen.items():
             both = tested.join(digests, on=DIGEST, how="semi")
             if len(both):
-                count = both["image_id"].n_unique()
-                images = f"{count:,} image{'' if count == 1 else 's'}"
+                images = plural(both["image_id"].n_unique(), "image")
                 said = f"{images} tested on, seen by rung '{name}'"
                 yield about_rows(CODE, said, both)
 
 
-def _seen(name: str) -> pl.DataFrame | None:
-    """Digests of the images that a rung was pre-trained on, and the rungs that it went on from."""
-    parts: list[pl.DataFrame] = []
+def trained_on(name: str) -> pl.DataFrame | None:
+    """`DIGEST` of every file that a rung was trained on; None where nothing is known of it."""
     init, _, own = name.partition("/")
-    while init == OWN and (facts := find_own(own)) is not None:
-        path = Path(facts["file"]).with_name(TRAINED_ON)
-        if path.is_file():
-            parts.append(pl.read_parquet(path, columns=[DIGEST]))
-        init, _, own = str(facts.get("continued_from") or "").partition("/")
-    return pl.concat(parts).unique() if parts else None
+    facts = find_own(own) if init == OWN else None
+    path = None if facts is None else Path(facts["file"]).with_name(TRAINED_ON)
+    return pl.read_parquet(path) if path is not None and path.is_file() else None
 
 
 def short_digests(digests: pl.Series) -> pl.Series:

@@ -79,7 +79,7 @@ def pretrain(
         return
     write_tensors(weights, folder.model)
     folder.write_history([look(check) for check in state.checks])
-    folder.write_trained_on(facts["sha256"].gather(upstream.train))
+    folder.write_trained_on(run.rung, facts["sha256"].gather(upstream.train))
     folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
     folder.finish()
 

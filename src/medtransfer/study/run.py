@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from medtransfer.data.config import DataConfig, UpstreamConfig
 from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.models.config import ModelConfig
+from medtransfer.models.config import ModelConfig, RungName
 from medtransfer.settings import Settings, digest, identity, runtime
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.upstream import UpstreamTraining
@@ -39,7 +39,7 @@ class Pretrain(Settings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
     """Name of the rung, `own/<name>` in a study, and of its folder."""
-    rung: str = identity(min_length=3)
+    rung: RungName = identity()
     """What it starts from: `scratch/r50x1`, or any rung to go on from."""
     weights: Path | None = runtime(None)
     """Weights file of that rung, for `file/…` rungs or another place; relative to the recipe."""

@@ -21,7 +21,7 @@ from medtransfer.errors import StudyError
 from medtransfer.files import read_json, remove, sha256, write_json, write_text
 from medtransfer.models.ladder import Rung
 from medtransfer.models.own import FACTS, MODEL, OWN, RUNGS
-from medtransfer.study.overlap import TRAINED_ON, short_digests
+from medtransfer.study.overlap import TRAINED_ON, short_digests, trained_on
 from medtransfer.study.run import Pretrain
 from medtransfer.study.store import RunFolder
 from medtransfer.tables.schema import write_frame
@@ -88,10 +88,16 @@ class RungFolder(RunFolder):
         write_json(self.path / FACTS, facts)
         write_text(self.path / CARD, model_card(facts, cost, history, upstream.notes))
 
-    def write_trained_on(self, digests: pl.Series) -> None:
-        """Write down which files were trained on, by their SHA-256, for studies to compare."""
-        frame = short_digests(digests).unique().sort().to_frame()
-        write_frame(frame, self.path / TRAINED_ON)
+    def write_trained_on(self, start: str, digests: pl.Series) -> None:
+        """Write down which files were trained on, for studies to compare.
+
+        Args:
+            start: The rung that training went on from; its files count, too.
+            digests: SHA-256 of this run's files.
+        """
+        own, before = short_digests(digests).to_frame(), trained_on(start)
+        seen = own if before is None else pl.concat([own, before])
+        write_frame(seen.unique().sort(pl.all()), self.path / TRAINED_ON)
 
     def finish(self) -> None:
         """Mark the rung as made, with the digest of its weights; nothing is written after."""

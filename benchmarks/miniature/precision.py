@@ -1,0 +1,72 @@
+"""What predicting in bfloat16 does to AUROC, on finished runs of one of the miniature's studies.
+
+python benchmarks/miniature/precision.py STUDIES/miniature-dermatology r26x0.5
+
+To be run where the folder `rungs` is that `pretrain.py` filled. Goal: 0.001. Exits 1 when
+short of it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from medtransfer.data.cache import PixelCache
+from medtransfer.data.cases import build_cases
+from medtransfer.data.loader import CaseImages
+from medtransfer.data.scan import scan_images
+from medtransfer.data.splits import assign_splits
+from medtransfer.evaluation.predict import predict, quick_score
+from medtransfer.files import read_json
+from medtransfer.models.classifier import build_classifier
+from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
+from medtransfer.study.run import Transfer
+from medtransfer.study.store import RunFolder, StudyFolder
+from medtransfer.study.tuned import divide
+
+GOAL = 0.001
+
+
+def main() -> int:
+    study, network = StudyFolder(Path(sys.argv[1])), sys.argv[2]
+    changes: list[float] = []
+    for run_id in study.run_ids():
+        about = read_json(study.run(run_id).path / "run.json")
+        if about["label_fraction"] == 1.0 and about["rung"].endswith(network):
+            changes += changed(study, study.run(run_id), Transfer.model_validate(about["run"]))
+    most = max(changes)
+    print(f"AUROC changed by at most {most:.5f} in {len(changes)} comparisons (goal {GOAL})")
+    return 0 if most <= GOAL else 1
+
+
+def changed(study: StudyFolder, folder: RunFolder, run: Transfer) -> list[float]:
+    """By how much AUROC changes at each cohort."""
+    manifest = open_manifest(run.data)
+    frame = assign_splits(manifest, run.data)
+    facts = scan_images(manifest, run.data.pixel_limit, study.images)
+    cases = build_cases(frame, run.data)
+    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
+    built = build_classifier(run.model, len(run.data.names), seed=run.seed, input_size=spec.crop,
+                             device=torch.device("cpu"), precision="float32")  # fmt: skip
+    (weights,) = folder.checkpoint.glob("selected-*/model.safetensors")
+    built.classifier.load_state_dict(load_file(weights))
+    tested = divide(cases, frame, run).testing
+    pixels = PixelCache(cache_needs(run, spec, frame)[1].make(manifest, facts, study.cache))
+    found: dict[str, np.ndarray] = {}
+    for precision in ("float32", "bfloat16"):
+        built.classifier.precision = precision
+        found[precision] = predict(built.classifier, CaseImages(tested, pixels, spec))
+    changes: list[float] = []
+    for cohort in np.unique(tested.cohorts):
+        here = tested.cohorts == cohort
+        areas = [quick_score(tested.targets[here], own[here], run.data.task)[1] or np.nan
+                 for own in found.values()]  # fmt: skip
+        changes.append(abs(areas[1] - areas[0]))
+        print(f"{run.model.rung} seed {run.seed}, {cohort}: {areas[0]:.5f}, {areas[1]:.5f}")
+    return changes
+
+
+if __name__ == "__main__":
+    sys.exit(main())
