@@ -4,7 +4,7 @@
 
 R50x1 at 64, 128 and 224 px, and ViT-S at 224 px, in bfloat16 where the machine has units for it:
 medians of steps taken in turn, in one process. Goal: no network slower, 1.05 times the speed in
-the geometric mean. With --quick R50x1 at 64 px alone. About two minutes. Measured on a CPU.
+the geometric mean. With --quick R50x1 at 64 px alone. About a minute. Measured on a CPU.
 """
 
 import argparse
