@@ -25,10 +25,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.audit import audit
+from medtransfer.data.audit.duplicates import find_pairs
+from medtransfer.data.audit.perceptual_hash import RADIUS, SIDE, TURNS, close_pairs
+from medtransfer.data.audit.run import audit
 from medtransfer.data.config import DataConfig
-from medtransfer.data.hashes import RADIUS, SIDE, TURNS, close_pairs
-from medtransfer.data.near_duplicates import find_pairs
 from medtransfer.tables.manifest import Manifest
 
 SECONDS_HASHES, SECONDS_COPIES, SECONDS_TABLE, GIB_TABLE = 600.0, 180.0, 300.0, 1.0

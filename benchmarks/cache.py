@@ -34,11 +34,11 @@ from PIL import Image
 from torch import nn
 
 from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.cases import Cases
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.shards import Kind, write_shard
 from medtransfer.data.loader import CaseImages, TrainingBatches
-from medtransfer.data.shards import Kind, write_shard
 
 SIZE, CROP, PER_SECOND, TIMES, SHARE = 512, 480, 5000.0, 5.0, 0.95
 CPU = torch.device("cpu")

@@ -26,10 +26,10 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from medtransfer.metrics.bootstrap import Replicates, draw_replicates
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.discrimination import area_of, precision_of
 from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.statistics.bootstrap import Replicates, draw_replicates
 
 FASTER, SECONDS_WHOLE, GIB_WHOLE, SLOPE, SECONDS_MILLION = 100.0, 60.0, 2.0, 1.1, 600.0
 GROUPS = 8
@@ -102,8 +102,8 @@ def against_sklearn(quick: bool) -> bool:
 
 
 def whole_catalogue(quick: bool) -> bool:
-    from medtransfer.evaluation.config import EvaluationConfig
-    from medtransfer.evaluation.external import evaluate_table
+    from medtransfer.evaluation.comparison.evaluate_table import evaluate_table
+    from medtransfer.evaluation.scoring.config import EvaluationConfig
 
     cases, targets, rungs, number = (2_000, 2, 2, 200) if quick else (25_000, 5, 4, 1000)
     labels, _, _, patient = drawn(cases, targets)

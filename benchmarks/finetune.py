@@ -98,7 +98,7 @@ def compare(
 
 
 def in_its_own_process(name: str, network: str, folder: Path, steps: int, batch: int) -> float:
-    from medtransfer.study.executors.local import ALLOCATOR
+    from medtransfer.engines.local import ALLOCATOR
 
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     if name in OWN:
@@ -134,20 +134,20 @@ def classifier(network: str) -> Any:
 
 def ours(network: str, folder: Path, steps: int, batch: int) -> float:
     from medtransfer.data.augment import Augmentation
-    from medtransfer.data.cache import PixelCache
     from medtransfer.data.cases import build_cases
     from medtransfer.data.config import DataConfig
+    from medtransfer.data.images.cache import PixelCache
+    from medtransfer.data.images.scan import scan_images
     from medtransfer.data.loader import CaseImages, TrainingBatches
-    from medtransfer.data.scan import scan_images
     from medtransfer.data.splits import assign_splits
     from medtransfer.models.config import ModelConfig
-    from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
-    from medtransfer.study.run import Transfer
+    from medtransfer.runs.config import Transfer
+    from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
+    from medtransfer.training.bit_hyperrule import make_schedule
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
     from medtransfer.training.loop import Plan, TuneScore, fit
     from medtransfer.training.losses import Loss
-    from medtransfer.training.rules import make_schedule
 
     network_with_head = classifier(network)
     warm_up(network_with_head, batch)

@@ -76,7 +76,7 @@ def main() -> int:
 
 def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) -> Said:
     """Medians over the rounds of what each contender says of a turn."""
-    from medtransfer.study.executors.local import ALLOCATOR
+    from medtransfer.engines.local import ALLOCATOR
 
     plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     script = str(Path(__file__).parent / "contest" / "contenders.py")

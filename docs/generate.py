@@ -20,20 +20,19 @@ import typer
 from medtransfer import errors
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
-from medtransfer.data.audit import CHECKS
+from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.facts import option_text, paragraphs, table_text
-from medtransfer.data.sources.importing import COMMON
+from medtransfer.data.sources.describe import option_text, paragraphs, table_text
+from medtransfer.data.sources.import_source import COMMON
 from medtransfer.data.sources.source import Option, Source
 from medtransfer.data.sources.vocabulary import VOCABULARY
-from medtransfer.evaluation.compared import COMPARED
-from medtransfer.evaluation.fairness import GAP, GAP_P, ODDS, RATIO, WORST
-from medtransfer.evaluation.means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
-from medtransfer.evaluation.trends import ROBUSTNESS, SCALE, SCALED
+from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
+from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
+from medtransfer.evaluation.scoring.fairness import COMPARED, GAP, GAP_P, ODDS, RATIO, WORST
 from medtransfer.metrics.catalog import CATALOG, FOREIGN, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
-from medtransfer.tables import comparisons, curves, manifest, predictions, results
+from medtransfer.tables import manifest, predictions, results
 from medtransfer.tables.schema import Column, Contract
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +62,7 @@ def contract_page(contract: Contract, words: dict[str, str]) -> str:
     """The columns of one table."""
     head = ("Column", "Holds", "Needed", "May be empty", "What it is")
     rows = [_column(column) for column in contract.columns]
-    intro = words["intro"].replace("{kinds}", ", ".join(code(kind) for kind in curves.CURVES))
+    intro = words["intro"].replace("{kinds}", ", ".join(code(kind) for kind in results.CURVES))
     return page(words["title"], intro, table(head, rows), words["after"])
 
 
@@ -338,11 +337,11 @@ def errors_page() -> str:
 
 
 TABLES = {
-    "manifest": manifest.CONTRACT,
-    "predictions": predictions.CONTRACT,
-    "results": results.CONTRACT,
-    "comparisons": comparisons.CONTRACT,
-    "curves": curves.CONTRACT,
+    "manifest": manifest.MANIFEST_CONTRACT,
+    "predictions": predictions.PREDICTIONS_CONTRACT,
+    "results": results.RESULTS_CONTRACT,
+    "comparisons": results.COMPARISONS_CONTRACT,
+    "curves": results.CURVES_CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {
     **{name: partial(contract_page, TABLES[name], WORDS["tables"][name]) for name in TABLES},

@@ -4,12 +4,19 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.store import StudyFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medtransfer.runs.config import Pretrain
+    from tests.local_run import Local
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,6 +132,37 @@ def finished(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "evaluation": {"replicates": 100, "permutations": 50},
         }
     )
-    from tests.study.here import run_here  # torch reads the variables above as it is imported
+    from tests.in_process import run_here  # torch reads the variables above as it is imported
 
     return run_here(study, tmp_path_factory.mktemp("finished") / "study")
+
+
+@pytest.fixture(scope="session")
+def local(tiny_study: Study) -> "Callable[..., Local]":
+    """Plans one run in a folder, to be carried out in this process."""
+    from tests.local_run import plan_locally
+
+    def make(folder: Path, study: Study = tiny_study) -> "Local":
+        return plan_locally(study, folder)
+
+    return make
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> "Pretrain":
+    """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
+    from medtransfer.data.config import AugmentConfig, UpstreamConfig
+    from medtransfer.pretraining.config import UpstreamTraining
+    from medtransfer.runs.config import Pretrain
+    from tests.shades import write_shades
+
+    write_shades(tmp_path / "shades.parquet")
+    return Pretrain(
+        name="shades",
+        rung="scratch/r26x0.25",
+        about="shades of grey",
+        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
+                            augment=AugmentConfig()),
+        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
+                                  checks=3, precision="float32", ema=0.9),
+    )  # fmt: skip

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.measure import MeasuredRun, measure_run
-from medtransfer.metrics.kernels import Floats
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.measure import MeasuredRun, measure_run
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 
 QUICK = EvaluationConfig(replicates=60, permutations=40, minimum_group=10)

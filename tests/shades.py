@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from medtransfer.data.images import encode_png
+from medtransfer.data.images.pictures import encode_png
 
 
 def write_shades(path: Path) -> None:

@@ -11,10 +11,10 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from medtransfer.cli.main import app
-from medtransfer.data.audit import Finding
+from medtransfer.data.audit.run import Finding
 from medtransfer.study.config import Study
-from medtransfer.study.document import read_study
 from medtransfer.study.plan import plan_runs, read_data
+from medtransfer.study.yaml_file import read_study
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/study.yaml"))

@@ -14,10 +14,10 @@ from PIL import Image
 from pydicom.datadict import DicomDictionary
 
 from medtransfer.cli import main as command_line
-from medtransfer.data.scan import scan_images
+from medtransfer.data.images.scan import scan_images
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import read_manifest
-from tests.data.dicom.files import Raw, dicom, picture, text
+from tests.data.images.dicom.files import Raw, dicom, picture, text
 
 SENSITIVE = {"predictions.parquet", "images.parquet"}
 """Tables that carry ids, by name; docs/explanation/privacy.md lists them."""

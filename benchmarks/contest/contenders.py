@@ -62,13 +62,13 @@ class Prepared:
 
 
 def prepared(case: Case, folder: Path, work: Path, *, tested: bool = False) -> Prepared:
-    from medtransfer.data.cache import PixelCache
     from medtransfer.data.cases import build_cases
     from medtransfer.data.config import DataConfig
-    from medtransfer.data.scan import scan_images
+    from medtransfer.data.images.cache import PixelCache
+    from medtransfer.data.images.scan import scan_images
     from medtransfer.data.splits import assign_splits
-    from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
-    from medtransfer.study.run import Transfer
+    from medtransfer.runs.config import Transfer
+    from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
 
     sizes = {"resize": case.resize, "crop": case.crop, "flip": "horizontal"}
     data = DataConfig.model_validate({
@@ -101,11 +101,11 @@ def carry_out(
     """Our whole loop; no checkpoint but that at its end."""
     from medtransfer.data.augment import Augmentation
     from medtransfer.data.loader import TrainingBatches
+    from medtransfer.training.bit_hyperrule import make_schedule
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
     from medtransfer.training.loop import Plan, TuneScore, fit
     from medtransfer.training.losses import Loss
-    from medtransfer.training.rules import make_schedule
 
     config = TrainingConfig(batch_size=case.batch, micro_batch=case.batch, steps=steps, checks=1,
                             learning_rate=0.01, checkpoint_seconds=1e9)  # fmt: skip
@@ -179,7 +179,7 @@ def prediction(case: Case, folder: Path, turns: Turns, *, own: bool) -> None:
     """Both networks have the same weights, trained on half of the images and asked of the rest."""
     from safetensors.torch import load_file
 
-    from medtransfer.evaluation.predict import predict
+    from medtransfer.evaluation.inference.predict import predict
 
     with tempfile.TemporaryDirectory() as work:
         found = prepared(case, folder, Path(work), tested=True)

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import build_cases
+from medtransfer.data.images.cache import PixelCache
+from medtransfer.data.images.scan import scan_images
 from medtransfer.data.loader import CaseImages
-from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.evaluation.predict import predict, quick_score
+from medtransfer.evaluation.inference.predict import predict, quick_score
 from medtransfer.files import read_json
 from medtransfer.models.classifier import build_classifier
-from medtransfer.study.inputs import cache_needs, input_spec, known_architecture, open_manifest
-from medtransfer.study.run import Transfer
-from medtransfer.study.store import RunFolder, StudyFolder
-from medtransfer.study.tuned import divide
+from medtransfer.runs.config import Transfer
+from medtransfer.runs.fine_tune import divide
+from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
 
 GOAL = 0.001
 

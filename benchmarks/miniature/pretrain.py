@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from medtransfer.pretraining.run import PretrainingStopped, run_pretraining
 from medtransfer.recipes.miniature import miniature_rungs
-from medtransfer.study.pretraining import PretrainingStopped, run_pretraining
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from medtransfer.report.page import write_report
+    from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.config import Study
-    from medtransfer.study.document import read_study
     from medtransfer.study.schedule import run_study
-    from medtransfer.study.store import StudyFolder
+    from medtransfer.study.yaml_file import read_study
     from medtransfer.tables.manifest import Manifest, read_manifest
     from medtransfer.tables.predictions import read_predictions
     from medtransfer.tables.results import read_results
@@ -48,11 +48,11 @@ __all__ = [
 _HOME = {
     "Manifest": "tables.manifest",
     "Study": "study.config",
-    "StudyFolder": "study.store",
+    "StudyFolder": "runs.folders",
     "read_manifest": "tables.manifest",
     "read_predictions": "tables.predictions",
     "read_results": "tables.results",
-    "read_study": "study.document",
+    "read_study": "study.yaml_file",
     "run_study": "study.schedule",
     "write_report": "report.page",
 }

@@ -12,7 +12,7 @@ import pytest
 from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.files import sha256
-from medtransfer.study.document import read_study
+from medtransfer.study.yaml_file import read_study
 
 STUDY = """\
 name: skin
@@ -94,7 +94,7 @@ class Desk:
 
 @pytest.fixture(scope="session")
 def _desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.study.here import run_here
+    from tests.in_process import run_here
 
     folder = tmp_path_factory.mktemp("desk")
     hospitals = {"north": Hospital(40), "south": Hospital(16)}

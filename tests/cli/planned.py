@@ -4,9 +4,9 @@ from pathlib import Path
 
 from medtransfer.data.config import DataConfig
 from medtransfer.models.config import ModelConfig
+from medtransfer.runs.config import Transfer
 from medtransfer.study.grid import Cell
 from medtransfer.study.plan import PlannedRun
-from medtransfer.study.run import Transfer
 
 
 def planned_runs() -> list[PlannedRun]:

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from scipy.stats import friedmanchisquare
 from tests.cli.conftest import Call
-from tests.metrics.test_learning_curve import BUDGETS, PADCHEST
 from tests.prediction_tables import Site, binary_table
+from tests.statistics.test_learning_curve import BUDGETS, PADCHEST
 
 RUNGS = ("weak", "middle", "strong")
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from safetensors.torch import save_file
 from tests.cli.conftest import Call, Desk, Said
-from tests.data import corpus
-from tests.study.here import no_worker
+from tests.data.audit import corpus
+from tests.in_process import no_worker
 
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.ladder import ARCHITECTURES

@@ -13,8 +13,8 @@ from tests.cli.conftest import Call, Desk
 
 from medtransfer.cli import main as command_line
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
-from medtransfer.study.document import read_study
-from medtransfer.study.store import StudyFolder
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.study.yaml_file import read_study
 
 
 def takes_less(limit: float, *words: str) -> bool:
@@ -89,7 +89,7 @@ def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("medtransfer.study.document.read_study", broken)
+    monkeypatch.setattr("medtransfer.study.yaml_file.read_study", broken)
     monkeypatch.setattr(sys, "argv", ["medtransfer", "run", "x.yaml"])
     with pytest.raises(ZeroDivisionError):
         command_line.main()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Call, Desk
-from tests.study.here import no_worker
+from tests.in_process import no_worker
 
 from medtransfer import files
-from medtransfer.data import cache
+from medtransfer.data.images import cache
 
 
 def pictures(desk: Desk) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from tests.cli.conftest import Call
 from tests.data.sources import tree_chexpert, tree_csv, tree_nih_chestxray14
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.study.document import read_study
+from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.manifest import read_manifest
 
 

@@ -12,7 +12,7 @@ from tests.strategies import FEW
 
 from medtransfer.data import augment as a
 from medtransfer.data.config import AugmentConfig
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.transforms import training_images
 from medtransfer.seeds import text_keys
 

@@ -11,8 +11,7 @@ from tests.strategies import FEW, manifests, question
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.cases import build_cases, training_cases
 from medtransfer.data.config import SplitConfig
-from medtransfer.data.episodes import draw_episode, patient_classes
-from medtransfer.data.splits import assign_splits
+from medtransfer.data.splits import assign_splits, draw_episode, patient_classes
 from medtransfer.tables.manifest import Manifest
 
 IDS = np.array([f"p{i // 2:03d}" for i in range(400)])  # two cases each

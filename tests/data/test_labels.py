@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import FEW, label_cells, question
 
+from medtransfer.data.case_index import numbered
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.labels import (
     apply_policy,
@@ -20,7 +21,6 @@ from medtransfer.data.labels import (
     raw_labels,
     targets_of,
 )
-from medtransfer.data.numbers import numbered
 from medtransfer.tables.manifest import label_text
 
 NAN = float("nan")

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from tests.strategies import FEW
 
 from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import AugmentConfig, Flip
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.shards import Kind, write_shard
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
-from medtransfer.data.shards import Kind, write_shard
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(12, 8, (0.5,) * 3, (0.5,) * 3, "bilinear")

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from medtransfer.data.images import decode_image
+from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.phantom import CLASSES, Hospital, Phantom, write_phantom
 from medtransfer.files import sha256
 from medtransfer.tables.manifest import read_manifest

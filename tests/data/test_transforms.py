@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.strategies import FEW
 
 from medtransfer.data.config import Flip
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.transforms import Views, cut_views, draw_views, normalise, whole_images
 from medtransfer.seeds import text_keys
 

@@ -16,13 +16,13 @@ from medtransfer.data.config import (
     SplitConfig,
     UpstreamConfig,
 )
-from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
+from medtransfer.pretraining.config import UpstreamTraining
+from medtransfer.runs.config import Pretrain, Transfer, pretrain_id, run_id, scoring_digest
 from medtransfer.settings import Settings, Side, sides_of
 from medtransfer.study.config import RungEntry, Study, SweepConfig
-from medtransfer.study.run import Pretrain, Transfer, pretrain_id, run_id, scoring_digest
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
-from medtransfer.training.upstream import UpstreamTraining
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
 NORTH = RetrainConfig(cohort="north", fraction=1.0)
@@ -193,7 +193,7 @@ def test_every_field_takes_a_side_and_says_what_it_is(config: type[BaseModel]) -
 
 
 def test_every_config_class_is_in_this_test() -> None:
-    import medtransfer.study.run  # noqa: F401 — brings all of them in
+    import medtransfer.runs.config  # noqa: F401 — brings all of them in
 
     own = {c for c in _subclasses(Settings) if c.__module__.startswith("medtransfer.")}
     assert own == set(CONFIGS)
@@ -227,8 +227,8 @@ def test_run_ids_are_as_they_were_reviewed() -> None:
     from tests.demo_frame import demo_study_without_files
 
     from medtransfer.recipes.demo import NAME
-    from medtransfer.study.document import resolve_paths
     from medtransfer.study.grid import expand
+    from medtransfer.study.yaml_file import resolve_paths
 
     study = resolve_paths(demo_study_without_files(), Path())
     ids = {

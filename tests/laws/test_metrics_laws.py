@@ -25,7 +25,7 @@ from tests.metrics.drawn_cases import (
 
 from medtransfer.metrics.cases import ClassCases, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 WITHIN = {"calibration_slope": 1e-8, "calibration_intercept": 1e-8, "ece_smooth": 1e-7}

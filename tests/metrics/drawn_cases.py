@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric, spelled
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import Part, Weighted, evaluate
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from medtransfer.metrics.calibration import BINS, bin_numbers
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 
 Truth = NDArray[np.bool_]
 

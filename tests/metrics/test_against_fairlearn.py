@@ -10,9 +10,9 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from tests.metrics.drawn_cases import LIMITS, bound, target_cases
 
-from medtransfer.metrics.bootstrap import draw_replicates
-from medtransfer.metrics.groups import gap, worst_group
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import draw_replicates
+from medtransfer.statistics.groups import gap, worst_group
 
 SIZE = 240
 GROUPS = np.array(["F", "M", "X"])[np.arange(SIZE) % 3]

@@ -38,7 +38,7 @@ from tests.metrics.drawn_cases import (
 
 from medtransfer.metrics.cases import ClassCases, TargetCases
 from medtransfer.metrics.discrimination import balanced_accuracy, top_k_accuracy
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 
 EXACT = {"rtol": 0, "atol": 1e-9}
 Oracle = Callable[[TargetCases, Floats], float]

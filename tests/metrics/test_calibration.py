@@ -16,7 +16,7 @@ from medtransfer.metrics.calibration import (
     resolution_of,
     uncertainty_of,
 )
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import Column
 
 shares = st.floats(0, 1)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.metrics.drawn_cases import LAW, drawn_targets, plain, weights_of
 
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.decisions import threshold_drift
 from medtransfer.metrics.discrimination import operating_threshold
+from medtransfer.metrics.thresholded import threshold_drift
 
 
 def rates(cases: TargetCases, threshold: float) -> tuple[float, float]:

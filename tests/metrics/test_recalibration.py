@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from tests.metrics.drawn_cases import LAW, bound, every_value, plain, target_cases
 
-from medtransfer.metrics.calibration_kernels import logistic_fits
+from medtransfer.metrics.calibration_curves import calibration_bias
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.kernels import Floats
-from medtransfer.metrics.recalibration import calibration_bias
+from medtransfer.metrics.kernels.calibration import logistic_fits
+from medtransfer.metrics.kernels.sums import Floats
 
 ORACLE = {"rtol": 1e-6, "atol": 1e-9}
 STARTS = ((0.0, 0.0), (3.0, -20.0), (-50.0, 50.0), (1.0, 1.0), (0.0, 700.0))

@@ -22,7 +22,7 @@ from tests.metrics.drawn_cases import (
 )
 
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.kernels import Floats
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.selective import (
     coverage_at_risk,
     margin,

@@ -16,7 +16,7 @@ from scipy.special import expit
 from tests.metrics import plain_versions as plainly
 from tests.metrics.drawn_cases import LAW, plain
 
-from medtransfer.metrics.smooth import NARROWEST, smooth_calibration_error
+from medtransfer.metrics.calibration_curves import NARROWEST, smooth_calibration_error
 
 
 @pytest.mark.parametrize("seed", range(4))

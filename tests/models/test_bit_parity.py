@@ -15,7 +15,7 @@ from tests.models.bit_reference import (
 
 from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.ladder import ARCHITECTURES
-from medtransfer.models.weights import load_state, load_weights
+from medtransfer.models.load_weights import load_state, load_weights
 
 SMALL = ("r26x1", (2, 2, 2, 2), 1.0)
 

@@ -15,7 +15,7 @@ from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import ARCHITECTURES, find_rung
-from medtransfer.models.weights import load_weights
+from medtransfer.models.load_weights import load_weights
 
 CPU = torch.device("cpu")
 SMALL = ARCHITECTURES["r14x0.5"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medtransfer.models.memory import is_out_of_memory
+from medtransfer.models.runtime import is_out_of_memory
 
 
 def test_the_allocator_of_this_machine_is_understood() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from medtransfer.errors import MedTransferError
-from medtransfer.models.world import ProcessLost, World, spread_like, whole, world
+from medtransfer.models.runtime import ProcessLost, World, spread_like, whole, world
 
 
 def test_a_process_alone_adds_and_waits_for_nobody() -> None:

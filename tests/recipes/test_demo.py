@@ -12,16 +12,16 @@ import polars as pl
 import pytest
 from tests.test_docs import first_missing
 
-from medtransfer.data.audit import audit
+from medtransfer.data.audit.run import audit
+from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom
-from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.files import sha256
 from medtransfer.recipes import demo
 from medtransfer.recipes.demo import demo_study
+from medtransfer.runs.inputs import open_manifest
 from medtransfer.study.grid import expand
-from medtransfer.study.inputs import open_manifest
 from medtransfer.tables.results import read_results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,11 +5,15 @@ from typing import Any
 
 import polars as pl
 
-from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.report.content import Content
-from medtransfer.report.facts import Count, KnownRung
-from medtransfer.tables.comparisons import Comparison, comparisons_frame
-from medtransfer.tables.results import CONTRACT, Result, results_frame
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.report.content import Content, Count, KnownRung
+from medtransfer.tables.results import (
+    RESULTS_CONTRACT,
+    Comparison,
+    Result,
+    comparisons_frame,
+    results_frame,
+)
 
 REFERENCE, OTHER = "scratch/effnet-lite0", "imagenet/effnet-lite0"
 
@@ -30,7 +34,7 @@ def placed(
         rung=pl.lit(rung), label_fraction=pl.lit(fraction), seed=pl.lit(seed, pl.Int64),
         retrain_fraction=pl.lit(None, pl.Float64), held_out=pl.lit(None, pl.String),
     )  # fmt: skip
-    return frame.select(column.name for column in CONTRACT.columns)
+    return frame.select(column.name for column in RESULTS_CONTRACT.columns)
 
 
 def gap_rows(

@@ -10,13 +10,12 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table, class_table
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.config import EvaluationConfig
-from medtransfer.evaluation.ladder import LadderRun, LadderTables, tabulate
-from medtransfer.evaluation.trends import RungFacts
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.scaling import RungFacts
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import write_json
 from medtransfer.seeds import generator
-from medtransfer.tables.curves import write_curves
-from medtransfer.tables.results import write_results
+from medtransfer.tables.results import write_curves, write_results
 from medtransfer.tables.schema import write_frame
 
 HOME, AWAY = "north", "south"

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.contents import OTHER, REFERENCE, areas, content, gap_rows, result
 
-from medtransfer.report import efficiency, fairness, shift, transfer, uncertainty
-from medtransfer.report.sections import answers
-from medtransfer.report.words import SMALL
+from medtransfer.report.page import answers
+from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
+from medtransfer.report.text import SMALL
 
 AWAY = (("north", "tune"), ("north", "test"), ("south", "test"))
 

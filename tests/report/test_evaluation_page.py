@@ -11,14 +11,13 @@ from tests.prediction_tables import Site
 from tests.report.ladders import AWAY, HOME, LARGE, QUICK, SITES, SMALL, Ladder, write_evaluation
 
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.trends import RungFacts
+from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.files import read_json, write_json
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.metric_tables import TOPICS
-from medtransfer.report.page import write_evaluation_report
-from medtransfer.report.parts import Fold, Part, Section, Table, figures_of
+from medtransfer.report.components import Fold, Part, Section, Table, figures_of
+from medtransfer.report.page import all_sections, write_evaluation_report
+from medtransfer.report.questions.metric_tables import TOPICS
 from medtransfer.report.reading import read_evaluation
-from medtransfer.report.sections import all_sections
 
 
 def sections_of(folder: Path) -> dict[str, Section]:

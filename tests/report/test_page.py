@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.study.here import run_here
+from tests.in_process import run_here
 
 from medtransfer.errors import StudyError
 from medtransfer.report.page import write_report
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.store import StudyFolder
 
 EVIL = "<img src=x onerror=alert(1)>"
 CLOSING = "</script><script>alert(2)</script>"

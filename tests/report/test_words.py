@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.names import short_names
-from medtransfer.report.parts import Table, narrow
-from medtransfer.report.words import (
+from medtransfer.report.components import Table, narrow, short_names
+from medtransfer.report.text import (
     Cells,
     fixed,
     interval_text,

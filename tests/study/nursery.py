@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 import torch  # noqa: F401 — what takes long to import
-from tests.study.here import run_here, study_digests
+from tests.in_process import run_here, study_digests
 
 from medtransfer.study.config import Study
 

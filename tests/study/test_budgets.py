@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.study.here import run_here
+from tests.in_process import run_here
 
 from medtransfer.errors import StudyError
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import plan_runs, read_data
-from medtransfer.study.store import StudyFolder
 
 
 def study(tiny: Study, **changes: object) -> Study:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.study.conftest import Local
-from tests.study.here import pretrain_here, run_here, rung_digests, study_digests
+from tests.in_process import pretrain_here, run_here, rung_digests, study_digests
+from tests.local_run import Local
 
 from medtransfer import files
 from medtransfer.errors import StudyError
+from medtransfer.runs.config import Pretrain
 from medtransfer.study.config import Study
-from medtransfer.study.run import Pretrain
 
 Make = Callable[[Path], Local]
 

@@ -11,18 +11,18 @@ import polars as pl
 import pytest
 import torch
 
+from medtransfer.engines.local import LocalExecutor, WorkerHung
 from medtransfer.errors import StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.tensors import read_tensors
+from medtransfer.pretraining.run import run_pretraining
+from medtransfer.runs.config import Pretrain
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.executors.local import LocalExecutor, WorkerHung
 from medtransfer.study.grid import expand
-from medtransfer.study.pretraining import run_pretraining
 from medtransfer.study.progress import Event, PretrainStep, RunEnded, RunStep
-from medtransfer.study.run import Pretrain
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
-from medtransfer.study.store import StudyFolder
 
 pytestmark = pytest.mark.slow
 

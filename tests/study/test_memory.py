@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.data import corpus
+from tests.data.audit import corpus
 
 PICTURES = 40
 SIDE = 64
@@ -19,9 +19,9 @@ CODE = """\
 import json, sys, threading, time
 from pathlib import Path
 from medtransfer.study.config import Study
-from medtransfer.study.execute import environment, transfer
+from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.plan import plan_runs, read_data
-from medtransfer.study.store import StudyFolder
+from medtransfer.runs.folders import StudyFolder
 
 most = 0
 def look():

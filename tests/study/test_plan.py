@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.data import corpus
+from tests.data.audit import corpus
 
-from medtransfer.data.audit import Finding
+from medtransfer.data.audit.run import Finding
 from medtransfer.errors import StudyError, WeightsError
 from medtransfer.study.config import Study
 from medtransfer.study.plan import StudyData, flow_of, plan_runs, read_data, refuse_findings

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests.cli.planned import planned_runs
 
+from medtransfer.runs.folders import RunFolder
 from medtransfer.study import progress as module
 from medtransfer.study.progress import Clock, Notes, TimeLeft
-from medtransfer.study.store import RunFolder
 
 SLOW, FAST = planned_runs()  # 1,920 images each
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.study.here import run_here
+from tests.in_process import run_here
 
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.report.page import write_report
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.store import StudyFolder
 
 SHARES = (0.5, 1.0)
 

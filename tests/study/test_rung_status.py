@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from medtransfer.files import write_json
+from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
 from medtransfer.study.progress import Preparing, PretrainStep
-from medtransfer.study.rung_status import RungStatus, read_rung_status
-from medtransfer.study.store import Lease, RunFolder, StudyFolder
+from medtransfer.study.status import RungStatus, read_rung_status
 
 STEP = PretrainStep(40, 100, 0.5, 80.0, 0.25, 12.0)
 

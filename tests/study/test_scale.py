@@ -22,10 +22,10 @@ CODE = """\
 import json, sys, time
 from pathlib import Path
 import polars as pl
-from medtransfer.data.audit import audit
+from medtransfer.data.audit.run import audit
 from medtransfer.data.splits import assign_splits
 from medtransfer.study.config import Study
-from medtransfer.study.inputs import open_manifest
+from medtransfer.runs.inputs import open_manifest
 from medtransfer.study.plan import StudyData, flow_of, plan_runs
 
 study = Study.model_validate(json.loads(sys.argv[1]))

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.study.here import run_here
+from tests.in_process import run_here
 
 from medtransfer.errors import ImageError, StudyError
 from medtransfer.files import sha256
+from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.progress import Event, Planned, RunEnded, RunStep
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
-from medtransfer.study.store import Lease, StudyFolder
 from medtransfer.tables.results import read_results
 
 
@@ -211,7 +211,7 @@ def test_two_processes_do_not_work_on_one_study(tmp_path: Path) -> None:
     Lease(folder).take()
     code = (
         "import sys; from pathlib import Path\n"
-        "from medtransfer.study.store import Lease, StudyFolder\n"
+        "from medtransfer.runs.folders import Lease, StudyFolder\n"
         "try: Lease(StudyFolder(Path(sys.argv[1]))).take()\n"
         "except Exception as e: print(type(e).__name__, e)"
     )
@@ -228,7 +228,7 @@ def test_the_lease_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     folder.claim("tiny")
     code = (
         "import sys; from pathlib import Path\n"
-        "from medtransfer.study.store import Lease, StudyFolder\n"
+        "from medtransfer.runs.folders import Lease, StudyFolder\n"
         "Lease(StudyFolder(Path(sys.argv[1]))).take()"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

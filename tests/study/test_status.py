@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from medtransfer.errors import StudyError
+from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.status import read_status
-from medtransfer.study.store import Lease, StudyFolder
 
 SCRATCH, IMAGENET = "scratch/r14x0.5", "imagenet/effnet-lite0"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.study.here import run_here
+from tests.in_process import run_here
 
 from medtransfer.report.reading import read_content
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
-from medtransfer.study.store import StudyFolder
 from medtransfer.study.sweep import Trial, chosen_trials, sweep_frame
 
 COHORTS = pl.DataFrame({"cohort": ["a", "b"]})

@@ -12,8 +12,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["medtransfer.tables"]):
-    from medtransfer.tables.importing import read_borrowed
     from medtransfer.tables.manifest import read_manifest
+    from medtransfer.tables.other_predictions import read_borrowed
 from medtransfer.errors import MedTransferError
 
 FOLDER = Path(tempfile.mkdtemp())

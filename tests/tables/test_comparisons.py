@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
-from medtransfer.tables.comparisons import CONTRACT, Comparison, comparisons_frame
+from medtransfer.tables.results import COMPARISONS_CONTRACT, Comparison, comparisons_frame
 from medtransfer.tables.schema import check_columns, read_frame, typed, write_frame
 
 
@@ -15,7 +15,7 @@ def comparison(p: float | None) -> Comparison:
 
 def test_comparisons_stand_in_the_order_of_the_contract_with_empty_cells() -> None:
     frame = comparisons_frame([comparison(None), comparison(1e-9)])
-    assert frame.columns == [column.name for column in CONTRACT.columns]
+    assert frame.columns == [column.name for column in COMPARISONS_CONTRACT.columns]
     assert frame["p"].to_list() == [None, 1e-9]
     assert frame["held_out"].to_list() == [None, None]
 
@@ -29,6 +29,6 @@ def test_no_comparisons_are_a_table_without_rows_of_the_same_types() -> None:
 def test_comparisons_come_back_exactly(tmp_path: Path, suffix: str) -> None:
     frame = comparisons_frame([comparison(None), comparison(1e-9)])
     write_frame(frame, tmp_path / f"comparisons{suffix}")
-    read = read_frame(tmp_path / f"comparisons{suffix}", CONTRACT)
-    assert check_columns(read, CONTRACT) == []
-    assert_frame_equal(typed(read, CONTRACT).drop("row"), frame, check_exact=True)
+    read = read_frame(tmp_path / f"comparisons{suffix}", COMPARISONS_CONTRACT)
+    assert check_columns(read, COMPARISONS_CONTRACT) == []
+    assert_frame_equal(typed(read, COMPARISONS_CONTRACT).drop("row"), frame, check_exact=True)

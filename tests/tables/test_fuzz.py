@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.strategies import FEW
 
 from medtransfer.errors import MedTransferError
-from medtransfer.tables.importing import read_borrowed
 from medtransfer.tables.manifest import read_manifest
+from medtransfer.tables.other_predictions import read_borrowed
 
 SECONDS = 40
 MANIFEST = pl.DataFrame(

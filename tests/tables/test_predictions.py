@@ -11,8 +11,8 @@ from tests.strategies import FEW, finite, plain_ids
 
 from medtransfer.errors import TableError
 from medtransfer.tables.predictions import (
-    CONTRACT,
     KEY,
+    PREDICTIONS_CONTRACT,
     check_predictions,
     read_predictions,
     target_names,
@@ -98,7 +98,7 @@ def test_soft_targets_and_several_targets_are_fine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [c.name for c in CONTRACT.columns if c.required and "<" not in c.name]
+    "name", [c.name for c in PREDICTIONS_CONTRACT.columns if c.required and "<" not in c.name]
 )
 def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
     text = complaint(tmp_path, table(**{name: []}))

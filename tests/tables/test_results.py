@@ -9,7 +9,13 @@ from polars.testing import assert_frame_equal
 from tests.strategies import FEW, finite
 
 from medtransfer.errors import TableError
-from medtransfer.tables.results import CONTRACT, Result, read_results, results_frame, write_results
+from medtransfer.tables.results import (
+    RESULTS_CONTRACT,
+    Result,
+    read_results,
+    results_frame,
+    write_results,
+)
 
 numbers = st.none() | finite()
 results = st.builds(
@@ -41,7 +47,7 @@ def test_results_come_back_exactly(tmp_path: Path, rows: list[Result], suffix: s
 
 
 def test_columns_stand_in_the_order_of_the_contract() -> None:
-    required = [column.name for column in CONTRACT.columns if column.required]
+    required = [column.name for column in RESULTS_CONTRACT.columns if column.required]
     assert results_frame([EXAMPLE]).columns == required
 
 

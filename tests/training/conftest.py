@@ -8,23 +8,23 @@ import pytest
 import torch
 
 from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import PixelCache
 from medtransfer.data.cases import build_cases, training_cases
 from medtransfer.data.config import DataConfig
+from medtransfer.data.images.cache import PixelCache
+from medtransfer.data.images.scan import scan_images
 from medtransfer.data.loader import CaseImages, TrainingBatches
-from medtransfer.data.scan import scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.evaluation.predict import predict, quick_score
+from medtransfer.evaluation.inference.predict import predict, quick_score
 from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
-from medtransfer.study.inputs import cache_needs, input_spec, known_architecture
-from medtransfer.study.run import Transfer
+from medtransfer.runs.config import Transfer
+from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture
 from medtransfer.tables.manifest import read_manifest
+from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.loop import Plan, TuneScore, Watch, fit
 from medtransfer.training.losses import make_loss
-from medtransfer.training.rules import make_schedule
 
 
 @dataclass

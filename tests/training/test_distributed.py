@@ -17,8 +17,8 @@ from tests.training.together import carry_out
 from torch import nn
 
 from medtransfer.errors import StudyError
-from medtransfer.evaluation import predict as predicting
-from medtransfer.models.world import World
+from medtransfer.evaluation.inference import predict as predicting
+from medtransfer.models.runtime import World
 from medtransfer.training.distributed import refuse_idle, spread_weights
 
 Task = dict[str, Any]

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from tests.training.conftest import Bench, make_bench
 
-from medtransfer.evaluation import predict as predicting
-from medtransfer.models.world import world
+from medtransfer.evaluation.inference import predict as predicting
+from medtransfer.models.runtime import world
 from medtransfer.training.distributed import is_spread, join_world, spread_weights
 from medtransfer.training.loop import StepReport, Stopped
 

@@ -2,18 +2,16 @@
 
 import sys
 
-from medtransfer.cli import check, data, evaluation, info, sources, study
+from medtransfer.cli import evaluate, models, prepare, sources, study
 from medtransfer.cli.app import EXIT_USER, app
-from medtransfer.cli.prepare import prepare
-from medtransfer.cli.pretrain import pretrain
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
     study.demo, sources.sources, sources.import_data, sources.join,
-    data.init, check.check, prepare, pretrain, study.run, study.status,
+    prepare.init, prepare.check, prepare.prepare, models.pretrain, study.run, study.status,
     study.report,
-    evaluation.evaluate, evaluation.rank, evaluation.savings, evaluation.metrics,
-    info.ladder, info.fetch, info.schema, info.doctor,
+    evaluate.evaluate, evaluate.rank, evaluate.savings, evaluate.metrics,
+    models.ladder, models.fetch, models.schema, models.doctor,
 )  # fmt: skip
 """In the order in which a user meets them."""
 

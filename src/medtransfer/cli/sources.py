@@ -36,7 +36,7 @@ def import_data(
 ) -> None:
     """Make a manifest from a public data set as it was downloaded, or from an own folder."""
     from medtransfer.data.sources.catalog import find_source
-    from medtransfer.data.sources.importing import import_source, write_manifest
+    from medtransfer.data.sources.import_source import import_source, write_manifest
     from medtransfer.data.sources.source import summary
 
     found = find_source(source)
@@ -57,9 +57,9 @@ def sources(
     as_json: AsJson = False,
 ) -> None:
     """The public data sets that `import` can read, or all that is known of one."""
-    from medtransfer.cli.text import print_table
+    from medtransfer.cli.display import print_table
     from medtransfer.data.sources.catalog import SOURCES, find_source
-    from medtransfer.data.sources.facts import details, facts_of
+    from medtransfer.data.sources.describe import details, facts_of
 
     if name is not None:
         found = find_source(name)
@@ -108,8 +108,8 @@ def join(
     ] = None,
 ) -> None:
     """Put the manifests of several cohorts into one."""
-    from medtransfer.data.sources.combine import combine
-    from medtransfer.data.sources.importing import write_manifest
+    from medtransfer.data.sources.combine_manifests import combine
+    from medtransfer.data.sources.import_source import write_manifest
 
     combined = combine(manifests, image_root or [])
     written = write_manifest(combined.frame, combined.folder, out)

@@ -30,7 +30,7 @@ StudyOrRung = Annotated[
 @app.command()
 def run(study: StudyFile, out: Out = None, as_json: AsJson = False) -> None:
     """Run what is missing of a study; the same command goes on where it stopped."""
-    from medtransfer.study.document import read_study
+    from medtransfer.study.yaml_file import read_study
 
     _carry_out(read_study(study), out, as_json=as_json)
 
@@ -47,7 +47,7 @@ def demo(out: Out = None, as_json: AsJson = False) -> None:
 @app.command()
 def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
     """How far a study or a pre-training run is: every run's state, and the time left."""
-    from medtransfer.cli.text import duration, print_table, with_whole
+    from medtransfer.cli.display import duration, print_table, with_whole
     from medtransfer.study.status import read_status
 
     folder = _folder(where)
@@ -82,8 +82,8 @@ def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
 
 def _rung_status(folder: Path, *, as_json: bool) -> bool:
     """Say how far pre-training is; False where the folder is not that of a rung."""
-    from medtransfer.cli.text import duration, pretraining, with_whole
-    from medtransfer.study.rung_status import read_rung_status
+    from medtransfer.cli.display import duration, pretraining, with_whole
+    from medtransfer.study.status import read_rung_status
 
     found = read_rung_status(folder)
     if found is None:
@@ -118,7 +118,7 @@ def report(where: Where = None) -> None:
 
 def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool = False) -> None:
     from medtransfer.cli.display import display
-    from medtransfer.cli.tables import print_summary
+    from medtransfer.cli.summary import print_summary
     from medtransfer.report.page import write_report
     from medtransfer.study.schedule import StudyStopped, run_study
 
@@ -157,10 +157,10 @@ def _folder(where: Path | None) -> Any:
         StudyError: There is none, or several.
     """
     from medtransfer.errors import StudyError, listed
-    from medtransfer.study.store import MARK, StudyFolder
+    from medtransfer.runs.folders import MARK, StudyFolder
 
     if where is not None and where.suffix in (".yaml", ".yml"):
-        from medtransfer.study.document import read_study
+        from medtransfer.study.yaml_file import read_study
 
         return StudyFolder(Path("studies") / read_study(where).name)
     if where is not None:

@@ -4,12 +4,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.case_index import CaseNumbers, Numbers
 from medtransfer.data.config import DataConfig
-from medtransfer.data.drawing import patient_labels, training_patients
-from medtransfer.data.episodes import draw_episode, patient_classes
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.data.numbers import CaseNumbers, Numbers
-from medtransfer.data.splits import divided_rows
+from medtransfer.data.splits import divided_rows, draw_episode, patient_classes
+from medtransfer.data.stratify import patient_labels, training_patients
 from medtransfer.tables.manifest import SPLITS, group_text
 
 Flags = NDArray[np.bool_]

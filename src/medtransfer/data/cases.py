@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast, overload
+from typing import Any, Protocol, cast, overload
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.data.numbers import CaseNumbers
 from medtransfer.tables.manifest import group_text
 
 
@@ -200,3 +200,44 @@ def _text(column: pl.Series) -> NDArray[np.str_]:
     for start in range(0, len(column), 100_000):
         cells[start : start + 100_000] = column[start : start + 100_000].to_list()
     return cells
+
+
+class Targets(Protocol):
+    """Targets of cases, kept in whatever way. [N, T]"""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and T."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> NDArray[np.float64]:
+        """The targets of some cases, NaN where masked. [B, T]"""
+        ...
+
+
+class Labelled(Protocol):
+    """What is needed of cases to learn from them: `Cases`, or images to pre-train on."""
+
+    @property
+    def case_ids(self) -> NDArray[np.str_]:
+        """Names. [N]"""
+        ...
+
+    @property
+    def image_ids(self) -> list[str]:
+        """All images, case by case."""
+        ...
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of images of each case. [N]"""
+        ...
+
+    @property
+    def targets(self) -> Targets:
+        """0 to 1, NaN where masked. [N, T]"""
+        ...
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        ...

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.case_index import Numbers
 from medtransfer.data.config import DataConfig, LabelPolicy
-from medtransfer.data.numbers import Numbers
+from medtransfer.tables.chunks import SLICE
 from medtransfer.tables.manifest import label_text
-from medtransfer.tables.slices import SLICE
 
 STATES = pl.Enum(("-1", "0", "1"))
 """What a label cell may say, in text order."""

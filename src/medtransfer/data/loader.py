@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
-from medtransfer.data.cache import PixelCache
-from medtransfer.data.inputs import InputSpec
-from medtransfer.data.labelled import Labelled
+from medtransfer.data.cases import Labelled
+from medtransfer.data.images.cache import PixelCache
+from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
 

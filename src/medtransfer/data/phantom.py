@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from medtransfer.data.images import encode_png
+from medtransfer.data.images.pictures import encode_png
 from medtransfer.files import write_bytes
 from medtransfer.seeds import generator
 from medtransfer.tables.schema import write_frame

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.config import DataConfig, SplitConfig
-from medtransfer.data.drawing import patient_labels, stratify
+from medtransfer.data.case_index import CaseNumbers
+from medtransfer.data.config import DataConfig, SplitConfig, Task
 from medtransfer.data.labels import case_labels, target_of
-from medtransfer.data.numbers import CaseNumbers
+from medtransfer.data.stratify import patient_labels, stratify
 from medtransfer.errors import TableError, listed, plural, suggestion
-from medtransfer.seeds import generator
+from medtransfer.seeds import generator, text_keys, uniforms
 from medtransfer.tables.manifest import SPLITS, Manifest
 
 SPLIT = pl.Enum(SPLITS)
@@ -189,3 +189,62 @@ def _linked_units(
     linked = coo_array((ones, ends), shape=(len(patients), len(patients)))
     _, unit = connected_components(linked, directed=False)
     return np.asarray(unit, dtype=np.int64)
+
+
+def draw_episode(
+    patient_ids: NDArray[np.str_],
+    targets: NDArray[np.float64],
+    task: Task,
+    shots: int,
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Draw patients of each class and take all of their cases.
+
+    Patients are taken in an order that does not depend on their number, so smaller episodes lie
+    inside larger ones. A class of fewer patients gives all it has; a patient of several classes
+    counts for each.
+
+    Args:
+        patient_ids: Of the cases to draw from. [N]
+        targets: Of these cases, NaN where masked. [N, T]
+        task: What the targets are to each other.
+        shots: Patients of each class.
+        seed: The run's seed.
+
+    Returns:
+        Which cases are drawn. [N]
+    """
+    patients, members = patient_classes(patient_ids, targets, task)
+    keys = text_keys(patients.tolist())
+    draws = uniforms(seed, "episode", np.zeros(len(keys), np.int64), keys)
+    order = np.argsort(draws, kind="stable")
+    drawn = np.zeros(len(patients), dtype=bool)
+    for column in members.T:
+        drawn[order[column[order]][:shots]] = True
+    return np.isin(patient_ids, patients[drawn])
+
+
+def patient_classes(
+    patient_ids: NDArray[Any], targets: NDArray[np.float64], task: Task
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Which classes patients are of.
+
+    In a single-label task the targets are the classes. Else there is one for each target, of
+    patients with a case that is positive for it (over ½), and a last one of patients with a case
+    that is positive for none.
+
+    Args:
+        patient_ids: Names or numbers, of some cases. [N]
+        targets: Of these cases, NaN where masked. [N, T]
+        task: What the targets are to each other.
+
+    Returns:
+        Patients, sorted [P], and a column per class. [P, C]
+    """
+    positive = np.nan_to_num(targets) > 0.5
+    none = ~positive.any(axis=1, keepdims=True)
+    flags = positive if task == "single-label" else np.hstack([positive, none])
+    patients, owner = np.unique(patient_ids, return_inverse=True)
+    members = np.zeros((len(patients), flags.shape[1]), dtype=bool)
+    np.logical_or.at(members, owner.ravel(), flags)
+    return patients, members

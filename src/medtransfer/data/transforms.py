@@ -19,8 +19,8 @@ from medtransfer.data.augment import (
     draw_parts,
 )
 from medtransfer.data.config import Flip
-from medtransfer.data.images import Pixels
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pictures import Pixels
 from medtransfer.seeds import uniforms
 
 

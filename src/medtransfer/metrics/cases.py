@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.kernels import Counts, Flags, Floats, Numbers
-from medtransfer.metrics.ranking_kernels import ranking_sums
+from medtransfer.metrics.kernels.ranking import ranking_sums
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers
 from medtransfer.metrics.weighted import Column, Scan, run_ends
 
 Labels = NDArray[np.int64]

@@ -7,30 +7,53 @@ laws in ``tests/laws`` run over all of it.
 from collections.abc import Iterator
 
 from medtransfer.metrics import (
-    calibration_entries,
-    decisions,
-    detection_entries,
+    calibration,
+    calibration_curves,
     discrimination,
-    recalibration,
+    ensembles,
     selective,
-    set_entries,
+    thresholded,
 )
 from medtransfer.metrics.metric import POINT, Metric
+
+FOUND = 0.95
+"""Share of foreign cases that must be found where false alarms are counted."""
+HENDRYCKS = "Hendrycks and Gimpel 2017"
+
+DETECTOR_ENTRIES = (
+    Metric(
+        "foreign_auroc", "AUROC of foreign against home", "higher", 0, 1, "both",
+        "P(score of a foreign case above that of a case at home) + ½ P(equal)", HENDRYCKS,
+    ),
+    Metric(
+        "foreign_auprc", "AUPRC of foreign against home", "higher", 0, 1, "both",
+        "average precision, foreign cases positive", HENDRYCKS,
+    ),
+    Metric(
+        "foreign_fpr95", "False alarms at home where 95 % of the foreign are found", "lower", 0, 1,
+        "both", "share of cases at home flagged when 95 % of the foreign ones are",
+        "Liang, Li and Srikant 2018",
+    ),
+    Metric(
+        "flagged", "Flagged as foreign", "neither", 0, 1, "case",
+        "share of cases above the score that 95 % of tune stay below", "this project",
+    ),
+)  # fmt: skip
 
 CATALOG: dict[str, Metric] = {
     metric.name: metric
     for room in (
         discrimination,
-        decisions,
-        calibration_entries,
-        recalibration,
+        thresholded,
+        calibration,
+        calibration_curves,
         selective,
-        set_entries,
+        ensembles,
     )
     for metric in room.ENTRIES
 }
 """Every metric of a target or a case, by its name."""
-FOREIGN: dict[str, Metric] = {metric.name: metric for metric in detection_entries.ENTRIES}
+FOREIGN: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENTRIES}
 """Every metric of a detector, by its name."""
 
 

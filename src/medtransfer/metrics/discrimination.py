@@ -3,10 +3,10 @@
 import numpy as np
 
 from medtransfer.metrics.cases import HALF, Labels, Order, TargetCases
-from medtransfer.metrics.decisions import balanced_of, of_decisions
-from medtransfer.metrics.kernels import Counts, Floats, Numbers
+from medtransfer.metrics.kernels.ranking import curve_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.ranking_kernels import curve_sums
+from medtransfer.metrics.thresholded import balanced_of, of_decisions
 from medtransfer.metrics.weighted import Column, Scan, Weighted, mean_of, of_rows, ratio
 
 PARTIAL = 0.2

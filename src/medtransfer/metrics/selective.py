@@ -6,9 +6,9 @@ from scipy.stats import rankdata
 
 from medtransfer.metrics.cases import AnyCases, Order, TargetCases
 from medtransfer.metrics.discrimination import area_of
-from medtransfer.metrics.kernels import Counts, Flags, Floats, Numbers
+from medtransfer.metrics.kernels.selective import retained_ranking, selective_sums
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.selective_kernels import retained_ranking, selective_sums
 from medtransfer.metrics.weighted import Scan, Weighted, of_rows, ratio, run_ends
 
 SHARE = 0.8

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.kernels import Counts, Floats, Numbers, column_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers, column_sums
 
 THREADS_FROM = 2_000_000
 """Products of cases and replicates from which both cores are worth their start."""

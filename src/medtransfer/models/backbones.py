@@ -17,9 +17,9 @@ from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from medtransfer.errors import ConfigError, suggestion
-from medtransfer.models.chance import seeded
+from medtransfer.models.fast_layers import StandardisedConv2d, quickened
 from medtransfer.models.ladder import Architecture, Rung
-from medtransfer.models.parts import StandardisedConv2d, quickened
+from medtransfer.models.runtime import seeded
 
 
 def build_backbone(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from medtransfer.errors import ConfigError, suggestion
-from medtransfer.models.own import OWN, RUNGS, find_own, own_names
+from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, SplitConfig
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import RungEntry, Study
-from medtransfer.study.store import StudyFolder
 from medtransfer.training.config import TrainingConfig
 
 NAME = "demo"

@@ -26,11 +26,11 @@ from medtransfer.data.config import (
     Task,
     UpstreamConfig,
 )
-from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.pretraining.config import UpstreamTraining
+from medtransfer.runs.config import Pretrain
 from medtransfer.study.config import RungEntry, Study
-from medtransfer.study.run import Pretrain
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.upstream import UpstreamTraining
 
 WIDTHS = ("r26x0.25", "r26x0.5")
 SCALES = {"1k": (0.01, 150.0), "10k": (0.1, 30.0), "100k": (1.0, 10.0)}

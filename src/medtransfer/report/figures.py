@@ -6,14 +6,44 @@ chart follows dark mode and print.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import altair as alt
 from markupsafe import Markup
 
-from medtransfer.report.axes import Axis, Values
-from medtransfer.report.names import short_names
-from medtransfer.report.parts import Figure
+from medtransfer.report.components import Figure, short_names
+
+Values = Sequence[Mapping[str, Any]]
+LEAST_AREA = 0.5
+"""An AUROC axis starts here, or below the lowest interval."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a chart.
+
+    Attributes:
+        title: What is along it.
+        domain: Where it starts and ends.
+        kind: How it is divided.
+        marks: Where its labels stand; chosen by the chart if empty.
+        percent: Whether labels are shares.
+    """
+
+    title: str
+    domain: tuple[float, float] = (0.0, 1.0)
+    kind: Literal["linear", "log", "sqrt"] = "linear"
+    marks: Sequence[float] = ()
+    percent: bool = False
+
+
+def area_axis(title: str, values: Values) -> Axis:
+    """An axis for AUROC and the like: from 0.5, or below the lowest interval, to 1."""
+    known = [v[k] for v in values for k in ("low", "value", "y") if v.get(k) is not None]
+    lowest = min(known, default=LEAST_AREA)
+    return Axis(title, (min(LEAST_AREA, int(float(lowest) * 20) / 20), 1.0))
+
 
 Spec = dict[str, Any]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")

@@ -13,14 +13,29 @@ from markupsafe import Markup
 
 from medtransfer.errors import plural
 from medtransfer.files import write_text
+from medtransfer.report.components import Answer, Section, figures_of, with_short_names
 from medtransfer.report.content import Content
 from medtransfer.report.figures import runtime
-from medtransfer.report.names import with_short_names
-from medtransfer.report.parts import Section, figures_of
+from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
+from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import read_content, read_evaluation
-from medtransfer.report.sections import all_sections
-from medtransfer.report.words import unbroken
-from medtransfer.study.store import StudyFolder
+from medtransfer.report.text import unbroken
+from medtransfer.runs.folders import StudyFolder
+
+QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
+
+
+def all_sections(content: Content) -> list[Section]:
+    """Every section; a question that was not studied has one that says so."""
+    sections = [question.section(content) for question in QUESTIONS]
+    sections += [section for section in (runs(content), method(content)) if section is not None]
+    return [*sections, limits(content)]
+
+
+def answers(content: Content) -> list[Answer]:
+    """One card per question."""
+    return [question.answer(content) for question in QUESTIONS]
+
 
 REPORT = "report.html"
 NAMED = 6

@@ -6,20 +6,17 @@ from typing import Any
 
 import polars as pl
 
-from medtransfer.data.audit import CHECKS
+from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, plural
-from medtransfer.evaluation.config import EvaluationConfig
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.models.ladder import LADDER, Rung, find_rung
-from medtransfer.report.content import Content
-from medtransfer.report.facts import Count, Found, KnownRung
+from medtransfer.report.content import Content, Count, Found, KnownRung
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.document import read_study
-from medtransfer.study.store import StudyFolder
-from medtransfer.tables.comparisons import CONTRACT as COMPARISONS
-from medtransfer.tables.curves import read_curves
-from medtransfer.tables.results import CONTRACT as RESULTS
+from medtransfer.study.yaml_file import read_study
+from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curves
 from medtransfer.tables.schema import Contract, typed
 from medtransfer.training.config import TrainingConfig
 
@@ -54,8 +51,8 @@ def read_content(folder: StudyFolder) -> Content:
         study.evaluation,
         study.reference_rung,
         _by_scale([find_rung(entry.rung) for entry in study.rungs]),
-        _table(folder.path / "results.parquet", RESULTS),
-        _table(folder.path / "comparisons.parquet", COMPARISONS),
+        _table(folder.path / "results.parquet", RESULTS_CONTRACT),
+        _table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
         read_curves(folder.path / "curves"),
         tuple(_count(row) for row in data["flow"]),
         study.leave_cohort_out,
@@ -87,7 +84,7 @@ def read_evaluation(folder: Path) -> Content:
     facts = [("Task", f"{about['task']}, {plural(len(about['targets']), 'target')}")]
     if versions:
         facts.append(("Made with", ", ".join(f"{name} {version}" for name, version in versions)))
-    results = _table(folder / "results.parquet", RESULTS)
+    results = _table(folder / "results.parquet", RESULTS_CONTRACT)
     return Content(
         about["name"],
         "evaluation",
@@ -97,7 +94,7 @@ def read_evaluation(folder: Path) -> Content:
         about["reference"],
         tuple(_known(rung) for rung in about["rungs"]),
         results,
-        _table(folder / "comparisons.parquet", COMPARISONS),
+        _table(folder / "comparisons.parquet", COMPARISONS_CONTRACT),
         read_curves(folder / "curves"),
         tuple(_count(row) for row in about["counts"]),
         leave_cohort_out=_left_out(results),

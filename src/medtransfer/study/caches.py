@@ -5,22 +5,22 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from medtransfer.data.cache import bytes_missing
+from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import plural
 from medtransfer.files import refuse_small_disk
-from medtransfer.study.config import Study
-from medtransfer.study.grid import expand
-from medtransfer.study.inputs import (
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.inputs import (
     CacheNeed,
     cache_needs,
     input_spec,
     known_architecture,
     united,
 )
+from medtransfer.study.config import Study
+from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.progress import Preparing, Watcher, nobody
-from medtransfer.study.store import StudyFolder
 
 
 @dataclass(frozen=True)

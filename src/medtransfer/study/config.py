@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from medtransfer.data.audit import CHECKS
+from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import listed, suggestion
-from medtransfer.evaluation.config import EvaluationConfig, unknown_names
+from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import ModelConfig, Pool, RungName
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.training.config import TrainingConfig

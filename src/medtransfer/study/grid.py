@@ -1,15 +1,17 @@
 """From a study to its runs: rungs × label budgets × seeds (× cohorts left out or retrained)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
+from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
 from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
-from medtransfer.errors import plural
+from medtransfer.errors import StudyError, plural
+from medtransfer.runs.config import Transfer
 from medtransfer.study.config import RungEntry, Study
-from medtransfer.study.run import Transfer
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,38 @@ def _runs(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> list[T
         )
         for training in study.sweep.settings(study.training_of(entry))
     ]
+
+
+def share_of_shots(cell: Cell, cases: CaseTable) -> float:
+    """Share of the training patients that a few-shot budget has, whatever the seed.
+
+    A patient counts once for every class it is of: where classes share no patient it is the exact
+    share.
+
+    Raises:
+        StudyError: No class has more patients than the budget takes.
+    """
+    shots = cell.shots or 0
+    counts = cases.class_counts(cell.run.data)
+    most = int(counts.max(initial=0))
+    if shots >= most:
+        raise StudyError(
+            f"shots holds {shots}, and no class has more than {plural(most, 'training patient')}: "
+            f"that is all of them (allowed: below {most}). Leave it out; label fraction 1 has all."
+        )
+    return float(np.minimum(counts, shots).sum() / counts.sum())
+
+
+def refuse_equal_budgets(cells: Sequence[Cell]) -> None:
+    """Refuse budgets that tables and curves, which go by shares, could not keep apart.
+
+    Raises:
+        StudyError: A few-shot budget has the share of a label fraction.
+    """
+    plain = {cell.label_fraction for cell in cells if cell.shots is None}
+    for cell in cells:
+        if cell.shots is not None and cell.label_fraction in plain:
+            raise StudyError(
+                f"shots {cell.shots} and label fraction {cell.label_fraction:g} are the same share "
+                "of the training patients. Leave one of them out."
+            )

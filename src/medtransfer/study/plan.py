@@ -11,31 +11,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from medtransfer.data.audit import CHECKS, Finding, audit
+from medtransfer.data.audit.run import CHECKS, Finding, audit
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
-from medtransfer.data.inputs import InputSpec
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.labels import raw_labels
-from medtransfer.data.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.sources import find_weights, verified_digest
-from medtransfer.settings import rows_digest
-from medtransfer.study.budgets import refuse_equal_budgets, share_of_shots
-from medtransfer.study.config import Study
-from medtransfer.study.grid import Cell, expand
-from medtransfer.study.inputs import (
+from medtransfer.models.weight_files import find_weights, verified_digest
+from medtransfer.pretraining.leakage import pretrained_on
+from medtransfer.runs.config import run_id
+from medtransfer.runs.inputs import (
     CacheNeed,
     cache_needs,
     input_spec,
     known_architecture,
     open_manifest,
 )
-from medtransfer.study.overlap import pretrained_on
-from medtransfer.study.run import run_id
+from medtransfer.settings import rows_digest
+from medtransfer.study.config import Study
+from medtransfer.study.grid import Cell, expand, refuse_equal_budgets, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
-from medtransfer.training.rules import make_schedule
+from medtransfer.training.bit_hyperrule import make_schedule
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from medtransfer.runs.folders import RunFolder, State
 from medtransfer.study.plan import PlannedRun
-from medtransfer.study.store import RunFolder, State
 
 NOTE_SECONDS = 5.0
 """Least time between two notes on how far a run is."""

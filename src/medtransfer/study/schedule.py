@@ -5,16 +5,16 @@ from typing import Any
 
 import yaml
 
-from medtransfer.data.audit import Finding
-from medtransfer.data.scan import decoding_of
+from medtransfer.data.audit.run import Finding
+from medtransfer.data.images.scan import decoding_of
+from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
 from medtransfer.files import sweep_temporaries, write_text
+from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
-from medtransfer.study.collect import collect, rescore
 from medtransfer.study.config import Study
-from medtransfer.study.document import resolve_paths
-from medtransfer.study.executors.local import EXIT_STOPPED, LocalExecutor, WorkerLost
-from medtransfer.study.pictures import look_at_pictures
+from medtransfer.study.image_checks import look_at_pictures
 from medtransfer.study.plan import (
     PlannedRun,
     StudyData,
@@ -34,8 +34,8 @@ from medtransfer.study.progress import (
     Watcher,
     nobody,
 )
-from medtransfer.study.stopping import stopping
-from medtransfer.study.store import Lease, StudyFolder
+from medtransfer.study.tables import collect, rescore
+from medtransfer.study.yaml_file import resolve_paths
 
 
 class StudyStopped(Exception):  # noqa: N818

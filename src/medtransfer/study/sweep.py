@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.study.grid import Cell
 from medtransfer.study.plan import PlannedRun
-from medtransfer.study.store import RunFolder, StudyFolder
 
 Place = tuple[str, float, str | None, float | None]
 Setting = tuple[float, int, float]

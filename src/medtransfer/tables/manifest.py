@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.errors import plural, printable, suggestion
+from medtransfer.tables.chunks import ever, hashes_of, in_order, many_valued, rows_where
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -25,12 +26,11 @@ from medtransfer.tables.schema import (
     typed,
     wrong_cells,
 )
-from medtransfer.tables.slices import ever, hashes_of, in_order, many_valued, rows_where
 
 SPLITS = ("train", "tune", "test")
 LABELS = ("1", "0", "-1", "empty")
 
-CONTRACT = Contract(
+MANIFEST_CONTRACT = Contract(
     "Manifest",
     (
         Column("image_id", "text", "Name of the image, unique in the table."),
@@ -70,7 +70,7 @@ CONTRACT = Contract(
 )
 LEAVES_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
 """A path that is absolute, on POSIX or on Windows, or goes up."""
-RESERVED = frozenset(column.name for column in CONTRACT.columns)
+RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ def read_manifest(
         TableError: The table does not keep its contract.
     """
     path = Path(path)
-    frame = read_frame(path, CONTRACT, skip=("image",))
+    frame = read_frame(path, MANIFEST_CONTRACT, skip=("image",))
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
-    faults = check_columns(frame, CONTRACT)
+    faults = check_columns(frame, MANIFEST_CONTRACT)
     if not embedded and "path" not in frame.columns:
         faults.append("neither a 'path' nor an 'image' column is there")
     if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
@@ -131,10 +131,10 @@ def read_manifest(
             "a table with other column names"
         )
     faults += _named_column_faults(frame, class_column, targets, attributes)
-    frame = _without_blanks(typed(frame, CONTRACT))
+    frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
     faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
-    refuse(CONTRACT, path, faults)
+    refuse(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(_by_image(frame), path, root, embedded)
 
@@ -145,12 +145,12 @@ def check_manifest(frame: pl.DataFrame) -> list[str]:
     Args:
         frame: One row per image, with a `row` column; pictures in `image` or places in `path`.
     """
-    faults = check_columns(frame, CONTRACT)
+    faults = check_columns(frame, MANIFEST_CONTRACT)
     if not {"image", "path"} & set(frame.columns):
         faults.append("neither a 'path' nor an 'image' column is there")
     if faults:
         return faults
-    frame = _without_blanks(typed(frame, CONTRACT))
+    frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
     own = [*duplicates(frame, ["image_id"]), *_twin_faults(frame), *_case_faults(frame)]
     return own + ([] if "image" in frame.columns else _path_faults(frame))
 

@@ -22,7 +22,7 @@ from medtransfer.tables.schema import (
     write_frame,
 )
 
-CONTRACT = Contract(
+PREDICTIONS_CONTRACT = Contract(
     "Predictions",
     (
         Column("run_id", "text", "The run that made the prediction."),
@@ -91,12 +91,12 @@ def read_predictions(path: Path | str) -> pl.DataFrame:
             run.
     """
     path = Path(path)
-    frame = read_frame(path, CONTRACT)
-    faults = check_columns(frame, CONTRACT)
+    frame = read_frame(path, PREDICTIONS_CONTRACT)
+    faults = check_columns(frame, PREDICTIONS_CONTRACT)
     if not faults:
-        frame = typed(frame, CONTRACT)
+        frame = typed(frame, PREDICTIONS_CONTRACT)
         faults = check_predictions(frame)
-    refuse(CONTRACT, path, faults)
+    refuse(PREDICTIONS_CONTRACT, path, faults)
     return frame.drop(ROW)
 
 
@@ -131,7 +131,7 @@ def write_predictions(frame: pl.DataFrame, path: Path) -> None:
         TableError: It does not keep the contract.
     """
     frame = frame.sort(KEY)
-    refuse(CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
+    refuse(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
     write_frame(frame, path)
 
 

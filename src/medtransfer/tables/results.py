@@ -6,6 +6,7 @@ An undefined number is null with a reason, never 0 or 0.5.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from medtransfer.tables.schema import (
     check_columns,
     read_frame,
     refuse,
+    typed,
     write_frame,
 )
 from medtransfer.tables.schema import typed as _typed
@@ -28,7 +30,7 @@ MICRO = "micro"
 CASE = "case"
 """Name of the target column for numbers of the case as a whole, in single-label tasks."""
 
-CONTRACT = Contract(
+RESULTS_CONTRACT = Contract(
     "Results",
     (
         Column("run_id", "text", "The run; empty for the mean over a rung's seeds.", filled=False),
@@ -82,13 +84,13 @@ class Result:
 
 def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
     """Results as a table in the contract's column order."""
-    columns = [column for column in CONTRACT.columns if column.required]
+    columns = [column for column in RESULTS_CONTRACT.columns if column.required]
     frame = pl.DataFrame(
         [asdict(row) for row in rows],
         schema=[column.name for column in columns],
         infer_schema_length=None,
     )
-    return _typed(frame, CONTRACT)
+    return _typed(frame, RESULTS_CONTRACT)
 
 
 def read_results(path: Path | str) -> pl.DataFrame:
@@ -98,11 +100,150 @@ def read_results(path: Path | str) -> pl.DataFrame:
         TableError: The table does not keep its contract.
     """
     path = Path(path)
-    frame = read_frame(path, CONTRACT)
-    refuse(CONTRACT, path, check_columns(frame, CONTRACT))
-    return _typed(frame, CONTRACT).drop(ROW)
+    frame = read_frame(path, RESULTS_CONTRACT)
+    refuse(RESULTS_CONTRACT, path, check_columns(frame, RESULTS_CONTRACT))
+    return _typed(frame, RESULTS_CONTRACT).drop(ROW)
 
 
 def write_results(frame: pl.DataFrame, path: Path) -> None:
     """Write a results table."""
     write_frame(frame, path)
+
+
+COMPARISONS_CONTRACT = Contract(
+    "Comparisons",
+    (
+        Column("rung", "text", "The rung."),
+        Column("reference", "text", "The rung it is compared with."),
+        Column("label_fraction", "number", "Share of the training patients used by both."),
+        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
+               filled=False),
+        Column("retrain_fraction", "number", "Share of a shifted cohort's cases that both were "
+               "trained on again.", filled=False),
+        Column("cohort", "text", "Where the test cases come from."),
+        Column("target", "text", "The target, `macro`, or `case`."),
+        Column("metric", "text", "Its name in the catalogue."),
+        Column("difference", "number", "Rung minus reference, means over seeds.", filled=False),
+        Column("low", "number", "Lower end of the paired 95 % interval.", filled=False),
+        Column("high", "number", "Upper end of the paired 95 % interval.", filled=False),
+        Column("p", "number", "Bootstrap p-value of no difference.", filled=False),
+        Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
+        Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
+        Column("margin", "number", "Difference in AUROC that the study says would not matter.",
+               filled=False),
+        Column("no_worse", "text", "Whether the rung is no worse than the reference by the "
+               "margin: shown or not shown.", filled=False),
+        Column("p_no_worse", "number", "Its p-value.", filled=False),
+        Column("equal", "text", "Whether both are equal within the margin.", filled=False),
+        Column("p_equal", "number", "Its p-value.", filled=False),
+        Column("num_cases", "integer", "Test cases behind it."),
+        Column("num_patients", "integer", "Patients behind it."),
+        Column("reason", "text", "Why the difference or its interval is undefined.", filled=False),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One difference; fields as in the contract."""
+
+    rung: str
+    reference: str
+    label_fraction: float
+    held_out: str | None
+    retrain_fraction: float | None
+    cohort: str
+    target: str
+    metric: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None = None
+    p_bh: float | None = None
+    margin: float | None = None
+    no_worse: str | None = None
+    p_no_worse: float | None = None
+    equal: str | None = None
+    p_equal: float | None = None
+    num_cases: int = 0
+    num_patients: int = 0
+    reason: str | None = None
+
+
+def comparisons_frame(rows: Sequence[Comparison]) -> pl.DataFrame:
+    """Comparisons as a table in the contract's column order."""
+    names = [column.name for column in COMPARISONS_CONTRACT.columns]
+    frame = pl.DataFrame(
+        [asdict(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
+    )
+    return typed(frame, COMPARISONS_CONTRACT)
+
+
+Curve = Literal["roc", "pr", "reliability", "risk_coverage", "foreign", "learning", "retrain"]
+CURVES: tuple[Curve, ...] = get_args(Curve)
+
+CURVES_CONTRACT = Contract(
+    "Curves",
+    (
+        Column("rung", "text", "The rung."),
+        Column("label_fraction", "number", "Share of the training patients used.", filled=False),
+        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
+               filled=False),
+        Column("retrain_fraction", "number", "Share of a shifted cohort's cases that it was "
+               "trained on again.", filled=False),
+        Column("cohort", "text", "Where the test cases come from."),
+        Column("target", "text", "The target, `macro`, `micro` or `case`."),
+        Column("series", "text", "Which of several curves: the calibrator, the detector, or the "
+               "metric.", filled=False),
+        Column("x", "number", "Where."),
+        Column("y", "number", "The value there, mean over seeds.", filled=False),
+        Column("low", "number", "Lower end of its 95 % interval.", filled=False),
+        Column("high", "number", "Upper end of its 95 % interval.", filled=False),
+        Column("count", "number", "Cases behind the point, where that differs.", filled=False),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a curve; fields as in the contract."""
+
+    rung: str
+    label_fraction: float | None
+    held_out: str | None
+    retrain_fraction: float | None
+    cohort: str
+    target: str
+    series: str | None
+    x: float
+    y: float | None
+    low: float | None = None
+    high: float | None = None
+    count: float | None = None
+
+
+def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
+    """Points as a table in the contract's column order."""
+    names = [column.name for column in CURVES_CONTRACT.columns]
+    frame = pl.DataFrame(
+        [asdict(point) for point in points],
+        schema=dict.fromkeys(names),
+        infer_schema_length=None,
+    )
+    return typed(frame, CURVES_CONTRACT)
+
+
+def write_curves(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:
+    """Write each kind of curve that there is as ``<folder>/<kind>.parquet``."""
+    for name, frame in curves.items():
+        write_frame(frame, folder / f"{name}.parquet")
+
+
+def read_curves(folder: Path) -> dict[Curve, pl.DataFrame]:
+    """Read what `write_curves` wrote; a kind without points is an empty table."""
+    return {
+        name: pl.read_parquet(path) if (path := folder / f"{name}.parquet").is_file()
+        else curve_frame([])
+        for name in CURVES
+    }  # fmt: skip

@@ -15,8 +15,8 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
-from medtransfer.tables.delimited import read_csv
-from medtransfer.tables.slices import ever, hashes_of, repeats, rows_where
+from medtransfer.tables.chunks import ever, hashes_of, repeats, rows_where
+from medtransfer.tables.csv_reader import read_csv
 
 Kind = Literal["text", "integer", "number", "bytes"]
 TYPES: dict[Kind, pl.DataType] = {

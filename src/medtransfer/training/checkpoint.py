@@ -17,9 +17,9 @@ from medtransfer.files import (
     seal_folder,
     write_json,
 )
+from medtransfer.models.partial_tuning import merged_state
+from medtransfer.models.runtime import spread_like, whole, world
 from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
-from medtransfer.models.tuning import merged_state
-from medtransfer.models.world import spread_like, whole, world
 
 KEPT = 2
 MODEL = "model.safetensors"

@@ -19,7 +19,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from medtransfer.errors import StudyError, plural
-from medtransfer.models.world import World, whole, world
+from medtransfer.models.runtime import World, whole, world
 
 ANSWER_MINUTES = 10
 """How long a process waits for the others before it takes them for lost."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from medtransfer.data.loader import TrainingBatches, draw_mixup
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.tuning import merge_low_rank
-from medtransfer.models.world import world
+from medtransfer.models.partial_tuning import merge_low_rank
+from medtransfer.models.runtime import world
+from medtransfer.training.bit_hyperrule import Schedule, check_steps
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import refuse_idle
 from medtransfer.training.losses import Loss, loss_entries, partial_loss
 from medtransfer.training.optim import Updater, make_updater
-from medtransfer.training.rules import Schedule, check_steps
 from medtransfer.training.step import StepDraws, step_gradients
 
 

@@ -8,10 +8,8 @@ import torch
 
 from medtransfer.data.loader import Batch, MixUp, TrainingBatches
 from medtransfer.errors import StudyError
-from medtransfer.models.chance import seeded
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.memory import give_back, is_out_of_memory
-from medtransfer.models.world import World, world
+from medtransfer.models.runtime import World, give_back, is_out_of_memory, seeded, world
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.distributed import RunningStatistics, is_spread, sum_gradients
 

@@ -8,7 +8,7 @@ import pytest
 from tests.data.sources import tree_chexpert, tree_nih_chestxray14, tree_vindr_physionet
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.importing import import_source
+from medtransfer.data.sources.import_source import import_source
 from medtransfer.data.sources.source import Imported, Source, Target
 from medtransfer.data.sources.vocabulary import VOCABULARY, harmonise
 from medtransfer.errors import ConfigError

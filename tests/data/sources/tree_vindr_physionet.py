@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.data.sources.trees import picture, table
 
-from medtransfer.data.sources.vindr_cxr import SHARED
+from medtransfer.data.sources.chest.vindr_cxr import SHARED
 
 FINDINGS = tuple(name.replace("Other disease", "Other diseases") for name in SHARED)
 TRAIN = {("00dd", "R1"): "ILD", ("00dd", "R2"): "ILD", ("00dd", "R3"): "No finding",

@@ -1,29 +1,31 @@
 """The sources that there are. A new one is one file and one entry here."""
 
-from medtransfer.data.sources import (
-    any_csv,
+from medtransfer.data.sources.breast import (
     cbis_ddsm,
-    chexpert,
     cmmd,
-    ddi,
-    derm7pt,
     embed,
-    fitzpatrick17k,
-    ham10000,
-    image_folder,
     inbreast,
-    isic2019,
-    isic2020,
-    medmnist,
     mias,
+    rsna_mammo_2022,
+    vindr_mammo,
+)
+from medtransfer.data.sources.chest import (
+    chexpert,
     mimic_cxr,
     nih_chestxray14,
-    pad_ufes_20,
     padchest,
-    rsna_mammo_2022,
     rsna_pneumonia,
     vindr_cxr,
-    vindr_mammo,
+)
+from medtransfer.data.sources.generic import any_csv, image_folder, medmnist
+from medtransfer.data.sources.skin import (
+    ddi,
+    derm7pt,
+    fitzpatrick17k,
+    ham10000,
+    isic2019,
+    isic2020,
+    pad_ufes_20,
 )
 from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion

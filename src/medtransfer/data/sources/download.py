@@ -13,7 +13,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, Source, Table, refuse
 from medtransfer.errors import TableError, listed, plural, suggestion
-from medtransfer.tables.delimited import read_csv
+from medtransfer.tables.csv_reader import read_csv
 from medtransfer.tables.schema import ROW, duplicates
 
 

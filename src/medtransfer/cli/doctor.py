@@ -1,0 +1,68 @@
+"""What `medtransfer doctor` looks at."""
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from medtransfer.data.images.dicom.transfer_syntaxes import SYNTAXES, Syntax, decoder_of, why_not
+from medtransfer.data.images.pictures import decoder_facts
+from medtransfer.models.ladder import LADDER
+from medtransfer.models.own_rungs import weights_folder
+from medtransfer.models.weight_files import is_here
+
+PACKAGES = ("medtransfer", "torch", "timm", "polars", "numpy", "safetensors", "altair")
+MISREAD = "pylibjpeg_libjpeg"
+"""A DICOM decoder that gives wrong pixels for legal JPEG Lossless files."""
+
+
+def examine() -> dict[str, str]:
+    """One line per thing that decides what can be run here."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    found |= {name: _version(name) for name in PACKAGES}
+    found |= _compute()
+    found["images"] = decoder_facts()
+    found |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
+    found["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
+    here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
+    found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
+    found["weights folder"] = str(weights_folder())
+    found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"
+    if find_spec("libjpeg") is not None and _version(MISREAD.replace("_", "-")) != "missing":
+        found["warning"] = (
+            "pylibjpeg-libjpeg is installed: it misreads legal JPEG Lossless files, so DICOM files "
+            "of the JPEG families are refused; pip uninstall pylibjpeg-libjpeg"
+        )
+    return found
+
+
+def _reading(syntax: Syntax) -> str:
+    """What unpacks a transfer syntax, or why nothing does."""
+    reason = why_not(syntax)
+    return f"cannot be read: {reason}" if reason else f"by {decoder_of(syntax)}"
+
+
+def _compute() -> dict[str, str]:
+    import torch
+
+    from medtransfer.models.classifier import resolve_precision
+    from medtransfer.models.ladder import ARCHITECTURES
+    from medtransfer.runs.transfer import pick_device
+    from medtransfer.training.config import TrainingConfig
+
+    device = pick_device(TrainingConfig())
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
+    precision = resolve_precision("auto", ARCHITECTURES["r50x1"], device)
+    return {
+        "device": f"{device.type} {name}".strip(),
+        "threads": str(torch.get_num_threads()),
+        "precision": f"{precision} for BiT networks (training.precision: auto)",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

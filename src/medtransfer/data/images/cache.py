@@ -1,0 +1,383 @@
+"""Images decoded and resized once, then read at memory speed.
+
+A cache is a folder per recipe (size, interpolation, codec) in which every image lies once, found
+by the digest of its file and the name of its decoder. Runs, label fractions and later cohorts
+share it: what is there is not made again. It may be deleted at any time.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from medtransfer.data.images.decode import DICOM, decode, decoders, digests
+from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
+from medtransfer.data.images.scan import Progress, map_pictures, no_progress, refuse_images
+from medtransfer.data.images.shards import (
+    INDEX,
+    PIXELS,
+    Codec,
+    Kind,
+    PixelRows,
+    Shard,
+    drop_shard,
+    find_shards,
+    widest,
+    write_shard,
+)
+from medtransfer.errors import ConfigError, ImageError, StudyError, plural
+from medtransfer.files import (
+    make_folder,
+    refuse_small_disk,
+    sweep_temporaries,
+    write_json,
+)
+from medtransfer.settings import digest
+from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.schema import ROW
+
+SHARD_BYTES = 256 * 2**20
+"""Most raw bytes of a shard: what a kill can cost, and how many files a large cache has."""
+
+
+def fill_shards(
+    folder: Path,
+    missing: pl.DataFrame,
+    manifest: Manifest,
+    kinds: Sequence[Kind],
+    codec: Codec,
+    make: Callable[[bytes, int | None], Pixels],
+    progress: Progress,
+) -> dict[str, str]:
+    """Write shards of images.
+
+    Which images share a shard depends on their order alone, so a filling that was killed and goes
+    on writes the same shards.
+
+    Args:
+        folder: Of the shards.
+        missing: `content`, `decoder`, `channels`, `bits` and `index` (the position in the
+            manifest) of each image; in the order of the file.
+        manifest: The images.
+        kinds: Of the images, one after the other.
+        codec: How they are kept.
+        make: From the bytes of a file and the number of the frame to pixels.
+        progress: Called as images are done.
+
+    Returns:
+        What is wrong with some images, by their content; such a one keeps its whole shard from
+        being written.
+
+    Raises:
+        StudyError: The disk is full.
+    """
+    filling = _Filling(manifest, make, progress, len(missing))
+    for kind in kinds:
+        own = missing.filter(channels=kind.channels, bits=kind.bits)
+        for part in own.iter_slices(max(1, SHARD_BYTES // kind.nbytes)):
+            with contextlib.suppress(_HasFaults):
+                write_shard(folder, kind, codec, part, filling.pictures(part, kind))
+    return filling.faults
+
+
+class _HasFaults(Exception):  # noqa: N818
+    """Some pictures of a shard cannot be used."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A picture, and the digests that name what it was made of."""
+
+    contents: tuple[str, ...]
+    pixels: Pixels
+
+
+class _Filling:
+    """One go at the images that a cache lacks."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        make: Callable[[bytes, int | None], Pixels],
+        progress: Progress,
+        total: int,
+    ) -> None:
+        self._manifest, self._make = manifest, make
+        self._progress, self._total, self._done = progress, total, 0
+        self.faults: dict[str, str] = {}
+
+    def pictures(self, part: pl.DataFrame, kind: Kind) -> Iterator[Pixels]:
+        """The pictures of a shard; if any is damaged, an error after the last."""
+        contents = dict(part.select("index", "content").iter_rows())
+        sound = True
+        for index, made in map_pictures(self._manifest, list(contents), self._read):
+            self._done += 1
+            self._progress(self._done, self._total)
+            fault = _fault_of(made, contents[index], kind)
+            if fault is None and isinstance(made, _Made):
+                yield made.pixels
+            else:
+                self.faults[contents[index]] = fault or ""
+                sound = False
+        if not sound:
+            raise _HasFaults
+
+    def _read(self, data: bytes, frame: int | None) -> _Made:
+        return _Made(digests(data, frame), self._make(data, frame))
+
+
+def _fault_of(made: _Made | ImageError, content: str, kind: Kind) -> str | None:
+    if isinstance(made, ImageError):
+        return str(made)
+    if content not in made.contents:
+        return "has changed since it was scanned (run the same command again)"
+    if made.pixels.shape != kind.shape or made.pixels.dtype != kind.dtype:
+        return "does not unpack to what its header says"
+    return None
+
+
+STALE_SECONDS = 600.0
+"""A half-written file that nobody has written to for so long is a killed process's."""
+FORMAT = 1
+"""Part of every recipe's key; raised when the same recipe gives other pixels."""
+KEYS = ["content", "decoder"]
+
+
+@dataclass(frozen=True)
+class PixelRecipe:
+    """How the images of a cache are made.
+
+    Attributes:
+        size: Side of the square they are resized to.
+        interpolation: The rung's.
+        pixel_limit: Most pixels an image may claim.
+        codec: How they are kept.
+    """
+
+    size: int
+    interpolation: Interpolation
+    pixel_limit: int
+    codec: Codec = field(default_factory=Codec)
+
+    def about(self) -> dict[str, Any]:
+        """Everything that makes pixels of a decoded image; the decoder is each image's own."""
+        return {
+            "format": FORMAT,
+            "size": self.size,
+            "interpolation": self.interpolation,
+            "resized_by": DECODER,
+            "coding": self.codec.coding,
+            "quality": self.codec.quality,
+        }
+
+    def make(self, data: bytes, frame: int | None = None) -> Pixels:
+        """Decode and resize one image.
+
+        Args:
+            data: The image's file.
+            frame: Which picture of a file that holds several, from 1.
+
+        Returns:
+            [size, size, channels], uint8 or uint16.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        pixels = decode(data, self.pixel_limit, frame)
+        pixels = resize_image(pixels, self.size, self.interpolation)
+        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+    def folder(self, parent: Path) -> Path:
+        """Where the images of this recipe lie."""
+        return parent / f"{self.size}px-{digest(self.about())[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class CachedImages:
+    """Images that are in a cache.
+
+    Attributes:
+        folder: Of their recipe.
+        recipe: How they were made.
+        wanted: `image_id`, `content` and `decoder`, in the order asked for.
+        kind: Which holds all of them.
+    """
+
+    folder: Path
+    recipe: PixelRecipe
+    wanted: pl.DataFrame
+    kind: Kind
+
+
+class PixelCache:
+    """Read access to images of a cache; pixels stay on disk until they are asked for.
+
+    Attributes:
+        pixels: One row per image, in the order in which they were asked for.
+    """
+
+    def __init__(self, images: CachedImages) -> None:
+        shards = find_shards(images.folder, images.recipe.size)
+        at = images.wanted.join(_listing(shards), on=KEYS, how="left", maintain_order="left")
+        if at["shard"].null_count():
+            raise StudyError(
+                f'The image cache "{images.folder.name}" is missing or damaged. Run the same '
+                "command again: what is missing is made anew."
+            )
+        places = at.select("shard", "row").to_numpy()
+        self.pixels = PixelRows(shards, images.recipe.codec, images.kind, places)
+        names = images.wanted["image_id"].to_list()
+        self._place: dict[str, int] = {name: place for place, name in enumerate(names)}
+
+    def places(self, image_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of `pixels` that hold some images. [N]"""
+        return np.array([self._place[name] for name in image_ids], dtype=np.int64)
+
+
+def prepare_cache(
+    manifest: Manifest,
+    indices: Sequence[int] | NDArray[np.int64],
+    facts: pl.DataFrame,
+    recipe: PixelRecipe,
+    *,
+    parent: Path,
+    progress: Progress = no_progress,
+    verify: bool = False,
+) -> CachedImages:
+    """Put some images into a cache, as far as they are not there already.
+
+    Args:
+        manifest: The images.
+        indices: Positions in the manifest's frame, in the order they will be read by.
+        facts: From `scan_images`.
+        recipe: How to make them.
+        parent: Folder that holds caches.
+        progress: Called as images are done.
+        verify: Compare what is there with its SHA-256, not only its size; what is damaged is made
+            anew.
+
+    Returns:
+        The images, to be read by `PixelCache`: uint8, or uint16 if any of them has 16 bits; one
+        channel if all are grey.
+
+    Raises:
+        ImageError: Images are damaged, or have changed since they were scanned; all of them are
+            listed by row. What is sound is kept.
+        StudyError: The disk is full, or has no room for what is missing.
+    """
+    wanted = _wanted(manifest, indices, facts)
+    folder, kind = recipe.folder(parent), widest(_kinds(wanted, recipe), recipe.size)
+    images = CachedImages(folder, recipe, wanted.select("image_id", *KEYS), kind)
+    missing = _missing(wanted, _sound_shards(folder, recipe, verify=verify))
+    if not missing.is_empty():
+        _refuse_codec(recipe, missing)
+        need = _raw_bytes(missing, recipe)
+        what = f"Preparing {plural(len(missing), 'image')} at {recipe.size} px"
+        refuse_small_disk(parent, need, what)
+        make_folder(folder)
+        sweep_temporaries(folder, STALE_SECONDS)
+        write_json(folder / "recipe.json", recipe.about())
+        faults = fill_shards(folder, missing, manifest, _kinds(missing, recipe), recipe.codec,
+                             recipe.make, progress)  # fmt: skip
+        refuse_images(manifest, _by_row(faults, wanted))
+    return images
+
+
+def bytes_missing(
+    manifest: Manifest,
+    indices: Sequence[int] | NDArray[np.int64],
+    facts: pl.DataFrame,
+    recipe: PixelRecipe,
+    parent: Path,
+) -> tuple[int, int]:
+    """How many images a cache lacks, and the bytes they will take (encoded, at most)."""
+    shards = find_shards(recipe.folder(parent), recipe.size)
+    missing = _missing(_wanted(manifest, indices, facts), shards)
+    return len(missing), _raw_bytes(missing, recipe)
+
+
+def _wanted(
+    manifest: Manifest, indices: Sequence[int] | NDArray[np.int64], facts: pl.DataFrame
+) -> pl.DataFrame:
+    """Images with what they are to a cache: content, decoder, kind, position and row."""
+    where = np.asarray(indices, dtype=np.int64)
+    chosen = facts[where].select("image_id", "channels", "bits", "format", content="sha256")
+    decoder = pl.when(pl.col("format") == DICOM).then(pl.lit(decoders())).otherwise(pl.lit(DECODER))
+    return chosen.with_columns(
+        decoder.alias("decoder"),
+        pl.Series("index", where),
+        manifest.frame[ROW][where],
+    )
+
+
+def _missing(wanted: pl.DataFrame, shards: Sequence[Shard]) -> pl.DataFrame:
+    """Images that are in no shard, each content once, in the order they are read best."""
+    fresh = wanted.join(_listing(shards), on=KEYS, how="anti")
+    return fresh.sort(ROW).unique(KEYS, keep="first", maintain_order=True)
+
+
+def _listing(shards: Sequence[Shard]) -> pl.DataFrame:
+    """Where every image lies: shard and row; the first of several places."""
+    parts = [
+        shard.index.select(KEYS).with_columns(
+            pl.lit(number, dtype=pl.Int64).alias("shard"),
+            pl.Series("row", np.arange(len(shard.index), dtype=np.int64)),
+        )
+        for number, shard in enumerate(shards)
+    ]
+    nothing = pl.DataFrame(
+        schema={**dict.fromkeys(KEYS, pl.String), "shard": pl.Int64, "row": pl.Int64}
+    )
+    return pl.concat([nothing, *parts]).unique(KEYS, keep="first", maintain_order=True)
+
+
+def _sound_shards(folder: Path, recipe: PixelRecipe, *, verify: bool) -> list[Shard]:
+    """The shards that can be used; the rest is swept away, unless it is being written."""
+    shards = find_shards(folder, recipe.size)
+    damaged = [shard for shard in shards if verify and not shard.is_whole()]
+    sound = [shard for shard in shards if shard not in damaged]
+    names = {shard.path.stem for shard in sound}
+    for path in (*folder.glob(f"*{INDEX}"), *folder.glob(f"*{PIXELS}")):
+        if path.stem not in names and (path.suffix == INDEX or _is_stale(path)):
+            drop_shard(path)
+    return sound
+
+
+def _is_stale(path: Path) -> bool:
+    return path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS
+
+
+def _kinds(images: pl.DataFrame, recipe: PixelRecipe) -> list[Kind]:
+    found = images.select("channels", "bits").unique().sort("channels", "bits")
+    return [Kind(recipe.size, channels, bits) for channels, bits in found.iter_rows()]
+
+
+def _raw_bytes(images: pl.DataFrame, recipe: PixelRecipe) -> int:
+    counts = images.group_by("channels", "bits").len().iter_rows()
+    return sum(Kind(recipe.size, c, bits).nbytes * count for c, bits, count in counts)
+
+
+def _refuse_codec(recipe: PixelRecipe, images: pl.DataFrame) -> None:
+    """Stop where a codec cannot hold what there is.
+
+    Raises:
+        ConfigError: JPEG and images of 16 bits.
+    """
+    wide = (images["bits"] == 16) & ((images["channels"] == 3) | (recipe.codec.coding == "jpeg"))
+    if recipe.codec.coding != "raw" and wide.any():
+        raise ConfigError(
+            f"{plural(int(wide.sum()), 'image')} have 16 bits, which {recipe.codec.coding} does "
+            "not hold (allowed: 8 bits; png holds 16-bit grey too). Keep the cache raw."
+        )
+
+
+def _by_row(faults: dict[str, str], wanted: pl.DataFrame) -> list[tuple[int, str]]:
+    """Faults by the rows of all images that have them."""
+    rows = wanted.filter(pl.col("content").is_in(list(faults))).select(ROW, "content")
+    return [(row, faults[content]) for row, content in rows.iter_rows()]

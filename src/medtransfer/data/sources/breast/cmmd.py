@@ -1,0 +1,144 @@
+"""CMMD: mammograms of two hospitals in Guangdong, every lesion proven by biopsy."""
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.data.sources.breast import mammography
+from medtransfer.data.sources.breast.mammography import EXAM
+from medtransfer.data.sources.source import PATH, Download, Imported, Join, Option, Source, Table
+from medtransfer.data.sources.source import Target as Label
+from medtransfer.errors import ConfigError, plural
+
+FILE = "CMMD_clinicaldata_revision"
+COLUMNS = ("ID1", "LeftRight", "Age", "abnormality", "classification")
+CLASSES = {"Malignant": "1", "Benign": "0"}
+FOUND = {"mass": ("1", "0"), "calcification": ("0", "1"), "both": ("1", "1")}
+"""`abnormality` → whether there is a mass, and a calcification."""
+TARGETS = ("malignant", "mass", "calcification")
+PATIENT = r"(?:^|[/_])(D[12]-\d{4})(?:[/_.]|$)"
+SIDE = r"(?:^|[_-])([LR])(?:[_.-])"
+TWINS = (
+    "Files equal byte by byte are known under several patients here, some with different labels: "
+    "`medtransfer check` finds them."
+)
+SIDELESS = (
+    "The sides of {} are not in the files' names (they are in the DICOM headers): such an image "
+    "has its exam's label, 1 if any breast of the patient is malignant."
+)
+
+
+def read(download: Download) -> Imported:
+    """Images by the patient in their path, with what the table says of patient and side."""
+    table = download.tables["clinical"]
+    download.refuse([
+        *cells.value_faults(table, "LeftRight", ("L", "R"), FILE),
+        *cells.value_faults(table, "classification", tuple(CLASSES), FILE),
+        *cells.value_faults(table, "abnormality", tuple(FOUND), FILE),
+    ])  # fmt: skip
+    images = _images(download)
+    breasts = table.with_columns(
+        pl.col("ID1").alias("patient_id"),
+        pl.col("LeftRight").alias("laterality"),
+        cells.renamed("classification", CLASSES, "malignant"),
+        cells.renamed("abnormality", {k: v[0] for k, v in FOUND.items()}, "mass"),
+        cells.renamed("abnormality", {k: v[1] for k, v in FOUND.items()}, "calcification"),
+    )
+    known = images.join(breasts, on="patient_id", how="semi")
+    if known.is_empty():
+        download.refuse([f"none of the {len(images):,} image files is of a patient of the table"])
+    missing = breasts.join(images, on="patient_id", how="anti")["patient_id"].n_unique()
+    patients = known["patient_id"].n_unique()
+    join = Join("patients", "image files", "patient in the path", patients, missing,
+                len(images) - len(known))  # fmt: skip
+    notes = [TWINS]
+    if missing:
+        notes.append(
+            f"The download is partial: {patients:,} of {plural(patients + missing, 'patient')} "
+            "have image files here; the others are left out."
+        )
+    sideless = known["laterality"].null_count()
+    if sideless and download.options["case"] == "breast":
+        raise ConfigError(
+            f"{SIDELESS.format(plural(sideless, 'image'))} Import with --option case=exam."
+        )
+    if sideless:
+        notes.append(SIDELESS.format(plural(sideless, "image")))
+    rows, ages = cells.with_age(_labelled(known, breasts), pl.col("Age"))
+    rows = rows.with_columns(
+        pl.col("patient_id").alias(EXAM), pl.col("patient_id").str.slice(0, 2).alias("part")
+    )
+    rows = mammography.with_cases(rows, TARGETS, download.options["case"])
+    return Imported(rows, (join,), (), (*notes, *ages))
+
+
+def _images(download: Download) -> pl.DataFrame:
+    """Image files with a patient in their path; side and view where the name says them."""
+    path = pl.col(PATH)
+    name = path.str.extract(r"([^/]+)$")
+    found = download.pictures.with_columns(
+        path.str.extract(PATIENT).alias("patient_id"),
+        path.str.extract(r"(?:^|[/_])(D[12]-\d{4}(?:[/_].*)?)\.[A-Za-z]+$").alias("image_id"),
+        name.str.extract(SIDE).alias("laterality"),
+        name.str.extract(r"(?:^|[_-])(CC|MLO)(?:[_.-])").alias("view"),
+    )
+    found = found.filter(pl.col("patient_id").is_not_null())
+    if found.is_empty():
+        download.refuse(["no image file with a patient such as D1-0001 in its path is there"])
+    return found
+
+
+def _labelled(images: pl.DataFrame, breasts: pl.DataFrame) -> pl.DataFrame:
+    """Labels of an image's breast where its side is known, of its patient where it is not."""
+    wanted = [name for name in (*TARGETS, "subtype") if name in breasts.columns]
+    sides = breasts.select("patient_id", "laterality", *wanted)
+    both = breasts.group_by("patient_id").agg(
+        *(mammography.strongest(name) for name in TARGETS),
+        *(pl.col(name).drop_nulls().sort().first() for name in wanted if name not in TARGETS),
+    )
+    ages = breasts.group_by("patient_id").agg(pl.col("Age").drop_nulls().sort().first())
+    one = images.filter(pl.col("laterality").is_not_null())
+    one = one.join(sides, on=["patient_id", "laterality"], how="left")
+    rest = images.filter(pl.col("laterality").is_null()).join(both, on="patient_id", how="left")
+    rows = pl.concat([one, rest.select(one.columns)]).join(ages, on="patient_id", how="left")
+    return rows.sort("image_id")
+
+
+SOURCE = Source(
+    name="cmmd",
+    title="CMMD (Chinese Mammography Database)",
+    domain="breast",
+    read=read,
+    tables=(
+        Table("clinical", (f"{FILE}.xlsx", f"{FILE}.csv"), COLUMNS, ("ID1", "LeftRight"),
+              holds="one row per breast with a lesion: kind, classification, subtype"),
+    ),
+    targets=(
+        Label("malignant", "the lesion is malignant by biopsy", "malignant"),
+        Label("mass", "the lesion is a mass"),
+        Label("calcification", "the lesion is a calcification"),
+    ),
+    licence="CC BY 4.0",
+    url="https://doi.org/10.7937/tcia.eqde-4b16",
+    citation="Cui et al., The Chinese Mammography Database (CMMD), The Cancer Imaging Archive 2021",
+    images=5_202,
+    patients=1_775,
+    layout=("CMMD_clinicaldata_revision.xlsx (or saved as .csv)",
+            "CMMD/D1-0001/<study>/<series>/1-1.dcm"),
+    splits="None.",
+    attributes={
+        **cells.AGE_COLUMNS,
+        "subtype": "Molecular subtype of a cancer: it tells the label, never a group to report by.",
+        "part": "D1 or D2, as the id begins.",
+    },
+    confounders=(
+        "Molecular subtypes are of one part of the patients: `part` may tell the label.",
+        TWINS,
+        "Files are 8-bit, made for display, with a SIGMOID VOI function.",
+        "Every patient has a lesion: a breast that is not in the table has no label.",
+    ),
+    options=(
+        Option("case", "What gets a prediction: each exam (1 where either breast is 1), each "
+               "breast (only where the files' names say the side), or each image.", "exam",
+               mammography.CASE.allowed),
+    ),
+)  # fmt: skip

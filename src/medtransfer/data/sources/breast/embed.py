@@ -1,0 +1,223 @@
+"""EMBED: exams of Emory University, findings with pathology, in women of several races."""
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.data.sources.breast import mammography
+from medtransfer.data.sources.breast.mammography import EXAM
+from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
+from medtransfer.data.sources.source import (
+    PATH,
+    Download,
+    Imported,
+    Join,
+    Option,
+    Source,
+    Table,
+    Target,
+    kept_text,
+)
+from medtransfer.errors import ConfigError, plural
+
+CLINICAL = "EMBED_OpenData_clinical.csv"
+METADATA = "EMBED_OpenData_metadata.csv"
+BREAST = ("empi_anon", "acc_anon", "laterality")
+ASSESSED = {"A": "0", "N": "1", "B": "2", "P": "3", "S": "4", "M": "5", "K": "6"}
+"""Letters of `asses` → BI-RADS."""
+MALE = "5"
+KINDS = {"2D": ("2D",), "C-view": ("cview", "C-view"), "both": ("2D", "cview", "C-view")}
+IDS = {"empi_anon", "acc_anon"}
+DATE = "study_date_anon"
+FINDING = (*sorted(IDS), DATE, "asses", "side", "tissueden", "path_severity")
+IMAGE = (*sorted(IDS), "anon_dicom_path", "FinalImageType", "ImageLateralityFinal", "ViewPosition")
+
+
+def read(download: Download) -> Imported:
+    """Images of the metadata with what was found in their breast: by exam and by side."""
+    findings = download.tables["clinical"].with_columns(
+        mammography.whole(name) for name in (*sorted(IDS), "tissueden", "path_severity")
+    )
+    images = download.tables["metadata"].with_columns(mammography.whole(c) for c in sorted(IDS))
+    download.refuse([
+        *cells.value_faults(findings, "side", ("L", "R", "B"), CLINICAL),
+        *cells.value_faults(findings, "asses", (*ASSESSED, "X"), CLINICAL),
+        *cells.value_faults(findings, "tissueden", tuple("12345"), CLINICAL),
+        *cells.value_faults(findings, "path_severity", tuple("0123456"), CLINICAL),
+        *cells.value_faults(images, "ImageLateralityFinal", ("L", "R"), METADATA),
+    ])  # fmt: skip
+    kind = download.options["images_of"]
+    wanted = images.filter(pl.col("FinalImageType").is_in(KINDS[kind]).fill_null(value=False))
+    kept = () if len(wanted) == len(images) else (
+        kept_text(len(wanted), len(images), f"images_of = {kind}"),
+    )  # fmt: skip
+    breasts = _breasts(_by_side(findings), _days(download), download.options["unproven"])
+    rows = wanted.with_columns(
+        pl.col("ImageLateralityFinal").alias("laterality"),
+        pl.col("ViewPosition").alias("view"),
+        pl.col("FinalImageType").alias("kind"),
+    )
+    rows, joined = join_tables(rows, breasts, BREAST, ("images", "breasts of the findings"))
+    rows, notes = _with_people(rows, findings)
+    rows, found = _located(rows, download)
+    rows = mammography.with_cases(
+        rows, ("malignant", "birads_high", "dense"), download.options["case"]
+    )
+    return Imported(rows, (found, joined), kept, (*coverage(found), *notes))
+
+
+def _days(download: Download) -> int:
+    given = download.options["window"]
+    if not given.isdecimal() or int(given) > 3650:
+        raise ConfigError(f"Option 'window' holds '{given}' (allowed: days, 0 to 3650).")
+    return int(given)
+
+
+def _by_side(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings with their `laterality`; one of both sides, or of none, is of either."""
+    one = pl.col("side").is_in(["L", "R"]).fill_null(value=False)
+    sides = pl.when(one).then(pl.concat_list("side")).otherwise(pl.lit(["L", "R"]))
+    return findings.with_columns(sides.alias("laterality")).explode("laterality")
+
+
+def _breasts(findings: pl.DataFrame, days: int, unproven: str) -> pl.DataFrame:
+    """One row per exam and side: the worst pathology and assessment of its findings."""
+    findings = findings.with_columns(
+        pl.col("path_severity").cast(pl.Int64).alias("_worst"),
+        cells.renamed("asses", ASSESSED, "birads"),
+        pl.col(DATE).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).alias("_day"),
+    )
+    breasts = findings.group_by(BREAST).agg(
+        pl.col("_worst").min(),
+        # what has still to be clarified is not negative, whatever the other findings are
+        pl.when((pl.col("birads") == "0").any() & (pl.col("birads").max() < "4"))
+        .then(pl.lit("0"))
+        .otherwise(pl.col("birads").max())
+        .alias("birads"),
+        pl.col("_day").min(),
+        pl.col("asses").is_in(["N", "B"]).fill_null(value=False).all().alias("_calm"),
+    )
+    breasts = _with_later(breasts, days).with_columns(mammography.high("birads"))
+    proven = pl.when(pl.col("_worst") <= 1).then(pl.lit("1"))
+    proven = proven.when(pl.col("_worst") <= 5).then(pl.lit("0"))
+    if unproven == "assessed":
+        proven = proven.when(pl.col("_worst").is_null() & pl.col("_calm")).then(pl.lit("0"))
+    return breasts.with_columns(proven.alias("malignant")).drop("_worst", "_day", "_calm")
+
+
+def _with_later(breasts: pl.DataFrame, days: int) -> pl.DataFrame:
+    """The worst pathology of the same breast up to `days` after the exam, its own among them."""
+    if not days:
+        return breasts
+    side = ("empi_anon", "laterality")
+    known = breasts.filter(pl.col("_worst").is_not_null())
+    later = known.select(*side, pl.col("_worst").alias("_later"), pl.col("_day").alias("_on"))
+    near = breasts.select(*BREAST, "_day").join(later, on=side)
+    since = (pl.col("_on") - pl.col("_day")).dt.total_days()
+    near = near.filter(since.is_between(0, days)).group_by(BREAST).agg(pl.col("_later").min())
+    joined = breasts.join(near, on=BREAST, how="left")
+    return joined.with_columns(pl.min_horizontal("_worst", "_later").alias("_worst")).drop("_later")
+
+
+def _with_people(rows: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Density and age of the exam, race and ethnicity of the patient."""
+    notes: list[str] = []
+    findings = findings.with_columns(
+        cells.renamed("tissueden", mammography.NUMBERED, "density"),
+        *([cells.race("RACE_DESC")] if "RACE_DESC" in findings.columns else []),
+        *(
+            [cells.ethnicity("ETHNIC_GROUP_DESC")]
+            if "ETHNIC_GROUP_DESC" in findings.columns
+            else []
+        ),
+    )
+    owners = {"density": "acc_anon", "age_at_study": "acc_anon", "race": "empi_anon",
+              "ethnicity": "empi_anon"}  # fmt: skip
+    for name, owner in owners.items():
+        if name not in findings.columns:
+            continue
+        single, torn = agreed(findings, owner, name)
+        rows = rows.drop(name, strict=False).join(single, on=owner, how="left")
+        if torn:
+            what = plural(torn, "exam" if owner == "acc_anon" else "patient")
+            notes.append(f"{what} with several values of {name}: left empty.")
+    men = findings.filter(pl.col("tissueden") == MALE)["empi_anon"].n_unique()
+    if men:
+        notes.append(f"{plural(men, 'patient')} with density 5 (male breast): density left empty.")
+    if "age_at_study" in rows.columns:
+        rows, ages = cells.with_age(rows, pl.col("age_at_study"))
+        notes += ages
+    return rows.with_columns(mammography.dense()), notes
+
+
+def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join]:
+    """Images by the names of their files: DICOM files, or else the PNG copies."""
+    stem = r"([^/]+)\.[A-Za-z]+$"
+    name = "anon_dicom_path"
+    png = download.pictures[PATH].str.to_lowercase().str.ends_with(".png").any()
+    dcm = download.pictures[PATH].str.to_lowercase().str.ends_with(".dcm").any()
+    if "png_filename" in rows.columns and png and not dcm:
+        name = "png_filename"
+    rows = rows.with_columns(
+        pl.col(name).str.extract(stem).alias(KEY),
+        pl.col("anon_dicom_path").str.extract(stem).alias("image_id"),
+        pl.col("empi_anon").alias("patient_id"),
+        pl.concat_str("empi_anon", pl.lit("_"), "acc_anon").alias(EXAM),
+    )
+    return locate(rows, download, stem, "images")
+
+
+SOURCE = Source(
+    name="embed",
+    title="EMBED (Emory Breast Imaging Dataset), open release",
+    domain="breast",
+    read=read,
+    tables=(
+        Table("clinical", (CLINICAL, "EMBED_OpenData_clinical_reduced.csv"), FINDING,
+              holds="one row per finding: side, assessment, pathology"),
+        Table("metadata", (METADATA, "EMBED_OpenData_metadata_reduced.csv"), IMAGE,
+              ("anon_dicom_path",), holds="one row per image file"),
+    ),
+    targets=(
+        Target("malignant", "pathology of the breast: invasive or non-invasive cancer (severity 0 "
+               "or 1); 0 for 2 to 5; empty for a cancer that is not of the breast", "malignant"),
+        mammography.HIGH,
+        mammography.DENSE,
+    ),
+    class_column="density",
+    classes=mammography.DENSITY_CLASSES,
+    access="agreement",
+    licence="EMBED Open Data agreement: research, not commercial, no redistribution",
+    url="https://github.com/Emory-HITI/EMBED_Open_Data",
+    citation="Jeong et al., The EMory BrEast imaging Dataset (EMBED): A Racially Diverse, Granular "
+    "Dataset of 3.4 Million Screening and Diagnostic Mammographic Images, Radiology: AI 2023",
+    images=480_323,
+    patients=22_382,
+    layout=("tables/EMBED_OpenData_clinical.csv, tables/EMBED_OpenData_metadata.csv",
+            "images/<cohort>/<patient>/<exam>/<image>.dcm, or the PNG copies"),
+    splits="None.",
+    attributes={
+        **mammography.DENSITY,
+        **mammography.BIRADS,
+        **cells.AGE_COLUMNS,
+        "race": "As recorded, in a few groups.",
+        "ethnicity": "Hispanic or Non-Hispanic, as recorded.",
+        "kind": "2D or C-view, the synthetic image.",
+    },
+    confounders=(
+        "A finding is of a side: joined by exam alone, the healthy breast gets the other's label.",
+        "Pathology may be given with the diagnostic exam only: see option window.",
+        "Who was biopsied was chosen by the reading: with unproven=empty only those are labelled.",
+        "Nearly all machines are Hologic's (92 %); those of GE and Fuji are few.",
+        "Diagnostic exams have spot and magnified views, which tell that something was seen.",
+    ),
+    options=(
+        mammography.CASE,
+        Option("images_of", "Which images: full-field 2D, synthetic C-view, or both.", "2D",
+               tuple(KINDS)),
+        Option("window", "Days after an exam in which pathology of the same breast, given with a "
+               "later exam, counts for it.", "0"),
+        Option("unproven", "A breast without pathology: 0 where it was assessed as negative or "
+               "benign in all its findings, or always empty.", "assessed",
+               ("assessed", "empty")),
+    ),
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""RSNA Screening Mammography 2022: breasts of two sites, cancer proven or ruled out."""
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.data.sources.breast import mammography
+from medtransfer.data.sources.breast.mammography import EXAM
+from medtransfer.data.sources.joins import KEY, coverage, locate
+from medtransfer.data.sources.source import Download, Imported, Option, Source, Table, Target
+from medtransfer.errors import plural
+from medtransfer.tables.schema import rows_of
+
+FILE = "train.csv"
+FLAGS = ("cancer", "biopsy", "invasive", "difficult_negative_case")
+TRUTH = {"True": "1", "TRUE": "1", "true": "1", "False": "0", "FALSE": "0", "false": "0"}
+COLUMNS = ("site_id", "patient_id", "image_id", "laterality", "view", "age", *FLAGS, "BIRADS",
+           "implant", "density", "machine_id")  # fmt: skip
+ATTRIBUTES = {"site": "site_id", "machine": "machine_id", "implant": "implant", "birads": "BIRADS"}
+
+
+def read(download: Download) -> Imported:
+    """Rows of ``train.csv`` with their files."""
+    table = download.tables["train"].with_columns(pl.col(FLAGS).replace(TRUTH))
+    density = ("A", "B", "C", "D")
+    faults = [
+        *cells.label_faults(table, FLAGS, FILE),
+        *cells.value_faults(table, "laterality", ("L", "R"), FILE),
+        *cells.value_faults(table, "density", density, FILE),
+    ]
+    chosen = download.options["cohorts"]
+    torn = table.filter(pl.col("site_id").n_unique().over("patient_id") > 1)
+    if chosen == "site" and not torn.is_empty():
+        many = plural(torn["patient_id"].n_unique(), "patient")
+        faults.append(f"{FILE}: {many} of several sites, {rows_of(torn)}; cohorts=site cannot be")
+    download.refuse(faults)
+    rows = cells.labels(table, FLAGS).with_columns(
+        mammography.whole(theirs).alias(ours) for ours, theirs in ATTRIBUTES.items()
+    )
+    rows = rows.with_columns(
+        mammography.dense(),
+        pl.col("image_id").alias(KEY),
+        pl.col("patient_id").alias(EXAM),
+        *([pl.concat_str(pl.lit("site-"), "site").alias("cohort")] if chosen == "site" else []),
+    )
+    rows, ages = cells.with_age(rows, pl.col("age"))
+    rows, found = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dcm|png|jpe?g)$")
+    rows = mammography.with_cases(rows, (*FLAGS, "dense"), download.options["case"])
+    return Imported(rows, (found,), (), (*coverage(found), *ages))
+
+
+SOURCE = Source(
+    name="rsna-mammo-2022",
+    title="RSNA Screening Mammography Breast Cancer Detection 2022",
+    domain="breast",
+    read=read,
+    tables=(
+        Table("train", (FILE,), COLUMNS, ("image_id",),
+              holds="one row per image; labels are of the breast"),
+    ),
+    targets=(
+        Target("cancer", "the breast was found to have cancer", "malignant"),
+        Target("biopsy", "the breast was biopsied afterwards: it follows from the reading"),
+        Target("invasive", "the cancer is invasive"),
+        Target("difficult_negative_case", "no cancer, and hard to tell"),
+        mammography.DENSE,
+    ),
+    class_column="density",
+    classes=mammography.DENSITY_CLASSES,
+    access="registration",
+    licence="Competition rules of Kaggle and RSNA: not for commercial use",
+    url="https://www.kaggle.com/competitions/rsna-breast-cancer-detection",
+    citation="Carr et al., RSNA Screening Mammography Breast Cancer Detection, Kaggle 2022",
+    images=54_706,
+    patients=11_913,
+    layout=("train.csv", "train_images/10006/462822612.dcm"),
+    splits="None: the test part has no public outcome.",
+    attributes={
+        **mammography.DENSITY,
+        **mammography.BIRADS,
+        **cells.AGE_COLUMNS,
+        "site": "The site, 1 or 2; a patient is of one.",
+        "machine": "The machine; none is shared between the sites.",
+        "implant": "Whether the patient has breast implants, 1 or 0.",
+    },
+    confounders=(
+        "About one image in fifty is positive, and its share differs between sites and machines.",
+        "Machine 49 alone took 43 % of the images.",
+        "`biopsy` and `birads` follow from the reading: they tell the label.",
+        "BI-RADS and density are empty in many rows: whether they are may tell the site.",
+        "A few images are of rare views (AT, LM, ML, LMO).",
+    ),
+    options=(
+        mammography.CASE,
+        Option("cohorts", "Whether all images are one cohort, or each site is one.", "one",
+               ("one", "site")),
+    ),
+)  # fmt: skip

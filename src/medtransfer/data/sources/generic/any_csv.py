@@ -1,0 +1,282 @@
+"""Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.sources import cells
+from medtransfer.data.sources.column_mapping import (
+    Mapped,
+    entries,
+    label_pairs,
+    parts_of,
+    read_mapping,
+    text_pairs,
+)
+from medtransfer.data.sources.joins import KEY, coverage, locate
+from medtransfer.data.sources.skin import skin
+from medtransfer.data.sources.source import PATH, Download, Imported, Join, Option, Source
+from medtransfer.errors import ConfigError, TableError, fault_list, listed, plural, suggestion
+from medtransfer.tables.csv_reader import read_csv
+from medtransfer.tables.manifest import LABELS, RESERVED, label_text
+from medtransfer.tables.schema import ROW, wrong_cells
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet")
+SPLIT_WORDS = {
+    "train": "train", "training": "train", "tune": "tune", "val": "tune", "valid": "tune",
+    "validate": "tune", "validation": "tune", "dev": "tune", "test": "test", "testing": "test",
+}  # fmt: skip
+"""How tables call the splits, in small letters → the split."""
+DERIVED = ("age_band", "skin_type")
+"""Columns that are made of `age` and `fitzpatrick`."""
+WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
+"""What a `path` cell may hold → how a file's path yields the same; tried in this order."""
+
+
+def read(download: Download) -> Imported:
+    """The table's rows under our names, with their image files."""
+    options = download.options
+    table = _read_table(download)
+    mapped = read_mapping(options["columns"])
+    values = label_pairs(options["values"], "values")
+    rows, notes = _renamed(table, mapped, download)
+    rows, said = _emptied(rows, download)
+    rows, targets = _with_findings(rows, download)
+    targets += entries(options["targets"]) if not options["findings"] else []
+    rows = _with_values(rows, targets, values, download)
+    rows = _with_splits(rows)
+    rows, people = _with_people(rows, mapped)
+    if options["others"] == "drop":
+        named = {*mapped.columns, *mapped.constants, *targets, *DERIVED, *RESERVED, ROW}
+        rows = rows.select(name for name in rows.columns if name in named)
+    joins: list[Join] = []
+    if "image" not in rows.columns:
+        rows, join = _located(rows, download)
+        joins, notes = [join], [*coverage(join), *notes]
+    return Imported(rows, tuple(joins), (), (*notes, *said, *people))
+
+
+def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
+    """Sex, age and skin type in our spelling, where they are named; and notes."""
+    notes: list[str] = []
+    if "age" in mapped.columns:
+        rows, notes = cells.with_age(rows, pl.col("age"))
+    if "sex" in mapped.columns:
+        rows = rows.with_columns(cells.sex("sex"))
+    if "fitzpatrick" in mapped.columns:
+        before = rows["fitzpatrick"].cast(pl.String)
+        rows = rows.with_columns(before).with_columns(skin.fitzpatrick("fitzpatrick"))
+        notes += cells.emptied(before, rows["fitzpatrick"], "Skin type")
+    return rows, notes
+
+
+def _emptied(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
+    """Cells that stand for nothing, as ``age=0``, left empty and counted."""
+    pairs = text_pairs(download.options["empty"], "empty")
+    strange = [name for name, _ in pairs if name not in rows.columns]
+    faults = [
+        f"column '{name}', named for empty, is not there. {suggestion(name, rows.columns)}".rstrip()
+        for name in dict.fromkeys(strange)
+    ]
+    download.refuse(faults)
+    notes: list[str] = []
+    for name, nothing in pairs:
+        hit = rows.select(label_text(name).eq(nothing).fill_null(value=False)).to_series()
+        rows = rows.with_columns(pl.when(~hit).then(pl.col(name)).alias(name))
+        notes.append(
+            f"'{name}' is left empty in {plural(int(hit.sum()), 'row')} that say {nothing}."
+        )
+    return rows, notes
+
+
+def _read_table(download: Download) -> pl.DataFrame:
+    paths: list[str] = download.files[PATH].to_list()
+    tables = [p for p in paths if p.lower().endswith(ENDINGS)]
+    wanted = download.options["table"]
+    top = [path for path in tables if "/" not in path]
+    found = [path for path in tables if path == wanted] if wanted else top
+    if len(found) != 1:
+        raise TableError(
+            f"{'No table' if not found else 'More than one table'} "
+            f"{wanted or 'at the top'} of {download.folder} (tables there: "
+            f"{listed(tables) or 'none'}). Name one with --option table=FILE."
+        )
+    path, name = download.folder / found[0], found[0].rsplit("/", 1)[-1]
+    if path.suffix == ".parquet":
+        frame = _read_parquet(path, name)
+    else:
+        separator = DELIMITERS[download.options["delimiter"]]
+        separator = "\t" if path.suffix == ".tsv" else separator
+        frame = read_csv(path, name, separator)
+    if ROW in frame.columns:
+        frame = frame.rename({ROW: "their_row"})
+    first = 1 if path.suffix == ".parquet" else 2
+    frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
+    text = pl.col(pl.String).str.strip_chars()
+    return frame.with_columns(pl.when(text != "").then(text))
+
+
+def _read_parquet(path: Path, name: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(f"{name} is not a readable Parquet file.") from error
+
+
+def _renamed(
+    table: pl.DataFrame, mapped: Mapped, download: Download
+) -> tuple[pl.DataFrame, list[str]]:
+    """The table under our names, ids completed where that is plain; all faults at once."""
+    theirs_all = [name for name in table.columns if name != ROW]
+    faults: list[str] = []
+    made = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
+    for ours, theirs in ((ours, theirs) for ours, parts in made.items() for theirs in parts):
+        if theirs not in theirs_all:
+            near = suggestion(theirs, theirs_all) or f"It has {listed(theirs_all, 20)}."
+            faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
+    given = {*theirs_all, *mapped.columns, *mapped.constants}
+    if not {"path", "image"} & given:
+        faults.append("no column holds the image file: say --columns path=COLUMN")
+    if "patient_id" not in given:
+        faults.append(
+            "no column is the patient: say --columns patient_id=COLUMN (the image's own column, if "
+            "every image is of another patient)"
+        )
+    if faults:
+        raise TableError(fault_list("The table cannot be imported", faults))
+    # a column that has our name already stays, even if another is taken from it too
+    theirs = {name for name in mapped.columns.values() if name not in RESERVED}
+    taken = {*mapped.columns, *theirs, *mapped.constants}
+    beside = [name for name in table.columns if name not in taken]
+    frame = table.select(
+        *beside,
+        *(_put_together(parts).alias(ours) for ours, parts in made.items()),
+        *(pl.lit(text).alias(ours) for ours, text in mapped.constants.items()),
+    )
+    return _with_ids(frame, download)
+
+
+def _put_together(parts: list[str]) -> pl.Expr:
+    """One column as it is; several with an underscore between their texts."""
+    return pl.col(parts[0]) if len(parts) == 1 else pl.concat_str(parts, separator="_")
+
+
+def _with_ids(frame: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
+    notes: list[str] = []
+    if "image_id" not in frame.columns:
+        source = "path" if "path" in frame.columns else "patient_id"
+        frame = frame.with_columns(image_id=pl.col(source))
+        notes.append(f"'image_id' is not named: '{source}' was taken.")
+    if "case_id" not in frame.columns:
+        frame = frame.with_columns(case_id=pl.col("image_id"))
+        notes.append("'case_id' is not named: each image is a case of its own.")
+    if "cohort" not in frame.columns and not download.options["cohort"]:
+        name = download.folder.resolve().name
+        frame = frame.with_columns(cohort=pl.lit(name or "internal"))
+        notes.append(f"'cohort' is not named: the folder's name '{name}' was taken.")
+    ids = [name for name in RESERVED - {"image"} if name in frame.columns]
+    return frame.with_columns(pl.col(ids).cast(pl.String)), notes
+
+
+def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
+    """One target per finding of a column such as ``Edema|Effusion``."""
+    column = download.options["findings"]
+    if not column:
+        return rows, []
+    if column not in rows.columns:
+        near = suggestion(column, rows.columns)
+        raise TableError(f"Column '{column}', named for findings, is not in the table. {near}")
+    separator = download.options["separator"]
+    wanted = entries(download.options["targets"])
+    found = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()
+    names = wanted or [name for name in found.unique().sort().to_list() if name]
+    missing = [name for name in wanted if name not in set(found)]
+    if missing:
+        near = suggestion(missing[0], set(found))
+        raise TableError(f"No row of '{column}' names {listed(missing)}. {near}".rstrip())
+    if both := [name for name in names if name in rows.columns and name != column]:
+        raise TableError(
+            f"{listed(both)} of '{column}' {'is a column' if len(both) == 1 else 'are columns'} of "
+            "the table too. Say which findings to take with --option targets=…"
+        )
+    labels = cells.flags(rows[column], separator, {name: name for name in names})
+    return rows.drop(column).hstack(labels), []
+
+
+def _with_values(
+    rows: pl.DataFrame, targets: list[str], values: Mapping[str, str], download: Download
+) -> pl.DataFrame:
+    """Label cells of the named targets by ``--values``; what is not on it must be a label."""
+    if values and not targets:
+        raise ConfigError("--values is of no use without --option targets=COLUMN,COLUMN.")
+    faults: list[str] = []
+    for name in targets:
+        if name not in rows.columns:
+            near = suggestion(name, rows.columns)
+            faults.append(f"target '{name}' is not a column. {near}".rstrip("? ."))
+            continue
+        kind = rows.schema[name]
+        text = pl.col(name).cast(pl.Int8) if kind == pl.Boolean else pl.col(name)
+        text = text.cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
+        cell = text.replace_strict(dict(values), default=text, return_dtype=pl.String)
+        rows = rows.with_columns(pl.when(cell != "").then(cell).alias(name))
+        wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABELS[:3]))
+        faults += wrong_cells(wrong, name, [*values, *LABELS])
+    download.refuse(faults)
+    return rows
+
+
+def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:
+    """The split in our words, if the table has one."""
+    if "split" not in rows.columns:
+        return rows
+    cell = pl.col("split").str.to_lowercase()
+    word = cell.replace_strict(SPLIT_WORDS, default=None, return_dtype=pl.String)
+    wrong = rows.filter(word.is_null() & pl.col("split").is_not_null())
+    if faults := wrong_cells(wrong, "split", list(SPLIT_WORDS)):
+        raise TableError(fault_list("The table cannot be imported", faults))
+    return rows.with_columns(word.alias("split"))
+
+
+def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join]:
+    """The rows with their files: by the path as it is written, else by the file's name."""
+    plain = pl.col(PATH).str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
+    keyed, chosen = rows.with_columns(plain.alias(KEY)), WAYS["path"]
+    for way, pattern in WAYS.items():
+        key = plain if way == "path" else plain.str.extract(r"([^/]+)$")
+        tried = rows.with_columns(key.alias(KEY))
+        there = download.pictures.select(pl.col(PATH).str.extract(pattern).alias(KEY))
+        if not tried.join(there, on=KEY, how="semi").is_empty():
+            keyed, chosen = tried, pattern
+            break
+    return locate(keyed, download, chosen)
+
+
+SOURCE = Source(
+    name="csv",
+    title="A table of images",
+    domain="any",
+    read=read,
+    licence="yours",
+    layout=("table.csv (or .tsv, .csv.gz, .parquet)", "the image files that its rows name"),
+    splits="A column mapped to `split`; train, val or tune, and test in any usual spelling.",
+    options=(
+        Option("columns", "Our names to theirs: `patient_id=PatID,path=File`; "
+               "`case_id=PatID+Lesion` puts two columns together; `cohort:=north` writes one "
+               "text in every row."),
+        Option("targets", "Columns that are labels; with `findings`, the findings to take."),
+        Option("values", "What label cells mean: `yes=1,no=0,maybe=-1,unknown=empty`."),
+        Option("empty", "Cells that stand for nothing, by our names: `age=0,view=UNK`."),
+        Option("others", "Columns that are not named: kept, or dropped.", "keep",
+               ("keep", "drop")),
+        Option("like", "Source whose targets and classes the table's are called as, for "
+               "--harmonise."),
+        Option("findings", "A column that lists findings in one text, as `Edema|Effusion`."),
+        Option("separator", "What stands between two findings.", "|"),
+        Option("delimiter", "What stands between two columns of the file.", "comma",
+               tuple(DELIMITERS)),
+        Option("table", "The table's file, if there are several in the folder."),
+    ),
+)  # fmt: skip

@@ -1,0 +1,224 @@
+"""From a download's folder to a manifest: what every source has in common."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.sources.catalog import find_source
+from medtransfer.data.sources.column_mapping import entries
+from medtransfer.data.sources.download import open_download
+from medtransfer.data.sources.source import PATH, Imported, Option, Source, kept_text, refuse
+from medtransfer.data.sources.vocabulary import harmonise
+from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
+from medtransfer.seeds import text_keys, uniforms
+from medtransfer.tables.manifest import RESERVED, SPLITS, check_manifest
+from medtransfer.tables.schema import ROW, write_frame
+
+TUNE_SHARE = 0.125
+"""Share of the official training patients that become `tune` where there is no such part."""
+COMMON = (
+    Option("images", "Folder below the download in which images are looked for."),
+    Option("cohort", "Name of the cohort; the source's name unless its table has one."),
+    Option("splits", "Whether the official split is written.", "official", ("official", "none")),
+    Option("case", "What gets a prediction: the source's own unit, or each image.", "source",
+           ("source", "image")),
+)  # fmt: skip
+"""Options that every source has."""
+FIRST = ("image_id", PATH, "image", "case_id", "patient_id", "cohort", "split", "view",
+         "laterality")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a manifest is, and what its paths are relative to.
+
+    Attributes:
+        path: The manifest.
+        image_root: The folder; None if it is the manifest's own, so that nothing need be said.
+    """
+
+    path: Path
+    image_root: Path | None
+
+
+def options_of(source: Source) -> tuple[Option, ...]:
+    """The options of a source, then those of every source; its own take the place of theirs."""
+    own = {option.name for option in source.options}
+    return (*source.options, *(option for option in COMMON if option.name not in own))
+
+
+def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
+    """Every option of a source with its value.
+
+    Raises:
+        ConfigError: An option does not exist or holds a value that is not allowed; all of them.
+    """
+    known = {option.name: option for option in options_of(source)}
+    faults: list[str] = []
+    for name, value in given.items():
+        if name not in known:
+            hint = suggestion(name, known) or f"Allowed: {listed(known, 20)}."
+            faults.append(f"option '{name}' does not exist. {hint}".removesuffix("."))
+        elif known[name].allowed and value not in known[name].allowed:
+            allowed = listed(known[name].allowed, 20)
+            faults.append(f"option '{name}' holds '{value}' (allowed: {allowed})")
+    if faults:
+        raise ConfigError(fault_list(f"{source.name} cannot be imported so", faults))
+    return {name: given.get(name, option.default) for name, option in known.items()}
+
+
+def import_source(
+    source: Source,
+    folder: Path,
+    options: Mapping[str, str] | None = None,
+    views: Sequence[str] = (),
+    *,
+    shared_names: bool = False,
+) -> Imported:
+    """Read a public data set as it was downloaded.
+
+    Args:
+        source: Which, from the catalogue.
+        folder: The folder it was unpacked to.
+        options: Of `Source.options` and `COMMON`, by name.
+        views: Views to keep; all by default.
+        shared_names: Whether targets get the names of the domain's shared vocabulary.
+
+    Returns:
+        Rows that keep the manifest's contract, sorted by `image_id`; `path` relative to `folder`.
+
+    Raises:
+        ConfigError: An option or a view does not exist.
+        TableError: A table is missing or not as published, or no image is there.
+    """
+    chosen = check_options(source, options or {})
+    found = source.read(open_download(source, folder, chosen))
+    found = replace(found, frame=_placed(found.frame, source, chosen))
+    found = _with_views(found, source, views)
+    found = _with_splits(found, chosen["splits"])
+    found = _harmonised(found, source, chosen, wanted=shared_names)
+    rows = found.frame.sort("image_id")
+    rows = rows if ROW in rows.columns else rows.with_row_index(ROW, offset=1)
+    refuse(source, check_manifest(rows))
+    columns = [name for name in FIRST if name in found.frame.columns]
+    beside = [name for name in found.frame.columns if name not in (*columns, ROW)]
+    return replace(found, frame=rows.select(*columns, *beside))
+
+
+def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
+    """Write an imported frame as a manifest.
+
+    Paths are relative to the manifest's own folder if the images lie below it, else to `folder`.
+
+    Args:
+        frame: From `import_source`.
+        folder: What its `path` cells are relative to.
+        path: ``.csv`` or ``.parquet``.
+
+    Raises:
+        ConfigError: Another ending.
+    """
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise ConfigError(f'"{path.name}" must end in .csv or .parquet.')
+    if "image" in frame.columns and path.suffix.lower() == ".csv":
+        raise ConfigError(f'"{path.name}" must end in .parquet: the images are put into it.')
+    here, images = path.parent.resolve(), folder.resolve()
+    if PATH not in frame.columns:
+        write_frame(frame, path)
+        return Written(path, None)
+    if images.is_relative_to(here):
+        below = images.relative_to(here).as_posix()
+        start = "" if below == "." else below + "/"
+        frame = frame.with_columns(pl.concat_str(pl.lit(start), pl.col(PATH)).alias(PATH))
+        write_frame(frame, path)
+        return Written(path, None)
+    write_frame(frame, path)
+    return Written(path, Path(os.path.relpath(images, here)))
+
+
+def _harmonised(
+    found: Imported, source: Source, options: Mapping[str, str], *, wanted: bool
+) -> Imported:
+    """Targets under shared names, if that is wanted; an own table's by those of another source."""
+    like = options.get("like", "")
+    if not wanted:
+        if like:
+            raise ConfigError("--option like=SOURCE is of no use without --harmonise.")
+        return found
+    words = find_source(like) if like else source
+    found = harmonise(found, words)
+    known = {target.name for target in words.targets}
+    own = [name for name in entries(options.get("targets", "")) if name not in known]
+    said = [f"{listed(own)}: no target of {words.title}, called as before."] if own else []
+    return replace(found, notes=(*found.notes, *said))
+
+
+def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with its cohort and its cases as asked for, and no column that is not declared."""
+    if source.tables:
+        declared = {*(target.name for target in source.targets), *(source.attributes or {})}
+        declared |= {*RESERVED, source.class_column} - {""}
+        frame = frame.select(name for name in frame.columns if name in declared)
+    if options["cohort"]:
+        frame = frame.with_columns(cohort=pl.lit(options["cohort"]))
+    elif "cohort" not in frame.columns:
+        frame = frame.with_columns(cohort=pl.lit(source.name))
+    if options["case"] == "image":
+        frame = frame.with_columns(case_id=pl.col("image_id"))
+    return frame
+
+
+def _with_views(found: Imported, source: Source, views: Sequence[str]) -> Imported:
+    if not views:
+        return found
+    there = found.frame["view"].drop_nulls() if "view" in found.frame.columns else pl.Series([""])
+    known = sorted(set(there.to_list()) - {""})
+    faults: list[str] = []
+    for view in (view for view in views if view not in known):
+        same = [name for name in known if name.lower() == view.lower()]
+        near = f"Did you mean '{same[0]}'?" if same else suggestion(view, known)
+        faults.append(f"view '{view}' is not in it. {near}".rstrip(". "))
+    if faults:
+        advice = f"Its views: {listed(known, 20) or 'none'}."
+        raise ConfigError(fault_list(f"{source.title} cannot be cut to views", faults, advice))
+    kept = found.frame.filter(pl.col("view").is_in(list(views)).fill_null(value=False))
+    text = kept_text(len(kept), len(found.frame), f"view = {' or '.join(views)}")
+    return replace(found, frame=kept, kept=(*found.kept, text))
+
+
+def _with_splits(found: Imported, wanted: str) -> Imported:
+    """The official split, made whole: `tune` is drawn where it has none, or the column goes."""
+    frame = found.frame
+    if "split" not in frame.columns:
+        return found
+    if wanted == "none":
+        return replace(found, frame=frame.drop("split"))
+    there = set(frame["split"].drop_nulls().to_list())
+    notes = found.notes
+    if there == {"train", "test"}:
+        frame, drawn = _with_tune(frame)
+        notes = (*notes, f"The official split has no tuning part: {drawn} of train became tune.")
+        there = set(frame["split"].to_list())
+    if there != set(SPLITS) or frame["split"].null_count():
+        some = ", ".join(name for name in SPLITS if name in there) or "none"
+        said = (
+            f"The official split is not whole here ({some}): it is left out, and the study draws "
+            "its own by patient."
+        )
+        return replace(found, frame=frame.drop("split"), notes=(*notes, said))
+    return replace(found, frame=frame, notes=notes)
+
+
+def _with_tune(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """A fixed share of the training patients, at least one, by their id alone, as `tune`."""
+    patients = frame.filter(pl.col("split") == "train")["patient_id"].unique().sort()
+    keys = text_keys(patients.to_list())
+    draws = uniforms(0, "official tune", np.zeros(len(keys), np.int64), keys)
+    chosen = patients.filter(pl.Series(draws <= max(TUNE_SHARE, draws.min())))
+    tuned = pl.col("patient_id").is_in(chosen.implode()) & (pl.col("split") == "train")
+    frame = frame.with_columns(split=pl.when(tuned).then(pl.lit("tune")).otherwise("split"))
+    return frame, plural(len(chosen), "patient")

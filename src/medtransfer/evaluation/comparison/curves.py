@@ -1,0 +1,234 @@
+"""Curves of a run with pointwise intervals: ROC, precision, reliability, risk, foreign scores.
+
+Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, RungRuns, mean_results
+from medtransfer.evaluation.scoring.measure import MeasuredRun
+from medtransfer.evaluation.scoring.ood import Scored, detectors
+from medtransfer.evaluation.scoring.test_set import Place
+from medtransfer.evaluation.scoring.tune_fit import CASE as WHOLE
+from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
+from medtransfer.metrics.cases import AnyCases, TargetCases
+from medtransfer.metrics.kernels.sums import Floats, Numbers, binned_sums
+from medtransfer.metrics.weighted import ratio, run_ends
+from medtransfer.statistics.bootstrap import interval_quantiles
+from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
+
+GRID = np.linspace(0, 1, 101)
+MOST = 100
+"""Replicates that pointwise intervals are taken from: they are for the eye."""
+DECILES = 10
+NONE, TEMPERATURE = "none", "temperature"
+Drawn = Callable[[AnyCases, Floats], Floats]
+"""A curve of cases for their weights [n, W]. -> [W, G]"""
+Where = tuple[Curve, str, str, str | None]
+"""Kind, cohort, target, series."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of one run.
+
+    Attributes:
+        x: Where. [G]
+        y: In the sample and in every replicate, NaN where undefined. [1 + W, G]
+        count: Cases behind each point, where that differs. [G]
+    """
+
+    x: Floats
+    y: Floats
+    count: Floats | None = None
+
+
+def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
+    """Every curve of one run."""
+    lines: dict[Where, Line] = {}
+    run = measured.run
+    for place in measured.places:
+        counts = _counts(place)
+        overall = MACRO if len(run.names) > 1 else "".join(run.names)
+        each = list(range(len(run.names)))
+        lines["roc", place.name, overall, None] = Line(GRID, _mean(place, each, counts, roc))
+        pr = _mean(place, each, counts, precision_recall)
+        lines["pr", place.name, overall, None] = Line(GRID, pr)
+        whole, name = ([WHOLE], CASE) if run.single_label else (each, overall)
+        risk = _mean(place, whole, counts, risk_coverage)
+        lines["risk_coverage", place.name, name, None] = Line(GRID, risk)
+        for series in (NONE, TEMPERATURE):
+            line = _reliability(place, whole, counts, None if series == NONE else series)
+            if line is not None:
+                lines["reliability", place.name, name, series] = line
+        for one in detectors(run):
+            line = _deciles(place, one, counts)
+            if line is not None:
+                lines["foreign", place.name, CASE, one.name] = line
+    return lines
+
+
+def _deciles(place: Place, one: Scored, counts: Floats) -> Line | None:
+    """Share of a place's cases between the deciles of tune's scores: at home a tenth in each."""
+    here = place.slices[0].cases
+    tune, scores = np.sort(one.scores[place.run.tuned()]), one.scores[here]
+    if not len(tune) or not np.isfinite(tune).all() or not np.isfinite(scores).all():
+        return None
+    passed = np.searchsorted(tune, scores, side="right") / len(tune)
+    number = np.minimum((passed * DECILES).astype(np.int32), DECILES - 1)
+    drawn = binned_sums(
+        place.replicates.patient, number, np.ones((len(scores), 1)), DECILES, counts
+    )[0]
+    centres = (np.arange(DECILES) + 0.5) / DECILES
+    return Line(centres, ratio(drawn, np.broadcast_to(drawn.sum(axis=0), drawn.shape)).T)
+
+
+def roc(cases: AnyCases, weights: Floats) -> Floats:
+    """True over false positive rate. [W, G]"""
+    hits, alarms, _ = _passed(cases, weights)
+    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    for r in range(weights.shape[1]):
+        if hits[-1, r] > 0 and alarms[-1, r] > 0:
+            x, y = alarms[:, r] / alarms[-1, r], hits[:, r] / hits[-1, r]
+            found[r] = np.interp(GRID, np.append(0, x), np.append(0, y))
+    return found
+
+
+def precision_recall(cases: AnyCases, weights: Floats) -> Floats:
+    """Precision at the largest threshold that reaches a recall. [W, G]"""
+    hits, _, called = _passed(cases, weights)
+    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    for r in range(weights.shape[1]):
+        if hits[-1, r] > 0:
+            recall = hits[:, r] / hits[-1, r]
+            place = np.searchsorted(recall, GRID - 1e-12)
+            found[r] = ratio(hits[:, r], called[:, r])[np.minimum(place, len(recall) - 1)]
+    return found
+
+
+def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
+    """Share of wrong answers among the most certain share of the cases. [W, G]"""
+    order = np.argsort(-cases.confidence, kind="stable")
+    last = run_ends(cases.confidence[order])
+    total = np.cumsum(weights[order], axis=0)[last]
+    errors = np.cumsum(weights[order] * ~cases.right[order, None], axis=0)[last]
+    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    for r in range(weights.shape[1]):
+        if len(total) and total[-1, r] > 0:
+            answered = GRID * total[-1, r]
+            ends = np.append(0.0, total[:, r]), np.append(0.0, errors[:, r])
+            found[r, 1:] = np.interp(answered[1:], *ends) / answered[1:]
+    return found
+
+
+def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tuple[Curve, Point]]:
+    """The mean curves over a rung's seeds, with pointwise intervals."""
+    for where in dict.fromkeys(w for of_run in lines for w in of_run):
+        own = [of_run[where] for of_run in lines if where in of_run]
+        kind, cohort, target, series = where
+        y = _mean_of_seeds([line.y for line in own])
+        placed = np.stack([line.x for line in own])
+        x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
+        counts = None if own[0].count is None else np.mean([_known(o.count) for o in own], axis=0)
+        for g in range(len(x)):
+            if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
+                continue
+            low, high = interval_quantiles(y[1:, g]) or (None, None)
+            yield kind, Point(
+                about.rung, *about.training, cohort, target, series, float(x[g]), float(y[0, g]),
+                low, high, None if counts is None else float(counts[g]),
+            )  # fmt: skip
+
+
+def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
+    """The headline metric over label fractions, and over shares of cases retrained on."""
+    begun = {mean.runs.held_out for mean in means if mean.runs.retrain_fraction == 0}
+    for mean in means:
+        again = mean.runs.retrain_fraction
+        for row in mean_results(mean):
+            if row.metric != HEADLINE or row.attribute != ALL or row.value is None:
+                continue
+            about = (mean.runs.rung, *mean.runs.training, row.cohort, row.target, row.metric)
+            ends = (row.value, row.low, row.high, float(row.num_cases))
+            if again is None:
+                yield "learning", Point(*about, mean.runs.label_fraction, *ends)
+            # where the same test cases have a point of their own at 0, others do not belong there
+            if row.cohort != mean.home and (again is not None or not begun & {None, row.cohort}):
+                yield "retrain", Point(*about, again or 0.0, *ends)
+
+
+def _counts(place: Place) -> Floats:
+    """The sample, then up to `MOST` replicates. [P, 1 + W]"""
+    blocks: list[Floats] = []
+    for block in place.replicates.blocks():
+        blocks.append(block.astype(np.float64))
+        if sum(b.shape[1] for b in blocks) > MOST:
+            break
+    return np.concatenate(blocks, axis=1)[:, : 1 + MOST]
+
+
+def _mean(place: Place, targets: Sequence[int], counts: Floats, draw: Drawn) -> Floats:
+    """The mean of the targets' curves, over those that have one. [1 + W, G]"""
+
+    def of_part(part: tuple[AnyCases, Numbers]) -> Floats:
+        return draw(part[0], counts[part[1]])
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = list(pool.map(of_part, list(_parts(place, targets))))
+    defined = [curve for curve in found if np.isfinite(curve[0]).any()]
+    return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
+
+
+def _parts(place: Place, targets: Sequence[int]) -> Iterator[tuple[AnyCases, Numbers]]:
+    for target in targets:
+        known = place.run.classified() if target == WHOLE else place.run.labelled(target)
+        rows = place.slices[0].cases & known
+        yield place.cases(target, ALL).take(rows), place.patient[rows]
+
+
+def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Positives, negatives and cases above each distinct score, falling. Each [K, W]"""
+    if not isinstance(cases, TargetCases):
+        raise TypeError("a ranking is of one target")
+    order = cases.order
+    drawn = weights[order.cases]
+    hits = np.cumsum(drawn * order.positive[:, None], axis=0)[order.last]
+    called = np.cumsum(drawn, axis=0)[order.last]
+    if not len(hits):
+        hits = called = np.zeros((1, weights.shape[1]))
+    return hits, called - hits, called
+
+
+def _reliability(
+    place: Place, targets: Sequence[int], counts: Floats, calibrator: str | None
+) -> Line | None:
+    """Observed over predicted in the bins of the calibration error, all targets pooled."""
+    sums = np.zeros((3, BINS, counts.shape[1]))
+    for cases, patient in _parts(place, targets):
+        if calibrator is not None and calibrator not in cases.calibrated:
+            return None
+        outcomes, confidences = outcome_of(cases, calibrator)
+        number = bin_numbers(confidences).astype(np.int32)
+        values = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
+        sums += binned_sums(patient, number, values, BINS, counts)
+    weight, outcome, confidence = sums
+    with np.errstate(invalid="ignore"):
+        return Line(confidence[:, 0] / weight[:, 0], ratio(outcome, weight).T, weight[:, 0])
+
+
+def _known(count: Floats | None) -> Floats:
+    return np.zeros(BINS) if count is None else count
+
+
+def _mean_of_seeds(values: Sequence[Floats]) -> Floats:
+    """Mean over the seeds that have a point there: a bin can be empty in one of them."""
+    stacked = np.stack(values)
+    defined = np.isfinite(stacked)
+    return ratio(
+        np.where(defined, stacked, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64)
+    )

@@ -1,0 +1,331 @@
+"""Every question asked of a predictions table, ours or another framework's, into a folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from medtransfer.data.config import Task
+from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.scaling import RungFacts
+from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
+from medtransfer.files import sha256, size_text, write_json
+from medtransfer.tables.manifest import group_text
+from medtransfer.tables.other_predictions import exclusive
+from medtransfer.tables.predictions import target_names
+from medtransfer.tables.results import write_curves, write_results
+from medtransfer.tables.schema import (
+    ROW,
+    Column,
+    Contract,
+    check_columns,
+    read_frame,
+    refuse,
+    typed,
+    write_frame,
+)
+
+BYTES_PER_CELL = 3_500
+"""Peak for each case and target of a run, of which every metric holds its parts (measured at
+1,000,000 cases)."""
+FIXED_BYTES = 2**29
+
+
+def memory_needed(predictions: pl.DataFrame) -> int:
+    """Bytes that scoring takes at most: runs are scored one after the other."""
+    largest = predictions.group_by("run_id").len()["len"].max()
+    targets = len(target_names(predictions))
+    pooled = targets > 1
+    return FIXED_BYTES + int(str(largest or 0)) * (targets + pooled) * BYTES_PER_CELL
+
+
+def refuse_small_memory(predictions: pl.DataFrame, free: int | None = None) -> None:
+    """Stop before a table is scored that does not fit.
+
+    Args:
+        predictions: The table.
+        free: Bytes of memory that are free; by default what the system says.
+
+    Raises:
+        TableError: It needs more.
+    """
+    free = free_memory() if free is None else free
+    needed = memory_needed(predictions)
+    if free is not None and needed > free:
+        rows = predictions.group_by("run_id").len()["len"].max()
+        raise TableError(
+            f"A run of {plural(int(str(rows)), 'row')} needs about {size_text(needed)} of memory "
+            f"to be scored, and {size_text(free)} are free. Evaluate fewer targets or cohorts at "
+            "a time, draw a sample of its patients, or use a larger machine."
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that are free, or None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(li.split()[1]) * 1024 for li in lines if li.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+ATTRIBUTES = Contract(
+    "Manifest",
+    (Column("case_id", "text", "The case."),),
+)
+MOST_GROUPS = 12
+"""Columns of a manifest with more values than that are no attributes unless they are named."""
+NO_ATTRIBUTES = frozenset(
+    {"image_id", "path", "image", "case_id", "patient_id", "split", "cohort", "frame"}
+)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Attributes for the cases of a predictions table.
+
+    Attributes:
+        frame: `case_id` and the attributes.
+        said: How the two tables matched.
+    """
+
+    frame: pl.DataFrame
+    said: tuple[str, ...]
+
+
+def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
+    """What the targets are to each other, and why that is thought."""
+    names = target_names(predictions)
+    if len(names) == 1:
+        return "binary", "One target: the task is binary."
+    if exclusive(predictions):
+        return "single-label", (
+            f"Exactly one of {len(names)} targets is 1 in every case: the task is single-label "
+            "(say --task multi-label if it is not)."
+        )
+    return "multi-label", f"{len(names)} targets: the task is multi-label."
+
+
+def join_attributes(
+    predictions: pl.DataFrame, manifest: Path | None, names: Sequence[str] | None
+) -> Joined:
+    """Find the attributes of the cases in a manifest; both unmatched sides are counted.
+
+    Args:
+        predictions: The predictions table.
+        manifest: ``.csv`` or ``.parquet`` with `case_id`; one row per image or case.
+        names: Attributes; by default every column with 2 to 12 values that is no id or target.
+
+    Raises:
+        TableError: No case is in both, an attribute is missing or differs within a case.
+    """
+    cases = predictions.select("case_id").unique()
+    if manifest is None:
+        if names:
+            raise TableError(
+                f"--attributes names {listed(names)}, but there is no --manifest to find them in."
+            )
+        return Joined(cases, ())
+    frame = read_frame(manifest, ATTRIBUTES, skip=("image",))
+    refuse(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
+    frame = typed(frame, ATTRIBUTES)
+    chosen = _chosen(frame, manifest, names, target_names(predictions))
+    table = frame.select("case_id").with_columns(group_text(frame[name]) for name in chosen)
+    table = table.group_by("case_id", maintain_order=True).agg(
+        pl.when(pl.col(name).drop_nulls().n_unique() == 1).then(pl.col(name).drop_nulls().first())
+        for name in chosen
+    )
+    known = cases.join(table, on="case_id", how="semi")
+    if known.is_empty():
+        raise TableError(
+            f'No case_id of the predictions is in "{manifest.name}" '
+            f"({plural(len(cases), 'case')} here, {len(table)} there). Are the ids the same?"
+        )
+    alone = len(cases) - len(known)
+    rest = len(table) - len(known)
+    said = [f"{len(known):,} of {plural(len(cases), 'case')} are in the manifest."]
+    if alone:
+        said.append(f"{plural(alone, 'case')} without a row there: no group is known of them.")
+    if rest:
+        said.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
+    said.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
+    return Joined(cases.join(table, on="case_id", how="left"), tuple(said))
+
+
+def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
+    """The runs of a table, each with its place in the ladder.
+
+    A run is a rung of its own where the table has no column `rung`; runs of one rung and training
+    set without a `seed` are numbered.
+
+    Raises:
+        TableError: A run has several rungs, label fractions or seeds, or two runs are the same
+            seed.
+    """
+    runs: list[LadderRun] = []
+    taken: dict[tuple[Any, ...], int] = {}
+    seeds: dict[tuple[Any, ...], str] = {}
+    for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
+        rung = _one(table, "rung", str(run_id))
+        place = (
+            rung, float(_one(table, "label_fraction", 1.0)), _one(table, "held_out", None),
+            _one(table, "retrain_fraction", None),
+        )  # fmt: skip
+        number = taken.setdefault(place, 0)
+        taken[place] += 1
+        seed = int(_one(table, "seed", number))
+        if (*place, seed) in seeds:
+            raise TableError(
+                f"Runs '{seeds[*place, seed]}' and '{run_id}' are both seed {seed} of rung "
+                f"'{rung}' on the same training set. Give them different seeds or rungs."
+            )
+        seeds[*place, seed] = str(run_id)
+        runs.append(
+            LadderRun(
+                str(run_id), place[0], place[1], seed, place[2], place[3], lambda table=table: table
+            )
+        )
+    return runs
+
+
+def rung_names(predictions: pl.DataFrame) -> list[str]:
+    """The rungs of a table, in the order in which they come."""
+    name = "rung" if "rung" in predictions.columns else "run_id"
+    return predictions[name].unique(maintain_order=True).to_list()
+
+
+def evaluate_table(
+    predictions: pl.DataFrame,
+    attributes: pl.DataFrame,
+    task: Task,
+    config: EvaluationConfig,
+    *,
+    reference: str | None = None,
+    facts: Sequence[RungFacts] = (),
+    watch: Callable[[int, int], None] = lambda _done, _total: None,
+) -> LadderTables:
+    """Every number of every run, their means, differences and curves.
+
+    Args:
+        predictions: Runs of one or several rungs.
+        attributes: `case_id` and the attributes to report by.
+        task: What the targets are to each other.
+        config: Intervals, operating points, least group size.
+        reference: The rung that others are compared with; the first one by default.
+        facts: Of the rungs whose scale is known.
+        watch: Hears how many runs are done, of how many.
+
+    Raises:
+        TableError: There is no such rung, no test case, a binary task has several targets, or a
+            setting names a target or an attribute that is not there; the memory is too small.
+    """
+    refuse_small_memory(predictions)
+    runs = ladder_runs(predictions)
+    rungs = rung_names(predictions)
+    if reference is not None and reference not in rungs:
+        raise TableError(
+            f"reference '{reference}' is not among the rungs ({listed(rungs)}). "
+            f"{suggestion(reference, rungs)}".rstrip()
+        )
+    names = target_names(predictions)
+    if task == "binary" and len(names) > 1:
+        raise TableError(
+            f"The task is binary, but there are {len(names)} targets: {listed(names)}. "
+            "Say multi-label or single-label."
+        )
+    faults = unknown_names(config, names, attributes.columns[1:])
+    if faults:
+        raise TableError(fault_list("The evaluation settings do not fit", faults, ""))
+    if not (predictions["split"] == "test").any():
+        raise TableError("No case is a test case: column 'split' never holds 'test'.")
+    runs.sort(key=lambda run: rungs.index(run.rung))
+    return tabulate(
+        runs, attributes, task, config, reference=reference or rungs[0], facts=facts, watch=watch
+    )
+
+
+def write_evaluation(
+    folder: Path,
+    tables: LadderTables,
+    predictions: pl.DataFrame,
+    *,
+    source: Path,
+    task: Task,
+    config: EvaluationConfig,
+    reference: str,
+    attributes: Sequence[str],
+    said: Sequence[str],
+) -> None:
+    """Write results, comparisons, curves, and what they were made of."""
+    write_results(tables.results, folder / "results.parquet")
+    write_results(tables.results, folder / "results.csv")
+    write_frame(tables.comparisons, folder / "comparisons.parquet")
+    write_curves(tables.curves, folder / "curves")
+    write_json(
+        folder / "evaluation.json",
+        {
+            "name": source.stem,
+            "digest": sha256(source),
+            "task": task,
+            "targets": target_names(predictions),
+            "reference": reference,
+            "rungs": list(dict.fromkeys(mean.runs.rung for mean in tables.means)),
+            "config": config.model_dump(mode="json"),
+            "attributes": list(attributes),
+            "said": list(said),
+            "counts": _counts(predictions),
+            "versions": {n: version(n) for n in ("medtransfer", "numpy", "scipy", "numba")},
+        },
+    )
+
+
+def _chosen(
+    frame: pl.DataFrame, manifest: Path, names: Sequence[str] | None, targets: Sequence[str]
+) -> list[str]:
+    plain = [n for n, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Binary()]
+    free = [n for n in plain if n not in NO_ATTRIBUTES and n != ROW]
+    if names is None:
+        few = [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MOST_GROUPS]
+        return [n for n in few if n not in targets]
+    faults = [
+        f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
+        if name not in frame.columns
+        else f"'{name}' is no attribute"
+        for name in names
+        if name not in free
+    ]
+    refuse(ATTRIBUTES, manifest, faults)
+    return list(dict.fromkeys(names))
+
+
+def _one(table: pl.DataFrame, name: str, default: Any) -> Any:
+    """The one value that a run has in a column."""
+    if name not in table.columns:
+        return default
+    values = table[name].unique()
+    if len(values) > 1:
+        raise TableError(
+            f"Run '{table['run_id'][0]}' has {len(values)} values of '{name}': "
+            f"{listed(values.sort().to_list())}. A run has one."
+        )
+    return default if values[0] is None else values[0]
+
+
+def _counts(predictions: pl.DataFrame) -> list[dict[str, Any]]:
+    """Cases, patients and positives of every cohort and split, over all runs."""
+    names = target_names(predictions)
+    cases = predictions.unique("case_id", maintain_order=True)
+    rows: list[dict[str, Any]] = []
+    for (cohort, split), own in cases.sort("cohort", "split").group_by(
+        "cohort", "split", maintain_order=True
+    ):
+        positive = {name: int((own[f"target_{name}"] == 1).sum()) for name in names}
+        rows.append(
+            {"cohort": cohort, "split": split, "cases": len(own),
+             "patients": own["patient_id"].n_unique(), "positive": positive}
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,183 @@
+"""A rung's numbers: means over its seeds, drops at other cohorts, what they vary with."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Number
+from medtransfer.evaluation.scoring.fairness import compared_keys
+from medtransfer.evaluation.scoring.measure import MeasuredRun
+from medtransfer.evaluation.scoring.score import as_result
+from medtransfer.evaluation.scoring.test_set import Slice
+from medtransfer.metrics.catalog import FOREIGN, find_metric
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.seeds import generator
+from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.variance import variance_parts
+from medtransfer.tables.results import ALL, Result
+
+HEADLINE = "auroc"
+"""The metric that curves over label fractions are drawn in."""
+BIASED = "no interval: chance alone pushes the metric up, on both sides by its own amount"
+BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
+"""Added to a metric's name: its standard deviation between seeds, and between patients."""
+Place = tuple[str, str, str, str, str]
+"""Cohort, attribute, group, target, metric."""
+
+
+@dataclass(frozen=True)
+class RungRuns:
+    """The runs of one rung on one training set: one per seed.
+
+    Attributes:
+        rung: Its name.
+        label_fraction: Share of the training patients used.
+        held_out: Cohort left out of training, if the study does that.
+        predictions: Gives the predictions table of each seed.
+        retrain_fraction: Share of a shifted cohort's cases that it was trained on again.
+    """
+
+    rung: str
+    label_fraction: float
+    held_out: str | None
+    predictions: tuple[Callable[[], pl.DataFrame], ...]
+    retrain_fraction: float | None = None
+
+    @property
+    def training(self) -> tuple[float, str | None, float | None]:
+        """What rungs must share to be compared."""
+        return self.label_fraction, self.held_out, self.retrain_fraction
+
+    @property
+    def curve(self) -> tuple[str, str | None, float | None]:
+        """What the points of one curve over label fractions share."""
+        return self.rung, self.held_out, self.retrain_fraction
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A rung's numbers, mean over its seeds.
+
+    Attributes:
+        runs: What it is the mean of.
+        slices: By cohort, attribute and group.
+        numbers: Seed means; replicates are of patients.
+        by_seed: The values before the mean. [S, 1 + R]
+        home: The place of the training cohorts.
+    """
+
+    runs: RungRuns
+    slices: dict[tuple[str, str, str], Slice]
+    numbers: dict[Place, Number]
+    by_seed: dict[Place, Floats]
+    home: str
+
+
+def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
+    """Take the mean over seeds of every overall number.
+
+    Args:
+        runs: The seeds of one rung.
+        measured: What was measured of each; looked at one after the other.
+    """
+    found: dict[Place, list[Number]] = {}
+    parts: dict[tuple[str, str, str], Slice] = {}
+    home = ""
+    for one in measured:
+        home = one.run.home()
+        for place, of_place in zip(one.places, one.numbers, strict=True):
+            compared = set(compared_keys(of_place))
+            for part, numbers in zip(place.slices, of_place, strict=True):
+                where = (part.cohort, part.attribute, part.group)
+                parts[where] = part
+                for key, number in numbers.items():
+                    overall = key[0] in one.run.overall or key[1] in FOREIGN
+                    if overall and (part.attribute == ALL or key in compared):
+                        found.setdefault((*where, *key), []).append(number)
+    by_seed = {
+        place: np.stack([n.values for n in numbers if n.values is not None])
+        for place, numbers in found.items()
+        if all(n.values is not None for n in numbers)
+    }
+    return Mean(runs, parts, {p: _mean(p, n, by_seed) for p, n in found.items()}, by_seed, home)
+
+
+def _mean(place: Place, numbers: list[Number], by_seed: dict[Place, Floats]) -> Number:
+    first = next((n for n in numbers if n.values is None), numbers[0])
+    left_out = [n.left_out for n in numbers if n.left_out is not None]
+    return replace(
+        first,
+        values=by_seed[place].mean(axis=0) if place in by_seed else None,
+        left_out=np.mean(left_out, axis=0) if len(left_out) == len(numbers) else None,
+    )
+
+
+def mean_results(mean: Mean) -> Iterator[Result]:
+    """A rung's means as rows of the results table, without a run id."""
+    for (*place, target, metric), number in mean.numbers.items():
+        cohort, attribute, group = place
+        part = mean.slices[cohort, attribute, group]
+        yield as_result(None, part, (target, metric), number)
+
+
+def drops(mean: Mean) -> Iterator[Result]:
+    """Internal test minus shifted cohort, for every overall metric, as rows of `<metric>_drop`.
+
+    The cohorts are resampled independently, so their replicates are too.
+    """
+    for (cohort, attribute, group, target, metric), number in mean.numbers.items():
+        inside = mean.numbers.get((mean.home, attribute, group, target, metric))
+        if cohort == mean.home or attribute != ALL or inside is None:
+            continue
+        part = mean.slices[cohort, attribute, group]
+        row = as_result(None, part, (target, metric), replace(number, left_out=None))
+        reason = inside.reason or number.reason
+        row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None, reason=reason)
+        if inside.values is not None and number.values is not None:
+            drop = inside.values - number.values
+            low, high = difference_interval(drop, metric) or (None, None)
+            known = bool(np.isfinite(drop[0]))
+            if known and low is None and len(drop) > 1:
+                reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
+            row = replace(
+                row, value=float(drop[0]) if known else None, low=low, high=high,
+                reason=reason or (None if known else "undefined in the sample"),
+            )  # fmt: skip
+        yield row
+
+
+def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:
+    """The percentile interval of a difference; none where chance pushes both sides up.
+
+    What chance adds to two calibration errors cancels only between cohorts of one size and
+    networks that are calibrated alike.
+    """
+    return None if find_metric(metric).biased else percentile_interval(difference)
+
+
+def no_interval(metric: str) -> str:
+    """Why `difference_interval` gives none."""
+    return BIASED if find_metric(metric).biased else NO_INTERVAL
+
+
+def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:
+    """What the headline metric varies with: seeds and patients apart, as standard deviations."""
+    for place, values in mean.by_seed.items():
+        cohort, attribute, group, target, metric = place
+        if metric != HEADLINE or attribute != ALL or values.shape[1] < 2:
+            continue
+        rng = generator(config.seed, "variance", mean.runs.rung, str(mean.runs.training))
+        parts = variance_parts(values, rng)
+        number = mean.numbers[place]
+        for suffix, value in (
+            (BETWEEN_SEEDS, parts.between_seeds), (BETWEEN_PATIENTS, parts.between_patients)
+        ):  # fmt: skip
+            known = bool(np.isfinite(value))
+            yield Result(
+                None, "test", cohort, target, metric + suffix, value if known else None,
+                num_cases=number.cases, num_patients=number.patients,
+                reason=None if known else parts.reason, attribute=attribute, group=group,
+            )  # fmt: skip

@@ -1,0 +1,79 @@
+"""From a classifier to the features of cases: what detectors of foreign input look at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from medtransfer.data.cases import Labelled
+from medtransfer.data.config import Task
+from medtransfer.data.loader import CaseImages
+from medtransfer.evaluation.inference.predict import passes
+from medtransfer.models.classifier import Classifier
+from medtransfer.posthoc.ood_feature_scores import TrainedOn
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a classifier gives for some cases.
+
+    Attributes:
+        features: Pooled over the images of a case, before the head. [N, D]
+        logits: [N, T]
+    """
+
+    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def outputs_of(classifier: Classifier, images: CaseImages) -> Outputs:
+    """Features and logits of cases from one pass, nothing drawn, no gradients.
+
+    Args:
+        classifier: On the device it runs on; left in the mode it was in.
+        images: The cases, as they are tested.
+
+    Returns:
+        One row per case, in their order.
+    """
+    head = classifier.head
+    features = np.empty((len(images), head.in_features), dtype=np.float32)
+    logits = np.empty((len(images), head.out_features), dtype=np.float32)
+    start = 0
+    for some_features, some_logits in passes(classifier, images):
+        rows = slice(start, start + len(some_logits))
+        features[rows], logits[rows] = some_features, some_logits
+        start += len(some_logits)
+    return Outputs(features, logits)
+
+
+def trained_on(classifier: Classifier, images: CaseImages, task: Task) -> TrainedOn:
+    """What detectors are fitted to: the training cases as they would be tested, and the head.
+
+    Args:
+        classifier: After training.
+        images: Its training cases, at the size of a test image: nothing is cropped or flipped.
+        task: What the targets are to each other.
+    """
+    return known_of(outputs_of(classifier, images), images.cases, classifier.head, task)
+
+
+def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
+    """What a classifier with this head gives for cases whose features are known. [N, D]"""
+    with torch.inference_mode():
+        logits = head(torch.as_tensor(features).to(head.weight.device))
+    return Outputs(features, logits.float().cpu().numpy())
+
+
+def known_of(found: Outputs, cases: Labelled, head: nn.Linear, task: Task) -> TrainedOn:
+    """What detectors are fitted to, from what a classifier gives for its training cases."""
+    return TrainedOn(
+        found.features,
+        found.logits.astype(np.float64),
+        cases.targets[:],
+        head.weight.detach().cpu().numpy().astype(np.float64),
+        head.bias.detach().cpu().numpy().astype(np.float64),
+        task == "single-label",
+    )

@@ -1,0 +1,211 @@
+"""One run's predictions as arrays, its members combined."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import log_expit, log_softmax, logsumexp, xlogy
+
+from medtransfer.data.config import Task
+from medtransfer.errors import TableError
+from medtransfer.metrics.calibration import probabilities_of
+from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.posthoc.tuning_split import TUNE
+from medtransfer.tables.predictions import FOREIGN, target_names
+from medtransfer.tables.results import CASE, MACRO, MICRO
+
+INTERNAL = "internal"
+"""Name of several training cohorts taken together."""
+
+
+@dataclass(frozen=True)
+class RunArrays:
+    """A run's predictions, one row per case.
+
+    Attributes:
+        run_id: The run.
+        task: What the targets are to each other.
+        names: Targets. T
+        frame: Ids, cohort and split of the cases, and any `ood_<name>`, mean over members. [N]
+        targets: NaN where masked. [N, T]
+        logits: Of an ensemble those of its mean probability; of classes at the mean level
+            log Σ eˡ of its members, so that its energy is theirs. [N, T]
+        probabilities: Before any calibration. [N, T]
+        members: Networks of the ensemble.
+        spread: How far the members of an ensemble disagree, for each target, or alike for all of
+            a single-label task. Each [N, T]
+    """
+
+    run_id: str
+    task: Task
+    names: tuple[str, ...]
+    frame: pl.DataFrame
+    targets: Floats
+    logits: Floats
+    probabilities: Floats
+    members: int = 1
+    spread: dict[str, Floats] = field(default_factory=dict[str, Floats])
+
+    @property
+    def single_label(self) -> bool:
+        """Whether each case has one class of several."""
+        return self.task == "single-label"
+
+    @property
+    def overall(self) -> tuple[str, ...]:
+        """Targets of the numbers that sum the run up: the only one, or mean, pooled and case."""
+        return (MACRO, MICRO, CASE) if len(self.names) > 1 else self.names
+
+    def places(self) -> dict[str, Flags]:
+        """Where test cases are, the training cohorts first, then the shifted ones by name.
+
+        Several training cohorts count as one place, `internal`.
+        """
+        test = (self.frame["split"] == "test").to_numpy()
+        inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
+        found = {self.home(): test & inside}
+        for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
+            found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
+        return {name: cases for name, cases in found.items() if cases.any()}
+
+    def home(self) -> str:
+        """Name of the training cohorts as a place: the only one's, or `internal`."""
+        trained = self.trained()
+        return trained[0] if len(trained) == 1 else INTERNAL
+
+    def trained(self) -> list[str]:
+        """The training cohorts: those with a tuning split."""
+        return self.frame.filter(pl.col("split") == TUNE)["cohort"].unique().sort().to_list()
+
+    def tuned(self) -> Flags:
+        """Cases of the tuning split. [N]"""
+        return (self.frame["split"] == TUNE).to_numpy()
+
+    def labelled(self, target: int) -> Flags:
+        """Cases whose target is a plain 0 or 1: masked and soft ones are left out. [N]"""
+        column = self.targets[:, target]
+        return (column == 0) | (column == 1)
+
+    def classified(self) -> Flags:
+        """Cases of a single-label task whose class is known. [N]"""
+        return ((self.targets == 0) | (self.targets == 1)).all(axis=1)
+
+    def patients(self, rows: Flags) -> int:
+        """Patients behind some of the cases."""
+        return len(np.unique(self._patient[rows]))
+
+    @cached_property
+    def _patient(self) -> NDArray[np.int64]:
+        """Number of each case's patient. [N]"""
+        ids = self.frame["patient_id"].to_numpy().astype(np.str_)
+        return np.unique(ids, return_inverse=True)[1].ravel()
+
+
+def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
+    """Take one run's predictions apart.
+
+    Args:
+        predictions: Rows of one run; every member has the same cases.
+        task: What the targets are to each other.
+
+    Raises:
+        TableError: There are several runs, members with other cases or other targets, or a target
+            or a shifted cohort has a name that stands for several in the results.
+    """
+    if (count := predictions["run_id"].n_unique()) != 1:
+        raise TableError(f"Scoring takes one run_id at a time; the table holds {count}.")
+    names = tuple(target_names(predictions))
+    tables = predictions.sort("member", "case_id").partition_by("member", maintain_order=True)
+    frame = tables[0]
+    about = ["case_id", "patient_id", "cohort", "split"]
+    shared = [*about, *(f"target_{name}" for name in names)]
+    if not all(table.select(shared).equals(frame.select(shared)) for table in tables[1:]):
+        raise TableError(
+            f"The {len(tables)} members of run '{frame['run_id'][0]}' do not have the same cases "
+            "with the same targets, patients, cohorts and splits. An ensemble's members must all "
+            "predict the same cases."
+        )
+    targets = frame.select(pl.col(f"target_{name}").fill_null(np.nan) for name in names)
+    logits = np.stack(
+        [
+            table.select(f"logit_{name}" for name in names).to_numpy().astype(np.float64)
+            for table in tables
+        ]
+    )
+    foreign = [
+        pl.Series(name, np.mean([table[name].to_numpy() for table in tables], axis=0))
+        for name in frame.columns
+        if name.startswith(FOREIGN)
+    ]
+    mean, probabilities, spread = _combined(logits, single_label=task == "single-label")
+    run = RunArrays(
+        str(frame["run_id"][0]),
+        task,
+        names,
+        frame.select(about).with_columns(foreign),
+        targets.to_numpy().astype(np.float64),
+        mean,
+        probabilities,
+        len(tables),
+        spread,
+    )
+    _check_names(run)
+    return run
+
+
+def _check_names(run: RunArrays) -> None:
+    """Refuse names that stand for something else in the results."""
+    if taken := [name for name in run.names if name in (MACRO, MICRO, CASE)]:
+        raise TableError(
+            f"Target '{taken[0]}' has a name that stands for all targets in the results (not "
+            f"allowed: {MACRO}, {MICRO}, {CASE}). Give the target another name."
+        )
+    trained = run.trained()
+    if len(trained) > 1 and INTERNAL in set(run.frame["cohort"]) - set(trained):
+        raise TableError(
+            f"Cohort '{INTERNAL}' has no tuning split, and the {len(trained)} cohorts that have "
+            f"one are together called '{INTERNAL}' in the results. Give the cohort another name."
+        )
+
+
+def _combined(logits: Floats, *, single_label: bool) -> tuple[Floats, Floats, dict[str, Floats]]:
+    """Logits and probabilities of the mean of the members, and their disagreement. [M, N, T]"""
+    each = np.stack([probabilities_of(one, single_label=single_label) for one in logits])
+    if len(logits) == 1:
+        return logits[0], each[0], {}
+    mean: Floats = each.mean(axis=0)
+    if single_label:
+        spread = _spread(each, mean)
+        every = {
+            name: np.repeat(value[:, None], mean.shape[1], 1) for name, value in spread.items()
+        }
+        # the softmax takes no notice of the level; calibrators and detectors do
+        level = np.asarray(logsumexp(logits, axis=-1, keepdims=True)).mean(axis=0)
+        return _log_mean(np.asarray(log_softmax(logits, axis=-1))) + level, mean, every
+    # by logarithms: cases whose mean rounds to 1 keep their order
+    both = _log_mean(log_expit(logits)) - _log_mean(log_expit(-logits))
+    # the positive class first, which is the answer at ½
+    two = np.stack([each, 1 - each], axis=-1)
+    return both, mean, _spread(two, two.mean(axis=0))
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """Log of the mean over members of numbers given by their logs. [M, …] to […]"""
+    return np.asarray(logsumexp(logs, axis=0)) - np.log(len(logs))
+
+
+def _spread(each: Floats, mean: Floats) -> dict[str, Floats]:
+    """How far the members disagree. [M, …, C] members, [… , C] mean -> each […]"""
+    answers: NDArray[np.int64] = each.argmax(axis=-1)
+    uncertain: Floats = _entropy(mean) - _entropy(each).mean(axis=0)
+    return {
+        "disagreement": (answers != mean.argmax(axis=-1)).mean(axis=0),
+        "mutual_information": np.maximum(uncertain, 0.0),
+        "diversity": each.var(axis=0).sum(axis=-1),
+    }
+
+
+def _entropy(probabilities: Floats) -> Floats:
+    return -xlogy(probabilities, probabilities).sum(axis=-1)

@@ -1,0 +1,186 @@
+"""Calibration slope and intercept: the logistic regression of the truth on the logit."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from scipy.special import expit
+
+from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.kernels.calibration import logistic_fits
+from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers, binned_sums
+from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.weighted import Column, Scan, Weighted, of_rows, ratio
+
+FAR = 0.5
+"""First steps of intercept or slope beyond this are not taken."""
+
+
+def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan:
+    """The fit of every replicate; rows intercept and slope. -> [2, W], NaN where there is none.
+
+    Args:
+        targets: 0 or 1. [n]
+        logits: [n]
+        slope: Fit both; otherwise the intercept alone, the slope held at 1.
+    """
+    cases, once = np.arange(len(logits), dtype=np.int32), np.ones((len(logits), 1))
+    share = (targets.sum() + 0.5) / (len(targets) + 1)
+    rough = np.array([np.log(share / (1 - share)), 0.0])
+    own = logistic_fits(cases, logits, targets, slope, rough[:, None], once)[:, 0]
+    near = own if np.isfinite(own).all() else rough
+    alone, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, near)
+
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        terms = binned_sums(patient, alone, first, 1, counts)[:, 0]
+        start = near[:, None] + _newton_step(terms, slope=slope)
+        return logistic_fits(patient, logits, targets, slope, start, counts)
+
+    return Scan(run)
+
+
+def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
+    """What a case adds to gradient and information at one fit. -> [n, 5]
+
+    The first step of all replicates is taken from the same place, so it is a sum over cases.
+    """
+    p = np.asarray(expit(at[0] + at[1] * logits), dtype=np.float64)
+    v: Floats = p * (1 - p)
+    terms: list[Floats] = [targets - p, (targets - p) * logits, v, v * logits, v * logits**2]
+    return np.stack(terms, axis=1)
+
+
+def _newton_step(terms: Floats, *, slope: bool) -> Floats:
+    """The first step of every replicate; none where it would go far. [5, W] -> [2, W]"""
+    g, gx, v, vx, vxx = terms
+    if not slope:
+        step = np.stack([ratio(g, v), np.zeros_like(g)])
+    else:
+        determinant = v * vxx - vx**2
+        step = np.stack(
+            [ratio(vxx * g - vx * gx, determinant), ratio(v * gx - vx * g, determinant)]
+        )
+    near = (np.abs(step) < FAR).all(axis=0)  # False where a step is undefined
+    return np.where(near, step, 0.0)
+
+
+def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
+    name = f"recalibration {slope}"
+    targets = cases.targets.astype(np.float64)
+    scan = cases.shared(name, lambda: slope_and_intercept(targets, cases.logits, slope=slope))
+
+    return of_rows(scan, lambda rows: rows[row])
+
+
+def calibration_bias(cases: TargetCases) -> Weighted:
+    """Mean probability minus share of positives."""
+    return Weighted((Column(cases.probabilities - cases.targets), cases.ones), ratio)
+
+
+_COX, _CALSTER = "Cox 1958", "Van Calster et al. 2019"
+
+ENTRIES = (
+    Metric(
+        "calibration_slope", "Calibration slope", "neither", -np.inf, np.inf, "both",
+        "b of logit P(y = 1) = a + b·logit; 1 is right, below 1 overconfident; undefined where "
+        "a threshold separates the classes", _COX, by_group=False, partial=True,
+        of_target=lambda c, _p: _row(c, 1, slope=True),
+    ),
+    Metric(
+        "calibration_intercept", "Calibration intercept", "neither", -np.inf, np.inf, "both",
+        "a of logit P(y = 1) = a + logit; above 0: risks are too low; undefined where they are all "
+        "0 or 1 within rounding", _CALSTER, by_group=False, partial=True,
+        of_target=lambda c, _p: _row(c, 0, slope=False),
+    ),
+    Metric(
+        "calibration_bias", "Mean probability − prevalence", "neither", -1, 1, "case",
+        "mean of p − y", _CALSTER, of_target=lambda c, _p: calibration_bias(c),
+    ),
+)  # fmt: skip
+
+
+GRID = 1000
+"""Cells that probabilities are rounded to, each case shared between its two nearest edges."""
+WAVES = 256
+POINTS = 512
+"""Where the smoothed residual is evaluated: the middles of as many cells."""
+NARROWEST = 1 / 256
+"""Least bandwidth; smaller errors than that are as good as none."""
+DAMPED = 8.6
+"""Bandwidth times frequency from which ``exp(-½ x²)`` is below 1e-16."""
+STEPS = 8
+"""Of the search for the bandwidth; enough for 1e-7."""
+
+
+def smooth_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
+    """The smooth calibration error. Undefined without a case.
+
+    Args:
+        outcomes: 0 or 1. [n]
+        confidences: 0 to 1. [n]
+    """
+    place = np.clip(confidences, 0, 1) * GRID
+    lower = np.minimum(place.astype(np.int32), GRID - 1)
+    upper_share = place - lower
+    residual = outcomes - confidences
+    number = np.concatenate([lower, lower + 1]).astype(np.int32)
+    values = np.concatenate([residual * (1 - upper_share), residual * upper_share])[:, None]
+
+    def run(patient: Numbers, counts: Counts) -> Floats:
+        both = np.concatenate([patient, patient])
+        return binned_sums(both, number, values, GRID + 1, counts)[0]
+
+    return Weighted((Scan(run), Column(np.ones(len(outcomes)))), _smoothed)
+
+
+def _smoothed(residuals: Floats, total: Floats) -> Floats:
+    """From residuals on the grid [GRID + 1, W] to the error at its own bandwidth [W]."""
+    forward, back, frequency = _waves()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        waves = forward @ residuals / total
+
+    def error(bandwidth: Floats) -> Floats:
+        # waves that every bandwidth damps below the rounding of numbers are left out
+        least = float(np.fmin.reduce(bandwidth, initial=1.0))
+        top = int(np.searchsorted(frequency, DAMPED / least, side="right"))
+        damped = waves[:top] * np.exp(-0.5 * (frequency[:top, None] * bandwidth) ** 2)
+        return np.abs(back[:, :top] @ damped).mean(axis=0)
+
+    narrow = np.full(len(total), NARROWEST)
+    most = error(narrow)
+    return np.where(most > narrow, _crossing(error, narrow, most), most)
+
+
+def _crossing(error: Callable[[Floats], Floats], low: Floats, at_low: Floats) -> Floats:
+    """Where an error that falls with the bandwidth equals it, above `low`. [W], [W] -> [W]
+
+    By false position (Illinois). The error at `low` is a bandwidth that is too wide.
+    """
+    high = np.maximum(at_low, low)
+    over, under = at_low - low, error(high) - high
+    found = high
+    last = np.zeros(len(low))
+    for _ in range(STEPS):
+        span = over - under
+        step = np.divide(over, span, out=np.zeros_like(over), where=span > 0)
+        found = low + step * (high - low)
+        rest = error(found) - found
+        up = rest > 0
+        # an end that stays twice is given half its weight
+        under = np.where(up, np.where(last > 0, under / 2, under), rest)
+        over = np.where(up, rest, np.where(last < 0, over / 2, over))
+        low, high = np.where(up, found, low), np.where(up, high, found)
+        last = np.where(up, 1.0, -1.0)
+    return found
+
+
+@cache
+def _waves() -> tuple[Floats, Floats, Floats]:
+    """Cosines on the grid, weighted; cosines at the points; their frequencies."""
+    k = np.arange(WAVES)
+    edges, points = np.arange(GRID + 1) / GRID, (np.arange(POINTS) + 0.5) / POINTS
+    forward: Floats = 2 * np.cos(np.pi * np.outer(k, edges))
+    forward[0] /= 2
+    back: Floats = np.cos(np.pi * np.outer(points, k))
+    frequency: Floats = np.pi * k.astype(np.float64)
+    return forward, back, frequency

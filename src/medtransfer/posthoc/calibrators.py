@@ -1,0 +1,291 @@
+"""Maps from logits to probabilities that can be trusted, fitted on the tuning split.
+
+Each map gives calibrated ``logits`` too: a loss computed from them stays finite where a
+probability has rounded to 0 or 1. Explained in docs/explanation/calibration.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression, minimize
+from scipy.special import expit, log_expit, log_softmax, logit, softmax
+
+from medtransfer.errors import plural
+from medtransfer.metrics.calibration import TEMPERATURES, binary_temperature, class_temperature
+from medtransfer.metrics.cases import Labels
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.tuning_split import tune_only
+
+Kind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
+
+STEEPEST = 1 / TEMPERATURES[0]
+"""Largest slope of a logit: that of the smallest temperature. Classes that are apart have none."""
+TITLES: dict[Kind, str] = {
+    "temperature": "A temperature", "platt": "Platt scaling", "beta": "Beta calibration",
+    "isotonic": "Isotonic regression", "vector": "Vector scaling",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """``logit / T`` (Guo et al. 2017); of a binary target [n] or of classes [n, C].
+
+    Attributes:
+        temperature: 0.05 to 20.
+    """
+
+    temperature: float
+
+    def logits(self, logits: Floats) -> Floats:
+        """Calibrated logits. [n] or [n, C]"""
+        return logits / self.temperature
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities: of the positive class, or of all classes. [n] or [n, C]"""
+        found = self.logits(logits)
+        return expit(found) if logits.ndim == 1 else softmax(found, axis=1)
+
+
+@dataclass(frozen=True)
+class Platt:
+    """``slope · logit + intercept`` (Platt 1999).
+
+    Attributes:
+        slope: -20 to 20; negative where high logits go with negatives.
+        intercept: Added to the logit.
+    """
+
+    slope: float
+    intercept: float
+
+    def logits(self, logits: Floats) -> Floats:
+        """Calibrated logits. [n]"""
+        return self.slope * logits + self.intercept
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities. [n]"""
+        return expit(self.logits(logits))
+
+
+@dataclass(frozen=True)
+class Beta:
+    """``a ln p - b ln(1 - p) + c`` of the probability p (Kull, Silva Filho and Flach 2017).
+
+    With a = b it is `Platt`; with a = b = 1 and c = 0 nothing changes.
+
+    Attributes:
+        a: Slope of the logit where it is low; 0 to 20.
+        b: Slope of the logit where it is high; 0 to 20.
+        c: Added to the logit.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def logits(self, logits: Floats) -> Floats:
+        """Calibrated logits. [n]"""
+        return self.a * log_expit(logits) - self.b * log_expit(-logits) + self.c
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities. [n]"""
+        return expit(self.logits(logits))
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """The rising steps nearest to the targets (Zadrozny and Elkan 2002), linear in between.
+
+    Between two tuning logits the probability is interpolated on the logit; beyond them it is that
+    of the last one.
+
+    Attributes:
+        places: The tuning logits, rising. [K]
+        shares: The probability at each of them, never falling. With n tuning cases none is below
+            1 / (n + 2) or above 1 - 1 / (n + 2), the rule of succession of Laplace for something
+            that none of n cases had: no loss is infinite. [K]
+    """
+
+    places: Floats
+    shares: Floats
+
+    def logits(self, logits: Floats) -> Floats:
+        """Calibrated logits. [n]"""
+        return logit(self.probabilities(logits))
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities. [n]"""
+        return np.interp(logits, self.places, self.shares)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """``slope_c · logit_c + intercept_c`` for each class (Guo et al. 2017).
+
+    Attributes:
+        slopes: -20 to 20. [C]
+        intercepts: Their mean is 0, since only differences count. [C]
+    """
+
+    slopes: Floats
+    intercepts: Floats
+
+    def logits(self, logits: Floats) -> Floats:
+        """Calibrated logits. [n, C]"""
+        return logits * self.slopes + self.intercepts
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Calibrated probabilities. [n, C]"""
+        return softmax(self.logits(logits), axis=1)
+
+
+Calibrator = Temperature | Platt | Beta | Isotonic | Vector
+
+
+@dataclass(frozen=True)
+class CalibratorFit:
+    """What came of fitting a calibrator.
+
+    Attributes:
+        kind: Which calibrator was asked for.
+        calibrator: None where tune does not determine one.
+        reason: Why there is none; None where there is one.
+    """
+
+    kind: Kind
+    calibrator: Calibrator | None
+    reason: str | None
+
+
+def fit_calibrator(
+    kind: Kind, targets: Labels, logits: Floats, *, splits: NDArray[np.str_]
+) -> CalibratorFit:
+    """Fit a calibrator on the tuning split, by plain maximum likelihood.
+
+    Nothing is smoothed or penalised: Platt's own smoothed targets are not used. Where the classes
+    are apart, so that the likelihood has no maximum, slopes stay within ±20. Isotonic regression
+    minimises the squared distance, and among rising maps also the loss.
+
+    Args:
+        kind: ``platt``, ``beta`` and ``isotonic`` are for a binary target, ``vector`` for classes,
+            ``temperature`` for both.
+        targets: 0 or 1, or the true class. [n]
+        logits: Of a binary target, or of all classes. [n] or [n, C]
+        splits: Of each case; all are tune. [n]
+
+    Raises:
+        TableError: A case is not of the tuning split.
+        ValueError: The kind is not for such logits.
+    """
+    tune_only(splits, len(targets), TITLES[kind])
+    if kind != "temperature" and (kind == "vector") != (logits.ndim == 2):
+        raise ValueError(f"{kind} is not for logits of {plural(logits.ndim, 'dimension')}")
+    reason = _missing(kind, targets, logits)
+    return CalibratorFit(kind, None if reason else _FITS[kind](targets, logits), reason)
+
+
+def _missing(kind: Kind, targets: Labels, logits: Floats) -> str | None:
+    """What tune lacks for a calibrator to be determined."""
+    found = len(np.unique(targets))
+    if not found:
+        return "no calibrator: tune has no labelled case"
+    if found < 2 or (kind == "vector" and found < logits.shape[1]):
+        return "no calibrator: tune lacks a class"
+    # one logit says how frequent a class is, not how that changes with the logit
+    if kind in ("platt", "beta", "vector") and bool((logits == logits[0]).all()):
+        return "no calibrator: all tune cases have the same logits"
+    return None
+
+
+def _fit_temperature(targets: Labels, logits: Floats) -> Temperature | None:
+    fit = binary_temperature if logits.ndim == 1 else class_temperature
+    found = fit(targets, logits)
+    return None if found is None else Temperature(found)
+
+
+def _fit_platt(targets: Labels, logits: Floats) -> Platt:
+    (slope,), intercept = _logistic(targets, logits[:, None], -STEEPEST)
+    return Platt(float(slope), intercept)
+
+
+def _fit_beta(targets: Labels, logits: Floats) -> Beta:
+    logs = np.stack([log_expit(logits), -log_expit(-logits)], axis=1)
+    (a, b), c = _logistic(targets, logs, 0.0)
+    return Beta(float(a), float(b), c)
+
+
+def _fit_isotonic(targets: Labels, logits: Floats) -> Isotonic:
+    places, place = np.unique(logits, return_inverse=True)
+    counts = np.bincount(place)
+    means = np.bincount(place, targets) / counts
+    rising = isotonic_regression(means, weights=counts).x
+    least = 1 / (len(targets) + 2)
+    return Isotonic(places, np.clip(rising, least, 1 - least))
+
+
+def _fit_vector(classes: Labels, logits: Floats) -> Vector:
+    means, spreads = _standards(logits)
+    standard = (logits - means) / spreads
+    number = logits.shape[1]
+    truth = np.eye(number)[classes]
+
+    def loss(parts: Floats) -> tuple[float, Floats]:
+        scores = standard * parts[:number] + parts[number:]
+        logs = log_softmax(scores, axis=1)
+        excess = (np.exp(logs) - truth) / len(classes)
+        mean = -float(logs[np.arange(len(classes)), classes].mean())
+        return mean, np.concatenate([(excess * standard).sum(axis=0), excess.sum(axis=0)])
+
+    limits = [*(STEEPEST * spreads), *np.full(number, np.inf)]
+    found = _least(loss, np.append(spreads, means), [-limit for limit in limits], limits)
+    slopes = np.clip(found[:number] / spreads, -STEEPEST, STEEPEST)  # rounding can pass a bound
+    intercepts = found[number:] - slopes * means
+    return Vector(slopes, intercepts - intercepts.mean())
+
+
+_FITS: dict[Kind, Callable[[Labels, Floats], Calibrator | None]] = {
+    "temperature": _fit_temperature, "platt": _fit_platt, "beta": _fit_beta,
+    "isotonic": _fit_isotonic, "vector": _fit_vector,
+}  # fmt: skip
+
+
+def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats, float]:
+    """Logistic regression with slopes from a lowest one to 20. [n], [n, k] to [k] and intercept."""
+    means, spreads = _standards(features)
+    sign = np.where(targets == 1, 1.0, -1.0)
+    signed = sign[:, None] * np.column_stack([(features - means) / spreads, np.ones(len(targets))])
+
+    def loss(parts: Floats) -> tuple[float, Floats]:
+        margins = signed @ parts
+        return -float(log_expit(margins).mean()), -(expit(-margins) @ signed) / len(targets)
+
+    start = np.append(spreads, means.sum())  # slopes of 1 and no intercept: nothing changes
+    low = [*(lowest * spreads), -np.inf]
+    found = _least(loss, start, low, [*(STEEPEST * spreads), np.inf])
+    slopes = np.clip(found[:-1] / spreads, lowest, STEEPEST)  # rounding can pass a bound
+    return slopes, float(found[-1] - slopes @ means)
+
+
+def _standards(columns: Floats) -> tuple[Floats, Floats]:
+    """Mean and spread of each column; a spread of 1 where all are the same. [n, k] to [k], [k]"""
+    spreads = columns.std(axis=0)
+    # that of equal numbers can round up from 0, and that of nearly equal ones down to it
+    varies = (np.ptp(columns, axis=0) > 0) & (spreads > 0)
+    return columns.mean(axis=0), np.where(varies, spreads, 1.0)
+
+
+def _least(
+    loss: Callable[[Floats], tuple[float, Floats]],
+    start: Floats,
+    low: list[float],
+    high: list[float],
+) -> Floats:
+    """Where a convex loss, given with its slope, is least between bounds."""
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+        options={"ftol": 0.0, "gtol": 1e-10, "maxiter": 10_000, "maxfun": 100_000},
+    )  # fmt: skip
+    return found.x

@@ -1,0 +1,343 @@
+"""Prediction sets that hold the true class at a promised rate.
+
+Split conformal prediction (Vovk, Gammerman and Shafer 2005; Papadopoulos et al. 2002): a class is
+in a case's set if it fits the case no worse than the true class fitted all but a share alpha of the
+tuning cases. A new case that is drawn like them then has its true class in the set with a chance of
+at least 1 - alpha, whatever the network. Explained in docs/explanation/conformal.md.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.errors import plural
+from medtransfer.metrics.cases import Labels
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.tuning_split import tune_only
+from medtransfer.seeds import text_keys, uniforms
+
+ScoreKind = Literal["lac", "aps", "raps"]
+PENALTY = 0.01
+FREE_RANKS = 5
+"""What the authors of RAPS use in their tutorial (Angelopoulos and Bates 2023, its ImageNet code).
+
+They are fixed, not chosen: a choice would cost a part of the tuning split.
+"""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How badly a class fits a case, from its probabilities; larger is worse.
+
+    The same rule scores the tuning cases and the new ones. MAPIE without a draw at prediction still
+    draws for the tuning cases, so its sets hold the true class more or less often than promised.
+
+    Attributes:
+        kind: ``lac``: 1 - p, the least ambiguous sets (Sadinle, Lei and Wasserman 2019). ``aps``:
+            the mass of the class and of all that are more probable (Romano, Sesia and Candès
+            2020). ``raps``: the same with a penalty on low ranks (Angelopoulos et al. 2021).
+        seed: Of the draw that takes a part of the class's own mass out of ``aps`` and ``raps``;
+            None for the score without a draw, where the whole mass counts.
+        penalty: Of ``raps``, for each rank after the free ones.
+        free_ranks: Of ``raps``, how many of the most probable classes have no penalty.
+    """
+
+    kind: ScoreKind = "lac"
+    seed: int | None = None
+    penalty: float = PENALTY
+    free_ranks: int = FREE_RANKS
+
+    def of(self, probabilities: Floats, case_ids: Sequence[str] | None = None) -> Floats:
+        """The score of every class of every case.
+
+        Args:
+            probabilities: Of the positive class, or of all classes. [N] or [N, C]
+            case_ids: Name each case's draw, which so depends on neither order nor company. Needed
+                with a seed. [N]
+
+        Returns:
+            With C = 2 for a binary target, the negative class first. [N, C]
+
+        Raises:
+            ValueError: There is a seed and no case ids.
+        """
+        table = two_classes(probabilities) if probabilities.ndim == 1 else probabilities
+        if self.kind == "lac":
+            return 1 - table
+        penalty = self.penalty if self.kind == "raps" else 0.0
+        return _ordered_mass(table, self._draws(case_ids), penalty, self.free_ranks)
+
+    def _draws(self, case_ids: Sequence[str] | None) -> Floats | None:
+        if self.seed is None:
+            return None
+        if case_ids is None:
+            raise ValueError("a score with a seed needs case_ids to name its draws")
+        first = np.zeros(len(case_ids), dtype=np.int64)
+        return uniforms(self.seed, "conformal", first, text_keys(list(case_ids)))
+
+
+def two_classes(probabilities: Floats) -> Floats:
+    """Probabilities of both classes of a binary target, the negative first. [N] to [N, 2]"""
+    return np.stack([1 - probabilities, probabilities], axis=1)
+
+
+def _ordered_mass(
+    probabilities: Floats, draws: Floats | None, penalty: float, free_ranks: int
+) -> Floats:
+    """``p_(1) + … + p_(r) - u p_(r) + penalty (r - free_ranks)₊`` for the class of rank r. [N, C]
+
+    Among equally probable classes the lower one comes first, as in `top_k_accuracy`.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ordered = np.take_along_axis(probabilities, order, axis=1)
+    mass = np.cumsum(ordered, axis=1)
+    if draws is not None:
+        mass -= draws[:, None] * ordered
+    rank = np.arange(1, probabilities.shape[1] + 1, dtype=np.int64)
+    mass += penalty * np.maximum(0, rank - free_ranks)
+    found = np.empty_like(mass)
+    np.put_along_axis(found, order, mass, axis=1)
+    return found
+
+
+Condition = Literal["all", "class", "group"]
+Bools = NDArray[np.bool_]
+Texts = NDArray[np.str_]
+
+TIE = 1e-12
+"""Scores this close are equal: sums of the same probabilities differ in their last digits."""
+LAC = Scoring("lac")
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Thresholds fitted on the tuning split, and what they were fitted for.
+
+    Attributes:
+        alpha: Largest chance of missing the true class that is allowed.
+        scoring: How badly a class fits a case.
+        condition: Which cases share a threshold: ``all``; those of a true ``class``; those of a
+            ``group`` (Mondrian; Vovk 2012).
+        names: What has a threshold: ``all``, the numbers of the classes, or the groups. K
+        thresholds: Largest score that is still in the set; infinite where tune has too few cases,
+            so that every class is. [K]
+        counts: Tuning cases behind each threshold. [K]
+    """
+
+    alpha: float
+    scoring: Scoring
+    condition: Condition
+    names: tuple[str, ...]
+    thresholds: Floats
+    counts: NDArray[np.int64]
+
+    def sets(
+        self,
+        probabilities: Floats,
+        *,
+        groups: Texts | None = None,
+        case_ids: Sequence[str] | None = None,
+    ) -> Bools:
+        """Which classes are in the set of each case.
+
+        Args:
+            probabilities: As they were fitted on: of the positive class, or of all classes.
+                [N] or [N, C]
+            groups: Of each case, if the condition is ``group``. A case of no group (an empty
+                text), or of one that tune does not have, gets every class. [N]
+            case_ids: Of each case, if the score has a seed. [N]
+
+        Returns:
+            With C = 2 for a binary target, the negative class first. [N, C]
+
+        Raises:
+            ValueError: The condition is ``group`` and there are no groups.
+        """
+        scores = self.scoring.of(probabilities, case_ids)
+        return scores <= self._limits(groups) + TIE
+
+    def reason(self, name: str) -> str | None:
+        """Why a name has no finite threshold, so that its sets say nothing; None if it has one."""
+        found = dict(zip(self.names, self.counts.tolist(), strict=True)).get(name, 0)
+        least = least_cases(self.alpha)
+        if found >= least:
+            return None
+        return f"no threshold: {plural(found, 'tune case')}, {least} needed"
+
+    def _limits(self, groups: Texts | None) -> Floats:
+        """The threshold of each case and class, as far as they differ. [1 or N, 1 or C]"""
+        if self.condition != "group":
+            return self.thresholds[None, :]
+        if groups is None:
+            raise ValueError("sets with a threshold per group need the groups of the cases")
+        known = dict(zip(self.names, self.thresholds.tolist(), strict=True))
+        return np.array([known.get(group, np.inf) for group in groups.tolist()])[:, None]
+
+
+@dataclass(frozen=True)
+class SetOutcomes:
+    """What became of each case's set.
+
+    Attributes:
+        covered: 1 if the true class is in the set, else 0. [N]
+        sizes: Classes in the set, 0 to C. [N]
+    """
+
+    covered: Floats
+    sizes: Floats
+
+    @property
+    def empty(self) -> Floats:
+        """1 if no class is in the set, else 0. [N]"""
+        return (self.sizes == 0).astype(np.float64)
+
+    @property
+    def single(self) -> Floats:
+        """1 if one class is in the set, else 0. [N]"""
+        return (self.sizes == 1).astype(np.float64)
+
+
+def fit_conformal(
+    classes: Labels,
+    probabilities: Floats,
+    *,
+    splits: Texts,
+    alpha: float,
+    condition: Condition = "all",
+    scoring: Scoring = LAC,
+    groups: Texts | None = None,
+    case_ids: Sequence[str] | None = None,
+) -> Conformal:
+    """Fit thresholds on the tuning split.
+
+    Args:
+        classes: True class of each case; 0 or 1 for a binary target. [n]
+        probabilities: Of the positive class, or of all classes. [n] or [n, C]
+        splits: Of each case; all are tune. [n]
+        alpha: Over 0 and under 1.
+        condition: Which cases share a threshold.
+        scoring: How badly a class fits a case.
+        groups: Of each case, if the condition is ``group``; an empty text for none. [n]
+        case_ids: Of each case, if the score has a seed. [n]
+
+    Raises:
+        TableError: A case is not of the tuning split.
+        ValueError: Alpha is out of range, or groups or case ids are needed and missing.
+    """
+    tune_only(splits, len(classes), "Prediction sets")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha} (allowed: over 0 and under 1)")
+    scores = scoring.of(probabilities, case_ids)
+    own = scores[np.arange(len(classes)), classes]
+    names, shares = _shares(condition, classes, scores.shape[1], groups)
+    thresholds = [conformal_quantile(own[cases], alpha) for cases in shares]
+    counts = np.array([cases.sum() for cases in shares], dtype=np.int64)
+    return Conformal(alpha, scoring, condition, names, np.array(thresholds), counts)
+
+
+def fit_per_target(
+    targets: Floats,
+    probabilities: Floats,
+    *,
+    splits: Texts,
+    alpha: float,
+    condition: Condition = "all",
+    groups: Texts | None = None,
+) -> tuple[Conformal, ...]:
+    """Fit a predictor for each target of a multi-label task, each as a binary target.
+
+    The promise is made for each target on its own, not for all at once.
+
+    Args:
+        targets: Only plain 0 and 1 are fitted on; masked and soft ones are left out. [n, T]
+        probabilities: [n, T]
+        splits: Of each case; all are tune. [n]
+        alpha: Over 0 and under 1.
+        condition: Which cases share a threshold.
+        groups: Of each case, if the condition is ``group``. [n]
+
+    Raises:
+        TableError: A case is not of the tuning split.
+        ValueError: As for `fit_conformal`.
+    """
+    tune_only(splits, len(targets), "Prediction sets")
+    found: list[Conformal] = []
+    for column, scores in zip(targets.T, probabilities.T, strict=True):
+        plain = (column == 0) | (column == 1)
+        some = None if groups is None else groups[plain]
+        found.append(
+            fit_conformal(
+                column[plain].astype(np.int64), scores[plain], splits=splits[plain],
+                alpha=alpha, condition=condition, groups=some,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def sets_per_target(
+    predictors: Sequence[Conformal], probabilities: Floats, *, groups: Texts | None = None
+) -> Bools:
+    """The sets of every target of a multi-label task: 0, 1, both or neither.
+
+    Args:
+        predictors: From `fit_per_target`. T
+        probabilities: [N, T]
+        groups: Of each case, if the condition is ``group``. [N]
+
+    Returns:
+        The negative class first. [N, T, 2]
+    """
+    pairs = zip(predictors, probabilities.T, strict=True)
+    return np.stack([one.sets(column, groups=groups) for one, column in pairs], axis=1)
+
+
+def set_outcomes(sets: Bools, classes: Labels) -> SetOutcomes:
+    """Coverage and size case by case; their means are the metrics.
+
+    Args:
+        sets: [N, C]
+        classes: True class of each case. [N]
+    """
+    covered = sets[np.arange(len(classes)), classes].astype(np.float64)
+    return SetOutcomes(covered, sets.sum(axis=1).astype(np.float64))
+
+
+def conformal_quantile(scores: Floats, alpha: float) -> float:
+    """The ⌈(n + 1)(1 - alpha)⌉-th smallest score; infinite if there are fewer.
+
+    Lei et al. 2018. Ties only raise the coverage. So a class is in the set if its p-value is over
+    alpha. crepes keeps one that is just alpha too: the next rank, where (n + 1) alpha is whole.
+
+    Args:
+        scores: Of the true classes. [n]
+        alpha: Over 0 and under 1.
+    """
+    # (n + 1)(1 - alpha) carries rounding: 0.9 of 10 is 9, not the next rank after it
+    rank = max(1, math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def least_cases(alpha: float) -> int:
+    """Fewest tuning cases with a finite threshold: ⌈1 / alpha⌉ - 1, so 9 at alpha = 0.1."""
+    return max(1, math.ceil(1 / alpha - 1e-9) - 1)
+
+
+def _shares(
+    condition: Condition, classes: Labels, number: int, groups: Texts | None
+) -> tuple[tuple[str, ...], list[Bools]]:
+    """What has a threshold, and which cases it is fitted on. K, K times [n]"""
+    match condition:
+        case "all":
+            return ("all",), [np.ones(len(classes), dtype=np.bool_)]
+        case "class":
+            numbers = range(number)
+            return tuple(str(c) for c in numbers), [classes == c for c in numbers]
+        case "group":
+            if groups is None:
+                raise ValueError("thresholds per group need the groups of the cases")
+            names = tuple(str(name) for name in np.unique(groups[groups != ""]))
+            return names, [groups == name for name in names]

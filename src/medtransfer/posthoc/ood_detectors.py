@@ -1,0 +1,168 @@
+"""Detectors of foreign input, by name.
+
+A *foreign* case is unlike what a network was trained on: another organ, device or disease. Every
+score goes up the more foreign a case is; column ``ood_<name>`` of the predictions table holds it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol
+
+import numpy as np
+
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.ood_feature_scores import (
+    Hopfield,
+    Mahalanobis,
+    Neighbours,
+    RelativeMahalanobis,
+    Residual,
+    TrainedOn,
+    VirtualLogit,
+)
+from medtransfer.posthoc.ood_gaussians import Features
+from medtransfer.posthoc.ood_logit_scores import (
+    KLMatching,
+    OfLogits,
+    energy,
+    gen,
+    max_logit,
+    max_probability,
+)
+
+KEEP = 0.95
+"""Share of tuning cases that is not flagged."""
+
+
+class Scorer(Protocol):
+    """A detector that is fitted to a network and its training cases."""
+
+    def score(self, features: Features, logits: Floats, /) -> Floats:
+        """How foreign each case is. [N, D], [N, T] to [N]"""
+        ...
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: In the column ``ood_<name>``.
+        title: In words.
+        formula: Its definition, for features f, logits l and probabilities p.
+        reference: Where that comes from.
+        needs: Whether it looks at the features of a case, or at its logits alone.
+        fit: Fits it to what a network was trained on.
+        single_label_only: Whether it has no meaning where each target has a sigmoid.
+    """
+
+    name: str
+    title: str
+    formula: str
+    reference: str
+    needs: Literal["logits", "features"]
+    fit: Callable[[TrainedOn], Scorer]
+    single_label_only: bool = False
+
+
+def _of_logits(function: Callable[..., Floats]) -> Callable[[TrainedOn], Scorer]:
+    return lambda trained: OfLogits(partial(function, single_label=trained.single_label))
+
+
+_ENTRIES = (
+    Detector(
+        "max_probability", "Maximum probability", "1 − max p",
+        "Hendrycks and Gimpel 2017, arXiv 1610.02136", "logits", _of_logits(max_probability),
+    ),
+    Detector(
+        "max_logit", "Maximum logit", "−max l",
+        "Hendrycks et al. 2022, arXiv 1911.11132", "logits", lambda _trained: OfLogits(max_logit),
+    ),
+    Detector(
+        "energy", "Energy", "−log Σ eˡ; with sigmoids −Σ log(1 + eˡ)",
+        "Liu et al. 2020, arXiv 2010.03759; Wang et al. 2021, arXiv 2109.14162", "logits",
+        _of_logits(energy),
+    ),
+    Detector(
+        "gen", "Generalised entropy", "Σ pᵞ (1 − p)ᵞ, γ = 0.1",
+        "Liu, Lochman and Zach 2023, CVPR", "logits", _of_logits(gen),
+    ),
+    Detector(
+        "kl_matching", "KL matching", "min over classes of KL(p ‖ mean p of the class)",
+        "Hendrycks et al. 2022, arXiv 1911.11132", "logits",
+        lambda trained: KLMatching.fit(trained.logits), single_label_only=True,
+    ),
+    Detector(
+        "mahalanobis", "Mahalanobis distance", "min over classes of (f − μ)ᵀ Σ⁻¹ (f − μ)",
+        "Lee et al. 2018, arXiv 1807.03888", "features", Mahalanobis.fit,
+    ),
+    Detector(
+        "relative_mahalanobis", "Relative Mahalanobis distance",
+        "mahalanobis − (f − μ₀)ᵀ Σ₀⁻¹ (f − μ₀)",
+        "Ren et al. 2021, arXiv 2106.09022", "features", RelativeMahalanobis.fit,
+    ),
+    Detector(
+        "knn", "Nearest neighbours", "‖f/‖f‖ − f₍ₖ₎/‖f₍ₖ₎‖‖, the k-th nearest training case",
+        "Sun et al. 2022, arXiv 2204.06507", "features", Neighbours.fit,
+    ),
+    Detector(
+        "vim", "Virtual-logit matching", "α · residual + energy",
+        "Wang et al. 2022, arXiv 2203.10807", "features", VirtualLogit.fit,
+    ),
+    Detector(
+        "residual", "Residual", "‖(I − P Pᵀ)(f + W⁺b)‖, P the principal subspace",
+        "Wang et al. 2022, arXiv 2203.10807; Ndiour et al. 2020, arXiv 2012.04250", "features",
+        Residual.fit,
+    ),
+    Detector(
+        "she", "Simplified Hopfield energy", "−f · mean f of the predicted class",
+        "Zhang et al. 2023, ICLR", "features", Hopfield.fit,
+    ),
+)  # fmt: skip
+
+DETECTORS: dict[str, Detector] = {detector.name: detector for detector in _ENTRIES}
+"""Every detector, by its name."""
+
+
+def foreign_scores(trained: TrainedOn, features: Features, logits: Features) -> dict[str, Floats]:
+    """How foreign some cases are to a network, by every detector that its task allows.
+
+    Args:
+        trained: What the network was trained on.
+        features: Of the cases. [N, D]
+        logits: Of the cases. [N, T]
+
+    Returns:
+        Scores by name, in the catalogue's order; NaN where the network's outputs are not finite.
+        [N] each
+    """
+    allowed = [d for d in DETECTORS.values() if trained.single_label or not d.single_label_only]
+    outputs = (trained.features, trained.logits, features, logits)
+    if not all(np.isfinite(values).all() for values in outputs):
+        return {detector.name: np.full(len(logits), np.nan) for detector in allowed}
+    exact = logits.astype(np.float64)
+    return {detector.name: detector.fit(trained).score(features, exact) for detector in allowed}
+
+
+def flag_threshold(scores: Floats, keep: float = KEEP) -> float | None:
+    """The score above which a case is flagged as foreign.
+
+    Args:
+        scores: Of the tuning split, and of no other case. [n]
+        keep: Least share of them that is not flagged. Over 0 up to 1.
+
+    Returns:
+        The smallest of their scores that keeps so many; None without a tuning case.
+    """
+    if not len(scores):
+        return None
+    # a share of n cases carries rounding: 0.55 of 100 is 55
+    place = math.ceil(keep * len(scores) - 1e-9)
+    return float(np.sort(scores)[place - 1])
+
+
+def share_kept(scores: Floats, threshold: float) -> float:
+    """Share of cases that a threshold does not flag; NaN without a case. [n]"""
+    return float((scores <= threshold).mean()) if len(scores) else float("nan")

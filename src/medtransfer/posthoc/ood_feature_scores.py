@@ -1,0 +1,258 @@
+"""How foreign a case is, from its features before the head and what the network was trained on.
+
+Every score goes up the more foreign a case is. Each is fitted on training cases alone; its
+constants are those of its source, and nothing is chosen by looking at foreign cases.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.ood_gaussians import (
+    Features,
+    Gaussians,
+    PrincipalSpace,
+    in_parts,
+    mean_square,
+)
+from medtransfer.posthoc.ood_logit_scores import energy
+from medtransfer.seeds import generator
+
+NEIGHBOUR = 50
+"""k of `Neighbours`: that of Sun et al. 2022 for CIFAR-10."""
+NEIGHBOUR_SHARE = 10
+"""With fewer than this times `NEIGHBOUR` training cases, k is this part of them, at least 1."""
+BANK = 20_000
+"""Most training cases that `Neighbours` keeps."""
+LEAST_RESIDUAL = 1e-6
+"""Least residual of training cases, as a share of their length: the rounding of float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOn:
+    """The cases a network was trained on, as it sees them afterwards, and its head.
+
+    Attributes:
+        features: At least one case. [N, D]
+        logits: [N, T]
+        targets: 0 to 1, NaN where masked. [N, T]
+        weight: Of the head. [T, D]
+        bias: Of the head. [T]
+        single_label: Whether each case has one class of several.
+    """
+
+    features: Features
+    logits: Floats
+    targets: Floats
+    weight: Floats
+    bias: Floats
+    single_label: bool
+
+    @cached_property
+    def memberships(self) -> Floats:
+        """How far each case is in each class; rows add up to 1. [N, T], or [N, T + 1]
+
+        In a single-label task the targets are the classes. Else there is one for each target, the
+        cases in which it is positive (½ or more), and a last one for cases in which no target is
+        known to be positive. A case with several positive targets is in their classes in equal
+        shares.
+        """
+        known = np.nan_to_num(self.targets)
+        if self.single_label:
+            return np.eye(known.shape[1])[known.argmax(axis=1)]
+        positive = known >= 0.5
+        classes = np.column_stack([positive, ~positive.any(axis=1)]).astype(np.float64)
+        return classes / classes.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def gaussians(self) -> Gaussians:
+        """Of the classes."""
+        return Gaussians.fit(self.features, self.memberships)
+
+    @cached_property
+    def principal(self) -> PrincipalSpace:
+        """Of the features about the head's origin."""
+        return PrincipalSpace.fit(self.features, self.weight, self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Mahalanobis:
+    """Squared distance from the nearest class, in units of the shared covariance (Lee et al. 2018).
+
+    The covariance is shrunk: see `CovarianceMap.fit`.
+    """
+
+    gaussians: Gaussians
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "Mahalanobis":
+        """From the features and targets of training cases."""
+        return cls(trained.gaussians)
+
+    def score(self, features: Features, _logits: object, /) -> Floats:
+        """The least over classes of (f - μ)ᵀ Σ⁻¹ (f - μ); from 0. [N, D] to [N]"""
+        found = self.gaussians
+        return in_parts(features, lambda part: found.distances(found.mapped(part)).min(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class RelativeMahalanobis:
+    """How much farther a case is from the nearest class than from all of them (Ren et al. 2021).
+
+    The background's covariance is the shrunk one within classes plus the scatter of the means, so
+    that directions in which no class differs cancel out, as they do without shrinkage.
+    """
+
+    gaussians: Gaussians
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "RelativeMahalanobis":
+        """From the features and targets of training cases."""
+        return cls(trained.gaussians)
+
+    def score(self, features: Features, _logits: object, /) -> Floats:
+        """Distance from the nearest class less that from the background. [N, D] to [N]"""
+
+        def relative(part: Floats) -> Floats:
+            mapped = self.gaussians.mapped(part)
+            nearest = self.gaussians.distances(mapped).min(axis=1)
+            return nearest - self.gaussians.background(mapped)
+
+        return in_parts(features, relative)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Distance from the k-th nearest training case, all at length 1 (Sun et al. 2022).
+
+    k is 50, and a tenth of the training cases where they are fewer than 500. Of more than 20,000
+    training cases, that many are drawn once and for all.
+
+    Attributes:
+        bank: Features of training cases. [B, D]
+        k: 1 to B.
+    """
+
+    bank: Features
+    k: int
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "Neighbours":
+        """From the features of training cases."""
+        bank = trained.features
+        if len(bank) > BANK:
+            drawn = generator(0, "neighbours").choice(len(bank), BANK, replace=False)
+            bank = bank[np.sort(drawn)]
+        return cls(bank, max(1, min(NEIGHBOUR, len(bank) // NEIGHBOUR_SHARE)))
+
+    def score(self, features: Features, _logits: object, /) -> Floats:
+        """0 to 2. [N, D] to [N]"""
+
+        def kth(part: Floats) -> Floats:
+            unit = _unit(part)
+            cosines = in_parts(self.bank, lambda other: _unit(other) @ unit.T)
+            near = -np.partition(-cosines, self.k - 1, axis=0)[self.k - 1]
+            return np.sqrt(np.maximum(2 - 2 * near, 0.0))
+
+        return in_parts(features, kth)
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """Length of what training cases have little of (Wang et al. 2022; Ndiour et al. 2020)."""
+
+    principal: PrincipalSpace
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "Residual":
+        """From the features of training cases and the head."""
+        return cls(trained.principal)
+
+    def score(self, features: Features, _logits: object, /) -> Floats:
+        """From 0. [N, D] to [N]"""
+        return in_parts(features, self.principal.residual)
+
+
+@dataclass(frozen=True, eq=False)
+class VirtualLogit:
+    """The residual as a logit of its own, against the energy of the others (Wang et al. 2022).
+
+    Attributes:
+        principal: As in `Residual`.
+        factor: α: brings the residual of training cases to the size of their largest logit.
+        single_label: Which energy is taken; see `energy`.
+    """
+
+    principal: PrincipalSpace
+    factor: float
+    single_label: bool
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "VirtualLogit":
+        """From training cases and the head.
+
+        α is their mean largest logit (not below 0), over their mean residual. With a sigmoid for
+        each target, the size of a logit is what it is without its sign.
+        """
+        sizes = trained.logits if trained.single_label else np.abs(trained.logits)
+        residuals = in_parts(trained.features, trained.principal.residual)
+        least = LEAST_RESIDUAL * float(np.sqrt(mean_square(trained.features)))
+        residual = max(float(residuals.mean()), least) or 1.0
+        largest = max(float(sizes.max(axis=1).mean()), 0.0)
+        return cls(trained.principal, largest / residual, trained.single_label)
+
+    def score(self, features: Features, logits: Floats, /) -> Floats:
+        """α · residual + energy. [N, D], [N, T] to [N]"""
+        residuals = in_parts(features, self.principal.residual)
+        return self.factor * residuals + energy(logits, single_label=self.single_label)
+
+
+@dataclass(frozen=True, eq=False)
+class Hopfield:
+    """Simplified Hopfield energy: unlike the pattern of the predicted class (Zhang et al. 2023).
+
+    Attributes:
+        patterns: Mean features of the training cases of each class that are predicted rightly; of
+            all its cases where none is, and of all training cases where it has none. [K, D]
+        single_label: Whether the predicted class is that of the largest logit. Else there is a
+            last class, predicted where no logit is above 0; see `TrainedOn.memberships`.
+    """
+
+    patterns: Floats
+    single_label: bool
+
+    @classmethod
+    def fit(cls, trained: TrainedOn) -> "Hopfield":
+        """From training cases."""
+        member = trained.memberships > 0
+        predicted = _predicted(trained.logits, single_label=trained.single_label)
+        patterns = np.empty((member.shape[1], trained.features.shape[1]))
+        for label in range(len(patterns)):
+            own = member[:, label]
+            for cases in (own & (predicted == label), own, np.ones_like(own)):
+                if cases.any():
+                    patterns[label] = trained.features[cases].mean(axis=0, dtype=np.float64)
+                    break
+        return cls(patterns, trained.single_label)
+
+    def score(self, features: Features, logits: Floats, /) -> Floats:
+        """Minus the inner product with the pattern. [N, D], [N, T] to [N]"""
+        predicted = _predicted(logits, single_label=self.single_label)
+        products = in_parts(features, lambda part: part @ self.patterns.T)
+        return -products[np.arange(len(products)), predicted]
+
+
+def _predicted(logits: Floats, *, single_label: bool) -> NDArray[np.intp]:
+    """Number of the predicted class. [N]"""
+    top = logits.argmax(axis=1)
+    if not single_label:
+        top[logits.max(axis=1) <= 0] = logits.shape[1]
+    return top
+
+
+def _unit(features: Floats) -> Floats:
+    """Features at length 1; zero stays zero. [N, D]"""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

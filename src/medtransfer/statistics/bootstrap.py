@@ -1,0 +1,279 @@
+"""Intervals by resampling patients.
+
+One set of replicates per cohort, drawn from the seed and the cohort's patients alone: every rung,
+metric and group is measured on the same resampled patients, so their differences are paired.
+Replicates are counts (how often each patient was drawn), made in blocks: a block is a function of
+the seed, the cohort and its number, and is made again rather than kept where it is large.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers
+from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.seeds import generator
+
+Kind = Literal["patients", "stratified", "bayesian", "poisson"]
+"""How patients are resampled."""
+LEVEL = 0.95
+LEAST_DEFINED = 0.5
+"""Least share of replicates in which a metric must be defined to get an interval."""
+WIDTH = 128
+"""Replicates of a block."""
+KEPT = 2**28
+"""Bytes of counts up to which blocks are kept for the next metric."""
+TOGETHER = 1_000_000
+"""Patients that are drawn in one call, over several replicates of a small cohort."""
+GROUPS = 200
+"""Groups of patients left out in turn for the acceleration of a BCa interval."""
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """The resampled patients of a cohort.
+
+    Attributes:
+        patient: Number of each case's patient. [n]
+        number: Replicates, R.
+        seed: Of the evaluation.
+        cohort: Its name; cohorts are resampled independently.
+        kind: ``patients`` (drawn with replacement), ``stratified`` (within strata), ``bayesian``
+            (Dirichlet weights, Rubin 1981) or ``poisson`` (each patient Poisson(1) times).
+        stratum: Number of each patient's stratum, for ``stratified``. [P]
+    """
+
+    patient: Numbers
+    number: int
+    seed: int
+    cohort: str
+    kind: Kind = "patients"
+    stratum: NDArray[np.int64] | None = None
+
+    @property
+    def rows(self) -> int:
+        """The sample itself and its replicates."""
+        return 1 + self.number
+
+    @property
+    def num_patients(self) -> int:
+        """Patients of the cohort, P."""
+        return int(self.patient.max()) + 1 if len(self.patient) else 0
+
+    def blocks(self) -> Iterator[Counts]:
+        """The sample, all ones, then the replicates. Each [P, W]"""
+        yield np.ones((self.num_patients, 1), dtype=np.uint16)
+        size = 8 if self.kind == "bayesian" else 2
+        kept = self.num_patients * self.number * size <= KEPT
+        yield from self._drawn if kept else self._draw()
+
+    def left_out(self) -> Iterator[Counts]:
+        """The sample without one of up to `GROUPS` groups of patients, in turn. [P, J]"""
+        groups = min(GROUPS, self.num_patients)
+        order = generator(self.seed, "jackknife", self.cohort).permutation(self.num_patients)
+        yield (order[:, None] % groups != np.arange(groups)).astype(np.uint16)
+
+    def values(self, metric: Weighted, cases: NDArray[np.bool_]) -> Floats:
+        """A metric of some cases, in the sample and in every replicate.
+
+        Args:
+            metric: Bound to just those cases.
+            cases: Which of the cohort's cases they are. [n]
+
+        Returns:
+            The value, then its replicates. [1 + R]
+        """
+        return evaluate([Part(self.patient[cases], (metric,))], self.blocks())[0][0]
+
+    @cached_property
+    def _drawn(self) -> list[Counts]:
+        return list(self._draw())
+
+    def _draw(self) -> Iterator[Counts]:
+        for start in range(0, self.number, WIDTH):
+            rng = generator(self.seed, "bootstrap", self.cohort, start // WIDTH)
+            width = min(WIDTH, self.number - start)
+            # a whole block is drawn whatever part of it is used: more replicates add, never change
+            counts: Counts = self._block(rng)
+            yield cast("Counts", np.ascontiguousarray(counts[:, :width]))
+
+    def _block(self, rng: np.random.Generator) -> Counts:
+        patients = self.num_patients
+        match self.kind:
+            case "bayesian":
+                weights = rng.standard_exponential((WIDTH, patients)).T
+                return weights * (patients / weights.sum(axis=0))
+            case "poisson":
+                return rng.poisson(1.0, (WIDTH, patients)).T.astype(np.uint16)
+            case "patients":
+                return _drawn_counts(rng, [np.arange(patients)])
+            case "stratified":
+                stratum = np.zeros(patients) if self.stratum is None else self.stratum
+                return _drawn_counts(
+                    rng, [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+                )
+
+
+def draw_replicates(
+    patient_ids: Sequence[str] | NDArray[np.str_],
+    replicates: int,
+    seed: int,
+    cohort: str,
+    kind: Kind = "patients",
+    strata: NDArray[np.int64] | None = None,
+) -> Replicates:
+    """Resample the patients of a cohort.
+
+    Args:
+        patient_ids: Patient of each case. [n]
+        replicates: How many, R.
+        seed: Of the evaluation.
+        cohort: Its name; cohorts are resampled independently.
+        kind: How; see `Replicates`.
+        strata: Stratum of each case, for ``stratified``; a patient's is that of its largest. [n]
+    """
+    ids = np.asarray(patient_ids, dtype=np.str_)
+    patient = np.unique(ids, return_inverse=True)[1].astype(np.int32).ravel()
+    stratum = None
+    if strata is not None:
+        stratum = np.full(int(patient.max()) + 1, np.iinfo(np.int64).min)
+        np.maximum.at(stratum, patient, strata)
+    return Replicates(patient, replicates, seed, cohort, kind, stratum)
+
+
+def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]]) -> Counts:
+    """How often each patient is drawn when every stratum keeps its size. [P, WIDTH]"""
+    counts = np.zeros((sum(len(members) for members in strata), WIDTH), dtype=np.uint16)
+    for members in strata:
+        size = len(members)
+        step = max(1, TOGETHER // size)
+        for start in range(0, WIDTH, step):
+            rows = min(step, WIDTH - start)
+            drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
+            found = np.bincount(drawn.ravel(), minlength=rows * size)
+            counts[members, start : start + rows] = found.reshape(rows, size).T
+    return counts
+
+
+def percentile_interval(values: Floats) -> tuple[float, float] | None:
+    """The percentile interval of replicates (Efron and Tibshirani 1993, section 13.3).
+
+    Args:
+        values: The value, then its replicates, NaN where undefined. [1 + R]
+
+    Returns:
+        Lower and upper end, or None where the metric is undefined in more than half of the
+        replicates.
+    """
+    quantiles = interval_quantiles(values[1:])
+    return quantiles if np.isfinite(values[0]) else None
+
+
+def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None:
+    """The bias-corrected and accelerated interval (Efron 1987; Efron and Tibshirani 1993, 14.3).
+
+    Args:
+        values: The value, then its replicates, NaN where undefined. [1 + R]
+        left_out: The value without each group of patients in turn. [J]
+
+    Returns:
+        Lower and upper end; None as for `percentile_interval`, or where all replicates lie on one
+        side of the value.
+    """
+    plain = percentile_interval(values)
+    kept = left_out[np.isfinite(left_out)]
+    defined = values[1:][np.isfinite(values[1:])]
+    if plain is None or len(kept) < 2:
+        return plain
+    below = float(((defined < values[0]) + 0.5 * (defined == values[0])).mean())
+    if not 0 < below < 1:
+        return None
+    pull = kept.mean() - kept
+    spread = float((pull**2).sum())
+    speed = float((pull**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    bias, tail = float(ndtri(below)), float(ndtri((1 + LEVEL) / 2))
+    # beyond 1 / speed the correction has no meaning: the end is the last replicate
+    shares = [
+        float(ndtr(bias + end / max(1 - speed * end, 1e-9))) for end in (bias - tail, bias + tail)
+    ]
+    low, high = np.quantile(defined, shares).tolist()
+    return low, high
+
+
+def squared_interval(values: Floats, high: float) -> tuple[float, float] | None:
+    """The percentile interval of a calibration error with the push of chance taken out.
+
+    Chance alone pushes a calibration error up, and its replicates up again, so that a percentile
+    interval hardly ever holds a small truth. Squares add up: the square of the sample's error lies
+    about as far above the truth's as the mean square of the replicates lies above the sample's. So
+    the squares of the replicates are moved down by twice that. The lower end is 0 where chance
+    alone may be all: where the replicates reach ``√2`` times the value, so that the mirrored
+    interval ``2 v² - q²`` (Davison and Hinkley 1997, 5.2) holds 0. Coverage, beside that of the
+    percentile and of the mirrored interval: docs/explanation/intervals.md.
+
+    Args:
+        values: The value, then its replicates; not below 0. [1 + R]
+        high: Largest possible value.
+
+    Returns:
+        Lower and upper end, holding the value itself; None as for `percentile_interval`.
+    """
+    squares = values**2
+    quantiles = interval_quantiles(squares[1:])
+    value, square = float(values[0]), float(squares[0])
+    if quantiles is None or not np.isfinite(value):
+        return None
+    push = max(0.0, float(np.nanmean(squares[1:])) - square)
+    low, up = (float(np.sqrt(max(0.0, q - 2 * push))) for q in quantiles)
+    low = 0.0 if quantiles[1] >= 2 * square else low
+    return min(low, value), min(high, max(up, value))
+
+
+def additive_interval(values: Floats, high: float) -> tuple[float, float] | None:
+    """As `squared_interval`, for what is a sum of squares already.
+
+    Args:
+        values: The value, then its replicates; not below 0. [1 + R]
+        high: Largest possible value.
+    """
+    roots = squared_interval(np.sqrt(values), float(np.sqrt(high)))
+    return None if roots is None else (roots[0] ** 2, roots[1] ** 2)
+
+
+def two_sided_p(differences: Floats) -> float | None:
+    """Bootstrap p-value of "no difference": twice the smaller tail beyond zero.
+
+    Args:
+        differences: The difference, then its replicates. [1 + R]
+    """
+    replicates = differences[1:][np.isfinite(differences[1:])]
+    if not len(replicates) or not np.isfinite(differences[0]):
+        return None
+    below = (1 + (replicates <= 0).sum()) / (1 + len(replicates))
+    above = (1 + (replicates >= 0).sum()) / (1 + len(replicates))
+    return float(min(1.0, 2 * min(below, above)))
+
+
+def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
+    """The 2.5 % and 97.5 % quantiles, None where too few replicates are defined. [R]"""
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < LEAST_DEFINED * len(replicates) or not len(defined):
+        return None
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def ends_or_never(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
+    """The percentile interval of shares that may be negative infinity, for "never". [R]"""
+    defined = replicates[~np.isnan(replicates)]
+    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
+        return None, None
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
+    return float(low), float(high)

@@ -1,0 +1,135 @@
+"""Comparisons of rungs: many p-values at once, and differences against a margin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import percentile_interval
+
+Verdict = Literal["shown", "not shown"]
+EQUIVALENCE_LEVEL = 0.90
+"""Level of the interval that stands for two one-sided tests at 5 % each."""
+UNDEFINED = "the difference is undefined in the sample or in over half of the replicates"
+
+
+@dataclass(frozen=True)
+class MarginTest:
+    """Whether a difference keeps within a margin.
+
+    Attributes:
+        verdict: "not shown" is not "shown to be otherwise"; None where undefined.
+        p: One-sided, of "the difference is at the margin or beyond"; None where undefined.
+        bound: End of the interval that was held against the margin; None where undefined.
+        reason: Why it is undefined.
+    """
+
+    verdict: Verdict | None
+    p: float | None
+    bound: float | None
+    reason: str | None = None
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction (Holm 1979) of the p-values that are there.
+
+    Args:
+        p_values: None stays None and does not count.
+
+    Returns:
+        Corrected p-values in the same order, at most 1.
+    """
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, place) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        corrected[place] = largest
+    return corrected
+
+
+def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values corrected for the false discovery rate (Benjamini and Hochberg 1995).
+
+    Of m values in rising order the k-th becomes ``min over j >= k of p_j m / j``. Of what is
+    called different at 5 % after it, 5 % at most are expected to be no difference. Holm's
+    correction keeps the stricter promise that not one is.
+
+    Args:
+        p_values: None stays None and does not count.
+
+    Returns:
+        Corrected p-values in the same order, at most 1.
+    """
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    smallest = 1.0
+    for rank in range(len(known), 0, -1):
+        p, place = known[rank - 1]
+        smallest = min(smallest, p * len(known) / rank)
+        corrected[place] = smallest
+    return corrected
+
+
+def non_inferiority(differences: Floats, margin: float, *, higher_is_better: bool) -> MarginTest:
+    """Whether a rung is worse than the reference by less than a margin.
+
+    Shown where the worse end of the 95 % interval is better than the margin: a one-sided test at
+    2.5 % (ICH E9, 3.3.2). Its p-value moves the replicates by the margin and counts those that
+    are no better than none: ``(1 + #(d* + margin <= 0)) / (1 + R)`` where higher is better.
+
+    Args:
+        differences: Rung minus reference, then its replicates. [1 + R]
+        margin: Largest loss that does not matter, in the metric's unit; over 0.
+        higher_is_better: Direction of the metric.
+
+    Raises:
+        ValueError: The margin is not over 0.
+    """
+    _check(margin)
+    interval = percentile_interval(differences)
+    if interval is None:
+        return MarginTest(None, None, None, UNDEFINED)
+    gains = differences if higher_is_better else -differences
+    bound = interval[0] if higher_is_better else interval[1]
+    inside = bound > -margin if higher_is_better else bound < margin
+    return MarginTest("shown" if inside else "not shown", _one_sided_p(gains + margin), bound)
+
+
+def equivalence(differences: Floats, margin: float) -> MarginTest:
+    """Whether two rungs differ by less than a margin, either way.
+
+    Two one-sided tests at 5 % (Schuirmann 1987): shown where the whole 90 % interval lies between
+    minus and plus the margin. The p-value is the larger of the two, each as in `non_inferiority`.
+
+    Args:
+        differences: Rung minus reference, then its replicates. [1 + R]
+        margin: Largest difference that does not matter, in the metric's unit; over 0.
+
+    Returns:
+        Its bound is the end of the interval that is farther from 0.
+
+    Raises:
+        ValueError: The margin is not over 0.
+    """
+    _check(margin)
+    if percentile_interval(differences) is None:
+        return MarginTest(None, None, None, UNDEFINED)
+    tail = (1 - EQUIVALENCE_LEVEL) / 2
+    low, high = np.nanquantile(differences[1:], [tail, 1 - tail])
+    bound = float(low if abs(low) > abs(high) else high)
+    p = max(_one_sided_p(differences + margin), _one_sided_p(margin - differences))
+    return MarginTest("shown" if abs(bound) < margin else "not shown", p, bound)
+
+
+def _check(margin: float) -> None:
+    if not margin > 0:
+        raise ValueError(f"a margin is over 0, not {margin:g}")
+
+
+def _one_sided_p(gains: Floats) -> float:
+    """Share of the defined replicates that gain nothing; never 0. [1 + R]"""
+    replicates = gains[1:][np.isfinite(gains[1:])]
+    return float((1 + (replicates <= 0).sum()) / (1 + len(replicates)))

@@ -1,0 +1,81 @@
+"""What of a number's uncertainty comes from training again, and what from other patients."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.learning_curve import resampled_mean
+
+ONE_SEED = "one seed: what training adds is not known, the interval is of patients alone"
+NO_REPLICATES = "fewer than two replicates in which all seeds are defined"
+NO_INTERVAL = "no interval: undefined in over half of the replicates"
+
+
+@dataclass(frozen=True)
+class VarianceParts:
+    """A mean over seeds and what it varies with; NaN where undefined.
+
+    Attributes:
+        value: The mean.
+        between_seeds: Standard deviation of a single seed's value, were there endlessly many
+            patients; 0 where the seeds differ no more than so few patients alone make them.
+        between_patients: Standard deviation of the seed mean with other patients.
+        interaction: Standard deviation of what a single seed owes to just these patients.
+        interval: 95 %, of seeds and patients; None where undefined.
+        reason: Why something is undefined.
+    """
+
+    value: float
+    between_seeds: float
+    between_patients: float
+    interaction: float
+    interval: tuple[float, float] | None
+    reason: str | None = None
+
+
+def variance_parts(values: Floats, rng: np.random.Generator) -> VarianceParts:
+    """Separate the variance between seeds from that between patients.
+
+    Seeds and patients are crossed: every seed is measured on the same patients. With s a seed, r
+    a replicate, 0 the sample, and a dot for a mean over seeds::
+
+        v_sr = mean + seed_s + patients_r + interaction_sr
+        patients²    = variance over r of v_.r
+        interaction² = sum over s, r of ((v_sr - v_.r) - (v_s0 - v_.0))² / ((S - 1) R)
+        seeds²       = max(0, variance over s of v_s0 - interaction²)
+
+    All replicates are drawn around one sample, so the interaction does not average out of a
+    seed's value over them, as it would in an analysis of variance of independent columns; it is
+    subtracted whole.
+
+    The interval is a two-level bootstrap (`resampled_mean`). S seeds drawn from S vary too little
+    by (S - 1) / S, so what the seeds add to each replicate is widened by its root (Rao and Wu
+    1988). Coverage: docs/explanation/comparisons.md.
+
+    Args:
+        values: Of each seed, in the sample and in every replicate. [S, 1 + R]
+        rng: Draws seeds for every replicate.
+    """
+    means = values.mean(axis=0)
+    value = float(means[0])
+    defined = np.isfinite(means)
+    replicates = values[:, 1:][:, defined[1:]]
+    if not defined[0] or replicates.shape[1] < 2:
+        reason = NO_REPLICATES if defined[0] else "undefined in the sample"
+        return VarianceParts(value, np.nan, np.nan, np.nan, None, reason)
+    seeds = len(values)
+    patients = float(replicates.mean(axis=0).std(ddof=1))
+    if seeds == 1:
+        interval = percentile_interval(means)
+        return VarianceParts(value, np.nan, patients, np.nan, interval, ONE_SEED)
+    own = values[:, :1] - means[0]
+    noise = replicates - replicates.mean(axis=0) - own
+    interaction = float((noise**2).sum() / ((seeds - 1) * replicates.shape[1]))
+    between = max(0.0, float((own**2).sum() / (seeds - 1)) - interaction)
+    widened = means + np.sqrt(seeds / (seeds - 1)) * (resampled_mean(values, rng) - means)
+    interval = percentile_interval(widened)
+    reason = None if interval else NO_INTERVAL
+    parts = float(np.sqrt(between)), patients, float(np.sqrt(interaction))
+    return VarianceParts(value, *parts, interval, reason)

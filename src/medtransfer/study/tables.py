@@ -1,0 +1,208 @@
+"""The study's tables from its runs'."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from medtransfer.data.cases import case_attributes
+from medtransfer.data.splits import assign_splits
+from medtransfer.errors import ConfigError
+from medtransfer.evaluation.comparison.ladder import LadderRun, tabulate
+from medtransfer.evaluation.comparison.scaling import RungFacts
+from medtransfer.evaluation.scoring.score import score
+from medtransfer.files import read_json, write_json
+from medtransfer.models.ladder import find_rung
+from medtransfer.runs.config import SCORING_VERSION, scoring_digest
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.settings import digest
+from medtransfer.study.config import Study
+from medtransfer.study.plan import PlannedRun, StudyData
+from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, trials_of
+from medtransfer.tables.results import write_curves, write_results
+from medtransfer.tables.schema import write_frame
+
+TABLES_VERSION = 2
+"""Raised when a change of code changes what runs are summed up to: tables are made again."""
+
+
+def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData) -> int:
+    """Score again the finished runs whose scoring has changed; how many that were."""
+    stale = [
+        run
+        for run in planned
+        if folder.run(run.run_id).is_done()
+        and not folder.run(run.run_id).is_scored(scoring_digest(run.cell.run))
+    ]
+    for run in stale:
+        config = run.cell.run
+        attributes = case_attributes(data.manifest.frame, config.data.attributes)
+        predictions = folder.run(run.run_id).predictions()
+        results = score(predictions, attributes, config.data.task, config.evaluation)
+        folder.run(run.run_id).write_results(results, scoring_digest(config))
+    return len(stale)
+
+
+def collect(
+    study: Study, folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData
+) -> None:
+    """Write the study's predictions, results, comparisons and list of runs.
+
+    Runs that are not done are in the list of runs alone; so are those of a sweep that were not
+    taken.
+    """
+    done = [run for run in planned if folder.run(run.run_id).is_done()]
+    for run in done:
+        folder.run(run.run_id).tidy()  # it may have been killed just after it was done
+    taken = _taken(folder, planned) if study.sweep.is_set else None
+    write_frame(_runs_frame(folder, planned, taken), folder.path / "runs.csv")
+    if not done:
+        return
+    done = [run for run in done if taken is None or run.run_id in taken]
+    predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
+    write_frame(predictions, folder.path / "predictions.parquet")
+    key = _collected_key(study, predictions, data)
+    mark = folder.path / "collected.json"
+    if mark.is_file() and read_json(mark) == key:
+        return
+    tables = tabulate(
+        [
+            *(_ladder_run(folder, run) for run in _in_order(study, done)),
+            *_never_retrained(folder, _in_order(study, done), data),
+        ],
+        case_attributes(data.manifest.frame, study.data.attributes),
+        study.data.task,
+        study.evaluation,
+        reference=study.reference_rung,
+        facts=known_facts(entry.rung for entry in study.rungs),
+    )
+    write_results(tables.results, folder.path / "results.parquet")
+    write_results(tables.results, folder.path / "results.csv")
+    write_frame(tables.comparisons, folder.path / "comparisons.parquet")
+    write_curves(tables.curves, folder.path / "curves")
+    write_json(mark, key)
+
+
+def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
+    """The runs of the settings that are best on tune; the whole sweep is written down."""
+    trials = trials_of(folder, planned)
+    chosen = chosen_trials(trials)
+    write_frame(sweep_frame(trials, chosen), folder.path / "sweep.csv")
+    return {run.run_id for trial in chosen for run in trial.runs}
+
+
+def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> dict[str, str]:
+    """What the study's tables are made from: unchanged, they need not be made again."""
+    attributes = case_attributes(data.manifest.frame, study.data.attributes)
+    about = {
+        "runs": sorted(set(predictions["run_id"].to_list())),
+        "scoring": study.side("scoring"),
+        "attributes": attributes.rows(),
+        "order": [entry.rung for entry in study.rungs],
+        "version": SCORING_VERSION,
+        "tables": TABLES_VERSION,
+    }
+    return {"digest": digest(about)}
+
+
+def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Runs by the study's order of rungs, most labels first."""
+    order = [entry.rung for entry in study.rungs]
+    return sorted(done, key=lambda r: (order.index(r.cell.rung), -r.cell.label_fraction))
+
+
+def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
+    own, cell = folder.run(run.run_id), run.cell
+    place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, cell.retrain_fraction)
+    return LadderRun(run.run_id, *place, own.predictions, own.results)
+
+
+def _never_retrained(
+    folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
+) -> Iterator[LadderRun]:
+    """What runs give that were not trained again, on the cases that those which were test on."""
+    tested: dict[str, pl.Series] = {}
+    for run in done:
+        again = run.cell.run.data.split.retrain
+        if again is not None and again.cohort not in tested:
+            frame = assign_splits(data.manifest, run.cell.run.data)
+            own = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
+            tested[again.cohort] = frame.filter(own)["case_id"].unique()
+    most = max((r.cell.label_fraction for r in done if r.cell.retrain_fraction), default=None)
+    for cohort, cases in tested.items():
+        for run in done:
+            cell = run.cell
+            if cell.retrain_fraction or cell.label_fraction != most:
+                continue
+            if cell.held_out in (None, cohort):
+                kept = (pl.col("split") == "tune") | pl.col("case_id").is_in(cases.implode())
+                read = folder.run(run.run_id).predictions
+                yield LadderRun(
+                    run.run_id, cell.rung, cell.label_fraction, cell.seed, cohort, 0.0,
+                    lambda read=read, kept=kept: read().filter(kept),
+                )  # fmt: skip
+
+
+def known_facts(names: Iterable[str]) -> list[RungFacts]:
+    """What the ladder knows of rungs' scale; other names are left out."""
+    found: list[RungFacts] = []
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found.append(_facts(name))
+    return found
+
+
+def _facts(name: str) -> RungFacts:
+    """What the ladder knows of a rung's scale; a rung from scratch has seen no image."""
+    rung = find_rung(name)
+    images = 0 if rung.is_random else rung.images
+    return RungFacts(
+        name,
+        float(rung.architecture.parameters or "nan"),
+        float("nan") if images is None else float(images),
+        rung.architecture.name,
+        rung.pretraining,
+    )
+
+
+def _runs_frame(
+    folder: StudyFolder, planned: Sequence[PlannedRun], taken: set[str] | None
+) -> pl.DataFrame:
+    """One row per run: where it stands, what it took; of a sweep, what was tried and taken."""
+    rows: list[dict[str, Any]] = []
+    for run in planned:
+        own = folder.run(run.run_id)
+        cost = own.cost() if own.is_done() else {}
+        error = own.error() or {}
+        row: dict[str, Any] = {
+            "run_id": run.run_id,
+            "rung": run.cell.rung,
+            "label_fraction": run.cell.label_fraction,
+            "shots": run.cell.shots,
+            "seed": run.cell.seed,
+            "held_out": run.cell.held_out,
+            "retrain_fraction": run.cell.retrain_fraction,
+            "state": own.state(),
+            "training_cases": run.num_cases,
+            "steps": run.steps,
+        }
+        for name in ("seconds", "images_per_second", "parameters", "precision",
+                     "peak_memory_mib", "micro_batch", "selected_step"):  # fmt: skip
+            row[name] = cost.get(name)
+        if taken is not None:
+            rate, _, decay = setting_of(run)
+            row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
+        rows.append({**row, "weights": _weights_text(cost), "message": error.get("message")})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _weights_text(cost: dict[str, Any]) -> str | None:
+    """What became of a run's weights file; None for random weights and runs without results."""
+    if not cost.get("weights"):
+        return None
+    said = [f"{cost.get('weights_loaded', 'all')} tensors taken from its weights file"]
+    for name, what in (("weights_left_out", "not taken"), ("weights_adapted", "fitted")):
+        if cost.get(name):
+            said.append(f"{what}: {', '.join(cost[name])}")
+    return "; ".join([*said, "head new, at zero"])

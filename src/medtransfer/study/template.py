@@ -1,0 +1,264 @@
+"""A commented study.yaml from what a manifest holds: the first step with own data."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import yaml
+
+from medtransfer.errors import TableError, listed, plural
+from medtransfer.models.ladder import LADDER
+from medtransfer.models.weight_files import is_here
+from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+
+MOST_CLASSES = 50
+MOST_GROUPS = 12
+CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+SPELLINGS = {
+    "yes": "1", "y": "1", "true": "1", "t": "1", "positive": "1", "pos": "1", "present": "1",
+    "abnormal": "1", "malignant": "1",
+    "no": "0", "n": "0", "false": "0", "f": "0", "negative": "0", "neg": "0", "absent": "0",
+    "normal": "0", "benign": "0",
+    "uncertain": "-1", "equivocal": "-1", "indeterminate": "-1", "possible": "-1", "maybe": "-1",
+    "unknown": "empty", "unk": "empty", "na": "empty", "n/a": "empty", "nan": "empty",
+    "none": "empty",
+}  # fmt: skip
+"""How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
+NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was found in a manifest.
+
+    Attributes:
+        manifest: The images.
+        task: The task that its columns suggest.
+        targets: Target columns, or the classes of `class_column`.
+        class_column: The column that holds a class name, if that is what was found.
+        attributes: Columns with few values.
+        cohorts: Cohort names by their number of cases, largest first.
+        image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
+    """
+
+    manifest: Manifest
+    task: Literal["binary", "multi-label", "single-label"]
+    targets: tuple[str, ...]
+    class_column: str | None
+    attributes: tuple[str, ...]
+    cohorts: tuple[str, ...]
+    image_root: Path | None = None
+
+    def found(self) -> list[str]:
+        """What was found, in sentences."""
+        frame = self.manifest.frame
+        cases, patients = frame["case_id"].n_unique(), frame["patient_id"].n_unique()
+        per_cohort = [f"{name} {self._cases_of(name):,} cases" for name in self.cohorts[:6]]
+        more = len(self.cohorts) - 6
+        cohorts = ", ".join(per_cohort) + (f" and {more} more" if more > 0 else "")
+        where = plural(len(self.cohorts), "cohort")
+        values = f"classes of {self.class_column}" if self.class_column else "1/0/-1/empty"
+        read = f"{plural(len(frame), 'row')}: {plural(cases, 'case')} of "
+        attributes = listed(self.attributes) if self.attributes else "none"
+        said = [
+            f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
+            f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
+        ]
+        if many := self._of_many_values():
+            said.append(
+                f"Not reported by, having more than {MOST_GROUPS} values: {listed(many)}. A group "
+                "is one value of a column: make bands of numbers such as ages."
+            )
+        return said
+
+    def _of_many_values(self) -> list[str]:
+        """Columns that would be attributes if they had fewer values."""
+        frame = self.manifest.frame
+        used = {*self.targets, self.class_column, *self.attributes}
+        return [
+            name
+            for name in free_columns(frame)
+            if name not in used
+            and name.lower() not in NO_ATTRIBUTES
+            and MOST_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
+        ]
+
+    def text(self, name: str, folder: Path | None = None) -> str:
+        """The study file, its paths relative to its folder; the manifest's own if left out."""
+        folder = folder or self.manifest.path.parent
+        frame = self.manifest.frame
+        uncertain = any(
+            (frame.select(label_text(t))[t] == "-1").any() for t in self.targets
+            if self.class_column is None
+        )  # fmt: skip
+        here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
+        rungs = [rung for rung in here if is_here(LADDER[rung])]
+        targets = self._targets_text(uncertain=uncertain)
+        class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
+        split_line = (
+            "    # the manifest's own split column is used\n" if "split" in frame.columns else ""
+        )
+        return _TEMPLATE.format(
+            name=name,
+            manifest=_quoted(_relative(self.manifest.path, folder)),
+            root_line=self._root_line(folder),
+            task=self.task,
+            class_line=class_line,
+            targets=targets,
+            attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
+            split_line=split_line,
+            cohorts=self._cohorts_text(),
+            rungs="".join(f"  - {rung}\n" for rung in rungs),
+        )
+
+    def _root_line(self, folder: Path) -> str:
+        if self.image_root is None:
+            return ""
+        return f"  image_root: {_quoted(_relative(self.image_root, folder))}\n"
+
+    def _targets_text(self, *, uncertain: bool) -> str:
+        policy = "{uncertain: ignore, empty: ignore}"
+        if self.class_column is not None:
+            names = yaml.safe_dump(list(self.targets), default_flow_style=True, width=90).strip()
+            return f"  targets: {names}\n"
+        note = "uncertain (-1) and " if uncertain else ""
+        head = (
+            f"  # DECIDE what {note}empty cells mean: ignore (masked), zeros, ones, soft(0.5)\n"
+            "  targets:\n"
+        )
+        return head + "".join(f"    {_quoted(name)}: {policy}\n" for name in self.targets)
+
+    def _cohorts_text(self) -> str:
+        inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True, width=1000).strip()
+        count = len(self.cohorts) - 1
+        if count == 0:
+            return f"    # one cohort: there is no shift to measure\n    train_cohorts: {inside}\n"
+        others = "the other cohort becomes" if count == 1 else f"the other {count} cohorts become"
+        head = f"    # DECIDE which cohorts are trained on; {others} shifted test data\n"
+        return f"{head}    train_cohorts: {inside}\n"
+
+    def _cases_of(self, cohort: str) -> int:
+        return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
+
+
+def draft_study(path: Path, image_root: Path | None = None) -> Draft:
+    """Read a manifest and guess what is asked of it.
+
+    Args:
+        path: The manifest.
+        image_root: Folder that its `path` cells are relative to; its own if left out.
+
+    Raises:
+        TableError: It does not keep its contract, or no column looks like a target.
+    """
+    return draft_of(read_manifest(path, image_root=image_root), image_root)
+
+
+def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
+    """Guess what is asked of a manifest.
+
+    Args:
+        manifest: The images.
+        image_root: Folder that was named for its `path` cells, to be written into the study file.
+
+    Raises:
+        TableError: No column looks like a target.
+    """
+    frame = manifest.frame
+    columns = free_columns(frame)
+    binary = [name for name in columns if _is_target(frame, name)]
+    class_column = None if binary else next((n for n in columns if _is_class(frame, n)), None)
+    if not binary and class_column is None:
+        raise TableError(
+            f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
+            f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
+            f"{MOST_CLASSES} names. Columns: {listed(columns, 20)}."
+        )
+    targets = binary
+    if class_column is not None:
+        found = frame.select(label_text(class_column))[class_column].drop_nulls()
+        targets = found.unique().sort().to_list()
+    task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
+    # a diagnosis holds the answer: its groups have a single class
+    taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
+    attributes = [n for n in columns if n not in taken and _is_attribute(frame, n)]
+    counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
+    cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
+    return Draft(
+        manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts), image_root
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def other_spellings(manifest: Manifest) -> list[str]:
+    """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
+    said: list[str] = []
+    for name in free_columns(manifest.frame):
+        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
+            continue
+        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
+        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
+        words = sorted(word for word in few if word.strip())
+        if len(words) > 1 and all(word in SPELLINGS for word in words):
+            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
+            said.append(f"'{name}' could be a target if written otherwise: {meant}.")
+    return said
+
+
+def _is_target(frame: pl.DataFrame, name: str) -> bool:
+    values = frame.select(label_text(name))[name].drop_nulls().unique().to_list()
+    return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
+
+
+def _is_class(frame: pl.DataFrame, name: str) -> bool:
+    count = frame.select(label_text(name))[name].drop_nulls().n_unique()
+    return name.lower() in CLASS_NAMES and 2 <= count <= MOST_CLASSES
+
+
+def _is_attribute(frame: pl.DataFrame, name: str) -> bool:
+    count = frame[name].drop_nulls().n_unique()
+    return name.lower() not in NO_ATTRIBUTES and 2 <= count <= MOST_GROUPS
+
+
+def _quoted(text: str | None) -> str:
+    """A name as YAML takes it, quoted where it must be."""
+    return yaml.safe_dump(text, default_flow_style=True, width=1000).split("\n", 1)[0]
+
+
+_TEMPLATE = """\
+# yaml-language-server: $schema=study.schema.json   (medtransfer schema > study.schema.json)
+# A transfer study: every rung × label fraction × seed is one run. Check it, then run it:
+#   medtransfer check study.yaml
+#   medtransfer run study.yaml
+name: {name}
+
+data:
+  manifest: {manifest}          # relative to this file
+{root_line}  task: {task}          # binary, multi-label or single-label
+{class_line}{targets}  attributes: {attributes}          # report by these
+  image:
+    # Left out, BiT-HyperRule sets the size by image area: 512 → 480 px is hours on a CPU.
+    resize: 144          # training images are resized to this square …
+    crop: 128          # … and cropped to this; test images are resized to it
+    # DECIDE: flips only where the side of the body does not matter (skin: both; chest: none)
+    flip: none
+  split:
+{split_line}{cohorts}    tune_fraction: 0.15          # selection, thresholds, calibration
+    test_fraction: 0.2
+
+# `medtransfer ladder` lists all rungs. The first is the reference unless `reference:` names one.
+rungs:
+{rungs}
+label_fractions: [1.0]          # e.g. [0.1, 0.3, 1.0] to see how many labels are saved
+seeds: [0, 1, 2]
+
+training:
+  # BiT-HyperRule with the smaller batch its authors report as nearly identical
+  batch_size: 128
+  learning_rate: 0.001
+"""

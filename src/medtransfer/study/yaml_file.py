@@ -1,0 +1,231 @@
+"""study.yaml read with its line numbers, so that a fault says where it is."""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import ValidationError
+
+from medtransfer.errors import ConfigError, listed, plural, printable, suggestion
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.runs.config import Pretrain
+from medtransfer.settings import Settings
+from medtransfer.study.config import Study
+
+MOST_BYTES = 1_000_000
+TABLES = (".csv", ".parquet")
+Place = tuple[str | int, ...]
+Schema = dict[str, Any]
+Model = TypeVar("Model", bound=Settings)
+
+
+def read_study(path: Path | str) -> Study:
+    """Read a study file; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: It cannot be read, or settings are wrong; all of them, by line.
+    """
+    path = Path(path)
+    return resolve_paths(_read(path, Study), path.parent)
+
+
+def read_pretrain(path: Path | str) -> Pretrain:
+    """Read a recipe for pre-training; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: As for `read_study`.
+    """
+    path = Path(path)
+    run = _read(path, Pretrain)
+    data = run.data.model_copy(update={
+        "images": (path.parent / run.data.images).resolve(),
+        "image_root": run.data.image_root and (path.parent / run.data.image_root).resolve(),
+    })  # fmt: skip
+    weights = run.weights and (path.parent / run.weights).resolve()
+    return run.model_copy(update={"data": data, "weights": weights})
+
+
+def read_evaluation_config(path: Path | None) -> EvaluationConfig:
+    """Read evaluation settings, named as under ``evaluation:`` in a study file.
+
+    Raises:
+        ConfigError: As for `read_study`.
+    """
+    return EvaluationConfig() if path is None else _read(path, EvaluationConfig)
+
+
+def _read(path: Path, model: type[Model]) -> Model:
+    content, lines = _parse(path)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        faults = sorted(_faults(error, lines, schema), key=lambda fault: fault[0])
+        said = [f"{path.name}:{line}: {sentence}" for line, sentence in faults]
+        tail = f"{plural(len(said), 'fault')}; nothing was run."
+        raise ConfigError("\n".join([*said, tail])) from None
+
+
+def resolve_paths(study: Study, folder: Path) -> Study:
+    """The study with its relative paths taken from a folder."""
+
+    def at(place: Path | None) -> Path | None:
+        return None if place is None else (folder / place).resolve()
+
+    data = study.data.model_copy(
+        update={"manifest": at(study.data.manifest), "image_root": at(study.data.image_root)}
+    )
+    rungs = tuple(entry.model_copy(update={"weights": at(entry.weights)}) for entry in study.rungs)
+    return study.model_copy(update={"data": data, "rungs": rungs})
+
+
+def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
+    if path.is_dir():
+        raise ConfigError(f'"{path}" is a folder. Name the study file in it, e.g. study.yaml.')
+    if not path.is_file():
+        raise ConfigError(
+            f'Study file "{path}" does not exist. `medtransfer init MANIFEST` writes one.'
+        )
+    if path.suffix.lower() in TABLES:
+        raise ConfigError(
+            f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
+            "one from a manifest."
+        )
+    raw = path.read_bytes()
+    if len(raw) > MOST_BYTES:
+        raise ConfigError(f"{path.name} has {len(raw):,} bytes (allowed: {MOST_BYTES:,}).")
+    try:
+        text = raw.decode("utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ConfigError(f"{path.name} uses YAML aliases (*name), which are not allowed.")
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{path.name} is not a mapping of settings (name:, data:, rungs:).")
+        lines: dict[Place, int] = {}
+        repeated = _walk(node, (), lines)
+        if repeated:
+            said = [f"{path.name}:{line}: key '{key}' is given twice" for key, line in repeated]
+            raise ConfigError("\n".join(said))
+        return cast("Any", loader).construct_document(node), lines
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path.name}:{line}: is not UTF-8 text.") from None
+    except yaml.YAMLError as error:
+        mark = cast("Any", getattr(error, "problem_mark", None))
+        line = mark.line + 1 if mark else 1
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"{path.name}:{line}: is not valid YAML: {problem}.") from None
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[str, int]]:
+    """Note the line of every key and item; give back keys that stand twice."""
+    lines.setdefault(place, node.start_mark.line + 1)
+    repeated: list[tuple[str, int]] = []
+    if isinstance(node, yaml.MappingNode):
+        pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+        for key, value in pairs:
+            name = str(key.value)
+            inner = (*place, name)
+            line = key.start_mark.line + 1
+            if inner in lines:
+                repeated.append((name, line))
+            lines[inner] = line
+            repeated += _walk(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(cast("list[yaml.Node]", node.value)):
+            lines[*place, number] = item.start_mark.line + 1
+            repeated += _walk(item, (*place, number), lines)
+    return repeated
+
+
+def _faults(
+    error: ValidationError, lines: dict[Place, int], schema: Schema
+) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for item in error.errors(include_url=False):
+        if item["type"] == "too_short" and item["input"]:
+            continue  # its items are wrong, and each of them is named already
+        place = tuple(part for part in item["loc"] if part in _parts(lines))
+        while place and place not in lines:
+            place = place[:-1]
+        found.append((lines.get(place, 1), _sentence(dict(item), schema)))
+    return found
+
+
+def _parts(lines: dict[Place, int]) -> set[str | int]:
+    return {part for place in lines for part in place}
+
+
+def _sentence(item: dict[str, Any], schema: Schema) -> str:
+    """One pydantic error in our words."""
+    loc = cast("Place", item["loc"])
+    name = ".".join(str(part) for part in loc if not isinstance(part, int))
+    value = printable(item["input"])
+    match item["type"]:
+        case "extra_forbidden":
+            known = _fields(schema, loc[:-1])
+            hint = suggestion(str(loc[-1]), known) or f"Allowed: {listed(known, 20)}."
+            return f"'{name}' is not a setting. {hint}"
+        case "missing":
+            return f"'{name}' is missing"
+        case "value_error":
+            return str(item["ctx"]["error"])
+        case _:
+            allowed = _allowed(_at(schema, loc)) or str(item["msg"])
+            hint = suggestion(value, _choices(_at(schema, loc)))
+            return f"{name} holds {value} (allowed: {allowed}){'. ' + hint if hint else ''}"
+
+
+def _at(schema: Schema, loc: Place) -> Schema:
+    """The schema of a place; empty where it is not known."""
+    here = schema
+    for part in loc:
+        here = _followed(here, schema)
+        if isinstance(part, int):
+            here = cast("Schema", here.get("items", {}))
+        elif part in here.get("properties", {}):
+            here = cast("Schema", here["properties"][part])
+        else:
+            extra = here.get("additionalProperties")
+            here = cast("Schema", extra) if isinstance(extra, dict) else {}
+    return _followed(here, schema)
+
+
+def _followed(here: Schema, schema: Schema) -> Schema:
+    """A schema without its alternatives and references; mappings before names and lists."""
+    options = [o for o in here.get("anyOf", []) if o.get("type") != "null"]
+    mappings = [o for o in options if "$ref" in o or o.get("type") == "object"]
+    here = (mappings or options or [here])[0]
+    reference = here.get("$ref", "")
+    return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else here
+
+
+def _fields(schema: Schema, loc: Place) -> list[str]:
+    return list(_at(schema, loc).get("properties", {}))
+
+
+def _choices(here: Schema) -> list[str]:
+    return [str(choice) for choice in here.get("enum", [])]
+
+
+def _allowed(here: Schema) -> str:
+    """``over 0 up to 1``, ``a, b or c``, ``whole numbers from 1``; empty where unclear."""
+    choices = _choices(here)
+    if choices:
+        return ", ".join(choices)
+    bounds = [
+        f"{word} {here[key]}"
+        for key, word in (
+            ("exclusiveMinimum", "over"), ("minimum", "from"),
+            ("maximum", "up to"), ("exclusiveMaximum", "below"),
+        )
+        if key in here
+    ]  # fmt: skip
+    kinds = {"integer": "whole numbers", "number": "numbers", "boolean": "true, false",
+             "array": "a list", "object": "a mapping", "string": "text"}  # fmt: skip
+    kind = kinds.get(str(here.get("type")), "")
+    if bounds:
+        return " ".join([kind] * (here.get("type") == "integer") + bounds)
+    pattern = f" that fits {here['pattern']}" if "pattern" in here else ""
+    return kind + pattern

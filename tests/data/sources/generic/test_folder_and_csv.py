@@ -1,0 +1,281 @@
+"""Own data: a folder of classes, and any table by a mapping of its columns."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.data.sources import tree_csv, tree_folder
+from tests.data.sources.trees import picture, table
+
+from medtransfer.data.sources.catalog import SOURCES
+from medtransfer.data.sources.import_source import import_source, write_manifest
+from medtransfer.errors import ConfigError, MedTransferError, TableError
+from medtransfer.tables.manifest import read_manifest
+
+FOLDER, CSV = SOURCES["folder"], SOURCES["csv"]
+
+
+def test_class_folders_alone_are_read(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat/a.png", "cat/b.jpg", "dog/deep/a.png")):
+        picture(tmp_path / name, number)
+    picture(tmp_path / "loose.png")
+    found = import_source(FOLDER, tmp_path)
+    assert dict(found.frame.select("image_id", "label").iter_rows()) == {
+        "cat/a": "cat", "cat/b": "cat", "dog/deep/a": "dog"
+    }  # fmt: skip
+    assert "split" not in found.frame.columns
+    assert "1 image outside a class folder: left out." in found.notes
+
+
+def test_files_of_one_name_and_two_endings_stay_apart(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png", 1)
+    picture(tmp_path / "cat" / "a.jpg", 2)
+    assert import_source(FOLDER, tmp_path).frame["image_id"].to_list() == ["cat/a.jpg", "cat/a.png"]
+
+
+def test_a_pattern_tells_the_patient_and_a_torn_patient_stays_visible(tmp_path: Path) -> None:
+    tree_folder.write(tmp_path)
+    found = import_source(FOLDER, tmp_path, {"patient": r"^(p\d+)_"})
+    by_id = dict(found.frame.select("image_id", "patient_id").iter_rows())
+    assert by_id["train/NORMAL/p1_a"] == by_id["train/NORMAL/p1_b"] == "p1"
+    assert not any("patient of its own" in note for note in found.notes)
+
+
+def test_without_a_pattern_it_is_said_that_each_image_is_a_patient(tmp_path: Path) -> None:
+    tree_folder.write(tmp_path)
+    assert any("patient of its own" in note for note in import_source(FOLDER, tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [("(", "one group"), (r"^p\d+", "one group"), (r"^(q\d+)", "does not fit the names of 8")],
+)
+def test_a_pattern_that_does_not_work_is_refused(
+    tmp_path: Path, pattern: str, expected: str
+) -> None:
+    tree_folder.write(tmp_path)
+    with pytest.raises(MedTransferError, match=expected):
+        import_source(FOLDER, tmp_path, {"patient": pattern})
+
+
+def test_a_table_is_read_under_our_names(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    frame = import_source(CSV, tmp_path, tree_csv.OPTIONS).frame
+    assert frame["patient_id"].to_list() == ["007", "007", "08", "09"]
+    assert frame["Edema"].to_list() == ["1", "0", "-1", None]
+    assert frame["Cancer"].to_list() == ["1", "0", "0", "1"]
+    assert frame["split"].to_list() == ["train", "train", "tune", "test"]
+    assert set(frame["cohort"]) == {"north"}
+
+
+def test_findings_in_one_text_become_targets(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    options = {"columns": "patient_id=PatID,path=File", "findings": "Findings"}
+    with pytest.raises(TableError, match="Edema of 'Findings' is a column of the table too"):
+        import_source(CSV, tmp_path, options)
+    frame = import_source(CSV, tmp_path, {**options, "targets": "Mass,Effusion"}).frame
+    assert frame["Mass"].to_list() == ["0", None, "1", "1"]
+    assert frame["Effusion"].to_list() == ["1", None, "0", "0"]
+
+
+def test_all_that_is_wrong_with_a_mapping_is_said_at_once(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    with pytest.raises(TableError) as error:
+        import_source(CSV, tmp_path, {"columns": "view=Veiw,path=Fil"})
+    assert "column 'Fil', named for path, is not in the table. Did you mean 'File'" in str(
+        error.value
+    )
+    assert "column 'Veiw', named for view" in str(error.value)
+    assert "say --columns patient_id=COLUMN" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"columns": "patient_id"}, "'patient_id' is neither ours=theirs nor ours:=text"),
+        ({"columns": "path=a,path=b"}, "'path' is given twice"),
+        ({"values": "yes=2"}, r"'yes=2' is not theirs=1, 0, -1 or empty"),
+        ({"table": "other.csv"}, "No table other.csv"),
+        ({**tree_csv.OPTIONS, "values": "yes=1"}, "'Edema' holds 'no' in 1 row, first in row 3"),
+        ({**tree_csv.OPTIONS, "targets": "Edma"}, "Did you mean 'Edema'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    tmp_path: Path, options: dict[str, str], expected: str
+) -> None:
+    tree_csv.write(tmp_path)
+    with pytest.raises(MedTransferError, match=expected):
+        import_source(CSV, tmp_path, options)
+
+
+def test_paths_are_found_by_name_and_by_stem_too(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    whole = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+    for change in (lambda p: Path(p).name, lambda p: Path(p).stem, lambda p: f"D:\\x\\{p}"):
+        rows = [(row[0], change(row[1]), *row[2:]) for row in tree_csv.ROWS]
+        table(tmp_path / "images.csv", tree_csv.HEADER, rows)
+        found = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+        assert found["path"].to_list() == whole["path"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"PatID;File\n1;a.png\n", "separates its columns with ';'"),
+        ("PatID,File\nMüller,a.png\n".encode("cp1252"), "line 2 is not UTF-8 text"),
+        (b"PatID,File\n1,a.png,b\n", "line 2 has 3 cells, the header has 2"),
+        (b"", "is empty"),
+    ],
+)
+def test_a_file_in_another_spelling_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(TableError, match=expected):
+        import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"})
+
+
+def test_a_name_of_ours_may_serve_twice_and_repeats_are_named_by_the_tables_rows(
+    tmp_path: Path,
+) -> None:
+    picture(tmp_path / "a.png", 1)
+    picture(tmp_path / "b.png", 2)
+    rows = [("x", "b.png"), ("w", "a.png"), ("x", "b.png")]
+    table(tmp_path / "t.csv", ("image_id", "path"), rows)
+    options = {"columns": "case_id=image_id,patient_id=image_id", "cohort": "north"}
+    with pytest.raises(TableError, match="'image_id' is not unique: 1 value repeated in rows 2, 4"):
+        import_source(CSV, tmp_path, options)
+    table(tmp_path / "t.csv", ("image_id", "path"), rows[:2])
+    frame = import_source(CSV, tmp_path, options).frame
+    assert frame["image_id"].to_list() == frame["patient_id"].to_list() == ["w", "x"]
+
+
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(
+    tmp_path: Path, start: bytes, end: bytes
+) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_bytes(start + b"PatID,File" + end + b"007,a.png" + end)
+    frame = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+    assert frame["patient_id"].to_list() == ["007"]
+
+
+def test_pictures_inside_a_parquet_file_are_kept_inside(tmp_path: Path) -> None:
+    picture(tmp_path / "x" / "a.png")
+    raw = (tmp_path / "x" / "a.png").read_bytes()
+    frame = pl.DataFrame({"id": ["1", "2"], "image": [raw, raw], "dx": [1, 0]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    options = {"columns": "patient_id=id,image_id=id", "targets": "dx"}
+    found = import_source(CSV, tmp_path, options).frame
+    assert found["image"].to_list() == [raw, raw]
+    assert found["dx"].to_list() == ["1", "0"]
+    with pytest.raises(ConfigError, match="must end in .parquet"):
+        write_manifest(found, tmp_path, tmp_path / "m.csv")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("cxr_nih64", 854), ("cxr_actualmed", 54), ("mammo_mias", 258), ("derm_pad_ufes", 550),
+     ("us_busi", 618), ("retina_dr", 478)],
+)  # fmt: skip
+def test_real_sets_go_through_a_column_mapping(
+    shared: Path, tmp_path: Path, name: str, rows: int
+) -> None:
+    options = {"table": f"{name}.parquet", "columns": "case_id=image_id", "cohort": name}
+    found = import_source(CSV, shared, options)
+    written = write_manifest(found.frame, shared, tmp_path / "m.parquet")
+    assert len(read_manifest(written.path)) == rows
+
+
+LESIONS = [
+    ("1", "7", "nv", "60", "2", "x1", "0"),
+    ("2", "7", "mel", "0", "5", "x2", "1"),
+    ("2", "8", "odd", "44", "UNK", "x3", ""),
+]
+
+
+def lesions(folder: Path) -> Path:
+    """Two patients whose lesions have the same number; age 0 stands for unknown."""
+    head = ("patient", "lesion", "dx", "age", "skin", "note", "malignant")
+    rows = [(f"{row[5]}.png", *row) for row in LESIONS]
+    table(folder / "lesions.csv", ("path", *head), rows)
+    for number, row in enumerate(LESIONS):
+        picture(folder / f"{row[5]}.png", number)
+    return folder
+
+
+NAMED = "patient_id=patient,case_id=patient+lesion,diagnosis=dx,age=age,fitzpatrick=skin"
+
+
+def test_two_columns_make_an_id(tmp_path: Path) -> None:
+    frame = import_source(CSV, lesions(tmp_path), {"columns": NAMED}).frame
+    assert frame["case_id"].to_list() == ["1_7", "2_7", "2_8"]
+
+
+def test_a_column_may_have_a_plus_in_its_name(tmp_path: Path) -> None:
+    table(tmp_path / "t.csv", ("path", "a+b", "a"), [("x.png", "p1", "p2")])
+    picture(tmp_path / "x.png")
+    assert (
+        import_source(CSV, tmp_path, {"columns": "patient_id=a+b"}).frame["patient_id"][0] == "p1"
+    )
+
+
+def test_every_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TableError) as error:
+        import_source(CSV, lesions(tmp_path), {"columns": "patient_id=patiant,case_id=dx+lession"})
+    for part in ("patiant", "lession"):
+        assert f"column '{part}'" in str(error.value)
+
+
+def test_cells_that_stand_for_nothing_are_left_empty_and_counted(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "empty": "age=0,fitzpatrick=UNK,note=x3"}
+    found = import_source(CSV, lesions(tmp_path), options)
+    assert found.frame["age"].to_list() == [60, None, 44]
+    assert found.frame["age_band"].to_list() == ["60-79", None, "40-59"]
+    assert found.frame["skin_type"].to_list() == ["I-II", "V-VI", None]
+    assert found.frame["note"].to_list() == ["x1", "x2", None]
+    assert "'age' is left empty in 1 row that say 0." in found.notes
+    with pytest.raises(TableError, match=r"column 'agee', named for empty, is not there"):
+        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "agee=0"})
+    with pytest.raises(ConfigError, match="'age' is not column=text"):
+        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "age"})
+
+
+def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "targets": "malignant"}
+    assert "note" in import_source(CSV, lesions(tmp_path), options).frame.columns
+    found = import_source(CSV, tmp_path, {**options, "others": "drop"}).frame
+    assert set(found.columns) == {
+        "image_id", "path", "case_id", "patient_id", "cohort", "diagnosis", "age", "age_band",
+        "fitzpatrick", "skin_type", "malignant",
+    }  # fmt: skip
+
+
+def test_an_own_table_gets_the_shared_names_of_a_source_that_it_is_like(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "targets": "malignant", "like": "ham10000"}
+    found = import_source(CSV, lesions(tmp_path), options, shared_names=True)
+    assert found.frame["diagnosis"].to_list() == ["NV", "MEL", None]
+    assert found.frame["malignant"].to_list() == ["0", "1", None]
+    said = "Class 'odd' of 'diagnosis' has no shared class and is left empty (1 row)."
+    assert said in found.notes
+
+
+def test_likeness_is_refused_where_it_is_of_no_use(tmp_path: Path) -> None:
+    options = {"columns": NAMED, "like": "ham10000"}
+    with pytest.raises(ConfigError, match="of no use without --harmonise"):
+        import_source(CSV, lesions(tmp_path), options)
+    with pytest.raises(ConfigError, match="Did you mean 'ham10000'"):
+        import_source(CSV, tmp_path, {**options, "like": "ham1000"}, shared_names=True)
+    with pytest.raises(ConfigError, match="like=SOURCE"):
+        import_source(CSV, tmp_path, {"columns": NAMED}, shared_names=True)
+
+
+def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) -> None:
+    head = ("path", "patient", "malignant", "Pleural Effusion")
+    table(tmp_path / "t.csv", head, [("x.png", "1", "1", "0")])
+    picture(tmp_path / "x.png")
+    options = {"columns": "patient_id=patient", "targets": "Pleural Effusion,malignant",
+               "like": "chexpert"}  # fmt: skip
+    found = import_source(CSV, tmp_path, options, shared_names=True)
+    assert found.frame["Effusion"].to_list() == ["0"]
+    assert "malignant: no target of CheXpert, called as before." in found.notes

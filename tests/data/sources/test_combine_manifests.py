@@ -1,0 +1,90 @@
+"""Manifests of several cohorts as one: ids cannot meet, every path still leads to its file."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.data.sources import tree_chexpert, tree_medmnist, tree_nih_chestxray14
+
+from medtransfer.data.sources.catalog import SOURCES
+from medtransfer.data.sources.combine_manifests import combine
+from medtransfer.data.sources.import_source import import_source, write_manifest
+from medtransfer.errors import TableError
+from medtransfer.tables.manifest import read_manifest
+
+TREES = {
+    "chexpert": tree_chexpert, "nih-chestxray14": tree_nih_chestxray14, "medmnist": tree_medmnist
+}  # fmt: skip
+
+
+def manifest(name: str, folder: Path, path: Path, **options: str) -> Path:
+    TREES[name].write(folder)
+    shared = name != "medmnist"
+    frame = import_source(SOURCES[name], folder, options, shared_names=shared).frame
+    write_manifest(frame, folder, path)
+    return path
+
+
+def test_two_cohorts_become_one_table_whose_paths_lead_to_their_files(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a" / "chex", tmp_path / "a" / "one.parquet")
+    two = manifest("nih-chestxray14", tmp_path / "b", tmp_path / "b" / "two.csv")
+    both = combine([one, two])
+    assert both.folder == tmp_path
+    write_manifest(both.frame, both.folder, tmp_path / "both.parquet")
+    read = read_manifest(tmp_path / "both.parquet", targets=["Effusion", "Hernia"])
+    assert len(read) == 9 + 8
+    assert all((read.root / path).is_file() for path in read.frame["path"])
+    hernia = read.frame.filter(pl.col("cohort") == "chexpert")["Hernia"]
+    assert hernia.null_count() == len(hernia)
+    assert any(
+        note.startswith("chexpert: ") and "Hernia" in note and "left empty" in note
+        for note in both.notes
+    )
+    assert read.frame["image_id"].str.starts_with("chexpert/").sum() == 9
+
+
+def test_roots_are_named_in_order_where_manifests_are_elsewhere(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a", tmp_path / "m" / "one.parquet")
+    two = manifest("nih-chestxray14", tmp_path / "b", tmp_path / "m" / "two.parquet")
+    both = combine([one, two], [tmp_path / "a", tmp_path / "b"])
+    assert all((both.folder / path).is_file() for path in both.frame["path"])
+
+
+def test_the_same_ids_of_two_cohorts_stay_two_patients(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a", tmp_path / "a" / "m.parquet", cohort="north")
+    two = manifest("chexpert", tmp_path / "b", tmp_path / "b" / "m.parquet", cohort="south")
+    both = combine([one, two]).frame
+    assert both["image_id"].n_unique() == 18
+    counts = both.group_by("patient_id").agg(pl.col("cohort").n_unique())
+    assert counts["cohort"].max() == 1
+
+
+def test_pictures_in_the_tables_go_with_their_rows(tmp_path: Path) -> None:
+    one = manifest("medmnist", tmp_path / "a", tmp_path / "a.parquet", cohort="north")
+    two = manifest("medmnist", tmp_path / "b", tmp_path / "b.parquet", cohort="south")
+    shuffled = pl.read_parquet(two).sample(fraction=1, shuffle=True, seed=1)
+    shuffled.write_parquet(two)
+    both = combine([one, two]).frame
+    for path, cohort in ((one, "north"), (two, "south")):
+        for row in pl.read_parquet(path).iter_rows(named=True):
+            found = both.filter(pl.col("image_id") == f"{cohort}/{row['image_id']}")
+            assert found["image"].to_list() == [row["image"]]
+
+
+def test_a_split_that_one_lacks_is_left_out_and_said(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a", tmp_path / "a" / "m.parquet")
+    two = manifest("nih-chestxray14", tmp_path / "b", tmp_path / "b" / "m.parquet", splits="none")
+    both = combine([one, two])
+    assert "split" not in both.frame.columns
+    assert any(note.startswith("Not every manifest has a split") for note in both.notes)
+
+
+def test_what_cannot_be_joined_is_said(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a", tmp_path / "a" / "m.parquet")
+    small = manifest("medmnist", tmp_path / "b", tmp_path / "b.parquet", cohort="chexpert")
+    with pytest.raises(TableError) as error:
+        combine([one, small])
+    assert "cohort 'chexpert' is in 2 of them" in str(error.value)
+    assert "some hold their pictures" in str(error.value)
+    with pytest.raises(TableError, match="name two or more manifests"):
+        combine([one])

@@ -1,0 +1,97 @@
+"""Rungs for tests: seeds that see the same cases through noise, and numbers made by hand."""
+
+import numpy as np
+import polars as pl
+from tests.prediction_tables import (
+    QUICK,
+    Site,
+    attributes_of,
+    binary_table,
+    no_attributes,
+    scored_rows,
+)
+
+from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.seed_means import Mean, RungRuns, mean_over_seeds
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import Number
+from medtransfer.evaluation.scoring.measure import measure_run
+from medtransfer.evaluation.scoring.test_set import Slice
+from medtransfer.metrics.discrimination import auroc
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import draw_replicates
+
+SITES = {"a": Site({"tune": 40, "test": 100}, each=2), "b": Site({"test": 60}, separation=0.8)}
+TRUTH = binary_table(SITES)
+CONFIG = QUICK.model_copy(update={"replicates": 200})
+
+
+def seeds_of(
+    rung: str, noise: float, count: int = 3, truth: pl.DataFrame = TRUTH
+) -> list[pl.DataFrame]:
+    """The same cases seen by several seeds of a rung, each through noise of its own."""
+    tables: list[pl.DataFrame] = []
+    for seed in range(count):
+        rng = np.random.default_rng([seed, len(rung)])
+        seen = pl.col("logit_x") + pl.Series(noise * rng.normal(size=len(truth)))
+        tables.append(truth.with_columns(seen, run_id=pl.lit(f"{rung}-{seed}")))
+    return tables
+
+
+def mean_of(
+    rung: str,
+    tables: list[pl.DataFrame],
+    fraction: float = 1.0,
+    held_out: str | None = None,
+    retrained: float | None = None,
+    *,
+    groups: bool = False,
+    task: Task = "binary",
+    config: EvaluationConfig = CONFIG,
+) -> Mean:
+    """A rung's mean over seeds, without attributes unless they are asked for."""
+    runs = RungRuns(rung, fraction, held_out, (), retrained)
+    about = attributes_of if groups else no_attributes
+    each = (measure_run(table, about(table), task, config) for table in tables)
+    return mean_over_seeds(runs, each)
+
+
+def replicates_of(tables: list[pl.DataFrame], cohort: str) -> Floats:
+    """Mean AUROC over seeds, in the sample and every replicate, from the metrics room alone."""
+    values: list[Floats] = []
+    for table in tables:
+        rows = scored_rows(table, cohort).drop_nulls("target_x").sort("case_id")
+        drawn = draw_replicates(rows["patient_id"].to_list(), CONFIG.replicates, 0, cohort)
+        truth, logits = rows["target_x"].to_numpy().astype(np.int64), rows["logit_x"].to_numpy()
+        values.append(drawn.values(auroc(truth, logits), np.ones(len(rows), dtype=bool)))
+    return np.mean(values, axis=0)
+
+
+def made(
+    rung: str,
+    values: dict[str, Floats],
+    fraction: float = 1.0,
+    held_out: str | None = None,
+    retrained: float | None = None,
+    metric: str = "auroc",
+) -> Mean:
+    """A rung with numbers made by hand.
+
+    Args:
+        rung: Its name.
+        values: By cohort, the first being home. Each [S, 1 + R]
+        fraction: Of the labels.
+        held_out: Cohort left out of training.
+        retrained: Share of a shifted cohort that it was trained on again.
+        metric: Whose values they are.
+    """
+    by_seed = {
+        (cohort, "all", "all", "x", metric): np.atleast_2d(v) for cohort, v in values.items()
+    }
+    slices = {
+        (cohort, "all", "all"): Slice(cohort, "all", "all", np.ones(50, dtype=bool))
+        for cohort in values
+    }
+    numbers = {place: Number(v.mean(axis=0), 50, 40) for place, v in by_seed.items()}
+    runs = RungRuns(rung, fraction, held_out, (), retrained)
+    return Mean(runs, slices, numbers, by_seed, next(iter(values)))

@@ -1,0 +1,219 @@
+"""Paired differences of rungs, corrections and margins: against the same by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+from statsmodels.stats.multitest import multipletests
+from tests.evaluation.comparison.made_rungs import (
+    CONFIG,
+    TRUTH,
+    made,
+    mean_of,
+    replicates_of,
+    seeds_of,
+)
+from tests.prediction_tables import one_row, scored_rows
+
+from medtransfer.evaluation.comparison.differences import comparisons
+from medtransfer.evaluation.comparison.seed_means import mean_results
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.metrics.catalog import FOREIGN, find_metric
+from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.tests import benjamini_hochberg, holm
+from medtransfer.tables.results import (
+    COMPARISONS_CONTRACT,
+    Comparison,
+    comparisons_frame,
+    results_frame,
+)
+
+
+def row_of(
+    rows: list[Comparison], rung: str, metric: str = "auroc", cohort: str = "a"
+) -> Comparison:
+    found = [r for r in rows if (r.rung, r.metric, r.cohort) == (rung, metric, cohort)]
+    assert len(found) == 1
+    return found[0]
+
+
+WEAK, STRONG, FAR = seeds_of("weak", 3.0), seeds_of("strong", 0.3), seeds_of("far out", 6.0)
+MEANS = [mean_of("weak", WEAK), mean_of("strong", STRONG), mean_of("far out", FAR)]
+ROWS = comparisons(MEANS, "weak", CONFIG)
+
+
+def test_a_difference_is_of_the_means_on_the_same_replicates() -> None:
+    for cohort in ("a", "b"):
+        found = row_of(ROWS, "strong", cohort=cohort)
+        difference = replicates_of(STRONG, cohort) - replicates_of(WEAK, cohort)
+        assert found.difference == pytest.approx(difference[0], abs=1e-12)
+        interval = percentile_interval(difference)
+        assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
+        patients = scored_rows(TRUTH, cohort)["patient_id"].n_unique()
+        assert (found.num_patients, found.reference) == (patients, "weak")
+
+
+def test_identical_runs_differ_by_exactly_nothing() -> None:
+    rows = comparisons([mean_of("one", WEAK), mean_of("two", WEAK)], "one", CONFIG)
+    assert len(rows) > 100
+    plain = [r for r in rows if not find_metric(r.metric).biased and r.low is not None]
+    assert len(plain) > 80
+    said = {(r.difference, r.low, r.high, r.p, r.p_holm, r.p_bh) for r in plain}
+    assert said == {(0, 0, 0, 1, 1, 1)}
+    # two calibration errors are pushed up by chance: their difference has no interval
+    biased = [r for r in rows if find_metric(r.metric).biased]
+    assert {(r.difference, r.low, r.p) for r in biased} == {(0, None, None)}
+
+
+def test_pairing_takes_out_what_two_rungs_share() -> None:
+    near = [t.with_columns(pl.col("logit_x") + 0.01 * i) for i, t in enumerate(STRONG)]
+    rows = comparisons([MEANS[1], mean_of("near", seeds_of("nearly", 0.35))], "strong", CONFIG)
+    paired = row_of(rows, "near")
+    own = one_row(results_frame(list(mean_results(MEANS[1]))), "auroc", cohort="a")
+    assert paired.low is not None
+    assert paired.high is not None
+    assert paired.high - paired.low < 0.3 * (own["high"] - own["low"])
+    moved = row_of(comparisons([MEANS[1], mean_of("moved", near)], "strong", CONFIG), "moved")
+    assert (moved.difference, moved.low, moved.high) == (0, 0, 0)
+
+
+def test_only_overall_numbers_are_compared_between_rungs() -> None:
+    of_target = [r for r in ROWS if r.metric not in FOREIGN]
+    assert {(r.cohort, r.target) for r in of_target} == {("a", "x"), ("b", "x")}
+    overall = [p for p in MEANS[0].numbers if p[1] == "all"]
+    assert len(ROWS) == 2 * len(overall)
+
+
+def five_rungs() -> list[Comparison]:
+    """Five rungs compared with a reference, some clearly better, some not."""
+    rng = np.random.default_rng(3)
+    base = 0.7 + 0.02 * rng.normal(size=401)
+    shifts = (0.0, 0.01, 0.02, 0.045, 0.06, 0.03)
+    rungs = [made(f"r{k}", {"a": base + s + 0.02 * rng.normal(size=401)}) for k, s in
+             enumerate(shifts)]  # fmt: skip
+    return comparisons(rungs, "r0", CONFIG)
+
+
+def test_p_values_are_corrected_by_holm_and_by_benjamini_hochberg_as_in_statsmodels() -> None:
+    rows = five_rungs()
+    plain = [r.p for r in rows]
+    assert len({p for p in plain if p is not None}) > 3
+    for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
+        found = [getattr(r, column) for r in rows]
+        assert found == pytest.approx(multipletests(plain, method=method)[1].tolist())
+        assert found != plain
+    assert all(r.p <= r.p_bh <= r.p_holm for r in rows)  # type: ignore[operator]
+
+
+def test_corrections_are_over_the_rungs_of_the_same_cohort_and_metric() -> None:
+    for where in {(r.target, r.metric, r.cohort) for r in ROWS}:
+        family = [r for r in ROWS if (r.target, r.metric, r.cohort) == where]
+        assert len(family) == 2
+        assert [r.p_holm for r in family] == holm([r.p for r in family])
+        assert [r.p_bh for r in family] == benjamini_hochberg([r.p for r in family])
+    better = row_of(ROWS, "strong")
+    assert better.p == pytest.approx(2 / 201)
+    assert better.p_holm == pytest.approx(4 / 201)
+
+
+def test_rungs_are_compared_on_the_same_training_set_alone() -> None:
+    few = mean_of("weak", WEAK[:1], fraction=0.1)
+    others = [
+        mean_of("strong", STRONG[:1], fraction=0.1, held_out="b"),
+        mean_of("strong", STRONG[:1], fraction=0.3),
+        mean_of("strong", STRONG[:1], fraction=0.1, retrained=0.1),
+    ]
+    assert comparisons([MEANS[0], few, *others], "weak", CONFIG) == []
+    pairs = [
+        (mean_of("weak", WEAK[:1], *place), mean_of("strong", STRONG[:1], *place))
+        for place in ((0.1, None, None), (0.1, "b", None), (0.1, None, 0.1))
+    ]
+    rows = comparisons([m for pair in pairs for m in pair], "weak", CONFIG)
+    places = {(r.label_fraction, r.held_out, r.retrain_fraction) for r in rows}
+    assert places == {(0.1, None, None), (0.1, "b", None), (0.1, None, 0.1)}
+    # one rung in each family: nothing to correct
+    assert all(r.p == r.p_holm == r.p_bh for r in rows)
+
+
+def test_without_the_reference_there_is_nothing_to_compare() -> None:
+    assert comparisons(MEANS[1:], "weak", CONFIG) == []
+    assert comparisons([], "weak", CONFIG) == []
+
+
+def test_a_number_that_one_side_lacks_has_a_row_without_a_difference() -> None:
+    no_tune = [t.filter(pl.col("split") != "tune") for t in STRONG[:1]]
+    # without tune there is no home: both cohorts are shifted ones
+    rows = comparisons([mean_of("weak", WEAK[:1]), mean_of("bare", no_tune)], "weak", CONFIG)
+    row = row_of(rows, "bare", "sensitivity@sens90")
+    assert (row.difference, row.low, row.p, row.p_holm, row.p_bh) == (None,) * 5
+    assert row_of(rows, "bare").difference is not None
+
+
+def margin_of(margin: float | None) -> EvaluationConfig:
+    return CONFIG.model_copy(update={"margin": margin})
+
+
+REPLICATES = 0.02 * np.random.default_rng(9).normal(size=1000)
+
+
+@pytest.mark.parametrize(
+    ("difference", "no_worse", "equal"),
+    [
+        (0.0, "shown", "shown"),  # -0.04 to 0.04
+        (0.2, "shown", "not shown"),
+        (-0.2, "not shown", "not shown"),
+        (-0.03, "not shown", "not shown"),  # -0.07 to 0.01: beyond -0.05
+    ],
+)
+def test_a_margin_has_its_verdicts_by_hand(difference: float, no_worse: str, equal: str) -> None:
+    base = np.full(1001, 0.6)
+    other = base + difference + np.concatenate([[0.0], REPLICATES])
+    means = [made("base", {"a": base}), made("other", {"a": other})]
+    (row,) = comparisons(means, "base", margin_of(0.05))
+    assert (row.margin, row.no_worse, row.equal) == (0.05, no_worse, equal)
+    moved = difference + REPLICATES
+    assert row.p_no_worse == pytest.approx((1 + (moved <= -0.05).sum()) / 1001)
+    sides = [(1 + (moved <= -0.05).sum()) / 1001, (1 + (moved >= 0.05).sum()) / 1001]
+    assert row.p_equal == pytest.approx(max(sides))
+    assert (row.no_worse == "shown") == (np.quantile(moved, 0.025) > -0.05)
+    ends = np.quantile(moved, [0.05, 0.95])
+    assert (row.equal == "shown") == (np.abs(ends).max() < 0.05)
+
+
+def test_a_margin_is_of_the_auroc_alone() -> None:
+    rows = comparisons(MEANS[:2], "weak", margin_of(0.05))
+    with_margin = {r.metric for r in rows if r.margin is not None}
+    assert with_margin == {"auroc"}
+    assert len([r for r in rows if r.margin is not None]) == 2
+    assert {r.no_worse for r in rows if r.margin is None} == {None}
+
+
+def test_without_a_margin_nothing_is_held_against_it() -> None:
+    assert {(r.margin, r.no_worse, r.equal) for r in ROWS} == {(None, None, None)}
+
+
+def test_without_replicates_there_are_differences_alone() -> None:
+    config = CONFIG.model_copy(update={"replicates": 0, "margin": 0.05})
+    means = [mean_of(n, t[:1], config=config) for n, t in (("weak", WEAK), ("strong", STRONG))]
+    row = row_of(comparisons(means, "weak", config), "strong")
+    assert row.difference is not None
+    assert (row.low, row.high, row.p, row.p_holm, row.no_worse) == (None,) * 5
+
+
+def test_comparisons_keep_their_contract() -> None:
+    frame = comparisons_frame(comparisons(MEANS, "weak", margin_of(0.02)))
+    assert frame.columns == [column.name for column in COMPARISONS_CONTRACT.columns]
+    assert len(frame) == len(ROWS)
+    assert comparisons_frame([]).columns == frame.columns
+
+
+def test_detectors_are_compared_between_rungs_too() -> None:
+    of_energy = [r for r in ROWS if r.target == "energy"]
+    found = row_of(of_energy, "strong", "foreign_auroc", "b")
+    assert found.difference is not None
+
+
+def test_a_difference_that_is_undefined_says_why() -> None:
+    nothing = np.full((1, 401), np.nan)
+    base, other = made("base", {"a": np.full((1, 401), 0.7)}), made("other", {"a": nothing})
+    (row,) = comparisons([base, other], "base", CONFIG)
+    assert (row.difference, row.reason) == (None, "undefined in the sample")

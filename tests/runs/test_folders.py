@@ -1,0 +1,178 @@
+"""The folders of a study and of its runs: files are the truth, and nobody else's are touched."""
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.prediction_tables import binary_table
+
+from medtransfer.errors import StudyError
+from medtransfer.files import sha256
+from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
+from medtransfer.tables.results import results_frame
+
+HERE = {"threads": 2}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return StudyFolder(tmp_path).run("0123456789ab")
+
+
+def outcome(run: RunFolder) -> None:
+    """Everything a run writes before it is done."""
+    run.start({"run_id": run.run_id}, HERE)
+    run.write_history([{"step": 2, "tune_auroc": None}, {"step": 4, "tune_auroc": 0.75}])
+    run.write_outcome(binary_table(), {"seconds": 1.5})
+
+
+def test_a_run_goes_from_waiting_to_done(run: RunFolder) -> None:
+    assert run.state() == "waiting"
+    outcome(run)
+    assert run.state() == "waiting"
+    run.finish()
+    assert run.state() == "done"
+    assert run.cost() == {"seconds": 1.5}
+    assert [row["tune_auroc"] for row in run.history()] == [None, 0.75]
+
+
+def test_the_mark_of_a_finished_run_holds_the_digest_of_its_predictions(run: RunFolder) -> None:
+    outcome(run)
+    run.finish()
+    mark = json.loads((run.path / "done").read_text())
+    assert mark == {"predictions": sha256(run.path / "predictions.parquet")}
+
+
+def test_finishing_drops_what_only_going_on_would_need(run: RunFolder) -> None:
+    outcome(run)
+    for name in ("step-00000003", "step-00000004", "selected-00000004"):
+        (run.checkpoint / name).mkdir(parents=True)
+        (run.checkpoint / name / "model.safetensors").write_bytes(b"x")
+    run.finish()
+    assert [path.name for path in run.checkpoint.iterdir()] == ["selected-00000004"]
+
+
+@pytest.mark.parametrize("state", ["failed", "diverged"])
+def test_a_run_that_ended_badly_says_why_until_it_is_tried_again(
+    run: RunFolder, state: str
+) -> None:
+    run.fail(state, "the loss is not finite at step 3", step=3)  # type: ignore[arg-type]
+    assert run.state() == state
+    assert run.error() == {
+        "state": state, "message": "the loss is not finite at step 3", "step": 3
+    }  # fmt: skip
+    run.start({"run_id": run.run_id}, HERE)
+    assert run.state() == "waiting"
+    assert run.error() is None
+
+
+def test_each_kind_of_machine_a_run_was_on_is_noted_once(run: RunFolder) -> None:
+    for threads in (2, 2, 8, 2):
+        run.start({"run_id": run.run_id}, {"threads": threads})
+    assert run.environments() == [{"threads": 2}, {"threads": 8}]
+
+
+def test_starting_sweeps_up_what_a_killed_process_left_half_written(run: RunFolder) -> None:
+    half = run.checkpoint / "step-00000002" / "model.safetensors.tmp-999"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    run.start({"run_id": run.run_id}, HERE)
+    assert not half.exists()
+
+
+def test_results_are_stale_when_the_scoring_has_changed(run: RunFolder) -> None:
+    assert not run.is_scored("a")
+    run.write_results(results_frame([]), "a")
+    assert run.is_scored("a")
+    assert not run.is_scored("b")
+    assert run.results().is_empty()
+
+
+def test_progress_is_a_view_that_may_be_missing(run: RunFolder) -> None:
+    assert run.progress() == {}
+    run.note_progress({"step": 3})
+    assert run.progress() == {"step": 3}
+
+
+def test_a_folder_is_claimed_once_and_again_by_its_own_study(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "new" / "study")
+    folder.claim("chest")
+    (folder.path / "report.html").write_text("x")
+    folder.claim("chest")
+    with pytest.raises(StudyError, match="holds the study 'chest', not 'skin'"):
+        folder.claim("skin")
+
+
+def test_what_a_killed_claim_left_behind_does_not_bar_the_next(tmp_path: Path) -> None:
+    (tmp_path / "study.json.tmp-4711").write_text("{")
+    StudyFolder(tmp_path).claim("chest")
+    assert json.loads((tmp_path / "study.json").read_text()) == {"name": "chest"}
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("x")
+    with pytest.raises(StudyError, match="is not empty and is no study folder"):
+        StudyFolder(tmp_path).claim("chest")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_a_folder_that_was_never_run_says_so(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.claim("chest")
+    with pytest.raises(StudyError, match=r"has no plan.json.*`medtransfer run study.yaml` makes"):
+        folder.read("plan.json")
+    folder.write("plan.json", [1])
+    assert folder.read("plan.json") == [1]
+
+
+def test_runs_that_have_a_folder_are_listed_in_order(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    assert folder.run_ids() == []
+    for name in ("b" * 12, "a" * 12):
+        folder.run(name).fail("failed", "x")
+    assert folder.run_ids() == ["a" * 12, "b" * 12]
+
+
+@pytest.fixture
+def lease(tmp_path: Path) -> Lease:
+    folder = StudyFolder(tmp_path)
+    folder.claim("chest")
+    return Lease(folder)
+
+
+def test_a_lease_is_taken_renewed_and_given_back(lease: Lease, tmp_path: Path) -> None:
+    assert lease.holder() is None
+    lease.renew()  # nothing to renew yet
+    lease.take()
+    lease.take()  # its own
+    assert lease.holder() is not None
+    os.utime(tmp_path / "lease.json", (0, 0))
+    lease.renew()
+    assert (tmp_path / "lease.json").stat().st_mtime > 0
+    lease.drop()
+    lease.drop()
+    assert lease.holder() is None
+
+
+def test_a_process_that_only_has_the_dead_holders_number_does_not_hold_the_lease(
+    lease: Lease, tmp_path: Path
+) -> None:
+    lease.take()
+    about = json.loads((tmp_path / "lease.json").read_text())
+    (tmp_path / "lease.json").write_text(json.dumps(about | {"born": "1"}))
+    assert lease.holder() is None
+
+
+def test_a_damaged_lease_is_named(lease: Lease, tmp_path: Path) -> None:
+    (tmp_path / "lease.json").write_text("{")
+    with pytest.raises(StudyError, match=r"lease.json\" cannot be read as JSON"):
+        lease.take()
+
+
+def test_predictions_come_back_as_they_were_written(run: RunFolder) -> None:
+    table = binary_table()
+    outcome(run)
+    assert set(run.predictions()["case_id"]) == set(table["case_id"])
+    assert isinstance(run.predictions(), pl.DataFrame)

@@ -1,0 +1,182 @@
+"""Linear probes: many runs from one pass through the network, along the one way to predictions."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import safetensors.torch
+import torch
+from numpy.testing import assert_allclose
+from tests.local_run import Local
+
+from medtransfer.data.cases import build_cases, predicted_cases
+from medtransfer.data.images.cache import PixelCache
+from medtransfer.data.loader import CaseImages
+from medtransfer.data.splits import assign_splits
+from medtransfer.errors import ConfigError
+from medtransfer.evaluation.inference import feature_cache
+from medtransfer.evaluation.inference.predict import predict
+from medtransfer.models.classifier import Classifier, build_classifier
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture
+from medtransfer.runs.transfer import environment, transfer
+from medtransfer.study.config import Study
+from medtransfer.study.plan import plan_runs, read_data
+from medtransfer.training.loop import Stopped
+
+RUNG = "imagenet/effnet-lite0"
+FRACTIONS = [0.1 * k for k in range(1, 11)]
+
+
+@pytest.fixture
+def study(tiny_study: Study) -> Study:
+    changes = {
+        "rungs": [RUNG],
+        "label_fractions": FRACTIONS,
+        "training": {"tuning": {"mode": "linear", "penalties": [1.0, 0.01]}},
+        "evaluation": {"replicates": 0, "permutations": 0},
+    }
+    return Study.model_validate(tiny_study.model_dump(exclude_unset=True) | changes)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of images of every pass through a network."""
+    counts: list[int] = []
+    features = Classifier.features
+
+    def counted(self: Classifier, images: torch.Tensor, *rest) -> torch.Tensor:
+        counts.append(len(images))
+        return features(self, images, *rest)
+
+    monkeypatch.setattr(Classifier, "features", counted)
+    return counts
+
+
+def carry_out(study: Study, folder: Path) -> tuple[StudyFolder, list]:
+    place = StudyFolder(folder)
+    place.claim(study.name)
+    data = read_data(study, place.images)
+    planned = plan_runs(study, data)
+    for run in planned:
+        own = place.run(run.run_id)
+        if not own.is_done():
+            own.start({"run_id": run.run_id}, environment(run.cell.run.training))
+            transfer(run.cell.run, place, own, lambda _: False)
+    return place, planned
+
+
+def test_ten_fractions_and_more_seeds_cost_one_pass(
+    study: Study, tmp_path: Path, seen: list[int]
+) -> None:
+    place, planned = carry_out(study, tmp_path)
+    images = len(pl.read_parquet(study.data.manifest))
+    assert len(planned) == 10
+    assert sum(seen) == images
+    costs = [place.run(run.run_id).cost() for run in planned]
+    assert [cost["images"] for cost in costs] == [images] + 9 * [0]
+    assert [run.num_images for run in planned] == [images] + 9 * [0]
+    assert {cost["trained_parameters"] for cost in costs} == {1281}
+    assert sorted({cost["training_cases"] for cost in costs})[:2] == [3, 6]
+    carry_out(study.model_copy(update={"label_fractions": (0.55,), "seeds": (1,)}), tmp_path)
+    assert sum(seen) == images
+
+
+def test_what_is_kept_holds_neither_ids_nor_labels(study: Study, tmp_path: Path) -> None:
+    place, _ = carry_out(study.model_copy(update={"label_fractions": (1.0,)}), tmp_path)
+    (part,) = place.features.iterdir()
+    assert sorted(path.name for path in part.iterdir()) == ["MANIFEST.json", "features.safetensors"]
+    tensors = safetensors.torch.load_file(part / "features.safetensors")
+    assert {name: tuple(value.shape) for name, value in tensors.items()} == {
+        "features": (72, 1280)
+    }  # fmt: skip
+    raw = (part / "features.safetensors").read_bytes()
+    for row in pl.read_parquet(study.data.manifest)["patient_id"][:5]:
+        assert row.encode() not in raw
+
+
+def test_predictions_are_what_the_selected_weights_give(study: Study, tmp_path: Path) -> None:
+    place, (planned, *_) = carry_out(study.model_copy(update={"label_fractions": (1.0,)}), tmp_path)
+    run, own = planned.cell.run, place.run(planned.run_id)
+    data = read_data(study, place.images)
+    built = build_classifier(run.model, 1, seed=0, device=torch.device("cpu"))
+    (weights,) = own.checkpoint.glob("selected-*/model.safetensors")
+    built.classifier.load_state_dict(safetensors.torch.load_file(weights))
+    frame = assign_splits(data.manifest, run.data)
+    spec = input_spec(run, known_architecture(RUNG), frame, data.facts)
+    need = cache_needs(run, spec, frame)[1]
+    pixels = PixelCache(need.make(data.manifest, data.facts, place.cache))
+    cases = predicted_cases(build_cases(frame, run.data), run.data)
+    expected = predict(built.classifier.eval(), CaseImages(cases, pixels, spec))
+    found = own.predictions().sort("case_id")
+    assert found["case_id"].to_list() == cases.case_ids.tolist()
+    assert_allclose(found["logit_malignant"].to_numpy(), expected[:, 0], rtol=1e-4, atol=1e-4)
+    assert np.abs(expected).max() > 0.01
+    assert {row["penalty"] for row in own.history()} == {1.0, 0.01}
+    assert {name for name in found.columns if name.startswith("ood_")}
+
+
+def test_only_the_images_as_they_are_tested_are_prepared(study: Study, tmp_path: Path) -> None:
+    place, _ = carry_out(study.model_copy(update={"label_fractions": (1.0,)}), tmp_path)
+    assert [path.name.split("-")[0] for path in place.cache.iterdir()] == ["32px"]
+
+
+def test_a_pass_that_was_stopped_goes_on_in_the_same_bits(
+    study: Study, tmp_path: Path, seen: list[int], local: Callable[..., Local],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(feature_cache, "PART", 30)
+    one = study.model_copy(update={"label_fractions": (1.0,)})
+    whole = local(tmp_path / "whole", one)
+    whole.carry_out()
+    del seen[:]
+    cut = local(tmp_path / "cut", one)
+    with pytest.raises(Stopped):
+        cut.carry_out(lambda _: len(seen) == 2)
+    cut.carry_out()
+    assert seen == [30, 30, 30, 12]  # the part that was stopped in is made again
+    assert cut.digests() == whole.digests()
+
+
+def test_a_damaged_part_is_made_again(
+    study: Study, tmp_path: Path, seen: list[int], local: Callable[..., Local]
+) -> None:
+    one = study.model_copy(update={"label_fractions": (1.0,)})
+    made = local(tmp_path, one)
+    made.carry_out()
+    before = made.digests()
+    (file,) = made.folder.features.glob("*/features.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"\x55")
+    made.carry_out()
+    assert seen == [72, 72]
+    assert made.digests() == before
+
+
+def test_other_random_weights_are_other_features(study: Study, tmp_path: Path, seen) -> None:
+    scratch = Study.model_validate(
+        study.model_dump(exclude_unset=True)
+        | {"rungs": ["scratch/r14x0.5"], "label_fractions": [0.5, 1.0], "seeds": [0, 1]}
+    )
+    place, planned = carry_out(scratch, tmp_path)
+    assert sum(seen) == 2 * 72
+    assert len(list(place.features.iterdir())) == 2
+    assert [run.num_images for run in planned] == [72, 0, 72, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rungs": [{"rung": RUNG, "pool": "attention"}]}, "has no attention to learn"),
+        ({"training": {"tuning": {"mode": "linear"}, "loss": {"smoothing": 0.1}}},
+         "is logistic regression: loss.kind must be cross-entropy"),
+        ({"training": {"loss": {"weights": {"malignat": 2.0}}}},
+         "loss.weights names 'malignat', which is no target.*Did you mean 'malignant'"),
+        ({"training": {"tuning": {"mode": "full", "rank": 4}}}, "tuning.mode full has no rank"),
+        ({"training": {"loss": {"gamma": 1.0}}}, "loss.kind cross-entropy has no gamma"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(study: Study, changes, said: str) -> None:
+    with pytest.raises((ConfigError, ValueError), match=said):
+        Study.model_validate(study.model_dump(exclude_unset=True) | changes)

@@ -1,0 +1,150 @@
+"""The drafted study.yaml: what a manifest suggests, and readable whatever its names are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medtransfer.errors import TableError
+from medtransfer.study.config import Study
+from medtransfer.study.template import draft_study, other_spellings
+from medtransfer.study.yaml_file import read_study
+from medtransfer.tables.manifest import read_manifest
+
+AWKWARD = ("yes", "no", "null", "1", "1.0", "0x1F", "a: b", "a #b", "- a", "{a}", "[a]", "'a'",
+           'say "a"', "Müller", "患者", "a, b", "*a", "&a", "!a", "%a", "@a", "a\\b", "~",
+           "2026-01-02", "UFES, Espirito Santo (Brazil)", "x" * 70)  # fmt: skip
+
+
+def manifest(folder: Path, cohorts: Sequence[str] = ("north",), **columns: list[str]) -> Path:
+    count = len(next(iter(columns.values())))
+    ids = [f"i{n}" for n in range(count)]
+    table = {"image_id": ids, "path": [f"{i}.png" for i in ids], "case_id": ids, "patient_id": ids,
+             "cohort": [cohorts[n % len(cohorts)] for n in range(count)], **columns}  # fmt: skip
+    path = folder / "m.csv"
+    pl.DataFrame(table).write_csv(path)
+    return path
+
+
+def drafted(path: Path) -> tuple[Study, str]:
+    """The study that the draft says, and its text."""
+    text = draft_study(path).text("chest")
+    (path.parent / "study.yaml").write_text(text, "utf-8")
+    return read_study(path.parent / "study.yaml"), text
+
+
+def test_columns_of_too_many_values_are_named_and_not_reported_by(tmp_path: Path) -> None:
+    ages = [str(20 + n % 15) for n in range(60)]
+    path = manifest(tmp_path, edema=["1", "0"] * 30, sex=["F", "M"] * 30, age=ages,
+                    note=[f"n{n}" for n in range(60)])  # fmt: skip
+    draft = draft_study(path)
+    assert draft.attributes == ("sex",)
+    (said,) = [sentence for sentence in draft.found() if "Not reported by" in sentence]
+    assert "more than 12 values: age." in said  # and not the note, which is of one image
+
+
+def test_one_target_column_is_a_binary_task(tmp_path: Path) -> None:
+    study, _ = drafted(manifest(tmp_path, edema=["1", "0", "1"], sex=["F", "M", "F"]))
+    assert study.data.task == "binary"
+    assert study.data.names == ("edema",)
+    assert study.data.attributes == ("sex",)
+
+
+def test_several_target_columns_are_a_multi_label_task(tmp_path: Path) -> None:
+    study, text = drafted(manifest(tmp_path, edema=["1", "0", "-1"], nodule=["1.0", "0.0", ""]))
+    assert study.data.task == "multi-label"
+    assert study.data.names == ("edema", "nodule")
+    assert "DECIDE what uncertain (-1) and empty cells mean" in text
+
+
+def test_a_column_named_for_a_class_is_a_single_label_task(tmp_path: Path) -> None:
+    study, _ = drafted(manifest(tmp_path, diagnosis=["nevus", "melanoma", "nevus", ""]))
+    assert study.data.task == "single-label"
+    assert study.data.class_column == "diagnosis"
+    assert study.data.names == ("melanoma", "nevus")
+
+
+def test_beside_a_target_a_diagnosis_is_no_attribute(tmp_path: Path) -> None:
+    columns = {"malignant": ["1", "0", "1"], "diagnosis": ["mel", "nv", "mel"],
+               "sex": ["F", "M", "F"]}  # fmt: skip
+    study, _ = drafted(manifest(tmp_path, **columns))
+    assert study.data.names == ("malignant",)
+    assert study.data.attributes == ("sex",)
+
+
+def test_constant_and_wild_columns_are_no_attributes(tmp_path: Path) -> None:
+    many = [str(n) for n in range(20)]
+    columns = {"y": ["1", "0"] * 10, "device": ["a"] * 20, "serial": many, "width": ["1", "2"] * 10,
+               "view": ["PA", "AP"] * 10}  # fmt: skip
+    study, _ = drafted(manifest(tmp_path, **columns))
+    assert study.data.attributes == ()
+
+
+def test_a_column_of_one_label_is_no_target(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r'No column of "m.csv" looks like a target.*Columns: y'):
+        draft_study(manifest(tmp_path, y=["1", "1"]))
+
+
+def test_the_largest_cohort_is_proposed_for_training_and_the_rest_are_shifted(
+    tmp_path: Path,
+) -> None:
+    path = manifest(tmp_path, ("south", "north", "north", "east"), y=["1", "0"] * 8)
+    study, text = drafted(path)
+    assert study.data.split.train_cohorts == ("north",)
+    assert "DECIDE which cohorts are trained on; the other 2 cohorts become shifted" in text
+    assert (
+        "in 3 cohorts (north 8 cases, east 4 cases, south 4 cases)" in draft_study(path).found()[0]
+    )
+
+
+def test_with_one_cohort_there_is_nothing_to_decide(tmp_path: Path) -> None:
+    _, text = drafted(manifest(tmp_path, y=["1", "0"]))
+    assert "one cohort: there is no shift to measure" in text
+    assert text.count("DECIDE") == 2
+
+
+def test_a_split_column_is_mentioned(tmp_path: Path) -> None:
+    _, text = drafted(manifest(tmp_path, y=["1", "0"], split=["train", "test"]))
+    assert "the manifest's own split column is used" in text
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_names_come_back_exactly_whatever_yaml_thinks_of_them(tmp_path: Path, name: str) -> None:
+    path = manifest(tmp_path, (name, name, "other"), **{name: ["1", "0"] * 3, "b": ["1", "0"] * 3,
+                    f"{name}!": ["F", "M"] * 3})  # fmt: skip
+    (tmp_path / "m.csv").rename(tmp_path / "my manifest: 1.csv")
+    study, _ = drafted(path.with_name("my manifest: 1.csv"))
+    assert study.data.names == (name, "b")
+    assert study.data.attributes == (f"{name}!",)
+    assert study.data.split.train_cohorts == (name,)
+    assert study.data.manifest.name == "my manifest: 1.csv"
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_class_names_come_back_exactly(tmp_path: Path, name: str) -> None:
+    study, _ = drafted(manifest(tmp_path, label=[name, "zz", name]))
+    whole = name.removesuffix(".0")  # as label cells are spelled everywhere
+    assert set(study.data.names) == {whole, "zz"}
+
+
+def test_only_rungs_that_are_here_are_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest(tmp_path, y=["1", "0"])
+    both, _ = drafted(path)
+    assert [entry.rung for entry in both.rungs] == ["scratch/effnet-lite0", "imagenet/effnet-lite0"]
+    monkeypatch.setattr("medtransfer.study.template.is_here", lambda rung: rung.is_random)
+    alone, _ = drafted(path)
+    assert [entry.rung for entry in alone.rungs] == ["scratch/effnet-lite0"]
+
+
+def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path, edema=["Yes", "no", "Uncertain", "NO"], sex=["F", "M", "F", "M"],
+        mass=["positive", "negative", "", "negative"], one=["yes"] * 4, note=["yes", "no", "?", ""],
+    )  # fmt: skip
+    assert other_spellings(read_manifest(path)) == [
+        "'edema' could be a target if written otherwise: no as 0, uncertain as -1, yes as 1.",
+        "'mass' could be a target if written otherwise: negative as 0, positive as 1.",
+    ]

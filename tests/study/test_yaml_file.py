@@ -1,0 +1,156 @@
+"""study.yaml: all faults at once, each with its line and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from medtransfer.errors import ConfigError
+from medtransfer.study.yaml_file import read_study
+
+GOOD = """\
+name: chest
+data:
+  manifest: chest.csv
+  task: multi-label
+  targets: [Edema, Effusion]
+rungs:
+  - scratch/r14x1
+  - imagenet/effnet-lite0
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_study(written(folder, text))
+    return str(caught.value).splitlines()
+
+
+def test_a_good_file_is_read_with_its_paths_from_its_folder(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, GOOD))
+    assert study.data.manifest == tmp_path / "chest.csv"
+    assert [entry.rung for entry in study.rungs] == ["scratch/r14x1", "imagenet/effnet-lite0"]
+    assert study.reference_rung == "scratch/r14x1"
+    assert study.data.targets["Edema"].uncertain == "ignore"
+
+
+def test_every_fault_is_named_with_its_line(tmp_path: Path) -> None:
+    text = """\
+name: chest
+data:
+  manifest: chest.csv
+  task: multilabel
+  targets: [Edema, Effusion]
+  splitt: {}
+rungs:
+  - bit-m/r50x7
+  - rung: scratch/r14x1
+    training: {step: 3, learning_rate: fast}
+label_fractions: [0.1, 1.5]
+seeds: [0, -1]
+"""
+    said = faults(tmp_path, text)
+    task = "study.yaml:4: data.task holds multilabel (allowed: binary, multi-label, single-label)"
+    for expected in (
+        f"{task}. Did you mean 'multi-label'?",
+        "study.yaml:6: 'data.splitt' is not a setting. Did you mean 'split'?",
+        "study.yaml:11: label_fractions holds 1.5 (allowed: over 0 up to 1)",
+        "study.yaml:12: seeds holds -1 (allowed: whole numbers from 0 below 2147483648)",
+        "study.yaml:10: 'rungs.training.step' is not a setting. Did you mean 'steps'?",
+        "study.yaml:10: rungs.training.learning_rate holds fast (allowed: over 0 below 10)",
+    ):
+        assert expected in said
+    rung = "study.yaml:8: rung 'bit-m/r50x7' does not exist. Did you mean 'bit-m/r50x3'"
+    assert any(line.startswith(rung) for line in said)
+    assert said[-1] == "7 faults; nothing was run."
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("task: multi-label", "task: binary"), "a binary task has one target, not 2"),
+        (("task: multi-label", "task: single-label"), "needs class_column"),
+        (("name: chest", "name: ../chest"), "name holds ../chest (allowed: text that fits"),
+        (("  - imagenet", "  - scratch/r14x1\n  - imagenet"), "rungs holds scratch/r14x1 twice"),
+        (("rungs:", "reference: scratch/r26x1\nrungs:"), "reference 'scratch/r26x1' is not among"),
+        (("rungs:", "waive: {A001: no}\nrungs:"), "waive.A001 holds"),
+        (("rungs:", "waive: {A999: because I know}\nrungs:"), "'A999' is not a check"),
+        (("rungs:", "seeds: []\nrungs:"), "seeds holds []"),
+        (("rungs:", "data: {}\nrungs:"), "key 'data' is given twice"),
+        (("name: chest", ""), "'name' is missing"),
+        (("targets: [Edema, Effusion]", "targets: {Edema: {empty: maybe}}"), "that fits ^(ignore"),
+        (("targets", "image: {resize: 64, crop: 80}\n  targets"), "crop 80 is larger than resize"),
+        (("targets", "image: {resize: 64}\n  targets"), "resize and crop go together"),
+        (("rungs:", "training: {steps: 5}\nrungs:"), "checks is 10, more than steps (5)"),
+        (("targets", "split: {tune_fraction: .6, test_fraction: .5}\n  targets"), "together are"),
+        (("rungs:", "evaluation: {operating_points: [sens900]}\nrungs:"), "operating_points"),
+        (("rungs:", "evaluation: {healthy_targets: [edema]}\nrungs:"), "Did you mean 'Edema'?"),
+        (("rungs:", "evaluation: {intersections: [[sex, age]]}\nrungs:"), "which is no attribute"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_fault_says_what_and_what_is_allowed(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    text = GOOD.replace(*change)
+    assert text != GOOD
+    said = "\n".join(faults(tmp_path, text))
+    assert expected in said
+    assert "study.yaml:" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is not a mapping"),
+        ("- a\n- b\n", "is not a mapping"),
+        ("name: [\n", "is not valid YAML"),
+        ("a: &x 1\nb: *x\n", "uses YAML aliases"),
+        ("name: !!python/object/apply:os.system ['true']\n", "is not valid YAML"),
+        ("a: 1\n" * 300_000, "bytes (allowed: 1,000,000)"),
+    ],
+    ids=["empty", "list", "torn", "alias", "code", "huge"],
+)
+def test_what_is_no_study_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in "\n".join(faults(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"does not exist. `medtransfer init MANIFEST` writes"):
+        read_study(tmp_path / "study.yaml")
+
+
+def test_a_file_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_bytes(b"name: a\ndata: \xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"study.yaml:2: is not UTF-8 text"):
+        read_study(tmp_path / "study.yaml")
+
+
+def test_a_rungs_own_training_stands_on_the_studys(tmp_path: Path) -> None:
+    text = GOOD.replace("  - scratch/r14x1", "  - rung: scratch/r14x1\n    training: {steps: 900}")
+    study = read_study(written(tmp_path, text + "training: {batch_size: 32, steps: 100}\n"))
+    first, second = (study.training_of(entry) for entry in study.rungs)
+    assert (first.steps, first.batch_size) == (900, 32)
+    assert (second.steps, second.batch_size) == (100, 32)
+
+
+def test_the_schema_accepts_what_we_accept_and_flags_what_we_refuse() -> None:
+    import jsonschema
+    import yaml
+
+    from medtransfer.study.config import Study
+
+    schema = Study.model_json_schema()
+    good = yaml.safe_load(GOOD)
+    jsonschema.validate(good, schema)
+    good["rungs"] = [{"rung": rung, "pool": "max"} for rung in good["rungs"]]
+    good["data"]["targets"] = {"Edema": {"empty": "zeros"}, "Effusion": None}
+    jsonschema.validate(good, schema)
+    for key, value in (("surprise", 1), ("label_fractions", [2]), ("seeds", ["x"])):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**good, key: value}, schema)

@@ -1,0 +1,311 @@
+"""Predictions of another framework: what is said is taken, what could change a number is asked."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit, softmax
+from tests.strategies import FEW
+
+from medtransfer.errors import TableError
+from medtransfer.tables.other_predictions import Scores, exclusive, read_borrowed, read_columns
+from medtransfer.tables.predictions import read_predictions
+
+Cells = dict[str, list[object] | None]
+
+
+def table(**changes: list[object] | None) -> pl.DataFrame:
+    """Four test cases of four patients; a change replaces a column, None leaves it out."""
+    columns: Cells = {
+        "case_id": ["a", "b", "c", "d"],
+        "patient_id": ["p", "q", "r", "s"],
+        "split": ["tune", "test", "test", "test"],
+        "target_x": [0, 1, None, 1],
+        "prob_x": [0.25, 0.5, 0.75, 0.9],
+        **changes,
+    }
+    return pl.DataFrame({name: cells for name, cells in columns.items() if cells is not None})
+
+
+def written(folder: Path, frame: pl.DataFrame, suffix: str = ".csv") -> Path:
+    path = folder / f"theirs{suffix}"
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    return path
+
+
+def complaint(
+    folder: Path,
+    frame: pl.DataFrame,
+    columns: dict[str, str] | None = None,
+    scores: Scores | None = None,
+    *,
+    single_label: bool | None = None,
+) -> str:
+    path = written(folder, frame)
+    with pytest.raises(TableError) as caught:
+        read_borrowed(path, columns, scores, single_label=single_label)
+    assert str(caught.value).startswith('Predictions "theirs.csv" cannot be used:')
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, suffix: str) -> None:
+    theirs = table().rename({"case_id": "study", "target_x": "truth", "prob_x": "p"})
+    columns = {"case_id": "study", "target_x": "truth", "prob_x": "p"}
+    found = read_borrowed(written(tmp_path, theirs, suffix), columns)
+    assert found.frame["case_id"].to_list() == ["a", "b", "c", "d"]
+    assert found.frame["target_x"].to_list() == [0, 1, None, 1]
+    assert expit(found.frame["logit_x"].to_numpy()) == pytest.approx([0.25, 0.5, 0.75, 0.9])
+    assert found.frame.select("run_id", "member", "cohort").unique().row(0) == (
+        "run",
+        0,
+        "internal",
+    )
+    assert "study" not in found.frame.columns
+    assert found.said == (
+        "'run_id' is not there: 'run' was taken.",
+        "'member' is not there: '0' was taken.",
+        "'cohort' is not there: 'internal' was taken.",
+        "Probabilities were turned into logits.",
+    )
+    found.frame.write_parquet(tmp_path / "ours.parquet")
+    assert read_predictions(tmp_path / "ours.parquet").equals(found.frame)
+
+
+def test_our_own_table_comes_back_as_it_is_and_nothing_is_said(tmp_path: Path) -> None:
+    own = table(
+        prob_x=None, logit_x=[-3.0, 1.0, 2.0, 0.5],
+        run_id=["r"] * 4, member=[0] * 4, cohort=["A"] * 4,
+    )  # fmt: skip
+    path = written(tmp_path, own, ".parquet")
+    found = read_borrowed(path)
+    assert found.said == ()
+    assert found.frame.equals(read_predictions(path))
+
+
+def test_a_column_of_theirs_may_be_several_of_ours_and_names_may_be_exchanged(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, table(patient_id=None))
+    found = read_borrowed(path, {"case_id": "case_id", "patient_id": "case_id"}).frame
+    assert found["patient_id"].to_list() == found["case_id"].to_list() == ["a", "b", "c", "d"]
+    path = written(tmp_path, table())
+    found = read_borrowed(path, {"case_id": "patient_id", "patient_id": "case_id"}).frame
+    assert found["case_id"].to_list() == ["p", "q", "r", "s"]
+    assert found["patient_id"].to_list() == ["a", "b", "c", "d"]
+
+
+def test_a_named_column_comes_before_one_that_has_our_name_already(tmp_path: Path) -> None:
+    path = written(tmp_path, table(better=[0.1, 0.2, 0.3, 0.4]))
+    found = read_borrowed(path, {"prob_x": "better"}).frame
+    assert expit(found["logit_x"].to_numpy()) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_names_that_are_nobodys_are_refused_with_the_nearest(tmp_path: Path) -> None:
+    said = complaint(tmp_path, table(), {"case_id": "cas_id", "label": "target_x"})
+    assert "column 'cas_id' is not in the table. Did you mean 'case_id'" in said
+    assert "'label' is not a column of ours (allowed: run_id, member, case_id" in said
+    assert "prob_<name>" in said
+    assert ".." not in said
+
+
+def test_probabilities_under_the_name_of_logits_are_asked_about(tmp_path: Path) -> None:
+    frame = table(prob_x=None, logit_x=[0.25, 0.5, 0.75, 0.9])
+    assert complaint(tmp_path, frame) == (
+        'Predictions "theirs.csv" cannot be used: logit_x lie within 0 and 1 in all rows and look '
+        "like probabilities. Name them prob_<name> or say --scores probabilities if they are, "
+        "--scores logits if not. See docs/reference/predictions.md."
+    )
+    path = written(tmp_path, frame)
+    meant = read_borrowed(path, scores="logits").frame["logit_x"]
+    assert meant.to_list() == [0.25, 0.5, 0.75, 0.9]
+    turned = read_borrowed(path, scores="probabilities").frame["logit_x"]
+    assert turned.to_numpy() == pytest.approx(logit([0.25, 0.5, 0.75, 0.9]))
+
+
+def test_logits_under_the_name_of_probabilities_are_refused(tmp_path: Path) -> None:
+    said = complaint(tmp_path, table(prob_x=[0.2, -1.5, 3.0, 0.9]))
+    assert (
+        "'prob_x' is outside 0 to 1 in 2 rows, first in row 3: these are no probabilities" in said
+    )
+    assert "Name it logit_<name> if they are logits" in said
+    frame = table(prob_x=None, logit_x=[0.2, -1.5, 3.0, 0.9])
+    said = complaint(tmp_path, frame, scores="probabilities")
+    assert "'logit_x' is outside 0 to 1 in 2 rows, first in row 3" in said
+    assert "Leave --scores probabilities out if they are logits" in said
+
+
+@pytest.mark.parametrize("name", ["prob_x", "logit_x"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_scores_that_are_no_finite_numbers_are_named_by_row(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    changes: Cells = {"prob_x": None, name: [0.5, 2.0 if name == "logit_x" else 0.6, value, 0.1]}
+    said = complaint(tmp_path, table(**changes))
+    assert f"cannot be used: '{name}' is not finite in row 4. See" in said
+
+
+@pytest.mark.parametrize(("cell", "said"), [
+    ("high", "'prob_x' holds 'high' in 1 row, first in row 3 (allowed: a number)"),
+    (None, "'prob_x' is empty in 1 row, first in row 3"),
+])  # fmt: skip
+def test_scores_that_are_missing_or_words_are_named_under_their_own_name(
+    tmp_path: Path, cell: str | None, said: str
+) -> None:
+    found = complaint(tmp_path, table(prob_x=["0.1", cell, "0.3", "0.4"]))
+    assert f"cannot be used: {said}. See" in found
+
+
+def test_a_target_has_one_score(tmp_path: Path) -> None:
+    said = complaint(tmp_path, table(logit_x=[-2.0, 1.0, 3.0, 0.0]))
+    assert "'target_x' has both of 'logit_x' and 'prob_x'" in said
+    said = complaint(tmp_path, table(prob_x=None, prob_z=[0.1, 0.2, 0.3, 0.4]))
+    assert "'target_x' has neither of 'logit_x' and 'prob_x'" in said
+
+
+def test_a_patient_in_two_cohorts_is_refused(tmp_path: Path) -> None:
+    frame = table(cohort=["A", "A", "B", "B"], patient_id=["p", "q", "q", "s"])
+    said = complaint(tmp_path, frame)
+    assert "1 patient in more than one cohort, first in row 3" in said
+
+
+def test_a_case_counted_twice_is_refused(tmp_path: Path) -> None:
+    frame = table(case_id=["a", "b", "b", "d"])
+    said = complaint(tmp_path, frame)
+    assert "(run_id, member, case_id) is not unique: 1 value repeated in rows 3, 4" in said
+
+
+def test_a_case_may_stand_once_in_every_run(tmp_path: Path) -> None:
+    both = pl.concat([table().with_columns(run_id=pl.lit(name)) for name in ("one", "two")])
+    assert len(read_borrowed(written(tmp_path, both)).frame) == 8
+
+
+def test_without_a_split_all_are_test_cases_and_that_is_said(tmp_path: Path) -> None:
+    found = read_borrowed(written(tmp_path, table(split=None)))
+    assert found.frame["split"].to_list() == ["test"] * 4
+    assert any("no operating points and no calibration" in sentence for sentence in found.said)
+
+
+def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
+    said = complaint(tmp_path, table(split=["val", "test", "test", "test"]))
+    assert "'split' holds 'val' in 1 row, first in row 2 (allowed: train, tune, test)" in said
+
+
+def test_probabilities_of_0_and_1_stay_the_extremes_and_finite(tmp_path: Path) -> None:
+    found = read_borrowed(written(tmp_path, table(prob_x=[0.0, 1e-15, 1.0, 0.9])))
+    logits = found.frame["logit_x"].to_numpy()
+    assert np.isfinite(logits).all()
+    assert np.argsort(logits).tolist() == [0, 1, 3, 2]
+    assert logits[1] == pytest.approx(np.log(1e-15))
+    assert logits[2] == pytest.approx(-np.log(1e-12), rel=1e-4)
+    assert "2 rows with a probability of 0 or 1: kept just inside." in found.said
+
+
+@FEW
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_the_order_of_probabilities_is_kept(tmp_path: Path, chances: list[float]) -> None:
+    found = read_borrowed(written(tmp_path, table(prob_x=list(chances)), ".parquet"))
+    logits = found.frame["logit_x"].to_numpy()
+    assert np.isfinite(logits).all()
+    assert (np.diff(logits[np.argsort(chances)]) >= 0).all()
+    assert expit(logits) == pytest.approx(chances, abs=1e-11)
+
+
+def classes(**changes: list[object] | None) -> pl.DataFrame:
+    """Four cases of three classes that exclude each other."""
+    cells: Cells = {
+        "prob_x": [0.2, 0.5, 0.7, 0.1],
+        "prob_y": [0.3, 0.25, 0.2, 0.8],
+        "prob_z": [0.5, 0.25, 0.1, 0.1],
+        "target_x": [1, 0, 0, 1],
+        "target_y": [0, 1, 0, 0],
+        "target_z": [0, 0, 1, 0],
+    }
+    return table(**(cells | changes))
+
+
+@pytest.mark.parametrize("single_label", [None, True])
+def test_the_softmax_gives_back_probabilities_of_classes(
+    tmp_path: Path, single_label: bool | None
+) -> None:
+    frame = classes()
+    found = read_borrowed(written(tmp_path, frame), single_label=single_label).frame
+    assert exclusive(found)
+    logits = found.select("logit_x", "logit_y", "logit_z").to_numpy()
+    wanted = frame.select("prob_x", "prob_y", "prob_z").to_numpy()
+    assert softmax(logits, axis=1) == pytest.approx(wanted)
+
+
+def test_of_a_multi_label_task_each_probability_is_its_own(tmp_path: Path) -> None:
+    frame = classes()
+    found = read_borrowed(written(tmp_path, frame), single_label=False).frame
+    assert expit(found["logit_x"].to_numpy()) == pytest.approx(frame["prob_x"].to_numpy())
+
+
+def test_probabilities_of_classes_that_do_not_sum_to_1_are_scaled_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    found = read_borrowed(written(tmp_path, classes(prob_x=[0.2, 0.5, 0.7, 0.9])))
+    assert "Probabilities of 1 row do not sum to 1; they were scaled." in found.said
+    logits = found.frame.select("logit_x", "logit_y", "logit_z").to_numpy()
+    assert softmax(logits[3]) == pytest.approx(np.array([0.9, 0.8, 0.1]) / 1.8)
+
+
+def test_classes_that_do_not_exclude_each_other_are_refused(tmp_path: Path) -> None:
+    frame = classes(target_y=[0, 1, 0, 1])
+    said = complaint(tmp_path, frame, single_label=True)
+    assert "not exactly one class is 1 in 1 row, first in row 5" in said
+    assert not exclusive(read_borrowed(written(tmp_path, frame)).frame)
+
+
+def test_classes_need_one_kind_of_score(tmp_path: Path) -> None:
+    frame = classes(prob_z=None, logit_z=[3.0, -2.0, 1.0, 0.0])
+    said = complaint(tmp_path, frame)
+    assert "prob_x, prob_y are probabilities and the scores of the other classes are logits" in said
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    frame = table(
+        patient_id=None,
+        case_id=["a", "b", "b", "d"],
+        split=["test", "test", "probe", "test"],
+        target_y=[0, 1, 0, 1],
+        prob_x=[0.1, 7.0, float("nan"), 0.4],
+    )
+    said = complaint(tmp_path, frame)
+    for part in (
+        "column 'patient_id' is missing",
+        "'split' holds 'probe'",
+        "'prob_x' is not finite in row 4",
+        "'prob_x' is outside 0 to 1 in 1 row, first in row 3",
+        "'target_y' has neither of 'logit_y' and 'prob_y'",
+        "(run_id, member, case_id) is not unique",
+    ):
+        assert part in said
+
+
+def test_where_no_column_is_the_truth_the_option_that_names_it_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, table().rename({"target_x": "truth"}), ".csv")
+    with pytest.raises(TableError, match="say --columns target_<name>=COLUMN"):
+        read_borrowed(path)
+
+
+def test_entries_of_columns_may_be_joined_or_repeated() -> None:
+    assert read_columns(["case_id=study, prob_x = score", "target_x=truth", ""]) == {
+        "case_id": "study",
+        "prob_x": "score",
+        "target_x": "truth",
+    }
+
+
+def test_bad_entries_of_columns_are_named_at_once() -> None:
+    with pytest.raises(TableError) as caught:
+        read_columns(["case_id", "=study,prob_x=", "target_x=a,target_x=b"])
+    assert str(caught.value) == (
+        "--columns cannot be used:\n  - 'case_id' is not ours=theirs\n"
+        "  - '=study' is not ours=theirs\n  - 'prob_x=' is not ours=theirs\n"
+        "  - 'target_x' is given twice"
+    )
