@@ -74,11 +74,16 @@ def hashes(quick: bool) -> bool:
     seconds = time.process_time() - begun
     planted = planted_pairs(codes, centres)
     missed = len(planted - found)
-    print(f"(a) {count:,} hashes, {len(planted):,} planted pairs, {len(TURNS)} turns: "
-          f"{seconds:.0f} s, {missed} missed")  # fmt: skip
+    print(
+        f"(a) {count:,} hashes, {len(planted):,} planted pairs, {len(TURNS)} turns: "
+        f"{seconds:.0f} s, {missed} missed"
+    )
     limit = SECONDS_HASHES / (10 if quick else 1)
-    return goal(f"{seconds:.0f} s, {missed} missed", seconds < limit and not missed,
-                f"{limit:.0f} s, none missed")  # fmt: skip
+    return goal(
+        f"{seconds:.0f} s, {missed} missed",
+        seconds < limit and not missed,
+        f"{limit:.0f} s, none missed",
+    )
 
 
 def planted_pairs(codes: NDArray[np.uint64], centres: NDArray[np.int64]) -> set[tuple[int, int]]:
@@ -100,8 +105,9 @@ def copies(quick: bool) -> bool:
     weights = rng.normal(size=(count, 40)) / np.sqrt(np.arange(1, 41)) + np.eye(40)[0]
     images = np.einsum("nk,kij->nij", weights, shared) + 0.15 * rng.normal(size=(count, SIDE, SIDE))
     places = rng.choice(count, planted, replace=False)
-    thumbs = np.concatenate([images, 1.2 * images[places] + 0.05 * rng.normal(
-        size=(planted, SIDE, SIDE))])  # fmt: skip
+    thumbs = np.concatenate(
+        [images, 1.2 * images[places] + 0.05 * rng.normal(size=(planted, SIDE, SIDE))]
+    )
     thumbs = np.clip(np.rint(128 + 15 * thumbs), 0, 255).astype(np.uint8)
     truth = {(int(place), count + n) for n, place in enumerate(places)}
     find_pairs(thumbs[:3000])  # compile
@@ -110,12 +116,15 @@ def copies(quick: bool) -> bool:
     seconds = time.process_time() - begun
     found = set(pairs.select("first", "second").iter_rows())
     recall, false = len(found & truth) / planted, len(found - truth)
-    print(f"(b) {count:,} thumbnails of one anatomy: {seconds:.0f} s, {recall:.1%} of {planted} "
-          f"copies, {false} other pairs")  # fmt: skip
+    print(
+        f"(b) {count:,} thumbnails of one anatomy: {seconds:.0f} s, {recall:.1%} of {planted} "
+        f"copies, {false} other pairs"
+    )
     limit = SECONDS_COPIES / (4 if quick else 1)
     met = seconds < limit and recall >= 0.97 and false == 0
-    return goal(f"{seconds:.0f} s, {recall:.1%}, {false} false", met,
-                f"{limit:.0f} s, 97 %, 0 false")  # fmt: skip
+    return goal(
+        f"{seconds:.0f} s, {recall:.1%}, {false} false", met, f"{limit:.0f} s, 97 %, 0 false"
+    )
 
 
 def table(quick: bool) -> bool:
@@ -138,20 +147,30 @@ def table(quick: bool) -> bool:
         }
     )
     asked = DataConfig.model_validate(
-        {"manifest": "m.parquet", "task": "multi-label", "targets": ["x", "y"],
-         "attributes": ["sex"], "split": {"train_cohorts": ["a"]}}
-    )  # fmt: skip
+        {
+            "manifest": "m.parquet",
+            "task": "multi-label",
+            "targets": ["x", "y"],
+            "attributes": ["sex"],
+            "split": {"train_cohorts": ["a"]},
+        }
+    )
     manifest = Manifest(frame, Path("m.parquet"), Path("/"), embedded=False)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     found = audit(manifest, frame, None, asked)
     seconds = time.process_time() - begun
     gib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
-    print(f"(c) {rows:,} rows: {seconds:.0f} s, {gib:.2f} GiB beside the table "
-          f"({before / 2**20:.2f}), {len(found)} findings")  # fmt: skip
+    print(
+        f"(c) {rows:,} rows: {seconds:.0f} s, {gib:.2f} GiB beside the table "
+        f"({before / 2**20:.2f}), {len(found)} findings"
+    )
     limit = SECONDS_TABLE / (10 if quick else 1)
-    return goal(f"{seconds:.0f} s, {gib:.2f} GiB", seconds < limit and gib < GIB_TABLE,
-                f"{limit:.0f} s, {GIB_TABLE} GiB")  # fmt: skip
+    return goal(
+        f"{seconds:.0f} s, {gib:.2f} GiB",
+        seconds < limit and gib < GIB_TABLE,
+        f"{limit:.0f} s, {GIB_TABLE} GiB",
+    )
 
 
 def goal(found: str, met: bool, wanted: str) -> bool:

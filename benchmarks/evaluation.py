@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from medtransfer.metrics.cases import Order
-from medtransfer.metrics.discrimination import area_of, precision_of
-from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.metrics.discrimination import auroc_of, average_precision_of
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
 
 FASTER, SECONDS_WHOLE, GIB_WHOLE, SLOPE, SECONDS_MILLION = 100.0, 60.0, 2.0, 1.1, 600.0
@@ -67,7 +67,7 @@ def drawn(cases: int, targets: int, seed: int = 0) -> Cases:
 
 def bound(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[Weighted, ...]:
     order = Order.of(scores, labels == 1)
-    return area_of(order.ranking), precision_of(order.ranking)
+    return auroc_of(order.ranking), average_precision_of(order.ranking)
 
 
 def against_sklearn(quick: bool) -> bool:
@@ -78,7 +78,8 @@ def against_sklearn(quick: bool) -> bool:
     replicates = draw_replicates(patient, number, 0, "a")
     places = [(t, group == g) for t in range(targets) for g in range(GROUPS)]
     parts = [
-        Part(replicates.patient[own], bound(labels[own, t], scores[own, t])) for t, own in places
+        SubgroupMetrics(replicates.patient[own], bound(labels[own, t], scores[own, t]))
+        for t, own in places
     ]
     found = evaluate(parts, replicates.blocks())
     ours = time.perf_counter() - begun
@@ -97,8 +98,11 @@ def against_sklearn(quick: bool) -> bool:
         f"{ours:.1f} s; scikit-learn's loop {loop:,.0f} s (timed over {checked} replicates); "
         f"largest difference {worst:.1e}"
     )
-    return goal(f"{loop / ours:,.0f} times as fast", loop / ours >= FASTER and worst < 1e-9,
-                f"{FASTER:.0f} times and 1e-9")  # fmt: skip
+    return goal(
+        f"{loop / ours:,.0f} times as fast",
+        loop / ours >= FASTER and worst < 1e-9,
+        f"{FASTER:.0f} times and 1e-9",
+    )
 
 
 def whole_catalogue(quick: bool) -> bool:
@@ -115,10 +119,13 @@ def whole_catalogue(quick: bool) -> bool:
         columns = {f"target_x{t}": labels[:, t].astype(float) for t in range(targets)}
         columns |= {f"logit_x{t}": signal[:, t] for t in range(targets)}
         about = {
-            "run_id": [f"run{rung}"] * cases, "member": [0] * cases,
-            "case_id": [f"c{i}" for i in range(cases)], "patient_id": patient,
-            "cohort": ["a"] * cases, "split": split,
-        }  # fmt: skip
+            "run_id": [f"run{rung}"] * cases,
+            "member": [0] * cases,
+            "case_id": [f"c{i}" for i in range(cases)],
+            "patient_id": patient,
+            "cohort": ["a"] * cases,
+            "split": split,
+        }
         tables.append(pl.DataFrame(about | columns))
     predictions = pl.concat(tables)
     scanner = pl.Series([f"g{g}" for g in rng.integers(0, 10, cases)])
@@ -134,8 +141,11 @@ def whole_catalogue(quick: bool) -> bool:
         f"replicates and permutations: {len(found.results):,} results, {seconds:.0f} s, "
         f"{gib:.2f} GiB at most"
     )
-    return goal(f"{seconds:.0f} s, {gib:.2f} GiB", seconds < SECONDS_WHOLE and gib < GIB_WHOLE,
-                f"{SECONDS_WHOLE:.0f} s and {GIB_WHOLE:.0f} GiB")  # fmt: skip
+    return goal(
+        f"{seconds:.0f} s, {gib:.2f} GiB",
+        seconds < SECONDS_WHOLE and gib < GIB_WHOLE,
+        f"{SECONDS_WHOLE:.0f} s and {GIB_WHOLE:.0f} GiB",
+    )
 
 
 def linear(quick: bool) -> bool:
@@ -147,14 +157,19 @@ def linear(quick: bool) -> bool:
         times = [min(seconds_of(*size) for _ in range(3)) for size in sizes]
         slope = float(np.polyfit(np.log([1, 2, 4]), np.log(times), 1)[0])
         slopes.append(slope)
-        print(f"(c) {what}: {', '.join(f'{t:.2f} s' for t in times)} at 1, 2, 4 times; "
-              f"slope {slope:.2f}")  # fmt: skip
+        print(
+            f"(c) {what}: {', '.join(f'{t:.2f} s' for t in times)} at 1, 2, 4 times; "
+            f"slope {slope:.2f}"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds_of(base[0], base[1], 8 * base[2])
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) / 1024
     print(f"(c) memory at 8 times the replicates: {grown:.0f} MiB more")
-    return goal(f"slope {max(slopes):.2f} at most, {grown:.0f} MiB more",
-                max(slopes) <= SLOPE and grown < 300, f"{SLOPE} and 300 MiB")  # fmt: skip
+    return goal(
+        f"slope {max(slopes):.2f} at most, {grown:.0f} MiB more",
+        max(slopes) <= SLOPE and grown < 300,
+        f"{SLOPE} and 300 MiB",
+    )
 
 
 def million(quick: bool) -> bool:
@@ -162,8 +177,10 @@ def million(quick: bool) -> bool:
     warm_up()
     seconds = seconds_of(cases, targets, number)
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"(d) AUROC of {cases:,} cases × {targets} targets × {number:,} replicates: "
-          f"{seconds:.0f} s, {gib:.1f} GiB at most")  # fmt: skip
+    print(
+        f"(d) AUROC of {cases:,} cases × {targets} targets × {number:,} replicates: "
+        f"{seconds:.0f} s, {gib:.1f} GiB at most"
+    )
     return goal(f"{seconds:.0f} s", seconds < SECONDS_MILLION, f"{SECONDS_MILLION:.0f} s")
 
 
@@ -172,7 +189,8 @@ def seconds_of(cases: int, targets: int, number: int) -> float:
     begun = time.perf_counter()
     replicates: Replicates = draw_replicates(patient, number, 0, "a")
     parts = [
-        Part(replicates.patient, bound(labels[:, t], scores[:, t])[:1]) for t in range(targets)
+        SubgroupMetrics(replicates.patient, bound(labels[:, t], scores[:, t])[:1])
+        for t in range(targets)
     ]
     evaluate(parts, replicates.blocks())
     return time.perf_counter() - begun
@@ -182,7 +200,10 @@ def warm_up() -> None:
     """Compile the kernels that are timed."""
     labels, scores, _, patient = drawn(400, 1)
     replicates = draw_replicates(patient, 3, 0, "a")
-    evaluate([Part(replicates.patient, bound(labels[:, 0], scores[:, 0]))], replicates.blocks())
+    evaluate(
+        [SubgroupMetrics(replicates.patient, bound(labels[:, 0], scores[:, 0]))],
+        replicates.blocks(),
+    )
 
 
 def goal(found: str, met: bool, wanted: str) -> bool:

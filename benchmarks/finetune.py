@@ -92,8 +92,10 @@ def compare(
     for name, rate in rates.items():
         print(f"{network:>14} {CROP} px, batch {batch}  {name:<14} {rate:7.1f} images/s")
     to_peer, to_bare = rates["ours"] / rates[peer], rates["ours"] / rates["bare"]
-    print(f"{network}: {to_peer:.2f} × {peer} (goal {GOAL_PEER}), "
-          f"{to_bare:.2f} × the bare step (goal {GOAL_BARE})")  # fmt: skip
+    print(
+        f"{network}: {to_peer:.2f} × {peer} (goal {GOAL_PEER}), "
+        f"{to_bare:.2f} × the bare step (goal {GOAL_BARE})"
+    )
     return to_peer >= GOAL_PEER and to_bare >= GOAL_BARE
 
 
@@ -142,35 +144,51 @@ def ours(network: str, folder: Path, steps: int, batch: int) -> float:
     from medtransfer.data.splits import assign_splits
     from medtransfer.models.config import ModelConfig
     from medtransfer.runs.config import Transfer
-    from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
+    from medtransfer.runs.inputs import (
+        cache_requests,
+        input_spec,
+        known_architecture,
+        read_run_manifest,
+    )
     from medtransfer.training.bit_hyperrule import make_schedule
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
-    from medtransfer.training.loop import Plan, TuneScore, fit
+    from medtransfer.training.loop import FitPlan, TuneScore, fit
     from medtransfer.training.losses import Loss
 
     network_with_head = classifier(network)
     warm_up(network_with_head, batch)
-    data = DataConfig.model_validate({
-        "manifest": folder / "manifest.csv", "task": "single-label", "class_column": "malignant",
-        "targets": ["0", "1"], "image": {"resize": RESIZE, "crop": CROP, "flip": "horizontal"},
-    })  # fmt: skip
+    data = DataConfig.model_validate(
+        {
+            "manifest": folder / "manifest.csv",
+            "task": "single-label",
+            "class_column": "malignant",
+            "targets": ["0", "1"],
+            "image": {"resize": RESIZE, "crop": CROP, "flip": "horizontal"},
+        }
+    )
     with tempfile.TemporaryDirectory() as work:
         started = time.perf_counter()
         run = Transfer(data=data, model=ModelConfig(rung=f"scratch/{network}"))
-        manifest = open_manifest(data)
+        manifest = read_run_manifest(data)
         frame = assign_splits(manifest, data)
         facts = scan_images(manifest, data.pixel_limit, Path(work) / "images.parquet")
         spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
-        cache = PixelCache(cache_needs(run, spec, frame)[0].make(manifest, facts, Path(work)))
+        cache = PixelCache(cache_requests(run, spec, frame)[0].make(manifest, facts, Path(work)))
         images = CaseImages(build_cases(frame, data), cache, spec)
         config = TrainingConfig(batch_size=batch, micro_batch=batch, steps=steps, checks=1)
         batches = TrainingBatches(
             images, batch, micro_batch=batch, augmentation=Augmentation(0, "horizontal")
         )
-        plan = Plan(make_schedule(len(images), 0.003, steps), 0.0, Loss("single-label"), 0)
-        fit(network_with_head, batches, plan, config, tune=lambda: TuneScore(0.0, None),
-            checkpoints=CheckpointFolder(Path(work) / "checkpoint"))  # fmt: skip
+        plan = FitPlan(make_schedule(len(images), 0.003, steps), 0.0, Loss("single-label"), 0)
+        fit(
+            network_with_head,
+            batches,
+            plan,
+            config,
+            tune=lambda: TuneScore(0.0, None),
+            checkpoints=CheckpointFolder(Path(work) / "checkpoint"),
+        )
         return time.perf_counter() - started
 
 
@@ -212,10 +230,12 @@ def peer_data(folder: Path) -> Any:
     from torchvision import datasets, transforms
 
     steps = [
-        transforms.Resize((RESIZE, RESIZE)), transforms.RandomCrop((CROP, CROP)),
-        transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+        transforms.Resize((RESIZE, RESIZE)),
+        transforms.RandomCrop((CROP, CROP)),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
         transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    ]  # fmt: skip
+    ]
     return datasets.ImageFolder(str(folder / "images"), transforms.Compose(steps))
 
 
@@ -255,8 +275,10 @@ def trainer(network: str, folder: Path, steps: int, batch: int) -> float:
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
     def collate(rows: list[tuple[torch.Tensor, int]]) -> dict[str, torch.Tensor]:
-        return {"pixel_values": torch.stack([image for image, _ in rows]),
-                "labels": torch.tensor([label for _, label in rows])}  # fmt: skip
+        return {
+            "pixel_values": torch.stack([image for image, _ in rows]),
+            "labels": torch.tensor([label for _, label in rows]),
+        }
 
     model = Wrapped()
     model(torch.randn(batch, 3, CROP, CROP), torch.zeros(batch, dtype=torch.long))[
@@ -264,9 +286,15 @@ def trainer(network: str, folder: Path, steps: int, batch: int) -> float:
     ].backward()
     with tempfile.TemporaryDirectory() as work:
         arguments = TrainingArguments(
-            work, max_steps=steps, per_device_train_batch_size=batch, use_cpu=True,
-            save_strategy="no", report_to="none", remove_unused_columns=False, disable_tqdm=True,
-        )  # fmt: skip
+            work,
+            max_steps=steps,
+            per_device_train_batch_size=batch,
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            remove_unused_columns=False,
+            disable_tqdm=True,
+        )
         loop = Trainer(model, arguments, data_collator=collate, train_dataset=peer_data(folder))
         started = time.perf_counter()
         loop.train()

@@ -23,8 +23,12 @@ from medtransfer.models.ladder import find_rung
 
 GOAL, LEAST = 1.05, 0.97
 VIT = "scratch/timm:vit_small_patch16_224"
-CASES = (("scratch/r50x1", 64, 32), ("scratch/r50x1", 128, 16), ("scratch/r50x1", 224, 8),
-         (VIT, 224, 8))  # fmt: skip
+CASES = (
+    ("scratch/r50x1", 64, 32),
+    ("scratch/r50x1", 128, 16),
+    ("scratch/r50x1", 224, 8),
+    (VIT, 224, 8),
+)
 
 
 def main() -> int:
@@ -35,8 +39,10 @@ def main() -> int:
     quick = parser.parse_args().quick
     gains = [gain(*case, steps=5 if quick else 9) for case in CASES[: 1 if quick else None]]
     mean = statistics.geometric_mean(gains)
-    print(f"{mean:.3f} times the speed of timm's parts (goal {GOAL}), least {min(gains):.3f} "
-          f"(goal {LEAST})")  # fmt: skip
+    print(
+        f"{mean:.3f} times the speed of timm's parts (goal {GOAL}), least {min(gains):.3f} "
+        f"(goal {LEAST})"
+    )
     return 0 if mean >= GOAL and min(gains) >= LEAST else 1
 
 

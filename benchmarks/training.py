@@ -87,8 +87,10 @@ def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) ->
             running[name] = subprocess.Popen(
                 [sys.executable, script, name, case, folder],
                 env=plain | (ALLOCATOR if name in OWN else {}),  # as our worker is started
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            )  # fmt: skip
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
             heard(running[name])  # it is ready, and waits
         for _ in range(rounds):
             for name, process in running.items():
@@ -123,8 +125,10 @@ def judged(name: str, turns: Said) -> list[bool]:
     for contender, rate in speed.items():
         share = rate * per_image / peak
         work = turns[contender]["work"]
-        print(f"{name:>10}  {contender:<8} {rate:7.1f} images/s  {share:4.0%} of the peak  "
-              f"{work:6.1f} ms of processor an image")  # fmt: skip
+        print(
+            f"{name:>10}  {contender:<8} {rate:7.1f} images/s  {share:4.0%} of the peak  "
+            f"{work:6.1f} ms of processor an image"
+        )
     rivals = {
         "defaults": max((p for p in PEERS if p in speed), key=speed.__getitem__),
         "our precision": max((f"{p}+" for p in PEERS if p in speed), key=speed.__getitem__),
@@ -140,13 +144,19 @@ def judged(name: str, turns: Said) -> list[bool]:
 def judged_prediction(name: str, turns: Said, *, with_auroc: bool) -> list[bool]:
     own, peer = turns["predict-ours"], turns["predict-timm"]
     times, goal = own["rate"] / peer["rate"], PREDICTION[CASES[name].crop]
-    print(f"{name} predicted: {own['rate']:.1f} images/s, {times:.2f} × timm's evaluation "
-          f"(goal {goal})", flush=True)  # fmt: skip
+    print(
+        f"{name} predicted: {own['rate']:.1f} images/s, {times:.2f} × timm's evaluation "
+        f"(goal {goal})",
+        flush=True,
+    )
     if not with_auroc:
         return [times >= goal]
     change = abs(own["auroc"] - peer["auroc"])
-    print(f"{name} predicted: AUROC {peer['auroc']:.4f} changed by {change:.5f} "
-          f"(goal {AUROC_CHANGE})", flush=True)  # fmt: skip
+    print(
+        f"{name} predicted: AUROC {peer['auroc']:.4f} changed by {change:.5f} "
+        f"(goal {AUROC_CHANGE})",
+        flush=True,
+    )
     return [times >= goal, change <= AUROC_CHANGE]
 
 

@@ -29,7 +29,7 @@ from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.evaluation.scoring.fairness import COMPARED, GAP, GAP_P, ODDS, RATIO, WORST
-from medtransfer.metrics.catalog import CATALOG, FOREIGN, Metric
+from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
 from medtransfer.tables import manifest, predictions, results
@@ -150,15 +150,24 @@ def metrics_page() -> str:
     head = ("Metric", "Better", "Range", "Of", "Undefined where", "Needs of tune", "Interval")
     definitions = table(("Metric", "What it is", "Definition", "From"), formulas)
     derived = words["derived"].format(
-        worst=WORST, gap=GAP, gap_p=GAP_P, ratio=RATIO, odds=ODDS, headline=HEADLINE,
-        seeds=BETWEEN_SEEDS, patients=BETWEEN_PATIENTS, robustness=ROBUSTNESS, scale=SCALE,
+        worst=WORST,
+        gap=GAP,
+        gap_p=GAP_P,
+        ratio=RATIO,
+        odds=ODDS,
+        headline=HEADLINE,
+        seeds=BETWEEN_SEEDS,
+        patients=BETWEEN_PATIENTS,
+        robustness=ROBUSTNESS,
+        scale=SCALE,
         scaled=", ".join(code(name) for name in SCALED),
         compared=", ".join(code(name) for name in COMPARED),
-    )  # fmt: skip
-    of_detectors = [(code(m.name), m.better, m.formula, m.reference) for m in FOREIGN.values()]
+    )
+    of_detectors = [(code(m.name), m.better, m.formula, m.reference) for m in OOD_METRICS.values()]
     foreign = table(("Metric", "Better", "Definition", "From"), of_detectors)
-    return page("Metrics", words["intro"], definitions, words["key"], table(head, facts), derived,
-                foreign)  # fmt: skip
+    return page(
+        "Metrics", words["intro"], definitions, words["key"], table(head, facts), derived, foreign
+    )
 
 
 def _metric(metric: Metric, undefined: str) -> list[str]:
@@ -224,8 +233,18 @@ def ladder_page() -> str:
         [(code(rung.name), code(rung.sha256)) for rung in LADDER.values() if rung.sha256],
     )
     words = WORDS["ladder"]
-    return page("Ladder", words["intro"], architectures, words["sizes"], rungs, *notes, pinned,
-                words["recorded"], f"From scratch: {scratch}.", words["after"])  # fmt: skip
+    return page(
+        "Ladder",
+        words["intro"],
+        architectures,
+        words["sizes"],
+        rungs,
+        *notes,
+        pinned,
+        words["recorded"],
+        f"From scratch: {scratch}.",
+        words["after"],
+    )
 
 
 def _architecture(facts: Architecture) -> list[str]:
@@ -250,11 +269,16 @@ def sources_page() -> str:
     overview = table(
         ("Source", "Domain", "Images", "Patients", "Access"),
         [
-            (f"[{code(s.name)}](#{s.name})", s.domain, f"{s.images or 0:,}" if s.images else "–",
-             f"{s.patients:,}" if s.patients else "–", s.access if s.images else "–")
+            (
+                f"[{code(s.name)}](#{s.name})",
+                s.domain,
+                f"{s.images or 0:,}" if s.images else "–",
+                f"{s.patients:,}" if s.patients else "–",
+                s.access if s.images else "–",
+            )
             for s in SOURCES.values()
         ],
-    )  # fmt: skip
+    )
     shared = table(
         ("Domain", "Shared names"),
         [(name, ", ".join(map(code, names))) for name, names in VOCABULARY.items() if names],

@@ -15,7 +15,7 @@ from medtransfer.study.config import Study
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from medtransfer.runs.config import Pretrain
+    from medtransfer.pretraining.config import Pretrain
     from tests.local_run import Local
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
@@ -151,9 +151,8 @@ def local(tiny_study: Study) -> "Callable[..., Local]":
 @pytest.fixture
 def recipe(tmp_path: Path) -> "Pretrain":
     """Shades: the class of a picture is how bright it is, so that a few steps learn something."""
-    from medtransfer.data.config import AugmentConfig, UpstreamConfig
-    from medtransfer.pretraining.config import UpstreamTraining
-    from medtransfer.runs.config import Pretrain
+    from medtransfer.data.config import AugmentConfig
+    from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining
     from tests.shades import write_shades
 
     write_shades(tmp_path / "shades.parquet")
@@ -161,8 +160,16 @@ def recipe(tmp_path: Path) -> "Pretrain":
         name="shades",
         rung="scratch/r26x0.25",
         about="shades of grey",
-        data=UpstreamConfig(images=tmp_path / "shades.parquet", resize=18, crop=16,
-                            augment=AugmentConfig()),
-        training=UpstreamTraining(batch_size=16, micro_batch=8, epochs=3, learning_rate=0.05,
-                                  checks=3, precision="float32", ema=0.9),
-    )  # fmt: skip
+        data=UpstreamConfig(
+            images=tmp_path / "shades.parquet", resize=18, crop=16, augment=AugmentConfig()
+        ),
+        training=UpstreamTraining(
+            batch_size=16,
+            micro_batch=8,
+            epochs=3,
+            learning_rate=0.05,
+            checks=3,
+            precision="float32",
+            ema=0.9,
+        ),
+    )

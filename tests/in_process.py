@@ -10,14 +10,15 @@ import pytest
 
 from medtransfer.files import sha256
 from medtransfer.pretraining import run as pretraining
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.pretrain import pretrain
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Pretrain, Transfer
+from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study import schedule
 from medtransfer.study.config import Study
-from medtransfer.study.progress import Watcher, nobody
+from medtransfer.study.progress import OnEvent, ignore_progress
 from medtransfer.training.loop import StepReport
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
@@ -61,13 +62,15 @@ def no_worker() -> Generator[None]:
         yield
 
 
-def run_here(study: Study, folder: Path, watch: Watcher = nobody) -> StudyFolder:
+def run_here(study: Study, folder: Path, watch: OnEvent = ignore_progress) -> StudyFolder:
     """`run_study` with everything in this process."""
     with no_worker():
         return schedule.run_study(study, folder, watch)
 
 
-def pretrain_here(run: Pretrain, out: Path | None = None, watch: Watcher = nobody) -> RungFolder:
+def pretrain_here(
+    run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
+) -> RungFolder:
     """`run_pretraining` with everything in this process."""
     with no_worker():
         return pretraining.run_pretraining(run, out, watch)

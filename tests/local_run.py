@@ -9,7 +9,7 @@ from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, plan_runs, read_data
-from medtransfer.training.loop import Watch
+from medtransfer.training.loop import ProgressCallback
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Local:
     def own(self) -> RunFolder:
         return self.folder.run(self.planned.run_id)
 
-    def carry_out(self, watch: Watch = lambda _: False) -> None:
+    def carry_out(self, watch: ProgressCallback = lambda _: False) -> None:
         about = {"run_id": self.planned.run_id}
         self.own.start(about, environment(self.planned.cell.run.training))
         transfer(self.planned.cell.run, self.folder, self.own, watch)

@@ -21,9 +21,35 @@ FEW = settings(
 SAME = settings(FEW, derandomize=True)
 """For laws with a statistical tolerance: the same examples every time."""
 
-AWKWARD = ("007", "0", "00", "1e5", "1.0", "NaN", "null", "None", "true", "-1", "Müller",
-           "患者７", "a,b", 'say "x"', "two\nlines", "semi;colon", "it's", "tab\there", "x" * 300,
-           "é", "e\u0301", "back\\slash", "#1", "<b>", "[red]", "{x}", "%s")  # fmt: skip
+AWKWARD = (
+    "007",
+    "0",
+    "00",
+    "1e5",
+    "1.0",
+    "NaN",
+    "null",
+    "None",
+    "true",
+    "-1",
+    "Müller",
+    "患者７",
+    "a,b",
+    'say "x"',
+    "two\nlines",
+    "semi;colon",
+    "it's",
+    "tab\there",
+    "x" * 300,
+    "é",
+    "e\u0301",
+    "back\\slash",
+    "#1",
+    "<b>",
+    "[red]",
+    "{x}",
+    "%s",
+)
 """Ids that a careless reader changes."""
 
 _solid = st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"))

@@ -49,7 +49,7 @@ def test_twenty_faults_are_named_and_the_rest_counted() -> None:
 
 def test_a_list_of_values_is_cut_and_counted() -> None:
     assert listed([1, 2, 3]) == "1, 2, 3"
-    assert listed(range(12), most=3) == "0, 1, 2 and 9 more"
+    assert listed(range(12), limit=3) == "0, 1, 2 and 9 more"
 
 
 def test_terminal_escapes_are_taken_out_of_values() -> None:

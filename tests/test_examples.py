@@ -131,15 +131,26 @@ def test_pneumonia_is_read_of_each_sets_own_words(shared: Path, tmp_path: Path) 
     built(example, shared, tmp_path)
     found = pl.read_parquet(tmp_path / "manifest.parquet")
     label = dict(found.select("image_id", "pneumonia").iter_rows())
-    meaning = {"pneumonia": "1", "COVID-19": "1", "Other pneumonia": "1", "normal": "0",
-               "No Finding": "0", None: None}  # fmt: skip
-    files = {"cxr_kermany": "guangzhou-children", "cxr_actualmed": "actualmed-adults",
-             "cxr_covid": "covid-adults"}  # fmt: skip
+    meaning = {
+        "pneumonia": "1",
+        "COVID-19": "1",
+        "Other pneumonia": "1",
+        "normal": "0",
+        "No Finding": "0",
+        None: None,
+    }
+    files = {
+        "cxr_kermany": "guangzhou-children",
+        "cxr_actualmed": "actualmed-adults",
+        "cxr_covid": "covid-adults",
+    }
     expected = {
         f"{cohort}/{image}": meaning[word]
         for name, cohort in files.items()
         for image, word in pl.read_parquet(
             shared / f"{name}.parquet", columns=["image_id", "label"]
-        ).select("image_id", "label").iter_rows()
-    }  # fmt: skip
+        )
+        .select("image_id", "label")
+        .iter_rows()
+    }
     assert label == expected

@@ -170,11 +170,14 @@ def test_bytes_come_back_as_written(tmp_path: Path, content: bytes) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @FEW
@@ -211,11 +214,13 @@ def write_some_tensors(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [lambda path: files.write_bytes(path, b"new"),
-     lambda path: write_frame(pl.DataFrame({"x": [1]}), path),
-     write_some_tensors],
+    [
+        lambda path: files.write_bytes(path, b"new"),
+        lambda path: write_frame(pl.DataFrame({"x": [1]}), path),
+        write_some_tensors,
+    ],
     ids=["bytes", "table", "tensors"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_who_may_read_a_file_follows_the_umask_whatever_it_holds(
     tmp_path: Path, write: Callable[[Path], None], mask: int, mode: int

@@ -132,8 +132,25 @@ def test_errors_name_rows_and_no_patient(canaries: Path, called: Called, damage:
     assert "Traceback" not in said
 
 
-TEXTS = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI",
-         "UR", "UT"}  # fmt: skip
+TEXTS = {
+    "AE",
+    "AS",
+    "CS",
+    "DA",
+    "DS",
+    "DT",
+    "IS",
+    "LO",
+    "LT",
+    "PN",
+    "SH",
+    "ST",
+    "TM",
+    "UC",
+    "UI",
+    "UR",
+    "UT",
+}
 CANARY = b"DOE^JANE MRN-4711 "
 NEEDED = {
     "NumberOfFrames": "1",
@@ -154,9 +171,11 @@ def header_of_canaries() -> dict[str | int, object]:
     }
     item = b"\xfe\xff\x00\xe0" + len(CANARY).to_bytes(4, "little") + CANARY
     private = {0x00091001: "LO", 0x00111010: "UN", 0x60011010: "LT"}
-    return found | {tag: Raw(vr, CANARY) for tag, vr in private.items()} | {
-        0x00091002: Raw("SQ", item)
-    }  # fmt: skip
+    return (
+        found
+        | {tag: Raw(vr, CANARY) for tag, vr in private.items()}
+        | {0x00091002: Raw("SQ", item)}
+    )
 
 
 @pytest.fixture
@@ -174,11 +193,16 @@ def dicom_canaries(tmp_path: Path) -> Path:
         del good["Modality"], good["SOPClassUID"]
         needed = {k: Raw("CS" if k[0] == "P" else "DS", text(v)) for k, v in NEEDED.items()}
         (folder / f"{i}.dcm").write_bytes(dicom(header | good | needed))
-        rows.append({
-            "image_id": f"jane-doe-film-{i}", "path": f"jane-doe-film/{i}.dcm",
-            "case_id": f"case-jane-{i}", "patient_id": f"DOE^JANE MRN-4711 {i}",
-            "cohort": "north", "opacity": i % 2,
-        })  # fmt: skip
+        rows.append(
+            {
+                "image_id": f"jane-doe-film-{i}",
+                "path": f"jane-doe-film/{i}.dcm",
+                "case_id": f"case-jane-{i}",
+                "patient_id": f"DOE^JANE MRN-4711 {i}",
+                "cohort": "north",
+                "opacity": i % 2,
+            }
+        )
     pl.DataFrame(rows).write_csv(tmp_path / "data" / "chest.csv")
     (tmp_path / "study.yaml").write_text(
         """\

@@ -71,7 +71,7 @@ def test_a_field_without_a_side_is_seen_to_have_none() -> None:
 
 
 def test_identity_holds_what_can_change_a_prediction_through_all_levels() -> None:
-    assert EXAMPLE.side("identity") == {
+    assert EXAMPLE.scope("identity") == {
         "name": "x",
         "inner": {"rate": 0.1},
         "many": {"b": {"rate": 0.2}, "a": {"rate": 0.1}},
@@ -79,15 +79,15 @@ def test_identity_holds_what_can_change_a_prediction_through_all_levels() -> Non
 
 
 def test_scoring_holds_what_changes_results_but_no_prediction() -> None:
-    assert EXAMPLE.side("scoring") == {"inner": {"points": [0.5]}, "groups": ["sex", "age"]}
+    assert EXAMPLE.scope("scoring") == {"inner": {"points": [0.5]}, "groups": ["sex", "age"]}
 
 
 def test_runtime_holds_what_changes_no_number() -> None:
-    assert EXAMPLE.side("runtime") == {"folder": "here", "inner": {"workers": 4}}
+    assert EXAMPLE.scope("runtime") == {"folder": "here", "inner": {"workers": 4}}
 
 
 def test_the_sides_together_are_plain_json() -> None:
-    whole = EXAMPLE.side("identity", "scoring", "runtime")
+    whole = EXAMPLE.scope("identity", "scoring", "runtime")
     assert json.loads(json.dumps(whole, allow_nan=False)) == whole
     assert set(whole) == set(Outer.model_fields)
 
@@ -121,7 +121,7 @@ def test_a_digest_moves_with_its_side_and_no_other(rate: float, workers: int, po
         ("runtime", workers != 4),
         ("scoring", point != 0.5),
     ):
-        assert (digest(here.side(side)) != digest(there.side(side))) == changed
+        assert (digest(here.scope(side)) != digest(there.scope(side))) == changed
 
 
 @FEW
@@ -148,5 +148,7 @@ def test_a_field_that_was_added_later_counts_where_it_is_set() -> None:
         """A blur."""
 
     assert sides_of(Grown)["blur"] == "identity"
-    assert Grown().side("identity") == Grown(blur=0.0).side("identity") == Inner().side("identity")
-    assert Grown(blur=0.5).side("identity") == {"rate": 0.1, "blur": 0.5}
+    assert (
+        Grown().scope("identity") == Grown(blur=0.0).scope("identity") == Inner().scope("identity")
+    )
+    assert Grown(blur=0.5).scope("identity") == {"rate": 0.1, "blur": 0.5}

@@ -69,9 +69,7 @@ def test_what_a_user_can_mend_is_left_without_a_traceback(bench: Bench) -> None:
     assert said == [
         {"event": "ended", "state": "failed", "message": "the weights are of another network"}
     ]
-    assert bench.own.error() == {
-        "state": "failed", "message": "the weights are of another network"
-    }  # fmt: skip
+    assert bench.own.error() == {"state": "failed", "message": "the weights are of another network"}
 
 
 def test_a_bug_keeps_its_traceback_and_does_not_end_the_worker(bench: Bench) -> None:

@@ -68,20 +68,30 @@ def prepared(case: Case, folder: Path, work: Path, *, tested: bool = False) -> P
     from medtransfer.data.images.scan import scan_images
     from medtransfer.data.splits import assign_splits
     from medtransfer.runs.config import Transfer
-    from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
+    from medtransfer.runs.inputs import (
+        cache_requests,
+        input_spec,
+        known_architecture,
+        read_run_manifest,
+    )
 
     sizes = {"resize": case.resize, "crop": case.crop, "flip": "horizontal"}
-    data = DataConfig.model_validate({
-        "manifest": folder / "manifest.csv", "task": "single-label", "class_column": "malignant",
-        "targets": ["0", "1"], "image": sizes,
-    })  # fmt: skip
+    data = DataConfig.model_validate(
+        {
+            "manifest": folder / "manifest.csv",
+            "task": "single-label",
+            "class_column": "malignant",
+            "targets": ["0", "1"],
+            "image": sizes,
+        }
+    )
     started = time.perf_counter()
     run = Transfer(data=data, model=ModelConfig(rung=case.rung))
-    manifest = open_manifest(data)
+    manifest = read_run_manifest(data)
     frame = assign_splits(manifest, data)
     facts = scan_images(manifest, data.pixel_limit, work / "images.parquet")
     spec = input_spec(run, known_architecture(case.rung), frame, facts)
-    need = cache_needs(run, spec, frame)[2 if tested else 0]
+    need = cache_requests(run, spec, frame)[2 if tested else 0]
     cache = PixelCache(need.make(manifest, facts, work))
     rate = len(frame) / (time.perf_counter() - started)
     return Prepared(build_cases(frame, data), cache, spec, rate)
@@ -104,18 +114,31 @@ def carry_out(
     from medtransfer.training.bit_hyperrule import make_schedule
     from medtransfer.training.checkpoint import CheckpointFolder
     from medtransfer.training.config import TrainingConfig
-    from medtransfer.training.loop import Plan, TuneScore, fit
+    from medtransfer.training.loop import FitPlan, TuneScore, fit
     from medtransfer.training.losses import Loss
 
-    config = TrainingConfig(batch_size=case.batch, micro_batch=case.batch, steps=steps, checks=1,
-                            learning_rate=0.01, checkpoint_seconds=1e9)  # fmt: skip
+    config = TrainingConfig(
+        batch_size=case.batch,
+        micro_batch=case.batch,
+        steps=steps,
+        checks=1,
+        learning_rate=0.01,
+        checkpoint_seconds=1e9,
+    )
     batches = TrainingBatches(
         images, case.batch, micro_batch=case.batch, augmentation=Augmentation(0, "horizontal")
     )
-    plan = Plan(make_schedule(len(images), 0.01, steps), 0.0, Loss("single-label"), 0)
+    plan = FitPlan(make_schedule(len(images), 0.01, steps), 0.0, Loss("single-label"), 0)
     kept = CheckpointFolder(work / "checkpoint")
-    fit(network, batches, plan, config, tune=lambda: TuneScore(0.0, None), checkpoints=kept,
-        watch=lambda _: bool(after()))  # fmt: skip
+    fit(
+        network,
+        batches,
+        plan,
+        config,
+        tune=lambda: TuneScore(0.0, None),
+        checkpoints=kept,
+        watch=lambda _: bool(after()),
+    )
 
 
 def bare(case: Case, turns: Turns) -> None:

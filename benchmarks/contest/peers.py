@@ -28,11 +28,15 @@ def in_bfloat16(case: Case, *, half: bool) -> bool:
 def peer_transform(case: Case) -> Any:
     from torchvision import transforms
 
-    return transforms.Compose([
-        transforms.Resize((case.resize, case.resize)), transforms.RandomCrop((case.crop,) * 2),
-        transforms.RandomHorizontalFlip(), transforms.ToTensor(),
-        transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    ])  # fmt: skip
+    return transforms.Compose(
+        [
+            transforms.Resize((case.resize, case.resize)),
+            transforms.RandomCrop((case.crop,) * 2),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ]
+    )
 
 
 def peer_data(case: Case, folder: Path) -> Any:
@@ -69,10 +73,20 @@ def timm_loop(case: Case, folder: Path, turns: Turns, *, half: bool) -> None:
 
     data = create_dataset("", root=str(folder / "images"), is_training=True)
     loader = create_loader(
-        data, (3, case.crop, case.crop), case.batch, is_training=True, use_prefetcher=False,
-        hflip=0.5, color_jitter=None, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3,
-        num_workers=4, device=CPU, persistent_workers=True,
-    )  # fmt: skip
+        data,
+        (3, case.crop, case.crop),
+        case.batch,
+        is_training=True,
+        use_prefetcher=False,
+        hflip=0.5,
+        color_jitter=None,
+        interpolation="bilinear",
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        num_workers=4,
+        device=CPU,
+        persistent_workers=True,
+    )
     bfloat16 = in_bfloat16(case, half=half)
     network = peer_network(case).train()
     optimiser = create_optimizer_v2(network, opt="sgd", lr=0.003, momentum=0.9, weight_decay=0.0)
@@ -107,15 +121,28 @@ def trainer(case: Case, folder: Path, turns: Turns, *, half: bool) -> None:
             turns.step_done()
 
     def collate(rows: list[tuple[torch.Tensor, int]]) -> dict[str, torch.Tensor]:
-        return {"pixel_values": torch.stack([image for image, _ in rows]),
-                "labels": torch.tensor([label for _, label in rows])}  # fmt: skip
+        return {
+            "pixel_values": torch.stack([image for image, _ in rows]),
+            "labels": torch.tensor([label for _, label in rows]),
+        }
 
     with tempfile.TemporaryDirectory() as work:
         arguments = TrainingArguments(
-            work, max_steps=100_000, per_device_train_batch_size=case.batch, use_cpu=True,
-            bf16=in_bfloat16(case, half=half), save_strategy="no",
-            report_to="none", remove_unused_columns=False, disable_tqdm=True,
+            work,
+            max_steps=100_000,
+            per_device_train_batch_size=case.batch,
+            use_cpu=True,
+            bf16=in_bfloat16(case, half=half),
+            save_strategy="no",
+            report_to="none",
+            remove_unused_columns=False,
+            disable_tqdm=True,
             logging_strategy="no",
-        )  # fmt: skip
-        Trainer(Wrapped(), arguments, data_collator=collate, callbacks=[Waiting()],
-                train_dataset=peer_data(case, folder)).train()  # fmt: skip
+        )
+        Trainer(
+            Wrapped(),
+            arguments,
+            data_collator=collate,
+            callbacks=[Waiting()],
+            train_dataset=peer_data(case, folder),
+        ).train()

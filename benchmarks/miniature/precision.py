@@ -22,9 +22,14 @@ from medtransfer.evaluation.inference.predict import predict, quick_score
 from medtransfer.files import read_json
 from medtransfer.models.classifier import build_classifier
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.fine_tune import divide
+from medtransfer.runs.fine_tune import partition_cases
 from medtransfer.runs.folders import RunFolder, StudyFolder
-from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, open_manifest
+from medtransfer.runs.inputs import (
+    cache_requests,
+    input_spec,
+    known_architecture,
+    read_run_manifest,
+)
 
 GOAL = 0.001
 
@@ -43,17 +48,23 @@ def main() -> int:
 
 def changed(study: StudyFolder, folder: RunFolder, run: Transfer) -> list[float]:
     """By how much AUROC changes at each cohort."""
-    manifest = open_manifest(run.data)
+    manifest = read_run_manifest(run.data)
     frame = assign_splits(manifest, run.data)
     facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
-    built = build_classifier(run.model, len(run.data.names), seed=run.seed, input_size=spec.crop,
-                             device=torch.device("cpu"), precision="float32")  # fmt: skip
+    built = build_classifier(
+        run.model,
+        len(run.data.names),
+        seed=run.seed,
+        input_size=spec.crop,
+        device=torch.device("cpu"),
+        precision="float32",
+    )
     (weights,) = folder.checkpoint.glob("selected-*/model.safetensors")
     built.classifier.load_state_dict(load_file(weights))
-    tested = divide(cases, frame, run).testing
-    pixels = PixelCache(cache_needs(run, spec, frame)[1].make(manifest, facts, study.cache))
+    tested = partition_cases(cases, frame, run).test
+    pixels = PixelCache(cache_requests(run, spec, frame)[1].make(manifest, facts, study.cache))
     found: dict[str, np.ndarray] = {}
     for precision in ("float32", "bfloat16"):
         built.classifier.precision = precision
@@ -61,8 +72,10 @@ def changed(study: StudyFolder, folder: RunFolder, run: Transfer) -> list[float]
     changes: list[float] = []
     for cohort in np.unique(tested.cohorts):
         here = tested.cohorts == cohort
-        areas = [quick_score(tested.targets[here], own[here], run.data.task)[1] or np.nan
-                 for own in found.values()]  # fmt: skip
+        areas = [
+            quick_score(tested.targets[here], own[here], run.data.task)[1] or np.nan
+            for own in found.values()
+        ]
         changes.append(abs(areas[1] - areas[0]))
         print(f"{run.model.rung} seed {run.seed}, {cohort}: {areas[0]:.5f}, {areas[1]:.5f}")
     return changes

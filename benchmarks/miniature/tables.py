@@ -21,7 +21,7 @@ ASKED = {
     "ece_scaled": "ECE after scaling",
     "nll": "NLL",
     "aurc": "area under risk–coverage",
-    "foreign_auroc": "AUROC of noticing the other site",
+    "ood_auroc": "AUROC of noticing the other site",
 }
 LOGIT_DETECTORS = ("energy", "gen", "max_logit", "max_probability", "residual", "she")
 """Left out of the page; the table of results has them."""
@@ -42,8 +42,10 @@ def number(row: dict[str, float | str | None]) -> str:
 def table(frame: pl.DataFrame, down: str, across: str) -> list[str]:
     """A Markdown table of values."""
     heads = frame[across].unique(maintain_order=True).to_list()
-    lines = [f"| {down} | " + " | ".join(str(h) for h in heads) + " |", "| --- " * (len(heads) + 1)
-             + "|"]  # fmt: skip
+    lines = [
+        f"| {down} | " + " | ".join(str(h) for h in heads) + " |",
+        "| --- " * (len(heads) + 1) + "|",
+    ]
     for (name,), rows in frame.group_by(down, maintain_order=True):
         cells = {row[across]: number(row) for row in rows.iter_rows(named=True)}
         lines.append(f"| {name} | " + " | ".join(cells.get(head, "–") for head in heads) + " |")
@@ -60,8 +62,9 @@ def study_part(name: str, results: pl.DataFrame) -> list[str]:
     whole = whole.filter(target=head).sort("rung", "label_fraction")
     lines = [f"### {name}", ""]
     for cohort in whole["cohort"].unique().sort():
-        own = whole.filter(pl.col("cohort") == cohort, pl.col("metric") == "auroc",
-                           pl.col("rung") != "all")  # fmt: skip
+        own = whole.filter(
+            pl.col("cohort") == cohort, pl.col("metric") == "auroc", pl.col("rung") != "all"
+        )
         if own.is_empty():
             continue
         lines += [f"AUROC on `{cohort}` by share of the training labels:", ""]
@@ -72,10 +75,12 @@ def study_part(name: str, results: pl.DataFrame) -> list[str]:
 def effects(results: pl.DataFrame, head: str) -> list[str]:
     """What scale does at all labels: to the five questions' numbers, and to every group's."""
     found = results.filter(
-        pl.col("run_id").is_null(), pl.col("rung") == "all", pl.col("label_fraction") == 1.0,
+        pl.col("run_id").is_null(),
+        pl.col("rung") == "all",
+        pl.col("label_fraction") == 1.0,
         pl.col("metric").str.contains("_scale_"),
         pl.col("target").is_in([head, "case", *DETECTORS]),
-    )  # fmt: skip
+    )
     found = found.with_columns(
         pl.col("metric").str.split("_scale_").list.first().alias("number"),
         pl.col("metric").str.split("_scale_").list.last().alias("effect"),
@@ -84,10 +89,11 @@ def effects(results: pl.DataFrame, head: str) -> list[str]:
         return []
     group = pl.col("attribute") + ": " + pl.col("group")
     parts = (
-        pl.col("number"), pl.col("cohort"),
+        pl.col("number"),
+        pl.col("cohort"),
         pl.when(pl.col("attribute") != "all").then(group),
         pl.when(pl.col("target").is_in(DETECTORS)).then(pl.col("target")),
-    )  # fmt: skip
+    )
     found = found.with_columns(place=pl.concat_str(parts, separator=", ", ignore_nulls=True))
     order = pl.col("effect").replace_strict({name: i for i, name in enumerate(EFFECTS)})
     title = "Change per factor 10, all labels (network: parameters; data: images):"
@@ -97,11 +103,14 @@ def effects(results: pl.DataFrame, head: str) -> list[str]:
 def questions(name: str, results: pl.DataFrame) -> list[str]:
     """The five questions at all labels, whatever attribute they are asked by."""
     asked = results.filter(
-        pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("label_fraction") == 1.0,
-        pl.col("metric").is_in(list(ASKED)), pl.col("rung") != "all",
+        pl.col("run_id").is_null(),
+        pl.col("split") == "test",
+        pl.col("label_fraction") == 1.0,
+        pl.col("metric").is_in(list(ASKED)),
+        pl.col("rung") != "all",
         ~pl.col("target").is_in(LOGIT_DETECTORS),
         pl.col("group").is_in(["all"]),
-    )  # fmt: skip
+    )
     asked = asked.with_columns(
         place=pl.concat_str("metric", "cohort", "attribute", "target", separator=", ")
     ).sort("place", "rung")
@@ -110,8 +119,10 @@ def questions(name: str, results: pl.DataFrame) -> list[str]:
 
 def curves(rungs: Path) -> list[str]:
     """Accuracy on the images held out of pre-training, as training went on."""
-    lines = ["| network | " + " | ".join(f"{k * 10} %" for k in range(1, 11)) + " |",
-             "| --- " * 11 + "|"]  # fmt: skip
+    lines = [
+        "| network | " + " | ".join(f"{k * 10} %" for k in range(1, 11)) + " |",
+        "| --- " * 11 + "|",
+    ]
     for width in WIDTHS:
         for scale in SCALES:
             path = rungs / f"tiny-{scale}-{width}" / "history.jsonl"
@@ -124,22 +135,35 @@ def curves(rungs: Path) -> list[str]:
 
 def main() -> None:
     rungs, studies, out = (Path(argument) for argument in sys.argv[1:])
-    lines = ["## Pre-training", "", ("Top-1 accuracy of 200 classes on 7,033 images held out, over "
-             "the length of training:"), "", *curves(rungs), "## Transfer", ""]  # fmt: skip
+    lines = [
+        "## Pre-training",
+        "",
+        ("Top-1 accuracy of 200 classes on 7,033 images held out, over the length of training:"),
+        "",
+        *curves(rungs),
+        "## Transfer",
+        "",
+    ]
     answers: list[str] = ["## The questions, all labels", ""]
     kept: list[pl.DataFrame] = []
     for target in TARGETS:
-        paths = {name: studies / f"miniature-{name}" / "results.parquet"
-                 for name in (target.name, f"{target.name}-imagenet")}  # fmt: skip
+        paths = {
+            name: studies / f"miniature-{name}" / "results.parquet"
+            for name in (target.name, f"{target.name}-imagenet")
+        }
         found = {name: pl.read_parquet(path) for name, path in paths.items() if path.is_file()}
         if not found:
             continue
         # two networks of two families say nothing of scale, nor of labels saved against scratch
         own = (pl.col("rung") == "all") | (pl.col("metric") == "labels_saved")
-        beside = {name: results if name == target.name else results.filter(~own)
-                  for name, results in found.items()}  # fmt: skip
-        kept += [results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
-                 for name, results in beside.items()]  # fmt: skip
+        beside = {
+            name: results if name == target.name else results.filter(~own)
+            for name, results in found.items()
+        }
+        kept += [
+            results.filter(pl.col("run_id").is_null()).with_columns(study=pl.lit(name))
+            for name, results in beside.items()
+        ]
         results = pl.concat(beside.values(), how="diagonal")
         lines += study_part(target.name, results)
         answers += questions(target.name, results)

@@ -29,8 +29,17 @@ def age_band() -> pl.Expr:
 
 
 def dermatology(folder: Path) -> pl.DataFrame:
-    columns = ["image_id", "image", "case_id", "patient_id", "cohort", "split", "malignant", "sex",
-               "age_band"]  # fmt: skip
+    columns = [
+        "image_id",
+        "image",
+        "case_id",
+        "patient_id",
+        "cohort",
+        "split",
+        "malignant",
+        "sex",
+        "age_band",
+    ]
     sites = {"ham10000": "derm_ham10000", "pad_ufes_20": "derm_pad_ufes"}
     parts = [
         table(folder, name, cohort).with_columns(age_band(), pl.col("malignant").cast(pl.Int64))
@@ -45,8 +54,9 @@ def chest(folder: Path) -> pl.DataFrame:
     frame = table(folder, "cxr_nih64").with_columns(
         abnormal=(pl.col("label") == "abnormal").cast(pl.Int64)
     )
-    return frame.select("image_id", "image", "case_id", "patient_id", "cohort", "split",
-                        "abnormal", "sex", "view")  # fmt: skip
+    return frame.select(
+        "image_id", "image", "case_id", "patient_id", "cohort", "split", "abnormal", "sex", "view"
+    )
 
 
 def plain(folder: Path, name: str) -> pl.DataFrame:

@@ -64,20 +64,20 @@ def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:
     return f"{title}:{lines}" + (f"\n{advice}" if advice else "")
 
 
-def listed(values: Iterable[object], most: int = 8) -> str:
+def listed(values: Iterable[object], limit: int = 8) -> str:
     """Join values for a message: ``a, b, c`` and how many more there are."""
     items = [printable(value) for value in values]
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
 
 
-def printable(value: object, most: int = 40) -> str:
+def printable(value: object, limit: int = 40) -> str:
     """A value as one short line of text without control characters.
 
     Cells of a table end up in messages on a terminal: an escape sequence in one must not.
     """
     text = "".join(letter if letter.isprintable() else "�" for letter in str(value))
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def suggestion(value: str, allowed: Iterable[str]) -> str:

@@ -164,7 +164,7 @@ def sweep_temporaries(folder: Path, older_than: float = 0.0, *, deep: bool = Tru
                 path.unlink()
 
 
-def refuse_small_disk(folder: Path, needed: int, what: str) -> None:
+def require_disk(folder: Path, needed: int, what: str) -> None:
     """Stop before a long work that the disk has no room for.
 
     Args:

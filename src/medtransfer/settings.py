@@ -48,7 +48,7 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    def side(self, *sides: Side) -> dict[str, Any]:
+    def scope(self, *sides: Side) -> dict[str, Any]:
         """The fields on some sides, as plain JSON values, nested configurations likewise."""
         found = {
             name: _plain(getattr(self, name), sides)
@@ -103,7 +103,7 @@ def _spelled(value: Any) -> str:
 
 def _plain(value: Any, sides: tuple[Side, ...]) -> Any:
     if isinstance(value, Settings):
-        return value.side(*sides)
+        return value.scope(*sides)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):

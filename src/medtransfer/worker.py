@@ -23,9 +23,10 @@ from medtransfer.engines.local import EXIT_STOPPED
 from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full, read_json
 from medtransfer.models.runtime import is_out_of_memory
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.pretrain import pretrain
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Pretrain, Transfer
+from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.training.config import TrainingConfig
@@ -93,11 +94,11 @@ class Worker:
         if isinstance(folder, RungFolder):
             own = Pretrain.model_validate(about["pretrain"])
             self._start(about, folder, own.training)
-            pretrain(own, folder, self.watch, self.beat)
+            pretrain(own, folder, self.watch, self.heartbeat)
             return
         run = Transfer.model_validate(about["run"])
         self._start(about, folder, run.training)
-        transfer(run, self.study, folder, self.watch, self.beat)
+        transfer(run, self.study, folder, self.watch, self.heartbeat)
 
     def _start(self, about: dict[str, Any], folder: RunFolder, training: TrainingConfig) -> None:
         if self.leads:
@@ -114,7 +115,7 @@ class Worker:
         except StudyError as error:
             self._fail(folder, "failed", str(error))
             return
-        self.leads = everyone.leads
+        self.leads = everyone.is_main
         self.work(about)
 
     def watch(self, report: StepReport) -> bool:
@@ -127,7 +128,7 @@ class Worker:
             self.report(event="step", **vars(report))
         return self.stopping
 
-    def beat(self, *_: object) -> None:
+    def heartbeat(self, *_: object) -> None:
         """Say, not too often, that the network is at work: the parent's watchdog listens."""
         now = time.monotonic()
         if now - self._beaten >= SECONDS_BETWEEN_BEATS:

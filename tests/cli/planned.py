@@ -14,7 +14,13 @@ def planned_runs() -> list[PlannedRun]:
         {"manifest": Path("m.csv"), "task": "binary", "targets": ["y"]}
     )
     return [
-        PlannedRun(f"{n:012x}", Cell(rung, 1.0, 0, None, None, Transfer(
-            data=data, model=ModelConfig(rung=rung))), (), 60, 1920, 100)
+        PlannedRun(
+            f"{n:012x}",
+            Cell(rung, 1.0, 0, None, None, Transfer(data=data, model=ModelConfig(rung=rung))),
+            (),
+            60,
+            1920,
+            100,
+        )
         for n, rung in enumerate(("scratch/r14x0.5", "imagenet/effnet-lite0"))
-    ]  # fmt: skip
+    ]

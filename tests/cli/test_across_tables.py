@@ -41,9 +41,11 @@ def test_rungs_are_ranked_over_tasks_as_in_scipy(call: Call, tmp_path: Path) -> 
     for k, task in enumerate(tasks):
         results = pl.read_parquet(tmp_path / task / "results.parquet")
         rows = results.filter(
-            pl.col("run_id").is_null() & (pl.col("metric") == "auroc")
-            & (pl.col("attribute") == "all") & (pl.col("cohort") == "a")
-        )  # fmt: skip
+            pl.col("run_id").is_null()
+            & (pl.col("metric") == "auroc")
+            & (pl.col("attribute") == "all")
+            & (pl.col("cohort") == "a")
+        )
         assert dict(zip(rows["rung"], rows["value"], strict=True)) == pytest.approx(
             dict(zip(RUNGS, values[k], strict=True))
         )

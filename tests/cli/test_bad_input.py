@@ -93,8 +93,9 @@ def test_label_typos_are_counted_with_their_first_row_and_what_is_allowed(
     ],
     ids=["nothing", "header alone", "semicolons"],
 )
-@pytest.mark.parametrize("words", [["init", "skin.csv", "-o", "new.yaml"], ["run", "study.yaml"]],
-                         ids=["init", "run"])  # fmt: skip
+@pytest.mark.parametrize(
+    "words", [["init", "skin.csv", "-o", "new.yaml"], ["run", "study.yaml"]], ids=["init", "run"]
+)
 def test_an_empty_manifest_says_what_it_needs(
     call: Call, desk: Desk, words: list[str], content: str, expected: str
 ) -> None:
@@ -113,10 +114,12 @@ def test_a_target_of_one_class_stops_the_study_before_any_training(call: Call, d
 
 def test_a_patient_in_two_splits_is_an_error_with_every_row(call: Call, desk: Desk) -> None:
     table = desk.table.with_columns(
-        split=pl.when(pl.int_range(pl.len()) % 4 == 0).then(pl.lit("test")).otherwise(
+        split=pl.when(pl.int_range(pl.len()) % 4 == 0)
+        .then(pl.lit("test"))
+        .otherwise(
             pl.when(pl.int_range(pl.len()) % 4 == 1).then(pl.lit("tune")).otherwise(pl.lit("train"))
         )
-    )  # fmt: skip
+    )
     table = with_cell(table, 3, "patient_id", desk.table["patient_id"][0])  # tune, and test
     table = with_cell(table, 8, "patient_id", desk.table["patient_id"][5])  # train, and tune
     desk.write(table)

@@ -21,8 +21,9 @@ def takes_less(limit: float, *words: str) -> bool:
     """Whether a command needs less processor time; a busy machine has three tries."""
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "medtransfer", *words], check=True,
-                       capture_output=True)  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "medtransfer", *words], check=True, capture_output=True
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < limit:
             return True
@@ -37,10 +38,16 @@ def test_it_starts_quickly(finished: StudyFolder) -> None:
 
 def test_commands_that_train_nothing_do_not_load_torch(desk: Desk) -> None:
     commands = [
-        ["--help"], ["ladder"], ["schema"], ["init", "skin.csv", "-o", "new.yaml"], ["sources"],
-        ["import", "--help"], ["check", "study.yaml"], ["status", "studies/skin"],
+        ["--help"],
+        ["ladder"],
+        ["schema"],
+        ["init", "skin.csv", "-o", "new.yaml"],
+        ["sources"],
+        ["import", "--help"],
+        ["check", "study.yaml"],
+        ["status", "studies/skin"],
         ["report", "studies/skin"],
-    ]  # fmt: skip
+    ]
     code = (
         "import sys; from medtransfer.cli.main import main\n"
         f"for words in {commands!r}:\n"
@@ -75,7 +82,7 @@ def test_it_says_its_version(call: Call) -> None:
         (["fetch", "scratch/r50x1"], "is not fetched from the hub"),
         (["fetch", "bit-m/r50x7"], "Did you mean"),
     ],
-)  # fmt: skip
+)
 def test_what_a_user_can_mend_is_said_without_a_traceback(
     call: Call, words: list[str], expected: str
 ) -> None:

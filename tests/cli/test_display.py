@@ -104,7 +104,7 @@ def screen(*events: Event, width: int = 120) -> str:
     """What a terminal shows after some events."""
     table = LiveTable()
     for event in events:
-        table.hear(event)
+        table.handle(event)
     out = io.StringIO()
     Console(file=out, width=width, force_terminal=False).print(table)
     return out.getvalue()

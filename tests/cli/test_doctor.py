@@ -11,8 +11,18 @@ from medtransfer.cli.doctor import examine
 def test_it_names_what_decides_what_can_be_run() -> None:
     found = examine()
     assert all(isinstance(value, str) and value for value in found.values())
-    for name in ("python", "torch", "timm", "device", "threads", "precision", "images",
-                 "weights here", "weights folder", "free disk"):  # fmt: skip
+    for name in (
+        "python",
+        "torch",
+        "timm",
+        "device",
+        "threads",
+        "precision",
+        "images",
+        "weights here",
+        "weights folder",
+        "free disk",
+    ):
         assert name in found
     assert found["DICOM JPEG 2000"].startswith("by pylibjpeg-openjpeg ")
     assert found["DICOM JPEG Lossless SV1"].startswith("by python-gdcm ")

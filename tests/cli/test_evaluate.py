@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.cli.conftest import Call, Said
 
-from medtransfer.metrics.catalog import CATALOG, FOREIGN
+from medtransfer.metrics.catalog import CATALOG, OOD_METRICS
 from medtransfer.tables.results import CURVES
 
 COLUMNS = "case_id=study,patient_id=study,target_malignant=truth,prob_malignant=score"
@@ -49,8 +49,17 @@ def breast(tmp_path: Path) -> pl.DataFrame:
 
 
 def evaluated(call: Call, *words: str) -> Said:
-    return call("evaluate", "breast.csv", "-o", "out", "--columns", COLUMNS,
-                "--config", "quick.yaml", *words)  # fmt: skip
+    return call(
+        "evaluate",
+        "breast.csv",
+        "-o",
+        "out",
+        "--columns",
+        COLUMNS,
+        "--config",
+        "quick.yaml",
+        *words,
+    )
 
 
 def test_a_csv_of_scikit_learn_is_evaluated_under_its_own_column_names(
@@ -168,10 +177,17 @@ def test_the_metrics_are_printed_with_their_definitions(call: Call) -> None:
     for name in CATALOG:
         assert name.split("@")[0] in said.out
     found = json.loads(call("metrics", "--json").out)
-    assert [metric["name"] for metric in found] == [*CATALOG, *FOREIGN]
+    assert [metric["name"] for metric in found] == [*CATALOG, *OOD_METRICS]
     assert set(found[0]) == {
-        "name", "title", "better", "low", "high", "needs", "formula", "reference",
-    }  # fmt: skip
+        "name",
+        "title",
+        "better",
+        "low",
+        "high",
+        "needs",
+        "formula",
+        "reference",
+    }
     assert next(m for m in found if m["name"] == "nll")["high"] is None
 
 
@@ -183,10 +199,12 @@ def test_radiographs_of_several_findings_are_evaluated_by_sex(
     call: Call, tmp_path: Path, shared: Path
 ) -> None:
     table = pl.read_parquet(shared / "cxr_nih64.parquet").sort("image_id")
-    pixels = np.stack([
-        np.asarray(Image.open(io.BytesIO(image)).convert("L").resize((16, 16))).ravel()
-        for image in table["image"]
-    ])  # fmt: skip
+    pixels = np.stack(
+        [
+            np.asarray(Image.open(io.BytesIO(image)).convert("L").resize((16, 16))).ravel()
+            for image in table["image"]
+        ]
+    )
     truth = table.select(FINDINGS).to_numpy().astype(int)
     train = (table["split"] == "train").to_numpy()
     inner = LogisticRegression(C=1e-3, max_iter=500)
@@ -201,9 +219,19 @@ def test_radiographs_of_several_findings_are_evaluated_by_sex(
     names = [f"target_{n.lower()}={n}" for n in FINDINGS]
     names += [f"prob_{n.lower()}=p {n}" for n in FINDINGS]
     said = call(
-        "evaluate", "films.csv", "-o", "out", "--manifest", "about.csv", "--attributes", "sex",
-        "--config", "quick.yaml", "--columns", ",".join(["case_id=image_id", *names]),
-    )  # fmt: skip
+        "evaluate",
+        "films.csv",
+        "-o",
+        "out",
+        "--manifest",
+        "about.csv",
+        "--attributes",
+        "sex",
+        "--config",
+        "quick.yaml",
+        "--columns",
+        ",".join(["case_id=image_id", *names]),
+    )
     assert said.code == 0, said.err
     assert "3 targets: the task is multi-label." in said.out
     results = pl.read_parquet("out/results.parquet").filter(

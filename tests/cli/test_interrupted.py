@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Call, Desk
 
-STEP = {"event": "step", "step": 1, "steps": 2, "loss": 0.7, "images_per_second": 50.0,
-        "tune_auroc": None}  # fmt: skip
+STEP = {
+    "event": "step",
+    "step": 1,
+    "steps": 2,
+    "loss": 0.7,
+    "images_per_second": 50.0,
+    "tune_auroc": None,
+}
 FULL = {
-    "event": "ended", "state": "waiting",
-    "message": "The disk is full: \"x\" could not be written (0 MiB free). What was finished is "
-               "kept; free some space and run the same command again.",
-}  # fmt: skip
+    "event": "ended",
+    "state": "waiting",
+    "message": 'The disk is full: "x" could not be written (0 MiB free). What was finished is '
+    "kept; free some space and run the same command again.",
+}
 
 
 @pytest.fixture

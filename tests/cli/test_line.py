@@ -17,9 +17,16 @@ def test_columns_are_aligned_and_nothing_is_cut(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "–"), (0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3661, "1:01:01"),
-     (360_000, "100:00:00")],
-)  # fmt: skip
+    [
+        (None, "–"),
+        (0, "0:00"),
+        (59.6, "1:00"),
+        (61, "1:01"),
+        (3599, "59:59"),
+        (3661, "1:01:01"),
+        (360_000, "100:00:00"),
+    ],
+)
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 

@@ -16,8 +16,14 @@ data: {images: shades.parquet, resize: 18, crop: 16}
 training: {batch_size: 16, micro_batch: 8, steps: 9, checks: 3, learning_rate: 0.05,
            precision: float32}
 """
-STEP = {"event": "step", "step": 3, "steps": 9, "loss": 0.75, "images_per_second": 50.0,
-        "tune_auroc": 0.5}  # fmt: skip
+STEP = {
+    "event": "step",
+    "step": 3,
+    "steps": 9,
+    "loss": 0.75,
+    "images_per_second": 50.0,
+    "tune_auroc": 0.5,
+}
 
 
 @pytest.fixture(autouse=True)

@@ -49,9 +49,21 @@ def test_the_study_may_be_in_another_folder_than_its_manifest(call: Call, tmp_pa
 
 def test_a_table_of_ones_own_is_imported_by_its_columns(call: Call, tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
-    said = call("import", "csv", ".", "-o", "m.csv", "--columns", "patient_id=PatID,path=File",
-                "--columns", "cohort:=north", "--option", "targets=Edema",
-                "--values", "yes=1,no=0,maybe=-1")  # fmt: skip
+    said = call(
+        "import",
+        "csv",
+        ".",
+        "-o",
+        "m.csv",
+        "--columns",
+        "patient_id=PatID,path=File",
+        "--columns",
+        "cohort:=north",
+        "--option",
+        "targets=Edema",
+        "--values",
+        "yes=1,no=0,maybe=-1",
+    )
     assert said.code == 0, said.err
     frame = read_manifest(tmp_path / "m.csv", targets=["Edema"]).frame
     assert frame["patient_id"].to_list() == ["007", "007", "08", "09"]

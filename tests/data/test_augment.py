@@ -19,9 +19,17 @@ from medtransfer.seeds import text_keys
 CPU = torch.device("cpu")
 KEYS = text_keys([f"image-{i}" for i in range(2000)])
 EVERY = {
-    "rotate": 20, "scale": 0.2, "translate": 0.1, "equalise": 0.5, "brightness": 0.3,
-    "contrast": 0.3, "gamma": 0.4, "blur": 1.5, "noise": 0.1, "erase": 0.2,
-}  # fmt: skip
+    "rotate": 20,
+    "scale": 0.2,
+    "translate": 0.1,
+    "equalise": 0.5,
+    "brightness": 0.3,
+    "contrast": 0.3,
+    "gamma": 0.4,
+    "blur": 1.5,
+    "noise": 0.1,
+    "erase": 0.2,
+}
 PARTS: dict[str, object] = {**EVERY, "crop_area": 0.4}
 
 
@@ -114,14 +122,31 @@ def test_images_of_a_batch_share_no_parameter() -> None:
     changes = a.draw_changes(0, np.zeros(2000, np.int64), KEYS, asked)
     later = a.draw_changes(0, np.ones(2000, np.int64), KEYS, asked)
     other = a.draw_changes(1, np.zeros(2000, np.int64), KEYS, asked)
-    for name in ("angle", "scale", "brightness", "contrast", "gamma", "blur", "noise",
-                 "noise_seed"):  # fmt: skip
+    for name in (
+        "angle",
+        "scale",
+        "brightness",
+        "contrast",
+        "gamma",
+        "blur",
+        "noise",
+        "noise_seed",
+    ):
         own = getattr(changes, name)
         assert len(np.unique(own)) == 2000, name
         for again in (later, other):
             assert abs(np.corrcoef(own, getattr(again, name))[0, 1]) < 0.1, name
-    drawn = [changes.angle, changes.scale, *changes.shift.T, changes.brightness, changes.contrast,
-             changes.gamma, changes.blur, changes.noise, changes.noise_seed]  # fmt: skip
+    drawn = [
+        changes.angle,
+        changes.scale,
+        *changes.shift.T,
+        changes.brightness,
+        changes.contrast,
+        changes.gamma,
+        changes.blur,
+        changes.noise,
+        changes.noise_seed,
+    ]
     between = np.corrcoef(drawn) - np.eye(len(drawn))
     assert np.abs(between).max() < 0.1  # operations do not share draws either
 
@@ -156,9 +181,15 @@ def test_parts_lie_inside_and_have_their_area_and_shape(least: float) -> None:
 
 @pytest.mark.parametrize(
     ("angle", "scale", "shift"),
-    [(0, 1, (0.1, -0.2)), (30, 1, (0, 0)), (-75, 1, (0, 0)), (0, 1.3, (0, 0)), (0, 0.8, (0, 0)),
-     (12, 1.1, (0.05, 0.1))],
-)  # fmt: skip
+    [
+        (0, 1, (0.1, -0.2)),
+        (30, 1, (0, 0)),
+        (-75, 1, (0, 0)),
+        (0, 1.3, (0, 0)),
+        (0, 0.8, (0, 0)),
+        (12, 1.1, (0.05, 0.1)),
+    ],
+)
 def test_warping_is_that_of_scipy(angle: float, scale: float, shift: tuple[float, float]) -> None:
     image = picture(1, 41, 41)
     found = a.warp(image, angle, scale, shift)[0].numpy()
@@ -167,9 +198,12 @@ def test_warping_is_that_of_scipy(angle: float, scale: float, shift: tuple[float
     centre = np.array([20.0, 20.0])
     move = np.array([shift[1], shift[0]]) * 41
     expected = ndimage.affine_transform(
-        image[0].numpy().astype(float), inverse,
-        offset=centre - inverse @ (centre + move), order=1, mode="grid-constant",
-    )  # fmt: skip
+        image[0].numpy().astype(float),
+        inverse,
+        offset=centre - inverse @ (centre + move),
+        order=1,
+        mode="grid-constant",
+    )
     np.testing.assert_allclose(found[2:-2, 2:-2], expected[2:-2, 2:-2], atol=2e-4)
 
 
@@ -216,9 +250,11 @@ def test_blurring_is_that_of_scipy(deviation: float) -> None:
     image = picture(2 + 1)
     reach = int(np.ceil(3 * deviation))
     expected = ndimage.gaussian_filter(
-        image.numpy().astype(float), (0, deviation, deviation), mode="mirror",
+        image.numpy().astype(float),
+        (0, deviation, deviation),
+        mode="mirror",
         truncate=(reach + 0.01) / deviation,
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(a.blur(image, deviation), expected, atol=1e-5)
 
 

@@ -27,9 +27,12 @@ def test_ids_are_numbered_in_text_order(at_once: int, monkeypatch: pytest.Monkey
 
 def test_a_case_is_known_by_its_first_row() -> None:
     frame = pl.DataFrame(
-        {"case_id": ["b", "a", "b", "c", "a"], "patient_id": ["q", "q", "q", "p", "q"],
-         "site": ["1", "2", "3", "4", "5"]}
-    )  # fmt: skip
+        {
+            "case_id": ["b", "a", "b", "c", "a"],
+            "patient_id": ["q", "q", "q", "p", "q"],
+            "site": ["1", "2", "3", "4", "5"],
+        }
+    )
     cases = CaseNumbers.of(frame)
     assert cases.rows.tolist() == [1, 0, 1, 2, 0]
     assert cases.first.tolist() == [1, 0, 3]

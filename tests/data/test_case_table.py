@@ -35,8 +35,15 @@ def test_the_table_and_the_cases_agree(manifest: Manifest) -> None:
 
 def test_an_attribute_is_that_of_the_first_image_as_text() -> None:
     frame = pl.DataFrame(
-        {"image_id": ["1", "2", "3"], "case_id": ["b", "a", "b"], "patient_id": ["p", "q", "p"],
-         "cohort": ["A"] * 3, "split": ["train"] * 3, "t": ["1", "0", None], "age": [40, 50, 41]}
-    )  # fmt: skip
+        {
+            "image_id": ["1", "2", "3"],
+            "case_id": ["b", "a", "b"],
+            "patient_id": ["p", "q", "p"],
+            "cohort": ["A"] * 3,
+            "split": ["train"] * 3,
+            "t": ["1", "0", None],
+            "age": [40, 50, 41],
+        }
+    )
     data = question("t").model_copy(update={"attributes": ("age",)})
     assert CaseTable(frame, data).kinds["age"].to_list() == ["50", "40"]

@@ -40,9 +40,21 @@ def test_policies_are_named(policy: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", ["", "one", "Ones", "soft", "soft()", "soft(2)", "soft(-0.1)", "soft(1.5)", "0.5",
-               "ones\n", "soft(nan)"]
-)  # fmt: skip
+    "policy",
+    [
+        "",
+        "one",
+        "Ones",
+        "soft",
+        "soft()",
+        "soft(2)",
+        "soft(-0.1)",
+        "soft(1.5)",
+        "0.5",
+        "ones\n",
+        "soft(nan)",
+    ],
+)
 def test_other_policies_are_refused(policy: str) -> None:
     with pytest.raises(ValidationError, match="uncertain"):
         LabelPolicy(uncertain=policy)
@@ -110,7 +122,7 @@ def test_sizes_are_both_given_or_both_left_to_the_rule() -> None:
     ],
 )
 def test_what_can_change_a_prediction_is_identity(changes: dict[str, object]) -> None:
-    assert digest(config(**changes).side("identity")) != digest(config().side("identity"))
+    assert digest(config(**changes).scope("identity")) != digest(config().scope("identity"))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +135,11 @@ def test_what_can_change_a_prediction_is_identity(changes: dict[str, object]) ->
     ],
 )
 def test_places_limits_and_attributes_are_not(changes: dict[str, object]) -> None:
-    assert digest(config(**changes).side("identity")) == digest(config().side("identity"))
+    assert digest(config(**changes).scope("identity")) == digest(config().scope("identity"))
 
 
 def test_attributes_change_results_but_no_prediction() -> None:
-    assert config(attributes=["sex"]).side("scoring")["attributes"] == ["sex"]
+    assert config(attributes=["sex"]).scope("scoring")["attributes"] == ["sex"]
 
 
 def test_fractions_leave_something_to_train_on() -> None:

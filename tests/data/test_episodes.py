@@ -81,8 +81,9 @@ def test_episodes_are_nested_whole_patients_of_the_training_split(
         own = training_cases(cases, frame, question("t0", "t1", shots=shots), seed)
         draws.append(set(own.case_ids))
         people = set(own.patient_ids)
-        assert {c for c, p in zip(everyone.case_ids, everyone.patient_ids, strict=True)
-                if p in people} == draws[-1]  # fmt: skip
+        assert {
+            c for c, p in zip(everyone.case_ids, everyone.patient_ids, strict=True) if p in people
+        } == draws[-1]
         assert min(shots, counts.max(initial=0)) <= len(people) <= shots * len(counts)
     assert all(small <= large for small, large in pairwise(draws))
     assert draws[-1] == set(everyone.case_ids)

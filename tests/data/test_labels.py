@@ -24,8 +24,15 @@ from medtransfer.data.labels import (
 from medtransfer.tables.manifest import label_text
 
 NAN = float("nan")
-POLICIES = {"ignore": NAN, "zeros": 0.0, "ones": 1.0, "soft(0.3)": 0.3, "soft(1.0)": 1.0,
-            "soft(0)": 0.0, "soft(.25)": 0.25}  # fmt: skip
+POLICIES = {
+    "ignore": NAN,
+    "zeros": 0.0,
+    "ones": 1.0,
+    "soft(0.3)": 0.3,
+    "soft(1.0)": 1.0,
+    "soft(0)": 0.0,
+    "soft(.25)": 0.25,
+}
 DIAGNOSIS = DataConfig.model_validate(
     {
         "manifest": "m.csv",

@@ -310,9 +310,11 @@ def test_cutmix_puts_a_square_of_the_partner_into_each_image(
         other = plain.images[plain.case_of_image == int(mix.partner[case])]
         for k, found in enumerate(mixed.images[mixed.case_of_image == case]):
             fits = [
-                (y, x) for y in range(9 - side) for x in range(9 - side)
+                (y, x)
+                for y in range(9 - side)
+                for x in range(9 - side)
                 if torch.equal(found, with_square(own[k], other[k % len(other)], y, x, side))
-            ]  # fmt: skip
+            ]
             assert fits
             places.update(fits if mix.partner[case] != case else [])
     assert len(places) > 1  # each image has a place of its own

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medtransfer.engines import local
-from medtransfer.engines.local import LocalExecutor, WorkerHung, WorkerLost
+from medtransfer.engines.local import LocalExecutor, WorkerDied, WorkerTimedOut
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
@@ -50,8 +50,9 @@ def test_what_the_worker_says_is_handed_on_until_the_run_has_ended(worker: Worke
 
 
 def test_the_worker_is_told_the_run_and_the_folder(worker: Worker, tmp_path: Path) -> None:
-    executor = worker(f'read run; echo "$run" > {tmp_path}/told; echo "$@" >> {tmp_path}/told; '
-                      f"{ENDED}")  # fmt: skip
+    executor = worker(
+        f'read run; echo "$run" > {tmp_path}/told; echo "$@" >> {tmp_path}/told; {ENDED}'
+    )
     list(executor.execute({"run_id": "abc", "run": {"seed": 3}}))
     run, arguments = (tmp_path / "told").read_text().splitlines()
     assert json.loads(run) == {"run_id": "abc", "run": {"seed": 3}}
@@ -79,7 +80,7 @@ def test_how_a_worker_was_lost_is_said_and_the_next_run_gets_a_new_one(
     worker: Worker, end: str, message: str, signal: str | None, code: int
 ) -> None:
     executor = worker(f"read run; case $run in *first*) {end};; *) {ENDED};; esac")
-    with pytest.raises(WorkerLost) as caught:
+    with pytest.raises(WorkerDied) as caught:
         list(executor.execute({"run_id": "first"}))
     assert str(caught.value) == f"the worker process {message}"
     assert (caught.value.signal, caught.value.code) == (signal, code)
@@ -89,7 +90,7 @@ def test_how_a_worker_was_lost_is_said_and_the_next_run_gets_a_new_one(
 def test_a_worker_that_is_gone_between_two_runs_is_lost_too(worker: Worker) -> None:
     executor = worker(f"read run; {ENDED}; exec 0<&-; exit 4")
     list(executor.execute({"run_id": "x" * 100_000}))
-    with pytest.raises(WorkerLost, match="ended with code 4"):
+    with pytest.raises(WorkerDied, match="ended with code 4"):
         list(executor.execute({"run_id": "x" * 100_000}))
 
 
@@ -207,7 +208,7 @@ def test_a_silent_worker_leaves_its_stacks_and_is_ended(
     monkeypatch.setattr(local, "STACK_SECONDS", 0.2)
     executor = LocalExecutor(tmp_path / "study")
     about = {"run_id": "a" * 12, "run": {"training": {"hang_seconds": 0.4}}}
-    with pytest.raises(WorkerHung, match="made no progress for 1 s and was ended"):
+    with pytest.raises(WorkerTimedOut, match="made no progress for 1 s and was ended"):
         list(executor.execute(about))
     stacks = (StudyFolder(tmp_path / "study").run("a" * 12).path / "stacks.txt").read_text()
     assert "in stuck_step" in stacks
@@ -228,7 +229,9 @@ def test_a_step_that_never_ends_leaves_its_stack_and_the_next_run_goes_on(
     study = StudyFolder(tmp_path / "study")
     executor = LocalExecutor(study.path)
     try:
-        with pytest.raises(WorkerHung, match="made no progress for 1 s and was ended") as caught:
+        with pytest.raises(
+            WorkerTimedOut, match="made no progress for 1 s and was ended"
+        ) as caught:
             list(executor.execute({"run_id": "a" * 12, "run": run}))
         assert "training.hang_seconds" in caught.value.advice
         events = [e for e in executor.execute({"run_id": "b" * 12, "run": run}) if e]

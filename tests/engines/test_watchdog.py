@@ -33,7 +33,7 @@ def step(number: int, steps: int = 10) -> dict[str, object]:
 
 def test_silence_is_told_at_the_limit_and_a_hang_at_twice_that(clock: Clock) -> None:
     dog = Watchdog(30, clock)
-    dog.hear(BEAT)
+    dog.record(BEAT)
     assert pass_by(clock, dog, 29) == "fine"
     assert pass_by(clock, dog, 1) == "silent"
     assert pass_by(clock, dog, 29) == "silent"
@@ -43,27 +43,27 @@ def test_silence_is_told_at_the_limit_and_a_hang_at_twice_that(clock: Clock) -> 
 
 def test_any_word_starts_the_count_again(clock: Clock) -> None:
     dog = Watchdog(30, clock)
-    dog.hear(BEAT)
+    dog.record(BEAT)
     for number in range(1, 5):
         assert pass_by(clock, dog, 29) == "fine"
-        dog.hear(step(number))
+        dog.record(step(number))
     assert pass_by(clock, dog, 31) == "silent"
 
 
 def test_reading_before_and_scoring_after_training_may_take_their_time(clock: Clock) -> None:
     dog = Watchdog(30, clock)
     assert pass_by(clock, dog, 10_000) == "fine"
-    dog.hear(BEAT)
-    dog.hear(step(10))
+    dog.record(BEAT)
+    dog.record(step(10))
     assert pass_by(clock, dog, 10_000) == "fine"
 
 
 def test_without_a_limit_it_goes_by_the_slowest_so_far(clock: Clock) -> None:
     dog = Watchdog(None, clock)
     assert dog.limit == 600
-    dog.hear(BEAT)
+    dog.record(BEAT)
     pass_by(clock, dog, 90)
-    dog.hear(step(1))
+    dog.record(step(1))
     assert dog.limit == 1800
     assert pass_by(clock, dog, 1799) == "fine"
     assert pass_by(clock, dog, 1) == "silent"
@@ -71,6 +71,6 @@ def test_without_a_limit_it_goes_by_the_slowest_so_far(clock: Clock) -> None:
 
 def test_a_machine_that_slept_is_no_hang(clock: Clock) -> None:
     dog = Watchdog(30, clock)
-    dog.hear(BEAT)
+    dog.record(BEAT)
     clock.now += 50_000
     assert dog.look() == "fine"

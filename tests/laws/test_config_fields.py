@@ -14,12 +14,11 @@ from medtransfer.data.config import (
     LabelPolicy,
     RetrainConfig,
     SplitConfig,
-    UpstreamConfig,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
-from medtransfer.pretraining.config import UpstreamTraining
-from medtransfer.runs.config import Pretrain, Transfer, pretrain_id, run_id, scoring_digest
+from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining, pretrain_id
+from medtransfer.runs.config import Transfer, run_id, scoring_digest
 from medtransfer.settings import Settings, Side, sides_of
 from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
@@ -29,60 +28,133 @@ NORTH = RetrainConfig(cohort="north", fraction=1.0)
 DATA, WEIGHTS = "d" * 64, "e" * 64
 
 CONFIGS: tuple[type[Settings], ...] = (
-    LabelPolicy, SplitConfig, RetrainConfig, AugmentConfig, ImageConfig, DataConfig, ModelConfig,
-    LossConfig, TuningConfig, TrainingConfig,
-    EvaluationConfig, Transfer, RungEntry, SweepConfig, Study,
-    UpstreamConfig, UpstreamTraining, Pretrain,
-)  # fmt: skip
+    LabelPolicy,
+    SplitConfig,
+    RetrainConfig,
+    AugmentConfig,
+    ImageConfig,
+    DataConfig,
+    ModelConfig,
+    LossConfig,
+    TuningConfig,
+    TrainingConfig,
+    EvaluationConfig,
+    Transfer,
+    RungEntry,
+    SweepConfig,
+    Study,
+    UpstreamConfig,
+    UpstreamTraining,
+    Pretrain,
+)
 
 OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
     SplitConfig: {
-        "train_cohorts": ("north",), "tune_fraction": 0.1, "test_fraction": 0.3,
-        "train_fraction": 0.5, "shots": 5, "group_columns": ("lesion_id",), "seed": 7,
+        "train_cohorts": ("north",),
+        "tune_fraction": 0.1,
+        "test_fraction": 0.3,
+        "train_fraction": 0.5,
+        "shots": 5,
+        "group_columns": ("lesion_id",),
+        "seed": 7,
         "retrain": RetrainConfig(cohort="south", fraction=0.5),
     },
     RetrainConfig: {"cohort": "south", "fraction": 0.5, "pool": 0.3},
     ImageConfig: {
-        "resize": 100, "crop": 80, "flip": "both", "codec": "png", "jpeg_quality": 90,
+        "resize": 100,
+        "crop": 80,
+        "flip": "both",
+        "codec": "png",
+        "jpeg_quality": 90,
         "augment": AugmentConfig(rotate=5),
     },
     AugmentConfig: {
-        "rotate": 10, "scale": 0.1, "translate": 0.1, "crop_area": 0.5, "equalise": 0.5,
-        "brightness": 0.1, "contrast": 0.1, "gamma": 0.1, "blur": 1, "noise": 0.1, "erase": 0.1,
+        "rotate": 10,
+        "scale": 0.1,
+        "translate": 0.1,
+        "crop_area": 0.5,
+        "equalise": 0.5,
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "gamma": 0.1,
+        "blur": 1,
+        "noise": 0.1,
+        "erase": 0.1,
         "cutmix": 1,
     },
     DataConfig: {
-        "manifest": Path("elsewhere.csv"), "image_root": Path("pictures"), "task": "binary",
-        "targets": {"Effusion": LabelPolicy()}, "class_column": "dx", "attributes": ("sex",),
-        "image": ImageConfig(flip="both"), "split": SplitConfig(seed=9), "pixel_limit": 2_000_000,
+        "manifest": Path("elsewhere.csv"),
+        "image_root": Path("pictures"),
+        "task": "binary",
+        "targets": {"Effusion": LabelPolicy()},
+        "class_column": "dx",
+        "attributes": ("sex",),
+        "image": ImageConfig(flip="both"),
+        "split": SplitConfig(seed=9),
+        "pixel_limit": 2_000_000,
     },
     ModelConfig: {"rung": "scratch/r26x1", "weights": Path("w.safetensors"), "pool": "max"},
     TrainingConfig: {
-        "batch_size": 64, "learning_rate": 0.1, "steps": 50, "mixup": 0.2, "momentum": 0.5,
-        "weight_decay": 0.01, "micro_batch": 8, "precision": "float32", "selection": "last",
-        "checks": 3, "deterministic": False, "device": "cpu", "checkpoint_seconds": 5.0,
-        "hang_seconds": 60.0, "devices": 2, "spread_weights": True,
-        "schedule": "cosine", "optimiser": "adamw", "layer_decay": 0.7, "clip_norm": 1.0,
-        "ema": 0.99, "loss": LossConfig(kind="focal"), "tuning": TuningConfig(mode="linear"),
+        "batch_size": 64,
+        "learning_rate": 0.1,
+        "steps": 50,
+        "mixup": 0.2,
+        "momentum": 0.5,
+        "weight_decay": 0.01,
+        "micro_batch": 8,
+        "precision": "float32",
+        "selection": "last",
+        "checks": 3,
+        "deterministic": False,
+        "device": "cpu",
+        "checkpoint_seconds": 5.0,
+        "hang_seconds": 60.0,
+        "devices": 2,
+        "spread_weights": True,
+        "schedule": "cosine",
+        "optimiser": "adamw",
+        "layer_decay": 0.7,
+        "clip_norm": 1.0,
+        "ema": 0.99,
+        "loss": LossConfig(kind="focal"),
+        "tuning": TuningConfig(mode="linear"),
     },
     LossConfig: {
-        "kind": "asymmetric", "gamma": 1.0, "gamma_negative": 2.0, "margin": 0.1,
-        "weights": "balanced", "smoothing": 0.1,
+        "kind": "asymmetric",
+        "gamma": 1.0,
+        "gamma_negative": 2.0,
+        "margin": 0.1,
+        "weights": "balanced",
+        "smoothing": 0.1,
     },
     TuningConfig: {
-        "mode": "low-rank", "frozen_stages": 2, "rank": 4, "scale": 2.0, "penalties": (1.0,),
+        "mode": "low-rank",
+        "frozen_stages": 2,
+        "rank": 4,
+        "scale": 2.0,
+        "penalties": (1.0,),
     },
     EvaluationConfig: {
-        "operating_points": ("youden",), "replicates": 10, "permutations": 10,
-        "minimum_group": 3, "seed": 5, "resample": "bayesian", "interval": "bca",
-        "intersections": (("sex", "age_band"),), "healthy_targets": ("No Finding",),
+        "operating_points": ("youden",),
+        "replicates": 10,
+        "permutations": 10,
+        "minimum_group": 3,
+        "seed": 5,
+        "resample": "bayesian",
+        "interval": "bca",
+        "intersections": (("sex", "age_band"),),
+        "healthy_targets": ("No Finding",),
         "margin": 0.02,
     },
     Transfer: {
-        "data": None, "model": None, "training": None, "evaluation": None, "seed": 4,
+        "data": None,
+        "model": None,
+        "training": None,
+        "evaluation": None,
+        "seed": 4,
     },
-}  # fmt: skip
+}
 """Another legal value for every field that a run is made of; None: its own fields are varied."""
 
 
@@ -100,20 +172,40 @@ def transfer(**changes: Any) -> Transfer:
 
 UPSTREAM: dict[type[Settings], dict[str, Any]] = {
     UpstreamConfig: {
-        "images": Path("elsewhere"), "image_root": Path("pictures"), "task": "multi-label",
-        "label": "names", "targets": ("Edema",), "fraction": 0.5, "held_out": 0.1, "resize": 300,
-        "crop": 200, "flip": "none", "augment": AugmentConfig(), "jpeg_quality": 90, "seed": 3,
+        "images": Path("elsewhere"),
+        "image_root": Path("pictures"),
+        "task": "multi-label",
+        "label": "names",
+        "targets": ("Edema",),
+        "fraction": 0.5,
+        "held_out": 0.1,
+        "resize": 300,
+        "crop": 200,
+        "flip": "none",
+        "augment": AugmentConfig(),
+        "jpeg_quality": 90,
+        "seed": 3,
         "pixel_limit": 2_000_000,
     },
     UpstreamTraining: {
-        **OTHERWISE[TrainingConfig], "mixup": 0.2, "selection": "best", "epochs": 5.0,
-        "warmup_steps": 7, "sides": (128, 224),
+        **OTHERWISE[TrainingConfig],
+        "mixup": 0.2,
+        "selection": "best",
+        "epochs": 5.0,
+        "warmup_steps": 7,
+        "sides": (128, 224),
     },
     Pretrain: {
-        "name": "other", "rung": "scratch/r26x1", "weights": Path("w.safetensors"), "data": None,
-        "training": None, "seed": 4, "about": "cats", "licence": "free",
+        "name": "other",
+        "rung": "scratch/r26x1",
+        "weights": Path("w.safetensors"),
+        "data": None,
+        "training": None,
+        "seed": 4,
+        "about": "cats",
+        "licence": "free",
     },
-}  # fmt: skip
+}
 """The same for what a pre-training run is made of."""
 
 
@@ -218,8 +310,11 @@ def test_a_field_moves_the_run_id_exactly_if_it_is_identity(
 
 
 def test_data_and_weights_are_part_of_the_run_id() -> None:
-    ids = {run_id(transfer(), data, weights)
-           for data in (DATA, "f" * 64) for weights in (None, WEIGHTS)}  # fmt: skip
+    ids = {
+        run_id(transfer(), data, weights)
+        for data in (DATA, "f" * 64)
+        for weights in (None, WEIGHTS)
+    }
     assert len(ids) == 4
 
 

@@ -37,16 +37,33 @@ named here belongs to the room it lies in."""
 
 TORCH = {
     "worker",
-    "data.augment", "data.loader", "data.transforms",
-    "evaluation.inference.features", "evaluation.inference.feature_cache",
+    "data.augment",
+    "data.loader",
+    "data.transforms",
+    "evaluation.inference.features",
+    "evaluation.inference.feature_cache",
     "evaluation.inference.predict",
-    "models.backbones", "models.classifier", "models.fast_layers", "models.folding",
-    "models.load_weights", "models.partial_tuning", "models.runtime", "models.tensors",
-    "pretraining.batches", "pretraining.pretrain", "pretraining.validation",
-    "runs.fine_tune", "runs.transfer",
-    "training.checkpoint", "training.distributed", "training.linear_probe", "training.loop",
-    "training.losses", "training.optim", "training.step",
-}  # fmt: skip
+    "models.backbones",
+    "models.classifier",
+    "models.fast_layers",
+    "models.folding",
+    "models.load_weights",
+    "models.partial_tuning",
+    "models.runtime",
+    "models.tensors",
+    "pretraining.batches",
+    "pretraining.pretrain",
+    "pretraining.validation",
+    "runs.fine_tune",
+    "runs.transfer",
+    "training.checkpoint",
+    "training.distributed",
+    "training.linear_probe",
+    "training.loop",
+    "training.losses",
+    "training.optim",
+    "training.step",
+}
 """The only modules that load torch. No other does, whatever it imports."""
 
 DOORS = {
@@ -71,8 +88,16 @@ DOORS = {
 """Package → the only files that may import it."""
 
 NAMES_WE_DO_NOT_USE = {"utils", "common", "helpers", "base", "core", "misc", "types"}
-WRITERS = {"write_text", "write_bytes", "write_parquet", "write_csv", "save_file", "copyfile",
-           "savez", "write_ipc"}  # fmt: skip
+WRITERS = {
+    "write_text",
+    "write_bytes",
+    "write_parquet",
+    "write_csv",
+    "save_file",
+    "copyfile",
+    "savez",
+    "write_ipc",
+}
 
 
 def place(path: Path) -> str:

@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric, spelled
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)
 LIMITS = {"sens90": 0.6, "spec80": 0.7, "youden": 0.4}
@@ -129,7 +129,9 @@ def every_value(cases: AnyCases, weights: Floats | None = None) -> dict[str, Flo
     names, count = names_of(cases), len(cases)
     if weights is None:
         weights = np.ones((1, count))
-    part = Part(np.arange(count, dtype=np.int32), tuple(bound(name, cases) for name in names))
+    part = SubgroupMetrics(
+        np.arange(count, dtype=np.int32), tuple(bound(name, cases) for name in names)
+    )
     counts = np.ascontiguousarray(weights.T)
     return dict(zip(names, evaluate([part], [counts], threads=1)[0], strict=True))
 

@@ -96,10 +96,13 @@ def threshold(positive: Truth, scores: Floats, weights: Floats, point: str) -> F
 
     def of(w: Floats) -> float:
         found = [
-            (w[(scores >= t) & positive].sum() / w[positive].sum(),
-             w[(scores < t) & ~positive].sum() / w[~positive].sum(), t)
+            (
+                w[(scores >= t) & positive].sum() / w[positive].sum(),
+                w[(scores < t) & ~positive].sum() / w[~positive].sum(),
+                t,
+            )
             for t in np.unique(scores[w > 0])
-        ]  # fmt: skip
+        ]
         if not found or not np.isfinite(found[0][:2]).all():
             return np.nan
         if point == "youden":

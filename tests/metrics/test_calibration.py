@@ -17,7 +17,7 @@ from medtransfer.metrics.calibration import (
     uncertainty_of,
 )
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Column
+from medtransfer.metrics.weighted import WeightedTerm
 
 shares = st.floats(0, 1)
 drawn_outcomes = st.lists(st.tuples(st.integers(0, 1), shares), min_size=1, max_size=30)
@@ -87,5 +87,5 @@ def test_miscalibration_is_at_least_the_square_of_the_error(
 def test_resolution_is_at_most_the_uncertainty(drawn: list[tuple[int, float]]) -> None:
     outcomes, confidences = of_columns(drawn)
     resolution = plain(resolution_of(in_bins(outcomes, confidences)), len(drawn))
-    uncertainty = uncertainty_of(Column(outcomes), Column(np.ones(len(drawn))))
+    uncertainty = uncertainty_of(WeightedTerm(outcomes), WeightedTerm(np.ones(len(drawn))))
     assert 0 <= resolution <= plain(uncertainty, len(drawn)) + 1e-12

@@ -48,8 +48,11 @@ def official_shapes(
         middle = leaves // 4
         for unit in range(1, units + 1):
             name = f"resnet/block{block}/unit{unit:02d}"
-            kernels = {"a": (1, 1, enters, middle), "b": (3, 3, middle, middle),
-                       "c": (1, 1, middle, leaves)}  # fmt: skip
+            kernels = {
+                "a": (1, 1, enters, middle),
+                "b": (3, 3, middle, middle),
+                "c": (1, 1, middle, leaves),
+            }
             for part, normed in (("a", enters), ("b", middle), ("c", middle)):
                 shapes[f"{name}/{part}/standardized_conv2d/kernel"] = kernels[part]
                 shapes[f"{name}/{part}/group_norm/gamma"] = (normed,)
@@ -91,8 +94,9 @@ def features_and_logits(
     traps = traps or Traps()
 
     def convolved(x: torch.Tensor, name: str, stride: int, padding: int) -> torch.Tensor:
-        kernel = torch.as_tensor(np.moveaxis(arrays[f"{name}/standardized_conv2d/kernel"],
-                                             (3, 2), (0, 1)).copy())  # fmt: skip
+        kernel = torch.as_tensor(
+            np.moveaxis(arrays[f"{name}/standardized_conv2d/kernel"], (3, 2), (0, 1)).copy()
+        )
         if not traps.no_standardisation:
             mean = kernel.mean(dim=(1, 2, 3), keepdim=True)
             variance = ((kernel - mean) ** 2).mean(dim=(1, 2, 3), keepdim=True)

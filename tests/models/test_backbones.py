@@ -30,9 +30,14 @@ def test_any_timm_model_is_a_rung_and_timm_gives_its_facts() -> None:
 
 @pytest.mark.parametrize(
     ("model", "precision"),
-    [("vit_tiny_patch16_224", "bfloat16"), ("test_convnext", "bfloat16"),
-     ("resnetv2_50x1_bit", "bfloat16"), ("resnet18", "float32"), ("test_efficientnet", "float32")],
-)  # fmt: skip
+    [
+        ("vit_tiny_patch16_224", "bfloat16"),
+        ("test_convnext", "bfloat16"),
+        ("resnetv2_50x1_bit", "bfloat16"),
+        ("resnet18", "float32"),
+        ("test_efficientnet", "float32"),
+    ],
+)
 def test_networks_of_timm_without_batch_norm_train_in_bfloat16_on_a_cpu(model, precision) -> None:
     assert (
         with_timm_facts(find_rung(f"scratch/timm:{model}")).architecture.cpu_precision == precision

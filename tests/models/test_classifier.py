@@ -51,16 +51,20 @@ def test_weights_are_reported_with_their_digest() -> None:
 
 @pytest.mark.parametrize(
     ("rung", "last"),
-    [("scratch/r14x0.5", False), ("scratch/timm:test_vit", False),
-     ("scratch/effnet-lite0", True), ("scratch/timm:resnet18", True)],
-)  # fmt: skip
+    [
+        ("scratch/r14x0.5", False),
+        ("scratch/timm:test_vit", False),
+        ("scratch/effnet-lite0", True),
+        ("scratch/timm:resnet18", True),
+    ],
+)
 def test_images_are_brought_into_the_format_that_the_network_is_fast_with(
     rung: str, last: bool
 ) -> None:
     size = 32
     classifier = build_classifier(
         ModelConfig(rung=rung), 2, seed=0, device=CPU, precision="float32", input_size=size
-    ).classifier.eval()  # fmt: skip
+    ).classifier.eval()
     seen: list[torch.Tensor] = []
     classifier.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     for stored in (torch.contiguous_format, torch.channels_last):

@@ -62,8 +62,10 @@ def test_attention_is_learned_and_the_others_have_no_weights() -> None:
     assert not list(CasePool("max", 5, seed=0).parameters())
     pool = CasePool("attention", 5, seed=0)
     pool(features(), OWNER, 3).square().sum().backward()
-    assert all(weight.grad is not None and weight.grad.any() for weight in (pool.score.weight,
-               pool.gate.weight, pool.value.weight))  # fmt: skip
+    assert all(
+        weight.grad is not None and weight.grad.any()
+        for weight in (pool.score.weight, pool.gate.weight, pool.value.weight)
+    )
 
 
 def test_attention_is_the_gated_one_of_ilse_and_others() -> None:

@@ -54,9 +54,14 @@ def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: s
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(
     ("name", "left"),
-    [("tf_efficientnet_lite0", 0), ("mobilenetv2_100", 0), ("test_efficientnet", 0),
-     ("resnet18", 3), ("resnet26", 4)],
-)  # fmt: skip
+    [
+        ("tf_efficientnet_lite0", 0),
+        ("mobilenetv2_100", 0),
+        ("test_efficientnet", 0),
+        ("resnet18", 3),
+        ("resnet26", 4),
+    ],
+)
 def test_folded_batch_norm_gives_the_same_numbers_to_rounding(name, left, layout) -> None:
     """What is left in a ResNet are the normalisations of its shortcuts."""
     torch.manual_seed(0)

@@ -71,9 +71,13 @@ def test_a_stand_in_is_called_one() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("bit-m/r50x2", "bit-m/r50x1"), ("imagnet/effnet-lite0", "imagenet/effnet-lite0"),
-     ("scratch/r50", "scratch/r50x1"), ("file/r14x9", "file/r14x1")],
-)  # fmt: skip
+    [
+        ("bit-m/r50x2", "bit-m/r50x1"),
+        ("imagnet/effnet-lite0", "imagenet/effnet-lite0"),
+        ("scratch/r50", "scratch/r50x1"),
+        ("file/r14x9", "file/r14x1"),
+    ],
+)
 def test_a_wrong_name_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=rf"rung '{name}' does not exist\. Did you mean .*{hint}"):
         find_rung(name)

@@ -158,9 +158,13 @@ def named_rightly(shared: Path, rung_name: str, mean, std) -> float:
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("rung", "share"),
-    [("imagenet/effnet-lite0", 0.85), ("imagenet/effnet-lite1", 0.87),
-     ("imagenet/effnet-lite2", 0.89), ("imagenet/mobilenetv2", 0.83)],
-)  # fmt: skip
+    [
+        ("imagenet/effnet-lite0", 0.85),
+        ("imagenet/effnet-lite1", 0.87),
+        ("imagenet/effnet-lite2", 0.89),
+        ("imagenet/mobilenetv2", 0.83),
+    ],
+)
 def test_imagenet_weights_name_imagenet_pictures(shared: Path, rung: str, share: float) -> None:
     architecture = find_rung(rung).architecture
     found = named_rightly(shared, rung, architecture.mean, architecture.std)

@@ -17,11 +17,13 @@ def test_the_allocator_of_this_machine_is_understood() -> None:
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
         RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't "
-                     "allocate memory: you tried to allocate 6710886400 bytes. Error code 12"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't "
+            "allocate memory: you tried to allocate 6710886400 bytes. Error code 12"
+        ),
         MemoryError(),
     ],
-)  # fmt: skip
+)
 def test_a_lack_of_memory_is_told(error: Exception) -> None:
     assert is_out_of_memory(error)
 

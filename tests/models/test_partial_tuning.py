@@ -54,8 +54,9 @@ def test_the_lowest_stages_stay_and_the_others_are_trained() -> None:
     before = copied(model)
     train(model)
     moved = changed(before, model)
-    assert not any(n.startswith(("backbone.stem", "backbone.stages.0", "backbone.stages.1"))
-                   for n in moved)  # fmt: skip
+    assert not any(
+        n.startswith(("backbone.stem", "backbone.stages.0", "backbone.stages.1")) for n in moved
+    )
     assert {"head.weight", "backbone.stages.2.blocks.0.conv1.weight"} <= moved
     assert "backbone.stages.3.blocks.0.conv3.weight" in moved
 
@@ -78,8 +79,13 @@ def test_batch_statistics_of_frozen_stages_stay_and_others_move() -> None:
 def test_a_transformer_is_frozen_by_its_blocks() -> None:
     model = classifier("scratch/timm:vit_tiny_patch16_224")
     freeze_stages(model, 5)
-    trained = {n.split(".")[2] for n, w in model.backbone.named_parameters()
-               if w.requires_grad for n in [f"backbone.{n}"] if "blocks" in n}  # fmt: skip
+    trained = {
+        n.split(".")[2]
+        for n, w in model.backbone.named_parameters()
+        if w.requires_grad
+        for n in [f"backbone.{n}"]
+        if "blocks" in n
+    }
     assert trained == {str(i) for i in range(4, 12)}
     assert not model.backbone.pos_embed.requires_grad
 

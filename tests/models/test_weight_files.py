@@ -56,10 +56,13 @@ def test_a_package_that_asks_for_an_old_torch_is_installed_without_it(
 
 @pytest.mark.parametrize(
     ("rung", "remedy"),
-    [("bit-m/r50x1", "medtransfer fetch bit-m/r50x1"), ("bit-s/r50x1", "BiT-S-R50x1.npz"),
-     ("file/r50x1", "Name its file with `weights:`"),
-     ("timm/resnet18.a1_in1k", "medtransfer fetch timm/resnet18.a1_in1k")],
-)  # fmt: skip
+    [
+        ("bit-m/r50x1", "medtransfer fetch bit-m/r50x1"),
+        ("bit-s/r50x1", "BiT-S-R50x1.npz"),
+        ("file/r50x1", "Name its file with `weights:`"),
+        ("timm/resnet18.a1_in1k", "medtransfer fetch timm/resnet18.a1_in1k"),
+    ],
+)
 def test_missing_weights_are_named_with_what_to_do(folder: Path, rung: str, remedy: str) -> None:
     with pytest.raises(WeightsError, match="are not on this machine") as caught:
         find_weights(ModelConfig(rung=rung))
@@ -74,10 +77,13 @@ def test_a_file_that_the_study_names_must_exist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rung", "name"),
-    [("bit-m/r50x1", "BiT-M-R50x1.npz"), ("bit-s/r152x4", "BiT-S-R152x4.npz"),
-     ("bit-m/r50x1", "bit-m--r50x1.safetensors"),
-     ("timm/resnet18.a1_in1k", "timm--resnet18.a1_in1k.safetensors")],
-)  # fmt: skip
+    [
+        ("bit-m/r50x1", "BiT-M-R50x1.npz"),
+        ("bit-s/r152x4", "BiT-S-R152x4.npz"),
+        ("bit-m/r50x1", "bit-m--r50x1.safetensors"),
+        ("timm/resnet18.a1_in1k", "timm--resnet18.a1_in1k.safetensors"),
+    ],
+)
 def test_files_in_the_weights_folder_are_found_by_their_names(
     folder: Path, rung: str, name: str
 ) -> None:

@@ -7,28 +7,28 @@ import torch
 import torch.distributed as dist
 
 from medtransfer.errors import MedTransferError
-from medtransfer.models.runtime import ProcessLost, World, spread_like, whole, world
+from medtransfer.models.runtime import ProcessLost, World, full_tensor, shard_like, world
 
 
 def test_a_process_alone_adds_and_waits_for_nobody() -> None:
     alone = world()
-    assert (alone, alone.leads) == (World(0, 1), True)
+    assert (alone, alone.is_main) == (World(0, 1), True)
     assert alone.total([1.5, 2]) == [1.5, 2]
     assert alone.any(True) is True
     assert alone.any(False) is False
     rows = torch.rand(3, 2)
     assert alone.gather(rows, [3]) == [rows]
     alone.add(rows)
-    with alone.leader_first():
+    with alone.main_first():
         pass
-    assert whole(rows) is rows
-    assert spread_like(rows, rows) is rows
+    assert full_tensor(rows) is rows
+    assert shard_like(rows, rows) is rows
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 @pytest.mark.parametrize("count", [0, 1, 5, 8])
 def test_shares_are_everything_once(size: int, count: int) -> None:
-    shares = [list(range(count))[World(rank, size).share] for rank in range(size)]
+    shares = [list(range(count))[World(rank, size).shard_slice] for rank in range(size)]
     assert sorted(chain.from_iterable(shares)) == list(range(count))
     assert len(shares[0]) - len(shares[-1]) <= 1  # the work is even
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.posthoc.ood_feature_scores import TrainedOn
+from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.statistics.bootstrap import Floats
 
 
@@ -61,14 +61,14 @@ class Network:
         """One of them for each class; with sigmoids the first class has none."""
         return np.eye(self.classes)[classes][:, (0 if self.single_label else 1) :]
 
-    def trained(self, number: int = 400, draw: int = 0) -> TrainedOn:
+    def trained(self, number: int = 400, draw: int = 0) -> OODReference:
         features, logits, classes = self.cases(number, draw)
         return self.of(features, logits, classes)
 
-    def of(self, features: Floats, logits: Floats, classes: NDArray[np.int64]) -> TrainedOn:
+    def of(self, features: Floats, logits: Floats, classes: NDArray[np.int64]) -> OODReference:
         first = 0 if self.single_label else 1
         bias = self.bias() - self.weight() @ self.centres().mean(axis=0)
-        return TrainedOn(
+        return OODReference(
             features,
             logits[:, first:],
             self.targets(classes),

@@ -68,8 +68,9 @@ def test_platt_scaling_is_logistic_regression_without_a_penalty(seed: int) -> No
     ours = calibrator("platt", targets, logits)
     theirs = maximum_likelihood(targets, logits[:, None])
     assert isinstance(ours, Platt)
-    assert_allclose([ours.slope, ours.intercept], [theirs.coef_[0, 0], theirs.intercept_[0]],
-                    atol=1e-6)  # fmt: skip
+    assert_allclose(
+        [ours.slope, ours.intercept], [theirs.coef_[0, 0], theirs.intercept_[0]], atol=1e-6
+    )
     assert_allclose(ours.probabilities(LINE), theirs.predict_proba(LINE[:, None])[:, 1], atol=1e-6)
 
 
@@ -110,8 +111,11 @@ def test_isotonic_regression_but_for_the_clipping(seed: int, step: float) -> Non
     assert_allclose(ours, expected, atol=1e-9)
     assert_allclose(ours, np.clip(theirs.predict(LINE), least, 1 - least), atol=least)
     inside = calibrated(targets, logits[:, None], "isotonic").predict_proba(knots[:, None])[:, 1]
-    assert_allclose(calibrator("isotonic", targets, logits).probabilities(knots),
-                    np.clip(inside, least, 1 - least), atol=1e-6)  # fmt: skip
+    assert_allclose(
+        calibrator("isotonic", targets, logits).probabilities(knots),
+        np.clip(inside, least, 1 - least),
+        atol=1e-6,
+    )
 
 
 @SEEDS

@@ -306,9 +306,13 @@ def test_a_small_group_gets_every_class_and_says_why() -> None:
     few = np.where(np.arange(40) < 5, "F", "M")
     few[-1] = ""
     predictor = fit_conformal(
-        cases.classes, cases.probabilities, splits=tune(40), alpha=0.1, condition="group",
+        cases.classes,
+        cases.probabilities,
+        splits=tune(40),
+        alpha=0.1,
+        condition="group",
         groups=few,
-    )  # fmt: skip
+    )
     assert predictor.names == ("F", "M")
     assert predictor.counts.tolist() == [5, 34]
     assert predictor.thresholds[0] == math.inf
@@ -324,9 +328,12 @@ def test_a_small_group_gets_every_class_and_says_why() -> None:
 def test_a_class_that_tune_lacks_is_in_every_set() -> None:
     cases = simulated(4, 60)
     predictor = fit_conformal(
-        np.where(cases.classes == 2, 0, cases.classes), cases.probabilities, splits=tune(60),
-        alpha=0.2, condition="class",
-    )  # fmt: skip
+        np.where(cases.classes == 2, 0, cases.classes),
+        cases.probabilities,
+        splits=tune(60),
+        alpha=0.2,
+        condition="class",
+    )
     sets = predictor.sets(cases.probabilities)
     assert sets[:, 2].all()
     assert not sets[:, [0, 1, 3]].all(axis=0).any()

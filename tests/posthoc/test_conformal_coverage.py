@@ -33,10 +33,12 @@ def pairs(draws: int = DRAWS, tuned: int = TUNED) -> Iterator[tuple[Drawn, Drawn
 
 def coverage(scoring: Scoring, condition: str = "all") -> Floats:
     """Covered cases of each draw. [draws]"""
-    return np.array([
-        set_outcomes(sets_of(fitted(a, ALPHA, condition, scoring), b), b.classes).covered.sum()
-        for a, b in pairs()
-    ])  # fmt: skip
+    return np.array(
+        [
+            set_outcomes(sets_of(fitted(a, ALPHA, condition, scoring), b), b.classes).covered.sum()
+            for a, b in pairs()
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", UNTIED)
@@ -94,9 +96,13 @@ def test_a_threshold_per_group_covers_a_group_that_the_network_knows_less_well()
         half = slice(0, 150), slice(150, 300)
         for condition, found in covered.items():
             predictor = fit_conformal(
-                truth[half[0]], p[half[0]], splits=tune(150), alpha=ALPHA, condition=condition,
+                truth[half[0]],
+                p[half[0]],
+                splits=tune(150),
+                alpha=ALPHA,
+                condition=condition,
                 groups=groups[half[0]],
-            )  # fmt: skip
+            )
             sets = predictor.sets(p[half[1]], groups=groups[half[1]])
             hit = set_outcomes(sets, truth[half[1]]).covered
             found.append(hit[groups[half[1]] == "F"])

@@ -31,7 +31,7 @@ from tests.posthoc.drawn_networks import Network
 from medtransfer.posthoc import ood_feature_scores as ours
 from medtransfer.posthoc import ood_logit_scores
 from medtransfer.posthoc.ood_detectors import DETECTORS
-from medtransfer.posthoc.ood_feature_scores import TrainedOn
+from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.posthoc.ood_gaussians import Gaussians, PrincipalSpace
 from medtransfer.statistics.bootstrap import Floats
 
@@ -52,11 +52,11 @@ def tensor(values: Floats) -> torch.Tensor:
     return torch.tensor(values)
 
 
-def labels_of(trained: TrainedOn) -> torch.Tensor:
+def labels_of(trained: OODReference) -> torch.Tensor:
     return torch.tensor(trained.targets.argmax(axis=1))
 
 
-def logits_and_known(seed: int) -> tuple[TrainedOn, Floats, Floats]:
+def logits_and_known(seed: int) -> tuple[OODReference, Floats, Floats]:
     network = Network(seed=seed)
     features, logits = network.test(far=2.0)
     return network.trained(CASES), features, logits
@@ -202,8 +202,10 @@ def test_residual_has_no_rounding_of_a_softmax_head_in_its_origin() -> None:
     trained = network.trained()
     rough = trained.weight.astype(np.float32).astype(np.float64)
     assert 0 < np.linalg.svd(rough, compute_uv=False)[-1] < 1e-6
-    origins = [PrincipalSpace.fit(trained.features, w, trained.bias).origin
-               for w in (trained.weight, rough)]  # fmt: skip
+    origins = [
+        PrincipalSpace.fit(trained.features, w, trained.bias).origin
+        for w in (trained.weight, rough)
+    ]
     assert_allclose(origins[1], origins[0], rtol=1e-3, atol=1e-3)
 
 

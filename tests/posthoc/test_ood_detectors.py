@@ -15,13 +15,13 @@ from medtransfer.posthoc import ood_feature_scores
 from medtransfer.posthoc.ood_detectors import (
     DETECTORS,
     flag_threshold,
-    foreign_scores,
+    ood_scores,
     share_kept,
 )
 from medtransfer.posthoc.ood_feature_scores import (
     Hopfield,
     Neighbours,
-    TrainedOn,
+    OODReference,
     VirtualLogit,
 )
 from medtransfer.posthoc.ood_logit_scores import (
@@ -37,7 +37,7 @@ OF_FEATURES = [name for name, found in DETECTORS.items() if found.needs == "feat
 TASKS = pytest.mark.parametrize("single_label", [True, False], ids=["softmax", "sigmoids"])
 
 
-def scores(name: str, trained: TrainedOn, features: Floats, logits: Floats) -> Floats:
+def scores(name: str, trained: OODReference, features: Floats, logits: Floats) -> Floats:
     return DETECTORS[name].fit(trained).score(features, logits)
 
 
@@ -57,7 +57,7 @@ def some_logits(width: int | None = None) -> st.SearchStrategy[Floats]:
 @TASKS
 def test_the_names_are_those_of_the_catalogue_that_the_task_allows(single_label: bool) -> None:
     network = Network(single_label=single_label)
-    found = foreign_scores(network.trained(), *network.test())
+    found = ood_scores(network.trained(), *network.test())
     assert list(found) == allowed(single_label)
     assert ("kl_matching" in found) == single_label
     for name, values in found.items():
@@ -80,10 +80,14 @@ def test_order_of_cases_does_not_matter(name: str, single_label: bool, data: st.
     network = Network(single_label=single_label)
     trained, (features, logits) = network.trained(24), network.test(6)
     turn, order = (np.array(data.draw(st.permutations(range(n)))) for n in (24, 6))
-    turned = TrainedOn(
-        trained.features[turn], trained.logits[turn], trained.targets[turn],
-        trained.weight, trained.bias, trained.single_label,
-    )  # fmt: skip
+    turned = OODReference(
+        trained.features[turn],
+        trained.logits[turn],
+        trained.targets[turn],
+        trained.weight,
+        trained.bias,
+        trained.single_label,
+    )
     once = scores(name, trained, features, logits)
     assert_allclose(scores(name, trained, features[order], logits[order]), once[order], rtol=1e-9)
     assert_allclose(scores(name, turned, features, logits), once, rtol=1e-6)
@@ -93,7 +97,7 @@ def test_order_of_cases_does_not_matter(name: str, single_label: bool, data: st.
 few_or_many = pytest.mark.parametrize("cases", [400, 20, 8])
 
 
-def found_among(name: str, trained: TrainedOn, foreign: Floats, network: Network) -> float:
+def found_among(name: str, trained: OODReference, foreign: Floats, network: Network) -> float:
     """AUROC of foreign features among those of other cases of the network's own kind."""
     near = network.test(80)
     values = scores(name, trained, *near), scores(name, trained, foreign, network.seen_by(foreign))
@@ -144,7 +148,7 @@ def test_a_network_that_is_less_sure_finds_a_case_more_foreign(name: str) -> Non
     sure = 8 * np.eye(3) - 2
     unsure = 0.2 * np.eye(3) - 0.1
     trained = network.trained()
-    clear = TrainedOn(features, sure, np.eye(3), trained.weight, trained.bias, single_label=True)
+    clear = OODReference(features, sure, np.eye(3), trained.weight, trained.bias, single_label=True)
     assert (scores(name, clear, features, unsure) > scores(name, clear, features, sure)).all()
 
 
@@ -226,10 +230,14 @@ def test_scores_are_finite_whatever_the_training_cases(
     truth = data.draw(
         npst.arrays(np.float64, (cases, targets), elements=st.sampled_from([0, 1, 0.5, np.nan]))
     )
-    trained = TrainedOn(
-        draw((cases, width)).astype(np.float32), draw((cases, targets)), truth,
-        draw((targets, width)), draw((targets,)), single_label,
-    )  # fmt: skip
+    trained = OODReference(
+        draw((cases, width)).astype(np.float32),
+        draw((cases, targets)),
+        truth,
+        draw((targets, width)),
+        draw((targets,)),
+        single_label,
+    )
     found = scores(name, trained, draw((4, width)).astype(np.float32), draw((4, targets)))
     assert found.shape == (4,)
     assert np.isfinite(found).all()
@@ -239,19 +247,21 @@ def test_outputs_that_are_not_finite_have_no_score() -> None:
     network = Network()
     features, logits = network.test(5)
     features[2, 3] = np.inf
-    found = foreign_scores(network.trained(), features, logits)
+    found = ood_scores(network.trained(), features, logits)
     assert list(found) == list(DETECTORS)
     assert all(np.isnan(values).all() and len(values) == 5 for values in found.values())
 
 
-def of_targets(targets: Floats, features: Floats | None = None, **changes) -> TrainedOn:
+def of_targets(targets: Floats, features: Floats | None = None, **changes) -> OODReference:
     count, width = targets.shape
     features = np.eye(count, 4) if features is None else features
     parts = {
-        "logits": np.zeros((count, width)), "weight": np.zeros((width, 4)),
-        "bias": np.zeros(width), "single_label": False,
-    }  # fmt: skip
-    return TrainedOn(features=features, targets=targets, **(parts | changes))
+        "logits": np.zeros((count, width)),
+        "weight": np.zeros((width, 4)),
+        "bias": np.zeros(width),
+        "single_label": False,
+    }
+    return OODReference(features=features, targets=targets, **(parts | changes))
 
 
 def test_the_classes_of_several_targets_are_each_target_and_none() -> None:
@@ -348,9 +358,18 @@ def test_thresholds_by_hand() -> None:
 
 def test_the_catalogue_says_what_each_detector_is() -> None:
     assert list(DETECTORS) == [
-        "max_probability", "max_logit", "energy", "gen", "kl_matching", "mahalanobis",
-        "relative_mahalanobis", "knn", "vim", "residual", "she",
-    ]  # fmt: skip
+        "max_probability",
+        "max_logit",
+        "energy",
+        "gen",
+        "kl_matching",
+        "mahalanobis",
+        "relative_mahalanobis",
+        "knn",
+        "vim",
+        "residual",
+        "she",
+    ]
     for name, detector in DETECTORS.items():
         assert detector.name == name
         assert all((detector.title, detector.formula, detector.reference))

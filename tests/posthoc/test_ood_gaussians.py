@@ -164,9 +164,18 @@ def test_a_map_without_a_rest_is_the_whitening_of_its_cases() -> None:
 
 @pytest.mark.parametrize(
     ("width", "cases", "kept"),
-    [(2048, 10**6, 1000), (8192, 10**6, 1000), (1280, 10**6, 512), (768, 10**6, 512),
-     (512, 10**6, 256), (64, 10**6, 32), (2048, 300, 150), (2048, 1, 0), (1, 5, 0)],
-)  # fmt: skip
+    [
+        (2048, 10**6, 1000),
+        (8192, 10**6, 1000),
+        (1280, 10**6, 512),
+        (768, 10**6, 512),
+        (512, 10**6, 256),
+        (64, 10**6, 32),
+        (2048, 300, 150),
+        (2048, 1, 0),
+        (1, 5, 0),
+    ],
+)
 def test_how_many_principal_directions_are_kept(width: int, cases: int, kept: int) -> None:
     assert principal_dimensions(width, cases) == kept
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from medtransfer.data.config import UpstreamConfig
 from medtransfer.data.images.scan import scan_images
 from medtransfer.errors import ConfigError, TableError
+from medtransfer.pretraining.config import UpstreamConfig
 from medtransfer.pretraining.dataset import Upstream, read_upstream
 
 CLASSES = ("ant", "bee", "cat")
@@ -64,8 +64,10 @@ def seen(upstream: Upstream, folder: Path) -> set[tuple[str, str, bool]]:
     for rows, trains in ((upstream.train, True), (upstream.held_out, False)):
         classes = upstream.images(rows).targets[:].argmax(axis=1)
         contents = facts["sha256"].gather(rows).to_list()
-        found |= {(content, upstream.classes[c], trains)
-                  for content, c in zip(contents, classes, strict=True)}  # fmt: skip
+        found |= {
+            (content, upstream.classes[c], trains)
+            for content, c in zip(contents, classes, strict=True)
+        }
     return found
 
 
@@ -131,11 +133,13 @@ def test_several_labels_and_columns_of_answers_are_masked_where_nothing_is_known
     assert upstream.images(upstream.train).targets[:].tolist() == [[1, 1], [0, 1]]
     assert upstream.notes == ("1 image without a label: left out.",)
 
-    answers = pl.DataFrame({"image": image, "Edema": [1, 0, None, 1], "Mass": [-1, 1, None, 0],
-                            "split": split})  # fmt: skip
+    answers = pl.DataFrame(
+        {"image": image, "Edema": [1, 0, None, 1], "Mass": [-1, 1, None, 0], "split": split}
+    )
     answers.write_parquet(tmp_path / "a.parquet")
-    config = UpstreamConfig(images=tmp_path / "a.parquet", task="multi-label",
-                            targets=("Edema", "Mass"))  # fmt: skip
+    config = UpstreamConfig(
+        images=tmp_path / "a.parquet", task="multi-label", targets=("Edema", "Mass")
+    )
     upstream = read_upstream(config)
     dense = upstream.images(upstream.train).targets[:]
     np.testing.assert_array_equal(dense, [[1, np.nan], [0, 1]])
@@ -173,5 +177,6 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
         read_upstream(UpstreamConfig(images=tmp_path / "bad"))
     pl.DataFrame({"image": [b"x"], "Edema": ["yes"]}).write_parquet(tmp_path / "y.parquet")
     with pytest.raises(TableError, match="other cells than 1, 0, -1 and empty in Edema"):
-        read_upstream(UpstreamConfig(images=tmp_path / "y.parquet", task="multi-label",
-                                     targets=("Edema",)))  # fmt: skip
+        read_upstream(
+            UpstreamConfig(images=tmp_path / "y.parquet", task="multi-label", targets=("Edema",))
+        )

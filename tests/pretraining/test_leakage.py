@@ -10,18 +10,18 @@ from tests.in_process import pretrain_here
 from medtransfer.data.audit.findings import Finding
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Pretrain
-from medtransfer.runs.inputs import open_manifest
+from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.study.config import Study
-from medtransfer.study.plan import read_data, refuse_findings
+from medtransfer.study.plan import check_findings, read_data
 
 
 @pytest.fixture
 def digests(tiny_study: Study, tmp_path: Path) -> pl.DataFrame:
     """Split and digest of every image of the study."""
     data = read_data(tiny_study, tmp_path / "facts.parquet")
-    frame = assign_splits(open_manifest(tiny_study.data), tiny_study.data)
+    frame = assign_splits(read_run_manifest(tiny_study.data), tiny_study.data)
     return frame.select("image_id", "split").join(data.facts, on="image_id")
 
 
@@ -30,9 +30,13 @@ def leave_rung(name: str, seen: pl.DataFrame | None, start: str = "scratch/r26x0
     folder = Path("rungs") / name
     folder.mkdir(parents=True)
     facts = {
-        "architecture": "r26x0.25", "pretraining": "films", "images": 9, "sha256": "0" * 64,
-        "licence": "ours", "note": "",
-    }  # fmt: skip
+        "architecture": "r26x0.25",
+        "pretraining": "films",
+        "images": 9,
+        "sha256": "0" * 64,
+        "licence": "ours",
+        "note": "",
+    }
     (folder / "rung.json").write_text(json.dumps(facts))
     if seen is not None:
         RungFolder(folder).write_trained_on(start, seen["sha256"])
@@ -57,7 +61,7 @@ def test_images_that_are_tested_on_are_counted_and_stop_the_study(
     assert finding.sentence == "3 images tested on, seen by rung 'own/films'"
     assert len(finding.rows) == 3
     with pytest.raises(StudyError, match="A017 a rung was pre-trained on images that are tested"):
-        refuse_findings(tiny_study, (finding,))
+        check_findings(tiny_study, (finding,))
 
 
 def test_the_images_of_the_rung_that_was_gone_on_from_count_too(
@@ -85,17 +89,26 @@ def test_pretraining_on_the_same_table_reads_its_training_rows_alone(
     split = ["train", "train", "train", "tune", "test"] * (len(table) // 5)
     ids = [f"i{number}" for number in range(len(table))]
     manifest = table.with_columns(
-        split=pl.Series(split), cohort=pl.lit("a"),
+        split=pl.Series(split),
+        cohort=pl.lit("a"),
         **{name: pl.Series(ids) for name in ("image_id", "case_id", "patient_id")},
-    )  # fmt: skip
+    )
     manifest.write_parquet(tmp_path / "shades.parquet")
     pretrain_here(recipe)
-    study = Study.model_validate({
-        "name": "s", "rungs": ["own/shades"], "seeds": [0],
-        "data": {"manifest": tmp_path / "shades.parquet", "task": "single-label",
-                 "class_column": "label", "targets": ["shade0", "shade1", "shade2"],
-                 "image": {"resize": 18, "crop": 16}},
-    })  # fmt: skip
+    study = Study.model_validate(
+        {
+            "name": "s",
+            "rungs": ["own/shades"],
+            "seeds": [0],
+            "data": {
+                "manifest": tmp_path / "shades.parquet",
+                "task": "single-label",
+                "class_column": "label",
+                "targets": ["shade0", "shade1", "shade2"],
+                "image": {"resize": 18, "crop": 16},
+            },
+        }
+    )
     assert found(study, "own/shades", tmp_path) == []
     moved = ["test", "train", "train", "tune", "test"] * (len(table) // 5)
     manifest.with_columns(split=pl.Series(moved)).write_parquet(tmp_path / "shades.parquet")

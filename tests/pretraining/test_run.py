@@ -12,11 +12,10 @@ from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.tensors import read_tensors
-from medtransfer.pretraining.config import UpstreamTraining, upstream_schedule
+from medtransfer.pretraining.config import Pretrain, UpstreamTraining, upstream_schedule
 from medtransfer.pretraining.pretrain import pretrain
 from medtransfer.pretraining.run import run_pretraining
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Pretrain
 from medtransfer.runs.transfer import environment
 from medtransfer.study.config import Study
 from medtransfer.study.progress import Event, Preparing
@@ -45,8 +44,9 @@ def test_a_rung_is_made_and_a_study_names_it(
     folder = pretrain_here(recipe, None, heard.append)
     assert folder.path == Path("rungs/shades")
     assert [type(event).__name__ for event in heard if not isinstance(event, Preparing)][-2:] == [
-        "PretrainStep", "RungMade"
-    ]  # fmt: skip
+        "PretrainStep",
+        "RungMade",
+    ]
     history = folder.history()
     assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
     facts = read_json(folder.path / "rung.json")
@@ -103,8 +103,9 @@ def test_going_on_from_a_rung_starts_with_its_weights(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     first = pretrain_here(recipe)
-    rate = recipe.training.model_copy(update={"learning_rate": 1e-9, "steps": 1, "ema": 0.0,
-                                              "weight_decay": 0.0, "checks": 1})  # fmt: skip
+    rate = recipe.training.model_copy(
+        update={"learning_rate": 1e-9, "steps": 1, "ema": 0.0, "weight_decay": 0.0, "checks": 1}
+    )
     second = recipe.model_copy(update={"name": "more", "rung": "own/shades", "training": rate})
     folder = pretrain_here(second)
     old, new = read_tensors(first.model), read_tensors(folder.model)

@@ -20,7 +20,7 @@ from medtransfer.errors import StudyError
 from medtransfer.files import sha256
 from medtransfer.recipes import demo
 from medtransfer.recipes.demo import demo_study
-from medtransfer.runs.inputs import open_manifest
+from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.study.grid import expand
 from medtransfer.tables.results import read_results
 
@@ -83,7 +83,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 def test_its_data_have_no_fault_that_stops_a_study(tmp_path: Path) -> None:
     study = demo_study(tmp_path / "demo")
-    manifest = open_manifest(study.data)
+    manifest = read_run_manifest(study.data)
     facts = scan_images(manifest, study.data.pixel_limit, tmp_path / "facts.parquet")
     findings = audit(manifest, assign_splits(manifest, study.data), facts, study.data)
     assert [f for f in findings if f.level == "error"] == []
@@ -102,10 +102,13 @@ def test_it_ends_in_the_reviewed_numbers_in_time(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "medtransfer", "demo"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         # the number of threads is in the bits, and a few hundredths of AUROC come of them
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     missing = first_missing(shown(), done.stdout)
@@ -113,9 +116,11 @@ def test_it_ends_in_the_reviewed_numbers_in_time(tmp_path: Path) -> None:
     folder = tmp_path / "medtransfer-demo"
     assert (folder / "report.html").is_file()
     results = read_results(folder / "results.parquet").filter(
-        pl.col("run_id").is_null(), pl.col("metric") == "auroc", pl.col("group") == "all",
+        pl.col("run_id").is_null(),
+        pl.col("metric") == "auroc",
+        pl.col("group") == "all",
         pl.col("label_fraction") == 1.0,
-    )  # fmt: skip
+    )
     found = {rung: {} for rung in golden()}
     for rung, cohort, value in results.select("rung", "cohort", "value").iter_rows():
         found[rung][cohort] = value

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.report.content import Content, Count, KnownRung
+from medtransfer.report.content import ReportData, RungInfo, SplitCounts
 from medtransfer.tables.results import (
     RESULTS_CONTRACT,
     Comparison,
@@ -22,8 +22,18 @@ def result(metric: str, value: float | None, low: float, high: float, **more: An
     """A number on north, with its interval if it has a value."""
     ends = (None, None) if value is None else (low, high)
     about = {"cohort": "north", **more}
-    return Result(None, "test", target="y", metric=metric, value=value, low=ends[0], high=ends[1],
-                  num_cases=90, num_patients=80, **about)  # fmt: skip
+    return Result(
+        None,
+        "test",
+        target="y",
+        metric=metric,
+        value=value,
+        low=ends[0],
+        high=ends[1],
+        num_cases=90,
+        num_patients=80,
+        **about,
+    )
 
 
 def placed(
@@ -31,9 +41,12 @@ def placed(
 ) -> pl.DataFrame:
     """Rows of a rung."""
     frame = results_frame(rows).with_columns(
-        rung=pl.lit(rung), label_fraction=pl.lit(fraction), seed=pl.lit(seed, pl.Int64),
-        retrain_fraction=pl.lit(None, pl.Float64), held_out=pl.lit(None, pl.String),
-    )  # fmt: skip
+        rung=pl.lit(rung),
+        label_fraction=pl.lit(fraction),
+        seed=pl.lit(seed, pl.Int64),
+        retrain_fraction=pl.lit(None, pl.Float64),
+        held_out=pl.lit(None, pl.String),
+    )
     return frame.select(column.name for column in RESULTS_CONTRACT.columns)
 
 
@@ -64,7 +77,7 @@ def content(
     gaps: list[pl.DataFrame] | None = None,
     margin: tuple[float, str, str] | None = None,
     splits: tuple[tuple[str, str], ...] = (("north", "tune"), ("north", "test")),
-) -> Content:
+) -> ReportData:
     """Two rungs with the same difference on both cohorts.
 
     Args:
@@ -79,20 +92,47 @@ def content(
     value, low, high, p = difference
     held: dict[str, Any] = {}
     if margin is not None:
-        held = {"margin": margin[0], "no_worse": margin[1], "p_no_worse": 0.02,
-                "equal": margin[2], "p_equal": 0.03}  # fmt: skip
+        held = {
+            "margin": margin[0],
+            "no_worse": margin[1],
+            "p_no_worse": 0.02,
+            "equal": margin[2],
+            "p_equal": 0.03,
+        }
     compared = [
-        Comparison(OTHER, REFERENCE, 1.0, None, None, cohort, "y", "auroc", value, low, high, p,
-                   p, p, num_cases=90, num_patients=80, **held)
+        Comparison(
+            OTHER,
+            REFERENCE,
+            1.0,
+            None,
+            None,
+            cohort,
+            "y",
+            "auroc",
+            value,
+            low,
+            high,
+            p,
+            p,
+            p,
+            num_cases=90,
+            num_patients=80,
+            **held,
+        )
         for cohort in ("north", "south")
-    ]  # fmt: skip
-    return Content(
-        "s", "evaluation", "binary", ("y",),
-        EvaluationConfig(margin=None if margin is None else margin[0]), REFERENCE,
-        tuple(KnownRung(rung) for rung in rows),
-        pl.concat([*frames, *(gaps or [])]), comparisons_frame(compared),
-        counts=tuple(Count(cohort, split, 90, 80, {"y": 30}) for cohort, split in splits),
-    )  # fmt: skip
+    ]
+    return ReportData(
+        "s",
+        "evaluation",
+        "binary",
+        ("y",),
+        EvaluationConfig(margin=None if margin is None else margin[0]),
+        REFERENCE,
+        tuple(RungInfo(rung) for rung in rows),
+        pl.concat([*frames, *(gaps or [])]),
+        comparisons_frame(compared),
+        counts=tuple(SplitCounts(cohort, split, 90, 80, {"y": 30}) for cohort, split in splits),
+    )
 
 
 def areas(reference: float = 0.7, other: float = 0.8) -> dict[str, list[Result]]:

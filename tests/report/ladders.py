@@ -10,7 +10,7 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table, class_table
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import write_json
@@ -59,8 +59,10 @@ class Ladder:
         places += [(1.0, share) for share in self.retrained]
         return [
             self._run(truth, rung, fraction, share, seed)
-            for rung in self.noise for fraction, share in places for seed in self.seeds
-        ]  # fmt: skip
+            for rung in self.noise
+            for fraction, share in places
+            for seed in self.seeds
+        ]
 
     def _run(
         self, truth: pl.DataFrame, rung: str, fraction: float, share: float | None, seed: int
@@ -79,8 +81,14 @@ class Ladder:
     def tabulated(self) -> LadderTables:
         """Its tables."""
         attributes = attributes_of(self.truth, self.attributes)
-        return tabulate(self.runs, attributes, self.task, self.config,
-                        reference=next(iter(self.noise)), facts=self.facts)  # fmt: skip
+        return compare_runs(
+            self.runs,
+            attributes,
+            self.task,
+            self.config,
+            reference=next(iter(self.noise)),
+            facts=self.facts,
+        )
 
 
 def attributes_of(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -96,11 +104,15 @@ def attributes_of(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 def counts_of(ladder: Ladder) -> list[dict[str, Any]]:
     """Who is in the table: one row per cohort and split."""
     return [
-        {"cohort": own["cohort"][0], "split": own["split"][0], "cases": len(own),
-         "patients": own["patient_id"].n_unique(),
-         "positive": {t: int((own[f"target_{t}"] == 1).sum()) for t in ladder.targets}}
+        {
+            "cohort": own["cohort"][0],
+            "split": own["split"][0],
+            "cases": len(own),
+            "patients": own["patient_id"].n_unique(),
+            "positive": {t: int((own[f"target_{t}"] == 1).sum()) for t in ladder.targets},
+        }
         for own in ladder.truth.partition_by("cohort", "split", maintain_order=True)
-    ]  # fmt: skip
+    ]
 
 
 def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
@@ -109,11 +121,19 @@ def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
     write_results(tables.results, folder / "results.parquet")
     write_frame(tables.comparisons, folder / "comparisons.parquet")
     write_curves(tables.curves, folder / "curves")
-    write_json(folder / "evaluation.json", {
-        "name": name, "task": ladder.task, "targets": list(ladder.targets),
-        "reference": next(iter(ladder.noise)), "rungs": list(ladder.noise),
-        "config": ladder.config.model_dump(mode="json"), "attributes": list(ladder.attributes),
-        "said": ["Column 'score' was taken as a probability: all values are between 0 and 1."],
-        "counts": counts_of(ladder), "versions": {"medtransfer": "0.1.0"},
-    })  # fmt: skip
+    write_json(
+        folder / "evaluation.json",
+        {
+            "name": name,
+            "task": ladder.task,
+            "targets": list(ladder.targets),
+            "reference": next(iter(ladder.noise)),
+            "rungs": list(ladder.noise),
+            "config": ladder.config.model_dump(mode="json"),
+            "attributes": list(ladder.attributes),
+            "said": ["Column 'score' was taken as a probability: all values are between 0 and 1."],
+            "counts": counts_of(ladder),
+            "versions": {"medtransfer": "0.1.0"},
+        },
+    )
     return folder

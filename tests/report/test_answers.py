@@ -199,8 +199,11 @@ def test_groups_too_small_to_compare_are_no_answer() -> None:
 )
 def test_prediction_sets_keep_their_promise_or_not(coverage, words: str) -> None:
     rows = areas()
-    rows[OTHER] += [result("ece", 0.05, 0.01, 0.08), result("ece_scaled", 0.02, 0.0, 0.04),
-                    result("coverage_split", *coverage)]  # fmt: skip
+    rows[OTHER] += [
+        result("ece", 0.05, 0.01, 0.08),
+        result("ece_scaled", 0.02, 0.0, 0.04),
+        result("coverage_split", *coverage),
+    ]
     said = uncertainty.answer(content(rows)).sentence
     assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in said
     assert said.endswith(f"Its 90% prediction sets hold the truth in {words}")

@@ -14,7 +14,7 @@ from medtransfer.errors import StudyError
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.files import read_json, write_json
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.components import Fold, Part, Section, Table, figures_of
+from medtransfer.report.components import Component, Fold, Section, Table, figures_of
 from medtransfer.report.page import all_sections, write_evaluation_report
 from medtransfer.report.questions.metric_tables import TOPICS
 from medtransfer.report.reading import read_evaluation
@@ -24,7 +24,7 @@ def sections_of(folder: Path) -> dict[str, Section]:
     return {section.title: section for section in all_sections(read_evaluation(folder))}
 
 
-def tables_of(parts: list[Part]) -> list[Table]:
+def tables_of(parts: list[Component]) -> list[Table]:
     found: list[Table] = []
     for part in parts:
         if isinstance(part, Table):
@@ -47,8 +47,9 @@ def sections(evaluation: Path) -> dict[str, Section]:
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Section]:
     """Three findings, one of them of no positive case at the other hospital."""
-    ladder = Ladder("multi-label", ("edema", "effusion", "mass"),
-                    config=replace_points(("sens90", "youden")))  # fmt: skip
+    ladder = Ladder(
+        "multi-label", ("edema", "effusion", "mass"), config=replace_points(("sens90", "youden"))
+    )
     return sections_of(write_evaluation(ladder, tmp_path_factory.mktemp("several")))
 
 
@@ -68,7 +69,7 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         "Shift": ["shift", "retrain"],
         "Data efficiency": ["labels"],
         "Fairness": ["groups-0", "groups-1"],
-        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets", "foreign"],
+        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets", "ood"],
         "What was done": [],
         "What this cannot say": [],
     }
@@ -99,8 +100,11 @@ def test_differences_come_with_every_p_value_and_both_spreads(
     table = table_with(sections["Transfer"], "Difference", "p", "Holm", "B-H")
     assert {"SD of seeds", "SD of patients"} <= set(table.head)
     assert [row[:2] for row in table.rows] == [
-        [SMALL, HOME], [SMALL, AWAY], [LARGE, HOME], [LARGE, AWAY],
-    ]  # fmt: skip
+        [SMALL, HOME],
+        [SMALL, AWAY],
+        [LARGE, HOME],
+        [LARGE, AWAY],
+    ]
     assert "No worse by" not in " ".join(table.head)  # no margin was stated
 
 
@@ -154,8 +158,14 @@ def test_uncertainty_holds_calibrators_sets_and_foreign_inputs(
 
 def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -> None:
     table = table_with(several["Transfer"], "Target", "Rung", "Positive")
-    assert [row[0] for row in table.rows] == ["edema", "edema", "effusion", "effusion",
-                                              "mass", "mass"]  # fmt: skip
+    assert [row[0] for row in table.rows] == [
+        "edema",
+        "edema",
+        "effusion",
+        "effusion",
+        "mass",
+        "mass",
+    ]
     assert {"AUROC", "AUROC, interval by DeLong", "AUPRC"} <= set(table.head)
     points = [t for t in tables_of(list(several["Shift"].parts)) if "PPV" in t.head]
     assert [t.caption.split(", carried")[0] for t in points] == [

@@ -66,8 +66,16 @@ def test_what_was_taken_from_a_weights_file_is_said_once_a_rung(
 
 def test_every_section_and_answer_is_there(page: Path) -> None:
     text = page.read_text("utf-8")
-    for title in ("Transfer", "Shift", "Data efficiency", "Fairness", "Uncertainty",
-                  "Runs and costs", "What was done", "What this cannot say"):  # fmt: skip
+    for title in (
+        "Transfer",
+        "Shift",
+        "Data efficiency",
+        "Fairness",
+        "Uncertainty",
+        "Runs and costs",
+        "What was done",
+        "What this cannot say",
+    ):
         assert f"<h2>{title}</h2>" in text
     assert text.count("<li><strong>") == 5
     assert "not a medical device" in text

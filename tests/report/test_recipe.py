@@ -24,13 +24,15 @@ def test_the_rule_is_said_as_it_was() -> None:
         ({"clip_norm": 1.0}, "gradients clipped to 1"),
         ({"ema": 0.999}, "weights averaged with decay 0.999"),
         ({"loss": {"kind": "asymmetric"}}, "asymmetric loss"),
-        ({"loss": {"weights": "balanced", "smoothing": 0.1}},
-         "class weights balanced, labels smoothed by 0.1"),
+        (
+            {"loss": {"weights": "balanced", "smoothing": 0.1}},
+            "class weights balanced, labels smoothed by 0.1",
+        ),
         ({"loss": {"weights": {"Edema": 3}}}, "class weights by target"),
         ({"tuning": {"mode": "partial", "frozen_stages": 2}}, "lowest 2 stages frozen"),
         ({"tuning": {"mode": "low-rank", "rank": 4}}, "low-rank products of rank 4"),
     ],
-)  # fmt: skip
+)
 def test_every_departure_is_named(changes: dict[str, Any], said: str) -> None:
     assert f", {said}," in recipe_of(TrainingConfig.model_validate(changes))
 

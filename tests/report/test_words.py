@@ -39,8 +39,12 @@ def test_a_table_says_once_why_cells_are_empty() -> None:
     part = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": "1 of 3 targets left out: no case"}
     full = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": None}
     assert [cells(row) for row in (empty, part, full, empty, None)] == [
-        "– ᵃ", "0.50 [0.40, 0.60] ᵇ", "0.50 [0.40, 0.60]", "– ᵃ", "–",
-    ]  # fmt: skip
+        "– ᵃ",
+        "0.50 [0.40, 0.60] ᵇ",
+        "0.50 [0.40, 0.60]",
+        "– ᵃ",
+        "–",
+    ]
     assert cells.notes == ["ᵃ fewer than 10 cases", "ᵇ 1 of 3 targets left out: no case"]
 
 
@@ -79,8 +83,10 @@ LONG = [
 
 def test_long_names_lose_what_they_share() -> None:
     assert list(short_names([*LONG, "scratch/r50x1"], 30).values()) == [
-        "…many…", "…few…", "scratch/r50x1",
-    ]  # fmt: skip
+        "…many…",
+        "…few…",
+        "scratch/r50x1",
+    ]
 
 
 @given(st.lists(st.text(st.sampled_from("ab-/… (2)"), max_size=60), unique=True, max_size=8))

@@ -60,9 +60,7 @@ def test_a_run_that_ended_badly_says_why_until_it_is_tried_again(
 ) -> None:
     run.fail(state, "the loss is not finite at step 3", step=3)  # type: ignore[arg-type]
     assert run.state() == state
-    assert run.error() == {
-        "state": state, "message": "the loss is not finite at step 3", "step": 3
-    }  # fmt: skip
+    assert run.error() == {"state": state, "message": "the loss is not finite at step 3", "step": 3}
     run.start({"run_id": run.run_id}, HERE)
     assert run.state() == "waiting"
     assert run.error() is None
@@ -92,7 +90,7 @@ def test_results_are_stale_when_the_scoring_has_changed(run: RunFolder) -> None:
 
 def test_progress_is_a_view_that_may_be_missing(run: RunFolder) -> None:
     assert run.progress() == {}
-    run.note_progress({"step": 3})
+    run.write_progress({"step": 3})
     assert run.progress() == {"step": 3}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from medtransfer.models.ladder import ARCHITECTURES
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture, united
+from medtransfer.runs.inputs import cache_requests, input_spec, known_architecture, merge_requests
 
 FRAME = pl.DataFrame({"split": ["train", "test", "train", "tune", "train"]})
 
@@ -47,7 +47,7 @@ def test_left_out_the_rule_sets_them_by_the_median_of_the_training_images(
 
 def test_training_images_are_kept_at_both_sides_and_all_others_at_the_crop() -> None:
     spec = input_spec(run(resize=72, crop=64), ARCHITECTURES["r14x1"], FRAME, facts(*[99] * 5))
-    needs = cache_needs(run(resize=72, crop=64), spec, FRAME)
+    needs = cache_requests(run(resize=72, crop=64), spec, FRAME)
     found = [(need.indices.tolist(), need.recipe.size) for need in needs]
     assert found == [([0, 2, 4], 72), ([1, 3], 64), ([0, 2, 4], 64)]
 
@@ -55,8 +55,8 @@ def test_training_images_are_kept_at_both_sides_and_all_others_at_the_crop() -> 
 def test_needs_of_all_runs_are_one_per_recipe() -> None:
     spec = input_spec(run(resize=72, crop=64), ARCHITECTURES["r14x1"], FRAME, facts(*[99] * 5))
     other = pl.DataFrame({"split": ["test", "train", "test", "test", "test"]})
-    needs = [need for frame in (FRAME, other) for need in cache_needs(run(), spec, frame)]
-    found = [(need.indices.tolist(), need.recipe.size) for need in united(needs)]
+    needs = [need for frame in (FRAME, other) for need in cache_requests(run(), spec, frame)]
+    found = [(need.indices.tolist(), need.recipe.size) for need in merge_requests(needs)]
     assert found == [([0, 1, 2, 3, 4], 64), ([0, 1, 2, 4], 72)]
 
 

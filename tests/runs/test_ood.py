@@ -10,7 +10,7 @@ from tests.local_run import Local
 
 from medtransfer.data.loader import CaseImages
 from medtransfer.models.classifier import Classifier
-from medtransfer.posthoc.ood_detectors import DETECTORS, foreign_scores
+from medtransfer.posthoc.ood_detectors import DETECTORS, ood_scores
 from medtransfer.runs import fine_tune
 from medtransfer.runs import transfer as execute
 from medtransfer.study.config import Study
@@ -60,12 +60,12 @@ def test_detectors_are_fitted_to_the_labelled_training_cases_as_they_would_be_te
 
     def keep(known, features, logits):
         found.append((known, features, logits))
-        return foreign_scores(known, features, logits)
+        return ood_scores(known, features, logits)
 
-    original, training, forward = fine_tune.trained_on, fine_tune.fit, Classifier.features
-    monkeypatch.setattr(fine_tune, "trained_on", listen)
+    original, training, forward = fine_tune.read_ood_reference, fine_tune.fit, Classifier.features
+    monkeypatch.setattr(fine_tune, "read_ood_reference", listen)
     monkeypatch.setattr(fine_tune, "fit", fit)
-    monkeypatch.setattr(execute, "foreign_scores", keep)
+    monkeypatch.setattr(execute, "ood_scores", keep)
     monkeypatch.setattr(Classifier, "features", count)
     run = local(tmp_path, study)
     run.carry_out()
@@ -73,13 +73,15 @@ def test_detectors_are_fitted_to_the_labelled_training_cases_as_they_would_be_te
     seen, trained = heard["seen"], heard["training"]
     assert seen.cases.case_ids.tolist() == trained.cases.case_ids.tolist()
     rows = np.arange(len(seen))
-    sizes = [images.test_batch(rows, execute.torch.device("cpu")).images.shape[-1]
-             for images in (seen, trained)]  # fmt: skip
+    sizes = [
+        images.test_batch(rows, execute.torch.device("cpu")).images.shape[-1]
+        for images in (seen, trained)
+    ]
     assert sizes == [32, 36]  # resized to the input at once, not to the side that is cropped
     (known, features, logits), table = found[0], run.own.predictions()
     assert known.features.shape == (len(seen), 1024)
     assert len(features) == len(logits) == table.height
     # one pass over the training cases, one over those that are predicted
     assert fitted["images"] == len(seen) + table.height
-    for name, scores in foreign_scores(known, features, logits).items():
+    for name, scores in ood_scores(known, features, logits).items():
         assert_allclose(table[f"ood_{name}"], scores)

@@ -20,7 +20,7 @@ from medtransfer.evaluation.inference import feature_cache
 from medtransfer.evaluation.inference.predict import predict
 from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture
+from medtransfer.runs.inputs import cache_requests, input_spec, known_architecture
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.config import Study
 from medtransfer.study.plan import plan_runs, read_data
@@ -89,9 +89,7 @@ def test_what_is_kept_holds_neither_ids_nor_labels(study: Study, tmp_path: Path)
     (part,) = place.features.iterdir()
     assert sorted(path.name for path in part.iterdir()) == ["MANIFEST.json", "features.safetensors"]
     tensors = safetensors.torch.load_file(part / "features.safetensors")
-    assert {name: tuple(value.shape) for name, value in tensors.items()} == {
-        "features": (72, 1280)
-    }  # fmt: skip
+    assert {name: tuple(value.shape) for name, value in tensors.items()} == {"features": (72, 1280)}
     raw = (part / "features.safetensors").read_bytes()
     for row in pl.read_parquet(study.data.manifest)["patient_id"][:5]:
         assert row.encode() not in raw
@@ -106,7 +104,7 @@ def test_predictions_are_what_the_selected_weights_give(study: Study, tmp_path: 
     built.classifier.load_state_dict(safetensors.torch.load_file(weights))
     frame = assign_splits(data.manifest, run.data)
     spec = input_spec(run, known_architecture(RUNG), frame, data.facts)
-    need = cache_needs(run, spec, frame)[1]
+    need = cache_requests(run, spec, frame)[1]
     pixels = PixelCache(need.make(data.manifest, data.facts, place.cache))
     cases = predicted_cases(build_cases(frame, run.data), run.data)
     expected = predict(built.classifier.eval(), CaseImages(cases, pixels, spec))
@@ -124,9 +122,12 @@ def test_only_the_images_as_they_are_tested_are_prepared(study: Study, tmp_path:
 
 
 def test_a_pass_that_was_stopped_goes_on_in_the_same_bits(
-    study: Study, tmp_path: Path, seen: list[int], local: Callable[..., Local],
+    study: Study,
+    tmp_path: Path,
+    seen: list[int],
+    local: Callable[..., Local],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(feature_cache, "PART", 30)
     one = study.model_copy(update={"label_fractions": (1.0,)})
     whole = local(tmp_path / "whole", one)
@@ -169,14 +170,18 @@ def test_other_random_weights_are_other_features(study: Study, tmp_path: Path, s
     ("changes", "said"),
     [
         ({"rungs": [{"rung": RUNG, "pool": "attention"}]}, "has no attention to learn"),
-        ({"training": {"tuning": {"mode": "linear"}, "loss": {"smoothing": 0.1}}},
-         "is logistic regression: loss.kind must be cross-entropy"),
-        ({"training": {"loss": {"weights": {"malignat": 2.0}}}},
-         "loss.weights names 'malignat', which is no target.*Did you mean 'malignant'"),
+        (
+            {"training": {"tuning": {"mode": "linear"}, "loss": {"smoothing": 0.1}}},
+            "is logistic regression: loss.kind must be cross-entropy",
+        ),
+        (
+            {"training": {"loss": {"weights": {"malignat": 2.0}}}},
+            "loss.weights names 'malignat', which is no target.*Did you mean 'malignant'",
+        ),
         ({"training": {"tuning": {"mode": "full", "rank": 4}}}, "tuning.mode full has no rank"),
         ({"training": {"loss": {"gamma": 1.0}}}, "loss.kind cross-entropy has no gamma"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_together_is_refused(study: Study, changes, said: str) -> None:
     with pytest.raises((ConfigError, ValueError), match=said):
         Study.model_validate(study.model_dump(exclude_unset=True) | changes)

@@ -13,7 +13,7 @@ from tests.prediction_tables import evidence
 from medtransfer.metrics.calibration import binary_brier, calibration_error
 from medtransfer.metrics.discrimination import auroc, average_precision
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Column, Part, Weighted, evaluate, mean_of
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, WeightedTerm, evaluate, mean_of
 from medtransfer.statistics import bootstrap
 from medtransfer.statistics.bootstrap import (
     GROUPS,
@@ -30,9 +30,9 @@ KINDS: tuple[Kind, ...] = ("patients", "stratified", "bayesian", "poisson")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def clustered(seed: int, *, each: int = 3, likeness: float = 0.5) -> tuple[
-    NDArray[np.str_], NDArray[np.int64], Floats
-]:  # fmt: skip
+def clustered(
+    seed: int, *, each: int = 3, likeness: float = 0.5
+) -> tuple[NDArray[np.str_], NDArray[np.int64], Floats]:
     """Patient ids, labels and scores of 40 patients' cases in a random order."""
     rng = np.random.default_rng(seed)
     positive = np.arange(PATIENTS) % 2
@@ -185,7 +185,9 @@ def test_every_case_of_a_patient_is_drawn_together() -> None:
     patients, labels, _ = clustered(2)
     drawn = draw_replicates(patients, 10, 0, "a")
     own = patients == patients[0]
-    each = tuple(Column((np.arange(len(labels)) == i).astype(float)) for i in np.flatnonzero(own))
+    each = tuple(
+        WeightedTerm((np.arange(len(labels)) == i).astype(float)) for i in np.flatnonzero(own)
+    )
     alike = Weighted(each, lambda *sums: np.ptp(np.stack(sums), axis=0))
     assert len(each) == 3
     assert_array_equal(drawn.values(alike, everything(labels)), 0)
@@ -267,7 +269,7 @@ def test_no_replicates_leave_the_value_alone() -> None:
 
 
 def left_out_values(drawn: Replicates, metric: Weighted) -> Floats:
-    return evaluate([Part(drawn.patient, (metric,))], drawn.left_out())[0][0]
+    return evaluate([SubgroupMetrics(drawn.patient, (metric,))], drawn.left_out())[0][0]
 
 
 @pytest.mark.parametrize(("number", "groups"), [(5, 5), (GROUPS, GROUPS), (450, GROUPS)])

@@ -24,7 +24,7 @@ from medtransfer.metrics.calibration_curves import smooth_calibration_error
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 from medtransfer.statistics.bootstrap import (
     Replicates,
     additive_interval,
@@ -98,7 +98,7 @@ def test_the_intervals_of_auroc_hold_the_truth_at_their_nominal_rate(
         )
         metric, draws = auroc(labels, scores), drawn(patient, seed, 1000)
         values = draws.values(metric, everything(scores))
-        ((left_out,),) = evaluate([Part(draws.patient, (metric,))], draws.left_out())
+        ((left_out,),) = evaluate([SubgroupMetrics(draws.patient, (metric,))], draws.left_out())
         plainly.append(holds(percentile_interval(values), truth))
         corrected.append(holds(bca_interval(values, left_out), truth))
     row(f"{truth:.2f}", patients, each, f"{prevalence:.0%}", share_of(plainly), share_of(corrected))
@@ -189,7 +189,7 @@ def test_the_interval_of_a_calibration_error_holds_the_truth(
     for seed in range(DATA_SETS):
         patient, labels, sure = calibrated(np.random.default_rng(seed), patients, each, factor)
         draws = drawn(patient, seed, 400)
-        part = Part(draws.patient, bound_errors(labels, sure))
+        part = SubgroupMetrics(draws.patient, bound_errors(labels, sure))
         found_values = evaluate([part], draws.blocks())[0]
         for k, (name, values) in enumerate(zip(ERRORS, found_values, strict=True)):
             found = (additive_interval if name in OF_SQUARES else squared_interval)(values, 1)
@@ -256,7 +256,7 @@ def test_the_permutation_test_keeps_its_level_and_finds_what_is_there(
     truth = true_auroc(max(separations)) - true_auroc(min(separations))
     small: list[bool] = []
     for seed, group, patient, labels, scores in grouped(separations):
-        part = Part(patient.astype(np.int32), (auroc(labels, scores),))
+        part = SubgroupMetrics(patient.astype(np.int32), (auroc(labels, scores),))
         rng = np.random.default_rng((seed, 1))
         (p,) = permutation_ps([part], group, permutations=199, rng=rng)
         assert p is not None

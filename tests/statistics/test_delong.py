@@ -144,12 +144,16 @@ def test_the_ovarian_cancer_patients_as_sas_has_them() -> None:
     albumin, protein = (auroc_difference(found, first, 2) for first in (0, 1))
     assert_allclose(
         [albumin.value, albumin.low, albumin.high, albumin.p],
-        [0.0108, -0.1761, 0.1976, 0.9102], rtol=0, atol=5e-5,
-    )  # fmt: skip
+        [0.0108, -0.1761, 0.1976, 0.9102],
+        rtol=0,
+        atol=5e-5,
+    )
     assert_allclose(
         [protein.value, protein.low, protein.high, protein.p],
-        [-0.0780, -0.2830, 0.1271, 0.4561], rtol=0, atol=5e-5,
-    )  # fmt: skip
+        [-0.0780, -0.2830, 0.1271, 0.4561],
+        rtol=0,
+        atol=5e-5,
+    )
 
 
 def test_by_hand() -> None:

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Part, mean_of
+from medtransfer.metrics.weighted import SubgroupMetrics, mean_of
 from medtransfer.statistics import groups
 from medtransfer.statistics.groups import gap, permutation_ps, worst_group
 
@@ -32,7 +32,7 @@ def p_of(
     values: Floats, patient: NDArray[np.int32], group: NDArray[np.int64], permutations: int = 99
 ) -> float | None:
     """P-value of the gap in a mean between groups of patients. [n], [n], [P]"""
-    parts = [Part(patient, (mean_of(values),))]
+    parts = [SubgroupMetrics(patient, (mean_of(values),))]
     rng = np.random.default_rng(0)
     return permutation_ps(parts, group, permutations=permutations, rng=rng)[0]
 
@@ -85,7 +85,10 @@ def test_equal_groups_have_p_one() -> None:
 def test_a_group_with_one_class_has_no_p() -> None:
     labels, scores = np.array([0, 1, 0, 1, 0, 0]), np.arange(6.0)
     group = np.array([0, 0, 0, 0, 1, 1])
-    parts, rng = [Part(patients_of(1, 6), (auroc(labels, scores),))], np.random.default_rng(0)
+    parts, rng = (
+        [SubgroupMetrics(patients_of(1, 6), (auroc(labels, scores),))],
+        np.random.default_rng(0),
+    )
     assert permutation_ps(parts, group, permutations=9, rng=rng) == [None]
 
 
@@ -97,7 +100,10 @@ def test_dealings_that_leave_a_group_without_a_class_do_not_count() -> None:
     # two positives in six: in two of five dealings one group has both, and they do not count
     labels, scores = np.array([1, 0, 0, 0, 0, 1]), np.array([6.0, 5, 4, 3, 2, 1])
     group = np.array([0, 0, 0, 1, 1, 1])
-    parts, rng = [Part(patients_of(1, 6), (auroc(labels, scores),))], np.random.default_rng(0)
+    parts, rng = (
+        [SubgroupMetrics(patients_of(1, 6), (auroc(labels, scores),))],
+        np.random.default_rng(0),
+    )
     (found,) = permutation_ps(parts, group, permutations=4000, rng=rng)
     # in all others one group has AUROC 1 and the other 0, as in the observed one
     assert found == 1
@@ -118,7 +124,7 @@ def test_several_metrics_are_tested_on_the_same_dealings() -> None:
     patient, group = patients_of(2), np.arange(60) % 2
     one, two = rng.normal(size=(2, 120))
     both = permutation_ps(
-        [Part(patient, (mean_of(one), mean_of(two)))],
+        [SubgroupMetrics(patient, (mean_of(one), mean_of(two)))],
         group,
         permutations=200,
         rng=np.random.default_rng(0),
@@ -131,7 +137,10 @@ def test_the_mean_over_targets_is_what_is_compared() -> None:
     patient, group = patients_of(2), np.arange(60) % 2
     one, two = rng.normal(size=(2, 120)) + 0.4 * group[patient]
     known = np.arange(120) % 5 > 0  # the second target is not labelled in every case
-    parts = [Part(patient, (mean_of(one),)), Part(patient[known], (mean_of(two[known]),))]
+    parts = [
+        SubgroupMetrics(patient, (mean_of(one),)),
+        SubgroupMetrics(patient[known], (mean_of(two[known]),)),
+    ]
     (found,) = permutation_ps(parts, group, permutations=999, rng=np.random.default_rng(0))
 
     def gap_of(dealt: NDArray[np.int64]) -> float:

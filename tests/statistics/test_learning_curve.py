@@ -76,8 +76,9 @@ def test_labels_saved_are_what_is_left_of_all() -> None:
 
 
 def test_replicates_are_looked_at_one_by_one_and_undefined_ones_stay_undefined() -> None:
-    values = np.array([[0.6, 0.8, 0.6, np.nan, 0.6], [0.7, 0.9, 0.7, 0.7, 0.7],
-                       [0.9, 0.9, 0.7, 0.9, 0.9]])  # fmt: skip
+    values = np.array(
+        [[0.6, 0.8, 0.6, np.nan, 0.6], [0.7, 0.9, 0.7, 0.7, 0.7], [0.9, 0.9, 0.7, 0.9, 0.9]]
+    )
     level = np.array([0.8, 0.8, 0.8, 0.8, np.nan])
     found = fraction_to_reach(FRACTIONS, values, level)
     assert_allclose(found, [np.sqrt(0.3), 0.1, np.inf, np.nan, np.nan])
@@ -166,8 +167,10 @@ def test_which_rung_needs_fewer_labels_turns_with_the_level() -> None:
 def test_the_area_of_published_curves_by_hand() -> None:
     # decades from 1 to 5, 5 to 10, 10 to 100, 100 to full: 0.69897, 0.30103, 1 and 1, of 3
     area = (
-        0.69897 * (0.542 + 0.597) + 0.30103 * (0.597 + 0.636) + (0.636 + 0.721) + (0.721 + 0.840)
-    ) / 2 / 3  # fmt: skip
+        (0.69897 * (0.542 + 0.597) + 0.30103 * (0.597 + 0.636) + (0.636 + 0.721) + (0.721 + 0.840))
+        / 2
+        / 3
+    )
     both = np.array([PADCHEST["in21k r152x4"], PADCHEST["in21k r50x1"]]).T
     found = curve_area(BUDGETS, both)
     assert found[0] == pytest.approx(area, abs=1e-6)

@@ -121,8 +121,13 @@ def test_enough_rungs_of_one_size_have_no_interaction_either() -> None:
 
 def test_scales_that_go_together_are_not_told_apart() -> None:
     # larger networks were trained on more images, but for one pair
-    rungs = [("r50x1", "1k"), ("r50x1", "21k"), ("r101x1", "21k"), ("r50x3", "jft"),
-             ("r152x4", "jft")]  # fmt: skip
+    rungs = [
+        ("r50x1", "1k"),
+        ("r50x1", "21k"),
+        ("r101x1", "21k"),
+        ("r50x3", "jft"),
+        ("r152x4", "jft"),
+    ]
     n, d = (x - x.mean() for x in scales(rungs))
     design = add_constant(np.stack([n, d, n * d], axis=1))
     inflation = max(variance_inflation_factor(design, place) for place in (1, 2, 3))

@@ -82,9 +82,9 @@ def test_parts_are_those_of_a_mixed_model_of_the_patients(seed: int) -> None:
         }
     )
     crossed = {"seed": "0 + C(seed)", "patient": "0 + C(patient)"}
-    fitted = smf.mixedlm(
-        "value ~ 1", rows, groups="all", re_formula="0", vc_formula=crossed
-    ).fit(reml=True)  # fmt: skip
+    fitted = smf.mixedlm("value ~ 1", rows, groups="all", re_formula="0", vc_formula=crossed).fit(
+        reml=True
+    )
     parts = dict(zip(fitted.model.exog_vc.names, fitted.vcomp, strict=True))
     draws = draw_replicates([f"p{p:03d}" for p in range(patients)], 8000, seed, "a")
     everyone = np.ones(patients, dtype=bool)

@@ -30,9 +30,15 @@ def places(cells: list[Cell]) -> list[tuple[str, float, int]]:
 def test_all_rungs_of_the_first_seed_come_first_and_large_fractions_before_small() -> None:
     cells = expand(study(label_fractions=[0.1, 1.0], seeds=[3, 1]), COHORTS)
     assert places(cells) == [
-        ("scratch", 1.0, 3), ("imagenet", 1.0, 3), ("scratch", 0.1, 3), ("imagenet", 0.1, 3),
-        ("scratch", 1.0, 1), ("imagenet", 1.0, 1), ("scratch", 0.1, 1), ("imagenet", 0.1, 1),
-    ]  # fmt: skip
+        ("scratch", 1.0, 3),
+        ("imagenet", 1.0, 3),
+        ("scratch", 0.1, 3),
+        ("imagenet", 0.1, 3),
+        ("scratch", 1.0, 1),
+        ("imagenet", 1.0, 1),
+        ("scratch", 0.1, 1),
+        ("imagenet", 0.1, 1),
+    ]
 
 
 def test_a_cell_says_the_same_as_its_run() -> None:
@@ -59,8 +65,10 @@ def test_each_cohort_is_left_out_once() -> None:
     cells = expand(study(leave_cohort_out=True, seeds=[0]), COHORTS)
     found = {(cell.held_out, cell.run.data.split.train_cohorts) for cell in cells}
     assert found == {
-        ("east", ("north", "south")), ("north", ("east", "south")), ("south", ("east", "north"))
-    }  # fmt: skip
+        ("east", ("north", "south")),
+        ("north", ("east", "south")),
+        ("south", ("east", "north")),
+    }
     assert len(cells) == 3 * 2
 
 

@@ -76,8 +76,9 @@ def test_copies_of_a_study_are_found_in_its_splits(
 ) -> None:
     study = with_picture(tiny_study, phantom_folder, tmp_path, mirrored)
     if leave_out:
-        data = study.data.model_copy(update={"split": study.data.split.model_copy(
-            update={"train_cohorts": None})})  # fmt: skip
+        data = study.data.model_copy(
+            update={"split": study.data.split.model_copy(update={"train_cohorts": None})}
+        )
         study = study.model_copy(update={"leave_cohort_out": True, "data": data})
     folder = StudyFolder(tmp_path / "s")
     data_read = read_data(study, folder.images)
@@ -91,8 +92,10 @@ def test_copies_of_a_study_are_found_in_its_splits(
 
     found = look_at_pictures(study, folder, data_read, planned, hear)
     assert dict.fromkeys(heard).keys() == {
-        "preparing images at 32 px", "sketching images", "looking for copies"
-    }  # fmt: skip
+        "preparing images at 32 px",
+        "sketching images",
+        "looking for copies",
+    }
     assert "A004" in {finding.code for finding in found.findings}
     assert found.pairs is not None
     assert set(found.pairs["turn"]) == {"mirrored"}

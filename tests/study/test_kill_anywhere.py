@@ -17,7 +17,7 @@ from tests.local_run import Local
 
 from medtransfer import files
 from medtransfer.errors import StudyError
-from medtransfer.runs.config import Pretrain
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.study.config import Study
 
 Make = Callable[[Path], Local]
@@ -196,9 +196,12 @@ def test_killed_at_random_times_it_ends_in_the_same_bits(two_runs: Study, tmp_pa
     (tmp_path / "study.json").write_text(two_runs.model_dump_json(exclude_unset=True))
     nursery = subprocess.Popen(
         [sys.executable, "-m", "tests.study.nursery", str(tmp_path / "study.json")],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert nursery.stdin is not None
     assert nursery.stdout is not None
 

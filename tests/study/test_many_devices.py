@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 import torch
 
-from medtransfer.engines.local import LocalExecutor, WorkerHung
+from medtransfer.engines.local import LocalExecutor, WorkerTimedOut
 from medtransfer.errors import StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.tensors import read_tensors
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.run import run_pretraining
-from medtransfer.runs.config import Pretrain
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
@@ -90,9 +90,12 @@ def test_a_study_of_two_devices_has_the_table_of_one(
 
 @pytest.mark.parametrize(
     ("spread", "tuning"),
-    [(False, {"mode": "low-rank", "rank": 2}), (False, {"mode": "partial", "frozen_stages": 2}),
-     (True, {"mode": "partial", "frozen_stages": 2})],
-)  # fmt: skip
+    [
+        (False, {"mode": "low-rank", "rank": 2}),
+        (False, {"mode": "partial", "frozen_stages": 2}),
+        (True, {"mode": "partial", "frozen_stages": 2}),
+    ],
+)
 def test_two_devices_train_the_same_part_of_the_weights_as_one(
     with_devices: Callable[..., Study], tmp_path: Path, spread: bool, tuning: dict[str, object]
 ) -> None:
@@ -179,7 +182,7 @@ def test_a_process_that_hangs_leaves_all_stacks_and_is_ended(
                 os.kill(stopped[0], signal.SIGSTOP)
 
     try:
-        with pytest.raises(WorkerHung, match="made no progress"):
+        with pytest.raises(WorkerTimedOut, match="made no progress"):
             carry_out()
     finally:
         executor.close()

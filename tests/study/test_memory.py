@@ -55,10 +55,14 @@ def manifest(folder: Path, count: int) -> Path:
     split = split.when(pl.col("n") % 20 == 2).then(pl.lit("tune")).otherwise(pl.lit("test"))
     name = pl.format("c{}", "n")
     table = rows.select(
-        name.alias("image_id"), pl.format("{}.png", pl.col("n") % PICTURES).alias("path"),
-        name.alias("case_id"), name.alias("patient_id"), pl.lit("a").alias("cohort"),
-        split.alias("split"), (pl.col("n") // 20 % 2).alias("y"),
-    )  # fmt: skip
+        name.alias("image_id"),
+        pl.format("{}.png", pl.col("n") % PICTURES).alias("path"),
+        name.alias("case_id"),
+        name.alias("patient_id"),
+        pl.lit("a").alias("cohort"),
+        split.alias("split"),
+        (pl.col("n") // 20 % 2).alias("y"),
+    )
     table.write_csv(folder / f"{count}.csv")
     return folder / f"{count}.csv"
 
@@ -67,16 +71,23 @@ def peak(folder: Path, count: int) -> int:
     """MiB of anonymous memory that scanning, training, testing and scoring need at most."""
     study = {
         "name": "memory",
-        "data": {"manifest": str(manifest(folder, count)), "task": "binary", "targets": ["y"],
-                 "image": {"resize": SIDE, "crop": SIDE}},
-        "rungs": ["scratch/r14x0.5"], "seeds": [0],
+        "data": {
+            "manifest": str(manifest(folder, count)),
+            "task": "binary",
+            "targets": ["y"],
+            "image": {"resize": SIDE, "crop": SIDE},
+        },
+        "rungs": ["scratch/r14x0.5"],
+        "seeds": [0],
         "training": {"batch_size": 16, "micro_batch": 16, "steps": 6, "checks": 2},
         "evaluation": {"replicates": 20, "permutations": 10},
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(study), str(folder / f"study-{count}")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 

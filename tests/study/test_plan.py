@@ -10,7 +10,7 @@ from tests.data.audit import corpus
 from medtransfer.data.audit.run import Finding
 from medtransfer.errors import StudyError, WeightsError
 from medtransfer.study.config import Study
-from medtransfer.study.plan import StudyData, flow_of, plan_runs, read_data, refuse_findings
+from medtransfer.study.plan import StudyData, check_findings, flow_of, plan_runs, read_data
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,19 @@ def rows() -> pl.DataFrame:
     people = [(f"p{i:02d}", "north" if i < 8 else "south", i % 2) for i in range(12)]
     return pl.DataFrame(
         [
-            {"image_id": f"{patient}-{view}", "path": f"films/{patient}-{view}.png",
-             "case_id": f"c-{patient}", "patient_id": patient, "cohort": cohort,
-             "edema": str(label), "sex": "FM"[i % 2]}
-            for i, (patient, cohort, label) in enumerate(people) for view in range(1 + i % 2)
+            {
+                "image_id": f"{patient}-{view}",
+                "path": f"films/{patient}-{view}.png",
+                "case_id": f"c-{patient}",
+                "patient_id": patient,
+                "cohort": cohort,
+                "edema": str(label),
+                "sex": "FM"[i % 2],
+            }
+            for i, (patient, cohort, label) in enumerate(people)
+            for view in range(1 + i % 2)
         ]
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def study(folder: Path, name: str = "m.csv", **changes: object) -> Study:
     }
     return Study.model_validate(
         {"name": "chest", "data": data, "rungs": ["scratch/r14x1"], "seeds": [0], **changes}
-    )  # fmt: skip
+    )
 
 
 def read(folder: Path, table: pl.DataFrame, name: str = "m.csv") -> StudyData:
@@ -96,10 +103,18 @@ def cell(column: str, value: str | None) -> Change:
 
 @pytest.mark.parametrize(
     "change",
-    [cell("edema", "1"), cell("edema", "-1"), cell("edema", None), cell("patient_id", "p99"),
-     cell("case_id", "c-new"), cell("image_id", "new"), cell("cohort", "south"),
-     lambda t: t.head(len(t) - 1), lambda t: t.with_columns(split=pl.lit("train"))],
-)  # fmt: skip
+    [
+        cell("edema", "1"),
+        cell("edema", "-1"),
+        cell("edema", None),
+        cell("patient_id", "p99"),
+        cell("case_id", "c-new"),
+        cell("image_id", "new"),
+        cell("cohort", "south"),
+        lambda t: t.head(len(t) - 1),
+        lambda t: t.with_columns(split=pl.lit("train")),
+    ],
+)
 def test_what_can_change_a_prediction_changes_the_digest(
     folder: Path, rows: pl.DataFrame, change: Change
 ) -> None:
@@ -119,11 +134,11 @@ def test_audit_errors_are_refused_with_their_code_and_a_waiver_lets_them_pass(
     torn = Finding("A001", "2 patients in more than one split", (3, 4))
     few = Finding("B002", "edema in test: 1 positive, 1 negative")
     with pytest.raises(StudyError) as caught:
-        refuse_findings(study(folder), (torn, few))
+        check_findings(study(folder), (torn, few))
     assert "A001 a patient is in more than one split or cohort: 2 patients" in str(caught.value)
     assert "B002" not in str(caught.value)
-    refuse_findings(study(folder, waive={"A001": "the patient moved"}), (torn, few))
-    refuse_findings(study(folder), (few,))
+    check_findings(study(folder, waive={"A001": "the patient moved"}), (torn, few))
+    check_findings(study(folder), (few,))
 
 
 def test_runs_are_named_and_sized_before_anything_is_trained(
@@ -161,8 +176,10 @@ def test_the_flow_counts_images_cases_patients_and_labels(folder: Path, rows: pl
         "south": "test"
     }
     assert [sum(row[what] for row in flow) for what in ("images", "cases", "patients")] == [
-        18, 12, 12
-    ]  # fmt: skip
+        18,
+        12,
+        12,
+    ]
     assert sum(row["positive"]["edema"] for row in flow) == 6
     assert sum(row["masked"]["edema"] for row in flow) == 1
 

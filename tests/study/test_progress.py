@@ -7,32 +7,32 @@ from tests.cli.planned import planned_runs
 
 from medtransfer.runs.folders import RunFolder
 from medtransfer.study import progress as module
-from medtransfer.study.progress import Clock, Notes, TimeLeft
+from medtransfer.study.progress import ProgressFile, RunEta, RungEta
 
 SLOW, FAST = planned_runs()  # 1,920 images each
 
 
 def test_nothing_is_known_before_the_first_step() -> None:
-    assert Clock().seconds(SLOW) is None
-    assert Clock().total([SLOW], 12.0) is None
+    assert RungEta().seconds(SLOW) is None
+    assert RungEta().total([SLOW], 12.0) is None
 
 
 def test_a_run_takes_its_images_by_the_speed_of_its_rung() -> None:
-    clock = Clock()
+    clock = RungEta()
     clock.note("scratch/r14x0.5", 96.0)
     assert clock.seconds(SLOW) == pytest.approx(20.0)
     assert clock.seconds(SLOW, share_left=0.25) == pytest.approx(5.0)
 
 
 def test_a_rung_not_seen_yet_is_taken_to_be_as_slow_as_the_slowest() -> None:
-    clock = Clock()
+    clock = RungEta()
     clock.note("scratch/r14x0.5", 96.0)
     clock.note("scratch/r50x1", 192.0)
     assert clock.seconds(FAST) == pytest.approx(20.0)
 
 
 def test_the_study_takes_what_is_left_of_the_current_run_and_all_that_wait() -> None:
-    clock = Clock()
+    clock = RungEta()
     clock.note("scratch/r14x0.5", 96.0)
     clock.note("imagenet/effnet-lite0", 192.0)
     assert clock.total([SLOW, FAST], 3.0) == pytest.approx(3.0 + 20.0 + 10.0)
@@ -40,7 +40,7 @@ def test_the_study_takes_what_is_left_of_the_current_run_and_all_that_wait() -> 
 
 
 def test_a_speed_of_nothing_is_not_believed() -> None:
-    clock = Clock()
+    clock = RungEta()
     clock.note("scratch/r14x0.5", 0.0)
     assert clock.seconds(SLOW) is None
 
@@ -54,7 +54,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_what_is_left_of_a_run_comes_from_what_this_sitting_did(now: list[float]) -> None:
-    left = TimeLeft()
+    left = RunEta()
     assert left.after(40, 100) is None  # it goes on from here: nothing is known of its speed
     now[0] += 10
     assert left.after(60, 100) == pytest.approx(20)
@@ -63,7 +63,7 @@ def test_what_is_left_of_a_run_comes_from_what_this_sitting_did(now: list[float]
 
 
 def test_large_images_at_the_end_take_longer_than_small_ones_at_first(now: list[float]) -> None:
-    left = TimeLeft((64, 128))
+    left = RunEta((64, 128))
     left.after(0, 100)
     now[0] += 25
     assert left.after(25, 100) == pytest.approx(25 + 4 * 50)
@@ -74,21 +74,21 @@ def test_large_images_at_the_end_take_longer_than_small_ones_at_first(now: list[
 
 
 def test_a_run_that_was_over_has_no_time_left(now: list[float]) -> None:
-    assert TimeLeft().after(7, 7) == 0
+    assert RunEta().after(7, 7) == 0
 
 
 def test_notes_are_left_now_and_then_and_the_last_always(now: list[float], tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    notes = Notes(folder)
+    notes = ProgressFile(folder)
     notes.write()
     assert folder.progress() == {}  # nothing was said yet
     noted: list[int] = []
     for step in range(1, 13):
         now[0] += 1
-        notes.take({"step": step}, last=step == 12)
+        notes.update({"step": step}, last=step == 12)
         noted.append(folder.progress()["step"])
     assert noted == [1, 1, 1, 1, 1, 1, 7, 7, 7, 7, 7, 12]
-    notes.take({"step": 13})
+    notes.update({"step": 13})
     assert folder.progress() == {"step": 12}
     notes.write()
     assert folder.progress() == {"step": 13}

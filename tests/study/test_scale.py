@@ -51,11 +51,13 @@ def manifest(folder: Path, rows: int) -> Path:
     number = (pl.int_range(0, rows) * 7919) % rows  # a prime: every number once
     patient = number // 4
     frame = pl.select(
-        image_id=pl.format("i{}", number), path=pl.format("{}.png", number),
-        case_id=pl.format("c{}", number // 2), patient_id=pl.format("p{}", patient),
+        image_id=pl.format("i{}", number),
+        path=pl.format("{}.png", number),
+        case_id=pl.format("c{}", number // 2),
+        patient_id=pl.format("p{}", patient),
         cohort=pl.when(patient % 7 == 0).then(pl.lit("b")).otherwise(pl.lit("a")),
         y=(number // 2 % 10 == 0).cast(pl.Int8),
-    )  # fmt: skip
+    )
     path = folder / f"{rows}.parquet"
     write_frame(frame, path)
     return path
@@ -65,10 +67,17 @@ def planned(path: Path) -> dict[str, Any]:
     """What reading, splitting and planning takes, and what comes of it."""
     study = {
         "name": "scale",
-        "data": {"manifest": str(path), "task": "binary", "targets": ["y"],
-                 "image": {"resize": 72, "crop": 64}, "split": {"train_cohorts": ["a"]}},
-        "rungs": ["scratch/r14x0.5"], "seeds": [0], "label_fractions": [0.1, 1.0],
-    }  # fmt: skip
+        "data": {
+            "manifest": str(path),
+            "task": "binary",
+            "targets": ["y"],
+            "image": {"resize": 72, "crop": 64},
+            "split": {"train_cohorts": ["a"]},
+        },
+        "rungs": ["scratch/r14x0.5"],
+        "seeds": [0],
+        "label_fractions": [0.1, 1.0],
+    }
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(study)], capture_output=True, text=True, check=False
     )

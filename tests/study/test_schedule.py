@@ -50,8 +50,16 @@ def test_a_study_writes_its_tables_and_the_same_command_runs_nothing_again(
     folder = run_study(two_rungs, tmp_path / "s", heard.append)
     assert heard.ended() == ["done"] * 4
     assert any(isinstance(event, RunStep) for event in heard)
-    for name in ("study.yaml", "predictions.parquet", "results.parquet", "results.csv",
-                 "comparisons.parquet", "runs.csv", "data.json", "plan.json"):  # fmt: skip
+    for name in (
+        "study.yaml",
+        "predictions.parquet",
+        "results.parquet",
+        "results.csv",
+        "comparisons.parquet",
+        "runs.csv",
+        "data.json",
+        "plan.json",
+    ):
         assert (folder.path / name).is_file(), name
     results = read_results(folder.path / "results.parquet")
     # `all` has the effects of scale, which are the whole ladder's
@@ -217,8 +225,11 @@ def test_two_processes_do_not_work_on_one_study(tmp_path: Path) -> None:
     )
     second = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     assert f"StudyError Process {os.getpid()} on" in second.stdout
     assert "is working on this study" in second.stdout
 

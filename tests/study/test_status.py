@@ -34,7 +34,7 @@ class Shelf:
         (own.path / "done").write_text("{}")
 
     def at_step(self, number: int, **progress: Any) -> None:
-        self.folder.run(self.ids[number]).note_progress(progress)
+        self.folder.run(self.ids[number]).write_progress(progress)
 
 
 def test_a_study_that_has_not_started_waits_for_an_unknown_time(tmp_path: Path) -> None:
@@ -97,8 +97,9 @@ def test_failed_and_diverged_runs_say_why_and_take_no_time(tmp_path: Path) -> No
     status = read_status(shelf.folder)
     assert status.counts() == {"diverged": 1, "failed": 1}
     assert [run.message for run in status.runs] == [
-        "the loss is not finite at step 7", "out of memory"
-    ]  # fmt: skip
+        "the loss is not finite at step 7",
+        "out of memory",
+    ]
     assert status.seconds_left == 0
 
 

@@ -28,9 +28,8 @@ def test_every_combination_is_a_run_of_its_own(tiny_study: Study) -> None:
     sweep = {"learning_rates": [0.1, 0.01], "steps": [6, 12], "weight_decays": [0.0, 0.001]}
     cells = expand(study(tiny_study, sweep=sweep, seeds=[0, 1]), COHORTS)
     found = [
-        (c.seed, t.learning_rate, t.steps, t.weight_decay)
-        for c in cells for t in [c.run.training]
-    ]  # fmt: skip
+        (c.seed, t.learning_rate, t.steps, t.weight_decay) for c in cells for t in [c.run.training]
+    ]
     assert len(set(found)) == len(found) == 16
     assert found[1] == (0, 0.1, 6, 0.001)
     assert cells[1].setting == " (rate 0.1, 6 steps, decay 0.001)"
@@ -48,9 +47,11 @@ def test_a_linear_probe_takes_no_part(tiny_study: Study) -> None:
     asked = study(
         tiny_study,
         sweep={"learning_rates": [0.01, 0.1]},
-        rungs=["scratch/r14x0.5", {"rung": "scratch/r14x1",
-                                   "training": {"tuning": {"mode": "linear"}}}],
-    )  # fmt: skip
+        rungs=[
+            "scratch/r14x0.5",
+            {"rung": "scratch/r14x1", "training": {"tuning": {"mode": "linear"}}},
+        ],
+    )
     assert [cell.rung[-4:] for cell in expand(asked, COHORTS)] == ["x0.5", "x0.5", "14x1"]
 
 

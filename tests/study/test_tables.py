@@ -9,7 +9,7 @@ import pytest
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
-from medtransfer.study.tables import collect, rescore
+from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.results import read_results
 
@@ -27,7 +27,7 @@ class Copy:
         self.planned: list[PlannedRun] = plan_runs(self.study, self.data)
 
     def collect(self) -> None:
-        collect(self.study, self.folder, self.planned, self.data)
+        write_study_tables(self.study, self.folder, self.planned, self.data)
 
     def rescore(self) -> int:
         return rescore(self.folder, self.planned, self.data)
@@ -59,8 +59,10 @@ def test_every_run_and_every_mean_is_placed_in_the_study(copy: Copy) -> None:
     for row in own.unique("run_id").iter_rows(named=True):
         cell = cells[row["run_id"]]
         assert (row["rung"], row["label_fraction"], row["seed"]) == (
-            cell.rung, cell.label_fraction, cell.seed
-        )  # fmt: skip
+            cell.rung,
+            cell.label_fraction,
+            cell.seed,
+        )
     means = results.filter(pl.col("run_id").is_null())
     assert means["seed"].null_count() == len(means)
     means = means.filter(pl.col("rung") != "all")  # effects of scale are the whole ladder's

@@ -12,16 +12,47 @@ from medtransfer.study.template import draft_study, other_spellings
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.manifest import read_manifest
 
-AWKWARD = ("yes", "no", "null", "1", "1.0", "0x1F", "a: b", "a #b", "- a", "{a}", "[a]", "'a'",
-           'say "a"', "Müller", "患者", "a, b", "*a", "&a", "!a", "%a", "@a", "a\\b", "~",
-           "2026-01-02", "UFES, Espirito Santo (Brazil)", "x" * 70)  # fmt: skip
+AWKWARD = (
+    "yes",
+    "no",
+    "null",
+    "1",
+    "1.0",
+    "0x1F",
+    "a: b",
+    "a #b",
+    "- a",
+    "{a}",
+    "[a]",
+    "'a'",
+    'say "a"',
+    "Müller",
+    "患者",
+    "a, b",
+    "*a",
+    "&a",
+    "!a",
+    "%a",
+    "@a",
+    "a\\b",
+    "~",
+    "2026-01-02",
+    "UFES, Espirito Santo (Brazil)",
+    "x" * 70,
+)
 
 
 def manifest(folder: Path, cohorts: Sequence[str] = ("north",), **columns: list[str]) -> Path:
     count = len(next(iter(columns.values())))
     ids = [f"i{n}" for n in range(count)]
-    table = {"image_id": ids, "path": [f"{i}.png" for i in ids], "case_id": ids, "patient_id": ids,
-             "cohort": [cohorts[n % len(cohorts)] for n in range(count)], **columns}  # fmt: skip
+    table = {
+        "image_id": ids,
+        "path": [f"{i}.png" for i in ids],
+        "case_id": ids,
+        "patient_id": ids,
+        "cohort": [cohorts[n % len(cohorts)] for n in range(count)],
+        **columns,
+    }
     path = folder / "m.csv"
     pl.DataFrame(table).write_csv(path)
     return path
@@ -36,8 +67,13 @@ def drafted(path: Path) -> tuple[Study, str]:
 
 def test_columns_of_too_many_values_are_named_and_not_reported_by(tmp_path: Path) -> None:
     ages = [str(20 + n % 15) for n in range(60)]
-    path = manifest(tmp_path, edema=["1", "0"] * 30, sex=["F", "M"] * 30, age=ages,
-                    note=[f"n{n}" for n in range(60)])  # fmt: skip
+    path = manifest(
+        tmp_path,
+        edema=["1", "0"] * 30,
+        sex=["F", "M"] * 30,
+        age=ages,
+        note=[f"n{n}" for n in range(60)],
+    )
     draft = draft_study(path)
     assert draft.attributes == ("sex",)
     (said,) = [sentence for sentence in draft.found() if "Not reported by" in sentence]
@@ -66,8 +102,11 @@ def test_a_column_named_for_a_class_is_a_single_label_task(tmp_path: Path) -> No
 
 
 def test_beside_a_target_a_diagnosis_is_no_attribute(tmp_path: Path) -> None:
-    columns = {"malignant": ["1", "0", "1"], "diagnosis": ["mel", "nv", "mel"],
-               "sex": ["F", "M", "F"]}  # fmt: skip
+    columns = {
+        "malignant": ["1", "0", "1"],
+        "diagnosis": ["mel", "nv", "mel"],
+        "sex": ["F", "M", "F"],
+    }
     study, _ = drafted(manifest(tmp_path, **columns))
     assert study.data.names == ("malignant",)
     assert study.data.attributes == ("sex",)
@@ -75,8 +114,13 @@ def test_beside_a_target_a_diagnosis_is_no_attribute(tmp_path: Path) -> None:
 
 def test_constant_and_wild_columns_are_no_attributes(tmp_path: Path) -> None:
     many = [str(n) for n in range(20)]
-    columns = {"y": ["1", "0"] * 10, "device": ["a"] * 20, "serial": many, "width": ["1", "2"] * 10,
-               "view": ["PA", "AP"] * 10}  # fmt: skip
+    columns = {
+        "y": ["1", "0"] * 10,
+        "device": ["a"] * 20,
+        "serial": many,
+        "width": ["1", "2"] * 10,
+        "view": ["PA", "AP"] * 10,
+    }
     study, _ = drafted(manifest(tmp_path, **columns))
     assert study.data.attributes == ()
 
@@ -111,8 +155,11 @@ def test_a_split_column_is_mentioned(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_names_come_back_exactly_whatever_yaml_thinks_of_them(tmp_path: Path, name: str) -> None:
-    path = manifest(tmp_path, (name, name, "other"), **{name: ["1", "0"] * 3, "b": ["1", "0"] * 3,
-                    f"{name}!": ["F", "M"] * 3})  # fmt: skip
+    path = manifest(
+        tmp_path,
+        (name, name, "other"),
+        **{name: ["1", "0"] * 3, "b": ["1", "0"] * 3, f"{name}!": ["F", "M"] * 3},
+    )
     (tmp_path / "m.csv").rename(tmp_path / "my manifest: 1.csv")
     study, _ = drafted(path.with_name("my manifest: 1.csv"))
     assert study.data.names == (name, "b")
@@ -141,9 +188,13 @@ def test_only_rungs_that_are_here_are_proposed(
 
 def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path) -> None:
     path = manifest(
-        tmp_path, edema=["Yes", "no", "Uncertain", "NO"], sex=["F", "M", "F", "M"],
-        mass=["positive", "negative", "", "negative"], one=["yes"] * 4, note=["yes", "no", "?", ""],
-    )  # fmt: skip
+        tmp_path,
+        edema=["Yes", "no", "Uncertain", "NO"],
+        sex=["F", "M", "F", "M"],
+        mass=["positive", "negative", "", "negative"],
+        one=["yes"] * 4,
+        note=["yes", "no", "?", ""],
+    )
     assert other_spellings(read_manifest(path)) == [
         "'edema' could be a target if written otherwise: no as 0, uncertain as -1, yes as 1.",
         "'mass' could be a target if written otherwise: negative as 0, positive as 1.",

@@ -92,7 +92,7 @@ seeds: [0, -1]
         (("rungs:", "evaluation: {healthy_targets: [edema]}\nrungs:"), "Did you mean 'Edema'?"),
         (("rungs:", "evaluation: {intersections: [[sex, age]]}\nrungs:"), "which is no attribute"),
     ],
-)  # fmt: skip
+)
 def test_each_kind_of_fault_says_what_and_what_is_allowed(
     tmp_path: Path, change: tuple[str, str], expected: str
 ) -> None:

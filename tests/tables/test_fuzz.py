@@ -17,13 +17,25 @@ from medtransfer.tables.other_predictions import read_borrowed
 
 SECONDS = 40
 MANIFEST = pl.DataFrame(
-    {"image_id": ["a", "b"], "path": ["a.png", "b.png"], "case_id": ["c", "d"],
-     "patient_id": ["p", "q"], "cohort": ["n", "n"], "edema": ["1", "-1"], "sex": ["F", None]}
-)  # fmt: skip
+    {
+        "image_id": ["a", "b"],
+        "path": ["a.png", "b.png"],
+        "case_id": ["c", "d"],
+        "patient_id": ["p", "q"],
+        "cohort": ["n", "n"],
+        "edema": ["1", "-1"],
+        "sex": ["F", None],
+    }
+)
 PREDICTIONS = pl.DataFrame(
-    {"case_id": ["a", "b"], "patient_id": ["p", "q"], "split": ["tune", "test"],
-     "target_x": [0.0, 1.0], "logit_x": [-0.5, 2.25]}
-)  # fmt: skip
+    {
+        "case_id": ["a", "b"],
+        "patient_id": ["p", "q"],
+        "split": ["tune", "test"],
+        "target_x": [0.0, 1.0],
+        "logit_x": [-0.5, 2.25],
+    }
+)
 
 
 def encoded(frame: pl.DataFrame, *, parquet: bool) -> bytes:
@@ -93,10 +105,21 @@ def test_a_search_finds_no_table_that_crashes_a_reader(tmp_path: Path) -> None:
     for i, data in enumerate(seeds()):
         (corpus / f"seed{i}").write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tables.fuzz", str(corpus),
-         f"-max_total_time={SECONDS}", "-max_len=8192", "-rss_limit_mb=4096", "-timeout=20",
-         f"-artifact_prefix={tmp_path}/"],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tests.tables.fuzz",
+            str(corpus),
+            f"-max_total_time={SECONDS}",
+            "-max_len=8192",
+            "-rss_limit_mb=4096",
+            "-timeout=20",
+            f"-artifact_prefix={tmp_path}/",
+        ],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "DONE" in done.stderr

@@ -154,9 +154,18 @@ def test_a_manifest_needs_paths_or_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "../x.png", "a/../../x.png", "a/..", "C:\\x.png", "c:/x.png", "\\\\host\\x.png",
-     "..\\x.png", "//host/x.png"],
-)  # fmt: skip
+    [
+        "/etc/passwd",
+        "../x.png",
+        "a/../../x.png",
+        "a/..",
+        "C:\\x.png",
+        "c:/x.png",
+        "\\\\host\\x.png",
+        "..\\x.png",
+        "//host/x.png",
+    ],
+)
 def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, path: str) -> None:
     text = complaint(tmp_path, f"{HEAD}\na,a.png,c,p,A\nb,{path},c,p,A\n")
     assert f"'path' is {OUTSIDE} in 1 row, first in row 3" in text

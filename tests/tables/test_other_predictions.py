@@ -77,9 +77,12 @@ def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, s
 
 def test_our_own_table_comes_back_as_it_is_and_nothing_is_said(tmp_path: Path) -> None:
     own = table(
-        prob_x=None, logit_x=[-3.0, 1.0, 2.0, 0.5],
-        run_id=["r"] * 4, member=[0] * 4, cohort=["A"] * 4,
-    )  # fmt: skip
+        prob_x=None,
+        logit_x=[-3.0, 1.0, 2.0, 0.5],
+        run_id=["r"] * 4,
+        member=[0] * 4,
+        cohort=["A"] * 4,
+    )
     path = written(tmp_path, own, ".parquet")
     found = read_borrowed(path)
     assert found.said == ()
@@ -148,10 +151,13 @@ def test_scores_that_are_no_finite_numbers_are_named_by_row(
     assert f"cannot be used: '{name}' is not finite in row 4. See" in said
 
 
-@pytest.mark.parametrize(("cell", "said"), [
-    ("high", "'prob_x' holds 'high' in 1 row, first in row 3 (allowed: a number)"),
-    (None, "'prob_x' is empty in 1 row, first in row 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("high", "'prob_x' holds 'high' in 1 row, first in row 3 (allowed: a number)"),
+        (None, "'prob_x' is empty in 1 row, first in row 3"),
+    ],
+)
 def test_scores_that_are_missing_or_words_are_named_under_their_own_name(
     tmp_path: Path, cell: str | None, said: str
 ) -> None:

@@ -18,8 +18,8 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    raise_faults,
     read_frame,
-    refuse,
     rows_of,
     typed,
     write_frame,
@@ -41,7 +41,7 @@ CONTRACT = Contract(
 def read(path: Path) -> pl.DataFrame:
     """A table through reading, checking and typing, as every room does it."""
     frame = read_frame(path, CONTRACT)
-    refuse(CONTRACT, path, check_columns(frame, CONTRACT))
+    raise_faults(CONTRACT, path, check_columns(frame, CONTRACT))
     return typed(frame, CONTRACT)
 
 

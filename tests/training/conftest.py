@@ -18,12 +18,12 @@ from medtransfer.evaluation.inference.predict import predict, quick_score
 from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.inputs import cache_needs, input_spec, known_architecture
+from medtransfer.runs.inputs import cache_requests, input_spec, known_architecture
 from medtransfer.tables.manifest import read_manifest
 from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.loop import Plan, TuneScore, Watch, fit
+from medtransfer.training.loop import FitPlan, ProgressCallback, TuneScore, fit
 from medtransfer.training.losses import make_loss
 
 
@@ -45,7 +45,7 @@ class Bench:
         folder: Path,
         *,
         classifier: Classifier | None = None,
-        watch: Watch = lambda _: False,
+        watch: ProgressCallback = lambda _: False,
         tune: Callable[[Classifier], TuneScore] | None = None,
         mixup: float = 0.0,
         **changes,
@@ -62,12 +62,17 @@ class Bench:
             len(self.training), config.learning_rate, config.steps, config.schedule
         )
         loss = make_loss(config.loss, "binary", ["malignant"], self.training.cases.targets)
-        plan = Plan(schedule, mixup, loss, 5, config.selection == "best")
+        plan = FitPlan(schedule, mixup, loss, 5, config.selection == "best")
         score = tune or self.look_at
         state = fit(
-            classifier, batches, plan, config, tune=lambda: score(classifier),
-            checkpoints=CheckpointFolder(folder), watch=watch,
-        )  # fmt: skip
+            classifier,
+            batches,
+            plan,
+            config,
+            tune=lambda: score(classifier),
+            checkpoints=CheckpointFolder(folder),
+            watch=watch,
+        )
         return classifier, state
 
     def look_at(self, classifier: Classifier) -> TuneScore:
@@ -102,7 +107,7 @@ def make_bench(phantom_folder: Path, folder: Path) -> Bench:
     facts = scan_images(manifest, data.pixel_limit, folder / "images.parquet")
     spec = input_spec(run, known_architecture("scratch/r14x0.5"), frame, facts)
     train, test, _ = (
-        PixelCache(need.make(manifest, facts, folder)) for need in cache_needs(run, spec, frame)
+        PixelCache(need.make(manifest, facts, folder)) for need in cache_requests(run, spec, frame)
     )
     cases = build_cases(frame, data)
     config = TrainingConfig(

@@ -19,7 +19,7 @@ from torch import nn
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.inference import predict as predicting
 from medtransfer.models.runtime import World
-from medtransfer.training.distributed import refuse_idle, spread_weights
+from medtransfer.training.distributed import require_work_for_all, shard_weights
 
 Task = dict[str, Any]
 Together = Callable[..., list[dict[str, Any]]]
@@ -30,22 +30,32 @@ def together(bench: Bench, phantom_folder: Path, bench_folder: Path, tmp_path: P
     """Carry out tasks by several processes, started as torchrun starts them."""
 
     def run(size: int, tasks: list[Task], expected: int = 0) -> list[dict[str, Any]]:
-        about = {"phantom": str(phantom_folder), "bench": str(bench_folder),
-                 "out": str(tmp_path), "tasks": tasks}  # fmt: skip
+        about = {
+            "phantom": str(phantom_folder),
+            "bench": str(bench_folder),
+            "out": str(tmp_path),
+            "tasks": tasks,
+        }
         (tmp_path / "about.json").write_text(json.dumps(about))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-                  "OMP_NUM_THREADS": "1"}  # fmt: skip
+        shared = {
+            "WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+        }
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "tests.training.together", str(tmp_path / "about.json")],
-                cwd=ROOT, stderr=subprocess.PIPE, text=True,
+                cwd=ROOT,
+                stderr=subprocess.PIPE,
+                text=True,
                 env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             )
             for rank in range(size)
-        ]  # fmt: skip
+        ]
         said = [process.communicate(timeout=300)[1] for process in processes]
         assert processes[0].returncode == expected, said[0]
         outcomes = tmp_path / "outcomes.json"
@@ -79,9 +89,15 @@ NORMS: Task = {"rung": "imagenet/effnet-lite0", "changes": {"learning_rate": 0.0
 ODD: Task = {"changes": {"micro_batch": 3}}
 FIVE: Task = {"changes": {"batch_size": 10}}
 OTHER: Task = {
-    "changes": {"optimiser": "adamw", "learning_rate": 0.001, "weight_decay": 0.05,
-                "clip_norm": 0.5, "ema": 0.9, "schedule": "cosine"}
-}  # fmt: skip
+    "changes": {
+        "optimiser": "adamw",
+        "learning_rate": 0.001,
+        "weight_decay": 0.05,
+        "clip_norm": 0.5,
+        "ema": 0.9,
+        "schedule": "cosine",
+    }
+}
 SMALL: Task = {"small_memory_at": 1}
 
 
@@ -149,9 +165,9 @@ def test_a_process_that_dies_ends_the_others_with_a_reason(together: Together) -
 
 
 def test_more_processes_than_micro_batches_are_refused() -> None:
-    refuse_idle(World(0, 4), 4)
+    require_work_for_all(World(0, 4), 4)
     with pytest.raises(StudyError) as caught:
-        refuse_idle(World(0, 4), 2)
+        require_work_for_all(World(0, 4), 2)
     assert "training.devices is 4, and a step has only 2 micro-batches" in str(caught.value)
     assert "Set a smaller training.micro_batch, or fewer devices." in str(caught.value)
 
@@ -159,4 +175,4 @@ def test_more_processes_than_micro_batches_are_refused() -> None:
 def test_spread_weights_are_refused_where_statistics_would_differ() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     with pytest.raises(StudyError, match="without batch normalisation, and this rung has it"):
-        spread_weights(network, torch.device("cpu"), World(0, 2))
+        shard_weights(network, torch.device("cpu"), World(0, 2))

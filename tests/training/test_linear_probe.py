@@ -68,9 +68,11 @@ def test_classes_are_scikit_learns_multinomial() -> None:
     expected = model.fit(scaled.transform(features.astype(float)), classes)
     logits = expected.decision_function(scaled.transform(features.astype(float)))
     assert_allclose(
-        found - found.mean(axis=1, keepdims=True), logits - logits.mean(axis=1, keepdims=True),
-        rtol=0, atol=1e-3,
-    )  # fmt: skip
+        found - found.mean(axis=1, keepdims=True),
+        logits - logits.mean(axis=1, keepdims=True),
+        rtol=0,
+        atol=1e-3,
+    )
 
 
 def test_the_best_penalty_on_tune_is_taken_and_the_strongest_of_equals() -> None:

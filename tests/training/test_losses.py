@@ -126,9 +126,10 @@ def ridnik(logits: torch.Tensor, truth: torch.Tensor, positive, negative, margin
     for p, y in zip(logits.double().sigmoid().ravel(), truth.ravel(), strict=True):
         shifted = torch.maximum(p - margin, torch.zeros_like(p))
         terms.append(
-            -((1 - p) ** positive) * p.log() if y == 1
+            -((1 - p) ** positive) * p.log()
+            if y == 1
             else -(shifted**negative) * (1 - shifted).log()
-        )  # fmt: skip
+        )
     return torch.stack(terms).reshape(logits.shape)
 
 

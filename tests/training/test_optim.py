@@ -14,7 +14,7 @@ from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.loop import Stopped, TuneScore
-from medtransfer.training.optim import Average, Updater, make_updater, parameter_groups
+from medtransfer.training.optim import OptimizerStep, WeightAverage, make_updater, parameter_groups
 
 CPU = torch.device("cpu")
 
@@ -38,8 +38,9 @@ def by_name(network: nn.Module, groups: list[dict], factor: str) -> dict[str, tu
     names = {weight: name for name, weight in network.named_parameters()}
     return {
         names[weight]: (group[factor], group["weight_decay"])
-        for group in groups for weight in group["params"]
-    }  # fmt: skip
+        for group in groups
+        for weight in group["params"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -79,11 +80,11 @@ def test_the_rate_of_a_step_reaches_each_layer_by_its_factor() -> None:
     assert rates[-2] == pytest.approx(0.4)
 
 
-def line(config: TrainingConfig) -> tuple[nn.Linear, Updater]:
+def line(config: TrainingConfig) -> tuple[nn.Linear, OptimizerStep]:
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
     groups = [{"params": list(model.parameters()), "weight_decay": 0.0, "scale": 1.0}]
-    return model, Updater(model, config, groups)
+    return model, OptimizerStep(model, config, groups)
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0.5, 0.5), (1e6, None)])
@@ -101,7 +102,7 @@ def test_a_gradient_longer_than_allowed_is_scaled_down_to_it(most, expected) -> 
 
 def test_the_average_is_timms_once_the_first_steps_are_over() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    average, peer = Average(model, 0.5), ModelEmaV2(model, decay=0.5)
+    average, peer = WeightAverage(model, 0.5), ModelEmaV2(model, decay=0.5)
     for step in range(8, 14):  # (1 + 8) / (10 + 8) is a half
         model(torch.randn(2, 3, 5, 5))
         with torch.no_grad():
@@ -118,7 +119,7 @@ def test_the_average_is_timms_once_the_first_steps_are_over() -> None:
 def test_the_first_steps_are_averaged_less() -> None:
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
-    average = Average(model, 0.999)
+    average = WeightAverage(model, 0.999)
     nn.init.ones_(model.weight)
     average.update(model, 0)
     assert average.state["weight"].item() == pytest.approx(0.9)
@@ -128,7 +129,7 @@ def test_the_first_steps_are_averaged_less() -> None:
 
 def test_the_network_gets_its_own_weights_back_to_the_bit() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    average, before = Average(model, 0.9), weights_of(model)
+    average, before = WeightAverage(model, 0.9), weights_of(model)
     average.state["0.weight"].zero_()
     with average.applied(model):
         assert not model[0].weight.any()
@@ -163,11 +164,16 @@ def test_checks_and_selection_see_the_average(bench: Bench, tmp_path: Path) -> N
 
 RECIPES = {
     "adamw": {
-        "optimiser": "adamw", "learning_rate": 0.001, "weight_decay": 0.05, "layer_decay": 0.7,
-        "clip_norm": 0.5, "schedule": "cosine", "ema": 0.9,
+        "optimiser": "adamw",
+        "learning_rate": 0.001,
+        "weight_decay": 0.05,
+        "layer_decay": 0.7,
+        "clip_norm": 0.5,
+        "schedule": "cosine",
+        "ema": 0.9,
     },
     "sgd": {"ema": 0.5, "loss": {"kind": "focal", "weights": "balanced"}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -15,7 +15,7 @@ from tests.training.conftest import Bench, make_bench
 
 from medtransfer.evaluation.inference import predict as predicting
 from medtransfer.models.runtime import world
-from medtransfer.training.distributed import is_spread, join_world, spread_weights
+from medtransfer.training.distributed import is_spread, join_world, shard_weights
 from medtransfer.training.loop import StepReport, Stopped
 
 IMAGES_AT_ONCE = 3
@@ -28,7 +28,7 @@ def carry_out(bench: Bench, folder: Path, task: dict[str, Any]) -> dict[str, Any
     predicting.IMAGES_AT_ONCE = IMAGES_AT_ONCE
     classifier = bench.classifier(task.get("rung", "scratch/r14x0.5"))
     if task.get("spread") and everyone.size > 1:
-        spread_weights(classifier.backbone, torch.device("cpu"), everyone)
+        shard_weights(classifier.backbone, torch.device("cpu"), everyone)
         assert is_spread(classifier)
     if everyone.rank == task.get("small_memory_at"):
         classifier.backbone.register_forward_pre_hook(_small)
@@ -70,7 +70,7 @@ def main() -> None:
         carry_out(bench, Path(about["out"]) / task.get("folder", str(number)), task)
         for number, task in enumerate(about["tasks"])
     ]
-    if everyone.leads:
+    if everyone.is_main:
         (Path(about["out"]) / "outcomes.json").write_text(json.dumps(outcomes))
 
 

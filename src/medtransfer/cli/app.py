@@ -20,7 +20,7 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        print(f"medtransfer {version('medtransfer')}")  # noqa: T201
+        print(f"medtransfer {version('medtransfer')}")
         raise typer.Exit
 
 

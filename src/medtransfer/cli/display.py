@@ -25,16 +25,16 @@ from rich.text import Text
 from medtransfer.errors import plural
 from medtransfer.study.progress import (
     Event,
+    OnEvent,
     Planned,
     Preparing,
     PretrainStep,
     RunEnded,
     RunStep,
     Scoring,
-    Watcher,
 )
 
-MOST_LETTERS = 300
+MAX_CHARACTERS = 300
 
 
 def print_table(
@@ -54,12 +54,12 @@ def print_table(
             cell.rjust(width) if i in right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        print("  ".join(cells).rstrip())  # noqa: T201
+        print("  ".join(cells).rstrip())
 
 
-def one_line(message: str, most: int = MOST_LETTERS) -> str:
+def one_line(message: str, limit: int = MAX_CHARACTERS) -> str:
     """A message as one line, cut where it is long; `error.json` of its run has it whole."""
-    return printable(" ".join(message.split()), most)
+    return printable(" ".join(message.split()), limit)
 
 
 def with_whole(message: str, file: Path) -> str:
@@ -95,7 +95,7 @@ LINE_SECONDS = 30.0
 
 
 @contextmanager
-def display(*, as_json: bool) -> Generator[Watcher]:
+def display(*, as_json: bool) -> Generator[OnEvent]:
     """A watcher that shows how far a study, or pre-training, is."""
     if as_json:
         yield _json_line
@@ -103,9 +103,9 @@ def display(*, as_json: bool) -> Generator[Watcher]:
         console = Console(stderr=True)
         table = LiveTable()
         with Live(table, console=console, refresh_per_second=4, transient=True):
-            yield table.hear
+            yield table.handle
     else:
-        yield _Lines().hear
+        yield _Lines().handle
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
         left = (time.monotonic() - begun) / done * (total - done) if done else None
         ending = "\r" if sys.stderr.isatty() and done < total else "\n"
         text = f"{done} of {total} runs scored; {duration(left)} left"
-        print(text.ljust(60), end=ending, file=sys.stderr, flush=True)  # noqa: T201
+        print(text.ljust(60), end=ending, file=sys.stderr, flush=True)
 
     yield say
 
@@ -142,7 +142,7 @@ def _json_line(event: Event) -> None:
             about |= {"run_id": event.run.run_id, "rung": event.run.cell.rung}
         case _:
             about |= vars(event)
-    print(json.dumps(about), flush=True)  # noqa: T201
+    print(json.dumps(about), flush=True)
 
 
 class _Lines:
@@ -152,7 +152,7 @@ class _Lines:
         self._last = 0.0
         self._what = ""
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         match event:
             case Preparing(what, _done, total) if what != self._what:
                 self._what = what
@@ -180,7 +180,7 @@ class _Lines:
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(text, file=sys.stderr, flush=True)
 
 
 class LiveTable:
@@ -196,7 +196,7 @@ class LiveTable:
         self._first_error = ""
         self._step: RunStep | None = None
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Take in what the study says."""
         self._event = event
         match event:

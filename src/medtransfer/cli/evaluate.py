@@ -68,22 +68,34 @@ def evaluate(
     said = [*table.said, *([] if task else [why]), *joined.said]
     with runs_display(as_json=as_json) as watch:
         tables = evaluate_table(
-            table.frame, joined.frame, task or found, settings, reference=reference,
-            facts=known_facts(rung_names(table.frame)), watch=watch,
-        )  # fmt: skip
+            table.frame,
+            joined.frame,
+            task or found,
+            settings,
+            reference=reference,
+            facts=known_facts(rung_names(table.frame)),
+            watch=watch,
+        )
     rungs = [mean.runs.rung for mean in tables.means]
     write_evaluation(
-        out, tables, table.frame, source=predictions, task=task or found, config=settings,
-        reference=reference or rungs[0], attributes=joined.frame.columns[1:], said=said,
-    )  # fmt: skip
+        out,
+        tables,
+        table.frame,
+        source=predictions,
+        task=task or found,
+        config=settings,
+        reference=reference or rungs[0],
+        attributes=joined.frame.columns[1:],
+        said=said,
+    )
     report = write_evaluation_report(out)
     if as_json:
-        print(json.dumps({"said": said, "report": str(report), "rows": len(tables.results)}))  # noqa: T201
+        print(json.dumps({"said": said, "report": str(report), "rows": len(tables.results)}))
         return
     for sentence in said:
-        print(sentence)  # noqa: T201
+        print(sentence)
     _print_headline(tables.results)
-    print(f"Report: {report}   (open it in a browser)")  # noqa: T201
+    print(f"Report: {report}   (open it in a browser)")
 
 
 @app.command()
@@ -107,7 +119,7 @@ def rank(
         )
     found = rank_tasks(tables, metric, cohort)
     if as_json:
-        print(json.dumps(asdict(found), default=list))  # noqa: T201
+        print(json.dumps(asdict(found), default=list))
         return
     _print_ranking(found)
 
@@ -126,7 +138,7 @@ def savings(
 
     found = saved_labels(read_curves(curves), reference)
     if as_json:
-        print(json.dumps([asdict(row) for row in found]))  # noqa: T201
+        print(json.dumps([asdict(row) for row in found]))
         return
     print_table(
         ("rung", f"labels saved against {reference}", "mean height of the curve"),
@@ -140,11 +152,11 @@ def metrics(
 ) -> None:
     """Every metric: what it is, which way is better, where it comes from."""
     from medtransfer.cli.display import print_table
-    from medtransfer.metrics.catalog import CATALOG, FOREIGN
+    from medtransfer.metrics.catalog import CATALOG, OOD_METRICS
 
-    known = [*CATALOG.values(), *FOREIGN.values()]
+    known = [*CATALOG.values(), *OOD_METRICS.values()]
     if as_json:
-        print(json.dumps([_plain(metric) for metric in known]))  # noqa: T201
+        print(json.dumps([_plain(metric) for metric in known]))
         return
     rows = [[m.name, m.title, m.better, m.formula, m.reference] for m in known]
     print_table(("metric", "what", "better", "definition", "reference"), rows)
@@ -160,16 +172,16 @@ def _print_ranking(found: Any) -> None:
     ]
     print_table(("rung", "average rank", *found.tasks), rows)
     ranking = found.ranking
-    print(  # noqa: T201
+    print(
         f"{plural(ranking.tasks, 'task')}. All rungs alike: p = {ranking.f_p:.3f} (Iman and "
         f"Davenport). Average ranks {ranking.critical_difference:.2f} apart differ (Nemenyi, 5 %)."
     )
     for group in (group for group in ranking.groups if len(group) > 1):
-        print(f"Not told apart: {listed(found.rungs[k] for k in group)}.")  # noqa: T201
+        print(f"Not told apart: {listed(found.rungs[k] for k in group)}.")
     if ranking.reason:
-        print(f"{ranking.reason.capitalize()}.")  # noqa: T201
+        print(f"{ranking.reason.capitalize()}.")
     if found.left_out:
-        print(f"Left out, not in every task: {listed(found.left_out)}.")  # noqa: T201
+        print(f"Left out, not in every task: {listed(found.left_out)}.")
 
 
 def _saved(row: Any) -> str:
@@ -182,10 +194,15 @@ def _saved(row: Any) -> str:
 
 def _plain(metric: Any) -> dict[str, Any]:
     return {
-        "name": metric.name, "title": metric.title, "better": metric.better,
-        "low": _end(metric.low), "high": _end(metric.high), "needs": metric.needs,
-        "formula": metric.formula, "reference": metric.reference,
-    }  # fmt: skip
+        "name": metric.name,
+        "title": metric.title,
+        "better": metric.better,
+        "low": _end(metric.low),
+        "high": _end(metric.high),
+        "needs": metric.needs,
+        "formula": metric.formula,
+        "reference": metric.reference,
+    }
 
 
 def _end(value: float) -> float | None:

@@ -7,12 +7,26 @@ from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
 COMMANDS = (
-    study.demo, sources.sources, sources.import_data, sources.join,
-    prepare.init, prepare.check, prepare.prepare, models.pretrain, study.run, study.status,
+    study.demo,
+    sources.sources,
+    sources.import_data,
+    sources.join,
+    prepare.init,
+    prepare.check,
+    prepare.prepare,
+    models.pretrain,
+    study.run,
+    study.status,
     study.report,
-    evaluate.evaluate, evaluate.rank, evaluate.savings, evaluate.metrics,
-    models.ladder, models.fetch, models.schema, models.doctor,
-)  # fmt: skip
+    evaluate.evaluate,
+    evaluate.rank,
+    evaluate.savings,
+    evaluate.metrics,
+    models.ladder,
+    models.fetch,
+    models.schema,
+    models.doctor,
+)
 """In the order in which a user meets them."""
 
 
@@ -22,5 +36,5 @@ def main() -> None:
     try:
         app()
     except MedTransferError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         sys.exit(EXIT_USER)

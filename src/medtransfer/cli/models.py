@@ -20,7 +20,7 @@ def ladder(as_json: AsJson = False) -> None:
     from medtransfer.models.weight_files import is_here
 
     if as_json:
-        print(json.dumps([_rung(rung, here=is_here(rung)) for rung in LADDER.values()]))  # noqa: T201
+        print(json.dumps([_rung(rung, here=is_here(rung)) for rung in LADDER.values()]))
         return
     rows = [
         [
@@ -37,8 +37,8 @@ def ladder(as_json: AsJson = False) -> None:
     print_table(head, rows, right=(2, 3))
     for rung in LADDER.values():
         if rung.note:
-            print(f"{rung.name}: {rung.note}")  # noqa: T201
-    print(  # noqa: T201
+            print(f"{rung.name}: {rung.note}")
+    print(
         "Open forms: timm/<model> (any pre-trained timm model), scratch/timm:<model>, "
         "file/<architecture> with `weights:`."
     )
@@ -57,7 +57,7 @@ def fetch(
     from medtransfer.models.weight_files import fetch as fetch_weights
 
     for rung in rungs:
-        print(f"{rung}: {fetch_weights(rung, to or weights_folder())}")  # noqa: T201
+        print(f"{rung}: {fetch_weights(rung, to or weights_folder())}")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def schema() -> None:
     """The JSON schema of study.yaml, for editors."""
     from medtransfer.study.config import Study
 
-    print(json.dumps(Study.model_json_schema(), indent=2))  # noqa: T201
+    print(json.dumps(Study.model_json_schema(), indent=2))
 
 
 @app.command()
@@ -75,11 +75,11 @@ def doctor(as_json: AsJson = False) -> None:
 
     found = examine()
     if as_json:
-        print(json.dumps(found))  # noqa: T201
+        print(json.dumps(found))
         return
     width = max(len(name) for name in found)
     for name, value in found.items():
-        print(f"{name:<{width}}  {value}")  # noqa: T201
+        print(f"{name:<{width}}  {value}")
 
 
 def _place(rung: Any) -> str:
@@ -120,8 +120,8 @@ def pretrain(
         with display(as_json=as_json) as watch:
             folder = run_pretraining(run, out, watch)
     except (PretrainingStopped, KeyboardInterrupt):
-        print("Stopped. The same command goes on from here.", file=sys.stderr)  # noqa: T201
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     if not as_json:
-        print(f"Rung:   own/{run.name}   (name it under `rungs:` in a study)")  # noqa: T201
-        print(f"Card:   {folder.path / 'README.md'}")  # noqa: T201
+        print(f"Rung:   own/{run.name}   (name it under `rungs:` in a study)")
+        print(f"Card:   {folder.path / 'README.md'}")

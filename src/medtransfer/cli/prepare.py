@@ -75,7 +75,7 @@ def _check_study(study: Path, out: Path | None, *, as_json: bool) -> None:
     if not as_json:
         images = sum(run.num_images for run in planned)
         steps = f"{plural(len(planned), 'run')}, {images:,} training images in all"
-        print(f"{steps}. Run it with: medtransfer run {study}")  # noqa: T201
+        print(f"{steps}. Run it with: medtransfer run {study}")
 
 
 def _check_manifest(
@@ -93,12 +93,12 @@ def _check_manifest(
         data, draft = check_manifest(path, folder, watch, image_root)
     if not as_json:
         found = ["No column looks like a target."] if draft is None else draft.found()
-        print("\n".join([*found, *other_spellings(data.manifest)]))  # noqa: T201
+        print("\n".join([*found, *other_spellings(data.manifest)]))
     _say(folder, data, {}, as_json=as_json)
     _stop_on_errors(data.findings, {})
     if not as_json:
         root = f" --image-root {image_root}" if image_root is not None else ""
-        print(f"Ask something of it with: medtransfer init {path}{root}")  # noqa: T201
+        print(f"Ask something of it with: medtransfer init {path}{root}")
 
 
 def _stop_on_errors(findings: Any, waived: dict[str, str]) -> None:
@@ -110,10 +110,10 @@ def _stop_on_errors(findings: Any, waived: dict[str, str]) -> None:
 def reading(*, as_json: bool) -> Generator[Any]:
     """How far reading is; nothing beside the JSON."""
     from medtransfer.cli.display import display
-    from medtransfer.study.progress import nobody
+    from medtransfer.study.progress import ignore_progress
 
     if as_json:
-        yield nobody
+        yield ignore_progress
         return
     with display(as_json=False) as watch:
         yield watch
@@ -142,7 +142,7 @@ def _say(folder: Any, data: Any, waived: dict[str, str], *, as_json: bool) -> No
     rows = _write_rows(folder.path / "findings.csv", data.findings)
     pairs = _write_pairs(folder.path / "pairs.csv", data.pairs)
     if as_json:
-        print(json.dumps([_plain(finding) for finding in data.findings]))  # noqa: T201
+        print(json.dumps([_plain(finding) for finding in data.findings]))
         return
     from medtransfer.data.audit.run import CHECKS
     from medtransfer.errors import listed
@@ -151,14 +151,14 @@ def _say(folder: Any, data: Any, waived: dict[str, str], *, as_json: bool) -> No
         level = "waived" if finding.code in waived else finding.level
         word = "row" if len(finding.rows) == 1 else "rows"
         where = f"   {word} {listed(finding.rows, SHOWN_ROWS)}" if finding.rows else ""
-        print(f"{finding.code} {level:<8} {finding.sentence}{where}")  # noqa: T201
-        print(f"     {CHECKS[finding.code][1]}.")  # noqa: T201
+        print(f"{finding.code} {level:<8} {finding.sentence}{where}")
+        print(f"     {CHECKS[finding.code][1]}.")
     levels = [f.level for f in data.findings if f.code not in waived]
     counts = [plural(levels.count("error"), "error"), plural(levels.count("warning"), "warning")]
     files = (f" All rows: {rows}" if rows else "") + (f" All pairs: {pairs}" if pairs else "")
-    print(f"{', '.join(counts)}.{files}")  # noqa: T201
+    print(f"{', '.join(counts)}.{files}")
     if "error" in levels:
-        print('`run` stops on errors; waive one with a reason: waive: {A001: "…"}')  # noqa: T201
+        print('`run` stops on errors; waive one with a reason: waive: {A001: "…"}')
 
 
 def _write_rows(path: Path, findings: Any) -> Path | None:
@@ -236,9 +236,9 @@ def prepare(
     finally:
         lease.drop()
     if as_json:
-        print(json.dumps([_plain_state(folder, state) for state in states]))  # noqa: T201
+        print(json.dumps([_plain_state(folder, state) for state in states]))
     else:
-        print(f"All images are prepared. Run the study with: medtransfer run {study}")  # noqa: T201
+        print(f"All images are prepared. Run the study with: medtransfer run {study}")
 
 
 def _print_states(folder: Any, states: Any) -> None:
@@ -248,11 +248,11 @@ def _print_states(folder: Any, states: Any) -> None:
     for state in states:
         images = plural(len(state.need.indices), "image")
         todo = f"{state.missing:,} to make ({size_text(state.nbytes)})"
-        print(f"{state.need.recipe.size} px: {images}, {todo if state.missing else 'ready'}")  # noqa: T201
+        print(f"{state.need.recipe.size} px: {images}, {todo if state.missing else 'ready'}")
     need = sum(state.nbytes for state in states)
     if need:
         free = size_text(free_bytes(folder.cache))
-        print(f"{size_text(need)} of disk are needed, {free} are free.")  # noqa: T201
+        print(f"{size_text(need)} of disk are needed, {free} are free.")
 
 
 def _plain_state(folder: Any, state: Any) -> dict[str, Any]:
@@ -295,10 +295,10 @@ def init(
     text = draft.text(name or "study", target.parent)
     write_text(target, text)
     for sentence in draft.found():
-        print(sentence)  # noqa: T201
+        print(sentence)
     count = text.count("DECIDE")
     decisions = f"{plural(count, 'decision')} {'is' if count == 1 else 'are'}"
-    print(  # noqa: T201
+    print(
         f"Wrote {target} (commented; {decisions} marked DECIDE). "
         f"Check it with: medtransfer check {target}"
     )

@@ -46,9 +46,9 @@ def import_data(
     imported = import_source(found, folder, given, view or [], shared_names=harmonise)
     written = write_manifest(imported.frame, folder, out)
     for sentence in _said(found.title, summary(imported), imported):
-        print(sentence)  # noqa: T201
+        print(sentence)
     place = ["--image-root", str(folder)] if written.image_root else []
-    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")  # noqa: T201
+    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")
 
 
 @app.command()
@@ -63,18 +63,23 @@ def sources(
 
     if name is not None:
         found = find_source(name)
-        print(json.dumps(facts_of(found)) if as_json else details(found))  # noqa: T201
+        print(json.dumps(facts_of(found)) if as_json else details(found))
         return
     if as_json:
-        print(json.dumps([facts_of(known) for known in SOURCES.values()]))  # noqa: T201
+        print(json.dumps([facts_of(known) for known in SOURCES.values()]))
         return
     rows = [
-        [s.name, s.domain, *(f"{n:,}" if n else "–" for n in (s.images, s.patients)),
-         s.access if s.images else "–", s.title]
+        [
+            s.name,
+            s.domain,
+            *(f"{n:,}" if n else "–" for n in (s.images, s.patients)),
+            s.access if s.images else "–",
+            s.title,
+        ]
         for s in SOURCES.values()
-    ]  # fmt: skip
+    ]
     print_table(("source", "domain", "images", "patients", "access", "title"), rows, right=(2, 3))
-    print("All that is known of one: medtransfer sources NAME")  # noqa: T201
+    print("All that is known of one: medtransfer sources NAME")
 
 
 def _options(entries: list[str]) -> dict[str, str]:
@@ -114,8 +119,8 @@ def join(
     combined = combine(manifests, image_root or [])
     written = write_manifest(combined.frame, combined.folder, out)
     for sentence in combined.notes:
-        print(sentence)  # noqa: T201
+        print(sentence)
     counts = combined.frame.group_by("cohort").len().sort("cohort")
-    print(", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows()))  # noqa: T201
+    print(", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows()))
     place = ["--image-root", str(combined.folder)] if written.image_root else []
-    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")  # noqa: T201
+    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")

@@ -55,7 +55,7 @@ def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
         return
     found = read_status(folder)
     if as_json:
-        print(json.dumps(found.plain()))  # noqa: T201
+        print(json.dumps(found.plain()))
         return
     head = ("run", "rung", "labels", "seed", "state", "steps", "tune AUROC", "minutes")
     rows = [
@@ -73,11 +73,11 @@ def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
     ]
     print_table(head, rows, right=(2, 3, 5, 6, 7))
     counts = ", ".join(f"{count} {state}" for state, count in found.counts().items())
-    print(f"{counts}; {duration(found.seconds_left)} left")  # noqa: T201
+    print(f"{counts}; {duration(found.seconds_left)} left")
     for row in found.runs:
         if row.message:
             said = with_whole(row.message, folder.run(row.run_id).path / "error.json")
-            print(f"{row.run_id} {row.state}: {said}")  # noqa: T201
+            print(f"{row.run_id} {row.state}: {said}")
 
 
 def _rung_status(folder: Path, *, as_json: bool) -> bool:
@@ -98,13 +98,13 @@ def _rung_status(folder: Path, *, as_json: bool) -> bool:
     if found.seconds is not None:
         parts.append(f"it took {duration(found.seconds)}")
     if as_json:
-        print(json.dumps(found.plain()))  # noqa: T201
+        print(json.dumps(found.plain()))
         return True
-    print(f"{found.rung} {found.state}: {'; '.join(parts)}")  # noqa: T201
+    print(f"{found.rung} {found.state}: {'; '.join(parts)}")
     if found.message:
-        print(with_whole(found.message, folder / "error.json"))  # noqa: T201
+        print(with_whole(found.message, folder / "error.json"))
     if found.state == "waiting":
-        print("`medtransfer pretrain` with its recipe goes on from here.")  # noqa: T201
+        print("`medtransfer pretrain` with its recipe goes on from here.")
     return True
 
 
@@ -113,7 +113,7 @@ def report(where: Where = None) -> None:
     """Write a study's report again from its folder."""
     from medtransfer.report.page import write_report
 
-    print(f"Report: {write_report(_folder(where))}")  # noqa: T201
+    print(f"Report: {write_report(_folder(where))}")
 
 
 def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool = False) -> None:
@@ -126,22 +126,22 @@ def _carry_out(study: Any, out: Path | None, *, as_json: bool, next_step: bool =
         with display(as_json=as_json) as watch:
             folder = run_study(study, out, watch)
     except StudyStopped as stopped:
-        print(f"Stopped; {stopped}", file=sys.stderr)  # noqa: T201
+        print(f"Stopped; {stopped}", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     except KeyboardInterrupt:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)  # noqa: T201
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     states = [folder.run(run["run_id"]).state() for run in folder.read("plan.json")]
     if "done" in states:
         path = write_report(folder)
         if not as_json:
             print_summary(folder)
-            print(f"Report: {path}   (open it in a browser)")  # noqa: T201
+            print(f"Report: {path}   (open it in a browser)")
     if next_step and not as_json:
-        print("Next:   medtransfer init your-manifest.csv")  # noqa: T201
+        print("Next:   medtransfer init your-manifest.csv")
     lost = [state for state in states if state != "done"]
     if lost:
-        print(  # noqa: T201
+        print(
             f"Without results: {len(lost)} of {len(states)} runs. `medtransfer status "
             f"{folder.path}` says why. The same command tries failed runs again.",
             file=sys.stderr,

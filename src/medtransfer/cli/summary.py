@@ -3,7 +3,7 @@
 import polars as pl
 
 from medtransfer.cli.display import print_table
-from medtransfer.report.content import Content
+from medtransfer.report.content import ReportData
 from medtransfer.report.reading import read_content
 from medtransfer.report.text import interval_text, saved_text
 from medtransfer.runs.folders import StudyFolder
@@ -14,7 +14,7 @@ def print_summary(folder: StudyFolder) -> None:
     print_rungs(read_content(folder))
 
 
-def print_rungs(content: Content) -> None:
+def print_rungs(content: ReportData) -> None:
     """Print a row per rung: runs, AUROC on every cohort, labels saved."""
     places = content.places[:4]
     trained, curve = content.runs is not None, len(content.fractions) > 1
@@ -31,13 +31,13 @@ def print_rungs(content: Content) -> None:
     print_table([*head, *(["labels saved"] if curve else [])], rows, right=(1,) if trained else ())
 
 
-def _runs(content: Content, rung: str) -> str:
+def _runs(content: ReportData, rung: str) -> str:
     if content.runs is None:
         return ""
     own = content.runs.filter(pl.col("rung") == rung)
     return f"{own.filter(pl.col('state') == 'done').height}/{own.height}"
 
 
-def _saved(content: Content, rung: str) -> str:
+def _saved(content: ReportData, rung: str) -> str:
     row = content.number(rung, content.place, "labels_saved")
     return "–" if row is None else saved_text(row)

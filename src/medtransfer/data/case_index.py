@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from medtransfer.tables.chunks import in_order
 
-Numbers = NDArray[np.uint32]
+CodeArray = NDArray[np.uint32]
 
 
-def numbered(ids: pl.Series) -> Numbers:
+def numbered(ids: pl.Series) -> CodeArray:
     """The number of each id: 0 for the first of them in text order, 1 for the next. [N]"""
-    numbers: Numbers = np.empty(len(ids), dtype=np.uint32)
+    numbers: CodeArray = np.empty(len(ids), dtype=np.uint32)
     before = 0
     for rows in in_order(ids):
         own = ids.gather(rows).rank("dense").to_numpy()
@@ -37,15 +37,15 @@ class CaseNumbers:
         patients: Patient of each case. [N]
     """
 
-    rows: Numbers
-    first: Numbers
-    patients: Numbers
+    rows: CodeArray
+    first: CodeArray
+    patients: CodeArray
 
     @staticmethod
     def of(frame: pl.DataFrame) -> "CaseNumbers":
         """Number the cases of a manifest's rows; all rows of a case are of one patient."""
         rows = numbered(frame["case_id"])
-        first: Numbers = np.empty(int(rows.max()) + 1 if len(rows) else 0, dtype=np.uint32)
+        first: CodeArray = np.empty(int(rows.max()) + 1 if len(rows) else 0, dtype=np.uint32)
         first[rows[::-1]] = np.arange(len(rows), dtype=np.uint32)[::-1]  # the last one stands
         return CaseNumbers(rows, first, numbered(frame["patient_id"].gather(first)))
 

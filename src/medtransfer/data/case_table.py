@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.case_index import CaseNumbers, Numbers
+from medtransfer.data.case_index import CaseNumbers, CodeArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
 from medtransfer.data.splits import divided_rows, draw_episode, patient_classes
@@ -31,7 +31,7 @@ class CaseTable:
         """Gather the cases of manifest rows with splits, from `assign_splits`."""
         cases = CaseNumbers.of(frame)
         self.first, self.patients = cases.first, cases.patients
-        self.images: Numbers = np.bincount(cases.rows, minlength=len(cases)).astype(np.uint32)
+        self.images: CodeArray = np.bincount(cases.rows, minlength=len(cases)).astype(np.uint32)
         names = dict.fromkeys(["cohort", "split", *data.attributes])
         self.kinds = pl.DataFrame([_category(cases.of_first(frame[name])) for name in names])
         self.targets = targets_of(case_labels(frame, data, cases.rows), data)

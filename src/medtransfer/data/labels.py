@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.case_index import Numbers
+from medtransfer.data.case_index import CodeArray
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.tables.chunks import SLICE
 from medtransfer.tables.manifest import label_text
@@ -55,7 +55,7 @@ def raw_labels(frame: pl.DataFrame, data: DataConfig) -> pl.DataFrame:
     return frame.select(label_text(name) for name in label_columns(data))
 
 
-def case_labels(frame: pl.DataFrame, data: DataConfig, cases: Numbers) -> pl.DataFrame:
+def case_labels(frame: pl.DataFrame, data: DataConfig, cases: CodeArray) -> pl.DataFrame:
     """The label cells per case: the one value its images agree on, null where none is given.
 
     Args:
@@ -70,7 +70,7 @@ def case_labels(frame: pl.DataFrame, data: DataConfig, cases: Numbers) -> pl.Dat
     return pl.DataFrame([_least(frame, name, cases, data) for name in label_columns(data)])
 
 
-def _least(frame: pl.DataFrame, name: str, cases: Numbers, data: DataConfig) -> pl.Series:
+def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -> pl.Series:
     """The smallest label of each case, as a category. [N]"""
     known = STATES if data.class_column is None else pl.Enum(sorted(data.names))
     none = len(known.categories)

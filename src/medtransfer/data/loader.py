@@ -68,12 +68,12 @@ class CaseImages:
         """Number of cases."""
         return len(self.cases)
 
-    def split(self, rows: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+    def split(self, rows: NDArray[np.int64], limit: int) -> list[NDArray[np.int64]]:
         """Cut positions into runs of at most `most` images, never inside a case."""
         chunks: list[list[int]] = [[]]
         load = 0
         for position, count in enumerate(self._counts[rows].tolist()):
-            if chunks[-1] and load + count > most:
+            if chunks[-1] and load + count > limit:
                 chunks.append([])
                 load = 0
             chunks[-1].append(position)

@@ -148,10 +148,13 @@ def _lesion(size: int, truth: dict[str, int], strength: float, rng: np.random.Ge
     y, x = y - rng.normal(0, 0.05), x - rng.normal(0, 0.05)
     angle, radius = np.arctan2(y, x), np.hypot(y, x)
     ragged = 0.05 + 0.10 * malignant
-    border = rng.uniform(0.17, 0.28) * (1 + sum(
-        ragged * rng.normal() / np.sqrt(k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
-        for k in range(2, 9)
-    ))  # fmt: skip
+    border = rng.uniform(0.17, 0.28) * (
+        1
+        + sum(
+            ragged * rng.normal() / np.sqrt(k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
+            for k in range(2, 9)
+        )
+    )
     inside = 1 / (1 + np.exp((radius - border) * rng.uniform(60, 120)))
     blotches = _texture(size, 0.06 * size, rng) * (0.35 + 0.65 * malignant)
     skin = np.array([0.86, 0.68, 0.58]) * rng.uniform(0.75, 1.05)

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.case_index import Numbers
+from medtransfer.data.case_index import CodeArray
 from medtransfer.seeds import text_keys, uniforms
 
 
 def patient_labels(
-    patients: Numbers,
-    first: Numbers,
+    patients: CodeArray,
+    first: CodeArray,
     chosen: NDArray[np.bool_],
     positive: Iterable[NDArray[np.bool_]],
     cohorts: pl.Series,

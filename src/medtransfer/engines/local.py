@@ -19,8 +19,16 @@ from medtransfer.runs.folders import RunFolder, StudyFolder
 
 COMMAND = ("-P", "-m", "medtransfer.worker")
 """-P: a file called random.py in the user's folder must not become Python's own."""
-TORCHRUN = ("-P", "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
-            "--shutdown-timeout", "600")  # fmt: skip
+TORCHRUN = (
+    "-P",
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--local-addr",
+    "127.0.0.1",
+    "--shutdown-timeout",
+    "600",
+)
 """Ten minutes to save the state where it is asked to stop."""
 LAST_LINES = 40
 """Of what several processes printed, shown when they are lost."""
@@ -41,7 +49,7 @@ ALLOCATOR = {
 }
 
 
-class WorkerLost(Exception):  # noqa: N818
+class WorkerDied(Exception):  # noqa: N818
     """The worker's process is gone.
 
     Attributes:
@@ -60,7 +68,7 @@ class WorkerLost(Exception):  # noqa: N818
         super().__init__(f"the worker process was {why}{likely}")
 
 
-class WorkerHung(WorkerLost):
+class WorkerTimedOut(WorkerDied):
     """The worker said nothing for too long while it trained, and was ended."""
 
     advice = (
@@ -107,7 +115,7 @@ class LocalExecutor:
         watchdog, noted = Watchdog(training.get("hang_seconds")), False
         for event in self._listen(process):
             if event is not None:
-                watchdog.hear(event)
+                watchdog.record(event)
                 noted = False
             elif (verdict := watchdog.look()) == "hung":
                 raise self._hung(watchdog.silence)
@@ -159,11 +167,17 @@ class LocalExecutor:
         self._folder(about).describe(about)
         threads = max(1, len(os.sched_getaffinity(0)) // devices)
         self._process = self._start(
-            [*TORCHRUN, "--nproc-per-node", str(devices), *COMMAND[1:], str(self._study),
-             about["run_id"]],
+            [
+                *TORCHRUN,
+                "--nproc-per-node",
+                str(devices),
+                *COMMAND[1:],
+                str(self._study),
+                about["run_id"],
+            ],
             {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"},
             _keep,
-        )  # fmt: skip
+        )
         return self._process
 
     def _start(
@@ -224,11 +238,11 @@ class LocalExecutor:
         lines = [line for line in self._printed.copy() if line.startswith(STACK)]
         folder.note_stacks("".join(lines))
 
-    def _hung(self, silence: float) -> WorkerHung:
+    def _hung(self, silence: float) -> WorkerTimedOut:
         if self._process is not None:
             self._kill(self._process)
         self.close()
-        return WorkerHung(silence)
+        return WorkerTimedOut(silence)
 
     def _kill(self, process: "subprocess.Popen[str]") -> None:
         process.kill()
@@ -241,13 +255,13 @@ class LocalExecutor:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, number)
 
-    def _lost(self, process: "subprocess.Popen[str]") -> WorkerLost:
+    def _lost(self, process: "subprocess.Popen[str]") -> WorkerDied:
         code = process.wait()
         if self._handles:
             self._signal_all(signal.SIGKILL)  # a killed torchrun leaves them behind
             sys.stderr.writelines(list(self._printed)[-LAST_LINES:])
         self.close()
-        return WorkerLost(code)
+        return WorkerDied(code)
 
 
 def _read(process: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-LEAST_SECONDS = 600.0
+MIN_SECONDS = 600.0
 """Silence that is never taken for a hang where the study sets no limit."""
 TIMES_SLOWEST = 20.0
 """Silence is odd when it is this many times as long as the longest before it."""
 LONGEST_TICK = 5.0
 """A clock that jumps further between two looks was stopped together with this process."""
 
-Verdict = Literal["fine", "silent", "hung"]
+Health = Literal["fine", "silent", "hung"]
 
 
 class Watchdog:
@@ -40,9 +40,9 @@ class Watchdog:
         """Seconds of silence until stacks are printed."""
         if self._seconds is not None:
             return self._seconds
-        return max(LEAST_SECONDS, TIMES_SLOWEST * self._slowest)
+        return max(MIN_SECONDS, TIMES_SLOWEST * self._slowest)
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def record(self, event: dict[str, Any]) -> None:
         """Take note of a word from the worker: whatever it says, it is alive."""
         self._count()
         if self._awake:
@@ -56,7 +56,7 @@ class Watchdog:
             case _:
                 self._awake = False
 
-    def look(self) -> Verdict:
+    def look(self) -> Health:
         """What its silence so far means."""
         self._count()
         if not self._awake or self.silence < self.limit:

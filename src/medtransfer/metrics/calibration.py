@@ -10,9 +10,9 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 from medtransfer.metrics.calibration_curves import smooth_calibration_error
 from medtransfer.metrics.cases import AnyCases, ClassCases, Labels, TargetCases
 from medtransfer.metrics.kernels.calibration import mass_sums
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers, binned_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Column, Scan, Weighted, mean_of, ratio, run_ends
+from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, mean_of, ratio, run_ends
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
@@ -62,7 +62,7 @@ def in_bins(outcomes: Floats, confidences: Floats) -> Scan:
     number = bin_numbers(confidences).astype(np.int32)
     values = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         return binned_sums(patient, number, values, BINS, counts).reshape(3 * BINS, -1)
 
     return Scan(run)
@@ -114,7 +114,7 @@ def resolution_of(bins: Scan) -> Weighted:
     return Weighted((bins,), of)
 
 
-def uncertainty_of(positive: Column, ones: Column) -> Weighted:
+def uncertainty_of(positive: WeightedTerm, ones: WeightedTerm) -> Weighted:
     """Brier score of always saying the share of positives: ȳ (1 - ȳ) (Murphy 1973)."""
 
     def of(positives: Floats, total: Floats) -> Floats:
@@ -136,13 +136,13 @@ def mass_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
     order = np.argsort(confidences, kind="stable")
     excess, last = (outcomes - confidences)[order], run_ends(confidences[order])
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         return mass_sums(patient[order], excess, last, BINS, counts)
 
     def of(rows: Floats, total: Floats) -> Floats:
         return ratio(np.abs(rows).sum(axis=0), total)
 
-    return Weighted((Scan(run), Column(np.ones(len(outcomes)))), of)
+    return Weighted((Scan(run), WeightedTerm(np.ones(len(outcomes)))), of)
 
 
 def bin_numbers(confidences: Floats) -> NDArray[np.int64]:
@@ -235,10 +235,14 @@ CALIBRATORS = {
     "temperature": ("scaled", "scaling", "temperature scaling", GUO),
     "platt": ("platt", "Platt scaling", "logistic (Platt) scaling", "Platt 1999"),
     "beta": ("beta", "beta calibration", "beta calibration", "Kull et al. 2017"),
-    "isotonic": ("isotonic", "isotonic regression", "isotonic regression",
-                 "Zadrozny and Elkan 2002"),
+    "isotonic": (
+        "isotonic",
+        "isotonic regression",
+        "isotonic regression",
+        "Zadrozny and Elkan 2002",
+    ),
     "vector": ("vector", "vector scaling", "vector scaling", GUO),
-}  # fmt: skip
+}
 """Calibrator to the ending of a metric's name, its title, its words and its reference."""
 
 
@@ -296,72 +300,165 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
     after = f"after {words} on tune"
     return (
         Metric(
-            f"nll_{ending}", f"NLL after {title}", "lower", 0, np.inf, "case", f"as nll, {after}",
-            reference, calibrator=calibrator, by_group=False,
+            f"nll_{ending}",
+            f"NLL after {title}",
+            "lower",
+            0,
+            np.inf,
+            "case",
+            f"as nll, {after}",
+            reference,
+            calibrator=calibrator,
+            by_group=False,
             of_target=(lambda c, _p: _target_loss(c, calibrator)) if binary else None,
             of_classes=(lambda c: _class_loss(c, calibrator)) if classes else None,
         ),
         Metric(
-            f"brier_{ending}", f"Brier score after {title}", "lower", 0, 2, "case",
-            f"as brier, {after}", reference, calibrator=calibrator, by_group=False,
+            f"brier_{ending}",
+            f"Brier score after {title}",
+            "lower",
+            0,
+            2,
+            "case",
+            f"as brier, {after}",
+            reference,
+            calibrator=calibrator,
+            by_group=False,
             of_target=(lambda c, _p: binary_brier(c.targets, c.calibrated[calibrator]))
-            if binary else None,
+            if binary
+            else None,
             of_classes=(lambda c: class_brier(c.classes, c.calibrated[calibrator]))
-            if classes else None,
+            if classes
+            else None,
         ),
         Metric(
-            f"ece_{ending}", f"ECE after {title}", "lower", 0, 1, "case", f"as ece, {after}",
-            reference, biased=True, calibrator=calibrator, by_group=calibrator == "temperature",
+            f"ece_{ending}",
+            f"ECE after {title}",
+            "lower",
+            0,
+            1,
+            "case",
+            f"as ece, {after}",
+            reference,
+            biased=True,
+            calibrator=calibrator,
+            by_group=calibrator == "temperature",
             of_target=(lambda c, _p: error_of(bins_of(c, calibrator))) if binary else None,
             of_classes=(lambda c: error_of(bins_of(c, calibrator))) if classes else None,
         ),
-    )  # fmt: skip
+    )
 
 
 ENTRIES = (
     Metric(
-        "nll", "Negative log-likelihood", "lower", 0, np.inf, "case",
-        "mean of −log p(truth)", "Good 1952",
-        of_target=lambda c, _p: binary_nll(c.targets, c.logits)
-        if c.from_logits else binary_log_loss(c.targets, c.probabilities),
+        "nll",
+        "Negative log-likelihood",
+        "lower",
+        0,
+        np.inf,
+        "case",
+        "mean of −log p(truth)",
+        "Good 1952",
+        of_target=lambda c, _p: (
+            binary_nll(c.targets, c.logits)
+            if c.from_logits
+            else binary_log_loss(c.targets, c.probabilities)
+        ),
         of_classes=lambda c: class_nll(c.classes, c.logits),
     ),
     Metric(
-        "brier", "Brier score", "lower", 0, 2, "case",
-        "mean of (p − y)²; for several classes summed over them", "Brier 1950", micro=True,
+        "brier",
+        "Brier score",
+        "lower",
+        0,
+        2,
+        "case",
+        "mean of (p − y)²; for several classes summed over them",
+        "Brier 1950",
+        micro=True,
         of_target=lambda c, _p: binary_brier(c.targets, c.probabilities),
         of_classes=lambda c: class_brier(c.classes, c.probabilities),
     ),
     Metric(
-        "brier_reliability", "Brier score: miscalibration", "lower", 0, 1, "case",
-        "Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece", MURPHY, biased=True, of_squares=True,
+        "brier_reliability",
+        "Brier score: miscalibration",
+        "lower",
+        0,
+        1,
+        "case",
+        "Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece",
+        MURPHY,
+        biased=True,
+        of_squares=True,
         by_group=False,
         of_target=lambda c, _p: reliability_of(bins_of(c)),
     ),
     Metric(
-        "brier_resolution", "Brier score: resolution", "higher", 0, 0.25, "case",
-        "Σ_b n_b/n · (mean y_b − mean y)², the bins of ece", MURPHY, by_group=False,
+        "brier_resolution",
+        "Brier score: resolution",
+        "higher",
+        0,
+        0.25,
+        "case",
+        "Σ_b n_b/n · (mean y_b − mean y)², the bins of ece",
+        MURPHY,
+        by_group=False,
         of_target=lambda c, _p: resolution_of(bins_of(c)),
     ),
     Metric(
-        "brier_uncertainty", "Brier score: uncertainty", "neither", 0, 0.25, "case",
-        "ȳ (1 − ȳ)", MURPHY, by_group=False,
+        "brier_uncertainty",
+        "Brier score: uncertainty",
+        "neither",
+        0,
+        0.25,
+        "case",
+        "ȳ (1 − ȳ)",
+        MURPHY,
+        by_group=False,
         of_target=lambda c, _p: uncertainty_of(c.positive, c.ones),
     ),
     Metric(
-        "ece", "Calibration error (ECE)", "lower", 0, 1, "case", ECE, GUO, biased=True, micro=True,
-        of_target=lambda c, _p: ece(c), of_classes=ece,
+        "ece",
+        "Calibration error (ECE)",
+        "lower",
+        0,
+        1,
+        "case",
+        ECE,
+        GUO,
+        biased=True,
+        micro=True,
+        of_target=lambda c, _p: ece(c),
+        of_classes=ece,
     ),
     Metric(
-        "ece_mass", "ECE, equal-mass bins", "lower", 0, 1, "case",
-        "as ece, 15 bins of equal weight; equal confidences stay together", NIXON, biased=True,
-        by_group=False, of_target=lambda c, _p: mass(c), of_classes=mass,
+        "ece_mass",
+        "ECE, equal-mass bins",
+        "lower",
+        0,
+        1,
+        "case",
+        "as ece, 15 bins of equal weight; equal confidences stay together",
+        NIXON,
+        biased=True,
+        by_group=False,
+        of_target=lambda c, _p: mass(c),
+        of_classes=mass,
     ),
     Metric(
-        "ece_smooth", "Smooth calibration error", "lower", 0, 1, "case",
+        "ece_smooth",
+        "Smooth calibration error",
+        "lower",
+        0,
+        1,
+        "case",
         "∫ |Σ_i (y_i − p_i) K_s(t, p_i)| dt / n, reflected Gaussian kernel, at the bandwidth s "
-        "that equals it", BLASIOK, biased=True, by_group=False,
-        of_target=lambda c, _p: smooth(c), of_classes=smooth,
+        "that equals it",
+        BLASIOK,
+        biased=True,
+        by_group=False,
+        of_target=lambda c, _p: smooth(c),
+        of_classes=smooth,
     ),
     *(metric for calibrator in CALIBRATORS for metric in _calibrated(calibrator)),
-)  # fmt: skip
+)

@@ -8,9 +8,9 @@ from scipy.special import expit
 
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.calibration import logistic_fits
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers, binned_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Column, Scan, Weighted, of_rows, ratio
+from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio
 
 FAR = 0.5
 """First steps of intercept or slope beyond this are not taken."""
@@ -31,7 +31,7 @@ def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan
     near = own if np.isfinite(own).all() else rough
     alone, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, near)
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         terms = binned_sums(patient, alone, first, 1, counts)[:, 0]
         start = near[:, None] + _newton_step(terms, slope=slope)
         return logistic_fits(patient, logits, targets, slope, start, counts)
@@ -74,29 +74,52 @@ def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
 
 def calibration_bias(cases: TargetCases) -> Weighted:
     """Mean probability minus share of positives."""
-    return Weighted((Column(cases.probabilities - cases.targets), cases.ones), ratio)
+    return Weighted((WeightedTerm(cases.probabilities - cases.targets), cases.ones), ratio)
 
 
 _COX, _CALSTER = "Cox 1958", "Van Calster et al. 2019"
 
 ENTRIES = (
     Metric(
-        "calibration_slope", "Calibration slope", "neither", -np.inf, np.inf, "both",
+        "calibration_slope",
+        "Calibration slope",
+        "neither",
+        -np.inf,
+        np.inf,
+        "both",
         "b of logit P(y = 1) = a + b·logit; 1 is right, below 1 overconfident; undefined where "
-        "a threshold separates the classes", _COX, by_group=False, partial=True,
+        "a threshold separates the classes",
+        _COX,
+        by_group=False,
+        partial=True,
         of_target=lambda c, _p: _row(c, 1, slope=True),
     ),
     Metric(
-        "calibration_intercept", "Calibration intercept", "neither", -np.inf, np.inf, "both",
+        "calibration_intercept",
+        "Calibration intercept",
+        "neither",
+        -np.inf,
+        np.inf,
+        "both",
         "a of logit P(y = 1) = a + logit; above 0: risks are too low; undefined where they are all "
-        "0 or 1 within rounding", _CALSTER, by_group=False, partial=True,
+        "0 or 1 within rounding",
+        _CALSTER,
+        by_group=False,
+        partial=True,
         of_target=lambda c, _p: _row(c, 0, slope=False),
     ),
     Metric(
-        "calibration_bias", "Mean probability − prevalence", "neither", -1, 1, "case",
-        "mean of p − y", _CALSTER, of_target=lambda c, _p: calibration_bias(c),
+        "calibration_bias",
+        "Mean probability − prevalence",
+        "neither",
+        -1,
+        1,
+        "case",
+        "mean of p − y",
+        _CALSTER,
+        of_target=lambda c, _p: calibration_bias(c),
     ),
-)  # fmt: skip
+)
 
 
 GRID = 1000
@@ -126,11 +149,11 @@ def smooth_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
     number = np.concatenate([lower, lower + 1]).astype(np.int32)
     values = np.concatenate([residual * (1 - upper_share), residual * upper_share])[:, None]
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         both = np.concatenate([patient, patient])
         return binned_sums(both, number, values, GRID + 1, counts)[0]
 
-    return Weighted((Scan(run), Column(np.ones(len(outcomes)))), _smoothed)
+    return Weighted((Scan(run), WeightedTerm(np.ones(len(outcomes)))), _smoothed)
 
 
 def _smoothed(residuals: Floats, total: Floats) -> Floats:

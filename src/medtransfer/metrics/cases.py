@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.metrics.kernels.ranking import ranking_sums
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers
-from medtransfer.metrics.weighted import Column, Scan, run_ends
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
+from medtransfer.metrics.weighted import Scan, WeightedTerm, run_ends
 
 Labels = NDArray[np.int64]
-Made = TypeVar("Made")
+T = TypeVar("T")
 HALF = "half"
 """The decision at probability ½, where no operating point is named."""
 LIMIT = 0.5
@@ -29,13 +29,13 @@ WHOLE = ("limits", "prevalence", "from_logits", "healthy", "missing")
 class Decisions:
     """What a threshold makes of the cases, as columns to be summed. Each [n]"""
 
-    true_positive: Column
-    false_positive: Column
-    false_negative: Column
-    true_negative: Column
+    true_positive: WeightedTerm
+    false_positive: WeightedTerm
+    false_negative: WeightedTerm
+    true_negative: WeightedTerm
 
     @property
-    def four(self) -> tuple[Column, Column, Column, Column]:
+    def four(self) -> tuple[WeightedTerm, WeightedTerm, WeightedTerm, WeightedTerm]:
         """All of them, in the order of the fields."""
         return (
             self.true_positive,
@@ -48,7 +48,7 @@ class Decisions:
 class Sharing:
     """Makes a thing once, for all who ask for it by the same name."""
 
-    def shared(self, name: str, make: Callable[[], Made]) -> Made:
+    def shared(self, name: str, make: Callable[[], T]) -> T:
         """What `make` gave when the name was first asked for."""
         if name not in self._made:
             self._made[name] = make()
@@ -103,19 +103,19 @@ class TargetCases(Sharing):
         return _taken(self, rows)
 
     @cached_property
-    def ones(self) -> Column:
+    def ones(self) -> WeightedTerm:
         """Counts every case."""
-        return Column(np.ones(len(self)))
+        return WeightedTerm(np.ones(len(self)))
 
     @cached_property
-    def positive(self) -> Column:
+    def positive(self) -> WeightedTerm:
         """Counts the positives."""
-        return Column((self.targets == 1).astype(np.float64))
+        return WeightedTerm((self.targets == 1).astype(np.float64))
 
     @cached_property
-    def negative(self) -> Column:
+    def negative(self) -> WeightedTerm:
         """Counts the negatives."""
-        return Column((self.targets == 0).astype(np.float64))
+        return WeightedTerm((self.targets == 0).astype(np.float64))
 
     @cached_property
     def order(self) -> "Order":
@@ -144,7 +144,7 @@ class TargetCases(Sharing):
         called = self.probabilities >= LIMIT if point == HALF else self.called[point]
         yes, no = (called & (self.targets == t) for t in (1, 0))
         missed, spared = (~called & (self.targets == t) for t in (1, 0))
-        columns = (Column(part.astype(np.float64)) for part in (yes, no, missed, spared))
+        columns = (WeightedTerm(part.astype(np.float64)) for part in (yes, no, missed, spared))
         return Decisions(*columns)
 
 
@@ -181,9 +181,9 @@ class ClassCases(Sharing):
         return _taken(self, rows)
 
     @cached_property
-    def ones(self) -> Column:
+    def ones(self) -> WeightedTerm:
         """Counts every case."""
-        return Column(np.ones(len(self)))
+        return WeightedTerm(np.ones(len(self)))
 
     @cached_property
     def confidence(self) -> Floats:
@@ -220,7 +220,7 @@ class Order:
         order = np.argsort(-scores, kind="stable")
         return cls(order, positive[order], run_ends(scores[order]))
 
-    def patients(self, patient: Numbers) -> Numbers:
+    def patients(self, patient: Int32Array) -> Int32Array:
         """The patients of the cases in this order. [n]"""
         return patient[self.cases]
 
@@ -228,7 +228,7 @@ class Order:
     def ranking(self) -> Scan:
         """One pass for AUROC and average precision; rows as `ranking_sums` gives them."""
 
-        def run(patient: Numbers, counts: Counts) -> Floats:
+        def run(patient: Int32Array, counts: Counts) -> Floats:
             return ranking_sums(self.patients(patient), self.positive, self.last, counts)
 
         return Scan(run)

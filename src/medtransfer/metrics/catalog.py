@@ -22,23 +22,46 @@ HENDRYCKS = "Hendrycks and Gimpel 2017"
 
 DETECTOR_ENTRIES = (
     Metric(
-        "foreign_auroc", "AUROC of foreign against home", "higher", 0, 1, "both",
-        "P(score of a foreign case above that of a case at home) + ½ P(equal)", HENDRYCKS,
+        "ood_auroc",
+        "AUROC of foreign against home",
+        "higher",
+        0,
+        1,
+        "both",
+        "P(score of a foreign case above that of a case at home) + ½ P(equal)",
+        HENDRYCKS,
     ),
     Metric(
-        "foreign_auprc", "AUPRC of foreign against home", "higher", 0, 1, "both",
-        "average precision, foreign cases positive", HENDRYCKS,
+        "ood_auprc",
+        "AUPRC of foreign against home",
+        "higher",
+        0,
+        1,
+        "both",
+        "average precision, foreign cases positive",
+        HENDRYCKS,
     ),
     Metric(
-        "foreign_fpr95", "False alarms at home where 95 % of the foreign are found", "lower", 0, 1,
-        "both", "share of cases at home flagged when 95 % of the foreign ones are",
+        "ood_fpr95",
+        "False alarms at home where 95 % of the foreign are found",
+        "lower",
+        0,
+        1,
+        "both",
+        "share of cases at home flagged when 95 % of the foreign ones are",
         "Liang, Li and Srikant 2018",
     ),
     Metric(
-        "flagged", "Flagged as foreign", "neither", 0, 1, "case",
-        "share of cases above the score that 95 % of tune stay below", "this project",
+        "ood_flag_rate",
+        "Flagged as foreign",
+        "neither",
+        0,
+        1,
+        "case",
+        "share of cases above the score that 95 % of tune stay below",
+        "this project",
     ),
-)  # fmt: skip
+)
 
 CATALOG: dict[str, Metric] = {
     metric.name: metric
@@ -53,14 +76,14 @@ CATALOG: dict[str, Metric] = {
     for metric in room.ENTRIES
 }
 """Every metric of a target or a case, by its name."""
-FOREIGN: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENTRIES}
+OOD_METRICS: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENTRIES}
 """Every metric of a detector, by its name."""
 
 
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
     base, at, _point = name.partition("@")
-    return FOREIGN.get(name) or CATALOG[base + POINT if at else name]
+    return OOD_METRICS.get(name) or CATALOG[base + POINT if at else name]
 
 
 def spelled(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:

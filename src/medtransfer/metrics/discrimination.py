@@ -4,10 +4,10 @@ import numpy as np
 
 from medtransfer.metrics.cases import HALF, Labels, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import curve_sums
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.thresholded import balanced_of, of_decisions
-from medtransfer.metrics.weighted import Column, Scan, Weighted, mean_of, of_rows, ratio
+from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, mean_of, of_rows, ratio
 
 PARTIAL = 0.2
 """Largest false positive rate of the partial area."""
@@ -22,7 +22,7 @@ def auroc(targets: Labels, scores: Floats) -> Weighted:
         targets: 0 or 1. [n]
         scores: Larger is more positive. [n]
     """
-    return area_of(Order.of(scores, targets == 1).ranking)
+    return auroc_of(Order.of(scores, targets == 1).ranking)
 
 
 def average_precision(targets: Labels, scores: Floats) -> Weighted:
@@ -34,30 +34,30 @@ def average_precision(targets: Labels, scores: Floats) -> Weighted:
         targets: 0 or 1. [n]
         scores: Larger is more positive. [n]
     """
-    return precision_of(Order.of(scores, targets == 1).ranking)
+    return average_precision_of(Order.of(scores, targets == 1).ranking)
 
 
-def area_of(scan: Scan) -> Weighted:
+def auroc_of(scan: Scan) -> Weighted:
     """AUROC from the ranking of an order."""
     return of_rows(scan, lambda rows: 1 - ratio(rows[0], rows[2] * rows[3]))
 
 
-def precision_of(scan: Scan) -> Weighted:
+def average_precision_of(scan: Scan) -> Weighted:
     """Average precision from the ranking of an order."""
     return of_rows(scan, lambda rows: ratio(rows[1], rows[2]))
 
 
-def partial_area(order: Order, most: float = PARTIAL) -> Weighted:
+def partial_auroc(order: Order, max_fpr: float = PARTIAL) -> Weighted:
     """Area under the ROC curve up to a false positive rate, ½ for chance and 1 at best.
 
     Standardised as ``½ (1 + (A - most²/2) / (most - most²/2))`` (McClish 1989).
     """
-    least = most**2 / 2
+    least = max_fpr**2 / 2
 
     def of(rows: Floats) -> Floats:
-        return 0.5 * (1 + (rows[0] - least) / (most - least))
+        return 0.5 * (1 + (rows[0] - least) / (max_fpr - least))
 
-    return Weighted((_curve(order, most, 0.5),), of)
+    return Weighted((_curve(order, max_fpr, 0.5),), of)
 
 
 def adjusted_precision(order: Order, prevalence: float) -> Weighted:
@@ -65,10 +65,10 @@ def adjusted_precision(order: Order, prevalence: float) -> Weighted:
     return of_rows(_curve(order, 1.0, prevalence), lambda rows: rows[1])
 
 
-def _curve(order: Order, most: float, prevalence: float) -> Scan:
-    def run(patient: Numbers, counts: Counts) -> Floats:
+def _curve(order: Order, max_fpr: float, prevalence: float) -> Scan:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         flags = order.positive, order.last
-        return curve_sums(order.patients(patient), *flags, most, prevalence, counts)
+        return curve_sums(order.patients(patient), *flags, max_fpr, prevalence, counts)
 
     return Scan(run)
 
@@ -83,8 +83,8 @@ def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
         decisions: Decided class. [n]
     """
     own = [classes == label for label in (np.unique(classes) if len(classes) else [0])]
-    right = [Column((mask & (classes == decisions)).astype(np.float64)) for mask in own]
-    counted = [Column(mask.astype(np.float64)) for mask in own]
+    right = [WeightedTerm((mask & (classes == decisions)).astype(np.float64)) for mask in own]
+    counted = [WeightedTerm(mask.astype(np.float64)) for mask in own]
 
     def of(*sums: Floats) -> Floats:
         half = len(sums) // 2
@@ -142,37 +142,82 @@ def _adjusted(cases: TargetCases) -> Weighted:
 
 ENTRIES = (
     Metric(
-        "auroc", "AUROC", "higher", 0, 1, "both",
-        "P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)", "Hanley and McNeil 1982", ranking=True,
-        of_target=lambda c, _p: area_of(c.order.ranking), one_against_rest=True, micro=True,
+        "auroc",
+        "AUROC",
+        "higher",
+        0,
+        1,
+        "both",
+        "P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)",
+        "Hanley and McNeil 1982",
+        ranking=True,
+        of_target=lambda c, _p: auroc_of(c.order.ranking),
+        one_against_rest=True,
+        micro=True,
     ),
     Metric(
-        "auprc", "AUPRC", "higher", 0, 1, "positive",
+        "auprc",
+        "AUPRC",
+        "higher",
+        0,
+        1,
+        "positive",
         "Σ_k (R_k − R_{k−1}) P_k over falling thresholds",
-        "Davis and Goadrich 2006; average precision", ranking=True,
-        of_target=lambda c, _p: precision_of(c.order.ranking), one_against_rest=True, micro=True,
+        "Davis and Goadrich 2006; average precision",
+        ranking=True,
+        of_target=lambda c, _p: average_precision_of(c.order.ranking),
+        one_against_rest=True,
+        micro=True,
     ),
     Metric(
-        "auroc_fpr20", "Partial AUROC", "higher", 0, 1, "both",
+        "auroc_fpr20",
+        "Partial AUROC",
+        "higher",
+        0,
+        1,
+        "both",
         "area under the ROC curve up to a false positive rate of 0.2, ½ for chance",
-        "McClish 1989", ranking=True, of_target=lambda c, _p: partial_area(c.order),
+        "McClish 1989",
+        ranking=True,
+        of_target=lambda c, _p: partial_auroc(c.order),
     ),
     Metric(
-        "auprc_adjusted", "AUPRC at tune's prevalence", "higher", 0, 1, "both",
+        "auprc_adjusted",
+        "AUPRC at tune's prevalence",
+        "higher",
+        0,
+        1,
+        "both",
         "AUPRC with P_k = π·TPR_k / (π·TPR_k + (1 − π)·FPR_k), π of tune",
-        "Saito and Rehmsmeier 2015", ranking=True, adjusted=True,
+        "Saito and Rehmsmeier 2015",
+        ranking=True,
+        adjusted=True,
         of_target=lambda c, _p: _adjusted(c),
     ),
     Metric(
-        "balanced_accuracy", "Balanced accuracy", "higher", 0, 1, "both",
-        "mean over the classes that occur of the share decided rightly", "Brodersen et al. 2010",
-        of_target=lambda c, _p: of_decisions(c, HALF, balanced_of), micro=True,
+        "balanced_accuracy",
+        "Balanced accuracy",
+        "higher",
+        0,
+        1,
+        "both",
+        "mean over the classes that occur of the share decided rightly",
+        "Brodersen et al. 2010",
+        of_target=lambda c, _p: of_decisions(c, HALF, balanced_of),
+        micro=True,
         of_classes=lambda c: balanced_accuracy(c.classes, c.probabilities.argmax(axis=1)),
     ),
     Metric(
-        "top3_accuracy", "Top-3 accuracy", "higher", 0, 1, "case",
-        "share of cases whose class is among the three most probable", "Liu et al. 2020",
+        "top3_accuracy",
+        "Top-3 accuracy",
+        "higher",
+        0,
+        1,
+        "case",
+        "share of cases whose class is among the three most probable",
+        "Liu et al. 2020",
         of_classes=lambda c: top_k_accuracy(
-            c.classes, c.probabilities, min(3, c.probabilities.shape[1])),
+            c.classes, c.probabilities, min(3, c.probabilities.shape[1])
+        ),
     ),
-)  # fmt: skip
+)

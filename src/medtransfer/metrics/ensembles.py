@@ -17,14 +17,25 @@ METHODS = {
 }
 """Method of conformal sets to its words, its reference, and whether binary targets have it."""
 SPREADS = {
-    "disagreement": ("Disagreement of members",
-                     "share of members with another answer than their mean",
-                     "Fort et al. 2019", 1.0),
-    "mutual_information": ("Mutual information", "entropy of the mean − mean entropy, in nats",
-                           "Depeweg et al. 2018", np.inf),
-    "diversity": ("Diversity of members", "variance of p over members, summed over classes",
-                  "Krogh and Vedelsby 1995", 2.0),
-}  # fmt: skip
+    "disagreement": (
+        "Disagreement of members",
+        "share of members with another answer than their mean",
+        "Fort et al. 2019",
+        1.0,
+    ),
+    "mutual_information": (
+        "Mutual information",
+        "entropy of the mean − mean entropy, in nats",
+        "Depeweg et al. 2018",
+        np.inf,
+    ),
+    "diversity": (
+        "Diversity of members",
+        "variance of p over members, summed over classes",
+        "Krogh and Vedelsby 1995",
+        2.0,
+    ),
+}
 """Measure of an ensemble's disagreement to its title, formula, reference and largest value."""
 
 
@@ -44,28 +55,49 @@ def _of_method(method: str) -> tuple[Metric, ...]:
     words, reference, binary = METHODS[method]
     return (
         Metric(
-            f"coverage_{method}", f"Coverage of {words}", "neither", 0, 1, "case",
+            f"coverage_{method}",
+            f"Coverage of {words}",
+            "neither",
+            0,
+            1,
+            "case",
             f"share of cases whose set holds the truth; aimed at {LEVEL:.0%}, fitted on tune",
-            reference, conformal=method,
+            reference,
+            conformal=method,
             of_target=(lambda c, _p: coverage(c, method)) if binary else None,
             of_classes=lambda c: coverage(c, method),
         ),
         Metric(
-            f"set_size_{method}", f"Set size of {words}", "lower", 0, np.inf, "case",
-            "mean number of classes in a case's set", reference, conformal=method,
+            f"set_size_{method}",
+            f"Set size of {words}",
+            "lower",
+            0,
+            np.inf,
+            "case",
+            "mean number of classes in a case's set",
+            reference,
+            conformal=method,
             of_target=(lambda c, _p: size(c, method)) if binary else None,
             of_classes=lambda c: size(c, method),
         ),
-    )  # fmt: skip
+    )
 
 
 def _of_spread(name: str) -> Metric:
     title, formula, reference, high = SPREADS[name]
     return Metric(
-        name, title, "neither", 0, high, "case", f"mean of: {formula}", reference, spread=name,
+        name,
+        title,
+        "neither",
+        0,
+        high,
+        "case",
+        f"mean of: {formula}",
+        reference,
+        spread=name,
         of_target=lambda c, _p: mean_of(c.spread[name]),
         of_classes=lambda c: mean_of(c.spread[name]),
-    )  # fmt: skip
+    )
 
 
 ENTRIES = (

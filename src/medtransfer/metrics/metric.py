@@ -7,7 +7,7 @@ from typing import Literal
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.weighted import Weighted
 
-Needs = Literal["case", "positive", "negative", "both"]
+RequiredClasses = Literal["case", "positive", "negative", "both"]
 Better = Literal["higher", "lower", "neither"]
 POINT = "@<point>"
 
@@ -45,7 +45,7 @@ class Metric:
     better: Better
     low: float
     high: float
-    needs: Needs
+    needs: RequiredClasses
     formula: str
     reference: str
     of_target: Callable[[TargetCases, str], Weighted] | None = None

@@ -5,9 +5,9 @@ from scipy.special import xlogy
 from scipy.stats import rankdata
 
 from medtransfer.metrics.cases import AnyCases, Order, TargetCases
-from medtransfer.metrics.discrimination import area_of
+from medtransfer.metrics.discrimination import auroc_of
 from medtransfer.metrics.kernels.selective import retained_ranking, selective_sums
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, of_rows, ratio, run_ends
 
@@ -42,7 +42,7 @@ def selective(confidence: Floats, right: Flags, share: float = SHARE, risk: floa
     order = np.argsort(-confidence, kind="stable")
     wrong, last = (~right[order]).astype(np.float64), run_ends(confidence[order])
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         return selective_sums(patient[order], wrong, last, share, risk, counts)
 
     return Scan(run)
@@ -73,7 +73,7 @@ def retained_area(cases: TargetCases, share: float) -> Scan:
     certainty = rank[order.cases].astype(np.int32)
     by_certainty = np.argsort(certainty, kind="stable").astype(np.int32)
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         flags = order.positive, order.last
         ranks = certainty, by_certainty
         return retained_ranking(order.patients(patient), *flags, *ranks, share, counts)
@@ -102,7 +102,7 @@ def _by(confidence: Floats, cases: AnyCases) -> Weighted:
 
 def confidence_area(cases: AnyCases) -> Weighted:
     """AUROC of confidence telling right answers from wrong ones (Kivlichan et al. 2021)."""
-    return area_of(Order.of(cases.confidence, cases.right).ranking)
+    return auroc_of(Order.of(cases.confidence, cases.right).ranking)
 
 
 _GEIFMAN = "Geifman and El-Yaniv 2017"
@@ -110,56 +110,115 @@ _KIVLICHAN = "Kivlichan et al. 2021"
 
 ENTRIES = (
     Metric(
-        "aurc", "Risk-coverage area (AURC)", "lower", 0, 1, "case",
-        "mean over coverages of the share of wrong answers among the most certain", _GEIFMAN,
+        "aurc",
+        "Risk-coverage area (AURC)",
+        "lower",
+        0,
+        1,
+        "case",
+        "mean over coverages of the share of wrong answers among the most certain",
+        _GEIFMAN,
         of_target=lambda c, _p: risk_coverage_area(_selective(c)),
         of_classes=lambda c: risk_coverage_area(_selective(c)),
     ),
     Metric(
-        "aurc_entropy", "AURC by entropy", "lower", 0, 1, "case",
-        "as aurc, the cases of least entropy first", _GEIFMAN, by_group=False,
+        "aurc_entropy",
+        "AURC by entropy",
+        "lower",
+        0,
+        1,
+        "case",
+        "as aurc, the cases of least entropy first",
+        _GEIFMAN,
+        by_group=False,
         of_classes=lambda c: _by(negative_entropy(c.probabilities), c),
     ),
     Metric(
-        "aurc_margin", "AURC by margin", "lower", 0, 1, "case",
-        "as aurc, the cases of largest p₁ − p₂ first", _GEIFMAN, by_group=False,
+        "aurc_margin",
+        "AURC by margin",
+        "lower",
+        0,
+        1,
+        "case",
+        "as aurc, the cases of largest p₁ − p₂ first",
+        _GEIFMAN,
+        by_group=False,
         of_classes=lambda c: _by(margin(c.probabilities), c),
     ),
     Metric(
-        "aurc_disagreement", "AURC by disagreement", "lower", 0, 1, "case",
-        "as aurc, the cases that the members of an ensemble agree on first", _GEIFMAN,
-        spread="disagreement", by_group=False,
+        "aurc_disagreement",
+        "AURC by disagreement",
+        "lower",
+        0,
+        1,
+        "case",
+        "as aurc, the cases that the members of an ensemble agree on first",
+        _GEIFMAN,
+        spread="disagreement",
+        by_group=False,
         of_target=lambda c, _p: _by(-c.spread["disagreement"], c),
         of_classes=lambda c: _by(-c.spread["disagreement"], c),
     ),
     Metric(
-        "accuracy_at_coverage80", "Accuracy of the most certain 80 %", "higher", 0, 1, "case",
-        "share of right answers among the most certain 80 % of the cases", _GEIFMAN,
+        "accuracy_at_coverage80",
+        "Accuracy of the most certain 80 %",
+        "higher",
+        0,
+        1,
+        "case",
+        "share of right answers among the most certain 80 % of the cases",
+        _GEIFMAN,
         of_target=lambda c, _p: retained_accuracy(_selective(c)),
         of_classes=lambda c: retained_accuracy(_selective(c)),
     ),
     Metric(
-        "coverage_at_risk05", "Coverage at 5 % risk", "higher", 0, 1, "case",
-        "largest share of most certain cases with at most 5 % wrong answers", _GEIFMAN,
+        "coverage_at_risk05",
+        "Coverage at 5 % risk",
+        "higher",
+        0,
+        1,
+        "case",
+        "largest share of most certain cases with at most 5 % wrong answers",
+        _GEIFMAN,
         of_target=lambda c, _p: coverage_at_risk(_selective(c)),
         of_classes=lambda c: coverage_at_risk(_selective(c)),
     ),
     Metric(
-        "auroc_at_coverage80", "AUROC of the most certain 80 %", "higher", 0, 1, "both",
-        "AUROC of the most certain 80 % of the cases; undefined if they lack a class", _KIVLICHAN,
+        "auroc_at_coverage80",
+        "AUROC of the most certain 80 %",
+        "higher",
+        0,
+        1,
+        "both",
+        "AUROC of the most certain 80 % of the cases; undefined if they lack a class",
+        _KIVLICHAN,
         of_target=lambda c, _p: of_rows(retained_area(c, SHARE), _of_retained),
-        by_group=False, partial=True,
+        by_group=False,
+        partial=True,
     ),
     Metric(
-        "auroc_oracle10", "AUROC with an oracle for 10 %", "higher", 0, 1, "both",
-        "AUROC if the least certain 10 % of the cases were answered rightly", _KIVLICHAN,
+        "auroc_oracle10",
+        "AUROC with an oracle for 10 %",
+        "higher",
+        0,
+        1,
+        "both",
+        "AUROC if the least certain 10 % of the cases were answered rightly",
+        _KIVLICHAN,
         of_target=lambda c, _p: of_rows(retained_area(c, 1 - DEFERRED), _with_oracle),
         by_group=False,
     ),
     Metric(
-        "calibration_auroc", "Calibration AUROC", "higher", 0, 1, "case",
+        "calibration_auroc",
+        "Calibration AUROC",
+        "higher",
+        0,
+        1,
+        "case",
         "AUROC of confidence telling right answers from wrong; undefined without both",
         _KIVLICHAN,
-        of_target=lambda c, _p: confidence_area(c), of_classes=confidence_area, partial=True,
+        of_target=lambda c, _p: confidence_area(c),
+        of_classes=confidence_area,
+        partial=True,
     ),
-)  # fmt: skip
+)

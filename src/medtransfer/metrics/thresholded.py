@@ -6,8 +6,8 @@ import numpy as np
 
 from medtransfer.metrics.cases import HALF, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import local_thresholds
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers
-from medtransfer.metrics.metric import POINT, Better, Metric, Needs
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
+from medtransfer.metrics.metric import POINT, Better, Metric, RequiredClasses
 from medtransfer.metrics.weighted import Scan, Weighted, mean_of, of_rows, ratio, share_of
 
 Four = Callable[[Floats, Floats, Floats, Floats], Floats]
@@ -43,7 +43,7 @@ def underdiagnosis_of(*, healthy: bool) -> Four:
     return of
 
 
-def precision_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
+def ppv_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
     """Positive predictive value: share of the called that are positive."""
     return ratio(tp, tp + fp)
 
@@ -103,7 +103,7 @@ def threshold_drift(cases: TargetCases, point: str) -> Weighted:
     sens, spec = point.startswith("sens"), point.startswith("spec")
     aim = np.array([share * sens, share * spec, float(point == "youden")])
 
-    def run(patient: Numbers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         flags = order.positive, order.last
         return local_thresholds(order.patients(patient), *flags, scores, aim, counts)
 
@@ -119,7 +119,7 @@ def _known(prevalence: float | None) -> float:
 def _at_point(
     name: str,
     title: str,
-    needs: Needs,
+    needs: RequiredClasses,
     formula: str,
     reference: str,
     combine: Four,
@@ -128,66 +128,154 @@ def _at_point(
     partial: bool = False,
 ) -> Metric:
     return Metric(
-        name + POINT, title, better, 0, 1, needs, formula, reference,
+        name + POINT,
+        title,
+        better,
+        0,
+        1,
+        needs,
+        formula,
+        reference,
         of_target=lambda c, point: of_decisions(c, point, combine),
-        one_against_rest=True, micro=True, partial=partial,
-    )  # fmt: skip
+        one_against_rest=True,
+        micro=True,
+        partial=partial,
+    )
 
 
 _ALTMAN, _ALTMAN_2 = "Altman and Bland 1994a", "Altman and Bland 1994b"
 
 ENTRIES = (
     Metric(
-        "prevalence", "Prevalence", "neither", 0, 1, "case", "share of positives", "–",
-        of_target=lambda c, _p: share_of(c.positive, c.ones), one_against_rest=True,
+        "prevalence",
+        "Prevalence",
+        "neither",
+        0,
+        1,
+        "case",
+        "share of positives",
+        "–",
+        of_target=lambda c, _p: share_of(c.positive, c.ones),
+        one_against_rest=True,
     ),
     Metric(
-        "accuracy", "Accuracy", "higher", 0, 1, "case",
-        "share of cases decided rightly, at probability ½ or for the top class", "–",
-        of_target=lambda c, _p: of_decisions(c, HALF, accuracy_of), micro=True,
+        "accuracy",
+        "Accuracy",
+        "higher",
+        0,
+        1,
+        "case",
+        "share of cases decided rightly, at probability ½ or for the top class",
+        "–",
+        of_target=lambda c, _p: of_decisions(c, HALF, accuracy_of),
+        micro=True,
         of_classes=lambda c: mean_of(c.right.astype(np.float64)),
     ),
-    _at_point("sensitivity", "Sensitivity", "positive",
-              "share of positives with p ≥ t, t fixed on tune", _ALTMAN, sensitivity_of),
-    _at_point("specificity", "Specificity", "negative",
-              "share of negatives with p < t, t fixed on tune", _ALTMAN, specificity_of),
-    _at_point("ppv", "Positive predictive value", "case",
-              "share of positives among p ≥ t; undefined if no case is called", _ALTMAN_2,
-              precision_of, partial=True),
-    _at_point("npv", "Negative predictive value", "case",
-              "share of negatives among p < t; undefined if every case is called", _ALTMAN_2,
-              negative_value_of, partial=True),
+    _at_point(
+        "sensitivity",
+        "Sensitivity",
+        "positive",
+        "share of positives with p ≥ t, t fixed on tune",
+        _ALTMAN,
+        sensitivity_of,
+    ),
+    _at_point(
+        "specificity",
+        "Specificity",
+        "negative",
+        "share of negatives with p < t, t fixed on tune",
+        _ALTMAN,
+        specificity_of,
+    ),
+    _at_point(
+        "ppv",
+        "Positive predictive value",
+        "case",
+        "share of positives among p ≥ t; undefined if no case is called",
+        _ALTMAN_2,
+        ppv_of,
+        partial=True,
+    ),
+    _at_point(
+        "npv",
+        "Negative predictive value",
+        "case",
+        "share of negatives among p < t; undefined if every case is called",
+        _ALTMAN_2,
+        negative_value_of,
+        partial=True,
+    ),
     _at_point("f1", "F1", "positive", "2 TP / (2 TP + FP + FN)", "van Rijsbergen 1979", f1_of),
-    _at_point("balanced_accuracy", "Balanced accuracy", "both",
-              "mean of sensitivity and specificity at t, t fixed on tune", "Brodersen et al. 2010",
-              balanced_of),
-    _at_point("predicted_prevalence", "Share called positive", "case",
-              "share of cases with p ≥ t, t fixed on tune", "–", called_of, "neither"),
+    _at_point(
+        "balanced_accuracy",
+        "Balanced accuracy",
+        "both",
+        "mean of sensitivity and specificity at t, t fixed on tune",
+        "Brodersen et al. 2010",
+        balanced_of,
+    ),
+    _at_point(
+        "predicted_prevalence",
+        "Share called positive",
+        "case",
+        "share of cases with p ≥ t, t fixed on tune",
+        "–",
+        called_of,
+        "neither",
+    ),
     Metric(
-        "ppv_adjusted" + POINT, "PPV at tune's prevalence", "higher", 0, 1, "both",
+        "ppv_adjusted" + POINT,
+        "PPV at tune's prevalence",
+        "higher",
+        0,
+        1,
+        "both",
         "π·sens / (π·sens + (1 − π)(1 − spec)), π of tune; undefined if no case is called",
-        _ALTMAN_2, adjusted=True, partial=True,
+        _ALTMAN_2,
+        adjusted=True,
+        partial=True,
         of_target=lambda c, point: of_decisions(
-            c, point, adjusted_precision_of(_known(c.prevalence))),
+            c, point, adjusted_precision_of(_known(c.prevalence))
+        ),
     ),
     Metric(
-        "npv_adjusted" + POINT, "NPV at tune's prevalence", "higher", 0, 1, "both",
+        "npv_adjusted" + POINT,
+        "NPV at tune's prevalence",
+        "higher",
+        0,
+        1,
+        "both",
         "(1 − π)·spec / ((1 − π)·spec + π(1 − sens)), π of tune; undefined if every case is called",
-        _ALTMAN_2, adjusted=True, partial=True,
+        _ALTMAN_2,
+        adjusted=True,
+        partial=True,
         of_target=lambda c, point: of_decisions(
-            c, point, adjusted_negative_value_of(_known(c.prevalence))),
+            c, point, adjusted_negative_value_of(_known(c.prevalence))
+        ),
     ),
     Metric(
-        "underdiagnosis" + POINT, "Under-diagnosis rate", "lower", 0, 1, "both",
+        "underdiagnosis" + POINT,
+        "Under-diagnosis rate",
+        "lower",
+        0,
+        1,
+        "both",
         "1 − sensitivity; for a target that means no finding, 1 − specificity",
         "Seyyed-Kalantari et al. 2021",
-        of_target=lambda c, point: of_decisions(
-            c, point, underdiagnosis_of(healthy=c.healthy)),
+        of_target=lambda c, point: of_decisions(c, point, underdiagnosis_of(healthy=c.healthy)),
     ),
     Metric(
-        "threshold_drift" + POINT, "Threshold drift", "neither", -1, 1, "both",
+        "threshold_drift" + POINT,
+        "Threshold drift",
+        "neither",
+        -1,
+        1,
+        "both",
         "threshold that reaches the operating point on these cases − the one fixed on tune; "
-        "undefined where none does", "–",
-        of_target=threshold_drift, by_group=False, partial=True,
+        "undefined where none does",
+        "–",
+        of_target=threshold_drift,
+        by_group=False,
+        partial=True,
     ),
-)  # fmt: skip
+)

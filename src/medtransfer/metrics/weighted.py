@@ -14,14 +14,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers, column_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, column_sums
 
 THREADS_FROM = 2_000_000
 """Products of cases and replicates from which both cores are worth their start."""
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class WeightedTerm:
     """A number per case whose weighted sum is wanted. [n]"""
 
     values: Floats
@@ -31,10 +31,10 @@ class Column:
 class Scan:
     """A pass over the cases: their patients [n] and the counts [P, W] to rows [K, W]."""
 
-    run: Callable[[Numbers, Counts], Floats]
+    run: Callable[[Int32Array, Counts], Floats]
 
 
-Source = Column | Scan
+Source = WeightedTerm | Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +54,11 @@ class Weighted:
         """Values for plain weights of the cases. [R, n] -> [R]"""
         patient = np.arange(weights.shape[1], dtype=np.int32)
         counts = np.ascontiguousarray(weights.T, dtype=np.float64)
-        return evaluate([Part(patient, (self,))], [counts], threads=1)[0][0]
+        return evaluate([SubgroupMetrics(patient, (self,))], [counts], threads=1)[0][0]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SubgroupMetrics:
     """Metrics that are bound to the same cases.
 
     Attributes:
@@ -66,12 +66,12 @@ class Part:
         bound: The metrics.
     """
 
-    patient: Numbers
+    patient: Int32Array
     bound: tuple[Weighted, ...]
 
 
 def evaluate(
-    parts: Sequence[Part], blocks: Iterable[Counts], threads: int | None = None
+    parts: Sequence[SubgroupMetrics], blocks: Iterable[Counts], threads: int | None = None
 ) -> list[list[Floats]]:
     """Every metric in every replicate.
 
@@ -103,11 +103,11 @@ def evaluate(
 class _Plan:
     """One part, its distinct columns summed by patient once."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: SubgroupMetrics) -> None:
         self.part = part
         sources = {id(s): s for weighted in part.bound for s in weighted.sources}
         self.scans = [s for s in sources.values() if isinstance(s, Scan)]
-        columns = [s for s in sources.values() if isinstance(s, Column)]
+        columns = [s for s in sources.values() if isinstance(s, WeightedTerm)]
         self.place = {id(column): k for k, column in enumerate(columns)}
         self.patients, self.sums = _sums_by_patient(part.patient, [c.values for c in columns])
 
@@ -127,7 +127,7 @@ class _Plan:
         return [w.combine(*(found[id(s)] for s in w.sources)) for w in self.part.bound]
 
 
-def _sums_by_patient(patient: Numbers, columns: Sequence[Floats]) -> tuple[Numbers, Floats]:
+def _sums_by_patient(patient: Int32Array, columns: Sequence[Floats]) -> tuple[Int32Array, Floats]:
     """The patients that occur, and each column's sum over their cases. [M], [M, K]"""
     patients, code = np.unique(patient, return_inverse=True)
     sums = np.zeros((len(patients), len(columns)))
@@ -144,7 +144,7 @@ def mean_of(values: Floats, counted: Floats | None = None) -> Weighted:
         counted: 1 for a case that counts, else 0; all by default. [n]
     """
     mask = np.ones(len(values)) if counted is None else counted
-    return share_of(Column(np.where(mask > 0, values, 0.0)), Column(mask))
+    return share_of(WeightedTerm(np.where(mask > 0, values, 0.0)), WeightedTerm(mask))
 
 
 def of_rows(scan: Scan, combine: Callable[[Floats], Floats]) -> Weighted:
@@ -152,7 +152,7 @@ def of_rows(scan: Scan, combine: Callable[[Floats], Floats]) -> Weighted:
     return Weighted((scan,), combine)
 
 
-def share_of(part: Column, whole: Column) -> Weighted:
+def share_of(part: WeightedTerm, whole: WeightedTerm) -> Weighted:
     """One weighted sum over another. Undefined where the other is 0."""
     return Weighted((part, whole), ratio)
 

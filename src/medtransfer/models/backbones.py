@@ -188,10 +188,16 @@ def standardised(module: nn.Module) -> nn.Conv2d | None:
     with torch.no_grad():
         weight = module.standard_weight()
     plain = nn.Conv2d(
-        module.in_channels, module.out_channels, cast("Any", module.kernel_size),
-        cast("Any", module.stride), cast("Any", module.padding), cast("Any", module.dilation),
-        module.groups, bias=False, device="meta",
-    )  # fmt: skip
+        module.in_channels,
+        module.out_channels,
+        cast("Any", module.kernel_size),
+        cast("Any", module.stride),
+        cast("Any", module.padding),
+        cast("Any", module.dilation),
+        module.groups,
+        bias=False,
+        device="meta",
+    )
     plain.weight = nn.Parameter(weight, requires_grad=False)
     if module.bias is not None:
         plain.bias = nn.Parameter(module.bias.detach().clone(), requires_grad=False)

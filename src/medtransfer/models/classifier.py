@@ -11,7 +11,7 @@ from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.fast_layers import attend_plainly
 from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
-from medtransfer.models.load_weights import Fit, load_weights
+from medtransfer.models.load_weights import WeightsReport, load_weights
 from medtransfer.models.runtime import seeded
 from medtransfer.models.weight_files import find_weights, verified_digest
 
@@ -94,7 +94,7 @@ class Classifier(nn.Module):
         self.memory_format: torch.memory_format | None = None
         self._still: list[nn.Module] = []
 
-    def keep_still(self, parts: Iterable[nn.Module]) -> None:
+    def freeze_batch_norm(self, parts: Iterable[nn.Module]) -> None:
         """From now on keep batch normalisation among some modules at the statistics it has."""
         kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
         self._still += [part for part in parts if isinstance(part, kinds)]
@@ -131,7 +131,7 @@ class Classifier(nn.Module):
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltClassifier:
     """A classifier with what is known about it.
 
     Attributes:
@@ -144,7 +144,7 @@ class Built:
     classifier: Classifier
     rung: Rung
     weights: str | None
-    fit: Fit | None
+    fit: WeightsReport | None
 
 
 def build_classifier(
@@ -155,7 +155,7 @@ def build_classifier(
     device: torch.device,
     precision: PrecisionSetting = "auto",
     input_size: int | None = None,
-) -> Built:
+) -> BuiltClassifier:
     """Build a classifier, its backbone's weights loaded and its head at zero.
 
     Args:
@@ -189,7 +189,7 @@ def build_classifier(
         classifier.memory_format = layout
         if chosen == "bfloat16":
             attend_plainly(backbone)
-    return Built(classifier, rung, digest, fit)
+    return BuiltClassifier(classifier, rung, digest, fit)
 
 
 def resolve_precision(

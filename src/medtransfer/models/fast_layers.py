@@ -11,7 +11,7 @@ from timm.layers.std_conv import StdConv2d
 from torch import nn
 from torch.nn import functional
 
-MOST_PATCHES = 256
+MAX_PATCHES = 256
 """Of 14 px at 224 px."""
 
 
@@ -31,9 +31,14 @@ class StandardisedConv2d(StdConv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As in torch. [N, C, H, W]"""
         return functional.conv2d(
-            x, self.standard_weight(), self.bias, cast("Any", self.stride),
-            cast("Any", self.padding), cast("Any", self.dilation), self.groups,
-        )  # fmt: skip
+            x,
+            self.standard_weight(),
+            self.bias,
+            cast("Any", self.stride),
+            cast("Any", self.padding),
+            cast("Any", self.dilation),
+            self.groups,
+        )
 
 
 class DetouredMaxPool2d(nn.MaxPool2d):
@@ -91,7 +96,7 @@ def attend_plainly(network: nn.Module) -> None:
     more than `MOST_PATCHES` patches keep it: what is kept for the way back grows with their square.
     """
     patches = getattr(getattr(network, "patch_embed", None), "num_patches", None)
-    if patches is None or patches > MOST_PATCHES:
+    if patches is None or patches > MAX_PATCHES:
         return
     for module in cast("Any", network).modules():
         if getattr(module, "fused_attn", False):

@@ -23,12 +23,14 @@ CONVOLUTION_THEN_NORM = {
     "_efficientnet_blocks.DepthwiseSeparableConv": (("conv_dw", "bn1"), ("conv_pw", "bn2")),
     "_efficientnet_blocks.EdgeResidual": (("conv_exp", "bn1"), ("conv_pwl", "bn2")),
     "_efficientnet_blocks.InvertedResidual": (
-        ("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"),
+        ("conv_pw", "bn1"),
+        ("conv_dw", "bn2"),
+        ("conv_pwl", "bn3"),
     ),
     "resnet.ResNet": (("conv1", "bn1"),),
     "resnet.BasicBlock": (("conv1", "bn1"), ("conv2", "bn2")),
     "resnet.Bottleneck": (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3")),
-}  # fmt: skip
+}
 """Parts of timm in which the output of a convolution goes to a normalisation and nowhere else."""
 
 

@@ -116,8 +116,16 @@ def find_rung(name: str) -> Rung:
     open_form = architecture.removeprefix(TIMM)
     match init:
         case "timm" if architecture:
-            return Rung(name, _timm(architecture), "see its model card", None, None, "hub",
-                        f"timm/{architecture}", licence="see its model card")  # fmt: skip
+            return Rung(
+                name,
+                _timm(architecture),
+                "see its model card",
+                None,
+                None,
+                "hub",
+                f"timm/{architecture}",
+                licence="see its model card",
+            )
         case "scratch" if architecture.startswith(TIMM) and open_form:
             return Rung(name, _timm(open_form), "none", 0, None, "none")
         case "file" if architecture.startswith(TIMM) and open_form:
@@ -147,8 +155,18 @@ def _own(name: str, facts: Mapping[str, Any]) -> Rung:
     before = facts.get("images_before", None if began else 0)
     images = None if before is None else facts["images"] + before
     pretraining = f"{facts['pretraining']}, after {began}" if began else facts["pretraining"]
-    return Rung(name, architecture_of(facts["architecture"]), pretraining, images, True, "own",
-                facts["file"], facts["sha256"], facts["licence"], facts["note"])  # fmt: skip
+    return Rung(
+        name,
+        architecture_of(facts["architecture"]),
+        pretraining,
+        images,
+        True,
+        "own",
+        facts["file"],
+        facts["sha256"],
+        facts["licence"],
+        facts["note"],
+    )
 
 
 def architecture_of(name: str) -> Architecture:
@@ -170,21 +188,36 @@ def _bit(name: str, parameters: int, width: int, timm: str = "") -> Architecture
 
 def _lite(number: int, parameters: int, size: int, share: float) -> Architecture:
     return Architecture(
-        f"effnet-lite{number}", f"tf_efficientnet_lite{number}", parameters, 1280,
-        interpolation="bicubic", input_size=size, crop_share=share, channels_last=True,
-    )  # fmt: skip
+        f"effnet-lite{number}",
+        f"tf_efficientnet_lite{number}",
+        parameters,
+        1280,
+        interpolation="bicubic",
+        input_size=size,
+        crop_share=share,
+        channels_last=True,
+    )
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
         replace(_bit("r26x0.25", 877_264, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8),
-        replace(_bit("r26x0.5", 3_492_768, 1024), layers=(2, 2, 2, 2), width_factor=0.5,
-                groups=16),
-        replace(_bit("r26x0.25s", 875_344, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8,
-                stem="small"),
-        replace(_bit("r26x0.5s", 3_488_928, 1024), layers=(2, 2, 2, 2), width_factor=0.5,
-                groups=16, stem="small"),
+        replace(_bit("r26x0.5", 3_492_768, 1024), layers=(2, 2, 2, 2), width_factor=0.5, groups=16),
+        replace(
+            _bit("r26x0.25s", 875_344, 512),
+            layers=(2, 2, 2, 2),
+            width_factor=0.25,
+            groups=8,
+            stem="small",
+        ),
+        replace(
+            _bit("r26x0.5s", 3_488_928, 1024),
+            layers=(2, 2, 2, 2),
+            width_factor=0.5,
+            groups=16,
+            stem="small",
+        ),
         replace(_bit("r14x0.5", 2_007_328, 1024), layers=(1, 1, 1, 1), width_factor=0.5),
         replace(_bit("r14x1", 8_008_256, 2048), layers=(1, 1, 1, 1)),
         replace(_bit("r26x1", 13_938_496, 2048), layers=(2, 2, 2, 2)),
@@ -198,15 +231,31 @@ ARCHITECTURES: dict[str, Architecture] = {
         _lite(1, 4_135_680, 240, 0.882),
         _lite(2, 4_811_072, 260, 0.890),
         Architecture(
-            "effnet-b0", "tf_efficientnet_b0", 4_007_548, 1280, (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225), "bicubic", 224, 0.875, channels_last=True,
+            "effnet-b0",
+            "tf_efficientnet_b0",
+            4_007_548,
+            1280,
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+            "bicubic",
+            224,
+            0.875,
+            channels_last=True,
         ),
         Architecture(
-            "mobilenetv2", "mobilenetv2_100", 2_223_872, 1280, (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225), "bilinear", 224, 0.875, channels_last=True,
+            "mobilenetv2",
+            "mobilenetv2_100",
+            2_223_872,
+            1280,
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+            "bilinear",
+            224,
+            0.875,
+            channels_last=True,
         ),
     )
-}  # fmt: skip
+}
 
 _PUBLISHED_BIT = ("r50x1", "r101x1", "r50x3", "r152x2", "r101x3", "r152x4")
 _IMAGENET_FILES = {
@@ -235,18 +284,22 @@ _IMAGENET_FILES = {
 _TINY_LICENCE = "non-commercial research, as the images of ImageNet"
 _TINY_FILES = {
     "tiny-10k/r26x0.25": (
-        "c22ea9866511b70a94801e79104acc5922251be404696c9806e615e26e01371f", 9_998,
+        "c22ea9866511b70a94801e79104acc5922251be404696c9806e615e26e01371f",
+        9_998,
     ),
     "tiny-10k/r26x0.5": (
-        "c44cfb580ab04ac8c36283d237d4244eec12c4e7f7c07df28413103b642f6605", 9_998,
+        "c44cfb580ab04ac8c36283d237d4244eec12c4e7f7c07df28413103b642f6605",
+        9_998,
     ),
     "tiny-100k/r26x0.25": (
-        "9bcf7787911b6745e8a49268b8aef500a0149e6818173c282bc1b2ac72e20a59", 99_980,
+        "9bcf7787911b6745e8a49268b8aef500a0149e6818173c282bc1b2ac72e20a59",
+        99_980,
     ),
     "tiny-100k/r26x0.5": (
-        "7aeb1fed38892d41de9ad59ec0b593c03e354372307e32bae7fb66bde3739e27", 99_980,
+        "7aeb1fed38892d41de9ad59ec0b593c03e354372307e32bae7fb66bde3739e27",
+        99_980,
     ),
-}  # fmt: skip
+}
 """Small networks that come with the package, made by `recipes.miniature`."""
 
 
@@ -256,34 +309,74 @@ def _ladder() -> list[Rung]:
         for name, architecture in ARCHITECTURES.items()
     ]
     rungs += [
-        Rung(f"imagenet/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "package",
-             file, digest, licence)
+        Rung(
+            f"imagenet/{name}",
+            ARCHITECTURES[name],
+            "ImageNet-1k",
+            1_281_167,
+            True,
+            "package",
+            file,
+            digest,
+            licence,
+        )
         for name, (file, digest, licence) in _IMAGENET_FILES.items()
-    ]  # fmt: skip
+    ]
     rungs += [
-        Rung(name, ARCHITECTURES[name.split("/")[1]], "Tiny-ImageNet at 32 px", images, True,
-             "package", f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
-             digest, _TINY_LICENCE, note="A miniature for machines without a GPU; its model card "
-                                         "lies beside the weights.")
+        Rung(
+            name,
+            ARCHITECTURES[name.split("/")[1]],
+            "Tiny-ImageNet at 32 px",
+            images,
+            True,
+            "package",
+            f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
+            digest,
+            _TINY_LICENCE,
+            note="A miniature for machines without a GPU; its model card lies beside the weights.",
+        )
         for name, (digest, images) in _TINY_FILES.items()
-    ]  # fmt: skip
+    ]
     rungs += [
-        Rung(f"bit-s/{name}", ARCHITECTURES[name], "ImageNet-1k", 1_281_167, True, "npz",
-             f"BiT-S-{name.upper().replace('X', 'x')}.npz", licence="Apache-2.0")
+        Rung(
+            f"bit-s/{name}",
+            ARCHITECTURES[name],
+            "ImageNet-1k",
+            1_281_167,
+            True,
+            "npz",
+            f"BiT-S-{name.upper().replace('X', 'x')}.npz",
+            licence="Apache-2.0",
+        )
         for name in _PUBLISHED_BIT
-    ]  # fmt: skip
+    ]
     rungs += [
-        Rung(f"bit-m/{name}", ARCHITECTURES[name], "ImageNet-21k", 14_197_122, True, "hub",
-             f"timm/{ARCHITECTURES[name].timm}.goog_in21k", licence="Apache-2.0")
+        Rung(
+            f"bit-m/{name}",
+            ARCHITECTURES[name],
+            "ImageNet-21k",
+            14_197_122,
+            True,
+            "hub",
+            f"timm/{ARCHITECTURES[name].timm}.goog_in21k",
+            licence="Apache-2.0",
+        )
         for name in _PUBLISHED_BIT
-    ]  # fmt: skip
+    ]
     rungs.append(
-        Rung("noisy-student/effnet-b0", ARCHITECTURES["effnet-b0"], "ImageNet-1k and JFT-300M",
-             300_000_000, False, "hub", "timm/tf_efficientnet_b0.ns_jft_in1k",
-             licence="Apache-2.0",
-             note="Stand-in for JFT scale: self-training on unlabelled JFT. BiT-L was never "
-                  "released.")
-    )  # fmt: skip
+        Rung(
+            "noisy-student/effnet-b0",
+            ARCHITECTURES["effnet-b0"],
+            "ImageNet-1k and JFT-300M",
+            300_000_000,
+            False,
+            "hub",
+            "timm/tf_efficientnet_b0.ns_jft_in1k",
+            licence="Apache-2.0",
+            note="Stand-in for JFT scale: self-training on unlabelled JFT. BiT-L was never "
+            "released.",
+        )
+    )
     return rungs
 
 

@@ -25,7 +25,7 @@ TORCHVISION_MOBILENET = ("features.0.0.weight", "features.18.0.weight", "classif
 
 
 @dataclass(frozen=True)
-class Fit:
+class WeightsReport:
     """What became of a weights file.
 
     Attributes:
@@ -40,7 +40,7 @@ class Fit:
     adapted: tuple[str, ...] = ()
 
 
-def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
+def load_weights(network: nn.Module, path: Path, head: str) -> WeightsReport:
     """Load a weights file into a network.
 
     Args:
@@ -54,7 +54,7 @@ def load_weights(network: nn.Module, path: Path, head: str) -> Fit:
     return load_state(network, read_weights(path), head, path.name)
 
 
-def load_state(network: nn.Module, state: State, head: str, file: str) -> Fit:
+def load_state(network: nn.Module, state: State, head: str, file: str) -> WeightsReport:
     """Load the tensors of a weights file into a network, as `load_weights` does.
 
     Args:
@@ -87,12 +87,14 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Fit:
     fitting = {name: state[name] for name in own if name in state}
     network.load_state_dict(fitting, strict=False)
     unused = {name for name in (*given, *state) if name not in own}
-    return Fit(
+    return WeightsReport(
         len(fitting),
         tuple(sorted(unused)),
-        tuple(f"{name}: {_shape(given[name])} to {_shape(own[name])}, {what}"
-              for name, what in sorted(changed.items())),
-    )  # fmt: skip
+        tuple(
+            f"{name}: {_shape(given[name])} to {_shape(own[name])}, {what}"
+            for name, what in sorted(changed.items())
+        ),
+    )
 
 
 def read_weights(path: Path) -> State:
@@ -184,12 +186,27 @@ def _from_lite(state: State, network: nn.Module) -> State:
     """efficientnet_pytorch's flat blocks to timm's stages, for the Lite networks."""
     stages: Any = network.blocks
     flat = [(s, b) for s, stage in enumerate(stages) for b in range(len(stage))]
-    separable = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw",
-                 "_bn2": "bn2"}  # fmt: skip
-    inverted = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
-                "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}  # fmt: skip
-    top = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
-           "_fc": "classifier"}  # fmt: skip
+    separable = {
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn1",
+        "_project_conv": "conv_pw",
+        "_bn2": "bn2",
+    }
+    inverted = {
+        "_expand_conv": "conv_pw",
+        "_bn0": "bn1",
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn2",
+        "_project_conv": "conv_pwl",
+        "_bn2": "bn3",
+    }
+    top = {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+        "_fc": "classifier",
+    }
     out: State = {}
     for key, value in state.items():
         if not key.startswith("_blocks."):

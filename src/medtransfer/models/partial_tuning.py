@@ -58,7 +58,7 @@ def freeze_stages(classifier: Classifier, count: int) -> None:
     for name, weight in classifier.backbone.named_parameters():
         if name in frozen:
             weight.requires_grad = False
-    classifier.keep_still(
+    classifier.freeze_batch_norm(
         part for name, part in _named_parts(classifier.backbone) if f"{name}.weight" in frozen
     )
 
@@ -77,7 +77,7 @@ def add_low_rank(classifier: Classifier, rank: int, scale: float, seed: int) -> 
     """
     backbone = classifier.backbone
     backbone.requires_grad_(requires_grad=False)
-    classifier.keep_still(backbone.modules())
+    classifier.freeze_batch_norm(backbone.modules())
     for name, part in _named_parts(backbone):
         if isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1):
             most = min(rank, part.weight.shape[0], part.weight[0].numel())

@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in TEXTS)
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Give what an attempt left behind back to the device, so that a smaller one has it."""
     gc.collect()  # the frames of an error hold tensors in circles
     if torch.cuda.is_available():
@@ -69,12 +69,12 @@ class World:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files."""
         return self.rank == 0
 
     @property
-    def share(self) -> slice:
+    def shard_slice(self) -> slice:
         """Which items of a list are this process's: every `size`-th from its rank on."""
         return slice(self.rank, None, self.size)
 
@@ -118,12 +118,12 @@ class World:
         self.total([0.0])
 
     @contextmanager
-    def leader_first(self) -> Generator[None]:
+    def main_first(self) -> Generator[None]:
         """Rank 0 goes through the block before the others enter it."""
-        if not self.leads:
+        if not self.is_main:
             self.wait()
         yield
-        if self.leads:
+        if self.is_main:
             self.wait()
 
     def _speak(self, collective: Callable[[], None]) -> None:
@@ -143,12 +143,12 @@ def world() -> World:
     return World()
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor with all its parts, where it is spread over processes; all of them must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def spread_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def shard_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A whole tensor spread over the processes as another one is, if that is."""
     if isinstance(like, DTensor):
         return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)

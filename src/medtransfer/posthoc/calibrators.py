@@ -24,9 +24,12 @@ Kind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
 STEEPEST = 1 / TEMPERATURES[0]
 """Largest slope of a logit: that of the smallest temperature. Classes that are apart have none."""
 TITLES: dict[Kind, str] = {
-    "temperature": "A temperature", "platt": "Platt scaling", "beta": "Beta calibration",
-    "isotonic": "Isotonic regression", "vector": "Vector scaling",
-}  # fmt: skip
+    "temperature": "A temperature",
+    "platt": "Platt scaling",
+    "beta": "Beta calibration",
+    "isotonic": "Isotonic regression",
+    "vector": "Vector scaling",
+}
 
 
 @dataclass(frozen=True)
@@ -247,9 +250,12 @@ def _fit_vector(classes: Labels, logits: Floats) -> Vector:
 
 
 _FITS: dict[Kind, Callable[[Labels, Floats], Calibrator | None]] = {
-    "temperature": _fit_temperature, "platt": _fit_platt, "beta": _fit_beta,
-    "isotonic": _fit_isotonic, "vector": _fit_vector,
-}  # fmt: skip
+    "temperature": _fit_temperature,
+    "platt": _fit_platt,
+    "beta": _fit_beta,
+    "isotonic": _fit_isotonic,
+    "vector": _fit_vector,
+}
 
 
 def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats, float]:
@@ -285,7 +291,11 @@ def _least(
 ) -> Floats:
     """Where a convex loss, given with its slope, is least between bounds."""
     found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+        loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(low, high, strict=True)),
         options={"ftol": 0.0, "gtol": 1e-10, "maxiter": 10_000, "maxfun": 100_000},
-    )  # fmt: skip
+    )
     return found.x

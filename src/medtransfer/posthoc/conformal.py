@@ -271,10 +271,14 @@ def fit_per_target(
         some = None if groups is None else groups[plain]
         found.append(
             fit_conformal(
-                column[plain].astype(np.int64), scores[plain], splits=splits[plain],
-                alpha=alpha, condition=condition, groups=some,
+                column[plain].astype(np.int64),
+                scores[plain],
+                splits=splits[plain],
+                alpha=alpha,
+                condition=condition,
+                groups=some,
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 

@@ -17,9 +17,9 @@ from medtransfer.posthoc.ood_feature_scores import (
     Hopfield,
     Mahalanobis,
     Neighbours,
+    OODReference,
     RelativeMahalanobis,
     Residual,
-    TrainedOn,
     VirtualLogit,
 )
 from medtransfer.posthoc.ood_gaussians import Features
@@ -63,70 +63,111 @@ class Detector:
     formula: str
     reference: str
     needs: Literal["logits", "features"]
-    fit: Callable[[TrainedOn], Scorer]
+    fit: Callable[[OODReference], Scorer]
     single_label_only: bool = False
 
 
-def _of_logits(function: Callable[..., Floats]) -> Callable[[TrainedOn], Scorer]:
+def _of_logits(function: Callable[..., Floats]) -> Callable[[OODReference], Scorer]:
     return lambda trained: OfLogits(partial(function, single_label=trained.single_label))
 
 
 _ENTRIES = (
     Detector(
-        "max_probability", "Maximum probability", "1 − max p",
-        "Hendrycks and Gimpel 2017, arXiv 1610.02136", "logits", _of_logits(max_probability),
+        "max_probability",
+        "Maximum probability",
+        "1 − max p",
+        "Hendrycks and Gimpel 2017, arXiv 1610.02136",
+        "logits",
+        _of_logits(max_probability),
     ),
     Detector(
-        "max_logit", "Maximum logit", "−max l",
-        "Hendrycks et al. 2022, arXiv 1911.11132", "logits", lambda _trained: OfLogits(max_logit),
+        "max_logit",
+        "Maximum logit",
+        "−max l",
+        "Hendrycks et al. 2022, arXiv 1911.11132",
+        "logits",
+        lambda _trained: OfLogits(max_logit),
     ),
     Detector(
-        "energy", "Energy", "−log Σ eˡ; with sigmoids −Σ log(1 + eˡ)",
-        "Liu et al. 2020, arXiv 2010.03759; Wang et al. 2021, arXiv 2109.14162", "logits",
+        "energy",
+        "Energy",
+        "−log Σ eˡ; with sigmoids −Σ log(1 + eˡ)",
+        "Liu et al. 2020, arXiv 2010.03759; Wang et al. 2021, arXiv 2109.14162",
+        "logits",
         _of_logits(energy),
     ),
     Detector(
-        "gen", "Generalised entropy", "Σ pᵞ (1 − p)ᵞ, γ = 0.1",
-        "Liu, Lochman and Zach 2023, CVPR", "logits", _of_logits(gen),
+        "gen",
+        "Generalised entropy",
+        "Σ pᵞ (1 − p)ᵞ, γ = 0.1",
+        "Liu, Lochman and Zach 2023, CVPR",
+        "logits",
+        _of_logits(gen),
     ),
     Detector(
-        "kl_matching", "KL matching", "min over classes of KL(p ‖ mean p of the class)",
-        "Hendrycks et al. 2022, arXiv 1911.11132", "logits",
-        lambda trained: KLMatching.fit(trained.logits), single_label_only=True,
+        "kl_matching",
+        "KL matching",
+        "min over classes of KL(p ‖ mean p of the class)",
+        "Hendrycks et al. 2022, arXiv 1911.11132",
+        "logits",
+        lambda trained: KLMatching.fit(trained.logits),
+        single_label_only=True,
     ),
     Detector(
-        "mahalanobis", "Mahalanobis distance", "min over classes of (f − μ)ᵀ Σ⁻¹ (f − μ)",
-        "Lee et al. 2018, arXiv 1807.03888", "features", Mahalanobis.fit,
+        "mahalanobis",
+        "Mahalanobis distance",
+        "min over classes of (f − μ)ᵀ Σ⁻¹ (f − μ)",
+        "Lee et al. 2018, arXiv 1807.03888",
+        "features",
+        Mahalanobis.fit,
     ),
     Detector(
-        "relative_mahalanobis", "Relative Mahalanobis distance",
+        "relative_mahalanobis",
+        "Relative Mahalanobis distance",
         "mahalanobis − (f − μ₀)ᵀ Σ₀⁻¹ (f − μ₀)",
-        "Ren et al. 2021, arXiv 2106.09022", "features", RelativeMahalanobis.fit,
+        "Ren et al. 2021, arXiv 2106.09022",
+        "features",
+        RelativeMahalanobis.fit,
     ),
     Detector(
-        "knn", "Nearest neighbours", "‖f/‖f‖ − f₍ₖ₎/‖f₍ₖ₎‖‖, the k-th nearest training case",
-        "Sun et al. 2022, arXiv 2204.06507", "features", Neighbours.fit,
+        "knn",
+        "Nearest neighbours",
+        "‖f/‖f‖ − f₍ₖ₎/‖f₍ₖ₎‖‖, the k-th nearest training case",
+        "Sun et al. 2022, arXiv 2204.06507",
+        "features",
+        Neighbours.fit,
     ),
     Detector(
-        "vim", "Virtual-logit matching", "α · residual + energy",
-        "Wang et al. 2022, arXiv 2203.10807", "features", VirtualLogit.fit,
+        "vim",
+        "Virtual-logit matching",
+        "α · residual + energy",
+        "Wang et al. 2022, arXiv 2203.10807",
+        "features",
+        VirtualLogit.fit,
     ),
     Detector(
-        "residual", "Residual", "‖(I − P Pᵀ)(f + W⁺b)‖, P the principal subspace",
-        "Wang et al. 2022, arXiv 2203.10807; Ndiour et al. 2020, arXiv 2012.04250", "features",
+        "residual",
+        "Residual",
+        "‖(I − P Pᵀ)(f + W⁺b)‖, P the principal subspace",
+        "Wang et al. 2022, arXiv 2203.10807; Ndiour et al. 2020, arXiv 2012.04250",
+        "features",
         Residual.fit,
     ),
     Detector(
-        "she", "Simplified Hopfield energy", "−f · mean f of the predicted class",
-        "Zhang et al. 2023, ICLR", "features", Hopfield.fit,
+        "she",
+        "Simplified Hopfield energy",
+        "−f · mean f of the predicted class",
+        "Zhang et al. 2023, ICLR",
+        "features",
+        Hopfield.fit,
     ),
-)  # fmt: skip
+)
 
 DETECTORS: dict[str, Detector] = {detector.name: detector for detector in _ENTRIES}
 """Every detector, by its name."""
 
 
-def foreign_scores(trained: TrainedOn, features: Features, logits: Features) -> dict[str, Floats]:
+def ood_scores(trained: OODReference, features: Features, logits: Features) -> dict[str, Floats]:
     """How foreign some cases are to a network, by every detector that its task allows.
 
     Args:

@@ -27,12 +27,12 @@ NEIGHBOUR_SHARE = 10
 """With fewer than this times `NEIGHBOUR` training cases, k is this part of them, at least 1."""
 BANK = 20_000
 """Most training cases that `Neighbours` keeps."""
-LEAST_RESIDUAL = 1e-6
+MIN_RESIDUAL = 1e-6
 """Least residual of training cases, as a share of their length: the rounding of float32."""
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedOn:
+class OODReference:
     """The cases a network was trained on, as it sees them afterwards, and its head.
 
     Attributes:
@@ -88,7 +88,7 @@ class Mahalanobis:
     gaussians: Gaussians
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "Mahalanobis":
+    def fit(cls, trained: OODReference) -> "Mahalanobis":
         """From the features and targets of training cases."""
         return cls(trained.gaussians)
 
@@ -109,7 +109,7 @@ class RelativeMahalanobis:
     gaussians: Gaussians
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "RelativeMahalanobis":
+    def fit(cls, trained: OODReference) -> "RelativeMahalanobis":
         """From the features and targets of training cases."""
         return cls(trained.gaussians)
 
@@ -140,7 +140,7 @@ class Neighbours:
     k: int
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "Neighbours":
+    def fit(cls, trained: OODReference) -> "Neighbours":
         """From the features of training cases."""
         bank = trained.features
         if len(bank) > BANK:
@@ -167,7 +167,7 @@ class Residual:
     principal: PrincipalSpace
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "Residual":
+    def fit(cls, trained: OODReference) -> "Residual":
         """From the features of training cases and the head."""
         return cls(trained.principal)
 
@@ -191,7 +191,7 @@ class VirtualLogit:
     single_label: bool
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "VirtualLogit":
+    def fit(cls, trained: OODReference) -> "VirtualLogit":
         """From training cases and the head.
 
         α is their mean largest logit (not below 0), over their mean residual. With a sigmoid for
@@ -199,7 +199,7 @@ class VirtualLogit:
         """
         sizes = trained.logits if trained.single_label else np.abs(trained.logits)
         residuals = in_parts(trained.features, trained.principal.residual)
-        least = LEAST_RESIDUAL * float(np.sqrt(mean_square(trained.features)))
+        least = MIN_RESIDUAL * float(np.sqrt(mean_square(trained.features)))
         residual = max(float(residuals.mean()), least) or 1.0
         largest = max(float(sizes.max(axis=1).mean()), 0.0)
         return cls(trained.principal, largest / residual, trained.single_label)
@@ -225,7 +225,7 @@ class Hopfield:
     single_label: bool
 
     @classmethod
-    def fit(cls, trained: TrainedOn) -> "Hopfield":
+    def fit(cls, trained: OODReference) -> "Hopfield":
         """From training cases."""
         member = trained.memberships > 0
         predicted = _predicted(trained.logits, single_label=trained.single_label)

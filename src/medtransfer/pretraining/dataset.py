@@ -12,11 +12,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.config import UpstreamConfig
+from medtransfer.data.images.cache import PixelRecipe
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.shards import Codec
 from medtransfer.errors import TableError, fault_list, listed, plural
+from medtransfer.models.ladder import Architecture
+from medtransfer.pretraining.config import Pretrain, UpstreamConfig
 from medtransfer.pretraining.listing import Listing, read_class_folders, read_table
 from medtransfer.pretraining.sparse_targets import SparseTargets
 from medtransfer.pretraining.webdataset import read_shards
+from medtransfer.runs.inputs import CacheRequest
 from medtransfer.seeds import text_keys, uniforms
 from medtransfer.settings import digest, rows_digest
 from medtransfer.tables.manifest import Manifest
@@ -85,8 +90,9 @@ class Upstream:
         for rows in (self.train, self.held_out):
             contents: list[str] = facts["sha256"].gather(rows).to_list()
             columns = ("sha256", "holds", "masked")
-            parts.append(rows_digest(columns, [list(zip(contents, *self.targets.lists(rows),
-                                                        strict=True))]))  # fmt: skip
+            parts.append(
+                rows_digest(columns, [list(zip(contents, *self.targets.lists(rows), strict=True))])
+            )
         return digest([list(self.classes), *parts])
 
 
@@ -125,8 +131,9 @@ def _divided(listing: Listing, config: UpstreamConfig) -> Upstream:
         faults.append(f"there is one class or none ({listed(listing.classes)})")
     if faults:
         title = f'Images to pre-train on, "{config.images.name}", cannot be used'
-        raise TableError(fault_list(title, faults, "Look at data.label, data.held_out and the "
-                                                   "column `split`."))  # fmt: skip
+        raise TableError(
+            fault_list(title, faults, "Look at data.label, data.held_out and the column `split`.")
+        )
     return Upstream(
         listing.manifest, listing.classes, train, held_out, listing.targets, tuple(notes)
     )
@@ -160,8 +167,27 @@ def _share(
     owner = "patient_id" if "patient_id" in frame.columns else "image_id"
     owners = frame[owner].gather(rows)
     names: Sequence[str] = owners.unique().sort().to_list()
-    drawn = uniforms(seed, f"upstream {what}", np.zeros(len(names), dtype=np.int64),
-                     text_keys(list(names)))  # fmt: skip
+    drawn = uniforms(
+        seed, f"upstream {what}", np.zeros(len(names), dtype=np.int64), text_keys(list(names))
+    )
     count = max(1, round(share * len(names)))
     chosen = pl.Series([names[i] for i in np.argsort(drawn, kind="stable")[:count]])
     return rows[owners.is_in(chosen.implode()).to_numpy()]
+
+
+def upstream_spec(run: Pretrain, architecture: Architecture) -> InputSpec:
+    """Sizes from the recipe, the rest from the network."""
+    about = architecture
+    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
+
+
+def upstream_requests(
+    run: Pretrain, spec: InputSpec, upstream: Upstream
+) -> tuple[CacheRequest, CacheRequest]:
+    """What pre-training reads: images that train, and those that are held out."""
+    quality, limit = run.data.jpeg_quality, run.data.pixel_limit
+    codec = Codec() if quality is None else Codec("jpeg", quality)
+    return (
+        CacheRequest(upstream.train, PixelRecipe(spec.resize, spec.interpolation, limit, codec)),
+        CacheRequest(upstream.held_out, PixelRecipe(spec.crop, spec.interpolation, limit, codec)),
+    )

@@ -29,7 +29,7 @@ def pretrained_on(
             them.
         facts: `image_id` and `sha256` of the study's images, from `scan_images`.
     """
-    seen = {name: found for name in rungs if (found := trained_on(name)) is not None}
+    seen = {name: found for name in rungs if (found := pretrained_files(name)) is not None}
     if not seen:
         return
     shown = facts.select("image_id", short_digests(facts["sha256"]))
@@ -43,7 +43,7 @@ def pretrained_on(
                 yield about_rows(CODE, said, both)
 
 
-def trained_on(name: str) -> pl.DataFrame | None:
+def pretrained_files(name: str) -> pl.DataFrame | None:
     """`DIGEST` of every file that a rung was trained on; None where nothing is known of it."""
     init, _, own = name.partition("/")
     facts = find_own(own) if init == OWN else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.config import UpstreamConfig
 from medtransfer.errors import ConfigError, TableError, listed, suggestion
+from medtransfer.pretraining.config import UpstreamConfig
 from medtransfer.pretraining.sparse_targets import (
     SparseTargets,
     targets_of_columns,
@@ -133,8 +133,7 @@ def _label_lists(column: pl.Series) -> pl.Series:
 def _answers(frame: pl.DataFrame, targets: Sequence[str], path: Path) -> SparseTargets:
     """Targets from a column of 1, 0, -1 or nothing for each; -1 and nothing are masked."""
     cells = frame.select(label_text(name) for name in targets)
-    wrong = [name for name in targets
-             if not cells[name].drop_nulls().is_in(["1", "0", "-1"]).all()]  # fmt: skip
+    wrong = [name for name in targets if not cells[name].drop_nulls().is_in(["1", "0", "-1"]).all()]
     if wrong:
         raise TableError(
             f'Table "{path.name}" holds other cells than 1, 0, -1 and empty in {listed(wrong)}. '

@@ -12,25 +12,26 @@ from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.loader import CaseImages
 from medtransfer.models.backbones import head_prefix
-from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
-from medtransfer.models.runtime import whole, world
+from medtransfer.models.runtime import full_tensor, world
 from medtransfer.models.tensors import write_tensors
 from medtransfer.pretraining.batches import UpstreamBatches
-from medtransfer.pretraining.config import upstream_schedule
-from medtransfer.pretraining.dataset import read_upstream
+from medtransfer.pretraining.config import Pretrain, upstream_schedule
+from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.pretraining.validation import held_out_score
-from medtransfer.runs.config import Pretrain
-from medtransfer.runs.inputs import upstream_needs, upstream_spec
-from medtransfer.runs.transfer import no_beat, pick_device, placed
+from medtransfer.runs.transfer import move_to_device, no_heartbeat, pick_device
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
-from medtransfer.training.loop import Plan, TuneScore, Watch, fit
-from medtransfer.training.losses import Sides, make_loss
+from medtransfer.training.loop import FitPlan, ProgressCallback, TuneScore, fit
+from medtransfer.training.losses import TargetCounts, make_loss
 
 
 def pretrain(
-    run: Pretrain, folder: RungFolder, watch: Watch, beat: Callable[..., None] = no_beat
+    run: Pretrain,
+    folder: RungFolder,
+    watch: ProgressCallback,
+    beat: Callable[..., None] = no_heartbeat,
 ) -> None:
     """Carry one pre-training run from its images to a rung.
 
@@ -49,33 +50,52 @@ def pretrain(
     facts = scan_images(upstream.manifest, run.data.pixel_limit, folder.images)
 
     device = pick_device(run.training)
-    built = build_classifier(ModelConfig(rung=run.rung, weights=run.weights), len(upstream.classes),
-                             seed=run.seed, device=device,
-                             precision=run.training.precision,
-                             input_size=run.data.crop)  # fmt: skip
-    classifier = placed(built.classifier, device, run.training, beat)
+    built = build_classifier(
+        ModelConfig(rung=run.rung, weights=run.weights),
+        len(upstream.classes),
+        seed=run.seed,
+        device=device,
+        precision=run.training.precision,
+        input_size=run.data.crop,
+    )
+    classifier = move_to_device(built.classifier, device, run.training, beat)
 
     spec = upstream_spec(run, built.rung.architecture)
     training, held_out = (
-        CaseImages(upstream.images(need.indices),
-                   PixelCache(need.make(upstream.manifest, facts, folder.cache)), spec)
-        for need in upstream_needs(run, spec, upstream)
-    )  # fmt: skip
+        CaseImages(
+            upstream.images(need.indices),
+            PixelCache(need.make(upstream.manifest, facts, folder.cache)),
+            spec,
+        )
+        for need in upstream_requests(run, spec, upstream)
+    )
     chance = Augmentation(run.seed, run.data.flip, run.data.augment)
     side_at = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
-    batches = UpstreamBatches(training, run.training.batch_size, augmentation=chance,
-                              micro_batch=run.training.micro_batch, side_at=side_at)  # fmt: skip
+    batches = UpstreamBatches(
+        training,
+        run.training.batch_size,
+        augmentation=chance,
+        micro_batch=run.training.micro_batch,
+        side_at=side_at,
+    )
     schedule = upstream_schedule(run.training, len(training))
-    sides = Sides(*upstream.targets.take(upstream.train).sums())
+    sides = TargetCounts(*upstream.targets.take(upstream.train).sums())
     loss = make_loss(run.training.loss, run.data.task, upstream.classes, sides)
-    plan = Plan(schedule, run.training.mixup or 0.0, loss, run.seed,
-                run.training.selection == "best")  # fmt: skip
-    state = fit(classifier, batches, plan, run.training,
-                tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
-                checkpoints=CheckpointFolder(folder.checkpoint), watch=watch)  # fmt: skip
+    plan = FitPlan(
+        schedule, run.training.mixup or 0.0, loss, run.seed, run.training.selection == "best"
+    )
+    state = fit(
+        classifier,
+        batches,
+        plan,
+        run.training,
+        tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
+        checkpoints=CheckpointFolder(folder.checkpoint),
+        watch=watch,
+    )
 
     weights = named_weights(classifier)
-    if not world().leads:
+    if not world().is_main:
         return
     write_tensors(weights, folder.model)
     folder.write_history([look(check) for check in state.checks])
@@ -89,7 +109,7 @@ def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:
     head = head_prefix(classifier.backbone)
     weights = dict(classifier.backbone.state_dict())
     weights |= {f"{head}.{name}": value for name, value in classifier.head.state_dict().items()}
-    return {name: whole(value.detach()).cpu().contiguous() for name, value in weights.items()}
+    return {name: full_tensor(value.detach()).cpu().contiguous() for name, value in weights.items()}
 
 
 def look(check: Check) -> dict[str, Any]:
@@ -98,7 +118,7 @@ def look(check: Check) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in asdict(check).items()}
 
 
-def cost_of(state: TrainingState, classifier: Classifier, built: Built) -> dict[str, Any]:
+def cost_of(state: TrainingState, classifier: Classifier, built: BuiltClassifier) -> dict[str, Any]:
     """What the run took, and what it started from."""
     return {
         "seconds": round(state.seconds, 1),

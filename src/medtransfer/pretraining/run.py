@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from medtransfer.data.images.scan import Progress, scan_images
-from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
 from medtransfer.files import make_folder
@@ -12,19 +12,19 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.own_rungs import OWN
 from medtransfer.models.weight_files import find_weights, verified_digest
-from medtransfer.pretraining.dataset import read_upstream
+from medtransfer.pretraining.config import Pretrain, pretrain_id
+from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Pretrain, pretrain_id
 from medtransfer.runs.folders import Lease, StudyFolder
-from medtransfer.runs.inputs import known_architecture, upstream_needs, upstream_spec
+from medtransfer.runs.inputs import known_architecture
 from medtransfer.study.progress import (
-    Notes,
+    OnEvent,
     Preparing,
     PretrainStep,
+    ProgressFile,
+    RunEta,
     RungMade,
-    TimeLeft,
-    Watcher,
-    nobody,
+    ignore_progress,
 )
 
 
@@ -32,7 +32,9 @@ class PretrainingStopped(Exception):  # noqa: N818
     """It was asked to stop and has saved its state; the same command goes on."""
 
 
-def run_pretraining(run: Pretrain, out: Path | None = None, watch: Watcher = nobody) -> RungFolder:
+def run_pretraining(
+    run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
+) -> RungFolder:
     """Carry a pre-training run to its end, going on where it was stopped.
 
     Args:
@@ -52,7 +54,7 @@ def run_pretraining(run: Pretrain, out: Path | None = None, watch: Watcher = nob
     make_folder(folder.path)
     lease = Lease(StudyFolder(folder.path))
     lease.take()
-    told = _Told(run, folder, watch)
+    told = PretrainReporter(run, folder, watch)
     try:
         limit, reading = run.data.pixel_limit, told.preparing("reading images")
         facts = scan_images(upstream.manifest, limit, folder.images, reading)
@@ -60,7 +62,7 @@ def run_pretraining(run: Pretrain, out: Path | None = None, watch: Watcher = nob
         folder.claim(run_id)
         if not folder.is_done():
             spec = upstream_spec(run, known_architecture(run.rung))
-            for need in upstream_needs(run, spec, upstream):
+            for need in upstream_requests(run, spec, upstream):
                 need.make(
                     upstream.manifest, facts, folder.cache, told.preparing("preparing images")
                 )
@@ -72,14 +74,14 @@ def run_pretraining(run: Pretrain, out: Path | None = None, watch: Watcher = nob
     return folder
 
 
-class _Told:
+class PretrainReporter:
     """What a watcher hears of a pre-training run, and what is noted of it."""
 
-    def __init__(self, run: Pretrain, folder: RungFolder, watch: Watcher) -> None:
+    def __init__(self, run: Pretrain, folder: RungFolder, watch: OnEvent) -> None:
         self.rung = f"{OWN}/{run.name}"
-        self.notes = Notes(folder)
+        self.notes = ProgressFile(folder)
         self._watch = watch
-        self._left = TimeLeft(run.training.sides)
+        self._left = RunEta(run.training.sides)
         self._trains = "step" in folder.progress()
 
     def preparing(self, what: str) -> Progress:
@@ -89,7 +91,7 @@ class _Told:
             event = Preparing(what, done, total)
             self._watch(event)
             if not self._trains:
-                self.notes.take({"rung": self.rung, **vars(event)})
+                self.notes.update({"rung": self.rung, **vars(event)})
 
         return hear
 
@@ -105,7 +107,7 @@ class _Told:
             self._left.after(step, steps),
         )
         self._watch(said)
-        self.notes.take({"rung": self.rung, **vars(said)}, last=step == steps)
+        self.notes.update({"rung": self.rung, **vars(said)}, last=step == steps)
 
 
 def _weights_digest(run: Pretrain) -> str | None:
@@ -114,7 +116,9 @@ def _weights_digest(run: Pretrain) -> str | None:
     return None if path is None else verified_digest(path, find_rung(run.rung))
 
 
-def _carry_out(folder: RungFolder, about: dict[str, Any], lease: Lease, told: "_Told") -> None:
+def _carry_out(
+    folder: RungFolder, about: dict[str, Any], lease: Lease, told: "PretrainReporter"
+) -> None:
     executor = LocalExecutor(folder.path)
     with stopping(executor) as asked:
         try:
@@ -122,7 +126,7 @@ def _carry_out(folder: RungFolder, about: dict[str, Any], lease: Lease, told: "_
                 lease.renew()
                 if event is not None and event["event"] == "step":
                     told.step(event)
-        except WorkerLost as lost:
+        except WorkerDied as lost:
             if lost.signal != "SIGTERM" and lost.code != EXIT_STOPPED:
                 raise StudyError(
                     f"{lost}. The same command goes on from the last checkpoint; a smaller "

@@ -20,9 +20,9 @@ from medtransfer.errors import StudyError
 from medtransfer.files import read_json, remove, sha256, write_json, write_text
 from medtransfer.models.ladder import Rung
 from medtransfer.models.own_rungs import FACTS, MODEL, OWN, RUNGS
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.dataset import Upstream
-from medtransfer.pretraining.leakage import TRAINED_ON, short_digests, trained_on
-from medtransfer.runs.config import Pretrain
+from medtransfer.pretraining.leakage import TRAINED_ON, pretrained_files, short_digests
 from medtransfer.runs.folders import RunFolder
 from medtransfer.tables.schema import write_frame
 
@@ -80,9 +80,9 @@ class RungFolder(RunFolder):
             "licence": run.licence,
             "note": "" if start.is_random else f"Pre-training went on from {start.name}.",
             "run_id": read_json(self.path / "run.json")["run_id"],
-            "recipe": run.side("identity"),
+            "recipe": run.scope("identity"),
             "last_look": history[-1] if history else None,
-        }  # fmt: skip
+        }
         write_json(self.path / "cost.json", cost)
         write_json(self.path / "classes.json", list(upstream.classes))
         write_json(self.path / FACTS, facts)
@@ -95,7 +95,7 @@ class RungFolder(RunFolder):
             start: The rung that training went on from; its files count, too.
             digests: SHA-256 of this run's files.
         """
-        own, before = short_digests(digests).to_frame(), trained_on(start)
+        own, before = short_digests(digests).to_frame(), pretrained_files(start)
         seen = own if before is None else pl.concat([own, before])
         write_frame(seen.unique().sort(pl.all()), self.path / TRAINED_ON)
 

@@ -102,8 +102,9 @@ def targets_of_columns(cells: pl.DataFrame) -> SparseTargets:
 
 def _positions(wanted: Sequence[pl.Expr]) -> pl.Expr:
     """The numbers of the columns that are true, as a list."""
-    marks = [pl.when(mark).then(pl.lit(number, dtype=pl.Int64))
-             for number, mark in enumerate(wanted)]  # fmt: skip
+    marks = [
+        pl.when(mark).then(pl.lit(number, dtype=pl.Int64)) for number, mark in enumerate(wanted)
+    ]
     return pl.concat_list(marks).list.drop_nulls()
 
 

@@ -11,7 +11,7 @@ from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation.inference.predict import passes, quick_score
 from medtransfer.models.classifier import Classifier
 
-MOST_LOGITS = 50_000_000
+MAX_LOGITS = 50_000_000
 """More of them are not held at once; the score is then not an AUROC."""
 
 
@@ -31,7 +31,7 @@ def held_out_score(
         Loss and score; NaN and None without an image.
     """
     targets = images.cases.targets
-    if task != "single-label" and math.prod(targets.shape) <= MOST_LOGITS:
+    if task != "single-label" and math.prod(targets.shape) <= MAX_LOGITS:
         logits = np.concatenate([own for _, own in passes(classifier, images)])
         return quick_score(targets[:], logits.astype(np.float64), task)
     loss, hits, done, entries = 0.0, 0, 0, 0

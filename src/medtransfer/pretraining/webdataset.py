@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from medtransfer.data.config import UpstreamConfig
 from medtransfer.errors import TableError, fault_list, plural
+from medtransfer.pretraining.config import UpstreamConfig
 from medtransfer.pretraining.listing import LABEL_BREAK, SUFFIXES, Listing, manifest_of
 from medtransfer.pretraining.sparse_targets import targets_of_names
 from medtransfer.tables.schema import ROW
@@ -21,8 +21,13 @@ from medtransfer.tables.schema import ROW
 PICTURES = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 PLAIN = ("cls", "txt")
 """Endings of members that hold a label as text, or several with ``|`` between them."""
-COLUMNS = {"path": pl.String, "image_id": pl.String, "offset": pl.Int64, "length": pl.Int64,
-           "labels": pl.List(pl.String)}  # fmt: skip
+COLUMNS = {
+    "path": pl.String,
+    "image_id": pl.String,
+    "offset": pl.Int64,
+    "length": pl.Int64,
+    "labels": pl.List(pl.String),
+}
 
 
 def read_shards(root: Path, shards: Sequence[Path], config: UpstreamConfig) -> Listing:

@@ -24,11 +24,9 @@ from medtransfer.data.config import (
     LabelPolicy,
     SplitConfig,
     Task,
-    UpstreamConfig,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.pretraining.config import UpstreamTraining
-from medtransfer.runs.config import Pretrain
+from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining
 from medtransfer.study.config import RungEntry, Study
 from medtransfer.training.config import TrainingConfig
 
@@ -59,14 +57,22 @@ def _rung(images: Path, width: str, scale: str) -> Pretrain:
         about=f"Tiny-ImageNet at 32 px, {scale} images",
         licence="non-commercial research, as the images of ImageNet",
         data=UpstreamConfig(
-            images=images, fraction=share, resize=36, crop=32,
+            images=images,
+            fraction=share,
+            resize=36,
+            crop=32,
             augment=AugmentConfig(),
         ),
         training=UpstreamTraining(
-            batch_size=128, micro_batch=128, learning_rate=0.1, weight_decay=0.0005, epochs=epochs,
-            schedule="cosine", precision="float32",
+            batch_size=128,
+            micro_batch=128,
+            learning_rate=0.1,
+            weight_decay=0.0005,
+            epochs=epochs,
+            schedule="cosine",
+            precision="float32",
         ),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -93,13 +99,23 @@ class Target:
 
 
 TARGETS = (
-    Target("dermatology", "binary", ("malignant",), train_cohorts=("ham10000",),
-           attributes=("sex", "age_band")),
+    Target(
+        "dermatology",
+        "binary",
+        ("malignant",),
+        train_cohorts=("ham10000",),
+        attributes=("sex", "age_band"),
+    ),
     Target("chest", "binary", ("abnormal",), attributes=("sex", "view"), flip="none"),
-    Target("breast", "single-label", ("benign", "malignant", "normal"), class_column="label",
-           flip="horizontal"),
+    Target(
+        "breast",
+        "single-label",
+        ("benign", "malignant", "normal"),
+        class_column="label",
+        flip="horizontal",
+    ),
     Target("blood", "single-label", ("Platelets", "RBC", "WBC"), class_column="label"),
-)  # fmt: skip
+)
 
 
 def miniature_study(target: Target, manifest: Path) -> Study:

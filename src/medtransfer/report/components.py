@@ -7,34 +7,34 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from medtransfer.report.content import Content
+from medtransfer.report.content import ReportData
 
-MOST = 40
+MAX_NAME = 40
 """Letters of a name that fit beside a chart and above a panel."""
 
 
-def short_names(names: Sequence[str], most: int = MOST) -> dict[str, str]:
+def short_names(names: Sequence[str], limit: int = MAX_NAME) -> dict[str, str]:
     """Every name to one of at most so many letters; different names stay different.
 
     What all long names begin and end with goes first, then the middle.
     """
-    long = [name for name in names if len(name) > most]
+    long = [name for name in names if len(name) > limit]
     start, end = _shared(long), _shared([name[::-1] for name in long])
     found: dict[str, str] = {}
     for name in dict.fromkeys(names):
         short = name
-        if len(name) > most and start + end < len(name):
+        if len(name) > limit and start + end < len(name):
             short = f"{'…' * (start > 0)}{name[start : len(name) - end]}{'…' * (end > 0)}"
-        short = _cut(short, most)
+        short = _cut(short, limit)
         number = 2
         while short in found.values() or (short in names and short != name):
-            short = f"{_cut(name, most - 5)} ({number})"
+            short = f"{_cut(name, limit - 5)} ({number})"
             number += 1
         found[name] = short
     return found
 
 
-def with_short_names(content: Content) -> Content:
+def with_short_names(content: ReportData) -> ReportData:
     """The same content under names that fit; the rungs keep their full names for one table."""
     rungs = short_names([rung.name for rung in content.known])
     cohorts = [*content.results["cohort"].unique(maintain_order=True)]
@@ -63,9 +63,9 @@ def _shared(names: Sequence[str]) -> int:
     return max((i + 1 for i in range(count) if not first[i].isalnum()), default=0)
 
 
-def _cut(name: str, most: int) -> str:
-    half = (most - 1) // 2
-    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
+def _cut(name: str, limit: int) -> str:
+    half = (limit - 1) // 2
+    return name if len(name) <= limit else f"{name[: limit - 1 - half]}…{name[-half:]}"
 
 
 def _renamed(
@@ -158,11 +158,11 @@ class Fold:
     """Parts that are shown when their title is clicked; works without scripts."""
 
     title: str
-    parts: Sequence["Part"]
+    parts: Sequence["Component"]
     kind: str = "fold"
 
 
-Part = Figure | Table | Facts | Note | Heading | Fold
+Component = Figure | Table | Facts | Note | Heading | Fold
 
 
 @dataclass(frozen=True)
@@ -195,11 +195,11 @@ class Section:
     anchor: str
     title: str
     lead: str = ""
-    parts: Sequence[Part] = field(default_factory=list[Part])
+    parts: Sequence[Component] = field(default_factory=list[Component])
     answer: Answer | None = None
 
 
-def figures_of(parts: Iterable[Part]) -> Iterator[Figure]:
+def figures_of(parts: Iterable[Component]) -> Iterator[Figure]:
     """Every figure, folded away or not."""
     for part in parts:
         if isinstance(part, Figure):
@@ -211,9 +211,10 @@ def figures_of(parts: Iterable[Part]) -> Iterator[Figure]:
 def narrow(table: Table) -> Table:
     """The table without columns that hold nothing in any row; the first is always kept."""
     kept = [
-        i for i in range(len(table.head))
+        i
+        for i in range(len(table.head))
         if i == 0 or any(row[i] not in ("–", "") for row in table.rows)
-    ]  # fmt: skip
+    ]
     return Table(
         [table.head[i] for i in kept],
         [[row[i] for i in kept] for row in table.rows],

@@ -16,7 +16,7 @@ from medtransfer.tables.results import ALL, CASE, MACRO, Curve
 
 
 @dataclass(frozen=True)
-class KnownRung:
+class RungInfo:
     """What is known of a rung; of another framework's network it may be the name alone.
 
     Attributes:
@@ -35,7 +35,7 @@ class KnownRung:
 
 
 @dataclass(frozen=True)
-class Count:
+class SplitCounts:
     """Who was used for what: one split of one cohort.
 
     Attributes:
@@ -58,7 +58,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Found:
+class ReportedFinding:
     """One finding of the audit, with the reason why the study went on in spite of it."""
 
     code: str
@@ -73,7 +73,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Content:
+class ReportData:
     """What is reported.
 
     Attributes:
@@ -102,16 +102,16 @@ class Content:
     targets: tuple[str, ...]
     evaluation: EvaluationConfig
     reference: str
-    known: tuple[KnownRung, ...]
+    known: tuple[RungInfo, ...]
     results: pl.DataFrame
     comparisons: pl.DataFrame
     curves: dict[Curve, pl.DataFrame] = field(default_factory=dict[Curve, pl.DataFrame])
-    counts: tuple[Count, ...] = ()
+    counts: tuple[SplitCounts, ...] = ()
     leave_cohort_out: bool = False
     runs: pl.DataFrame | None = None
     facts: tuple[tuple[str, str], ...] = ()
     said: tuple[str, ...] = ()
-    findings: tuple[Found, ...] | None = None
+    findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
 
     @cached_property
@@ -135,7 +135,7 @@ class Content:
         return tests["cohort"].unique(maintain_order=True).to_list()
 
     @cached_property
-    def home(self) -> str | None:
+    def internal_name(self) -> str | None:
         """The training cohorts' place; None where no cohort is known to be one."""
         trained = sorted({count.cohort for count in self.counts if count.split == "tune"})
         if not self.counts:
@@ -145,14 +145,18 @@ class Content:
     @property
     def place(self) -> str:
         """Where rungs are compared first: the training cohorts' place if it was tested."""
-        return self.home if self.home in self.places else self.places[0]
+        return self.internal_name if self.internal_name in self.places else self.places[0]
 
     @cached_property
     def shifted(self) -> list[str]:
         """Cohorts that were not trained on; all of them, where each was left out in turn."""
         if self.leave_cohort_out:
             return self.places
-        return [] if self.home is None else [p for p in self.places if p != self.home]
+        return (
+            []
+            if self.internal_name is None
+            else [p for p in self.places if p != self.internal_name]
+        )
 
     @property
     def inside(self) -> str:

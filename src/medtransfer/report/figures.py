@@ -15,7 +15,7 @@ from markupsafe import Markup
 from medtransfer.report.components import Figure, short_names
 
 Values = Sequence[Mapping[str, Any]]
-LEAST_AREA = 0.5
+MIN_AUROC = 0.5
 """An AUROC axis starts here, or below the lowest interval."""
 
 
@@ -41,8 +41,8 @@ class Axis:
 def area_axis(title: str, values: Values) -> Axis:
     """An axis for AUROC and the like: from 0.5, or below the lowest interval, to 1."""
     known = [v[k] for v in values for k in ("low", "value", "y") if v.get(k) is not None]
-    lowest = min(known, default=LEAST_AREA)
-    return Axis(title, (min(LEAST_AREA, int(float(lowest) * 20) / 20), 1.0))
+    lowest = min(known, default=MIN_AUROC)
+    return Axis(title, (min(MIN_AUROC, int(float(lowest) * 20) / 20), 1.0))
 
 
 Spec = dict[str, Any]
@@ -59,8 +59,16 @@ GAP = 36
 LONGEST = 48
 """Letters of a row's label."""
 DASHES = ([1, 0], [5, 3], [2, 2], [8, 3, 2, 3])
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down",
-          "triangle-right", "triangle-left")  # fmt: skip
+SHAPES = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "triangle-right",
+    "triangle-left",
+)
 
 
 def intervals(
@@ -146,8 +154,15 @@ def curves(
     said: list[Any] = []
     if dashes:
         scale = alt.Scale(domain=list(dashes), range=[list(dash) for dash in DASHES[: len(dashes)]])
-        said = [alt.StrokeDash("dash:N", title="rung", scale=scale, sort=list(dashes),
-                               legend=alt.Legend(labelLimit=360))]  # fmt: skip
+        said = [
+            alt.StrokeDash(
+                "dash:N",
+                title="rung",
+                scale=scale,
+                sort=list(dashes),
+                legend=alt.Legend(labelLimit=360),
+            )
+        ]
     base = alt.Chart(alt.Data(name=ROWS))
     layers: list[Any] = []
     if any(v.get("low") is not None for v in values):
@@ -201,10 +216,12 @@ def scatter(
     across = alt.X("x:Q", title=x.title, scale=_scale(x))
     up = alt.Y("y:Q", title=y.title, scale=_scale(y))
     shape = alt.Shape(
-        "rung:N", title="rung", sort=list(shapes),
+        "rung:N",
+        title="rung",
+        sort=list(shapes),
         legend=alt.Legend(orient="right", labelLimit=300),
         scale=alt.Scale(domain=list(shapes), range=[SHAPES[i % 8] for i in range(len(shapes))]),
-    )  # fmt: skip
+    )
     base = alt.Chart(alt.Data(name=ROWS))
     faint = base.mark_rule(opacity=0.35)
     tips = _tooltips(values, "rung", "cohort")
@@ -217,8 +234,9 @@ def scatter(
     ]
     if trend:
         lines = alt.Chart(alt.Data(name=TREND))
-        layers.insert(0, lines.mark_line(opacity=0.8, strokeWidth=1, clip=True).encode(
-            across, up, colour))  # fmt: skip
+        layers.insert(
+            0, lines.mark_line(opacity=0.8, strokeWidth=1, clip=True).encode(across, up, colour)
+        )
     chart = alt.layer(*layers).properties(width=460, height=400)
     spec = _finish(chart, {ROWS: values, TREND: trend})
     _put_under(spec, _straight([{"x": end, "y": end} for end in x.domain], x, y))
@@ -304,16 +322,29 @@ def _columns(panels: Sequence[str]) -> int:
 
 def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
     """The chart's specification with its style, and its data: once, whatever it is made of."""
-    text = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12,
-            "titleFontWeight": "normal"}  # fmt: skip
+    text = {
+        "labelColor": INK,
+        "titleColor": INK,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
     styled = chart.configure(background="transparent", font="system-ui, sans-serif")
     styled = styled.configure_view(stroke=None)
     styled = styled.configure_axis(
-        **text, labelLimit=label, gridColor=INK, gridOpacity=0.12, domainColor=INK,
-        domainOpacity=0.3, tickColor=INK, tickOpacity=0.3, tickCount=6, labelFlush=False,
+        **text,
+        labelLimit=label,
+        gridColor=INK,
+        gridOpacity=0.12,
+        domainColor=INK,
+        domainOpacity=0.3,
+        tickColor=INK,
+        tickOpacity=0.3,
+        tickCount=6,
+        labelFlush=False,
     ).configure_legend(
         **text, orient="top", symbolOpacity=1, symbolStrokeColor=INK, symbolBaseFillColor=INK
-    )  # fmt: skip
+    )
     spec = cast("Spec", styled.configure_header(**text).to_dict())
     spec["datasets"] = {name: [_rounded(v) for v in values] for name, values in data.items()}
     return spec

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from medtransfer.errors import plural
 from medtransfer.files import write_text
 from medtransfer.report.components import Answer, Section, figures_of, with_short_names
-from medtransfer.report.content import Content
+from medtransfer.report.content import ReportData
 from medtransfer.report.figures import runtime
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
@@ -25,14 +25,14 @@ from medtransfer.runs.folders import StudyFolder
 QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
 
 
-def all_sections(content: Content) -> list[Section]:
+def all_sections(content: ReportData) -> list[Section]:
     """Every section; a question that was not studied has one that says so."""
     sections = [question.section(content) for question in QUESTIONS]
     sections += [section for section in (runs(content), method(content)) if section is not None]
     return [*sections, limits(content)]
 
 
-def answers(content: Content) -> list[Answer]:
+def answers(content: ReportData) -> list[Answer]:
     """One card per question."""
     return [question.answer(content) for question in QUESTIONS]
 
@@ -69,7 +69,7 @@ def write_evaluation_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def render(content: Content) -> str:
+def render(content: ReportData) -> str:
     """The page as text."""
     content = with_short_names(content)
     sections = all_sections(content)
@@ -109,7 +109,7 @@ def _json_for_html(sections: list[Section]) -> Markup:
     return Markup(text)  # noqa: S704 — escaped above
 
 
-def _data_line(content: Content) -> str:
+def _data_line(content: ReportData) -> str:
     counts = content.counts
     cases = plural(sum(count.cases for count in counts), "case")
     images = sum(count.images or 0 for count in counts)
@@ -127,7 +127,7 @@ def _data_line(content: Content) -> str:
     return f"{what} of {patients} in {where}. {word}: {listed}."
 
 
-def _made_line(content: Content) -> str:
+def _made_line(content: ReportData) -> str:
     rungs = plural(len(content.rungs), "rung")
     today = datetime.now(UTC).date().isoformat()
     return (

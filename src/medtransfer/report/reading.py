@@ -12,7 +12,7 @@ from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.models.ladder import LADDER, Rung, find_rung
-from medtransfer.report.content import Content, Count, Found, KnownRung
+from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.yaml_file import read_study
@@ -25,7 +25,7 @@ FACTS = ("pretraining", "images", "parameters")
 """Of a rung, where an evaluation was told."""
 
 
-def read_content(folder: StudyFolder) -> Content:
+def read_content(folder: StudyFolder) -> ReportData:
     """Read a study's folder back.
 
     Raises:
@@ -43,7 +43,7 @@ def read_content(folder: StudyFolder) -> Content:
         if own.is_done():
             environments += [e for e in own.environments() if e not in environments]
     runs = pl.read_csv(folder.path / "runs.csv")
-    return Content(
+    return ReportData(
         study.name,
         "transfer study",
         study.data.task,
@@ -59,15 +59,20 @@ def read_content(folder: StudyFolder) -> Content:
         runs,
         tuple(_facts(study, data, runs, environments)),
         findings=tuple(
-            Found(f["code"], f["level"], CHECKS[f["code"]][1], f["sentence"],
-                  study.waive.get(f["code"]))
+            ReportedFinding(
+                f["code"],
+                f["level"],
+                CHECKS[f["code"]][1],
+                f["sentence"],
+                study.waive.get(f["code"]),
+            )
             for f in data["findings"]
         ),
         cautions=tuple(_cautions(study, environments)),
-    )  # fmt: skip
+    )
 
 
-def read_evaluation(folder: Path) -> Content:
+def read_evaluation(folder: Path) -> ReportData:
     """Read the folder back that an evaluation of a predictions table wrote.
 
     Raises:
@@ -85,7 +90,7 @@ def read_evaluation(folder: Path) -> Content:
     if versions:
         facts.append(("Made with", ", ".join(f"{name} {version}" for name, version in versions)))
     results = _table(folder / "results.parquet", RESULTS_CONTRACT)
-    return Content(
+    return ReportData(
         about["name"],
         "evaluation",
         about["task"],
@@ -116,27 +121,32 @@ def _table(path: Path, contract: Contract) -> pl.DataFrame:
     return typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
 
 
-def _count(row: dict[str, Any]) -> Count:
-    return Count(
-        row["cohort"], row["split"], row["cases"], row["patients"], row["positive"],
-        row.get("masked") or {}, row.get("images"),
-    )  # fmt: skip
+def _count(row: dict[str, Any]) -> SplitCounts:
+    return SplitCounts(
+        row["cohort"],
+        row["split"],
+        row["cases"],
+        row["patients"],
+        row["positive"],
+        row.get("masked") or {},
+        row.get("images"),
+    )
 
 
-def _known(rung: str | dict[str, Any]) -> KnownRung:
+def _known(rung: str | dict[str, Any]) -> RungInfo:
     """A rung as the evaluation names it; of one of the ladder's the facts are known."""
     about = {"name": rung} if isinstance(rung, str) else rung
     name = about["name"]
-    known = _of_ladder(LADDER[name]) if name in LADDER else KnownRung(name)
+    known = _of_ladder(LADDER[name]) if name in LADDER else RungInfo(name)
     given = {part: about[part] for part in FACTS if about.get(part) is not None}
     return replace(known, **given)
 
 
-def _of_ladder(rung: Rung) -> KnownRung:
-    return KnownRung(rung.name, rung.pretraining, rung.images, rung.architecture.parameters)
+def _of_ladder(rung: Rung) -> RungInfo:
+    return RungInfo(rung.name, rung.pretraining, rung.images, rung.architecture.parameters)
 
 
-def _by_scale(rungs: list[Rung]) -> tuple[KnownRung, ...]:
+def _by_scale(rungs: list[Rung]) -> tuple[RungInfo, ...]:
     """By pre-training images, then parameters."""
     rungs = sorted(rungs, key=lambda r: (r.images or 0, r.architecture.parameters or 0, r.name))
     return tuple(_of_ladder(rung) for rung in rungs)
@@ -174,11 +184,14 @@ def recipe_of(config: TrainingConfig) -> str:
         *([f"{config.loss.kind} loss"] if config.loss.kind != "cross-entropy" else []),
         *weighed,
         *([f"labels smoothed by {config.loss.smoothing:g}"] if config.loss.smoothing else []),
-        *([f"lowest {plural(tuning.frozen_stages, 'stage')} frozen"]
-          if tuning.mode == "partial" else []),
+        *(
+            [f"lowest {plural(tuning.frozen_stages, 'stage')} frozen"]
+            if tuning.mode == "partial"
+            else []
+        ),
         *([f"low-rank products of rank {tuning.rank}"] if tuning.mode == "low-rank" else []),
         f"selection: {config.selection} of {config.checks} checks by tuning AUROC",
-    ]  # fmt: skip
+    ]
     return f"BiT-HyperRule; {', '.join(said)}"
 
 

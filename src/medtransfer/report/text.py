@@ -10,8 +10,17 @@ from medtransfer.report.content import Row
 
 SMALL = 0.05
 """P-values below are called shown."""
-FINE = ("ece", "brier", "aurc", "threshold_drift", "auroc_sd", "calibration_bias", "diversity",
-        "mutual_information", "disagreement")  # fmt: skip
+FINE = (
+    "ece",
+    "brier",
+    "aurc",
+    "threshold_drift",
+    "auroc_sd",
+    "calibration_bias",
+    "diversity",
+    "mutual_information",
+    "disagreement",
+)
 """Metrics that need a third decimal begin so."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖ"

@@ -20,23 +20,23 @@ from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.inference.feature_cache import kept_features
 from medtransfer.evaluation.inference.features import (
     Outputs,
-    known_of,
+    make_ood_reference,
     outputs_from,
     outputs_of,
-    trained_on,
+    read_ood_reference,
 )
 from medtransfer.evaluation.inference.predict import predict, quick_score
-from medtransfer.models.classifier import Built, Classifier
+from medtransfer.models.classifier import BuiltClassifier, Classifier
 from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
 from medtransfer.models.runtime import world
-from medtransfer.posthoc.ood_feature_scores import TrainedOn
+from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.training.bit_hyperrule import make_schedule, mixup_alpha
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TuningConfig
 from medtransfer.training.linear_probe import LinearHead, ProbeCheck, fit_probe
-from medtransfer.training.loop import Plan, StepReport, Stopped, TuneScore, Watch, fit
+from medtransfer.training.loop import FitPlan, ProgressCallback, StepReport, Stopped, TuneScore, fit
 from medtransfer.training.losses import make_loss
 
 
@@ -51,14 +51,14 @@ class RunCases:
         testing: To be predicted.
     """
 
-    everyone: Cases
-    labelled: Cases
-    tuning: Cases
-    testing: Cases
+    all: Cases
+    train: Cases
+    tune: Cases
+    test: Cases
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class TrainedModel:
     """A classifier after its training, and what it gives.
 
     Attributes:
@@ -68,13 +68,13 @@ class Tuned:
         state: What it took.
     """
 
-    known: TrainedOn
+    ood_reference: OODReference
     outputs: Outputs
     checks: Sequence[Check | ProbeCheck]
     state: TrainingState
 
 
-def divide(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCases:
+def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCases:
     """Say which cases a run trains on, looks at and predicts.
 
     Raises:
@@ -96,8 +96,8 @@ def fine_tune(
     images: Sequence[CachedImages],
     spec: InputSpec,
     folder: RunFolder,
-    watch: Watch,
-) -> Tuned:
+    watch: ProgressCallback,
+) -> TrainedModel:
     """Train a classifier on a run's cases, in place.
 
     Args:
@@ -110,38 +110,38 @@ def fine_tune(
         watch: Hears of every step, and may ask to stop.
     """
     to_train, to_test, as_tested = (PixelCache(one) for one in images)
-    tuning = CaseImages(cases.tuning, to_test, spec)
+    tuning = CaseImages(cases.tune, to_test, spec)
     chance = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
     batches = TrainingBatches(
-        CaseImages(cases.labelled, to_train, spec),
+        CaseImages(cases.train, to_train, spec),
         run.training.batch_size,
         augmentation=chance,
         micro_batch=run.training.micro_batch,
     )
 
     def look() -> TuneScore:
-        return _score(predict(classifier, tuning).astype(np.float64), cases.tuning, run)
+        return _score(predict(classifier, tuning).astype(np.float64), cases.tune, run)
 
     checkpoints = CheckpointFolder(folder.checkpoint)
-    plan = plan_training(run, cases.labelled.targets)
+    plan = plan_training(run, cases.train.targets)
     state = fit(
         classifier, batches, plan, run.training, tune=look, checkpoints=checkpoints, watch=watch
     )
-    known = trained_on(classifier, CaseImages(cases.labelled, as_tested, spec), run.data.task)
-    outputs = outputs_of(classifier, CaseImages(cases.testing, to_test, spec))
-    return Tuned(known, outputs, state.checks, state)
+    known = read_ood_reference(classifier, CaseImages(cases.train, as_tested, spec), run.data.task)
+    outputs = outputs_of(classifier, CaseImages(cases.test, to_test, spec))
+    return TrainedModel(known, outputs, state.checks, state)
 
 
 def probe(
     run: Transfer,
-    built: Built,
+    built: BuiltClassifier,
     cases: RunCases,
     images: CachedImages,
     spec: InputSpec,
     study: StudyFolder,
     folder: RunFolder,
-    watch: Watch,
-) -> Tuned:
+    watch: ProgressCallback,
+) -> TrainedModel:
     """Fit a classifier's head to features that the study keeps.
 
     Args:
@@ -172,23 +172,27 @@ def probe(
         state.images += count
         tell(0, untold, None)
 
-    everyone = CaseImages(cases.everyone, PixelCache(images), spec)
+    everyone = CaseImages(cases.all, PixelCache(images), spec)
     features = kept_features(
-        built.classifier, everyone, _contents(cases.everyone, images),
-        _about(run, built, images, spec), study.features, extracted,
-    )  # fmt: skip
+        built.classifier,
+        everyone,
+        _contents(cases.all, images),
+        _about(run, built, images, spec),
+        study.features,
+        extracted,
+    )
 
     def of(some: Cases) -> NDArray[np.float32]:
-        return features[np.searchsorted(cases.everyone.case_ids, some.case_ids)]
+        return features[np.searchsorted(cases.all.case_ids, some.case_ids)]
 
-    tuning = of(cases.tuning)
-    loss = make_loss(run.training.loss, run.data.task, run.data.names, cases.labelled.targets)
+    tuning = of(cases.tune)
+    loss = make_loss(run.training.loss, run.data.task, run.data.names, cases.train.targets)
     found = fit_probe(
-        of(cases.labelled),
-        cases.labelled.targets,
+        of(cases.train),
+        cases.train.targets,
         loss,
         run.training.tuning.penalties,
-        lambda head: _score(head.logits(tuning), cases.tuning, run),
+        lambda head: _score(head.logits(tuning), cases.tune, run),
         lambda check: tell(check.step, check.train_loss, check.tune_auroc),
         lambda: tell(*latest[0]),
     )
@@ -197,11 +201,13 @@ def probe(
     built.classifier.eval()
     state.step, state.selected = steps, found.selected
     CheckpointFolder(folder.checkpoint).select(found.selected, built.classifier)
-    known = known_of(outputs_from(head, of(cases.labelled)), cases.labelled, head, run.data.task)
-    return Tuned(known, outputs_from(head, of(cases.testing)), found.checks, state)
+    known = make_ood_reference(
+        outputs_from(head, of(cases.train)), cases.train, head, run.data.task
+    )
+    return TrainedModel(known, outputs_from(head, of(cases.test)), found.checks, state)
 
 
-def plan_training(run: Transfer, targets: NDArray[np.float64]) -> Plan:
+def plan_training(run: Transfer, targets: NDArray[np.float64]) -> FitPlan:
     """Schedule and MixUp, by the rule where the study names none, and the loss.
 
     Args:
@@ -210,7 +216,7 @@ def plan_training(run: Transfer, targets: NDArray[np.float64]) -> Plan:
     """
     config, num_cases = run.training, len(targets)
     alpha = mixup_alpha(num_cases) if config.mixup is None else config.mixup
-    return Plan(
+    return FitPlan(
         make_schedule(num_cases, config.learning_rate, config.steps, config.schedule),
         alpha,
         make_loss(config.loss, run.data.task, run.data.names, targets),
@@ -251,7 +257,9 @@ def _contents(cases: Cases, images: CachedImages) -> list[list[str]]:
     return [[known[name] for name in own] for own in cases.images]
 
 
-def _about(run: Transfer, built: Built, images: CachedImages, spec: InputSpec) -> dict[str, Any]:
+def _about(
+    run: Transfer, built: BuiltClassifier, images: CachedImages, spec: InputSpec
+) -> dict[str, Any]:
     """What makes features beside the images: the network, its weights, its input."""
     return {
         "architecture": built.rung.architecture.name,

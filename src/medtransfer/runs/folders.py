@@ -156,7 +156,7 @@ class RunFolder:
         """What it took."""
         return cast("dict[str, Any]", read_json(self.path / "cost.json"))
 
-    def note_progress(self, about: dict[str, Any]) -> None:
+    def write_progress(self, about: dict[str, Any]) -> None:
         """Leave how far it is, for `medtransfer status`; a view that may be lost."""
         write_json(self.path / "progress.json", about)
 

@@ -15,14 +15,13 @@ from medtransfer.data.images.scan import no_progress
 from medtransfer.data.images.shards import Codec
 from medtransfer.data.splits import internal_rows
 from medtransfer.models.ladder import Architecture, find_rung
-from medtransfer.pretraining.dataset import Upstream
-from medtransfer.runs.config import Pretrain, Transfer
+from medtransfer.runs.config import Transfer
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.training.bit_hyperrule import resolution
 
 
 @dataclass(frozen=True, eq=False)
-class CacheNeed:
+class CacheRequest:
     """Images that must be in a cache before a run can start.
 
     Attributes:
@@ -44,12 +43,17 @@ class CacheNeed:
     ) -> CachedImages:
         """Put the images into the cache, unless they are there; see `data.cache.prepare_cache`."""
         return prepare_cache(
-            manifest, self.indices, facts, self.recipe,
-            parent=parent, progress=progress, verify=verify,
-        )  # fmt: skip
+            manifest,
+            self.indices,
+            facts,
+            self.recipe,
+            parent=parent,
+            progress=progress,
+            verify=verify,
+        )
 
 
-def open_manifest(data: DataConfig) -> Manifest:
+def read_run_manifest(data: DataConfig) -> Manifest:
     """Read and check the manifest of a run.
 
     Raises:
@@ -90,9 +94,9 @@ def input_spec(
     return InputSpec(*sides, architecture.mean, architecture.std, architecture.interpolation)
 
 
-def cache_needs(
+def cache_requests(
     run: Transfer, spec: InputSpec, frame: pl.DataFrame
-) -> tuple[CacheNeed, CacheNeed, CacheNeed]:
+) -> tuple[CacheRequest, CacheRequest, CacheRequest]:
     """What a run reads, three times images at a size.
 
     Returns:
@@ -106,35 +110,17 @@ def cache_needs(
     image, limit = run.data.image, run.data.pixel_limit
     codec = Codec(image.codec) if image.jpeg_quality is None else Codec("jpeg", image.jpeg_quality)
 
-    def need(indices: NDArray[np.int64], size: int) -> CacheNeed:
-        return CacheNeed(indices, PixelRecipe(size, spec.interpolation, limit, codec))
+    def need(indices: NDArray[np.int64], size: int) -> CacheRequest:
+        return CacheRequest(indices, PixelRecipe(size, spec.interpolation, limit, codec))
 
     trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize
     return need(seen, trained), need(rest, spec.crop), need(seen, spec.crop)
 
 
-def united(needs: Iterable[CacheNeed]) -> list[CacheNeed]:
+def merge_requests(needs: Iterable[CacheRequest]) -> list[CacheRequest]:
     """One need per recipe for all images that some needs name, smallest size first."""
     wanted: dict[PixelRecipe, list[NDArray[np.int64]]] = {}
     for need in {id(need): need for need in needs}.values():
         wanted.setdefault(need.recipe, []).append(need.indices)
     ordered = sorted(wanted, key=lambda recipe: (recipe.size, recipe.interpolation))
-    return [CacheNeed(np.unique(np.concatenate(wanted[recipe])), recipe) for recipe in ordered]
-
-
-def upstream_spec(run: Pretrain, architecture: Architecture) -> InputSpec:
-    """Sizes from the recipe, the rest from the network."""
-    about = architecture
-    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
-
-
-def upstream_needs(
-    run: Pretrain, spec: InputSpec, upstream: Upstream
-) -> tuple[CacheNeed, CacheNeed]:
-    """What pre-training reads: images that train, and those that are held out."""
-    quality, limit = run.data.jpeg_quality, run.data.pixel_limit
-    codec = Codec() if quality is None else Codec("jpeg", quality)
-    return (
-        CacheNeed(upstream.train, PixelRecipe(spec.resize, spec.interpolation, limit, codec)),
-        CacheNeed(upstream.held_out, PixelRecipe(spec.crop, spec.interpolation, limit, codec)),
-    )
+    return [CacheRequest(np.unique(np.concatenate(wanted[recipe])), recipe) for recipe in ordered]

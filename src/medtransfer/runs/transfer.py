@@ -15,26 +15,26 @@ from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.inference.predict import predictions_frame
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.models.classifier import Built, Classifier, build_classifier
+from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
 from medtransfer.models.runtime import world
-from medtransfer.posthoc.ood_detectors import foreign_scores
+from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.runs.config import Transfer, scoring_digest
-from medtransfer.runs.fine_tune import divide, fine_tune, prepare_tuning, probe
+from medtransfer.runs.fine_tune import fine_tune, partition_cases, prepare_tuning, probe
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
-    cache_needs,
+    cache_requests,
     input_spec,
     known_architecture,
-    open_manifest,
-    united,
+    merge_requests,
+    read_run_manifest,
 )
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.distributed import spread_weights
-from medtransfer.training.loop import Watch
+from medtransfer.training.distributed import shard_weights
+from medtransfer.training.loop import ProgressCallback
 
 
-def no_beat(*_: object) -> None:
+def no_heartbeat(*_: object) -> None:
     """Nobody listens for signs of life."""
 
 
@@ -42,8 +42,8 @@ def transfer(
     run: Transfer,
     study: StudyFolder,
     folder: RunFolder,
-    watch: Watch,
-    beat: Callable[..., None] = no_beat,
+    watch: ProgressCallback,
+    beat: Callable[..., None] = no_heartbeat,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -60,35 +60,42 @@ def transfer(
         Diverged: The loss is no longer a number.
         Stopped: `watch` asked to stop.
     """
-    manifest = open_manifest(run.data)
+    manifest = read_run_manifest(run.data)
     frame = assign_splits(manifest, run.data)
     facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
 
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
-    built = build_classifier(run.model, len(run.data.names), seed=run.seed, device=device,
-                             precision=run.training.precision, input_size=spec.crop)  # fmt: skip
+    built = build_classifier(
+        run.model,
+        len(run.data.names),
+        seed=run.seed,
+        device=device,
+        precision=run.training.precision,
+        input_size=spec.crop,
+    )
     trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
-    classifier = placed(built.classifier, device, run.training, beat)
+    classifier = move_to_device(built.classifier, device, run.training, beat)
 
-    needs = cache_needs(run, spec, frame)
-    parts = divide(cases, frame, run)
+    needs = cache_requests(run, spec, frame)
+    parts = partition_cases(cases, frame, run)
     if run.training.tuning.mode == "linear":
-        (images,) = [need.make(manifest, facts, study.cache) for need in united(needs)]
+        (images,) = [need.make(manifest, facts, study.cache) for need in merge_requests(needs)]
         tuned = probe(run, built, parts, images, spec, study, folder, watch)
     else:
         images = [need.make(manifest, facts, study.cache) for need in needs]
         tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
 
-    if not world().leads:
+    if not world().is_main:
         return
     outputs = tuned.outputs
-    foreign = foreign_scores(tuned.known, outputs.features, outputs.logits)
-    predictions = predictions_frame(parts.testing, outputs.logits, run.data.names, folder.run_id,
-                                    foreign)  # fmt: skip
+    foreign = ood_scores(tuned.ood_reference, outputs.features, outputs.logits)
+    predictions = predictions_frame(
+        parts.test, outputs.logits, run.data.names, folder.run_id, foreign
+    )
     folder.write_history([vars(check) for check in tuned.checks])
-    cost = cost_of(tuned.state, built, run, len(parts.labelled), trained)
+    cost = cost_of(tuned.state, built, run, len(parts.train), trained)
     folder.write_outcome(predictions, cost)
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
@@ -119,7 +126,7 @@ def pick_device(config: TrainingConfig) -> torch.device:
     return torch.device(name)
 
 
-def placed(
+def move_to_device(
     classifier: Classifier, device: torch.device, config: TrainingConfig, beat: Callable[..., None]
 ) -> Classifier:
     """Bring a classifier to its device, or to those of all processes that share it.
@@ -134,12 +141,12 @@ def placed(
     classifier.backbone.register_forward_hook(beat)
     everyone = world()
     if config.spread_weights and everyone.size > 1:
-        spread_weights(classifier.backbone, device, everyone)
+        shard_weights(classifier.backbone, device, everyone)
     return classifier
 
 
 def cost_of(
-    state: TrainingState, built: Built, run: Transfer, num_cases: int, trained: int
+    state: TrainingState, built: BuiltClassifier, run: Transfer, num_cases: int, trained: int
 ) -> dict[str, Any]:
     """What a run took, and what it ran."""
     return {

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from medtransfer.metrics.kernels.sums import Counts, Floats, Numbers
-from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 from medtransfer.seeds import generator
 
 Kind = Literal["patients", "stratified", "bayesian", "poisson"]
 """How patients are resampled."""
 LEVEL = 0.95
-LEAST_DEFINED = 0.5
+MIN_DEFINED = 0.5
 """Least share of replicates in which a metric must be defined to get an interval."""
 WIDTH = 128
 """Replicates of a block."""
@@ -48,7 +48,7 @@ class Replicates:
         stratum: Number of each patient's stratum, for ``stratified``. [P]
     """
 
-    patient: Numbers
+    patient: Int32Array
     number: int
     seed: int
     cohort: str
@@ -88,7 +88,7 @@ class Replicates:
         Returns:
             The value, then its replicates. [1 + R]
         """
-        return evaluate([Part(self.patient[cases], (metric,))], self.blocks())[0][0]
+        return evaluate([SubgroupMetrics(self.patient[cases], (metric,))], self.blocks())[0][0]
 
     @cached_property
     def _drawn(self) -> list[Counts]:
@@ -262,7 +262,7 @@ def two_sided_p(differences: Floats) -> float | None:
 def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
     """The 2.5 % and 97.5 % quantiles, None where too few replicates are defined. [R]"""
     defined = replicates[np.isfinite(replicates)]
-    if len(defined) < LEAST_DEFINED * len(replicates) or not len(defined):
+    if len(defined) < MIN_DEFINED * len(replicates) or not len(defined):
         return None
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
@@ -272,7 +272,7 @@ def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
 def ends_or_never(replicates: Floats) -> tuple[float, float] | tuple[None, None]:
     """The percentile interval of shares that may be negative infinity, for "never". [R]"""
     defined = replicates[~np.isnan(replicates)]
-    if not len(defined) or len(defined) < LEAST_DEFINED * len(replicates):
+    if not len(defined) or len(defined) < MIN_DEFINED * len(replicates):
         return None, None
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")

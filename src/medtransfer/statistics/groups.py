@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import Part, evaluate, ratio
-from medtransfer.statistics.bootstrap import LEAST_DEFINED, LEVEL, WIDTH
+from medtransfer.metrics.weighted import SubgroupMetrics, evaluate, ratio
+from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED, WIDTH
 
 
 def worst_group(values: Sequence[Floats], *, higher_is_better: bool) -> Floats:
@@ -50,7 +50,7 @@ def ratio_of_groups(values: Sequence[Floats]) -> Floats:
     return ratio(stacked.min(axis=0), stacked.max(axis=0))
 
 
-def gap_interval(values: Sequence[Floats], most: float) -> tuple[float, float] | None:
+def gap_interval(values: Sequence[Floats], largest: float) -> tuple[float, float] | None:
     """The interval of a gap: it plus and minus what chance alone makes of a gap, from 0 up.
 
     A maximum over noisy groups is biased upward, the more so in replicates. So the width is taken
@@ -59,7 +59,7 @@ def gap_interval(values: Sequence[Floats], most: float) -> tuple[float, float] |
 
     Args:
         values: Of each group, in the sample and in every replicate. G times [1 + R]
-        most: Largest possible gap.
+        largest: Largest possible gap.
 
     Returns:
         None where the groups are defined together in too few replicates.
@@ -69,7 +69,7 @@ def gap_interval(values: Sequence[Floats], most: float) -> tuple[float, float] |
         return None
     width = float(np.quantile(noise.max(axis=0) - noise.min(axis=0), LEVEL))
     found = float(gap(values)[0])
-    return max(0.0, found - width), min(most, found + width)
+    return max(0.0, found - width), min(largest, found + width)
 
 
 def worst_interval(
@@ -100,12 +100,12 @@ def _noise(values: Sequence[Floats]) -> Floats | None:
     stacked = np.stack(values)
     noise = stacked[:, 1:] - stacked[:, :1]
     defined = noise[:, np.isfinite(noise).all(axis=0)]
-    enough = defined.shape[1] >= max(1, LEAST_DEFINED * noise.shape[1])
+    enough = defined.shape[1] >= max(1, MIN_DEFINED * noise.shape[1])
     return defined if enough and np.isfinite(stacked[:, 0]).all() else None
 
 
 def permutation_ps(
-    parts: Sequence[Part],
+    parts: Sequence[SubgroupMetrics],
     group: NDArray[np.int64],
     *,
     permutations: int,
@@ -145,7 +145,7 @@ def _share_above(observed: float, gaps: Floats) -> float | None:
     return float((1 + (defined >= observed - 1e-12).sum()) / (1 + len(defined)))
 
 
-def _gaps(parts: Sequence[Part], groups: NDArray[np.int64]) -> list[Floats]:
+def _gaps(parts: Sequence[SubgroupMetrics], groups: NDArray[np.int64]) -> list[Floats]:
     """Each metric's gap for each dealing of groups to patients. [R, P] to M times [R]"""
     by_group: list[list[Floats]] = []
     for number in range(int(groups.max()) + 1):

@@ -68,8 +68,14 @@ def rank_rungs(values: Floats, *, higher_is_better: bool, level: float = LEVEL) 
     ranks = rankdata(-kept if higher_is_better else kept, axis=1).astype(np.float64)
     average = np.asarray(ranks.mean(axis=0), dtype=np.float64)
     distance = critical_difference(tasks, rungs, level)
-    return Ranking(average, tasks, *_friedman(ranks), distance, _groups(average, distance),
-                   None if np.ptp(ranks) else "all rungs are tied in every task")  # fmt: skip
+    return Ranking(
+        average,
+        tasks,
+        *_friedman(ranks),
+        distance,
+        _groups(average, distance),
+        None if np.ptp(ranks) else "all rungs are tied in every task",
+    )
 
 
 def critical_difference(tasks: int, rungs: int, level: float = LEVEL) -> float:

@@ -10,7 +10,7 @@ from medtransfer.metrics.kernels.sums import Floats
 
 EPSILON = 0.001
 """A metric is held at least this far from 0 and 1 before its logit is taken."""
-LEAST_POINTS = 3
+MIN_POINTS = 3
 """Different internal values that a line needs: two always lie on one."""
 
 
@@ -67,7 +67,7 @@ def effective_robustness(
     residuals = np.full((int(rung.max(initial=-1)) + 1, internal.shape[1]), np.nan)
     for number in np.unique(rung[kept]):
         residuals[number] = found[rung[kept] == number].mean(axis=0)
-    lacking = f"fewer than {LEAST_POINTS} runs with different internal values"
+    lacking = f"fewer than {MIN_POINTS} runs with different internal values"
     return EffectiveRobustness(
         residuals, slope, intercept, None if np.isfinite(slope[0]) else lacking
     )
@@ -111,12 +111,12 @@ def npv_at(sensitivity: Floats, specificity: Floats, prevalence: float) -> Float
 def _lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Slope and intercept by least squares in every column; NaN without a line. [K, 1 + R]"""
     none = np.full(x.shape[1], np.nan, dtype=np.float64)
-    if len(x) < LEAST_POINTS:
+    if len(x) < MIN_POINTS:
         return none, none
     different = 1 + (np.diff(np.sort(x, axis=0), axis=0) > 0).sum(axis=0)
     centred = x - x.mean(axis=0)
     spread = (centred**2).sum(axis=0)
-    usable = (different >= LEAST_POINTS) & np.isfinite(spread)
+    usable = (different >= MIN_POINTS) & np.isfinite(spread)
     slope = np.divide((centred * y).sum(axis=0), spread, out=none, where=usable)
     return slope, np.asarray(y.mean(axis=0) - slope * x.mean(axis=0), dtype=np.float64)
 

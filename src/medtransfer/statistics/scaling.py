@@ -11,9 +11,9 @@ from medtransfer.metrics.kernels.sums import Floats
 
 Term = Literal["network", "data", "interaction"]
 Model = Literal["interaction model", "within pre-training sets", "within architectures"]
-LEAST_RUNGS = 5
+MIN_RUNGS = 5
 """Of the interaction model: more than its four terms."""
-MOST_INFLATION = 10.0
+MAX_INFLATION = 10.0
 """Variance inflation from which two scales count as not told apart."""
 
 
@@ -85,8 +85,8 @@ def scale_effects(
 
 def _interaction_model(y: Floats, n: Floats, d: Floats) -> tuple[Floats | None, str]:
     """The three slopes [3, 1 + R], or why there are none."""
-    if len(y) < LEAST_RUNGS:
-        return None, f"{len(y)} of the {LEAST_RUNGS} pre-trained rungs that the model needs"
+    if len(y) < MIN_RUNGS:
+        return None, f"{len(y)} of the {MIN_RUNGS} pre-trained rungs that the model needs"
     n, d = n - n.mean(), d - d.mean()
     terms = np.stack([n, d, n * d - (n * d).mean()])
     design = np.concatenate([np.ones((1, len(y))), terms]).T
@@ -95,7 +95,7 @@ def _interaction_model(y: Floats, n: Floats, d: Floats) -> tuple[Floats | None, 
     if not spread.all() or np.linalg.matrix_rank(scaled) < len(terms):
         return None, "network and data scale are not told apart by these rungs"
     inflation = np.diag(np.linalg.inv(scaled @ scaled.T / len(y))).max()
-    if inflation > MOST_INFLATION:
+    if inflation > MAX_INFLATION:
         return None, f"network and data scale are hardly told apart (inflation {inflation:.0f})"
     return (np.linalg.pinv(design) @ y)[1:], ""
 

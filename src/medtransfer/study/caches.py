@@ -8,19 +8,19 @@ import polars as pl
 from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import plural
-from medtransfer.files import refuse_small_disk
+from medtransfer.files import require_disk
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import (
-    CacheNeed,
-    cache_needs,
+    CacheRequest,
+    cache_requests,
     input_spec,
     known_architecture,
-    united,
+    merge_requests,
 )
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, StudyData
-from medtransfer.study.progress import Preparing, Watcher, nobody
+from medtransfer.study.progress import OnEvent, Preparing, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class CacheState:
         nbytes: Disk that these take, at most.
     """
 
-    need: CacheNeed
+    need: CacheRequest
     missing: int
     nbytes: int
 
 
-def study_needs(study: Study, data: StudyData) -> list[CacheNeed]:
+def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
     """What all runs of a study read; their weights need not be there."""
-    found: dict[tuple[str | None, bool, str], tuple[CacheNeed, ...]] = {}
+    found: dict[tuple[str | None, bool, str], tuple[CacheRequest, ...]] = {}
     frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
     for cell in expand(study, data.manifest.frame):
         if (*cell.split_key, cell.rung) not in found:
@@ -48,32 +48,33 @@ def study_needs(study: Study, data: StudyData) -> list[CacheNeed]:
                 frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
             frame = frames[cell.split_key]
             spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-            found[*cell.split_key, cell.rung] = cache_needs(cell.run, spec, frame)
+            found[*cell.split_key, cell.rung] = cache_requests(cell.run, spec, frame)
     return [need for needs in found.values() for need in needs]
 
 
-def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheNeed]:
+def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheRequest]:
     """What runs read that are not done: only this is worth making."""
     waiting = [run for run in planned if not folder.run(run.run_id).is_done()]
     return [need for run in waiting for need in run.needs]
 
 
 def cache_states(
-    folder: StudyFolder, data: StudyData, needs: Iterable[CacheNeed]
+    folder: StudyFolder, data: StudyData, needs: Iterable[CacheRequest]
 ) -> list[CacheState]:
     """How far caches are, one per recipe, smallest size first."""
     return [
-        CacheState(need, *bytes_missing(data.manifest, need.indices, data.facts, need.recipe,
-                                        folder.cache))
-        for need in united(needs)
-    ]  # fmt: skip
+        CacheState(
+            need, *bytes_missing(data.manifest, need.indices, data.facts, need.recipe, folder.cache)
+        )
+        for need in merge_requests(needs)
+    ]
 
 
 def make_caches(
     folder: StudyFolder,
     data: StudyData,
     states: Sequence[CacheState],
-    watch: Watcher = nobody,
+    watch: OnEvent = ignore_progress,
     *,
     verify: bool = True,
 ) -> None:
@@ -91,7 +92,7 @@ def make_caches(
         StudyError: The disk is full, or has no room for what is missing.
     """
     count, needed = sum(state.missing for state in states), sum(state.nbytes for state in states)
-    refuse_small_disk(folder.cache, needed, f"Preparing {plural(count, 'picture')}")
+    require_disk(folder.cache, needed, f"Preparing {plural(count, 'picture')}")
     for state in states:
         what = f"preparing images at {state.need.recipe.size} px"
         state.need.make(

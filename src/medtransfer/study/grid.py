@@ -144,7 +144,7 @@ def share_of_shots(cell: Cell, cases: CaseTable) -> float:
     return float(np.minimum(counts, shots).sum() / counts.sum())
 
 
-def refuse_equal_budgets(cells: Sequence[Cell]) -> None:
+def check_budgets_differ(cells: Sequence[Cell]) -> None:
     """Refuse budgets that tables and curves, which go by shares, could not keep apart.
 
     Raises:

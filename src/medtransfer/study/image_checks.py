@@ -31,10 +31,10 @@ from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import TableError
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.inputs import CacheNeed
+from medtransfer.runs.inputs import CacheRequest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
-from medtransfer.study.progress import Preparing, Watcher, nobody
+from medtransfer.study.progress import OnEvent, Preparing, ignore_progress
 from medtransfer.study.template import Draft, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
 
@@ -48,7 +48,7 @@ def look_at_pictures(
     folder: StudyFolder,
     data: StudyData,
     planned: Sequence[PlannedRun],
-    watch: Watcher = nobody,
+    watch: OnEvent = ignore_progress,
 ) -> StudyData:
     """Audit the images of a study, made small by its caches.
 
@@ -87,7 +87,10 @@ def look_at_pictures(
 
 
 def check_manifest(
-    path: Path, folder: StudyFolder, watch: Watcher = nobody, image_root: Path | None = None
+    path: Path,
+    folder: StudyFolder,
+    watch: OnEvent = ignore_progress,
+    image_root: Path | None = None,
 ) -> tuple[StudyData, Draft | None]:
     """Audit a manifest without a study: ids, files, images, and labels as far as they are guessed.
 
@@ -108,9 +111,11 @@ def check_manifest(
     """
     manifest = read_manifest(path, image_root=image_root)
     facts = scan_images(
-        manifest, PIXEL_LIMIT, folder.images,
+        manifest,
+        PIXEL_LIMIT,
+        folder.images,
         lambda done, total: watch(Preparing("reading images", done, total)),
-    )  # fmt: skip
+    )
     try:
         draft = draft_of(manifest)
     except TableError:
@@ -128,7 +133,7 @@ def check_manifest(
         frame = assign_splits(manifest, asked)
         placed = placed_rows(frame, facts, asked)
         found = audit(manifest, frame, facts, asked)
-    need = CacheNeed(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
+    need = CacheRequest(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
     pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, watch)
     seen, pairs = audit_pictures(pictures, placed, asked)
     apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
@@ -152,10 +157,10 @@ def _question(draft: Draft) -> DataConfig:
 def _compared(
     manifest: Manifest,
     facts: pl.DataFrame,
-    needs: Sequence[CacheNeed],
+    needs: Sequence[CacheRequest],
     parent: Path,
     pixel_limit: int,
-    watch: Watcher,
+    watch: OnEvent,
 ) -> Pictures:
     """Sketches of all images and their pairs, from caches that are made if they are not there."""
     recipe = needs[0].recipe
@@ -164,11 +169,14 @@ def _compared(
         return lambda done, total: watch(Preparing(what, done // share, total // share))
 
     caches = [
-        Cached(need.indices, lambda need=need: need.make(
-            manifest, facts, parent, hear(f"preparing images at {recipe.size} px")
-        ))
+        Cached(
+            need.indices,
+            lambda need=need: need.make(
+                manifest, facts, parent, hear(f"preparing images at {recipe.size} px")
+            ),
+        )
         for need in needs
-    ]  # fmt: skip
+    ]
     sketches = sketch_images(facts, caches, recipe, parent, hear("sketching images"))
     memory = sketch_folder(facts, recipe, parent)
     return compared_pictures(

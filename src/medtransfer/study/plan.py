@@ -24,15 +24,15 @@ from medtransfer.models.weight_files import find_weights, verified_digest
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.runs.config import run_id
 from medtransfer.runs.inputs import (
-    CacheNeed,
-    cache_needs,
+    CacheRequest,
+    cache_requests,
     input_spec,
     known_architecture,
-    open_manifest,
+    read_run_manifest,
 )
 from medtransfer.settings import rows_digest
 from medtransfer.study.config import Study
-from medtransfer.study.grid import Cell, expand, refuse_equal_budgets, share_of_shots
+from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
 from medtransfer.training.bit_hyperrule import make_schedule
 
@@ -56,7 +56,7 @@ class StudyData:
     pairs: pl.DataFrame | None = None
 
 
-Needs = dict[tuple[str | None, bool, InputSpec, bool], tuple[CacheNeed, ...]]
+CacheRequests = dict[tuple[str | None, bool, InputSpec, bool], tuple[CacheRequest, ...]]
 """What runs read, by the cohort left out, the sizes, and whether they are linear probes."""
 
 
@@ -76,7 +76,7 @@ class PlannedRun:
 
     run_id: str
     cell: Cell
-    needs: tuple[CacheNeed, ...]
+    needs: tuple[CacheRequest, ...]
     steps: int
     num_images: int
     num_cases: int
@@ -96,7 +96,7 @@ def read_data(
         TableError: The manifest does not keep its contract.
         ImageError: Images are missing or unusable.
     """
-    manifest = open_manifest(study.data)
+    manifest = read_run_manifest(study.data)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
     parts = splits_of(study, manifest)
     findings = {
@@ -117,7 +117,7 @@ def splits_of(study: Study, manifest: Manifest) -> list[DataConfig]:
     return list({c.split_key: c.run.data for c in expand(study, manifest.frame)}.values())
 
 
-def refuse_findings(study: Study, findings: tuple[Finding, ...]) -> None:
+def check_findings(study: Study, findings: tuple[Finding, ...]) -> None:
     """Stop on audit errors that are not waived.
 
     Raises:
@@ -146,7 +146,7 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
     splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, CaseTable]] = {}
-    needs: Needs = {}
+    needs: CacheRequests = {}
     planned: list[PlannedRun] = []
     for cell in cells:
         if cell.split_key not in splits:
@@ -155,7 +155,7 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
         frame, cases = splits[cell.split_key]
         placed = replace(cell, label_fraction=share_of_shots(cell, cases)) if cell.shots else cell
         planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
-    refuse_equal_budgets([run.cell for run in planned])
+    check_budgets_differ([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))
 
 
@@ -209,7 +209,7 @@ def _plan_run(
     data: StudyData,
     weights: str | None,
     split: tuple[pl.DataFrame, CaseTable],
-    needs: Needs,
+    needs: CacheRequests,
 ) -> PlannedRun:
     frame, table = split
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
@@ -218,7 +218,7 @@ def _plan_run(
     linear = config.tuning.mode == "linear"
     key = *cell.split_key, spec, linear
     if key not in needs:  # runs share them: they name every image
-        needs[key] = cache_needs(cell.run, spec, frame)
+        needs[key] = cache_requests(cell.run, spec, frame)
     if linear:
         steps, num_images = len(config.tuning.penalties), 0
     else:

@@ -121,15 +121,15 @@ class RungMade:
 
 
 Event = Preparing | Planned | RunStep | RunEnded | Scoring | PretrainStep | RungMade
-Watcher = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
-def nobody(_event: Event) -> None:
+def ignore_progress(_event: Event) -> None:
     """Nobody watches."""
 
 
 @dataclass
-class Clock:
+class RungEta:
     """Estimates time left from the images per second of each rung.
 
     Attributes:
@@ -157,7 +157,7 @@ class Clock:
         return current + sum(known) if len(known) == len(times) else None
 
 
-class TimeLeft:
+class RunEta:
     """Estimates what is left of one training run from what this sitting has done of it."""
 
     def __init__(self, sides: Sequence[int] = ()) -> None:
@@ -186,7 +186,7 @@ class TimeLeft:
         return sum(cost * min(1.0, max(0.0, share * len(self._costs) - i)) for i, cost in stretches)
 
 
-class Notes:
+class ProgressFile:
     """Leaves in a run's folder how far it is, not too often, for `medtransfer status`."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -194,7 +194,7 @@ class Notes:
         self._noted = 0.0
         self._latest: dict[str, Any] = {}
 
-    def take(self, about: dict[str, Any], *, last: bool = False) -> None:
+    def update(self, about: dict[str, Any], *, last: bool = False) -> None:
         """Note how far the run is.
 
         Args:
@@ -209,4 +209,4 @@ class Notes:
         """Write the latest note now."""
         if self._latest:
             self._noted = time.monotonic()
-            self._folder.note_progress(self._latest)
+            self._folder.write_progress(self._latest)

@@ -7,7 +7,7 @@ import yaml
 
 from medtransfer.data.audit.run import Finding
 from medtransfer.data.images.scan import decoding_of
-from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerLost
+from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
 from medtransfer.files import sweep_temporaries, write_text
@@ -18,23 +18,23 @@ from medtransfer.study.image_checks import look_at_pictures
 from medtransfer.study.plan import (
     PlannedRun,
     StudyData,
+    check_findings,
     flow_of,
     plan_runs,
     read_data,
-    refuse_findings,
 )
 from medtransfer.study.progress import (
-    Clock,
-    Notes,
+    OnEvent,
     Planned,
     Preparing,
+    ProgressFile,
     RunEnded,
+    RungEta,
     RunStep,
     Scoring,
-    Watcher,
-    nobody,
+    ignore_progress,
 )
-from medtransfer.study.tables import collect, rescore
+from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.yaml_file import resolve_paths
 
 
@@ -51,7 +51,9 @@ class StudyStopped(Exception):  # noqa: N818
         self.done, self.total = done, total
 
 
-def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) -> StudyFolder:
+def run_study(
+    study: Study, out: Path | None = None, watch: OnEvent = ignore_progress
+) -> StudyFolder:
     """Run what is missing of a study.
 
     Args:
@@ -79,18 +81,18 @@ def run_study(study: Study, out: Path | None = None, watch: Watcher = nobody) ->
         states = cache_states(folder, data, unmet_needs(folder, planned))
         make_caches(folder, data, states, watch)
         data = look_at_pictures(study, folder, data, planned, watch)
-        refuse_findings(study, data.findings)
+        check_findings(study, data.findings)
         _write_plan(study, folder, data, planned)
         _Sitting(folder, planned, lease, watch).run_missing()
         watch(Scoring("tables"))
         rescore(folder, planned, data)
-        collect(study, folder, planned, data)
+        write_study_tables(study, folder, planned, data)
     finally:
         lease.drop()
     return folder
 
 
-def prepare(study: Study, folder: StudyFolder, watch: Watcher = nobody) -> StudyData:
+def prepare(study: Study, folder: StudyFolder, watch: OnEvent = ignore_progress) -> StudyData:
     """Read and audit a study's data.
 
     Raises:
@@ -99,7 +101,7 @@ def prepare(study: Study, folder: StudyFolder, watch: Watcher = nobody) -> Study
     data = read_data(
         study, folder.images, lambda done, total: watch(Preparing("reading images", done, total))
     )
-    refuse_findings(study, data.findings)
+    check_findings(study, data.findings)
     return data
 
 
@@ -107,13 +109,13 @@ class _Sitting:
     """One go at a study's missing runs."""
 
     def __init__(
-        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, watch: Watcher
+        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, watch: OnEvent
     ) -> None:
         self.folder, self.planned, self.lease, self.watch = folder, planned, lease, watch
         over = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
         self.waiting = [r for r in planned if r not in over]
         self.finished = len(over)
-        self.clock = Clock()
+        self.clock = RungEta()
         self.executor = LocalExecutor(folder.path)
 
     def run_missing(self) -> None:
@@ -140,7 +142,7 @@ class _Sitting:
         Raises:
             StudyError: The disk is full, or fails.
         """
-        notes = Notes(self.folder.run(run.run_id))
+        notes = ProgressFile(self.folder.run(run.run_id))
         try:
             for event in self.executor.execute(_about(run)):
                 self.lease.renew()
@@ -152,10 +154,10 @@ class _Sitting:
                 if event["event"] == "step":
                     self.watch(self._step(run, event))
                     about = {key: event[key] for key in ("step", "steps", "tune_auroc")}
-                    notes.take(about, last=event["step"] == event["steps"])
+                    notes.update(about, last=event["step"] == event["steps"])
                 elif self.folder.run(run.run_id).state() == "waiting":
                     raise StudyError(event["message"])
-        except WorkerLost as lost:
+        except WorkerDied as lost:
             if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
                 return False
             message = f"{lost}. The same command tries again; {lost.advice}"
@@ -205,8 +207,15 @@ def _write_plan(
         study.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True
     )
     write_text(folder.path / "study.yaml", text)
-    runs = [{**_about(run), "steps": run.steps, "training_cases": run.num_cases,
-             "images": run.num_images} for run in planned]  # fmt: skip
+    runs = [
+        {
+            **_about(run),
+            "steps": run.steps,
+            "training_cases": run.num_cases,
+            "images": run.num_images,
+        }
+        for run in planned
+    ]
     folder.write("plan.json", [{k: v for k, v in run.items() if k != "run"} for run in runs])
     folder.write(
         "data.json",

@@ -14,7 +14,7 @@ from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.study.grid import Cell
 from medtransfer.study.plan import PlannedRun
 
-Place = tuple[str, float, str | None, float | None]
+GridKey = tuple[str, float, str | None, float | None]
 Setting = tuple[float, int, float]
 
 
@@ -34,7 +34,7 @@ class Trial:
         images: That they trained on.
     """
 
-    place: Place
+    place: GridKey
     setting: Setting
     runs: tuple[PlannedRun, ...]
     done: int
@@ -52,7 +52,7 @@ class Trial:
 
 def trials_of(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[Trial]:
     """The trials of a sweep, in the order of its runs."""
-    groups: dict[tuple[Place, Setting], list[PlannedRun]] = {}
+    groups: dict[tuple[GridKey, Setting], list[PlannedRun]] = {}
     for run in planned:
         groups.setdefault((_place(run.cell), setting_of(run)), []).append(run)
     return [_trial(folder, place, own) for place, own in groups.items()]
@@ -64,7 +64,7 @@ def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
     A setting with which fewer seeds end than with another is not taken: one that diverges now and
     then is no setting to rely on.
     """
-    best: dict[Place, Trial] = {}
+    best: dict[GridKey, Trial] = {}
     for trial in trials:
         before = best.get(trial.place)
         if trial.done and (before is None or trial.rank > before.rank):
@@ -102,11 +102,13 @@ def setting_of(run: PlannedRun) -> Setting:
     return training.learning_rate, run.steps, training.weight_decay
 
 
-def _place(cell: Cell) -> Place:
+def _place(cell: Cell) -> GridKey:
     return cell.rung, cell.label_fraction, cell.held_out, cell.retrain_fraction
 
 
-def _trial(folder: StudyFolder, about: tuple[Place, Setting], runs: Sequence[PlannedRun]) -> Trial:
+def _trial(
+    folder: StudyFolder, about: tuple[GridKey, Setting], runs: Sequence[PlannedRun]
+) -> Trial:
     own = [folder.run(run.run_id) for run in runs]
     ended = [run for run in own if run.is_done()]
     kept = [_kept_check(run) for run in ended]

@@ -9,7 +9,7 @@ import polars as pl
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError
-from medtransfer.evaluation.comparison.ladder import LadderRun, tabulate
+from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, write_json
@@ -44,7 +44,7 @@ def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData)
     return len(stale)
 
 
-def collect(
+def write_study_tables(
     study: Study, folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData
 ) -> None:
     """Write the study's predictions, results, comparisons and list of runs.
@@ -66,7 +66,7 @@ def collect(
     mark = folder.path / "collected.json"
     if mark.is_file() and read_json(mark) == key:
         return
-    tables = tabulate(
+    tables = compare_runs(
         [
             *(_ladder_run(folder, run) for run in _in_order(study, done)),
             *_never_retrained(folder, _in_order(study, done), data),
@@ -97,7 +97,7 @@ def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> 
     attributes = case_attributes(data.manifest.frame, study.data.attributes)
     about = {
         "runs": sorted(set(predictions["run_id"].to_list())),
-        "scoring": study.side("scoring"),
+        "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
@@ -139,9 +139,14 @@ def _never_retrained(
                 kept = (pl.col("split") == "tune") | pl.col("case_id").is_in(cases.implode())
                 read = folder.run(run.run_id).predictions
                 yield LadderRun(
-                    run.run_id, cell.rung, cell.label_fraction, cell.seed, cohort, 0.0,
+                    run.run_id,
+                    cell.rung,
+                    cell.label_fraction,
+                    cell.seed,
+                    cohort,
+                    0.0,
                     lambda read=read, kept=kept: read().filter(kept),
-                )  # fmt: skip
+                )
 
 
 def known_facts(names: Iterable[str]) -> list[RungFacts]:
@@ -187,8 +192,15 @@ def _runs_frame(
             "training_cases": run.num_cases,
             "steps": run.steps,
         }
-        for name in ("seconds", "images_per_second", "parameters", "precision",
-                     "peak_memory_mib", "micro_batch", "selected_step"):  # fmt: skip
+        for name in (
+            "seconds",
+            "images_per_second",
+            "parameters",
+            "precision",
+            "peak_memory_mib",
+            "micro_batch",
+            "selected_step",
+        ):
             row[name] = cost.get(name)
         if taken is not None:
             rate, _, decay = setting_of(run)

@@ -13,18 +13,40 @@ from medtransfer.models.ladder import LADDER
 from medtransfer.models.weight_files import is_here
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
 
-MOST_CLASSES = 50
-MOST_GROUPS = 12
+MAX_CLASSES = 50
+MAX_GROUPS = 12
 CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
 SPELLINGS = {
-    "yes": "1", "y": "1", "true": "1", "t": "1", "positive": "1", "pos": "1", "present": "1",
-    "abnormal": "1", "malignant": "1",
-    "no": "0", "n": "0", "false": "0", "f": "0", "negative": "0", "neg": "0", "absent": "0",
-    "normal": "0", "benign": "0",
-    "uncertain": "-1", "equivocal": "-1", "indeterminate": "-1", "possible": "-1", "maybe": "-1",
-    "unknown": "empty", "unk": "empty", "na": "empty", "n/a": "empty", "nan": "empty",
+    "yes": "1",
+    "y": "1",
+    "true": "1",
+    "t": "1",
+    "positive": "1",
+    "pos": "1",
+    "present": "1",
+    "abnormal": "1",
+    "malignant": "1",
+    "no": "0",
+    "n": "0",
+    "false": "0",
+    "f": "0",
+    "negative": "0",
+    "neg": "0",
+    "absent": "0",
+    "normal": "0",
+    "benign": "0",
+    "uncertain": "-1",
+    "equivocal": "-1",
+    "indeterminate": "-1",
+    "possible": "-1",
+    "maybe": "-1",
+    "unknown": "empty",
+    "unk": "empty",
+    "na": "empty",
+    "n/a": "empty",
+    "nan": "empty",
     "none": "empty",
-}  # fmt: skip
+}
 """How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
 NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
 
@@ -68,7 +90,7 @@ class Draft:
         ]
         if many := self._of_many_values():
             said.append(
-                f"Not reported by, having more than {MOST_GROUPS} values: {listed(many)}. A group "
+                f"Not reported by, having more than {MAX_GROUPS} values: {listed(many)}. A group "
                 "is one value of a column: make bands of numbers such as ages."
             )
         return said
@@ -82,7 +104,7 @@ class Draft:
             for name in free_columns(frame)
             if name not in used
             and name.lower() not in NO_ATTRIBUTES
-            and MOST_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
+            and MAX_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
         ]
 
     def text(self, name: str, folder: Path | None = None) -> str:
@@ -90,9 +112,10 @@ class Draft:
         folder = folder or self.manifest.path.parent
         frame = self.manifest.frame
         uncertain = any(
-            (frame.select(label_text(t))[t] == "-1").any() for t in self.targets
+            (frame.select(label_text(t))[t] == "-1").any()
+            for t in self.targets
             if self.class_column is None
-        )  # fmt: skip
+        )
         here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
         rungs = [rung for rung in here if is_here(LADDER[rung])]
         targets = self._targets_text(uncertain=uncertain)
@@ -174,7 +197,7 @@ def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
         raise TableError(
             f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
             f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
-            f"{MOST_CLASSES} names. Columns: {listed(columns, 20)}."
+            f"{MAX_CLASSES} names. Columns: {listed(columns, 20)}."
         )
     targets = binary
     if class_column is not None:
@@ -217,12 +240,12 @@ def _is_target(frame: pl.DataFrame, name: str) -> bool:
 
 def _is_class(frame: pl.DataFrame, name: str) -> bool:
     count = frame.select(label_text(name))[name].drop_nulls().n_unique()
-    return name.lower() in CLASS_NAMES and 2 <= count <= MOST_CLASSES
+    return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
 
 
 def _is_attribute(frame: pl.DataFrame, name: str) -> bool:
     count = frame[name].drop_nulls().n_unique()
-    return name.lower() not in NO_ATTRIBUTES and 2 <= count <= MOST_GROUPS
+    return name.lower() not in NO_ATTRIBUTES and 2 <= count <= MAX_GROUPS
 
 
 def _quoted(text: str | None) -> str:

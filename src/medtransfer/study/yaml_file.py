@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from medtransfer.errors import ConfigError, listed, plural, printable, suggestion
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.runs.config import Pretrain
+from medtransfer.pretraining.config import Pretrain
 from medtransfer.settings import Settings
 from medtransfer.study.config import Study
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 TABLES = (".csv", ".parquet")
-Place = tuple[str | int, ...]
+YamlPath = tuple[str | int, ...]
 Schema = dict[str, Any]
 Model = TypeVar("Model", bound=Settings)
 
@@ -37,10 +37,12 @@ def read_pretrain(path: Path | str) -> Pretrain:
     """
     path = Path(path)
     run = _read(path, Pretrain)
-    data = run.data.model_copy(update={
-        "images": (path.parent / run.data.images).resolve(),
-        "image_root": run.data.image_root and (path.parent / run.data.image_root).resolve(),
-    })  # fmt: skip
+    data = run.data.model_copy(
+        update={
+            "images": (path.parent / run.data.images).resolve(),
+            "image_root": run.data.image_root and (path.parent / run.data.image_root).resolve(),
+        }
+    )
     weights = run.weights and (path.parent / run.weights).resolve()
     return run.model_copy(update={"data": data, "weights": weights})
 
@@ -79,7 +81,7 @@ def resolve_paths(study: Study, folder: Path) -> Study:
     return study.model_copy(update={"data": data, "rungs": rungs})
 
 
-def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
+def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:
     if path.is_dir():
         raise ConfigError(f'"{path}" is a folder. Name the study file in it, e.g. study.yaml.')
     if not path.is_file():
@@ -92,8 +94,8 @@ def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
             "one from a manifest."
         )
     raw = path.read_bytes()
-    if len(raw) > MOST_BYTES:
-        raise ConfigError(f"{path.name} has {len(raw):,} bytes (allowed: {MOST_BYTES:,}).")
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path.name} has {len(raw):,} bytes (allowed: {MAX_BYTES:,}).")
     try:
         text = raw.decode("utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
@@ -102,7 +104,7 @@ def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path.name} is not a mapping of settings (name:, data:, rungs:).")
-        lines: dict[Place, int] = {}
+        lines: dict[YamlPath, int] = {}
         repeated = _walk(node, (), lines)
         if repeated:
             said = [f"{path.name}:{line}: key '{key}' is given twice" for key, line in repeated]
@@ -118,7 +120,7 @@ def _parse(path: Path) -> tuple[Any, dict[Place, int]]:
         raise ConfigError(f"{path.name}:{line}: is not valid YAML: {problem}.") from None
 
 
-def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[str, int]]:
+def _walk(node: yaml.Node, place: YamlPath, lines: dict[YamlPath, int]) -> list[tuple[str, int]]:
     """Note the line of every key and item; give back keys that stand twice."""
     lines.setdefault(place, node.start_mark.line + 1)
     repeated: list[tuple[str, int]] = []
@@ -140,7 +142,7 @@ def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> list[tuple[
 
 
 def _faults(
-    error: ValidationError, lines: dict[Place, int], schema: Schema
+    error: ValidationError, lines: dict[YamlPath, int], schema: Schema
 ) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     for item in error.errors(include_url=False):
@@ -153,13 +155,13 @@ def _faults(
     return found
 
 
-def _parts(lines: dict[Place, int]) -> set[str | int]:
+def _parts(lines: dict[YamlPath, int]) -> set[str | int]:
     return {part for place in lines for part in place}
 
 
 def _sentence(item: dict[str, Any], schema: Schema) -> str:
     """One pydantic error in our words."""
-    loc = cast("Place", item["loc"])
+    loc = cast("YamlPath", item["loc"])
     name = ".".join(str(part) for part in loc if not isinstance(part, int))
     value = printable(item["input"])
     match item["type"]:
@@ -177,7 +179,7 @@ def _sentence(item: dict[str, Any], schema: Schema) -> str:
             return f"{name} holds {value} (allowed: {allowed}){'. ' + hint if hint else ''}"
 
 
-def _at(schema: Schema, loc: Place) -> Schema:
+def _at(schema: Schema, loc: YamlPath) -> Schema:
     """The schema of a place; empty where it is not known."""
     here = schema
     for part in loc:
@@ -201,7 +203,7 @@ def _followed(here: Schema, schema: Schema) -> Schema:
     return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else here
 
 
-def _fields(schema: Schema, loc: Place) -> list[str]:
+def _fields(schema: Schema, loc: YamlPath) -> list[str]:
     return list(_at(schema, loc).get("properties", {}))
 
 
@@ -217,13 +219,21 @@ def _allowed(here: Schema) -> str:
     bounds = [
         f"{word} {here[key]}"
         for key, word in (
-            ("exclusiveMinimum", "over"), ("minimum", "from"),
-            ("maximum", "up to"), ("exclusiveMaximum", "below"),
+            ("exclusiveMinimum", "over"),
+            ("minimum", "from"),
+            ("maximum", "up to"),
+            ("exclusiveMaximum", "below"),
         )
         if key in here
-    ]  # fmt: skip
-    kinds = {"integer": "whole numbers", "number": "numbers", "boolean": "true, false",
-             "array": "a list", "object": "a mapping", "string": "text"}  # fmt: skip
+    ]
+    kinds = {
+        "integer": "whole numbers",
+        "number": "numbers",
+        "boolean": "true, false",
+        "array": "a list",
+        "object": "a mapping",
+        "string": "text",
+    }
     kind = kinds.get(str(here.get("type")), "")
     if bounds:
         return " ".join([kind] * (here.get("type") == "integer") + bounds)

@@ -20,8 +20,8 @@ from medtransfer.tables.schema import (
     check_columns,
     duplicates,
     has_blanks,
+    raise_faults,
     read_frame,
-    refuse,
     rows_of,
     typed,
     wrong_cells,
@@ -134,7 +134,7 @@ def read_manifest(
     frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
     faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
-    refuse(MANIFEST_CONTRACT, path, faults)
+    raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(_by_image(frame), path, root, embedded)
 

@@ -25,8 +25,8 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    raise_faults,
     read_frame,
-    refuse,
     rows_of,
     typed,
 )
@@ -51,7 +51,7 @@ BORROWED = Contract(
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedPredictions:
     """A predictions table that keeps its contract, and what was done to it.
 
     Attributes:
@@ -69,7 +69,7 @@ def read_borrowed(
     scores: Scores | None = None,
     *,
     single_label: bool | None = None,
-) -> Imported:
+) -> ImportedPredictions:
     """Read predictions that another framework wrote.
 
     Args:
@@ -90,15 +90,17 @@ def read_borrowed(
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the truth has another name, say --columns target_<name>=COLUMN")
     if faults:
-        refuse(
+        raise_faults(
             PREDICTIONS_CONTRACT, path, [*faults, *duplicates(frame, KEY), *_cohort_faults(frame)]
         )
     frame = typed(frame, BORROWED)
     single = exclusive(frame) if single_label is None else single_label
     faults = _class_faults(frame) if single else []
     frame, converted = _with_logits(frame, scores, single_label=single)
-    refuse(PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)])
-    return Imported(frame.drop(ROW), (*said, *converted))
+    raise_faults(
+        PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)]
+    )
+    return ImportedPredictions(frame.drop(ROW), (*said, *converted))
 
 
 def read_columns(text: Sequence[str]) -> dict[str, str]:
@@ -140,7 +142,7 @@ def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.Dat
         if theirs not in theirs_all:
             hint = suggestion(theirs, theirs_all)
             faults.append(f"column '{theirs}' is not in the table. {hint}".rstrip(". "))
-    refuse(PREDICTIONS_CONTRACT, path, faults)
+    raise_faults(PREDICTIONS_CONTRACT, path, faults)
     taken = {*columns, *columns.values()}
     beside = [name for name in frame.columns if name not in taken]
     return frame.select(*beside, *(pl.col(theirs).alias(o) for o, theirs in columns.items()))

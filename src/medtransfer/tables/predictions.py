@@ -15,8 +15,8 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    raise_faults,
     read_frame,
-    refuse,
     rows_of,
     typed,
     write_frame,
@@ -72,7 +72,7 @@ PREDICTIONS_CONTRACT = Contract(
     ),
 )
 KEY = ["run_id", "member", "case_id"]
-FOREIGN = "ood_"
+OOD_PREFIX = "ood_"
 """What the columns of detectors of foreign inputs begin with."""
 
 
@@ -96,7 +96,7 @@ def read_predictions(path: Path | str) -> pl.DataFrame:
     if not faults:
         frame = typed(frame, PREDICTIONS_CONTRACT)
         faults = check_predictions(frame)
-    refuse(PREDICTIONS_CONTRACT, path, faults)
+    raise_faults(PREDICTIONS_CONTRACT, path, faults)
     return frame.drop(ROW)
 
 
@@ -131,7 +131,7 @@ def write_predictions(frame: pl.DataFrame, path: Path) -> None:
         TableError: It does not keep the contract.
     """
     frame = frame.sort(KEY)
-    refuse(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
+    raise_faults(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
     write_frame(frame, path)
 
 

@@ -15,8 +15,8 @@ from medtransfer.tables.schema import (
     Column,
     Contract,
     check_columns,
+    raise_faults,
     read_frame,
-    refuse,
     typed,
     write_frame,
 )
@@ -38,28 +38,51 @@ RESULTS_CONTRACT = Contract(
         Column("cohort", "text", "Where the cases come from."),
         Column("attribute", "text", "Whose images: the attribute asked about, or `all`."),
         Column("group", "text", "The attribute's value, or `all`."),
-        Column("target", "text", "The target, `macro` for the mean over targets, `micro` for all "
-               "pooled, or `case`."),
+        Column(
+            "target",
+            "text",
+            "The target, `macro` for the mean over targets, `micro` for all pooled, or `case`.",
+        ),
         Column("metric", "text", "Its name in the catalogue."),
         Column("value", "number", "The number; empty where it is undefined.", filled=False),
         Column("low", "number", "Lower end of the 95 % interval.", filled=False),
         Column("high", "number", "Upper end of the 95 % interval.", filled=False),
         Column("num_cases", "integer", "Cases behind the number."),
         Column("num_patients", "integer", "Patients behind the number."),
-        Column("num_positive", "integer", "Positive cases, where that means something.",
-               filled=False),
+        Column(
+            "num_positive", "integer", "Positive cases, where that means something.", filled=False
+        ),
         Column("reason", "text", "Why the number or its interval is empty.", filled=False),
         Column("rung", "text", "In a study: the rung.", required=False),
-        Column("label_fraction", "number", "In a study: the share of training patients used.",
-               required=False),
-        Column("seed", "integer", "In a study: the seed; empty for the mean over seeds.",
-               required=False, filled=False),
-        Column("retrain_fraction", "number", "The share of a shifted cohort's cases that it was "
-               "trained on again.", required=False, filled=False),
-        Column("held_out", "text", "The cohort left out of training, or trained on again in part.",
-               required=False, filled=False),
+        Column(
+            "label_fraction",
+            "number",
+            "In a study: the share of training patients used.",
+            required=False,
+        ),
+        Column(
+            "seed",
+            "integer",
+            "In a study: the seed; empty for the mean over seeds.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "retrain_fraction",
+            "number",
+            "The share of a shifted cohort's cases that it was trained on again.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "held_out",
+            "text",
+            "The cohort left out of training, or trained on again in part.",
+            required=False,
+            filled=False,
+        ),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +124,7 @@ def read_results(path: Path | str) -> pl.DataFrame:
     """
     path = Path(path)
     frame = read_frame(path, RESULTS_CONTRACT)
-    refuse(RESULTS_CONTRACT, path, check_columns(frame, RESULTS_CONTRACT))
+    raise_faults(RESULTS_CONTRACT, path, check_columns(frame, RESULTS_CONTRACT))
     return _typed(frame, RESULTS_CONTRACT).drop(ROW)
 
 
@@ -116,10 +139,18 @@ COMPARISONS_CONTRACT = Contract(
         Column("rung", "text", "The rung."),
         Column("reference", "text", "The rung it is compared with."),
         Column("label_fraction", "number", "Share of the training patients used by both."),
-        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
-               filled=False),
-        Column("retrain_fraction", "number", "Share of a shifted cohort's cases that both were "
-               "trained on again.", filled=False),
+        Column(
+            "held_out",
+            "text",
+            "Cohort left out of training, or trained on again in part.",
+            filled=False,
+        ),
+        Column(
+            "retrain_fraction",
+            "number",
+            "Share of a shifted cohort's cases that both were trained on again.",
+            filled=False,
+        ),
         Column("cohort", "text", "Where the test cases come from."),
         Column("target", "text", "The target, `macro`, or `case`."),
         Column("metric", "text", "Its name in the catalogue."),
@@ -129,10 +160,18 @@ COMPARISONS_CONTRACT = Contract(
         Column("p", "number", "Bootstrap p-value of no difference.", filled=False),
         Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
         Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
-        Column("margin", "number", "Difference in AUROC that the study says would not matter.",
-               filled=False),
-        Column("no_worse", "text", "Whether the rung is no worse than the reference by the "
-               "margin: shown or not shown.", filled=False),
+        Column(
+            "margin",
+            "number",
+            "Difference in AUROC that the study says would not matter.",
+            filled=False,
+        ),
+        Column(
+            "no_worse",
+            "text",
+            "Whether the rung is no worse than the reference by the margin: shown or not shown.",
+            filled=False,
+        ),
         Column("p_no_worse", "number", "Its p-value.", filled=False),
         Column("equal", "text", "Whether both are equal within the margin.", filled=False),
         Column("p_equal", "number", "Its p-value.", filled=False),
@@ -140,7 +179,7 @@ COMPARISONS_CONTRACT = Contract(
         Column("num_patients", "integer", "Patients behind it."),
         Column("reason", "text", "Why the difference or its interval is undefined.", filled=False),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -180,7 +219,7 @@ def comparisons_frame(rows: Sequence[Comparison]) -> pl.DataFrame:
     return typed(frame, COMPARISONS_CONTRACT)
 
 
-Curve = Literal["roc", "pr", "reliability", "risk_coverage", "foreign", "learning", "retrain"]
+Curve = Literal["roc", "pr", "reliability", "risk_coverage", "ood", "learning", "retrain"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 
 CURVES_CONTRACT = Contract(
@@ -188,21 +227,33 @@ CURVES_CONTRACT = Contract(
     (
         Column("rung", "text", "The rung."),
         Column("label_fraction", "number", "Share of the training patients used.", filled=False),
-        Column("held_out", "text", "Cohort left out of training, or trained on again in part.",
-               filled=False),
-        Column("retrain_fraction", "number", "Share of a shifted cohort's cases that it was "
-               "trained on again.", filled=False),
+        Column(
+            "held_out",
+            "text",
+            "Cohort left out of training, or trained on again in part.",
+            filled=False,
+        ),
+        Column(
+            "retrain_fraction",
+            "number",
+            "Share of a shifted cohort's cases that it was trained on again.",
+            filled=False,
+        ),
         Column("cohort", "text", "Where the test cases come from."),
         Column("target", "text", "The target, `macro`, `micro` or `case`."),
-        Column("series", "text", "Which of several curves: the calibrator, the detector, or the "
-               "metric.", filled=False),
+        Column(
+            "series",
+            "text",
+            "Which of several curves: the calibrator, the detector, or the metric.",
+            filled=False,
+        ),
         Column("x", "number", "Where."),
         Column("y", "number", "The value there, mean over seeds.", filled=False),
         Column("low", "number", "Lower end of its 95 % interval.", filled=False),
         Column("high", "number", "Upper end of its 95 % interval.", filled=False),
         Column("count", "number", "Cases behind the point, where that differs.", filled=False),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -243,7 +294,8 @@ def write_curves(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:
 def read_curves(folder: Path) -> dict[Curve, pl.DataFrame]:
     """Read what `write_curves` wrote; a kind without points is an empty table."""
     return {
-        name: pl.read_parquet(path) if (path := folder / f"{name}.parquet").is_file()
+        name: pl.read_parquet(path)
+        if (path := folder / f"{name}.parquet").is_file()
         else curve_frame([])
         for name in CURVES
-    }  # fmt: skip
+    }

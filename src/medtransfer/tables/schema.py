@@ -161,12 +161,12 @@ def has_blanks(cells: pl.Series) -> bool:
     return ever(cells, (cell.str.strip_chars() != cell) | (cell == ""))
 
 
-def rows_of(frame: pl.DataFrame, most: int = 5) -> str:
+def rows_of(frame: pl.DataFrame, limit: int = 5) -> str:
     """``row 12``, or ``rows 12, 77, 81 and 3 more``, for the rows of a frame."""
-    return f"row{'s' * (len(frame) > 1)} {listed(frame[ROW].to_list(), most)}"
+    return f"row{'s' * (len(frame) > 1)} {listed(frame[ROW].to_list(), limit)}"
 
 
-def refuse(contract: Contract, path: Path, faults: Iterable[str]) -> None:
+def raise_faults(contract: Contract, path: Path, faults: Iterable[str]) -> None:
     """Raise one error for all faults of a table, or do nothing if there are none.
 
     Raises:

@@ -18,7 +18,7 @@ from medtransfer.files import (
     write_json,
 )
 from medtransfer.models.partial_tuning import merged_state
-from medtransfer.models.runtime import spread_like, whole, world
+from medtransfer.models.runtime import full_tensor, shard_like, world
 from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
 
 KEPT = 2
@@ -91,7 +91,7 @@ class CheckpointFolder:
         """
         weights, moments = _plain(model.state_dict()), _moments(model, optimiser)
         means = None if average is None else _plain(average)
-        if not world().leads:
+        if not world().is_main:
             return
         folder = self._fresh(f"step-{state.step:08d}")
         write_tensors(weights, folder / MODEL)
@@ -120,7 +120,7 @@ class CheckpointFolder:
             Its state, or that of step 0 if there is none.
         """
         everyone = world()
-        with everyone.leader_first():
+        with everyone.main_first():
             folder = self._newest_whole()
         step = float(folder.name.removeprefix("step-")) if folder else -1.0
         if step * everyone.size != everyone.total([step])[0]:
@@ -134,7 +134,7 @@ class CheckpointFolder:
         _set_moments(model, optimiser, read_tensors(folder / OPTIMISER))
         saved = read_tensors(folder / AVERAGE) if average is not None else {}
         for name, value in (average or {}).items():
-            value.copy_(spread_like(saved[name], value))
+            value.copy_(shard_like(saved[name], value))
         raw = cast("dict[str, Any]", read_json(folder / STATE))
         raw["checks"] = [Check(**check) for check in raw["checks"]]
         return TrainingState(**raw)
@@ -145,7 +145,7 @@ class CheckpointFolder:
         Of several processes all must call it; rank 0 writes.
         """
         weights = _plain(merged_state(model))
-        if not world().leads:
+        if not world().is_main:
             return
         folder = self._fresh(f"selected-{step:08d}")
         write_tensors(weights, folder / MODEL)
@@ -189,12 +189,12 @@ class CheckpointFolder:
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: whole(value.detach()).cpu().contiguous() for name, value in state.items()}
+    return {name: full_tensor(value.detach()).cpu().contiguous() for name, value in state.items()}
 
 
 def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
     own = cast("dict[str, torch.Tensor]", model.state_dict())
-    spread = {name: spread_like(t, own[name]) if name in own else t for name, t in tensors.items()}
+    spread = {name: shard_like(t, own[name]) if name in own else t for name, t in tensors.items()}
     model.load_state_dict(spread)
 
 
@@ -205,7 +205,7 @@ def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, to
         for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():
             if isinstance(value, torch.Tensor):
                 place = name if kind == MOMENTUM else f"{name}:{kind}"
-                found[place] = whole(value.detach()).cpu().contiguous()
+                found[place] = full_tensor(value.detach()).cpu().contiguous()
     return found
 
 
@@ -227,4 +227,4 @@ def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     if value.shape != weight.shape:
         return value
     # the weight's own memory format: a sum over another order has other bits
-    return torch.empty_like(weight).copy_(spread_like(value, weight))
+    return torch.empty_like(weight).copy_(shard_like(value, weight))

@@ -19,7 +19,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from medtransfer.errors import StudyError, plural
-from medtransfer.models.runtime import World, whole, world
+from medtransfer.models.runtime import World, full_tensor, world
 
 ANSWER_MINUTES = 10
 """How long a process waits for the others before it takes them for lost."""
@@ -55,7 +55,7 @@ def join_world(device: str) -> World:
     return world()
 
 
-def refuse_idle(everyone: World, count: int) -> None:
+def require_work_for_all(everyone: World, count: int) -> None:
     """Refuse a world with more processes than a step has micro-batches.
 
     Raises:
@@ -89,16 +89,16 @@ def sum_gradients(weights: Sequence[nn.Parameter], everyone: World) -> None:
             weight.grad = part.copy_(total.view(part.shape))  # keeps the memory format
 
 
-def clip_gradients(weights: Sequence[nn.Parameter], most: float) -> None:
+def clip_gradients(weights: Sequence[nn.Parameter], max_norm: float) -> None:
     """Scale the gradients of a step down to a largest norm over all weights, spread or not."""
     if not any(isinstance(weight, DTensor) for weight in weights):
-        nn.utils.clip_grad_norm_(weights, most)
+        nn.utils.clip_grad_norm_(weights, max_norm)
         return
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norms = [whole(cast("Any", gradient).norm()).item() for gradient in gradients]
+    norms = [full_tensor(cast("Any", gradient).norm()).item() for gradient in gradients]
     total = math.hypot(*norms)
     for gradient in gradients:
-        gradient.mul_(min(1.0, most / (total + 1e-6)))
+        gradient.mul_(min(1.0, max_norm / (total + 1e-6)))
 
 
 def _buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
@@ -163,9 +163,12 @@ class RunningStatistics:
     def _shares(self) -> torch.Tensor:
         """What share of a running statistic each micro-batch is."""
         return torch.cat(
-            [torch.full_like(values, layer.momentum or 0.0)
-             for layer in self._layers for values in _statistics(layer)]
-        )  # fmt: skip
+            [
+                torch.full_like(values, layer.momentum or 0.0)
+                for layer in self._layers
+                for values in _statistics(layer)
+            ]
+        )
 
     def _now(self) -> torch.Tensor:
         return torch.cat([v.detach().clone() for layer in self._layers for v in _statistics(layer)])
@@ -184,7 +187,7 @@ def _statistics(layer: _BatchNorm) -> list[torch.Tensor]:
     return [v for v in (layer.running_mean, layer.running_var) if v is not None]
 
 
-def spread_weights(network: nn.Module, device: torch.device, everyone: World) -> None:
+def shard_weights(network: nn.Module, device: torch.device, everyone: World) -> None:
     """Spread a network's weights, gradients and moments over the processes (FSDP2).
 
     Each of its larger blocks is gathered for its pass and let go again. The passes of all

@@ -12,10 +12,10 @@ from medtransfer.models.runtime import world
 from medtransfer.training.bit_hyperrule import Schedule, check_steps
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.distributed import refuse_idle
+from medtransfer.training.distributed import require_work_for_all
 from medtransfer.training.losses import Loss, loss_entries, partial_loss
-from medtransfer.training.optim import Updater, make_updater
-from medtransfer.training.step import StepDraws, step_gradients
+from medtransfer.training.optim import OptimizerStep, make_updater
+from medtransfer.training.step import StepRandomness, step_gradients
 
 
 class Diverged(Exception):  # noqa: N818
@@ -49,7 +49,7 @@ class TuneScore:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FitPlan:
     """What the loop does, settled beforehand.
 
     Attributes:
@@ -86,19 +86,19 @@ class StepReport:
     tune_auroc: float | None
 
 
-Watch = Callable[[StepReport], bool]
+ProgressCallback = Callable[[StepReport], bool]
 """Called after each step; True asks to stop."""
 
 
 def fit(
     classifier: Classifier,
     batches: TrainingBatches,
-    plan: Plan,
+    plan: FitPlan,
     config: TrainingConfig,
     *,
     tune: Callable[[], TuneScore],
     checkpoints: CheckpointFolder,
-    watch: Watch = lambda _report: False,
+    watch: ProgressCallback = lambda _report: False,
 ) -> TrainingState:
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
@@ -122,7 +122,7 @@ def fit(
         ProcessLost: Another process of the run is gone.
     """
     everyone = world()
-    refuse_idle(everyone, batches.count(0))
+    require_work_for_all(everyone, batches.count(0))
     updater = make_updater(classifier, config)
     average = updater.average.state if updater.average is not None else None
     state = checkpoints.restore(classifier, updater.optimiser, average)
@@ -156,9 +156,9 @@ def fit(
 
 def _one_step(
     classifier: Classifier,
-    updater: Updater,
+    updater: OptimizerStep,
     batches: TrainingBatches,
-    plan: Plan,
+    plan: FitPlan,
     state: TrainingState,
 ) -> None:
     """One update; its loss and images are added to the state."""
@@ -171,7 +171,7 @@ def _one_step(
         classifier,
         batches,
         state,
-        StepDraws(plan.seed, mix),
+        StepRandomness(plan.seed, mix),
         lambda logits, batch: partial_loss(logits, batch, plan.loss, entries),
     )
     if not math.isfinite(total):
@@ -183,7 +183,7 @@ def _one_step(
 
 def _check(
     classifier: Classifier,
-    plan: Plan,
+    plan: FitPlan,
     state: TrainingState,
     score: TuneScore,
     checkpoints: CheckpointFolder,

@@ -27,7 +27,7 @@ class ClassWeights:
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class TargetCounts:
     """Sums over the training cases.
 
     Attributes:
@@ -67,7 +67,10 @@ class Loss:
 
 
 def make_loss(
-    config: LossConfig, task: Task, names: Sequence[str], targets: NDArray[np.float64] | Sides
+    config: LossConfig,
+    task: Task,
+    names: Sequence[str],
+    targets: NDArray[np.float64] | TargetCounts,
 ) -> Loss:
     """The loss that a study names, with weights from its training cases.
 
@@ -77,7 +80,7 @@ def make_loss(
         names: The targets' names. T
         targets: Of the training cases, NaN where masked [N, T]; or the sums over them.
     """
-    sides = targets if isinstance(targets, Sides) else sides_of_targets(targets, task)
+    sides = targets if isinstance(targets, TargetCounts) else sides_of_targets(targets, task)
     weights = class_weights(config, task, names, sides)
     match config.kind:
         case "cross-entropy":
@@ -86,11 +89,17 @@ def make_loss(
             gamma = config.exponent
             return Loss(task, config.smoothing, gamma, gamma, weights=weights)
         case "asymmetric":
-            return Loss(task, config.smoothing, config.exponent, config.gamma_negative,
-                        config.margin, weights)  # fmt: skip
+            return Loss(
+                task,
+                config.smoothing,
+                config.exponent,
+                config.gamma_negative,
+                config.margin,
+                weights,
+            )
 
 
-def sides_of_targets(targets: NDArray[np.float64], task: Task) -> Sides:
+def sides_of_targets(targets: NDArray[np.float64], task: Task) -> TargetCounts:
     """How often each target holds and is known; in a single-label task over whole cases.
 
     Args:
@@ -99,11 +108,13 @@ def sides_of_targets(targets: NDArray[np.float64], task: Task) -> Sides:
     """
     if task == "single-label":
         targets = targets[~np.isnan(targets).any(axis=1)]
-    return Sides(np.nansum(targets, axis=0), (~np.isnan(targets)).sum(axis=0).astype(np.float64))
+    return TargetCounts(
+        np.nansum(targets, axis=0), (~np.isnan(targets)).sum(axis=0).astype(np.float64)
+    )
 
 
 def class_weights(
-    config: LossConfig, task: Task, names: Sequence[str], sides: Sides
+    config: LossConfig, task: Task, names: Sequence[str], sides: TargetCounts
 ) -> ClassWeights | None:
     """Weights by name, or such that the sides of a target count the same over the training cases.
 

@@ -17,7 +17,7 @@ SECOND_DECAY = 0.999
 State = dict[str, torch.Tensor]
 
 
-class Average:
+class WeightAverage:
     """An exponential moving average of a network's weights and statistics.
 
     At step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's, so that a short training
@@ -55,7 +55,7 @@ class Average:
             _put(model, own)
 
 
-class Updater:
+class OptimizerStep:
     """Makes a step of its gradients.
 
     Attributes:
@@ -65,7 +65,7 @@ class Updater:
 
     def __init__(self, model: nn.Module, config: TrainingConfig, groups: list[dict[str, Any]]):
         self.optimiser = _optimiser(groups, config)
-        self.average = Average(model, config.ema) if config.ema else None
+        self.average = WeightAverage(model, config.ema) if config.ema else None
         self._model = model
         self._clip = config.clip_norm
         if is_spread(model):  # torch updates no list that mixes spread and whole weights
@@ -97,13 +97,13 @@ class Updater:
                 yield
 
 
-def make_updater(classifier: Classifier, config: TrainingConfig) -> Updater:
+def make_updater(classifier: Classifier, config: TrainingConfig) -> OptimizerStep:
     """The updater of a classifier, for the weights of it that are trained.
 
     Raises:
         ConfigError: There is a layer decay and timm does not say what the layers are.
     """
-    return Updater(classifier, config, parameter_groups(classifier, config))
+    return OptimizerStep(classifier, config, parameter_groups(classifier, config))
 
 
 def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dict[str, Any]]:

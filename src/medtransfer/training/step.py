@@ -9,7 +9,7 @@ import torch
 from medtransfer.data.loader import Batch, MixUp, TrainingBatches
 from medtransfer.errors import StudyError
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.runtime import World, give_back, is_out_of_memory, seeded, world
+from medtransfer.models.runtime import World, is_out_of_memory, release_memory, seeded, world
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.distributed import RunningStatistics, is_spread, sum_gradients
 
@@ -18,7 +18,7 @@ PartialLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class StepDraws:
+class StepRandomness:
     """What is drawn for a step as a whole.
 
     Attributes:
@@ -34,7 +34,7 @@ def step_gradients(
     classifier: Classifier,
     batches: TrainingBatches,
     state: TrainingState,
-    draws: StepDraws,
+    draws: StepRandomness,
     loss: PartialLoss,
 ) -> float:
     """Leave the gradients of a step in the weights.
@@ -73,7 +73,7 @@ def step_gradients(
             raise StudyError(_too_large(batches))
         classifier.zero_grad(set_to_none=True)
         _put_back(classifier, before)
-        give_back()
+        release_memory()
         state.micro_batch = most // 2
 
 
@@ -95,7 +95,7 @@ class _Attempt:
         self._statistics = RunningStatistics(classifier) if everyone.size > 1 else None
         self._spread = is_spread(classifier)
 
-    def run(self, draws: StepDraws, loss: PartialLoss) -> bool:
+    def run(self, draws: StepRandomness, loss: PartialLoss) -> bool:
         """Add up this process's micro-batches; False if the memory does not hold one."""
         self._classifier.zero_grad(set_to_none=True)
         device = next(self._classifier.parameters()).device
@@ -126,7 +126,7 @@ class _Attempt:
         Spread weights are brought together for each pass, so that all processes must make one:
         where there is none left for this process, it makes one that counts for nothing.
         """
-        own = [(index, True) for index in range(self._count)[self._everyone.share]]
+        own = [(index, True) for index in range(self._count)[self._everyone.shard_slice]]
         rounds = -(-self._count // self._everyone.size)
         return own + [(0, False)] * (rounds - len(own)) if self._spread else own
 

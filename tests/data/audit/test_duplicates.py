@@ -45,9 +45,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "upside down": (lambda i: i.transpose(Image.Transpose.FLIP_TOP_BOTTOM), "upside down"),
     "turned": (lambda i: i.transpose(Image.Transpose.ROTATE_270), "turned by 90°"),
     "mirrored and JPEG": (
-        lambda i: jpeg(50)(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), "mirrored"
+        lambda i: jpeg(50)(i.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        "mirrored",
     ),
-}  # fmt: skip
+}
 
 
 def thumb(image: Image.Image) -> NDArray[np.uint8]:
@@ -102,8 +103,9 @@ def test_many_copies_of_one_picture_are_still_copies(
     images = originals["radiograph"][:200]
     rng = np.random.default_rng(0)
     film = thumb(images[0]).astype(float)
-    noisy = [np.clip(film + rng.normal(0, 3, film.shape), 0, 255).astype(np.uint8)
-             for _ in range(100)]  # fmt: skip
+    noisy = [
+        np.clip(film + rng.normal(0, 3, film.shape), 0, 255).astype(np.uint8) for _ in range(100)
+    ]
     pairs = find_pairs(np.stack([*(thumb(image) for image in images), *noisy]))
     members = {0, *range(200, 300)}
     found = set(pairs.select("first", "second").iter_rows())

@@ -77,9 +77,10 @@ def test_lesions_that_a_split_ignores_are_found(rng: np.random.Generator) -> Non
     # BenchMD and others: HAM10000 by image, though 10,015 photographs show 7,470 lesions
     lesion = rng.integers(0, 600, IMAGES)
     frame = chest(rng).with_columns(
-        patient_id=pl.col("image_id"), lesion_id=pl.Series(lesion).cast(pl.String),
+        patient_id=pl.col("image_id"),
+        lesion_id=pl.Series(lesion).cast(pl.String),
         split=by_image(rng, IMAGES),
-    )  # fmt: skip
+    )
     found = found_in(frame, group_columns=["lesion_id"])
     assert "values of 'lesion_id' in more than one split" in found["A005"].sentence
     drawn = found_in(frame.drop("split"), group_columns=["lesion_id"])
@@ -135,9 +136,13 @@ def test_a_target_set_inside_the_source_is_found_by_its_name_and_by_its_images(
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("NIH", "rsna_pneumonia"), ("nih-chestxray14", "Google 2019"), ("ham10000", "ISIC2020"),
-     ("kermany", "pneumoniamnist")],
-)  # fmt: skip
+    [
+        ("NIH", "rsna_pneumonia"),
+        ("nih-chestxray14", "Google 2019"),
+        ("ham10000", "ISIC2020"),
+        ("kermany", "pneumoniamnist"),
+    ],
+)
 def test_public_sets_that_share_images_are_found_by_name(
     rng: np.random.Generator, one: str, other: str
 ) -> None:
@@ -195,9 +200,16 @@ def test_cases_that_were_resampled_are_counted_twice_and_found(tmp_path: Path) -
     # SubpopBench's CXRMultisite resamples the minority with replacement, for the evaluation too
     phantom = Phantom(hospitals={"a": Hospital(120), "b": Hospital(60)}, size=32)
     table = pl.read_parquet(write_phantom(phantom, tmp_path / "m.parquet"))
-    again = table.filter(cohort="b").head(20).with_columns(
-        *(pl.format("again-{}", name).alias(name) for name in ("image_id", "case_id", "patient_id"))
-    )  # fmt: skip
+    again = (
+        table.filter(cohort="b")
+        .head(20)
+        .with_columns(
+            *(
+                pl.format("again-{}", name).alias(name)
+                for name in ("image_id", "case_id", "patient_id")
+            )
+        )
+    )
     both = pl.concat([table, again])
     write_frame(both, tmp_path / "both.parquet")
     manifest = read_manifest(tmp_path / "both.parquet")

@@ -162,9 +162,12 @@ def test_copies_of_one_patient_are_no_leak_and_of_two_in_a_split_count_twice(
     owner = films["patient_id"].to_list()
     owner[9] = owner[3]
     (tmp_path / "one").mkdir()
-    assert looked(
-        changed(films, {9: copy}, opacity=label, patient_id=owner), tmp_path / "one"
-    ).findings == {}  # fmt: skip
+    assert (
+        looked(
+            changed(films, {9: copy}, opacity=label, patient_id=owner), tmp_path / "one"
+        ).findings
+        == {}
+    )
     found = looked(changed(films, {9: copy}, opacity=label), tmp_path)
     assert set(found.findings) == {"A009"}
     assert found.rows("A009") == [4, 10]
@@ -220,8 +223,10 @@ def test_images_that_show_nothing_are_found_and_are_no_copies(
 def test_inverted_films_are_found_where_the_others_are_not(
     films: pl.DataFrame, tmp_path: Path
 ) -> None:
-    turned = {place: png(Image.fromarray(255 - np.asarray(open_image(films["image"][place]))))
-              for place in (3, 9, 27, 120)}  # fmt: skip
+    turned = {
+        place: png(Image.fromarray(255 - np.asarray(open_image(films["image"][place]))))
+        for place in (3, 9, 27, 120)
+    }
     found = looked(changed(films, turned), tmp_path)
     assert found.rows("C002") == [4, 10, 28, 121]
     assert set(found.findings) == {"C002"}
@@ -272,8 +277,9 @@ def test_a_border_that_only_the_sick_have_gives_the_label_away(
 
 
 def test_images_of_another_size_give_the_hospital_away(films: pl.DataFrame, tmp_path: Path) -> None:
-    larger = {place: png(open_image(films["image"][place]).resize((80, 96)))
-              for place in range(120, 160)}  # fmt: skip
+    larger = {
+        place: png(open_image(films["image"][place]).resize((80, 96))) for place in range(120, 160)
+    }
     found = looked(changed(films, larger), tmp_path)
     assert set(found.findings) == {"A013"}
     assert "b with AUROC 1.00" in found.findings["A013"].sentence

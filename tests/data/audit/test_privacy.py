@@ -11,7 +11,7 @@ from tests.data.images.dicom import files
 from tests.data.images.dicom.files import dicom, packed, picture, slope
 
 from medtransfer.data.audit import privacy
-from medtransfer.data.audit.privacy import COMPARED, disagreeing_decoders, written_files
+from medtransfer.data.audit.privacy import COMPARED, burned_in_text, disagreeing_decoders
 from medtransfer.data.images.dicom.facts import Comparison
 from medtransfer.data.images.scan import scan_images
 from medtransfer.tables.manifest import Manifest
@@ -42,12 +42,16 @@ def about(**more: Any) -> bytes:
 
 def test_files_with_writing_are_counted_by_modality_and_by_what_they_say(tmp_path: Path) -> None:
     kinds: list[dict[str, Any]] = [
-        {}, {"Modality": "US"}, {"Modality": "SC", "BurnedInAnnotation": "YES"},
-        {"BurnedInAnnotation": "YES"}, {"Modality": "US", "BurnedInAnnotation": "NO"},
-        {"BurnedInAnnotation": "Doe^Jane"}, {"Modality": "Doe^Jane"},
-    ]  # fmt: skip
+        {},
+        {"Modality": "US"},
+        {"Modality": "SC", "BurnedInAnnotation": "YES"},
+        {"BurnedInAnnotation": "YES"},
+        {"Modality": "US", "BurnedInAnnotation": "NO"},
+        {"BurnedInAnnotation": "Doe^Jane"},
+        {"Modality": "Doe^Jane"},
+    ]
     manifest, facts = scanned(tmp_path, [about(**kind) for kind in kinds])
-    (finding,) = written_files(manifest.frame, facts)
+    (finding,) = burned_in_text(manifest.frame, facts)
     assert (finding.code, finding.level, finding.rows) == ("P004", "warning", (3, 4, 5, 6))
     assert finding.sentence == (
         "2 files that say so themselves; 1 file of modality SC; 2 files of modality US"
@@ -59,7 +63,7 @@ def test_files_with_writing_are_counted_by_modality_and_by_what_they_say(tmp_pat
 def test_films_and_other_pictures_have_no_such_finding(tmp_path: Path) -> None:
     png = imagecodecs.png_encode(np.zeros((8, 8), np.uint8))
     manifest, facts = scanned(tmp_path, [about(BurnedInAnnotation="NO"), png])
-    assert written_files(manifest.frame, facts) == []
+    assert burned_in_text(manifest.frame, facts) == []
     assert facts.select("syntax", "modality", "burned_in").row(1) == ("", "", "")
 
 

@@ -79,8 +79,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def patient_in_two_splits(data: Data) -> Data:
-    return data.cell("patient_id", data.rows(split="train")[0], data.frame.filter(
-        split="tune")["patient_id"][0])  # fmt: skip
+    return data.cell(
+        "patient_id", data.rows(split="train")[0], data.frame.filter(split="tune")["patient_id"][0]
+    )
 
 
 def same_picture_in_two_splits(data: Data) -> Data:
@@ -93,9 +94,11 @@ def _alike(data: Data, some: list[int], others: list[int]) -> tuple[int, int]:
     """Two places of different patients with the same label."""
     labels, owners = data.frame["malignant"], data.frame["patient_id"]
     return next(
-        (one, other) for one in some for other in others
+        (one, other)
+        for one in some
+        for other in others
         if labels[one] == labels[other] and owners[one] != owners[other]
-    )  # fmt: skip
+    )
 
 
 def images_of_a_case_disagree(data: Data) -> Data:
@@ -127,27 +130,35 @@ def same_picture_with_two_labels(data: Data) -> Data:
 
 
 def only_negatives_to_train_on(data: Data) -> Data:
-    cells = [0 if split == "train" else label
-             for split, label in data.frame.select("split", "malignant").rows()]  # fmt: skip
+    cells = [
+        0 if split == "train" else label
+        for split, label in data.frame.select("split", "malignant").rows()
+    ]
     return data.column("malignant", list(cells))
 
 
 def no_labels_to_tune_on(data: Data) -> Data:
-    cells = [None if split == "tune" else label
-             for split, label in data.frame.select("split", "malignant").rows()]  # fmt: skip
+    cells = [
+        None if split == "tune" else label
+        for split, label in data.frame.select("split", "malignant").rows()
+    ]
     return data.column("malignant", list(cells))
 
 
 def few_positives_to_test_on(data: Data) -> Data:
-    cells = [0 if cohort == "b" else label
-             for cohort, label in data.frame.select("cohort", "malignant").rows()]  # fmt: skip
+    cells = [
+        0 if cohort == "b" else label
+        for cohort, label in data.frame.select("cohort", "malignant").rows()
+    ]
     return data.column("malignant", list(cells))
 
 
 def uncertain_label(data: Data) -> Data:
     case = data.frame["case_id"][0]
-    cells = [-1 if own == case else label
-             for own, label in data.frame.select("case_id", "malignant").rows()]  # fmt: skip
+    cells = [
+        -1 if own == case else label
+        for own, label in data.frame.select("case_id", "malignant").rows()
+    ]
     return data.column("malignant", list(cells))
 
 
@@ -211,8 +222,9 @@ def women_elsewhere(data: Data) -> Data:
 
 def a_rare_group(data: Data) -> Data:
     case = data.frame.filter(split="test", cohort="a")["case_id"][0]
-    cells: list[object] = ["X" if own == case else sex
-                           for own, sex in data.frame.select("case_id", "sex").rows()]  # fmt: skip
+    cells: list[object] = [
+        "X" if own == case else sex for own, sex in data.frame.select("case_id", "sex").rows()
+    ]
     return data.column("sex", cells)
 
 
@@ -268,8 +280,15 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
 }
 BESIDE = {"B005": {"B003"}, "A007": {"A006"}, "B001": {"B007"}, "B002": {"B007"}}
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""
-CONCERNED = {"A001": "patient_id", "A002": "sha256", "A003": "case_id", "A005": "lesion",
-             "A006": "sha256", "A007": "sha256", "B004": "case_id"}  # fmt: skip
+CONCERNED = {
+    "A001": "patient_id",
+    "A002": "sha256",
+    "A003": "case_id",
+    "A005": "lesion",
+    "A006": "sha256",
+    "A007": "sha256",
+    "B004": "case_id",
+}
 """Checks that name rows, and the column whose value those rows share."""
 
 
@@ -307,8 +326,11 @@ def test_findings_name_every_row_concerned_and_no_other(
 @pytest.mark.parametrize("code", PLANTED)
 def test_sentences_hold_no_identifiers(clean: Data, code: str) -> None:
     planted = PLANTED[code][0](clean)
-    names = {name for column in ("image_id", "case_id", "patient_id") for name in
-             planted.frame[column].to_list()} | {"SECRET-LESION"}  # fmt: skip
+    names = {
+        name
+        for column in ("image_id", "case_id", "patient_id")
+        for name in planted.frame[column].to_list()
+    } | {"SECRET-LESION"}
     text = " ".join(finding.sentence for finding in planted.findings().values())
     assert not [name for name in names if name in text]
     assert "SECRET" not in text
@@ -321,9 +343,7 @@ def test_all_faults_are_found_together_errors_first(clean: Data) -> None:
     for code in planted:
         data = PLANTED[code][0](data)
     found = audit(data.manifest, data.frame, data.facts, data.asked)
-    assert [finding.code for finding in found] == [
-        "A002", "A005", "B002", "B004", "B003", "B007"
-    ]  # fmt: skip
+    assert [finding.code for finding in found] == ["A002", "A005", "B002", "B004", "B003", "B007"]
 
 
 def test_a_patient_seen_at_two_hospitals_is_an_error(clean: Data) -> None:
@@ -416,11 +436,16 @@ def test_the_photographs_filed_twice_in_a_real_set_are_found(shared: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("target", "flip", "found"),
-    [("left_effusion", "horizontal", True), ("Right hilum", "both", True),
-     ("laterality", "horizontal", True), ("left_effusion", "vertical", False),
-     ("left_effusion", "none", False), ("bright_spot", "both", False),
-     ("cleft", "horizontal", False)],
-)  # fmt: skip
+    [
+        ("left_effusion", "horizontal", True),
+        ("Right hilum", "both", True),
+        ("laterality", "horizontal", True),
+        ("left_effusion", "vertical", False),
+        ("left_effusion", "none", False),
+        ("bright_spot", "both", False),
+        ("cleft", "horizontal", False),
+    ],
+)
 def test_a_target_that_names_a_side_is_not_mirrored(
     clean: Data, target: str, flip: str, found: bool
 ) -> None:

@@ -55,8 +55,11 @@ def made(
 
 def shard_files(folder: Path) -> dict[str, bytes]:
     """The shards below a folder, what a killed process left apart."""
-    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*x*-*"))
-            if path.is_file() and files.TEMPORARY not in path.name}  # fmt: skip
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.rglob("*x*-*"))
+        if path.is_file() and files.TEMPORARY not in path.name
+    }
 
 
 @pytest.fixture
@@ -244,9 +247,13 @@ def test_the_same_pictures_under_other_names_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "codec"),
-    [(kind, codec) for kind in ("grey 8 bit", "grey 16 bit", "RGB") for codec in ("png", "jpeg")
-     if (kind, codec) != ("grey 16 bit", "jpeg")],
-)  # fmt: skip
+    [
+        (kind, codec)
+        for kind in ("grey 8 bit", "grey 16 bit", "RGB")
+        for codec in ("png", "jpeg")
+        if (kind, codec) != ("grey 16 bit", "jpeg")
+    ],
+)
 def test_pictures_may_be_kept_encoded(tmp_path: Path, kind: str, codec: Coding) -> None:
     manifest = embedded_manifest(tmp_path, [corpus.good_images()[kind].data, greys(1)[0]])
     recipe = PixelRecipe(64, "bilinear", LIMIT, Codec(codec, 95 if codec == "jpeg" else 0))
@@ -400,10 +407,14 @@ def test_two_processes_at_once_do_no_harm(tmp_path: Path) -> None:
         "print(int(np.asarray(PixelCache(images).pixels).sum()))\n"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     for process in processes:
         cast("Any", process.stdin).write("go\n")
         cast("Any", process.stdin).flush()

@@ -92,11 +92,16 @@ def framed(folder: Path, frames: list[int | None], pictures: list[bytes]) -> Man
         (folder / f"{i}.dcm").write_bytes(data)
     count = len(frames)
     ids = [f"i{i}" for i in range(count)]
-    table = pl.DataFrame({
-        "image_id": ids, "path": [f"{i % len(pictures)}.dcm" for i in range(count)],
-        "frame": pl.Series(frames, dtype=pl.Int64), "case_id": ids, "patient_id": ids,
-        "cohort": ["A"] * count,
-    })  # fmt: skip
+    table = pl.DataFrame(
+        {
+            "image_id": ids,
+            "path": [f"{i % len(pictures)}.dcm" for i in range(count)],
+            "frame": pl.Series(frames, dtype=pl.Int64),
+            "case_id": ids,
+            "patient_id": ids,
+            "cohort": ["A"] * count,
+        }
+    )
     write_frame(table, folder / "manifest.csv")
     return read_manifest(folder / "manifest.csv")
 
@@ -153,8 +158,10 @@ def test_dicom_inside_a_parquet_file_works_too(tmp_path: Path) -> None:
     facts = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
     assert sorted(facts["format"]) == ["DICOM", "DICOM", "PNG"]
     assert decoding_of(facts) == {
-        "PNG": 1, "DICOM, dicom 1: colours of RGB": 1, "DICOM, dicom 1: window LINEAR": 1,
-    }  # fmt: skip
+        "PNG": 1,
+        "DICOM, dicom 1: colours of RGB": 1,
+        "DICOM, dicom 1: window LINEAR": 1,
+    }
     recipe = PixelRecipe(8, "bilinear", LIMIT)
     folder = prepare_cache(manifest, [0, 1, 2], facts, recipe, parent=tmp_path / "c")
     assert PixelCache(folder).pixels.shape == (3, 8, 8, 3)

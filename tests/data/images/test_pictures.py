@@ -154,8 +154,11 @@ def test_a_bomb_costs_no_memory(tmp_path: Path, name: str) -> None:
     )
     child = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "bomb")],
-        check=True, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     said = child.stdout.splitlines()
     assert len(said) == 2
     assert all("claims" in line or "header" in line for line in said)

@@ -13,8 +13,10 @@ from medtransfer.errors import TableError
 from medtransfer.tables.manifest import read_manifest
 
 TREES = {
-    "chexpert": tree_chexpert, "nih-chestxray14": tree_nih_chestxray14, "medmnist": tree_medmnist
-}  # fmt: skip
+    "chexpert": tree_chexpert,
+    "nih-chestxray14": tree_nih_chestxray14,
+    "medmnist": tree_medmnist,
+}
 
 
 def manifest(name: str, folder: Path, path: Path, **options: str) -> Path:

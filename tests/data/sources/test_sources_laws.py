@@ -43,7 +43,7 @@ from tests.strategies import FEW
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.download import list_files
 from medtransfer.data.sources.import_source import import_source, write_manifest
-from medtransfer.data.sources.source import Imported, Table
+from medtransfer.data.sources.source import ImportedSource, Table
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import RESERVED, read_manifest
 from medtransfer.tables.schema import write_frame
@@ -67,7 +67,7 @@ class Case:
     options: Mapping[str, str] = field(default_factory=dict)
     suffix: str = ""
 
-    def read(self, folder: Path) -> Imported:
+    def read(self, folder: Path) -> ImportedSource:
         return import_source(SOURCES[self.source], folder, self.options)
 
 
@@ -120,7 +120,7 @@ def table_of(case: Case, path: Path) -> Table | None:
     return None
 
 
-def said(found: Imported) -> str:
+def said(found: ImportedSource) -> str:
     return "\n".join([*(join.sentence() for join in found.joins), *found.kept, *found.notes])
 
 

@@ -9,7 +9,7 @@ from tests.data.sources import tree_chexpert, tree_nih_chestxray14, tree_vindr_p
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import import_source
-from medtransfer.data.sources.source import Imported, Source, Target
+from medtransfer.data.sources.source import ImportedSource, Source, Target
 from medtransfer.data.sources.vocabulary import VOCABULARY, harmonise
 from medtransfer.errors import ConfigError
 
@@ -45,8 +45,8 @@ def test_two_targets_of_one_name_become_the_stronger_statement() -> None:
         schema={"a": pl.String, "b": pl.String},
     )
     targets = (Target("a", "", "Fracture"), Target("b", "", "Fracture"))
-    source = Source("x", "X", "chest", lambda _: Imported(frame), targets=targets)
-    found = harmonise(Imported(frame), source).frame
+    source = Source("x", "X", "chest", lambda _: ImportedSource(frame), targets=targets)
+    found = harmonise(ImportedSource(frame), source).frame
     assert found.columns == ["Fracture"]
     expected = [min(pair, key=order.index) for pair in pairs]
     assert found["Fracture"].to_list() == expected
@@ -62,10 +62,14 @@ def test_a_target_whose_name_is_also_a_part_keeps_it(tmp_path: Path) -> None:
 def test_classes_get_their_shared_name_and_the_rest_is_said() -> None:
     frame = pl.DataFrame({"dx": ["mel", "scc", "odd", None, "odd"]})
     source = Source(
-        "x", "X", "skin", lambda _: Imported(frame), class_column="dx",
+        "x",
+        "X",
+        "skin",
+        lambda _: ImportedSource(frame),
+        class_column="dx",
         classes={"mel": "MEL", "scc": "AKIEC"},
-    )  # fmt: skip
-    found = harmonise(Imported(frame), source)
+    )
+    found = harmonise(ImportedSource(frame), source)
     assert found.frame["dx"].to_list() == ["MEL", "AKIEC", None, None, None]
     assert found.notes == ("Class 'odd' of 'dx' has no shared class and is left empty (2 rows).",)
 
@@ -74,9 +78,9 @@ def test_many_classes_without_a_shared_name_are_counted_together() -> None:
     names = [f"condition {number:02d}" for number in range(12) for _ in range(number + 1)]
     frame = pl.DataFrame({"dx": [*names, "mel"]})
     source = Source(
-        "x", "X", "skin", lambda _: Imported(frame), class_column="dx", classes={"mel": "MEL"}
+        "x", "X", "skin", lambda _: ImportedSource(frame), class_column="dx", classes={"mel": "MEL"}
     )
-    notes = harmonise(Imported(frame), source).notes
+    notes = harmonise(ImportedSource(frame), source).notes
     assert len(notes) == 9
     assert notes[0].startswith("Class 'condition 11' of 'dx'")
     assert notes[-1] == f"So are 4 further classes of 'dx' ({1 + 2 + 3 + 4} rows)."
@@ -84,6 +88,6 @@ def test_many_classes_without_a_shared_name_are_counted_together() -> None:
 
 def test_a_source_without_shared_names_is_refused() -> None:
     frame = pl.DataFrame({"label": ["a"]})
-    source = Source("x", "X", "any", lambda _: Imported(frame))
+    source = Source("x", "X", "any", lambda _: ImportedSource(frame))
     with pytest.raises(ConfigError, match="without --harmonise"):
-        harmonise(Imported(frame), source)
+        harmonise(ImportedSource(frame), source)

@@ -7,10 +7,21 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 MASS = (
-    "patient_id", "breast_density", "left or right breast", "image view", "abnormality id",
-    "abnormality type", "mass shape", "mass margins", "assessment", "pathology", "subtlety",
-    "image file path", "cropped image file path", "ROI mask file path",
-)  # fmt: skip
+    "patient_id",
+    "breast_density",
+    "left or right breast",
+    "image view",
+    "abnormality id",
+    "abnormality type",
+    "mass shape",
+    "mass margins",
+    "assessment",
+    "pathology",
+    "subtlety",
+    "image file path",
+    "cropped image file path",
+    "ROI mask file path",
+)
 CALC = (*MASS[:1], "breast density", *MASS[2:6], "calc type", "calc distribution", *MASS[8:])
 # patient, density, side, view, abnormality, assessment, pathology
 TABLES = {
@@ -52,8 +63,24 @@ def write_tables(folder: Path) -> None:
             name = f"{kind.capitalize()}-{part}_{patient}_{side}_{view}"
             path = f"{name}/1.3.6.1.4.1.9590.1/{series[name]}/000000.dcm"
             crop = f"{name}_{number}/1.3.6.1.4.1.9590.2/1.3.6.1.4.1.9590.9/000000.dcm\n"
-            lines.append((patient, density, side, view, number, kind, "OVAL", "N/A", assessment,
-                          pathology, "4", path, crop, crop))  # fmt: skip
+            lines.append(
+                (
+                    patient,
+                    density,
+                    side,
+                    view,
+                    number,
+                    kind,
+                    "OVAL",
+                    "N/A",
+                    assessment,
+                    pathology,
+                    "4",
+                    path,
+                    crop,
+                    crop,
+                )
+            )
         header = CALC if kind == "calc" else MASS
         table(folder / "csv" / f"{kind}_case_description_{file}_set.csv", header, lines)
 

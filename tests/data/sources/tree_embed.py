@@ -6,9 +6,19 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 CLINICAL = (
-    "empi_anon", "acc_anon", "study_date_anon", "desc", "age_at_study", "tissueden", "asses",
-    "numfind", "side", "path_severity", "RACE_DESC", "ETHNIC_GROUP_DESC",
-)  # fmt: skip
+    "empi_anon",
+    "acc_anon",
+    "study_date_anon",
+    "desc",
+    "age_at_study",
+    "tissueden",
+    "asses",
+    "numfind",
+    "side",
+    "path_severity",
+    "RACE_DESC",
+    "ETHNIC_GROUP_DESC",
+)
 WHITE, BLACK = "Caucasian or White", "African American  or Black"
 NOT, YES = "Non-Hispanic or Latino", "Hispanic or Latino"
 SCREEN, DIAGNOSE = "MG Screen Bilateral", "MG Diagnostic Left"
@@ -25,19 +35,33 @@ FINDINGS = [
     ("6003", "81004", "2015-06-03", SCREEN, "", "4.0", "P", "2", "R", "1.0", "Unknown", ""),
     # a man, with a cancer of another organ
     ("6004", "81005", "2016-07-04", DIAGNOSE, "60", "5.0", "K", "1", "R", "6.0", WHITE, NOT),
-]  # fmt: skip
+]
 METADATA = (
-    "empi_anon", "acc_anon", "anon_dicom_path", "png_path", "png_filename", "FinalImageType",
-    "ImageLateralityFinal", "ViewPosition", "spot_mag", "num_roi", "ROI_coords",
-)  # fmt: skip
+    "empi_anon",
+    "acc_anon",
+    "anon_dicom_path",
+    "png_path",
+    "png_filename",
+    "FinalImageType",
+    "ImageLateralityFinal",
+    "ViewPosition",
+    "spot_mag",
+    "num_roi",
+    "ROI_coords",
+)
 # patient, exam, kind, side, view
 IMAGES = [
-    ("6001", "81001", "2D", "L", "CC"), ("6001", "81001", "cview", "L", "MLO"),
-    ("6001", "81001", "2D", "R", "CC"), ("6001", "81002", "2D", "L", "ML"),
-    ("6002", "81003", "2D", "L", "CC"), ("6002", "81003", "2D", "R", "MLO"),
-    ("6003", "81004", "2D", "L", "CC"), ("6003", "81004", "2D", "R", "CC"),
-    ("6004", "81005", "2D", "R", "CC"), ("6009", "81009", "2D", "R", "CC"),
-]  # fmt: skip
+    ("6001", "81001", "2D", "L", "CC"),
+    ("6001", "81001", "cview", "L", "MLO"),
+    ("6001", "81001", "2D", "R", "CC"),
+    ("6001", "81002", "2D", "L", "ML"),
+    ("6002", "81003", "2D", "L", "CC"),
+    ("6002", "81003", "2D", "R", "MLO"),
+    ("6003", "81004", "2D", "L", "CC"),
+    ("6003", "81004", "2D", "R", "CC"),
+    ("6004", "81005", "2D", "R", "CC"),
+    ("6009", "81009", "2D", "R", "CC"),
+]
 
 
 def write(folder: Path, ending: str = "dcm") -> None:

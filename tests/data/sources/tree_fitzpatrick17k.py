@@ -6,8 +6,17 @@ from pathlib import Path
 
 from tests.data.sources.trees import picture, table
 
-HEADER = ("md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", "label", "nine_partition_label",
-          "three_partition_label", "qc", "url", "url_alphanum")  # fmt: skip
+HEADER = (
+    "md5hash",
+    "fitzpatrick_scale",
+    "fitzpatrick_centaur",
+    "label",
+    "nine_partition_label",
+    "three_partition_label",
+    "qc",
+    "url",
+    "url_alphanum",
+)
 # scale, centaur, label, nine parts, three parts, quality
 ROWS = [
     ("3", "3", "drug induced pigmentary changes", "inflammatory", "non-neoplastic", ""),

@@ -5,10 +5,15 @@ from pathlib import Path
 from tests.data.sources.trees import picture
 
 FILES = (
-    "train/NORMAL/p1_a.png", "train/NORMAL/p1_b.png", "train/PNEUMONIA/p2_a.png",
-    "train/PNEUMONIA/p3_a.jpg", "val/NORMAL/p4_a.png", "val/PNEUMONIA/p5_a.png",
-    "test/NORMAL/p6_a.png", "test/PNEUMONIA/p6_b.png",
-)  # fmt: skip
+    "train/NORMAL/p1_a.png",
+    "train/NORMAL/p1_b.png",
+    "train/PNEUMONIA/p2_a.png",
+    "train/PNEUMONIA/p3_a.jpg",
+    "val/NORMAL/p4_a.png",
+    "val/PNEUMONIA/p5_a.png",
+    "test/NORMAL/p6_a.png",
+    "test/PNEUMONIA/p6_b.png",
+)
 
 
 def write(folder: Path) -> None:

@@ -11,13 +11,29 @@ ROWS = [
     ("HAM_0000118", "ISIC_0025030", "bkl", "histo", "80.0", "male", "scalp", "vidir_modern"),
     ("HAM_0001466", "ISIC_0031633", "mel", "histo", "75.0", "male", "ear", "rosendahl"),
     ("HAM_0002761", "ISIC_0029176", "akiec", "histo", "60.0", "female", "face", "rosendahl"),
-    ("HAM_0005132", "ISIC_0025837", "nv", "follow_up", "0.0", "unknown", "unknown",
-     "vidir_molemax"),
+    (
+        "HAM_0005132",
+        "ISIC_0025837",
+        "nv",
+        "follow_up",
+        "0.0",
+        "unknown",
+        "unknown",
+        "vidir_molemax",
+    ),
     ("HAM_0004234", "ISIC_0029396", "bcc", "histo", "85.0", "female", "chest", "rosendahl"),
     ("HAM_0004235", "ISIC_0029397", "vasc", "consensus", "", "female", "chest", "vienna_dias"),
-    ("HAM_0004236", "ISIC_0029398", "df", "confocal", "50.0", "male", "lower extremity",
-     "vidir_modern"),
-]  # fmt: skip
+    (
+        "HAM_0004236",
+        "ISIC_0029398",
+        "df",
+        "confocal",
+        "50.0",
+        "male",
+        "lower extremity",
+        "vidir_modern",
+    ),
+]
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 TEST = [("ISIC_0034524", "NV"), ("ISIC_0034525", "MEL"), ("ISIC_0034526", "AKIEC")]
 

@@ -4,8 +4,16 @@ from pathlib import Path
 
 from tests.data.sources.trees import picture, table
 
-HEADER = ("Patient ID", "Patient age", "Laterality", "View", "Acquisition date", "File Name", "ACR",
-          "Bi-Rads")  # fmt: skip
+HEADER = (
+    "Patient ID",
+    "Patient age",
+    "Laterality",
+    "View",
+    "Acquisition date",
+    "File Name",
+    "ACR",
+    "Bi-Rads",
+)
 # patient, side, view, date, file, ACR, BI-RADS
 IMAGES = [
     ("6c613a14b80a8591", "R", "CC", "201001", "20586908", "3", "4a"),
@@ -19,8 +27,10 @@ IMAGES = [
 
 def write(folder: Path) -> None:
     """The release as unpacked."""
-    rows = [("removed", "removed", side, view, date, name, acr, birads)
-            for _, side, view, date, name, acr, birads in IMAGES]  # fmt: skip
+    rows = [
+        ("removed", "removed", side, view, date, name, acr, birads)
+        for _, side, view, date, name, acr, birads in IMAGES
+    ]
     table(folder / "INbreast.csv", HEADER, rows, ";")
     for number, (patient, side, view, _, name, *_) in enumerate(IMAGES):
         picture(folder / "AllDICOMs" / f"{name}_{patient}_MG_{side}_{view}_ANON.dcm", number)

@@ -37,14 +37,21 @@ def write(folder: Path) -> None:
     rows = [(image, age, site, lesion, sex) for image, _, age, site, lesion, sex in ROWS]
     other = ("ISIC_0099999", "20", "", "BCN_0009999", "male")
     table(folder / "ISIC_2019_Training_Metadata.csv", head, [*rows[1:], other])
-    table(folder / "ISIC_2019_Training_GroundTruth.csv", ("image", *CLASSES),
-          [(row[0], *one_hot(row[1])) for row in ROWS])  # fmt: skip
-    table(folder / "ISIC_2019_Test_Metadata.csv",
-          ("image", "age_approx", "anatom_site_general", "sex"),
-          [(image, *rest) for image, _, *rest in TEST])  # fmt: skip
-    table(folder / "ISIC_2019_Test_GroundTruth.csv",
-          ("image", *CLASSES, "score_weight", "validation_weight"),
-          [(row[0], *one_hot(row[1]), "1.0", "0.0") for row in TEST])  # fmt: skip
+    table(
+        folder / "ISIC_2019_Training_GroundTruth.csv",
+        ("image", *CLASSES),
+        [(row[0], *one_hot(row[1])) for row in ROWS],
+    )
+    table(
+        folder / "ISIC_2019_Test_Metadata.csv",
+        ("image", "age_approx", "anatom_site_general", "sex"),
+        [(image, *rest) for image, _, *rest in TEST],
+    )
+    table(
+        folder / "ISIC_2019_Test_GroundTruth.csv",
+        ("image", *CLASSES, "score_weight", "validation_weight"),
+        [(row[0], *one_hot(row[1]), "1.0", "0.0") for row in TEST],
+    )
     for number, row in enumerate(ROWS):
         picture(folder / "ISIC_2019_Training_Input" / f"{row[0]}.jpg", number)
     for number, row in enumerate(TEST):

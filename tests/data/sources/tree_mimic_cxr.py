@@ -7,10 +7,19 @@ from tests.data.sources.tree_chexpert import LABELS
 from tests.data.sources.trees import picture, table
 
 METADATA = (
-    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition",
-    "Rows", "Columns", "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning",
-    "ViewCodeSequence_CodeMeaning", "PatientOrientationCodeSequence_CodeMeaning",
-)  # fmt: skip
+    "dicom_id",
+    "subject_id",
+    "study_id",
+    "PerformedProcedureStepDescription",
+    "ViewPosition",
+    "Rows",
+    "Columns",
+    "StudyDate",
+    "StudyTime",
+    "ProcedureCodeSequence_CodeMeaning",
+    "ViewCodeSequence_CodeMeaning",
+    "PatientOrientationCodeSequence_CodeMeaning",
+)
 # dicom, subject, study, view, date, split
 IMAGES = [
     ("02aa804e-a1", "10000032", "50414267", "PA", "21800506", "train"),
@@ -32,9 +41,14 @@ LABELLED = {
 def write(folder: Path) -> None:
     """Tables in gzip, images in folders by patient and study."""
     start = "mimic-cxr-2.0.0"
-    table(folder / f"{start}-metadata.csv.gz", METADATA,
-          [(d, p, s, "CHEST", v, "8", "8", date, "0.1", "CHEST", "", "Erect")
-           for d, p, s, v, date, _ in IMAGES])  # fmt: skip
+    table(
+        folder / f"{start}-metadata.csv.gz",
+        METADATA,
+        [
+            (d, p, s, "CHEST", v, "8", "8", date, "0.1", "CHEST", "", "Erect")
+            for d, p, s, v, date, _ in IMAGES
+        ],
+    )
     owner = {study: subject for _, subject, study, *_ in IMAGES}
     rows = [
         (owner.get(study, "19999999"), study, *(labels.get(name, "") for name in LABELS))
@@ -42,17 +56,34 @@ def write(folder: Path) -> None:
     ]
     table(folder / f"{start}-chexpert.csv.gz", ("subject_id", "study_id", *LABELS), rows)
     table(folder / f"{start}-negbio.csv.gz", ("subject_id", "study_id", *LABELS), rows[:3])
-    table(folder / f"{start}-split.csv.gz", ("dicom_id", "study_id", "subject_id", "split"),
-          [(d, s, p, split) for d, p, s, _, _, split in IMAGES])  # fmt: skip
-    table(folder / "patients.csv.gz",
-          ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
-          [("10000032", "F", "52", "2180", "2014 - 2016", ""),
-           ("10000764", "M", "86", "2132", "2014 - 2016", ""),
-           ("10000898", "F", "79", "2188", "2014 - 2016", "")])  # fmt: skip
-    table(folder / "admissions.csv.gz", ("subject_id", "hadm_id", "race"),
-          [("10000032", "1", "WHITE"), ("10000032", "2", "WHITE - RUSSIAN"),
-           ("10000764", "3", "WHITE"), ("10000764", "4", "BLACK/AFRICAN AMERICAN"),
-           ("10000898", "5", "UNKNOWN"), ("10000898", "6", "ASIAN")])  # fmt: skip
+    table(
+        folder / f"{start}-split.csv.gz",
+        ("dicom_id", "study_id", "subject_id", "split"),
+        [(d, s, p, split) for d, p, s, _, _, split in IMAGES],
+    )
+    table(
+        folder / "patients.csv.gz",
+        ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
+        [
+            ("10000032", "F", "52", "2180", "2014 - 2016", ""),
+            ("10000764", "M", "86", "2132", "2014 - 2016", ""),
+            ("10000898", "F", "79", "2188", "2014 - 2016", ""),
+        ],
+    )
+    table(
+        folder / "admissions.csv.gz",
+        ("subject_id", "hadm_id", "race"),
+        [
+            ("10000032", "1", "WHITE"),
+            ("10000032", "2", "WHITE - RUSSIAN"),
+            ("10000764", "3", "WHITE"),
+            ("10000764", "4", "BLACK/AFRICAN AMERICAN"),
+            ("10000898", "5", "UNKNOWN"),
+            ("10000898", "6", "ASIAN"),
+        ],
+    )
     for number, (dicom, subject, study, *_) in enumerate(IMAGES):
-        picture(folder / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}" / f"{dicom}.jpg",
-                number)  # fmt: skip
+        picture(
+            folder / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}" / f"{dicom}.jpg",
+            number,
+        )

@@ -6,9 +6,18 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 HEADER = (
-    "Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender",
-    "View Position", "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]",
-)  # fmt: skip
+    "Image Index",
+    "Finding Labels",
+    "Follow-up #",
+    "Patient ID",
+    "Patient Age",
+    "Patient Gender",
+    "View Position",
+    "OriginalImage[Width",
+    "Height]",
+    "OriginalImagePixelSpacing[x",
+    "y]",
+)
 ENTRY = [
     ("00000001_000.png", "Cardiomegaly", "0", "1", "58", "M", "PA"),
     ("00000001_001.png", "Cardiomegaly|Emphysema", "1", "1", "58", "M", "PA"),
@@ -21,8 +30,15 @@ ENTRY = [
 ]
 TRAIN = [row[0] for row in ENTRY if row[3] not in ("3", "14")]
 TEST = ["00000003_000.png", "00000003_001.png", "00000014_000.png", "00030000_000.png"]
-GOOGLE_HEADER = ("Image Index", "Patient ID", "Fracture", "Pneumothorax", "Airspace opacity",
-                 "Nodule or mass", "Set Id")  # fmt: skip
+GOOGLE_HEADER = (
+    "Image Index",
+    "Patient ID",
+    "Fracture",
+    "Pneumothorax",
+    "Airspace opacity",
+    "Nodule or mass",
+    "Set Id",
+)
 GOOGLE = [
     ("00000002_000.png", "2", "NO", "NO", "YES", "NO", "val"),
     ("00000015_000.png", "15", "YES", "NO", "NO", "YES", "val"),

@@ -6,11 +6,33 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 HEADER = (
-    "patient_id", "lesion_id", "smoke", "drink", "background_father", "background_mother", "age",
-    "pesticide", "gender", "skin_cancer_history", "cancer_history", "has_piped_water",
-    "has_sewage_system", "fitspatrick", "region", "diameter_1", "diameter_2", "diagnostic", "itch",
-    "grew", "hurt", "changed", "bleed", "elevation", "img_id", "biopsed",
-)  # fmt: skip
+    "patient_id",
+    "lesion_id",
+    "smoke",
+    "drink",
+    "background_father",
+    "background_mother",
+    "age",
+    "pesticide",
+    "gender",
+    "skin_cancer_history",
+    "cancer_history",
+    "has_piped_water",
+    "has_sewage_system",
+    "fitspatrick",
+    "region",
+    "diameter_1",
+    "diameter_2",
+    "diagnostic",
+    "itch",
+    "grew",
+    "hurt",
+    "changed",
+    "bleed",
+    "elevation",
+    "img_id",
+    "biopsed",
+)
 # patient, lesion, age, gender, skin type, region, diagnostic, number, biopsed
 ROWS = [
     ("PAT_1516", "1765", "8", "", "", "ARM", "NEV", "530", "False"),
@@ -25,16 +47,24 @@ ROWS = [
     ("PAT_1989", "4061", "75", "MALE", "2.0", "HAND", "SCC", "934", "True"),
     ("PAT_684", "1302", "79", "MALE", "6.0", "FOREARM", "MEL", "588", "True"),
     ("PAT_1549", "1882", "53", "", "", "CHEST", "SEK", "230", "False"),
-]  # fmt: skip
+]
 
 
 def full(row: tuple[str, ...]) -> list[str]:
     patient, lesion, age, gender, skin, region, diagnostic, number, biopsed = row
     given = {
-        "patient_id": patient, "lesion_id": lesion, "age": age, "gender": gender,
-        "fitspatrick": skin, "region": region, "diagnostic": diagnostic, "biopsed": biopsed,
-        "img_id": f"{patient}_{lesion}_{number}.png", "itch": "UNK", "smoke": "False",
-    }  # fmt: skip
+        "patient_id": patient,
+        "lesion_id": lesion,
+        "age": age,
+        "gender": gender,
+        "fitspatrick": skin,
+        "region": region,
+        "diagnostic": diagnostic,
+        "biopsed": biopsed,
+        "img_id": f"{patient}_{lesion}_{number}.png",
+        "itch": "UNK",
+        "smoke": "False",
+    }
     return [given.get(name, "") for name in HEADER]
 
 

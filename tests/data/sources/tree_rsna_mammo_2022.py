@@ -5,9 +5,21 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 HEADER = (
-    "site_id", "patient_id", "image_id", "laterality", "view", "age", "cancer", "biopsy",
-    "invasive", "BIRADS", "implant", "density", "machine_id", "difficult_negative_case",
-)  # fmt: skip
+    "site_id",
+    "patient_id",
+    "image_id",
+    "laterality",
+    "view",
+    "age",
+    "cancer",
+    "biopsy",
+    "invasive",
+    "BIRADS",
+    "implant",
+    "density",
+    "machine_id",
+    "difficult_negative_case",
+)
 ROWS = [
     ("2", "10006", "462822612", "L", "CC", "61.0", "0", "0", "0", "", "0", "", "29", "False"),
     ("2", "10006", "1459541791", "L", "MLO", "61.0", "0", "0", "0", "", "0", "", "29", "False"),

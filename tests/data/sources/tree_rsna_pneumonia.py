@@ -13,10 +13,12 @@ BOXES = [
     ("00704310-78a8", "323.0", "577.0", "160.0", "104.0", "1"),
 ]
 KINDS = [
-    ("0004cfab-14fd", "No Lung Opacity / Not Normal"), ("00313ee0-9eaa", "Normal"),
-    ("00436515-870c", "Lung Opacity"), ("00436515-870c", "Lung Opacity"),
+    ("0004cfab-14fd", "No Lung Opacity / Not Normal"),
+    ("00313ee0-9eaa", "Normal"),
+    ("00436515-870c", "Lung Opacity"),
+    ("00436515-870c", "Lung Opacity"),
     ("00704310-78a8", "Lung Opacity"),
-]  # fmt: skip
+]
 
 
 def write(folder: Path) -> None:

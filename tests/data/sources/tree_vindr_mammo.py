@@ -5,9 +5,17 @@ from pathlib import Path
 from tests.data.sources.trees import picture, table
 
 HEADER = (
-    "study_id", "series_id", "image_id", "laterality", "view_position", "height", "width",
-    "breast_birads", "breast_density", "split",
-)  # fmt: skip
+    "study_id",
+    "series_id",
+    "image_id",
+    "laterality",
+    "view_position",
+    "height",
+    "width",
+    "breast_birads",
+    "breast_density",
+    "split",
+)
 # study, image, side, view, birads, density, split
 IMAGES = [
     ("b8d27321", "d8125545a2", "L", "CC", "4", "C", "training"),
@@ -30,14 +38,32 @@ BOXES = [
 def write(folder: Path) -> None:
     """The archive of PhysioNet."""
     rows = [
-        (study, "s" + image, image, side, view, "3518", "2800", f"BI-RADS {birads}",
-         f"DENSITY {density}", split)
+        (
+            study,
+            "s" + image,
+            image,
+            side,
+            view,
+            "3518",
+            "2800",
+            f"BI-RADS {birads}",
+            f"DENSITY {density}",
+            split,
+        )
         for study, image, side, view, birads, density, split in IMAGES
-    ]  # fmt: skip
+    ]
     table(folder / "breast-level_annotations.csv", HEADER, rows)
     by_image = {row[2]: row for row in rows}
-    finding = (*HEADER[:9], "finding_categories", "finding_birads", "xmin", "ymin", "xmax", "ymax",
-               "split")  # fmt: skip
+    finding = (
+        *HEADER[:9],
+        "finding_categories",
+        "finding_birads",
+        "xmin",
+        "ymin",
+        "xmax",
+        "ymax",
+        "split",
+    )
     boxes = [
         (*by_image[image][:9], categories, "BI-RADS 4", "1", "1", "5", "5", by_image[image][9])
         for image, categories in BOXES

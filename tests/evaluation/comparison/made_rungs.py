@@ -14,9 +14,9 @@ from tests.prediction_tables import (
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.seed_means import Mean, RungRuns, mean_over_seeds
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Number
+from medtransfer.evaluation.scoring.estimate import Estimate
 from medtransfer.evaluation.scoring.measure import measure_run
-from medtransfer.evaluation.scoring.test_set import Slice
+from medtransfer.evaluation.scoring.test_set import Subgroup
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates
@@ -89,9 +89,9 @@ def made(
         (cohort, "all", "all", "x", metric): np.atleast_2d(v) for cohort, v in values.items()
     }
     slices = {
-        (cohort, "all", "all"): Slice(cohort, "all", "all", np.ones(50, dtype=bool))
+        (cohort, "all", "all"): Subgroup(cohort, "all", "all", np.ones(50, dtype=bool))
         for cohort in values
     }
-    numbers = {place: Number(v.mean(axis=0), 50, 40) for place, v in by_seed.items()}
+    numbers = {place: Estimate(v.mean(axis=0), 50, 40) for place, v in by_seed.items()}
     runs = RungRuns(rung, fraction, held_out, (), retrained)
     return Mean(runs, slices, numbers, by_seed, next(iter(values)))

@@ -22,7 +22,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.evaluation.comparison.curves import GRID, run_lines
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.scoring.measure import measure_run
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.calibration import reliability
@@ -39,7 +39,7 @@ def run(name: str, table: pl.DataFrame, **changes: object) -> LadderRun:
 
 def ladder(*runs: LadderRun, task: str = "binary") -> LadderTables:
     attributes = no_attributes(runs[0].predictions()).unique()
-    return tabulate(runs, attributes, task, QUICK, reference=runs[0].rung)  # type: ignore[arg-type]
+    return compare_runs(runs, attributes, task, QUICK, reference=runs[0].rung)  # type: ignore[arg-type]
 
 
 def sample(table: pl.DataFrame, kind: str, cohort: str = "a") -> Floats:
@@ -113,9 +113,15 @@ def test_without_tuning_cases_there_is_no_calibrated_curve() -> None:
 def test_several_targets_are_drawn_as_their_mean() -> None:
     table = binary_table(SITES, targets=("x", "y"), masked=0.1)
     both = run_lines(measured(table, "multi-label"))["roc", "a", "macro", None].y[0]
-    alone = [sample(table.drop(f"target_{n}", f"logit_{n}").rename(
-        {} if n == "y" else {"target_y": "target_x", "logit_y": "logit_x"}), "roc")
-        for n in ("x", "y")]  # fmt: skip
+    alone = [
+        sample(
+            table.drop(f"target_{n}", f"logit_{n}").rename(
+                {} if n == "y" else {"target_y": "target_x", "logit_y": "logit_x"}
+            ),
+            "roc",
+        )
+        for n in ("x", "y")
+    ]
     assert both == pytest.approx(np.mean(alone, axis=0))
 
 
@@ -123,9 +129,12 @@ def test_classes_share_one_reliability_and_one_risk_curve() -> None:
     lines = run_lines(measured(class_table(SITES), "single-label"))
     targets = {(where[0], where[2]) for where in lines}
     assert targets == {
-        ("roc", "macro"), ("pr", "macro"), ("risk_coverage", "case"), ("reliability", "case"),
-        ("foreign", "case"),
-    }  # fmt: skip
+        ("roc", "macro"),
+        ("pr", "macro"),
+        ("risk_coverage", "case"),
+        ("reliability", "case"),
+        ("ood", "case"),
+    }
 
 
 def test_a_cohort_of_one_class_has_no_roc_and_nothing_is_thrown_or_warned_of() -> None:
@@ -146,7 +155,7 @@ def test_a_cohort_without_a_label_has_no_points() -> None:
     curves = ladder(run("one", table)).curves
     assert {kind: set(frame["cohort"]) for kind, frame in curves.items() if len(frame)} == {
         kind: {"a"} for kind in ("roc", "pr", "reliability", "risk_coverage", "learning")
-    } | {"foreign": {"a", "b"}}  # a detector needs no label
+    } | {"ood": {"a", "b"}}  # a detector needs no label
 
 
 def test_scores_that_are_all_tied_rank_nothing() -> None:
@@ -183,7 +192,11 @@ def test_learning_and_retraining_are_rows_of_the_means() -> None:
     )
     learning, retrain = tables.curves["learning"], tables.curves["retrain"]
     assert sorted(learning.select("cohort", "x").rows()) == [
-        ("a", 0.1), ("a", 1.0), ("b", 0.1), ("b", 1.0)]  # fmt: skip
+        ("a", 0.1),
+        ("a", 1.0),
+        ("b", 0.1),
+        ("b", 1.0),
+    ]
     assert retrain.filter(pl.col("label_fraction") == 1)["x"].sort().to_list() == [0.0, 0.3]
     assert set(retrain["cohort"]) == {"b"}
     assert set(learning["series"]) == set(retrain["series"]) == {"auroc"}
@@ -195,7 +208,11 @@ def test_learning_and_retraining_are_rows_of_the_means() -> None:
                 pl.col("retrain_fraction").eq_missing(again),
             ).row(0, named=True)
             assert (point["y"], point["low"], point["high"], point["count"]) == (
-                same["value"], same["low"], same["high"], same["num_cases"])  # fmt: skip
+                same["value"],
+                same["low"],
+                same["high"],
+                same["num_cases"],
+            )
 
 
 def test_at_home_a_tenth_of_the_cases_lies_in_each_tenth_of_tunes_scores() -> None:
@@ -205,7 +222,7 @@ def test_at_home_a_tenth_of_the_cases_lies_in_each_tenth_of_tunes_scores() -> No
     away = (table["cohort"] == "b").to_numpy()
     table = table.with_columns(ood_far=rng.normal(size=len(table)) + 1.5 * away)
     lines = run_lines(measure_run(table, no_attributes(table), "binary", QUICK))
-    home, there = (lines["foreign", cohort, "case", "far"] for cohort in "ab")
+    home, there = (lines["ood", cohort, "case", "far"] for cohort in "ab")
     assert home.x.tolist() == pytest.approx([0.05 + 0.1 * k for k in range(10)])
     assert home.y[0] == pytest.approx(np.full(10, 0.1), abs=0.025)
     assert there.y[0, -1] == pytest.approx(norm.sf(norm.ppf(0.9) - 1.5), abs=0.03)
@@ -217,4 +234,4 @@ def test_scores_that_some_cases_lack_are_not_drawn() -> None:
         ood_far=pl.when(pl.int_range(pl.len()) % 7 == 0).then(None).otherwise(0.5)
     )
     lines = run_lines(measure_run(gap, no_attributes(gap), "binary", QUICK))
-    assert "far" not in {where[3] for where in lines if where[0] == "foreign"}
+    assert "far" not in {where[3] for where in lines if where[0] == "ood"}

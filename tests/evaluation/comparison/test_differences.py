@@ -17,7 +17,7 @@ from tests.prediction_tables import one_row, scored_rows
 from medtransfer.evaluation.comparison.differences import comparisons
 from medtransfer.evaluation.comparison.seed_means import mean_results
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.metrics.catalog import FOREIGN, find_metric
+from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.tests import benjamini_hochberg, holm
 from medtransfer.tables.results import (
@@ -77,7 +77,7 @@ def test_pairing_takes_out_what_two_rungs_share() -> None:
 
 
 def test_only_overall_numbers_are_compared_between_rungs() -> None:
-    of_target = [r for r in ROWS if r.metric not in FOREIGN]
+    of_target = [r for r in ROWS if r.metric not in OOD_METRICS]
     assert {(r.cohort, r.target) for r in of_target} == {("a", "x"), ("b", "x")}
     overall = [p for p in MEANS[0].numbers if p[1] == "all"]
     assert len(ROWS) == 2 * len(overall)
@@ -88,8 +88,9 @@ def five_rungs() -> list[Comparison]:
     rng = np.random.default_rng(3)
     base = 0.7 + 0.02 * rng.normal(size=401)
     shifts = (0.0, 0.01, 0.02, 0.045, 0.06, 0.03)
-    rungs = [made(f"r{k}", {"a": base + s + 0.02 * rng.normal(size=401)}) for k, s in
-             enumerate(shifts)]  # fmt: skip
+    rungs = [
+        made(f"r{k}", {"a": base + s + 0.02 * rng.normal(size=401)}) for k, s in enumerate(shifts)
+    ]
     return comparisons(rungs, "r0", CONFIG)
 
 
@@ -208,7 +209,7 @@ def test_comparisons_keep_their_contract() -> None:
 
 def test_detectors_are_compared_between_rungs_too() -> None:
     of_energy = [r for r in ROWS if r.target == "energy"]
-    found = row_of(of_energy, "strong", "foreign_auroc", "b")
+    found = row_of(of_energy, "strong", "ood_auroc", "b")
     assert found.difference is not None
 
 

@@ -106,10 +106,18 @@ def test_an_attribute_that_differs_within_a_case_is_unknown(tmp_path: Path) -> N
 
 
 def test_columns_of_few_values_are_attributes_unless_they_are_named(tmp_path: Path) -> None:
-    about = attributes_of(TABLE).with_columns(
-        age=pl.int_range(pl.len()), site=pl.lit("one"), x=pl.lit("0"), path=pl.lit("p"),
-        band=pl.Series(["young", "old"] * 65), split=pl.lit("test"),
-    ).with_columns(x=pl.Series(["0", "1"] * 65))  # fmt: skip
+    about = (
+        attributes_of(TABLE)
+        .with_columns(
+            age=pl.int_range(pl.len()),
+            site=pl.lit("one"),
+            x=pl.lit("0"),
+            path=pl.lit("p"),
+            band=pl.Series(["young", "old"] * 65),
+            split=pl.lit("test"),
+        )
+        .with_columns(x=pl.Series(["0", "1"] * 65))
+    )
     path = manifest(tmp_path, about)
     assert join_attributes(TABLE, path, None).frame.columns == ["case_id", "sex", "band"]
     assert join_attributes(TABLE, path, ["age", "age"]).frame.columns == ["case_id", "age"]
@@ -138,7 +146,9 @@ def test_without_a_manifest_there_are_cases_and_no_attributes() -> None:
 def test_runs_are_rungs_of_their_own_unless_the_table_says_more() -> None:
     plain = ladder_runs(two())
     assert [(r.run_id, r.rung, r.label_fraction, r.seed) for r in plain] == [
-        ("one", "one", 1.0, 0), ("two", "two", 1.0, 0)]  # fmt: skip
+        ("one", "one", 1.0, 0),
+        ("two", "two", 1.0, 0),
+    ]
     assert [(r.held_out, r.retrain_fraction) for r in plain] == [(None, None)] * 2
     assert rung_names(two()) == ["one", "two"]
     assert plain[1].predictions()["run_id"].unique().to_list() == ["two"]
@@ -217,9 +227,16 @@ def test_an_evaluation_is_a_folder_of_tables_and_what_they_were_made_of(tmp_path
     table.write_csv(source)
     tables = evaluate_table(table, attributes_of(TABLE), "binary", QUICK)
     write_evaluation(
-        tmp_path / "out", tables, table, source=source, task="binary", config=QUICK,
-        reference="one", attributes=["sex"], said=["A sentence."],
-    )  # fmt: skip
+        tmp_path / "out",
+        tables,
+        table,
+        source=source,
+        task="binary",
+        config=QUICK,
+        reference="one",
+        attributes=["sex"],
+        said=["A sentence."],
+    )
     results = pl.read_parquet(tmp_path / "out" / "results.parquet")
     assert results.equals(tables.results, null_equal=True)
     assert results.columns == [column.name for column in RESULTS_CONTRACT.columns]
@@ -234,11 +251,22 @@ def test_an_evaluation_is_a_folder_of_tables_and_what_they_were_made_of(tmp_path
     assert list(counts) == [("a", "test"), ("a", "tune"), ("b", "test")]
     positive = TABLE.filter(cohort="b", split="test")["target_x"].sum()
     assert counts["b", "test"] == {
-        "cohort": "b", "split": "test", "cases": 40, "patients": 40, "positive": {"x": positive},
-    }  # fmt: skip
-    assert {key: about[key] for key in ("name", "digest", "task", "targets", "reference", "rungs",
-                                        "attributes", "said")} == {
-        "name": "vendor", "digest": sha256(source), "task": "binary", "targets": ["x"],
-        "reference": "one", "rungs": ["one", "two"], "attributes": ["sex"],
+        "cohort": "b",
+        "split": "test",
+        "cases": 40,
+        "patients": 40,
+        "positive": {"x": positive},
+    }
+    assert {
+        key: about[key]
+        for key in ("name", "digest", "task", "targets", "reference", "rungs", "attributes", "said")
+    } == {
+        "name": "vendor",
+        "digest": sha256(source),
+        "task": "binary",
+        "targets": ["x"],
+        "reference": "one",
+        "rungs": ["one", "two"],
+        "attributes": ["sex"],
         "said": ["A sentence."],
-    }  # fmt: skip
+    }

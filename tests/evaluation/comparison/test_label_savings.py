@@ -169,8 +169,11 @@ def test_savings_from_predictions_to_the_row(replicates: int) -> None:
     config = QUICK.model_copy(update={"replicates": replicates})
     means: list[Mean] = []
     for rung, fraction, separation in (
-        ("scratch", 0.1, 0.3), ("scratch", 1.0, 1.0), ("big", 0.1, 0.6), ("big", 1.0, 2.5)
-    ):  # fmt: skip
+        ("scratch", 0.1, 0.3),
+        ("scratch", 1.0, 1.0),
+        ("big", 0.1, 0.6),
+        ("big", 1.0, 2.5),
+    ):
         table = binary_table({"a": Site({"tune": 40, "test": 300}, separation=separation)})
         means.append(mean_of(rung, [table, table], fraction, config=config))
     row = saved(means)
@@ -187,8 +190,12 @@ def test_savings_from_predictions_to_the_row(replicates: int) -> None:
 def test_savings_of_a_shifted_cohort_are_rows_of_their_own() -> None:
     sites = {"a": Site({"tune": 40, "test": 100}), "b": Site({"test": 100})}
     means: list[Mean] = []
-    for rung, fraction, shift in (("scratch", 0.5, 0), ("scratch", 1.0, 0), ("big", 0.5, 1),
-                                  ("big", 1.0, 1)):  # fmt: skip
+    for rung, fraction, shift in (
+        ("scratch", 0.5, 0),
+        ("scratch", 1.0, 0),
+        ("big", 0.5, 1),
+        ("big", 1.0, 1),
+    ):
         table = binary_table(sites)
         table = table.with_columns(pl.col("logit_x") + shift * pl.col("target_x"))
         means.append(mean_of(rung, [table], fraction, config=QUICK))
@@ -205,8 +212,7 @@ def test_the_mean_height_of_a_curve_is_a_row_of_every_rung() -> None:
     by_hand = np.trapezoid([0.65, 0.75, 0.85], logs) / (logs[-1] - logs[0])
     assert rows["big"].value == pytest.approx(by_hand)
     assert (rows["big"].metric, rows["big"].target) == ("auroc_curve_area", "x")
-    assert (rows["big"].low, rows["big"].high) == (
-        pytest.approx(by_hand), pytest.approx(by_hand))  # fmt: skip
+    assert (rows["big"].low, rows["big"].high) == (pytest.approx(by_hand), pytest.approx(by_hand))
     assert list(curve_areas(curve("one", (1.0, [0.8])), 0)) == []
 
 

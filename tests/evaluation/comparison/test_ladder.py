@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from tests.evaluation.comparison.made_rungs import mean_of
 from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.tables import results
@@ -55,7 +55,7 @@ def run_of(
 
 def tables_of(runs: list[LadderRun], **more: Any) -> LadderTables:
     about = attributes_of(binary_table({"a": SITES["a"], "b": SITES["b"], "c": SITES["b"]}))
-    return tabulate(runs, about, "binary", CONFIG, reference="scratch", facts=FACTS, **more)
+    return compare_runs(runs, about, "binary", CONFIG, reference="scratch", facts=FACTS, **more)
 
 
 RUNS = [run_of(rung, f, s) for rung in GAINS for f in (1.0, 0.1) for s in (0, 1)]
@@ -111,9 +111,14 @@ def test_what_the_ladder_as_a_whole_tells_is_there() -> None:
     overall = FOUND.results.filter(pl.col("run_id").is_null())
     names = set(overall["metric"])
     assert {
-        "auroc_drop", "auroc_sd_seeds", "auroc_sd_patients", "auroc_effective_robustness",
-        "auroc_scale_data", "auroc_scale_network", "labels_saved",
-    } <= names  # fmt: skip
+        "auroc_drop",
+        "auroc_sd_seeds",
+        "auroc_sd_patients",
+        "auroc_effective_robustness",
+        "auroc_scale_data",
+        "auroc_scale_network",
+        "labels_saved",
+    } <= names
     assert set(rows(metric="auroc_scale_data")["rung"]) == {"all"}
     assert set(rows(metric="auroc_effective_robustness")["rung"]) == set(GAINS)
     assert set(rows(metric="labels_saved")["rung"]) == {"few", "many"}
@@ -123,17 +128,25 @@ def test_what_the_ladder_as_a_whole_tells_is_there() -> None:
 def test_the_other_rungs_are_compared_with_the_reference_on_the_same_labels() -> None:
     found = FOUND.comparisons.filter(pl.col("metric") == "auroc", pl.col("cohort") == "a")
     assert sorted(found.select("rung", "label_fraction").rows()) == [
-        ("few", 0.1), ("few", 1.0), ("many", 0.1), ("many", 1.0)
-    ]  # fmt: skip
+        ("few", 0.1),
+        ("few", 1.0),
+        ("many", 0.1),
+        ("many", 1.0),
+    ]
     assert set(found["reference"]) == {"scratch"}
     assert set(found["margin"]) == {0.05}
     own = {
         (rung, fraction): rows(
-            run_id=None, metric="auroc", attribute="all", cohort="a", rung=rung,
+            run_id=None,
+            metric="auroc",
+            attribute="all",
+            cohort="a",
+            rung=rung,
             label_fraction=fraction,
         )["value"].item()
-        for rung in GAINS for fraction in (0.1, 1.0)
-    }  # fmt: skip
+        for rung in GAINS
+        for fraction in (0.1, 1.0)
+    }
     for rung, fraction, difference in found.select("rung", "label_fraction", "difference").rows():
         expected = own[rung, fraction] - own["scratch", fraction]
         assert difference == pytest.approx(expected, abs=1e-12)
@@ -183,7 +196,7 @@ def test_a_study_that_leaves_cohorts_out_sums_up_each_where_it_was_left_out() ->
         for cohort in ("a", "b", "c")
     ]
     about = attributes_of(binary_table(leave_out("a")))
-    found = tabulate(runs, about, "binary", CONFIG, reference="scratch", facts=FACTS)
+    found = compare_runs(runs, about, "binary", CONFIG, reference="scratch", facts=FACTS)
     # a run has all its own numbers
     own = rows(found, run_id=runs[0].run_id, metric="auroc", attribute="all")
     assert own["cohort"].to_list() == ["internal", "a"]
@@ -207,7 +220,7 @@ def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
         for cohort in ("a", "b")
     ]
     about = attributes_of(binary_table(leave_out("a")))
-    found = tabulate(runs, about, "binary", CONFIG, reference="few", facts=FACTS)
+    found = compare_runs(runs, about, "binary", CONFIG, reference="few", facts=FACTS)
     scale = rows(found, metric="auroc_scale_data", attribute="all")
     assert scale.select("rung", "cohort", "held_out").rows() == [
         ("all", "a", "a"),
@@ -227,8 +240,11 @@ def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     keys = {"run_id": None, "metric": "auroc", "attribute": "all", "cohort": "b"}
     means = rows(found, **keys).filter(pl.col("label_fraction") == 1)
     assert sorted(means.select("rung", "retrain_fraction").rows(), key=str) == [
-        ("many", 0.1), ("many", None), ("scratch", 0.1), ("scratch", None)
-    ]  # fmt: skip
+        ("many", 0.1),
+        ("many", None),
+        ("scratch", 0.1),
+        ("scratch", None),
+    ]
     # nothing that was said without them is changed by them
     old = found.results.filter(pl.col("retrain_fraction").is_null())
     assert_frame_equal(old, before.results, check_row_order=False)

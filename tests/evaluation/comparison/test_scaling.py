@@ -12,7 +12,7 @@ from medtransfer.evaluation.comparison.scaling import (
     scale_results,
 )
 from medtransfer.evaluation.comparison.seed_means import Mean, RungRuns
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Number
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.tables.results import Result
@@ -93,10 +93,15 @@ def test_runs_that_saw_the_shifted_cohort_are_not_on_the_line() -> None:
     assert robustness(LADDER + again) == robustness(LADDER)
     # none of its cases is as good as never
     never = [
-        made(m.runs.rung, {c: m.by_seed[c, "all", "all", "x", "auroc"] for c in "abc"},
-             m.runs.label_fraction, None, 0.0)
+        made(
+            m.runs.rung,
+            {c: m.by_seed[c, "all", "all", "x", "auroc"] for c in "abc"},
+            m.runs.label_fraction,
+            None,
+            0.0,
+        )
         for m in LADDER
-    ]  # fmt: skip
+    ]
     assert [r for _, r in robustness_results(never)] == [r for _, r in robustness_results(LADDER)]
 
 
@@ -127,10 +132,13 @@ def test_a_rung_that_is_undefined_there_says_so_and_leaves_the_others() -> None:
 
 def test_without_replicates_robustness_stands_alone() -> None:
     plain = [
-        made(m.runs.rung, {c: m.by_seed[c, "all", "all", "x", "auroc"][:, :1] for c in "ab"},
-             m.runs.label_fraction)
+        made(
+            m.runs.rung,
+            {c: m.by_seed[c, "all", "all", "x", "auroc"][:, :1] for c in "ab"},
+            m.runs.label_fraction,
+        )
         for m in LADDER
-    ]  # fmt: skip
+    ]
     row = robustness(plain)["medium", "b"][1]
     assert row.value == pytest.approx(residuals(LADDER, "medium", "b")[0])
     assert (row.low, row.reason) == (None, None)
@@ -246,10 +254,16 @@ def test_effects_are_of_each_training_set_of_its_own() -> None:
 def two_sites(fraction: float, shift: float = 0.0) -> list[Mean]:
     """A ladder whose home follows one model and whose other site follows another."""
     return [
-        made(name, {"a": planted(KNOWN[name], 0.03, 0.05) - shift,
-                    "b": planted(KNOWN[name], 0.01, 0.09) - shift}, fraction)
+        made(
+            name,
+            {
+                "a": planted(KNOWN[name], 0.03, 0.05) - shift,
+                "b": planted(KNOWN[name], 0.01, 0.09) - shift,
+            },
+            fraction,
+        )
         for name in PRETRAINED
-    ]  # fmt: skip
+    ]
 
 
 def test_the_effect_on_a_drop_is_the_difference_of_the_effects() -> None:
@@ -276,8 +290,8 @@ def test_the_effect_is_told_of_every_group() -> None:
     for mean in means:
         for group, data in (("F", 0.05), ("M", 0.01)):
             values = planted(KNOWN[mean.runs.rung], 0.0, data)[0]
-            mean.numbers["a", "sex", group, "x", "auroc"] = Number(values, 20, 15)
-            mean.numbers["a", "sex", group, "x", "ece"] = Number(values, 20, 15)
+            mean.numbers["a", "sex", group, "x", "auroc"] = Estimate(values, 20, 15)
+            mean.numbers["a", "sex", group, "x", "ece"] = Estimate(values, 20, 15)
     rows = {(r.attribute, r.group, r.metric): r for _, r in scale_results(means, FACTS, 0)}
     assert rows["sex", "F", "auroc_scale_data"].value == pytest.approx(0.05)
     assert rows["sex", "M", "auroc_scale_data"].value == pytest.approx(0.01)

@@ -30,7 +30,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     variances,
 )
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.catalog import FOREIGN, find_metric
+from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.variance import ONE_SEED
 from medtransfer.tables.results import Result, results_frame
@@ -93,7 +93,7 @@ def test_a_seed_without_a_number_leaves_the_mean_undefined_with_its_reason() -> 
 def test_a_single_label_rung_has_means_of_the_case_and_over_the_classes() -> None:
     table = class_table(SITES)
     means = results_frame(list(mean_results(mean_of("rung", [table], task="single-label"))))
-    of_targets = means.filter(~pl.col("metric").is_in(list(FOREIGN)))
+    of_targets = means.filter(~pl.col("metric").is_in(list(OOD_METRICS)))
     assert set(of_targets["target"]) == {"macro", "micro", "case"}
     scored = score(table, attributes_of(table), "single-label", CONFIG)
     for target, metric in (("macro", "auroc"), ("micro", "auroc"), ("case", "accuracy")):
@@ -123,7 +123,7 @@ def test_there_is_a_drop_of_every_overall_metric_and_of_no_group() -> None:
     found = {row.metric for row in drops(MEAN_OF_STRONG)}
     numbers = MEAN_OF_STRONG.numbers
     overall = {place[4] for place in numbers if place[:2] == ("b", "all")}
-    overall -= {name for name in FOREIGN if name != "flagged"}  # these are of two cohorts
+    overall -= {name for name in OOD_METRICS if name != "ood_flag_rate"}  # these are of two cohorts
     assert found == {f"{metric}_drop" for metric in overall}
     assert {"auroc_drop", "aurc_drop", "coverage_split_drop", "nll_scaled_drop"} <= found
 

@@ -8,7 +8,7 @@ from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.evaluate_table import (
     free_memory,
     memory_needed,
-    refuse_small_memory,
+    require_memory,
 )
 
 TABLE = binary_table(targets=("x", "y"))
@@ -19,12 +19,12 @@ def test_ten_million_rows_are_refused_with_what_they_need_and_what_to_do() -> No
     huge = pl.concat([row] * 10).select(pl.all().repeat_by(1_000_000).explode())
     assert len(huge) == 10_000_000
     with pytest.raises(TableError) as caught:
-        refuse_small_memory(huge, free=20 * 2**30)
+        require_memory(huge, free=20 * 2**30)
     said = str(caught.value)
     assert "A run of 10,000,000 rows needs about 98" in said
     assert "20.0 GiB are free" in said
     assert "fewer targets" in said
-    refuse_small_memory(huge, free=200 * 2**30)
+    require_memory(huge, free=200 * 2**30)
 
 
 def test_runs_are_scored_one_after_the_other_and_count_once() -> None:
@@ -37,4 +37,4 @@ def test_runs_are_scored_one_after_the_other_and_count_once() -> None:
 def test_the_system_says_how_much_is_free() -> None:
     free = free_memory()
     assert free is None or 2**20 < free < 2**50
-    refuse_small_memory(TABLE)
+    require_memory(TABLE)

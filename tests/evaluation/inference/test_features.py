@@ -8,7 +8,7 @@ from tests.evaluation.inference.brightness import VIEWS, case_images, classifier
 from torch import nn
 
 from medtransfer.evaluation.inference import predict as predicting
-from medtransfer.evaluation.inference.features import outputs_of, trained_on
+from medtransfer.evaluation.inference.features import outputs_of, read_ood_reference
 from medtransfer.evaluation.inference.predict import predict
 from medtransfer.models.classifier import CasePool, Classifier
 
@@ -32,7 +32,7 @@ def test_logits_are_the_head_of_the_features_and_those_that_are_predicted() -> N
     network = classifier()
     found = outputs_of(network, case_images())
     assert np.array_equal(found.logits, predict(network, case_images()))
-    known = trained_on(network, case_images(), "multi-label")
+    known = read_ood_reference(network, case_images(), "multi-label")
     assert_allclose(found.features @ known.weight.T + known.bias, found.logits, atol=1e-6)
 
 
@@ -67,7 +67,7 @@ def test_the_classifier_is_left_in_the_mode_it_was_in(training: bool) -> None:
 @pytest.mark.parametrize("task", ["binary", "multi-label", "single-label"])
 def test_what_detectors_are_fitted_to_is_in_double_precision_but_for_features(task) -> None:
     images = case_images()
-    known = trained_on(classifier(), images, task)
+    known = read_ood_reference(classifier(), images, task)
     assert known.single_label == (task == "single-label")
     assert known.features.dtype == np.float32
     for part in (known.logits, known.targets, known.weight, known.bias):

@@ -14,10 +14,10 @@ from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pictures import decode_image, resize_image
 from medtransfer.data.loader import CaseImages
-from medtransfer.evaluation.inference.features import outputs_of, trained_on
+from medtransfer.evaluation.inference.features import outputs_of, read_ood_reference
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
-from medtransfer.posthoc.ood_detectors import foreign_scores
+from medtransfer.posthoc.ood_detectors import ood_scores
 
 SIDE, KNOWN, OTHERS = 128, 150, 100
 
@@ -56,14 +56,14 @@ def test_skin_is_foreign_to_a_network_that_knows_chests(shared: Path) -> None:
         images_of(table, facts.mean, facts.std)
         for table in (chests[:KNOWN], chests[KNOWN : KNOWN + OTHERS], skin)
     )
-    fitted = trained_on(built.classifier, known, "binary")
+    fitted = read_ood_reference(built.classifier, known, "binary")
     parts = [outputs_of(built.classifier, images) for images in (others, foreign)]
     features = np.concatenate([part.features for part in parts])
     logits = np.concatenate([part.logits for part in parts])
     truth = np.repeat([0, 1], OTHERS)
     areas = {
         name: roc_auc_score(truth, scores)
-        for name, scores in foreign_scores(fitted, features, logits).items()
+        for name, scores in ood_scores(fitted, features, logits).items()
     }
     assert areas["mahalanobis"] > 0.95
     assert areas["knn"] > 0.95

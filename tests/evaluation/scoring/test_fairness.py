@@ -295,8 +295,12 @@ def test_groups_are_compared_by_the_mean_over_the_targets_that_all_of_them_have(
     row = one_row(results, "auroc_gap_p", target="macro", attribute="sex")
     assert row["value"] is not None
     assert row["reason"] == f"1 of {len(names)} targets left out: undefined in a group"
-    parts = [one_row(results, "auroc", target=name, attribute="sex", group=sex)["value"]
-             for sex in "FM" for name in names if name != "nodule"]  # fmt: skip
+    parts = [
+        one_row(results, "auroc", target=name, attribute="sex", group=sex)["value"]
+        for sex in "FM"
+        for name in names
+        if name != "nodule"
+    ]
     means = np.reshape(parts, (2, -1)).mean(axis=1)
     gap = one_row(results, "auroc_gap", target="macro", attribute="sex")
     assert gap["value"] == pytest.approx(np.ptp(means), abs=1e-12)
@@ -307,8 +311,14 @@ def test_groups_are_compared_by_the_mean_over_the_targets_that_all_of_them_have(
 def test_one_group_alone_is_compared_with_nobody() -> None:
     about = TABLE.select("case_id", scanner=pl.lit("only"))
     results = score(TABLE, about, "binary", QUICK)
-    for metric in ("auroc_gap", "auroc_ratio", "auroc_worst_group", "auroc_gap_p",
-                   "equalized_odds@sens90", "predicted_prevalence@sens90_gap"):  # fmt: skip
+    for metric in (
+        "auroc_gap",
+        "auroc_ratio",
+        "auroc_worst_group",
+        "auroc_gap_p",
+        "equalized_odds@sens90",
+        "predicted_prevalence@sens90_gap",
+    ):
         row = one_row(results, metric, attribute="scanner")
         assert (row["value"], row["reason"]) == (None, "fewer than two groups large enough")
 

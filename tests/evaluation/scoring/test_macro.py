@@ -84,8 +84,10 @@ def test_groups_of_several_targets_are_compared_by_their_mean() -> None:
     gaps = results.filter(pl.col("metric") == "auroc_gap")
     assert gaps["target"].to_list() == ["x", "y", "z", "macro"]
     gaps = gaps.filter(pl.col("target") == "macro")
-    values = [one_row(results, "auroc", target="macro", attribute="sex", group=g)["value"]
-              for g in ("F", "M")]  # fmt: skip
+    values = [
+        one_row(results, "auroc", target="macro", attribute="sex", group=g)["value"]
+        for g in ("F", "M")
+    ]
     assert gaps["value"].item() == pytest.approx(abs(values[0] - values[1]))
     p = one_row(results, "auroc_gap_p", target="macro", attribute="sex")
     assert 0 < p["value"] <= 1

@@ -20,10 +20,10 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.scoring.estimate import Number, Numbers
+from medtransfer.evaluation.scoring.estimate import Estimate, Estimates
 from medtransfer.evaluation.scoring.measure import MeasuredRun
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.catalog import CATALOG, FOREIGN, spelled
+from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, spelled
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 
@@ -38,13 +38,13 @@ TABLES: dict[Task, pl.DataFrame] = {
 }
 
 
-def numbers_of(run: MeasuredRun, attribute: str = "all", group: str = "all") -> Numbers:
+def numbers_of(run: MeasuredRun, attribute: str = "all", group: str = "all") -> Estimates:
     (place,), (numbers,) = run.places, run.numbers
-    names = [(part.attribute, part.group) for part in place.slices]
+    names = [(part.attribute, part.group) for part in place.subgroups]
     return numbers[names.index((attribute, group))]
 
 
-def names_of(numbers: Numbers, target: str) -> set[str]:
+def names_of(numbers: Estimates, target: str) -> set[str]:
     return {metric for name, metric in numbers if name == target}
 
 
@@ -65,7 +65,7 @@ def catalogued(choose: str, *, group: bool = False, ensemble: bool = False) -> s
     return {s for m in CATALOG.values() if wanted(m) for s, _ in spelled(m, POINTS)}
 
 
-DETECTED = {(name, "flagged") for name in ("max_probability", "max_logit", "energy")}
+DETECTED = {(name, "ood_flag_rate") for name in ("max_probability", "max_logit", "energy")}
 """At home nothing is told apart from home."""
 
 
@@ -82,7 +82,7 @@ def test_every_number_of_the_catalogue_is_there(task: Task, ensemble: bool) -> N
     }[task]
     for attribute, group in (("all", "all"), ("sex", "F"), ("sex", "M")):
         numbers = numbers_of(run, attribute, group)
-        of_detectors = {key for key in numbers if key[1] in FOREIGN}
+        of_detectors = {key for key in numbers if key[1] in OOD_METRICS}
         assert of_detectors == (DETECTED if group == "all" else set())
         assert {target for target, _ in numbers.keys() - of_detectors} == set(kinds)
         for target, kind in kinds.items():
@@ -94,21 +94,62 @@ def test_every_number_of_the_catalogue_is_there(task: Task, ensemble: bool) -> N
 def test_what_a_reader_of_the_protocol_looks_for_is_there() -> None:
     of_binary = names_of(numbers_of(measured(TABLES["binary"], config=CONFIG)), "x")
     assert of_binary >= {
-        "auroc", "auprc", "auroc_fpr20", "accuracy", "balanced_accuracy", "sensitivity@sens90",
-        "specificity@youden", "ppv@sens90", "npv@sens90", "f1@youden", "threshold_drift@sens90",
-        "nll", "brier", "brier_reliability", "brier_resolution", "ece", "ece_mass", "ece_smooth",
-        "calibration_slope", "calibration_intercept", "nll_scaled", "ece_platt", "brier_isotonic",
-        "ece_beta", "aurc", "accuracy_at_coverage80", "auroc_at_coverage80", "auroc_oracle10",
-        "calibration_auroc", "coverage_at_risk05", "coverage_split", "set_size_class",
-        "auprc_adjusted", "ppv_adjusted@sens90", "predicted_prevalence@sens90", "prevalence",
+        "auroc",
+        "auprc",
+        "auroc_fpr20",
+        "accuracy",
+        "balanced_accuracy",
+        "sensitivity@sens90",
+        "specificity@youden",
+        "ppv@sens90",
+        "npv@sens90",
+        "f1@youden",
+        "threshold_drift@sens90",
+        "nll",
+        "brier",
+        "brier_reliability",
+        "brier_resolution",
+        "ece",
+        "ece_mass",
+        "ece_smooth",
+        "calibration_slope",
+        "calibration_intercept",
+        "nll_scaled",
+        "ece_platt",
+        "brier_isotonic",
+        "ece_beta",
+        "aurc",
+        "accuracy_at_coverage80",
+        "auroc_at_coverage80",
+        "auroc_oracle10",
+        "calibration_auroc",
+        "coverage_at_risk05",
+        "coverage_split",
+        "set_size_class",
+        "auprc_adjusted",
+        "ppv_adjusted@sens90",
+        "predicted_prevalence@sens90",
+        "prevalence",
         "underdiagnosis@sens90",
-    }  # fmt: skip
+    }
     of_case = names_of(numbers_of(measured(TABLES["single-label"], "single-label", CONFIG)), "case")
     assert of_case >= {
-        "accuracy", "balanced_accuracy", "top3_accuracy", "nll", "brier", "ece", "ece_mass",
-        "nll_scaled", "ece_vector", "aurc", "aurc_entropy", "aurc_margin", "coverage_aps",
-        "set_size_raps", "coverage_class",
-    }  # fmt: skip
+        "accuracy",
+        "balanced_accuracy",
+        "top3_accuracy",
+        "nll",
+        "brier",
+        "ece",
+        "ece_mass",
+        "nll_scaled",
+        "ece_vector",
+        "aurc",
+        "aurc_entropy",
+        "aurc_margin",
+        "coverage_aps",
+        "set_size_raps",
+        "coverage_class",
+    }
     assert not of_case & {"auroc", "ece_platt", "sensitivity@sens90"}
 
 
@@ -116,7 +157,7 @@ def test_an_ensemble_has_what_its_members_disagree_about() -> None:
     table = ensemble_of(TABLES["binary"], 3)
     run = measured(table)
     found = numbers_of(run)["x", "mutual_information"]
-    rows = run.places[0].slices[0].cases
+    rows = run.places[0].subgroups[0].cases
     assert found.values is not None
     spread = run.run.spread["mutual_information"][rows, 0]
     assert found.values[0] == pytest.approx(spread.mean())
@@ -276,10 +317,13 @@ def test_a_masked_or_soft_label_is_behind_no_number_of_its_target(label: float |
             assert number.cases == (60 if key[0] == "x" else 80)
 
 
-def assert_same(one: Number, two: Number) -> None:
+def assert_same(one: Estimate, two: Estimate) -> None:
     assert (one.cases, one.patients, one.positives, one.reason) == (
-        two.cases, two.patients, two.positives, two.reason
-    )  # fmt: skip
+        two.cases,
+        two.patients,
+        two.positives,
+        two.reason,
+    )
     assert np.array_equal(one.values, two.values, equal_nan=True)  # type: ignore[arg-type]
 
 
@@ -288,7 +332,7 @@ def test_a_case_whose_class_is_unknown_is_behind_no_number() -> None:
     one, two = (numbers_of(measured(t, "single-label")) for t in (table, table.drop_nulls()))
     assert one.keys() == two.keys()
     for key, number in one.items():
-        if key[1] in FOREIGN:  # a detector needs no label
+        if key[1] in OOD_METRICS:  # a detector needs no label
             continue
         # replicates are of all patients of the place, so these may differ
         assert number.values is not None

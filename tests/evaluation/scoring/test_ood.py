@@ -25,8 +25,11 @@ from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates
 
-SITES = {"a": Site({"train": 10, "tune": 80, "test": 90}, each=2), "b": Site({"test": 50}),
-         "c": Site({"test": 40})}  # fmt: skip
+SITES = {
+    "a": Site({"train": 10, "tune": 80, "test": 90}, each=2),
+    "b": Site({"test": 50}),
+    "c": Site({"test": 40}),
+}
 LOGIT_DETECTORS = ("max_probability", "max_logit", "energy")
 
 
@@ -64,9 +67,9 @@ def test_areas_and_false_alarms_equal_scikit_learn(cohort: str) -> None:
     scores, foreign_case = both(TABLE, cohort)
     false, true, _ = roc_curve(foreign_case, scores, drop_intermediate=False)
     expected = {
-        "foreign_auroc": roc_auc_score(foreign_case, scores),
-        "foreign_auprc": average_precision_score(foreign_case, scores),
-        "foreign_fpr95": false[np.flatnonzero(true >= 0.95)[0]],
+        "ood_auroc": roc_auc_score(foreign_case, scores),
+        "ood_auprc": average_precision_score(foreign_case, scores),
+        "ood_fpr95": false[np.flatnonzero(true >= 0.95)[0]],
     }
     for metric, value in expected.items():
         row = one_row(RESULTS, metric, target="far", cohort=cohort)
@@ -74,14 +77,12 @@ def test_areas_and_false_alarms_equal_scikit_learn(cohort: str) -> None:
         assert row["low"] <= row["value"] <= row["high"]
         assert (row["num_cases"], row["num_positive"]) == (len(scores), None)
     patients = 90 + SITES[cohort].patients["test"]
-    assert (
-        one_row(RESULTS, "foreign_auroc", target="far", cohort=cohort)["num_patients"] == patients
-    )
+    assert one_row(RESULTS, "ood_auroc", target="far", cohort=cohort)["num_patients"] == patients
 
 
 def test_home_is_told_apart_from_nobody() -> None:
     home = RESULTS.filter(pl.col("cohort") == "a")
-    assert set(home["metric"]) == {"flagged"}
+    assert set(home["metric"]) == {"ood_flag_rate"}
     assert set(RESULTS.filter(pl.col("cohort") == "b")["metric"]) == set(MEASURES)
 
 
@@ -99,7 +100,7 @@ def test_the_interval_resamples_both_cohorts_independently() -> None:
     ]
     weights = np.concatenate(counts)[:, 1:]
     areas = [roc_auc_score(foreign_case, scores, sample_weight=w) for w in weights.T]
-    row = one_row(RESULTS, "foreign_auroc", target="far", cohort="b")
+    row = one_row(RESULTS, "ood_auroc", target="far", cohort="b")
     ends = tuple(np.quantile(areas, [0.025, 0.975]))
     assert (row["low"], row["high"]) == pytest.approx(ends, abs=1e-9)
 
@@ -110,12 +111,12 @@ def test_about_a_twentieth_is_flagged_at_home_by_construction() -> None:
     )
     results = foreign(big)
     for detector in ("far", *LOGIT_DETECTORS):
-        row = one_row(results, "flagged", target=detector, cohort="a")
+        row = one_row(results, "ood_flag_rate", target=detector, cohort="a")
         assert row["value"] == pytest.approx(0.05, abs=0.012)
         assert row["low"] < row["value"] < row["high"]
     moved = scored_rows(big, "b")["ood_far"].to_numpy()
     limit = np.sort(big.filter(pl.col("split") == "tune")["ood_far"].to_numpy())[3799]
-    row = one_row(results, "flagged", target="far", cohort="b")
+    row = one_row(results, "ood_flag_rate", target="far", cohort="b")
     assert row["value"] == pytest.approx((moved > limit).mean())
     assert row["value"] > 0.2
     assert (row["num_cases"], row["num_patients"]) == (500, 500)
@@ -125,15 +126,17 @@ def test_about_a_twentieth_is_flagged_at_home_by_construction() -> None:
 def test_the_limit_is_from_tune_alone(split: str, cohort: str) -> None:
     hit = (pl.col("split") == split) & (pl.col("cohort") == cohort)
     spoilt = TABLE.with_columns(ood_far=pl.when(hit).then(99.0).otherwise("ood_far"))
-    row = one_row(foreign(spoilt), "flagged", target="far", cohort="b")
-    assert row == one_row(RESULTS, "flagged", target="far", cohort="b")
+    row = one_row(foreign(spoilt), "ood_flag_rate", target="far", cohort="b")
+    assert row == one_row(RESULTS, "ood_flag_rate", target="far", cohort="b")
 
 
 def test_tune_moves_the_limit() -> None:
     tune = pl.col("split") == "tune"
     moved = pl.when(tune).then(pl.col("ood_far") + 9).otherwise("ood_far")
-    row = one_row(foreign(TABLE.with_columns(ood_far=moved)), "flagged", target="far", cohort="b")
-    assert row["value"] == 0 < one_row(RESULTS, "flagged", target="far", cohort="b")["value"]
+    row = one_row(
+        foreign(TABLE.with_columns(ood_far=moved)), "ood_flag_rate", target="far", cohort="b"
+    )
+    assert row["value"] == 0 < one_row(RESULTS, "ood_flag_rate", target="far", cohort="b")["value"]
 
 
 def test_the_kept_share_of_tune_is_at_least_the_promised_one_with_ties() -> None:
@@ -143,7 +146,7 @@ def test_the_kept_share_of_tune_is_at_least_the_promised_one_with_ties() -> None
     limit = np.sort(tune)[151]
     assert (tune <= limit).mean() >= 0.95
     expected = (scored_rows(tied, "a")["ood_far"].to_numpy() > limit).mean()
-    row = one_row(foreign(tied), "flagged", target="far", cohort="a")
+    row = one_row(foreign(tied), "ood_flag_rate", target="far", cohort="a")
     assert row["value"] == pytest.approx(expected)
 
 
@@ -179,7 +182,7 @@ def test_detectors_that_need_logits_alone_are_always_there(task: Task) -> None:
     rows = pl.concat([scored_rows(table, "a"), scored_rows(table, "b")])
     truth = (rows["cohort"] == "b").to_numpy()
     for detector, scores in by_formula(rows, task).items():
-        row = one_row(results, "foreign_auroc", target=detector, cohort="b")
+        row = one_row(results, "ood_auroc", target=detector, cohort="b")
         assert row["value"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
 
 
@@ -197,10 +200,13 @@ def test_an_ensemble_of_classes_is_judged_by_the_energy_of_its_members() -> None
         class_table({"a": Site({"tune": 40, "test": 60}), "b": Site({"test": 40}, 0.5)}), 3
     )
     scores = by_formula(table, "single-label")["energy"]
-    mean = table.with_columns(energy=scores).group_by("case_id", "cohort", "split").agg(
-        pl.col("energy").mean()
-    ).filter(pl.col("split") == "test")  # fmt: skip
-    row = one_row(foreign(table, "single-label"), "foreign_auroc", target="energy", cohort="b")
+    mean = (
+        table.with_columns(energy=scores)
+        .group_by("case_id", "cohort", "split")
+        .agg(pl.col("energy").mean())
+        .filter(pl.col("split") == "test")
+    )
+    row = one_row(foreign(table, "single-label"), "ood_auroc", target="energy", cohort="b")
     assert row["value"] == pytest.approx(roc_auc_score(mean["cohort"] == "b", mean["energy"]))
     assert row["low"] < row["high"]
 
@@ -224,7 +230,7 @@ def test_scores_that_are_missing_leave_a_reason_where_they_are_missed() -> None:
 
 def test_scores_missing_in_tune_leave_nothing_flagged_and_all_else() -> None:
     results = foreign(emptied((pl.col("split") == "tune") & (pl.col("case_id") == "a-p0010-c0")))
-    row = one_row(results, "flagged", target="far", cohort="b")
+    row = one_row(results, "ood_flag_rate", target="far", cohort="b")
     assert about(row) == (None, None, "no score of 1 case")
     for metric in list(MEASURES)[:3]:
         same = one_row(results, metric, target="far", cohort="b")
@@ -240,13 +246,13 @@ def test_an_infinite_score_is_none() -> None:
     table = TABLE.with_columns(
         ood_far=pl.when(pl.col("case_id") == "c-p0001-c0").then(np.inf).otherwise("ood_far")
     )
-    row = one_row(foreign(table), "foreign_auroc", target="far", cohort="c")
+    row = one_row(foreign(table), "ood_auroc", target="far", cohort="c")
     assert about(row) == (None, None, "no score of 1 case")
 
 
 def test_without_tune_nothing_is_flagged_and_there_is_no_home() -> None:
     results = foreign(TABLE.filter(pl.col("split") != "tune"))
-    assert set(results["metric"]) == {"flagged"}
+    assert set(results["metric"]) == {"ood_flag_rate"}
     assert set(results["cohort"]) == {"a", "b", "c"}
     assert results["value"].null_count() == len(results)
     assert set(results["reason"]) == {"no case in tune"}
@@ -268,20 +274,23 @@ def test_scores_that_are_all_alike_tell_nothing_apart_and_flag_nobody() -> None:
     found = {m: one_row(results, m, target="far", cohort="b")["value"] for m in MEASURES}
     share = 50 / 230
     assert found == {
-        "foreign_auroc": 0.5,
-        "foreign_auprc": pytest.approx(share),
-        "foreign_fpr95": 1,
-        "flagged": 0,
+        "ood_auroc": 0.5,
+        "ood_auprc": pytest.approx(share),
+        "ood_fpr95": 1,
+        "ood_flag_rate": 0,
     }
 
 
 def test_several_training_cohorts_are_home_together() -> None:
-    sites = {"a": Site({"tune": 30, "test": 40}), "b": Site({"tune": 30, "test": 40}),
-             "c": Site({"test": 30})}  # fmt: skip
+    sites = {
+        "a": Site({"tune": 30, "test": 40}),
+        "b": Site({"tune": 30, "test": 40}),
+        "c": Site({"test": 30}),
+    }
     table = with_scores(binary_table(sites))
     results = foreign(table)
     assert set(results["cohort"]) == {"internal", "c"}
-    row = one_row(results, "foreign_auroc", target="far", cohort="c")
+    row = one_row(results, "ood_auroc", target="far", cohort="c")
     rows = table.filter(pl.col("split") == "test")
     assert row["value"] == pytest.approx(roc_auc_score(rows["cohort"] == "c", rows["ood_far"]))
 

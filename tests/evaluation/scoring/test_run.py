@@ -222,7 +222,7 @@ def test_places_are_home_and_every_other_cohort_with_test_cases() -> None:
     places = run.places()
     assert list(places) == ["b", "a"]
     assert [int(cases.sum()) for cases in places.values()] == [6, 5]
-    assert run.home() == "b"
+    assert run.internal_name() == "b"
 
 
 def test_a_shifted_cohort_may_not_have_the_name_of_the_training_cohorts_together() -> None:

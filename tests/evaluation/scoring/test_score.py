@@ -62,7 +62,7 @@ def test_a_binary_run_has_every_binary_metric_in_the_catalogue() -> None:
     assert set(of_target["metric"]) == expected | {"auroc_delong"}
     others = results.filter(pl.col("target") != "x")
     assert set(others["target"]) == {"max_probability", "max_logit", "energy"}
-    assert set(others["metric"]) == {"flagged"}
+    assert set(others["metric"]) == {"ood_flag_rate"}
 
 
 def test_every_number_has_an_interval_that_holds_it_and_counts() -> None:

@@ -62,8 +62,10 @@ def check_honest(results: pl.DataFrame) -> None:
     """What is not there has a reason; what is there is finite and within its interval."""
     numbers = results.select("value", "low", "high")
     assert numbers.select(pl.all().is_nan().any() | pl.all().is_infinite().any()).row(0) == (
-        False, False, False
-    )  # fmt: skip
+        False,
+        False,
+        False,
+    )
     undefined = results.filter(pl.col("value").is_null())
     assert undefined["low"].null_count() == undefined["high"].null_count() == len(undefined)
     assert undefined["reason"].null_count() == 0
@@ -188,8 +190,15 @@ def labelled_as(label: float | None, where: pl.Expr, task: Task = "binary") -> p
 )
 def test_a_cohort_of_one_class_has_what_does_not_need_the_other(label: float, reason: str) -> None:
     results = scored(labelled_as(label, TEST & (pl.col("cohort") == "b")), "binary")
-    for metric in ("auroc", "auroc_fpr20", "balanced_accuracy", "calibration_slope",
-                   "threshold_drift@sens90", "underdiagnosis@sens90", "auroc_delong"):  # fmt: skip
+    for metric in (
+        "auroc",
+        "auroc_fpr20",
+        "balanced_accuracy",
+        "calibration_slope",
+        "threshold_drift@sens90",
+        "underdiagnosis@sens90",
+        "auroc_delong",
+    ):
         row = one_row(results, metric, cohort="b", target="x")
         assert (row["value"], row["reason"]) == (None, reason)
     assert one_row(results, "prevalence", cohort="b")["value"] == label
@@ -219,16 +228,18 @@ def test_a_cohort_of_one_class_of_several_says_so() -> None:
 def test_cases_without_any_label_have_reasons_and_no_numbers(task: Task, where: pl.Expr) -> None:
     results = scored(labelled_as(None, where, task), task)
     own = results.filter(
-        TEST, pl.col("cohort") == "b", pl.col("attribute") == "all",
-        ~pl.col("metric").is_in(["flagged"]) & ~pl.col("metric").str.starts_with("foreign_"),
-    )  # fmt: skip
+        TEST,
+        pl.col("cohort") == "b",
+        pl.col("attribute") == "all",
+        ~pl.col("metric").is_in(["ood_flag_rate"]) & ~pl.col("metric").str.starts_with("ood_"),
+    )
     assert len(own) > 40
     assert own["value"].null_count() == len(own)
     own = own.filter(pl.col("target") != "macro")
     assert set(own["reason"]) == {"no labelled case"}
     assert set(own["num_cases"]) == {0}
     # foreign inputs are noticed without any label
-    seen = results.filter(pl.col("metric").is_in(["flagged", "foreign_auroc"]))
+    seen = results.filter(pl.col("metric").is_in(["ood_flag_rate", "ood_auroc"]))
     assert len(seen) > 3
     assert seen["value"].null_count() == 0
 
@@ -252,14 +263,18 @@ def test_a_target_that_is_masked_everywhere_is_left_out_of_the_others() -> None:
 @pytest.mark.parametrize("kind", ["patients", "bayesian", "poisson"])
 def test_a_single_patient_has_numbers_and_no_intervals(task: Task, kind: str) -> None:
     one = {"a": Site({"tune": 40, "test": 1}, each=8), "b": Site({"test": 20})}
-    table = class_table(one) if task == "single-label" else binary_table(
-        one, targets=("x",) if task == "binary" else ("x", "y")
-    )  # fmt: skip
+    table = (
+        class_table(one)
+        if task == "single-label"
+        else binary_table(one, targets=("x",) if task == "binary" else ("x", "y"))
+    )
     results = scored(table, task, resample=kind)
     own = results.filter(
-        TEST, pl.col("cohort") == "a", pl.col("attribute") == "all",
+        TEST,
+        pl.col("cohort") == "a",
+        pl.col("attribute") == "all",
         pl.col("metric") != "auroc_delong",
-    )  # fmt: skip
+    )
     assert len(own) > 30
     assert own["low"].null_count() == len(own)
     known = own.drop_nulls("value")
@@ -321,9 +336,16 @@ def test_a_perfect_network_is_perfect_and_has_no_slope() -> None:
     table = TABLES["binary"].with_columns(logit_x=8 * (pl.col("target_x") - 0.5))
     results = scored(table, "binary")
     perfect: dict[str, Any] = {
-        "auroc": 1, "auprc": 1, "accuracy": 1, "sensitivity@sens90": 1, "specificity@sens90": 1,
-        "aurc": 0, "coverage_at_risk05": 1, "auroc_oracle10": 1, "underdiagnosis@sens90": 0,
-    }  # fmt: skip
+        "auroc": 1,
+        "auprc": 1,
+        "accuracy": 1,
+        "sensitivity@sens90": 1,
+        "specificity@sens90": 1,
+        "aurc": 0,
+        "coverage_at_risk05": 1,
+        "auroc_oracle10": 1,
+        "underdiagnosis@sens90": 0,
+    }
     for metric, value in perfect.items():
         row = one_row(results, metric, cohort="a")
         assert (row["value"], row["low"], row["high"]) == pytest.approx((value, value, value))

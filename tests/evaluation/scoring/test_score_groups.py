@@ -156,9 +156,12 @@ def test_a_gap_undefined_in_most_replicates_has_no_interval_and_says_so() -> Non
     # each of three groups has one positive: a replicate without any of them is undefined
     number = pl.col("patient_id").str.extract(r"(\d+)$").cast(pl.Int64)
     table = TABLE.with_columns(
-        pl.when(pl.col("split") == "tune").then("target_x").otherwise(number < 43)
-        .cast(pl.Float64).alias("target_x")
-    )  # fmt: skip
+        pl.when(pl.col("split") == "tune")
+        .then("target_x")
+        .otherwise(number < 43)
+        .cast(pl.Float64)
+        .alias("target_x")
+    )
     results = score(table, grouped(table, pl.format("g{}", pl.col("number") % 3)), "binary", QUICK)
     for suffix in ("gap", "worst_group"):
         row = one_row(results, f"auroc_{suffix}", attribute="set")

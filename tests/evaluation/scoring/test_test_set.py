@@ -20,7 +20,7 @@ from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.evaluation.scoring.test_set import Place, make_place
+from medtransfer.evaluation.scoring.test_set import TestSet, make_place
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
 from medtransfer.metrics.kernels.sums import Floats
 
@@ -40,13 +40,13 @@ def place_of(
     name: str = "a",
     attributes: pl.DataFrame | None = None,
     config: EvaluationConfig = QUICK,
-) -> Place:
+) -> TestSet:
     run = run_arrays(table, "binary" if "target_x" in table.columns else "single-label")
     about = no_attributes(table) if attributes is None else attributes
     return make_place(run, fit_on_tune(run, ("sens90",)), about, name, config)
 
 
-def counts_of(place: Place) -> Floats:
+def counts_of(place: TestSet) -> Floats:
     """How often each patient counts, in the sample and in every replicate. [P, 1 + R]"""
     return np.concatenate([block.astype(float) for block in place.replicates.blocks()], axis=1)
 
@@ -57,13 +57,11 @@ def with_settings(**changes: object) -> EvaluationConfig:
 
 def test_the_first_slice_is_everyone_then_every_group_of_every_attribute_by_name() -> None:
     place = place_of(TABLE, attributes=crossed(TABLE))
-    names = [(part.attribute, part.group) for part in place.slices]
-    assert names == [
-        ("all", "all"), ("sex", "F"), ("sex", "M"), ("age", "old"), ("age", "young")
-    ]  # fmt: skip
-    assert [int(part.cases.sum()) for part in place.slices] == [120, 60, 60, 80, 40]
-    for part in place.slices:
-        assert (part.cases <= place.slices[0].cases).all()
+    names = [(part.attribute, part.group) for part in place.subgroups]
+    assert names == [("all", "all"), ("sex", "F"), ("sex", "M"), ("age", "old"), ("age", "young")]
+    assert [int(part.cases.sum()) for part in place.subgroups] == [120, 60, 60, 80, 40]
+    for part in place.subgroups:
+        assert (part.cases <= place.subgroups[0].cases).all()
 
 
 def test_an_attribute_may_not_have_the_name_of_all_cases() -> None:
@@ -80,9 +78,11 @@ PAIR = with_settings(intersections=[["sex", "age"]])
 
 def test_an_intersection_has_a_group_for_every_pair_of_values_that_occurs() -> None:
     place = place_of(TABLE, attributes=crossed(TABLE), config=PAIR)
-    pairs = {part.group: part.cases for part in place.slices if part.attribute == "sex × age"}
+    pairs = {part.group: part.cases for part in place.subgroups if part.attribute == "sex × age"}
     assert list(pairs) == ["F × old", "F × young", "M × old", "M × young"]
-    single = {part.group: part.cases for part in place.slices if part.attribute in ("sex", "age")}
+    single = {
+        part.group: part.cases for part in place.subgroups if part.attribute in ("sex", "age")
+    }
     for group, cases in pairs.items():
         sex, age = group.split(" × ")
         assert np.array_equal(cases, single[sex] & single[age])
@@ -90,15 +90,15 @@ def test_an_intersection_has_a_group_for_every_pair_of_values_that_occurs() -> N
 
 def test_a_case_without_one_of_the_values_is_in_no_group_of_the_pair() -> None:
     place = place_of(TABLE, attributes=crossed(TABLE, unknown=4), config=PAIR)
-    inside = [part.cases for part in place.slices if part.attribute == "sex × age"]
-    known = [part.cases for part in place.slices if part.attribute == "sex"]
+    inside = [part.cases for part in place.subgroups if part.attribute == "sex × age"]
+    known = [part.cases for part in place.subgroups if part.attribute == "sex"]
     assert sum(int(cases.sum()) for cases in inside) == sum(int(c.sum()) for c in known) == 90
 
 
 def test_the_order_of_a_pair_is_the_users() -> None:
     config = with_settings(intersections=[["age", "sex"]])
     place = place_of(TABLE, attributes=crossed(TABLE), config=config)
-    assert "young × F" in {p.group for p in place.slices if p.attribute == "age × sex"}
+    assert "young × F" in {p.group for p in place.subgroups if p.attribute == "age × sex"}
 
 
 def test_intersections_are_measured_and_compared_like_any_group() -> None:
@@ -124,7 +124,7 @@ def test_a_small_intersection_is_counts_only() -> None:
 
 def test_an_attribute_of_a_pair_that_is_not_asked_for_makes_no_groups() -> None:
     place = place_of(TABLE, attributes=attributes_of(TABLE), config=PAIR)
-    assert {part.attribute for part in place.slices} == {"all", "sex"}
+    assert {part.attribute for part in place.subgroups} == {"all", "sex"}
 
 
 def test_replicates_are_the_same_for_every_run_and_configuration_of_groups() -> None:
@@ -154,11 +154,11 @@ def test_all_metrics_and_groups_are_measured_on_the_same_replicates() -> None:
     run = measured(TABLE, attributes=attributes_of(TABLE))
     (place, _), (numbers, _) = run.places, run.numbers
     of_sex = [
-        own for part, own in zip(place.slices, numbers, strict=True) if part.attribute == "sex"
+        own for part, own in zip(place.subgroups, numbers, strict=True) if part.attribute == "sex"
     ]
     weights = [
-        counts_of(place)[place.replicates.patient][part.cases[place.slices[0].cases]].sum(axis=0)
-        for part in place.slices
+        counts_of(place)[place.replicates.patient][part.cases[place.subgroups[0].cases]].sum(axis=0)
+        for part in place.subgroups
         if part.attribute == "sex"
     ]
     key = ("x", "accuracy")
@@ -180,17 +180,17 @@ KINDS = ["patients", "stratified", "bayesian", "poisson"]
 def test_patients_are_resampled_whole_with_all_their_cases(kind: str) -> None:
     place = place_of(TABLE, config=with_settings(resample=kind))
     assert place.replicates.num_patients == 60
-    patient = place.patient[place.slices[0].cases]
+    patient = place.patient[place.subgroups[0].cases]
     ids = scored_rows(TABLE, "a").sort("case_id")["patient_id"].to_list()
     assert len(set(zip(ids, patient.tolist(), strict=True))) == 60
-    assert (place.patient[~place.slices[0].cases] == -1).all()
+    assert (place.patient[~place.subgroups[0].cases] == -1).all()
     counts = counts_of(place)[:, 1:]
     assert counts.mean() == pytest.approx(1, abs=0.1)
     if kind != "poisson":
         assert counts.sum(axis=0) == pytest.approx([60] * 60)
 
 
-def patterns_of(table: pl.DataFrame, place: Place) -> dict[str, list[int]]:
+def patterns_of(table: pl.DataFrame, place: TestSet) -> dict[str, list[int]]:
     """Pattern of labels to the numbers of the patients that have it."""
     targets = [name for name in table.columns if name.startswith("target_")]
     rows = (
@@ -210,8 +210,9 @@ def test_stratified_replicates_keep_the_number_of_patients_of_every_pattern_of_l
     table = table.with_columns(
         # a pattern that is rare: only four patients have neither
         target_y=pl.when((pl.col("target_x") == 0) & (pl.col("patient_id") > "a-p0025"))
-        .then(1.0).otherwise("target_y")
-    )  # fmt: skip
+        .then(1.0)
+        .otherwise("target_y")
+    )
     run = run_arrays(table, "multi-label")
     config = with_settings(resample="stratified")
     place = make_place(run, fit_on_tune(run, ()), no_attributes(table), "a", config)
@@ -244,17 +245,22 @@ def test_stratified_replicates_of_classes_keep_the_classes() -> None:
 
 
 def test_the_cohorts_that_were_trained_on_are_an_attribute_of_their_place_alone() -> None:
-    sites = {"b": Site({"tune": 20, "test": 30}), "a": Site({"tune": 20, "test": 20}),
-             "c": Site({"test": 20})}  # fmt: skip
+    sites = {
+        "b": Site({"tune": 20, "test": 30}),
+        "a": Site({"tune": 20, "test": 20}),
+        "c": Site({"test": 20}),
+    }
     table = binary_table(sites)
     run = run_arrays(table, "binary")
     assert list(run.places()) == ["internal", "c"]
     about = attributes_of(table)
     inside, outside = (place_of(table, name, about) for name in ("internal", "c"))
-    assert [(p.attribute, p.group, int(p.cases.sum())) for p in inside.slices[:3]] == [
-        ("all", "all", 50), ("cohort", "a", 20), ("cohort", "b", 30)
-    ]  # fmt: skip
-    assert {part.attribute for part in outside.slices} == {"all", "sex"}
+    assert [(p.attribute, p.group, int(p.cases.sum())) for p in inside.subgroups[:3]] == [
+        ("all", "all", 50),
+        ("cohort", "a", 20),
+        ("cohort", "b", 30),
+    ]
+    assert {part.attribute for part in outside.subgroups} == {"all", "sex"}
 
 
 def test_training_cohorts_can_be_crossed_with_an_attribute() -> None:
@@ -262,5 +268,5 @@ def test_training_cohorts_can_be_crossed_with_an_attribute() -> None:
     table = binary_table(sites)
     config = with_settings(intersections=[["cohort", "sex"]])
     place = place_of(table, "internal", attributes_of(table), config)
-    groups = [part.group for part in place.slices if part.attribute == "cohort × sex"]
+    groups = [part.group for part in place.subgroups if part.attribute == "cohort × sex"]
     assert groups == ["a × F", "a × M", "b × F", "b × M"]

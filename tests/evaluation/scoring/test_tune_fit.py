@@ -22,9 +22,9 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.evaluation.scoring.tune_fit import (
-    CASE,
-    OfTarget,
-    every_case,
+    WHOLE_CASE,
+    TargetFit,
+    cases_of_target,
     fit_groups,
     fit_on_tune,
 )
@@ -40,14 +40,14 @@ TWO = {"a": Site(), "b": Site({"test": 30})}
 tune = pl.col("split") == "tune"
 
 
-def fitted_on(table: pl.DataFrame) -> OfTarget:
+def fitted_on(table: pl.DataFrame) -> TargetFit:
     return fit_on_tune(run_arrays(table, "binary"), POINTS)[0]
 
 
 GRID = np.linspace(-6, 6, 25)
 
 
-def said(own: OfTarget, classes: int = 0) -> dict[str, Floats]:
+def said(own: TargetFit, classes: int = 0) -> dict[str, Floats]:
     """Everything fitted as numbers: thresholds, and what calibrators and sets make of a grid."""
     logits = np.stack([GRID * (k + 1) / classes for k in range(classes)], 1) if classes else GRID
     chances = softmax(logits, axis=1) if classes else expit(logits)
@@ -68,7 +68,7 @@ def everything(table: pl.DataFrame, task: Task) -> dict[str, Floats]:
     fitted = fit_groups(run, fit_on_tune(run, POINTS), sex)
     found: dict[str, Floats] = {}
     for target, own in fitted.items():
-        of_target = said(own, len(run.names) if target == CASE else 0)
+        of_target = said(own, len(run.names) if target == WHOLE_CASE else 0)
         found |= {f"{target} {name}": value for name, value in of_target.items()}
     return found
 
@@ -90,13 +90,17 @@ def spoiled(table: pl.DataFrame, hit: pl.Expr) -> pl.DataFrame:
 
 
 THREE: dict[Task, pl.DataFrame] = {
-    "binary": binary_table({"a": Site({"train": 30, "tune": 60, "test": 80}),
-                            "b": Site({"test": 30})}),
-    "multi-label": binary_table({"a": Site({"train": 30, "tune": 60, "test": 80}),
-                                 "b": Site({"test": 30})}, targets=("x", "y")),
-    "single-label": class_table({"a": Site({"train": 30, "tune": 60, "test": 80}),
-                                 "b": Site({"test": 30})}),
-}  # fmt: skip
+    "binary": binary_table(
+        {"a": Site({"train": 30, "tune": 60, "test": 80}), "b": Site({"test": 30})}
+    ),
+    "multi-label": binary_table(
+        {"a": Site({"train": 30, "tune": 60, "test": 80}), "b": Site({"test": 30})},
+        targets=("x", "y"),
+    ),
+    "single-label": class_table(
+        {"a": Site({"train": 30, "tune": 60, "test": 80}), "b": Site({"test": 30})}
+    ),
+}
 
 
 @pytest.mark.parametrize("task", THREE)
@@ -182,12 +186,15 @@ def test_a_group_that_tune_does_not_know_gets_every_class() -> None:
     table = binary_table({"a": Site({"tune": 60, "test": 20}), "b": Site({"test": 20})})
     run = run_arrays(table, "binary")
     groups = run.frame.select(
-        pl.when(pl.col("cohort") == "b").then(pl.lit("new")).when(pl.col("split") == "test")
+        pl.when(pl.col("cohort") == "b")
+        .then(pl.lit("new"))
+        .when(pl.col("split") == "test")
         .then(pl.lit("old"))
-        .when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("old"))
-    ).to_series()  # fmt: skip
+        .when(pl.int_range(pl.len()) % 2 == 0)
+        .then(pl.lit("old"))
+    ).to_series()
     fitted = fit_groups(run, fit_on_tune(run, POINTS), groups)
-    cases = every_case(run, fitted, 0, groups)
+    cases = cases_of_target(run, fitted, 0, groups)
     inside = run.frame["cohort"].to_numpy() == "b"
     assert cases.sets["group"][inside].all()
     assert not cases.sets["group"][~inside & (run.frame["split"] == "test").to_numpy()].all()
@@ -196,7 +203,7 @@ def test_a_group_that_tune_does_not_know_gets_every_class() -> None:
 def test_what_was_fitted_is_there_for_every_case_and_taken_with_it() -> None:
     run = run_arrays(THREE["binary"], "binary")
     fitted = fit_on_tune(run, POINTS)
-    cases = every_case(run, fitted, 0)
+    cases = cases_of_target(run, fitted, 0)
     assert isinstance(cases, TargetCases)
     assert len(cases) == len(run.frame)
     rows = np.flatnonzero((run.frame["cohort"] == "b").to_numpy())
@@ -272,7 +279,7 @@ def test_one_temperature_is_shared_by_the_classes_of_a_single_label_task() -> No
     found = fit_on_tune(run, POINTS)
     rows = run.tuned()
     classes = run.targets[rows].argmax(axis=1)
-    assert found[CASE].temperature == class_temperature(classes, run.logits[rows])
+    assert found[WHOLE_CASE].temperature == class_temperature(classes, run.logits[rows])
     assert [found[k].temperature for k in range(4)] == [None] * 4
     results = score(class_table(), no_attributes(class_table()), "single-label", QUICK)
     assert one_row(results, "temperature")["target"] == "case"
@@ -308,8 +315,19 @@ def test_a_run_whose_tune_lacks_a_class_says_so_instead_of_a_number() -> None:
         assert one_row(results, "auroc", cohort=cohort)["value"] > 0.5
 
 
-FROM_TUNE = ("@", "_scaled", "_platt", "_beta", "_isotonic", "_vector", "_adjusted", "coverage_",
-             "set_size_", "flagged", "temperature")  # fmt: skip
+FROM_TUNE = (
+    "@",
+    "_scaled",
+    "_platt",
+    "_beta",
+    "_isotonic",
+    "_vector",
+    "_adjusted",
+    "coverage_",
+    "set_size_",
+    "ood_flag_rate",
+    "temperature",
+)
 """What a metric's name shows that it needs the tuning split."""
 
 

@@ -11,7 +11,14 @@ from medtransfer.metrics.calibration_curves import NARROWEST
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Counts, Floats
 from medtransfer.metrics.thresholded import threshold_drift
-from medtransfer.metrics.weighted import Column, Part, Weighted, evaluate, mean_of, share_of
+from medtransfer.metrics.weighted import (
+    SubgroupMetrics,
+    Weighted,
+    WeightedTerm,
+    evaluate,
+    mean_of,
+    share_of,
+)
 from medtransfer.statistics.bootstrap import Kind, Replicates
 
 PATIENTS, CASES = 23, 70
@@ -80,7 +87,7 @@ def test_compiled_passes_equal_plain_versions(kind: Kind, width: int, seed: int)
     blocks = blocks_of(patient, kind, width, seed)
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = references(cases, weights)
-    part = Part(patient, tuple(bound(name, cases) for name in expected))
+    part = SubgroupMetrics(patient, tuple(bound(name, cases) for name in expected))
     found = evaluate([part], blocks)[0]
     for (name, values), own in zip(expected.items(), found, strict=True):
         assert_allclose(own, values, **EXACT, err_msg=name)
@@ -98,7 +105,7 @@ def test_the_threshold_of_every_replicate_is_that_of_the_plain_version(
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = plainly.threshold(cases.targets == 1, cases.probabilities, weights, point)
     at = TargetCases(cases.targets, cases.logits, cases.probabilities, limits={point: 0.0})
-    found = evaluate([Part(patient, (threshold_drift(at, point),))], blocks)[0][0]
+    found = evaluate([SubgroupMetrics(patient, (threshold_drift(at, point),))], blocks)[0][0]
     assert_array_equal(found, expected)
     assert len(set(found[~np.isnan(found)].tolist())) > 3
 
@@ -112,7 +119,7 @@ def test_the_smooth_error_of_every_replicate_is_that_of_the_plain_version(kind: 
     expected = plainly.smooth_calibration_error(
         cases.targets.astype(float), cases.probabilities, weights, NARROWEST
     )
-    found = evaluate([Part(patient, (bound("ece_smooth", cases),))], blocks)[0][0]
+    found = evaluate([SubgroupMetrics(patient, (bound("ece_smooth", cases),))], blocks)[0][0]
     # probabilities are shared between the edges of 1,000 cells, and waves end at 256
     assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -120,7 +127,7 @@ def test_the_smooth_error_of_every_replicate_is_that_of_the_plain_version(kind: 
 def test_a_column_is_summed_by_patient_once_for_all_who_ask() -> None:
     patient = np.array([2, 0, 2, 1], dtype=np.int32)
     counts = np.array([[1, 0], [1, 2], [1, 3]], dtype=np.uint16)
-    value, ones = Column(np.array([1.0, 10.0, 100.0, 0.0])), Column(np.ones(4))
+    value, ones = WeightedTerm(np.array([1.0, 10.0, 100.0, 0.0])), WeightedTerm(np.ones(4))
     mean = share_of(value, ones)
     asked: list[Floats] = []
 
@@ -128,7 +135,7 @@ def test_a_column_is_summed_by_patient_once_for_all_who_ask() -> None:
         asked.extend(sums)
         return sums[0]
 
-    part = Part(patient, (mean, Weighted((value, ones), watched)))
+    part = SubgroupMetrics(patient, (mean, Weighted((value, ones), watched)))
     found = evaluate([part], [counts])[0]
     assert_array_equal(asked[0], [111, 303])
     assert_array_equal(asked[1], [4, 8])
@@ -140,7 +147,7 @@ def test_a_scan_is_run_once_for_all_who_ask() -> None:
     scan, runs = cases.order.ranking, []
     run = scan.run
     object.__setattr__(scan, "run", lambda *a: runs.append(1) or run(*a))
-    part = Part(patient, (bound("auroc", cases), bound("auprc", cases)))
+    part = SubgroupMetrics(patient, (bound("auroc", cases), bound("auprc", cases)))
     evaluate([part], blocks_of(patient, "patients", 128, 0))
     assert len(runs) == 1
 
@@ -158,7 +165,9 @@ def test_values_do_not_depend_on_threads(kind: Kind, monkeypatch: pytest.MonkeyP
     blocks = blocks_of(samples[0][0], kind, 16, 0)
 
     def found(threads: int | None) -> list[list[Floats]]:
-        parts = [Part(p, tuple(bound(name, cases) for name in names)) for p, cases in samples]
+        parts = [
+            SubgroupMetrics(p, tuple(bound(name, cases) for name in names)) for p, cases in samples
+        ]
         return evaluate(parts, blocks, threads)
 
     alone = found(1)

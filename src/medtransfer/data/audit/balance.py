@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.audit.findings import Finding, enumerated
-from medtransfer.data.case_index import Numbers
+from medtransfer.data.case_index import CodeArray
 from medtransfer.data.case_table import CaseTable, Flags
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import label_columns
@@ -145,7 +145,7 @@ def _counts(table: CaseTable, name: str, shifted: Flags) -> NDArray[np.int64]:
     return both.select(pl.col("in", "out").cast(pl.Int64)).to_numpy()
 
 
-def _share(positive: Flags, rows: Flags, patients: Numbers) -> tuple[float, float]:
+def _share(positive: Flags, rows: Flags, patients: CodeArray) -> tuple[float, float]:
     """Share of positive cases and its standard error over patients; NaN where there are none."""
     if not rows.any():
         return float("nan"), float("nan")

@@ -34,7 +34,7 @@ from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import write_frame
 
 Floats = NDArray[np.float32]
-Thumbs = NDArray[np.uint8]
+Thumbnails = NDArray[np.uint8]
 ALIKE = 0.9
 """Least likeness of a pair. On ten real sets the pairs above are copies, but for few: see
 docs/explanation/what-the-audit-found.md."""
@@ -74,14 +74,14 @@ class Shared:
     directions: Floats
     alike: float
 
-    def rest_of(self, thumbs: Thumbs) -> Floats:
+    def rest_of(self, thumbs: Thumbnails) -> Floats:
         """What is each image's own, with length 1. [N, SIDE * SIDE]"""
         own = normalised(thumbs) - self.mean
         own -= (own @ self.directions.T) @ self.directions
         return own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), np.float32(1e-6))
 
 
-def find_pairs(thumbs: Thumbs, progress: Progress = lambda _done, _total: None) -> pl.DataFrame:
+def find_pairs(thumbs: Thumbnails, progress: Progress = lambda _done, _total: None) -> pl.DataFrame:
     """Pairs of thumbnails that look the same, turned or mirrored if need be.
 
     Args:
@@ -127,7 +127,7 @@ def _without_twins(values: Floats) -> NDArray[np.int64]:
     return np.delete(sample, np.unique(twins))
 
 
-def _fit(thumbs: Thumbs) -> Shared:
+def _fit(thumbs: Thumbnails) -> Shared:
     """Mean and directions of largest variation."""
     flat = normalised(thumbs)
     count = min(SHARED, len(flat) // PER_SHARED)
@@ -149,7 +149,7 @@ def _fit(thumbs: Thumbs) -> Shared:
 
 
 def _confirmed(
-    thumbs: Thumbs, candidates: NDArray[np.int32], turn: Turn, shared: Shared
+    thumbs: Thumbnails, candidates: NDArray[np.int32], turn: Turn, shared: Shared
 ) -> list[pl.DataFrame]:
     """The candidates that are alike."""
     found: list[pl.DataFrame] = []
@@ -175,7 +175,7 @@ def _confirmed(
 
 FLAT = 2.0
 """Standard deviation, on the scale 0 to 255, below which an image shows nothing to compare."""
-MOST_OF_PLACE = 20
+MAX_PER_USAGE = 20
 """Rows of one picture that stand for all its rows in a split or cohort."""
 PICTURE_PAIRS = {
     "picture": pl.String,
@@ -227,7 +227,7 @@ def row_pairs(rows: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """
     wanted = pl.concat([pairs["picture"], pairs["other"]])
     twice = rows.filter(pl.col("picture").is_duplicated() | pl.col("picture").is_in(wanted))
-    few = twice.group_by("picture", "place", maintain_order=True).head(MOST_OF_PLACE)
+    few = twice.group_by("picture", "place", maintain_order=True).head(MAX_PER_USAGE)
     few = few.select(ABOUT)
     second = few.rename({name: f"{name}_2" for name in ABOUT})
     firsts = few.unique("picture", keep="first", maintain_order=True)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from medtransfer.metrics.kernels.sums import compiled
 
 Codes = NDArray[np.uint64]
-Numbers = NDArray[np.int64]
+Int64Array = NDArray[np.int64]
 
 
 @compiled
@@ -16,7 +16,7 @@ def close_in_index(
     stop: int,
     codes: Codes,
     order: NDArray[np.int32],
-    offsets: Numbers,
+    offsets: Int64Array,
     masks: Codes,
     bits: NDArray[np.uint8],
     radius: int,

@@ -21,11 +21,15 @@ WRITING = 0.002
 """Share of corner pixels that are strokes: about one letter at 256 px."""
 ALIKE_COHORT, OPPOSED = 0.3, -0.4
 """Correlation with the mean image of the cohort: of ordinary images, and of inverted ones."""
-LEAST_COHORT = 20
+MIN_COHORT = 20
 PAIR_COLUMNS = {
-    "code": pl.String, "row": pl.Int64, "other_row": pl.Int64, "distance": pl.Int64,
-    "likeness": pl.Float64, "turn": pl.String,
-}  # fmt: skip
+    "code": pl.String,
+    "row": pl.Int64,
+    "other_row": pl.Int64,
+    "distance": pl.Int64,
+    "likeness": pl.Float64,
+    "turn": pl.String,
+}
 """What ``pairs.csv`` holds: no identifiers."""
 
 
@@ -80,7 +84,7 @@ def copied_images(
     return findings, pl.concat(tables) if tables else pl.DataFrame(schema=PAIR_COLUMNS)
 
 
-def odd_images(
+def suspicious_images(
     placed: pl.DataFrame,
     facts: pl.DataFrame,
     looks: pl.DataFrame,
@@ -125,7 +129,7 @@ def _inverted(rows: pl.DataFrame, thumbs: NDArray[np.uint8]) -> list[Finding]:
     grey = ((rows["channels"] == 1) & (rows["std"] >= FLAT)).to_numpy()
     for cohort in rows["cohort"].unique().sort():
         own = np.flatnonzero(grey & (rows["cohort"] == cohort).to_numpy())
-        if len(own) < LEAST_COHORT:
+        if len(own) < MIN_COHORT:
             continue
         agree = _agreement(thumbs, own)
         opposed = agree <= OPPOSED
@@ -195,9 +199,11 @@ def _pairs(pairs: pl.DataFrame) -> str:
 def _places(pairs: pl.DataFrame) -> str:
     """``test and train (3); train (1)``, the most frequent first."""
     low, high = pl.min_horizontal("place", "place_2"), pl.max_horizontal("place", "place_2")
-    counts = pairs.group_by(low.alias("low"), high.alias("high")).len().sort(
-        ["len", "low", "high"], descending=[True, False, False]
-    )  # fmt: skip
+    counts = (
+        pairs.group_by(low.alias("low"), high.alias("high"))
+        .len()
+        .sort(["len", "low", "high"], descending=[True, False, False])
+    )
     texts = [
         f"{low} ({n})" if low == high else f"{low} and {high} ({n})"
         for low, high, n in counts.iter_rows()

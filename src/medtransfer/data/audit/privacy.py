@@ -122,7 +122,7 @@ def _old_ages(frame: pl.DataFrame, free: list[str]) -> list[Finding]:
     return findings
 
 
-def odd_ages(frame: pl.DataFrame) -> list[Finding]:
+def implausible_ages(frame: pl.DataFrame) -> list[Finding]:
     """B010: ages that stand for something else, where at least half of the people are adults.
 
     Args:
@@ -169,7 +169,7 @@ COMPARED = 8
 """Files of each transfer syntax that a second decoder unpacks too."""
 
 
-def written_files(frame: pl.DataFrame, facts: pl.DataFrame) -> list[Finding]:
+def burned_in_text(frame: pl.DataFrame, facts: pl.DataFrame) -> list[Finding]:
     """P004: files whose header says that there is writing in the pixels, or whose modality does.
 
     ``BurnedInAnnotation = NO`` is not believed: it is often set without anybody having looked.

@@ -22,20 +22,20 @@ from medtransfer.data.audit.balance import (
 )
 from medtransfer.data.audit.duplicates import FLAT, Progress, picture_pairs, row_pairs, same_pixels
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
-from medtransfer.data.audit.pixels import Copies, copied_images, odd_images
-from medtransfer.data.audit.privacy import odd_ages, personal_columns, written_files
-from medtransfer.data.audit.shortcuts import frame_features, telling_columns, telling_frames
+from medtransfer.data.audit.pixels import Copies, copied_images, suspicious_images
+from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
+from medtransfer.data.audit.shortcuts import frame_features, predictive_borders, predictive_columns
 from medtransfer.data.audit.tables import (
     DIGEST,
     PLACE,
+    conflicting_attributes,
     contradictions,
+    files_across_splits,
+    groups_across_splits,
     mirrored_sides,
-    mixed_attributes,
     overlapping_sets,
-    same_files,
+    patients_across_splits,
     same_names,
-    torn_groups,
-    torn_patients,
 )
 from medtransfer.data.audit.thumbnails import Sketches
 from medtransfer.data.case_table import CaseTable
@@ -44,9 +44,17 @@ from medtransfer.data.splits import divided_rows
 from medtransfer.tables.manifest import SPLITS, Manifest
 
 __all__ = [
-    "CHECKS", "FEW", "Finding", "Level", "Pictures", "audit", "audit_ids", "audit_pictures",
-    "compared_pictures", "placed_rows",
-]  # fmt: skip
+    "CHECKS",
+    "FEW",
+    "Finding",
+    "Level",
+    "Pictures",
+    "audit",
+    "audit_ids",
+    "audit_pictures",
+    "compared_pictures",
+    "placed_rows",
+]
 
 
 def audit(
@@ -70,22 +78,22 @@ def audit(
     findings = [*_of_ids(placed), *contradictions(placed, data)]
     if data.split.group_columns:
         inside = placed.filter(divided_rows(frame, data.split))
-        findings += torn_groups(inside, data.split.group_columns)
+        findings += groups_across_splits(inside, data.split.group_columns)
     del placed
     table = CaseTable(frame, data)
     findings += [
         *missing_classes(table, data),
         *label_gaps(manifest.frame, data),
-        *mixed_attributes(frame, data.attributes),
+        *conflicting_attributes(frame, data.attributes),
         *mirrored_sides(frame, data),
         *same_targets(table, data),
         *prevalence_shift(table, data),
         *attribute_shift(table, data),
         *small_groups(table, data),
-        *telling_columns(frame, table, data),
-        *odd_ages(manifest.frame),
+        *predictive_columns(frame, table, data),
+        *implausible_ages(manifest.frame),
         *personal_columns(manifest.frame),
-        *(written_files(manifest.frame, facts) if facts is not None else []),
+        *(burned_in_text(manifest.frame, facts) if facts is not None else []),
     ]
     return errors_first(findings)
 
@@ -104,9 +112,9 @@ def audit_ids(manifest: Manifest, facts: pl.DataFrame | None) -> list[Finding]:
     placed = manifest.frame.with_columns(pl.concat_str(place, separator="/").alias(PLACE))
     if facts is not None:
         placed = placed.with_columns(facts["sha256"].alias(DIGEST))
-    found = [*_of_ids(placed), *odd_ages(manifest.frame), *personal_columns(manifest.frame)]
+    found = [*_of_ids(placed), *implausible_ages(manifest.frame), *personal_columns(manifest.frame)]
     if facts is not None:
-        found += written_files(manifest.frame, facts)
+        found += burned_in_text(manifest.frame, facts)
     return errors_first(found)
 
 
@@ -132,9 +140,13 @@ class Pictures:
 
 
 def compared_pictures(
-    manifest: Manifest, facts: pl.DataFrame, sketches: Sketches, pixel_limit: int, memory: Path,
+    manifest: Manifest,
+    facts: pl.DataFrame,
+    sketches: Sketches,
+    pixel_limit: int,
+    memory: Path,
     progress: Progress = lambda _done, _total: None,
-) -> Pictures:  # fmt: skip
+) -> Pictures:
     """Find the pairs of pictures that look the same, unless they are known already.
 
     Args:
@@ -165,20 +177,24 @@ def audit_pictures(
     """
     facts, sketches = pictures.facts, pictures.sketches
     rows = placed.select(
-        "patient_id", "case_id", index=pl.int_range(pl.len()), place=pl.col(PLACE).cast(pl.String),
-        sha256=facts["sha256"], picture=sketches.looks["pixels"],
-    )  # fmt: skip
+        "patient_id",
+        "case_id",
+        index=pl.int_range(pl.len()),
+        place=pl.col(PLACE).cast(pl.String),
+        sha256=facts["sha256"],
+        picture=sketches.looks["pixels"],
+    )
     shown = rows.filter(sketches.looks["std"] >= FLAT)
     pairs = row_pairs(shown, pictures.pairs)
     exact = same_pixels(
         pictures.manifest, pairs, pictures.pixel_limit, pictures.memory / "copies.parquet"
     )
     findings, told = copied_images(placed, Copies(pairs, exact), data)
-    findings += odd_images(placed, facts, sketches.looks, sketches.thumbs, side)
+    findings += suspicious_images(placed, facts, sketches.looks, sketches.thumbs, side)
     if data is not None:
         internal = np.asarray(divided_rows(placed, data.split).to_numpy(), dtype=bool)
         features = frame_features(facts, sketches.looks)
-        findings += telling_frames(placed, internal, features, data)
+        findings += predictive_borders(placed, internal, features, data)
     return errors_first(findings), told
 
 
@@ -194,8 +210,8 @@ def placed_rows(frame: pl.DataFrame, facts: pl.DataFrame | None, data: DataConfi
 
 def _of_ids(placed: pl.DataFrame) -> list[Finding]:
     return [
-        *torn_patients(placed),
-        *(same_files(placed) if DIGEST in placed.columns else []),
+        *patients_across_splits(placed),
+        *(files_across_splits(placed) if DIGEST in placed.columns else []),
         *same_names(placed),
         *overlapping_sets(placed),
     ]

@@ -70,26 +70,54 @@ ALONE = 0.9
 to 0.7 of most findings; few networks reach 0.9."""
 PROXY_ALONE = 0.7
 """The same for columns known to be recorded because of the answer."""
-PROXIES = frozenset({
-    "dx_type", "biopsed", "biopsied", "biopsy", "invasive", "birads", "bi_rads", "assessment",
-    "machine_id", "site_id", "difficult_negative_case", "diagnosis_confirm_type", "followup",
-    "follow_up", "reader", "rad_id", "methodlabel", "qc",
-})  # fmt: skip
+PROXIES = frozenset(
+    {
+        "dx_type",
+        "biopsed",
+        "biopsied",
+        "biopsy",
+        "invasive",
+        "birads",
+        "bi_rads",
+        "assessment",
+        "machine_id",
+        "site_id",
+        "difficult_negative_case",
+        "diagnosis_confirm_type",
+        "followup",
+        "follow_up",
+        "reader",
+        "rad_id",
+        "methodlabel",
+        "qc",
+    }
+)
 """Columns of public sets that stand for the answer, in small letters. HAM10000 writes in `dx_type`
 how a diagnosis was confirmed, and malignant ones always are by histology; PAD-UFES-20 writes
 `biopsed`; RSNA's mammograms come with a `machine_id` and a `biopsy`."""
 LABEL_NAMES = (
-    "label", "class", "diagnosis", "dx", "diagnostic", "target", "finding", "findings", "labels",
-    "label_id", "label_name", "class_id", "class_name",
-)  # fmt: skip
+    "label",
+    "class",
+    "diagnosis",
+    "dx",
+    "diagnostic",
+    "target",
+    "finding",
+    "findings",
+    "labels",
+    "label_id",
+    "label_name",
+    "class_id",
+    "class_name",
+)
 """Columns of these names are the answer itself; as `init` has it they are no attributes."""
 BANDS = 20
 """Numbers are cut into this many bands of equal size."""
-MOST_CASES = 200_000
+MAX_CASES = 200_000
 """Of more cases a sample of patients is taken: it places an AUROC to within 0.005."""
 
 
-def telling_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> list[Finding]:
+def predictive_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> list[Finding]:
     """A011: columns that predict a target nearly alone, within the training cohorts.
 
     Each value of a column stands for the share of positive cases among the other patients that have
@@ -122,7 +150,7 @@ def telling_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> 
 def _sample(frame: pl.DataFrame, table: CaseTable) -> Flags:
     """Labelled cases of the training cohorts, of a sample of patients where there are many."""
     labelled = table.internal & ~np.isnan(table.targets).all(axis=1)
-    share = MOST_CASES / max(1, int(labelled.sum()))
+    share = MAX_CASES / max(1, int(labelled.sum()))
     if share >= 1:
         return labelled
     draw = frame["patient_id"].gather(table.first).hash().hash(2).to_numpy()
@@ -134,10 +162,12 @@ def _candidates(frame: pl.DataFrame, data: DataConfig) -> list[str]:
     taken = {*data.names, data.class_column, ROW, *(RESERVED - {"view", "laterality", "cohort"})}
     names = [name for name in frame.columns if name not in taken and not name.startswith("_")]
     return [
-        name for name in names
-        if name in data.attributes or name.lower() in PROXIES
+        name
+        for name in names
+        if name in data.attributes
+        or name.lower() in PROXIES
         or not (_is_answer(name, data) or _is_label(frame[name]))
-    ]  # fmt: skip
+    ]
 
 
 def _is_answer(name: str, data: DataConfig) -> bool:
@@ -185,8 +215,11 @@ def _area_of_values(values: pl.Series, positive: Flags, fold: NDArray[np.int64])
     both = both.with_columns(score=(pl.col("hits") - pl.col("hit") + prior) / (others + 1))
     scores = table.join(
         both.select("value", "fold", "score"),
-        on=["value", "fold"], how="left", nulls_equal=True, maintain_order="left",
-    )["score"]  # fmt: skip
+        on=["value", "fold"],
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    )["score"]
     return area(positive, scores.to_numpy())
 
 
@@ -195,9 +228,17 @@ TELLS = 0.8
 TELLS_COHORT = 0.9
 LEAST = 30
 """Images of each class it takes."""
-MOST_IMAGES = 50_000
-FRAME = ("frame_mean", "frame_dark", "frame_bright", "corner_0", "corner_1", "corner_2", "corner_3",
-         "writing")  # fmt: skip
+MAX_IMAGES = 50_000
+FRAME = (
+    "frame_mean",
+    "frame_dark",
+    "frame_bright",
+    "corner_0",
+    "corner_1",
+    "corner_2",
+    "corner_3",
+    "writing",
+)
 
 
 def frame_features(facts: pl.DataFrame, looks: pl.DataFrame) -> Floats:
@@ -208,14 +249,17 @@ def frame_features(facts: pl.DataFrame, looks: pl.DataFrame) -> Floats:
         looks: From `sketch_images`.
     """
     sizes = facts.select(
-        pl.col("width").log(), pl.col("height").log(), pl.col("channels"), pl.col("bits"),
+        pl.col("width").log(),
+        pl.col("height").log(),
+        pl.col("channels"),
+        pl.col("bits"),
         shape=pl.col("width").log() - pl.col("height").log(),
-    )  # fmt: skip
+    )
     both = sizes.hstack(looks.select(FRAME)).cast(pl.Float64).to_numpy()
     return both[:, np.ptp(both, axis=0) > 0]
 
 
-def telling_frames(
+def predictive_borders(
     frame: pl.DataFrame, internal: Flags, features: Floats, data: DataConfig
 ) -> list[Finding]:
     """A012, A013: targets and cohorts that frames predict, cross-fitted by patient.
@@ -228,7 +272,7 @@ def telling_frames(
     """
     if features.shape[1] == 0:
         return []
-    step = -(-len(frame) // MOST_IMAGES)
+    step = -(-len(frame) // MAX_IMAGES)
     some = np.arange(0, len(frame), step)
     fold = folds_of(frame["patient_id"])[some]
     features, internal = features[some], internal[some]

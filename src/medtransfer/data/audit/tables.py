@@ -24,11 +24,11 @@ PLACE, DIGEST = "_place", "_sha256"
 SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
 """A word for a side of the body in the name of a target."""
 OWNER, VALUE = "_owner", "_value"
-LEAST_STEM = 6
+MIN_STEM = 6
 """Shorter names, such as ``001``, are counters and coincide by chance."""
 
 
-def torn_patients(placed: pl.DataFrame) -> list[Finding]:
+def patients_across_splits(placed: pl.DataFrame) -> list[Finding]:
     """A001: patients in several splits, or in several cohorts."""
     for owner, what in ((PLACE, "split"), ("cohort", "cohort")):
         torn = _torn(placed, pl.col("patient_id"), pl.col(owner))
@@ -37,7 +37,7 @@ def torn_patients(placed: pl.DataFrame) -> list[Finding]:
     return []
 
 
-def same_files(placed: pl.DataFrame) -> list[Finding]:
+def files_across_splits(placed: pl.DataFrame) -> list[Finding]:
     """A002, A006: files that are equal byte by byte."""
     across = _torn(placed, pl.col(DIGEST), pl.col(PLACE))
     within = _torn(placed, pl.col(DIGEST), pl.col("patient_id"))
@@ -64,7 +64,7 @@ def contradictions(placed: pl.DataFrame, data: DataConfig) -> list[Finding]:
     return findings
 
 
-def torn_groups(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
+def groups_across_splits(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
     """A005: lesions, exams or devices that the splits tear apart."""
     findings: list[Finding] = []
     for name in columns:
@@ -75,7 +75,7 @@ def torn_groups(placed: pl.DataFrame, columns: Sequence[str]) -> list[Finding]:
     return findings
 
 
-def mixed_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> list[Finding]:
+def conflicting_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> list[Finding]:
     """B004: cases whose images differ in an attribute."""
     findings: list[Finding] = []
     for name in attributes:
@@ -95,7 +95,7 @@ def same_names(placed: pl.DataFrame) -> list[Finding]:
     source = "path" if "path" in placed.columns else "image_id"
     stem = pl.col(source).str.replace(r"^.*[/\\]", "").str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
     telling = stem.str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
-    named = pl.when(telling & (stem.str.len_chars() >= LEAST_STEM)).then(stem)
+    named = pl.when(telling & (stem.str.len_chars() >= MIN_STEM)).then(stem)
     torn = _torn(placed, named, pl.col(PLACE))
     torn = torn.filter(pl.len().over(OWNER, VALUE).max().over(OWNER) == 1)
     if torn.is_empty():

@@ -185,9 +185,15 @@ def _looks_of(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], Floats]:
 
     corners = [thumbs[:, down, across].mean(axis=(1, 2)) for down, across in _CORNERS]
     facts = [
-        grey.min(axis=(1, 2)), grey.max(axis=(1, 2)), grey.std(axis=(1, 2)),
-        of_frame(grey), of_frame(grey < DARK), of_frame(grey > BRIGHT), *corners, _writing(grey),
-    ]  # fmt: skip
+        grey.min(axis=(1, 2)),
+        grey.max(axis=(1, 2)),
+        grey.std(axis=(1, 2)),
+        of_frame(grey),
+        of_frame(grey < DARK),
+        of_frame(grey > BRIGHT),
+        *corners,
+        _writing(grey),
+    ]
     return thumbs.astype(np.uint8).reshape(len(thumbs), -1), np.stack(facts, axis=1)
 
 

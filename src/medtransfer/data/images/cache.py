@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.images.decode import DICOM, decode, decoders, digests
 from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
-from medtransfer.data.images.scan import Progress, map_pictures, no_progress, refuse_images
+from medtransfer.data.images.scan import Progress, check_images, map_pictures, no_progress
 from medtransfer.data.images.shards import (
     INDEX,
     PIXELS,
@@ -34,7 +34,7 @@ from medtransfer.data.images.shards import (
 from medtransfer.errors import ConfigError, ImageError, StudyError, plural
 from medtransfer.files import (
     make_folder,
-    refuse_small_disk,
+    require_disk,
     sweep_temporaries,
     write_json,
 )
@@ -279,13 +279,14 @@ def prepare_cache(
         _refuse_codec(recipe, missing)
         need = _raw_bytes(missing, recipe)
         what = f"Preparing {plural(len(missing), 'image')} at {recipe.size} px"
-        refuse_small_disk(parent, need, what)
+        require_disk(parent, need, what)
         make_folder(folder)
         sweep_temporaries(folder, STALE_SECONDS)
         write_json(folder / "recipe.json", recipe.about())
-        faults = fill_shards(folder, missing, manifest, _kinds(missing, recipe), recipe.codec,
-                             recipe.make, progress)  # fmt: skip
-        refuse_images(manifest, _by_row(faults, wanted))
+        faults = fill_shards(
+            folder, missing, manifest, _kinds(missing, recipe), recipe.codec, recipe.make, progress
+        )
+        check_images(manifest, _by_row(faults, wanted))
     return images
 
 

@@ -31,9 +31,18 @@ DECODER = f"Pillow {Image.__version__}"
 _WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
 _DAMAGE = (
-    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError,
-    ArithmeticError, MemoryError, struct.error, zlib.error,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 """What Pillow raises on damaged files."""
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -195,8 +204,11 @@ def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
 
 def decoder_facts() -> str:
     """Formats, decoder and the libraries under it, for `medtransfer doctor`."""
-    found = [f"{kind} {features.version(kind) or 'yes'}" for kind in ("jpg", "zlib")
-             if features.check(kind)]  # fmt: skip
+    found = [
+        f"{kind} {features.version(kind) or 'yes'}"
+        for kind in ("jpg", "zlib")
+        if features.check(kind)
+    ]
     return f"{', '.join(FORMATS)} by {DECODER} ({', '.join(found)})"
 
 

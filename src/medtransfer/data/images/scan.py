@@ -87,7 +87,7 @@ def scan_images(
     frame = pl.DataFrame(ordered, schema=FACTS, orient="row")
     if fresh:
         write_frame(frame, memory)
-    refuse_images(manifest, faults)
+    check_images(manifest, faults)
     return frame
 
 
@@ -97,8 +97,9 @@ def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
     Args:
         facts: From `scan_images`.
     """
-    what = pl.concat_str("format", pl.when(pl.col("rule") != "").then("rule"), separator=", ",
-                         ignore_nulls=True)  # fmt: skip
+    what = pl.concat_str(
+        "format", pl.when(pl.col("rule") != "").then("rule"), separator=", ", ignore_nulls=True
+    )
     counts = facts.group_by(what.alias("what")).len().sort("what")
     return dict(counts.iter_rows())
 
@@ -130,7 +131,7 @@ def map_pictures(
             yield index, future.result()
 
 
-def refuse_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None:
+def check_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None:
     """Raise one error for all unusable images, by row of the manifest.
 
     Raises:

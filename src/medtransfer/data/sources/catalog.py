@@ -31,11 +31,30 @@ from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion
 
 MODULES = (
-    chexpert, mimic_cxr, nih_chestxray14, padchest, vindr_cxr, rsna_pneumonia,
-    ham10000, isic2019, isic2020, pad_ufes_20, fitzpatrick17k, ddi, derm7pt,
-    cbis_ddsm, rsna_mammo_2022, vindr_mammo, embed, mias, inbreast, cmmd,
-    medmnist, image_folder, any_csv,
-)  # fmt: skip
+    chexpert,
+    mimic_cxr,
+    nih_chestxray14,
+    padchest,
+    vindr_cxr,
+    rsna_pneumonia,
+    ham10000,
+    isic2019,
+    isic2020,
+    pad_ufes_20,
+    fitzpatrick17k,
+    ddi,
+    derm7pt,
+    cbis_ddsm,
+    rsna_mammo_2022,
+    vindr_mammo,
+    embed,
+    mias,
+    inbreast,
+    cmmd,
+    medmnist,
+    image_folder,
+    any_csv,
+)
 """Every source, in the order in which they are listed."""
 SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}
 

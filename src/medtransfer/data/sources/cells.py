@@ -10,7 +10,7 @@ from medtransfer.tables.schema import ROW, wrong_cells
 
 OLDEST = 90
 """Ages above are written as this: few people are older, and an age could name them."""
-MOST_YEARS = 120
+MAX_YEARS = 120
 BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
 LAST_BAND = "80+"
 AGE_COLUMNS = {
@@ -18,11 +18,19 @@ AGE_COLUMNS = {
     "age_band": "Age in bands of twenty years.",
 }
 RACES = {
-    "white": "White", "caucasian": "White", "black": "Black", "african": "Black", "asian": "Asian",
-    "hispanic": "Hispanic", "south american": "Hispanic", "portuguese": "White",
-    "american indian": "Native", "native american": "Native",
-    "native hawaiian": "Pacific", "pacific": "Pacific",
-}  # fmt: skip
+    "white": "White",
+    "caucasian": "White",
+    "black": "Black",
+    "african": "Black",
+    "asian": "Asian",
+    "hispanic": "Hispanic",
+    "south american": "Hispanic",
+    "portuguese": "White",
+    "american indian": "Native",
+    "native american": "Native",
+    "native hawaiian": "Pacific",
+    "pacific": "Pacific",
+}
 """How a race begins, in small letters → the group that is written."""
 NO_ANSWER = r"unknown|unable|declined|refused|not reported|unavailable"
 SEX = {"sex": "F or M; empty where it is not known."}
@@ -98,7 +106,7 @@ def with_age(
     unit = text.str.extract(r"([YMWD])$").replace_strict(per_year, default=1)
     age = (number / unit).floor().cast(pl.Int64)
     least = 1 if zero_is_missing else 0
-    good = age.is_between(least, MOST_YEARS)
+    good = age.is_between(least, MAX_YEARS)
     frame = frame.with_columns(age=pl.when(good).then(age.clip(upper_bound=OLDEST)), _age=text)
     wrong = frame.filter(pl.col("age").is_null() & pl.col("_age").is_not_null())
     band = pl.lit(LAST_BAND)

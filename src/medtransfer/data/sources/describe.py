@@ -25,9 +25,11 @@ def size_text(source: Source) -> str:
     if source.images is None:
         return ""
     patients = f"{source.patients:,} patients" if source.patients else "patients not published"
-    return f"{source.images:,} images of {patients}" if source.patients else (
-        f"{source.images:,} images, {patients}"
-    )  # fmt: skip
+    return (
+        f"{source.images:,} images of {patients}"
+        if source.patients
+        else (f"{source.images:,} images, {patients}")
+    )
 
 
 def option_text(option: Option) -> str:

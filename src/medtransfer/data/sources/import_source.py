@@ -11,7 +11,7 @@ import polars as pl
 from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.column_mapping import entries
 from medtransfer.data.sources.download import open_download
-from medtransfer.data.sources.source import PATH, Imported, Option, Source, kept_text, refuse
+from medtransfer.data.sources.source import PATH, ImportedSource, Option, Source, kept_text, refuse
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
 from medtransfer.seeds import text_keys, uniforms
@@ -24,12 +24,25 @@ COMMON = (
     Option("images", "Folder below the download in which images are looked for."),
     Option("cohort", "Name of the cohort; the source's name unless its table has one."),
     Option("splits", "Whether the official split is written.", "official", ("official", "none")),
-    Option("case", "What gets a prediction: the source's own unit, or each image.", "source",
-           ("source", "image")),
-)  # fmt: skip
+    Option(
+        "case",
+        "What gets a prediction: the source's own unit, or each image.",
+        "source",
+        ("source", "image"),
+    ),
+)
 """Options that every source has."""
-FIRST = ("image_id", PATH, "image", "case_id", "patient_id", "cohort", "split", "view",
-         "laterality")  # fmt: skip
+FIRST = (
+    "image_id",
+    PATH,
+    "image",
+    "case_id",
+    "patient_id",
+    "cohort",
+    "split",
+    "view",
+    "laterality",
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ def import_source(
     views: Sequence[str] = (),
     *,
     shared_names: bool = False,
-) -> Imported:
+) -> ImportedSource:
     """Read a public data set as it was downloaded.
 
     Args:
@@ -141,8 +154,8 @@ def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
 
 
 def _harmonised(
-    found: Imported, source: Source, options: Mapping[str, str], *, wanted: bool
-) -> Imported:
+    found: ImportedSource, source: Source, options: Mapping[str, str], *, wanted: bool
+) -> ImportedSource:
     """Targets under shared names, if that is wanted; an own table's by those of another source."""
     like = options.get("like", "")
     if not wanted:
@@ -172,7 +185,7 @@ def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> 
     return frame
 
 
-def _with_views(found: Imported, source: Source, views: Sequence[str]) -> Imported:
+def _with_views(found: ImportedSource, source: Source, views: Sequence[str]) -> ImportedSource:
     if not views:
         return found
     there = found.frame["view"].drop_nulls() if "view" in found.frame.columns else pl.Series([""])
@@ -190,7 +203,7 @@ def _with_views(found: Imported, source: Source, views: Sequence[str]) -> Import
     return replace(found, frame=kept, kept=(*found.kept, text))
 
 
-def _with_splits(found: Imported, wanted: str) -> Imported:
+def _with_splits(found: ImportedSource, wanted: str) -> ImportedSource:
     """The official split, made whole: `tune` is drawn where it has none, or the column goes."""
     frame = found.frame
     if "split" not in frame.columns:

@@ -125,7 +125,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedSource:
     """What reading a source gives.
 
     Attributes:
@@ -142,7 +142,7 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-Reader = Callable[["Download"], Imported]
+Reader = Callable[["Download"], ImportedSource]
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def kept_text(kept: int, total: int, why: str) -> str:
     return f"{kept:,} of {total:,}: {why}"
 
 
-def summary(imported: Imported) -> str:
+def summary(imported: ImportedSource) -> str:
     """``12 images: 10 cases of 8 patients``."""
     frame = imported.frame
     cases, patients = frame["case_id"].n_unique(), frame["patient_id"].n_unique()

@@ -10,16 +10,32 @@ from dataclasses import replace
 
 import polars as pl
 
-from medtransfer.data.sources.source import Domain, Imported, Source
+from medtransfer.data.sources.source import Domain, ImportedSource, Source
 from medtransfer.errors import ConfigError, plural
 from medtransfer.tables.manifest import label_text
 
 CHEST = (
-    "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema",
-    "Fibrosis", "Effusion", "Pneumonia", "Pleural_Thickening", "Cardiomegaly", "Nodule", "Mass",
-    "Hernia", "Lung Lesion", "Fracture", "Lung Opacity", "Enlarged Cardiomediastinum",
-    "Support Devices", "No Finding",
-)  # fmt: skip
+    "Atelectasis",
+    "Consolidation",
+    "Infiltration",
+    "Pneumothorax",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Effusion",
+    "Pneumonia",
+    "Pleural_Thickening",
+    "Cardiomegaly",
+    "Nodule",
+    "Mass",
+    "Hernia",
+    "Lung Lesion",
+    "Fracture",
+    "Lung Opacity",
+    "Enlarged Cardiomediastinum",
+    "Support Devices",
+    "No Finding",
+)
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
 DENSITIES = ("A", "B", "C", "D")
 """Classes of breast density, from almost entirely fatty (A) to extremely dense (D)."""
@@ -35,11 +51,11 @@ VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
 }
 """Every shared target name, by domain."""
 
-MOST_CLASSES = 8
+MAX_CLASSES = 8
 """Classes without a shared name that are said one by one; the rest is counted together."""
 
 
-def harmonise(found: Imported, source: Source) -> Imported:
+def harmonise(found: ImportedSource, source: Source) -> ImportedSource:
     """Targets under the shared names of the source's domain.
 
     Targets that share a name become one: 1 if any is 1, else -1 if any is -1, else 0 if any is 0.
@@ -100,9 +116,9 @@ def _with_classes(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, li
     said = [
         f"Class '{name}' of '{column}' has no shared class and is left empty "
         f"({plural(count, 'row')})."
-        for name, count in counts.head(MOST_CLASSES).iter_rows()
+        for name, count in counts.head(MAX_CLASSES).iter_rows()
     ]
-    rest = counts.slice(MOST_CLASSES)
+    rest = counts.slice(MAX_CLASSES)
     if len(rest):
         said.append(
             f"So {'is 1 further class' if len(rest) == 1 else f'are {len(rest)} further classes'} "

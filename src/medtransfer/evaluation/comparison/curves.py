@@ -13,11 +13,11 @@ import numpy as np
 from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, RungRuns, mean_results
 from medtransfer.evaluation.scoring.measure import MeasuredRun
 from medtransfer.evaluation.scoring.ood import Scored, detectors
-from medtransfer.evaluation.scoring.test_set import Place
-from medtransfer.evaluation.scoring.tune_fit import CASE as WHOLE
+from medtransfer.evaluation.scoring.test_set import TestSet
+from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
 from medtransfer.metrics.cases import AnyCases, TargetCases
-from medtransfer.metrics.kernels.sums import Floats, Numbers, binned_sums
+from medtransfer.metrics.kernels.sums import Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import interval_quantiles
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
@@ -27,7 +27,7 @@ MOST = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
 DECILES = 10
 NONE, TEMPERATURE = "none", "temperature"
-Drawn = Callable[[AnyCases, Floats], Floats]
+CurveFunction = Callable[[AnyCases, Floats], Floats]
 """A curve of cases for their weights [n, W]. -> [W, G]"""
 Where = tuple[Curve, str, str, str | None]
 """Kind, cohort, target, series."""
@@ -59,7 +59,7 @@ def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
         lines["roc", place.name, overall, None] = Line(GRID, _mean(place, each, counts, roc))
         pr = _mean(place, each, counts, precision_recall)
         lines["pr", place.name, overall, None] = Line(GRID, pr)
-        whole, name = ([WHOLE], CASE) if run.single_label else (each, overall)
+        whole, name = ([WHOLE_CASE], CASE) if run.single_label else (each, overall)
         risk = _mean(place, whole, counts, risk_coverage)
         lines["risk_coverage", place.name, name, None] = Line(GRID, risk)
         for series in (NONE, TEMPERATURE):
@@ -69,13 +69,13 @@ def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
         for one in detectors(run):
             line = _deciles(place, one, counts)
             if line is not None:
-                lines["foreign", place.name, CASE, one.name] = line
+                lines["ood", place.name, CASE, one.name] = line
     return lines
 
 
-def _deciles(place: Place, one: Scored, counts: Floats) -> Line | None:
+def _deciles(place: TestSet, one: Scored, counts: Floats) -> Line | None:
     """Share of a place's cases between the deciles of tune's scores: at home a tenth in each."""
-    here = place.slices[0].cases
+    here = place.subgroups[0].cases
     tune, scores = np.sort(one.scores[place.run.tuned()]), one.scores[here]
     if not len(tune) or not np.isfinite(tune).all() or not np.isfinite(scores).all():
         return None
@@ -139,10 +139,21 @@ def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tupl
             if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
                 continue
             low, high = interval_quantiles(y[1:, g]) or (None, None)
-            yield kind, Point(
-                about.rung, *about.training, cohort, target, series, float(x[g]), float(y[0, g]),
-                low, high, None if counts is None else float(counts[g]),
-            )  # fmt: skip
+            yield (
+                kind,
+                Point(
+                    about.rung,
+                    *about.training,
+                    cohort,
+                    target,
+                    series,
+                    float(x[g]),
+                    float(y[0, g]),
+                    low,
+                    high,
+                    None if counts is None else float(counts[g]),
+                ),
+            )
 
 
 def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
@@ -158,11 +169,13 @@ def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
             if again is None:
                 yield "learning", Point(*about, mean.runs.label_fraction, *ends)
             # where the same test cases have a point of their own at 0, others do not belong there
-            if row.cohort != mean.home and (again is not None or not begun & {None, row.cohort}):
+            if row.cohort != mean.internal_name and (
+                again is not None or not begun & {None, row.cohort}
+            ):
                 yield "retrain", Point(*about, again or 0.0, *ends)
 
 
-def _counts(place: Place) -> Floats:
+def _counts(place: TestSet) -> Floats:
     """The sample, then up to `MOST` replicates. [P, 1 + W]"""
     blocks: list[Floats] = []
     for block in place.replicates.blocks():
@@ -172,10 +185,10 @@ def _counts(place: Place) -> Floats:
     return np.concatenate(blocks, axis=1)[:, : 1 + MOST]
 
 
-def _mean(place: Place, targets: Sequence[int], counts: Floats, draw: Drawn) -> Floats:
+def _mean(place: TestSet, targets: Sequence[int], counts: Floats, draw: CurveFunction) -> Floats:
     """The mean of the targets' curves, over those that have one. [1 + W, G]"""
 
-    def of_part(part: tuple[AnyCases, Numbers]) -> Floats:
+    def of_part(part: tuple[AnyCases, Int32Array]) -> Floats:
         return draw(part[0], counts[part[1]])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -184,10 +197,10 @@ def _mean(place: Place, targets: Sequence[int], counts: Floats, draw: Drawn) -> 
     return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
 
 
-def _parts(place: Place, targets: Sequence[int]) -> Iterator[tuple[AnyCases, Numbers]]:
+def _parts(place: TestSet, targets: Sequence[int]) -> Iterator[tuple[AnyCases, Int32Array]]:
     for target in targets:
-        known = place.run.classified() if target == WHOLE else place.run.labelled(target)
-        rows = place.slices[0].cases & known
+        known = place.run.classified() if target == WHOLE_CASE else place.run.labelled(target)
+        rows = place.subgroups[0].cases & known
         yield place.cases(target, ALL).take(rows), place.patient[rows]
 
 
@@ -205,7 +218,7 @@ def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _reliability(
-    place: Place, targets: Sequence[int], counts: Floats, calibrator: str | None
+    place: TestSet, targets: Sequence[int], counts: Floats, calibrator: str | None
 ) -> Line | None:
     """Observed over predicted in the bins of the calibration error, all targets pooled."""
     sums = np.zeros((3, BINS, counts.shape[1]))

@@ -6,12 +6,12 @@ from dataclasses import replace
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    Place,
+    ResultKey,
     difference_interval,
     no_interval,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Number
+from medtransfer.evaluation.scoring.estimate import Estimate
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import two_sided_p
 from medtransfer.statistics.tests import (
@@ -47,7 +47,7 @@ def comparisons(
 
 
 def _difference(
-    mean: Mean, base: Mean, place: Place, number: Number, margin: float | None
+    mean: Mean, base: Mean, place: ResultKey, number: Estimate, margin: float | None
 ) -> Comparison:
     mine, other = number.values, base.numbers[place].values
     difference = None if mine is None or other is None else mine - other
@@ -74,7 +74,7 @@ def _difference(
 
 
 def _reason(
-    mine: Number, other: Number, value: float | None, interval: object, metric: str
+    mine: Estimate, other: Estimate, value: float | None, interval: object, metric: str
 ) -> str | None:
     """Why the difference or its interval is undefined."""
     if value is None:
@@ -87,9 +87,13 @@ def _held_against(row: Comparison, difference: Floats, margin: float) -> Compari
     no_worse: MarginTest = non_inferiority(difference, margin, higher_is_better=True)
     same: MarginTest = equivalence(difference, margin)
     return replace(
-        row, margin=margin, no_worse=no_worse.verdict, p_no_worse=no_worse.p,
-        equal=same.verdict, p_equal=same.p,
-    )  # fmt: skip
+        row,
+        margin=margin,
+        no_worse=no_worse.verdict,
+        p_no_worse=no_worse.p,
+        equal=same.verdict,
+        p_equal=same.p,
+    )
 
 
 def _corrected(rows: list[Comparison]) -> list[Comparison]:

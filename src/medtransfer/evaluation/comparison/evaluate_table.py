@@ -10,7 +10,7 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, tabulate
+from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.files import sha256, size_text, write_json
@@ -23,8 +23,8 @@ from medtransfer.tables.schema import (
     Column,
     Contract,
     check_columns,
+    raise_faults,
     read_frame,
-    refuse,
     typed,
     write_frame,
 )
@@ -43,7 +43,7 @@ def memory_needed(predictions: pl.DataFrame) -> int:
     return FIXED_BYTES + int(str(largest or 0)) * (targets + pooled) * BYTES_PER_CELL
 
 
-def refuse_small_memory(predictions: pl.DataFrame, free: int | None = None) -> None:
+def require_memory(predictions: pl.DataFrame, free: int | None = None) -> None:
     """Stop before a table is scored that does not fit.
 
     Args:
@@ -77,7 +77,7 @@ ATTRIBUTES = Contract(
     "Manifest",
     (Column("case_id", "text", "The case."),),
 )
-MOST_GROUPS = 12
+MAX_GROUPS = 12
 """Columns of a manifest with more values than that are no attributes unless they are named."""
 NO_ATTRIBUTES = frozenset(
     {"image_id", "path", "image", "case_id", "patient_id", "split", "cohort", "frame"}
@@ -85,7 +85,7 @@ NO_ATTRIBUTES = frozenset(
 
 
 @dataclass(frozen=True)
-class Joined:
+class AttributeTable:
     """Attributes for the cases of a predictions table.
 
     Attributes:
@@ -112,7 +112,7 @@ def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
 
 def join_attributes(
     predictions: pl.DataFrame, manifest: Path | None, names: Sequence[str] | None
-) -> Joined:
+) -> AttributeTable:
     """Find the attributes of the cases in a manifest; both unmatched sides are counted.
 
     Args:
@@ -129,9 +129,9 @@ def join_attributes(
             raise TableError(
                 f"--attributes names {listed(names)}, but there is no --manifest to find them in."
             )
-        return Joined(cases, ())
+        return AttributeTable(cases, ())
     frame = read_frame(manifest, ATTRIBUTES, skip=("image",))
-    refuse(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
+    raise_faults(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
     frame = typed(frame, ATTRIBUTES)
     chosen = _chosen(frame, manifest, names, target_names(predictions))
     table = frame.select("case_id").with_columns(group_text(frame[name]) for name in chosen)
@@ -153,7 +153,7 @@ def join_attributes(
     if rest:
         said.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
     said.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
-    return Joined(cases.join(table, on="case_id", how="left"), tuple(said))
+    return AttributeTable(cases.join(table, on="case_id", how="left"), tuple(said))
 
 
 def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
@@ -172,9 +172,11 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
     for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
         rung = _one(table, "rung", str(run_id))
         place = (
-            rung, float(_one(table, "label_fraction", 1.0)), _one(table, "held_out", None),
+            rung,
+            float(_one(table, "label_fraction", 1.0)),
+            _one(table, "held_out", None),
             _one(table, "retrain_fraction", None),
-        )  # fmt: skip
+        )
         number = taken.setdefault(place, 0)
         taken[place] += 1
         seed = int(_one(table, "seed", number))
@@ -223,7 +225,7 @@ def evaluate_table(
         TableError: There is no such rung, no test case, a binary task has several targets, or a
             setting names a target or an attribute that is not there; the memory is too small.
     """
-    refuse_small_memory(predictions)
+    require_memory(predictions)
     runs = ladder_runs(predictions)
     rungs = rung_names(predictions)
     if reference is not None and reference not in rungs:
@@ -243,7 +245,7 @@ def evaluate_table(
     if not (predictions["split"] == "test").any():
         raise TableError("No case is a test case: column 'split' never holds 'test'.")
     runs.sort(key=lambda run: rungs.index(run.rung))
-    return tabulate(
+    return compare_runs(
         runs, attributes, task, config, reference=reference or rungs[0], facts=facts, watch=watch
     )
 
@@ -289,7 +291,7 @@ def _chosen(
     plain = [n for n, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Binary()]
     free = [n for n in plain if n not in NO_ATTRIBUTES and n != ROW]
     if names is None:
-        few = [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MOST_GROUPS]
+        few = [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MAX_GROUPS]
         return [n for n in few if n not in targets]
     faults = [
         f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
@@ -298,7 +300,7 @@ def _chosen(
         for name in names
         if name not in free
     ]
-    refuse(ATTRIBUTES, manifest, faults)
+    raise_faults(ATTRIBUTES, manifest, faults)
     return list(dict.fromkeys(names))
 
 
@@ -325,7 +327,12 @@ def _counts(predictions: pl.DataFrame) -> list[dict[str, Any]]:
     ):
         positive = {name: int((own[f"target_{name}"] == 1).sum()) for name in names}
         rows.append(
-            {"cohort": cohort, "split": split, "cases": len(own),
-             "patients": own["patient_id"].n_unique(), "positive": positive}
-        )  # fmt: skip
+            {
+                "cohort": cohort,
+                "split": split,
+                "cases": len(own),
+                "patients": own["patient_id"].n_unique(),
+                "positive": positive,
+            }
+        )
     return rows

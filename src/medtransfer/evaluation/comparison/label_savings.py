@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.errors import TableError, listed, suggestion
-from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, Place, RungRuns
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, ResultKey, RungRuns
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
@@ -20,8 +20,8 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    raise_faults,
     read_frame,
-    refuse,
     typed,
     wrong_cells,
 )
@@ -39,7 +39,7 @@ LEARNING_CURVES_CONTRACT = Contract(
 
 
 @dataclass(frozen=True)
-class Saved:
+class LabelSaving:
     """What a rung saves against the reference.
 
     Attributes:
@@ -73,13 +73,13 @@ def read_curves(path: Path) -> pl.DataFrame:
         outside = (pl.col("label_fraction") <= 0) | (pl.col("label_fraction") > 1)
         faults += wrong_cells(frame.filter(outside), "label_fraction", ["over 0 up to 1"])
         faults += duplicates(frame, keys)
-    refuse(LEARNING_CURVES_CONTRACT, path, faults)
+    raise_faults(LEARNING_CURVES_CONTRACT, path, faults)
     return frame
 
 
 def saved_labels(
     curves: pl.DataFrame, reference: str, *, replicates: int = 1000, seed: int = 0
-) -> list[Saved]:
+) -> list[LabelSaving]:
     """Share of the labels that every other rung saves: see `metrics.learning_curve`.
 
     Args:
@@ -118,20 +118,23 @@ def _points(
         yield float(str(fraction)), resampled_mean(spread, rng)
 
 
-def _saved(rung: str, points: dict[float, Floats], level: Floats, seeds: int) -> Saved:
+def _saved(rung: str, points: dict[float, Floats], level: Floats, seeds: int) -> LabelSaving:
     fractions, values = np.array(list(points)), np.stack(list(points.values()))
     found = labels_saved(fractions, values, level)
     low, high = ends_or_never(found[1:]) if seeds > 1 else (None, None)
     reached = bool(np.isfinite(found[0]))
     ends = [end if end is not None and np.isfinite(end) else None for end in (low, high)]
-    return Saved(
-        rung, float(found[0]) if reached else None, ends[0], ends[1],
+    return LabelSaving(
+        rung,
+        float(found[0]) if reached else None,
+        ends[0],
+        ends[1],
         float(curve_area(fractions, values)[0]),
         reached and bool(found[0] >= 1 - fractions[0] - 1e-12),
-    )  # fmt: skip
+    )
 
 
-AREA = f"{HEADLINE}_curve_area"
+CURVE_AUC = f"{HEADLINE}_curve_area"
 """Mean height of a rung's curve over the logarithm of the label fraction."""
 
 
@@ -148,9 +151,21 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Re
                 continue
             cohort, attribute, group, target, _metric = place
             about = Result(
-                None, "test", cohort, target, AREA, None, None, None,
-                number.cases, number.patients, None, None, attribute, group,
-            )  # fmt: skip
+                None,
+                "test",
+                cohort,
+                target,
+                CURVE_AUC,
+                None,
+                None,
+                None,
+                number.cases,
+                number.patients,
+                None,
+                None,
+                attribute,
+                group,
+            )
             area = _area(curve, place, seed)
             undefined = replace(about, reason="undefined at a label fraction")
             yield curve[-1].runs, undefined if area is None else _with_area(about, area)
@@ -158,11 +173,11 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Re
 
 def area_values(
     means: Sequence[Mean], seed: int
-) -> dict[tuple[str, str | None, float | None], dict[Place, Floats]]:
+) -> dict[tuple[str, str | None, float | None], dict[ResultKey, Floats]]:
     """What `curve_areas` gives intervals of: by curve and place, the sample and every replicate."""
     return {
         curve: {
-            (*place[:4], AREA): area
+            (*place[:4], CURVE_AUC): area
             for place in own[-1].numbers
             if place[1] == ALL and place[4] == HEADLINE
             if (area := _area(own, place, seed)) is not None
@@ -172,7 +187,7 @@ def area_values(
     }
 
 
-def _area(curve: list[Mean], place: Place, seed: int) -> Floats | None:
+def _area(curve: list[Mean], place: ResultKey, seed: int) -> Floats | None:
     """The area of one curve [1 + R]; None where it is undefined at a label fraction."""
     if any(place not in mean.by_seed for mean in curve):
         return None
@@ -215,7 +230,7 @@ def _curves(means: Sequence[Mean]) -> dict[tuple[str, str | None, float | None],
     return curves
 
 
-def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | None:
+def _saving(curve: list[Mean], base: Mean, place: ResultKey, seed: int) -> Result | None:
     if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
         return None
     fractions = np.array([mean.runs.label_fraction for mean in curve])
@@ -224,9 +239,21 @@ def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | 
     cohort, attribute, group, target, _metric = place
     number = curve[-1].numbers[place]
     about = Result(
-        None, "test", cohort, target, "labels_saved", None, None, None,
-        number.cases, number.patients, None, None, attribute, group,
-    )  # fmt: skip
+        None,
+        "test",
+        cohort,
+        target,
+        "labels_saved",
+        None,
+        None,
+        None,
+        number.cases,
+        number.patients,
+        None,
+        None,
+        attribute,
+        group,
+    )
     if not np.isfinite(saved[0]):
         return replace(about, reason="the reference's full-data AUROC is never reached")
     reasons: list[str] = []
@@ -247,6 +274,6 @@ def _saving(curve: list[Mean], base: Mean, place: Place, seed: int) -> Result | 
     )
 
 
-def _resampled(mean: Mean, place: Place, seed: int) -> Floats:
+def _resampled(mean: Mean, place: ResultKey, seed: int) -> Floats:
     rng = generator(seed, "seeds", mean.runs.rung, str(mean.runs.label_fraction))
     return resampled_mean(mean.by_seed[place], rng)

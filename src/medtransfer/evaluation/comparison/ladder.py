@@ -73,7 +73,7 @@ class LadderTables:
     means: tuple[Mean, ...]
 
 
-def tabulate(
+def compare_runs(
     runs: Sequence[LadderRun],
     attributes: pl.DataFrame,
     task: Task,

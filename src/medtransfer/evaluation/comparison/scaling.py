@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medtransfer.evaluation.comparison.label_savings import AREA, area_values
+from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, area_values
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    Place,
+    ResultKey,
     RungRuns,
     difference_interval,
 )
@@ -25,7 +25,7 @@ ROBUSTNESS = "_effective_robustness"
 SCALE = "_scale_"
 """Added to a metric's name, before `network`, `data` or `interaction`: its change per factor 10."""
 BIASED = "no interval: chance alone pushes the metric up, in each rung by its own amount"
-SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc", "foreign_auroc")
+SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc", "ood_auroc")
 """Metrics that the effects of scale are asked of; of the first also in every group."""
 DROP = f"{HEADLINE}_drop"
 
@@ -64,9 +64,9 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result
         pairs = [
             (rungs.index(mean.runs.rung), inside, outside)
             for mean in means
-            if (home := mean.by_seed.get((mean.home, *place[1:]))) is not None
+            if (home := mean.by_seed.get((mean.internal_name, *place[1:]))) is not None
             and (there := mean.by_seed.get(place)) is not None
-            and place[0] != mean.home
+            and place[0] != mean.internal_name
             for inside, outside in zip(home, there, strict=True)
         ]
         if not pairs:
@@ -105,16 +105,16 @@ def scale_results(
             yield from _effects(alike, asked, known)
 
 
-def _quantities(mean: Mean) -> dict[Place, Floats]:
+def _quantities(mean: Mean) -> dict[ResultKey, Floats]:
     """What effects of scale are asked of, in the sample and in every replicate. [1 + R] each"""
-    found: dict[Place, Floats] = {}
+    found: dict[ResultKey, Floats] = {}
     for place, number in mean.numbers.items():
         cohort, attribute, group, target, metric = place
         if number.values is None or not _is_asked(attribute, metric):
             continue
         found[place] = number.values
-        home = mean.numbers.get((mean.home, attribute, group, target, metric))
-        shifted = metric == HEADLINE and attribute == ALL and cohort != mean.home
+        home = mean.numbers.get((mean.internal_name, attribute, group, target, metric))
+        shifted = metric == HEADLINE and attribute == ALL and cohort != mean.internal_name
         if shifted and home is not None and home.values is not None:
             found[(*place[:4], DROP)] = home.values - number.values
     return found
@@ -125,7 +125,7 @@ def _is_asked(attribute: str, metric: str) -> bool:
 
 
 def _effects(
-    full: Sequence[Mean], asked: Sequence[dict[Place, Floats]], known: dict[str, RungFacts]
+    full: Sequence[Mean], asked: Sequence[dict[ResultKey, Floats]], known: dict[str, RungFacts]
 ) -> Iterator[tuple[RungRuns, Result]]:
     """What scale does to rungs of one training set."""
     for place in dict.fromkeys(place for own in asked for place in own):
@@ -146,14 +146,14 @@ def _effects(
             yield runs, _row(first, place, SCALE + term, effect.slopes, effect.reason)
 
 
-def _headline_places(means: Sequence[Mean]) -> list[Place]:
+def _headline_places(means: Sequence[Mean]) -> list[ResultKey]:
     places = dict.fromkeys(place for mean in means for place in mean.by_seed)
     return [place for place in places if place[4] == HEADLINE and place[1] == ALL]
 
 
-def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | None) -> Result:
+def _row(mean: Mean, place: ResultKey, suffix: str, values: Floats, reason: str | None) -> Result:
     cohort, attribute, group, target, metric = place
-    measured = HEADLINE if metric in (DROP, AREA) else metric
+    measured = HEADLINE if metric in (DROP, CURVE_AUC) else metric
     number = mean.numbers[cohort, attribute, group, target, measured]
     known = bool(np.isfinite(values[0]))
     ends = difference_interval(values, measured)
@@ -161,7 +161,17 @@ def _row(mean: Mean, place: Place, suffix: str, values: Floats, reason: str | No
         why = BIASED if find_metric(measured).biased else NO_INTERVAL
         reason = f"{reason}; {why}" if reason else why
     return Result(
-        None, "test", cohort, target, metric + suffix, float(values[0]) if known else None,
-        *(ends or (None, None)), number.cases, number.patients, None,
-        reason or (None if known else "undefined in the sample"), attribute, group,
-    )  # fmt: skip
+        None,
+        "test",
+        cohort,
+        target,
+        metric + suffix,
+        float(values[0]) if known else None,
+        *(ends or (None, None)),
+        number.cases,
+        number.patients,
+        None,
+        reason or (None if known else "undefined in the sample"),
+        attribute,
+        group,
+    )

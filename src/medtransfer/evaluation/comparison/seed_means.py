@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Number
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
 from medtransfer.evaluation.scoring.fairness import compared_keys
 from medtransfer.evaluation.scoring.measure import MeasuredRun
 from medtransfer.evaluation.scoring.score import as_result
-from medtransfer.evaluation.scoring.test_set import Slice
-from medtransfer.metrics.catalog import FOREIGN, find_metric
+from medtransfer.evaluation.scoring.test_set import Subgroup
+from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
@@ -24,7 +24,7 @@ HEADLINE = "auroc"
 BIASED = "no interval: chance alone pushes the metric up, on both sides by its own amount"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Added to a metric's name: its standard deviation between seeds, and between patients."""
-Place = tuple[str, str, str, str, str]
+ResultKey = tuple[str, str, str, str, str]
 """Cohort, attribute, group, target, metric."""
 
 
@@ -70,10 +70,10 @@ class Mean:
     """
 
     runs: RungRuns
-    slices: dict[tuple[str, str, str], Slice]
-    numbers: dict[Place, Number]
-    by_seed: dict[Place, Floats]
-    home: str
+    subgroups: dict[tuple[str, str, str], Subgroup]
+    numbers: dict[ResultKey, Estimate]
+    by_seed: dict[ResultKey, Floats]
+    internal_name: str
 
 
 def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
@@ -83,18 +83,18 @@ def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
         runs: The seeds of one rung.
         measured: What was measured of each; looked at one after the other.
     """
-    found: dict[Place, list[Number]] = {}
-    parts: dict[tuple[str, str, str], Slice] = {}
+    found: dict[ResultKey, list[Estimate]] = {}
+    parts: dict[tuple[str, str, str], Subgroup] = {}
     home = ""
     for one in measured:
-        home = one.run.home()
+        home = one.run.internal_name()
         for place, of_place in zip(one.places, one.numbers, strict=True):
             compared = set(compared_keys(of_place))
-            for part, numbers in zip(place.slices, of_place, strict=True):
+            for part, numbers in zip(place.subgroups, of_place, strict=True):
                 where = (part.cohort, part.attribute, part.group)
                 parts[where] = part
                 for key, number in numbers.items():
-                    overall = key[0] in one.run.overall or key[1] in FOREIGN
+                    overall = key[0] in one.run.overall or key[1] in OOD_METRICS
                     if overall and (part.attribute == ALL or key in compared):
                         found.setdefault((*where, *key), []).append(number)
     by_seed = {
@@ -105,7 +105,7 @@ def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
     return Mean(runs, parts, {p: _mean(p, n, by_seed) for p, n in found.items()}, by_seed, home)
 
 
-def _mean(place: Place, numbers: list[Number], by_seed: dict[Place, Floats]) -> Number:
+def _mean(place: ResultKey, numbers: list[Estimate], by_seed: dict[ResultKey, Floats]) -> Estimate:
     first = next((n for n in numbers if n.values is None), numbers[0])
     left_out = [n.left_out for n in numbers if n.left_out is not None]
     return replace(
@@ -119,7 +119,7 @@ def mean_results(mean: Mean) -> Iterator[Result]:
     """A rung's means as rows of the results table, without a run id."""
     for (*place, target, metric), number in mean.numbers.items():
         cohort, attribute, group = place
-        part = mean.slices[cohort, attribute, group]
+        part = mean.subgroups[cohort, attribute, group]
         yield as_result(None, part, (target, metric), number)
 
 
@@ -129,10 +129,10 @@ def drops(mean: Mean) -> Iterator[Result]:
     The cohorts are resampled independently, so their replicates are too.
     """
     for (cohort, attribute, group, target, metric), number in mean.numbers.items():
-        inside = mean.numbers.get((mean.home, attribute, group, target, metric))
-        if cohort == mean.home or attribute != ALL or inside is None:
+        inside = mean.numbers.get((mean.internal_name, attribute, group, target, metric))
+        if cohort == mean.internal_name or attribute != ALL or inside is None:
             continue
-        part = mean.slices[cohort, attribute, group]
+        part = mean.subgroups[cohort, attribute, group]
         row = as_result(None, part, (target, metric), replace(number, left_out=None))
         reason = inside.reason or number.reason
         row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None, reason=reason)
@@ -143,9 +143,12 @@ def drops(mean: Mean) -> Iterator[Result]:
             if known and low is None and len(drop) > 1:
                 reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
             row = replace(
-                row, value=float(drop[0]) if known else None, low=low, high=high,
+                row,
+                value=float(drop[0]) if known else None,
+                low=low,
+                high=high,
                 reason=reason or (None if known else "undefined in the sample"),
-            )  # fmt: skip
+            )
         yield row
 
 
@@ -173,11 +176,20 @@ def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:
         parts = variance_parts(values, rng)
         number = mean.numbers[place]
         for suffix, value in (
-            (BETWEEN_SEEDS, parts.between_seeds), (BETWEEN_PATIENTS, parts.between_patients)
-        ):  # fmt: skip
+            (BETWEEN_SEEDS, parts.between_seeds),
+            (BETWEEN_PATIENTS, parts.between_patients),
+        ):
             known = bool(np.isfinite(value))
             yield Result(
-                None, "test", cohort, target, metric + suffix, value if known else None,
-                num_cases=number.cases, num_patients=number.patients,
-                reason=None if known else parts.reason, attribute=attribute, group=group,
-            )  # fmt: skip
+                None,
+                "test",
+                cohort,
+                target,
+                metric + suffix,
+                value if known else None,
+                num_cases=number.cases,
+                num_patients=number.patients,
+                reason=None if known else parts.reason,
+                attribute=attribute,
+                group=group,
+            )

@@ -60,7 +60,7 @@ def kept_features(
             parts.append(read_tensors(folder / FILE)[NAME].numpy())
             continue
         parts.append(np.concatenate(list(_extract(classifier, images, rows, heard))))
-        if world().leads:
+        if world().is_main:
             _keep(parts[-1], folder)
     return np.concatenate(parts)
 

@@ -12,7 +12,7 @@ from medtransfer.data.config import Task
 from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation.inference.predict import passes
 from medtransfer.models.classifier import Classifier
-from medtransfer.posthoc.ood_feature_scores import TrainedOn
+from medtransfer.posthoc.ood_feature_scores import OODReference
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def outputs_of(classifier: Classifier, images: CaseImages) -> Outputs:
     return Outputs(features, logits)
 
 
-def trained_on(classifier: Classifier, images: CaseImages, task: Task) -> TrainedOn:
+def read_ood_reference(classifier: Classifier, images: CaseImages, task: Task) -> OODReference:
     """What detectors are fitted to: the training cases as they would be tested, and the head.
 
     Args:
@@ -57,7 +57,7 @@ def trained_on(classifier: Classifier, images: CaseImages, task: Task) -> Traine
         images: Its training cases, at the size of a test image: nothing is cropped or flipped.
         task: What the targets are to each other.
     """
-    return known_of(outputs_of(classifier, images), images.cases, classifier.head, task)
+    return make_ood_reference(outputs_of(classifier, images), images.cases, classifier.head, task)
 
 
 def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
@@ -67,9 +67,11 @@ def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
     return Outputs(features, logits.float().cpu().numpy())
 
 
-def known_of(found: Outputs, cases: Labelled, head: nn.Linear, task: Task) -> TrainedOn:
+def make_ood_reference(
+    found: Outputs, cases: Labelled, head: nn.Linear, task: Task
+) -> OODReference:
     """What detectors are fitted to, from what a classifier gives for its training cases."""
-    return TrainedOn(
+    return OODReference(
         found.features,
         found.logits.astype(np.float64),
         cases.targets[:],

@@ -17,7 +17,7 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.folding import folded
-from medtransfer.models.runtime import give_back, is_out_of_memory, world
+from medtransfer.models.runtime import is_out_of_memory, release_memory, world
 
 IMAGES_AT_ONCE = 128
 """Halved where memory runs out."""
@@ -100,7 +100,7 @@ def _outputs(
         if lacking:  # outside the handler: the error holds the frames whose tensors are to go
             if len(part) == 1:
                 raise StudyError(TOO_LARGE.format(size=images.spec.crop))
-            give_back()
+            release_memory()
             waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
     return torch.cat(found)
 

@@ -11,7 +11,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Number:
+class Estimate:
     """One metric of one slice.
 
     Attributes:
@@ -32,4 +32,4 @@ class Number:
     left_out: Floats | None = None
 
 
-Numbers = dict[Key, Number]
+Estimates = dict[Key, Estimate]

@@ -8,13 +8,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Key, Number, Numbers
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, Estimates, Key
 from medtransfer.evaluation.scoring.measure import bindings
-from medtransfer.evaluation.scoring.test_set import Place, Slice
-from medtransfer.evaluation.scoring.tune_fit import CASE as WHOLE
+from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
+from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Flags, Floats
-from medtransfer.metrics.weighted import Part, Weighted
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.groups import (
@@ -28,9 +28,16 @@ from medtransfer.statistics.groups import (
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO, Result
 
 COMPARED = (
-    "auroc", "balanced_accuracy", "accuracy", "ece", "sensitivity", "specificity", "ppv",
-    "predicted_prevalence", "underdiagnosis",
-)  # fmt: skip
+    "auroc",
+    "balanced_accuracy",
+    "accuracy",
+    "ece",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "predicted_prevalence",
+    "underdiagnosis",
+)
 """Metrics, without their operating point, that groups are compared by."""
 
 
@@ -47,12 +54,12 @@ class Compared:
         numbers: The metric of each. G
     """
 
-    place: Place
+    place: TestSet
     attribute: str
     key: Key
     targets: tuple[str, ...]
-    groups: tuple[Slice, ...]
-    numbers: tuple[Number, ...]
+    groups: tuple[Subgroup, ...]
+    numbers: tuple[Estimate, ...]
 
     @property
     def cases(self) -> Flags:
@@ -85,20 +92,31 @@ class Compared:
         low, high = interval or (None, None)
         run, cases = self.place.run, self.cases
         return Result(
-            run.run_id, "test", self.place.name, self.key[0], metric, value, low, high,
-            int(cases.sum()), run.patients(cases), None, reason or self.left_out,
-            self.attribute, ALL,
-        )  # fmt: skip
+            run.run_id,
+            "test",
+            self.place.name,
+            self.key[0],
+            metric,
+            value,
+            low,
+            high,
+            int(cases.sum()),
+            run.patients(cases),
+            None,
+            reason or self.left_out,
+            self.attribute,
+            ALL,
+        )
 
 
-def compared_keys(numbers: Sequence[Numbers]) -> list[Key]:
+def compared_keys(numbers: Sequence[Estimates]) -> list[Key]:
     """What groups are compared by."""
     keys = dict.fromkeys(key for own in numbers for key in own)
     return [key for key in keys if key[0] != MICRO and key[1].split("@")[0] in COMPARED]
 
 
 def compare_groups(
-    place: Place, attribute: str, key: Key, found: Sequence[tuple[Slice, Numbers]]
+    place: TestSet, attribute: str, key: Key, found: Sequence[tuple[Subgroup, Estimates]]
 ) -> Compared:
     """Gather the groups that have a metric; for `macro`, over the targets that all of them have.
 
@@ -118,12 +136,12 @@ def compare_groups(
     return Compared(place, attribute, key, targets, groups, numbers)
 
 
-def _is_defined(own: Numbers, key: Key) -> bool:
+def _is_defined(own: Estimates, key: Key) -> bool:
     return key in own and (v := own[key].values) is not None and bool(np.isfinite(v[0]))
 
 
 def _shared_targets(
-    place: Place, metric: str, found: Sequence[tuple[Slice, Numbers]]
+    place: TestSet, metric: str, found: Sequence[tuple[Subgroup, Estimates]]
 ) -> tuple[str, ...]:
     """The targets for which every group has a metric that has it for any.
 
@@ -134,7 +152,7 @@ def _shared_targets(
     return tuple(n for n in names if all(_is_defined(own, (n, metric)) for own in large))
 
 
-def _mean_of(numbers: Sequence[Number]) -> Number:
+def _mean_of(numbers: Sequence[Estimate]) -> Estimate:
     """The mean over targets of one group. Their values are known."""
     values = np.mean([n.values for n in numbers if n.values is not None], axis=0)
     return replace(numbers[0], values=values, positives=None)
@@ -150,7 +168,7 @@ BIASED = "no interval: chance alone pushes the metric up, in groups of different
 
 
 def gap_results(
-    place: Place, numbers: Sequence[Numbers], config: EvaluationConfig
+    place: TestSet, numbers: Sequence[Estimates], config: EvaluationConfig
 ) -> Iterator[Result]:
     """Worst group, gap, ratio and p-values for every attribute of a place.
 
@@ -159,10 +177,10 @@ def gap_results(
         numbers: Every metric of each slice.
         config: Least group size, permutations.
     """
-    for attribute in dict.fromkeys(part.attribute for part in place.slices[1:]):
+    for attribute in dict.fromkeys(part.attribute for part in place.subgroups[1:]):
         found = [
             (part, own)
-            for part, own in zip(place.slices, numbers, strict=True)
+            for part, own in zip(place.subgroups, numbers, strict=True)
             if part.attribute == attribute
         ]
         compared = [compare_groups(place, attribute, key, found) for key in compared_keys(numbers)]
@@ -230,7 +248,7 @@ def _odds(compared: Sequence[Compared]) -> Iterator[Result]:
 
 
 def _tests(
-    place: Place, attribute: str, compared: Sequence[Compared], config: EvaluationConfig
+    place: TestSet, attribute: str, compared: Sequence[Compared], config: EvaluationConfig
 ) -> Iterator[Result]:
     """P-values of "the groups do not differ" for the overall numbers."""
     wanted = [c for c in compared if c.key[0] in place.run.overall]
@@ -252,7 +270,7 @@ def _tests(
 
 
 def _permuted(
-    place: Place, attribute: str, family: Sequence[Compared], config: EvaluationConfig
+    place: TestSet, attribute: str, family: Sequence[Compared], config: EvaluationConfig
 ) -> dict[Key, float | str]:
     keys = [about.key for about in family]
     target, metrics = keys[0][0], [name for _, name in keys]
@@ -279,27 +297,27 @@ def _permuted(
 
 
 def _parts(
-    place: Place,
+    place: TestSet,
     targets: Sequence[str],
     metrics: Sequence[str],
     member: Flags,
     number_of: NDArray[np.int32],
     config: EvaluationConfig,
-) -> Iterator[tuple[list[str], list[Part]]]:
+) -> Iterator[tuple[list[str], list[SubgroupMetrics]]]:
     """The metrics bound to all groups' cases, of each of the targets whose mean is compared.
 
     Yields:
         Metrics that are defined for the same targets, and a part for each of these.
     """
     run = place.run
-    numbers = [run.names.index(name) if name in run.names else WHOLE for name in targets]
-    whole = Slice(place.name, ALL, ALL, member)
+    numbers = [run.names.index(name) if name in run.names else WHOLE_CASE for name in targets]
+    whole = Subgroup(place.name, ALL, ALL, member)
     bound: list[tuple[Flags, dict[str, Weighted]]] = []
     for number in numbers:
-        known = run.classified() if number == WHOLE else run.labelled(number)
+        known = run.classified() if number == WHOLE_CASE else run.labelled(number)
         rows = member & known
         cases = place.cases(number, ALL).take(rows)
-        name = CASE if number == WHOLE else run.names[number]
+        name = CASE if number == WHOLE_CASE else run.names[number]
         found = bindings(run, whole, name, cases, rows, config)
         bound.append((rows, {b.key[1]: b.bound for b in found if b.bound is not None}))
     families: dict[tuple[int, ...], list[str]] = {}
@@ -308,4 +326,7 @@ def _parts(
         families.setdefault(where, []).append(metric)
     for where, names in families.items():
         each = [(rows, of_target) for rows, of_target in (bound[i] for i in where)]
-        yield names, [Part(number_of[rows], tuple(own[m] for m in names)) for rows, own in each]
+        yield (
+            names,
+            [SubgroupMetrics(number_of[rows], tuple(own[m] for m in names)) for rows, own in each],
+        )

@@ -8,17 +8,16 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Key, Number, Numbers
-from medtransfer.evaluation.scoring.ood import foreign_numbers
+from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, Key
+from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
-from medtransfer.evaluation.scoring.test_set import Place, Slice, make_place
-from medtransfer.evaluation.scoring.tune_fit import CASE as WHOLE
-from medtransfer.evaluation.scoring.tune_fit import Fitted, fit_on_tune
+from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet, make_place
+from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE, TuneFit, fit_on_tune
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, spelled
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Part, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
@@ -35,9 +34,9 @@ class MeasuredRun:
     """
 
     run: RunArrays
-    fitted: Fitted
-    places: tuple[Place, ...]
-    numbers: tuple[list[Numbers], ...]
+    fitted: TuneFit
+    places: tuple[TestSet, ...]
+    numbers: tuple[list[Estimates], ...]
 
 
 def measure_run(
@@ -55,8 +54,8 @@ def measure_run(
     fitted = fit_on_tune(run, config.operating_points)
     places = tuple(make_place(run, fitted, attributes, name, config) for name in run.places())
     numbers = tuple(measure(place, config) for place in places)
-    for of_place, of_foreign in zip(numbers, foreign_numbers(places), strict=True):
-        of_place[0].update(of_foreign)
+    for of_place, of_detectors in zip(numbers, ood_estimates(places), strict=True):
+        of_place[0].update(of_detectors)
     return MeasuredRun(run, fitted, places, numbers)
 
 
@@ -65,11 +64,11 @@ class Binding:
     """A metric of one slice before it is evaluated: bound, or the reason why it is undefined."""
 
     key: Key
-    number: Number
+    number: Estimate
     bound: Weighted | None
 
 
-def measure(place: Place, config: EvaluationConfig) -> list[Numbers]:
+def measure(place: TestSet, config: EvaluationConfig) -> list[Estimates]:
     """Every metric of every slice of a place, with its replicates.
 
     Returns:
@@ -77,14 +76,17 @@ def measure(place: Place, config: EvaluationConfig) -> list[Numbers]:
         pooled (`micro`), and the case as a whole in single-label tasks.
     """
     run = place.run
-    found: list[Numbers] = [{} for _ in place.slices]
-    data: list[list[TargetCases]] = [[] for _ in place.slices]
-    rows_of: list[list[Flags]] = [[] for _ in place.slices]
-    for target, name in [*enumerate(run.names), *([(WHOLE, CASE)] if run.single_label else [])]:
+    found: list[Estimates] = [{} for _ in place.subgroups]
+    data: list[list[TargetCases]] = [[] for _ in place.subgroups]
+    rows_of: list[list[Flags]] = [[] for _ in place.subgroups]
+    for target, name in [
+        *enumerate(run.names),
+        *([(WHOLE_CASE, CASE)] if run.single_label else []),
+    ]:
         by_attribute = {attribute: place.cases(target, attribute) for attribute in place.fitted}
-        known = run.classified() if target == WHOLE else run.labelled(target)
+        known = run.classified() if target == WHOLE_CASE else run.labelled(target)
         of_slices: list[tuple[Flags, list[Binding]]] = []
-        for i, part in enumerate(place.slices):
+        for i, part in enumerate(place.subgroups):
             rows = part.cases & known
             cases = by_attribute[part.attribute].take(rows)
             of_slices.append((rows, list(bindings(run, part, name, cases, rows, config))))
@@ -94,7 +96,7 @@ def measure(place: Place, config: EvaluationConfig) -> list[Numbers]:
         for numbers, new in zip(found, _evaluated(place, of_slices, config), strict=True):
             numbers.update(new)
     if len(run.names) > 1:
-        for i, part in enumerate(place.slices):
+        for i, part in enumerate(place.subgroups):
             found[i] |= _macro(run, part, found[i])
             found[i] |= _micro(place, part, data[i], rows_of[i], config)
     return found
@@ -102,7 +104,7 @@ def measure(place: Place, config: EvaluationConfig) -> list[Numbers]:
 
 def bindings(
     run: RunArrays,
-    part: Slice,
+    part: Subgroup,
     name: str,
     cases: AnyCases,
     rows: Flags,
@@ -119,7 +121,7 @@ def bindings(
         config: Operating points and least group size.
     """
     positives = int((cases.targets == 1).sum()) if isinstance(cases, TargetCases) else None
-    blank = Number(None, len(cases), run.patients(rows), positives)
+    blank = Estimate(None, len(cases), run.patients(rows), positives)
     small = part.attribute != ALL and rows.sum() < config.minimum_group
     for metric in CATALOG.values():
         if not _is_reported(metric, run, part, name):
@@ -131,7 +133,7 @@ def bindings(
             yield Binding((name, spelling), replace(blank, reason=reason), bound)
 
 
-def _is_reported(metric: Metric, run: RunArrays, part: Slice, name: str) -> bool:
+def _is_reported(metric: Metric, run: RunArrays, part: Subgroup, name: str) -> bool:
     if part.attribute != ALL and not metric.by_group:
         return False
     if (metric.spread is not None and run.members == 1) or (
@@ -165,12 +167,12 @@ def _bound(metric: Metric, cases: AnyCases, point: str | None) -> Weighted | Non
 
 
 def _evaluated(
-    place: Place, of_slices: Sequence[tuple[Flags, list[Binding]]], config: EvaluationConfig
-) -> list[Numbers]:
+    place: TestSet, of_slices: Sequence[tuple[Flags, list[Binding]]], config: EvaluationConfig
+) -> list[Estimates]:
     """Evaluate what is bound, all slices in one pass over the replicates."""
     patient = place.patient
     parts = [
-        Part(patient[rows], tuple(b.bound for b in bound if b.bound is not None))
+        SubgroupMetrics(patient[rows], tuple(b.bound for b in bound if b.bound is not None))
         for rows, bound in of_slices
     ]
     return _with_values(place.replicates, parts, [bound for _, bound in of_slices], config)
@@ -178,16 +180,16 @@ def _evaluated(
 
 def _with_values(
     replicates: Replicates,
-    parts: Sequence[Part],
+    parts: Sequence[SubgroupMetrics],
     of_slices: Sequence[list[Binding]],
     config: EvaluationConfig,
-) -> list[Numbers]:
+) -> list[Estimates]:
     values = evaluate(parts, replicates.blocks())
     left_out = evaluate(parts, replicates.left_out()) if config.interval == "bca" else values
-    found: list[Numbers] = []
+    found: list[Estimates] = []
     for bound, of_part, without in zip(of_slices, values, left_out, strict=True):
         given = iter(zip(of_part, without, strict=True))
-        numbers: Numbers = {}
+        numbers: Estimates = {}
         for binding in bound:
             number = binding.number
             if binding.bound is not None:
@@ -202,9 +204,9 @@ def _with_values(
     return found
 
 
-def _macro(run: RunArrays, part: Slice, numbers: Numbers) -> Numbers:
+def _macro(run: RunArrays, part: Subgroup, numbers: Estimates) -> Estimates:
     """Means over the targets for which a metric is defined; says how many are left out."""
-    means: Numbers = {}
+    means: Estimates = {}
     cases, patients = int(part.cases.sum()), run.patients(part.cases)
     for metric in dict.fromkeys(metric for target, metric in numbers if target in run.names):
         found = [numbers[name, metric] for name in run.names]
@@ -215,23 +217,27 @@ def _macro(run: RunArrays, part: Slice, numbers: Numbers) -> Numbers:
             reason = f"{len(found) - len(defined)} of {len(found)} targets left out: {why}"
         values = [n.values for n in defined if n.values is not None]
         left_out = [n.left_out for n in defined if n.left_out is not None]
-        means[MACRO, metric] = Number(
-            np.mean(values, axis=0) if values else None, cases, patients, None, reason,
+        means[MACRO, metric] = Estimate(
+            np.mean(values, axis=0) if values else None,
+            cases,
+            patients,
+            None,
+            reason,
             np.mean(left_out, axis=0) if left_out else None,
-        )  # fmt: skip
+        )
     return means
 
 
 def _micro(
-    place: Place,
-    part: Slice,
+    place: TestSet,
+    part: Subgroup,
     data: Sequence[TargetCases],
     rows: Sequence[Flags],
     config: EvaluationConfig,
-) -> Numbers:
+) -> Estimates:
     """All targets pooled as if each labelled target were a case of its own."""
     patient = np.concatenate([place.patient[own] for own in rows])
     any_labelled = np.logical_or.reduce(rows)
     bound = list(bindings(place.run, part, MICRO, pooled(data), any_labelled, config))
-    parts = [Part(patient, tuple(b.bound for b in bound if b.bound is not None))]
+    parts = [SubgroupMetrics(patient, tuple(b.bound for b in bound if b.bound is not None))]
     return _with_values(place.replicates, parts, [bound], config)[0]

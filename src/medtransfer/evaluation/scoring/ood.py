@@ -7,20 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.errors import plural
-from medtransfer.evaluation.scoring.estimate import ONE_PATIENT, Number, Numbers
+from medtransfer.evaluation.scoring.estimate import ONE_PATIENT, Estimate, Estimates
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.test_set import Place
+from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.catalog import DETECTOR_ENTRIES, FOUND
-from medtransfer.metrics.discrimination import area_of, precision_of
+from medtransfer.metrics.discrimination import auroc_of, average_precision_of
 from medtransfer.metrics.kernels.ranking import false_shares
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats
-from medtransfer.metrics.kernels.sums import Numbers as Integers
-from medtransfer.metrics.weighted import Part, Scan, Weighted, evaluate, mean_of, of_rows
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
+from medtransfer.metrics.weighted import Scan, SubgroupMetrics, Weighted, evaluate, mean_of, of_rows
 from medtransfer.posthoc.ood_detectors import flag_threshold
 from medtransfer.posthoc.ood_logit_scores import energy, max_logit, max_probability
 from medtransfer.statistics.bootstrap import Replicates
-from medtransfer.tables.predictions import FOREIGN
+from medtransfer.tables.predictions import OOD_PREFIX
 
 MEASURES = tuple(entry.name for entry in DETECTOR_ENTRIES)
 """Metrics whose target is a detector."""
@@ -42,9 +41,9 @@ class Scored:
 def detectors(run: RunArrays) -> list[Scored]:
     """Scores in the table's `ood_<name>` columns, and those that logits alone give."""
     found = {
-        name.removeprefix(FOREIGN): run.frame[name].to_numpy().astype(np.float64)
+        name.removeprefix(OOD_PREFIX): run.frame[name].to_numpy().astype(np.float64)
         for name in run.frame.columns
-        if name.startswith(FOREIGN)
+        if name.startswith(OOD_PREFIX)
     }
     single = run.single_label
     found.setdefault("max_probability", max_probability(run.logits, single_label=single))
@@ -53,7 +52,7 @@ def detectors(run: RunArrays) -> list[Scored]:
     return [Scored(name, scores) for name, scores in found.items()]
 
 
-def foreign_numbers(places: Sequence[Place]) -> list[Numbers]:
+def ood_estimates(places: Sequence[TestSet]) -> list[Estimates]:
     """How well each detector tells each other cohort from home, and how much it flags.
 
     Args:
@@ -67,8 +66,8 @@ def foreign_numbers(places: Sequence[Place]) -> list[Numbers]:
         return []
     run = places[0].run
     scored = detectors(run)
-    home = next((place for place in places if place.name == run.home()), None)
-    found: list[Numbers] = []
+    home = next((place for place in places if place.name == run.internal_name()), None)
+    found: list[Estimates] = []
     for place in places:
         numbers = _flagged(place, scored)
         if home is not None and place is not home:
@@ -83,9 +82,9 @@ def _missing(one: Scored, rows: Flags) -> str | None:
     return f"no score of {plural(without, 'case')}" if without else None
 
 
-def _flagged(place: Place, scored: Sequence[Scored]) -> Numbers:
-    run, here = place.run, place.slices[0].cases
-    found: Numbers = {}
+def _flagged(place: TestSet, scored: Sequence[Scored]) -> Estimates:
+    run, here = place.run, place.subgroups[0].cases
+    found: Estimates = {}
     for one in scored:
         reason = _missing(one, here | run.tuned())
         limit = None if reason else flag_threshold(one.scores[run.tuned()])
@@ -100,10 +99,10 @@ def _flagged(place: Place, scored: Sequence[Scored]) -> Numbers:
     return found
 
 
-def _told_apart(home: Place, other: Place, scored: Sequence[Scored]) -> Numbers:
+def _told_apart(home: TestSet, other: TestSet, scored: Sequence[Scored]) -> Estimates:
     run = home.run
     one, two = home.replicates, other.replicates
-    inside, outside = home.slices[0].cases, other.slices[0].cases
+    inside, outside = home.subgroups[0].cases, other.subgroups[0].cases
     patient = np.concatenate([one.patient, two.patient + one.num_patients])
     foreign = np.repeat([False, True], [len(one.patient), len(two.patient)])
     reasons = {s.name: _missing(s, inside | outside) for s in scored}
@@ -113,9 +112,9 @@ def _told_apart(home: Place, other: Place, scored: Sequence[Scored]) -> Numbers:
         for s in known
         for metric in _bound(np.concatenate([s.scores[inside], s.scores[outside]]), foreign)
     ]
-    values = iter(evaluate([Part(patient, tuple(bound))], _both(one, two))[0])
+    values = iter(evaluate([SubgroupMetrics(patient, tuple(bound))], _both(one, two))[0])
     fewest = min(one.num_patients, two.num_patients)
-    found: Numbers = {}
+    found: Estimates = {}
     for s in scored:
         for measure in MEASURES[:3]:
             of_measure = next(values) if reasons[s.name] is None else None
@@ -128,11 +127,11 @@ def _told_apart(home: Place, other: Place, scored: Sequence[Scored]) -> Numbers:
 def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
     order = Order.of(scores, foreign)
 
-    def run(patient: Integers, counts: Counts) -> Floats:
+    def run(patient: Int32Array, counts: Counts) -> Floats:
         return false_shares(order.patients(patient), order.positive, order.last, FOUND, counts)
 
     alarms = of_rows(Scan(run), lambda rows: rows[0])
-    return area_of(order.ranking), precision_of(order.ranking), alarms
+    return auroc_of(order.ranking), average_precision_of(order.ranking), alarms
 
 
 def _both(one: Replicates, two: Replicates) -> Iterator[Counts]:
@@ -143,9 +142,9 @@ def _both(one: Replicates, two: Replicates) -> Iterator[Counts]:
 
 def _number(
     run: RunArrays, rows: Flags, values: Floats | None, reason: str | None, fewest: int
-) -> Number:
+) -> Estimate:
     """A number; `fewest` patients are in the smallest cohort that was resampled."""
     if values is not None and fewest < 2:
         values[1:] = np.nan
         reason = ONE_PATIENT
-    return Number(values, int(rows.sum()), run.patients(rows), None, reason)
+    return Estimate(values, int(rows.sum()), run.patients(rows), None, reason)

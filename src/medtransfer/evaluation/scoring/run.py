@@ -13,7 +13,7 @@ from medtransfer.errors import TableError
 from medtransfer.metrics.calibration import probabilities_of
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.tuning_split import TUNE
-from medtransfer.tables.predictions import FOREIGN, target_names
+from medtransfer.tables.predictions import OOD_PREFIX, target_names
 from medtransfer.tables.results import CASE, MACRO, MICRO
 
 INTERNAL = "internal"
@@ -65,12 +65,12 @@ class RunArrays:
         """
         test = (self.frame["split"] == "test").to_numpy()
         inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
-        found = {self.home(): test & inside}
+        found = {self.internal_name(): test & inside}
         for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
             found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
         return {name: cases for name, cases in found.items() if cases.any()}
 
-    def home(self) -> str:
+    def internal_name(self) -> str:
         """Name of the training cohorts as a place: the only one's, or `internal`."""
         trained = self.trained()
         return trained[0] if len(trained) == 1 else INTERNAL
@@ -137,7 +137,7 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
     foreign = [
         pl.Series(name, np.mean([table[name].to_numpy() for table in tables], axis=0))
         for name in frame.columns
-        if name.startswith(FOREIGN)
+        if name.startswith(OOD_PREFIX)
     ]
     mean, probabilities, spread = _combined(logits, single_label=task == "single-label")
     run = RunArrays(

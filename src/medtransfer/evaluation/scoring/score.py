@@ -11,13 +11,12 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, ONE_PATIENT, Key, Number
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, ONE_PATIENT, Estimate, Key
 from medtransfer.evaluation.scoring.fairness import gap_results
 from medtransfer.evaluation.scoring.measure import MeasuredRun, measure_run
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.test_set import Place, Slice
-from medtransfer.evaluation.scoring.tune_fit import CASE as WHOLE
-from medtransfer.evaluation.scoring.tune_fit import Fitted
+from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
+from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE, TuneFit
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.statistics.bootstrap import (
     additive_interval,
@@ -34,11 +33,11 @@ DELONG = "auroc_delong"
 NO_VARIANCE = "no interval: DeLong's variance is 0"
 
 
-def delong_results(place: Place) -> Iterator[Result]:
+def delong_results(place: TestSet) -> Iterator[Result]:
     """AUROC of every target of a place, with the clustered DeLong interval on the logit scale."""
     run = place.run
     for target, name in enumerate(run.names):
-        rows = place.slices[0].cases & run.labelled(target)
+        rows = place.subgroups[0].cases & run.labelled(target)
         truth = run.targets[rows, target].astype(np.int64)
         chances = run.probabilities if run.single_label else run.logits
         found = delong(truth, chances[None, rows, target], place.patient[rows].astype(np.int64))
@@ -49,10 +48,19 @@ def delong_results(place: Place) -> Iterator[Result]:
         if not rows.any():
             reason = "no labelled case"
         yield Result(
-            run.run_id, "test", place.name, name, DELONG, value if known else None,
-            low if np.isfinite(low) else None, high if np.isfinite(high) else None,
-            int(rows.sum()), run.patients(rows), int(truth.sum()), reason,
-        )  # fmt: skip
+            run.run_id,
+            "test",
+            place.name,
+            name,
+            DELONG,
+            value if known else None,
+            low if np.isfinite(low) else None,
+            high if np.isfinite(high) else None,
+            int(rows.sum()),
+            run.patients(rows),
+            int(truth.sum()),
+            reason,
+        )
 
 
 ROUNDING = 1e-9
@@ -82,14 +90,14 @@ def score_measured(measured: MeasuredRun, config: EvaluationConfig) -> pl.DataFr
     run = measured.run
     rows = list(_fitted_results(run, measured.fitted))
     for place, numbers in zip(measured.places, measured.numbers, strict=True):
-        for part, of_slice in zip(place.slices, numbers, strict=True):
+        for part, of_slice in zip(place.subgroups, numbers, strict=True):
             rows += [as_result(run.run_id, part, key, n) for key, n in of_slice.items()]
         rows += gap_results(place, numbers, config)
         rows += delong_results(place)
     return results_frame(rows)
 
 
-def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Result:
+def as_result(run_id: str | None, part: Subgroup, key: Key, number: Estimate) -> Result:
     """A number as a row of the results table."""
     value, low, high, reason = None, None, None, number.reason
     if number.values is not None:
@@ -101,9 +109,21 @@ def as_result(run_id: str | None, part: Slice, key: Key, number: Number) -> Resu
         elif low is None and len(number.values) > 1 and reason != ONE_PATIENT:
             reason = "; ".join(why for why in (reason, _no_interval(number)) if why)
     return Result(
-        run_id, "test", part.cohort, key[0], key[1], value, low, high,
-        number.cases, number.patients, number.positives, reason, part.attribute, part.group,
-    )  # fmt: skip
+        run_id,
+        "test",
+        part.cohort,
+        key[0],
+        key[1],
+        value,
+        low,
+        high,
+        number.cases,
+        number.patients,
+        number.positives,
+        reason,
+        part.attribute,
+        part.group,
+    )
 
 
 def _within(value: float, metric: str) -> float | None:
@@ -115,7 +135,7 @@ def _within(value: float, metric: str) -> float | None:
     return inside if abs(inside - value) < ROUNDING else value
 
 
-def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
+def interval_of(number: Estimate, metric: str) -> tuple[float, float] | None:
     """The interval that suits a metric.
 
     Squared where chance alone pushes it up; else BCa where it was asked for, or percentile.
@@ -131,25 +151,31 @@ def interval_of(number: Number, metric: str) -> tuple[float, float] | None:
     return percentile_interval(number.values)
 
 
-def _no_interval(number: Number) -> str:
+def _no_interval(number: Estimate) -> str:
     if number.patients < 2:
         return ONE_PATIENT
     defined = number.values is not None and percentile_interval(number.values) is not None
     return ONE_SIDE if defined else NO_INTERVAL
 
 
-def _fitted_results(run: RunArrays, fitted: Fitted) -> Iterator[Result]:
+def _fitted_results(run: RunArrays, fitted: TuneFit) -> Iterator[Result]:
     """Thresholds and temperatures as rows of the tuning split."""
     for target, own in fitted.items():
-        name = CASE if target == WHOLE else run.names[target]
-        known = run.classified() if target == WHOLE else run.labelled(target)
+        name = CASE if target == WHOLE_CASE else run.names[target]
+        known = run.classified() if target == WHOLE_CASE else run.labelled(target)
         rows = run.tuned() & known
         found = {f"threshold@{point}": limit for point, limit in own.thresholds.items()}
-        if target == WHOLE or not run.single_label:
+        if target == WHOLE_CASE or not run.single_label:
             found["temperature"] = own.temperature
         for metric, value in found.items():
             yield Result(
-                run.run_id, "tune", run.home(), name, metric, value,
-                num_cases=int(rows.sum()), num_patients=run.patients(rows),
+                run.run_id,
+                "tune",
+                run.internal_name(),
+                name,
+                metric,
+                value,
+                num_cases=int(rows.sum()),
+                num_patients=run.patients(rows),
                 reason=None if value is not None else own.reason,
-            )  # fmt: skip
+            )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.tune_fit import Fitted, every_case, fit_groups
+from medtransfer.evaluation.scoring.tune_fit import TuneFit, cases_of_target, fit_groups
 from medtransfer.metrics.cases import AnyCases
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
@@ -22,7 +22,7 @@ BOTH = " × "
 
 
 @dataclass(frozen=True)
-class Slice:
+class Subgroup:
     """Some test cases.
 
     Attributes:
@@ -39,7 +39,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Place:
+class TestSet:
     """A place of a run with everything that its numbers are made from.
 
     Attributes:
@@ -54,9 +54,9 @@ class Place:
 
     run: RunArrays
     name: str
-    slices: tuple[Slice, ...]
+    subgroups: tuple[Subgroup, ...]
     replicates: Replicates
-    fitted: dict[str, Fitted]
+    fitted: dict[str, TuneFit]
     groups: dict[str, pl.Series]
     healthy: tuple[str, ...] = ()
 
@@ -64,18 +64,18 @@ class Place:
     def patient(self) -> NDArray[np.int32]:
         """Patient of each of the run's cases, -1 elsewhere. [N]"""
         found = np.full(len(self.run.frame), -1, dtype=np.int32)
-        found[self.slices[0].cases] = self.replicates.patient
+        found[self.subgroups[0].cases] = self.replicates.patient
         return found
 
     def cases(self, target: int, attribute: str) -> AnyCases:
         """All of the run's cases of a target, with the sets of an attribute's groups."""
         groups = self.groups.get(attribute)
-        return every_case(self.run, self.fitted[attribute], target, groups, self.healthy)
+        return cases_of_target(self.run, self.fitted[attribute], target, groups, self.healthy)
 
 
 def make_place(
-    run: RunArrays, fitted: Fitted, attributes: pl.DataFrame, name: str, config: EvaluationConfig
-) -> Place:
+    run: RunArrays, fitted: TuneFit, attributes: pl.DataFrame, name: str, config: EvaluationConfig
+) -> TestSet:
     """Gather a place's slices and replicates.
 
     Args:
@@ -90,16 +90,21 @@ def make_place(
     """
     here = run.places()[name]
     groups = _groups(run, here, attributes, config)
-    slices = [Slice(name, ALL, ALL, here)]
+    slices = [Subgroup(name, ALL, ALL, here)]
     for attribute, column in groups.items():
         for group in column.filter(pl.Series(here)).drop_nulls().unique().sort():
             member = (column == group).fill_null(value=False).to_numpy()
-            slices.append(Slice(name, attribute, str(group), here & member))
+            slices.append(Subgroup(name, attribute, str(group), here & member))
     by_attribute = {attribute: fit_groups(run, fitted, g) for attribute, g in groups.items()}
-    return Place(
-        run, name, tuple(slices), place_replicates(run, name, here, config),
-        {ALL: fitted, **by_attribute}, groups, config.healthy_targets,
-    )  # fmt: skip
+    return TestSet(
+        run,
+        name,
+        tuple(slices),
+        place_replicates(run, name, here, config),
+        {ALL: fitted, **by_attribute},
+        groups,
+        config.healthy_targets,
+    )
 
 
 def _groups(

@@ -19,12 +19,12 @@ BINARY: tuple[Kind, ...] = ("temperature", "platt", "beta", "isotonic")
 CLASSES: tuple[Kind, ...] = ("temperature", "vector")
 ALPHA = 1 - LEVEL
 LACKS = "tune lacks a class"
-CASE = -1
+WHOLE_CASE = -1
 """Stands for the case as a whole where targets are numbered."""
 
 
 @dataclass(frozen=True)
-class OfTarget:
+class TargetFit:
     """What was fitted for one target, or for the case as a whole in single-label tasks.
 
     Attributes:
@@ -51,11 +51,11 @@ class OfTarget:
         return found.temperature if isinstance(found, Temperature) else None
 
 
-Fitted = dict[int, OfTarget]
+TuneFit = dict[int, TargetFit]
 """By number of the target; `CASE` for the case as a whole."""
 
 
-def fit_on_tune(run: RunArrays, points: tuple[str, ...]) -> Fitted:
+def fit_on_tune(run: RunArrays, points: tuple[str, ...]) -> TuneFit:
     """Fit operating points, calibrators and prediction sets on the tuning split alone.
 
     Raises:
@@ -63,11 +63,11 @@ def fit_on_tune(run: RunArrays, points: tuple[str, ...]) -> Fitted:
     """
     fitted = {target: _fit_target(run, target, points) for target in range(len(run.names))}
     if run.single_label:
-        fitted[CASE] = _fit_case(run)
+        fitted[WHOLE_CASE] = _fit_case(run)
     return fitted
 
 
-def fit_groups(run: RunArrays, fitted: Fitted, groups: pl.Series) -> Fitted:
+def fit_groups(run: RunArrays, fitted: TuneFit, groups: pl.Series) -> TuneFit:
     """The same with prediction sets that hold for every group of an attribute.
 
     Args:
@@ -76,7 +76,7 @@ def fit_groups(run: RunArrays, fitted: Fitted, groups: pl.Series) -> Fitted:
         groups: The attribute's value of each case, null where it is not known. [N]
     """
     names = groups.fill_null("").to_numpy().astype(np.str_)
-    found: Fitted = {}
+    found: TuneFit = {}
     for target, own in fitted.items():
         if not own.conformal:
             found[target] = own
@@ -84,16 +84,20 @@ def fit_groups(run: RunArrays, fitted: Fitted, groups: pl.Series) -> Fitted:
         rows = run.tuned() & _known(run, target)
         classes, chances = _truth(run, target, rows), _chances(run, target, rows)
         by_group = fit_conformal(
-            classes, chances, splits=_splits(run, rows), alpha=ALPHA, condition="group",
+            classes,
+            chances,
+            splits=_splits(run, rows),
+            alpha=ALPHA,
+            condition="group",
             groups=names[rows],
-        )  # fmt: skip
+        )
         found[target] = replace(own, conformal={**own.conformal, "group": by_group})
     return found
 
 
-def every_case(
+def cases_of_target(
     run: RunArrays,
-    fitted: Fitted,
+    fitted: TuneFit,
     target: int,
     groups: pl.Series | None = None,
     healthy: tuple[str, ...] = (),
@@ -118,10 +122,10 @@ def every_case(
     scores = _scores(run, target)
     calibrated = {kind: map_.probabilities(scores) for kind, map_ in own.calibrators.items()}
     again = {kind: map_.logits(scores) for kind, map_ in own.calibrators.items()}
-    if target == CASE:
+    if target == WHOLE_CASE:
         spread = {name: value[:, 0] for name, value in run.spread.items()}
         return ClassCases(
-            _truth(run, CASE, everyone),
+            _truth(run, WHOLE_CASE, everyone),
             run.logits,
             chances,
             calibrated,
@@ -148,7 +152,7 @@ def every_case(
     )
 
 
-def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> OfTarget:
+def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> TargetFit:
     rows = run.tuned() & run.labelled(target)
     truth, chances = _truth(run, target, rows), _chances(run, target, rows)
     splits = _splits(run, rows)
@@ -161,15 +165,15 @@ def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> OfTarge
     conformal = {} if lacks or run.single_label else _conformal(truth, chances, splits)
     prevalence = None if lacks else float(truth.mean())
     reason = LACKS if lacks else None
-    return OfTarget(thresholds, calibrators, conformal, prevalence, reason, missing)
+    return TargetFit(thresholds, calibrators, conformal, prevalence, reason, missing)
 
 
-def _fit_case(run: RunArrays) -> OfTarget:
+def _fit_case(run: RunArrays) -> TargetFit:
     rows = run.tuned() & run.classified()
-    classes, splits = _truth(run, CASE, rows), _splits(run, rows)
+    classes, splits = _truth(run, WHOLE_CASE, rows), _splits(run, rows)
     calibrators, missing = _calibrators(CLASSES, classes, run.logits[rows], splits)
     if len(np.unique(classes)) < 2:
-        return OfTarget({}, calibrators, {}, None, LACKS, missing)
+        return TargetFit({}, calibrators, {}, None, LACKS, missing)
     chances = run.probabilities[rows]
     conformal = _conformal(classes, chances, splits)
     for kind in ("aps", "raps"):
@@ -177,7 +181,7 @@ def _fit_case(run: RunArrays) -> OfTarget:
         conformal[kind] = fit_conformal(
             classes, chances, splits=splits, alpha=ALPHA, scoring=scoring
         )
-    return OfTarget({}, calibrators, conformal, None, None, missing)
+    return TargetFit({}, calibrators, conformal, None, None, missing)
 
 
 def _calibrators(
@@ -199,22 +203,22 @@ def _conformal(
 
 
 def _known(run: RunArrays, target: int) -> Flags:
-    return run.classified() if target == CASE else run.labelled(target)
+    return run.classified() if target == WHOLE_CASE else run.labelled(target)
 
 
 def _truth(run: RunArrays, target: int, rows: Flags) -> NDArray[np.int64]:
     """Labels or classes of some cases; of an unlabelled case nothing is meant."""
-    if target == CASE:
+    if target == WHOLE_CASE:
         return np.nan_to_num(run.targets[rows], nan=0.0).argmax(axis=1)
     return np.nan_to_num(run.targets[rows, target], nan=0.0).astype(np.int64)
 
 
 def _chances(run: RunArrays, target: int, rows: Flags) -> Floats:
-    return run.probabilities[rows] if target == CASE else run.probabilities[rows, target]
+    return run.probabilities[rows] if target == WHOLE_CASE else run.probabilities[rows, target]
 
 
 def _scores(run: RunArrays, target: int) -> Floats:
-    return run.logits if target == CASE else run.logits[:, target]
+    return run.logits if target == WHOLE_CASE else run.logits[:, target]
 
 
 def _splits(run: RunArrays, rows: Flags) -> NDArray[np.str_]:

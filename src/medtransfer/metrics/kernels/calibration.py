@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers, compiled
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, compiled
 
 TRIES = 200
 """Evaluations of the likelihood before a fit is given up."""
@@ -13,7 +13,9 @@ SMALL = 1e-8
 
 
 @compiled
-def mass_sums(patient: Numbers, excess: Floats, last: Flags, bins: int, counts: Counts) -> Floats:
+def mass_sums(
+    patient: Int32Array, excess: Floats, last: Flags, bins: int, counts: Counts
+) -> Floats:
     """Weighted sums of an excess in bins of equal weight; cases by rising confidence. -> [B, W].
 
     A run of equal confidence goes as a whole into the bin that its middle lies in.
@@ -51,7 +53,7 @@ def mass_sums(patient: Numbers, excess: Floats, last: Flags, bins: int, counts: 
 
 @compiled
 def logistic_fits(
-    patient: Numbers, x: Floats, y: Floats, slope: bool, start: Floats, counts: Counts
+    patient: Int32Array, x: Floats, y: Floats, slope: bool, start: Floats, counts: Counts
 ) -> Floats:
     """The logistic regression of y on x in every replicate. -> [2, W].
 

@@ -5,11 +5,11 @@ Cases of equal score form a *run*: they are taken together, and ties count one h
 
 import numpy as np
 
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers, compiled
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, compiled
 
 
 @compiled
-def ranking_sums(patient: Numbers, positive: Flags, last: Flags, counts: Counts) -> Floats:
+def ranking_sums(patient: Int32Array, positive: Flags, last: Flags, counts: Counts) -> Floats:
     """Sums behind AUROC and average precision; cases by falling score. -> [4, W].
 
     Args:
@@ -59,10 +59,10 @@ def ranking_sums(patient: Numbers, positive: Flags, last: Flags, counts: Counts)
 
 @compiled
 def curve_sums(
-    patient: Numbers,
+    patient: Int32Array,
     positive: Flags,
     last: Flags,
-    most: float,
+    max_fpr: float,
     prevalence: float,
     counts: Counts,
 ) -> Floats:
@@ -72,7 +72,7 @@ def curve_sums(
         patient: [n]
         positive: [n]
         last: Whether a case ends its run of equal scores. [n]
-        most: Largest false positive rate of the partial area, over 0 up to 1.
+        max_fpr: Largest false positive rate of the partial area, over 0 up to 1.
         prevalence: That precision is taken at, 0 to 1.
         counts: [P, W]
 
@@ -101,8 +101,8 @@ def curve_sums(
             p[r] += new_p[r]
             n[r] += new_n[r]
             x1, y1 = n[r] / all_n[r], p[r] / all_p[r]
-            if x0 < most and x1 > x0:
-                share = min(1.0, (most - x0) / (x1 - x0))
+            if x0 < max_fpr and x1 > x0:
+                share = min(1.0, (max_fpr - x0) / (x1 - x0))
                 out[0, r] += share * (x1 - x0) * (y0 + 0.5 * share * (y1 - y0))
             called = prevalence * y1 + (1.0 - prevalence) * x1
             if y1 > y0:
@@ -118,7 +118,7 @@ def curve_sums(
 
 @compiled
 def local_thresholds(
-    patient: Numbers, positive: Flags, last: Flags, scores: Floats, aim: Floats, counts: Counts
+    patient: Int32Array, positive: Flags, last: Flags, scores: Floats, aim: Floats, counts: Counts
 ) -> Floats:
     """The threshold of an operating point in every replicate; cases by falling score. -> [1, W].
 
@@ -175,7 +175,7 @@ def local_thresholds(
 
 @compiled
 def false_shares(
-    patient: Numbers, positive: Flags, last: Flags, share: float, counts: Counts
+    patient: Int32Array, positive: Flags, last: Flags, share: float, counts: Counts
 ) -> Floats:
     """Share of negatives called when a share of positives is; cases by falling score. -> [1, W].
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Numbers, compiled
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, compiled
 
 
 @compiled
 def selective_sums(
-    patient: Numbers, wrong: Floats, last: Flags, share: float, risk: float, counts: Counts
+    patient: Int32Array, wrong: Floats, last: Flags, share: float, risk: float, counts: Counts
 ) -> Floats:
     """Risk over coverage; cases by falling confidence. -> [3, W].
 
@@ -61,11 +61,11 @@ def selective_sums(
 
 @compiled
 def retained_ranking(
-    patient: Numbers,
+    patient: Int32Array,
     positive: Flags,
     last: Flags,
-    certainty: Numbers,
-    by_certainty: Numbers,
+    certainty: Int32Array,
+    by_certainty: Int32Array,
     share: float,
     counts: Counts,
 ) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Numbers = NDArray[np.int32]
+Int32Array = NDArray[np.int32]
 Counts = NDArray[np.uint16] | NDArray[np.float64]
 """How often each patient of a block of replicates counts. [P, W]"""
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ def compiled(function: Kernel) -> Kernel:
 
 
 @compiled
-def column_sums(patient: Numbers, sums: Floats, counts: Counts) -> Floats:
+def column_sums(patient: Int32Array, sums: Floats, counts: Counts) -> Floats:
     """Weighted sums of columns. [M] patients, their sums [M, K], [P, W] -> [K, W]."""
     width, columns = counts.shape[1], sums.shape[1]
     out = np.zeros((columns, width))
@@ -50,7 +50,7 @@ def column_sums(patient: Numbers, sums: Floats, counts: Counts) -> Floats:
 
 @compiled
 def binned_sums(
-    patient: Numbers, number: Numbers, values: Floats, bins: int, counts: Counts
+    patient: Int32Array, number: Int32Array, values: Floats, bins: int, counts: Counts
 ) -> Floats:
     """Weighted sums of values by bin. [n] patients and bins, values [n, K] -> [K, B, W]."""
     width, columns = counts.shape[1], values.shape[1]

@@ -2,21 +2,21 @@
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.label_savings import AREA
+from medtransfer.evaluation.comparison.label_savings import CURVE_AUC
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Fold, Note, Part, Section, Table, narrow
-from medtransfer.report.content import Content
+from medtransfer.report.components import Answer, Component, Fold, Note, Section, Table, narrow
+from medtransfer.report.content import ReportData
 from medtransfer.report.figures import Axis, area_axis, figure
 from medtransfer.report.text import Cells, interval_text, saved_text
 
 QUESTION = "Data efficiency: how many labels does pre-training save?"
 
 
-def section(content: Content) -> Section:
+def section(content: ReportData) -> Section:
     """The answer, the curves, labels saved, and every point."""
     found = answer(content)
-    parts: list[Part] = []
+    parts: list[Component] = []
     if len(content.fractions) > 1:
         parts += [*_curves(content), *_saved(content), _points(content)]
         parts.append(
@@ -25,7 +25,7 @@ def section(content: Content) -> Section:
     return Section("labels", "Data efficiency", found.sentence, parts, found)
 
 
-def answer(content: Content) -> Answer:
+def answer(content: ReportData) -> Answer:
     """The card: what the numbers say in words that match their intervals."""
     reference, place = content.reference, content.place
     rows = content.overall("labels_saved").filter(pl.col("cohort") == place)
@@ -55,7 +55,7 @@ def answer(content: Content) -> Answer:
     return Answer(QUESTION, said)
 
 
-def _curves(content: Content) -> list[Part]:
+def _curves(content: ReportData) -> list[Component]:
     points = content.curve("learning")
     if points.is_empty():
         return []
@@ -70,9 +70,13 @@ def _curves(content: Content) -> list[Part]:
     ends = (content.fractions[0], content.full)
     x = Axis("share of training labels (log)", ends, "log", content.fractions, percent=True)
     spec = figures.curves(
-        values, x, area_axis("AUROC", values), places=content.places, panels=content.rungs,
+        values,
+        x,
+        area_axis("AUROC", values),
+        places=content.places,
+        panels=content.rungs,
         points=True,
-    )  # fmt: skip
+    )
     caption = (
         f"Bands are 95 % intervals over patients. The dashed line is {content.reference}'s AUROC "
         "with all labels: where a curve crosses it, the labels to the right are saved."
@@ -80,13 +84,13 @@ def _curves(content: Content) -> list[Part]:
     return [figure("labels", spec, caption)]
 
 
-def _saved(content: Content) -> list[Part]:
+def _saved(content: ReportData) -> list[Component]:
     cells = Cells()
     rows: list[list[str]] = []
     for rung in content.rungs:
         for place in content.places:
             saved = content.number(rung, place, "labels_saved")
-            area = content.number(rung, place, AREA)
+            area = content.number(rung, place, CURVE_AUC)
             if saved is not None or area is not None:
                 text = "–" if saved is None else saved_text(saved)
                 note = "" if saved is None else saved["reason"] or ""
@@ -97,7 +101,7 @@ def _saved(content: Content) -> list[Part]:
     return [table] if rows else []
 
 
-def _points(content: Content) -> Fold:
+def _points(content: ReportData) -> Fold:
     """AUROC at every label fraction."""
     found = {
         (row["rung"], row["cohort"], row["label_fraction"]): row

@@ -9,8 +9,17 @@ from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.fairness import GAP, GAP_P, ODDS, RATIO, WORST
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Fold, Heading, Note, Part, Section, Table, narrow
-from medtransfer.report.content import Content, Row
+from medtransfer.report.components import (
+    Answer,
+    Component,
+    Fold,
+    Heading,
+    Note,
+    Section,
+    Table,
+    narrow,
+)
+from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, area_axis, figure
 from medtransfer.report.text import (
     SMALL,
@@ -32,18 +41,20 @@ AT_POINT = ("sensitivity", "specificity", "predicted_prevalence", "underdiagnosi
 """What groups are compared by at a carried threshold."""
 
 
-def section(content: Content) -> Section:
+def section(content: ReportData) -> Section:
     """The answer; for each attribute a forest plot, its groups, and the gaps between them."""
     found = answer(content)
-    parts: list[Part] = []
+    parts: list[Component] = []
     if found.studied:
         points = points_text(content.evaluation.operating_points)
-        parts.append(Note(
-            "A gap is the largest minus the smallest group value. Over noisy groups it is biased "
-            "upward, so its p-value comes from dealing the groups out to patients anew. Numbers "
-            f"are of {content.best}, the rung with the best AUROC on {content.place}."
-            f"{f' In titles, {points}.' if points else ''}"
-        ))  # fmt: skip
+        parts.append(
+            Note(
+                "A gap is the largest minus the smallest group value. Over noisy groups it is "
+                "biased upward, so its p-value comes from permuting groups over patients. "
+                f"Numbers are of {content.best}, the rung with the best AUROC on {content.place}."
+                f"{f' In titles, {points}.' if points else ''}"
+            )
+        )
     for number, attribute in enumerate(content.attributes):
         parts += _attribute(content, attribute, number)
     return Section("fairness", "Fairness", found.sentence, parts, found)
@@ -59,7 +70,7 @@ class Gap:
     p: float
 
 
-def answer(content: Content) -> Answer:
+def answer(content: ReportData) -> Answer:
     """The card: what the numbers say in words that match their intervals."""
     if not content.attributes:
         return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
@@ -94,7 +105,7 @@ def _named(metric: str, of: str) -> str:
     return f"{title[0].lower()}{title[1:]} of {of}, at the threshold of {point_words(point)},"
 
 
-def _tested(content: Content) -> list[Gap]:
+def _tested(content: ReportData) -> list[Gap]:
     """Gaps in AUROC and in sensitivity at the first operating point, of the best rung at home."""
     names = [HEADLINE, *(f"sensitivity@{p}" for p in content.evaluation.operating_points[:1])]
     found: list[Gap] = []
@@ -107,7 +118,7 @@ def _tested(content: Content) -> list[Gap]:
     return found
 
 
-def _gaps(content: Content, rung: str, place: str, attribute: str) -> dict[str, Row]:
+def _gaps(content: ReportData, rung: str, place: str, attribute: str) -> dict[str, Row]:
     """What compares the groups of an attribute, by name."""
     rows = content.over_seeds.filter(
         (pl.col("rung") == rung)
@@ -122,27 +133,28 @@ def _gaps(content: Content, rung: str, place: str, attribute: str) -> dict[str, 
     }
 
 
-def _target(content: Content, name: str) -> str:
+def _target(content: ReportData, name: str) -> str:
     metric = name
     for ending in (GAP_P, GAP, WORST, RATIO):
         metric = metric.removesuffix(ending)
     return content.target_of(metric)
 
 
-def _lowest(content: Content, gap: Gap) -> str:
+def _lowest(content: ReportData, gap: Gap) -> str:
     rows = [
-        row for row in content.group_rows(content.best, gap.attribute)
+        row
+        for row in content.group_rows(content.best, gap.attribute)
         if row["metric"] == gap.metric
         and row["cohort"] == content.place
         and row["value"] is not None
-    ]  # fmt: skip
+    ]
     if not rows:
         return ""
     row = min(rows, key=lambda r: r["value"])
     return f" (lowest: {row['group']}, {interval_text(row)}, {row['num_cases']:,} cases)"
 
 
-def _attribute(content: Content, attribute: str, number: int) -> list[Part]:
+def _attribute(content: ReportData, attribute: str, number: int) -> list[Component]:
     rows = content.group_rows(content.best, attribute)
     if not rows:
         return []
@@ -156,7 +168,7 @@ def _attribute(content: Content, attribute: str, number: int) -> list[Part]:
     ]
 
 
-def _asked(content: Content) -> list[str]:
+def _asked(content: ReportData) -> list[str]:
     """What groups are compared by first."""
     names = [HEADLINE, "balanced_accuracy"] if content.task == "single-label" else [HEADLINE]
     for point in content.evaluation.operating_points[:1]:
@@ -164,7 +176,7 @@ def _asked(content: Content) -> list[str]:
     return [*names, "ece"]
 
 
-def _forest(content: Content, rows: list[Row], number: int) -> Part:
+def _forest(content: ReportData, rows: list[Row], number: int) -> Component:
     """AUROC and sensitivity of every group on every cohort, with counts."""
     points = content.evaluation.operating_points[:1]
     names = [HEADLINE, *(f"sensitivity@{point}" for point in points)]
@@ -183,16 +195,26 @@ def _forest(content: Content, rows: list[Row], number: int) -> Part:
             labels.append(label)
             for name, row in zip(names, own, strict=True):
                 if row is not None:
-                    values.append({
-                        "row": label, "cohort": place, "panel": metric_title(name),
-                        "value": row["value"], "low": row["low"], "high": row["high"],
-                        "note": why(row["reason"]) if row["value"] is None else None,
-                    })  # fmt: skip
+                    values.append(
+                        {
+                            "row": label,
+                            "cohort": place,
+                            "panel": metric_title(name),
+                            "value": row["value"],
+                            "low": row["low"],
+                            "high": row["high"],
+                            "note": why(row["reason"]) if row["value"] is None else None,
+                        }
+                    )
     axis = area_axis("", values)
     spec = figures.intervals(
-        values, Axis("", axis.domain), rows=labels, places=content.places,
-        panels=[metric_title(name) for name in names], apart=False,
-    )  # fmt: skip
+        values,
+        Axis("", axis.domain),
+        rows=labels,
+        places=content.places,
+        panels=[metric_title(name) for name in names],
+        apart=False,
+    )
     least = content.evaluation.minimum_group
     caption = (
         f"{content.best}. Number of cases in brackets; bars are 95 % intervals over patients. "
@@ -201,7 +223,7 @@ def _forest(content: Content, rows: list[Row], number: int) -> Part:
     return figure(f"groups-{number}", spec, caption)
 
 
-def _group_table(content: Content, rows: list[Row]) -> Table:
+def _group_table(content: ReportData, rows: list[Row]) -> Table:
     cells = Cells()
     wanted = [name for name in _asked(content) if not name.startswith(ODDS)]
     found = {(row["cohort"], row["group"], row["metric"]): row for row in rows}
@@ -221,7 +243,7 @@ def _group_table(content: Content, rows: list[Row]) -> Table:
 
 
 def _gap_table(
-    content: Content, rung: str, attribute: str, asked: Sequence[str] | None = None
+    content: ReportData, rung: str, attribute: str, asked: Sequence[str] | None = None
 ) -> Table:
     """Gaps between the groups: of the metrics that are asked for, or all."""
     cells = Cells()
@@ -235,10 +257,16 @@ def _gap_table(
             row = gaps.get(name if name.startswith(ODDS) else name + GAP)
             digits = digits_of(name)
             p = gaps.get(name + GAP_P) or {}
-            lines.append([
-                metric_title(name), place, cells(gaps.get(name + WORST), digits),
-                cells(row, digits), p_cell(p.get("value")), cells(gaps.get(name + RATIO)),
-            ])  # fmt: skip
+            lines.append(
+                [
+                    metric_title(name),
+                    place,
+                    cells(gaps.get(name + WORST), digits),
+                    cells(row, digits),
+                    p_cell(p.get("value")),
+                    cells(gaps.get(name + RATIO)),
+                ]
+            )
     head = ["Metric", "Cohort", "Worst group", "Gap", "p of no gap", "Smallest / largest"]
     over = " Means over seeds; p is their median." if content.seeds > 1 else ""
     caption = f"Gaps between the groups, {rung}.{over}"

@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 
 from medtransfer.errors import plural
-from medtransfer.report.components import Facts, Fold, Note, Part, Section, Table, narrow
-from medtransfer.report.content import Content
+from medtransfer.report.components import Component, Facts, Fold, Note, Section, Table, narrow
+from medtransfer.report.content import ReportData
 from medtransfer.report.text import points_text
 
 FEW_SEEDS, FEW_PATIENTS = 5, 100
@@ -19,12 +19,24 @@ ROLES = {
 """Split to its part in the study."""
 
 
-def runs(content: Content) -> Section | None:
+def runs(content: ReportData) -> Section | None:
     """Every run with its state and costs; failures with their cause."""
     if content.runs is None:
         return None
-    head = ["Run", "Rung", "Labels", "Seed", "State", "Steps", "Chosen step", "Cases",
-            "Minutes", "Images/s", "Precision", "Memory MiB"]  # fmt: skip
+    head = [
+        "Run",
+        "Rung",
+        "Labels",
+        "Seed",
+        "State",
+        "Steps",
+        "Chosen step",
+        "Cases",
+        "Minutes",
+        "Images/s",
+        "Precision",
+        "Memory MiB",
+    ]
     rows = [
         [
             str(row["run_id"]),
@@ -40,7 +52,7 @@ def runs(content: Content) -> Section | None:
     ]
     table = Table(head, rows, "", frozenset({2, 3, 5, 6, 7, 8, 9, 11}))
     lost = content.runs.filter(pl.col("state") != "done")
-    parts: list[Part] = [
+    parts: list[Component] = [
         Note(f"{row['run_id']}: {row['state']}: {row['message']}")
         for row in lost.iter_rows(named=True)
         if row["message"]
@@ -61,9 +73,9 @@ def _cell(value: Any) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def method(content: Content) -> Section:
+def method(content: ReportData) -> Section:
     """Flow of cases, settings, versions, assumptions, findings of the audit."""
-    parts: list[Part] = [_flow(content), Facts([*content.facts, *_scoring(content)])]
+    parts: list[Component] = [_flow(content), Facts([*content.facts, *_scoring(content)])]
     parts += [Note(sentence) for sentence in content.said]
     if content.findings is not None:
         findings = [
@@ -79,7 +91,7 @@ def method(content: Content) -> Section:
     return Section("method", "What was done", "", parts)
 
 
-def _flow(content: Content) -> Table:
+def _flow(content: ReportData) -> Table:
     """Who was used for what; of many targets, the positives are folded into one column."""
     images = any(count.images is not None for count in content.counts)
     several = len(content.targets) > 6
@@ -101,12 +113,15 @@ def _flow(content: Content) -> Table:
     return Table(head, rows, caption, frozenset(numeric))
 
 
-def _scoring(content: Content) -> list[tuple[str, str]]:
+def _scoring(content: ReportData) -> list[tuple[str, str]]:
     """How predictions were turned into numbers."""
     config = content.evaluation
-    drawn = {"patients": "by patient", "stratified": "by patient, stratified by their labels",
-             "bayesian": "with Bayesian weights of patients",
-             "poisson": "with Poisson counts of patients"}[config.resample]  # fmt: skip
+    drawn = {
+        "patients": "by patient",
+        "stratified": "by patient, stratified by their labels",
+        "bayesian": "with Bayesian weights of patients",
+        "poisson": "with Poisson counts of patients",
+    }[config.resample]
     points = points_text(config.operating_points)
     intervals = (
         f"95 %, {config.interval}; {config.replicates:,} bootstrap replicates {drawn}, the same "
@@ -129,7 +144,7 @@ def _scoring(content: Content) -> list[tuple[str, str]]:
     return facts
 
 
-def limits(content: Content) -> Section:
+def limits(content: ReportData) -> Section:
     """What a reader must not conclude."""
     notes: list[str] = []
     if content.seeds < FEW_SEEDS:

@@ -14,8 +14,8 @@ from medtransfer.metrics import (
 )
 from medtransfer.metrics.catalog import CATALOG, spelled
 from medtransfer.metrics.metric import Metric
-from medtransfer.report.components import Fold, Heading, Note, Part, Table
-from medtransfer.report.content import Content
+from medtransfer.report.components import Component, Fold, Heading, Note, Table
+from medtransfer.report.content import ReportData
 from medtransfer.report.text import Cells, digits_of, metric_title, points_text
 from medtransfer.tables.results import ALL
 
@@ -31,9 +31,9 @@ NUMBERS = (HEADLINE, DELONG, "auprc")
 """What is said of each target."""
 
 
-def every_metric(content: Content) -> list[Part]:
+def every_metric(content: ReportData) -> list[Component]:
     """A folded table for each topic: a row per metric and cohort, a column per rung."""
-    folds: list[Part] = []
+    folds: list[Component] = []
     listed = {metric.name for metrics in TOPICS.values() for metric in metrics}
     rest = tuple(metric for name, metric in CATALOG.items() if name not in listed)
     for topic, metrics in [*TOPICS.items(), ("Other", rest)]:
@@ -48,7 +48,7 @@ def every_metric(content: Content) -> list[Part]:
     return [Heading("Every metric"), Note(f"{'; '.join(said)}."), *folds]
 
 
-def _topic(content: Content, topic: str, metrics: tuple[Metric, ...]) -> Table:
+def _topic(content: ReportData, topic: str, metrics: tuple[Metric, ...]) -> Table:
     cells = Cells()
     rows: list[list[str]] = []
     for metric in metrics:
@@ -65,7 +65,7 @@ def _topic(content: Content, topic: str, metrics: tuple[Metric, ...]) -> Table:
     return Table(head, rows, "", frozenset(range(2, len(head))), cells.notes)
 
 
-def _delong(content: Content, cells: Cells) -> list[list[str]]:
+def _delong(content: ReportData, cells: Cells) -> list[list[str]]:
     """AUROC with an interval that needs no replicates, as a cross-check."""
     rows: list[list[str]] = []
     for place in content.places:
@@ -76,7 +76,7 @@ def _delong(content: Content, cells: Cells) -> list[list[str]]:
     return rows
 
 
-def per_target(content: Content) -> list[Part]:
+def per_target(content: ReportData) -> list[Component]:
     """The targets one by one, of the best rung and the reference."""
     if len(content.targets) < 2:
         return []
@@ -86,7 +86,7 @@ def per_target(content: Content) -> list[Part]:
     return [Heading(what), _targets(content, first), *folds]
 
 
-def _targets(content: Content, place: str) -> Table:
+def _targets(content: ReportData, place: str) -> Table:
     cells = Cells()
     wanted = pl.col("metric").is_in(NUMBERS) & (pl.col("attribute") == ALL)
     found = {

@@ -2,12 +2,12 @@
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.label_savings import AREA
+from medtransfer.evaluation.comparison.label_savings import CURVE_AUC
 from medtransfer.evaluation.comparison.scaling import DROP, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.components import Fold, Heading, Part, Table
-from medtransfer.report.content import Content
+from medtransfer.report.components import Component, Fold, Heading, Table
+from medtransfer.report.content import ReportData
 from medtransfer.report.text import Cells, metric_title
 from medtransfer.tables.results import ALL
 
@@ -19,7 +19,7 @@ TERMS = {
 """Term of the model to its column's title."""
 
 
-def scale_parts(content: Content) -> list[Part]:
+def scale_parts(content: ReportData) -> list[Component]:
     """What ten times the weights, and ten times the images, do to a metric."""
     found = content.results.filter(
         (pl.col("rung") == ALL)
@@ -34,13 +34,13 @@ def scale_parts(content: Content) -> list[Part]:
 
     def effects(title: str, place: str, metric: str, *part: str) -> list[str]:
         where = *(part or (ALL, ALL)), place
-        target = content.target_of(HEADLINE if metric in (DROP, AREA) else metric)
+        target = content.target_of(HEADLINE if metric in (DROP, CURVE_AUC) else metric)
         keys = [(*where, metric + SCALE + term, target) for term in TERMS]
         return [title, place, *(cells(by_name.get(key), 3) for key in keys)]
 
     rows = [
         effects(metric_title(metric), place, metric)
-        for metric in (*(name for name in SCALED if name in CATALOG), AREA, DROP)
+        for metric in (*(name for name in SCALED if name in CATALOG), CURVE_AUC, DROP)
         for place in content.places
         if metric in SCALED or any(k[2:4] == (place, f"{metric}{SCALE}network") for k in by_name)
     ]
@@ -50,10 +50,15 @@ def scale_parts(content: Content) -> list[Part]:
         if attribute != ALL
     ]
     rows += [
-        effects(f"{metric_title(HEADLINE)}, {attribute}: {group}", content.place, HEADLINE,
-                attribute, group)
+        effects(
+            f"{metric_title(HEADLINE)}, {attribute}: {group}",
+            content.place,
+            HEADLINE,
+            attribute,
+            group,
+        )
         for attribute, group in groups
-    ]  # fmt: skip
+    ]
     head = ["Metric", "Cohort", *TERMS.values()]
     caption = (
         "Change of the metric for ten times the weights and for ten times the pre-training "

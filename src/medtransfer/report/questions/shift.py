@@ -10,8 +10,8 @@ from scipy.special import expit, logit
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Fold, Heading, Part, Section, Table, narrow
-from medtransfer.report.content import Content, Row
+from medtransfer.report.components import Answer, Component, Fold, Heading, Section, Table, narrow
+from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, area_axis, figure
 from medtransfer.report.text import (
     Cells,
@@ -41,22 +41,22 @@ CARRIED = {
 """Metrics of a carried threshold to their column's title."""
 
 
-def section(content: Content) -> Section:
+def section(content: ReportData) -> Section:
     """The answer, the scatter, drops, carried thresholds, and what re-training gives back."""
     found = answer(content)
-    parts: list[Part] = []
+    parts: list[Component] = []
     if found.studied:
         parts += [*_scatter(content), _drops(content), *_carried(content)]
     parts += _retraining(content)
     return Section("shift", "Shift", found.sentence, parts, found)
 
 
-def answer(content: Content) -> Answer:
+def answer(content: ReportData) -> Answer:
     """The card: what the numbers say in words that match their intervals."""
     if not content.shifted:
         why = (
             "no cohort is known to be the one trained on (no case is in the split tune)"
-            if content.home is None
+            if content.internal_name is None
             else "all cohorts with test cases were trained on"
         )
         return Answer(QUESTION, f"Not studied: {why}.", studied=False)
@@ -68,7 +68,7 @@ def answer(content: Content) -> Answer:
     return Answer(QUESTION, f"{said} {_against_reference(content, named)}".rstrip())
 
 
-def _at(content: Content, cohort: str) -> str:
+def _at(content: ReportData, cohort: str) -> str:
     """The AUROC of the best rung at a cohort, and what was lost."""
     value = content.number(content.best, cohort, HEADLINE)
     drop = content.number(content.best, cohort, f"{HEADLINE}_drop")
@@ -83,7 +83,7 @@ def _at(content: Content, cohort: str) -> str:
     return f"{text}, no drop from {content.inside} shown ({interval_text(drop)})"
 
 
-def _against_reference(content: Content, cohorts: list[str]) -> str:
+def _against_reference(content: ReportData, cohorts: list[str]) -> str:
     """Where the best rung is better than the reference, where worse, where neither is shown."""
     found: dict[str, list[str]] = {}
     for cohort in cohorts:
@@ -104,19 +104,26 @@ def _against_reference(content: Content, cohorts: list[str]) -> str:
     return text.strip()
 
 
-def _scatter(content: Content) -> list[Part]:
+def _scatter(content: ReportData) -> list[Component]:
     rows = content.overall(HEADLINE).filter(pl.col("value").is_not_null())
-    inside = rows.filter(pl.col("cohort") == content.home)
+    inside = rows.filter(pl.col("cohort") == content.internal_name)
     outside = rows.filter(pl.col("cohort").is_in(content.shifted))
     both = outside.join(inside, on=["rung", "label_fraction"], suffix="_in")
     if both.is_empty():
         return []
     values = [
-        {"rung": row["rung"], "cohort": row["cohort"], "x": row["value_in"],
-         "x_low": row["low_in"], "x_high": row["high_in"], "y": row["value"],
-         "low": row["low"], "high": row["high"]}
+        {
+            "rung": row["rung"],
+            "cohort": row["cohort"],
+            "x": row["value_in"],
+            "x_low": row["low_in"],
+            "x_high": row["high_in"],
+            "y": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+        }
         for row in both.to_dicts()
-    ]  # fmt: skip
+    ]
     x = area_axis(f"AUROC on {content.place}", rows.to_dicts())
     y = Axis("AUROC on the shifted cohort", x.domain)
     trend = _trends(content, x)
@@ -130,7 +137,7 @@ def _scatter(content: Content) -> list[Part]:
     return [figure("shift", spec, reading)]
 
 
-def _trends(content: Content, x: Axis) -> list[Row]:
+def _trends(content: ReportData, x: Axis) -> list[Row]:
     """The line that effective robustness is measured from, of each shifted cohort."""
     runs = content.results.filter(
         pl.col("run_id").is_not_null(),
@@ -140,7 +147,7 @@ def _trends(content: Content, x: Axis) -> list[Row]:
         pl.col("retrain_fraction").is_null(),
         pl.col("value").is_not_null(),
     )
-    inside = runs.filter(pl.col("cohort") == content.home)
+    inside = runs.filter(pl.col("cohort") == content.internal_name)
     points: list[Row] = []
     for cohort in content.shifted:
         both = runs.filter(pl.col("cohort") == cohort).join(inside, on="run_id", suffix="_in")
@@ -160,7 +167,7 @@ def _trends(content: Content, x: Axis) -> list[Row]:
     return points
 
 
-def _drops(content: Content) -> Table:
+def _drops(content: ReportData) -> Table:
     cells = Cells()
     names = (HEADLINE, f"{HEADLINE}_drop", HEADLINE + ROBUSTNESS, "auprc", "auprc_adjusted")
     digits = (3, 3, 3, 2, 2)
@@ -173,8 +180,15 @@ def _drops(content: Content) -> Table:
         for rung in content.rungs
         for place in content.shifted
     ]
-    head = ["Rung", "Shifted cohort", "AUROC there", "Drop", "Effective robustness", "AUPRC there",
-            "AUPRC at tune's prevalence"]  # fmt: skip
+    head = [
+        "Rung",
+        "Shifted cohort",
+        "AUROC there",
+        "Drop",
+        "Effective robustness",
+        "AUPRC there",
+        "AUPRC at tune's prevalence",
+    ]
     caption = f"Drop: AUROC of {content.inside} minus AUROC there; above 0 is a loss."
     numeric = frozenset(range(2, len(head)))
     table = narrow(Table(head, rows, caption, numeric, cells.notes))
@@ -184,9 +198,9 @@ def _drops(content: Content) -> Table:
     return replace(table, caption=explained)
 
 
-def _carried(content: Content) -> list[Part]:
+def _carried(content: ReportData) -> list[Component]:
     """What a threshold that was fixed on tune does in every cohort."""
-    tables: list[Part] = []
+    tables: list[Component] = []
     for point in content.evaluation.operating_points:
         cells = Cells()
         names = {
@@ -216,7 +230,7 @@ def _carried(content: Content) -> list[Part]:
     return [Heading("Carried thresholds"), *tables] if tables else []
 
 
-def _retraining(content: Content) -> list[Part]:
+def _retraining(content: ReportData) -> list[Component]:
     """AUROC over the share of the shifted cohort's own cases that were trained on again."""
     points = content.curve("retrain")
     if points.is_empty() or points["x"].n_unique() < 2:
@@ -228,9 +242,13 @@ def _retraining(content: Content) -> list[Part]:
     shares = sorted(set(points["x"].to_list()))
     x = Axis("share of the cohort's own cases", (0.0, shares[-1]), "sqrt", shares, percent=True)
     spec = figures.curves(
-        values, x, area_axis("AUROC", values), places=content.places,
-        panels=[rung for rung in content.rungs if rung in set(points["rung"])], points=True,
-    )  # fmt: skip
+        values,
+        x,
+        area_axis("AUROC", values),
+        places=content.places,
+        panels=[rung for rung in content.rungs if rung in set(points["rung"])],
+        points=True,
+    )
     caption = (
         "From left to right more of the shifted cohort's own cases are trained on again; at 0 "
         "none. All shares are tested on the same patients. Bands are 95 % intervals over patients."

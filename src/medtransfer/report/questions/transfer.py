@@ -6,8 +6,8 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Part, Section, Table, narrow
-from medtransfer.report.content import Content, KnownRung, Row
+from medtransfer.report.components import Answer, Component, Section, Table, narrow
+from medtransfer.report.content import ReportData, Row, RungInfo
 from medtransfer.report.figures import Axis, area_axis, figure
 from medtransfer.report.questions.metric_tables import every_metric, per_target
 from medtransfer.report.questions.scaling import scale_parts
@@ -27,10 +27,10 @@ QUESTION = "Transfer: which rung is better, and by how much?"
 DOTS = "Dots are means over seeds, bars 95 % intervals over patients"
 
 
-def section(content: Content) -> Section:
+def section(content: ReportData) -> Section:
     """The answer, the ladder, its differences, curves, and every metric."""
     found = answer(content)
-    parts: list[Part] = [
+    parts: list[Component] = [
         figure("ladder", _ladder(content), _ladder_caption(content)),
         _differences(content),
         *_facts(content),
@@ -43,12 +43,12 @@ def section(content: Content) -> Section:
     return Section("transfer", "Transfer", lead, parts, found)
 
 
-def answer(content: Content) -> Answer:
+def answer(content: ReportData) -> Answer:
     """The card: what the numbers say in words that match their intervals."""
     return Answer(QUESTION, _sentence(content))
 
 
-def _sentence(content: Content) -> str:
+def _sentence(content: ReportData) -> str:
     best, reference, place = content.best, content.reference, content.place
     others = [rung for rung in content.rungs if rung != reference]
     if not others:
@@ -90,7 +90,7 @@ def _held_against(row: Row) -> str:
     return f"That they are equal within {margin:g} could not be shown either."
 
 
-def _others(content: Content) -> str:
+def _others(content: ReportData) -> str:
     """How many rungs differ from the reference."""
     rows = [content.comparison(rung, content.place) for rung in content.rungs]
     found = Counter(judged(row) for row in rows if row is not None)
@@ -108,13 +108,13 @@ def _others(content: Content) -> str:
     return f"{compared}, {' and '.join(said)}{left}."
 
 
-def _closest(content: Content, others: list[str]) -> str:
+def _closest(content: ReportData, others: list[str]) -> str:
     """The best of the other rungs."""
     values = {name: content.number(name, content.place, HEADLINE) or {} for name in others}
     return max(others, key=lambda name: values[name].get("value") or -1.0)
 
 
-def _ladder(content: Content) -> figures.Spec:
+def _ladder(content: ReportData) -> figures.Spec:
     values = [
         {"row": rung, "cohort": place, **_ends(row), "note": _missing(row)}
         for rung in content.rungs
@@ -123,12 +123,15 @@ def _ladder(content: Content) -> figures.Spec:
     ]
     at = content.number(content.reference, content.place, HEADLINE) or {}
     return figures.intervals(
-        values, area_axis("AUROC", values), rows=content.rungs, places=content.places,
+        values,
+        area_axis("AUROC", values),
+        rows=content.rungs,
+        places=content.places,
         line=at.get("value") if len(content.rungs) > 1 else None,
-    )  # fmt: skip
+    )
 
 
-def _ladder_caption(content: Content) -> str:
+def _ladder_caption(content: ReportData) -> str:
     if len(content.rungs) < 2:
         return f"{DOTS}."
     images = [rung.images for rung in content.known if rung.name in content.rungs]
@@ -149,12 +152,21 @@ def _missing(row: Row) -> str | None:
     return f"undefined: {why(row['reason'])}" if row["value"] is None else None
 
 
-def _differences(content: Content) -> Table:
+def _differences(content: ReportData) -> Table:
     """AUROC of every rung on every cohort, against the reference."""
     cells = Cells()
     margin = content.evaluation.margin
-    head = ["Rung", "Cohort", "AUROC", "SD of seeds", "SD of patients", "Difference", "p", "Holm",
-            "B-H"]  # fmt: skip
+    head = [
+        "Rung",
+        "Cohort",
+        "AUROC",
+        "SD of seeds",
+        "SD of patients",
+        "Difference",
+        "p",
+        "Holm",
+        "B-H",
+    ]
     if margin:
         head += [f"No worse by {margin:g}", f"Equal within {margin:g}"]
     rows: list[list[str]] = []
@@ -166,10 +178,13 @@ def _differences(content: Content) -> Table:
                 for part in (BETWEEN_SEEDS, BETWEEN_PATIENTS)
             ]
             line = [
-                rung, place, cells(content.number(rung, place, HEADLINE), 3),
-                *(cells(_bare(part), 3) for part in spread), cells(row, 3),
+                rung,
+                place,
+                cells(content.number(rung, place, HEADLINE), 3),
+                *(cells(_bare(part), 3) for part in spread),
+                cells(row, 3),
                 *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
-            ]  # fmt: skip
+            ]
             if margin:
                 line += [_verdict(row, "no_worse"), _verdict(row, "equal")]
             rows.append(line)
@@ -196,23 +211,31 @@ def _verdict(row: Row | None, name: str) -> str:
     return f"{row[name]}, {p_text(row[f'p_{name}'])}"
 
 
-def _facts(content: Content) -> list[Part]:
+def _facts(content: ReportData) -> list[Component]:
     """What the rungs are, and what their runs cost."""
     known = {rung.name: rung for rung in content.known}
-    head = ["Rung", "Full name", "Pre-training", "Images", "Parameters", "Runs", "Minutes a run",
-            "Images/s"]  # fmt: skip
+    head = [
+        "Rung",
+        "Full name",
+        "Pre-training",
+        "Images",
+        "Parameters",
+        "Runs",
+        "Minutes a run",
+        "Images/s",
+    ]
     rows = [[*_known(known[rung]), *_cost(content, rung)] for rung in content.rungs]
     table = narrow(Table(head, rows, "The rungs.", frozenset(range(3, 8))))
     return [table] if len(table.head) > 1 else []
 
 
-def _known(rung: KnownRung) -> list[str]:
+def _known(rung: RungInfo) -> list[str]:
     images = "–" if not rung.images else counted(rung.images)
     full = rung.full if rung.full != rung.name else ""
     return [rung.name, full, rung.pretraining or "–", images, counted(rung.parameters)]
 
 
-def _cost(content: Content, rung: str) -> list[str]:
+def _cost(content: ReportData, rung: str) -> list[str]:
     if content.runs is None:
         return ["–"] * 3
     own = content.runs.filter(pl.col("rung") == rung)
@@ -226,13 +249,13 @@ def _cost(content: Content, rung: str) -> list[str]:
     ]
 
 
-def _rankings(content: Content) -> list[Part]:
+def _rankings(content: ReportData) -> list[Component]:
     """ROC and precision-recall curves of the best rung and the reference."""
     words = {
         "roc": ("ROC", Axis("false positive rate"), Axis("true positive rate"), (0.0, 1.0)),
         "pr": ("Precision and recall", Axis("recall"), Axis("precision"), None),
     }
-    parts: list[Part] = []
+    parts: list[Component] = []
     for kind in ("roc", "pr"):
         points = content.curve(kind, content.shown)
         if points.is_empty():
@@ -244,14 +267,20 @@ def _rankings(content: Content) -> list[Part]:
         ]
         panels = [place for place in content.places if place in set(points["cohort"])]
         spec = figures.curves(
-            values, x, y, places=content.places, panels=panels, dashes=content.shown,
-            diagonal=diagonal, square=True,
-        )  # fmt: skip
+            values,
+            x,
+            y,
+            places=content.places,
+            panels=panels,
+            dashes=content.shown,
+            diagonal=diagonal,
+            square=True,
+        )
         parts.append(figure(kind, spec, _curve_caption(content, kind), title))
     return parts
 
 
-def _curve_caption(content: Content, kind: str) -> str:
+def _curve_caption(content: ReportData, kind: str) -> str:
     bands = "Bands are pointwise 95 % intervals over patients"
     several = ""
     if len(content.targets) > 1:

@@ -7,8 +7,17 @@ from medtransfer.metrics.calibration import CALIBRATORS
 from medtransfer.metrics.ensembles import LEVEL, METHODS
 from medtransfer.posthoc.ood_detectors import DETECTORS
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Fold, Heading, Note, Part, Section, Table, narrow
-from medtransfer.report.content import Content, Row
+from medtransfer.report.components import (
+    Answer,
+    Component,
+    Fold,
+    Heading,
+    Note,
+    Section,
+    Table,
+    narrow,
+)
+from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, figure
 from medtransfer.report.text import Cells, digits_of, interval_text, metric_title
 from medtransfer.tables.results import ALL
@@ -17,7 +26,7 @@ DRAWN = ("vim", "mahalanobis", "knn", "energy", "max_probability", "max_logit")
 """Detectors that are drawn where there are many, the first three that were scored."""
 
 
-def foreign_parts(content: Content) -> list[Part]:
+def ood_components(content: ReportData) -> list[Component]:
     """Whether inputs unlike the training data are noticed."""
     tables = {rung: _detectors(content, rung) for rung in content.rungs}
     first = tables.pop(content.best, None)
@@ -28,9 +37,9 @@ def foreign_parts(content: Content) -> list[Part]:
     return [Heading("Foreign inputs"), *_scores(content), first, *folded]
 
 
-def _scores(content: Content) -> list[Part]:
+def _scores(content: ReportData) -> list[Component]:
     """How the scores of a few detectors lie in every cohort."""
-    points = content.curve("foreign", [content.best])
+    points = content.curve("ood", [content.best])
     if points.is_empty():
         return []
     known = points["series"].unique().to_list()
@@ -42,15 +51,18 @@ def _scores(content: Content) -> list[Part]:
     ]
     highest = max(float(row["high"] or row["y"]) for row in values)
     spec = figures.curves(
-        values, Axis("share of tune's scores below", percent=True),
+        values,
+        Axis("share of tune's scores below", percent=True),
         Axis("share of the cohort's cases", (0.0, min(1.0, highest * 1.05)), percent=True),
-        places=content.places, panels=[_titled(name) for name in drawn], points=True,
-    )  # fmt: skip
+        places=content.places,
+        panels=[_titled(name) for name in drawn],
+        points=True,
+    )
     caption = (
         f"{content.best}. Each dot is a tenth of tune's scores, the most foreign on the right. At "
         "home a tenth of the cases lies in each; a cohort that looks foreign piles up on the right."
     )
-    return [figure("foreign", spec, caption)]
+    return [figure("ood", spec, caption)]
 
 
 def _titled(name: str) -> str:
@@ -58,7 +70,7 @@ def _titled(name: str) -> str:
     return DETECTORS[name].title if name in DETECTORS else name
 
 
-def _detectors(content: Content, rung: str) -> Table:
+def _detectors(content: ReportData, rung: str) -> Table:
     cells = Cells()
     rows = content.means.filter(
         (pl.col("rung") == rung)
@@ -72,8 +84,14 @@ def _detectors(content: Content, rung: str) -> Table:
             own = [found.get((detector, place, measure)) for measure in MEASURES]
             if any(row is not None for row in own):
                 lines.append([_titled(detector), place, *(cells(row) for row in own)])
-    head = ["Detector", "Cohort", "AUROC against home", "AUPRC", "Flagged at home for 95% found",
-            "Flagged by tune's limit"]  # fmt: skip
+    head = [
+        "Detector",
+        "Cohort",
+        "AUROC against home",
+        "AUPRC",
+        "Flagged at home for 95% found",
+        "Flagged by tune's limit",
+    ]
     caption = (
         f"{rung}. A detector's score tells a cohort's cases from those at home; tune's limit flags "
         "5% of tune."
@@ -83,18 +101,30 @@ def _detectors(content: Content, rung: str) -> Table:
 
 QUESTION = "Uncertainty: can its probabilities be trusted?"
 SERIES = {"none": "as they come", "temperature": "after temperature scaling"}
-ERRORS = ("ece", "ece_scaled", "ece_smooth", "ece_mass", "calibration_slope",
-          "calibration_intercept")  # fmt: skip
-SELECTIVE = ("aurc", "accuracy_at_coverage80", "coverage_at_risk05", "auroc_at_coverage80",
-             "auroc_oracle10", "calibration_auroc")  # fmt: skip
+ERRORS = (
+    "ece",
+    "ece_scaled",
+    "ece_smooth",
+    "ece_mass",
+    "calibration_slope",
+    "calibration_intercept",
+)
+SELECTIVE = (
+    "aurc",
+    "accuracy_at_coverage80",
+    "coverage_at_risk05",
+    "auroc_at_coverage80",
+    "auroc_oracle10",
+    "calibration_auroc",
+)
 NAMED = 2
 """Shifted cohorts that the answer names."""
 
 
-def section(content: Content) -> Section:
+def section(content: ReportData) -> Section:
     """The answer; calibration, risk over coverage, prediction sets, foreign inputs."""
     found = answer(content)
-    parts: list[Part] = [
+    parts: list[Component] = [
         Note(
             "Temperatures, other calibrators, prediction sets and detectors' thresholds are fitted "
             "on tune and carried unchanged to every cohort."
@@ -102,17 +132,17 @@ def section(content: Content) -> Section:
         *_calibration(content),
         *_deferring(content),
         *_sets(content),
-        *foreign_parts(content),
+        *ood_components(content),
     ]
     return Section("uncertainty", "Uncertainty", found.sentence, parts, found)
 
 
-def answer(content: Content) -> Answer:
+def answer(content: ReportData) -> Answer:
     """The card: what the numbers say in words that match their intervals."""
     return Answer(QUESTION, _sentence(content))
 
 
-def _sentence(content: Content) -> str:
+def _sentence(content: ReportData) -> str:
     best, place = content.best, content.place
     before = content.number(best, place, "ece")
     if before is None or before["value"] is None:
@@ -131,12 +161,12 @@ def _sentence(content: Content) -> str:
     return f"{said}. {_promise(content)}".rstrip()
 
 
-def _elsewhere(content: Content) -> list[str]:
+def _elsewhere(content: ReportData) -> list[str]:
     """The other cohorts that the answer names."""
     return [cohort for cohort in content.shifted if cohort != content.place][:NAMED]
 
 
-def _promise(content: Content) -> str:
+def _promise(content: ReportData) -> str:
     """Whether sets that are to hold the truth in 90 % of the cases do so, by cohort."""
     said: list[str] = []
     for cohort in [content.place, *_elsewhere(content)]:
@@ -155,8 +185,8 @@ def _promise(content: Content) -> str:
     return f"Its {LEVEL:.0%} prediction sets hold the truth in {'; '.join(said)}."
 
 
-def _calibration(content: Content) -> list[Part]:
-    parts: list[Part] = [Heading("Calibration")]
+def _calibration(content: ReportData) -> list[Component]:
+    parts: list[Component] = [Heading("Calibration")]
     drawn = [(rung, part) for rung in content.rungs if (part := _reliability(content, rung))]
     for rung, part in drawn:
         if rung == content.best:
@@ -172,7 +202,7 @@ def _calibration(content: Content) -> list[Part]:
     return parts
 
 
-def _reliability(content: Content, rung: str) -> Part | None:
+def _reliability(content: ReportData, rung: str) -> Component | None:
     """Observed over predicted, before and after temperature scaling, a line per cohort."""
     points = content.curve("reliability", [rung])
     if points.is_empty():
@@ -186,9 +216,15 @@ def _reliability(content: Content, rung: str) -> Part | None:
         return None
     panels = [title for name, title in SERIES.items() if name in set(points["series"])]
     spec = figures.curves(
-        values, Axis("predicted"), Axis("observed"), places=content.places, panels=panels,
-        diagonal=(0.0, 1.0), points=True, square=True,
-    )  # fmt: skip
+        values,
+        Axis("predicted"),
+        Axis("observed"),
+        places=content.places,
+        panels=panels,
+        diagonal=(0.0, 1.0),
+        points=True,
+        square=True,
+    )
     caption = (
         "On the dashed line, of cases called 70 % likely 70 % are positive (for several classes: "
         "are rightly classed). The size of a dot is its number of cases; bands are pointwise 95 % "
@@ -198,7 +234,7 @@ def _reliability(content: Content, rung: str) -> Part | None:
     return figure(name, spec, caption if rung == content.best else "", f"Reliability, {rung}")
 
 
-def _table(content: Content, names: tuple[str, ...], caption: str) -> Table:
+def _table(content: ReportData, names: tuple[str, ...], caption: str) -> Table:
     """A row per rung and cohort, a column per metric."""
     cells = Cells()
     rows = [
@@ -214,11 +250,11 @@ def _table(content: Content, names: tuple[str, ...], caption: str) -> Table:
     return narrow(Table(head, rows, caption, frozenset(range(2, len(head))), cells.notes))
 
 
-def _calibrators(content: Content) -> list[Part]:
+def _calibrators(content: ReportData) -> list[Component]:
     """All calibrators side by side."""
     endings = ["", *(f"_{ending}" for ending, *_ in CALIBRATORS.values())]
     titles = ["None", *(words[0].upper() + words[1:] for _, _, words, _ in CALIBRATORS.values())]
-    tables: list[Part] = []
+    tables: list[Component] = []
     for metric in ("nll", "brier", "ece"):
         names = tuple(metric + ending for ending in endings)
         table = _table(content, names, f"{metric_title(metric)} after each calibrator.")
@@ -228,9 +264,9 @@ def _calibrators(content: Content) -> list[Part]:
     return [Fold("Calibrators side by side", tables)]
 
 
-def _deferring(content: Content) -> list[Part]:
+def _deferring(content: ReportData) -> list[Component]:
     """Risk over coverage, and its numbers."""
-    parts: list[Part] = [Heading("Deferring uncertain cases")]
+    parts: list[Component] = [Heading("Deferring uncertain cases")]
     points = content.curve("risk_coverage", content.shown)
     if not points.is_empty():
         values = [
@@ -239,12 +275,13 @@ def _deferring(content: Content) -> list[Part]:
         ]
         most = max(float(row["high"] or row["y"]) for row in values if row["x"] >= 0.1)
         spec = figures.curves(
-            values, Axis("share of cases answered", percent=True),
+            values,
+            Axis("share of cases answered", percent=True),
             Axis("share of them wrong", (0.0, min(1.0, most * 1.1)), percent=True),
             places=content.places,
             panels=[place for place in content.places if place in set(points["cohort"])],
             dashes=content.shown,
-        )  # fmt: skip
+        )
         caption = (
             "From right to left more of the least certain cases are left to a person; a curve that "
             "falls says that certainty means something."
@@ -255,29 +292,39 @@ def _deferring(content: Content) -> list[Part]:
     return parts
 
 
-def _sets(content: Content) -> list[Part]:
+def _sets(content: ReportData) -> list[Component]:
     """Coverage and size of conformal prediction sets, by cohort and by group."""
     values = [
-        {"row": METHODS[method][0], "cohort": place, "value": row["value"], "low": row["low"],
-         "high": row["high"]}
+        {
+            "row": METHODS[method][0],
+            "cohort": place,
+            "value": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+        }
         for method in METHODS
         for place in content.places
         if (row := content.number(content.best, place, f"coverage_{method}")) is not None
         and row["value"] is not None
-    ]  # fmt: skip
+    ]
     if not values:
         return []
     rows = list(dict.fromkeys(str(value["row"]) for value in values))
     lowest = min(float(value["low"] or value["value"]) for value in values)
-    axis = Axis("share of sets that hold the truth", (min(0.7, int(lowest * 20) / 20), 1.0),
-                percent=True)  # fmt: skip
+    axis = Axis(
+        "share of sets that hold the truth", (min(0.7, int(lowest * 20) / 20), 1.0), percent=True
+    )
     spec = figures.intervals(values, axis, rows=rows, places=content.places, line=LEVEL)
     caption = (
         f"{content.best}. The dashed line is the promised {LEVEL:.0%}: it holds for cases like "
         "those of tune, and may be lost at another hospital."
     )
-    names = tuple(f"{what}_{method}" for method in METHODS if method != "group"
-                  for what in ("coverage", "set_size"))  # fmt: skip
+    names = tuple(
+        f"{what}_{method}"
+        for method in METHODS
+        if method != "group"
+        for what in ("coverage", "set_size")
+    )
     table = _table(content, names, "Coverage and mean size of prediction sets.")
     head = [_set_title(title) for title in table.head]
     shown = Table(head, table.rows, table.caption, table.numeric, table.notes)
@@ -288,7 +335,7 @@ def _set_title(title: str) -> str:
     return title.replace(" conformal", "").replace(" of ", ", ", 1).replace("Set size", "Size")
 
 
-def _by_group(content: Content) -> list[Part]:
+def _by_group(content: ReportData) -> list[Component]:
     """Coverage in each group: of sets made for everyone, and of sets made for the group."""
     metrics = ("coverage_split", "set_size_split", "coverage_group", "set_size_group")
     target = content.target_of("coverage_split")
@@ -309,8 +356,16 @@ def _by_group(content: Content) -> list[Part]:
         [*key, f"{next(iter(own.values()))['num_cases']:,}", *(cells(own.get(m)) for m in metrics)]
         for key, own in found.items()
     ]
-    head = ["Attribute", "Group", "Cohort", "Cases", "Coverage, sets for all", "Size",
-            "Coverage, sets for the group", "Size"]  # fmt: skip
+    head = [
+        "Attribute",
+        "Group",
+        "Cohort",
+        "Cases",
+        "Coverage, sets for all",
+        "Size",
+        "Coverage, sets for the group",
+        "Size",
+    ]
     caption = f"{content.best}, promised {LEVEL:.0%}."
     table = Table(head, lines, caption, frozenset(range(3, len(head))), cells.notes)
     return [Fold("Prediction sets by group", [table])]

@@ -39,11 +39,18 @@ def test_light_and_colour_become_rgb(photometric: str) -> None:
         for half in (0, 1):
             stored[:, half::2] = quads[:, :, [half, 2, 3]]
         raw = quads.tobytes()
-    shown = frame_pixels(dicom(picture(COLOUR, PhotometricInterpretation=photometric,
-                                       PixelData=raw)), LIMIT)  # fmt: skip
+    shown = frame_pixels(
+        dicom(picture(COLOUR, PhotometricInterpretation=photometric, PixelData=raw)), LIMIT
+    )
     y, cb, cr = (stored[..., i].astype(float) for i in range(3))
-    wanted = np.stack([y + 1.402 * (cr - 128), y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128),
-                       y + 1.772 * (cb - 128)], axis=-1)  # fmt: skip
+    wanted = np.stack(
+        [
+            y + 1.402 * (cr - 128),
+            y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128),
+            y + 1.772 * (cb - 128),
+        ],
+        axis=-1,
+    )
     assert np.abs(shown - np.clip(wanted, 0, 255)).max() <= 0.51
     assert np.array_equal(shown, convert_color_space(stored, "YBR_FULL", "RGB"))
 
@@ -93,8 +100,9 @@ def test_jpeg_colours_are_those_its_stream_says() -> None:
     y, x = np.mgrid[0:32, 0:48]
     flat = np.stack([40 + 3 * y, 220 - 4 * x, 30 + 2 * x + y], axis=-1).astype(np.uint8)
     plain = imagecodecs.jpeg8_encode(flat, level=98, colorspace="RGB", outcolorspace="RGB")
-    mixed = imagecodecs.jpeg8_encode(flat, level=98, colorspace="RGB", outcolorspace="YCbCr",
-                                     subsampling="444")  # fmt: skip
+    mixed = imagecodecs.jpeg8_encode(
+        flat, level=98, colorspace="RGB", outcolorspace="YCbCr", subsampling="444"
+    )
     for stream in (plain, mixed):
         for said in ("RGB", "YBR_FULL", "YBR_FULL_422"):
             about = packed(flat, [stream], 8, PhotometricInterpretation=said)

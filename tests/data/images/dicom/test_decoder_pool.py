@@ -160,8 +160,13 @@ def test_no_process_outlives_the_one_that_asked(tmp_path: Path, how: str) -> Non
         "print(_pool._all[0]._child.pid, flush=True)\n"
         f"if {how!r} == 'is killed': os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.dcm")],
-                          check=False, capture_output=True, text=True, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.dcm")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     pid = int(done.stdout.split()[0])
     for _ in range(100):
         if not Path(f"/proc/{pid}").exists():
@@ -186,8 +191,14 @@ def test_a_fork_starts_processes_of_its_own() -> None:
         "    os._exit(0 if shape == (12, 20) else 9)\n"
         "print(os.waitpid(pid, 0)[1], decoder_pool.ask_pixels(GREY, 10**6).shape)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                          check=False, cwd=Path(__file__).parents[4])  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[4],
+    )
     assert done.stdout == "0 (12, 20)\n", done.stderr
 
 
@@ -196,8 +207,9 @@ def test_a_fork_starts_processes_of_its_own() -> None:
 
 def zeros_j2k(side: int) -> bytes:
     """A flat picture of any size in a few hundred bytes."""
-    return imagecodecs.jpeg2k_encode(np.zeros((side, side), np.uint8), level=0, codecformat="j2k",
-                                     reversible=True)  # fmt: skip
+    return imagecodecs.jpeg2k_encode(
+        np.zeros((side, side), np.uint8), level=0, codecformat="j2k", reversible=True
+    )
 
 
 def bombs() -> dict[str, bytes]:
@@ -241,8 +253,13 @@ def test_bombs_cost_neither_memory_nor_time(tmp_path: Path) -> None:
         "        peak += int(status.split('VmHWM:')[1].split()[0])\n"
         "    print(path.name, peak // 1024, seconds, said[0] == said[1], said[0], sep='|')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True,
-                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     lines = done.stdout.splitlines()
     assert len(lines) == 6
     for line in lines:
@@ -329,9 +346,15 @@ def test_files_of_the_jpeg_families_are_refused_while_the_misreader_is_installed
         "print(*sorted({syntax.family for syntax in SYNTAXES.values() if why_not(syntax)}))\n"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120,
-                          env={**os.environ, "PYTHONPATH": path}, capture_output=True,
-                          text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
     grey, refused, families = done.stdout.splitlines()
     assert grey == "(12, 20)"
     assert refused.startswith("is stored as JPEG Lossless SV1, which cannot be read here: ")

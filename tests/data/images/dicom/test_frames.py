@@ -93,8 +93,11 @@ def test_planes_of_colour_are_put_together() -> None:
 def test_half_the_colours_are_spread() -> None:
     # two pixels share their colours: Y1 Y2 B R
     raw = np.arange(48, dtype=np.uint8).reshape(4, 3, 4)
-    about = picture(np.zeros((4, 6, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422",
-                    PixelData=raw.tobytes())  # fmt: skip
+    about = picture(
+        np.zeros((4, 6, 3), np.uint8),
+        PhotometricInterpretation="YBR_FULL_422",
+        PixelData=raw.tobytes(),
+    )
     found = frame_of(dicom(about))
     assert found.photometric == "YBR_FULL"
     for row in range(4):
@@ -112,8 +115,10 @@ def test_what_stands_in_unused_bits_of_signed_values_is_no_part_of_them() -> Non
 
 def test_overlays_in_unused_bits_are_taken_off() -> None:
     drawn = slope() | (slope(top=1) << 15).astype(np.uint16)
-    about = picture(drawn, 12) | {0x60000100: files.Raw("US", struct.pack("<H", 16)),
-                                  0x60000102: files.Raw("US", struct.pack("<H", 15))}  # fmt: skip
+    about = picture(drawn, 12) | {
+        0x60000100: files.Raw("US", struct.pack("<H", 16)),
+        0x60000102: files.Raw("US", struct.pack("<H", 15)),
+    }
     found = frame_of(dicom(about))
     assert np.array_equal(found.values, slope())
     assert not found.strayed
@@ -166,9 +171,8 @@ LOSSLESS: dict[str, tuple[str, Any, int, list[bytes]]] = {
     "JPEG 2000 8": (files.J2K_LOSSLESS, EIGHT, 8, [j2k(EIGHT, 8)]),
     "JPEG 2000 12": (files.J2K_LOSSLESS, GREY, 12, [j2k(GREY, 12)]),
     "JPEG 2000 colour": (files.J2K_LOSSLESS, COLOUR, 8, [j2k(COLOUR, 8)]),
-    "HTJ2K 16": (files.HTJ2K_LOSSLESS, GREY, 12,
-                 [imagecodecs.htj2k_encode(GREY)]),
-}  # fmt: skip
+    "HTJ2K 16": (files.HTJ2K_LOSSLESS, GREY, 12, [imagecodecs.htj2k_encode(GREY)]),
+}
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
@@ -214,8 +218,9 @@ def test_a_second_decoder_gives_the_same_numbers(name: str) -> None:
 
 
 def test_a_second_decoder_of_lossy_streams_may_round_otherwise() -> None:
-    wavelet = imagecodecs.jpeg2k_encode(GREY, level=40, codecformat="j2k", reversible=False,
-                                        bitspersample=12)  # fmt: skip
+    wavelet = imagecodecs.jpeg2k_encode(
+        GREY, level=40, codecformat="j2k", reversible=False, bitspersample=12
+    )
     cosine = imagecodecs.jpeg8_encode(smooth(), level=80)
     for about, syntax, second, allowed in (
         (packed(GREY, [wavelet], 12), files.J2K, "python-gdcm", 32),
@@ -271,8 +276,9 @@ def test_jpeg_lossless_differences_wrap_around() -> None:
 
 def test_lossy_streams_are_as_a_second_decoder_unpacks_them() -> None:
     near = imagecodecs.jpegls_encode(GREY, level=4)
-    wavelet = imagecodecs.jpeg2k_encode(GREY, level=40, codecformat="j2k", reversible=False,
-                                        bitspersample=12)  # fmt: skip
+    wavelet = imagecodecs.jpeg2k_encode(
+        GREY, level=40, codecformat="j2k", reversible=False, bitspersample=12
+    )
     for syntax, stream, theirs in (
         (files.JPEGLS_NEAR, near, imagecodecs.jpegls_decode(near)),
         (files.J2K, wavelet, imagecodecs.jpeg2k_decode(wavelet)),

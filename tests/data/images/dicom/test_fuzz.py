@@ -22,15 +22,17 @@ def seeds() -> list[bytes]:
     groups = [{"FrameVOILUTSequence": [{"WindowCenter": 5, "WindowWidth": 9}]}]
     eight = slope(4, 4, 255, np.uint8)
     return [
-        *(dicom(picture(small, 12, WindowCenter=3, WindowWidth=9, PatientName="FUZZ"), syntax)
-          for syntax in (files.EXPLICIT, files.IMPLICIT, files.BIG_ENDIAN, files.DEFLATED)),
+        *(
+            dicom(picture(small, 12, WindowCenter=3, WindowWidth=9, PatientName="FUZZ"), syntax)
+            for syntax in (files.EXPLICIT, files.IMPLICIT, files.BIG_ENDIAN, files.DEFLATED)
+        ),
         dicom(picture(small, 12, VOILUTSequence=tables, ModalityLUTSequence=tables)),
         dicom(picture(np.stack([small, small]), 12, PerFrameFunctionalGroupsSequence=groups * 2)),
         dicom(picture(small, 12, PixelPaddingValue=3), meta=False, preamble=False),
         dicom(packed(small, [files.rle(small)], 12), files.RLE),
         dicom(packed(eight, [files.jpeg_lossless(eight, 8)], 8), files.LOSSLESS_SV1),
         dicom({"SOPClassUID": "FUZZ", "Rows": 3}),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.slow
@@ -40,11 +42,22 @@ def test_a_search_finds_no_file_that_crashes_the_reader(tmp_path: Path) -> None:
     for i, data in enumerate(seeds()):
         (corpus / f"seed{i}").write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.data.images.dicom.fuzz", str(corpus),
-         f"-max_total_time={SECONDS}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=20",
-         f"-artifact_prefix={tmp_path}/"],
-        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tests.data.images.dicom.fuzz",
+            str(corpus),
+            f"-max_total_time={SECONDS}",
+            "-max_len=4096",
+            "-rss_limit_mb=2048",
+            "-timeout=20",
+            f"-artifact_prefix={tmp_path}/",
+        ],
+        cwd=Path(__file__).parents[4],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "DONE" in done.stderr
 

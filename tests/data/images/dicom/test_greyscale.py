@@ -29,17 +29,24 @@ VOIS: dict[str, dict[str, Any]] = {
     "LINEAR_EXACT": {"WindowCenter": 100, "WindowWidth": 90.5, "VOILUTFunction": "LINEAR_EXACT"},
     "SIGMOID": {"WindowCenter": 300, "WindowWidth": 400, "VOILUTFunction": "SIGMOID"},
     "two windows": {"WindowCenter": [60, 4000], "WindowWidth": [50, 9]},
-    "table": {"VOILUTSequence": [{"LUTDescriptor": [200, 20, 10],
-                                  "LUTData": [(i * i) // 40 for i in range(200)]}],
-              "WindowCenter": 1, "WindowWidth": 2},
-}  # fmt: skip
+    "table": {
+        "VOILUTSequence": [
+            {"LUTDescriptor": [200, 20, 10], "LUTData": [(i * i) // 40 for i in range(200)]}
+        ],
+        "WindowCenter": 1,
+        "WindowWidth": 2,
+    },
+}
 RESCALES: dict[str, dict[str, Any]] = {
     "as stored": {},
     "rescaled": {"RescaleSlope": 0.5, "RescaleIntercept": 20},
     "turned": {"RescaleSlope": -1.25, "RescaleIntercept": 300},
-    "table": {"ModalityLUTSequence": [{"LUTDescriptor": [100, 30, 12],
-                                       "LUTData": [(i * 37) % 1000 for i in range(100)]}]},
-}  # fmt: skip
+    "table": {
+        "ModalityLUTSequence": [
+            {"LUTDescriptor": [100, 30, 12], "LUTData": [(i * 37) % 1000 for i in range(100)]}
+        ]
+    },
+}
 
 
 def looked_up(value: float, item: dict[str, Any]) -> int:
@@ -82,8 +89,10 @@ def expected(stored: Any, bits: int, about: dict[str, Any]) -> Any:
         return v * about.get("RescaleSlope", 1) + about.get("RescaleIntercept", 0)
 
     inside = [meaning(v) for v in stored.ravel().tolist() if not padding(v)] or [0]
-    ends = [meaning(v) for v in ((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed
-                                 else (0, 2**bits - 1))]  # fmt: skip
+    ends = [
+        meaning(v)
+        for v in ((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1))
+    ]
     if "ModalityLUTSequence" in about:
         ends = about["ModalityLUTSequence"][0]["LUTData"]
     if stored.itemsize > 1:
@@ -185,12 +194,16 @@ def test_inversion_comes_after_the_window() -> None:
         (VOIS["table"], "table"),
         (RESCALES["table"], "modality table, no window: percentiles 0.5 to 99.5"),
         ({"RescaleSlope": 1, "RescaleIntercept": 0}, "no window: percentiles 0.5 to 99.5"),
-        ({"RescaleSlope": 2, "RescaleIntercept": 0, "PixelPaddingValue": 3},
-         "rescale, no window: percentiles 0.5 to 99.5, padding black"),
-        ({"PhotometricInterpretation": "MONOCHROME1"},
-         "no window: percentiles 0.5 to 99.5, inverted"),
+        (
+            {"RescaleSlope": 2, "RescaleIntercept": 0, "PixelPaddingValue": 3},
+            "rescale, no window: percentiles 0.5 to 99.5, padding black",
+        ),
+        (
+            {"PhotometricInterpretation": "MONOCHROME1"},
+            "no window: percentiles 0.5 to 99.5, inverted",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_done_is_said(more: dict[str, Any], rule: str) -> None:
     assert frame_facts(dicom(picture(slope(), 12, **more)), LIMIT).rule == rule
 
@@ -207,10 +220,12 @@ def test_eight_bits_without_a_window_stay_as_they_are() -> None:
     [
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, "Rescale Slope of 0"),
         ({"RescaleSlope": "steep", "RescaleIntercept": 1}, "not two numbers"),
-        ({"ModalityLUTSequence": [{"LUTDescriptor": [0, 0, 40], "LUTData": [1, 2]}]},
-         "Modality LUT that cannot be used"),
+        (
+            {"ModalityLUTSequence": [{"LUTDescriptor": [0, 0, 40], "LUTData": [1, 2]}]},
+            "Modality LUT that cannot be used",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_meaning_that_cannot_be_is_refused(more: dict[str, Any], reason: str) -> None:
     data = dicom(picture(slope(), 12, **more))
     for read in (frame_facts, frame_pixels):
@@ -226,8 +241,14 @@ def test_a_picture_of_padding_alone_or_of_one_value_is_black() -> None:
 
 def test_padding_in_another_sign_is_found() -> None:
     stored = np.array([[-2000, -1000], [0, 1000]], np.int16)
-    about = picture(stored, 12, PixelPaddingValue=63536, WindowCenter=0, WindowWidth=8000,
-                    PhotometricInterpretation="MONOCHROME1")  # fmt: skip
+    about = picture(
+        stored,
+        12,
+        PixelPaddingValue=63536,
+        WindowCenter=0,
+        WindowWidth=8000,
+        PhotometricInterpretation="MONOCHROME1",
+    )
     assert frame_pixels(dicom(about), LIMIT).tolist()[0][0] == 0
 
 
@@ -263,13 +284,23 @@ def test_thirty_two_bits_are_shown() -> None:
 def test_each_frame_has_its_own_window_and_rescale() -> None:
     stored = np.stack([slope(), slope()])
     groups = [{"FrameVOILUTSequence": [{"WindowCenter": c, "WindowWidth": 100}]} for c in (50, 900)]
-    shared = [{"PixelValueTransformationSequence": [
-        {"RescaleSlope": 2, "RescaleIntercept": -100, "RescaleType": "US"}]}]  # fmt: skip
-    about = picture(stored, 12, PerFrameFunctionalGroupsSequence=groups,
-                    SharedFunctionalGroupsSequence=shared)  # fmt: skip
+    shared = [
+        {
+            "PixelValueTransformationSequence": [
+                {"RescaleSlope": 2, "RescaleIntercept": -100, "RescaleType": "US"}
+            ]
+        }
+    ]
+    about = picture(
+        stored, 12, PerFrameFunctionalGroupsSequence=groups, SharedFunctionalGroupsSequence=shared
+    )
     for frame, centre in ((1, 50), (2, 900)):
-        alone = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": centre,
-                 "WindowWidth": 100}  # fmt: skip
+        alone = {
+            "RescaleSlope": 2,
+            "RescaleIntercept": -100,
+            "WindowCenter": centre,
+            "WindowWidth": 100,
+        }
         wanted = frame_pixels(dicom(picture(stored[0], 12, **alone)), LIMIT)
         assert np.array_equal(frame_pixels(dicom(about), LIMIT, frame), wanted)
         assert frame_facts(dicom(about), LIMIT, frame).rule == "rescale, window LINEAR"
@@ -306,7 +337,12 @@ def test_a_larger_value_is_never_darker(
     values: list[int], centre: float, width: float, function: str
 ) -> None:
     stored = np.array(sorted(values), np.uint16).reshape(2, 2)
-    about = picture(stored, 12, WindowCenter=f"{centre:.6g}", WindowWidth=f"{width:.6g}",
-                    VOILUTFunction=function)  # fmt: skip
+    about = picture(
+        stored,
+        12,
+        WindowCenter=f"{centre:.6g}",
+        WindowWidth=f"{width:.6g}",
+        VOILUTFunction=function,
+    )
     shown = frame_pixels(dicom(about), LIMIT).ravel().astype(int)
     assert (np.diff(shown) >= 0).all()

@@ -34,21 +34,44 @@ def refused(data: bytes, frame: int | None = None) -> str:
 
 def test_technical_facts_are_read() -> None:
     about = picture(
-        slope(), 12, Modality="MG", ViewPosition="MLO", ImageLaterality="L",
-        ImagerPixelSpacing=[0.1, 0.2], PresentationIntentType="FOR PRESENTATION",
-        BurnedInAnnotation="NO", PhotometricInterpretation="MONOCHROME1",
-    )  # fmt: skip
+        slope(),
+        12,
+        Modality="MG",
+        ViewPosition="MLO",
+        ImageLaterality="L",
+        ImagerPixelSpacing=[0.1, 0.2],
+        PresentationIntentType="FOR PRESENTATION",
+        BurnedInAnnotation="NO",
+        PhotometricInterpretation="MONOCHROME1",
+    )
     assert asdict(read_header(dicom(about), LIMIT).header) == {
-        "rows": 12, "columns": 20, "frames": 1, "samples": 1, "bits_allocated": 16,
-        "bits_stored": 12, "signed": False, "photometric": "MONOCHROME1",
-        "syntax": "Explicit VR Little Endian", "modality": "MG", "view": "MLO", "laterality": "L",
-        "spacing": (0.1, 0.2), "intent": "FOR PRESENTATION", "burned_in": "NO",
-    }  # fmt: skip
+        "rows": 12,
+        "columns": 20,
+        "frames": 1,
+        "samples": 1,
+        "bits_allocated": 16,
+        "bits_stored": 12,
+        "signed": False,
+        "photometric": "MONOCHROME1",
+        "syntax": "Explicit VR Little Endian",
+        "modality": "MG",
+        "view": "MLO",
+        "laterality": "L",
+        "spacing": (0.1, 0.2),
+        "intent": "FOR PRESENTATION",
+        "burned_in": "NO",
+    }
 
 
 def test_words_outside_the_closed_lists_do_not_leave_the_reader() -> None:
-    words = ("Modality", "ViewPosition", "Laterality", "ImageLaterality", "BurnedInAnnotation",
-             "PresentationIntentType")  # fmt: skip
+    words = (
+        "Modality",
+        "ViewPosition",
+        "Laterality",
+        "ImageLaterality",
+        "BurnedInAnnotation",
+        "PresentationIntentType",
+    )
     header = read_header(dicom(picture(slope(), 12, **dict.fromkeys(words, CANARY))), LIMIT).header
     assert CANARY not in str(asdict(header))
     assert header.modality == header.view == header.laterality == ""
@@ -76,7 +99,7 @@ BAD: dict[str, tuple[dict[str | int, Any], str]] = {
     "grey of three": ({"SamplesPerPixel": 3}, "is MONOCHROME2 with 3 samples a pixel"),
     "CMYK": ({"PhotometricInterpretation": "CMYK", "SamplesPerPixel": 4}, "that is not read"),
     "no palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "without a palette"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if name != "no palette"])
@@ -136,10 +159,11 @@ def test_deep_sequences_are_refused() -> None:
         struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 1 << 31),
         struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + b"\xfe\xff",
         struct.pack("<HH2sHL", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF)
-        + struct.pack("<HHL", 0xFFFE, 0xE000, 500) + b"\x08\x00",
+        + struct.pack("<HHL", 0xFFFE, 0xE000, 500)
+        + b"\x08\x00",
     ],
     ids=["length beyond the file", "item cut", "item shorter than it says"],
-)  # fmt: skip
+)
 def test_items_that_are_cut_are_refused(tail: bytes) -> None:
     refused(dicom({"SOPClassUID": files.DX, "Rows": 4}) + tail)
 
@@ -153,9 +177,19 @@ def test_every_cut_of_a_file_is_refused() -> None:
 
 def test_the_wrong_value_representation_gives_a_picture_or_a_reason() -> None:
     table = [{"LUTDescriptor": [2, 0, 8], "LUTData": [1, 2]}]
-    about = picture(slope(), 12, WindowCenter=3, WindowWidth=9, RescaleSlope=1, RescaleIntercept=0,
-                    PixelPaddingValue=3, VOILUTFunction="LINEAR", VOILUTSequence=table,
-                    ModalityLUTSequence=table, PixelSpacing=[1, 1])  # fmt: skip
+    about = picture(
+        slope(),
+        12,
+        WindowCenter=3,
+        WindowWidth=9,
+        RescaleSlope=1,
+        RescaleIntercept=0,
+        PixelPaddingValue=3,
+        VOILUTFunction="LINEAR",
+        VOILUTSequence=table,
+        ModalityLUTSequence=table,
+        PixelSpacing=[1, 1],
+    )
     for keyword in about:
         for vr in ("LO", "UN", "SQ", "OB", "DS", "US", "ZZ", "FS"):
             data = dicom(about | {keyword: Raw(vr, b"\x01\x00\x00\x00")})
@@ -173,19 +207,30 @@ def test_a_deflated_file_that_unpacks_to_more_than_it_claims_is_refused() -> Non
 
 
 def test_rle_that_cannot_hold_its_pixels_is_refused() -> None:
-    about = files.packed(slope(top=255, dtype=np.uint8), [files.rle(slope(4, 4, 9, np.uint8))], 8,
-                         Rows=900, Columns=1000)  # fmt: skip
+    about = files.packed(
+        slope(top=255, dtype=np.uint8),
+        [files.rle(slope(4, 4, 9, np.uint8))],
+        8,
+        Rows=900,
+        Columns=1000,
+    )
     assert "bytes of RLE cannot hold" in refused(dicom(about, files.RLE))
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        b"", b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\xd8\xff\xda\x00\x04\x00\x00", bytes(80),
-        struct.pack("<16L", 1, 10**9, *[0] * 14), b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40),
-        b"\xff\xd8" + b"\xff" * 50, b"\xff\x4f\xff\x51" + b"\xff" * 60,
+        b"",
+        b"\xff\xd8",
+        b"\xff\x4f\xff\x51",
+        b"\xff\xd8\xff\xda\x00\x04\x00\x00",
+        bytes(80),
+        struct.pack("<16L", 1, 10**9, *[0] * 14),
+        b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40),
+        b"\xff\xd8" + b"\xff" * 50,
+        b"\xff\x4f\xff\x51" + b"\xff" * 60,
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("syntax", [files.RLE, files.BASELINE, files.JPEGLS, files.J2K])
 def test_streams_that_are_none_are_refused(syntax: str, frame: bytes) -> None:
     stored = slope(top=255, dtype=np.uint8)
@@ -198,11 +243,15 @@ KINDS = {
     "big endian": dicom(picture(slope(6, 6), 12), files.BIG_ENDIAN),
     "deflated": dicom(picture(slope(6, 6), 12), files.DEFLATED),
     "RLE": dicom(files.packed(slope(6, 6), [files.rle(slope(6, 6))], 12), files.RLE),
-    "tables": dicom(picture(slope(6, 6), 12,
-                            VOILUTSequence=[{"LUTDescriptor": [3, 0, 8], "LUTData": [1, 2, 3]}],
-                            ModalityLUTSequence=[{"LUTDescriptor": [3, 0, 8],
-                                                  "LUTData": [1, 2, 3]}])),
-}  # fmt: skip
+    "tables": dicom(
+        picture(
+            slope(6, 6),
+            12,
+            VOILUTSequence=[{"LUTDescriptor": [3, 0, 8], "LUTData": [1, 2, 3]}],
+            ModalityLUTSequence=[{"LUTDescriptor": [3, 0, 8], "LUTData": [1, 2, 3]}],
+        )
+    ),
+}
 
 
 @settings(FEW, max_examples=400)

@@ -27,8 +27,12 @@ KNOWN: dict[str, dict[str, Any]] = json.loads(GOLDEN.read_text())
 OTHER_ROUNDING = {"ct_fragmented_no_bot.dcm"}
 """A lossy file of which the manifest has the hash of another decoder; imagecodecs is with us."""
 WHEEL = Path(pydicom.__file__).parent / "data"
-INSIDE = sorted(p for folder in ("test_files", "charset_files", "palettes")
-                for p in (WHEEL / folder).rglob("*") if p.is_file())  # fmt: skip
+INSIDE = sorted(
+    p
+    for folder in ("test_files", "charset_files", "palettes")
+    for p in (WHEEL / folder).rglob("*")
+    if p.is_file()
+)
 
 
 def summary(data: bytes) -> dict[str, Any]:
@@ -89,7 +93,9 @@ def test_stored_values_are_those_that_other_decoders_found(shared: Path) -> None
         digest = hashlib.sha256(raw.tobytes()).hexdigest()
         assert digest[:16] == row["pixels_sha256"], name
         assert (float(raw.min()), float(raw.max())) == (
-            pytest.approx(float(row["min"])), pytest.approx(float(row["max"])))  # fmt: skip
+            pytest.approx(float(row["min"])),
+            pytest.approx(float(row["max"])),
+        )
         compared += 1
     assert compared == 34
 
@@ -121,9 +127,15 @@ def test_a_second_decoder_unpacks_each_stream_the_same(shared: Path) -> None:
         assert np.array_equal(theirs, ours.values), name
         compared.add(file.syntax.name)
     assert compared == {
-        "JPEG Baseline", "JPEG Extended", "JPEG Lossless SV1", "JPEG-LS Lossless",
-        "JPEG-LS Near-Lossless", "JPEG 2000 Lossless", "JPEG 2000", "HTJ2K Lossless",
-    }  # fmt: skip
+        "JPEG Baseline",
+        "JPEG Extended",
+        "JPEG Lossless SV1",
+        "JPEG-LS Lossless",
+        "JPEG-LS Near-Lossless",
+        "JPEG 2000 Lossless",
+        "JPEG 2000",
+        "HTJ2K Lossless",
+    }
 
 
 def second(stream: bytes, file: DicomFile) -> Any:

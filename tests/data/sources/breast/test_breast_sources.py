@@ -19,19 +19,19 @@ from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import import_source
-from medtransfer.data.sources.source import Imported
+from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import ConfigError, TableError
 
 
-def read(name: str, folder: Path, **options: str) -> Imported:
+def read(name: str, folder: Path, **options: str) -> ImportedSource:
     return import_source(SOURCES[name], folder, options)
 
 
-def rows_of(found: Imported) -> dict[str, dict[str, object]]:
+def rows_of(found: ImportedSource) -> dict[str, dict[str, object]]:
     return {row["image_id"]: row for row in found.frame.iter_rows(named=True)}
 
 
-def of(found: Imported, column: str) -> dict[str, object]:
+def of(found: ImportedSource, column: str) -> dict[str, object]:
     return dict(found.frame.select("image_id", column).iter_rows())
 
 
@@ -81,8 +81,10 @@ def test_cbis_assessment_0_says_nothing_and_both_densities_are_read(tmp_path: Pa
 def test_cbis_is_the_same_in_every_layout(tmp_path: Path) -> None:
     frames: list[pl.DataFrame] = []
     for write in (
-        tree_cbis_ddsm.write, tree_cbis_ddsm.write_classic, tree_cbis_ddsm.write_described
-    ):  # fmt: skip
+        tree_cbis_ddsm.write,
+        tree_cbis_ddsm.write_classic,
+        tree_cbis_ddsm.write_described,
+    ):
         folder = tmp_path / write.__name__
         write(folder)
         frames.append(read("cbis-ddsm", folder).frame)

@@ -18,17 +18,17 @@ from tests.data.sources.trees import read_rows, shuffle, table, with_cell
 from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.sources.catalog import SOURCES, overlaps_of
 from medtransfer.data.sources.import_source import import_source
-from medtransfer.data.sources.source import Imported
+from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import TableError
 
 PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
 
 
-def read(name: str, folder: Path, **options: str) -> Imported:
+def read(name: str, folder: Path, **options: str) -> ImportedSource:
     return import_source(SOURCES[name], folder, options)
 
 
-def rows_of(found: Imported) -> dict[str, dict[str, object]]:
+def rows_of(found: ImportedSource) -> dict[str, dict[str, object]]:
     return {row["image_id"]: row for row in found.frame.iter_rows(named=True)}
 
 

@@ -9,7 +9,7 @@ from tests.data.sources.trees import table, with_cell, workbook
 
 from medtransfer.data.sources.chest.chexpert import SOURCE
 from medtransfer.data.sources.import_source import import_source
-from medtransfer.data.sources.source import Imported
+from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import TableError
 
 
@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, **options: str) -> Imported:
+def read(folder: Path, **options: str) -> ImportedSource:
     return import_source(SOURCE, folder, options)
 
 

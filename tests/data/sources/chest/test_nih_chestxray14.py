@@ -38,8 +38,10 @@ def test_official_lists_split_by_patient_and_both_sides_are_counted(folder: Path
     assert (join.matched, join.left_only, join.right_only) == (8, 0, 1)
     split = dict(found.frame.select("image_id", "split").iter_rows())
     assert {name for name, part in split.items() if part == "test"} == {
-        "00000003_000", "00000003_001", "00000014_000"
-    }  # fmt: skip
+        "00000003_000",
+        "00000003_001",
+        "00000014_000",
+    }
     per_patient = found.frame.group_by("patient_id").agg(n=found.frame["split"].n_unique())
     assert len(per_patient) == 6
     assert found.frame.n_unique(["patient_id", "split"]) == found.frame["patient_id"].n_unique()

@@ -21,8 +21,10 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
     picture(tmp_path / "loose.png")
     found = import_source(FOLDER, tmp_path)
     assert dict(found.frame.select("image_id", "label").iter_rows()) == {
-        "cat/a": "cat", "cat/b": "cat", "dog/deep/a": "dog"
-    }  # fmt: skip
+        "cat/a": "cat",
+        "cat/b": "cat",
+        "dog/deep/a": "dog",
+    }
     assert "split" not in found.frame.columns
     assert "1 image outside a class folder: left out." in found.notes
 
@@ -175,9 +177,15 @@ def test_pictures_inside_a_parquet_file_are_kept_inside(tmp_path: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [("cxr_nih64", 854), ("cxr_actualmed", 54), ("mammo_mias", 258), ("derm_pad_ufes", 550),
-     ("us_busi", 618), ("retina_dr", 478)],
-)  # fmt: skip
+    [
+        ("cxr_nih64", 854),
+        ("cxr_actualmed", 54),
+        ("mammo_mias", 258),
+        ("derm_pad_ufes", 550),
+        ("us_busi", 618),
+        ("retina_dr", 478),
+    ],
+)
 def test_real_sets_go_through_a_column_mapping(
     shared: Path, tmp_path: Path, name: str, rows: int
 ) -> None:
@@ -246,9 +254,18 @@ def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
     assert "note" in import_source(CSV, lesions(tmp_path), options).frame.columns
     found = import_source(CSV, tmp_path, {**options, "others": "drop"}).frame
     assert set(found.columns) == {
-        "image_id", "path", "case_id", "patient_id", "cohort", "diagnosis", "age", "age_band",
-        "fitzpatrick", "skin_type", "malignant",
-    }  # fmt: skip
+        "image_id",
+        "path",
+        "case_id",
+        "patient_id",
+        "cohort",
+        "diagnosis",
+        "age",
+        "age_band",
+        "fitzpatrick",
+        "skin_type",
+        "malignant",
+    }
 
 
 def test_an_own_table_gets_the_shared_names_of_a_source_that_it_is_like(tmp_path: Path) -> None:
@@ -274,8 +291,11 @@ def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) ->
     head = ("path", "patient", "malignant", "Pleural Effusion")
     table(tmp_path / "t.csv", head, [("x.png", "1", "1", "0")])
     picture(tmp_path / "x.png")
-    options = {"columns": "patient_id=patient", "targets": "Pleural Effusion,malignant",
-               "like": "chexpert"}  # fmt: skip
+    options = {
+        "columns": "patient_id=patient",
+        "targets": "Pleural Effusion,malignant",
+        "like": "chexpert",
+    }
     found = import_source(CSV, tmp_path, options, shared_names=True)
     assert found.frame["Effusion"].to_list() == ["0"]
     assert "malignant: no target of CheXpert, called as before." in found.notes

@@ -60,8 +60,10 @@ class TestHam10000:
     def test_the_test_table_may_be_written_like_the_metadata(self, folder: Path) -> None:
         before = import_source(self.SOURCE, folder).frame
         short = {name: ours for ours, name in (self.SOURCE.classes or {}).items()}
-        rows = [(f"L{i}", image, short[name], "histo", "", "", "", "test")
-                for i, (image, name) in enumerate(ham.TEST)]  # fmt: skip
+        rows = [
+            (f"L{i}", image, short[name], "histo", "", "", "", "test")
+            for i, (image, name) in enumerate(ham.TEST)
+        ]
         table(folder / "ISIC2018_Task3_Test_GroundTruth.csv", ham.HEADER, rows)
         after = import_source(self.SOURCE, folder).frame
         assert after.n_unique("case_id") == 7 + 3
@@ -86,8 +88,15 @@ class TestHam10000:
     def test_precancer_and_cancer_in_one_class_are_uncertain(self, folder: Path) -> None:
         frame = import_source(self.SOURCE, folder).frame
         label = dict(frame.select("diagnosis", "malignant").iter_rows())
-        assert label == {"mel": "1", "bcc": "1", "akiec": "-1", "nv": "0", "bkl": "0", "df": "0",
-                         "vasc": "0"}  # fmt: skip
+        assert label == {
+            "mel": "1",
+            "bcc": "1",
+            "akiec": "-1",
+            "nv": "0",
+            "bkl": "0",
+            "df": "0",
+            "vasc": "0",
+        }
 
     def test_age_zero_and_unknown_places_are_empty_and_said(self, folder: Path) -> None:
         found = import_source(self.SOURCE, folder)
@@ -216,8 +225,10 @@ class TestIsic2020:
     def test_duplicates_are_kept_and_said(self, folder: Path) -> None:
         found = import_source(self.SOURCE, folder)
         assert len(found.frame) == 7
-        assert any(note.startswith("2 pairs of images listed as duplicates, 1 of two patients")
-                   for note in found.notes)  # fmt: skip
+        assert any(
+            note.startswith("2 pairs of images listed as duplicates, 1 of two patients")
+            for note in found.notes
+        )
         (join,) = [join for join in found.joins if "duplicates" in join.left]
         assert (join.matched, join.left_only) == (2, 1)
 
@@ -287,8 +298,10 @@ class TestFitzpatrick17k:
     def test_two_rows_with_one_picture_are_two_rows_and_a_warning(self, folder: Path) -> None:
         found = import_source(self.SOURCE, folder)
         pair = {fitzpatrick.name(6), fitzpatrick.name(7)}
-        files = [folder / path for path in found.frame.filter(
-            pl.col("image_id").is_in(list(pair)))["path"]]  # fmt: skip
+        files = [
+            folder / path
+            for path in found.frame.filter(pl.col("image_id").is_in(list(pair)))["path"]
+        ]
         assert len(files) == 2
         assert files[0].read_bytes() == files[1].read_bytes()
         assert any("Look for near duplicates" in note for note in found.notes)
@@ -340,8 +353,9 @@ class TestDerm7pt:
     def test_lists_count_cases_from_zero_in_the_order_of_their_numbers(self, folder: Path) -> None:
         frame = import_source(self.SOURCE, folder).frame
         ours = {"train": "train", "valid": "tune", "test": "test"}
-        wanted = {str(place + 1): ours[name] for name, all_ in derm7pt.LISTS.items()
-                  for place in all_}  # fmt: skip
+        wanted = {
+            str(place + 1): ours[name] for name, all_ in derm7pt.LISTS.items() for place in all_
+        }
         assert dict(frame.select("case_id", "split").iter_rows()) == wanted
 
     def test_a_case_in_two_lists_is_refused(self, folder: Path) -> None:
@@ -360,8 +374,15 @@ class TestDerm7pt:
         assert not {"seven_point_score", "pigment_network", "management", "notes"} & columns
 
 
-TREES = {"ham10000": ham, "pad-ufes-20": pad, "isic-2019": isic2019, "isic-2020": isic2020,
-         "fitzpatrick17k": fitzpatrick, "ddi": ddi, "derm7pt": derm7pt}  # fmt: skip
+TREES = {
+    "ham10000": ham,
+    "pad-ufes-20": pad,
+    "isic-2019": isic2019,
+    "isic-2020": isic2020,
+    "fitzpatrick17k": fitzpatrick,
+    "ddi": ddi,
+    "derm7pt": derm7pt,
+}
 
 
 class TestSharedNames:
@@ -405,14 +426,29 @@ class TestRealLesions:
         files = {"ham10000": "derm_ham10000.parquet", "pad-ufes-20": "derm_pad_ufes.parquet"}
         kept = pl.read_parquet(shared / files[name])
         if name == "ham10000":
-            rows = kept.select("lesion_id", "image_id", dx="label", dx_type="dx_type", age="age",
-                               sex="sex", localization="localization")  # fmt: skip
+            rows = kept.select(
+                "lesion_id",
+                "image_id",
+                dx="label",
+                dx_type="dx_type",
+                age="age",
+                sex="sex",
+                localization="localization",
+            )
             rows.write_csv(folder / "HAM10000_metadata.csv")
             names = [f"{image}.jpg" for image in kept["image_id"]]
         else:
-            rows = kept.select("patient_id", "lesion_id", "age", img_id="image_id",
-                               diagnostic="label", gender="sex", fitspatrick="fitzpatrick",
-                               region="localization", biopsed="biopsied")  # fmt: skip
+            rows = kept.select(
+                "patient_id",
+                "lesion_id",
+                "age",
+                img_id="image_id",
+                diagnostic="label",
+                gender="sex",
+                fitspatrick="fitzpatrick",
+                region="localization",
+                biopsed="biopsied",
+            )
             rows.write_csv(folder / "metadata.csv")
             names = kept["image_id"].to_list()
         for image, data in zip(names, kept["image"], strict=True):
@@ -426,9 +462,10 @@ class TestRealLesions:
         kept = self.laid_out(name, shared, tmp_path)
         frame = import_source(SOURCES[name], tmp_path).frame
         found = frame.join(
-            kept.with_columns(pl.col("image_id").str.replace(r"\.png$", "")), on="image_id",
+            kept.with_columns(pl.col("image_id").str.replace(r"\.png$", "")),
+            on="image_id",
             suffix="_kept",
-        )  # fmt: skip
+        )
         assert len(found) == len(kept) == len(frame)
         assert found["diagnosis"].to_list() == found["label"].to_list()
         assert found["sex"].to_list() == found["sex_kept"].to_list()

@@ -81,11 +81,17 @@ def _by_pydicom(frame: bytes, syntax: Syntax, header: DicomHeader) -> bytes | by
     """RLE by pydicom's own decoder; colours stand plane by plane."""
     decoder: Any = get_decoder(UID(syntax.uid))
     about = {
-        "rows": header.rows, "columns": header.columns, "samples_per_pixel": header.samples,
-        "bits_allocated": header.bits_allocated, "bits_stored": header.bits_allocated,
-        "photometric_interpretation": header.photometric, "number_of_frames": 1,
-        "pixel_representation": 0, "planar_configuration": 0, "pixel_keyword": "PixelData",
-    }  # fmt: skip
+        "rows": header.rows,
+        "columns": header.columns,
+        "samples_per_pixel": header.samples,
+        "bits_allocated": header.bits_allocated,
+        "bits_stored": header.bits_allocated,
+        "photometric_interpretation": header.photometric,
+        "number_of_frames": 1,
+        "pixel_representation": 0,
+        "planar_configuration": 0,
+        "pixel_keyword": "PixelData",
+    }
     packed = encapsulate([frame])
     raw, _ = decoder.as_buffer(packed, index=0, decoding_plugin="pydicom", raw=True, **about)
     return raw

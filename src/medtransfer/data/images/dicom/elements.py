@@ -18,29 +18,69 @@ from medtransfer.data.images.dicom.transfer_syntaxes import BIG_ENDIAN, DEFLATED
 from medtransfer.errors import ImageError
 
 DAMAGE = (
-    OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    RuntimeError, MemoryError, AssertionError, struct.error, zlib.error,
-    InvalidDicomError, BytesLengthException,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    InvalidDicomError,
+    BytesLengthException,
+)
 """What pydicom and the decoders raise on damaged files; RecursionError is a RuntimeError."""
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 TAGS = (
-    "SOPClassUID", "Modality", "PresentationIntentType", "ViewPosition", "Laterality",
-    "ImageLaterality", "BurnedInAnnotation", "PixelSpacing", "ImagerPixelSpacing",
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
-    "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit",
-    "DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit",
-    "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
-    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    *(f"{colour}PaletteColorLookupTable{part}"
-      for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")),
+    "SOPClassUID",
+    "Modality",
+    "PresentationIntentType",
+    "ViewPosition",
+    "Laterality",
+    "ImageLaterality",
+    "BurnedInAnnotation",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "FloatPixelPaddingValue",
+    "FloatPixelPaddingRangeLimit",
+    "DoubleFloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingRangeLimit",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "VOILUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    *(
+        f"{colour}PaletteColorLookupTable{part}"
+        for colour in ("Red", "Green", "Blue")
+        for part in ("Descriptor", "Data")
+    ),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
-    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", *PIXELS,
-)  # fmt: skip
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    *PIXELS,
+)
 """The only tags that are read, with what their sequences hold."""
 OVERLAY_BITS = tuple(0x60000102 + (group << 16) for group in range(0, 32, 2))
 """Overlay Bit Position of each overlay: above 0, the overlay lies in unused bits of the pixels."""

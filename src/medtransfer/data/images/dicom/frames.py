@@ -129,8 +129,9 @@ def _native(file: DicomFile, index: int) -> Stored:
         return Stored(_spread_422(found).reshape(*shape, 3), header.bits_stored, "YBR_FULL")
     if header.samples == 1:
         return _settled(found.reshape(shape), file, header.bits_stored)
-    return Stored(_interleaved(found, header, planar=file.planar), header.bits_stored,
-                  header.photometric)  # fmt: skip
+    return Stored(
+        _interleaved(found, header, planar=file.planar), header.bits_stored, header.photometric
+    )
 
 
 def _native_bytes(file: DicomFile, index: int) -> bytes:

@@ -35,18 +35,98 @@ from medtransfer.data.images.dicom.transfer_syntaxes import (
 )
 from medtransfer.errors import ImageError
 
-MODALITIES = frozenset({
-    "AR", "AS", "BDUS", "BI", "BMD", "CF", "CP", "CR", "CS", "CT", "DD", "DF", "DG", "DM", "DS",
-    "DX", "EC", "ECG", "EM", "ES", "FA", "FS", "GM", "HC", "IO", "IVOCT", "IVUS", "KER", "LP", "LS",
-    "MA", "MG", "MR", "MS", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "OSS", "OT", "PA", "PT",
-    "PX", "RF", "RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "ST", "TG", "US", "VA", "VF", "VL",
-    "XA", "XC",
-})  # fmt: skip
-VIEWS = frozenset({
-    "AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL", "CC", "MLO", "ML", "LM",
-    "LMO", "XCCL", "XCCM", "FB", "SIO", "ISO", "CV", "XCC",
-})  # fmt: skip
-SIDES = frozenset("LRBU")
+MODALITIES = frozenset(
+    {
+        "AR",
+        "AS",
+        "BDUS",
+        "BI",
+        "BMD",
+        "CF",
+        "CP",
+        "CR",
+        "CS",
+        "CT",
+        "DD",
+        "DF",
+        "DG",
+        "DM",
+        "DS",
+        "DX",
+        "EC",
+        "ECG",
+        "EM",
+        "ES",
+        "FA",
+        "FS",
+        "GM",
+        "HC",
+        "IO",
+        "IVOCT",
+        "IVUS",
+        "KER",
+        "LP",
+        "LS",
+        "MA",
+        "MG",
+        "MR",
+        "MS",
+        "NM",
+        "OAM",
+        "OCT",
+        "OP",
+        "OPM",
+        "OPT",
+        "OPV",
+        "OSS",
+        "OT",
+        "PA",
+        "PT",
+        "PX",
+        "RF",
+        "RG",
+        "RTDOSE",
+        "RTIMAGE",
+        "SC",
+        "SEG",
+        "SM",
+        "ST",
+        "TG",
+        "US",
+        "VA",
+        "VF",
+        "VL",
+        "XA",
+        "XC",
+    }
+)
+VIEWS = frozenset(
+    {
+        "AP",
+        "PA",
+        "LL",
+        "RL",
+        "RLD",
+        "LLD",
+        "RLO",
+        "LLO",
+        "LAT",
+        "LATERAL",
+        "CC",
+        "MLO",
+        "ML",
+        "LM",
+        "LMO",
+        "XCCL",
+        "XCCM",
+        "FB",
+        "SIO",
+        "ISO",
+        "CV",
+        "XCC",
+    }
+)
+LATERALITIES = frozenset("LRBU")
 INTENTS = frozenset({"FOR PRESENTATION", "FOR PROCESSING"})
 COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 PALETTE = "PALETTE COLOR"
@@ -161,8 +241,8 @@ def _file(dataset: Dataset, uid: str, pixel_limit: int) -> DicomFile:
         syntax=syntax.name,
         modality=_known(dataset, "Modality", MODALITIES),
         view=_known(dataset, "ViewPosition", VIEWS),
-        laterality=_known(dataset, "ImageLaterality", SIDES)
-        or _known(dataset, "Laterality", SIDES),
+        laterality=_known(dataset, "ImageLaterality", LATERALITIES)
+        or _known(dataset, "Laterality", LATERALITIES),
         spacing=_spacing(dataset),
         intent=_known(dataset, "PresentationIntentType", INTENTS),
         burned_in=_known(dataset, "BurnedInAnnotation", ("YES", "NO")),

@@ -6,7 +6,15 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
-from medtransfer.data.sources.source import PATH, Download, Imported, Join, Source, Table, Target
+from medtransfer.data.sources.source import (
+    PATH,
+    Download,
+    ImportedSource,
+    Join,
+    Source,
+    Table,
+    Target,
+)
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW, rows_of
 
@@ -22,12 +30,19 @@ PARTS = {
     "calc-train": ("calc_case_description_train_set.csv", "train"),
     "calc-test": ("calc_case_description_test_set.csv", "test"),
 }
-COLUMNS = ("patient_id", "left or right breast", "image view", "abnormality type", "assessment",
-           "pathology", "image file path")  # fmt: skip
+COLUMNS = (
+    "patient_id",
+    "left or right breast",
+    "image view",
+    "abnormality type",
+    "assessment",
+    "pathology",
+    "image file path",
+)
 TARGETS = ("malignant", "birads_high", "dense")
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """One row per film from one row per abnormality, of all tables that are there."""
     frames: list[pl.DataFrame] = []
     faults: list[str] = []
@@ -42,7 +57,7 @@ def read(download: Download) -> Imported:
     rows, notes = _films(pl.concat(frames))
     rows, joins = _located(rows, download)
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
-    return Imported(rows, tuple(joins), (), (*coverage(joins[0]), *notes))
+    return ImportedSource(rows, tuple(joins), (), (*coverage(joins[0]), *notes))
 
 
 def _described(table: pl.DataFrame, file: str) -> tuple[pl.DataFrame, list[str]]:
@@ -80,7 +95,7 @@ def _films(findings: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         cells.renamed("pathology", PATHOLOGY, "malignant"),
         mammography.high("assessment"),
         cells.renamed("breast density", mammography.NUMBERED, "density"),
-        cells.renamed("left or right breast", mammography.SIDES, "laterality"),
+        cells.renamed("left or right breast", mammography.LATERALITY_WORDS, "laterality"),
     ).with_columns(mammography.dense())
     incomplete = int((findings["assessment"] == "0").sum())
     # the two kinds of tables may hold one film twice: both copies are of the same breast and view
@@ -144,12 +159,20 @@ SOURCE = Source(
         _table("mass-test", "masses of the test part"),
         _table("calc-train", "calcifications of the training part"),
         _table("calc-test", "calcifications of the test part"),
-        Table("dicom_info", ("dicom_info.csv",), ("image_path", "SeriesDescription"),
-              needed=False, holds="which JPEG file is a whole film, in the copy on Kaggle"),
+        Table(
+            "dicom_info",
+            ("dicom_info.csv",),
+            ("image_path", "SeriesDescription"),
+            needed=False,
+            holds="which JPEG file is a whole film, in the copy on Kaggle",
+        ),
     ),
     targets=(
-        Target("malignant", "any marked abnormality is malignant by pathology; "
-               "BENIGN_WITHOUT_CALLBACK is 0", "malignant"),
+        Target(
+            "malignant",
+            "any marked abnormality is malignant by pathology; BENIGN_WITHOUT_CALLBACK is 0",
+            "malignant",
+        ),
         mammography.HIGH,
         mammography.DENSE,
     ),
@@ -161,9 +184,11 @@ SOURCE = Source(
     "diagnosis research, Scientific Data 2017",
     images=3_103,
     patients=1_566,
-    layout=("mass_case_description_train_set.csv and the three other tables",
-            "jpeg/<series>/1-172.jpg with csv/dicom_info.csv (the copy on Kaggle), or",
-            "Mass-Training_P_00001_LEFT_CC/<study>/<series>/1-1.dcm"),
+    layout=(
+        "mass_case_description_train_set.csv and the three other tables",
+        "jpeg/<series>/1-172.jpg with csv/dicom_info.csv (the copy on Kaggle), or",
+        "Mass-Training_P_00001_LEFT_CC/<study>/<series>/1-1.dcm",
+    ),
     splits="Its train and test tables. A patient may be in one for a mass and in the other for "
     "a calcification: all films of such a patient are train, and it is counted.",
     attributes={
@@ -178,4 +203,4 @@ SOURCE = Source(
         "Scanned film of the 1990s; its scanners and hospitals differ in contrast and noise.",
     ),
     options=(mammography.CASE,),
-)  # fmt: skip
+)

@@ -5,7 +5,15 @@ import polars as pl
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
-from medtransfer.data.sources.source import PATH, Download, Imported, Join, Option, Source, Table
+from medtransfer.data.sources.source import (
+    PATH,
+    Download,
+    ImportedSource,
+    Join,
+    Option,
+    Source,
+    Table,
+)
 from medtransfer.data.sources.source import Target as Label
 from medtransfer.errors import ConfigError, plural
 
@@ -27,14 +35,16 @@ SIDELESS = (
 )
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Images by the patient in their path, with what the table says of patient and side."""
     table = download.tables["clinical"]
-    download.refuse([
-        *cells.value_faults(table, "LeftRight", ("L", "R"), FILE),
-        *cells.value_faults(table, "classification", tuple(CLASSES), FILE),
-        *cells.value_faults(table, "abnormality", tuple(FOUND), FILE),
-    ])  # fmt: skip
+    download.refuse(
+        [
+            *cells.value_faults(table, "LeftRight", ("L", "R"), FILE),
+            *cells.value_faults(table, "classification", tuple(CLASSES), FILE),
+            *cells.value_faults(table, "abnormality", tuple(FOUND), FILE),
+        ]
+    )
     images = _images(download)
     breasts = table.with_columns(
         pl.col("ID1").alias("patient_id"),
@@ -48,8 +58,14 @@ def read(download: Download) -> Imported:
         download.refuse([f"none of the {len(images):,} image files is of a patient of the table"])
     missing = breasts.join(images, on="patient_id", how="anti")["patient_id"].n_unique()
     patients = known["patient_id"].n_unique()
-    join = Join("patients", "image files", "patient in the path", patients, missing,
-                len(images) - len(known))  # fmt: skip
+    join = Join(
+        "patients",
+        "image files",
+        "patient in the path",
+        patients,
+        missing,
+        len(images) - len(known),
+    )
     notes = [TWINS]
     if missing:
         notes.append(
@@ -68,7 +84,7 @@ def read(download: Download) -> Imported:
         pl.col("patient_id").alias(EXAM), pl.col("patient_id").str.slice(0, 2).alias("part")
     )
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
-    return Imported(rows, (join,), (), (*notes, *ages))
+    return ImportedSource(rows, (join,), (), (*notes, *ages))
 
 
 def _images(download: Download) -> pl.DataFrame:
@@ -109,8 +125,13 @@ SOURCE = Source(
     domain="breast",
     read=read,
     tables=(
-        Table("clinical", (f"{FILE}.xlsx", f"{FILE}.csv"), COLUMNS, ("ID1", "LeftRight"),
-              holds="one row per breast with a lesion: kind, classification, subtype"),
+        Table(
+            "clinical",
+            (f"{FILE}.xlsx", f"{FILE}.csv"),
+            COLUMNS,
+            ("ID1", "LeftRight"),
+            holds="one row per breast with a lesion: kind, classification, subtype",
+        ),
     ),
     targets=(
         Label("malignant", "the lesion is malignant by biopsy", "malignant"),
@@ -122,8 +143,10 @@ SOURCE = Source(
     citation="Cui et al., The Chinese Mammography Database (CMMD), The Cancer Imaging Archive 2021",
     images=5_202,
     patients=1_775,
-    layout=("CMMD_clinicaldata_revision.xlsx (or saved as .csv)",
-            "CMMD/D1-0001/<study>/<series>/1-1.dcm"),
+    layout=(
+        "CMMD_clinicaldata_revision.xlsx (or saved as .csv)",
+        "CMMD/D1-0001/<study>/<series>/1-1.dcm",
+    ),
     splits="None.",
     attributes={
         **cells.AGE_COLUMNS,
@@ -137,8 +160,12 @@ SOURCE = Source(
         "Every patient has a lesion: a breast that is not in the table has no label.",
     ),
     options=(
-        Option("case", "What gets a prediction: each exam (1 where either breast is 1), each "
-               "breast (only where the files' names say the side), or each image.", "exam",
-               mammography.CASE.allowed),
+        Option(
+            "case",
+            "What gets a prediction: each exam (1 where either breast is 1), each "
+            "breast (only where the files' names say the side), or each image.",
+            "exam",
+            mammography.CASE.allowed,
+        ),
     ),
-)  # fmt: skip
+)

@@ -9,7 +9,7 @@ from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, l
 from medtransfer.data.sources.source import (
     PATH,
     Download,
-    Imported,
+    ImportedSource,
     Join,
     Option,
     Source,
@@ -32,24 +32,28 @@ FINDING = (*sorted(IDS), DATE, "asses", "side", "tissueden", "path_severity")
 IMAGE = (*sorted(IDS), "anon_dicom_path", "FinalImageType", "ImageLateralityFinal", "ViewPosition")
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Images of the metadata with what was found in their breast: by exam and by side."""
     findings = download.tables["clinical"].with_columns(
         mammography.whole(name) for name in (*sorted(IDS), "tissueden", "path_severity")
     )
     images = download.tables["metadata"].with_columns(mammography.whole(c) for c in sorted(IDS))
-    download.refuse([
-        *cells.value_faults(findings, "side", ("L", "R", "B"), CLINICAL),
-        *cells.value_faults(findings, "asses", (*ASSESSED, "X"), CLINICAL),
-        *cells.value_faults(findings, "tissueden", tuple("12345"), CLINICAL),
-        *cells.value_faults(findings, "path_severity", tuple("0123456"), CLINICAL),
-        *cells.value_faults(images, "ImageLateralityFinal", ("L", "R"), METADATA),
-    ])  # fmt: skip
+    download.refuse(
+        [
+            *cells.value_faults(findings, "side", ("L", "R", "B"), CLINICAL),
+            *cells.value_faults(findings, "asses", (*ASSESSED, "X"), CLINICAL),
+            *cells.value_faults(findings, "tissueden", tuple("12345"), CLINICAL),
+            *cells.value_faults(findings, "path_severity", tuple("0123456"), CLINICAL),
+            *cells.value_faults(images, "ImageLateralityFinal", ("L", "R"), METADATA),
+        ]
+    )
     kind = download.options["images_of"]
     wanted = images.filter(pl.col("FinalImageType").is_in(KINDS[kind]).fill_null(value=False))
-    kept = () if len(wanted) == len(images) else (
-        kept_text(len(wanted), len(images), f"images_of = {kind}"),
-    )  # fmt: skip
+    kept = (
+        ()
+        if len(wanted) == len(images)
+        else (kept_text(len(wanted), len(images), f"images_of = {kind}"),)
+    )
     breasts = _breasts(_by_side(findings), _days(download), download.options["unproven"])
     rows = wanted.with_columns(
         pl.col("ImageLateralityFinal").alias("laterality"),
@@ -62,7 +66,7 @@ def read(download: Download) -> Imported:
     rows = mammography.with_cases(
         rows, ("malignant", "birads_high", "dense"), download.options["case"]
     )
-    return Imported(rows, (found, joined), kept, (*coverage(found), *notes))
+    return ImportedSource(rows, (found, joined), kept, (*coverage(found), *notes))
 
 
 def _days(download: Download) -> int:
@@ -130,8 +134,12 @@ def _with_people(rows: pl.DataFrame, findings: pl.DataFrame) -> tuple[pl.DataFra
             else []
         ),
     )
-    owners = {"density": "acc_anon", "age_at_study": "acc_anon", "race": "empi_anon",
-              "ethnicity": "empi_anon"}  # fmt: skip
+    owners = {
+        "density": "acc_anon",
+        "age_at_study": "acc_anon",
+        "race": "empi_anon",
+        "ethnicity": "empi_anon",
+    }
     for name, owner in owners.items():
         if name not in findings.columns:
             continue
@@ -172,14 +180,27 @@ SOURCE = Source(
     domain="breast",
     read=read,
     tables=(
-        Table("clinical", (CLINICAL, "EMBED_OpenData_clinical_reduced.csv"), FINDING,
-              holds="one row per finding: side, assessment, pathology"),
-        Table("metadata", (METADATA, "EMBED_OpenData_metadata_reduced.csv"), IMAGE,
-              ("anon_dicom_path",), holds="one row per image file"),
+        Table(
+            "clinical",
+            (CLINICAL, "EMBED_OpenData_clinical_reduced.csv"),
+            FINDING,
+            holds="one row per finding: side, assessment, pathology",
+        ),
+        Table(
+            "metadata",
+            (METADATA, "EMBED_OpenData_metadata_reduced.csv"),
+            IMAGE,
+            ("anon_dicom_path",),
+            holds="one row per image file",
+        ),
     ),
     targets=(
-        Target("malignant", "pathology of the breast: invasive or non-invasive cancer (severity 0 "
-               "or 1); 0 for 2 to 5; empty for a cancer that is not of the breast", "malignant"),
+        Target(
+            "malignant",
+            "pathology of the breast: invasive or non-invasive cancer (severity 0 "
+            "or 1); 0 for 2 to 5; empty for a cancer that is not of the breast",
+            "malignant",
+        ),
         mammography.HIGH,
         mammography.DENSE,
     ),
@@ -192,8 +213,10 @@ SOURCE = Source(
     "Dataset of 3.4 Million Screening and Diagnostic Mammographic Images, Radiology: AI 2023",
     images=480_323,
     patients=22_382,
-    layout=("tables/EMBED_OpenData_clinical.csv, tables/EMBED_OpenData_metadata.csv",
-            "images/<cohort>/<patient>/<exam>/<image>.dcm, or the PNG copies"),
+    layout=(
+        "tables/EMBED_OpenData_clinical.csv, tables/EMBED_OpenData_metadata.csv",
+        "images/<cohort>/<patient>/<exam>/<image>.dcm, or the PNG copies",
+    ),
     splits="None.",
     attributes={
         **mammography.DENSITY,
@@ -212,12 +235,24 @@ SOURCE = Source(
     ),
     options=(
         mammography.CASE,
-        Option("images_of", "Which images: full-field 2D, synthetic C-view, or both.", "2D",
-               tuple(KINDS)),
-        Option("window", "Days after an exam in which pathology of the same breast, given with a "
-               "later exam, counts for it.", "0"),
-        Option("unproven", "A breast without pathology: 0 where it was assessed as negative or "
-               "benign in all its findings, or always empty.", "assessed",
-               ("assessed", "empty")),
+        Option(
+            "images_of",
+            "Which images: full-field 2D, synthetic C-view, or both.",
+            "2D",
+            tuple(KINDS),
+        ),
+        Option(
+            "window",
+            "Days after an exam in which pathology of the same breast, given with a "
+            "later exam, counts for it.",
+            "0",
+        ),
+        Option(
+            "unproven",
+            "A breast without pathology: 0 where it was assessed as negative or "
+            "benign in all its findings, or always empty.",
+            "assessed",
+            ("assessed", "empty"),
+        ),
     ),
-)  # fmt: skip
+)

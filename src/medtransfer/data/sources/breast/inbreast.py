@@ -6,7 +6,7 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
-from medtransfer.data.sources.source import PATH, Download, Imported, Source, Table, Target
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Source, Table, Target
 from medtransfer.errors import plural
 
 FILE = "INbreast.csv"
@@ -17,16 +17,18 @@ PATIENT = r"(?:^|/)\d+_([^/_]+)_MG_[^/]*$"
 """Second token of a DICOM file's name, ``20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm``."""
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the table with their files, from whose names the patient is taken."""
     table = download.tables["images"].with_columns(
         mammography.whole("ACR"), pl.col("Bi-Rads").str.to_lowercase()
     )
-    download.refuse([
-        *cells.value_faults(table, "Laterality", ("L", "R"), FILE),
-        *cells.value_faults(table, "ACR", tuple("1234"), FILE),
-        *cells.value_faults(table, "Bi-Rads", BIRADS, FILE),
-    ])  # fmt: skip
+    download.refuse(
+        [
+            *cells.value_faults(table, "Laterality", ("L", "R"), FILE),
+            *cells.value_faults(table, "ACR", tuple("1234"), FILE),
+            *cells.value_faults(table, "Bi-Rads", BIRADS, FILE),
+        ]
+    )
     name = mammography.whole("File Name").str.replace(r"\.[A-Za-z]+$", "")
     rows = table.with_columns(
         name.alias(KEY),
@@ -49,7 +51,7 @@ def read(download: Download) -> Imported:
     date = pl.col("Acquisition date").fill_null("")
     rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), date).alias(EXAM))
     rows = mammography.with_cases(rows, ("birads_high", "dense"), download.options["case"])
-    return Imported(rows, (found,), (), coverage(found))
+    return ImportedSource(rows, (found,), (), coverage(found))
 
 
 SOURCE = Source(
@@ -58,12 +60,21 @@ SOURCE = Source(
     domain="breast",
     read=read,
     tables=(
-        Table("images", (FILE,), COLUMNS, ("File Name",), separator=";",
-              holds="one row per image: side, view, density, BI-RADS"),
+        Table(
+            "images",
+            (FILE,),
+            COLUMNS,
+            ("File Name",),
+            separator=";",
+            holds="one row per image: side, view, density, BI-RADS",
+        ),
     ),
     targets=(
-        Target(mammography.HIGH.name, "BI-RADS 4 (4a, 4b, 4c), 5 or 6, as read; no pathology is "
-               "in the table", mammography.HIGH.shared),
+        Target(
+            mammography.HIGH.name,
+            "BI-RADS 4 (4a, 4b, 4c), 5 or 6, as read; no pathology is in the table",
+            mammography.HIGH.shared,
+        ),
         mammography.DENSE,
     ),
     class_column="density",
@@ -75,8 +86,10 @@ SOURCE = Source(
     "Academic Radiology 2012",
     images=410,
     patients=115,
-    layout=("INbreast.csv (its cells are separated by semicolons)",
-            "AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm"),
+    layout=(
+        "INbreast.csv (its cells are separated by semicolons)",
+        "AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm",
+    ),
     splits="None.",
     attributes={**mammography.DENSITY, **mammography.BIRADS},
     confounders=(
@@ -86,4 +99,4 @@ SOURCE = Source(
         "A patient may have several exams.",
     ),
     options=(mammography.CASE,),
-)  # fmt: skip
+)

@@ -16,9 +16,12 @@ CASE = Option(
     "breast",
     ("breast", "exam", "image"),
 )
-SIDES = {"LEFT": "L", "RIGHT": "R", "L": "L", "R": "R"}
-HIGH = Target("birads_high", "BI-RADS 4, 5 or 6: suspicious to the reader, not proven; BI-RADS 0 "
-              "(incomplete) is empty", "birads_high")  # fmt: skip
+LATERALITY_WORDS = {"LEFT": "L", "RIGHT": "R", "L": "L", "R": "R"}
+HIGH = Target(
+    "birads_high",
+    "BI-RADS 4, 5 or 6: suspicious to the reader, not proven; BI-RADS 0 (incomplete) is empty",
+    "birads_high",
+)
 DENSE = Target("dense", "breast density C or D, as read", "dense")
 DENSITY = {"density": "Breast density A to D, as read."}
 BIRADS = {"birads": "BI-RADS assessment as given: it tells the label, never a group to report by."}

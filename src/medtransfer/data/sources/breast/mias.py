@@ -7,7 +7,7 @@ import polars as pl
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
-from medtransfer.data.sources.source import PATH, Download, Imported, Source, Target
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Source, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW, rows_of
 
@@ -21,7 +21,7 @@ CODES = dict(zip(("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM"), KINDS, strict
 TARGETS = ("malignant", "abnormal", *KINDS, "dense_glandular")
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """One row per film from one line per abnormality."""
     findings = _lines(download)
     code = pl.col("code")
@@ -36,17 +36,19 @@ def read(download: Download) -> Imported:
     pair = ((pl.col("number") + 1) // 2).cast(pl.String).str.zfill(3)
     rows = films.sort("image_id").with_columns(
         pl.col(TARGETS).cast(pl.Int64).cast(pl.String),
-        pl.when(pl.col("number") % 2 == 1).then(pl.lit("R")).otherwise(pl.lit("L"))
+        pl.when(pl.col("number") % 2 == 1)
+        .then(pl.lit("R"))
+        .otherwise(pl.lit("L"))
         .alias("laterality"),
         pl.concat_str(pl.lit("mias-"), pair).alias("patient_id"),
         pl.lit("MLO").alias("view"),
         pl.col("image_id").alias(KEY),
-    )  # fmt: skip
+    )
     rows = rows.with_columns(pl.col("patient_id").alias(EXAM))
     rows, found = locate(rows, download, r"(mdb\d{3})[a-z]*\.[A-Za-z]+$", "films")
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
     columns = ("image_id", PATH, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
-    return Imported(rows.select(columns), (found,), (), coverage(found))
+    return ImportedSource(rows.select(columns), (found,), (), coverage(found))
 
 
 def _lines(download: Download) -> pl.DataFrame:
@@ -65,8 +67,13 @@ def _lines(download: Download) -> pl.DataFrame:
         example = " (expected e.g.: mdb001 G CIRC B 535 425 197)"
         download.refuse([(many if odd else "Info.txt names no film") + example])
     cells = [(match[1], int(match[2]), match[3], match[4], match[5]) for _, match in found if match]
-    schema = {"image_id": pl.String, "number": pl.Int64, "tissue": pl.String, "code": pl.String,
-              "severity": pl.String}  # fmt: skip
+    schema = {
+        "image_id": pl.String,
+        "number": pl.Int64,
+        "tissue": pl.String,
+        "code": pl.String,
+        "severity": pl.String,
+    }
     return pl.DataFrame(cells, schema=schema, orient="row")
 
 
@@ -87,8 +94,10 @@ SOURCE = Source(
     "Database, Excerpta Medica 1994",
     images=322,
     patients=161,
-    layout=("Info.txt: film, tissue, abnormality, severity, x, y, radius",
-            "mdb001.png (or .jpg: its .pgm files have to be converted first)"),
+    layout=(
+        "Info.txt: film, tissue, abnormality, severity, x, y, radius",
+        "mdb001.png (or .jpg: its .pgm files have to be converted first)",
+    ),
     splits="None.",
     attributes={"tissue": "F fatty, G fatty-glandular, D dense-glandular."},
     confounders=(
@@ -98,4 +107,4 @@ SOURCE = Source(
         "Film of one screening programme: its contrast tells it from any digital set.",
     ),
     options=(mammography.CASE,),
-)  # fmt: skip
+)

@@ -6,19 +6,30 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
-from medtransfer.data.sources.source import Download, Imported, Option, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Option, Source, Table, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
 FILE = "train.csv"
 FLAGS = ("cancer", "biopsy", "invasive", "difficult_negative_case")
 TRUTH = {"True": "1", "TRUE": "1", "true": "1", "False": "0", "FALSE": "0", "false": "0"}
-COLUMNS = ("site_id", "patient_id", "image_id", "laterality", "view", "age", *FLAGS, "BIRADS",
-           "implant", "density", "machine_id")  # fmt: skip
+COLUMNS = (
+    "site_id",
+    "patient_id",
+    "image_id",
+    "laterality",
+    "view",
+    "age",
+    *FLAGS,
+    "BIRADS",
+    "implant",
+    "density",
+    "machine_id",
+)
 ATTRIBUTES = {"site": "site_id", "machine": "machine_id", "implant": "implant", "birads": "BIRADS"}
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of ``train.csv`` with their files."""
     table = download.tables["train"].with_columns(pl.col(FLAGS).replace(TRUTH))
     density = ("A", "B", "C", "D")
@@ -45,7 +56,7 @@ def read(download: Download) -> Imported:
     rows, ages = cells.with_age(rows, pl.col("age"))
     rows, found = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dcm|png|jpe?g)$")
     rows = mammography.with_cases(rows, (*FLAGS, "dense"), download.options["case"])
-    return Imported(rows, (found,), (), (*coverage(found), *ages))
+    return ImportedSource(rows, (found,), (), (*coverage(found), *ages))
 
 
 SOURCE = Source(
@@ -54,8 +65,13 @@ SOURCE = Source(
     domain="breast",
     read=read,
     tables=(
-        Table("train", (FILE,), COLUMNS, ("image_id",),
-              holds="one row per image; labels are of the breast"),
+        Table(
+            "train",
+            (FILE,),
+            COLUMNS,
+            ("image_id",),
+            holds="one row per image; labels are of the breast",
+        ),
     ),
     targets=(
         Target("cancer", "the breast was found to have cancer", "malignant"),
@@ -91,7 +107,11 @@ SOURCE = Source(
     ),
     options=(
         mammography.CASE,
-        Option("cohorts", "Whether all images are one cohort, or each site is one.", "one",
-               ("one", "site")),
+        Option(
+            "cohorts",
+            "Whether all images are one cohort, or each site is one.",
+            "one",
+            ("one", "site"),
+        ),
     ),
-)  # fmt: skip
+)

@@ -6,33 +6,49 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
-from medtransfer.data.sources.source import Download, Imported, Join, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Join, Source, Table, Target
 
 SPLITS = {"training": "train", "test": "test"}
 BIRADS = {f"BI-RADS {number}": str(number) for number in range(6)}
 DENSITIES = {f"DENSITY {name}": name for name in ("A", "B", "C", "D")}
 NONE = "No Finding"
 FINDINGS = (
-    "Mass", "Suspicious Calcification", "Asymmetry", "Focal Asymmetry", "Global Asymmetry",
-    "Architectural Distortion", "Skin Thickening", "Skin Retraction", "Nipple Retraction",
+    "Mass",
+    "Suspicious Calcification",
+    "Asymmetry",
+    "Focal Asymmetry",
+    "Global Asymmetry",
+    "Architectural Distortion",
+    "Skin Thickening",
+    "Skin Retraction",
+    "Nipple Retraction",
     "Suspicious Lymph Node",
-)  # fmt: skip
+)
 IMAGES, BOXES = "breast-level_annotations.csv", "finding_annotations.csv"
 MACHINE = {"manufacturer": "Manufacturer", "model": "Manufacturer's Model Name"}
-COLUMNS = ("study_id", "image_id", "laterality", "view_position", "breast_birads",
-           "breast_density", "split")  # fmt: skip
+COLUMNS = (
+    "study_id",
+    "image_id",
+    "laterality",
+    "view_position",
+    "breast_birads",
+    "breast_density",
+    "split",
+)
 NOTE = "There is no patient id: each exam counts as a patient of its own."
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the breast-level table with their files, and the findings marked on each image."""
     table = download.tables["images"]
-    download.refuse([
-        *cells.value_faults(table, "laterality", ("L", "R"), IMAGES),
-        *cells.value_faults(table, "breast_birads", tuple(BIRADS), IMAGES),
-        *cells.value_faults(table, "breast_density", tuple(DENSITIES), IMAGES),
-        *cells.value_faults(table, "split", tuple(SPLITS), IMAGES),
-    ])  # fmt: skip
+    download.refuse(
+        [
+            *cells.value_faults(table, "laterality", ("L", "R"), IMAGES),
+            *cells.value_faults(table, "breast_birads", tuple(BIRADS), IMAGES),
+            *cells.value_faults(table, "breast_density", tuple(DENSITIES), IMAGES),
+            *cells.value_faults(table, "split", tuple(SPLITS), IMAGES),
+        ]
+    )
     rows = table.with_columns(
         cells.renamed("breast_birads", BIRADS, "birads"),
         cells.renamed("breast_density", DENSITIES, "density"),
@@ -47,7 +63,7 @@ def read(download: Download) -> Imported:
     rows, found = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dicom|dcm|png|jpe?g)$")
     targets = [t.name for t in SOURCE.targets if t.name in rows.columns]
     rows = mammography.with_cases(rows, targets, download.options["case"])
-    return Imported(rows, (found, *joins, *more), (), (*coverage(found), NOTE, *ages))
+    return ImportedSource(rows, (found, *joins, *more), (), (*coverage(found), NOTE, *ages))
 
 
 def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[Join]]:
@@ -93,12 +109,28 @@ SOURCE = Source(
     domain="breast",
     read=read,
     tables=(
-        Table("images", (IMAGES,), COLUMNS, ("image_id",),
-              holds="one row per image; BI-RADS and density are of the breast"),
-        Table("findings", (BOXES,), ("image_id", "finding_categories"), needed=False,
-              holds="one row per box, with its findings"),
-        Table("metadata", ("metadata.csv",), ("SOP Instance UID",), ("SOP Instance UID",),
-              needed=False, holds="age, maker and model, from the headers"),
+        Table(
+            "images",
+            (IMAGES,),
+            COLUMNS,
+            ("image_id",),
+            holds="one row per image; BI-RADS and density are of the breast",
+        ),
+        Table(
+            "findings",
+            (BOXES,),
+            ("image_id", "finding_categories"),
+            needed=False,
+            holds="one row per box, with its findings",
+        ),
+        Table(
+            "metadata",
+            ("metadata.csv",),
+            ("SOP Instance UID",),
+            ("SOP Instance UID",),
+            needed=False,
+            holds="age, maker and model, from the headers",
+        ),
     ),
     targets=(
         mammography.HIGH,
@@ -113,8 +145,10 @@ SOURCE = Source(
     citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
     "diagnosis in full-field digital mammography, Scientific Data 2023",
     images=20_000,
-    layout=("breast-level_annotations.csv, finding_annotations.csv, metadata.csv",
-            "images/<study_id>/<image_id>.dicom"),
+    layout=(
+        "breast-level_annotations.csv, finding_annotations.csv, metadata.csv",
+        "images/<study_id>/<image_id>.dicom",
+    ),
     splits="`training` is train; it has no tuning part. It was stratified by exam.",
     attributes={
         **mammography.DENSITY,
@@ -129,4 +163,4 @@ SOURCE = Source(
         "Images of the two hospitals are not told apart; makers may stand in for them.",
     ),
     options=(mammography.CASE,),
-)  # fmt: skip
+)

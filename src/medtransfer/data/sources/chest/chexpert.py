@@ -4,7 +4,7 @@ import polars as pl
 
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
-from medtransfer.data.sources.source import Download, Imported, Join, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Join, Source, Table, Target
 from medtransfer.errors import plural
 
 MINED = "mentioned as present in the report (1), absent (0), uncertain (-1) or not at all (empty)"
@@ -31,7 +31,7 @@ FILE = r"((?:train|valid|test)/patient\d+/study\d+/[^/]+)$"
 """What a path says whatever the folder above is called (``CheXpert-v1.0`` or ``…-small``)."""
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of ``train.csv`` and ``valid.csv`` with their files; demographics if they are there."""
     parts = [("train", "train.csv", "train"), ("valid", "valid.csv", "test")]
     frames: list[pl.DataFrame] = []
@@ -51,7 +51,7 @@ def read(download: Download) -> Imported:
         rows, more, said = _with_demographics(rows, download.tables["demographics"])
         joins += more
         notes += said
-    return Imported(rows, tuple(joins), (), tuple(notes))
+    return ImportedSource(rows, tuple(joins), (), tuple(notes))
 
 
 def _row_faults(table: pl.DataFrame, file: str) -> list[str]:

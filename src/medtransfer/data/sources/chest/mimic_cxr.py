@@ -7,7 +7,7 @@ from medtransfer.data.sources.chest.chexpert import LABELS, MINED, SHARED
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Join,
     Option,
     Source,
@@ -24,7 +24,7 @@ VIEWS = {"LATERAL": "L", "LL": "L"}
 """What the two spellings of a lateral film become; others stay as they are."""
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """One row per image of the metadata, with its study's labels, its split and its patient."""
     images = download.tables["metadata"].drop("row")
     chosen = download.options["labels"]
@@ -52,7 +52,7 @@ def read(download: Download) -> Imported:
     rows, found = locate(rows, download, FILE)
     rows, more, notes = _with_people(rows, download)
     said = (*coverage(found), *notes)
-    return Imported(rows, (found, *joins, *more), kept, said)
+    return ImportedSource(rows, (found, *joins, *more), kept, said)
 
 
 def _with_split(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[Join]]:
@@ -111,19 +111,52 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("metadata", ("mimic-cxr-2.*-metadata.csv.gz",),
-              ("dicom_id", *STUDY, "ViewPosition", "StudyDate"), ("dicom_id",),
-              holds="views and dates"),
-        Table("chexpert", ("mimic-cxr-2.*-chexpert.csv.gz",), (*STUDY, *LABELS), STUDY,
-              needed=False, holds="labels by the CheXpert labeller, for labels=chexpert"),
-        Table("negbio", ("mimic-cxr-2.*-negbio.csv.gz",), (*STUDY, *LABELS), STUDY,
-              needed=False, holds="labels by NegBio, for labels=negbio"),
-        Table("split", ("mimic-cxr-2.*-split.csv.gz",), ("dicom_id", "split"), ("dicom_id",),
-              needed=False, holds="the official split"),
-        Table("patients", ("patients.csv.gz",), ("subject_id", "gender", "anchor_age"),
-              ("subject_id",), needed=False, holds="sex and age, from MIMIC-IV"),
-        Table("admissions", ("admissions.csv.gz",), ("subject_id",), needed=False,
-              holds="race, from MIMIC-IV"),
+        Table(
+            "metadata",
+            ("mimic-cxr-2.*-metadata.csv.gz",),
+            ("dicom_id", *STUDY, "ViewPosition", "StudyDate"),
+            ("dicom_id",),
+            holds="views and dates",
+        ),
+        Table(
+            "chexpert",
+            ("mimic-cxr-2.*-chexpert.csv.gz",),
+            (*STUDY, *LABELS),
+            STUDY,
+            needed=False,
+            holds="labels by the CheXpert labeller, for labels=chexpert",
+        ),
+        Table(
+            "negbio",
+            ("mimic-cxr-2.*-negbio.csv.gz",),
+            (*STUDY, *LABELS),
+            STUDY,
+            needed=False,
+            holds="labels by NegBio, for labels=negbio",
+        ),
+        Table(
+            "split",
+            ("mimic-cxr-2.*-split.csv.gz",),
+            ("dicom_id", "split"),
+            ("dicom_id",),
+            needed=False,
+            holds="the official split",
+        ),
+        Table(
+            "patients",
+            ("patients.csv.gz",),
+            ("subject_id", "gender", "anchor_age"),
+            ("subject_id",),
+            needed=False,
+            holds="sex and age, from MIMIC-IV",
+        ),
+        Table(
+            "admissions",
+            ("admissions.csv.gz",),
+            ("subject_id",),
+            needed=False,
+            holds="race, from MIMIC-IV",
+        ),
     ),
     targets=tuple(Target(name, MINED, shared) for name, shared in SHARED.items()),
     access="credentialed",
@@ -133,16 +166,21 @@ SOURCE = Source(
     "radiographs with free-text reports, Scientific Data 2019",
     images=377_110,
     patients=65_379,
-    layout=("mimic-cxr-2.0.0-metadata.csv.gz, …-chexpert.csv.gz, …-split.csv.gz",
-            "patients.csv.gz, admissions.csv.gz of MIMIC-IV (if you have them)",
-            "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg"),
+    layout=(
+        "mimic-cxr-2.0.0-metadata.csv.gz, …-chexpert.csv.gz, …-split.csv.gz",
+        "patients.csv.gz, admissions.csv.gz of MIMIC-IV (if you have them)",
+        "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg",
+    ),
     splits="`validate` is tune. The official test part is small and richer in findings.",
-    attributes={**cells.SEX, **cells.AGE_COLUMNS,
-                "race": "From the admissions of MIMIC-IV; empty where they disagree."},
+    attributes={
+        **cells.SEX,
+        **cells.AGE_COLUMNS,
+        "race": "From the admissions of MIMIC-IV; empty where they disagree.",
+    },
     confounders=(
         "Labels are of the study: a finding seen from one side is also the label of the other.",
         "AP films are of the emergency department and the wards.",
         "Dates are shifted by patient; only their differences mean something.",
     ),
     options=(Option("labels", "Which labeller's labels.", "chexpert", ("chexpert", "negbio")),),
-)  # fmt: skip
+)

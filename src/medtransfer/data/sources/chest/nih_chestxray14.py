@@ -6,7 +6,7 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Join,
     Option,
     Overlap,
@@ -19,10 +19,22 @@ from medtransfer.errors import plural
 
 MINED = "named in the report by text mining (1) or not (0)"
 FINDINGS = (
-    "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia",
-    "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening",
-    "Hernia", "No Finding",
-)  # fmt: skip
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+    "No Finding",
+)
 GOOGLE = {
     "Fracture": "Fracture",
     "Pneumothorax": "Pneumothorax",
@@ -31,12 +43,19 @@ GOOGLE = {
 }
 """The four relabelled findings, and their shared names; nodule and mass are two names there."""
 NAME = "Image Index"
-ENTRY = (NAME, "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender",
-         "View Position")  # fmt: skip
+ENTRY = (
+    NAME,
+    "Finding Labels",
+    "Follow-up #",
+    "Patient ID",
+    "Patient Age",
+    "Patient Gender",
+    "View Position",
+)
 FILE = r"([^/]+\.png)$"
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the data entry with their files, official lists and, if asked for, relabels."""
     entry = download.tables["entry"]
     download.refuse(
@@ -61,7 +80,7 @@ def read(download: Download) -> Imported:
         rows = rows.hstack(named)
     rows, found = locate(rows, download, FILE)
     notes = (*coverage(found), *notes, *ages)
-    return Imported(rows, (found, *joins), kept, notes)
+    return ImportedSource(rows, (found, *joins), kept, notes)
 
 
 def _with_lists(
@@ -110,19 +129,47 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("entry", ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"), ENTRY, (NAME,),
-              holds="findings, age, sex, view"),
-        Table("train", ("train_val_list.txt",), (NAME,), (NAME,), needed=False, header=False,
-              holds="official training list"),
-        Table("test", ("test_list.txt",), (NAME,), (NAME,), needed=False, header=False,
-              holds="official test list"),
-        Table("google", ("google2019_nih-chest-xray-labels.csv.gz",), (NAME, *GOOGLE, "Set Id"),
-              (NAME,), needed=False, holds="labels by radiologists, for labels=google"),
+        Table(
+            "entry",
+            ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"),
+            ENTRY,
+            (NAME,),
+            holds="findings, age, sex, view",
+        ),
+        Table(
+            "train",
+            ("train_val_list.txt",),
+            (NAME,),
+            (NAME,),
+            needed=False,
+            header=False,
+            holds="official training list",
+        ),
+        Table(
+            "test",
+            ("test_list.txt",),
+            (NAME,),
+            (NAME,),
+            needed=False,
+            header=False,
+            holds="official test list",
+        ),
+        Table(
+            "google",
+            ("google2019_nih-chest-xray-labels.csv.gz",),
+            (NAME, *GOOGLE, "Set Id"),
+            (NAME,),
+            needed=False,
+            holds="labels by radiologists, for labels=google",
+        ),
     ),
     targets=(
         *(Target(name, MINED, name) for name in FINDINGS),
-        *(Target(name, "seen by the adjudicating radiologists, with labels=google", shared)
-          for name, shared in GOOGLE.items() if name not in FINDINGS),
+        *(
+            Target(name, "seen by the adjudicating radiologists, with labels=google", shared)
+            for name, shared in GOOGLE.items()
+            if name not in FINDINGS
+        ),
     ),
     access="open",
     licence="Free use; cite the paper and name the NIH Clinical Center as provider",
@@ -131,8 +178,10 @@ SOURCE = Source(
     "2017; relabels: Majkowska et al., Radiology 2020",
     images=112_120,
     patients=30_805,
-    layout=("Data_Entry_2017_v2020.csv, train_val_list.txt, test_list.txt",
-            "images_001/images/00000001_000.png"),
+    layout=(
+        "Data_Entry_2017_v2020.csv, train_val_list.txt, test_list.txt",
+        "images_001/images/00000001_000.png",
+    ),
     splits="`train_val_list.txt` is train, `test_list.txt` is test; both are by patient. It has no "
     "tuning part. With labels=google: `val` is tune, `test` is test.",
     attributes={**cells.SEX, **cells.AGE_COLUMNS},
@@ -143,12 +192,22 @@ SOURCE = Source(
     ),
     known_as=("nih",),
     overlaps=(
-        Overlap("nih", "rsna", "RSNA pneumonia took its films from NIH ChestX-ray14",
-                "Neither is ever a shift of the other."),
+        Overlap(
+            "nih",
+            "rsna",
+            "RSNA pneumonia took its films from NIH ChestX-ray14",
+            "Neither is ever a shift of the other.",
+        ),
         Overlap("nih", "google", "Google's relabels are films of NIH ChestX-ray14"),
         Overlap("nih", "chestmnist", "ChestMNIST is NIH ChestX-ray14, resized"),
         Overlap("nih", "siim", "SIIM pneumothorax took its films from NIH ChestX-ray14"),
     ),
-    options=(Option("labels", "Text-mined findings, or the four that Google had read again (4,376 "
-                    "images).", "nih", ("nih", "google")),),
-)  # fmt: skip
+    options=(
+        Option(
+            "labels",
+            "Text-mined findings, or the four that Google had read again (4,376 images).",
+            "nih",
+            ("nih", "google"),
+        ),
+    ),
+)

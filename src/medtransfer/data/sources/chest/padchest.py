@@ -6,7 +6,7 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Option,
     Source,
     Table,
@@ -17,46 +17,83 @@ from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
 TERMS = {
-    "Atelectasis": ("atelectasis", "laminar atelectasis", "lobar atelectasis",
-                    "total atelectasis", "atelectasis basal", "segmental atelectasis",
-                    "round atelectasis"),
+    "Atelectasis": (
+        "atelectasis",
+        "laminar atelectasis",
+        "lobar atelectasis",
+        "total atelectasis",
+        "atelectasis basal",
+        "segmental atelectasis",
+        "round atelectasis",
+    ),
     "Consolidation": ("consolidation", "air bronchogram"),
-    "Infiltration": ("infiltrates", "interstitial pattern", "ground glass pattern",
-                     "reticular interstitial pattern", "reticulonodular interstitial pattern",
-                     "miliary opacities", "alveolar pattern", "consolidation",
-                     "air bronchogram"),
+    "Infiltration": (
+        "infiltrates",
+        "interstitial pattern",
+        "ground glass pattern",
+        "reticular interstitial pattern",
+        "reticulonodular interstitial pattern",
+        "miliary opacities",
+        "alveolar pattern",
+        "consolidation",
+        "air bronchogram",
+    ),
     "Pneumothorax": ("pneumothorax", "hydropneumothorax"),
     "Edema": ("pulmonary edema",),
     "Emphysema": ("emphysema",),
     "Fibrosis": ("pulmonary fibrosis",),
-    "Effusion": ("pleural effusion", "loculated pleural effusion", "hydropneumothorax",
-                 "loculated fissural effusion"),
+    "Effusion": (
+        "pleural effusion",
+        "loculated pleural effusion",
+        "hydropneumothorax",
+        "loculated fissural effusion",
+    ),
     "Pneumonia": ("pneumonia", "atypical pneumonia"),
-    "Pleural_Thickening": ("pleural thickening", "apical pleural thickening",
-                           "calcified pleural thickening"),
+    "Pleural_Thickening": (
+        "pleural thickening",
+        "apical pleural thickening",
+        "calcified pleural thickening",
+    ),
     "Cardiomegaly": ("cardiomegaly",),
     "Nodule": ("nodule", "multiple nodules"),
     "Mass": ("mass", "pulmonary mass", "mediastinal mass"),
     "Hernia": ("hiatal hernia",),
-    "Fracture": ("rib fracture", "callus rib fracture", "vertebral fracture", "fracture",
-                 "clavicle fracture", "humeral fracture"),
+    "Fracture": (
+        "rib fracture",
+        "callus rib fracture",
+        "vertebral fracture",
+        "fracture",
+        "clavicle fracture",
+        "humeral fracture",
+    ),
     "No Finding": ("normal",),
-}  # fmt: skip
+}
 """Target → the terms of PadChest's tree that make it 1, whole terms, no parts of words."""
 NO_ANSWER = ("exclude", "suboptimal study")
 """Terms that say that a film was not judged: its labels are empty."""
-COLUMNS = ("ImageID", "StudyDate_DICOM", "StudyID", "PatientID", "PatientBirth",
-           "PatientSex_DICOM", "Projection", "MethodLabel", "Labels")  # fmt: skip
+COLUMNS = (
+    "ImageID",
+    "StudyDate_DICOM",
+    "StudyID",
+    "PatientID",
+    "PatientBirth",
+    "PatientSex_DICOM",
+    "Projection",
+    "MethodLabel",
+    "Labels",
+)
 VIEWS = {"AP_horizontal": "AP Supine", "EXCLUDE": None}
 """Projections that are written otherwise."""
 FILE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows with their files; lists of terms become a column per target."""
     rows = download.tables["labels"]
-    download.refuse(_list_faults(rows) + cells.value_faults(
-        rows, "MethodLabel", ("Physician", "RNN_model"), FILE))  # fmt: skip
+    download.refuse(
+        _list_faults(rows)
+        + cells.value_faults(rows, "MethodLabel", ("Physician", "RNN_model"), FILE)
+    )
     total = len(rows)
     kept: tuple[str, ...] = ()
     if download.options["labels"] == "physician":
@@ -84,7 +121,7 @@ def read(download: Download) -> Imported:
     if len(empty):
         rows = rows.join(empty, on="path", how="anti")
         notes.append(f"{plural(len(empty), 'image file')} without content: left out.")
-    return Imported(rows, (found,), kept, tuple(notes))
+    return ImportedSource(rows, (found,), kept, tuple(notes))
 
 
 def _list_faults(rows: pl.DataFrame) -> list[str]:
@@ -100,10 +137,15 @@ def _list_faults(rows: pl.DataFrame) -> list[str]:
 def _targets(lists: pl.Series) -> pl.DataFrame:
     """``1`` and ``0`` by term; empty where there is no list, an empty one, or no judgement."""
     terms = pl.DataFrame({"terms": lists}).select(
-        pl.col("terms").str.extract_all(r"""'[^']*'|"[^"]*\"""")
-        .list.eval(pl.element().str.slice(1, pl.element().str.len_chars() - 2)
-                   .str.strip_chars().str.to_lowercase())
-    )["terms"]  # fmt: skip
+        pl.col("terms")
+        .str.extract_all(r"""'[^']*'|"[^"]*\"""")
+        .list.eval(
+            pl.element()
+            .str.slice(1, pl.element().str.len_chars() - 2)
+            .str.strip_chars()
+            .str.to_lowercase()
+        )
+    )["terms"]
     terms = terms.list.set_difference([""])
     judged = terms.is_not_null() & (terms.list.len() > 0).fill_null(value=False)
     for word in NO_ANSWER:
@@ -131,8 +173,13 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("labels", (FILE + ".gz", "PADCHEST_chest_x_ray_images_labels*.csv.gz"), COLUMNS,
-              ("ImageID",), holds="terms, views, dates"),
+        Table(
+            "labels",
+            (FILE + ".gz", "PADCHEST_chest_x_ray_images_labels*.csv.gz"),
+            COLUMNS,
+            ("ImageID",),
+            holds="terms, views, dates",
+        ),
     ),
     targets=tuple(
         Target(name, f"any of: {', '.join(words)}", name) for name, words in TERMS.items()
@@ -146,14 +193,20 @@ SOURCE = Source(
     patients=67_000,
     layout=(FILE, "0/216840111366964012283393834152009033102258826_00-059-087.png"),
     splits="None.",
-    attributes={**cells.SEX, **cells.AGE_COLUMNS,
-                "label_by": "physician or network: who labelled the report."},
+    attributes={
+        **cells.SEX,
+        **cells.AGE_COLUMNS,
+        "label_by": "physician or network: who labelled the report.",
+    },
     confounders=(
         "About three quarters of the reports were labelled by a network.",
         "An empty list is a film without a judgement, not a normal one.",
         "Images are 16-bit PNG of very different ranges.",
         "Age is the year of the study less the year of birth.",
     ),
-    options=(Option("labels", "All reports, or those that physicians labelled.", "all",
-                    ("all", "physician")),),
-)  # fmt: skip
+    options=(
+        Option(
+            "labels", "All reports, or those that physicians labelled.", "all", ("all", "physician")
+        ),
+    ),
+)

@@ -4,21 +4,31 @@ import polars as pl
 
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
-from medtransfer.data.sources.source import Download, Imported, Join, Overlap, Source, Table, Target
+from medtransfer.data.sources.source import (
+    Download,
+    ImportedSource,
+    Join,
+    Overlap,
+    Source,
+    Table,
+    Target,
+)
 from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
 BOX = ("patientId", "x", "y", "width", "height", "Target")
 CLASSES = {
-    "Lung Opacity": "opacity", "Normal": "normal", "No Lung Opacity / Not Normal": "other",
-}  # fmt: skip
+    "Lung Opacity": "opacity",
+    "Normal": "normal",
+    "No Lung Opacity / Not Normal": "other",
+}
 NOTE = (
     "The ids of the challenge are of images, not of patients: each image counts as a patient of "
     "its own. Patients with several films exist; the official mapping to the NIH set names them."
 )
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """One row per image: any box is a positive."""
     boxes = download.tables["labels"]
     faults = cells.value_faults(boxes, "Target", ("0", "1"), "stage_2_train_labels.csv")
@@ -41,7 +51,7 @@ def read(download: Download) -> Imported:
         patient_id=pl.col("patientId"),
     )
     rows, found = locate(rows, download, r"([^/]+)\.(?:dcm|png|jpg)$", "images")
-    return Imported(rows, (found, *joins), (), (*coverage(found), NOTE))
+    return ImportedSource(rows, (found, *joins), (), (*coverage(found), NOTE))
 
 
 SOURCE = Source(
@@ -51,11 +61,19 @@ SOURCE = Source(
     read=read,
     tables=(
         Table("labels", ("stage_2_train_labels.csv",), BOX, holds="one row per box"),
-        Table("classes", ("stage_2_detailed_class_info.csv",), ("patientId", "class"),
-              needed=False, holds="normal, opacity or something else"),
+        Table(
+            "classes",
+            ("stage_2_detailed_class_info.csv",),
+            ("patientId", "class"),
+            needed=False,
+            holds="normal, opacity or something else",
+        ),
     ),
-    targets=(Target("pneumonia", "a box of suspicious opacity was drawn by the radiologists",
-                    "Lung Opacity"),),
+    targets=(
+        Target(
+            "pneumonia", "a box of suspicious opacity was drawn by the radiologists", "Lung Opacity"
+        ),
+    ),
     access="registration",
     licence="Competition rules of Kaggle and RSNA; the films are the NIH's",
     url="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",
@@ -64,12 +82,13 @@ SOURCE = Source(
     images=26_684,
     layout=("stage_2_train_labels.csv", "stage_2_train_images/0004cfab-14fd-4e49.dcm"),
     splits="None: the test part has no public labels.",
-    attributes={"kind": "normal, opacity or other: it holds the answer, never a group to report "
-                "by."},
+    attributes={
+        "kind": "normal, opacity or other: it holds the answer, never a group to report by."
+    },
     confounders=("`kind` tells the label.", "AP films are of patients who cannot stand."),
     known_as=("rsna",),
     overlaps=(
         Overlap("rsna", "google", "both took their films from NIH ChestX-ray14"),
         Overlap("rsna", "chestmnist", "both took their films from NIH ChestX-ray14"),
     ),
-)  # fmt: skip
+)

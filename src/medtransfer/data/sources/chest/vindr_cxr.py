@@ -4,25 +4,56 @@ import polars as pl
 
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, locate
-from medtransfer.data.sources.source import Download, Imported, Option, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Option, Source, Table, Target
 
 SHARED = {
-    "Aortic enlargement": "", "Atelectasis": "Atelectasis", "Calcification": "",
-    "Cardiomegaly": "Cardiomegaly", "Clavicle fracture": "Fracture",
-    "Consolidation": "Consolidation", "Edema": "Edema", "Emphysema": "Emphysema",
-    "Enlarged PA": "", "ILD": "", "Infiltration": "Infiltration", "Lung Opacity": "Lung Opacity",
-    "Lung cavity": "", "Lung cyst": "", "Mediastinal shift": "", "Nodule/Mass": "",
-    "Pleural effusion": "Effusion", "Pleural thickening": "Pleural_Thickening",
-    "Pneumothorax": "Pneumothorax", "Pulmonary fibrosis": "Fibrosis", "Rib fracture": "Fracture",
-    "Other lesion": "", "COPD": "", "Lung tumor": "", "Pneumonia": "Pneumonia",
-    "Tuberculosis": "", "Other disease": "", "No finding": "No Finding",
-}  # fmt: skip
+    "Aortic enlargement": "",
+    "Atelectasis": "Atelectasis",
+    "Calcification": "",
+    "Cardiomegaly": "Cardiomegaly",
+    "Clavicle fracture": "Fracture",
+    "Consolidation": "Consolidation",
+    "Edema": "Edema",
+    "Emphysema": "Emphysema",
+    "Enlarged PA": "",
+    "ILD": "",
+    "Infiltration": "Infiltration",
+    "Lung Opacity": "Lung Opacity",
+    "Lung cavity": "",
+    "Lung cyst": "",
+    "Mediastinal shift": "",
+    "Nodule/Mass": "",
+    "Pleural effusion": "Effusion",
+    "Pleural thickening": "Pleural_Thickening",
+    "Pneumothorax": "Pneumothorax",
+    "Pulmonary fibrosis": "Fibrosis",
+    "Rib fracture": "Fracture",
+    "Other lesion": "",
+    "COPD": "",
+    "Lung tumor": "",
+    "Pneumonia": "Pneumonia",
+    "Tuberculosis": "",
+    "Other disease": "",
+    "No finding": "No Finding",
+}
 """Findings of both editions, and their shared names; Nodule/Mass is two names there."""
 KAGGLE = (
-    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Consolidation", "ILD",
-    "Infiltration", "Lung Opacity", "Nodule/Mass", "Other lesion", "Pleural effusion",
-    "Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "No finding",
-)  # fmt: skip
+    "Aortic enlargement",
+    "Atelectasis",
+    "Calcification",
+    "Cardiomegaly",
+    "Consolidation",
+    "ILD",
+    "Infiltration",
+    "Lung Opacity",
+    "Nodule/Mass",
+    "Other lesion",
+    "Pleural effusion",
+    "Pleural thickening",
+    "Pneumothorax",
+    "Pulmonary fibrosis",
+    "No finding",
+)
 """The fifteen classes of the challenge."""
 SPELLINGS = {"Other diseases": "Other disease", "Other disease(s)": "Other disease"}
 NOTE = (
@@ -31,7 +62,7 @@ NOTE = (
 )
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """One row per image, its readers' statements made one."""
     boxes, train = download.tables.get("boxes"), download.tables.get("train")
     if boxes is None and train is None:
@@ -51,7 +82,7 @@ def read(download: Download) -> Imported:
     rows = pl.concat(parts, how="diagonal").with_columns(pl.col("image_id").alias(KEY))
     rows = rows.with_columns(case_id=pl.col("image_id"), patient_id=pl.col("image_id"))
     rows, found = locate(rows, download, r"([^/]+)\.(?:dicom|dcm|png|jpg)$", "images")
-    return Imported(rows, (found,), (), (*coverage(found), NOTE))
+    return ImportedSource(rows, (found,), (), (*coverage(found), NOTE))
 
 
 def _flags(table: pl.DataFrame, download: Download) -> pl.DataFrame:
@@ -88,13 +119,29 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("boxes", ("train.csv",), ("image_id", "class_name", "rad_id"), needed=False,
-              holds="the edition of Kaggle: a row per box and reader"),
-        Table("train", ("image_labels_train.csv",), ("image_id", "rad_id", "No finding"),
-              ("image_id", "rad_id"), needed=False,
-              holds="the edition of PhysioNet: a row per image and reader"),
-        Table("test", ("image_labels_test.csv",), ("image_id", "No finding"), ("image_id",),
-              needed=False, holds="its test part: the consensus of five"),
+        Table(
+            "boxes",
+            ("train.csv",),
+            ("image_id", "class_name", "rad_id"),
+            needed=False,
+            holds="the edition of Kaggle: a row per box and reader",
+        ),
+        Table(
+            "train",
+            ("image_labels_train.csv",),
+            ("image_id", "rad_id", "No finding"),
+            ("image_id", "rad_id"),
+            needed=False,
+            holds="the edition of PhysioNet: a row per image and reader",
+        ),
+        Table(
+            "test",
+            ("image_labels_test.csv",),
+            ("image_id", "No finding"),
+            ("image_id",),
+            needed=False,
+            holds="its test part: the consensus of five",
+        ),
     ),
     targets=tuple(
         Target(name, "said by the readers, as option readers tells", shared)
@@ -106,14 +153,23 @@ SOURCE = Source(
     citation="Nguyen et al., VinDr-CXR: An open dataset of chest X-rays with radiologist's "
     "annotations, Scientific Data 2022",
     images=18_000,
-    layout=("train.csv, or annotations/image_labels_train.csv and …_test.csv",
-            "train/000434271f63a053c4128a0ba6352c7f.dicom"),
+    layout=(
+        "train.csv, or annotations/image_labels_train.csv and …_test.csv",
+        "train/000434271f63a053c4128a0ba6352c7f.dicom",
+    ),
     splits="PhysioNet's train and test; it has no tuning part. Kaggle's test part has no labels.",
     confounders=(
         "Seventeen readers, three to an image: who reads it moves the label.",
         "Images of the two hospitals are not told apart.",
         "Without a patient id the split is by image.",
     ),
-    options=(Option("readers", "How three readers become one label: the majority, any of them, or "
-                    "all of them (else -1, uncertain).", "majority", ("majority", "any", "all")),),
-)  # fmt: skip
+    options=(
+        Option(
+            "readers",
+            "How three readers become one label: the majority, any of them, or "
+            "all of them (else -1, uncertain).",
+            "majority",
+            ("majority", "any", "all"),
+        ),
+    ),
+)

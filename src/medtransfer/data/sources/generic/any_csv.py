@@ -16,7 +16,7 @@ from medtransfer.data.sources.column_mapping import (
 )
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
-from medtransfer.data.sources.source import PATH, Download, Imported, Join, Option, Source
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
 from medtransfer.errors import ConfigError, TableError, fault_list, listed, plural, suggestion
 from medtransfer.tables.csv_reader import read_csv
 from medtransfer.tables.manifest import LABELS, RESERVED, label_text
@@ -25,9 +25,17 @@ from medtransfer.tables.schema import ROW, wrong_cells
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet")
 SPLIT_WORDS = {
-    "train": "train", "training": "train", "tune": "tune", "val": "tune", "valid": "tune",
-    "validate": "tune", "validation": "tune", "dev": "tune", "test": "test", "testing": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "tune": "tune",
+    "val": "tune",
+    "valid": "tune",
+    "validate": "tune",
+    "validation": "tune",
+    "dev": "tune",
+    "test": "test",
+    "testing": "test",
+}
 """How tables call the splits, in small letters → the split."""
 DERIVED = ("age_band", "skin_type")
 """Columns that are made of `age` and `fitzpatrick`."""
@@ -35,7 +43,7 @@ WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^
 """What a `path` cell may hold → how a file's path yields the same; tried in this order."""
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """The table's rows under our names, with their image files."""
     options = download.options
     table = _read_table(download)
@@ -55,7 +63,7 @@ def read(download: Download) -> Imported:
     if "image" not in rows.columns:
         rows, join = _located(rows, download)
         joins, notes = [join], [*coverage(join), *notes]
-    return Imported(rows, tuple(joins), (), (*notes, *said, *people))
+    return ImportedSource(rows, tuple(joins), (), (*notes, *said, *people))
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -263,20 +271,24 @@ SOURCE = Source(
     layout=("table.csv (or .tsv, .csv.gz, .parquet)", "the image files that its rows name"),
     splits="A column mapped to `split`; train, val or tune, and test in any usual spelling.",
     options=(
-        Option("columns", "Our names to theirs: `patient_id=PatID,path=File`; "
-               "`case_id=PatID+Lesion` puts two columns together; `cohort:=north` writes one "
-               "text in every row."),
+        Option(
+            "columns",
+            "Our names to theirs: `patient_id=PatID,path=File`; "
+            "`case_id=PatID+Lesion` puts two columns together; `cohort:=north` writes one "
+            "text in every row.",
+        ),
         Option("targets", "Columns that are labels; with `findings`, the findings to take."),
         Option("values", "What label cells mean: `yes=1,no=0,maybe=-1,unknown=empty`."),
         Option("empty", "Cells that stand for nothing, by our names: `age=0,view=UNK`."),
-        Option("others", "Columns that are not named: kept, or dropped.", "keep",
-               ("keep", "drop")),
-        Option("like", "Source whose targets and classes the table's are called as, for "
-               "--harmonise."),
+        Option("others", "Columns that are not named: kept, or dropped.", "keep", ("keep", "drop")),
+        Option(
+            "like", "Source whose targets and classes the table's are called as, for --harmonise."
+        ),
         Option("findings", "A column that lists findings in one text, as `Edema|Effusion`."),
         Option("separator", "What stands between two findings.", "|"),
-        Option("delimiter", "What stands between two columns of the file.", "comma",
-               tuple(DELIMITERS)),
+        Option(
+            "delimiter", "What stands between two columns of the file.", "comma", tuple(DELIMITERS)
+        ),
         Option("table", "The table's file, if there are several in the folder."),
     ),
-)  # fmt: skip
+)

@@ -4,14 +4,20 @@ import re
 
 import polars as pl
 
-from medtransfer.data.sources.source import PATH, Download, Imported, Option, Source
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Source
 from medtransfer.errors import ConfigError, listed, plural
 
 SPLIT_FOLDERS = {
-    "train": "train", "training": "train",
-    "val": "tune", "valid": "tune", "validation": "tune", "tune": "tune", "dev": "tune",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "val": "tune",
+    "valid": "tune",
+    "validation": "tune",
+    "tune": "tune",
+    "dev": "tune",
+    "test": "test",
+    "testing": "test",
+}
 """Names of split folders, in small letters → the split."""
 OWN = (
     "Each image counts as a patient of its own: the folder does not say whose it is. If a patient "
@@ -19,7 +25,7 @@ OWN = (
 )
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Every image of a class folder, with the class it lies in."""
     parts = download.pictures.with_columns(pl.col(PATH).str.split("/").alias("parts"))
     root = download.options["images"].strip("/").count("/") + bool(download.options["images"])
@@ -44,7 +50,7 @@ def read(download: Download) -> Imported:
     if split:
         name = pl.col("top").replace_strict(SPLIT_FOLDERS, return_dtype=pl.String)
         rows = rows.with_columns(name.alias("split"))
-    return Imported(rows.drop("parts", "top"), (), (), tuple(notes))
+    return ImportedSource(rows.drop("parts", "top"), (), (), tuple(notes))
 
 
 def _with_ids(rows: pl.DataFrame, download: Download) -> pl.DataFrame:
@@ -69,8 +75,9 @@ def _with_ids(rows: pl.DataFrame, download: Download) -> pl.DataFrame:
     without = rows["patient_id"].null_count()
     download.refuse(
         [f"the patient pattern does not fit the names of {plural(without, 'image')}"]
-        if without else []
-    )  # fmt: skip
+        if without
+        else []
+    )
     return rows.with_columns(case_id=pl.col("image_id"))
 
 

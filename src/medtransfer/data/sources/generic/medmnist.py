@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.images.pictures import encode_png
-from medtransfer.data.sources.source import PATH, Download, Imported, Option, Overlap, Source
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Overlap, Source
 from medtransfer.errors import TableError, listed
 
 PARTS = {"train": "train", "val": "tune", "test": "test"}
@@ -17,7 +17,7 @@ NOTE = (
 )
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """The pictures and labels of one ``.npz`` file, pictures as PNG."""
     paths = [path for path in download.files[PATH] if path.endswith(".npz")]
     wanted = download.options["file"]
@@ -46,7 +46,7 @@ def read(download: Download) -> Imported:
     frames = [_part(arrays[f"{p}_images"], arrays[f"{p}_labels"], p) for p in PARTS]
     cohort = name.removesuffix(".npz").removeprefix("medmnist_").split("_")[0]
     rows = pl.concat(frames).with_columns(cohort=pl.lit(cohort))
-    return Imported(rows, (), (), (NOTE,))
+    return ImportedSource(rows, (), (), (NOTE,))
 
 
 def _part(images: np.ndarray, labels: np.ndarray, part: str) -> pl.DataFrame:

@@ -5,28 +5,43 @@ import polars as pl
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
-from medtransfer.data.sources.source import Download, Imported, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Source, Table, Target
 
 FILE = "ddi_metadata.csv"
 COLUMNS = ("DDI_file", "skin_tone", "malignant", "disease")
 TONES = {"12": "I-II", "34": "III-IV", "56": "V-VI"}
 TRUTH = {"True": "1", "TRUE": "1", "1": "1", "False": "0", "FALSE": "0", "0": "0"}
 CLASSES = {
-    "melanoma": "MEL", "melanoma-in-situ": "MEL", "melanoma-acral-lentiginous": "MEL",
-    "nodular-melanoma-(nm)": "MEL", "melanocytic-nevi": "NV", "dysplastic-nevus": "NV",
-    "blue-nevus": "NV", "atypical-spindle-cell-nevus-of-reed": "NV",
-    "pigmented-spindle-cell-nevus-of-reed": "NV", "basal-cell-carcinoma": "BCC",
-    "basal-cell-carcinoma-superficial": "BCC", "basal-cell-carcinoma-nodular": "BCC",
-    "actinic-keratosis": "AKIEC", "squamous-cell-carcinoma": "AKIEC",
-    "squamous-cell-carcinoma-in-situ": "AKIEC", "squamous-cell-carcinoma-keratoacanthoma": "AKIEC",
-    "seborrheic-keratosis": "BKL", "seborrheic-keratosis-irritated": "BKL",
-    "benign-keratosis": "BKL", "solar-lentigo": "BKL", "lichenoid-keratosis": "BKL",
-    "dermatofibroma": "DF", "angioma": "VASC", "pyogenic-granuloma": "VASC",
-    "arteriovenous-hemangioma": "VASC", "hematoma": "VASC",
-}  # fmt: skip
+    "melanoma": "MEL",
+    "melanoma-in-situ": "MEL",
+    "melanoma-acral-lentiginous": "MEL",
+    "nodular-melanoma-(nm)": "MEL",
+    "melanocytic-nevi": "NV",
+    "dysplastic-nevus": "NV",
+    "blue-nevus": "NV",
+    "atypical-spindle-cell-nevus-of-reed": "NV",
+    "pigmented-spindle-cell-nevus-of-reed": "NV",
+    "basal-cell-carcinoma": "BCC",
+    "basal-cell-carcinoma-superficial": "BCC",
+    "basal-cell-carcinoma-nodular": "BCC",
+    "actinic-keratosis": "AKIEC",
+    "squamous-cell-carcinoma": "AKIEC",
+    "squamous-cell-carcinoma-in-situ": "AKIEC",
+    "squamous-cell-carcinoma-keratoacanthoma": "AKIEC",
+    "seborrheic-keratosis": "BKL",
+    "seborrheic-keratosis-irritated": "BKL",
+    "benign-keratosis": "BKL",
+    "solar-lentigo": "BKL",
+    "lichenoid-keratosis": "BKL",
+    "dermatofibroma": "DF",
+    "angioma": "VASC",
+    "pyogenic-granuloma": "VASC",
+    "arteriovenous-hemangioma": "VASC",
+    "hematoma": "VASC",
+}
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the metadata with their files."""
     rows = download.tables["metadata"]
     faults = cells.value_faults(rows, "skin_tone", tuple(TONES), FILE)
@@ -46,7 +61,7 @@ def read(download: Download) -> Imported:
     )
     rows, found = locate(rows, download, r"([^/]+\.png)$")
     said = "It has no patient ids: each image is taken for a patient."
-    return Imported(rows, (found,), (), (*coverage(found), said))
+    return ImportedSource(rows, (found,), (), (*coverage(found), said))
 
 
 SOURCE = Source(
@@ -55,8 +70,14 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(Table("metadata", (FILE,), COLUMNS, ("DDI_file",), holds="skin tones, labels"),),
-    targets=(Target("malignant", f"malignant by biopsy; {skin.PRECANCER} (the table calls it "
-                    "benign or malignant, case by case)", "malignant"),),
+    targets=(
+        Target(
+            "malignant",
+            f"malignant by biopsy; {skin.PRECANCER} (the table calls it "
+            "benign or malignant, case by case)",
+            "malignant",
+        ),
+    ),
     access="registration",
     licence="Stanford University Dataset Research Use Agreement; no redistribution",
     url="https://ddi-dataset.github.io/",
@@ -74,4 +95,4 @@ SOURCE = Source(
     ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)

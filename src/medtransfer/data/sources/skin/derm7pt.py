@@ -5,19 +5,35 @@ import polars as pl
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.skin import skin
-from medtransfer.data.sources.source import Download, Imported, Join, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Join, Source, Table, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
-NEVI = ("clark nevus", "reed or spitz nevus", "dermal nevus", "blue nevus", "congenital nevus",
-        "combined nevus", "recurrent nevus")  # fmt: skip
-MELANOMAS = ("melanoma", "melanoma (in situ)", "melanoma (less than 0.76 mm)",
-             "melanoma (0.76 to 1.5 mm)", "melanoma (more than 1.5 mm)",
-             "melanoma metastasis")  # fmt: skip
+NEVI = (
+    "clark nevus",
+    "reed or spitz nevus",
+    "dermal nevus",
+    "blue nevus",
+    "congenital nevus",
+    "combined nevus",
+    "recurrent nevus",
+)
+MELANOMAS = (
+    "melanoma",
+    "melanoma (in situ)",
+    "melanoma (less than 0.76 mm)",
+    "melanoma (0.76 to 1.5 mm)",
+    "melanoma (more than 1.5 mm)",
+    "melanoma metastasis",
+)
 CLASSES = {
-    **dict.fromkeys(MELANOMAS, "MEL"), **dict.fromkeys(NEVI, "NV"), "basal cell carcinoma": "BCC",
-    "seborrheic keratosis": "BKL", "dermatofibroma": "DF", "vascular lesion": "VASC",
-}  # fmt: skip
+    **dict.fromkeys(MELANOMAS, "MEL"),
+    **dict.fromkeys(NEVI, "NV"),
+    "basal cell carcinoma": "BCC",
+    "seborrheic keratosis": "BKL",
+    "dermatofibroma": "DF",
+    "vascular lesion": "VASC",
+}
 WITHOUT = ("lentigo", "melanosis", "miscellaneous")
 """Diagnoses that say too little for a shared class."""
 MALIGNANT = {
@@ -30,7 +46,7 @@ PARTS = {"train": "train", "valid": "tune", "test": "test"}
 COLUMNS = ("case_num", "diagnosis", "location", "sex", *KINDS)
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Both images of each case, with the official split."""
     table = download.tables["cases"]
     known = (*CLASSES, *WITHOUT)
@@ -47,11 +63,13 @@ def read(download: Download) -> Imported:
     )
     beside = [name for name in rows.columns if name not in KINDS]
     rows = rows.unpivot(list(KINDS), index=beside, variable_name="kind", value_name=KEY)
-    rows = rows.with_columns(view=pl.col("kind").replace(KINDS), image_id=pl.concat_str(
-        "case_num", pl.col("kind"), separator="-"))  # fmt: skip
+    rows = rows.with_columns(
+        view=pl.col("kind").replace(KINDS),
+        image_id=pl.concat_str("case_num", pl.col("kind"), separator="-"),
+    )
     rows, found = locate(rows, download, r"([^/]+/[^/]+)$", "images of the table")
     more = "It has no patient ids: each case is taken for a patient."
-    return Imported(rows, (found, *joins), (), (*coverage(found), more, *said))
+    return ImportedSource(rows, (found, *joins), (), (*coverage(found), more, *said))
 
 
 def _number_faults(table: pl.DataFrame) -> list[str]:
@@ -94,19 +112,32 @@ SOURCE = Source(
     read=read,
     tables=(
         Table("cases", ("meta.csv",), COLUMNS, ("case_num",), holds="diagnoses, image files"),
-        *(Table(name, (f"{name}_indexes.csv",), ("indexes",), needed=False,
-                holds=f"official {name} list") for name in PARTS),
+        *(
+            Table(
+                name,
+                (f"{name}_indexes.csv",),
+                ("indexes",),
+                needed=False,
+                holds=f"official {name} list",
+            )
+            for name in PARTS
+        ),
     ),
-    targets=(Target("malignant", "melanoma or basal cell carcinoma; `miscellaneous` is empty",
-                    "malignant"),),
+    targets=(
+        Target(
+            "malignant", "melanoma or basal cell carcinoma; `miscellaneous` is empty", "malignant"
+        ),
+    ),
     access="registration",
     licence="Research use; see its page",
     url="https://derm.cs.sfu.ca",
     citation="Kawahara et al., Seven-Point Checklist and Skin Lesion Classification Using "
     "Multitask Multimodal Neural Nets, IEEE Journal of Biomedical and Health Informatics 2019",
     images=2_022,
-    layout=("meta/meta.csv, meta/train_indexes.csv and the other two lists",
-            "images/NEL/Nel026.jpg"),
+    layout=(
+        "meta/meta.csv, meta/train_indexes.csv and the other two lists",
+        "images/NEL/Nel026.jpg",
+    ),
     splits="`train_indexes.csv` is train, `valid_indexes.csv` is tune, `test_indexes.csv` is test; "
     "they count cases from 0.",
     attributes={"sex": cells.SEX["sex"], **skin.BODY_SITE},
@@ -117,4 +148,4 @@ SOURCE = Source(
     ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)

@@ -7,7 +7,7 @@ from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Option,
     Source,
     Table,
@@ -16,23 +16,39 @@ from medtransfer.data.sources.source import (
 )
 
 FILE = "fitzpatrick17k.csv"
-COLUMNS = ("md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", "label", "nine_partition_label",
-           "three_partition_label", "qc")  # fmt: skip
+COLUMNS = (
+    "md5hash",
+    "fitzpatrick_scale",
+    "fitzpatrick_centaur",
+    "label",
+    "nine_partition_label",
+    "three_partition_label",
+    "qc",
+)
 SCALE = ("-1", "1", "2", "3", "4", "5", "6")
 THREE = {"malignant": "1", "benign": "0", "non-neoplastic": "0"}
 PRECANCER = "actinic keratosis"
 CLASSES = {
-    "melanoma": "MEL", "malignant melanoma": "MEL", "superficial spreading melanoma ssm": "MEL",
-    "lentigo maligna": "MEL", "basal cell carcinoma": "BCC",
-    "basal cell carcinoma morpheiform": "BCC", "solid cystic basal cell carcinoma": "BCC",
-    "actinic keratosis": "AKIEC", "squamous cell carcinoma": "AKIEC",
-    "seborrheic keratosis": "BKL", "dermatofibroma": "DF", "nevocytic nevus": "NV",
-    "congenital nevus": "NV", "halo nevus": "NV", "pyogenic granuloma": "VASC",
-}  # fmt: skip
+    "melanoma": "MEL",
+    "malignant melanoma": "MEL",
+    "superficial spreading melanoma ssm": "MEL",
+    "lentigo maligna": "MEL",
+    "basal cell carcinoma": "BCC",
+    "basal cell carcinoma morpheiform": "BCC",
+    "solid cystic basal cell carcinoma": "BCC",
+    "actinic keratosis": "AKIEC",
+    "squamous cell carcinoma": "AKIEC",
+    "seborrheic keratosis": "BKL",
+    "dermatofibroma": "DF",
+    "nevocytic nevus": "NV",
+    "congenital nevus": "NV",
+    "halo nevus": "NV",
+    "pyogenic granuloma": "VASC",
+}
 WRONG = "3 Wrongly labelled"
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the table with the images that could still be had."""
     rows = download.tables["table"]
     faults = cells.value_faults(rows, "fitzpatrick_scale", SCALE, FILE)
@@ -59,7 +75,7 @@ def read(download: Download) -> Imported:
     )
     rows, found = locate(rows, download, r"([0-9a-f]{32})\.(?:jpg|jpeg|png)$")
     said = "It has no patient ids: each image is taken for a patient. Look for near duplicates."
-    return Imported(rows, (found,), kept, (*coverage(found), said))
+    return ImportedSource(rows, (found,), kept, (*coverage(found), said))
 
 
 SOURCE = Source(
@@ -67,10 +83,17 @@ SOURCE = Source(
     title="Fitzpatrick17k",
     domain="skin",
     read=read,
-    tables=(Table("table", (FILE,), COLUMNS, ("md5hash",),
-                  holds="conditions, skin types, addresses"),),
-    targets=(Target("malignant", "malignant by `three_partition_label`; benign and non-neoplastic "
-                    f"are 0; {skin.PRECANCER} (the table calls it malignant)", "malignant"),),
+    tables=(
+        Table("table", (FILE,), COLUMNS, ("md5hash",), holds="conditions, skin types, addresses"),
+    ),
+    targets=(
+        Target(
+            "malignant",
+            "malignant by `three_partition_label`; benign and non-neoplastic "
+            f"are 0; {skin.PRECANCER} (the table calls it malignant)",
+            "malignant",
+        ),
+    ),
     access="open",
     licence="CC BY-NC-SA 3.0",
     url="https://github.com/mattgroh/fitzpatrick17k",
@@ -79,16 +102,25 @@ SOURCE = Source(
     images=16_577,
     layout=(FILE, "images/5e82a45bc5d78bd24ae9202d194423f8.jpg (named by `md5hash`)"),
     splits="None.",
-    attributes={**skin.FITZPATRICK, "partition": "The condition in nine groups.",
-                "quality": "What dermatologists said of the label; empty for nearly all."},
+    attributes={
+        **skin.FITZPATRICK,
+        "partition": "The condition in nine groups.",
+        "quality": "What dermatologists said of the label; empty for nearly all.",
+    },
     confounders=(
         "Images are of atlases on the web, and many addresses are dead: a download is partial.",
         "Copies of one image stand under several rows: no split is safe without a search for them.",
         "Skin types are seen on photographs by lay people; -1 is unknown.",
         "Most conditions (114) are no tumours, and labels are not proven by histology.",
     ),
-    options=(Option("quality", "All rows, or those that dermatologists did not call wrongly "
-                    "labelled.", "all", ("all", "not-wrong")),),
+    options=(
+        Option(
+            "quality",
+            "All rows, or those that dermatologists did not call wrongly labelled.",
+            "all",
+            ("all", "not-wrong"),
+        ),
+    ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)

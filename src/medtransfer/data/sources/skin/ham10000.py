@@ -8,7 +8,7 @@ from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Option,
     Overlap,
     Source,
@@ -19,15 +19,22 @@ from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
 
 COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
-CLASSES = {"mel": "MEL", "nv": "NV", "bcc": "BCC", "akiec": "AKIEC", "bkl": "BKL", "df": "DF",
-           "vasc": "VASC"}  # fmt: skip
+CLASSES = {
+    "mel": "MEL",
+    "nv": "NV",
+    "bcc": "BCC",
+    "akiec": "AKIEC",
+    "bkl": "BKL",
+    "df": "DF",
+    "vasc": "VASC",
+}
 MALIGNANT = {"mel": "1", "bcc": "1", "akiec": "-1", "nv": "0", "bkl": "0", "df": "0", "vasc": "0"}
 """`akiec` holds actinic keratosis and carcinoma in situ: which of them is not said."""
 METADATA, TEST = "HAM10000_metadata.csv", "ISIC2018_Task3_Test_GroundTruth.csv"
 TAKEN = ("image_id", "lesion_id", "dx", "age", "sex", "localization", "dataset")
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the metadata and, if they are there, of the test images, with their files."""
     table, test = download.tables["metadata"], download.tables.get("test")
     download.refuse(cells.value_faults(table, "dx", tuple(CLASSES), METADATA))
@@ -36,8 +43,9 @@ def read(download: Download) -> Imported:
         later = _test_rows(test, download)
         twice = rows.join(later, on="image_id", how="semi").height
         download.refuse([f"{plural(twice, 'image')} in both tables"] if twice else [])
-        rows = pl.concat([rows.with_columns(split=pl.lit("train")),
-                          later.with_columns(split=pl.lit("test"))])  # fmt: skip
+        rows = pl.concat(
+            [rows.with_columns(split=pl.lit("train")), later.with_columns(split=pl.lit("test"))]
+        )
     if download.options["cohorts"] == "collections":
         rows = rows.with_columns(cohort=pl.col("dataset").fill_null("unknown"))
     rows, said = skin.with_lesions(rows, pl.col("lesion_id"))
@@ -51,7 +59,7 @@ def read(download: Download) -> Imported:
         skin.malignant(MALIGNANT, "dx"),
     )
     rows, found = locate(rows, download, r"(ISIC_\d+)\.jpg$")
-    return Imported(rows, (found,), (), (*coverage(found), *said, *ages))
+    return ImportedSource(rows, (found,), (), (*coverage(found), *said, *ages))
 
 
 def _taken(table: pl.DataFrame) -> pl.DataFrame:
@@ -81,13 +89,22 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(
-        Table("metadata", (METADATA, "HAM10000_metadata"), COLUMNS, ("image_id",),
-              holds="lesions, diagnoses, people"),
+        Table(
+            "metadata",
+            (METADATA, "HAM10000_metadata"),
+            COLUMNS,
+            ("image_id",),
+            holds="lesions, diagnoses, people",
+        ),
         Table("test", (TEST,), (), needed=False, holds="diagnoses of the ISIC 2018 test images"),
     ),
     targets=(
-        Target("malignant", "melanoma or basal cell carcinoma; `akiec` is uncertain (-1): it holds "
-               "actinic keratosis and carcinoma in situ together", "malignant"),
+        Target(
+            "malignant",
+            "melanoma or basal cell carcinoma; `akiec` is uncertain (-1): it holds "
+            "actinic keratosis and carcinoma in situ together",
+            "malignant",
+        ),
     ),
     access="open",
     licence="CC BY-NC 4.0",
@@ -95,12 +112,18 @@ SOURCE = Source(
     citation="Tschandl et al., The HAM10000 dataset, a large collection of multi-source "
     "dermatoscopic images of common pigmented skin lesions, Scientific Data 2018",
     images=10_015,
-    layout=(f"{METADATA} (or without its ending)", f"{TEST} (if you have it)",
-            "HAM10000_images_part_1/ISIC_0024306.jpg"),
+    layout=(
+        f"{METADATA} (or without its ending)",
+        f"{TEST} (if you have it)",
+        "HAM10000_images_part_1/ISIC_0024306.jpg",
+    ),
     splits="HAM10000 is train, the test images of ISIC 2018 (1,512) are test if their table is "
     "there. It has no tuning part.",
-    attributes={**skin.COMMON, "collection": "Which of the collections it was put together from "
-                "(column `dataset`); empty where the table has no such column."},
+    attributes={
+        **skin.COMMON,
+        "collection": "Which of the collections it was put together from "
+        "(column `dataset`); empty where the table has no such column.",
+    },
     confounders=(
         "One lesion has up to six photographs (7,470 lesions): split by lesion.",
         "How a diagnosis was confirmed (`dx_type`) gives it away, and is not taken over.",
@@ -109,12 +132,22 @@ SOURCE = Source(
     ),
     known_as=("ham",),
     overlaps=(
-        Overlap("ham", "isic", "the ISIC challenges of 2018 and 2019 hold HAM10000",
-                "Import isic-2019 with collections=without-ham10000 to test on it."),
+        Overlap(
+            "ham",
+            "isic",
+            "the ISIC challenges of 2018 and 2019 hold HAM10000",
+            "Import isic-2019 with collections=without-ham10000 to test on it.",
+        ),
         Overlap("ham", "dermamnist", "DermaMNIST is HAM10000, resized"),
     ),
-    options=(Option("cohorts", "Whether the set is one cohort, or each of its collections.", "one",
-                    ("one", "collections")),),
+    options=(
+        Option(
+            "cohorts",
+            "Whether the set is one cohort, or each of its collections.",
+            "one",
+            ("one", "collections"),
+        ),
+    ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)

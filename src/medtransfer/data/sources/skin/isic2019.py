@@ -7,7 +7,7 @@ from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Join,
     Option,
     Overlap,
@@ -19,11 +19,28 @@ from medtransfer.data.sources.source import (
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW
 
-NAMED = {"MEL": "MEL", "NV": "NV", "BCC": "BCC", "AK": "AKIEC", "BKL": "BKL", "DF": "DF",
-         "VASC": "VASC", "SCC": "AKIEC", "UNK": "OTHER"}  # fmt: skip
+NAMED = {
+    "MEL": "MEL",
+    "NV": "NV",
+    "BCC": "BCC",
+    "AK": "AKIEC",
+    "BKL": "BKL",
+    "DF": "DF",
+    "VASC": "VASC",
+    "SCC": "AKIEC",
+    "UNK": "OTHER",
+}
 CLASSES = tuple(NAMED)
-MALIGNANT = {"MEL": "1", "BCC": "1", "SCC": "1", "AK": "-1", "NV": "0", "BKL": "0", "DF": "0",
-             "VASC": "0"}  # fmt: skip
+MALIGNANT = {
+    "MEL": "1",
+    "BCC": "1",
+    "SCC": "1",
+    "AK": "-1",
+    "NV": "0",
+    "BKL": "0",
+    "DF": "0",
+    "VASC": "0",
+}
 ABOUT = ("image", "age_approx", "anatom_site_general", "sex")
 TRUTH, METADATA = "ISIC_2019_Training_GroundTruth.csv", "ISIC_2019_Training_Metadata.csv"
 TEST, TEST_METADATA = "ISIC_2019_Test_GroundTruth.csv", "ISIC_2019_Test_Metadata.csv"
@@ -32,7 +49,7 @@ COLLECTION = r"^(BCN|HAM|MSK)"
 """How a lesion's id begins says which collection it is of."""
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the ground truth with their metadata and files; the test set if it is there."""
     rows, join = _part(download, "truth", "metadata", TRUTH)
     joins = [join]
@@ -40,8 +57,9 @@ def read(download: Download) -> Imported:
         later, join = _part(download, "test", "test metadata", TEST)
         twice = rows.join(later, on="image_id", how="semi").height
         download.refuse([f"{plural(twice, 'image')} in both ground truths"] if twice else [])
-        rows = pl.concat([rows.with_columns(split=pl.lit("train")),
-                          later.with_columns(split=pl.lit("test"))])  # fmt: skip
+        rows = pl.concat(
+            [rows.with_columns(split=pl.lit("train")), later.with_columns(split=pl.lit("test"))]
+        )
         joins.append(join)
     rows, kept = _without_ham(rows) if download.options["collections"] != "all" else (rows, ())
     rows, said = _grouped(rows)
@@ -53,7 +71,7 @@ def read(download: Download) -> Imported:
         skin.body_site("anatom_site_general"),
     )
     rows, found = locate(rows, download, r"([^/]+)\.jpg$")
-    return Imported(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
+    return ImportedSource(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
 
 
 def _part(download: Download, truth: str, about: str, file: str) -> tuple[pl.DataFrame, Join]:
@@ -88,8 +106,10 @@ def _grouped(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     )
     copies = int(rows["image_id"].str.contains(COPY).sum())
     if copies:
-        said.append(f"{plural(copies, 'image')} made smaller (`_downsampled`): of the case of its "
-                    "larger copy, if that is there.")  # fmt: skip
+        said.append(
+            f"{plural(copies, 'image')} made smaller (`_downsampled`): of the case of its "
+            "larger copy, if that is there."
+        )
     return rows, said
 
 
@@ -101,25 +121,47 @@ SOURCE = Source(
     tables=(
         Table("truth", (TRUTH,), ("image", *CLASSES), ("image",), holds="a column per diagnosis"),
         Table("metadata", (METADATA,), (*ABOUT, "lesion_id"), ("image",), holds="lesions, people"),
-        Table("test", (TEST,), ("image", *CLASSES), ("image",), needed=False,
-              holds="diagnoses of the test images"),
-        Table("test metadata", (TEST_METADATA,), ABOUT, ("image",), needed=False,
-              holds="people of the test images"),
+        Table(
+            "test",
+            (TEST,),
+            ("image", *CLASSES),
+            ("image",),
+            needed=False,
+            holds="diagnoses of the test images",
+        ),
+        Table(
+            "test metadata",
+            (TEST_METADATA,),
+            ABOUT,
+            ("image",),
+            needed=False,
+            holds="people of the test images",
+        ),
     ),
-    targets=(Target("malignant", f"melanoma, basal or squamous cell carcinoma; {skin.PRECANCER}; "
-                    "UNK is empty", "malignant"),),
+    targets=(
+        Target(
+            "malignant",
+            f"melanoma, basal or squamous cell carcinoma; {skin.PRECANCER}; UNK is empty",
+            "malignant",
+        ),
+    ),
     access="open",
     licence="CC BY-NC 4.0",
     url="https://challenge.isic-archive.com/data/#2019",
     citation="Tschandl et al., HAM10000, Scientific Data 2018; Codella et al., Skin Lesion "
     "Analysis Toward Melanoma Detection, ISBI 2018; Combalia et al., BCN20000, 2019",
     images=25_331,
-    layout=(f"{TRUTH}, {METADATA}", f"{TEST}, {TEST_METADATA} (if you have them)",
-            "ISIC_2019_Training_Input/ISIC_0000000.jpg"),
+    layout=(
+        f"{TRUTH}, {METADATA}",
+        f"{TEST}, {TEST_METADATA} (if you have them)",
+        "ISIC_2019_Training_Input/ISIC_0000000.jpg",
+    ),
     splits="The training images are train, the test images (8,238) are test if their ground truth "
     "is there. It has no tuning part.",
-    attributes={**skin.COMMON, "collection": "BCN, HAM or MSK, by the lesion's id; empty without "
-                "one."},
+    attributes={
+        **skin.COMMON,
+        "collection": "BCN, HAM or MSK, by the lesion's id; empty without one.",
+    },
     confounders=(
         "Several images show one lesion: split by lesion.",
         "Some images have no lesion's id: look for near duplicates.",
@@ -130,12 +172,22 @@ SOURCE = Source(
     known_as=("isic", "bcn"),
     overlaps=(
         Overlap("bcn", "isic", "the ISIC challenge of 2019 holds BCN20000"),
-        Overlap("bcn", "ham", "what is passed on as BCN20000 is often all of ISIC 2019 (25,331 "
-                "images), with HAM10000 in it"),
+        Overlap(
+            "bcn",
+            "ham",
+            "what is passed on as BCN20000 is often all of ISIC 2019 (25,331 "
+            "images), with HAM10000 in it",
+        ),
         Overlap("isic", "dermamnist", "DermaMNIST is HAM10000, which ISIC holds"),
     ),
-    options=(Option("collections", "All images, or those that are not of HAM10000.", "all",
-                    ("all", "without-ham10000")),),
+    options=(
+        Option(
+            "collections",
+            "All images, or those that are not of HAM10000.",
+            "all",
+            ("all", "without-ham10000"),
+        ),
+    ),
     class_column=skin.CLASS,
     classes=NAMED,
-)  # fmt: skip
+)

@@ -7,7 +7,7 @@ from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
     Download,
-    Imported,
+    ImportedSource,
     Join,
     Option,
     Overlap,
@@ -20,16 +20,29 @@ from medtransfer.errors import plural
 from medtransfer.tables.schema import rows_of
 
 SITE = "anatom_site_general_challenge"
-COLUMNS = ("image_name", "patient_id", "sex", "age_approx", SITE, "diagnosis", "benign_malignant",
-           "target")  # fmt: skip
+COLUMNS = (
+    "image_name",
+    "patient_id",
+    "sex",
+    "age_approx",
+    SITE,
+    "diagnosis",
+    "benign_malignant",
+    "target",
+)
 FILES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv")
 PAIRS = "ISIC_2020_Training_Duplicates.csv"
-CLASSES = {"melanoma": "MEL", "nevus": "NV", "seborrheic keratosis": "BKL",
-           "solar lentigo": "BKL", "lichenoid keratosis": "BKL",
-           "cafe-au-lait macule": "OTHER"}  # fmt: skip
+CLASSES = {
+    "melanoma": "MEL",
+    "nevus": "NV",
+    "seborrheic keratosis": "BKL",
+    "solar lentigo": "BKL",
+    "lichenoid keratosis": "BKL",
+    "cafe-au-lait macule": "OTHER",
+}
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the ground truth with their files, and what the list of duplicates says of them."""
     rows = download.tables["truth"]
     download.refuse(_faults(rows))
@@ -55,7 +68,7 @@ def read(download: Download) -> Imported:
         skin.body_site(SITE),
     )
     rows, found = locate(rows, download, r"([^/]+)\.(?:jpg|dcm)$")
-    return Imported(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
+    return ImportedSource(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
 
 
 def _faults(rows: pl.DataFrame) -> list[str]:
@@ -98,8 +111,13 @@ SOURCE = Source(
     read=read,
     tables=(
         Table("truth", FILES, COLUMNS, ("image_name",), holds="patients, diagnoses, labels"),
-        Table("duplicates", (PAIRS,), ("image_name_1", "image_name_2"), needed=False,
-              holds="pairs of images that are the same"),
+        Table(
+            "duplicates",
+            (PAIRS,),
+            ("image_name_1", "image_name_2"),
+            needed=False,
+            holds="pairs of images that are the same",
+        ),
     ),
     targets=(Target("malignant", "melanoma, proven by histology", "malignant"),),
     access="open",
@@ -109,8 +127,11 @@ SOURCE = Source(
     "melanomas using clinical context, Scientific Data 2021",
     images=33_126,
     patients=2_056,
-    layout=(f"{FILES[0]} (or {FILES[1]}, or train.csv of Kaggle)", f"{PAIRS} (if you have it)",
-            "train/ISIC_2637011.jpg"),
+    layout=(
+        f"{FILES[0]} (or {FILES[1]}, or train.csv of Kaggle)",
+        f"{PAIRS} (if you have it)",
+        "train/ISIC_2637011.jpg",
+    ),
     splits="None: labels of its test images are not published.",
     attributes=skin.COMMON,
     confounders=(
@@ -121,11 +142,21 @@ SOURCE = Source(
     ),
     known_as=("isic2020",),
     overlaps=(
-        Overlap("isic2020", "isic2019", "both are drawn from the ISIC archive",
-                "Look for copies before one tests the other."),
+        Overlap(
+            "isic2020",
+            "isic2019",
+            "both are drawn from the ISIC archive",
+            "Look for copies before one tests the other.",
+        ),
     ),
-    options=(Option("duplicates", "Whether images listed as second of a pair are kept.", "keep",
-                    ("keep", "first")),),
+    options=(
+        Option(
+            "duplicates",
+            "Whether images listed as second of a pair are kept.",
+            "keep",
+            ("keep", "first"),
+        ),
+    ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)

@@ -5,15 +5,24 @@ import polars as pl
 from medtransfer.data.sources import cells
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
-from medtransfer.data.sources.source import Download, Imported, Source, Table, Target
+from medtransfer.data.sources.source import Download, ImportedSource, Source, Table, Target
 
-COLUMNS = ("img_id", "patient_id", "lesion_id", "diagnostic", "age", "gender", "fitspatrick",
-           "region", "biopsed")  # fmt: skip
+COLUMNS = (
+    "img_id",
+    "patient_id",
+    "lesion_id",
+    "diagnostic",
+    "age",
+    "gender",
+    "fitspatrick",
+    "region",
+    "biopsed",
+)
 CLASSES = {"MEL": "MEL", "NEV": "NV", "BCC": "BCC", "ACK": "AKIEC", "SCC": "AKIEC", "SEK": "BKL"}
 MALIGNANT = {"MEL": "1", "BCC": "1", "SCC": "1", "ACK": "-1", "NEV": "0", "SEK": "0"}
 
 
-def read(download: Download) -> Imported:
+def read(download: Download) -> ImportedSource:
     """Rows of the metadata with their files; `biopsed` gives the label away and is left out."""
     rows = download.tables["metadata"]
     download.refuse(cells.value_faults(rows, "diagnostic", tuple(CLASSES), "metadata.csv"))
@@ -33,7 +42,7 @@ def read(download: Download) -> Imported:
     )
     said += cells.emptied(rows["fitspatrick"], rows["fitzpatrick"], "Skin type")
     rows, found = locate(rows, download, r"([^/]+\.png)$")
-    return Imported(rows, (found,), (), (*coverage(found), *said, *ages))
+    return ImportedSource(rows, (found,), (), (*coverage(found), *said, *ages))
 
 
 SOURCE = Source(
@@ -41,10 +50,22 @@ SOURCE = Source(
     title="PAD-UFES-20",
     domain="skin",
     read=read,
-    tables=(Table("metadata", ("metadata.csv",), COLUMNS, ("img_id",),
-                  holds="patients, lesions, diagnoses, skin types"),),
-    targets=(Target("malignant", f"melanoma, basal or squamous cell carcinoma; {skin.PRECANCER}",
-                    "malignant"),),
+    tables=(
+        Table(
+            "metadata",
+            ("metadata.csv",),
+            COLUMNS,
+            ("img_id",),
+            holds="patients, lesions, diagnoses, skin types",
+        ),
+    ),
+    targets=(
+        Target(
+            "malignant",
+            f"melanoma, basal or squamous cell carcinoma; {skin.PRECANCER}",
+            "malignant",
+        ),
+    ),
     access="open",
     licence="CC BY 4.0",
     url="https://doi.org/10.17632/zr7vgbcyr2.1",
@@ -63,4 +84,4 @@ SOURCE = Source(
     ),
     class_column=skin.CLASS,
     classes=CLASSES,
-)  # fmt: skip
+)
