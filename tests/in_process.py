@@ -11,7 +11,7 @@ import pytest
 from medtransfer.files import sha256
 from medtransfer.pretraining import run as pretraining
 from medtransfer.pretraining.config import Pretrain
-from medtransfer.pretraining.pretrain import pretrain
+from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import StudyFolder
@@ -41,7 +41,7 @@ class HereExecutor:
         if "pretrain" in about:
             rung, own = RungFolder(self._study.path), Pretrain.model_validate(about["pretrain"])
             rung.start(about, environment(own.training))
-            pretrain(own, rung, watch)
+            pretrain_rung(own, rung, watch)
         else:
             folder, run = self._study.run(about["run_id"]), Transfer.model_validate(about["run"])
             folder.start(about, environment(run.training))
@@ -71,9 +71,9 @@ def run_here(study: Study, folder: Path, watch: OnEvent = ignore_progress) -> St
 def pretrain_here(
     run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
 ) -> RungFolder:
-    """`run_pretraining` with everything in this process."""
+    """`pretrain` with everything in this process."""
     with no_worker():
-        return pretraining.run_pretraining(run, out, watch)
+        return pretraining.pretrain(run, out, watch)
 
 
 def rung_digests(folder: RungFolder) -> dict[str, str]:

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from medtransfer.pretraining.run import PretrainingStopped, run_pretraining
+from medtransfer.pretraining.run import PretrainingStopped, pretrain
 from medtransfer.recipes.miniature import miniature_rungs
 
 
@@ -22,7 +22,7 @@ def main() -> None:
             continue
         print(f"{run.name}", flush=True)
         try:
-            run_pretraining(run, given.out / run.name, lambda _event: None)
+            pretrain(run, given.out / run.name, lambda _event: None)
         except PretrainingStopped:
             sys.exit(75)
         print((given.out / run.name / "README.md").read_text("utf-8"), flush=True)

@@ -24,7 +24,7 @@ from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full, read_json
 from medtransfer.models.runtime import is_out_of_memory
 from medtransfer.pretraining.config import Pretrain
-from medtransfer.pretraining.pretrain import pretrain
+from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
@@ -94,7 +94,7 @@ class Worker:
         if isinstance(folder, RungFolder):
             own = Pretrain.model_validate(about["pretrain"])
             self._start(about, folder, own.training)
-            pretrain(own, folder, self.watch, self.heartbeat)
+            pretrain_rung(own, folder, self.watch, self.heartbeat)
             return
         run = Transfer.model_validate(about["run"])
         self._start(about, folder, run.training)

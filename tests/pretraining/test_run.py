@@ -13,8 +13,8 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.tensors import read_tensors
 from medtransfer.pretraining.config import Pretrain, UpstreamTraining, upstream_schedule
-from medtransfer.pretraining.pretrain import pretrain
-from medtransfer.pretraining.run import run_pretraining
+from medtransfer.pretraining.pretrain import pretrain_rung
+from medtransfer.pretraining.run import pretrain
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.transfer import environment
 from medtransfer.study.config import Study
@@ -31,7 +31,7 @@ def carry_out(run: Pretrain, folder: RungFolder, stop_at: tuple[int, ...] = ()) 
     for _ in range(len(stop_at) + 1):
         folder.start({"run_id": "x" * 12, "pretrain": {}}, environment(run.training))
         try:
-            pretrain(run, folder, watch)
+            pretrain_rung(run, folder, watch)
         except Stopped:
             continue
 
@@ -86,7 +86,7 @@ def test_the_same_command_makes_nothing_again_and_another_recipe_is_refused(
 def test_a_recipe_that_is_refused_leaves_no_folder(recipe: Pretrain, tmp_path: Path) -> None:
     data = recipe.data.model_copy(update={"label": "diagnosis"})
     with pytest.raises(ConfigError, match="has no column diagnosis"):
-        run_pretraining(recipe.model_copy(update={"data": data}), tmp_path / "r")
+        pretrain(recipe.model_copy(update={"data": data}), tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 

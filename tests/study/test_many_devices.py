@@ -16,7 +16,7 @@ from medtransfer.errors import StudyError
 from medtransfer.files import read_json, sha256
 from medtransfer.models.tensors import read_tensors
 from medtransfer.pretraining.config import Pretrain
-from medtransfer.pretraining.run import run_pretraining
+from medtransfer.pretraining.run import pretrain
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
@@ -108,10 +108,10 @@ def test_two_devices_train_the_same_part_of_the_weights_as_one(
 def test_pretraining_on_two_devices_ends_in_the_rung_of_one(
     recipe: Pretrain, tmp_path: Path, spread: bool
 ) -> None:
-    one = run_pretraining(recipe, tmp_path / "one", lambda _: None)
+    one = pretrain(recipe, tmp_path / "one", lambda _: None)
     together = {"devices": 2, "spread_weights": spread}
     shared = recipe.model_copy(update={"training": recipe.training.model_copy(update=together)})
-    two = run_pretraining(shared, tmp_path / "two", lambda _: None)
+    two = pretrain(shared, tmp_path / "two", lambda _: None)
     run_ids = [read_json(folder.path / "run.json")["run_id"] for folder in (one, two)]
     assert run_ids[0] == run_ids[1]
     for here, there in zip(one.history(), two.history(), strict=True):
@@ -127,7 +127,7 @@ def test_pretraining_whose_process_dies_goes_on_by_the_same_command(
 ) -> None:
     long = recipe.training.model_copy(update={"devices": 2, "epochs": 12.0})
     run = recipe.model_copy(update={"training": long})
-    golden = run_pretraining(run, tmp_path / "golden", lambda _: None)
+    golden = pretrain(run, tmp_path / "golden", lambda _: None)
     killed: list[int] = []
 
     def kill_one(event: object) -> None:
@@ -136,8 +136,8 @@ def test_pretraining_whose_process_dies_goes_on_by_the_same_command(
             os.kill(killed[0], signal.SIGKILL)
 
     with pytest.raises(StudyError, match="Another process of this run is gone"):
-        run_pretraining(run, tmp_path / "torn", kill_one)
-    torn = run_pretraining(run, tmp_path / "torn", lambda _: None)
+        pretrain(run, tmp_path / "torn", kill_one)
+    torn = pretrain(run, tmp_path / "torn", lambda _: None)
     assert sha256(torn.model) == sha256(golden.model)
 
 

@@ -112,13 +112,13 @@ def pretrain(
     The same command goes on where it stopped.
     """
     from medtransfer.cli.display import display
-    from medtransfer.pretraining.run import PretrainingStopped, run_pretraining
+    from medtransfer.pretraining.run import PretrainingStopped, pretrain
     from medtransfer.study.yaml_file import read_pretrain
 
     run = read_pretrain(recipe)
     try:
         with display(as_json=as_json) as watch:
-            folder = run_pretraining(run, out, watch)
+            folder = pretrain(run, out, watch)
     except (PretrainingStopped, KeyboardInterrupt):
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None

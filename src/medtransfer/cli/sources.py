@@ -36,14 +36,14 @@ def import_data(
 ) -> None:
     """Make a manifest from a public data set as it was downloaded, or from an own folder."""
     from medtransfer.data.sources.catalog import find_source
-    from medtransfer.data.sources.import_source import import_source, write_manifest
+    from medtransfer.data.sources.import_source import read_source, write_manifest
     from medtransfer.data.sources.source import summary
 
     found = find_source(source)
     given = _options(option or [])
     given |= {"columns": ",".join(columns)} if columns else {}
     given |= {"values": ",".join(values)} if values else {}
-    imported = import_source(found, folder, given, view or [], shared_names=harmonise)
+    imported = read_source(found, folder, given, view or [], shared_names=harmonise)
     written = write_manifest(imported.frame, folder, out)
     for sentence in _said(found.title, summary(imported), imported):
         print(sentence)

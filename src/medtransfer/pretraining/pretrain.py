@@ -27,7 +27,7 @@ from medtransfer.training.loop import FitPlan, ProgressCallback, TuneScore, fit
 from medtransfer.training.losses import TargetCounts, make_loss
 
 
-def pretrain(
+def pretrain_rung(
     run: Pretrain,
     folder: RungFolder,
     watch: ProgressCallback,

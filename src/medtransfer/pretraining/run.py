@@ -32,7 +32,7 @@ class PretrainingStopped(Exception):  # noqa: N818
     """It was asked to stop and has saved its state; the same command goes on."""
 
 
-def run_pretraining(
+def pretrain(
     run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
 ) -> RungFolder:
     """Carry a pre-training run to its end, going on where it was stopped.

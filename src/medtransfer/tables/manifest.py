@@ -139,7 +139,7 @@ def read_manifest(
     return Manifest(_by_image(frame), path, root, embedded)
 
 
-def check_manifest(frame: pl.DataFrame) -> list[str]:
+def manifest_faults(frame: pl.DataFrame) -> list[str]:
     """Faults of a table that is to become a manifest, as `read_manifest` would find them.
 
     Args:

@@ -8,7 +8,7 @@ from tests.data.sources import tree_chexpert, tree_medmnist, tree_nih_chestxray1
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.combine_manifests import combine
-from medtransfer.data.sources.import_source import import_source, write_manifest
+from medtransfer.data.sources.import_source import read_source, write_manifest
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import read_manifest
 
@@ -22,7 +22,7 @@ TREES = {
 def manifest(name: str, folder: Path, path: Path, **options: str) -> Path:
     TREES[name].write(folder)
     shared = name != "medmnist"
-    frame = import_source(SOURCES[name], folder, options, shared_names=shared).frame
+    frame = read_source(SOURCES[name], folder, options, shared_names=shared).frame
     write_manifest(frame, folder, path)
     return path
 

@@ -42,7 +42,7 @@ from tests.strategies import FEW
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.download import list_files
-from medtransfer.data.sources.import_source import import_source, write_manifest
+from medtransfer.data.sources.import_source import read_source, write_manifest
 from medtransfer.data.sources.source import ImportedSource, Table
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import RESERVED, read_manifest
@@ -68,7 +68,7 @@ class Case:
     suffix: str = ""
 
     def read(self, folder: Path) -> ImportedSource:
-        return import_source(SOURCES[self.source], folder, self.options)
+        return read_source(SOURCES[self.source], folder, self.options)
 
 
 CASES = [

@@ -8,7 +8,7 @@ import pytest
 from tests.data.sources import tree_chexpert, tree_nih_chestxray14, tree_vindr_physionet
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.import_source import import_source
+from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource, Source, Target
 from medtransfer.data.sources.vocabulary import VOCABULARY, harmonise
 from medtransfer.errors import ConfigError
@@ -25,15 +25,15 @@ def test_every_shared_name_is_in_the_vocabulary_of_its_domain() -> None:
 def test_chexpert_and_nih_meet(tmp_path: Path) -> None:
     tree_chexpert.write(tmp_path / "a")
     tree_nih_chestxray14.write(tmp_path / "b")
-    one = import_source(SOURCES["chexpert"], tmp_path / "a", shared_names=True)
-    two = import_source(SOURCES["nih-chestxray14"], tmp_path / "b", shared_names=True)
+    one = read_source(SOURCES["chexpert"], tmp_path / "a", shared_names=True)
+    two = read_source(SOURCES["nih-chestxray14"], tmp_path / "b", shared_names=True)
     shared = set(one.frame.columns) & set(two.frame.columns) & set(VOCABULARY["chest"])
     assert {"Effusion", "Cardiomegaly", "Edema", "Pneumothorax", "Consolidation"} <= shared
     assert "Pleural Effusion" not in one.frame.columns
     assert "Pleural Other" not in one.frame.columns
     said = "'Pleural Other' has no shared name and is left out (3 labels, 1 of them 1)."
     assert said in one.notes
-    plain = import_source(SOURCES["chexpert"], tmp_path / "a").frame
+    plain = read_source(SOURCES["chexpert"], tmp_path / "a").frame
     assert one.frame["Effusion"].to_list() == plain["Pleural Effusion"].to_list()
 
 
@@ -54,7 +54,7 @@ def test_two_targets_of_one_name_become_the_stronger_statement() -> None:
 
 def test_a_target_whose_name_is_also_a_part_keeps_it(tmp_path: Path) -> None:
     tree_vindr_physionet.write(tmp_path)
-    found = import_source(SOURCES["vindr-cxr"], tmp_path, shared_names=True).frame
+    found = read_source(SOURCES["vindr-cxr"], tmp_path, shared_names=True).frame
     assert "Fracture" in found.columns
     assert not {"Rib fracture", "Clavicle fracture", "Nodule/Mass"} & set(found.columns)
 

@@ -15,7 +15,7 @@ from medtransfer.data.sources.source import PATH, ImportedSource, Option, Source
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
 from medtransfer.seeds import text_keys, uniforms
-from medtransfer.tables.manifest import RESERVED, SPLITS, check_manifest
+from medtransfer.tables.manifest import RESERVED, SPLITS, manifest_faults
 from medtransfer.tables.schema import ROW, write_frame
 
 TUNE_SHARE = 0.125
@@ -84,7 +84,7 @@ def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     return {name: given.get(name, option.default) for name, option in known.items()}
 
 
-def import_source(
+def read_source(
     source: Source,
     folder: Path,
     options: Mapping[str, str] | None = None,
@@ -116,7 +116,7 @@ def import_source(
     found = _harmonised(found, source, chosen, wanted=shared_names)
     rows = found.frame.sort("image_id")
     rows = rows if ROW in rows.columns else rows.with_row_index(ROW, offset=1)
-    refuse(source, check_manifest(rows))
+    refuse(source, manifest_faults(rows))
     columns = [name for name in FIRST if name in found.frame.columns]
     beside = [name for name in found.frame.columns if name not in (*columns, ROW)]
     return replace(found, frame=rows.select(*columns, *beside))
@@ -128,7 +128,7 @@ def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
     Paths are relative to the manifest's own folder if the images lie below it, else to `folder`.
 
     Args:
-        frame: From `import_source`.
+        frame: From `read_source`.
         folder: What its `path` cells are relative to.
         path: ``.csv`` or ``.parquet``.
 

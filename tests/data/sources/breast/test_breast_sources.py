@@ -18,13 +18,13 @@ from tests.data.sources import (
 from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.import_source import import_source
+from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import ConfigError, TableError
 
 
 def read(name: str, folder: Path, **options: str) -> ImportedSource:
-    return import_source(SOURCES[name], folder, options)
+    return read_source(SOURCES[name], folder, options)
 
 
 def rows_of(found: ImportedSource) -> dict[str, dict[str, object]]:
@@ -137,7 +137,7 @@ def test_rsna_of_two_sites_in_one_patient_is_refused_as_cohorts(tmp_path: Path) 
 
 def test_views_that_are_kept_are_counted_and_keep_the_label_of_their_breast(tmp_path: Path) -> None:
     tree_cbis_ddsm.write(tmp_path)
-    found = import_source(SOURCES["cbis-ddsm"], tmp_path, {}, ["MLO"])
+    found = read_source(SOURCES["cbis-ddsm"], tmp_path, {}, ["MLO"])
     assert found.kept == ("4 of 9: view = MLO",)
     assert of(found, "malignant")["Mass-Training_P_00001_LEFT_MLO"] == "1"
 
@@ -179,8 +179,8 @@ def test_vindr_mammo_refuses_findings_that_are_not_in_its_list(tmp_path: Path) -
 def test_two_sets_meet_under_shared_names(tmp_path: Path) -> None:
     tree_cbis_ddsm.write(tmp_path / "a")
     tree_rsna_mammo_2022.write(tmp_path / "b")
-    one = import_source(SOURCES["cbis-ddsm"], tmp_path / "a", shared_names=True)
-    two = import_source(SOURCES["rsna-mammo-2022"], tmp_path / "b", shared_names=True)
+    one = read_source(SOURCES["cbis-ddsm"], tmp_path / "a", shared_names=True)
+    two = read_source(SOURCES["rsna-mammo-2022"], tmp_path / "b", shared_names=True)
     assert {"malignant", "dense", "density"} <= {*one.frame.columns} & {*two.frame.columns}
     assert "cancer" not in two.frame.columns
     assert any(note.startswith("'biopsy' has no shared name") for note in two.notes)
@@ -298,7 +298,7 @@ def test_mias_film_with_several_lines_is_malignant_if_any_is(tmp_path: Path) -> 
 
 def test_mias_densities_are_not_taken_for_birads(tmp_path: Path) -> None:
     tree_mias.write(tmp_path)
-    found = import_source(SOURCES["mias"], tmp_path, shared_names=True)
+    found = read_source(SOURCES["mias"], tmp_path, shared_names=True)
     assert "dense" not in found.frame.columns
     assert any(note.startswith("'dense_glandular' has no shared name") for note in found.notes)
 

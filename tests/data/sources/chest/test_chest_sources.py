@@ -17,7 +17,7 @@ from tests.data.sources.trees import read_rows, shuffle, table, with_cell
 
 from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.sources.catalog import SOURCES, overlaps_of
-from medtransfer.data.sources.import_source import import_source
+from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import TableError
 
@@ -25,7 +25,7 @@ PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
 
 
 def read(name: str, folder: Path, **options: str) -> ImportedSource:
-    return import_source(SOURCES[name], folder, options)
+    return read_source(SOURCES[name], folder, options)
 
 
 def rows_of(found: ImportedSource) -> dict[str, dict[str, object]]:
@@ -210,7 +210,7 @@ def test_medmnist_keeps_its_pixels_and_is_marked_as_no_evidence(tmp_path: Path) 
 
 @pytest.mark.shared
 def test_the_real_pneumoniamnist_is_imported(shared: Path) -> None:
-    found = import_source(SOURCES["medmnist"], shared, {"file": "medmnist_pneumoniamnist.npz"})
+    found = read_source(SOURCES["medmnist"], shared, {"file": "medmnist_pneumoniamnist.npz"})
     counts = dict(found.frame.group_by("split").len().iter_rows())
     assert counts == {"train": 4708, "tune": 524, "test": 624}
     assert set(found.frame["cohort"]) == {"pneumoniamnist"}

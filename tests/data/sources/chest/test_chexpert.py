@@ -8,7 +8,7 @@ from tests.data.sources import tree_chexpert
 from tests.data.sources.trees import table, with_cell, workbook
 
 from medtransfer.data.sources.chest.chexpert import SOURCE
-from medtransfer.data.sources.import_source import import_source
+from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import TableError
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, **options: str) -> ImportedSource:
-    return import_source(SOURCE, folder, options)
+    return read_source(SOURCE, folder, options)
 
 
 def test_labels_stay_with_the_image_they_were_given_for(folder: Path) -> None:
@@ -127,10 +127,10 @@ def test_a_row_that_stands_twice_is_refused(folder: Path) -> None:
 
 
 def test_views_say_what_they_keep(folder: Path) -> None:
-    found = import_source(SOURCE, folder, views=["PA"])
+    found = read_source(SOURCE, folder, views=["PA"])
     assert set(found.frame["view"]) == {"PA"}
     assert found.kept == ("4 of 9: view = PA",)
-    both = import_source(SOURCE, folder, views=["PA", "AP"])
+    both = read_source(SOURCE, folder, views=["PA", "AP"])
     assert both.kept == ("7 of 9: view = PA or AP",)
 
 

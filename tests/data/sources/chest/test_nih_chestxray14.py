@@ -7,7 +7,7 @@ from tests.data.sources import tree_nih_chestxray14 as tree
 from tests.data.sources.trees import picture, table, with_cell
 
 from medtransfer.data.sources.chest.nih_chestxray14 import SOURCE
-from medtransfer.data.sources.import_source import import_source
+from medtransfer.data.sources.import_source import read_source
 from medtransfer.errors import ConfigError, TableError
 
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_findings_become_a_column_each(folder: Path) -> None:
-    frame = import_source(SOURCE, folder).frame
+    frame = read_source(SOURCE, folder).frame
     names = [target.name for target in SOURCE.targets if target.name in frame.columns]
     for row in frame.iter_rows(named=True):
         (entry,) = [e for e in tree.ENTRY if e[0] == row["image_id"] + ".png"]
@@ -33,7 +33,7 @@ def test_the_header_is_the_published_one_with_unquoted_commas(folder: Path) -> N
 
 
 def test_official_lists_split_by_patient_and_both_sides_are_counted(folder: Path) -> None:
-    found = import_source(SOURCE, folder)
+    found = read_source(SOURCE, folder)
     (join,) = [j for j in found.joins if "official lists" in j.right]
     assert (join.matched, join.left_only, join.right_only) == (8, 0, 1)
     split = dict(found.frame.select("image_id", "split").iter_rows())
@@ -49,7 +49,7 @@ def test_official_lists_split_by_patient_and_both_sides_are_counted(folder: Path
 
 def test_without_a_list_there_is_no_official_split_and_it_is_said(folder: Path) -> None:
     (folder / "test_list.txt").unlink()
-    found = import_source(SOURCE, folder)
+    found = read_source(SOURCE, folder)
     assert "split" not in found.frame.columns
     assert any("official test list is not there" in note for note in found.notes)
 
@@ -57,11 +57,11 @@ def test_without_a_list_there_is_no_official_split_and_it_is_said(folder: Path) 
 def test_an_image_in_both_lists_is_refused(folder: Path) -> None:
     table(folder / "train_val_list.txt", None, [(tree.TEST[0],), *[(n,) for n in tree.TRAIN]])
     with pytest.raises(TableError, match="1 image in both official lists"):
-        import_source(SOURCE, folder)
+        read_source(SOURCE, folder)
 
 
 def test_relabels_replace_the_findings_of_the_images_that_have_them(folder: Path) -> None:
-    found = import_source(SOURCE, folder, {"labels": "google"})
+    found = read_source(SOURCE, folder, {"labels": "google"})
     assert found.kept == ("3 of 8: labels = google",)
     (join,) = [j for j in found.joins if j.right == "relabelled images"]
     assert (join.matched, join.left_only, join.right_only) == (3, 5, 1)
@@ -78,11 +78,11 @@ def test_relabels_replace_the_findings_of_the_images_that_have_them(folder: Path
 def test_relabels_that_are_not_there_are_asked_for(folder: Path) -> None:
     (folder / "google2019_nih-chest-xray-labels.csv").unlink()
     with pytest.raises(TableError, match=r"google2019_nih-chest-xray-labels.csv is not below"):
-        import_source(SOURCE, folder, {"labels": "google"})
+        read_source(SOURCE, folder, {"labels": "google"})
 
 
 def test_an_impossible_age_is_empty_and_said(folder: Path) -> None:
-    found = import_source(SOURCE, folder)
+    found = read_source(SOURCE, folder)
     ages = dict(found.frame.select("image_id", "age").iter_rows())
     assert ages["00000003_000"] is None
     assert ages["00000003_001"] == 75
@@ -93,21 +93,21 @@ def test_a_finding_that_is_not_in_the_list_is_named_by_row(folder: Path) -> None
     path = folder / "Data_Entry_2017_v2020.csv"
     with_cell(path, 3, "Finding Labels", "Cardiomegaly|Cardiomegly")
     with pytest.raises(TableError, match=r"'Cardiomegly' in 1 row, first in row 3"):
-        import_source(SOURCE, folder)
+        read_source(SOURCE, folder)
 
 
 def test_the_same_name_in_two_folders_is_refused_until_one_is_chosen(folder: Path) -> None:
     for row in tree.ENTRY:
         picture(folder / "small" / row[0])
     with pytest.raises(TableError, match=r"8 images .* several folders .*images=FOLDER"):
-        import_source(SOURCE, folder)
-    found = import_source(SOURCE, folder, {"images": "small"})
+        read_source(SOURCE, folder)
+    found = read_source(SOURCE, folder, {"images": "small"})
     assert all(path.startswith("small/") for path in found.frame["path"])
     assert len(found.frame) == 8
 
 
 def test_options_that_do_not_exist_are_named_with_what_was_meant(folder: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        import_source(SOURCE, folder, {"label": "google", "splits": "offical"})
+        read_source(SOURCE, folder, {"label": "google", "splits": "offical"})
     assert "option 'label' does not exist. Did you mean 'labels'" in str(error.value)
     assert "option 'splits' holds 'offical' (allowed: official, none)" in str(error.value)

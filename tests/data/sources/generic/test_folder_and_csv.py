@@ -8,7 +8,7 @@ from tests.data.sources import tree_csv, tree_folder
 from tests.data.sources.trees import picture, table
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.import_source import import_source, write_manifest
+from medtransfer.data.sources.import_source import read_source, write_manifest
 from medtransfer.errors import ConfigError, MedTransferError, TableError
 from medtransfer.tables.manifest import read_manifest
 
@@ -19,7 +19,7 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
     for number, name in enumerate(("cat/a.png", "cat/b.jpg", "dog/deep/a.png")):
         picture(tmp_path / name, number)
     picture(tmp_path / "loose.png")
-    found = import_source(FOLDER, tmp_path)
+    found = read_source(FOLDER, tmp_path)
     assert dict(found.frame.select("image_id", "label").iter_rows()) == {
         "cat/a": "cat",
         "cat/b": "cat",
@@ -32,12 +32,12 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
 def test_files_of_one_name_and_two_endings_stay_apart(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "a.png", 1)
     picture(tmp_path / "cat" / "a.jpg", 2)
-    assert import_source(FOLDER, tmp_path).frame["image_id"].to_list() == ["cat/a.jpg", "cat/a.png"]
+    assert read_source(FOLDER, tmp_path).frame["image_id"].to_list() == ["cat/a.jpg", "cat/a.png"]
 
 
 def test_a_pattern_tells_the_patient_and_a_torn_patient_stays_visible(tmp_path: Path) -> None:
     tree_folder.write(tmp_path)
-    found = import_source(FOLDER, tmp_path, {"patient": r"^(p\d+)_"})
+    found = read_source(FOLDER, tmp_path, {"patient": r"^(p\d+)_"})
     by_id = dict(found.frame.select("image_id", "patient_id").iter_rows())
     assert by_id["train/NORMAL/p1_a"] == by_id["train/NORMAL/p1_b"] == "p1"
     assert not any("patient of its own" in note for note in found.notes)
@@ -45,7 +45,7 @@ def test_a_pattern_tells_the_patient_and_a_torn_patient_stays_visible(tmp_path: 
 
 def test_without_a_pattern_it_is_said_that_each_image_is_a_patient(tmp_path: Path) -> None:
     tree_folder.write(tmp_path)
-    assert any("patient of its own" in note for note in import_source(FOLDER, tmp_path).notes)
+    assert any("patient of its own" in note for note in read_source(FOLDER, tmp_path).notes)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_a_pattern_that_does_not_work_is_refused(
 ) -> None:
     tree_folder.write(tmp_path)
     with pytest.raises(MedTransferError, match=expected):
-        import_source(FOLDER, tmp_path, {"patient": pattern})
+        read_source(FOLDER, tmp_path, {"patient": pattern})
 
 
 def test_a_table_is_read_under_our_names(tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
-    frame = import_source(CSV, tmp_path, tree_csv.OPTIONS).frame
+    frame = read_source(CSV, tmp_path, tree_csv.OPTIONS).frame
     assert frame["patient_id"].to_list() == ["007", "007", "08", "09"]
     assert frame["Edema"].to_list() == ["1", "0", "-1", None]
     assert frame["Cancer"].to_list() == ["1", "0", "0", "1"]
@@ -74,8 +74,8 @@ def test_findings_in_one_text_become_targets(tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
     options = {"columns": "patient_id=PatID,path=File", "findings": "Findings"}
     with pytest.raises(TableError, match="Edema of 'Findings' is a column of the table too"):
-        import_source(CSV, tmp_path, options)
-    frame = import_source(CSV, tmp_path, {**options, "targets": "Mass,Effusion"}).frame
+        read_source(CSV, tmp_path, options)
+    frame = read_source(CSV, tmp_path, {**options, "targets": "Mass,Effusion"}).frame
     assert frame["Mass"].to_list() == ["0", None, "1", "1"]
     assert frame["Effusion"].to_list() == ["1", None, "0", "0"]
 
@@ -83,7 +83,7 @@ def test_findings_in_one_text_become_targets(tmp_path: Path) -> None:
 def test_all_that_is_wrong_with_a_mapping_is_said_at_once(tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
     with pytest.raises(TableError) as error:
-        import_source(CSV, tmp_path, {"columns": "view=Veiw,path=Fil"})
+        read_source(CSV, tmp_path, {"columns": "view=Veiw,path=Fil"})
     assert "column 'Fil', named for path, is not in the table. Did you mean 'File'" in str(
         error.value
     )
@@ -107,16 +107,16 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     tree_csv.write(tmp_path)
     with pytest.raises(MedTransferError, match=expected):
-        import_source(CSV, tmp_path, options)
+        read_source(CSV, tmp_path, options)
 
 
 def test_paths_are_found_by_name_and_by_stem_too(tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
-    whole = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+    whole = read_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
     for change in (lambda p: Path(p).name, lambda p: Path(p).stem, lambda p: f"D:\\x\\{p}"):
         rows = [(row[0], change(row[1]), *row[2:]) for row in tree_csv.ROWS]
         table(tmp_path / "images.csv", tree_csv.HEADER, rows)
-        found = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+        found = read_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
         assert found["path"].to_list() == whole["path"].to_list()
 
 
@@ -132,7 +132,7 @@ def test_paths_are_found_by_name_and_by_stem_too(tmp_path: Path) -> None:
 def test_a_file_in_another_spelling_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(TableError, match=expected):
-        import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"})
+        read_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"})
 
 
 def test_a_name_of_ours_may_serve_twice_and_repeats_are_named_by_the_tables_rows(
@@ -144,9 +144,9 @@ def test_a_name_of_ours_may_serve_twice_and_repeats_are_named_by_the_tables_rows
     table(tmp_path / "t.csv", ("image_id", "path"), rows)
     options = {"columns": "case_id=image_id,patient_id=image_id", "cohort": "north"}
     with pytest.raises(TableError, match="'image_id' is not unique: 1 value repeated in rows 2, 4"):
-        import_source(CSV, tmp_path, options)
+        read_source(CSV, tmp_path, options)
     table(tmp_path / "t.csv", ("image_id", "path"), rows[:2])
-    frame = import_source(CSV, tmp_path, options).frame
+    frame = read_source(CSV, tmp_path, options).frame
     assert frame["image_id"].to_list() == frame["patient_id"].to_list() == ["w", "x"]
 
 
@@ -157,7 +157,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(
 ) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "t.csv").write_bytes(start + b"PatID,File" + end + b"007,a.png" + end)
-    frame = import_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
+    frame = read_source(CSV, tmp_path, {"columns": "patient_id=PatID,path=File"}).frame
     assert frame["patient_id"].to_list() == ["007"]
 
 
@@ -167,7 +167,7 @@ def test_pictures_inside_a_parquet_file_are_kept_inside(tmp_path: Path) -> None:
     frame = pl.DataFrame({"id": ["1", "2"], "image": [raw, raw], "dx": [1, 0]})
     frame.write_parquet(tmp_path / "t.parquet")
     options = {"columns": "patient_id=id,image_id=id", "targets": "dx"}
-    found = import_source(CSV, tmp_path, options).frame
+    found = read_source(CSV, tmp_path, options).frame
     assert found["image"].to_list() == [raw, raw]
     assert found["dx"].to_list() == ["1", "0"]
     with pytest.raises(ConfigError, match="must end in .parquet"):
@@ -190,7 +190,7 @@ def test_real_sets_go_through_a_column_mapping(
     shared: Path, tmp_path: Path, name: str, rows: int
 ) -> None:
     options = {"table": f"{name}.parquet", "columns": "case_id=image_id", "cohort": name}
-    found = import_source(CSV, shared, options)
+    found = read_source(CSV, shared, options)
     written = write_manifest(found.frame, shared, tmp_path / "m.parquet")
     assert len(read_manifest(written.path)) == rows
 
@@ -216,43 +216,41 @@ NAMED = "patient_id=patient,case_id=patient+lesion,diagnosis=dx,age=age,fitzpatr
 
 
 def test_two_columns_make_an_id(tmp_path: Path) -> None:
-    frame = import_source(CSV, lesions(tmp_path), {"columns": NAMED}).frame
+    frame = read_source(CSV, lesions(tmp_path), {"columns": NAMED}).frame
     assert frame["case_id"].to_list() == ["1_7", "2_7", "2_8"]
 
 
 def test_a_column_may_have_a_plus_in_its_name(tmp_path: Path) -> None:
     table(tmp_path / "t.csv", ("path", "a+b", "a"), [("x.png", "p1", "p2")])
     picture(tmp_path / "x.png")
-    assert (
-        import_source(CSV, tmp_path, {"columns": "patient_id=a+b"}).frame["patient_id"][0] == "p1"
-    )
+    assert read_source(CSV, tmp_path, {"columns": "patient_id=a+b"}).frame["patient_id"][0] == "p1"
 
 
 def test_every_part_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(TableError) as error:
-        import_source(CSV, lesions(tmp_path), {"columns": "patient_id=patiant,case_id=dx+lession"})
+        read_source(CSV, lesions(tmp_path), {"columns": "patient_id=patiant,case_id=dx+lession"})
     for part in ("patiant", "lession"):
         assert f"column '{part}'" in str(error.value)
 
 
 def test_cells_that_stand_for_nothing_are_left_empty_and_counted(tmp_path: Path) -> None:
     options = {"columns": NAMED, "empty": "age=0,fitzpatrick=UNK,note=x3"}
-    found = import_source(CSV, lesions(tmp_path), options)
+    found = read_source(CSV, lesions(tmp_path), options)
     assert found.frame["age"].to_list() == [60, None, 44]
     assert found.frame["age_band"].to_list() == ["60-79", None, "40-59"]
     assert found.frame["skin_type"].to_list() == ["I-II", "V-VI", None]
     assert found.frame["note"].to_list() == ["x1", "x2", None]
     assert "'age' is left empty in 1 row that say 0." in found.notes
     with pytest.raises(TableError, match=r"column 'agee', named for empty, is not there"):
-        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "agee=0"})
+        read_source(CSV, tmp_path, {"columns": NAMED, "empty": "agee=0"})
     with pytest.raises(ConfigError, match="'age' is not column=text"):
-        import_source(CSV, tmp_path, {"columns": NAMED, "empty": "age"})
+        read_source(CSV, tmp_path, {"columns": NAMED, "empty": "age"})
 
 
 def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
     options = {"columns": NAMED, "targets": "malignant"}
-    assert "note" in import_source(CSV, lesions(tmp_path), options).frame.columns
-    found = import_source(CSV, tmp_path, {**options, "others": "drop"}).frame
+    assert "note" in read_source(CSV, lesions(tmp_path), options).frame.columns
+    found = read_source(CSV, tmp_path, {**options, "others": "drop"}).frame
     assert set(found.columns) == {
         "image_id",
         "path",
@@ -270,7 +268,7 @@ def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
 
 def test_an_own_table_gets_the_shared_names_of_a_source_that_it_is_like(tmp_path: Path) -> None:
     options = {"columns": NAMED, "targets": "malignant", "like": "ham10000"}
-    found = import_source(CSV, lesions(tmp_path), options, shared_names=True)
+    found = read_source(CSV, lesions(tmp_path), options, shared_names=True)
     assert found.frame["diagnosis"].to_list() == ["NV", "MEL", None]
     assert found.frame["malignant"].to_list() == ["0", "1", None]
     said = "Class 'odd' of 'diagnosis' has no shared class and is left empty (1 row)."
@@ -280,11 +278,11 @@ def test_an_own_table_gets_the_shared_names_of_a_source_that_it_is_like(tmp_path
 def test_likeness_is_refused_where_it_is_of_no_use(tmp_path: Path) -> None:
     options = {"columns": NAMED, "like": "ham10000"}
     with pytest.raises(ConfigError, match="of no use without --harmonise"):
-        import_source(CSV, lesions(tmp_path), options)
+        read_source(CSV, lesions(tmp_path), options)
     with pytest.raises(ConfigError, match="Did you mean 'ham10000'"):
-        import_source(CSV, tmp_path, {**options, "like": "ham1000"}, shared_names=True)
+        read_source(CSV, tmp_path, {**options, "like": "ham1000"}, shared_names=True)
     with pytest.raises(ConfigError, match="like=SOURCE"):
-        import_source(CSV, tmp_path, {"columns": NAMED}, shared_names=True)
+        read_source(CSV, tmp_path, {"columns": NAMED}, shared_names=True)
 
 
 def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) -> None:
@@ -296,6 +294,6 @@ def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) ->
         "targets": "Pleural Effusion,malignant",
         "like": "chexpert",
     }
-    found = import_source(CSV, tmp_path, options, shared_names=True)
+    found = read_source(CSV, tmp_path, options, shared_names=True)
     assert found.frame["Effusion"].to_list() == ["0"]
     assert "malignant: no target of CheXpert, called as before." in found.notes
