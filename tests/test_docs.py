@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -180,15 +179,20 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "quotes"),
     [
-        ("docs/explanation/design.md", [("runs/transfer.py", 4)]),
-        ("CONTRIBUTING.md", [("metrics/discrimination.py", 0)]),
+        ("docs/explanation/design.md", ["runs/transfer.py"]),
+        ("CONTRIBUTING.md", ["metrics/discrimination.py"]),
     ],
 )
-def test_code_that_a_page_quotes_is_the_code(page: str, quotes: list[tuple[str, int]]) -> None:
+def test_code_that_a_page_quotes_is_the_code(page: str, quotes: list[str]) -> None:
     quoted = [b.body for b in blocks(ROOT / page) if b.kind == "python"]
-    for body, (module, depth) in zip(quoted, quotes, strict=True):
+    for body, module in zip(quoted, quotes, strict=True):
         code = (ROOT / "src" / "medtransfer" / module).read_text("utf-8")
-        assert textwrap.indent(body, " " * depth) in code, f"{page} no longer quotes {module}"
+        assert without_layout(body) in without_layout(code), f"{page} no longer quotes {module}"
+
+
+def without_layout(code: str) -> str:
+    """Code without spaces and trailing commas: a page has shorter lines to fill than a module."""
+    return re.sub(r",(?=[)\]}])", "", "".join(code.split()))
 
 
 def test_the_tree_of_the_design_names_every_room() -> None:
