@@ -255,3 +255,18 @@ def smooth_calibration_error(
         return brentq(lambda bandwidth: error(bandwidth) - bandwidth, narrowest, 1, xtol=1e-7)
 
     return each_row(of, weights)
+
+
+def reliability_curve(
+    outcomes: Floats, confidences: Floats
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Mean confidence, share of positives and count of each bin. [15] each.
+
+    Both means are NaN in an empty bin.
+    """
+    number = bin_numbers(confidences)
+    counts = np.bincount(number, minlength=BINS)
+    filled = np.where(counts > 0, counts, np.nan)
+    mean_confidence = np.bincount(number, confidences, BINS) / filled
+    share = np.bincount(number, outcomes, BINS) / filled
+    return mean_confidence, share, counts

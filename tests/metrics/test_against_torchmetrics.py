@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from tests.metrics.drawn_cases import LAW, plain
+from tests.metrics.plain_versions import reliability_curve
 from torchmetrics.functional.classification import (
     binary_calibration_error,
     multiclass_calibration_error,
@@ -14,7 +15,7 @@ from torchmetrics.functional.classification import (
     multilabel_average_precision,
 )
 
-from medtransfer.metrics.calibration import bin_numbers, calibration_error, reliability
+from medtransfer.metrics.calibration import bin_numbers, calibration_error, in_bins
 from medtransfer.metrics.discrimination import auroc, average_precision
 
 SINGLE = {"rtol": 0, "atol": 5e-7}
@@ -29,7 +30,7 @@ inside_bins = st.tuples(st.integers(0, 1), st.integers(0, 14), st.integers(1, 99
 @given(drawn=st.lists(inside_bins, min_size=1, max_size=40))
 def test_binary_calibration_error(drawn: list[tuple[int, float]]) -> None:
     truth, sure = (np.array(column) for column in zip(*drawn, strict=True))
-    found = plain(calibration_error(truth.astype(float), sure), len(truth))
+    found = plain(calibration_error(in_bins(truth.astype(float), sure)), len(truth))
     expected = binary_calibration_error(torch.tensor(sure), torch.tensor(truth), n_bins=15)
     assert_allclose(found, float(expected), rtol=0, atol=1e-9)
 
@@ -40,7 +41,7 @@ def test_calibration_error_of_the_top_class(seed: int) -> None:
     raw = rng.gamma(0.5, size=(80, 5))
     probabilities, classes = raw / raw.sum(axis=1, keepdims=True), rng.integers(0, 5, size=80)
     right = probabilities.argmax(axis=1) == classes
-    found = plain(calibration_error(right.astype(float), probabilities.max(axis=1)), 80)
+    found = plain(calibration_error(in_bins(right.astype(float), probabilities.max(axis=1))), 80)
     expected = multiclass_calibration_error(
         torch.tensor(probabilities), torch.tensor(classes), num_classes=5, n_bins=15
     )
@@ -53,7 +54,7 @@ def test_bins_are_closed_above_where_torchmetrics_closes_them_below() -> None:
     assert bin_numbers(edges).tolist() == [0, 2, 5, 8, 11, 14]
     assert bin_numbers(np.nextafter(edges[1:-1], 1)).tolist() == [3, 6, 9, 12]
     truth, sure = np.array([1.0, 0.0]), np.array([0.2, 0.19])
-    ours = plain(calibration_error(truth, sure), 2)
+    ours = plain(calibration_error(in_bins(truth, sure)), 2)
     theirs = binary_calibration_error(torch.tensor(sure), torch.tensor(truth).int(), n_bins=15)
     assert ours == pytest.approx((0.8 - 0.19) / 2)
     assert float(theirs) == pytest.approx((0.8 + 0.19) / 2)
@@ -63,14 +64,14 @@ def test_calibration_error_is_the_count_weighted_gap_of_the_reliability_curve() 
     rng = np.random.default_rng(0)
     sure = rng.random(300)
     truth = (rng.random(300) < sure**2).astype(float)
-    confidence, share, counts = reliability(truth, sure)
+    confidence, share, counts = reliability_curve(truth, sure)
     assert counts.sum() == 300
     gap = np.nansum(counts / 300 * np.abs(share - confidence))
-    assert_allclose(plain(calibration_error(truth, sure), 300), gap, rtol=0, atol=1e-12)
+    assert_allclose(plain(calibration_error(in_bins(truth, sure)), 300), gap, rtol=0, atol=1e-12)
 
 
 def test_an_empty_bin_of_the_reliability_curve_is_undefined() -> None:
-    confidence, share, counts = reliability(np.array([1.0]), np.array([0.5]))
+    confidence, share, counts = reliability_curve(np.array([1.0]), np.array([0.5]))
     assert np.flatnonzero(counts).tolist() == [7]
     assert np.isfinite(confidence).sum() == np.isfinite(share).sum() == 1
 

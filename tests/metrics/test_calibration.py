@@ -64,8 +64,11 @@ def test_the_bins_of_a_replicate_have_the_mass_of_the_replicate() -> None:
 def test_bins_only_take_away_from_the_mean_distance(drawn: list[tuple[int, float]]) -> None:
     outcomes, confidences = of_columns(drawn)
     bias, distance = abs((outcomes - confidences).mean()), np.abs(outcomes - confidences).mean()
-    for metric in (calibration_error, mass_calibration_error):
-        found = plain(metric(outcomes, confidences), len(drawn))
+    for metric in (
+        calibration_error(in_bins(outcomes, confidences)),
+        mass_calibration_error(outcomes, confidences),
+    ):
+        found = plain(metric, len(drawn))
         assert bias - 1e-9 <= found <= distance + 1e-9
 
 
@@ -76,7 +79,7 @@ def test_miscalibration_is_at_least_the_square_of_the_error(
 ) -> None:
     outcomes, confidences = of_columns(drawn)
     bins = in_bins(outcomes, confidences)
-    error = plain(calibration_error(outcomes, confidences), len(drawn))
+    error = plain(calibration_error(bins), len(drawn))
     found = plain(reliability_of(bins), len(drawn))
     # Jensen: the mean of squares is not below the square of the mean
     assert error**2 - 1e-12 <= found <= error + 1e-12

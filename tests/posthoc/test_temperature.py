@@ -9,14 +9,10 @@ from scipy.special import expit, log_softmax, logsumexp, softmax
 from tests.metrics.drawn_cases import LAW, drawn_classes, drawn_targets
 from tests.prediction_tables import Site, arrays_of, binary_table, class_table
 
-from medtransfer.metrics.calibration import (
-    TEMPERATURES,
-    binary_temperature,
-    class_temperature,
-    probabilities_of,
-)
+from medtransfer.metrics.calibration import probabilities_of
 from medtransfer.metrics.cases import ClassCases, TargetCases
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.calibrators import TEMPERATURES, binary_temperature, class_temperature
 
 GRID = np.geomspace(*TEMPERATURES, 400)
 LARGE = {"a": Site({"tune": 20_000}, separation=2.0)}

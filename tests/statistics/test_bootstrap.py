@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from tests.prediction_tables import evidence
 
-from medtransfer.metrics.calibration import binary_brier, calibration_error
+from medtransfer.metrics.calibration import binary_brier, calibration_error, in_bins
 from medtransfer.metrics.discrimination import auroc, average_precision
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, WeightedTerm, evaluate, mean_of
@@ -48,7 +48,7 @@ def metrics_of(labels: NDArray[np.int64], scores: Floats) -> list[Weighted]:
         average_precision(labels, scores),
         mean_of(((scores > 0.5) == (labels == 1)).astype(float)),
         binary_brier(labels, chance),
-        calibration_error(labels.astype(float), chance),
+        calibration_error(in_bins(labels.astype(float), chance)),
     ]
 
 

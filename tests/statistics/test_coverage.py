@@ -147,7 +147,7 @@ def calibrated(
 
 
 ERRORS = {
-    "ece": calibration_error,
+    "ece": lambda outcomes, sure: calibration_error(in_bins(outcomes, sure)),
     "ece_mass": mass_calibration_error,
     "ece_smooth": smooth_calibration_error,
     "brier_reliability": lambda outcomes, sure: reliability_of(in_bins(outcomes, sure)),

@@ -1,11 +1,8 @@
-"""Whether probabilities can be taken at their word, and temperature scaling."""
-
-from collections.abc import Callable
+"""Calibration: losses, binned calibration errors, and the same after recalibration."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from medtransfer.metrics.calibration_curves import smooth_calibration_error
 from medtransfer.metrics.cases import AnyCases, ClassCases, Labels, TargetCases
@@ -15,8 +12,6 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, mean_of, ratio, run_ends
 
 BINS = 15
-TEMPERATURES = (0.05, 20.0)
-"""Range a temperature is looked for in."""
 
 
 def binary_nll(targets: Labels, logits: Floats) -> Weighted:
@@ -68,21 +63,8 @@ def in_bins(outcomes: Floats, confidences: Floats) -> Scan:
     return Scan(run)
 
 
-def calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
-    """Expected calibration error, 15 equal-width bins on [0, 1]: Σ n_b/n |mean o_b - mean c_b|.
-
-    Guo et al. 2017. For a binary target pass the truth and the positive probability; for several
-    classes whether the top class is right, and its probability.
-
-    Args:
-        outcomes: 0 or 1. [n]
-        confidences: 0 to 1. [n]
-    """
-    return error_of(in_bins(outcomes, confidences))
-
-
-def error_of(bins: Scan) -> Weighted:
-    """Expected calibration error from sums in bins."""
+def calibration_error(bins: Scan) -> Weighted:
+    """Expected calibration error from sums in bins: Σ n_b/n |mean o_b - mean c_b| (Guo 2017)."""
 
     def of(rows: Floats) -> Floats:
         weight, outcome, confidence = np.split(rows, 3)
@@ -150,59 +132,6 @@ def bin_numbers(confidences: Floats) -> NDArray[np.int64]:
     return np.clip(np.ceil(confidences * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
-def reliability(outcomes: Floats, confidences: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """The reliability curve: mean confidence, share of positives and count of each bin. [15] each.
-
-    Both means are NaN in an empty bin.
-    """
-    number = bin_numbers(confidences)
-    counts = np.bincount(number, minlength=BINS)
-    filled = np.where(counts > 0, counts, np.nan)
-    mean_confidence = np.bincount(number, confidences, BINS) / filled
-    share = np.bincount(number, outcomes, BINS) / filled
-    return mean_confidence, share, counts
-
-
-def binary_temperature(targets: Labels, logits: Floats) -> float | None:
-    """The T that minimises the negative log-likelihood of ``sigmoid(logit / T)`` (Guo et al. 2017).
-
-    Args:
-        targets: 0 or 1, of the tuning split. [n]
-        logits: [n]
-
-    Returns:
-        0.05 to 20; None without a positive or without a negative.
-    """
-    if len(np.unique(targets)) < 2:
-        return None
-    signed = np.where(targets == 1, logits, -logits)
-
-    def loss(temperature: float) -> float:
-        return -float(log_expit(signed / temperature).mean())
-
-    return _minimise(loss)
-
-
-def class_temperature(classes: Labels, logits: Floats) -> float | None:
-    """The T that minimises the negative log-likelihood of ``softmax(logits / T)``.
-
-    Args:
-        classes: True class of each case of the tuning split. [n]
-        logits: [n, C]
-
-    Returns:
-        0.05 to 20; None if fewer than two classes occur.
-    """
-    if len(np.unique(classes)) < 2:
-        return None
-    own = logits[np.arange(len(classes)), classes]
-
-    def loss(temperature: float) -> float:
-        return float((logsumexp(logits / temperature, axis=1) - own / temperature).mean())
-
-    return _minimise(loss)
-
-
 def probabilities_of(logits: Floats, *, single_label: bool) -> Floats:
     """Probabilities of a network's logits.
 
@@ -211,15 +140,6 @@ def probabilities_of(logits: Floats, *, single_label: bool) -> Floats:
         single_label: Softmax over the targets instead of a sigmoid each.
     """
     return softmax(logits, axis=1) if single_label else expit(logits)
-
-
-def _minimise(loss: Callable[[float], float]) -> float:
-    def of_log(log_temperature: float) -> float:
-        return loss(float(np.exp(log_temperature)))
-
-    low, high = np.log(TEMPERATURES)
-    found = minimize_scalar(of_log, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
 
 
 def _surprise(probabilities: Floats) -> Floats:
@@ -268,7 +188,7 @@ def bins_of(cases: AnyCases, calibrator: str | None = None) -> Scan:
 
 def ece(cases: AnyCases) -> Weighted:
     """Expected calibration error of the network's own probabilities."""
-    return error_of(bins_of(cases))
+    return calibration_error(bins_of(cases))
 
 
 def smooth(cases: AnyCases) -> Weighted:
@@ -343,8 +263,8 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
             biased=True,
             calibrator=calibrator,
             by_group=calibrator == "temperature",
-            of_target=(lambda c, _p: error_of(bins_of(c, calibrator))) if binary else None,
-            of_classes=(lambda c: error_of(bins_of(c, calibrator))) if classes else None,
+            of_target=(lambda c, _p: calibration_error(bins_of(c, calibrator))) if binary else None,
+            of_classes=(lambda c: calibration_error(bins_of(c, calibrator))) if classes else None,
         ),
     )
 

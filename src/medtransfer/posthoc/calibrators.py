@@ -10,17 +10,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, log_expit, log_softmax, logit, softmax
+from scipy.optimize import isotonic_regression, minimize, minimize_scalar
+from scipy.special import expit, log_expit, log_softmax, logit, logsumexp, softmax
 
 from medtransfer.errors import plural
-from medtransfer.metrics.calibration import TEMPERATURES, binary_temperature, class_temperature
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.tuning_split import tune_only
 
 Kind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
 
+TEMPERATURES = (0.05, 20.0)
+"""Range of the search for a temperature."""
 STEEPEST = 1 / TEMPERATURES[0]
 """Largest slope of a logit: that of the smallest temperature. Classes that are apart have none."""
 TITLES: dict[Kind, str] = {
@@ -207,6 +208,55 @@ def _fit_temperature(targets: Labels, logits: Floats) -> Temperature | None:
     fit = binary_temperature if logits.ndim == 1 else class_temperature
     found = fit(targets, logits)
     return None if found is None else Temperature(found)
+
+
+def binary_temperature(targets: Labels, logits: Floats) -> float | None:
+    """The T that minimises the negative log-likelihood of ``sigmoid(logit / T)`` (Guo et al. 2017).
+
+    Args:
+        targets: 0 or 1, of the tuning split. [n]
+        logits: [n]
+
+    Returns:
+        0.05 to 20; None without a positive or without a negative.
+    """
+    if len(np.unique(targets)) < 2:
+        return None
+    signed = np.where(targets == 1, logits, -logits)
+
+    def loss(temperature: float) -> float:
+        return -float(log_expit(signed / temperature).mean())
+
+    return _minimise(loss)
+
+
+def class_temperature(classes: Labels, logits: Floats) -> float | None:
+    """The T that minimises the negative log-likelihood of ``softmax(logits / T)``.
+
+    Args:
+        classes: True class of each case of the tuning split. [n]
+        logits: [n, C]
+
+    Returns:
+        0.05 to 20; None if fewer than two classes occur.
+    """
+    if len(np.unique(classes)) < 2:
+        return None
+    own = logits[np.arange(len(classes)), classes]
+
+    def loss(temperature: float) -> float:
+        return float((logsumexp(logits / temperature, axis=1) - own / temperature).mean())
+
+    return _minimise(loss)
+
+
+def _minimise(loss: Callable[[float], float]) -> float:
+    def of_log(log_temperature: float) -> float:
+        return loss(float(np.exp(log_temperature)))
+
+    low, high = np.log(TEMPERATURES)
+    found = minimize_scalar(of_log, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(found.x))
 
 
 def _fit_platt(targets: Labels, logits: Floats) -> Platt:

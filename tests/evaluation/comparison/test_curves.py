@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
+from tests.metrics.plain_versions import reliability_curve
 from tests.prediction_tables import (
     QUICK,
     Site,
@@ -25,7 +26,6 @@ from medtransfer.evaluation.comparison.curves import GRID, run_lines
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.scoring.measure import measure_run
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.calibration import reliability
 from medtransfer.metrics.kernels.sums import Floats
 
 SITES = {"a": Site({"tune": 60, "test": 150}), "b": Site({"test": 60}, separation=1.0)}
@@ -96,7 +96,7 @@ def test_risk_at_a_coverage_is_what_the_table_says_of_it(table: pl.DataFrame) ->
 def test_reliability_is_that_of_the_bins_of_the_calibration_error() -> None:
     lines = run_lines(measured(TABLE))
     truth, logits = arrays_of(scored_rows(TABLE))
-    confidence, share, count = reliability(truth.astype(float), expit(logits))
+    confidence, share, count = reliability_curve(truth.astype(float), expit(logits))
     line = lines["reliability", "a", "x", "none"]
     assert line.x == pytest.approx(confidence, nan_ok=True)
     assert line.y[0] == pytest.approx(share, nan_ok=True)

@@ -19,7 +19,7 @@ from torchmetrics.functional.classification import multilabel_auroc
 
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.calibration import calibration_error
+from medtransfer.metrics.calibration import calibration_error, in_bins
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.tables.predictions import read_predictions, write_predictions
 
@@ -81,7 +81,9 @@ def test_calibration_bins_do_not_move_with_the_observed_range() -> None:
     # MEDFAIR cuts the observed range into bins: a prediction is binned by what others got
     truth, sure = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.41, 0.42, 0.43, 0.44])
     # all four are in the one bin from 0.4 to 0.4667
-    assert plain(calibration_error(truth, sure), 4) == pytest.approx(abs(0.5 - sure.mean()))
+    assert plain(calibration_error(in_bins(truth, sure)), 4) == pytest.approx(
+        abs(0.5 - sure.mean())
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

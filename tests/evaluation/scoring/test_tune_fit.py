@@ -28,11 +28,10 @@ from medtransfer.evaluation.scoring.tune_fit import (
     fit_groups,
     fit_on_tune,
 )
-from medtransfer.metrics.calibration import binary_temperature, class_temperature
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.posthoc.calibrators import fit_calibrator
+from medtransfer.posthoc.calibrators import binary_temperature, class_temperature, fit_calibrator
 
 POINTS = ("sens90", "spec80", "youden")
 ALL_POINTS = EvaluationConfig(operating_points=POINTS, replicates=0)
