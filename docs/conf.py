@@ -1,10 +1,10 @@
-"""Sphinx: Markdown by MyST, warnings are errors (`make docs`)."""
+"""Sphinx configuration: Markdown by MyST; `make docs` treats warnings as errors."""
 
-from importlib.metadata import version as installed
+from importlib.metadata import version as installed_version
 
 project = "medtransfer"
 author = "the medtransfer authors"
-release = version = installed("medtransfer")
+release = version = installed_version("medtransfer")
 
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
@@ -13,7 +13,7 @@ myst_heading_anchors = 3
 
 html_theme = "alabaster"
 html_theme_options = {
-    "description": "Which pre-trained network to fine-tune, and how far to trust it",
+    "description": "Compare pre-trained networks on your own medical images",
     "page_width": "76rem",
     "body_max_width": "58rem",
     "sidebar_width": "15rem",
