@@ -37,7 +37,7 @@ from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases
 from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.images.shards import Kind, write_shard
+from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import CaseImages, TrainingBatches
 
 SIZE, CROP, PER_SECOND, TIMES, SHARE = 512, 480, 5000.0, 5.0, 0.95
@@ -76,7 +76,7 @@ def drawn(count: int) -> NDArray[np.uint8]:
 def filled(folder: Path, pictures: NDArray[np.uint8], names: list[str]) -> PixelCache:
     """A cache of the pictures over and over, in shards of 250."""
     size = pictures.shape[1]
-    recipe, kind = PixelRecipe(size, "bilinear", 10**8), Kind(size, 1, 8)
+    recipe, kind = PixelRecipe(size, "bilinear", 10**8), PixelFormat(size, 1, 8)
     wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "drawn"})
     for start in range(0, len(names), 250):
         part = wanted[start : start + 250]

@@ -144,8 +144,8 @@ def test_unusable_images_are_listed_by_row_all_at_once(
     assert "row 3: the image is missing" in said.err
     assert "row 5: the image is empty (0 bytes)" in said.err
     assert "row 7: the image claims more than 100,000,000 pixels (data.pixel_limit)" in said.err
-    assert "row 11: the image is an HTML page, not an image (a download that failed?)" in said.err
-    assert "Mend or replace the files, or take their rows out of the manifest." in said.err
+    assert "row 11: the image is an HTML page, not an image (did the download fail?)" in said.err
+    assert "Repair or replace the files, or remove their rows from the manifest." in said.err
 
 
 @pytest.mark.parametrize("command", ["check", "run"])

@@ -106,7 +106,7 @@ def test_images_in_another_folder_are_named_once(call: Call, copied: Path) -> No
     table = copied.rename(moved / copied.name)
     lost = call("check", str(table))
     assert lost.code == 2
-    assert "Are they in another folder? data.image_root, or --image-root, names it." in lost.err
+    assert "If they are in another folder, set data.image_root or --image-root." in lost.err
     said = call("check", str(table), "--image-root", str(copied.parent))
     assert said.code == 0, said.err
     assert f"medtransfer init {table} --image-root {copied.parent}" in said.out

@@ -19,7 +19,7 @@ from medtransfer.data.cases import Cases
 from medtransfer.data.config import AugmentConfig, Flip
 from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.images.shards import Kind, write_shard
+from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ COUNTS = (1, 3, 2, 1, 4, 1, 2)
 def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCache:
     """A cache of given pixels, in several shards."""
     recipe = PixelRecipe(pixels.shape[1], "bilinear", 10**6)
-    kind = Kind(recipe.size, pixels.shape[3], 8)
+    kind = PixelFormat(recipe.size, pixels.shape[3], 8)
     wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "none"})
     share = -(-len(names) // 5)
     for start in range(0, len(names), share):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tests.models.bit_npz import official_arrays
 
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.images.pictures import centre_crop, decode_image
+from medtransfer.data.images.pictures import Interpolation, Pixels, decode_image, resize_image
 from medtransfer.data.transforms import normalise, whole_images
 from medtransfer.errors import WeightsError
 from medtransfer.models.backbones import build_backbone, head_prefix
@@ -130,6 +130,14 @@ def test_an_unknown_ending_is_refused(network, tmp_path: Path) -> None:
 def test_wrappings_of_foreign_checkpoints_are_taken_off(tmp_path: Path) -> None:
     torch.save({"state_dict": {"module.a": torch.ones(2)}, "epoch": 3}, tmp_path / "w.th")
     assert list(read_weights(tmp_path / "w.th")) == ["a"]
+
+
+def centre_crop(pixels: Pixels, size: int, interpolation: Interpolation, share: float) -> Pixels:
+    """The evaluation transform that ImageNet networks are published with."""
+    height, width = pixels.shape[:2]
+    side = max(1, round(min(height, width) * share))
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize_image(pixels[top : top + side, left : left + side], size, interpolation)
 
 
 def named_rightly(shared: Path, rung_name: str, mean, std) -> float:

@@ -6,7 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from medtransfer.data.images.dicom.transfer_syntaxes import SYNTAXES, Syntax, decoder_of, why_not
+from medtransfer.data.images.dicom.transfer_syntaxes import (
+    SYNTAXES,
+    Syntax,
+    decoder_of,
+    reason_unreadable,
+)
 from medtransfer.data.images.pictures import decoder_facts
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.own_rungs import weights_folder
@@ -39,7 +44,7 @@ def examine() -> dict[str, str]:
 
 def _reading(syntax: Syntax) -> str:
     """What unpacks a transfer syntax, or why nothing does."""
-    reason = why_not(syntax)
+    reason = reason_unreadable(syntax)
     return f"cannot be read: {reason}" if reason else f"by {decoder_of(syntax)}"
 
 

@@ -61,7 +61,7 @@ class CaseImages:
         self._pixels = cache.pixels
         self._counts = cases.counts
         self._starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts))
-        self._places = cache.places(cases.image_ids)
+        self._places = cache.positions(cases.image_ids)
         self._keys = text_keys(cases.image_ids)
 
     def __len__(self) -> int:

@@ -267,7 +267,7 @@ def _about(
         "pool": run.model.pool,
         "precision": built.classifier.precision,
         "input": vars(spec),
-        "pixels": images.recipe.about(),
+        "pixels": images.recipe.metadata(),
     }
 
 

@@ -12,7 +12,7 @@ from tests.data.images.dicom.files import dicom, packed, picture, slope
 
 from medtransfer.data.audit import privacy
 from medtransfer.data.audit.privacy import COMPARED, burned_in_text, disagreeing_decoders
-from medtransfer.data.images.dicom.facts import Comparison
+from medtransfer.data.images.dicom.facts import DecoderComparison
 from medtransfer.data.images.scan import scan_images
 from medtransfer.tables.manifest import Manifest
 
@@ -87,9 +87,9 @@ def test_decoders_that_differ_are_an_error_with_the_rows(
 ) -> None:
     asked: list[bytes] = []
 
-    def compare(data: bytes, _limit: int, _frame: int | None) -> Comparison:
+    def compare(data: bytes, _limit: int, _frame: int | None) -> DecoderComparison:
         asked.append(data)
-        return Comparison("pydicom", most=int(data in wrong), allowed=0)
+        return DecoderComparison("pydicom", largest_difference=int(data in wrong), allowed=0)
 
     stored = [slope(top=4095 - i) for i in range(20)]
     contents = [dicom(packed(one, [files.rle(one)], 12), files.RLE) for one in stored]

@@ -82,8 +82,8 @@ def test_every_image_is_found_under_its_own_name(
     manifest = embedded_manifest(tmp_path, list(pictures))
     images = PixelCache(made(tmp_path, manifest))
     ids = manifest.frame["image_id"].to_list()
-    assert images.places(ids).tolist() == list(range(24))
-    for name, row, place in zip(ids, manifest.frame["row"], images.places(ids), strict=True):
+    assert images.positions(ids).tolist() == list(range(24))
+    for name, row, place in zip(ids, manifest.frame["row"], images.positions(ids), strict=True):
         assert np.array_equal(images.pixels[place][:, :, 0], expected(pictures[row - 1])), name
 
 
@@ -159,7 +159,7 @@ def test_pixels_are_read_like_an_array(tmp_path: Path, small_shards: None) -> No
 def test_a_reader_keeps_few_shards_open(
     tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "OPEN_SHARDS", 2)
+    monkeypatch.setattr(shards, "MAX_OPEN_SHARDS", 2)
     pixels = PixelCache(made(tmp_path, embedded_manifest(tmp_path, list(greys(9))))).pixels
     order = np.random.default_rng(0).integers(0, 9, 60)
     expected_pixels = np.asarray(pixels)
@@ -241,7 +241,7 @@ def test_the_same_pictures_under_other_names_are_found(tmp_path: Path) -> None:
     frame = manifest.frame.with_columns(image_id=pl.format("{}b", "image_id"))
     renamed = Manifest(frame, manifest.path, manifest.root, embedded=True)
     again = made(tmp_path, renamed)
-    assert PixelCache(again).places(frame["image_id"].to_list()).tolist() == [0, 1, 2]
+    assert PixelCache(again).positions(frame["image_id"].to_list()).tolist() == [0, 1, 2]
     assert shard_files(again.folder) == before
 
 
@@ -481,7 +481,7 @@ def test_damaged_images_are_listed_at_once_and_leave_no_half_cache(tmp_path: Pat
     assert str(caught.value).splitlines() == [
         f'{len(damaged)} images of "manifest.parquet" cannot be used:',
         *(f"  - row {i + 2}: the image is truncated or damaged" for i in range(len(damaged))),
-        "Mend or replace the files, or take their rows out of the manifest.",
+        "Repair or replace the files, or remove their rows from the manifest.",
     ]
     assert not list((tmp_path / "caches").rglob(f"*{files.TEMPORARY}*"))
 
@@ -515,7 +515,7 @@ def test_pixels_stay_on_the_disk_until_they_are_asked_for(tmp_path: Path) -> Non
 
 def test_a_cache_says_how_it_was_made(tmp_path: Path) -> None:
     folder = made(tmp_path, embedded_manifest(tmp_path, list(greys(3)))).folder
-    assert json.loads((folder / "recipe.json").read_text()) == RECIPE.about()
+    assert json.loads((folder / "recipe.json").read_text()) == RECIPE.metadata()
     index = pl.read_parquet(only(folder, INDEX))
     assert index["content"].to_list() == [hashlib.sha256(data).hexdigest() for data in greys(3)]
     assert set(index["decoder"]) == {DECODER}

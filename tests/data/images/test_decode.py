@@ -37,7 +37,7 @@ def test_png_and_jpeg_are_read_as_ever(good: corpus.Good) -> None:
         assert inspect(good.data, LIMIT, frame) == inspect_image(good.data, LIMIT)
         assert np.array_equal(decode(good.data, LIMIT, frame), decode_image(good.data, LIMIT))
     for read in (inspect, decode):
-        with pytest.raises(ImageError, match="holds 1 frame; frame 2 is asked for"):
+        with pytest.raises(ImageError, match="holds 1 frame, and the manifest asks for frame 2"):
             read(good.data, LIMIT, 2)
 
 
@@ -146,9 +146,9 @@ def test_all_frames_that_are_missing_or_not_there_are_listed_by_row(tmp_path: Pa
     with pytest.raises(ImageError) as caught:
         scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
     said = str(caught.value)
-    assert "row 2: the image holds 3 frames: give the number of one" in said
-    assert "row 3: the image holds 3 frames; frame 9 is asked for" in said
-    assert "row 5: the image holds 3 frames: give the number" in said
+    assert "row 2: the image holds 3 frames: give a frame number" in said
+    assert "row 3: the image holds 3 frames, and the manifest asks for frame 9" in said
+    assert "row 5: the image holds 3 frames: give a frame number" in said
     assert "row 4" not in said
 
 

@@ -1,14 +1,13 @@
 """Resizing keeps kind and range, and is Pillow's."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from tests.strategies import FEW, pixels
 
-from medtransfer.data.images.pictures import Interpolation, centre_crop, resize_image
+from medtransfer.data.images.pictures import Interpolation, resize_image
 
 ways = st.sampled_from(["bilinear", "bicubic"])
 sizes = st.integers(1, 40)
@@ -80,16 +79,3 @@ def test_shrinking_takes_the_mean_and_not_every_nth_pixel() -> None:
     for image, scale in ((stripes, 1), (stripes.astype(np.uint16) * 257, 257)):
         small = resize_image(image, 8, "bilinear") / scale
         assert np.abs(small - 100).max() <= 5
-
-
-@pytest.mark.parametrize("share", [1.0, 0.875, 0.5])
-def test_the_centre_is_cut_out_and_resized(share: float) -> None:
-    image = np.zeros((40, 60), np.uint8)
-    image[:, 10:50] = 100
-    side = round(40 * share)
-    top, left = (40 - side) // 2, (60 - side) // 2
-    cut = image[top : top + side, left : left + side]
-    assert np.array_equal(
-        centre_crop(image, 16, "bicubic", share), resize_image(cut, 16, "bicubic")
-    )
-    assert (centre_crop(image, 16, "bilinear", share) == 100).all()

@@ -15,7 +15,7 @@ from tests.data.audit.corpus import embedded_manifest
 
 from medtransfer.data.images import scan
 from medtransfer.data.images.pictures import decode_image, inspect_image
-from medtransfer.data.images.scan import FACTS, map_pictures, scan_images
+from medtransfer.data.images.scan import FACTS, map_images, scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -103,7 +103,7 @@ def test_all_unusable_files_are_listed_at_once_by_row(tmp_path: Path) -> None:
     title, *lines = str(caught.value).splitlines()
     count = len(files) - 1
     assert title == f'{count} images of "manifest.csv" cannot be used:'
-    assert lines[-1] == "Mend or replace the files, or take their rows out of the manifest."
+    assert lines[-1] == "Repair or replace the files, or remove their rows from the manifest."
     assert lines[-2] == f"  - and {count - 20} more"
     for row, (line, reason) in enumerate(zip(lines[:-2], reasons[1:], strict=False), start=3):
         assert line.startswith(f"  - row {row}: the image ")
@@ -120,7 +120,7 @@ def test_unusable_pictures_inside_are_listed_at_once_by_row(tmp_path: Path) -> N
     assert str(caught.value) == (
         '3 images of "manifest.parquet" cannot be used: row 2: the image is empty (0 bytes); '
         "row 3: the image is empty (0 bytes); row 4: the image is not a PNG, JPEG or DICOM image. "
-        "Mend or replace the files, or take their rows out of the manifest."
+        "Repair or replace the files, or remove their rows from the manifest."
     )
 
 
@@ -195,7 +195,7 @@ def test_work_on_some_pictures_gets_each_with_its_place(tmp_path: Path) -> None:
     files = pictures(40)
     manifest = embedded_manifest(tmp_path, list(files))
     wanted = [30, 2, 17]
-    found = dict(map_pictures(manifest, wanted, lambda data, _frame: len(data)))
+    found = dict(map_images(manifest, wanted, lambda data, _frame: len(data)))
     assert found == {i: len(files[39 - i]) for i in wanted}
 
 
@@ -206,9 +206,7 @@ def test_reading_in_threads_leaves_the_filters_of_warnings_as_they_are(tmp_path:
     sys.setswitchinterval(1e-5)
     try:
         for _ in range(3):
-            list(
-                map_pictures(manifest, range(200), lambda data, _: decode_image(data, LIMIT).shape)
-            )
+            list(map_images(manifest, range(200), lambda data, _: decode_image(data, LIMIT).shape))
     finally:
         sys.setswitchinterval(interval)
     assert list(warnings.filters) == before

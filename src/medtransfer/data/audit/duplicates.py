@@ -28,7 +28,7 @@ from medtransfer.data.audit.perceptual_hash import (
 )
 from medtransfer.data.audit.thumbnails import Sketches, pixel_digest
 from medtransfer.data.images.decode import decode
-from medtransfer.data.images.scan import map_pictures
+from medtransfer.data.images.scan import map_images
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import write_frame
@@ -287,7 +287,7 @@ def _true_digests(manifest: Manifest, indices: Sequence[int], pixel_limit: int) 
     """Digest of the decoded pixels of some images; None where one cannot be read any more."""
     place = {index: number for number, index in enumerate(indices)}
     found: list[str | None] = [None] * len(indices)
-    for index, result in map_pictures(
+    for index, result in map_images(
         manifest,
         indices,
         lambda data, frame: pixel_digest(np.asarray(decode(data, pixel_limit, frame))),

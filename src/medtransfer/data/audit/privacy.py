@@ -10,7 +10,7 @@ import polars as pl
 
 from medtransfer.data.audit.findings import Finding, about_rows, enumerated
 from medtransfer.data.images.dicom.decoder_pool import ask_comparison
-from medtransfer.data.images.scan import map_pictures
+from medtransfer.data.images.scan import map_images
 from medtransfer.errors import ImageError, plural, printable
 from medtransfer.seeds import text_keys, uniforms
 from medtransfer.tables.manifest import RESERVED, Manifest
@@ -207,7 +207,7 @@ def disagreeing_decoders(
         looked = _sample(facts, name) if name else []
         apart: list[int] = []
         seconds: set[str] = set()
-        for index, said in map_pictures(
+        for index, said in map_images(
             manifest, looked, lambda data, frame: ask_comparison(data, pixel_limit, frame)
         ):
             if not isinstance(said, ImageError) and not said.agrees:

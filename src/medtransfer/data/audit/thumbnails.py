@@ -131,7 +131,7 @@ class _Source:
             rows = np.asarray(cached.indices, dtype=np.int64)
             self.open.append(PixelCache(cached.make()))
             self.cache[rows] = number
-            self.place[rows] = self.open[-1].places(facts["image_id"][rows].to_list())
+            self.place[rows] = self.open[-1].positions(facts["image_id"][rows].to_list())
 
     def sketch(self, rows: range, progress: Progress) -> pl.DataFrame:
         """Thumbnails and facts of some images."""

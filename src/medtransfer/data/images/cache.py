@@ -1,16 +1,15 @@
-"""Images decoded and resized once, then read at memory speed.
+"""Image cache: images decoded and resized once, then read at memory speed.
 
-A cache is a folder per recipe (size, interpolation, codec) in which every image lies once, found
-by the digest of its file and the name of its decoder. Runs, label fractions and later cohorts
-share it: what is there is not made again. It may be deleted at any time.
+A cache is a folder per recipe (size, interpolation, codec) that holds every image once, keyed by
+the digest of its file and the name of its decoder. Runs, label fractions and later cohorts share
+it: a cached image is not made again. It may be deleted at any time.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,17 +17,17 @@ from numpy.typing import NDArray
 
 from medtransfer.data.images.decode import DICOM, decode, decoders, digests
 from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
-from medtransfer.data.images.scan import Progress, check_images, map_pictures, no_progress
+from medtransfer.data.images.scan import Progress, check_images, map_images, no_progress
 from medtransfer.data.images.shards import (
     INDEX,
     PIXELS,
     Codec,
-    Kind,
+    PixelFormat,
     PixelRows,
     Shard,
     drop_shard,
     find_shards,
-    widest,
+    widest_format,
     write_shard,
 )
 from medtransfer.errors import ConfigError, ImageError, StudyError, plural
@@ -43,107 +42,9 @@ from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
 SHARD_BYTES = 256 * 2**20
-"""Most raw bytes of a shard: what a kill can cost, and how many files a large cache has."""
-
-
-def fill_shards(
-    folder: Path,
-    missing: pl.DataFrame,
-    manifest: Manifest,
-    kinds: Sequence[Kind],
-    codec: Codec,
-    make: Callable[[bytes, int | None], Pixels],
-    progress: Progress,
-) -> dict[str, str]:
-    """Write shards of images.
-
-    Which images share a shard depends on their order alone, so a filling that was killed and goes
-    on writes the same shards.
-
-    Args:
-        folder: Of the shards.
-        missing: `content`, `decoder`, `channels`, `bits` and `index` (the position in the
-            manifest) of each image; in the order of the file.
-        manifest: The images.
-        kinds: Of the images, one after the other.
-        codec: How they are kept.
-        make: From the bytes of a file and the number of the frame to pixels.
-        progress: Called as images are done.
-
-    Returns:
-        What is wrong with some images, by their content; such a one keeps its whole shard from
-        being written.
-
-    Raises:
-        StudyError: The disk is full.
-    """
-    filling = _Filling(manifest, make, progress, len(missing))
-    for kind in kinds:
-        own = missing.filter(channels=kind.channels, bits=kind.bits)
-        for part in own.iter_slices(max(1, SHARD_BYTES // kind.nbytes)):
-            with contextlib.suppress(_HasFaults):
-                write_shard(folder, kind, codec, part, filling.pictures(part, kind))
-    return filling.faults
-
-
-class _HasFaults(Exception):  # noqa: N818
-    """Some pictures of a shard cannot be used."""
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A picture, and the digests that name what it was made of."""
-
-    contents: tuple[str, ...]
-    pixels: Pixels
-
-
-class _Filling:
-    """One go at the images that a cache lacks."""
-
-    def __init__(
-        self,
-        manifest: Manifest,
-        make: Callable[[bytes, int | None], Pixels],
-        progress: Progress,
-        total: int,
-    ) -> None:
-        self._manifest, self._make = manifest, make
-        self._progress, self._total, self._done = progress, total, 0
-        self.faults: dict[str, str] = {}
-
-    def pictures(self, part: pl.DataFrame, kind: Kind) -> Iterator[Pixels]:
-        """The pictures of a shard; if any is damaged, an error after the last."""
-        contents = dict(part.select("index", "content").iter_rows())
-        sound = True
-        for index, made in map_pictures(self._manifest, list(contents), self._read):
-            self._done += 1
-            self._progress(self._done, self._total)
-            fault = _fault_of(made, contents[index], kind)
-            if fault is None and isinstance(made, _Made):
-                yield made.pixels
-            else:
-                self.faults[contents[index]] = fault or ""
-                sound = False
-        if not sound:
-            raise _HasFaults
-
-    def _read(self, data: bytes, frame: int | None) -> _Made:
-        return _Made(digests(data, frame), self._make(data, frame))
-
-
-def _fault_of(made: _Made | ImageError, content: str, kind: Kind) -> str | None:
-    if isinstance(made, ImageError):
-        return str(made)
-    if content not in made.contents:
-        return "has changed since it was scanned (run the same command again)"
-    if made.pixels.shape != kind.shape or made.pixels.dtype != kind.dtype:
-        return "does not unpack to what its header says"
-    return None
-
-
+"""Most raw bytes of a shard: the work a kill can lose, and the number of files of a large cache."""
 STALE_SECONDS = 600.0
-"""A half-written file that nobody has written to for so long is a killed process's."""
+"""A half-written file untouched for this long was left by a killed process."""
 FORMAT = 1
 """Part of every recipe's key; raised when the same recipe gives other pixels."""
 KEYS = ["content", "decoder"]
@@ -151,13 +52,13 @@ KEYS = ["content", "decoder"]
 
 @dataclass(frozen=True)
 class PixelRecipe:
-    """How the images of a cache are made.
+    """Recipe by which the images of a cache are made.
 
     Attributes:
         size: Side of the square they are resized to.
         interpolation: The rung's.
         pixel_limit: Most pixels an image may claim.
-        codec: How they are kept.
+        codec: Encoding of the cached images.
     """
 
     size: int
@@ -165,8 +66,8 @@ class PixelRecipe:
     pixel_limit: int
     codec: Codec = field(default_factory=Codec)
 
-    def about(self) -> dict[str, Any]:
-        """Everything that makes pixels of a decoded image; the decoder is each image's own."""
+    def metadata(self) -> dict[str, str | int]:
+        """Everything that turns a decoded image into pixels; the decoder differs by image."""
         return {
             "format": FORMAT,
             "size": self.size,
@@ -181,7 +82,7 @@ class PixelRecipe:
 
         Args:
             data: The image's file.
-            frame: Which picture of a file that holds several, from 1.
+            frame: Number of the frame in a file with several, from 1.
 
         Returns:
             [size, size, channels], uint8 or uint16.
@@ -194,8 +95,8 @@ class PixelRecipe:
         return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
     def folder(self, parent: Path) -> Path:
-        """Where the images of this recipe lie."""
-        return parent / f"{self.size}px-{digest(self.about())[:12]}"
+        """Folder that holds the images of this recipe."""
+        return parent / f"{self.size}px-{digest(self.metadata())[:12]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +107,13 @@ class CachedImages:
         folder: Of their recipe.
         recipe: How they were made.
         wanted: `image_id`, `content` and `decoder`, in the order asked for.
-        kind: Which holds all of them.
+        kind: Pixel format that can hold all of them.
     """
 
     folder: Path
     recipe: PixelRecipe
     wanted: pl.DataFrame
-    kind: Kind
+    kind: PixelFormat
 
 
 class PixelCache:
@@ -228,16 +129,16 @@ class PixelCache:
         if at["shard"].null_count():
             raise StudyError(
                 f'The image cache "{images.folder.name}" is missing or damaged. Run the same '
-                "command again: what is missing is made anew."
+                "command again to rebuild it."
             )
-        places = at.select("shard", "row").to_numpy()
-        self.pixels = PixelRows(shards, images.recipe.codec, images.kind, places)
+        positions = at.select("shard", "row").to_numpy()
+        self.pixels = PixelRows(shards, images.recipe.codec, images.kind, positions)
         names = images.wanted["image_id"].to_list()
-        self._place: dict[str, int] = {name: place for place, name in enumerate(names)}
+        self._positions: dict[str, int] = {name: position for position, name in enumerate(names)}
 
-    def places(self, image_ids: Sequence[str]) -> NDArray[np.int64]:
+    def positions(self, image_ids: Sequence[str]) -> NDArray[np.int64]:
         """Rows of `pixels` that hold some images. [N]"""
-        return np.array([self._place[name] for name in image_ids], dtype=np.int64)
+        return np.array([self._positions[name] for name in image_ids], dtype=np.int64)
 
 
 def prepare_cache(
@@ -250,7 +151,7 @@ def prepare_cache(
     progress: Progress = no_progress,
     verify: bool = False,
 ) -> CachedImages:
-    """Put some images into a cache, as far as they are not there already.
+    """Add the images that a cache lacks.
 
     Args:
         manifest: The images.
@@ -259,8 +160,8 @@ def prepare_cache(
         recipe: How to make them.
         parent: Folder that holds caches.
         progress: Called as images are done.
-        verify: Compare what is there with its SHA-256, not only its size; what is damaged is made
-            anew.
+        verify: Compare cached files with their SHA-256, not only their size; damaged ones are
+            made again.
 
     Returns:
         The images, to be read by `PixelCache`: uint8, or uint16 if any of them has 16 bits; one
@@ -268,25 +169,24 @@ def prepare_cache(
 
     Raises:
         ImageError: Images are damaged, or have changed since they were scanned; all of them are
-            listed by row. What is sound is kept.
-        StudyError: The disk is full, or has no room for what is missing.
+            listed by row. Sound images are kept.
+        StudyError: The disk is full, or has no room for the missing images.
     """
     wanted = _wanted(manifest, indices, facts)
-    folder, kind = recipe.folder(parent), widest(_kinds(wanted, recipe), recipe.size)
+    folder, kind = recipe.folder(parent), widest_format(_formats(wanted, recipe), recipe.size)
     images = CachedImages(folder, recipe, wanted.select("image_id", *KEYS), kind)
     missing = _missing(wanted, _sound_shards(folder, recipe, verify=verify))
     if not missing.is_empty():
-        _refuse_codec(recipe, missing)
+        _check_codec(recipe, missing)
         need = _raw_bytes(missing, recipe)
         what = f"Preparing {plural(len(missing), 'image')} at {recipe.size} px"
         require_disk(parent, need, what)
         make_folder(folder)
         sweep_temporaries(folder, STALE_SECONDS)
-        write_json(folder / "recipe.json", recipe.about())
-        faults = fill_shards(
-            folder, missing, manifest, _kinds(missing, recipe), recipe.codec, recipe.make, progress
-        )
-        check_images(manifest, _by_row(faults, wanted))
+        write_json(folder / "recipe.json", recipe.metadata())
+        filling = _ShardFilling(manifest, recipe, progress, len(missing))
+        filling.write(folder, missing)
+        check_images(manifest, _by_row(filling.faults, wanted))
     return images
 
 
@@ -297,34 +197,111 @@ def bytes_missing(
     recipe: PixelRecipe,
     parent: Path,
 ) -> tuple[int, int]:
-    """How many images a cache lacks, and the bytes they will take (encoded, at most)."""
+    """Number of images that a cache lacks, and the bytes they will take (encoded, at most)."""
     shards = find_shards(recipe.folder(parent), recipe.size)
     missing = _missing(_wanted(manifest, indices, facts), shards)
     return len(missing), _raw_bytes(missing, recipe)
 
 
+class _HasFaults(Exception):  # noqa: N818 — it ends the writing of a shard and reaches no user
+    """Some images of a shard cannot be used."""
+
+
+@dataclass(frozen=True)
+class _PreparedImage:
+    """An image at the cache's size, and the digests of what it was made from."""
+
+    contents: tuple[str, ...]
+    pixels: Pixels
+
+
+class _ShardFilling:
+    """One pass over the images that a cache lacks.
+
+    Attributes:
+        faults: Reasons why images cannot be used, by their content. An unusable image keeps its
+            whole shard from being written.
+    """
+
+    def __init__(
+        self, manifest: Manifest, recipe: PixelRecipe, progress: Progress, total: int
+    ) -> None:
+        self._manifest, self._recipe = manifest, recipe
+        self._progress, self._total, self._done = progress, total, 0
+        self.faults: dict[str, str] = {}
+
+    def write(self, folder: Path, missing: pl.DataFrame) -> None:
+        """Write shards of images.
+
+        The order of the images alone decides which share a shard, so a filling that was killed
+        and resumed writes the same shards.
+
+        Args:
+            folder: Of the shards.
+            missing: `content`, `decoder`, `channels`, `bits` and `index` (the position in the
+                manifest) of each image; in the order of the file.
+
+        Raises:
+            StudyError: The disk is full.
+        """
+        for kind in _formats(missing, self._recipe):
+            rows = missing.filter(channels=kind.channels, bits=kind.bits)
+            for part in rows.iter_slices(max(1, SHARD_BYTES // kind.nbytes)):
+                with contextlib.suppress(_HasFaults):
+                    write_shard(folder, kind, self._recipe.codec, part, self._images(part, kind))
+
+    def _images(self, part: pl.DataFrame, kind: PixelFormat) -> Iterator[Pixels]:
+        """The images of a shard; if any is damaged, an error after the last."""
+        contents = dict(part.select("index", "content").iter_rows())
+        sound = True
+        for index, image in map_images(self._manifest, list(contents), self._read):
+            self._done += 1
+            self._progress(self._done, self._total)
+            fault = _fault_of(image, contents[index], kind)
+            if fault is None and isinstance(image, _PreparedImage):
+                yield image.pixels
+            else:
+                self.faults[contents[index]] = fault or ""
+                sound = False
+        if not sound:
+            raise _HasFaults
+
+    def _read(self, data: bytes, frame: int | None) -> _PreparedImage:
+        return _PreparedImage(digests(data, frame), self._recipe.make(data, frame))
+
+
+def _fault_of(image: _PreparedImage | ImageError, content: str, kind: PixelFormat) -> str | None:
+    if isinstance(image, ImageError):
+        return str(image)
+    if content not in image.contents:
+        return "has changed since it was scanned (run the same command again)"
+    if image.pixels.shape != kind.shape or image.pixels.dtype != kind.dtype:
+        return "does not unpack to what its header says"
+    return None
+
+
 def _wanted(
     manifest: Manifest, indices: Sequence[int] | NDArray[np.int64], facts: pl.DataFrame
 ) -> pl.DataFrame:
-    """Images with what they are to a cache: content, decoder, kind, position and row."""
-    where = np.asarray(indices, dtype=np.int64)
-    chosen = facts[where].select("image_id", "channels", "bits", "format", content="sha256")
+    """Images by a cache's terms: content, decoder, channels, bits, position and row."""
+    positions = np.asarray(indices, dtype=np.int64)
+    chosen = facts[positions].select("image_id", "channels", "bits", "format", content="sha256")
     decoder = pl.when(pl.col("format") == DICOM).then(pl.lit(decoders())).otherwise(pl.lit(DECODER))
     return chosen.with_columns(
         decoder.alias("decoder"),
-        pl.Series("index", where),
-        manifest.frame[ROW][where],
+        pl.Series("index", positions),
+        manifest.frame[ROW][positions],
     )
 
 
 def _missing(wanted: pl.DataFrame, shards: Sequence[Shard]) -> pl.DataFrame:
-    """Images that are in no shard, each content once, in the order they are read best."""
+    """Images that are in no shard, each content once, in the order that reads fastest."""
     fresh = wanted.join(_listing(shards), on=KEYS, how="anti")
     return fresh.sort(ROW).unique(KEYS, keep="first", maintain_order=True)
 
 
 def _listing(shards: Sequence[Shard]) -> pl.DataFrame:
-    """Where every image lies: shard and row; the first of several places."""
+    """Shard and row of every image; the first of several."""
     parts = [
         shard.index.select(KEYS).with_columns(
             pl.lit(number, dtype=pl.Int64).alias("shard"),
@@ -339,9 +316,9 @@ def _listing(shards: Sequence[Shard]) -> pl.DataFrame:
 
 
 def _sound_shards(folder: Path, recipe: PixelRecipe, *, verify: bool) -> list[Shard]:
-    """The shards that can be used; the rest is swept away, unless it is being written."""
+    """The usable shards; all others are deleted, unless they are being written."""
     shards = find_shards(folder, recipe.size)
-    damaged = [shard for shard in shards if verify and not shard.is_whole()]
+    damaged = [shard for shard in shards if verify and not shard.is_intact()]
     sound = [shard for shard in shards if shard not in damaged]
     names = {shard.path.stem for shard in sound}
     for path in (*folder.glob(f"*{INDEX}"), *folder.glob(f"*{PIXELS}")):
@@ -354,18 +331,18 @@ def _is_stale(path: Path) -> bool:
     return path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS
 
 
-def _kinds(images: pl.DataFrame, recipe: PixelRecipe) -> list[Kind]:
-    found = images.select("channels", "bits").unique().sort("channels", "bits")
-    return [Kind(recipe.size, channels, bits) for channels, bits in found.iter_rows()]
+def _formats(images: pl.DataFrame, recipe: PixelRecipe) -> list[PixelFormat]:
+    formats = images.select("channels", "bits").unique().sort("channels", "bits")
+    return [PixelFormat(recipe.size, channels, bits) for channels, bits in formats.iter_rows()]
 
 
 def _raw_bytes(images: pl.DataFrame, recipe: PixelRecipe) -> int:
     counts = images.group_by("channels", "bits").len().iter_rows()
-    return sum(Kind(recipe.size, c, bits).nbytes * count for c, bits, count in counts)
+    return sum(PixelFormat(recipe.size, c, bits).nbytes * count for c, bits, count in counts)
 
 
-def _refuse_codec(recipe: PixelRecipe, images: pl.DataFrame) -> None:
-    """Stop where a codec cannot hold what there is.
+def _check_codec(recipe: PixelRecipe, images: pl.DataFrame) -> None:
+    """Check that the codec can hold the images.
 
     Raises:
         ConfigError: JPEG and images of 16 bits.
@@ -379,6 +356,6 @@ def _refuse_codec(recipe: PixelRecipe, images: pl.DataFrame) -> None:
 
 
 def _by_row(faults: dict[str, str], wanted: pl.DataFrame) -> list[tuple[int, str]]:
-    """Faults by the rows of all images that have them."""
+    """Faults by manifest row, for every image with a faulty content."""
     rows = wanted.filter(pl.col("content").is_in(list(faults))).select(ROW, "content")
     return [(row, faults[content]) for row, content in rows.iter_rows()]

@@ -1,7 +1,7 @@
-"""From the bytes of any picture to its facts and pixels: PNG and JPEG, or DICOM.
+"""Facts and pixels of an image file: PNG and JPEG, or DICOM.
 
-What a file is, its bytes decide, never its name. PNG and JPEG go to `images`; DICOM to a process of
-its own, by `dicom.workers`.
+The bytes decide the format, never the file name. `pictures` decodes PNG and JPEG;
+`dicom.decoder_pool` sends DICOM to a separate process.
 """
 
 import hashlib
@@ -22,53 +22,53 @@ DICOM = "DICOM"
 
 
 def inspect(data: bytes, pixel_limit: int, frame: int | None = None) -> ImageFacts:
-    """Facts of an encoded picture, from its header.
+    """Facts of an encoded image, from its header.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels allowed.
-        frame: Which picture of a DICOM file, from 1; None where it holds only one.
+        frame: Number of the frame in a DICOM file, from 1; None if it holds only one.
 
     Returns:
-        Its digest is that of the file, and of the frame's number where a file holds several.
+        The digest is that of the file, and of the frame's number if a file holds several.
 
     Raises:
-        ImageError: No picture that is read, several where no frame is named, or over the limit. The
+        ImageError: Not a readable image, several frames and none named, or over the limit. The
             message is a reason.
     """
     if not is_dicom(data):
-        _refuse_frame(frame)
+        _check_frame_number(frame)
         return inspect_image(data, pixel_limit)
     facts = ask_facts(data, pixel_limit, frame)
     whole, of_frame = digests(data, frame)
     digest = of_frame if facts.header.frames > 1 else whole
     return ImageFacts(
-        facts.header.columns,
-        facts.header.rows,
-        facts.channels,
-        facts.bits,
-        digest,
-        DICOM,
-        f"{DICOM_RULES}: {facts.rule}",
-        facts.header.syntax,
-        facts.header.modality,
-        facts.header.burned_in,
+        width=facts.header.columns,
+        height=facts.header.rows,
+        channels=facts.channels,
+        bits=facts.bits,
+        sha256=digest,
+        format=DICOM,
+        rule=f"{DICOM_RULES}: {facts.rule}",
+        syntax=facts.header.syntax,
+        modality=facts.header.modality,
+        burned_in=facts.header.burned_in,
     )
 
 
 def digests(data: bytes, frame: int | None) -> tuple[str, str]:
-    """The digest of a file with one picture, and of one frame of a file with several."""
+    """The digest of a file with one image, and of one frame of a file with several."""
     whole = hashlib.sha256(data).hexdigest()
     return whole, hashlib.sha256(f"{whole} frame {frame}".encode()).hexdigest()
 
 
 def decode(data: bytes, pixel_limit: int, frame: int | None = None) -> Pixels:
-    """Pixels of an encoded picture, upright, black is 0.
+    """Pixels of an encoded image, upright, black is 0.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels allowed.
-        frame: Which picture of a DICOM file, from 1; None where it holds only one.
+        frame: Number of the frame in a DICOM file, from 1; None if it holds only one.
 
     Returns:
         uint8 or uint16, [height, width] for grey or [height, width, 3] for RGB.
@@ -78,21 +78,21 @@ def decode(data: bytes, pixel_limit: int, frame: int | None = None) -> Pixels:
     """
     if is_dicom(data):
         return ask_pixels(data, pixel_limit, frame)
-    _refuse_frame(frame)
+    _check_frame_number(frame)
     return decode_image(data, pixel_limit)
 
 
 def decoders(formats: Iterable[str] = (DICOM,)) -> str:
-    """What unpacks files of some formats, with versions: part of the key of what is made of them.
+    """Decoders of some formats, with versions: part of every key of what is made from them.
 
     Args:
-        formats: From `ImageFacts.format`. Without DICOM among them its decoders are left out.
+        formats: From `ImageFacts.format`. DICOM decoders are named only if it is among them.
     """
     return f"{DECODER}, {dicom_decoder()}" if DICOM in formats else DECODER
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether bytes are DICOM: by the mark behind the preamble, or by a first element without one.
+    """Recognise DICOM by the mark after the preamble, or by a first element without one.
 
     Files without a preamble start with group 0002 or 0008 and an element below 0100.
     """
@@ -102,6 +102,6 @@ def is_dicom(data: bytes) -> bool:
     return little or data[:3] == b"\x00\x08\x00"
 
 
-def _refuse_frame(frame: int | None) -> None:
+def _check_frame_number(frame: int | None) -> None:
     if frame not in (None, 1):
-        raise ImageError(f"holds 1 frame; frame {frame:,} is asked for")
+        raise ImageError(f"holds 1 frame, and the manifest asks for frame {frame:,}")

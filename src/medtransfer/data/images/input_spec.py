@@ -1,4 +1,4 @@
-"""What a network is fed: sizes from the study or the rule, the rest from the rung."""
+"""Input of a network: sizes from the study or the rule, the rest from the rung."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from medtransfer.data.images.pictures import Interpolation
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How pixels become a network's input. It belongs to the rung, not to the data.
+    """Conversion of pixels to a network's input. It belongs to the rung, not to the data.
 
     Attributes:
         resize: Side of the square a training image is resized to, before the random crop.

@@ -1,7 +1,7 @@
-"""The one place where PNG and JPEG become arrays.
+"""PNG and JPEG files as arrays; the only module that decodes them.
 
-`inspect_image` reads the header only and refuses what must not be unpacked; `decode_image` gives
-upright grey or RGB pixels of 8 or 16 bits. `data.decode` sends them what is no DICOM file.
+`inspect_image` reads the header only and rejects files that must not be unpacked; `decode_image`
+gives upright grey or RGB pixels of 8 or 16 bits. `decode` calls them for files that are not DICOM.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on damaged files."""
+"""Exceptions that Pillow raises on damaged files."""
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -52,19 +52,19 @@ _RESAMPLING = {
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the header says, and the digest of the file.
+    """Header facts of an image, and the digest of its file.
 
     Attributes:
         width: Pixels, after EXIF rotation.
         height: Pixels, after EXIF rotation.
         channels: 1 (grey) or 3 (RGB).
         bits: 8 or 16 a channel.
-        sha256: Of the encoded bytes; of a frame where a DICOM file holds several.
+        sha256: Of the encoded bytes; of a frame if a DICOM file holds several.
         format: ``PNG``, ``JPEG`` or ``DICOM``.
         rule: How the stored values of a DICOM file become pixels, in a few words; else empty.
         syntax: Name of a DICOM file's transfer syntax; else empty.
-        modality: Of a DICOM file, where it is one of the standard's; else empty.
-        burned_in: ``YES``, ``NO`` or empty: what a DICOM file says of writing in its pixels.
+        modality: Of a DICOM file, if it is one of the standard's; else empty.
+        burned_in: ``YES``, ``NO`` or empty: a DICOM file's claim about text in its pixels.
     """
 
     width: int
@@ -79,13 +79,13 @@ class ImageFacts:
     burned_in: str = ""
 
 
-def read_file(path: Path, root: Path, part: tuple[int, int] | None = None) -> bytes:
+def read_file(path: Path, root: Path, span: tuple[int, int] | None = None) -> bytes:
     """Read an image file that must be a regular file below `root`.
 
     Args:
         path: The file.
         root: The folder it must lie below.
-        part: Offset and length in bytes of a picture in a file that holds many.
+        span: Offset and length, in bytes, of an image in a file that holds many.
 
     Raises:
         ImageError: Missing, not a regular file, outside the root by a link, or not readable. The
@@ -101,10 +101,10 @@ def read_file(path: Path, root: Path, part: tuple[int, int] | None = None) -> by
         with os.fdopen(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ImageError("is not a regular file")
-            if part is None:
+            if span is None:
                 return stream.read()
-            stream.seek(part[0])
-            return stream.read(part[1])
+            stream.seek(span[0])
+            return stream.read(span[1])
     except FileNotFoundError:
         raise ImageError("is missing") from None
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
@@ -121,15 +121,21 @@ def inspect_image(data: bytes, pixel_limit: int) -> ImageFacts:
     Raises:
         ImageError: Empty, not PNG or JPEG, animated, or over the limit. The message is a reason.
     """
-    with _open(data, pixel_limit) as picture:
-        width, height = picture.size
-        if _lies_on_its_side(picture):
+    with _open(data, pixel_limit) as image:
+        width, height = image.size
+        if _lies_on_its_side(image):
             width, height = height, width
-        grey = picture.mode in _GREY_MODES
-        wide = picture.mode in _WIDE_MODES
+        grey = image.mode in _GREY_MODES
+        wide = image.mode in _WIDE_MODES
         digest = hashlib.sha256(data).hexdigest()
-        kind = str(picture.format)
-        return ImageFacts(width, height, 1 if grey else 3, 16 if wide else 8, digest, kind)
+        return ImageFacts(
+            width=width,
+            height=height,
+            channels=1 if grey else 3,
+            bits=16 if wide else 8,
+            sha256=digest,
+            format=str(image.format),
+        )
 
 
 def decode_image(data: bytes, pixel_limit: int) -> Pixels:
@@ -148,17 +154,17 @@ def decode_image(data: bytes, pixel_limit: int) -> Pixels:
     Raises:
         ImageError: As `inspect_image`, or truncated. The message is a reason.
     """
-    with _open(data, pixel_limit) as picture:
+    with _open(data, pixel_limit) as image:
         try:
             with _quiet:
-                upright = ImageOps.exif_transpose(picture)
+                upright = ImageOps.exif_transpose(image)
                 return _to_array(upright)
         except _DAMAGE as error:
             raise ImageError("is truncated or damaged") from error
 
 
 def resize_image(pixels: Pixels, size: int, interpolation: Interpolation) -> Pixels:
-    """Resize to a square, the sides' ratio not kept (as BiT does), with anti-aliasing.
+    """Resize to a square without keeping the aspect ratio (as BiT does), with anti-aliasing.
 
     Args:
         pixels: From `decode_image`.
@@ -177,17 +183,6 @@ def resize_image(pixels: Pixels, size: int, interpolation: Interpolation) -> Pix
     return np.clip(np.rint(np.asarray(floats)), 0, 65535).astype(np.uint16)
 
 
-def centre_crop(pixels: Pixels, size: int, interpolation: Interpolation, share: float) -> Pixels:
-    """Resize so that a centred square of `share` of the shorter side is `size`, and cut it out.
-
-    The evaluation transform that ImageNet networks are published with.
-    """
-    height, width = pixels.shape[:2]
-    side = max(1, round(min(height, width) * share))
-    top, left = (height - side) // 2, (width - side) // 2
-    return resize_image(pixels[top : top + side, left : left + side], size, interpolation)
-
-
 def encode_png(pixels: Pixels) -> bytes:
     """Pixels as a PNG file. [height, width] of 8 or 16 bits, or [height, width, 3] of 8"""
     stream = io.BytesIO()
@@ -196,26 +191,26 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
-    """Pixels of 8 bits as a JPEG file, colours not thinned out. [height, width] or [.., .., 3]"""
+    """Pixels of 8 bits as a JPEG file, no chroma subsampling. [height, width] or [.., .., 3]"""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
 
 
 def decoder_facts() -> str:
-    """Formats, decoder and the libraries under it, for `medtransfer doctor`."""
-    found = [
+    """Formats, decoder and the libraries it uses, for `medtransfer doctor`."""
+    libraries = [
         f"{kind} {features.version(kind) or 'yes'}"
         for kind in ("jpg", "zlib")
         if features.check(kind)
     ]
-    return f"{', '.join(FORMATS)} by {DECODER} ({', '.join(found)})"
+    return f"{', '.join(FORMATS)} by {DECODER} ({', '.join(libraries)})"
 
 
 class _Quiet:
     """No warnings inside, from several threads at once.
 
-    Filters belong to the process: the first thread in sets them, the last one out puts them back.
+    Filters belong to the process: the first thread in sets them, the last one out restores them.
     `warnings.catch_warnings` in each thread would leave them changed for good.
     """
 
@@ -246,46 +241,46 @@ def _open(data: bytes, pixel_limit: int) -> Image.Image:
     if not data:
         raise ImageError("is empty (0 bytes)")
     if data[:512].lstrip()[:1] == b"<" and b"<html" in data[:2048].lower():
-        raise ImageError("is an HTML page, not an image (a download that failed?)")
+        raise ImageError("is an HTML page, not an image (did the download fail?)")
     try:
         with _quiet:  # our own limit below is an error; Pillow's warning depends on a global
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"is not a {', '.join(FORMATS)} or DICOM image") from None
     except Image.DecompressionBombError:
         raise ImageError(f"claims more than {pixel_limit:,} pixels (data.pixel_limit)") from None
     except _DAMAGE as error:
         raise ImageError(f"has a header that cannot be read ({type(error).__name__})") from None
-    width, height = picture.size
+    width, height = image.size
     if width * height > pixel_limit:
         raise ImageError(
             f"claims {width:,} × {height:,} pixels (allowed: {pixel_limit:,}, data.pixel_limit)"
         )
-    if getattr(picture, "n_frames", 1) > 1 and picture.format == "PNG":
-        raise ImageError("is animated; give one picture per row")
-    return picture
+    if getattr(image, "n_frames", 1) > 1 and image.format == "PNG":
+        raise ImageError("is animated (allowed: one image per row)")
+    return image
 
 
-def _lies_on_its_side(picture: Image.Image) -> bool:
-    """Whether EXIF turns the picture by 90°, as far as it says so before the pixels."""
+def _lies_on_its_side(image: Image.Image) -> bool:
+    """Read from EXIF before the pixels that the image is turned by 90°."""
     try:
         with _quiet:
             # a PNG's own method would unpack all pixels to look for EXIF behind them
-            return Image.Image.getexif(picture).get(0x0112, 1) in (5, 6, 7, 8)
+            return Image.Image.getexif(image).get(0x0112, 1) in (5, 6, 7, 8)
     except _DAMAGE as error:
         raise ImageError("has EXIF data that cannot be read") from error
 
 
-def _to_array(picture: Image.Image) -> Pixels:
-    if picture.mode in _WIDE_MODES:
-        return np.clip(np.asarray(picture), 0, 65535).astype(np.uint16)
-    grey = picture.mode in _GREY_MODES
-    if picture.has_transparency_data:
-        return _on_black(picture)[:, :, 0] if grey else _on_black(picture)
-    return np.asarray(picture.convert("L" if grey else "RGB"))
+def _to_array(image: Image.Image) -> Pixels:
+    if image.mode in _WIDE_MODES:
+        return np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+    grey = image.mode in _GREY_MODES
+    if image.has_transparency_data:
+        return _on_black(image)[:, :, 0] if grey else _on_black(image)
+    return np.asarray(image.convert("L" if grey else "RGB"))
 
 
-def _on_black(picture: Image.Image) -> NDArray[np.uint8]:
-    canvas = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-    canvas.alpha_composite(picture.convert("RGBA"))
+def _on_black(image: Image.Image) -> NDArray[np.uint8]:
+    canvas = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    canvas.alpha_composite(image.convert("RGBA"))
     return np.asarray(canvas.convert("RGB"))

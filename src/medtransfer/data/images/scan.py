@@ -1,6 +1,6 @@
-"""Every picture of a manifest looked at once: header facts, digest, faults.
+"""Scan of every image of a manifest: header facts, digest, faults.
 
-Pictures are read one by one, from files or from the manifest's `image` column, so memory does not
+Images are read one by one, from files or from the manifest's `image` column, so memory does not
 grow with the data set.
 """
 
@@ -25,9 +25,9 @@ Progress = Callable[[int, int], None]
 
 MISSING = "is missing"
 THREADS = 4
-"""Pillow lets go of the interpreter while it decodes, and DICOM is read by other processes."""
+"""Threads help: Pillow releases the interpreter lock, and other processes read DICOM."""
 CHUNK_BYTES = 64 * 2**20
-"""How much of an `image` column is held at once."""
+"""Most bytes of an `image` column that are held at once."""
 FACTS = {
     "image_id": pl.String,
     "width": pl.Int64,
@@ -48,20 +48,20 @@ FACTS = {
 
 
 def no_progress(_done: int, _total: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def scan_images(
-    manifest: Manifest, pixel_limit: int, memory: Path, progress: Progress = no_progress
+    manifest: Manifest, pixel_limit: int, facts_file: Path, progress: Progress = no_progress
 ) -> pl.DataFrame:
     """Facts of every image, in the manifest's order.
 
-    Files whose place, size and time of change are as remembered are not read again.
+    Files whose path, size and modification time have not changed are not read again.
 
     Args:
         manifest: The images.
         pixel_limit: Most pixels an image may claim.
-        memory: Parquet file that remembers facts between calls.
+        facts_file: Parquet file that keeps facts between calls.
         progress: Called as images are done.
 
     Returns:
@@ -71,12 +71,12 @@ def scan_images(
         ImageError: Images are missing or unusable; all of them are listed by row.
     """
     stamps = _stamps(manifest)
-    known = _remembered(memory, stamps, pixel_limit)
-    fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in known]
+    remembered = _remembered(facts_file, stamps, pixel_limit)
+    fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in remembered]
     faults: list[tuple[int, str]] = []
-    rows = dict(known)
-    found = map_pictures(manifest, fresh, lambda data, frame: inspect(data, pixel_limit, frame))
-    for done, (index, facts) in enumerate(found, start=1):
+    rows = dict(remembered)
+    results = map_images(manifest, fresh, lambda data, frame: inspect(data, pixel_limit, frame))
+    for done, (index, facts) in enumerate(results, start=1):
         image_id, *stamp = stamps.row(index)
         if isinstance(facts, ImageError):
             faults.append((manifest.frame[ROW][index], str(facts)))
@@ -86,25 +86,25 @@ def scan_images(
     ordered = [rows[image] for image in manifest.frame["image_id"] if image in rows]
     frame = pl.DataFrame(ordered, schema=FACTS, orient="row")
     if fresh:
-        write_frame(frame, memory)
+        write_frame(frame, facts_file)
     check_images(manifest, faults)
     return frame
 
 
 def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
-    """How many images are of each format and, of DICOM, shown by each rule.
+    """Count images by format and, for DICOM, by the rule that shows them.
 
     Args:
         facts: From `scan_images`.
     """
-    what = pl.concat_str(
+    format_and_rule = pl.concat_str(
         "format", pl.when(pl.col("rule") != "").then("rule"), separator=", ", ignore_nulls=True
     )
-    counts = facts.group_by(what.alias("what")).len().sort("what")
+    counts = facts.group_by(format_and_rule.alias("decoding")).len().sort("decoding")
     return dict(counts.iter_rows())
 
 
-def map_pictures(
+def map_images(
     manifest: Manifest, indices: Sequence[int], work: Callable[[bytes, int | None], T]
 ) -> Iterator[tuple[int, T | ImageError]]:
     """Apply `work` to the encoded bytes of some images, several at a time.
@@ -112,11 +112,11 @@ def map_pictures(
     Args:
         manifest: The images.
         indices: Positions in the manifest's frame.
-        work: Gets the bytes and the number of the frame, None where the manifest names none; an
-            `ImageError` it raises is handed on as its result.
+        work: Takes the bytes and the number of the frame (None if the manifest names none); an
+            `ImageError` it raises becomes its result.
 
     Yields:
-        Position and result; files in the order asked for, embedded images by where they stand.
+        Position and result; files in the order asked for, embedded images by their row.
     """
     frames = manifest.frame["frame"] if "frame" in manifest.frame.columns else None
     with ThreadPoolExecutor(THREADS) as pool:
@@ -140,9 +140,9 @@ def check_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None:
     if faults:
         sentences = [f"row {row}: the image {reason}" for row, reason in sorted(faults)]
         title = f'{plural(len(faults), "image")} of "{manifest.path.name}" cannot be used'
-        advice = "Mend or replace the files, or take their rows out of the manifest."
+        advice = "Repair or replace the files, or remove their rows from the manifest."
         if len(faults) == len(manifest) and {reason for _, reason in faults} == {MISSING}:
-            advice = "Are they in another folder? data.image_root, or --image-root, names it."
+            advice = "If they are in another folder, set data.image_root or --image-root."
         raise ImageError(fault_list(title, sentences, advice))
 
 
@@ -158,14 +158,14 @@ def _attempt(
 def _readers(
     manifest: Manifest, indices: Sequence[int]
 ) -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """Positions with a function that gives the bytes; embedded ones are fetched in chunks."""
+    """Positions with a function that reads the bytes; embedded images are read in chunks."""
     if not manifest.embedded:
         paths = manifest.frame["path"]
-        stretches = _stretches(manifest)
+        spans = _spans(manifest)
         for index in indices:
             path = manifest.root / str(paths[index])
-            part = None if stretches is None else stretches.row(index)
-            yield index, lambda path=path, part=part: read_file(path, manifest.root, part)
+            span = None if spans is None else spans.row(index)
+            yield index, lambda path=path, span=span: read_file(path, manifest.root, span)
         return
     rows = manifest.frame[ROW]
     total = pl.scan_parquet(manifest.path).select(pl.len()).collect().item()
@@ -173,34 +173,34 @@ def _readers(
     by_chunk: dict[int, list[int]] = {}
     for index in indices:
         by_chunk.setdefault((rows[index] - 1) // chunk, []).append(index)
-    order = {index: place for place, index in enumerate(indices)}
+    order = {index: rank for rank, index in enumerate(indices)}
     for number in sorted(by_chunk):
         start = number * chunk
         lazy = pl.scan_parquet(manifest.path).select("image").slice(start, chunk)
-        pictures = lazy.collect()["image"]
+        images = lazy.collect()["image"]
         for index in sorted(by_chunk[number], key=order.__getitem__):
-            data = pictures[rows[index] - 1 - start] or b""
+            data = images[rows[index] - 1 - start] or b""
             yield index, lambda data=data: data
 
 
-def _stretches(manifest: Manifest) -> pl.DataFrame | None:
-    """Where pictures lie in files that hold many, e.g. tar shards: offset and length in bytes."""
-    where = ["offset", "length"]
-    return manifest.frame.select(where) if set(where) <= set(manifest.frame.columns) else None
+def _spans(manifest: Manifest) -> pl.DataFrame | None:
+    """Offset and length, in bytes, of images in files that hold many, e.g. tar shards."""
+    columns = ["offset", "length"]
+    return manifest.frame.select(columns) if set(columns) <= set(manifest.frame.columns) else None
 
 
 def _stamps(manifest: Manifest) -> pl.DataFrame:
-    """`image_id`, size, time of change, path and frame of each; the manifest's where embedded."""
+    """`image_id`, size, modification time, path and frame; of the manifest if embedded."""
     ids = manifest.frame["image_id"]
     if "frame" in manifest.frame.columns:
         frames = manifest.frame["frame"]
     else:
         frames = pl.Series("frame", [None] * len(ids), pl.Int64)
     if manifest.embedded:
-        about = manifest.path.stat()
+        status = manifest.path.stat()
         return pl.DataFrame({"image_id": ids}).with_columns(
-            size=pl.lit(about.st_size),
-            modified=pl.lit(about.st_mtime_ns),
+            size=pl.lit(status.st_size),
+            modified=pl.lit(status.st_mtime_ns),
             path=pl.lit(manifest.path.name),
             frame=frames,
         )
@@ -213,20 +213,20 @@ def _stamps(manifest: Manifest) -> pl.DataFrame:
 
 def _size_and_time(path: Path) -> tuple[int, int]:
     try:
-        about = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return -1, -1
-    return about.st_size, about.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _remembered(
-    memory: Path, stamps: pl.DataFrame, pixel_limit: int
+    facts_file: Path, stamps: pl.DataFrame, pixel_limit: int
 ) -> dict[str, tuple[object, ...]]:
-    """Facts of the images whose place, size and time of change are as they were."""
-    if not memory.is_file():
+    """Facts of the images whose path, size and modification time have not changed."""
+    if not facts_file.is_file():
         return {}
     try:
-        frame = pl.read_parquet(memory)
+        frame = pl.read_parquet(facts_file)
         if dict(frame.schema) != {name: kind() for name, kind in FACTS.items()}:
             return {}
     except (pl.exceptions.PolarsError, OSError):

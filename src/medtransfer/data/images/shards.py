@@ -1,9 +1,10 @@
-"""Shards: files of equal-sized pictures, one after the other, each with an index written last.
+"""Shards: files of equal-sized images, one after the other, each with an index written last.
 
-A shard is two files of one name. `NAME.pixels` holds the pictures, raw or encoded; `NAME.parquet`
-says which picture lies where, and is the seal: without it, or with another size, the shard is not
-there. The name is the digest of what the index lists, so processes that make the same shard write
-the same bytes under the same name, and an altered index is found out.
+A shard is two files of one name. `NAME.pixels` holds the images, raw or encoded; `NAME.parquet`
+lists them with their offsets and is the seal: without it, or with another size, the shard does not
+count. The name is the digest of what the index lists, so processes that make the same shard write
+the same bytes under the same name, and an altered index is detected. `PixelRows` reads the images
+of several shards as one array.
 """
 
 import hashlib
@@ -31,11 +32,13 @@ SCHEMA = {
     "sha256": pl.String(),
 }
 Coding = Literal["raw", "png", "jpeg"]
+MAX_OPEN_SHARDS = 256
+"""Most shards a reader keeps open; each takes a file handle."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What all pictures of a shard have in common.
+class PixelFormat:
+    """Size, channels and bits that all images of a shard have in common.
 
     Attributes:
         size: Side of the square, in pixels.
@@ -49,7 +52,7 @@ class Kind:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one picture: [size, size, channels]."""
+        """Of one image: [size, size, channels]."""
         return self.size, self.size, self.channels
 
     @property
@@ -59,13 +62,13 @@ class Kind:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of one picture, raw."""
+        """Bytes of one image, raw."""
         return self.size * self.size * self.channels * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How a picture is kept.
+    """Encoding of the images of a shard.
 
     Attributes:
         coding: ``raw``: as it stands, read at memory speed; ``png``: lossless, about half the
@@ -77,7 +80,7 @@ class Codec:
     quality: int = 0
 
     def encode(self, pixels: Pixels) -> bytes:
-        """Bytes of one picture, [size, size, channels]."""
+        """Bytes of one image, [size, size, channels]."""
         flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         match self.coding:
             case "raw":
@@ -87,8 +90,8 @@ class Codec:
             case "jpeg":
                 return encode_jpeg(flat, self.quality)
 
-    def decode(self, data: bytes, kind: Kind) -> Pixels:
-        """The picture of some bytes of `encode`, [size, size, channels]."""
+    def decode(self, data: bytes, kind: PixelFormat) -> Pixels:
+        """The image of some bytes of `encode`, [size, size, channels]."""
         if self.coding == "raw":
             return np.frombuffer(data, dtype=kind.dtype).reshape(kind.shape)
         return decode_image(data, kind.size**2).reshape(kind.shape)
@@ -96,20 +99,20 @@ class Codec:
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """A shard that is there.
+    """A complete shard.
 
     Attributes:
-        path: Of its pictures' file.
-        kind: Of its pictures.
-        index: With the columns of `SCHEMA`, in the order of the pictures.
+        path: Of its images' file.
+        kind: Of its images.
+        index: With the columns of `SCHEMA`, in the order of the images.
     """
 
     path: Path
-    kind: Kind
+    kind: PixelFormat
     index: pl.DataFrame
 
     def open(self, codec: Codec) -> Callable[[int], Pixels]:
-        """A function that gives the picture of a row; raw ones stay on disk until looked at."""
+        """A function from row to image; raw images stay on disk until they are read."""
         if codec.coding == "raw":
             shape = (len(self.index), *self.kind.shape)
             mapped = np.memmap(self.path, dtype=self.kind.dtype, mode="r", shape=shape)
@@ -119,30 +122,30 @@ class Shard:
         starts = [0, *ends[:-1]]
         return lambda row: codec.decode(data[starts[row] : ends[row]].tobytes(), self.kind)
 
-    def is_whole(self) -> bool:
-        """Whether its pictures are what was written, by SHA-256."""
+    def is_intact(self) -> bool:
+        """Compare its images with the SHA-256 they were written with."""
         with self.path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").digest()
-        return _sealed(found, self.index["end"]) == self.index["sha256"][0]
+            pixels = hashlib.file_digest(stream, "sha256").digest()
+        return _sealed(pixels, self.index["end"]) == self.index["sha256"][0]
 
 
-def shard_name(kind: Kind, contents: pl.DataFrame) -> str:
+def shard_name(kind: PixelFormat, contents: pl.DataFrame) -> str:
     """Name of the shard that holds some contents in this order."""
     listed = digest([contents["content"].to_list(), contents["decoder"].to_list()])
     return f"{kind.channels}x{kind.bits}-{listed[:16]}"
 
 
 def write_shard(
-    folder: Path, kind: Kind, codec: Codec, contents: pl.DataFrame, pictures: Iterable[Pixels]
+    folder: Path, kind: PixelFormat, codec: Codec, contents: pl.DataFrame, images: Iterable[Pixels]
 ) -> None:
-    """Write a shard, whole or not at all.
+    """Write a complete shard or nothing.
 
     Args:
         folder: Of the shards.
-        kind: Of the pictures.
-        codec: How they are kept.
-        contents: `content` and `decoder` of each picture; every pair once.
-        pictures: As many as there are contents, [size, size, channels] each. An error they raise
+        kind: Of the images.
+        codec: Their encoding.
+        contents: `content` and `decoder` of each image; every pair once.
+        images: As many as there are contents, [size, size, channels] each. An error they raise
             leaves no shard.
 
     Raises:
@@ -152,9 +155,9 @@ def write_shard(
     ends: list[int] = []
     hashed = hashlib.sha256()
     with replacing(folder / f"{name}{PIXELS}") as temporary, temporary.open("wb") as stream:
-        for picture in pictures:
+        for image in images:
             files.on_operation("write")
-            data = codec.encode(picture)
+            data = codec.encode(image)
             hashed.update(data)
             stream.write(data)
             ends.append((ends[-1] if ends else 0) + len(data))
@@ -166,28 +169,28 @@ def write_shard(
 
 
 def find_shards(folder: Path, size: int) -> list[Shard]:
-    """The shards of a folder, by name; what is half written or altered is passed over."""
-    found = (_read_shard(path, size) for path in sorted(folder.glob(f"*{INDEX}")))
-    return [shard for shard in found if shard is not None]
+    """The shards of a folder, by name; half-written or altered ones are skipped."""
+    shards = (_read_shard(path, size) for path in sorted(folder.glob(f"*{INDEX}")))
+    return [shard for shard in shards if shard is not None]
 
 
 def drop_shard(path: Path) -> None:
-    """Delete a shard by the path of either file; the index goes first, so nothing reads a half."""
+    """Delete a shard by the path of either file; index first, so that nobody reads half of it."""
     remove(path.with_suffix(INDEX))
     remove(path.with_suffix(PIXELS))
 
 
 def _sealed(pixels: bytes, ends: pl.Series) -> str:
-    """SHA-256 of the pictures' SHA-256 and of where each picture ends."""
+    """SHA-256 of the images' SHA-256 and of the offsets at which they end."""
     return hashlib.sha256(pixels + ends.to_numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def _read_shard(path: Path, size: int) -> Shard | None:
-    """A shard from its index; None where anything is not as it was written."""
+    """A shard from its index; None if anything differs from what was written."""
     try:
         index = pl.read_parquet(io.BytesIO(path.read_bytes()))
         channels, bits = (int(part) for part in path.stem.split("-")[0].split("x"))
-        kind, pixels = Kind(size, channels, bits), path.with_suffix(PIXELS)
+        kind, pixels = PixelFormat(size, channels, bits), path.with_suffix(PIXELS)
         if (
             dict(index.schema) != SCHEMA
             or shard_name(kind, index) != path.stem
@@ -205,78 +208,73 @@ def _read_shard(path: Path, size: int) -> Shard | None:
     return Shard(pixels, kind, index)
 
 
-def widen(picture: Pixels, kind: Kind) -> Pixels:
-    """A picture at more channels or bits: grey is repeated, 255 becomes 65,535."""
-    if picture.dtype == np.uint8 and kind.bits == 16:
-        picture = picture.astype(np.uint16) * np.uint16(257)
-    if picture.shape[2] < kind.channels:
-        picture = np.broadcast_to(picture, kind.shape)
-    return picture
+def widen(image: Pixels, kind: PixelFormat) -> Pixels:
+    """An image at more channels or bits: grey is repeated, 255 becomes 65,535."""
+    if image.dtype == np.uint8 and kind.bits == 16:
+        image = image.astype(np.uint16) * np.uint16(257)
+    if image.shape[2] < kind.channels:
+        image = np.broadcast_to(image, kind.shape)
+    return image
 
 
-def widest(kinds: Sequence[Kind], size: int) -> Kind:
-    """The kind that can hold pictures of some kinds; grey of 8 bits if there are none."""
-    return Kind(
-        size, max((k.channels for k in kinds), default=1), max((k.bits for k in kinds), default=8)
-    )
-
-
-OPEN_SHARDS = 256
-"""Most shards a reader keeps open; every one takes a file handle."""
+def widest_format(formats: Sequence[PixelFormat], size: int) -> PixelFormat:
+    """The format that can hold images of all given formats; 8-bit grey if none is given."""
+    channels = max((item.channels for item in formats), default=1)
+    return PixelFormat(size, channels, bits=max((item.bits for item in formats), default=8))
 
 
 class PixelRows:
-    """Pictures of a cache as an array that is read on demand. [N, size, size, channels]
+    """Images of a cache as an array that is read on demand. [N, size, size, channels]
 
-    ``rows[i]`` is one picture, read-only and not copied where it can be helped; ``rows[[i, j]]``
-    and ``rows[i:j]`` are copies. Pictures of fewer channels or bits are widened.
+    ``rows[i]`` is one image, read-only and not copied unless it must be; ``rows[[i, j]]``
+    and ``rows[i:j]`` are copies. Images of fewer channels or bits are widened.
     """
 
     def __init__(
-        self, shards: Sequence[Shard], codec: Codec, kind: Kind, places: NDArray[np.int64]
+        self, shards: Sequence[Shard], codec: Codec, kind: PixelFormat, positions: NDArray[np.int64]
     ) -> None:
-        """Say which pictures there are.
+        """Define the images.
 
         Args:
-            shards: Where they lie.
-            codec: How they are kept.
-            kind: What they are widened to.
-            places: Number of the shard, and row in it, of every picture. [N, 2]
+            shards: Shards that hold them.
+            codec: Their encoding.
+            kind: Format they are widened to.
+            positions: Number of the shard, and row in it, of every image. [N, 2]
         """
         self._shards, self._codec, self._kind = shards, codec, kind
-        self._places = places
+        self._positions = positions
         self._open: dict[int, Callable[[int], Pixels]] = {}
-        self.shape = (len(places), *kind.shape)
+        self.shape = (len(positions), *kind.shape)
         self.dtype = kind.dtype
 
     def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self._places)
+        """Number of images."""
+        return len(self._positions)
 
     @overload
     def __getitem__(self, key: int | np.integer[Any]) -> Pixels: ...
     @overload
     def __getitem__(self, key: slice | Sequence[int] | NDArray[Any]) -> Pixels: ...
     def __getitem__(self, key: Any) -> Pixels:
-        """One picture, or several as a new array."""
+        """One image, or several as a new array."""
         if isinstance(key, (int, np.integer)):
-            return self._picture(*self._places[key].tolist())
-        places = self._places[key].tolist()
-        found = np.empty((len(places), *self.shape[1:]), dtype=self.dtype)
-        for number, (shard, row) in enumerate(places):
-            found[number] = self._picture(shard, row)
-        return found
+            return self._image(*self._positions[key].tolist())
+        positions = self._positions[key].tolist()
+        images = np.empty((len(positions), *self.shape[1:]), dtype=self.dtype)
+        for number, (shard, row) in enumerate(positions):
+            images[number] = self._image(shard, row)
+        return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
-        """All pictures in memory."""
+        """All images in memory."""
         del copy
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def _picture(self, shard: int, row: int) -> Pixels:
+    def _image(self, shard: int, row: int) -> Pixels:
         read = self._open.get(shard)
         if read is None:
-            if len(self._open) >= OPEN_SHARDS:
+            if len(self._open) >= MAX_OPEN_SHARDS:
                 del self._open[next(iter(self._open))]
             read = self._open[shard] = self._shards[shard].open(self._codec)
-        picture = read(row)
-        return picture if self._shards[shard].kind == self._kind else widen(picture, self._kind)
+        image = read(row)
+        return image if self._shards[shard].kind == self._kind else widen(image, self._kind)

@@ -10,7 +10,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["medtransfer.data.dicom", "pydicom"]):
+with atheris.instrument_imports(include=["medtransfer.data.images.dicom", "pydicom"]):
     from medtransfer.data.images.decode import is_dicom
     from medtransfer.data.images.dicom.header import read_header
     from medtransfer.data.images.dicom.reader import frame_facts, frame_pixels

@@ -57,14 +57,14 @@ def test_two_decoders_are_compared_in_another_process() -> None:
     stored = slope()
     data = dicom(packed(stored, [files.rle(stored)], 12), files.RLE)
     found = ask_comparison(data, LIMIT)
-    assert (found.second, found.most, found.agrees) == ("pydicom", 0, True)
-    with pytest.raises(ImageError, match=r"^holds 1 frame; frame 7 is asked for$"):
+    assert (found.second, found.largest_difference, found.agrees) == ("pydicom", 0, True)
+    with pytest.raises(ImageError, match=r"^holds 1 frame, and the manifest asks for frame 7$"):
         ask_comparison(data, LIMIT, 7)
 
 
 def test_reasons_come_through() -> None:
     for ask in (ask_facts, ask_pixels):
-        with pytest.raises(ImageError, match=r"^holds 1 frame; frame 7 is asked for$"):
+        with pytest.raises(ImageError, match=r"^holds 1 frame, and the manifest asks for frame 7$"):
             ask(GREY, LIMIT, 7)
         with pytest.raises(ImageError, match=r"allowed: 10, data.pixel_limit"):
             ask(GREY, 10)
@@ -338,12 +338,12 @@ def test_files_of_the_jpeg_families_are_refused_while_the_misreader_is_installed
     code = (
         "import sys; from pathlib import Path\n"
         "from medtransfer.data.images.decode import decode\n"
-        "from medtransfer.data.images.dicom.transfer_syntaxes import SYNTAXES, why_not\n"
+        "from medtransfer.data.images.dicom.transfer_syntaxes import SYNTAXES, reason_unreadable\n"
         "from medtransfer.errors import ImageError\n"
         "print(decode(Path('grey.dcm').read_bytes(), 10**6).shape)\n"
         "try: decode(Path('jpeg.dcm').read_bytes(), 10**6)\n"
         "except ImageError as error: print(error)\n"
-        "print(*sorted({syntax.family for syntax in SYNTAXES.values() if why_not(syntax)}))\n"
+        "print(*sorted({syntax.family for syntax in SYNTAXES.values() if reason_unreadable(syntax)}))\n"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(

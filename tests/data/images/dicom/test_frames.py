@@ -14,12 +14,12 @@ from tests.data.images.dicom.files import LIMIT, Fragments, dicom, packed, pictu
 
 from medtransfer.data.images.dicom import frames
 from medtransfer.data.images.dicom.codecs import unpack_again
-from medtransfer.data.images.dicom.frames import Stored, compare_decoders, stored_frame
+from medtransfer.data.images.dicom.frames import StoredFrame, compare_decoders, stored_frame
 from medtransfer.data.images.dicom.header import read_header
 from medtransfer.errors import ImageError
 
 
-def frame_of(data: bytes, index: int = 0) -> Stored:
+def frame_of(data: bytes, index: int = 0) -> StoredFrame:
     return stored_frame(read_header(data, LIMIT), index)
 
 
@@ -121,13 +121,13 @@ def test_overlays_in_unused_bits_are_taken_off() -> None:
     }
     found = frame_of(dicom(about))
     assert np.array_equal(found.values, slope())
-    assert not found.strayed
+    assert not found.out_of_range
 
 
 def test_values_beyond_wrong_bits_stored_are_kept_and_said() -> None:
     found = frame_of(dicom(picture(slope(), 10)))
     assert np.array_equal(found.values, slope())
-    assert found.strayed
+    assert found.out_of_range
 
 
 def test_values_that_do_not_stand_at_the_right_end_are_shifted() -> None:
@@ -214,7 +214,7 @@ def test_a_second_decoder_gives_the_same_numbers(name: str) -> None:
     found = compare_decoders(file, 0)
     family = " ".join(name.split()[:-1])
     assert found.second in {SECOND.get(family, ""), "pyjpegls" * ("JPEG-LS" in name)}
-    assert (found.most, found.allowed, found.agrees) == (0, 0, True)
+    assert (found.largest_difference, found.allowed, found.agrees) == (0, 0, True)
 
 
 def test_a_second_decoder_of_lossy_streams_may_round_otherwise() -> None:
@@ -245,7 +245,7 @@ def test_a_decoder_that_is_wrong_in_one_pixel_is_found(
         file = read_header(dicom(packed(stored, streams, bits), syntax), LIMIT)
         monkeypatch.setattr(frames, "unpack_again", bent)
         found = compare_decoders(file, 0)
-        assert found.most > 0
+        assert found.largest_difference > 0
         assert not found.agrees
     monkeypatch.setattr(frames, "unpack_again", lambda *_: ("other", np.zeros(3, np.uint16)))
     assert not compare_decoders(file, 0).agrees

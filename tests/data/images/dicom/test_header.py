@@ -94,11 +94,14 @@ BAD: dict[str, tuple[dict[str | int, Any], str]] = {
     "too large": ({"Rows": 65535, "Columns": 65535}, r"claims 65,535 × 65,535 pixels \(allowed"),
     "odd bits": ({"BitsAllocated": 12}, r"has 12 Bits Allocated \(allowed: 1, 8, 16, 32\)"),
     "more bits than there are": ({"BitsStored": 20}, "has 20 Bits Stored of 16"),
-    "photometric of text": ({"PhotometricInterpretation": CANARY}, "that is not read"),
+    "photometric of text": ({"PhotometricInterpretation": CANARY}, "an unsupported Photometric"),
     "no photometric": ({"PhotometricInterpretation": ""}, "has no Photometric Interpretation"),
     "grey of three": ({"SamplesPerPixel": 3}, "is MONOCHROME2 with 3 samples a pixel"),
-    "CMYK": ({"PhotometricInterpretation": "CMYK", "SamplesPerPixel": 4}, "that is not read"),
-    "no palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "without a palette"),
+    "CMYK": (
+        {"PhotometricInterpretation": "CMYK", "SamplesPerPixel": 4},
+        "an unsupported Photometric",
+    ),
+    "no palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "has no palette"),
 }
 
 
@@ -121,24 +124,26 @@ def test_what_is_no_image_is_refused_by_its_kind() -> None:
     assert refused(dicom({"SOPClassUID": "1.2.3." + "4" * 9})) == "is DICOM without pixels"
     assert refused(dicom({"SOPClassUID": CANARY})) == "is DICOM without pixels"
     directory = dicom(picture(slope(), 12), media="1.2.840.10008.1.3.10")
-    assert refused(directory) == "is a DICOMDIR, a list of files; give the files it lists"
+    assert refused(directory) == "is a DICOMDIR, a list of files (use the files it lists)"
 
 
 def test_transfer_syntaxes_that_are_not_read_are_named_if_the_standard_knows_them() -> None:
     about = files.packed(slope(), [b"\x00\x00\x00\x01"], 12)
     assert "'MPEG2 Main Profile / Main Level'" in refused(dicom(about, files.JPEG + "100"))
-    assert "that is not known" in refused(dicom(about, CANARY))
-    assert "no transfer syntax that says how" in refused(dicom(about, meta=False, preamble=False))
+    assert "that is unknown" in refused(dicom(about, CANARY))
+    assert "compressed pixels but no transfer syntax" in refused(
+        dicom(about, meta=False, preamble=False)
+    )
     native = dicom(picture(slope(), 12), files.J2K)
-    assert refused(native) == "says that it is stored as JPEG 2000 and is not"
+    assert refused(native) == "claims to be stored as JPEG 2000 but is not"
 
 
 def test_several_frames_need_a_number_and_one_that_is_there() -> None:
     three = dicom(picture(np.stack([slope()] * 3), 12))
-    assert "holds 3 frames: give the number of one" in refused(three)
-    assert refused(three, 4) == "holds 3 frames; frame 4 is asked for"
+    assert "holds 3 frames: give a frame number" in refused(three)
+    assert refused(three, 4) == "holds 3 frames, and the manifest asks for frame 4"
     one = dicom(picture(slope(), 12))
-    assert refused(one, 2) == "holds 1 frame; frame 2 is asked for"
+    assert refused(one, 2) == "holds 1 frame, and the manifest asks for frame 2"
     assert frame_facts(one, LIMIT, 1) == frame_facts(one, LIMIT)
 
 

@@ -17,7 +17,7 @@ from pydicom.pixels import convert_color_space, pixel_array
 
 from medtransfer.data.images.decode import is_dicom
 from medtransfer.data.images.dicom.decoder_pool import ask_facts, ask_pixels
-from medtransfer.data.images.dicom.frames import Stored, stored_frame
+from medtransfer.data.images.dicom.frames import StoredFrame, stored_frame
 from medtransfer.data.images.dicom.header import DicomFile, read_header
 from medtransfer.errors import ImageError
 
@@ -100,7 +100,7 @@ def test_stored_values_are_those_that_other_decoders_found(shared: Path) -> None
     assert compared == 34
 
 
-def in_rgb(one: Stored) -> Any:
+def in_rgb(one: StoredFrame) -> Any:
     """As the manifest was made: colours in RGB, palettes as their places."""
     if one.photometric.startswith("YBR"):
         return convert_color_space(one.values, "YBR_FULL", "RGB")

@@ -1,4 +1,4 @@
-"""The one place where compressed frames are unpacked, each transfer syntax by its one decoder."""
+"""Decoders of compressed frames: exactly one for each transfer syntax."""
 
 from importlib import import_module
 from typing import Any
@@ -24,11 +24,11 @@ def unpack(
         frame: One frame, compressed.
         syntax: How it is compressed.
         header: What the file claims.
-        stream: What the frame claims, held against the header.
+        stream: What the frame claims, checked against the header.
 
     Returns:
         Unsigned numbers in the order of the decoder [rows * columns * samples]; and whether colours
-        stand plane by plane.
+        are stored plane by plane.
 
     Raises:
         Exception: Of any kind, where the frame is damaged.
@@ -48,14 +48,14 @@ def unpack(
 def unpack_again(
     frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream
 ) -> tuple[str, NDArray[Any]] | None:
-    """The numbers of a compressed frame by a second decoder, for a comparison alone.
+    """The numbers of a compressed frame by a second decoder, for comparison only.
 
-    RLE goes to pydicom, JPEG 2000 to GDCM (which is OpenJPEG too, of another version and with other
-    code around it), JPEG-LS to CharLS where pyjpegls is installed, grey JPEG of 8 bits to Pillow.
+    RLE goes to pydicom, JPEG 2000 to GDCM (another version of OpenJPEG with other code around it),
+    JPEG-LS to CharLS if pyjpegls is installed, grey JPEG of 8 bits to Pillow.
 
     Returns:
-        Name of the decoder's package, and unsigned numbers [rows * columns * samples]; None where
-        no second decoder is there or it cannot read the frame.
+        Name of the decoder's package, and unsigned numbers [rows * columns * samples]; None if
+        there is no second decoder or it cannot read the frame.
     """
     grey = header.samples == 1
     size = 1 + (stream.bits > 8)
@@ -72,15 +72,15 @@ def unpack_again(
             name, raw = "Pillow", values.tobytes()
         else:
             return None
-    except Exception:  # noqa: BLE001 — a second opinion that is not to be had
+    except Exception:  # noqa: BLE001 — without a second opinion there is nothing to compare
         return None
     return name, np.frombuffer(raw, np.dtype(f"<u{size}")).astype(f"u{size}")
 
 
 def _by_pydicom(frame: bytes, syntax: Syntax, header: DicomHeader) -> bytes | bytearray:
-    """RLE by pydicom's own decoder; colours stand plane by plane."""
+    """RLE by pydicom's own decoder; colours are stored plane by plane."""
     decoder: Any = get_decoder(UID(syntax.uid))
-    about = {
+    options = {
         "rows": header.rows,
         "columns": header.columns,
         "samples_per_pixel": header.samples,
@@ -93,7 +93,7 @@ def _by_pydicom(frame: bytes, syntax: Syntax, header: DicomHeader) -> bytes | by
         "pixel_keyword": "PixelData",
     }
     packed = encapsulate([frame])
-    raw, _ = decoder.as_buffer(packed, index=0, decoding_plugin="pydicom", raw=True, **about)
+    raw, _ = decoder.as_buffer(packed, index=0, decoding_plugin="pydicom", raw=True, **options)
     return raw
 
 
@@ -104,9 +104,9 @@ def _by_charls(frame: bytes) -> bytes:
 
 
 def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStream) -> bytes:
-    """JPEG and JPEG-LS. GDCM is told the bits of the stream rather than those of the file.
+    """JPEG and JPEG-LS. GDCM gets the bits of the stream rather than those of the file.
 
-    It gives up on damaged JPEG-LS at once; from some, CharLS alone (pyjpegls 1.5.1) never returns.
+    It rejects damaged JPEG-LS at once; on some files, CharLS alone (pyjpegls 1.5.1) never returns.
     """
     import gdcm
 
@@ -135,7 +135,7 @@ def _by_gdcm(frame: bytes, syntax: Syntax, header: DicomHeader, stream: CodeStre
 
 
 def _by_openjpeg(frame: bytes) -> bytes | bytearray:
-    """JPEG 2000 and its high-throughput kind. The stream's own colour transform is undone."""
+    """JPEG 2000 and HTJ2K. The stream's own colour transform is undone."""
     from openjpeg.utils import decode_pixel_data
 
     decode: Any = decode_pixel_data
@@ -147,10 +147,10 @@ def _by_rle(frame: bytes, header: DicomHeader) -> bytearray:
     from rle import utils
 
     decode: Any = utils.decode_pixel_data
-    about = {"rows": header.rows, "columns": header.columns}
+    size = {"rows": header.rows, "columns": header.columns}
     try:
-        return decode(frame, version=2, bits_allocated=header.bits_allocated, **about)
-    except BaseException as error:  # a panic of Rust is no Exception
+        return decode(frame, version=2, bits_allocated=header.bits_allocated, **size)
+    except BaseException as error:  # a Rust panic is not an Exception
         if type(error).__name__ == "PanicException":
             raise ValueError("damaged") from None
         raise

@@ -1,7 +1,7 @@
-"""What a compressed frame says of itself, read without unpacking it, and held against its file.
+"""Headers of compressed frames, read without unpacking and checked against their file.
 
-A code stream of a few hundred bytes may unpack to gigabytes; the header of its file may say
-otherwise. Nothing is unpacked unless both agree.
+A code stream of a few hundred bytes may unpack to gigabytes, whatever the header of its file
+says. Nothing is unpacked unless both agree.
 """
 
 import struct
@@ -19,8 +19,8 @@ RLE_RATIO = 64
 """Two bytes of a run become at most 128 (PS3.5, annex G.3.1)."""
 _BOX_HEAD = 8
 _TAIL = 64
-"""Where the marker of the end must be: behind it, frames are padded to an even number of bytes.
-Decoders fill what a cut JPEG stream lacks with grey and say nothing."""
+"""Last bytes that must hold the end marker: frames are padded to an even number of bytes after it.
+Decoders fill the missing part of a truncated JPEG stream with grey and report no error."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CodeStream:
         samples: Values a pixel.
         bits: Of a value.
         signed: Whether values may be negative.
-        colours: ``RGB`` or ``YBR_FULL`` where a JPEG stream says so, else empty.
+        colours: ``RGB`` or ``YBR_FULL`` if a JPEG stream says so, else empty.
     """
 
     columns: int
@@ -45,7 +45,7 @@ class CodeStream:
 
 
 def check_codestream(frame: bytes, syntax: Syntax, header: DicomHeader) -> CodeStream:
-    """Read the header of a compressed frame and hold it against the file's.
+    """Read the header of a compressed frame and check it against the file's.
 
     Args:
         frame: One frame, compressed.
@@ -53,7 +53,7 @@ def check_codestream(frame: bytes, syntax: Syntax, header: DicomHeader) -> CodeS
         header: What the file claims.
 
     Raises:
-        ImageError: The stream has no header, is of another kind, or claims other sizes.
+        ImageError: The stream has no header, another format, or claims other sizes.
     """
     try:
         match syntax.family:
@@ -64,7 +64,7 @@ def check_codestream(frame: bytes, syntax: Syntax, header: DicomHeader) -> CodeS
             case _:
                 stream = _rle(frame, header)
     except (struct.error, IndexError):
-        raise ImageError(f"has a {syntax.name} stream without a whole header") from None
+        raise ImageError(f"has a {syntax.name} stream without a complete header") from None
     if (stream.columns, stream.rows) != (header.columns, header.rows):
         raise ImageError(
             f"claims {header.columns:,} × {header.rows:,} pixels, its {syntax.name} stream "
@@ -87,7 +87,7 @@ def _jpeg(frame: bytes, syntax: Syntax) -> CodeStream:
     """From the frame header of a JPEG or JPEG-LS stream (T.81, B.2.2; T.87, C.2.2)."""
     if frame[:2] != bytes((0xFF, _SOI)):
         raise ImageError(f"has a {syntax.name} stream that does not start as one")
-    at, colours, found = 2, "", None
+    at, colours, stream = 2, "", None
     while True:
         marker, at = _marker(frame, at)
         if marker in _ALONE:
@@ -101,17 +101,17 @@ def _jpeg(frame: bytes, syntax: Syntax) -> CodeStream:
         elif marker in _FRAMES:
             if marker not in syntax.processes:
                 raise ImageError(f"has a stream that is not {syntax.name} (marker {marker:#x})")
-            found = _jpeg_frame(body, colours)
+            stream = _jpeg_frame(body, colours)
         elif marker == _SOS:
-            if found is None:
+            if stream is None:
                 raise ImageError(f"has a {syntax.name} stream whose scan comes before its header")
             _check_scan(body, syntax)
-            return found
+            return stream
         at += length
 
 
 def _marker(frame: bytes, at: int) -> tuple[int, int]:
-    """The next marker and the place behind it; fill bytes are stepped over."""
+    """The next marker and the offset after it; fill bytes are skipped."""
     while frame[at] != 0xFF:
         at += 1
     while frame[at] == 0xFF:
@@ -130,7 +130,7 @@ def _jpeg_frame(body: bytes, colours: str) -> CodeStream:
 def _check_scan(body: bytes, syntax: Syntax) -> None:
     """A sequential scan takes all 64 coefficients at once (T.81, table B.3).
 
-    Streams that say otherwise exist, and decoders disagree on their pixels.
+    Streams that claim otherwise exist, and decoders disagree on their pixels.
     """
     components = body[0]
     first, last, _ = struct.unpack_from(">BBB", body, 1 + 2 * components)
@@ -163,7 +163,7 @@ def _jpeg2000(frame: bytes) -> CodeStream:
 
 
 def _jp2_stream(frame: bytes) -> int:
-    """Where the code stream of a JP2 file starts (T.800, annex I.5.4)."""
+    """Offset of the code stream in a JP2 file (T.800, annex I.5.4)."""
     at = 0
     while at < len(frame):
         size, kind = struct.unpack_from(">L4s", frame, at)

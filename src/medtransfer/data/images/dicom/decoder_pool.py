@@ -1,8 +1,8 @@
-"""A few processes that read DICOM files for this one, kept between files.
+"""Pool of processes that read DICOM files for this one.
 
-Starting one takes half a second, so each serves many files, from any thread. One that dies is
-replaced, and its death is the reason why the file cannot be used. They end with this process, or
-when none has asked for a minute.
+Starting a process takes half a second, so each serves many files, from any thread. A process that
+dies is replaced, and its death is the reason why the file cannot be used. They end with this
+process, or after a minute without a request.
 """
 
 import atexit
@@ -21,11 +21,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from medtransfer.data.images.dicom.facts import Comparison, FrameFacts, facts_from
+from medtransfer.data.images.dicom.facts import (
+    DecoderComparison,
+    FrameFacts,
+    Reply,
+    Request,
+    Want,
+    facts_from,
+)
 from medtransfer.errors import ImageError
 
 PATIENCE_SECONDS = 900
-"""By the clock, for a process that neither works nor answers; its own limit counts its work."""
+"""Wall-clock limit for a process that neither works nor answers; its own limit is on CPU time."""
 PIPE_BYTES = 2**20
 
 
@@ -35,7 +42,7 @@ def ask_facts(data: bytes, pixel_limit: int, frame: int | None = None) -> FrameF
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
-        frame: Its number, from 1; None where the file has only one.
+        frame: Its number, from 1; None if the file has only one.
 
     Raises:
         ImageError: The file or the frame cannot be read. The message is a reason.
@@ -47,41 +54,41 @@ def ask_facts(data: bytes, pixel_limit: int, frame: int | None = None) -> FrameF
 def ask_pixels(
     data: bytes, pixel_limit: int, frame: int | None = None
 ) -> np.ndarray[Any, np.dtype[np.uint8 | np.uint16]]:
-    """One frame of a DICOM file as it is to be shown.
+    """Display pixels of one frame of a DICOM file.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
-        frame: Its number, from 1; None where the file has only one.
+        frame: Its number, from 1; None if the file has only one.
 
     Returns:
         Grey [rows, columns] of 8 or 16 bits, black is 0; or RGB [rows, columns, 3] of 8 bits.
 
     Raises:
-        ImageError: The file or the frame cannot be read, or took its reader down with it. The
-            message is a reason.
+        ImageError: The file or the frame cannot be read, or crashed its reader. The message is a
+            reason.
     """
     reply, content = _pool.ask("pixels", data, pixel_limit, frame)
     return np.frombuffer(content, np.dtype(reply["dtype"])).reshape(reply["shape"])
 
 
-def ask_comparison(data: bytes, pixel_limit: int, frame: int | None = None) -> Comparison:
-    """Whether two decoders give the same numbers for one frame of a DICOM file.
+def ask_comparison(data: bytes, pixel_limit: int, frame: int | None = None) -> DecoderComparison:
+    """Compare the numbers that two decoders give for one frame of a DICOM file.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
-        frame: Its number, from 1; None where the file has only one.
+        frame: Its number, from 1; None if the file has only one.
 
     Raises:
         ImageError: As `ask_pixels`.
     """
     reply, _ = _pool.ask("comparison", data, pixel_limit, frame)
-    return Comparison(reply["second"], reply["most"], reply["allowed"])
+    return DecoderComparison(reply["second"], reply["largest_difference"], reply["allowed"])
 
 
-class _Gone(Exception):  # noqa: N818
-    """A process is gone, or was ended because it took too long."""
+class _ProcessEnded(Exception):  # noqa: N818
+    """A process died, or was ended because it took too long."""
 
     def __init__(self, code: int, *, late: bool = False) -> None:
         super().__init__(code)
@@ -107,9 +114,9 @@ class _Process:
         _widen(self._to.fileno())
         _widen(self._from.fileno())
 
-    def ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:
-        """Send a file and wait for what becomes of it."""
-        message = json.dumps({**request, "size": len(data)}).encode()
+    def ask(self, request: Request, data: bytes) -> tuple[Reply, bytearray]:
+        """Send a file and wait for the reply."""
+        message = json.dumps(request).encode()
         deadline = time.monotonic() + PATIENCE_SECONDS
         try:
             for content in (struct.pack(">L", len(message)) + message, data):
@@ -117,14 +124,14 @@ class _Process:
                 while rest:
                     rest = rest[self._to.write(rest) :]
         except BrokenPipeError:
-            raise _Gone(self._child.wait()) from None
+            raise _ProcessEnded(self._child.wait()) from None
         size = struct.unpack(">L", self._receive(4, deadline))[0]
-        reply: dict[str, Any] = json.loads(self._receive(size, deadline))
+        reply: Reply = json.loads(self._receive(size, deadline))
         self.served += 1
         return reply, self._receive(reply["size"], deadline)
 
     def end(self) -> None:
-        """Close its input, at which it goes; end it if it does not."""
+        """Close its input, which ends it; kill it if it stays."""
         with contextlib.suppress(OSError):
             self._to.close()
         try:
@@ -141,59 +148,59 @@ class _Process:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._from], [], [], left)[0]:
                 self._child.kill()
-                raise _Gone(self._child.wait(), late=True)
+                raise _ProcessEnded(self._child.wait(), late=True)
             count = self._from.readinto(rest)
             if not count:
-                raise _Gone(self._child.wait())
+                raise _ProcessEnded(self._child.wait())
             rest = rest[count:]
         return content
 
 
 class Pool:
-    """As many reader processes as there are processors, started when they are needed."""
+    """At most one reader process for each processor, started when needed."""
 
     def __init__(self) -> None:
         self._free: list[_Process] = []
         self._all: list[_Process] = []
-        self._most = len(os.sched_getaffinity(0))
+        self._limit = len(os.sched_getaffinity(0))
         self._change = threading.Condition()
 
     def ask(
-        self, want: str, data: bytes, pixel_limit: int, frame: int | None
-    ) -> tuple[dict[str, Any], bytearray]:
-        """Have a free process answer; wait until one is free.
+        self, want: Want, data: bytes, pixel_limit: int, frame: int | None
+    ) -> tuple[Reply, bytearray]:
+        """Send a request to a free process; wait until one is free.
 
         Raises:
             ImageError: The file cannot be read. The message is a reason.
         """
-        request = {"want": want, "limit": pixel_limit, "frame": frame}
+        request = Request(want=want, limit=pixel_limit, frame=frame, size=len(data))
         while True:
-            process = self._take()
+            process = self._acquire()
             try:
                 reply, content = process.ask(request, data)
-            except _Gone as gone:
+            except _ProcessEnded as ended:
                 self._drop(process)
-                if gone.code == 0 and process.served:
-                    continue  # it went home, as it does when nobody asks for a while
-                raise ImageError(_cause(gone)) from None
-            except BaseException:  # interrupted between a question and its answer
+                if ended.code == 0 and process.served:
+                    continue  # it ended after a while without a request, as it should
+                raise ImageError(_cause(ended)) from None
+            except BaseException:  # interrupted between a request and its reply
                 self._drop(process)
                 raise
-            self._give(process)
+            self._release(process)
             if "reason" in reply:
                 raise ImageError(reply["reason"])
             return reply, content
 
     def close(self) -> None:
-        """End all processes; a later question starts new ones."""
+        """End all processes; a later request starts new ones."""
         with self._change:
             ending, self._all, self._free = self._all, [], []
         for process in ending:
             process.end()
 
-    def _take(self) -> _Process:
+    def _acquire(self) -> _Process:
         with self._change:
-            while not self._free and len(self._all) >= self._most:
+            while not self._free and len(self._all) >= self._limit:
                 self._change.wait()
             if self._free:
                 return self._free.pop()
@@ -201,7 +208,7 @@ class Pool:
             self._all.append(process)
             return process
 
-    def _give(self, process: _Process) -> None:
+    def _release(self, process: _Process) -> None:
         with self._change:
             if process in self._all:
                 self._free.append(process)
@@ -215,19 +222,19 @@ class Pool:
         process.end()
 
 
-def _cause(gone: _Gone) -> str:
-    if gone.late or gone.code == -signal.SIGXCPU:
+def _cause(ended: _ProcessEnded) -> str:
+    if ended.late or ended.code == -signal.SIGXCPU:
         return "took too long to be unpacked"
-    if gone.code == -signal.SIGKILL:
+    if ended.code == -signal.SIGKILL:
         return "ran out of memory while being unpacked"
-    if gone.code < 0:
-        name = signal.Signals(-gone.code).name
+    if ended.code < 0:
+        name = signal.Signals(-ended.code).name
         return f"is damaged: its decoder crashed on it, or ran out of memory ({name})"
-    return f"cannot be read: the process for it ended with code {gone.code}"
+    return f"cannot be read: the process for it ended with code {ended.code}"
 
 
 def _widen(pipe: int) -> None:
-    """Let a pipe hold more than 64 KiB: pictures are larger."""
+    """Let a pipe hold more than 64 KiB: images are larger."""
     import fcntl
 
     with contextlib.suppress(OSError):

@@ -1,9 +1,9 @@
-"""The process that reads DICOM files. It gets them through its input, one after the other.
+"""Process that reads DICOM files. It receives them on its input, one after the other.
 
-Decoders are C and C++ code that is given files from outside. So they run where memory and time are
-limited by what a file claims, where no file can be written, and whose death is the file's fault
-alone. Nothing leaves it but facts and pixels. `workers` starts it as a module of its own; a message
-is its length in 4 bytes, JSON, and as many bytes as the JSON says.
+Decoders are C and C++ code that processes files from outside. So they run in a process whose memory
+and time are limited by what a file claims, which cannot write a file, and whose death costs no more
+than that file. Nothing leaves it but facts and pixels. `decoder_pool` starts it with `python -m`; a
+message is its length in 4 bytes, JSON, and as many bytes as the JSON says.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from medtransfer.data.images.dicom.elements import DAMAGE
-from medtransfer.data.images.dicom.facts import DicomHeader
+from medtransfer.data.images.dicom.facts import DicomHeader, Reply, Request
 from medtransfer.data.images.dicom.reader import frame_comparison, frame_facts, frame_pixels
 from medtransfer.errors import ImageError
 
 IDLE_SECONDS = 60.0
-"""After this long without a file it goes; it is started again when there is one."""
+"""The process ends after this long without a file; the pool starts a new one when needed."""
 FLOOR_BYTES = 160 * 2**20
 VALUE_BYTES = 48
-"""Memory allowed for each value that a header claims: the code stream's own copies (JPEG 2000 needs
-8), the decoder's text (GDCM needs 6), and floats where colours are mixed."""
+"""Memory allowed for each value that a header claims: copies of the code stream (JPEG 2000 needs
+8), the decoder's text (GDCM needs 6), and floats if colours are converted."""
 FILE_COPIES = 6
 FLOOR_SECONDS = 10
 SECONDS_PER_MEGAPIXEL = 2
@@ -41,13 +41,13 @@ DECODERS = ("gdcm", "openjpeg.utils", "rle.utils")
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     logging.disable(logging.CRITICAL)
     out = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)  # what decoders print may quote a file
+    os.dup2(nowhere, 1)  # decoders may print parts of a file
     os.dup2(nowhere, 2)
-    for name in DECODERS:  # now: under the limit of a small file there is no room for a library
+    for name in DECODERS:  # now: the memory limit of a small file has no room for a library
         with contextlib.suppress(ImportError):
             import_module(name)
     for what in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
@@ -56,12 +56,12 @@ def main() -> None:
 
 
 def listen(requests: BinaryIO, send: Callable[[bytes | memoryview], None]) -> None:
-    """Answer requests until there are no more, or none comes for a while."""
+    """Answer requests until the input ends, or none comes for `IDLE_SECONDS`."""
     while select.select([requests], [], [], IDLE_SECONDS)[0]:
         size = requests.read(4)
         if len(size) < 4:
             return
-        request = json.loads(requests.read(struct.unpack(">L", size)[0]))
+        request: Request = json.loads(requests.read(struct.unpack(">L", size)[0]))
         limit_process(FLOOR_BYTES + FILE_COPIES * request["size"], FLOOR_SECONDS)
         reply, content = answer(request, requests.read(request["size"]))
         message = json.dumps({**reply, "size": len(content)}).encode()
@@ -69,14 +69,14 @@ def listen(requests: BinaryIO, send: Callable[[bytes | memoryview], None]) -> No
         send(content)
 
 
-def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """Facts, pixels or the comparison of one file, or the reason why there are none."""
+def answer(request: Request, data: bytes) -> tuple[Reply, memoryview]:
+    """Facts, pixels or the comparison of one file, or the reason why they cannot be had."""
     try:
         if request["want"] == "facts":
             return asdict(frame_facts(data, request["limit"], request["frame"])), memoryview(b"")
         if request["want"] == "comparison":
-            found = frame_comparison(data, request["limit"], request["frame"], _allow)
-            return asdict(found), memoryview(b"")
+            comparison = frame_comparison(data, request["limit"], request["frame"], _allow)
+            return asdict(comparison), memoryview(b"")
         pixels = frame_pixels(data, request["limit"], request["frame"], _allow)
     except ImageError as error:
         return {"reason": str(error)}, memoryview(b"")
@@ -84,19 +84,19 @@ def answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], memory
         return {"reason": "ran out of memory while being unpacked"}, memoryview(b"")
     except DAMAGE as error:
         return {"reason": f"cannot be read ({type(error).__name__})"}, memoryview(b"")
-    about = {"shape": pixels.shape, "dtype": pixels.dtype.name}
-    return about, pixels.view(np.uint8).reshape(-1).data
+    array = {"shape": pixels.shape, "dtype": pixels.dtype.name}
+    return array, pixels.view(np.uint8).reshape(-1).data
 
 
 def limit_process(more_bytes: int, more_seconds: int) -> None:
-    """Let this process have so much more memory, and so many more seconds of its processor."""
+    """Limit this process to some more memory and some more seconds of CPU time."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more_bytes, most))
+    size, (_, hard_limit) = pages * resource.getpagesize(), resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size + more_bytes, hard_limit))
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = math.ceil(used.ru_utime + used.ru_stime) + more_seconds
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard_limit))
 
 
 def _allow(header: DicomHeader) -> None:

@@ -1,7 +1,7 @@
-"""The elements of a DICOM file that may be read, and their values as plain numbers.
+"""Elements of a DICOM file that may be read, and their values as plain numbers.
 
-Only the tags of `TAGS` are read; whatever else a file holds is stepped over. No text of a file gets
-into a message: pydicom's own errors and warnings may quote values.
+Only the tags of `TAGS` are read; everything else in a file is skipped. No text of a file gets into
+a message: pydicom's own errors and warnings may quote values.
 """
 
 import struct
@@ -33,7 +33,7 @@ DAMAGE = (
     InvalidDicomError,
     BytesLengthException,
 )
-"""What pydicom and the decoders raise on damaged files; RecursionError is a RuntimeError."""
+"""Exceptions of pydicom and the decoders on damaged files; RecursionError is a RuntimeError."""
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 TAGS = (
@@ -89,7 +89,7 @@ _KEEP = [tag for tag in map(tag_for_keyword, TAGS) if tag is not None] + list(OV
 _LONG = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 """Value representations whose length takes four bytes."""
 _HEAD_BYTES = 2**20
-"""How much of a deflated file is unpacked to learn what the rest may cost."""
+"""Bytes of a deflated file that are unpacked to learn how large the rest may be."""
 
 
 def read_elements(data: bytes, pixel_limit: int) -> tuple[Dataset, str, str]:
@@ -100,11 +100,11 @@ def read_elements(data: bytes, pixel_limit: int) -> tuple[Dataset, str, str]:
         pixel_limit: Most pixels that a deflated file may claim.
 
     Returns:
-        The elements; the identifiers as they stand in the file meta, empty where it has none.
+        The elements; the identifiers from the file meta, empty if it has none.
 
     Raises:
         ImageError: Truncated, or deflated to more than it claims.
-        Exception: One of `DAMAGE` where the file is damaged otherwise.
+        Exception: One of `DAMAGE` if the file is damaged in another way.
     """
     syntax, media, start = _file_meta(data)
     body = data[start:] if start else data
@@ -117,11 +117,11 @@ def read_elements(data: bytes, pixel_limit: int) -> tuple[Dataset, str, str]:
     return dataset, syntax, media
 
 
-def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """A whole number of the header.
+def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    """An integer of the header.
 
     Raises:
-        ImageError: Missing without a default, or no whole number.
+        ImageError: Missing without a default, or not a whole number.
     """
     try:
         value: Any = dataset.get(keyword)
@@ -137,7 +137,7 @@ def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """The numbers of an element; none where it is absent, empty or holds something else."""
+    """The numbers of an element; none if it is absent, empty or holds something else."""
     try:
         value = value_of(dataset, keyword)
         if value is None:
@@ -145,13 +145,13 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         if isinstance(value, bytes):
             return tuple(map(float, raw_numbers(value, 16, little=is_little(dataset))))
         many = [value] if isinstance(value, str | int | float) else list(value)
-        return tuple(float(one) for one in many)
+        return tuple(float(number) for number in many)
     except DAMAGE:
         return ()
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
-    """An element's value; None where it is absent, empty or cannot be read."""
+    """An element's value; None if it is absent, empty or cannot be read."""
     try:
         value: Any = dataset.get(keyword)
     except DAMAGE:
@@ -160,13 +160,13 @@ def value_of(dataset: Dataset, keyword: str) -> Any:
 
 
 def is_given(dataset: Dataset, keyword: str) -> bool:
-    """Whether an element is there and not empty, readable or not."""
+    """True for an element that is present and not empty, readable or not."""
     element = _raw(dataset, keyword)
     return element is not None and element.value not in (None, "", b"")
 
 
 def word(dataset: Dataset, keyword: str) -> str:
-    """The first text of an element in capitals, or nothing. It must not be quoted."""
+    """The first text of an element in capitals, or an empty string. It must not be quoted."""
     try:
         value = value_of(dataset, keyword)
         first = value if isinstance(value, str) or not value else value[0]
@@ -176,7 +176,7 @@ def word(dataset: Dataset, keyword: str) -> str:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; none where it is absent or no sequence."""
+    """The items of a sequence; none if it is absent or not a sequence."""
     try:
         value = value_of(dataset, keyword)
         return [item for item in value or () if isinstance(item, Dataset)]
@@ -185,14 +185,14 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def raw_bytes(dataset: Dataset, keyword: str) -> bytes:
-    """An element's value as it stands in the file; empty where there is none."""
+    """An element's value as stored in the file; empty if there is none."""
     element = _raw(dataset, keyword)
     value: Any = element.value if element is not None else b""
     return value if isinstance(value, bytes) else b""
 
 
 def is_encapsulated(dataset: Dataset) -> bool:
-    """Whether the pixels are in fragments, as compressed ones are."""
+    """True for pixels in fragments, as compressed ones are."""
     element = _raw(dataset, "PixelData")
     return element is not None and element.length == 0xFFFFFFFF
 
@@ -206,7 +206,7 @@ def raw_numbers(value: bytes, bits: int, *, little: bool) -> tuple[int, ...]:
 
 
 def is_little(dataset: Dataset) -> bool:
-    """Whether the numbers of a data set are little endian."""
+    """True for a data set whose numbers are little endian."""
     return dataset.original_encoding[1] is not False
 
 
@@ -216,56 +216,58 @@ def _raw(dataset: Dataset, keyword: str) -> Any:
 
 
 def _file_meta(data: bytes) -> tuple[str, str, int]:
-    """Transfer syntax, media class, and where the data set starts."""
+    """Transfer syntax, media class, and the offset of the data set."""
     at = 132 if data[128:132] == b"DICM" else 0
-    found = {0x0002: "", 0x0010: ""}
+    texts = {0x0002: "", 0x0010: ""}
     while data[at : at + 2] == b"\x02\x00" and len(data) >= at + 8:
         element, kind = struct.unpack_from("<H2s", data, at + 2)
         if kind in _LONG:
             (length,), value = struct.unpack_from("<L", data, at + 8), at + 12
         else:
             (length,), value = struct.unpack_from("<H", data, at + 6), at + 8
-        if element in found:
-            found[element] = data[value : value + length].decode("ascii", "replace").strip(" \0")
+        if element in texts:
+            texts[element] = data[value : value + length].decode("ascii", "replace").strip(" \0")
         at = value + length
-    return found[0x0010], found[0x0002], at
+    return texts[0x0010], texts[0x0002], at
 
 
 def _elements(body: bytes, *, little: bool) -> tuple[Dataset, bool]:
-    """The allowed elements, and whether the file goes on to its last element's end."""
+    """The allowed elements, and whether the file is complete to the end of its last element."""
     implicit = not (body[4:6].isalpha() and body[4:6].isupper())
     stream = BytesIO(body)
-    found: dict[Any, Any] = {}
+    elements: dict[Any, Any] = {}
     whole_file = True
     pixel_tags = [tag_for_keyword(keyword) for keyword in PIXELS]
     reading = data_element_generator(stream, implicit, little, specific_tags=_KEEP)
     try:
         for element in reading:
-            found[element.tag] = element
+            elements[element.tag] = element
             value: Any = element.value
             length = int(getattr(element, "length", 0))
             cut = isinstance(value, bytes) and len(value) < length != 0xFFFFFFFF
             whole_file &= not cut or element.tag in pixel_tags
     except EOFError:
         whole_file = False
-    dataset = Dataset(found)
+    dataset = Dataset(elements)
     dataset.set_original_encoding(implicit, little)
     return dataset, whole_file and stream.tell() <= len(body)
 
 
 def _inflated(packed: bytes, pixel_limit: int) -> bytes:
-    """A deflated data set, unpacked no further than its own header claims."""
+    """A deflated data set, unpacked only as far as its own header claims."""
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     head = unpacker.decompress(packed, _HEAD_BYTES)
     if not unpacker.unconsumed_tail:
         return head
     claims, _ = _elements(head, little=True)
-    values = whole(claims, "Rows") * whole(claims, "Columns") * whole(claims, "NumberOfFrames", 1)
+    values = (
+        integer(claims, "Rows") * integer(claims, "Columns") * integer(claims, "NumberOfFrames", 1)
+    )
     if not 0 < values <= pixel_limit:
         raise ImageError(
             f"claims {values:,} deflated pixels (allowed: {pixel_limit:,}, data.pixel_limit)"
         )
-    size = values * whole(claims, "SamplesPerPixel", 1) * whole(claims, "BitsAllocated") // 8
+    size = values * integer(claims, "SamplesPerPixel", 1) * integer(claims, "BitsAllocated") // 8
     rest = unpacker.decompress(unpacker.unconsumed_tail, min(size, 8 * values * 3) + _HEAD_BYTES)
     if unpacker.unconsumed_tail:
         raise ImageError("unpacks to more bytes than its header claims")

@@ -1,4 +1,4 @@
-"""From the numbers of a grey frame to shades between black and white (PS3.3, C.11).
+"""Display of grey frames: from stored numbers to shades between black and white (PS3.3, C.11).
 
 Stored value → modality (rescale, or a table) → values of interest (a table, or a window) → only
 then the inversion of MONOCHROME1 → 8 or 16 bits. Which of these a file asks for is its `rule`.
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.data.images.dicom.elements import is_given, numbers, word
-from medtransfer.data.images.dicom.frames import Stored
+from medtransfer.data.images.dicom.frames import StoredFrame
 from medtransfer.data.images.dicom.header import DicomFile
-from medtransfer.data.images.dicom.lookup_tables import Table, described, read_table
+from medtransfer.data.images.dicom.lookup_tables import LookupTable, filled_items, read_lookup_table
 from medtransfer.errors import ImageError
 
 Floats = NDArray[np.float64]
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 PERCENTILES = (0.5, 99.5)
-"""Of the pixels that are no padding: what becomes black and white in a file without a window."""
+"""Percentiles, without padding, that become black and white in a file without a window."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +45,46 @@ class Window:
         return np.clip((values - centre) / width + 0.5, 0, 1)
 
 
-Interest = Window | Table | Literal["full", "percentiles"]
+ValuesOfInterest = Window | LookupTable | Literal["full", "percentiles"]
 
 
 @dataclass(frozen=True)
 class Grey:
-    """How the numbers of a frame are to be shown.
+    """Rules that turn the numbers of a frame into shades.
 
     Attributes:
         modality: Slope and intercept, or a table.
-        interest: A window, a table, or what is done without either: the full range of the stored
-            bits, or from percentile to percentile.
+        interest: A window or a table; without either, the full range of the stored bits, or the
+            range between two percentiles.
         inverted: Whether the smallest value is white.
-        padding: Least and largest stored value that is no image; or None.
+        padding: Smallest and largest stored value that is padding; or None.
         rule: All of this in a few words, without its numbers.
     """
 
-    modality: tuple[float, float] | Table
-    interest: Interest
+    modality: tuple[float, float] | LookupTable
+    interest: ValuesOfInterest
     inverted: bool
     padding: tuple[float, float] | None
     rule: str
 
 
 def read_grey(file: DicomFile, index: int) -> Grey:
-    """How a frame is to be shown, from the header alone.
+    """Read from the header how a frame is displayed.
 
     Args:
         file: From `read_header`.
         index: The frame, counted from 0.
 
     Raises:
-        ImageError: The rescale is no number, or 0.
+        ImageError: The rescale is not a number, or 0.
     """
     modality = _modality(file, index)
     interest, words = _interest(file, index, modality)
     inverted = file.header.photometric == "MONOCHROME1"
     padding = _padding(file)
     parts = [
-        "modality table" * isinstance(modality, Table),
-        "rescale" * (not isinstance(modality, Table) and modality != (1.0, 0.0)),
+        "modality table" * isinstance(modality, LookupTable),
+        "rescale" * (not isinstance(modality, LookupTable) and modality != (1.0, 0.0)),
         words,
         "inverted" * inverted,
         "padding black" * (padding is not None),
@@ -93,11 +93,11 @@ def read_grey(file: DicomFile, index: int) -> Grey:
 
 
 def is_wide(file: DicomFile) -> bool:
-    """Whether a grey file becomes 16 bits: its values take more than 8."""
+    """True for a grey file that becomes 16 bits because its values take more than 8."""
     return file.header.bits_allocated > 8
 
 
-def show_grey(stored: Stored, grey: Grey, *, wide: bool) -> NDArray[np.uint8 | np.uint16]:
+def show_grey(stored: StoredFrame, grey: Grey, *, wide: bool) -> NDArray[np.uint8 | np.uint16]:
     """Shades of grey, black is 0.
 
     Args:
@@ -107,20 +107,22 @@ def show_grey(stored: Stored, grey: Grey, *, wide: bool) -> NDArray[np.uint8 | n
     """
     values = stored.values
     if values.dtype.kind == "f" or values.dtype.itemsize > 2:
-        every = values.astype(np.float64)
-        return _whole(_shades(every, None, stored, grey), wide=wide)
-    # all codes that may be stored, in the order of their bits: one look-up a pixel
+        floats = values.astype(np.float64)
+        return _whole(_shades(floats, None, stored, grey), wide=wide)
+    # a table of all codes that may be stored, in bit order, makes it one look-up a pixel
     codes = np.arange(1 << 8 * values.dtype.itemsize).astype(f"u{values.dtype.itemsize}")
-    places = values.view(codes.dtype)
+    codes_of_pixels = values.view(codes.dtype)
     counts = None
     if grey.interest == "percentiles":
-        counts = np.bincount(places.ravel(), minlength=len(codes))
+        counts = np.bincount(codes_of_pixels.ravel(), minlength=len(codes))
     shades = _shades(codes.view(values.dtype).astype(np.float64), counts, stored, grey)
-    return _whole(shades, wide=wide)[places]
+    return _whole(shades, wide=wide)[codes_of_pixels]
 
 
-def _shades(values: Floats, counts: NDArray[np.intp] | None, stored: Stored, grey: Grey) -> Floats:
-    """Stored values to 0…1; `counts` says how many pixels have each, None that each has one."""
+def _shades(
+    values: Floats, counts: NDArray[np.intp] | None, stored: StoredFrame, grey: Grey
+) -> Floats:
+    """Stored values to 0…1; `counts` is the number of pixels of each value, None for one each."""
     meant = _meant(values, grey.modality)
     outside = ~np.isfinite(meant)
     if grey.padding is not None:
@@ -137,8 +139,8 @@ def _shades(values: Floats, counts: NDArray[np.intp] | None, stored: Stored, gre
     return np.where(outside, 0, shades)
 
 
-def _meant(values: Floats, modality: tuple[float, float] | Table) -> Floats:
-    if isinstance(modality, Table):
+def _meant(values: Floats, modality: tuple[float, float] | LookupTable) -> Floats:
+    if isinstance(modality, LookupTable):
         return modality.values_at(values)
     return values * modality[0] + modality[1]
 
@@ -149,9 +151,9 @@ def _between(values: Floats, low: float, high: float) -> Floats:
     return np.clip((values - low) / (high - low), 0, 1)
 
 
-def _range(stored: Stored, modality: tuple[float, float] | Table) -> tuple[float, float]:
-    """What the smallest and the largest number of the stored bits mean."""
-    if isinstance(modality, Table):
+def _range(stored: StoredFrame, modality: tuple[float, float] | LookupTable) -> tuple[float, float]:
+    """Meaning of the smallest and the largest number of the stored bits."""
+    if isinstance(modality, LookupTable):
         return float(modality.entries.min()), float(modality.entries.max())
     ends = _ends(stored.bits, signed=stored.values.dtype.kind == "i")
     low, high = sorted(end * modality[0] + modality[1] for end in ends)
@@ -185,57 +187,57 @@ def _whole(shades: Floats, *, wide: bool) -> NDArray[np.uint8 | np.uint16]:
     return np.rint(shades * (65535 if wide else 255)).astype(np.uint16 if wide else np.uint8)
 
 
-def _modality(file: DicomFile, index: int) -> tuple[float, float] | Table:
-    for item in described(file.dataset, "ModalityLUTSequence")[:1]:
-        table = read_table(item, signed=file.header.signed, little=file.is_little)
+def _modality(file: DicomFile, index: int) -> tuple[float, float] | LookupTable:
+    for item in filled_items(file.dataset, "ModalityLUTSequence")[:1]:
+        table = read_lookup_table(item, signed=file.header.signed, little=file.is_little)
         if table is None:
             raise ImageError("has a Modality LUT that cannot be used")
         return table
-    part = file.part(index, "PixelValueTransformationSequence")
-    found: list[float] = []
+    group = file.functional_group(index, "PixelValueTransformationSequence")
+    rescale: list[float] = []
     for keyword, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
-        value = numbers(part, keyword) or (() if is_given(part, keyword) else (default,))
+        value = numbers(group, keyword) or (() if is_given(group, keyword) else (default,))
         if len(value) != 1 or not np.isfinite(value[0]):
             raise ImageError("has a rescale that is not two numbers")
-        found.append(value[0])
-    if found[0] == 0:
+        rescale.append(value[0])
+    if rescale[0] == 0:
         raise ImageError("has a Rescale Slope of 0, which makes all pixels equal")
-    return found[0], found[1]
+    return rescale[0], rescale[1]
 
 
 def _interest(
-    file: DicomFile, index: int, modality: tuple[float, float] | Table
-) -> tuple[Interest, str]:
-    part = file.part(index, "FrameVOILUTSequence")
-    tables = described(part, "VOILUTSequence")
+    file: DicomFile, index: int, modality: tuple[float, float] | LookupTable
+) -> tuple[ValuesOfInterest, str]:
+    group = file.functional_group(index, "FrameVOILUTSequence")
+    tables = filled_items(group, "VOILUTSequence")
     negative = False
-    if not isinstance(modality, Table):
+    if not isinstance(modality, LookupTable):
         ends = _ends(file.header.bits_stored, signed=file.header.signed)
         negative = min(end * modality[0] + modality[1] for end in ends) < 0
     for item in tables[:1]:
-        table = read_table(item, signed=negative, little=file.is_little)
+        table = read_lookup_table(item, signed=negative, little=file.is_little)
         if table is not None:
             return table, "table" + _first_of(len(tables))
-    centres, widths = numbers(part, "WindowCenter"), numbers(part, "WindowWidth")
-    function = _function(word(part, "VOILUTFunction"), file)
+    centres, widths = numbers(group, "WindowCenter"), numbers(group, "WindowWidth")
+    function = _function(word(group, "VOILUTFunction"), file)
     if centres and widths:
         window = Window(centres[0], widths[0], function)
-        least = 1 if function == "LINEAR" else np.nextafter(0, 1)
-        if np.isfinite(window.centre) and np.isfinite(window.width) and window.width >= least:
+        minimum = 1 if function == "LINEAR" else np.nextafter(0, 1)
+        if np.isfinite(window.centre) and np.isfinite(window.width) and window.width >= minimum:
             return window, f"window {function}" + _first_of(min(len(centres), len(widths)))
-    named = any(is_given(part, name) for name in ("WindowCenter", "WindowWidth"))
-    why = "window unusable" if tables or named else "no window"
+    named = any(is_given(group, name) for name in ("WindowCenter", "WindowWidth"))
+    reason = "window unusable" if tables or named else "no window"
     if file.keyword == "PixelData" and not is_wide(file):
-        return "full", f"{why}: full range"
+        return "full", f"{reason}: full range"
     low, high = PERCENTILES
-    return "percentiles", f"{why}: percentiles {low:g} to {high:g}"
+    return "percentiles", f"{reason}: percentiles {low:g} to {high:g}"
 
 
 def _function(asked: str, file: DicomFile) -> Function:
     match asked:
         case "LINEAR_EXACT" | "SIGMOID":
             return asked
-        case _:  # LINEAR counts whole numbers: of fractions it would leave black and white
+        case _:  # LINEAR counts whole numbers: it would turn fractions into black and white
             return "LINEAR" if file.keyword == "PixelData" else "LINEAR_EXACT"
 
 
@@ -244,7 +246,7 @@ def _first_of(count: int) -> str:
 
 
 def _padding(file: DicomFile) -> tuple[float, float] | None:
-    """Range of stored values that are no image (C.7.5.1.1.2)."""
+    """Range of stored values that are padding (C.7.5.1.1.2)."""
     kind = file.keyword.removesuffix("Data")  # PixelPadding…, FloatPixelPadding…
     value = numbers(file.dataset, f"{kind}PaddingValue")
     if not value:

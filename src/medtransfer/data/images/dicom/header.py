@@ -1,6 +1,6 @@
-"""What a DICOM file is: its technical facts, and which way its pixels are stored.
+"""Header of a DICOM file: its technical facts, and the way its pixels are stored.
 
-Only numbers and words of closed lists get into a `DicomHeader`, and nothing else of a header leaves
+A `DicomHeader` holds only numbers and words of closed lists, and nothing else of a header leaves
 the process that reads it.
 """
 
@@ -16,13 +16,13 @@ from medtransfer.data.images.dicom.elements import (
     DAMAGE,
     OVERLAY_BITS,
     PIXELS,
+    integer,
     is_encapsulated,
     is_little,
     items,
     numbers,
     raw_bytes,
     read_elements,
-    whole,
     word,
 )
 from medtransfer.data.images.dicom.facts import GREY, DicomHeader
@@ -31,7 +31,7 @@ from medtransfer.data.images.dicom.transfer_syntaxes import (
     EXPLICIT,
     SYNTAXES,
     Syntax,
-    why_not,
+    reason_unreadable,
 )
 from medtransfer.errors import ImageError
 
@@ -135,15 +135,15 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 
 @dataclass(frozen=True)
 class DicomFile:
-    """A file in parts, inside the process that reads it.
+    """A parsed file, inside the process that reads it.
 
     Attributes:
-        header: What may be known of it.
+        header: Facts that may leave the process.
         dataset: The elements that are read at all.
-        syntax: How its pixels are stored.
-        keyword: Its pixel element: ``PixelData`` or one of the two of floats.
-        high_bit: Place of the topmost used bit.
-        planar: Whether colours stand plane by plane.
+        syntax: Storage of its pixels.
+        keyword: Its pixel element: ``PixelData`` or one of the two for floats.
+        high_bit: Position of the highest used bit.
+        planar: Whether colours are stored plane by plane.
         overlaid: Whether overlays lie in unused bits of the pixels.
     """
 
@@ -162,31 +162,31 @@ class DicomFile:
 
     @property
     def is_little(self) -> bool:
-        """Whether numbers in it are little endian."""
+        """True for a file whose numbers are little endian."""
         return is_little(self.dataset)
 
-    def part(self, frame: int, keyword: str) -> Dataset:
-        """Where the attributes of a functional group stand for a frame, counted from 0.
+    def functional_group(self, frame: int, keyword: str) -> Dataset:
+        """Data set with the attributes of a functional group for a frame, counted from 0.
 
         That is the item of the frame, or the one shared by all frames, or the file itself.
         """
-        own = items(self.dataset, "PerFrameFunctionalGroupsSequence")[frame : frame + 1]
-        for groups in (*own, *items(self.dataset, "SharedFunctionalGroupsSequence")[:1]):
-            if found := items(groups, keyword):
-                return found[0]
+        frame_groups = items(self.dataset, "PerFrameFunctionalGroupsSequence")[frame : frame + 1]
+        for groups in (*frame_groups, *items(self.dataset, "SharedFunctionalGroupsSequence")[:1]):
+            if group := items(groups, keyword):
+                return group[0]
         return self.dataset
 
 
 def read_header(data: bytes, pixel_limit: int) -> DicomFile:
-    """Take a file apart without unpacking its pixels.
+    """Parse a file without unpacking its pixels.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
 
     Raises:
-        ImageError: Truncated, without an image, of an unknown kind, or over the limit. The message
-            is a reason that quotes no text of the file.
+        ImageError: Truncated, without an image, in an unknown format, or over the limit. The
+            message is a reason that quotes no text of the file.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,7 +194,7 @@ def read_header(data: bytes, pixel_limit: int) -> DicomFile:
         try:
             dataset, uid, media = read_elements(data, pixel_limit)
             if media == DIRECTORY:
-                raise ImageError("is a DICOMDIR, a list of files; give the files it lists")
+                raise ImageError("is a DICOMDIR, a list of files (use the files it lists)")
             return _file(dataset, uid, pixel_limit)
         except RecursionError:
             raise ImageError("has sequences nested too deeply to be read") from None
@@ -204,57 +204,57 @@ def read_header(data: bytes, pixel_limit: int) -> DicomFile:
 
 
 def frame_index(header: DicomHeader, frame: int | None) -> int:
-    """Place of a frame, counted from 0, from the manifest's number, counted from 1.
+    """Index of a frame, counted from 0, from the manifest's number, counted from 1.
 
     Raises:
-        ImageError: A file of several frames without a number, or a number that is not there.
+        ImageError: A file of several frames without a number, or a number it does not have.
     """
     if frame is None and header.frames > 1:
         raise ImageError(
-            f"holds {header.frames:,} frames: give the number of one, from 1, in a 'frame' column"
+            f"holds {header.frames:,} frames: give a frame number, from 1, in a 'frame' column"
         )
     if frame is not None and not 1 <= frame <= header.frames:
         have = "1 frame" if header.frames == 1 else f"{header.frames:,} frames"
-        raise ImageError(f"holds {have}; frame {frame:,} is asked for")
+        raise ImageError(f"holds {have}, and the manifest asks for frame {frame:,}")
     return (frame or 1) - 1
 
 
 def _file(dataset: Dataset, uid: str, pixel_limit: int) -> DicomFile:
     keyword = next((name for name in PIXELS if name in dataset), "")
     if not keyword:
-        kind = _registered(word(dataset, "SOPClassUID"))
+        kind = _standard_name(word(dataset, "SOPClassUID"))
         raise ImageError(f"is DICOM without pixels{f' ({kind})' * bool(kind)}")
     syntax = _syntax(dataset, uid)
     floats = keyword != "PixelData"
-    allocated = whole(dataset, "BitsAllocated")
-    stored = allocated if floats else whole(dataset, "BitsStored", allocated)
-    samples = whole(dataset, "SamplesPerPixel", 1)
+    allocated = integer(dataset, "BitsAllocated")
+    stored = allocated if floats else integer(dataset, "BitsStored", allocated)
+    samples = integer(dataset, "SamplesPerPixel", 1)
     header = DicomHeader(
-        rows=whole(dataset, "Rows"),
-        columns=whole(dataset, "Columns"),
-        frames=whole(dataset, "NumberOfFrames", 1) or 1,
+        rows=integer(dataset, "Rows"),
+        columns=integer(dataset, "Columns"),
+        frames=integer(dataset, "NumberOfFrames", 1) or 1,
         samples=samples,
         bits_allocated=allocated,
         bits_stored=stored,
-        signed=not floats and whole(dataset, "PixelRepresentation", 0) == 1,
+        signed=not floats and integer(dataset, "PixelRepresentation", 0) == 1,
         photometric=_photometric(dataset, samples),
         syntax=syntax.name,
-        modality=_known(dataset, "Modality", MODALITIES),
-        view=_known(dataset, "ViewPosition", VIEWS),
-        laterality=_known(dataset, "ImageLaterality", LATERALITIES)
-        or _known(dataset, "Laterality", LATERALITIES),
+        modality=_listed_word(dataset, "Modality", MODALITIES),
+        view=_listed_word(dataset, "ViewPosition", VIEWS),
+        laterality=_listed_word(dataset, "ImageLaterality", LATERALITIES)
+        or _listed_word(dataset, "Laterality", LATERALITIES),
         spacing=_spacing(dataset),
-        intent=_known(dataset, "PresentationIntentType", INTENTS),
-        burned_in=_known(dataset, "BurnedInAnnotation", ("YES", "NO")),
+        intent=_listed_word(dataset, "PresentationIntentType", INTENTS),
+        burned_in=_listed_word(dataset, "BurnedInAnnotation", ("YES", "NO")),
     )
-    _refuse_sizes(header, keyword, pixel_limit)
+    _check_sizes(header, keyword, pixel_limit)
     return DicomFile(
         header,
         dataset,
         syntax,
         keyword,
-        high_bit=whole(dataset, "HighBit", stored - 1),
-        planar=samples > 1 and whole(dataset, "PlanarConfiguration", 0) == 1,
+        high_bit=integer(dataset, "HighBit", stored - 1),
+        planar=samples > 1 and integer(dataset, "PlanarConfiguration", 0) == 1,
         overlaid=any(_overlay_bit(dataset, tag) > 0 for tag in OVERLAY_BITS),
     )
 
@@ -262,22 +262,22 @@ def _file(dataset: Dataset, uid: str, pixel_limit: int) -> DicomFile:
 def _syntax(dataset: Dataset, uid: str) -> Syntax:
     if not uid:
         if is_encapsulated(dataset):
-            raise ImageError("has compressed pixels and no transfer syntax that says how")
+            raise ImageError("has compressed pixels but no transfer syntax")
         uid = EXPLICIT if is_little(dataset) else BIG_ENDIAN
     if uid not in SYNTAXES:
-        known = _registered(uid)
-        what = f"of '{known}'" if known else "that is not known"
-        raise ImageError(f"has a transfer syntax {what} (`medtransfer doctor` lists what is read)")
+        name = _standard_name(uid)
+        what = f"of '{name}'" if name else "that is unknown"
+        raise ImageError(f"has a transfer syntax {what} (`medtransfer doctor` lists all readable)")
     syntax = SYNTAXES[uid]
-    if reason := why_not(syntax):
+    if reason := reason_unreadable(syntax):
         raise ImageError(f"is stored as {syntax.name}, which cannot be read here: {reason}")
     if (syntax.codec != "native") != is_encapsulated(dataset):
-        raise ImageError(f"says that it is stored as {syntax.name} and is not")
+        raise ImageError(f"claims to be stored as {syntax.name} but is not")
     return syntax
 
 
-def _registered(uid: str) -> str:
-    """What the standard calls an identifier; empty for other texts, which are not to be quoted."""
+def _standard_name(uid: str) -> str:
+    """Standard name of an identifier; empty for other texts, which must not be quoted."""
     name = UID(uid).name
     return "" if name == uid else name
 
@@ -288,13 +288,13 @@ def _photometric(dataset: Dataset, samples: int) -> str:
         raise ImageError("has no Photometric Interpretation")
     if kind not in GREY | COLOUR | {PALETTE}:
         allowed = ", ".join(sorted(GREY | COLOUR | {PALETTE}))
-        raise ImageError(f"has a Photometric Interpretation that is not read (allowed: {allowed})")
+        raise ImageError(f"has an unsupported Photometric Interpretation (allowed: {allowed})")
     if samples != (3 if kind in COLOUR else 1):
         raise ImageError(f"is {kind} with {samples} samples a pixel")
     return kind
 
 
-def _refuse_sizes(header: DicomHeader, keyword: str, pixel_limit: int) -> None:
+def _check_sizes(header: DicomHeader, keyword: str, pixel_limit: int) -> None:
     if header.rows < 1 or header.columns < 1 or header.frames < 1:
         raise ImageError(
             f"claims {header.frames:,} frames of {header.columns:,} × {header.rows:,} pixels"
@@ -316,16 +316,16 @@ def _refuse_sizes(header: DicomHeader, keyword: str, pixel_limit: int) -> None:
         raise ImageError(f"is {header.photometric} with {header.bits_allocated} bits a sample")
 
 
-def _known(dataset: Dataset, keyword: str, allowed: Collection[str]) -> str:
-    found = word(dataset, keyword)
-    return found if found in allowed else ""
+def _listed_word(dataset: Dataset, keyword: str, allowed: Collection[str]) -> str:
+    text = word(dataset, keyword)
+    return text if text in allowed else ""
 
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        found = numbers(dataset, keyword)
-        if len(found) == 2 and all(0 < one < 1000 for one in found):
-            return found[0], found[1]
+        spacing = numbers(dataset, keyword)
+        if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
+            return spacing[0], spacing[1]
     return None
 
 

@@ -16,7 +16,7 @@ from medtransfer.data.images.dicom.elements import (
     raw_numbers,
     value_of,
 )
-from medtransfer.data.images.dicom.frames import Stored
+from medtransfer.data.images.dicom.frames import StoredFrame
 from medtransfer.data.images.dicom.header import PALETTE, DicomFile
 from medtransfer.errors import ImageError
 
@@ -25,11 +25,11 @@ COLOURS = ("Red", "Green", "Blue")
 
 
 @dataclass(frozen=True)
-class Table:
+class LookupTable:
     """A table of whole numbers (PS3.3, C.11.1.1.1).
 
     Attributes:
-        first: The value that the first entry is for.
+        first: Value of the first entry.
         entries: [n]
         bits: Of an entry.
     """
@@ -40,21 +40,21 @@ class Table:
 
     def values_at(self, values: Floats) -> Floats:
         """The entry of each value; below and above the table its first and last."""
-        places = np.clip(np.rint(np.nan_to_num(values)) - self.first, 0, len(self.entries) - 1)
-        return self.entries[places.astype(np.int64)]
+        indices = np.clip(np.rint(np.nan_to_num(values)) - self.first, 0, len(self.entries) - 1)
+        return self.entries[indices.astype(np.int64)]
 
     def shades(self, values: Floats) -> Floats:
         """The entry of each value, 1 for the largest number of the table's bits."""
         return np.clip(self.values_at(values) / ((1 << self.bits) - 1), 0, 1)
 
 
-def described(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence of tables that hold more than nothing."""
+def filled_items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence of tables that are not empty."""
     return [item for item in items(dataset, keyword) if is_given(item, "LUTDescriptor")]
 
 
-def read_table(item: Dataset, *, signed: bool, little: bool) -> Table | None:
-    """The table of a Modality LUT or VOI LUT item; None where it cannot be used.
+def read_lookup_table(item: Dataset, *, signed: bool, little: bool) -> LookupTable | None:
+    """The table of a Modality LUT or VOI LUT item; None if it cannot be used.
 
     Args:
         item: Holds LUT Descriptor and LUT Data.
@@ -64,11 +64,11 @@ def read_table(item: Dataset, *, signed: bool, little: bool) -> Table | None:
     return _table(item, "LUTDescriptor", "LUTData", signed=signed, little=little)
 
 
-def show_colour(stored: Stored, file: DicomFile) -> NDArray[np.uint8]:
+def show_colour(stored: StoredFrame, file: DicomFile) -> NDArray[np.uint8]:
     """Red, green and blue of 8 bits. [rows, columns, 3]
 
     Args:
-        stored: Colours, or places in a palette.
+        stored: Colours, or indices into a palette.
         file: Holds the palette.
 
     Raises:
@@ -76,7 +76,7 @@ def show_colour(stored: Stored, file: DicomFile) -> NDArray[np.uint8]:
     """
     values, bits = stored.values, stored.bits
     if stored.photometric == PALETTE:
-        return _painted(values, file)
+        return _palette_colours(values, file)
     if bits != 8:
         values = np.rint(np.clip(values / ((1 << bits) - 1), 0, 1) * 255).astype(np.uint8)
     if stored.photometric == "RGB":
@@ -88,12 +88,12 @@ def show_colour(stored: Stored, file: DicomFile) -> NDArray[np.uint8]:
     return _bytes(np.stack([light + 1.402 * red, green, light + 1.772 * blue], axis=-1))
 
 
-def _painted(places: NDArray[Any], file: DicomFile) -> NDArray[np.uint8]:
-    """Places in the palette as colours (PS3.3, C.7.6.3.1.5, C.7.9)."""
+def _palette_colours(indices: NDArray[Any], file: DicomFile) -> NDArray[np.uint8]:
+    """Colours of palette indices (PS3.3, C.7.6.3.1.5, C.7.9)."""
     if numbers(file.dataset, "RedPaletteColorLookupTableDescriptor") == ():
-        raise ImageError("is PALETTE COLOR without a palette")
+        raise ImageError("is PALETTE COLOR but has no palette")
     first, colours = _segmented(file) if _has_segments(file) else _plain(file)
-    at = np.clip(places.astype(np.int64) - first, 0, len(colours) - 1)
+    at = np.clip(indices.astype(np.int64) - first, 0, len(colours) - 1)
     return colours[at]
 
 
@@ -108,12 +108,12 @@ def _plain(file: DicomFile) -> tuple[int, NDArray[np.uint8]]:
         )
         for colour in COLOURS
     ]
-    found = [table for table in tables if table is not None]
-    if len(found) < len(COLOURS) or len({len(table.entries) for table in found}) > 1:
+    usable = [table for table in tables if table is not None]
+    if len(usable) < len(COLOURS) or len({len(table.entries) for table in usable}) > 1:
         raise ImageError("has a palette that cannot be used")
-    entries = np.stack([table.entries for table in found], axis=-1)
+    entries = np.stack([table.entries for table in usable], axis=-1)
     # a palette of 16 bits may hold numbers of 8, and the other way round
-    return found[0].first, _bytes(entries // 256 if entries.max() > 255 else entries)
+    return usable[0].first, _bytes(entries // 256 if entries.max() > 255 else entries)
 
 
 def _has_segments(file: DicomFile) -> bool:
@@ -132,31 +132,31 @@ def _segmented(file: DicomFile) -> tuple[int, NDArray[np.uint8]]:
 
 def _table(
     item: Dataset, descriptor: str, data: str, *, signed: bool, little: bool
-) -> Table | None:
-    about = numbers(item, descriptor)
-    if len(about) != 3:
+) -> LookupTable | None:
+    numbers_of_table = numbers(item, descriptor)
+    if len(numbers_of_table) != 3:
         return None
-    count, first, bits = (int(number) for number in about)
+    count, first, bits = (int(number) for number in numbers_of_table)
     count = count % 65536 or 65536
     first %= 65536
     first -= 65536 * (signed and first >= 32768)
     if not 1 <= bits <= 16:
         return None
     entries = _entries(value_of(item, data), count, bits, little=little)
-    return Table(first, entries, bits) if len(entries) else None
+    return LookupTable(first, entries, bits) if len(entries) else None
 
 
 def _entries(value: Any, count: int, bits: int, *, little: bool) -> Floats:
     """Entries from words, from bytes, or from two bytes in each word."""
     try:
         if not isinstance(value, bytes):
-            words = [int(value)] if isinstance(value, int) else [int(one) for one in value or ()]
+            words = [int(value)] if isinstance(value, int) else [int(word) for word in value or ()]
             if len(words) >= count:
                 return np.array(words[:count], np.float64)
             value = np.array(words, "<u2" if little else ">u2").tobytes()
         narrow = bits <= 8 and len(value) < 2 * count
-        found = raw_numbers(value, 8 if narrow else 16, little=little)
-        return np.array(found[:count], np.float64)
+        entries = raw_numbers(value, 8 if narrow else 16, little=little)
+        return np.array(entries[:count], np.float64)
     except DAMAGE:
         return np.empty(0)
 

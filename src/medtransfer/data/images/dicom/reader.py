@@ -1,6 +1,6 @@
-"""A DICOM file read in this process: its facts, and its pixels as they are to be shown.
+"""Reader of a DICOM file in this process: its facts, and its pixels for display.
 
-It is called in `process`, where memory and time are limited; other modules go by
+`decoder_process` calls it, with limits on memory and time; other modules use
 `medtransfer.data.images.decode`.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.data.images.dicom.facts import Comparison, DicomHeader, FrameFacts
+from medtransfer.data.images.dicom.facts import DecoderComparison, DicomHeader, FrameFacts
 from medtransfer.data.images.dicom.frames import check_frame, compare_decoders, stored_frame
 from medtransfer.data.images.dicom.greyscale import is_wide, read_grey, show_grey
 from medtransfer.data.images.dicom.header import frame_index, read_header
@@ -22,7 +22,7 @@ def frame_facts(data: bytes, pixel_limit: int, frame: int | None = None) -> Fram
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
-        frame: Its number, from 1; None where the file has only one.
+        frame: Its number, from 1; None if the file has only one.
 
     Raises:
         ImageError: The file or the frame cannot be read. The message is a reason.
@@ -39,12 +39,12 @@ def frame_comparison(
     data: bytes,
     pixel_limit: int,
     frame: int | None = None,
-    claimed: Callable[[DicomHeader], None] = lambda _header: None,
-) -> Comparison:
-    """What a second decoder says of one frame; arguments and errors as of `frame_pixels`."""
+    on_header: Callable[[DicomHeader], None] = lambda _header: None,
+) -> DecoderComparison:
+    """Compare a frame with a second decoder's; arguments and errors as of `frame_pixels`."""
     file = read_header(data, pixel_limit)
     index = frame_index(file.header, frame)
-    claimed(file.header)
+    on_header(file.header)
     return compare_decoders(file, index)
 
 
@@ -52,15 +52,15 @@ def frame_pixels(
     data: bytes,
     pixel_limit: int,
     frame: int | None = None,
-    claimed: Callable[[DicomHeader], None] = lambda _header: None,
+    on_header: Callable[[DicomHeader], None] = lambda _header: None,
 ) -> NDArray[np.uint8 | np.uint16]:
-    """One frame as it is to be shown.
+    """Display pixels of one frame.
 
     Args:
         data: The file's content.
         pixel_limit: Most pixels a frame may claim.
-        frame: Its number, from 1; None where the file has only one.
-        claimed: Hears what the header claims before anything is unpacked.
+        frame: Its number, from 1; None if the file has only one.
+        on_header: Called with the header before anything is unpacked.
 
     Returns:
         Grey [rows, columns] of 8 or 16 bits, black is 0; or RGB [rows, columns, 3] of 8 bits.
@@ -70,10 +70,10 @@ def frame_pixels(
     """
     file = read_header(data, pixel_limit)
     index = frame_index(file.header, frame)
-    claimed(file.header)
+    on_header(file.header)
     if file.header.is_grey:
         grey = read_grey(file, index)
-        shown = show_grey(stored_frame(file, index), grey, wide=is_wide(file))
+        pixels = show_grey(stored_frame(file, index), grey, wide=is_wide(file))
     else:
-        shown = show_colour(stored_frame(file, index), file)
-    return np.ascontiguousarray(shown)
+        pixels = show_colour(stored_frame(file, index), file)
+    return np.ascontiguousarray(pixels)

@@ -1,7 +1,7 @@
-"""How DICOM stores pixels, and which decoder unpacks each way.
+"""Transfer syntaxes of DICOM, and the decoder of each.
 
 A transfer syntax has exactly one decoder, so that the same file gives the same pixels on every
-machine with the same packages. A syntax whose decoder is missing is refused.
+machine with the same packages. Files whose decoder is missing are rejected.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Syntax:
     Attributes:
         uid: Its identifier.
         name: As the standard calls it, shortened.
-        codec: What unpacks it.
-        family: What its code streams are.
+        codec: Its decoder.
+        family: Format of its code streams.
         processes: Markers that may start a frame of a JPEG stream (T.81, table B.1).
     """
 
@@ -46,7 +46,7 @@ class Syntax:
 
     @property
     def is_lossless(self) -> bool:
-        """Whether every decoder must give the same numbers, to the last bit."""
+        """True if every decoder must give the same numbers, to the last bit."""
         return self.uid not in LOSSY
 
 
@@ -86,15 +86,15 @@ LOSSY = frozenset(_JPEG + number for number in ("50", "51", "81", "91", "203"))
 
 @cache
 def has_misreader() -> bool:
-    """Whether pylibjpeg-libjpeg is installed: the JPEG families are refused until it is gone."""
+    """True if pylibjpeg-libjpeg is installed: JPEG files are rejected until it is removed."""
     try:
         return find_spec("libjpeg") is not None and version(MISREADER) != ""
     except (PackageNotFoundError, ValueError):
         return False
 
 
-def why_not(syntax: Syntax) -> str:
-    """Why a transfer syntax cannot be read on this machine, or nothing."""
+def reason_unreadable(syntax: Syntax) -> str:
+    """Reason why a transfer syntax cannot be read on this machine, or an empty string."""
     if syntax.family in ("jpeg", "jpeg-ls") and has_misreader():
         return (
             f"{MISREADER} is installed, which misreads legal JPEG Lossless files: "
@@ -105,7 +105,7 @@ def why_not(syntax: Syntax) -> str:
 
 
 def decoder_of(syntax: Syntax) -> str:
-    """Name and version of what unpacks a transfer syntax."""
+    """Name and version of a transfer syntax's decoder."""
     return f"{PACKAGES[syntax.codec]} {_version(PACKAGES[syntax.codec]) or 'missing'}"
 
 
