@@ -343,7 +343,8 @@ def test_files_of_the_jpeg_families_are_refused_while_the_misreader_is_installed
         "print(decode(Path('grey.dcm').read_bytes(), 10**6).shape)\n"
         "try: decode(Path('jpeg.dcm').read_bytes(), 10**6)\n"
         "except ImageError as error: print(error)\n"
-        "print(*sorted({syntax.family for syntax in SYNTAXES.values() if reason_unreadable(syntax)}))\n"
+        "bad = {s.family for s in SYNTAXES.values() if reason_unreadable(s)}\n"
+        "print(*sorted(bad))\n"
     )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(

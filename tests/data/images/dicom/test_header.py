@@ -94,7 +94,7 @@ BAD: dict[str, tuple[dict[str | int, Any], str]] = {
     "too large": ({"Rows": 65535, "Columns": 65535}, r"claims 65,535 × 65,535 pixels \(allowed"),
     "odd bits": ({"BitsAllocated": 12}, r"has 12 Bits Allocated \(allowed: 1, 8, 16, 32\)"),
     "more bits than there are": ({"BitsStored": 20}, "has 20 Bits Stored of 16"),
-    "photometric of text": ({"PhotometricInterpretation": CANARY}, "an unsupported Photometric"),
+    "photometric of text": ({"PhotometricInterpretation": CANARY}, "an unsupported"),
     "no photometric": ({"PhotometricInterpretation": ""}, "has no Photometric Interpretation"),
     "grey of three": ({"SamplesPerPixel": 3}, "is MONOCHROME2 with 3 samples a pixel"),
     "CMYK": (
