@@ -137,7 +137,7 @@ def carry_out(
         config,
         tune=lambda: TuneScore(0.0, None),
         checkpoints=kept,
-        watch=lambda _: bool(after()),
+        on_step=lambda _: bool(after()),
     )
 
 

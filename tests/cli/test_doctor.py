@@ -46,7 +46,7 @@ def test_a_package_that_is_not_there_is_missing_and_not_a_crash(
 
 
 def test_without_any_weights_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "is_here", lambda rung: rung.is_random)
+    monkeypatch.setattr(doctor, "is_available", lambda rung: rung.is_random)
     assert examine()["weights here"] == "none: pip install medtransfer[weights]"
 
 

@@ -10,9 +10,9 @@ from medtransfer.data.case_index import CaseNumbers, numbered
 from medtransfer.tables import chunks
 
 
-@pytest.mark.parametrize("at_once", [chunks.SLICE, 5])
+@pytest.mark.parametrize("at_once", [chunks.SLICE_ROWS, 5])
 def test_ids_are_numbered_in_text_order(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "SLICE", at_once)
+    monkeypatch.setattr(chunks, "SLICE_ROWS", at_once)
     monkeypatch.setattr(chunks, "SAMPLE", 4)
 
     @FEW

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
-from medtransfer.metrics.catalog import CATALOG, find_metric, spelled
+from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
 
@@ -43,8 +43,8 @@ def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
         logits,
         p,
         calibrated=maps,
-        called={point: p >= limit for point, limit in LIMITS.items()},
-        limits=LIMITS,
+        predicted_positive={point: p >= limit for point, limit in LIMITS.items()},
+        thresholds=LIMITS,
         sets=dict.fromkeys(("split", "class", "group"), sets),
         spread=_spread(logits),
         prevalence=0.3,
@@ -109,7 +109,7 @@ def names_of(cases: AnyCases) -> list[str]:
         name
         for metric in CATALOG.values()
         if (metric.of_target if isinstance(cases, TargetCases) else metric.of_classes)
-        for name, _ in spelled(metric, tuple(LIMITS))
+        for name, _ in result_names(metric, tuple(LIMITS))
     ]
 
 

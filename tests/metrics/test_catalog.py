@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.metrics.drawn_cases import LAW, drawn, plain, target_cases, value
 
 from medtransfer.metrics.cases import ClassCases, TargetCases, pooled
-from medtransfer.metrics.catalog import CATALOG, find_metric, spelled
+from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.metric import Metric
 
 POINTS = ("sens90", "youden")
@@ -18,7 +18,7 @@ every_entry = pytest.mark.parametrize("metric", CATALOG.values(), ids=CATALOG)
 
 @every_entry
 def test_every_spelling_leads_back_to_its_entry(metric: Metric) -> None:
-    spellings = dict(spelled(metric, POINTS))
+    spellings = dict(result_names(metric, POINTS))
     assert all(find_metric(name) is metric for name in spellings)
     assert list(spellings.values()) == (list(POINTS) if metric.at_point else [None])
 
@@ -61,7 +61,7 @@ def test_a_case_at_the_threshold_or_at_one_half_is_called_positive(
 ) -> None:
     limit = 0.5 if name == "accuracy" else 0.6
     p = np.full(2, limit)
-    cases = TargetCases(np.array([1, 0]), np.zeros(2), p, called={"sens90": p >= limit})
+    cases = TargetCases(np.array([1, 0]), np.zeros(2), p, predicted_positive={"sens90": p >= limit})
     bind = find_metric(name if name == "accuracy" else f"{name}@sens90").of_target
     assert bind is not None
     assert plain(bind(cases, "sens90"), 2) == expected
@@ -72,7 +72,9 @@ def test_underdiagnosis_is_the_share_of_the_ill_who_are_called_healthy(
     healthy: bool, expected: float
 ) -> None:
     truth, called = np.array([1, 1, 1, 0, 0]), np.array([True, True, False, True, False])
-    cases = TargetCases(truth, np.zeros(5), np.zeros(5), called={"a": called}, healthy=healthy)
+    cases = TargetCases(
+        truth, np.zeros(5), np.zeros(5), predicted_positive={"a": called}, healthy=healthy
+    )
     bind = find_metric("underdiagnosis@a").of_target
     assert bind is not None
     assert plain(bind(cases, "a"), 5) == pytest.approx(expected)
@@ -125,7 +127,12 @@ def test_nothing_is_lacking_where_tune_gave_all(metric: Metric) -> None:
     shared = {"calibrated": maps, "sets": sets, "spread": spread}
     calls = {"sens90": np.ones(2, dtype=bool)}
     full = TargetCases(
-        np.array([0, 1]), np.zeros(2), np.full(2, 0.5), called=calls, prevalence=0.5, **shared
+        np.array([0, 1]),
+        np.zeros(2),
+        np.full(2, 0.5),
+        predicted_positive=calls,
+        prevalence=0.5,
+        **shared,
     )
     assert metric.lacking(full, "sens90" if metric.at_point else None) is None
     classes = ClassCases(np.array([0, 1]), np.zeros((2, 2)), np.full((2, 2), 0.5), **shared)
@@ -135,7 +142,7 @@ def test_nothing_is_lacking_where_tune_gave_all(metric: Metric) -> None:
 @pytest.mark.parametrize("name", ["auprc_adjusted", "ppv_adjusted@sens90", "npv_adjusted@sens90"])
 def test_an_adjusted_metric_without_a_prevalence_is_refused(name: str) -> None:
     calls = {"sens90": np.ones(2, dtype=bool)}
-    cases = TargetCases(np.array([0, 1]), np.zeros(2), np.full(2, 0.5), called=calls)
+    cases = TargetCases(np.array([0, 1]), np.zeros(2), np.full(2, 0.5), predicted_positive=calls)
     bind = find_metric(name).of_target
     assert bind is not None
     with pytest.raises(ValueError, match="without a prevalence"):
@@ -153,10 +160,10 @@ def test_targets_pooled_for_micro_averages_are_one_long_target(data: st.DataObje
     one, two = data.draw(drawn("target")), data.draw(drawn("target"))
     assert isinstance(one, TargetCases)
     assert isinstance(two, TargetCases)
-    only = replace(two, called={"sens90": two.called["sens90"]})
+    only = replace(two, predicted_positive={"sens90": two.predicted_positive["sens90"]})
     both = pooled([one, only])
     assert len(both) == len(one) + len(two)
-    assert set(both.called) == {"sens90"}  # not the point that one of them lacks
+    assert set(both.predicted_positive) == {"sens90"}  # not the point that one of them lacks
     truth, logits = (
         np.concatenate([getattr(each, part) for each in (one, two)])
         for part in ("targets", "logits")
@@ -174,12 +181,12 @@ def test_some_cases_carry_what_was_fixed_and_their_own_rows() -> None:
         np.array([0, 1, 1]),
         np.array([-2.0, 0.4, 0.8]),
         p,
-        called={"sens90": p >= 0.5},
-        limits={"sens90": 0.5},
+        predicted_positive={"sens90": p >= 0.5},
+        thresholds={"sens90": 0.5},
         prevalence=0.2,
         from_logits=False,
     )
     part = cases.take(np.array([False, True, True]))
-    assert (part.prevalence, part.limits, part.from_logits) == (0.2, {"sens90": 0.5}, False)
-    assert part.called["sens90"].tolist() == [True, True]
+    assert (part.prevalence, part.thresholds, part.from_logits) == (0.2, {"sens90": 0.5}, False)
+    assert part.predicted_positive["sens90"].tolist() == [True, True]
     assert part.probabilities.tolist() == [0.6, 0.7]

@@ -91,7 +91,7 @@ def test_full_specificity_is_reached_above_every_score_where_a_negative_is_the_h
 def test_drift_is_the_threshold_of_these_cases_minus_the_one_that_is_carried(
     cases: TargetCases, point: str
 ) -> None:
-    carried = dataclasses.replace(cases, limits={point: 0.25})
+    carried = dataclasses.replace(cases, thresholds={point: 0.25})
     drift = plain(threshold_drift(carried, point), len(cases))
     own = found(cases, point)
     if own > cases.probabilities.max():  # reached only by calling nobody
@@ -115,4 +115,4 @@ def test_drift_of_a_replicate_is_that_of_the_cases_it_holds(
         assert np.isnan(plain(threshold_drift(copies, point), len(copies)))
     else:
         assert drift == plain(threshold_drift(copies, point), len(copies))
-        assert np.abs(drift + cases.limits[point] - copies.probabilities).min() < 1e-12
+        assert np.abs(drift + cases.thresholds[point] - copies.probabilities).min() < 1e-12

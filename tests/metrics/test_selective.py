@@ -24,12 +24,12 @@ from tests.metrics.drawn_cases import (
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.selective import (
+    aurc,
     coverage_at_risk,
     margin,
     negative_entropy,
     retained_accuracy,
-    risk_coverage_area,
-    selective,
+    risk_coverage_scan,
 )
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -48,15 +48,13 @@ def test_area_is_the_mean_over_coverages_of_the_risk(seed: int) -> None:
     confidence, right = untied(seed, 40)
     wrong = ~right[np.argsort(-confidence)]
     risks = np.cumsum(wrong) / np.arange(1, 41)
-    assert_allclose(
-        plain(risk_coverage_area(selective(confidence, right)), 40), risks.mean(), **EXACT
-    )
+    assert_allclose(plain(aurc(risk_coverage_scan(confidence, right)), 40), risks.mean(), **EXACT)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_risks_and_coverages_are_read_off_the_sorted_cases(seed: int) -> None:
     confidence, right = untied(seed, 40)
-    scan = selective(confidence, right)
+    scan = risk_coverage_scan(confidence, right)
     wrong = ~right[np.argsort(-confidence)]
     assert_allclose(plain(retained_accuracy(scan), 40), 1 - wrong[:32].mean(), **EXACT)
     risks = np.cumsum(wrong) / np.arange(1, 41)
@@ -67,22 +65,22 @@ def test_risks_and_coverages_are_read_off_the_sorted_cases(seed: int) -> None:
 
 def test_one_error_in_twenty_is_five_percent() -> None:
     right = np.arange(21) % 20 < 19  # the 20th is wrong
-    scan = selective(np.arange(21.0, 0, -1), right)
+    scan = risk_coverage_scan(np.arange(21.0, 0, -1), right)
     assert plain(coverage_at_risk(scan), 21) == 1
     right[20] = False
-    assert plain(coverage_at_risk(selective(np.arange(21.0, 0, -1), right)), 21) == 20 / 21
+    assert plain(coverage_at_risk(risk_coverage_scan(np.arange(21.0, 0, -1), right)), 21) == 20 / 21
 
 
 def test_the_share_at_the_edge_is_taken_in_part() -> None:
     # 80 % of three are 2.4: the two certain ones and 0.4 of the wrong one
-    scan = selective(np.array([3.0, 2, 1]), np.array([True, True, False]))
+    scan = risk_coverage_scan(np.array([3.0, 2, 1]), np.array([True, True, False]))
     assert_allclose(plain(retained_accuracy(scan), 3), 2 / 2.4, **EXACT)
 
 
 def test_cases_that_are_equally_certain_come_in_together() -> None:
-    scan = selective(np.array([2.0, 1, 1, 1]), np.array([True, False, True, False]))
+    scan = risk_coverage_scan(np.array([2.0, 1, 1, 1]), np.array([True, False, True, False]))
     # at coverage ¼ no risk; at all others the run is in as a whole
-    assert_allclose(plain(risk_coverage_area(scan), 4), 0.75 * 2 / 4, **EXACT)
+    assert_allclose(plain(aurc(scan), 4), 0.75 * 2 / 4, **EXACT)
     assert_allclose(plain(retained_accuracy(scan), 4), 1 - (2.2 * 2 / 3) / 3.2, **EXACT)
     assert plain(coverage_at_risk(scan), 4) == 0.25
 

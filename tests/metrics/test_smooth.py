@@ -16,7 +16,7 @@ from scipy.special import expit
 from tests.metrics import plain_versions as plainly
 from tests.metrics.drawn_cases import LAW, plain
 
-from medtransfer.metrics.calibration_curves import NARROWEST, smooth_calibration_error
+from medtransfer.metrics.calibration_curves import MIN_BANDWIDTH, smooth_calibration_error
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,7 +40,7 @@ def test_equal_to_the_definition_whatever_the_confidences(count: int, factor: fl
     confidences = expit(factor * logits)  # 6: most of them within 1e-3 of 0 or 1
     weights = np.stack([np.ones(count), rng.exponential(size=count)])
     found = smooth_calibration_error(outcomes, confidences)(weights)
-    expected = plainly.smooth_calibration_error(outcomes, confidences, weights, NARROWEST)
+    expected = plainly.smooth_calibration_error(outcomes, confidences, weights, MIN_BANDWIDTH)
     assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 

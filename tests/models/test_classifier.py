@@ -44,8 +44,8 @@ def test_weights_are_reported_with_their_digest() -> None:
     model = ModelConfig(rung="imagenet/effnet-lite0")
     found = build_classifier(model, 1, seed=0, device=CPU)
     assert found.weights == found.rung.sha256
-    assert found.fit is not None
-    assert found.fit.left_out == ("classifier.bias", "classifier.weight")
+    assert found.weights_report is not None
+    assert found.weights_report.left_out == ("classifier.bias", "classifier.weight")
     assert built().weights is None
 
 

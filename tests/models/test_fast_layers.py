@@ -12,8 +12,8 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.fast_layers import (
     DetouredMaxPool2d,
     StandardisedConv2d,
-    attend_plainly,
-    quickened,
+    use_fast_layers,
+    use_plain_attention,
 )
 from medtransfer.models.ladder import ARCHITECTURES, find_rung
 
@@ -63,7 +63,7 @@ def test_a_network_keeps_its_tensors_and_its_answers() -> None:
     plain = timm.create_model("resnetv2_50x1_bit", pretrained=False, num_classes=0)
     images = torch.randn(2, 3, 64, 64)
     before, state = plain(images), {name: id(tensor) for name, tensor in plain.named_parameters()}
-    changed = quickened(plain)
+    changed = use_fast_layers(plain)
     assert {name: id(tensor) for name, tensor in changed.named_parameters()} == state
     torch.testing.assert_close(changed(images), before, rtol=1e-4, atol=1e-4)
 
@@ -84,7 +84,7 @@ def test_small_transformers_attend_plainly_in_bfloat16(size, precision, fused) -
 def test_plain_attention_is_the_same_to_rounding() -> None:
     fused = build_backbone(find_rung("scratch/timm:vit_tiny_patch16_224").architecture, seed=0)
     plain = build_backbone(find_rung("scratch/timm:vit_tiny_patch16_224").architecture, seed=0)
-    attend_plainly(plain)
+    use_plain_attention(plain)
     images = torch.randn(2, 3, 224, 224)
     for ours, theirs in zip(answers(plain, images), answers(fused, images), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

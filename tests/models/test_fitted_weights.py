@@ -46,9 +46,9 @@ def test_vision_transformers_and_convnext_go_the_same_road(name, head, tmp_path:
     size = theirs.pretrained_cfg["input_size"][-1]
     model = ModelConfig(rung=f"file/timm:{name}", weights=path)
     built = build_classifier(model, 3, seed=0, device=CPU, precision="float32", input_size=size)
-    assert built.fit.left_out == (f"{head}.bias", f"{head}.weight")
-    assert built.fit.adapted == ()
-    assert built.fit.loaded == len(theirs.state_dict()) - 2
+    assert built.weights_report.left_out == (f"{head}.bias", f"{head}.weight")
+    assert built.weights_report.adapted == ()
+    assert built.weights_report.loaded == len(theirs.state_dict()) - 2
     found = built.classifier.eval().features(images(size), torch.arange(2), 2)
     assert torch.allclose(found, pooled(theirs, images(size)), atol=1e-6)
 
@@ -58,7 +58,9 @@ def test_position_embeddings_are_interpolated_to_the_images_by_timms_function(tm
     theirs = hub_file(VIT, path)
     model = ModelConfig(rung=f"file/timm:{VIT}", weights=path)
     built = build_classifier(model, 2, seed=0, device=CPU, precision="float32", input_size=96)
-    assert built.fit.adapted == ("pos_embed: 1×101×64 to 1×37×64, interpolated by timm's rule",)
+    assert built.weights_report.adapted == (
+        "pos_embed: 1×101×64 to 1×37×64, interpolated by timm's rule",
+    )
     expected = resample_abs_pos_embed(theirs.pos_embed, [6, 6], num_prefix_tokens=1)
     assert torch.allclose(built.classifier.backbone.pos_embed, expected, atol=1e-6)
     theirs.set_input_size(img_size=(96, 96))
@@ -71,7 +73,7 @@ def test_a_file_of_another_input_size_is_interpolated_once_not_twice(tmp_path: P
     theirs = hub_file(VIT, path, img_size=64)
     model = ModelConfig(rung=f"file/timm:{VIT}", weights=path)
     same = build_classifier(model, 2, seed=0, device=CPU, precision="float32", input_size=64)
-    assert same.fit.adapted == ()
+    assert same.weights_report.adapted == ()
     assert torch.equal(same.classifier.backbone.pos_embed, theirs.pos_embed)
 
 

@@ -17,7 +17,7 @@ from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import ARCHITECTURES, find_rung
 from medtransfer.models.load_weights import load_weights, read_weights
-from medtransfer.models.weight_files import find_weights, is_here
+from medtransfer.models.weight_files import find_weights, is_available
 
 SMALL = ARCHITECTURES["r14x0.5"]
 
@@ -147,7 +147,7 @@ def named_rightly(shared: Path, rung_name: str, mean, std) -> float:
     rung = find_rung(rung_name)
     architecture = rung.architecture
     network = build_backbone(architecture, seed=0, classes=1000).eval()
-    if not is_here(rung):
+    if not is_available(rung):
         pytest.skip(f"the weights of {rung_name} are not installed")
     path = find_weights(ModelConfig(rung=rung_name))
     load_weights(network, path, head_prefix(network))

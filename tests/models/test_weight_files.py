@@ -14,7 +14,7 @@ from medtransfer.errors import WeightsError
 from medtransfer.models import weight_files
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.weight_files import fetch, find_weights, is_here, verified_digest
+from medtransfer.models.weight_files import fetch, find_weights, is_available, verified_digest
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_missing_weights_are_named_with_what_to_do(folder: Path, rung: str, reme
     with pytest.raises(WeightsError, match="are not on this machine") as caught:
         find_weights(ModelConfig(rung=rung))
     assert remedy in str(caught.value)
-    assert not is_here(find_rung(rung))
+    assert not is_available(find_rung(rung))
 
 
 def test_a_file_that_the_study_names_must_exist(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_files_in_the_weights_folder_are_found_by_their_names(
 ) -> None:
     (folder / name).write_bytes(b"x")
     assert find_weights(ModelConfig(rung=rung)) == folder / name
-    assert is_here(find_rung(rung))
+    assert is_available(find_rung(rung))
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from medtransfer.posthoc.conformal import Conformal, Scoring, fit_conformal
+from medtransfer.posthoc.conformal import Conformal, SetScore, fit_conformal
 from medtransfer.statistics.bootstrap import Floats
 
 SCORINGS = {
-    "lac": Scoring("lac"),
-    "aps": Scoring("aps"),
-    "aps with draws": Scoring("aps", seed=5),
-    "raps": Scoring("raps", penalty=0.1, free_ranks=1),
-    "raps with draws": Scoring("raps", seed=5, penalty=0.1, free_ranks=1),
+    "lac": SetScore("lac"),
+    "aps": SetScore("aps"),
+    "aps with draws": SetScore("aps", seed=5),
+    "raps": SetScore("raps", penalty=0.1, free_ranks=1),
+    "raps with draws": SetScore("raps", seed=5, penalty=0.1, free_ranks=1),
 }
 GROUPS = ("F", "M", "")
 """The last is no group."""
@@ -84,7 +84,7 @@ def drawn_cases(least: int = 1, most: int = 40, classes: int = 3) -> st.SearchSt
 
 
 def fitted(
-    cases: Drawn, alpha: float, condition: str = "all", scoring: Scoring = SCORINGS["lac"]
+    cases: Drawn, alpha: float, condition: str = "all", scoring: SetScore = SCORINGS["lac"]
 ) -> Conformal:
     """A predictor fitted on all of the cases."""
     return fit_conformal(
@@ -93,7 +93,7 @@ def fitted(
         splits=tune(len(cases)),
         alpha=alpha,
         condition=condition,
-        scoring=scoring,
+        score=scoring,
         groups=cases.groups,
         case_ids=cases.ids,
     )

@@ -18,14 +18,14 @@ from tests.posthoc.conformal_cases import (
     simulated,
 )
 
-from medtransfer.posthoc.conformal import Scoring
+from medtransfer.posthoc.conformal import SetScore
 from medtransfer.statistics.bootstrap import Floats
 
 # no whole number of cases is 7 / 29 of a sample this small, so p never equals alpha
 ALPHA = 7 / 29 + 1e-6
 
 
-def p_values(tuned: Drawn, tested: Drawn, condition: str, scoring: Scoring) -> Floats:
+def p_values(tuned: Drawn, tested: Drawn, condition: str, scoring: SetScore) -> Floats:
     """The p-value of each class of each case. [N, C]"""
     # whole masses are 1 but for rounding: crepes knows only exact ties
     scores = scoring.of(tuned.probabilities, tuned.ids).round(12)
@@ -48,13 +48,13 @@ def p_values(tuned: Drawn, tested: Drawn, condition: str, scoring: Scoring) -> F
             return theirs.predict_p(new, smoothing=False)
 
 
-def expected(tuned: Drawn, tested: Drawn, condition: str, scoring: Scoring) -> NDArray[np.bool_]:
+def expected(tuned: Drawn, tested: Drawn, condition: str, scoring: SetScore) -> NDArray[np.bool_]:
     return p_values(tuned, tested, condition, scoring) > ALPHA
 
 
 def test_the_plain_score_is_the_hinge_of_crepes() -> None:
     cases = simulated(0, 30)
-    scores = Scoring("lac").of(cases.probabilities)
+    scores = SetScore("lac").of(cases.probabilities)
     assert_array_equal(scores, hinge(cases.probabilities))
     own = hinge(cases.probabilities, np.arange(4), cases.classes)
     assert_array_equal(scores[np.arange(30), cases.classes], own)
@@ -64,7 +64,7 @@ def test_the_plain_score_is_the_hinge_of_crepes() -> None:
 @pytest.mark.parametrize("scoring", SCORINGS.values(), ids=SCORINGS)
 @pytest.mark.parametrize("seed", range(3))
 def test_sets_are_the_classes_whose_p_value_is_above_alpha(
-    condition: str, scoring: Scoring, seed: int
+    condition: str, scoring: SetScore, seed: int
 ) -> None:
     tuned, tested = simulated(seed, 90), simulated(seed + 50, 120)
     found = sets_of(fitted(tuned, ALPHA, condition, scoring), tested)
@@ -80,7 +80,7 @@ def test_sets_are_the_classes_whose_p_value_is_above_alpha(
 @given(tuned=drawn_cases(most=25), tested=drawn_cases(most=10))
 def test_sets_of_few_and_tied_cases(condition: str, tuned: Drawn, tested: Drawn) -> None:
     # in whole steps, so that ties are ties to crepes too
-    scoring = Scoring("lac")
+    scoring = SetScore("lac")
     tuned, tested = (
         Drawn(c.classes, np.round(c.probabilities * 64) / 64, c.groups, c.ids)
         for c in (tuned, tested)
@@ -100,7 +100,7 @@ def test_where_a_p_value_is_just_alpha_crepes_keeps_the_class_and_we_do_not(
     p = rng.permutation(np.arange(1, count + 1)) / (count + 2)
     tuned = Drawn(np.ones(count, int), np.stack([1 - p, p], 1), np.full(count, "F"), ["x"] * count)
     found = sets_of(fitted(tuned, alpha), tuned)[:, 1]
-    values = p_values(tuned, tuned, "all", Scoring("lac"))[:, 1]
+    values = p_values(tuned, tuned, "all", SetScore("lac"))[:, 1]
     assert_array_equal(found, values > alpha + 1e-9)
     just = np.abs(values - alpha) < 1e-9
     assert just.any() == ((count + 1) * tenths % 10 == 0 and tenths * (count + 1) > 10)

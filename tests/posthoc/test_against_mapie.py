@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from tests.posthoc.conformal_cases import SCORINGS, Drawn, fitted, sets_of, simulated
 
-from medtransfer.posthoc.conformal import Scoring
+from medtransfer.posthoc.conformal import SetScore
 from medtransfer.statistics.bootstrap import Floats
 
 # 10 % of one case more is no whole number, so no rounding decides a rank
 SIZES = [(0, 100), (1, 100), (2, 200), (3, 64)]
-APS = Scoring("aps")
+APS = SetScore("aps")
 sizes = pytest.mark.parametrize(("seed", "count"), SIZES)
 
 
@@ -105,7 +105,7 @@ def test_aps_with_draws(seed: int, count: int) -> None:
     tuned, tested = pair(seed, count)
     theirs = conformalized(tuned, "aps", Draws(draws_of(tuned), draws_of(tested)))
     ours = fitted(tuned, 0.1, "all", SCORINGS["aps with draws"])
-    own = ours.scoring.of(tuned.probabilities, tuned.ids)[np.arange(count), tuned.classes]
+    own = ours.score.of(tuned.probabilities, tuned.ids)[np.arange(count), tuned.classes]
     assert_allclose(own, theirs.conformity_scores.ravel(), rtol=0, atol=1e-9)
     assert_array_equal(sets_of(ours, tested), their_sets(theirs, tested, "randomized"))
     assert_allclose(ours.thresholds, [their_threshold(theirs)], rtol=0, atol=1e-9)
@@ -156,7 +156,7 @@ def test_raps_with_the_penalty_that_mapie_chose(seed: int) -> None:
     aside = {tuple(row) for row in conformity(theirs).X_raps}
     kept = [i for i in range(405) if tuple(tuned.probabilities[i]) not in aside]
     penalty, free = conformity(theirs).lambda_star, np.ravel(conformity(theirs).k_star)[0]
-    scoring = Scoring("raps", penalty=float(penalty), free_ranks=int(free))
+    scoring = SetScore("raps", penalty=float(penalty), free_ranks=int(free))
     ours = fitted(tuned.take(np.array(kept)), 0.1, "all", scoring)
     assert_allclose(ours.thresholds, [their_threshold(theirs)], rtol=0, atol=1e-12)
     # without a last label MAPIE still adds the most probable class to a set that is empty

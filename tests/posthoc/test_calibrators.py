@@ -124,8 +124,8 @@ def test_isotonic_steps_by_hand() -> None:
     found = calibrator("isotonic", targets, logits)
     assert isinstance(found, Isotonic)
     # 0 | 1, 0, 0 pooled to 1/3 | 1; with eight cases no share is below 1/10 or above 9/10
-    assert_array_equal(found.places, [-3, -2, -1, 0, 1, 2])
-    assert_allclose(found.shares, [0.1, 1 / 3, 1 / 3, 0.9, 0.9, 0.9])
+    assert_array_equal(found.knots, [-3, -2, -1, 0, 1, 2])
+    assert_allclose(found.levels, [0.1, 1 / 3, 1 / 3, 0.9, 0.9, 0.9])
     between = np.array([-9, -2.5, -1.5, -0.5, 9])
     expected = [0.1, (0.1 + 1 / 3) / 2, 1 / 3, (1 / 3 + 0.9) / 2, 0.9]
     assert_allclose(found.probabilities(between), expected)
@@ -187,8 +187,8 @@ def test_isotonic_shares_are_frequencies_of_the_tuning_split(cases: TargetCases)
     found = calibrator("isotonic", cases.targets, cases.logits)
     assert isinstance(found, Isotonic)
     least = 1 / (len(cases.targets) + 2)
-    assert found.shares.min() >= least
-    assert found.shares.max() <= 1 - least
+    assert found.levels.min() >= least
+    assert found.levels.max() <= 1 - least
     at = found.probabilities(cases.logits)
     for share in np.unique(at[(at > least) & (at < 1 - least)]):
         assert cases.targets[np.isclose(at, share, rtol=0, atol=1e-12)].mean() == pytest.approx(
@@ -274,7 +274,7 @@ def test_classes_that_are_apart_leave_bounded_maps(
     assert abs(platt.slope) <= 20
     assert (platt.slope < 0) == turned
     assert 0 <= min(beta.a, beta.b) <= max(beta.a, beta.b) <= 20
-    assert_allclose(isotonic.shares, 0.5 if turned else np.array([0.125] * 3 + [0.875] * 3))
+    assert_allclose(isotonic.levels, 0.5 if turned else np.array([0.125] * 3 + [0.875] * 3))
 
 
 def test_no_rounding_passes_the_largest_slope() -> None:

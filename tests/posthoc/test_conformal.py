@@ -22,11 +22,11 @@ from tests.posthoc.conformal_cases import (
 
 from medtransfer.errors import TableError
 from medtransfer.posthoc.conformal import (
-    Scoring,
+    SetScore,
     conformal_quantile,
     fit_conformal,
     fit_per_target,
-    least_cases,
+    min_cases,
     set_outcomes,
     sets_per_target,
     two_classes,
@@ -69,10 +69,10 @@ def test_tied_scores_are_counted_one_by_one() -> None:
 @LAW
 @given(alpha=ALPHAS)
 def test_the_fewest_cases_are_the_first_with_a_finite_threshold(alpha: float) -> None:
-    least = least_cases(alpha)
+    least = min_cases(alpha)
     assert conformal_quantile(np.zeros(least), alpha) == 0
     assert conformal_quantile(np.zeros(least - 1), alpha) == math.inf
-    assert (least_cases(0.1), least_cases(0.05), least_cases(0.2)) == (9, 19, 4)
+    assert (min_cases(0.1), min_cases(0.05), min_cases(0.2)) == (9, 19, 4)
 
 
 # the scores
@@ -80,16 +80,16 @@ def test_the_fewest_cases_are_the_first_with_a_finite_threshold(alpha: float) ->
 
 def test_scores_by_hand() -> None:
     table = np.array([[0.3, 0.5, 0.2], [0.1, 0.2, 0.7]])
-    assert_allclose(Scoring("lac").of(table), [[0.7, 0.5, 0.8], [0.9, 0.8, 0.3]])
-    assert_allclose(Scoring("aps").of(table), [[0.8, 0.5, 1.0], [1.0, 0.9, 0.7]])
-    raps = Scoring("raps", penalty=0.1, free_ranks=1).of(table)
+    assert_allclose(SetScore("lac").of(table), [[0.7, 0.5, 0.8], [0.9, 0.8, 0.3]])
+    assert_allclose(SetScore("aps").of(table), [[0.8, 0.5, 1.0], [1.0, 0.9, 0.7]])
+    raps = SetScore("raps", penalty=0.1, free_ranks=1).of(table)
     assert_allclose(raps, [[0.9, 0.5, 1.2], [1.2, 1.0, 0.7]])
-    assert_allclose(Scoring("raps").of(table), Scoring("aps").of(table))  # five free ranks
+    assert_allclose(SetScore("raps").of(table), SetScore("aps").of(table))  # five free ranks
 
 
 def test_the_first_penalised_rank_is_the_one_after_the_free_ones() -> None:
     table = np.array([[0.4, 0.2, 0.15, 0.1, 0.06, 0.05, 0.04]])
-    extra = Scoring("raps").of(table) - Scoring("aps").of(table)
+    extra = SetScore("raps").of(table) - SetScore("aps").of(table)
     assert_allclose(extra, [[0, 0, 0, 0, 0, 0.01, 0.02]], atol=1e-15)
 
 
@@ -97,21 +97,21 @@ def test_equally_probable_classes_come_in_their_order() -> None:
     table = np.array([[0.03, 0.02] * 20])
     place = np.arange(1, 21)
     expected = np.stack([0.03 * place, 0.6 + 0.02 * place], axis=1).reshape(1, 40)
-    assert_allclose(Scoring("aps").of(table), expected)
+    assert_allclose(SetScore("aps").of(table), expected)
 
 
 def test_a_binary_target_has_two_classes_the_negative_first() -> None:
     p = np.array([0.2, 0.9])
     assert_allclose(two_classes(p), [[0.8, 0.2], [0.1, 0.9]])
-    for scoring in (Scoring("lac"), Scoring("aps")):
+    for scoring in (SetScore("lac"), SetScore("aps")):
         assert_array_equal(scoring.of(p), scoring.of(two_classes(p)))
 
 
 @LAW
 @given(cases=drawn_cases(), penalty=st.sampled_from([0.0, 0.1]))
 def test_a_draw_takes_away_a_part_of_the_class_own_mass(cases: Drawn, penalty: float) -> None:
-    whole = Scoring("raps", penalty=penalty, free_ranks=1).of(cases.probabilities)
-    drawn = Scoring("raps", seed=1, penalty=penalty, free_ranks=1)
+    whole = SetScore("raps", penalty=penalty, free_ranks=1).of(cases.probabilities)
+    drawn = SetScore("raps", seed=1, penalty=penalty, free_ranks=1)
     part = drawn.of(cases.probabilities, cases.ids)
     share = (whole - part) / cases.probabilities
     assert (share > -1e-12).all()
@@ -127,9 +127,9 @@ def test_draws_belong_to_the_case_and_the_seed() -> None:
     some = cases.take(order)
     again = SCORINGS["aps with draws"].of(some.probabilities, some.ids)
     assert_array_equal(again, scores[order])
-    other = Scoring("aps", seed=6).of(cases.probabilities, cases.ids)
+    other = SetScore("aps", seed=6).of(cases.probabilities, cases.ids)
     assert (other != scores).all()
-    whole = Scoring("aps").of(cases.probabilities)
+    whole = SetScore("aps").of(cases.probabilities)
     share = ((whole - scores) / cases.probabilities)[:, 0]
     assert np.mean(share) == pytest.approx(0.5, abs=4 / np.sqrt(12 * 500))
     assert len(set(share.round(9))) == 500
@@ -170,7 +170,7 @@ def test_each_class_has_its_own_threshold() -> None:
 @LAW
 @given(tuned=drawn_cases(), tested=drawn_cases())
 def test_a_group_has_the_sets_of_a_predictor_of_its_own(
-    scoring: Scoring, tuned: Drawn, tested: Drawn
+    scoring: SetScore, tuned: Drawn, tested: Drawn
 ) -> None:
     found = sets_of(fitted(tuned, 0.3, "group", scoring), tested)
     for group in ("F", "M"):
@@ -186,7 +186,7 @@ def test_a_group_has_the_sets_of_a_predictor_of_its_own(
 @LAW
 @given(tuned=drawn_cases(), tested=drawn_cases(), alphas=st.tuples(ALPHAS, ALPHAS))
 def test_a_larger_alpha_never_enlarges_a_set(
-    scoring: Scoring, condition: str, tuned: Drawn, tested: Drawn, alphas: tuple[float, float]
+    scoring: SetScore, condition: str, tuned: Drawn, tested: Drawn, alphas: tuple[float, float]
 ) -> None:
     small, large = sorted(alphas)
     wide = sets_of(fitted(tuned, small, condition, scoring), tested)
@@ -199,7 +199,7 @@ def test_a_larger_alpha_never_enlarges_a_set(
 @LAW
 @given(tuned=drawn_cases(), tested=drawn_cases(), seed=st.integers(0, 100))
 def test_no_order_of_cases_matters(
-    scoring: Scoring, condition: str, tuned: Drawn, tested: Drawn, seed: int
+    scoring: SetScore, condition: str, tuned: Drawn, tested: Drawn, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     expected = sets_of(fitted(tuned, 0.2, condition, scoring), tested)
@@ -212,7 +212,7 @@ def test_no_order_of_cases_matters(
 @each_scoring
 @each_condition
 @pytest.mark.parametrize("seed", range(5))
-def test_classes_may_be_numbered_otherwise(scoring: Scoring, condition: str, seed: int) -> None:
+def test_classes_may_be_numbered_otherwise(scoring: SetScore, condition: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tuned, tested = simulated(seed, 80), simulated(seed + 100, 80)
     order = rng.permutation(4)
@@ -344,7 +344,7 @@ def test_a_class_that_tune_lacks_is_in_every_set() -> None:
 @each_scoring
 @each_condition
 def test_without_a_tuning_case_every_class_is_in_every_set(
-    scoring: Scoring, condition: str
+    scoring: SetScore, condition: str
 ) -> None:
     nothing, cases = simulated(0, 40).take(np.array([], dtype=np.int64)), simulated(1, 5)
     predictor = fitted(nothing, 0.1, condition, scoring)
@@ -357,10 +357,10 @@ def test_scores_that_differ_by_rounding_alone_are_equal() -> None:
     # the mass of all classes is 1, whatever its last digit: no class may miss a threshold of 1
     cases = simulated(0, 400, 9)
     classes = cases.probabilities.argmin(axis=1)
-    whole = Scoring("aps").of(cases.probabilities)[np.arange(400), classes]
+    whole = SetScore("aps").of(cases.probabilities)[np.arange(400), classes]
     assert len(set(whole)) > 1
     predictor = fit_conformal(
-        classes, cases.probabilities, splits=tune(400), alpha=0.9, scoring=Scoring("aps")
+        classes, cases.probabilities, splits=tune(400), alpha=0.9, score=SetScore("aps")
     )
     assert predictor.sets(cases.probabilities).all()
 
@@ -395,4 +395,4 @@ def test_groups_and_case_ids_are_needed_where_they_count() -> None:
     with pytest.raises(ValueError, match="sets with a threshold per group need the groups"):
         fitted(cases, 0.1, "group").sets(cases.probabilities)
     with pytest.raises(ValueError, match="a score with a seed needs case_ids"):
-        Scoring("aps", seed=0).of(cases.probabilities)
+        SetScore("aps", seed=0).of(cases.probabilities)

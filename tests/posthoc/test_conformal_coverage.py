@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import betabinom, binom
 from tests.posthoc.conformal_cases import SCORINGS, Drawn, fitted, sets_of, simulated, tune
 
-from medtransfer.posthoc.conformal import Scoring, fit_conformal, set_outcomes
+from medtransfer.posthoc.conformal import SetScore, fit_conformal, set_outcomes
 from medtransfer.statistics.bootstrap import Floats
 
 DRAWS, TUNED, TESTED = 200, 79, 100
@@ -31,7 +31,7 @@ def pairs(draws: int = DRAWS, tuned: int = TUNED) -> Iterator[tuple[Drawn, Drawn
         yield simulated(seed, tuned), simulated(10_000 + seed, TESTED)
 
 
-def coverage(scoring: Scoring, condition: str = "all") -> Floats:
+def coverage(scoring: SetScore, condition: str = "all") -> Floats:
     """Covered cases of each draw. [draws]"""
     return np.array(
         [

@@ -318,7 +318,7 @@ def test_the_neighbour_is_the_fiftieth_or_lies_a_tenth_of_few_cases_away(
 def test_neighbours_are_drawn_once_for_all_from_many_cases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ood_feature_scores, "BANK", 100)
+    monkeypatch.setattr(ood_feature_scores, "MAX_BANK", 100)
     trained = Network().trained(300)
     banks = [Neighbours.fit(trained).bank for _ in range(2)]
     assert len(banks[0]) == 100

@@ -13,7 +13,7 @@ from medtransfer.posthoc.ood_gaussians import (
     CovarianceMap,
     Gaussians,
     PrincipalSpace,
-    in_parts,
+    in_batches,
     mean_square,
     oas_shrinkage,
     principal_dimensions,
@@ -143,7 +143,7 @@ def test_how_many_cases_are_taken_at_once_does_not_matter(
     features, shares = drawn(20, 6), several(20)
     whole = Gaussians.fit(features, shares)
     space = PrincipalSpace.fit(features, np.eye(2, 6), np.ones(2))
-    monkeypatch.setattr(ood_gaussians, "AT_ONCE", most)
+    monkeypatch.setattr(ood_gaussians, "BATCH_CASES", most)
     parts = Gaussians.fit(features, shares)
     other = drawn(9, 6, 1)
     assert_allclose(
@@ -151,7 +151,7 @@ def test_how_many_cases_are_taken_at_once_does_not_matter(
     )
     again = PrincipalSpace.fit(features, np.eye(2, 6), np.ones(2))
     assert_allclose(again.residual(other), space.residual(other), rtol=1e-9)
-    assert_allclose(in_parts(features, lambda part: part * 2), features * 2)
+    assert_allclose(in_batches(features, lambda part: part * 2), features * 2)
     assert mean_square(features) == pytest.approx((features**2).sum(axis=1).mean())
 
 

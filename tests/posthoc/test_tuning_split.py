@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from medtransfer.errors import TableError
-from medtransfer.posthoc.tuning_split import tune_only
+from medtransfer.posthoc.tuning_split import require_tune
 
 
 def test_the_tuning_split_passes_and_so_does_nothing_at_all() -> None:
-    tune_only(np.array(["tune", "tune"]), 2, "A threshold")
-    tune_only(np.array([], dtype=np.str_), 0, "A threshold")
-    tune_only(np.array(["tune"], dtype=object), 1, "A threshold")
+    require_tune(np.array(["tune", "tune"]), 2, "A threshold")
+    require_tune(np.array([], dtype=np.str_), 0, "A threshold")
+    require_tune(np.array(["tune"], dtype=object), 1, "A threshold")
 
 
 def test_one_case_of_another_split_is_refused() -> None:
     with pytest.raises(TableError) as caught:
-        tune_only(np.array(["tune", "test"]), 2, "A threshold")
+        require_tune(np.array(["tune", "test"]), 2, "A threshold")
     assert str(caught.value) == (
         "A threshold cannot be fitted on these cases (allowed: split 'tune'): 1 case of split "
         "'test'. Fit on the tuning split alone and carry the result to every other."
@@ -25,7 +25,7 @@ def test_one_case_of_another_split_is_refused() -> None:
 def test_all_other_splits_are_named_with_their_cases() -> None:
     splits = np.array(["train", "test", "tune", "test", "Tune", "\x1b[31m"])
     with pytest.raises(TableError) as caught:
-        tune_only(splits, 6, "Prediction sets")
+        require_tune(splits, 6, "Prediction sets")
     text = str(caught.value)
     for fault in ("1 case of split 'train'", "2 cases of split 'test'", "1 case of split 'Tune'"):
         assert fault in text
@@ -36,4 +36,4 @@ def test_all_other_splits_are_named_with_their_cases() -> None:
 @pytest.mark.parametrize("splits", [[], ["tune"], ["tune"] * 3])
 def test_splits_of_other_cases_are_a_bug(splits: list[str]) -> None:
     with pytest.raises(ValueError, match=f"{len(splits)} splits were given for 2 cases"):
-        tune_only(np.array(splits, dtype=np.str_), 2, "A threshold")
+        require_tune(np.array(splits, dtype=np.str_), 2, "A threshold")

@@ -9,8 +9,8 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.content import ReportData, RungInfo, SplitCounts
 from medtransfer.tables.results import (
     RESULTS_CONTRACT,
-    Comparison,
     Result,
+    RungComparison,
     comparisons_frame,
     results_frame,
 )
@@ -100,7 +100,7 @@ def content(
             "p_equal": 0.03,
         }
     compared = [
-        Comparison(
+        RungComparison(
             OTHER,
             REFERENCE,
             1.0,

@@ -15,7 +15,7 @@ from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import write_json
 from medtransfer.seeds import generator
-from medtransfer.tables.results import write_curves, write_results
+from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame
 
 HOME, AWAY = "north", "south"
@@ -120,7 +120,7 @@ def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
     tables = ladder.tabulated()
     write_results(tables.results, folder / "results.parquet")
     write_frame(tables.comparisons, folder / "comparisons.parquet")
-    write_curves(tables.curves, folder / "curves")
+    write_curve_tables(tables.curves, folder / "curves")
     write_json(
         folder / "evaluation.json",
         {

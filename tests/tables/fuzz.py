@@ -13,7 +13,7 @@ import atheris
 
 with atheris.instrument_imports(include=["medtransfer.tables"]):
     from medtransfer.tables.manifest import read_manifest
-    from medtransfer.tables.other_predictions import read_borrowed
+    from medtransfer.tables.other_predictions import read_other_predictions
 from medtransfer.errors import MedTransferError
 
 FOLDER = Path(tempfile.mkdtemp())
@@ -26,7 +26,7 @@ def look(data: bytes) -> None:
     path.write_bytes(data[1:])
     try:
         if kind & 2:
-            read_borrowed(path)
+            read_other_predictions(path)
         else:
             read_manifest(path, targets=["edema"], attributes=["sex"])
     except MedTransferError as error:

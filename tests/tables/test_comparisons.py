@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
-from medtransfer.tables.results import COMPARISONS_CONTRACT, Comparison, comparisons_frame
+from medtransfer.tables.results import COMPARISONS_CONTRACT, RungComparison, comparisons_frame
 from medtransfer.tables.schema import check_columns, read_frame, typed, write_frame
 
 
-def comparison(p: float | None) -> Comparison:
-    return Comparison("b", "a", 1.0, None, "A", "macro", "auroc", 0.02, -0.01, 0.05, p, p, 90, 80)
+def comparison(p: float | None) -> RungComparison:
+    return RungComparison(
+        "b", "a", 1.0, None, "A", "macro", "auroc", 0.02, -0.01, 0.05, p, p, 90, 80
+    )
 
 
 def test_comparisons_stand_in_the_order_of_the_contract_with_empty_cells() -> None:

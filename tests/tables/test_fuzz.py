@@ -13,7 +13,7 @@ from tests.strategies import FEW
 
 from medtransfer.errors import MedTransferError
 from medtransfer.tables.manifest import read_manifest
-from medtransfer.tables.other_predictions import read_borrowed
+from medtransfer.tables.other_predictions import read_other_predictions
 
 SECONDS = 40
 MANIFEST = pl.DataFrame(
@@ -59,7 +59,7 @@ def read(folder: Path, data: bytes) -> str | None:
     path.write_bytes(data[1:])
     try:
         if data[0] & 2:
-            read_borrowed(path)
+            read_other_predictions(path)
         else:
             read_manifest(path, targets=["edema"], attributes=["sex"])
     except MedTransferError as error:

@@ -11,7 +11,12 @@ from scipy.special import expit, logit, softmax
 from tests.strategies import FEW
 
 from medtransfer.errors import TableError
-from medtransfer.tables.other_predictions import Scores, exclusive, read_borrowed, read_columns
+from medtransfer.tables.other_predictions import (
+    Scores,
+    read_columns,
+    read_other_predictions,
+    targets_are_exclusive,
+)
 from medtransfer.tables.predictions import read_predictions
 
 Cells = dict[str, list[object] | None]
@@ -46,7 +51,7 @@ def complaint(
 ) -> str:
     path = written(folder, frame)
     with pytest.raises(TableError) as caught:
-        read_borrowed(path, columns, scores, single_label=single_label)
+        read_other_predictions(path, columns, scores, single_label=single_label)
     assert str(caught.value).startswith('Predictions "theirs.csv" cannot be used:')
     return str(caught.value)
 
@@ -55,7 +60,7 @@ def complaint(
 def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, suffix: str) -> None:
     theirs = table().rename({"case_id": "study", "target_x": "truth", "prob_x": "p"})
     columns = {"case_id": "study", "target_x": "truth", "prob_x": "p"}
-    found = read_borrowed(written(tmp_path, theirs, suffix), columns)
+    found = read_other_predictions(written(tmp_path, theirs, suffix), columns)
     assert found.frame["case_id"].to_list() == ["a", "b", "c", "d"]
     assert found.frame["target_x"].to_list() == [0, 1, None, 1]
     assert expit(found.frame["logit_x"].to_numpy()) == pytest.approx([0.25, 0.5, 0.75, 0.9])
@@ -65,7 +70,7 @@ def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, s
         "internal",
     )
     assert "study" not in found.frame.columns
-    assert found.said == (
+    assert found.notes == (
         "'run_id' is not there: 'run' was taken.",
         "'member' is not there: '0' was taken.",
         "'cohort' is not there: 'internal' was taken.",
@@ -84,8 +89,8 @@ def test_our_own_table_comes_back_as_it_is_and_nothing_is_said(tmp_path: Path) -
         cohort=["A"] * 4,
     )
     path = written(tmp_path, own, ".parquet")
-    found = read_borrowed(path)
-    assert found.said == ()
+    found = read_other_predictions(path)
+    assert found.notes == ()
     assert found.frame.equals(read_predictions(path))
 
 
@@ -93,17 +98,17 @@ def test_a_column_of_theirs_may_be_several_of_ours_and_names_may_be_exchanged(
     tmp_path: Path,
 ) -> None:
     path = written(tmp_path, table(patient_id=None))
-    found = read_borrowed(path, {"case_id": "case_id", "patient_id": "case_id"}).frame
+    found = read_other_predictions(path, {"case_id": "case_id", "patient_id": "case_id"}).frame
     assert found["patient_id"].to_list() == found["case_id"].to_list() == ["a", "b", "c", "d"]
     path = written(tmp_path, table())
-    found = read_borrowed(path, {"case_id": "patient_id", "patient_id": "case_id"}).frame
+    found = read_other_predictions(path, {"case_id": "patient_id", "patient_id": "case_id"}).frame
     assert found["case_id"].to_list() == ["p", "q", "r", "s"]
     assert found["patient_id"].to_list() == ["a", "b", "c", "d"]
 
 
 def test_a_named_column_comes_before_one_that_has_our_name_already(tmp_path: Path) -> None:
     path = written(tmp_path, table(better=[0.1, 0.2, 0.3, 0.4]))
-    found = read_borrowed(path, {"prob_x": "better"}).frame
+    found = read_other_predictions(path, {"prob_x": "better"}).frame
     assert expit(found["logit_x"].to_numpy()) == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
@@ -123,9 +128,9 @@ def test_probabilities_under_the_name_of_logits_are_asked_about(tmp_path: Path) 
         "--scores logits if not. See docs/reference/predictions.md."
     )
     path = written(tmp_path, frame)
-    meant = read_borrowed(path, scores="logits").frame["logit_x"]
+    meant = read_other_predictions(path, scores="logits").frame["logit_x"]
     assert meant.to_list() == [0.25, 0.5, 0.75, 0.9]
-    turned = read_borrowed(path, scores="probabilities").frame["logit_x"]
+    turned = read_other_predictions(path, scores="probabilities").frame["logit_x"]
     assert turned.to_numpy() == pytest.approx(logit([0.25, 0.5, 0.75, 0.9]))
 
 
@@ -186,13 +191,13 @@ def test_a_case_counted_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_case_may_stand_once_in_every_run(tmp_path: Path) -> None:
     both = pl.concat([table().with_columns(run_id=pl.lit(name)) for name in ("one", "two")])
-    assert len(read_borrowed(written(tmp_path, both)).frame) == 8
+    assert len(read_other_predictions(written(tmp_path, both)).frame) == 8
 
 
 def test_without_a_split_all_are_test_cases_and_that_is_said(tmp_path: Path) -> None:
-    found = read_borrowed(written(tmp_path, table(split=None)))
+    found = read_other_predictions(written(tmp_path, table(split=None)))
     assert found.frame["split"].to_list() == ["test"] * 4
-    assert any("no operating points and no calibration" in sentence for sentence in found.said)
+    assert any("no operating points and no calibration" in sentence for sentence in found.notes)
 
 
 def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
@@ -201,19 +206,19 @@ def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_probabilities_of_0_and_1_stay_the_extremes_and_finite(tmp_path: Path) -> None:
-    found = read_borrowed(written(tmp_path, table(prob_x=[0.0, 1e-15, 1.0, 0.9])))
+    found = read_other_predictions(written(tmp_path, table(prob_x=[0.0, 1e-15, 1.0, 0.9])))
     logits = found.frame["logit_x"].to_numpy()
     assert np.isfinite(logits).all()
     assert np.argsort(logits).tolist() == [0, 1, 3, 2]
     assert logits[1] == pytest.approx(np.log(1e-15))
     assert logits[2] == pytest.approx(-np.log(1e-12), rel=1e-4)
-    assert "2 rows with a probability of 0 or 1: kept just inside." in found.said
+    assert "2 rows with a probability of 0 or 1: kept just inside." in found.notes
 
 
 @FEW
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_the_order_of_probabilities_is_kept(tmp_path: Path, chances: list[float]) -> None:
-    found = read_borrowed(written(tmp_path, table(prob_x=list(chances)), ".parquet"))
+    found = read_other_predictions(written(tmp_path, table(prob_x=list(chances)), ".parquet"))
     logits = found.frame["logit_x"].to_numpy()
     assert np.isfinite(logits).all()
     assert (np.diff(logits[np.argsort(chances)]) >= 0).all()
@@ -238,8 +243,8 @@ def test_the_softmax_gives_back_probabilities_of_classes(
     tmp_path: Path, single_label: bool | None
 ) -> None:
     frame = classes()
-    found = read_borrowed(written(tmp_path, frame), single_label=single_label).frame
-    assert exclusive(found)
+    found = read_other_predictions(written(tmp_path, frame), single_label=single_label).frame
+    assert targets_are_exclusive(found)
     logits = found.select("logit_x", "logit_y", "logit_z").to_numpy()
     wanted = frame.select("prob_x", "prob_y", "prob_z").to_numpy()
     assert softmax(logits, axis=1) == pytest.approx(wanted)
@@ -247,15 +252,15 @@ def test_the_softmax_gives_back_probabilities_of_classes(
 
 def test_of_a_multi_label_task_each_probability_is_its_own(tmp_path: Path) -> None:
     frame = classes()
-    found = read_borrowed(written(tmp_path, frame), single_label=False).frame
+    found = read_other_predictions(written(tmp_path, frame), single_label=False).frame
     assert expit(found["logit_x"].to_numpy()) == pytest.approx(frame["prob_x"].to_numpy())
 
 
 def test_probabilities_of_classes_that_do_not_sum_to_1_are_scaled_and_that_is_said(
     tmp_path: Path,
 ) -> None:
-    found = read_borrowed(written(tmp_path, classes(prob_x=[0.2, 0.5, 0.7, 0.9])))
-    assert "Probabilities of 1 row do not sum to 1; they were scaled." in found.said
+    found = read_other_predictions(written(tmp_path, classes(prob_x=[0.2, 0.5, 0.7, 0.9])))
+    assert "Probabilities of 1 row do not sum to 1; they were scaled." in found.notes
     logits = found.frame.select("logit_x", "logit_y", "logit_z").to_numpy()
     assert softmax(logits[3]) == pytest.approx(np.array([0.9, 0.8, 0.1]) / 1.8)
 
@@ -264,7 +269,7 @@ def test_classes_that_do_not_exclude_each_other_are_refused(tmp_path: Path) -> N
     frame = classes(target_y=[0, 1, 0, 1])
     said = complaint(tmp_path, frame, single_label=True)
     assert "not exactly one class is 1 in 1 row, first in row 5" in said
-    assert not exclusive(read_borrowed(written(tmp_path, frame)).frame)
+    assert not targets_are_exclusive(read_other_predictions(written(tmp_path, frame)).frame)
 
 
 def test_classes_need_one_kind_of_score(tmp_path: Path) -> None:
@@ -296,7 +301,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 def test_where_no_column_is_the_truth_the_option_that_names_it_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, table().rename({"target_x": "truth"}), ".csv")
     with pytest.raises(TableError, match="say --columns target_<name>=COLUMN"):
-        read_borrowed(path)
+        read_other_predictions(path)
 
 
 def test_entries_of_columns_may_be_joined_or_repeated() -> None:

@@ -11,7 +11,7 @@ from tests.strategies import FEW, finite, plain_ids
 
 from medtransfer.errors import TableError
 from medtransfer.tables.predictions import (
-    KEY,
+    PREDICTION_KEY,
     PREDICTIONS_CONTRACT,
     check_predictions,
     read_predictions,
@@ -79,7 +79,7 @@ def test_any_ids_targets_and_logits_come_back_exactly_in_the_order_of_the_key(
     ).cast({"target_x": pl.Float64})
     write_predictions(frame, tmp_path / f"p{suffix}")
     read = read_predictions(tmp_path / f"p{suffix}")
-    assert_frame_equal(read, frame.sort(KEY), check_exact=True)
+    assert_frame_equal(read, frame.sort(PREDICTION_KEY), check_exact=True)
 
 
 def test_a_foreign_csv_is_enough(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Bench:
             config,
             tune=lambda: score(classifier),
             checkpoints=CheckpointFolder(folder),
-            watch=watch,
+            on_step=watch,
         )
         return classifier, state
 

@@ -142,5 +142,5 @@ def test_a_fit_gives_signs_of_life_and_can_be_ended_by_them() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_probe(features, targets, BINARY, [0.01], lambda _: TuneScore(0.5, 0.5), alive=alive)
+        fit_probe(features, targets, BINARY, [0.01], lambda _: TuneScore(0.5, 0.5), heartbeat=alive)
     assert len(heard) == 3

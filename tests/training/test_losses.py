@@ -12,10 +12,10 @@ from medtransfer.training.losses import (
     ClassWeights,
     Loss,
     class_weights,
+    count_targets,
     loss_entries,
     make_loss,
     partial_loss,
-    sides_of_targets,
 )
 
 
@@ -197,7 +197,7 @@ def test_balanced_weights_are_scikit_learns_over_what_is_known() -> None:
         LossConfig(weights="balanced"),
         "multi-label",
         NAMES,
-        sides_of_targets(targets, "multi-label"),
+        count_targets(targets, "multi-label"),
     )
     assert found is not None
     for t in range(3):
@@ -213,7 +213,7 @@ def test_balanced_weights_of_classes_are_scikit_learns() -> None:
         LossConfig(weights="balanced"),
         "single-label",
         NAMES,
-        sides_of_targets(targets, "single-label"),
+        count_targets(targets, "single-label"),
     )
     expected = compute_class_weight("balanced", classes=np.arange(3), y=classes)
     assert found is not None
@@ -233,7 +233,7 @@ def test_a_side_that_no_case_is_on_weighs_one() -> None:
         LossConfig(weights="balanced"),
         "multi-label",
         NAMES,
-        sides_of_targets(targets, "multi-label"),
+        count_targets(targets, "multi-label"),
     )
     assert found == ClassWeights((1.0,) * 3, (0.5,) * 3)
 

@@ -15,7 +15,7 @@ from tests.training.conftest import Bench, make_bench
 
 from medtransfer.evaluation.inference import predict as predicting
 from medtransfer.models.runtime import world
-from medtransfer.training.distributed import is_spread, join_world, shard_weights
+from medtransfer.training.distributed import is_sharded, join_world, shard_weights
 from medtransfer.training.loop import StepReport, Stopped
 
 IMAGES_AT_ONCE = 3
@@ -29,7 +29,7 @@ def carry_out(bench: Bench, folder: Path, task: dict[str, Any]) -> dict[str, Any
     classifier = bench.classifier(task.get("rung", "scratch/r14x0.5"))
     if task.get("spread") and everyone.size > 1:
         shard_weights(classifier.backbone, torch.device("cpu"), everyone)
-        assert is_spread(classifier)
+        assert is_sharded(classifier)
     if everyone.rank == task.get("small_memory_at"):
         classifier.backbone.register_forward_pre_hook(_small)
     losses: list[float] = []

@@ -15,7 +15,7 @@ from medtransfer.data.images.dicom.transfer_syntaxes import (
 from medtransfer.data.images.pictures import decoder_facts
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.own_rungs import weights_folder
-from medtransfer.models.weight_files import is_here
+from medtransfer.models.weight_files import is_available
 
 PACKAGES = ("medtransfer", "torch", "timm", "polars", "numpy", "safetensors", "altair")
 MISREAD = "pylibjpeg_libjpeg"
@@ -30,7 +30,7 @@ def examine() -> dict[str, str]:
     found["images"] = decoder_facts()
     found |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
     found["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
-    here = [rung.name for rung in LADDER.values() if not rung.is_random and is_here(rung)]
+    here = [rung.name for rung in LADDER.values() if not rung.is_random and is_available(rung)]
     found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
     found["weights folder"] = str(weights_folder())
     found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"

@@ -54,18 +54,18 @@ def evaluate(
     from medtransfer.report.page import write_evaluation_report
     from medtransfer.study.tables import known_facts
     from medtransfer.study.yaml_file import read_evaluation_config
-    from medtransfer.tables.other_predictions import read_borrowed, read_columns
+    from medtransfer.tables.other_predictions import read_columns, read_other_predictions
 
     if out.is_file():
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     settings = read_evaluation_config(config)
     single = None if task is None else task == "single-label"
     names = read_columns(columns or [])
-    table = read_borrowed(predictions, names, scores, single_label=single)
+    table = read_other_predictions(predictions, names, scores, single_label=single)
     found, why = infer_task(table.frame)
     chosen = None if attributes is None else [a.strip() for a in attributes.split(",") if a.strip()]
     joined = join_attributes(table.frame, manifest, chosen)
-    said = [*table.said, *([] if task else [why]), *joined.said]
+    said = [*table.notes, *([] if task else [why]), *joined.said]
     with runs_display(as_json=as_json) as watch:
         tables = evaluate_table(
             table.frame,

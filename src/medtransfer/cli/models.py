@@ -17,10 +17,10 @@ def ladder(as_json: AsJson = False) -> None:
     """Every rung with its facts, and whether its weights are on this machine."""
     from medtransfer.cli.display import print_table
     from medtransfer.models.ladder import LADDER
-    from medtransfer.models.weight_files import is_here
+    from medtransfer.models.weight_files import is_available
 
     if as_json:
-        print(json.dumps([_rung(rung, here=is_here(rung)) for rung in LADDER.values()]))
+        print(json.dumps([_rung(rung, here=is_available(rung)) for rung in LADDER.values()]))
         return
     rows = [
         [
@@ -83,11 +83,11 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _place(rung: Any) -> str:
-    from medtransfer.models.weight_files import is_here
+    from medtransfer.models.weight_files import is_available
 
     if rung.is_random:
         return "–"
-    return "here" if is_here(rung) else f"not here ({rung.source})"
+    return "here" if is_available(rung) else f"not here ({rung.source})"
 
 
 def _rung(rung: Any, *, here: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.tables.chunks import in_order
+from medtransfer.tables.chunks import sorted_shares
 
 CodeArray = NDArray[np.uint32]
 
@@ -20,7 +20,7 @@ def numbered(ids: pl.Series) -> CodeArray:
     """The number of each id: 0 for the first of them in text order, 1 for the next. [N]"""
     numbers: CodeArray = np.empty(len(ids), dtype=np.uint32)
     before = 0
-    for rows in in_order(ids):
+    for rows in sorted_shares(ids):
         own = ids.gather(rows).rank("dense").to_numpy()
         numbers[rows] = own + np.uint32(before) - np.uint32(1)
         before += int(own.max()) if len(own) else 0

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CodeArray
 from medtransfer.data.config import DataConfig, LabelPolicy
-from medtransfer.tables.chunks import SLICE
+from medtransfer.tables.chunks import SLICE_ROWS
 from medtransfer.tables.manifest import label_text
 
 STATES = pl.Enum(("-1", "0", "1"))
@@ -75,10 +75,10 @@ def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -
     known = STATES if data.class_column is None else pl.Enum(sorted(data.names))
     none = len(known.categories)
     least = np.full(int(cases.max()) + 1 if len(cases) else 0, none, dtype=np.uint32)
-    for start in range(0, len(frame), SLICE):
-        cells = frame.slice(start, SLICE).select(label_text(name))[name].cast(known)
+    for start in range(0, len(frame), SLICE_ROWS):
+        cells = frame.slice(start, SLICE_ROWS).select(label_text(name))[name].cast(known)
         values = cells.to_physical().cast(pl.UInt32).fill_null(none).to_numpy()
-        np.minimum.at(least, cases[start : start + SLICE], values)
+        np.minimum.at(least, cases[start : start + SLICE_ROWS], values)
     codes = pl.Series(name, least)
     return codes.set(codes == none, None).cat.to(known)
 

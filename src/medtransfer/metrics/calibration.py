@@ -21,7 +21,7 @@ def binary_nll(targets: Labels, logits: Floats) -> Weighted:
 
 def binary_log_loss(targets: Labels, probabilities: Floats) -> Weighted:
     """Mean negative log-likelihood of a binary target, from probabilities. [n], [n]"""
-    return mean_of(_surprise(np.where(targets == 1, probabilities, 1 - probabilities)))
+    return mean_of(_clipped_loss(np.where(targets == 1, probabilities, 1 - probabilities)))
 
 
 def binary_brier(targets: Labels, probabilities: Floats) -> Weighted:
@@ -36,7 +36,7 @@ def class_nll(classes: Labels, logits: Floats) -> Weighted:
 
 def class_log_loss(classes: Labels, probabilities: Floats) -> Weighted:
     """Mean negative log-likelihood of the true class, from probabilities. [n], [n, C]"""
-    return mean_of(_surprise(probabilities[np.arange(len(classes)), classes]))
+    return mean_of(_clipped_loss(probabilities[np.arange(len(classes)), classes]))
 
 
 def class_brier(classes: Labels, probabilities: Floats) -> Weighted:
@@ -90,8 +90,8 @@ def resolution_of(bins: Scan) -> Weighted:
     def of(rows: Floats) -> Floats:
         weight, outcome, _ = np.split(rows, 3)
         total = weight.sum(axis=0)
-        own = np.nansum(ratio(outcome**2, weight), axis=0)
-        return np.maximum(0.0, ratio(own, total) - ratio(outcome.sum(axis=0), total) ** 2)
+        between = np.nansum(ratio(outcome**2, weight), axis=0)
+        return np.maximum(0.0, ratio(between, total) - ratio(outcome.sum(axis=0), total) ** 2)
 
     return Weighted((bins,), of)
 
@@ -142,7 +142,7 @@ def probabilities_of(logits: Floats, *, single_label: bool) -> Floats:
     return softmax(logits, axis=1) if single_label else expit(logits)
 
 
-def _surprise(probabilities: Floats) -> Floats:
+def _clipped_loss(probabilities: Floats) -> Floats:
     """-log p, p held from 0 and 1 by the spacing of numbers at 1, as scikit-learn's log loss."""
     edge = np.finfo(np.float64).eps
     return -np.log(np.clip(probabilities, edge, 1 - edge))
@@ -220,28 +220,28 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
     after = f"after {words} on tune"
     return (
         Metric(
-            f"nll_{ending}",
-            f"NLL after {title}",
-            "lower",
-            0,
-            np.inf,
-            "case",
-            f"as nll, {after}",
-            reference,
+            name=f"nll_{ending}",
+            title=f"NLL after {title}",
+            better="lower",
+            low=0,
+            high=np.inf,
+            needs="case",
+            formula=f"as nll, {after}",
+            reference=reference,
             calibrator=calibrator,
             by_group=False,
             of_target=(lambda c, _p: _target_loss(c, calibrator)) if binary else None,
             of_classes=(lambda c: _class_loss(c, calibrator)) if classes else None,
         ),
         Metric(
-            f"brier_{ending}",
-            f"Brier score after {title}",
-            "lower",
-            0,
-            2,
-            "case",
-            f"as brier, {after}",
-            reference,
+            name=f"brier_{ending}",
+            title=f"Brier score after {title}",
+            better="lower",
+            low=0,
+            high=2,
+            needs="case",
+            formula=f"as brier, {after}",
+            reference=reference,
             calibrator=calibrator,
             by_group=False,
             of_target=(lambda c, _p: binary_brier(c.targets, c.calibrated[calibrator]))
@@ -252,14 +252,14 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
             else None,
         ),
         Metric(
-            f"ece_{ending}",
-            f"ECE after {title}",
-            "lower",
-            0,
-            1,
-            "case",
-            f"as ece, {after}",
-            reference,
+            name=f"ece_{ending}",
+            title=f"ECE after {title}",
+            better="lower",
+            low=0,
+            high=1,
+            needs="case",
+            formula=f"as ece, {after}",
+            reference=reference,
             biased=True,
             calibrator=calibrator,
             by_group=calibrator == "temperature",
@@ -271,14 +271,14 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
 
 ENTRIES = (
     Metric(
-        "nll",
-        "Negative log-likelihood",
-        "lower",
-        0,
-        np.inf,
-        "case",
-        "mean of −log p(truth)",
-        "Good 1952",
+        name="nll",
+        title="Negative log-likelihood",
+        better="lower",
+        low=0,
+        high=np.inf,
+        needs="case",
+        formula="mean of −log p(truth)",
+        reference="Good 1952",
         of_target=lambda c, _p: (
             binary_nll(c.targets, c.logits)
             if c.from_logits
@@ -287,94 +287,94 @@ ENTRIES = (
         of_classes=lambda c: class_nll(c.classes, c.logits),
     ),
     Metric(
-        "brier",
-        "Brier score",
-        "lower",
-        0,
-        2,
-        "case",
-        "mean of (p − y)²; for several classes summed over them",
-        "Brier 1950",
+        name="brier",
+        title="Brier score",
+        better="lower",
+        low=0,
+        high=2,
+        needs="case",
+        formula="mean of (p − y)²; for several classes summed over them",
+        reference="Brier 1950",
         micro=True,
         of_target=lambda c, _p: binary_brier(c.targets, c.probabilities),
         of_classes=lambda c: class_brier(c.classes, c.probabilities),
     ),
     Metric(
-        "brier_reliability",
-        "Brier score: miscalibration",
-        "lower",
-        0,
-        1,
-        "case",
-        "Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece",
-        MURPHY,
+        name="brier_reliability",
+        title="Brier score: miscalibration",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece",
+        reference=MURPHY,
         biased=True,
         of_squares=True,
         by_group=False,
         of_target=lambda c, _p: reliability_of(bins_of(c)),
     ),
     Metric(
-        "brier_resolution",
-        "Brier score: resolution",
-        "higher",
-        0,
-        0.25,
-        "case",
-        "Σ_b n_b/n · (mean y_b − mean y)², the bins of ece",
-        MURPHY,
+        name="brier_resolution",
+        title="Brier score: resolution",
+        better="higher",
+        low=0,
+        high=0.25,
+        needs="case",
+        formula="Σ_b n_b/n · (mean y_b − mean y)², the bins of ece",
+        reference=MURPHY,
         by_group=False,
         of_target=lambda c, _p: resolution_of(bins_of(c)),
     ),
     Metric(
-        "brier_uncertainty",
-        "Brier score: uncertainty",
-        "neither",
-        0,
-        0.25,
-        "case",
-        "ȳ (1 − ȳ)",
-        MURPHY,
+        name="brier_uncertainty",
+        title="Brier score: uncertainty",
+        better="neither",
+        low=0,
+        high=0.25,
+        needs="case",
+        formula="ȳ (1 − ȳ)",
+        reference=MURPHY,
         by_group=False,
         of_target=lambda c, _p: uncertainty_of(c.positive, c.ones),
     ),
     Metric(
-        "ece",
-        "Calibration error (ECE)",
-        "lower",
-        0,
-        1,
-        "case",
-        ECE,
-        GUO,
+        name="ece",
+        title="Calibration error (ECE)",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula=ECE,
+        reference=GUO,
         biased=True,
         micro=True,
         of_target=lambda c, _p: ece(c),
         of_classes=ece,
     ),
     Metric(
-        "ece_mass",
-        "ECE, equal-mass bins",
-        "lower",
-        0,
-        1,
-        "case",
-        "as ece, 15 bins of equal weight; equal confidences stay together",
-        NIXON,
+        name="ece_mass",
+        title="ECE, equal-mass bins",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="as ece, 15 bins of equal weight; equal confidences stay together",
+        reference=NIXON,
         biased=True,
         by_group=False,
         of_target=lambda c, _p: mass(c),
         of_classes=mass,
     ),
     Metric(
-        "ece_smooth",
-        "Smooth calibration error",
-        "lower",
-        0,
-        1,
-        "case",
-        "∫ |Σ_i (y_i − p_i) K_s(t, p_i)| dt / n, reflected Gaussian kernel, at the bandwidth s "
-        "that equals it",
-        BLASIOK,
+        name="ece_smooth",
+        title="Smooth calibration error",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="∫ |Σ_i (y_i − p_i) K_s(t, p_i)| dt / n, reflected Gaussian kernel; bandwidth s "
+        "is the error itself",
+        reference=BLASIOK,
         biased=True,
         by_group=False,
         of_target=lambda c, _p: smooth(c),

@@ -12,7 +12,7 @@ from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio
 
-FAR = 0.5
+MAX_FIRST_STEP = 0.5
 """First steps of intercept or slope beyond this are not taken."""
 
 
@@ -27,14 +27,23 @@ def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan
     cases, once = np.arange(len(logits), dtype=np.int32), np.ones((len(logits), 1))
     share = (targets.sum() + 0.5) / (len(targets) + 1)
     rough = np.array([np.log(share / (1 - share)), 0.0])
-    own = logistic_fits(cases, logits, targets, slope, rough[:, None], once)[:, 0]
-    near = own if np.isfinite(own).all() else rough
-    alone, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, near)
+    fit = logistic_fits(
+        patient=cases, x=logits, y=targets, slope=slope, start=rough[:, None], counts=once
+    )[:, 0]
+    start = fit if np.isfinite(fit).all() else rough
+    one_bin, first = np.zeros(len(logits), dtype=np.int32), _newton_terms(targets, logits, start)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        terms = binned_sums(patient, alone, first, 1, counts)[:, 0]
-        start = near[:, None] + _newton_step(terms, slope=slope)
-        return logistic_fits(patient, logits, targets, slope, start, counts)
+        terms = binned_sums(patient, one_bin, first, 1, counts)[:, 0]
+        first_step = _newton_step(terms, slope=slope)
+        return logistic_fits(
+            patient=patient,
+            x=logits,
+            y=targets,
+            slope=slope,
+            start=start[:, None] + first_step,
+            counts=counts,
+        )
 
     return Scan(run)
 
@@ -60,7 +69,7 @@ def _newton_step(terms: Floats, *, slope: bool) -> Floats:
         step = np.stack(
             [ratio(vxx * g - vx * gx, determinant), ratio(v * gx - vx * g, determinant)]
         )
-    near = (np.abs(step) < FAR).all(axis=0)  # False where a step is undefined
+    near = (np.abs(step) < MAX_FIRST_STEP).all(axis=0)  # False where a step is undefined
     return np.where(near, step, 0.0)
 
 
@@ -81,42 +90,42 @@ _COX, _CALSTER = "Cox 1958", "Van Calster et al. 2019"
 
 ENTRIES = (
     Metric(
-        "calibration_slope",
-        "Calibration slope",
-        "neither",
-        -np.inf,
-        np.inf,
-        "both",
-        "b of logit P(y = 1) = a + b·logit; 1 is right, below 1 overconfident; undefined where "
-        "a threshold separates the classes",
-        _COX,
+        name="calibration_slope",
+        title="Calibration slope",
+        better="neither",
+        low=-np.inf,
+        high=np.inf,
+        needs="both",
+        formula="b of logit P(y = 1) = a + b·logit; 1 is ideal, below 1 overconfident; undefined "
+        "if a threshold separates the classes",
+        reference=_COX,
         by_group=False,
         partial=True,
         of_target=lambda c, _p: _row(c, 1, slope=True),
     ),
     Metric(
-        "calibration_intercept",
-        "Calibration intercept",
-        "neither",
-        -np.inf,
-        np.inf,
-        "both",
-        "a of logit P(y = 1) = a + logit; above 0: risks are too low; undefined where they are all "
-        "0 or 1 within rounding",
-        _CALSTER,
+        name="calibration_intercept",
+        title="Calibration intercept",
+        better="neither",
+        low=-np.inf,
+        high=np.inf,
+        needs="both",
+        formula="a of logit P(y = 1) = a + logit; above 0: risks are underestimated; undefined if "
+        "all risks round to 0 or 1",
+        reference=_CALSTER,
         by_group=False,
         partial=True,
         of_target=lambda c, _p: _row(c, 0, slope=False),
     ),
     Metric(
-        "calibration_bias",
-        "Mean probability − prevalence",
-        "neither",
-        -1,
-        1,
-        "case",
-        "mean of p − y",
-        _CALSTER,
+        name="calibration_bias",
+        title="Mean probability − prevalence",
+        better="neither",
+        low=-1,
+        high=1,
+        needs="case",
+        formula="mean of p − y",
+        reference=_CALSTER,
         of_target=lambda c, _p: calibration_bias(c),
     ),
 )
@@ -127,9 +136,9 @@ GRID = 1000
 WAVES = 256
 POINTS = 512
 """Where the smoothed residual is evaluated: the middles of as many cells."""
-NARROWEST = 1 / 256
+MIN_BANDWIDTH = 1 / 256
 """Least bandwidth; smaller errors than that are as good as none."""
-DAMPED = 8.6
+DAMPING = 8.6
 """Bandwidth times frequency from which ``exp(-½ x²)`` is below 1e-16."""
 STEPS = 8
 """Of the search for the bandwidth; enough for 1e-7."""
@@ -165,11 +174,11 @@ def _smoothed(residuals: Floats, total: Floats) -> Floats:
     def error(bandwidth: Floats) -> Floats:
         # waves that every bandwidth damps below the rounding of numbers are left out
         least = float(np.fmin.reduce(bandwidth, initial=1.0))
-        top = int(np.searchsorted(frequency, DAMPED / least, side="right"))
+        top = int(np.searchsorted(frequency, DAMPING / least, side="right"))
         damped = waves[:top] * np.exp(-0.5 * (frequency[:top, None] * bandwidth) ** 2)
         return np.abs(back[:, :top] @ damped).mean(axis=0)
 
-    narrow = np.full(len(total), NARROWEST)
+    narrow = np.full(len(total), MIN_BANDWIDTH)
     most = error(narrow)
     return np.where(most > narrow, _crossing(error, narrow, most), most)
 
@@ -181,20 +190,20 @@ def _crossing(error: Callable[[Floats], Floats], low: Floats, at_low: Floats) ->
     """
     high = np.maximum(at_low, low)
     over, under = at_low - low, error(high) - high
-    found = high
+    middle = high
     last = np.zeros(len(low))
     for _ in range(STEPS):
         span = over - under
         step = np.divide(over, span, out=np.zeros_like(over), where=span > 0)
-        found = low + step * (high - low)
-        rest = error(found) - found
-        up = rest > 0
+        middle = low + step * (high - low)
+        excess = error(middle) - middle
+        up = excess > 0
         # an end that stays twice is given half its weight
-        under = np.where(up, np.where(last > 0, under / 2, under), rest)
-        over = np.where(up, rest, np.where(last < 0, over / 2, over))
-        low, high = np.where(up, found, low), np.where(up, high, found)
+        under = np.where(up, np.where(last > 0, under / 2, under), excess)
+        over = np.where(up, excess, np.where(last < 0, over / 2, over))
+        low, high = np.where(up, middle, low), np.where(up, high, middle)
         last = np.where(up, 1.0, -1.0)
-    return found
+    return middle
 
 
 @cache

@@ -20,8 +20,8 @@ Labels = NDArray[np.int64]
 T = TypeVar("T")
 HALF = "half"
 """The decision at probability ½, where no operating point is named."""
-LIMIT = 0.5
-WHOLE = ("limits", "prevalence", "from_logits", "healthy", "missing")
+HALF_THRESHOLD = 0.5
+PER_TARGET = ("thresholds", "prevalence", "from_logits", "healthy", "missing")
 """Fields that say something of all cases alike."""
 
 
@@ -85,8 +85,8 @@ class TargetCases(Sharing):
     probabilities: Floats
     calibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     recalibrated: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
-    called: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
-    limits: Mapping[str, float] = field(default_factory=dict[str, float])
+    predicted_positive: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
+    thresholds: Mapping[str, float] = field(default_factory=dict[str, float])
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     prevalence: float | None = None
@@ -100,7 +100,7 @@ class TargetCases(Sharing):
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "TargetCases":
         """Some of the cases."""
-        return _taken(self, rows)
+        return _subset(self, rows)
 
     @cached_property
     def ones(self) -> WeightedTerm:
@@ -128,9 +128,9 @@ class TargetCases(Sharing):
         return np.maximum(self.probabilities, 1 - self.probabilities)
 
     @cached_property
-    def right(self) -> Flags:
+    def correct(self) -> Flags:
         """Whether the likelier answer is the true one. [n]"""
-        return (self.probabilities >= LIMIT) == (self.targets == 1)
+        return (self.probabilities >= HALF_THRESHOLD) == (self.targets == 1)
 
     def decisions(self, point: str) -> Decisions:
         """What an operating point makes of the cases.
@@ -141,7 +141,11 @@ class TargetCases(Sharing):
         return self.shared(f"decisions {point}", lambda: self._decide(point))
 
     def _decide(self, point: str) -> Decisions:
-        called = self.probabilities >= LIMIT if point == HALF else self.called[point]
+        called = (
+            self.probabilities >= HALF_THRESHOLD
+            if point == HALF
+            else self.predicted_positive[point]
+        )
         yes, no = (called & (self.targets == t) for t in (1, 0))
         missed, spared = (~called & (self.targets == t) for t in (1, 0))
         columns = (WeightedTerm(part.astype(np.float64)) for part in (yes, no, missed, spared))
@@ -178,7 +182,7 @@ class ClassCases(Sharing):
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "ClassCases":
         """Some of the cases."""
-        return _taken(self, rows)
+        return _subset(self, rows)
 
     @cached_property
     def ones(self) -> WeightedTerm:
@@ -191,7 +195,7 @@ class ClassCases(Sharing):
         return self.probabilities.max(axis=1)
 
     @cached_property
-    def right(self) -> Flags:
+    def correct(self) -> Flags:
         """Whether the likeliest class is the true one. [n]"""
         return self.probabilities.argmax(axis=1) == self.classes
 
@@ -234,21 +238,26 @@ class Order:
         return Scan(run)
 
 
-def pooled(parts: Sequence[TargetCases]) -> TargetCases:
+def pooled(targets: Sequence[TargetCases]) -> TargetCases:
     """The cases of several targets as if they were of one, for micro averages."""
-    shared = set(parts[0].called).intersection(*(part.called for part in parts))
+    shared = set(targets[0].predicted_positive).intersection(
+        *(part.predicted_positive for part in targets)
+    )
     return TargetCases(
-        np.concatenate([part.targets for part in parts]),
-        np.concatenate([part.logits for part in parts]),
-        np.concatenate([part.probabilities for part in parts]),
-        called={p: np.concatenate([part.called[p] for part in parts]) for p in sorted(shared)},
+        np.concatenate([part.targets for part in targets]),
+        np.concatenate([part.logits for part in targets]),
+        np.concatenate([part.probabilities for part in targets]),
+        predicted_positive={
+            p: np.concatenate([part.predicted_positive[p] for part in targets])
+            for p in sorted(shared)
+        },
     )
 
 
-def _taken(cases: Cases, rows: NDArray[Any]) -> Cases:
+def _subset(cases: Cases, rows: NDArray[Any]) -> Cases:
     values = {part.name: getattr(cases, part.name) for part in fields(cases)}
     return type(cases)(
-        **{name: v if name in WHOLE else _rows(v, rows) for name, v in values.items()}
+        **{name: v if name in PER_TARGET else _rows(v, rows) for name, v in values.items()}
     )
 
 

@@ -16,50 +16,50 @@ from medtransfer.metrics import (
 )
 from medtransfer.metrics.metric import POINT, Metric
 
-FOUND = 0.95
+OOD_RECALL = 0.95
 """Share of foreign cases that must be found where false alarms are counted."""
 HENDRYCKS = "Hendrycks and Gimpel 2017"
 
 DETECTOR_ENTRIES = (
     Metric(
-        "ood_auroc",
-        "AUROC of foreign against home",
-        "higher",
-        0,
-        1,
-        "both",
-        "P(score of a foreign case above that of a case at home) + ½ P(equal)",
-        HENDRYCKS,
+        name="ood_auroc",
+        title="AUROC of foreign against home",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="P(score of a foreign case above that of a case at home) + ½ P(equal)",
+        reference=HENDRYCKS,
     ),
     Metric(
-        "ood_auprc",
-        "AUPRC of foreign against home",
-        "higher",
-        0,
-        1,
-        "both",
-        "average precision, foreign cases positive",
-        HENDRYCKS,
+        name="ood_auprc",
+        title="AUPRC of foreign against home",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="average precision, foreign cases positive",
+        reference=HENDRYCKS,
     ),
     Metric(
-        "ood_fpr95",
-        "False alarms at home where 95 % of the foreign are found",
-        "lower",
-        0,
-        1,
-        "both",
-        "share of cases at home flagged when 95 % of the foreign ones are",
-        "Liang, Li and Srikant 2018",
+        name="ood_fpr95",
+        title="False alarms at home where 95 % of the foreign are found",
+        better="lower",
+        low=0,
+        high=1,
+        needs="both",
+        formula="share of cases at home flagged when 95 % of the foreign ones are",
+        reference="Liang, Li and Srikant 2018",
     ),
     Metric(
-        "ood_flag_rate",
-        "Flagged as foreign",
-        "neither",
-        0,
-        1,
-        "case",
-        "share of cases above the score that 95 % of tune stay below",
-        "this project",
+        name="ood_flag_rate",
+        title="Flagged as foreign",
+        better="neither",
+        low=0,
+        high=1,
+        needs="case",
+        formula="share of cases above the score that 95 % of tune stay below",
+        reference="this project",
     ),
 )
 
@@ -86,7 +86,7 @@ def find_metric(name: str) -> Metric:
     return OOD_METRICS.get(name) or CATALOG[base + POINT if at else name]
 
 
-def spelled(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+def result_names(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
     """The names a metric has in the results table, each with its operating point."""
     if metric.at_point:
         for point in points:

@@ -6,10 +6,10 @@ from medtransfer.metrics.cases import HALF, Labels, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import curve_sums
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.thresholded import balanced_of, of_decisions
+from medtransfer.metrics.thresholded import balanced_accuracy_of, of_decisions
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, mean_of, of_rows, ratio
 
-PARTIAL = 0.2
+MAX_FPR = 0.2
 """Largest false positive rate of the partial area."""
 
 
@@ -47,7 +47,7 @@ def average_precision_of(scan: Scan) -> Weighted:
     return of_rows(scan, lambda rows: ratio(rows[1], rows[2]))
 
 
-def partial_auroc(order: Order, max_fpr: float = PARTIAL) -> Weighted:
+def partial_auroc(order: Order, max_fpr: float = MAX_FPR) -> Weighted:
     """Area under the ROC curve up to a false positive rate, ½ for chance and 1 at best.
 
     Standardised as ``½ (1 + (A - most²/2) / (most - most²/2))`` (McClish 1989).
@@ -82,15 +82,15 @@ def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
         classes: True class of each case. [n]
         decisions: Decided class. [n]
     """
-    own = [classes == label for label in (np.unique(classes) if len(classes) else [0])]
-    right = [WeightedTerm((mask & (classes == decisions)).astype(np.float64)) for mask in own]
-    counted = [WeightedTerm(mask.astype(np.float64)) for mask in own]
+    members = [classes == label for label in (np.unique(classes) if len(classes) else [0])]
+    correct = [WeightedTerm((mask & (classes == decisions)).astype(np.float64)) for mask in members]
+    counted = [WeightedTerm(mask.astype(np.float64)) for mask in members]
 
     def of(*sums: Floats) -> Floats:
         half = len(sums) // 2
         return np.mean([ratio(r, c) for r, c in zip(sums[:half], sums[half:], strict=True)], axis=0)
 
-    return Weighted((*right, *counted), of)
+    return Weighted((*correct, *counted), of)
 
 
 def top_k_accuracy(classes: Labels, probabilities: Floats, k: int) -> Weighted:
@@ -142,80 +142,80 @@ def _adjusted(cases: TargetCases) -> Weighted:
 
 ENTRIES = (
     Metric(
-        "auroc",
-        "AUROC",
-        "higher",
-        0,
-        1,
-        "both",
-        "P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)",
-        "Hanley and McNeil 1982",
+        name="auroc",
+        title="AUROC",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)",
+        reference="Hanley and McNeil 1982",
         ranking=True,
         of_target=lambda c, _p: auroc_of(c.order.ranking),
         one_against_rest=True,
         micro=True,
     ),
     Metric(
-        "auprc",
-        "AUPRC",
-        "higher",
-        0,
-        1,
-        "positive",
-        "Σ_k (R_k − R_{k−1}) P_k over falling thresholds",
-        "Davis and Goadrich 2006; average precision",
+        name="auprc",
+        title="AUPRC",
+        better="higher",
+        low=0,
+        high=1,
+        needs="positive",
+        formula="Σ_k (R_k − R_{k−1}) P_k over falling thresholds",
+        reference="Davis and Goadrich 2006; average precision",
         ranking=True,
         of_target=lambda c, _p: average_precision_of(c.order.ranking),
         one_against_rest=True,
         micro=True,
     ),
     Metric(
-        "auroc_fpr20",
-        "Partial AUROC",
-        "higher",
-        0,
-        1,
-        "both",
-        "area under the ROC curve up to a false positive rate of 0.2, ½ for chance",
-        "McClish 1989",
+        name="auroc_fpr20",
+        title="Partial AUROC",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="area under the ROC curve up to a false positive rate of 0.2, ½ for chance",
+        reference="McClish 1989",
         ranking=True,
         of_target=lambda c, _p: partial_auroc(c.order),
     ),
     Metric(
-        "auprc_adjusted",
-        "AUPRC at tune's prevalence",
-        "higher",
-        0,
-        1,
-        "both",
-        "AUPRC with P_k = π·TPR_k / (π·TPR_k + (1 − π)·FPR_k), π of tune",
-        "Saito and Rehmsmeier 2015",
+        name="auprc_adjusted",
+        title="AUPRC at tune's prevalence",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="AUPRC with P_k = π·TPR_k / (π·TPR_k + (1 − π)·FPR_k), π of tune",
+        reference="Saito and Rehmsmeier 2015",
         ranking=True,
         adjusted=True,
         of_target=lambda c, _p: _adjusted(c),
     ),
     Metric(
-        "balanced_accuracy",
-        "Balanced accuracy",
-        "higher",
-        0,
-        1,
-        "both",
-        "mean over the classes that occur of the share decided rightly",
-        "Brodersen et al. 2010",
-        of_target=lambda c, _p: of_decisions(c, HALF, balanced_of),
+        name="balanced_accuracy",
+        title="Balanced accuracy",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="mean over the classes that occur of the share decided rightly",
+        reference="Brodersen et al. 2010",
+        of_target=lambda c, _p: of_decisions(c, HALF, balanced_accuracy_of),
         micro=True,
         of_classes=lambda c: balanced_accuracy(c.classes, c.probabilities.argmax(axis=1)),
     ),
     Metric(
-        "top3_accuracy",
-        "Top-3 accuracy",
-        "higher",
-        0,
-        1,
-        "case",
-        "share of cases whose class is among the three most probable",
-        "Liu et al. 2020",
+        name="top3_accuracy",
+        title="Top-3 accuracy",
+        better="higher",
+        low=0,
+        high=1,
+        needs="case",
+        formula="share of cases whose class is among the three most probable",
+        reference="Liu et al. 2020",
         of_classes=lambda c: top_k_accuracy(
             c.classes, c.probabilities, min(3, c.probabilities.shape[1])
         ),

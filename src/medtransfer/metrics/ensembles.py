@@ -6,7 +6,7 @@ from medtransfer.metrics.cases import AnyCases, TargetCases
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Weighted, mean_of
 
-LEVEL = 0.9
+SET_COVERAGE = 0.9
 """Share of the cases whose set shall hold the truth."""
 METHODS = {
     "split": ("split conformal", "Vovk et al. 2005; Sadinle et al. 2019", True),
@@ -46,7 +46,7 @@ def coverage(cases: AnyCases, method: str) -> Weighted:
     return mean_of(held.astype(np.float64))
 
 
-def size(cases: AnyCases, method: str) -> Weighted:
+def set_size(cases: AnyCases, method: str) -> Weighted:
     """Mean number of classes in a case's set."""
     return mean_of(cases.sets[method].sum(axis=1).astype(np.float64))
 
@@ -55,30 +55,30 @@ def _of_method(method: str) -> tuple[Metric, ...]:
     words, reference, binary = METHODS[method]
     return (
         Metric(
-            f"coverage_{method}",
-            f"Coverage of {words}",
-            "neither",
-            0,
-            1,
-            "case",
-            f"share of cases whose set holds the truth; aimed at {LEVEL:.0%}, fitted on tune",
-            reference,
+            name=f"coverage_{method}",
+            title=f"Coverage of {words}",
+            better="neither",
+            low=0,
+            high=1,
+            needs="case",
+            formula=f"share of cases whose set has the truth; goal {SET_COVERAGE:.0%}, fit on tune",
+            reference=reference,
             conformal=method,
             of_target=(lambda c, _p: coverage(c, method)) if binary else None,
             of_classes=lambda c: coverage(c, method),
         ),
         Metric(
-            f"set_size_{method}",
-            f"Set size of {words}",
-            "lower",
-            0,
-            np.inf,
-            "case",
-            "mean number of classes in a case's set",
-            reference,
+            name=f"set_size_{method}",
+            title=f"Set size of {words}",
+            better="lower",
+            low=0,
+            high=np.inf,
+            needs="case",
+            formula="mean number of classes in a case's set",
+            reference=reference,
             conformal=method,
-            of_target=(lambda c, _p: size(c, method)) if binary else None,
-            of_classes=lambda c: size(c, method),
+            of_target=(lambda c, _p: set_size(c, method)) if binary else None,
+            of_classes=lambda c: set_size(c, method),
         ),
     )
 
@@ -86,14 +86,14 @@ def _of_method(method: str) -> tuple[Metric, ...]:
 def _of_spread(name: str) -> Metric:
     title, formula, reference, high = SPREADS[name]
     return Metric(
-        name,
-        title,
-        "neither",
-        0,
-        high,
-        "case",
-        f"mean of: {formula}",
-        reference,
+        name=name,
+        title=title,
+        better="neither",
+        low=0,
+        high=high,
+        needs="case",
+        formula=f"mean of: {formula}",
+        reference=reference,
         spread=name,
         of_target=lambda c, _p: mean_of(c.spread[name]),
         of_classes=lambda c: mean_of(c.spread[name]),

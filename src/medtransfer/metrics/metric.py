@@ -91,7 +91,7 @@ class Metric:
         if self.spread is not None and self.spread not in cases.spread:
             return "no ensemble: one member"
         if isinstance(cases, TargetCases):
-            if point is not None and point not in cases.called:
+            if point is not None and point not in cases.predicted_positive:
                 return "no threshold: tune lacks a class"
             if self.adjusted and cases.prevalence is None:
                 return "no prevalence to adjust to: tune lacks a class"

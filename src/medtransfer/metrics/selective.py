@@ -30,7 +30,9 @@ def negative_entropy(probabilities: Floats) -> Floats:
     return xlogy(probabilities, probabilities).sum(axis=1)
 
 
-def selective(confidence: Floats, right: Flags, share: float = SHARE, risk: float = RISK) -> Scan:
+def risk_coverage_scan(
+    confidence: Floats, right: Flags, share: float = SHARE, risk: float = RISK
+) -> Scan:
     """One pass for all metrics of risk and coverage; rows as `selective_sums` gives them.
 
     Args:
@@ -43,12 +45,14 @@ def selective(confidence: Floats, right: Flags, share: float = SHARE, risk: floa
     wrong, last = (~right[order]).astype(np.float64), run_ends(confidence[order])
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        return selective_sums(patient[order], wrong, last, share, risk, counts)
+        return selective_sums(
+            patient=patient[order], wrong=wrong, last=last, share=share, risk=risk, counts=counts
+        )
 
     return Scan(run)
 
 
-def risk_coverage_area(scan: Scan) -> Weighted:
+def aurc(scan: Scan) -> Weighted:
     """AURC: mean over coverages of the risk of the most certain part (Geifman and El-Yaniv 2017).
 
     Cases of equal confidence come in together.
@@ -66,7 +70,7 @@ def coverage_at_risk(scan: Scan) -> Weighted:
     return of_rows(scan, lambda rows: rows[2])
 
 
-def retained_area(cases: TargetCases, share: float) -> Scan:
+def retained_scan(cases: TargetCases, share: float) -> Scan:
     """One pass for AUROCs of a most certain share; rows as `retained_ranking` gives them."""
     order = cases.order
     rank = rankdata(-cases.confidence, method="dense").astype(np.int32) - 1
@@ -93,16 +97,16 @@ def _with_oracle(rows: Floats) -> Floats:
 
 
 def _selective(cases: AnyCases) -> Scan:
-    return cases.shared("selective", lambda: selective(cases.confidence, cases.right))
+    return cases.shared("selective", lambda: risk_coverage_scan(cases.confidence, cases.correct))
 
 
 def _by(confidence: Floats, cases: AnyCases) -> Weighted:
-    return risk_coverage_area(selective(confidence, cases.right))
+    return aurc(risk_coverage_scan(confidence, cases.correct))
 
 
-def confidence_area(cases: AnyCases) -> Weighted:
+def confidence_auroc(cases: AnyCases) -> Weighted:
     """AUROC of confidence telling right answers from wrong ones (Kivlichan et al. 2021)."""
-    return auroc_of(Order.of(cases.confidence, cases.right).ranking)
+    return auroc_of(Order.of(cases.confidence, cases.correct).ranking)
 
 
 _GEIFMAN = "Geifman and El-Yaniv 2017"
@@ -110,115 +114,115 @@ _KIVLICHAN = "Kivlichan et al. 2021"
 
 ENTRIES = (
     Metric(
-        "aurc",
-        "Risk-coverage area (AURC)",
-        "lower",
-        0,
-        1,
-        "case",
-        "mean over coverages of the share of wrong answers among the most certain",
-        _GEIFMAN,
-        of_target=lambda c, _p: risk_coverage_area(_selective(c)),
-        of_classes=lambda c: risk_coverage_area(_selective(c)),
+        name="aurc",
+        title="Risk-coverage area (AURC)",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="mean over coverages of the share of wrong answers among the most certain",
+        reference=_GEIFMAN,
+        of_target=lambda c, _p: aurc(_selective(c)),
+        of_classes=lambda c: aurc(_selective(c)),
     ),
     Metric(
-        "aurc_entropy",
-        "AURC by entropy",
-        "lower",
-        0,
-        1,
-        "case",
-        "as aurc, the cases of least entropy first",
-        _GEIFMAN,
+        name="aurc_entropy",
+        title="AURC by entropy",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="as aurc, the cases of least entropy first",
+        reference=_GEIFMAN,
         by_group=False,
         of_classes=lambda c: _by(negative_entropy(c.probabilities), c),
     ),
     Metric(
-        "aurc_margin",
-        "AURC by margin",
-        "lower",
-        0,
-        1,
-        "case",
-        "as aurc, the cases of largest p₁ − p₂ first",
-        _GEIFMAN,
+        name="aurc_margin",
+        title="AURC by margin",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="as aurc, the cases of largest p₁ − p₂ first",
+        reference=_GEIFMAN,
         by_group=False,
         of_classes=lambda c: _by(margin(c.probabilities), c),
     ),
     Metric(
-        "aurc_disagreement",
-        "AURC by disagreement",
-        "lower",
-        0,
-        1,
-        "case",
-        "as aurc, the cases that the members of an ensemble agree on first",
-        _GEIFMAN,
+        name="aurc_disagreement",
+        title="AURC by disagreement",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="as aurc, the cases that the members of an ensemble agree on first",
+        reference=_GEIFMAN,
         spread="disagreement",
         by_group=False,
         of_target=lambda c, _p: _by(-c.spread["disagreement"], c),
         of_classes=lambda c: _by(-c.spread["disagreement"], c),
     ),
     Metric(
-        "accuracy_at_coverage80",
-        "Accuracy of the most certain 80 %",
-        "higher",
-        0,
-        1,
-        "case",
-        "share of right answers among the most certain 80 % of the cases",
-        _GEIFMAN,
+        name="accuracy_at_coverage80",
+        title="Accuracy of the most certain 80 %",
+        better="higher",
+        low=0,
+        high=1,
+        needs="case",
+        formula="share of right answers among the most certain 80 % of the cases",
+        reference=_GEIFMAN,
         of_target=lambda c, _p: retained_accuracy(_selective(c)),
         of_classes=lambda c: retained_accuracy(_selective(c)),
     ),
     Metric(
-        "coverage_at_risk05",
-        "Coverage at 5 % risk",
-        "higher",
-        0,
-        1,
-        "case",
-        "largest share of most certain cases with at most 5 % wrong answers",
-        _GEIFMAN,
+        name="coverage_at_risk05",
+        title="Coverage at 5 % risk",
+        better="higher",
+        low=0,
+        high=1,
+        needs="case",
+        formula="largest share of most certain cases with at most 5 % wrong answers",
+        reference=_GEIFMAN,
         of_target=lambda c, _p: coverage_at_risk(_selective(c)),
         of_classes=lambda c: coverage_at_risk(_selective(c)),
     ),
     Metric(
-        "auroc_at_coverage80",
-        "AUROC of the most certain 80 %",
-        "higher",
-        0,
-        1,
-        "both",
-        "AUROC of the most certain 80 % of the cases; undefined if they lack a class",
-        _KIVLICHAN,
-        of_target=lambda c, _p: of_rows(retained_area(c, SHARE), _of_retained),
+        name="auroc_at_coverage80",
+        title="AUROC of the most certain 80 %",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="AUROC of the most certain 80 % of the cases; undefined if they lack a class",
+        reference=_KIVLICHAN,
+        of_target=lambda c, _p: of_rows(retained_scan(c, SHARE), _of_retained),
         by_group=False,
         partial=True,
     ),
     Metric(
-        "auroc_oracle10",
-        "AUROC with an oracle for 10 %",
-        "higher",
-        0,
-        1,
-        "both",
-        "AUROC if the least certain 10 % of the cases were answered rightly",
-        _KIVLICHAN,
-        of_target=lambda c, _p: of_rows(retained_area(c, 1 - DEFERRED), _with_oracle),
+        name="auroc_oracle10",
+        title="AUROC with an oracle for 10 %",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="AUROC if the least certain 10 % of the cases were answered rightly",
+        reference=_KIVLICHAN,
+        of_target=lambda c, _p: of_rows(retained_scan(c, 1 - DEFERRED), _with_oracle),
         by_group=False,
     ),
     Metric(
-        "calibration_auroc",
-        "Calibration AUROC",
-        "higher",
-        0,
-        1,
-        "case",
-        "AUROC of confidence telling right answers from wrong; undefined without both",
-        _KIVLICHAN,
-        of_target=lambda c, _p: confidence_area(c),
-        of_classes=confidence_area,
+        name="calibration_auroc",
+        title="Calibration AUROC",
+        better="higher",
+        low=0,
+        high=1,
+        needs="case",
+        formula="AUROC of confidence telling right answers from wrong; undefined without both",
+        reference=_KIVLICHAN,
+        of_target=lambda c, _p: confidence_auroc(c),
+        of_classes=confidence_auroc,
         partial=True,
     ),
 )

@@ -48,7 +48,7 @@ def ppv_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
     return ratio(tp, tp + fp)
 
 
-def negative_value_of(_tp: Floats, _fp: Floats, fn: Floats, tn: Floats) -> Floats:
+def npv_of(_tp: Floats, _fp: Floats, fn: Floats, tn: Floats) -> Floats:
     """Negative predictive value: share of the not called that are negative."""
     return ratio(tn, tn + fn)
 
@@ -58,7 +58,7 @@ def f1_of(tp: Floats, fp: Floats, fn: Floats, _tn: Floats) -> Floats:
     return np.where(tp + fn > 0, ratio(2 * tp, 2 * tp + fp + fn), np.nan)
 
 
-def balanced_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+def balanced_accuracy_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
     """Mean of sensitivity and specificity."""
     return (sensitivity_of(tp, fp, fn, tn) + specificity_of(tp, fp, fn, tn)) / 2
 
@@ -68,12 +68,12 @@ def accuracy_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
     return ratio(tp + tn, tp + fp + fn + tn)
 
 
-def called_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+def positive_rate_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
     """Share called positive."""
     return ratio(tp + fp, tp + fp + fn + tn)
 
 
-def adjusted_precision_of(prevalence: float) -> Four:
+def adjusted_ppv_of(prevalence: float) -> Four:
     """Positive predictive value at another prevalence, by Bayes' rule."""
 
     def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
@@ -84,7 +84,7 @@ def adjusted_precision_of(prevalence: float) -> Four:
     return of
 
 
-def adjusted_negative_value_of(prevalence: float) -> Four:
+def adjusted_npv_of(prevalence: float) -> Four:
     """Negative predictive value at another prevalence, by Bayes' rule."""
 
     def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
@@ -107,10 +107,10 @@ def threshold_drift(cases: TargetCases, point: str) -> Weighted:
         flags = order.positive, order.last
         return local_thresholds(order.patients(patient), *flags, scores, aim, counts)
 
-    return of_rows(Scan(run), lambda rows: rows[0] - cases.limits[point])
+    return of_rows(Scan(run), lambda rows: rows[0] - cases.thresholds[point])
 
 
-def _known(prevalence: float | None) -> float:
+def _require_prevalence(prevalence: float | None) -> float:
     if prevalence is None:
         raise ValueError("an adjusted metric was asked for without a prevalence")
     return prevalence
@@ -128,14 +128,14 @@ def _at_point(
     partial: bool = False,
 ) -> Metric:
     return Metric(
-        name + POINT,
-        title,
-        better,
-        0,
-        1,
-        needs,
-        formula,
-        reference,
+        name=name + POINT,
+        title=title,
+        better=better,
+        low=0,
+        high=1,
+        needs=needs,
+        formula=formula,
+        reference=reference,
         of_target=lambda c, point: of_decisions(c, point, combine),
         one_against_rest=True,
         micro=True,
@@ -147,133 +147,141 @@ _ALTMAN, _ALTMAN_2 = "Altman and Bland 1994a", "Altman and Bland 1994b"
 
 ENTRIES = (
     Metric(
-        "prevalence",
-        "Prevalence",
-        "neither",
-        0,
-        1,
-        "case",
-        "share of positives",
-        "–",
+        name="prevalence",
+        title="Prevalence",
+        better="neither",
+        low=0,
+        high=1,
+        needs="case",
+        formula="share of positives",
+        reference="–",
         of_target=lambda c, _p: share_of(c.positive, c.ones),
         one_against_rest=True,
     ),
     Metric(
-        "accuracy",
-        "Accuracy",
-        "higher",
-        0,
-        1,
-        "case",
-        "share of cases decided rightly, at probability ½ or for the top class",
-        "–",
+        name="accuracy",
+        title="Accuracy",
+        better="higher",
+        low=0,
+        high=1,
+        needs="case",
+        formula="share of cases decided rightly, at probability ½ or for the top class",
+        reference="–",
         of_target=lambda c, _p: of_decisions(c, HALF, accuracy_of),
         micro=True,
-        of_classes=lambda c: mean_of(c.right.astype(np.float64)),
+        of_classes=lambda c: mean_of(c.correct.astype(np.float64)),
     ),
     _at_point(
-        "sensitivity",
-        "Sensitivity",
-        "positive",
-        "share of positives with p ≥ t, t fixed on tune",
-        _ALTMAN,
-        sensitivity_of,
+        name="sensitivity",
+        title="Sensitivity",
+        needs="positive",
+        formula="share of positives with p ≥ t, t fixed on tune",
+        reference=_ALTMAN,
+        combine=sensitivity_of,
     ),
     _at_point(
-        "specificity",
-        "Specificity",
-        "negative",
-        "share of negatives with p < t, t fixed on tune",
-        _ALTMAN,
-        specificity_of,
+        name="specificity",
+        title="Specificity",
+        needs="negative",
+        formula="share of negatives with p < t, t fixed on tune",
+        reference=_ALTMAN,
+        combine=specificity_of,
     ),
     _at_point(
-        "ppv",
-        "Positive predictive value",
-        "case",
-        "share of positives among p ≥ t; undefined if no case is called",
-        _ALTMAN_2,
-        ppv_of,
+        name="ppv",
+        title="Positive predictive value",
+        needs="case",
+        formula="share of positives among p ≥ t; undefined if no case is called",
+        reference=_ALTMAN_2,
+        combine=ppv_of,
         partial=True,
     ),
     _at_point(
-        "npv",
-        "Negative predictive value",
-        "case",
-        "share of negatives among p < t; undefined if every case is called",
-        _ALTMAN_2,
-        negative_value_of,
+        name="npv",
+        title="Negative predictive value",
+        needs="case",
+        formula="share of negatives among p < t; undefined if every case is called",
+        reference=_ALTMAN_2,
+        combine=npv_of,
         partial=True,
     ),
-    _at_point("f1", "F1", "positive", "2 TP / (2 TP + FP + FN)", "van Rijsbergen 1979", f1_of),
     _at_point(
-        "balanced_accuracy",
-        "Balanced accuracy",
-        "both",
-        "mean of sensitivity and specificity at t, t fixed on tune",
-        "Brodersen et al. 2010",
-        balanced_of,
+        name="f1",
+        title="F1",
+        needs="positive",
+        formula="2 TP / (2 TP + FP + FN)",
+        reference="van Rijsbergen 1979",
+        combine=f1_of,
     ),
     _at_point(
-        "predicted_prevalence",
-        "Share called positive",
-        "case",
-        "share of cases with p ≥ t, t fixed on tune",
-        "–",
-        called_of,
-        "neither",
+        name="balanced_accuracy",
+        title="Balanced accuracy",
+        needs="both",
+        formula="mean of sensitivity and specificity at t, t fixed on tune",
+        reference="Brodersen et al. 2010",
+        combine=balanced_accuracy_of,
+    ),
+    _at_point(
+        name="predicted_prevalence",
+        title="Share called positive",
+        needs="case",
+        formula="share of cases with p ≥ t, t fixed on tune",
+        reference="–",
+        combine=positive_rate_of,
+        better="neither",
     ),
     Metric(
-        "ppv_adjusted" + POINT,
-        "PPV at tune's prevalence",
-        "higher",
-        0,
-        1,
-        "both",
-        "π·sens / (π·sens + (1 − π)(1 − spec)), π of tune; undefined if no case is called",
-        _ALTMAN_2,
+        name="ppv_adjusted" + POINT,
+        title="PPV at tune's prevalence",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="π·sens / (π·sens + (1 − π)(1 − spec)), π of tune; undefined if no case is called",
+        reference=_ALTMAN_2,
         adjusted=True,
         partial=True,
         of_target=lambda c, point: of_decisions(
-            c, point, adjusted_precision_of(_known(c.prevalence))
+            c, point, adjusted_ppv_of(_require_prevalence(c.prevalence))
         ),
     ),
     Metric(
-        "npv_adjusted" + POINT,
-        "NPV at tune's prevalence",
-        "higher",
-        0,
-        1,
-        "both",
-        "(1 − π)·spec / ((1 − π)·spec + π(1 − sens)), π of tune; undefined if every case is called",
-        _ALTMAN_2,
+        name="npv_adjusted" + POINT,
+        title="NPV at tune's prevalence",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="(1 − π)·spec / ((1 − π)·spec + π(1 − sens)), π of tune; undefined if every case "
+        "is predicted positive",
+        reference=_ALTMAN_2,
         adjusted=True,
         partial=True,
         of_target=lambda c, point: of_decisions(
-            c, point, adjusted_negative_value_of(_known(c.prevalence))
+            c, point, adjusted_npv_of(_require_prevalence(c.prevalence))
         ),
     ),
     Metric(
-        "underdiagnosis" + POINT,
-        "Under-diagnosis rate",
-        "lower",
-        0,
-        1,
-        "both",
-        "1 − sensitivity; for a target that means no finding, 1 − specificity",
-        "Seyyed-Kalantari et al. 2021",
+        name="underdiagnosis" + POINT,
+        title="Under-diagnosis rate",
+        better="lower",
+        low=0,
+        high=1,
+        needs="both",
+        formula="1 − sensitivity; for a target that means no finding, 1 − specificity",
+        reference="Seyyed-Kalantari et al. 2021",
         of_target=lambda c, point: of_decisions(c, point, underdiagnosis_of(healthy=c.healthy)),
     ),
     Metric(
-        "threshold_drift" + POINT,
-        "Threshold drift",
-        "neither",
-        -1,
-        1,
-        "both",
-        "threshold that reaches the operating point on these cases − the one fixed on tune; "
-        "undefined where none does",
-        "–",
+        name="threshold_drift" + POINT,
+        title="Threshold drift",
+        better="neither",
+        low=-1,
+        high=1,
+        needs="both",
+        formula="threshold that reaches the operating point on these cases − that fixed on tune; "
+        "undefined if no threshold reaches it",
+        reference="–",
         of_target=threshold_drift,
         by_group=False,
         partial=True,

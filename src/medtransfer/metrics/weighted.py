@@ -71,32 +71,32 @@ class SubgroupMetrics:
 
 
 def evaluate(
-    parts: Sequence[SubgroupMetrics], blocks: Iterable[Counts], threads: int | None = None
+    subgroups: Sequence[SubgroupMetrics], blocks: Iterable[Counts], threads: int | None = None
 ) -> list[list[Floats]]:
     """Every metric in every replicate.
 
     Args:
-        parts: Metrics with their cases.
+        subgroups: Metrics with their cases.
         blocks: Counts of patients; any number of them, one at a time. Each [P, W]
         threads: How many passes over the cases are made at once; by default as many as there are
             cores, for all but small problems. Values do not depend on it.
 
     Returns:
-        For each part and each of its metrics the values over all blocks. [R]
+        For each subgroup and each of its metrics, the values over all blocks. [R]
     """
-    plans = [_Plan(part) for part in parts]
-    cases = sum(len(part.patient) for part in parts)
-    found: list[list[list[Floats]]] = [[] for _ in parts]
+    plans = [_Plan(part) for part in subgroups]
+    cases = sum(len(part.patient) for part in subgroups)
+    values: list[list[list[Floats]]] = [[] for _ in subgroups]
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         for counts in blocks:
             alone = threads == 1 or cases * counts.shape[1] < THREADS_FROM
             # one part can hold most of the work, so its passes are shared out, not the parts
-            asked = [plan.passes(counts, None if alone else pool) for plan in plans]
-            for over, plan, passes in zip(found, plans, asked, strict=True):
+            pending = [plan.passes(counts, None if alone else pool) for plan in plans]
+            for over, plan, passes in zip(values, plans, pending, strict=True):
                 over.append(plan.combined([made() for made in passes]))
     return [
         [np.concatenate([block[m] for block in over]) for m in range(len(part.bound))]
-        for part, over in zip(parts, found, strict=True)
+        for part, over in zip(subgroups, values, strict=True)
     ]
 
 
@@ -108,7 +108,7 @@ class _Plan:
         sources = {id(s): s for weighted in part.bound for s in weighted.sources}
         self.scans = [s for s in sources.values() if isinstance(s, Scan)]
         columns = [s for s in sources.values() if isinstance(s, WeightedTerm)]
-        self.place = {id(column): k for k, column in enumerate(columns)}
+        self.column_of = {id(column): k for k, column in enumerate(columns)}
         self.patients, self.sums = _sums_by_patient(part.patient, [c.values for c in columns])
 
     def passes(self, counts: Counts, pool: ThreadPoolExecutor | None) -> list[Callable[[], Floats]]:
@@ -122,7 +122,7 @@ class _Plan:
     def combined(self, made: Sequence[Floats]) -> list[Floats]:
         """Each metric for one block, from what its passes gave. M times [W]"""
         sums, *rows = made
-        found = {key: sums[k] for key, k in self.place.items()}
+        found = {key: sums[k] for key, k in self.column_of.items()}
         found |= {id(scan): row for scan, row in zip(self.scans, rows, strict=True)}
         return [w.combine(*(found[id(s)] for s in w.sources)) for w in self.part.bound]
 

@@ -17,7 +17,7 @@ from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from medtransfer.errors import ConfigError, suggestion
-from medtransfer.models.fast_layers import StandardisedConv2d, quickened
+from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
 from medtransfer.models.ladder import Architecture, Rung
 from medtransfer.models.runtime import seeded
 
@@ -42,15 +42,15 @@ def build_backbone(
     """
     with seeded(seed, "initial weights"):
         if architecture.layers is not None:
-            return quickened(_small_bit(architecture, classes))
-        network = quickened(_create(architecture.timm, classes))
+            return use_fast_layers(_small_bit(architecture, classes))
+        network = use_fast_layers(_create(architecture.timm, classes))
     facts: dict[str, Any] = cast("Any", network).pretrained_cfg
     if input_size in (None, facts["input_size"][-1]) or not facts.get("fixed_input_size"):
         return network
     if not hasattr(network, "set_input_size"):
         raise _wrong_size(architecture, facts, input_size, "its size is fixed")
     with seeded(seed, "initial weights"):
-        return quickened(_sized(architecture, facts, classes, input_size))
+        return use_fast_layers(_sized(architecture, facts, classes, input_size))
 
 
 def with_timm_facts(rung: Rung) -> Rung:
@@ -113,7 +113,7 @@ def layer_numbers(backbone: nn.Module, *, coarse: bool = False) -> tuple[dict[st
     return numbers, top
 
 
-def undecayed(backbone: nn.Module) -> set[str]:
+def weights_without_decay(backbone: nn.Module) -> set[str]:
     """Weights besides biases and norms that the network wants no weight decay on."""
     named = getattr(backbone, "no_weight_decay", None)
     return set(named()) if named is not None else set()
@@ -132,7 +132,7 @@ class _Headed:
         yield self.HEAD, None
 
 
-def fitted(
+def adapt_weights(
     network: nn.Module, state: Mapping[str, torch.Tensor]
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Weights of another input or of an older naming, changed by timm's own rules.
@@ -173,7 +173,7 @@ def fitted(
     return filtered, done
 
 
-def standardised(module: nn.Module) -> nn.Conv2d | None:
+def standardised_convolution(module: nn.Module) -> nn.Conv2d | None:
     """A convolution with its standardised weights, of one that standardises them at each call.
 
     Args:
@@ -188,13 +188,13 @@ def standardised(module: nn.Module) -> nn.Conv2d | None:
     with torch.no_grad():
         weight = module.standard_weight()
     plain = nn.Conv2d(
-        module.in_channels,
-        module.out_channels,
-        cast("Any", module.kernel_size),
-        cast("Any", module.stride),
-        cast("Any", module.padding),
-        cast("Any", module.dilation),
-        module.groups,
+        in_channels=module.in_channels,
+        out_channels=module.out_channels,
+        kernel_size=cast("Any", module.kernel_size),
+        stride=cast("Any", module.stride),
+        padding=cast("Any", module.padding),
+        dilation=cast("Any", module.dilation),
+        groups=module.groups,
         bias=False,
         device="meta",
     )

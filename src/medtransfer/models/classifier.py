@@ -9,7 +9,7 @@ from torch import nn
 
 from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_facts
 from medtransfer.models.config import ModelConfig, Pool
-from medtransfer.models.fast_layers import attend_plainly
+from medtransfer.models.fast_layers import use_plain_attention
 from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
 from medtransfer.models.load_weights import WeightsReport, load_weights
 from medtransfer.models.runtime import seeded
@@ -92,18 +92,18 @@ class Classifier(nn.Module):
         self.head = head
         self.precision: Precision = precision
         self.memory_format: torch.memory_format | None = None
-        self._still: list[nn.Module] = []
+        self._frozen_norms: list[nn.Module] = []
 
     def freeze_batch_norm(self, parts: Iterable[nn.Module]) -> None:
         """From now on keep batch normalisation among some modules at the statistics it has."""
         kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-        self._still += [part for part in parts if isinstance(part, kinds)]
+        self._frozen_norms += [part for part in parts if isinstance(part, kinds)]
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Training or evaluation mode, as in torch; what is kept still does not follow."""
         super().train(mode)
-        for part in self._still:
+        for part in self._frozen_norms:
             part.eval()
         return self
 
@@ -144,7 +144,7 @@ class BuiltClassifier:
     classifier: Classifier
     rung: Rung
     weights: str | None
-    fit: WeightsReport | None
+    weights_report: WeightsReport | None
 
 
 def build_classifier(
@@ -188,7 +188,7 @@ def build_classifier(
         classifier = classifier.to(memory_format=layout)  # type: ignore[call-overload]
         classifier.memory_format = layout
         if chosen == "bfloat16":
-            attend_plainly(backbone)
+            use_plain_attention(backbone)
     return BuiltClassifier(classifier, rung, digest, fit)
 
 

@@ -31,13 +31,13 @@ class StandardisedConv2d(StdConv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """As in torch. [N, C, H, W]"""
         return functional.conv2d(
-            x,
-            self.standard_weight(),
-            self.bias,
-            cast("Any", self.stride),
-            cast("Any", self.padding),
-            cast("Any", self.dilation),
-            self.groups,
+            input=x,
+            weight=self.standard_weight(),
+            bias=self.bias,
+            stride=cast("Any", self.stride),
+            padding=cast("Any", self.padding),
+            dilation=cast("Any", self.dilation),
+            groups=self.groups,
         )
 
 
@@ -74,7 +74,7 @@ class _Detour(torch.autograd.Function):
         return found, *(None for _ in ctx.geometry)
 
 
-def quickened(network: nn.Module) -> nn.Module:
+def use_fast_layers(network: nn.Module) -> nn.Module:
     """A network of timm's with its standardised convolutions and max-pooling exchanged in place.
 
     Their tensors, names and settings are what they were: a part is given another class, for timm
@@ -88,12 +88,12 @@ def quickened(network: nn.Module) -> nn.Module:
     return network
 
 
-def attend_plainly(network: nn.Module) -> None:
+def use_plain_attention(network: nn.Module) -> None:
     """Have a vision transformer attend by two matrix products and a softmax, not by one kernel.
 
     Torch's kernel for attention on a CPU is slow in bfloat16, above all backwards: a step of ViT-S
     at 224 px takes 0.85 of its time without it, and its gradients differ by rounding. Networks of
-    more than `MOST_PATCHES` patches keep it: what is kept for the way back grows with their square.
+    more than `MAX_PATCHES` patches keep it: what is kept for the way back grows with their square.
     """
     patches = getattr(getattr(network, "patch_embed", None), "num_patches", None)
     if patches is None or patches > MAX_PATCHES:

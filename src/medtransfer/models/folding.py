@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from medtransfer.models.backbones import standardised
+from medtransfer.models.backbones import standardised_convolution
 from medtransfer.models.ladder import Precision
 
 CONVOLUTION_THEN_NORM = {
@@ -64,7 +64,7 @@ def _replacements(
     name: str, module: nn.Module, precision: Precision
 ) -> Iterator[tuple[str, nn.Module]]:
     """What takes the place of a part of a network, and of parts of that part."""
-    plain = standardised(module)
+    plain = standardised_convolution(module)
     if plain is not None:
         yield name, plain.to(torch.bfloat16) if precision == "bfloat16" else plain
     if precision != "float32":

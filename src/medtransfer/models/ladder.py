@@ -117,22 +117,43 @@ def find_rung(name: str) -> Rung:
     match init:
         case "timm" if architecture:
             return Rung(
-                name,
-                _timm(architecture),
-                "see its model card",
-                None,
-                None,
-                "hub",
-                f"timm/{architecture}",
+                name=name,
+                architecture=_timm(architecture),
+                pretraining="see its model card",
+                images=None,
+                supervised=None,
+                source="hub",
+                location=f"timm/{architecture}",
                 licence="see its model card",
             )
         case "scratch" if architecture.startswith(TIMM) and open_form:
-            return Rung(name, _timm(open_form), "none", 0, None, "none")
+            return Rung(
+                name=name,
+                architecture=_timm(open_form),
+                pretraining="none",
+                images=0,
+                supervised=None,
+                source="none",
+            )
         case "file" if architecture.startswith(TIMM) and open_form:
-            return Rung(name, _timm(open_form), "a local file", None, None, "file")
+            return Rung(
+                name=name,
+                architecture=_timm(open_form),
+                pretraining="a local file",
+                images=None,
+                supervised=None,
+                source="file",
+            )
         case "file" if architecture in ARCHITECTURES:
             known = ARCHITECTURES[architecture]
-            return Rung(name, known, "a local file", None, None, "file")
+            return Rung(
+                name=name,
+                architecture=known,
+                pretraining="a local file",
+                images=None,
+                supervised=None,
+                source="file",
+            )
         case "own" if (facts := find_own(architecture)) is not None:
             return _own(name, facts)
         case _:
@@ -156,16 +177,16 @@ def _own(name: str, facts: Mapping[str, Any]) -> Rung:
     images = None if before is None else facts["images"] + before
     pretraining = f"{facts['pretraining']}, after {began}" if began else facts["pretraining"]
     return Rung(
-        name,
-        architecture_of(facts["architecture"]),
-        pretraining,
-        images,
-        True,
-        "own",
-        facts["file"],
-        facts["sha256"],
-        facts["licence"],
-        facts["note"],
+        name=name,
+        architecture=architecture_of(facts["architecture"]),
+        pretraining=pretraining,
+        images=images,
+        supervised=True,
+        source="own",
+        location=facts["file"],
+        sha256=facts["sha256"],
+        licence=facts["licence"],
+        note=facts["note"],
     )
 
 
@@ -231,27 +252,27 @@ ARCHITECTURES: dict[str, Architecture] = {
         _lite(1, 4_135_680, 240, 0.882),
         _lite(2, 4_811_072, 260, 0.890),
         Architecture(
-            "effnet-b0",
-            "tf_efficientnet_b0",
-            4_007_548,
-            1280,
-            (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225),
-            "bicubic",
-            224,
-            0.875,
+            name="effnet-b0",
+            timm="tf_efficientnet_b0",
+            parameters=4_007_548,
+            width=1280,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            interpolation="bicubic",
+            input_size=224,
+            crop_share=0.875,
             channels_last=True,
         ),
         Architecture(
-            "mobilenetv2",
-            "mobilenetv2_100",
-            2_223_872,
-            1280,
-            (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225),
-            "bilinear",
-            224,
-            0.875,
+            name="mobilenetv2",
+            timm="mobilenetv2_100",
+            parameters=2_223_872,
+            width=1280,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            interpolation="bilinear",
+            input_size=224,
+            crop_share=0.875,
             channels_last=True,
         ),
     )
@@ -305,73 +326,80 @@ _TINY_FILES = {
 
 def _ladder() -> list[Rung]:
     rungs = [
-        Rung(f"scratch/{name}", architecture, "none", 0, None, "none")
+        Rung(
+            name=f"scratch/{name}",
+            architecture=architecture,
+            pretraining="none",
+            images=0,
+            supervised=None,
+            source="none",
+        )
         for name, architecture in ARCHITECTURES.items()
     ]
     rungs += [
         Rung(
-            f"imagenet/{name}",
-            ARCHITECTURES[name],
-            "ImageNet-1k",
-            1_281_167,
-            True,
-            "package",
-            file,
-            digest,
-            licence,
+            name=f"imagenet/{name}",
+            architecture=ARCHITECTURES[name],
+            pretraining="ImageNet-1k",
+            images=1_281_167,
+            supervised=True,
+            source="package",
+            location=file,
+            sha256=digest,
+            licence=licence,
         )
         for name, (file, digest, licence) in _IMAGENET_FILES.items()
     ]
     rungs += [
         Rung(
-            name,
-            ARCHITECTURES[name.split("/")[1]],
-            "Tiny-ImageNet at 32 px",
-            images,
-            True,
-            "package",
-            f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
-            digest,
-            _TINY_LICENCE,
+            name=name,
+            architecture=ARCHITECTURES[name.split("/")[1]],
+            pretraining="Tiny-ImageNet at 32 px",
+            images=images,
+            supervised=True,
+            source="package",
+            location=f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
+            sha256=digest,
+            licence=_TINY_LICENCE,
             note="A miniature for machines without a GPU; its model card lies beside the weights.",
         )
         for name, (digest, images) in _TINY_FILES.items()
     ]
     rungs += [
         Rung(
-            f"bit-s/{name}",
-            ARCHITECTURES[name],
-            "ImageNet-1k",
-            1_281_167,
-            True,
-            "npz",
-            f"BiT-S-{name.upper().replace('X', 'x')}.npz",
+            name=f"bit-s/{name}",
+            architecture=ARCHITECTURES[name],
+            pretraining="ImageNet-1k",
+            images=1_281_167,
+            supervised=True,
+            source="npz",
+            location=f"BiT-S-{name.upper().replace('X', 'x')}.npz",
             licence="Apache-2.0",
         )
         for name in _PUBLISHED_BIT
     ]
     rungs += [
         Rung(
-            f"bit-m/{name}",
-            ARCHITECTURES[name],
-            "ImageNet-21k",
-            14_197_122,
-            True,
-            "hub",
-            f"timm/{ARCHITECTURES[name].timm}.goog_in21k",
+            name=f"bit-m/{name}",
+            architecture=ARCHITECTURES[name],
+            pretraining="ImageNet-21k",
+            images=14_197_122,
+            supervised=True,
+            source="hub",
+            location=f"timm/{ARCHITECTURES[name].timm}.goog_in21k",
             licence="Apache-2.0",
         )
         for name in _PUBLISHED_BIT
     ]
     rungs.append(
         Rung(
-            "noisy-student/effnet-b0",
-            ARCHITECTURES["effnet-b0"],
-            "ImageNet-1k and JFT-300M",
-            300_000_000,
-            False,
-            "hub",
-            "timm/tf_efficientnet_b0.ns_jft_in1k",
+            name="noisy-student/effnet-b0",
+            architecture=ARCHITECTURES["effnet-b0"],
+            pretraining="ImageNet-1k and JFT-300M",
+            images=300_000_000,
+            supervised=False,
+            source="hub",
+            location="timm/tf_efficientnet_b0.ns_jft_in1k",
             licence="Apache-2.0",
             note="Stand-in for JFT scale: self-training on unlabelled JFT. BiT-L was never "
             "released.",

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from medtransfer.errors import WeightsError, fault_list, listed
-from medtransfer.models.backbones import fitted
+from medtransfer.models.backbones import adapt_weights
 
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
@@ -67,9 +67,9 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
         WeightsError: The tensors belong to another network; the layers are named.
     """
     given = _translate(state, network)
-    state, changed = fitted(network, given)
+    state, changed = adapt_weights(network, given)
     own = cast("Mapping[str, torch.Tensor]", network.state_dict())
-    foreign = [name for name in state if name not in own and not name.startswith(f"{head}.")]
+    unknown = [name for name in state if name not in own and not name.startswith(f"{head}.")]
     wrong = [
         f"{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network"
         for name in own
@@ -79,7 +79,7 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
         name for name in own if name not in state and not name.endswith("num_batches_tracked")
     ]
     faults = [f"not in the file: {listed(missing)}"] if missing else []
-    faults += [f"not in the network: {listed(sorted(foreign))}"] if foreign else []
+    faults += [f"not in the network: {listed(sorted(unknown))}"] if unknown else []
     faults += wrong
     if faults:
         title = f'The weights in "{file}" belong to another network'

@@ -16,7 +16,7 @@ OWN = "own"
 RUNGS = Path("rungs")
 """Where ``medtransfer pretrain`` puts what it makes."""
 FACTS, MODEL = "rung.json", "model.safetensors"
-NEEDED = ("architecture", "pretraining", "images", "sha256", "licence", "note")
+REQUIRED_FACTS = ("architecture", "pretraining", "images", "sha256", "licence", "note")
 
 
 def weights_folder() -> Path:
@@ -51,7 +51,7 @@ def find_own(name: str) -> dict[str, Any] | None:
         path = parent / name / FACTS
         if path.is_file():
             facts = read_json(path)
-            lacking = [key for key in NEEDED if key not in facts]
+            lacking = [key for key in REQUIRED_FACTS if key not in facts]
             if lacking:
                 raise WeightsError(
                     f"The facts of rung '{OWN}/{name}' in \"{path}\" lack {', '.join(lacking)}. "

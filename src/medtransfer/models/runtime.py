@@ -30,7 +30,7 @@ def seeded(seed: int, *purpose: str | int) -> Generator[None]:
         yield
 
 
-TEXTS = ("can't allocate memory", "out of memory", "not enough memory")
+OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory")
 """What torch's allocators say where they raise a plain RuntimeError: CPU, Metal, Windows."""
 
 
@@ -38,7 +38,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory could not be had, whichever allocator raised it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in TEXTS)
+    return isinstance(error, RuntimeError) and any(
+        text in str(error) for text in OUT_OF_MEMORY_TEXTS
+    )
 
 
 def release_memory() -> None:
@@ -93,7 +95,7 @@ class World:
     def add(self, tensor: torch.Tensor) -> None:
         """Sum a tensor over the processes, in place."""
         if self.size > 1:
-            self._speak(lambda: _dist.all_reduce(tensor))
+            self._run_collective(lambda: _dist.all_reduce(tensor))
 
     def gather(self, own: torch.Tensor, counts: Sequence[int]) -> list[torch.Tensor]:
         """Rows of all processes.
@@ -110,7 +112,7 @@ class World:
         padded = own.new_zeros((max(counts), own.shape[1]))
         padded[: len(own)] = own
         all_of_them = [torch.empty_like(padded) for _ in range(self.size)]
-        self._speak(lambda: _dist.all_gather(all_of_them, padded))
+        self._run_collective(lambda: _dist.all_gather(all_of_them, padded))
         return [rows[:count] for rows, count in zip(all_of_them, counts, strict=False)]
 
     def wait(self) -> None:
@@ -126,7 +128,7 @@ class World:
         if self.is_main:
             self.wait()
 
-    def _speak(self, collective: Callable[[], None]) -> None:
+    def _run_collective(self, collective: Callable[[], None]) -> None:
         try:
             collective()
         except RuntimeError as error:

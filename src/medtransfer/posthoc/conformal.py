@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medtransfer.errors import plural
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.posthoc.tuning_split import tune_only
+from medtransfer.posthoc.tuning_split import require_tune
 from medtransfer.seeds import text_keys, uniforms
 
 ScoreKind = Literal["lac", "aps", "raps"]
@@ -30,7 +30,7 @@ They are fixed, not chosen: a choice would cost a part of the tuning split.
 
 
 @dataclass(frozen=True)
-class Scoring:
+class SetScore:
     """How badly a class fits a case, from its probabilities; larger is worse.
 
     The same rule scores the tuning cases and the new ones. MAPIE without a draw at prediction still
@@ -108,9 +108,9 @@ Condition = Literal["all", "class", "group"]
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.str_]
 
-TIE = 1e-12
+TOLERANCE = 1e-12
 """Scores this close are equal: sums of the same probabilities differ in their last digits."""
-LAC = Scoring("lac")
+LAC = SetScore("lac")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Conformal:
     """
 
     alpha: float
-    scoring: Scoring
+    score: SetScore
     condition: Condition
     names: tuple[str, ...]
     thresholds: Floats
@@ -157,18 +157,18 @@ class Conformal:
         Raises:
             ValueError: The condition is ``group`` and there are no groups.
         """
-        scores = self.scoring.of(probabilities, case_ids)
-        return scores <= self._limits(groups) + TIE
+        scores = self.score.of(probabilities, case_ids)
+        return scores <= self._case_thresholds(groups) + TOLERANCE
 
     def reason(self, name: str) -> str | None:
         """Why a name has no finite threshold, so that its sets say nothing; None if it has one."""
         found = dict(zip(self.names, self.counts.tolist(), strict=True)).get(name, 0)
-        least = least_cases(self.alpha)
+        least = min_cases(self.alpha)
         if found >= least:
             return None
         return f"no threshold: {plural(found, 'tune case')}, {least} needed"
 
-    def _limits(self, groups: Texts | None) -> Floats:
+    def _case_thresholds(self, groups: Texts | None) -> Floats:
         """The threshold of each case and class, as far as they differ. [1 or N, 1 or C]"""
         if self.condition != "group":
             return self.thresholds[None, :]
@@ -208,7 +208,7 @@ def fit_conformal(
     splits: Texts,
     alpha: float,
     condition: Condition = "all",
-    scoring: Scoring = LAC,
+    score: SetScore = LAC,
     groups: Texts | None = None,
     case_ids: Sequence[str] | None = None,
 ) -> Conformal:
@@ -220,7 +220,7 @@ def fit_conformal(
         splits: Of each case; all are tune. [n]
         alpha: Over 0 and under 1.
         condition: Which cases share a threshold.
-        scoring: How badly a class fits a case.
+        score: Nonconformity score of a class.
         groups: Of each case, if the condition is ``group``; an empty text for none. [n]
         case_ids: Of each case, if the score has a seed. [n]
 
@@ -228,15 +228,22 @@ def fit_conformal(
         TableError: A case is not of the tuning split.
         ValueError: Alpha is out of range, or groups or case ids are needed and missing.
     """
-    tune_only(splits, len(classes), "Prediction sets")
+    require_tune(splits, len(classes), "Prediction sets")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha} (allowed: over 0 and under 1)")
-    scores = scoring.of(probabilities, case_ids)
+    scores = score.of(probabilities, case_ids)
     own = scores[np.arange(len(classes)), classes]
-    names, shares = _shares(condition, classes, scores.shape[1], groups)
+    names, shares = _partition(condition, classes, scores.shape[1], groups)
     thresholds = [conformal_quantile(own[cases], alpha) for cases in shares]
     counts = np.array([cases.sum() for cases in shares], dtype=np.int64)
-    return Conformal(alpha, scoring, condition, names, np.array(thresholds), counts)
+    return Conformal(
+        alpha=alpha,
+        score=score,
+        condition=condition,
+        names=names,
+        thresholds=np.array(thresholds),
+        counts=counts,
+    )
 
 
 def fit_per_target(
@@ -264,7 +271,7 @@ def fit_per_target(
         TableError: A case is not of the tuning split.
         ValueError: As for `fit_conformal`.
     """
-    tune_only(splits, len(targets), "Prediction sets")
+    require_tune(splits, len(targets), "Prediction sets")
     found: list[Conformal] = []
     for column, scores in zip(targets.T, probabilities.T, strict=True):
         plain = (column == 0) | (column == 1)
@@ -325,12 +332,12 @@ def conformal_quantile(scores: Floats, alpha: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def least_cases(alpha: float) -> int:
+def min_cases(alpha: float) -> int:
     """Fewest tuning cases with a finite threshold: ⌈1 / alpha⌉ - 1, so 9 at alpha = 0.1."""
     return max(1, math.ceil(1 / alpha - 1e-9) - 1)
 
 
-def _shares(
+def _partition(
     condition: Condition, classes: Labels, number: int, groups: Texts | None
 ) -> tuple[tuple[str, ...], list[Bools]]:
     """What has a threshold, and which cases it is fitted on. K, K times [n]"""

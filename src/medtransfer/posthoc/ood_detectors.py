@@ -25,14 +25,14 @@ from medtransfer.posthoc.ood_feature_scores import (
 from medtransfer.posthoc.ood_gaussians import Features
 from medtransfer.posthoc.ood_logit_scores import (
     KLMatching,
-    OfLogits,
+    LogitScore,
     energy,
     gen,
     max_logit,
     max_probability,
 )
 
-KEEP = 0.95
+KEPT_SHARE = 0.95
 """Share of tuning cases that is not flagged."""
 
 
@@ -68,98 +68,98 @@ class Detector:
 
 
 def _of_logits(function: Callable[..., Floats]) -> Callable[[OODReference], Scorer]:
-    return lambda trained: OfLogits(partial(function, single_label=trained.single_label))
+    return lambda trained: LogitScore(partial(function, single_label=trained.single_label))
 
 
 _ENTRIES = (
     Detector(
-        "max_probability",
-        "Maximum probability",
-        "1 − max p",
-        "Hendrycks and Gimpel 2017, arXiv 1610.02136",
-        "logits",
-        _of_logits(max_probability),
+        name="max_probability",
+        title="Maximum probability",
+        formula="1 − max p",
+        reference="Hendrycks and Gimpel 2017, arXiv 1610.02136",
+        needs="logits",
+        fit=_of_logits(max_probability),
     ),
     Detector(
-        "max_logit",
-        "Maximum logit",
-        "−max l",
-        "Hendrycks et al. 2022, arXiv 1911.11132",
-        "logits",
-        lambda _trained: OfLogits(max_logit),
+        name="max_logit",
+        title="Maximum logit",
+        formula="−max l",
+        reference="Hendrycks et al. 2022, arXiv 1911.11132",
+        needs="logits",
+        fit=lambda _trained: LogitScore(max_logit),
     ),
     Detector(
-        "energy",
-        "Energy",
-        "−log Σ eˡ; with sigmoids −Σ log(1 + eˡ)",
-        "Liu et al. 2020, arXiv 2010.03759; Wang et al. 2021, arXiv 2109.14162",
-        "logits",
-        _of_logits(energy),
+        name="energy",
+        title="Energy",
+        formula="−log Σ eˡ; with sigmoids −Σ log(1 + eˡ)",
+        reference="Liu et al. 2020, arXiv 2010.03759; Wang et al. 2021, arXiv 2109.14162",
+        needs="logits",
+        fit=_of_logits(energy),
     ),
     Detector(
-        "gen",
-        "Generalised entropy",
-        "Σ pᵞ (1 − p)ᵞ, γ = 0.1",
-        "Liu, Lochman and Zach 2023, CVPR",
-        "logits",
-        _of_logits(gen),
+        name="gen",
+        title="Generalised entropy",
+        formula="Σ pᵞ (1 − p)ᵞ, γ = 0.1",
+        reference="Liu, Lochman and Zach 2023, CVPR",
+        needs="logits",
+        fit=_of_logits(gen),
     ),
     Detector(
-        "kl_matching",
-        "KL matching",
-        "min over classes of KL(p ‖ mean p of the class)",
-        "Hendrycks et al. 2022, arXiv 1911.11132",
-        "logits",
-        lambda trained: KLMatching.fit(trained.logits),
+        name="kl_matching",
+        title="KL matching",
+        formula="min over classes of KL(p ‖ mean p of the class)",
+        reference="Hendrycks et al. 2022, arXiv 1911.11132",
+        needs="logits",
+        fit=lambda trained: KLMatching.fit(trained.logits),
         single_label_only=True,
     ),
     Detector(
-        "mahalanobis",
-        "Mahalanobis distance",
-        "min over classes of (f − μ)ᵀ Σ⁻¹ (f − μ)",
-        "Lee et al. 2018, arXiv 1807.03888",
-        "features",
-        Mahalanobis.fit,
+        name="mahalanobis",
+        title="Mahalanobis distance",
+        formula="min over classes of (f − μ)ᵀ Σ⁻¹ (f − μ)",
+        reference="Lee et al. 2018, arXiv 1807.03888",
+        needs="features",
+        fit=Mahalanobis.fit,
     ),
     Detector(
-        "relative_mahalanobis",
-        "Relative Mahalanobis distance",
-        "mahalanobis − (f − μ₀)ᵀ Σ₀⁻¹ (f − μ₀)",
-        "Ren et al. 2021, arXiv 2106.09022",
-        "features",
-        RelativeMahalanobis.fit,
+        name="relative_mahalanobis",
+        title="Relative Mahalanobis distance",
+        formula="mahalanobis − (f − μ₀)ᵀ Σ₀⁻¹ (f − μ₀)",
+        reference="Ren et al. 2021, arXiv 2106.09022",
+        needs="features",
+        fit=RelativeMahalanobis.fit,
     ),
     Detector(
-        "knn",
-        "Nearest neighbours",
-        "‖f/‖f‖ − f₍ₖ₎/‖f₍ₖ₎‖‖, the k-th nearest training case",
-        "Sun et al. 2022, arXiv 2204.06507",
-        "features",
-        Neighbours.fit,
+        name="knn",
+        title="Nearest neighbours",
+        formula="‖f/‖f‖ − f₍ₖ₎/‖f₍ₖ₎‖‖, the k-th nearest training case",
+        reference="Sun et al. 2022, arXiv 2204.06507",
+        needs="features",
+        fit=Neighbours.fit,
     ),
     Detector(
-        "vim",
-        "Virtual-logit matching",
-        "α · residual + energy",
-        "Wang et al. 2022, arXiv 2203.10807",
-        "features",
-        VirtualLogit.fit,
+        name="vim",
+        title="Virtual-logit matching",
+        formula="α · residual + energy",
+        reference="Wang et al. 2022, arXiv 2203.10807",
+        needs="features",
+        fit=VirtualLogit.fit,
     ),
     Detector(
-        "residual",
-        "Residual",
-        "‖(I − P Pᵀ)(f + W⁺b)‖, P the principal subspace",
-        "Wang et al. 2022, arXiv 2203.10807; Ndiour et al. 2020, arXiv 2012.04250",
-        "features",
-        Residual.fit,
+        name="residual",
+        title="Residual",
+        formula="‖(I − P Pᵀ)(f + W⁺b)‖, P the principal subspace",
+        reference="Wang et al. 2022, arXiv 2203.10807; Ndiour et al. 2020, arXiv 2012.04250",
+        needs="features",
+        fit=Residual.fit,
     ),
     Detector(
-        "she",
-        "Simplified Hopfield energy",
-        "−f · mean f of the predicted class",
-        "Zhang et al. 2023, ICLR",
-        "features",
-        Hopfield.fit,
+        name="she",
+        title="Simplified Hopfield energy",
+        formula="−f · mean f of the predicted class",
+        reference="Zhang et al. 2023, ICLR",
+        needs="features",
+        fit=Hopfield.fit,
     ),
 )
 
@@ -167,11 +167,11 @@ DETECTORS: dict[str, Detector] = {detector.name: detector for detector in _ENTRI
 """Every detector, by its name."""
 
 
-def ood_scores(trained: OODReference, features: Features, logits: Features) -> dict[str, Floats]:
-    """How foreign some cases are to a network, by every detector that its task allows.
+def ood_scores(reference: OODReference, features: Features, logits: Features) -> dict[str, Floats]:
+    """OOD scores of cases, from every detector that the network's task allows.
 
     Args:
-        trained: What the network was trained on.
+        reference: Training cases of the network.
         features: Of the cases. [N, D]
         logits: Of the cases. [N, T]
 
@@ -179,15 +179,15 @@ def ood_scores(trained: OODReference, features: Features, logits: Features) -> d
         Scores by name, in the catalogue's order; NaN where the network's outputs are not finite.
         [N] each
     """
-    allowed = [d for d in DETECTORS.values() if trained.single_label or not d.single_label_only]
-    outputs = (trained.features, trained.logits, features, logits)
+    allowed = [d for d in DETECTORS.values() if reference.single_label or not d.single_label_only]
+    outputs = (reference.features, reference.logits, features, logits)
     if not all(np.isfinite(values).all() for values in outputs):
         return {detector.name: np.full(len(logits), np.nan) for detector in allowed}
     exact = logits.astype(np.float64)
-    return {detector.name: detector.fit(trained).score(features, exact) for detector in allowed}
+    return {detector.name: detector.fit(reference).score(features, exact) for detector in allowed}
 
 
-def flag_threshold(scores: Floats, keep: float = KEEP) -> float | None:
+def flag_threshold(scores: Floats, keep: float = KEPT_SHARE) -> float | None:
     """The score above which a case is flagged as foreign.
 
     Args:

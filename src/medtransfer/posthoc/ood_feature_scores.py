@@ -15,7 +15,7 @@ from medtransfer.posthoc.ood_gaussians import (
     Features,
     Gaussians,
     PrincipalSpace,
-    in_parts,
+    in_batches,
     mean_square,
 )
 from medtransfer.posthoc.ood_logit_scores import energy
@@ -25,7 +25,7 @@ NEIGHBOUR = 50
 """k of `Neighbours`: that of Sun et al. 2022 for CIFAR-10."""
 NEIGHBOUR_SHARE = 10
 """With fewer than this times `NEIGHBOUR` training cases, k is this part of them, at least 1."""
-BANK = 20_000
+MAX_BANK = 20_000
 """Most training cases that `Neighbours` keeps."""
 MIN_RESIDUAL = 1e-6
 """Least residual of training cases, as a share of their length: the rounding of float32."""
@@ -95,7 +95,7 @@ class Mahalanobis:
     def score(self, features: Features, _logits: object, /) -> Floats:
         """The least over classes of (f - μ)ᵀ Σ⁻¹ (f - μ); from 0. [N, D] to [N]"""
         found = self.gaussians
-        return in_parts(features, lambda part: found.distances(found.mapped(part)).min(axis=1))
+        return in_batches(features, lambda part: found.distances(found.mapped(part)).min(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class RelativeMahalanobis:
             nearest = self.gaussians.distances(mapped).min(axis=1)
             return nearest - self.gaussians.background(mapped)
 
-        return in_parts(features, relative)
+        return in_batches(features, relative)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +143,8 @@ class Neighbours:
     def fit(cls, trained: OODReference) -> "Neighbours":
         """From the features of training cases."""
         bank = trained.features
-        if len(bank) > BANK:
-            drawn = generator(0, "neighbours").choice(len(bank), BANK, replace=False)
+        if len(bank) > MAX_BANK:
+            drawn = generator(0, "neighbours").choice(len(bank), MAX_BANK, replace=False)
             bank = bank[np.sort(drawn)]
         return cls(bank, max(1, min(NEIGHBOUR, len(bank) // NEIGHBOUR_SHARE)))
 
@@ -153,11 +153,11 @@ class Neighbours:
 
         def kth(part: Floats) -> Floats:
             unit = _unit(part)
-            cosines = in_parts(self.bank, lambda other: _unit(other) @ unit.T)
+            cosines = in_batches(self.bank, lambda other: _unit(other) @ unit.T)
             near = -np.partition(-cosines, self.k - 1, axis=0)[self.k - 1]
             return np.sqrt(np.maximum(2 - 2 * near, 0.0))
 
-        return in_parts(features, kth)
+        return in_batches(features, kth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ class Residual:
 
     def score(self, features: Features, _logits: object, /) -> Floats:
         """From 0. [N, D] to [N]"""
-        return in_parts(features, self.principal.residual)
+        return in_batches(features, self.principal.residual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,7 @@ class VirtualLogit:
         each target, the size of a logit is what it is without its sign.
         """
         sizes = trained.logits if trained.single_label else np.abs(trained.logits)
-        residuals = in_parts(trained.features, trained.principal.residual)
+        residuals = in_batches(trained.features, trained.principal.residual)
         least = MIN_RESIDUAL * float(np.sqrt(mean_square(trained.features)))
         residual = max(float(residuals.mean()), least) or 1.0
         largest = max(float(sizes.max(axis=1).mean()), 0.0)
@@ -206,7 +206,7 @@ class VirtualLogit:
 
     def score(self, features: Features, logits: Floats, /) -> Floats:
         """α · residual + energy. [N, D], [N, T] to [N]"""
-        residuals = in_parts(features, self.principal.residual)
+        residuals = in_batches(features, self.principal.residual)
         return self.factor * residuals + energy(logits, single_label=self.single_label)
 
 
@@ -241,7 +241,7 @@ class Hopfield:
     def score(self, features: Features, logits: Floats, /) -> Floats:
         """Minus the inner product with the pattern. [N, D], [N, T] to [N]"""
         predicted = _predicted(logits, single_label=self.single_label)
-        products = in_parts(features, lambda part: part @ self.patterns.T)
+        products = in_batches(features, lambda part: part @ self.patterns.T)
         return -products[np.arange(len(products)), predicted]
 
 

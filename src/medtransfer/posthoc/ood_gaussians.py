@@ -18,9 +18,9 @@ from medtransfer.metrics.kernels.sums import Floats
 Features = NDArray[np.floating[Any]]
 """Of cases, pooled over their images, before the head. [N, D]"""
 
-AT_ONCE = 512
+BATCH_CASES = 512
 """Cases brought to float64 at once."""
-NO_VARIATION = 1e-12
+MIN_VARIANCE = 1e-12
 """Share of the mean square below which a variance is the rounding of float32 features."""
 
 
@@ -60,7 +60,7 @@ class CovarianceMap:
             return cls(axes[:, :0], np.ones(0), 1.0)
         if shrinkage is None:
             shrinkage = oas_shrinkage(variances, width, freedom)
-        floor = NO_VARIATION * level
+        floor = MIN_VARIANCE * level
         shrunk = np.maximum((1 - shrinkage) * variances + shrinkage * level, floor)
         return cls(axes, 1 / np.sqrt(shrunk), float(1 / np.sqrt(max(shrinkage * level, floor))))
 
@@ -100,7 +100,7 @@ class Gaussians:
         weights = memberships[:, memberships.sum(axis=0) > 0]
         sizes = weights.sum(axis=0)
         sums = np.zeros((len(sizes), features.shape[1]))
-        for part, share in _parts(features, weights):
+        for part, share in _batches(features, weights):
             sums += share.T @ part
         means = sums / sizes[:, None]
         centre = sums.sum(axis=0) / len(features)
@@ -158,7 +158,7 @@ class PrincipalSpace:
         # the rows of a softmax head add up to 0 but for rounding, which must not be inverted
         tolerance = max(weight.shape) * float(np.finfo(np.float32).eps)
         origin = -np.asarray(pinv(weight, rtol=tolerance)) @ bias
-        deviations = (part - origin for part, _ in _parts(features, None))
+        deviations = (part - origin for part, _ in _batches(features, None))
         _, axes = _axes(deviations, len(features))
         if dimensions is None:
             dimensions = principal_dimensions(features.shape[1], len(features))
@@ -196,20 +196,20 @@ def principal_dimensions(width: int, cases: int) -> int:
     return min(kept, cases // 2)
 
 
-def in_parts(features: Features, of: Callable[[Floats], Floats]) -> Floats:
+def in_batches(features: Features, of: Callable[[Floats], Floats]) -> Floats:
     """A function of cases, some at a time in float64. [N, D] to [N, …]"""
-    return np.concatenate([of(part) for part, _ in _parts(features, None)])
+    return np.concatenate([of(part) for part, _ in _batches(features, None)])
 
 
 def mean_square(features: Features) -> float:
     """Mean squared length of the features of a case."""
-    return float(in_parts(features, lambda part: (part**2).sum(axis=1)).mean())
+    return float(in_batches(features, lambda part: (part**2).sum(axis=1)).mean())
 
 
-def _parts(features: Features, weights: Floats | None) -> Iterator[tuple[Floats, Floats]]:
+def _batches(features: Features, weights: Floats | None) -> Iterator[tuple[Floats, Floats]]:
     """Cases and their weights, some at a time in float64."""
-    for start in range(0, len(features), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
+    for start in range(0, len(features), BATCH_CASES):
+        rows = slice(start, start + BATCH_CASES)
         part = features[rows].astype(np.float64)
         yield part, np.ones((len(part), 1)) if weights is None else weights[rows]
 
@@ -219,9 +219,9 @@ def _about_classes(features: Features, weights: Floats, means: Floats) -> Iterat
 
     Divided by the root of their number, so that outer products add up to a covariance.
     """
-    smallest = NO_VARIATION * mean_square(features)
+    smallest = MIN_VARIANCE * mean_square(features)
     total = np.sqrt(len(features))
-    for part, shares in _parts(features, weights):
+    for part, shares in _batches(features, weights):
         for share, mean in zip(shares.T, means, strict=True):
             within = share > 0
             about = part[within] - mean

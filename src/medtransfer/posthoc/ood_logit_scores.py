@@ -75,7 +75,7 @@ def gen(logits: Floats, *, single_label: bool) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class OfLogits:
+class LogitScore:
     """A score that needs no fitting.
 
     Attributes:

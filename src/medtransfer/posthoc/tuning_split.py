@@ -13,7 +13,7 @@ TUNE = "tune"
 """The split that may be fitted on."""
 
 
-def tune_only(splits: NDArray[np.str_], cases: int, what: str) -> None:
+def require_tune(splits: NDArray[np.str_], cases: int, what: str) -> None:
     """Refuse to fit on anything but the tuning split.
 
     Args:

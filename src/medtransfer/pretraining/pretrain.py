@@ -91,7 +91,7 @@ def pretrain_rung(
         run.training,
         tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
         checkpoints=CheckpointFolder(folder.checkpoint),
-        watch=watch,
+        on_step=watch,
     )
 
     weights = named_weights(classifier)

@@ -16,7 +16,7 @@ from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, Sp
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.yaml_file import read_study
-from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curves
+from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curve_tables
 from medtransfer.tables.schema import Contract, typed
 from medtransfer.training.config import TrainingConfig
 
@@ -53,7 +53,7 @@ def read_content(folder: StudyFolder) -> ReportData:
         _by_scale([find_rung(entry.rung) for entry in study.rungs]),
         _table(folder.path / "results.parquet", RESULTS_CONTRACT),
         _table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
-        read_curves(folder.path / "curves"),
+        read_curve_tables(folder.path / "curves"),
         tuple(_count(row) for row in data["flow"]),
         study.leave_cohort_out,
         runs,
@@ -100,7 +100,7 @@ def read_evaluation(folder: Path) -> ReportData:
         tuple(_known(rung) for rung in about["rungs"]),
         results,
         _table(folder / "comparisons.parquet", COMPARISONS_CONTRACT),
-        read_curves(folder / "curves"),
+        read_curve_tables(folder / "curves"),
         tuple(_count(row) for row in about["counts"]),
         leave_cohort_out=_left_out(results),
         facts=tuple(facts),

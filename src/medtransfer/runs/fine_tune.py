@@ -125,7 +125,7 @@ def fine_tune(
     checkpoints = CheckpointFolder(folder.checkpoint)
     plan = plan_training(run, cases.train.targets)
     state = fit(
-        classifier, batches, plan, run.training, tune=look, checkpoints=checkpoints, watch=watch
+        classifier, batches, plan, run.training, tune=look, checkpoints=checkpoints, on_step=watch
     )
     known = read_ood_reference(classifier, CaseImages(cases.train, as_tested, spec), run.data.task)
     outputs = outputs_of(classifier, CaseImages(cases.test, to_test, spec))

@@ -161,9 +161,9 @@ def cost_of(
         "trained_parameters": trained,
         "precision": built.classifier.precision,
         "weights": built.weights,
-        "weights_loaded": built.fit.loaded if built.fit else 0,
-        "weights_left_out": list(built.fit.left_out) if built.fit else [],
-        "weights_adapted": list(built.fit.adapted) if built.fit else [],
+        "weights_loaded": built.weights_report.loaded if built.weights_report else 0,
+        "weights_left_out": list(built.weights_report.left_out) if built.weights_report else [],
+        "weights_adapted": list(built.weights_report.adapted) if built.weights_report else [],
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 

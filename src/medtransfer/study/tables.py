@@ -20,7 +20,7 @@ from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, trials_of
-from medtransfer.tables.results import write_curves, write_results
+from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame
 
 TABLES_VERSION = 2
@@ -80,7 +80,7 @@ def write_study_tables(
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
-    write_curves(tables.curves, folder.path / "curves")
+    write_curve_tables(tables.curves, folder.path / "curves")
     write_json(mark, key)
 
 

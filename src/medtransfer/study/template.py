@@ -10,7 +10,7 @@ import yaml
 
 from medtransfer.errors import TableError, listed, plural
 from medtransfer.models.ladder import LADDER
-from medtransfer.models.weight_files import is_here
+from medtransfer.models.weight_files import is_available
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
 
 MAX_CLASSES = 50
@@ -117,7 +117,7 @@ class Draft:
             if self.class_column is None
         )
         here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
-        rungs = [rung for rung in here if is_here(LADDER[rung])]
+        rungs = [rung for rung in here if is_available(LADDER[rung])]
         targets = self._targets_text(uncertain=uncertain)
         class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
         split_line = (

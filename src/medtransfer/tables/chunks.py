@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-SLICE = 1_000_000
+SLICE_ROWS = 1_000_000
 """Rows that are worked on at once."""
 SHARES_LOG2 = 3
 """Texts and hashes are sorted in two to this power shares."""
@@ -21,18 +21,18 @@ Hashes = NDArray[np.uint64]
 
 def rows_where(frame: pl.DataFrame, holds: pl.Expr) -> pl.DataFrame:
     """The rows for which an expression holds."""
-    if len(frame) <= SLICE:
+    if len(frame) <= SLICE_ROWS:
         return frame.filter(holds)
-    return pl.concat([part.filter(holds) for part in frame.iter_slices(SLICE)])
+    return pl.concat([part.filter(holds) for part in frame.iter_slices(SLICE_ROWS)])
 
 
-def ever(cells: pl.Series, holds: pl.Expr) -> bool:
+def any_cell(cells: pl.Series, holds: pl.Expr) -> bool:
     """Whether an expression holds for any cell of a column."""
     frame = cells.to_frame()
-    return any(part.select(holds.any()).item() for part in frame.iter_slices(SLICE))
+    return any(part.select(holds.any()).item() for part in frame.iter_slices(SLICE_ROWS))
 
 
-def in_order(texts: pl.Series) -> Iterator[NDArray[np.int64]]:
+def sorted_shares(texts: pl.Series) -> Iterator[NDArray[np.int64]]:
     """Positions in shares: no text of a share comes before one of the share before.
 
     Sorting share by share takes a part of the memory that sorting all at once takes.
@@ -40,7 +40,7 @@ def in_order(texts: pl.Series) -> Iterator[NDArray[np.int64]]:
     Args:
         texts: None of them empty, in any order. [N]
     """
-    if len(texts) <= SLICE:
+    if len(texts) <= SLICE_ROWS:
         yield np.arange(len(texts))
         return
     sample = texts.gather_every(len(texts) // SAMPLE).sort()
@@ -59,7 +59,7 @@ def hashes_of(frame: pl.DataFrame, *cells: pl.Expr) -> list[Hashes]:
     hashes = [np.empty(len(frame), dtype=np.uint64) for _ in cells]
     names = [str(column) for column in range(len(cells))]
     end = 0
-    for part in frame.iter_slices(SLICE):
+    for part in frame.iter_slices(SLICE_ROWS):
         texts = part.select(cell.alias(name) for cell, name in zip(cells, names, strict=True))
         found = texts.drop_nulls().select(pl.all().hash())
         for column, name in zip(hashes, names, strict=True):
@@ -68,13 +68,13 @@ def hashes_of(frame: pl.DataFrame, *cells: pl.Expr) -> list[Hashes]:
     return [column[:end] for column in hashes]
 
 
-def repeats(hashes: Hashes) -> bool:
+def has_repeats(hashes: Hashes) -> bool:
     """Whether two are equal. Sorts them where they stand."""
     hashes.sort()
     return bool((hashes[1:] == hashes[:-1]).any())
 
 
-def many_valued(owners: Hashes, values: Hashes) -> Hashes:
+def ambiguous_owners(owners: Hashes, values: Hashes) -> Hashes:
     """The owners that stand beside several values, each once.
 
     Args:

@@ -39,7 +39,7 @@ def read_csv(
     except pl.exceptions.NoDataError as error:
         raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{what} cannot be read: {_fault(path, separator)}") from error
+        raise TableError(f"{what} cannot be read: {_read_fault(path, separator)}") from error
     if header is not None:
         if len(frame.columns) != len(header):
             raise TableError(
@@ -49,11 +49,11 @@ def read_csv(
         return frame.rename(dict(zip(frame.columns, header, strict=True)))
     # polars takes doubled quotes apart in cells and leaves them in the header
     frame = frame.rename({name: name.replace('""', '"') for name in frame.columns if '""' in name})
-    _refuse_header(frame.columns, path, what, separator)
+    _check_header(frame.columns, path, what, separator)
     return frame
 
 
-def _refuse_header(names: Sequence[str], path: Path, what: str, separator: str) -> None:
+def _check_header(names: Sequence[str], path: Path, what: str, separator: str) -> None:
     found = [other for other in SEPARATORS if other != separator and other in names[0]]
     if len(names) == 1 and found:
         wanted = SEPARATORS.get(separator, f"'{separator}'")
@@ -61,7 +61,7 @@ def _refuse_header(names: Sequence[str], path: Path, what: str, separator: str) 
             f"{what} separates its columns with {SEPARATORS[found[0]]}. Save it with {wanted}."
         )
     if any("\ufffd" in header for header in names):
-        raise TableError(f"{what} cannot be read: {_fault(path, separator)}")
+        raise TableError(f"{what} cannot be read: {_read_fault(path, separator)}")
     twice = [h.rsplit("_duplicated_", 1)[0] for h in names if "_duplicated_" in h]
     if repeated := sorted({name for name in twice if name in names}):
         raise TableError(
@@ -69,7 +69,7 @@ def _refuse_header(names: Sequence[str], path: Path, what: str, separator: str) 
         )
 
 
-def _fault(path: Path, separator: str) -> str:
+def _read_fault(path: Path, separator: str) -> str:
     try:
         raw = path.read_bytes()
         raw = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw

@@ -12,7 +12,13 @@ import numpy as np
 import polars as pl
 
 from medtransfer.errors import plural, printable, suggestion
-from medtransfer.tables.chunks import ever, hashes_of, in_order, many_valued, rows_where
+from medtransfer.tables.chunks import (
+    ambiguous_owners,
+    any_cell,
+    hashes_of,
+    rows_where,
+    sorted_shares,
+)
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -28,7 +34,7 @@ from medtransfer.tables.schema import (
 )
 
 SPLITS = ("train", "tune", "test")
-LABELS = ("1", "0", "-1", "empty")
+LABEL_CELLS = ("1", "0", "-1", "empty")
 
 MANIFEST_CONTRACT = Contract(
     "Manifest",
@@ -68,7 +74,7 @@ MANIFEST_CONTRACT = Contract(
         Column("laterality", "text", "L or R.", required=False, filled=False),
     ),
 )
-LEAVES_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
+OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
 """A path that is absolute, on POSIX or on Windows, or goes up."""
 RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
 
@@ -132,7 +138,7 @@ def read_manifest(
         )
     faults += _named_column_faults(frame, class_column, targets, attributes)
     frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
-    faults += duplicates(frame, ["image_id"]) + _twin_faults(frame) + _case_faults(frame)
+    faults += duplicates(frame, ["image_id"]) + _spelling_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
@@ -151,7 +157,7 @@ def manifest_faults(frame: pl.DataFrame) -> list[str]:
     if faults:
         return faults
     frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
-    own = [*duplicates(frame, ["image_id"]), *_twin_faults(frame), *_case_faults(frame)]
+    own = [*duplicates(frame, ["image_id"]), *_spelling_faults(frame), *_case_faults(frame)]
     return own + ([] if "image" in frame.columns else _path_faults(frame))
 
 
@@ -180,7 +186,7 @@ def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
     if frame["image_id"].is_sorted():
         return frame
     images = frame["image_id"]
-    order = np.concatenate([rows[images.gather(rows).arg_sort()] for rows in in_order(images)])
+    order = np.concatenate([rows[images.gather(rows).arg_sort()] for rows in sorted_shares(images)])
     del images
     names = frame.columns
     return pl.DataFrame([frame.drop_in_place(name).gather(order) for name in names])
@@ -218,7 +224,7 @@ def _named_column_faults(
 
 
 def _label_faults(frame: pl.DataFrame, name: str) -> list[str]:
-    return _other_cells(frame, name, ["1", "0", "-1"], LABELS)
+    return _other_cells(frame, name, ["1", "0", "-1"], LABEL_CELLS)
 
 
 def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
@@ -238,7 +244,7 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     faults: list[str] = []
     for owner in ("patient_id", "cohort", "split"):
         if {owner, "case_id"} <= set(frame.columns):
-            torn = _torn_cases(frame, owner)
+            torn = _conflicting_cases(frame, owner)
             if not torn.is_empty():
                 cases = plural(torn["case_id"].n_unique(), "case")
                 hint = " (is case_id unique only within a patient?)" * (owner == "patient_id")
@@ -246,20 +252,20 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     return faults
 
 
-def _torn_cases(frame: pl.DataFrame, owner: str) -> pl.DataFrame:
+def _conflicting_cases(frame: pl.DataFrame, owner: str) -> pl.DataFrame:
     """Rows of cases with several owners."""
-    if not len(many_valued(*hashes_of(frame, pl.col("case_id"), pl.col(owner)))):
+    if not len(ambiguous_owners(*hashes_of(frame, pl.col("case_id"), pl.col(owner)))):
         return frame.clear()
     torn = frame.select("case_id", owner).drop_nulls().unique()
     torn = torn.filter(pl.col("case_id").is_duplicated())
     return frame.join(torn, on="case_id", how="semi", maintain_order="left")
 
 
-def _twin_faults(frame: pl.DataFrame) -> list[str]:
+def _spelling_faults(frame: pl.DataFrame) -> list[str]:
     """Ids that look the same but are spelled with other code points would be two patients."""
     faults: list[str] = []
     for name in ("image_id", "case_id", "patient_id"):
-        if name in frame.columns and _beyond_ascii(frame[name]):
+        if name in frame.columns and _has_non_ascii(frame[name]):
             twins = frame.filter(
                 pl.col(name).n_unique().over(pl.col(name).str.normalize("NFC")) > 1
             )
@@ -282,7 +288,7 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
     """Paths stay below the root: absolute ones and ``..`` are refused."""
     if "path" not in frame.columns:
         return []
-    outside = frame.filter(pl.col("path").str.contains(LEAVES_ROOT))
+    outside = frame.filter(pl.col("path").str.contains(OUTSIDE_ROOT))
     if outside.is_empty():
         return []
     fault = (
@@ -293,7 +299,7 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
     return [fault]
 
 
-def _beyond_ascii(cells: pl.Series) -> bool:
+def _has_non_ascii(cells: pl.Series) -> bool:
     """Whether any cell has other letters than ASCII; without, text is spelled in one way only."""
     cell = pl.col(cells.name)
-    return ever(cells, cell.str.len_bytes() != cell.str.len_chars())
+    return any_cell(cells, cell.str.len_bytes() != cell.str.len_chars())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
 from medtransfer.tables.predictions import (
-    KEY,
+    PREDICTION_KEY,
     PREDICTIONS_CONTRACT,
     check_predictions,
     target_names,
@@ -33,11 +33,11 @@ from medtransfer.tables.schema import (
 
 Scores = Literal["logits", "probabilities"]
 PROBABILITY, LOGIT, TARGET = "prob_", "logit_", "target_"
-CLOSEST = 1e-12
+MIN_PROBABILITY = 1e-12
 """A probability of 0 or 1 is taken to be this far from it, so that its logit is finite."""
 DEFAULTS = {"run_id": "run", "member": "0", "cohort": "internal"}
 """Columns of the contract that may be missing, with what they then hold."""
-BORROWED = Contract(
+OTHER_CONTRACT = Contract(
     PREDICTIONS_CONTRACT.name,
     (
         *(
@@ -60,10 +60,10 @@ class ImportedPredictions:
     """
 
     frame: pl.DataFrame
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def read_borrowed(
+def read_other_predictions(
     path: Path,
     columns: dict[str, str] | None = None,
     scores: Scores | None = None,
@@ -86,15 +86,17 @@ def read_borrowed(
     """
     frame = _renamed(read_frame(path, PREDICTIONS_CONTRACT), columns or {}, path)
     frame, said = _with_defaults(frame)
-    faults = check_columns(frame, BORROWED) + _score_faults(frame, scores)
+    faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the truth has another name, say --columns target_<name>=COLUMN")
     if faults:
         raise_faults(
-            PREDICTIONS_CONTRACT, path, [*faults, *duplicates(frame, KEY), *_cohort_faults(frame)]
+            PREDICTIONS_CONTRACT,
+            path,
+            [*faults, *duplicates(frame, PREDICTION_KEY), *_cohort_faults(frame)],
         )
-    frame = typed(frame, BORROWED)
-    single = exclusive(frame) if single_label is None else single_label
+    frame = typed(frame, OTHER_CONTRACT)
+    single = targets_are_exclusive(frame) if single_label is None else single_label
     faults = _class_faults(frame) if single else []
     frame, converted = _with_logits(frame, scores, single_label=single)
     raise_faults(
@@ -124,7 +126,7 @@ def read_columns(text: Sequence[str]) -> dict[str, str]:
     return dict(pairs)
 
 
-def exclusive(frame: pl.DataFrame) -> bool:
+def targets_are_exclusive(frame: pl.DataFrame) -> bool:
     """Whether exactly one of three or more targets is 1 in every case whose targets are known."""
     names = [TARGET + name for name in target_names(frame)]
     known = frame.select(names).drop_nulls()
@@ -136,8 +138,8 @@ def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.Dat
     theirs_all = [name for name in frame.columns if name != ROW]
     faults: list[str] = []
     for ours, theirs in columns.items():
-        if BORROWED.column_of(ours) is None:
-            names = [c.name for c in BORROWED.columns]
+        if OTHER_CONTRACT.column_of(ours) is None:
+            names = [c.name for c in OTHER_CONTRACT.columns]
             faults.append(f"'{ours}' is not a column of ours (allowed: {listed(names, 20)})")
         if theirs not in theirs_all:
             hint = suggestion(theirs, theirs_all)
@@ -162,7 +164,7 @@ def _with_defaults(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return frame, said
 
 
-def _families(frame: pl.DataFrame, prefix: str) -> list[str]:
+def _columns_with(frame: pl.DataFrame, prefix: str) -> list[str]:
     return [name for name in frame.columns if name.startswith(prefix)]
 
 
@@ -174,7 +176,7 @@ def _numbers(frame: pl.DataFrame, name: str) -> pl.Series:
 
 def _score_faults(frame: pl.DataFrame, scores: Scores | None) -> list[str]:
     """Scores that are not what their name says: detected by their range."""
-    logits, chances = _families(frame, LOGIT), _families(frame, PROBABILITY)
+    logits, chances = _columns_with(frame, LOGIT), _columns_with(frame, PROBABILITY)
     faults = [
         f"'{name}' is not finite in {rows_of(wild)}"
         for name in [*logits, *chances]
@@ -230,13 +232,13 @@ def _with_logits(
     frame: pl.DataFrame, scores: Scores | None, *, single_label: bool
 ) -> tuple[pl.DataFrame, list[str]]:
     """The table with logits for its probabilities, and what was done."""
-    given = _families(frame, PROBABILITY)
-    given += _families(frame, LOGIT) if scores == "probabilities" else []
+    given = _columns_with(frame, PROBABILITY)
+    given += _columns_with(frame, LOGIT) if scores == "probabilities" else []
     if not given:
         return frame, []
     chances = frame.select(given).to_numpy().astype(np.float64)
     said = ["Probabilities were turned into logits."]
-    kept = _inside(chances)
+    kept = _inside_bounds(chances)
     moved = int((kept != chances).any(axis=1).sum())
     if moved:
         said.append(f"{plural(moved, 'row')} with a probability of 0 or 1: kept just inside.")
@@ -251,11 +253,11 @@ def _with_logits(
     return frame.drop(given).with_columns(columns), said
 
 
-def _inside(chances: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inside_bounds(chances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities with 0 and 1 moved inside, and no other value passed on the way. [N, T]"""
     between = chances[(chances > 0) & (chances < 1)]
-    low = min(CLOSEST, between.min(initial=1.0) / 2)
-    high = max(1 - CLOSEST, between.max(initial=0.0))
+    low = min(MIN_PROBABILITY, between.min(initial=1.0) / 2)
+    high = max(1 - MIN_PROBABILITY, between.max(initial=0.0))
     return np.where(chances <= 0, low, np.where(chances >= 1, high, chances))
 
 

@@ -71,7 +71,7 @@ PREDICTIONS_CONTRACT = Contract(
         ),
     ),
 )
-KEY = ["run_id", "member", "case_id"]
+PREDICTION_KEY = ["run_id", "member", "case_id"]
 OOD_PREFIX = "ood_"
 """What the columns of detectors of foreign inputs begin with."""
 
@@ -102,7 +102,7 @@ def read_predictions(path: Path | str) -> pl.DataFrame:
 
 def check_predictions(frame: pl.DataFrame) -> list[str]:
     """Faults of a typed predictions table that carries a `ROW` column."""
-    faults = duplicates(frame, KEY)
+    faults = duplicates(frame, PREDICTION_KEY)
     names = target_names(frame)
     for name in names:
         if f"logit_{name}" not in frame.columns:
@@ -130,7 +130,7 @@ def write_predictions(frame: pl.DataFrame, path: Path) -> None:
     Raises:
         TableError: It does not keep the contract.
     """
-    frame = frame.sort(KEY)
+    frame = frame.sort(PREDICTION_KEY)
     raise_faults(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
     write_frame(frame, path)
 

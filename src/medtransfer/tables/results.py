@@ -183,7 +183,7 @@ COMPARISONS_CONTRACT = Contract(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RungComparison:
     """One difference; fields as in the contract."""
 
     rung: str
@@ -210,7 +210,7 @@ class Comparison:
     reason: str | None = None
 
 
-def comparisons_frame(rows: Sequence[Comparison]) -> pl.DataFrame:
+def comparisons_frame(rows: Sequence[RungComparison]) -> pl.DataFrame:
     """Comparisons as a table in the contract's column order."""
     names = [column.name for column in COMPARISONS_CONTRACT.columns]
     frame = pl.DataFrame(
@@ -285,14 +285,14 @@ def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
     return typed(frame, CURVES_CONTRACT)
 
 
-def write_curves(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:
+def write_curve_tables(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:
     """Write each kind of curve that there is as ``<folder>/<kind>.parquet``."""
     for name, frame in curves.items():
         write_frame(frame, folder / f"{name}.parquet")
 
 
-def read_curves(folder: Path) -> dict[Curve, pl.DataFrame]:
-    """Read what `write_curves` wrote; a kind without points is an empty table."""
+def read_curve_tables(folder: Path) -> dict[Curve, pl.DataFrame]:
+    """Read what `write_curve_tables` wrote; a kind without points is an empty table."""
     return {
         name: pl.read_parquet(path)
         if (path := folder / f"{name}.parquet").is_file()

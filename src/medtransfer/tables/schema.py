@@ -15,7 +15,7 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
-from medtransfer.tables.chunks import ever, hashes_of, repeats, rows_where
+from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import read_csv
 
 Kind = Literal["text", "integer", "number", "bytes"]
@@ -145,7 +145,7 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
     if not set(keys) <= set(frame.columns):
         return []
-    if len(keys) == 1 and not repeats(*hashes_of(frame, pl.col(keys))):
+    if len(keys) == 1 and not has_repeats(*hashes_of(frame, pl.col(keys))):
         return []
     repeated = frame.filter(frame.select(keys).is_duplicated() & pl.col(keys[0]).is_not_null())
     if repeated.is_empty():
@@ -158,7 +158,7 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
 def has_blanks(cells: pl.Series) -> bool:
     """Whether any text is empty or has blanks around it; without, no copy is needed."""
     cell = pl.col(cells.name)
-    return ever(cells, (cell.str.strip_chars() != cell) | (cell == ""))
+    return any_cell(cells, (cell.str.strip_chars() != cell) | (cell == ""))
 
 
 def rows_of(frame: pl.DataFrame, limit: int = 5) -> str:

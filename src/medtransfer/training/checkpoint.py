@@ -21,7 +21,7 @@ from medtransfer.models.partial_tuning import merged_state
 from medtransfer.models.runtime import full_tensor, shard_like, world
 from medtransfer.models.tensors import Tensors, read_tensors, write_tensors
 
-KEPT = 2
+KEPT_CHECKPOINTS = 2
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
 AVERAGE = "average.safetensors"
@@ -100,7 +100,7 @@ class CheckpointFolder:
             write_tensors(means, folder / AVERAGE)
         write_json(folder / STATE, asdict(state))
         seal_folder(folder)
-        for old in self._steps()[:-KEPT]:
+        for old in self._steps()[:-KEPT_CHECKPOINTS]:
             remove(old)
         for old in sorted(self.folder.glob("selected-*")):
             if state.selected is None or old.name != f"selected-{state.selected:08d}":

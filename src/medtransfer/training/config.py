@@ -14,7 +14,7 @@ Weight = Annotated[float, Field(gt=0, le=10_000)]
 Penalty = Annotated[float, Field(gt=0, le=1e6)]
 
 
-def _refuse_idle(config: Settings, names: Sequence[str], used: Sequence[str], kind: str) -> None:
+def _reject_unused(config: Settings, names: Sequence[str], used: Sequence[str], kind: str) -> None:
     """Refuse a part that is set and has no effect; it would only move run ids."""
     fields: dict[str, Any] = {name: type(config).model_fields[name] for name in names}
     idle = [n for n, f in fields.items() if n not in used and getattr(config, n) != f.default]
@@ -48,7 +48,7 @@ class LossConfig(Settings):
             "focal": ("gamma",),
             "asymmetric": ("gamma", "gamma_negative", "margin"),
         }[self.kind]
-        _refuse_idle(self, ("gamma", "gamma_negative", "margin"), used, f"loss.kind {self.kind}")
+        _reject_unused(self, ("gamma", "gamma_negative", "margin"), used, f"loss.kind {self.kind}")
         return self
 
     @property
@@ -90,7 +90,7 @@ class TuningConfig(Settings):
             "low-rank": ("rank", "scale"),
         }[self.mode]
         names = ("frozen_stages", "rank", "scale", "penalties")
-        _refuse_idle(self, names, used, f"tuning.mode {self.mode}")
+        _reject_unused(self, names, used, f"tuning.mode {self.mode}")
         return self
 
 

@@ -21,9 +21,9 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 from medtransfer.errors import StudyError, plural
 from medtransfer.models.runtime import World, full_tensor, world
 
-ANSWER_MINUTES = 10
+TIMEOUT_MINUTES = 10
 """How long a process waits for the others before it takes them for lost."""
-BUCKET = 2**24
+BUCKET_NUMBERS = 2**24
 """Numbers summed in one message."""
 
 
@@ -51,7 +51,7 @@ def join_world(device: str) -> World:
             )
         torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, timeout=timedelta(minutes=ANSWER_MINUTES))
+    dist.init_process_group(backend, timeout=timedelta(minutes=TIMEOUT_MINUTES))
     return world()
 
 
@@ -105,7 +105,7 @@ def _buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
     bucket: list[nn.Parameter] = []
     for weight in weights:
         if bucket and (
-            sum(w.numel() for w in bucket) + weight.numel() > BUCKET
+            sum(w.numel() for w in bucket) + weight.numel() > BUCKET_NUMBERS
             or weight.dtype != bucket[0].dtype
         ):
             yield bucket
@@ -131,13 +131,13 @@ class RunningStatistics:
         self._before = self._now() if self._layers else torch.zeros(0)
         self._changes: list[torch.Tensor] = []
 
-    def note(self) -> None:
+    def record(self) -> None:
         """After a micro-batch: take note of what it changed, and undo it."""
         if self._layers:
             self._changes.append(self._now() - self._before)
             self._set(self._before)
 
-    def make_again(self, everyone: World, count: int) -> None:
+    def replay(self, everyone: World, count: int) -> None:
         """After the last: make the changes of all processes, in order.
 
         Args:
@@ -217,6 +217,6 @@ def _blocks(network: nn.Module) -> list[nn.Module]:
     return [block for stage in stages for block in getattr(stage, "blocks", [stage])]
 
 
-def is_spread(network: nn.Module) -> bool:
+def is_sharded(network: nn.Module) -> bool:
     """Whether a network's weights are spread over processes."""
     return any(isinstance(weight, DTensor) for weight in network.parameters())

@@ -13,9 +13,9 @@ from medtransfer.training.loop import Diverged, TuneScore
 from medtransfer.training.losses import Loss
 
 Floats = NDArray[np.float64]
-ITERATIONS = 1000
+MAX_ITERATIONS = 1000
 """Most iterations of L-BFGS for one penalty."""
-SLOPE = 1e-6
+MAX_SLOPE = 1e-6
 """Largest slope of the mean loss at which it is done."""
 
 
@@ -76,8 +76,8 @@ def fit_probe(
     loss: Loss,
     penalties: Sequence[float],
     tune: Callable[[LinearHead], TuneScore],
-    heard: Callable[[ProbeCheck], None] = lambda _check: None,
-    alive: Callable[[], None] = lambda: None,
+    on_check: Callable[[ProbeCheck], None] = lambda _check: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Probe:
     """Fit a head with each penalty and take the best on the tuning split; the strongest of equals.
 
@@ -92,8 +92,8 @@ def fit_probe(
         loss: The task and its weights; nothing else of it is used.
         penalties: Strengths to try.
         tune: Scores a head on the tuning split.
-        heard: Hears of each penalty.
-        alive: Called after every iteration, as a sign of life; what it raises ends the fit.
+        on_check: Called with the check of each penalty.
+        heartbeat: Called after every iteration; an exception that it raises ends the fit.
 
     Raises:
         Diverged: Features or losses are no numbers.
@@ -103,8 +103,8 @@ def fit_probe(
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
     spread[spread == 0] = 1.0
-    inputs, turn = _turned((features - mean) / spread)
-    problem = _Problem(inputs, targets, loss, alive)
+    inputs, turn = _in_spanned_space((features - mean) / spread)
+    problem = _Problem(inputs, targets, loss, heartbeat)
     place = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
     best: tuple[tuple[float, float], LinearHead, int] | None = None
     checks: list[ProbeCheck] = []
@@ -116,7 +116,7 @@ def fit_probe(
         if not np.isfinite(score.loss):
             raise Diverged(step)
         checks.append(ProbeCheck(step, penalty, problem.loss(place), score.loss, score.auroc))
-        heard(checks[-1])
+        on_check(checks[-1])
         if best is None or score.rank > best[0]:
             best = score.rank, head, step
     assert best is not None  # noqa: S101 — there is at least one penalty
@@ -154,7 +154,7 @@ class _Problem:
         def each(_place: Floats) -> None:
             self._alive()
 
-        options = {"maxiter": ITERATIONS, "gtol": SLOPE, "ftol": 0.0, "maxcor": 20}
+        options = {"maxiter": MAX_ITERATIONS, "gtol": MAX_SLOPE, "ftol": 0.0, "maxcor": 20}
         found = cast("Any", minimize)(
             at,
             start.ravel(),
@@ -188,7 +188,7 @@ class _Problem:
         return value, np.vstack([self._inputs.T @ slope, slope.sum(axis=0)])
 
 
-def _turned(inputs: Floats) -> tuple[Floats, Floats | None]:
+def _in_spanned_space(inputs: Floats) -> tuple[Floats, Floats | None]:
     """Fewer cases than features: the same cases in the space they span, where the answer lies.
 
     Returns:

@@ -98,7 +98,7 @@ def fit(
     *,
     tune: Callable[[], TuneScore],
     checkpoints: CheckpointFolder,
-    watch: ProgressCallback = lambda _report: False,
+    on_step: ProgressCallback = lambda _report: False,
 ) -> TrainingState:
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
@@ -109,14 +109,14 @@ def fit(
         config: Optimiser, selection, checks.
         tune: Scores the classifier, in evaluation mode, on the tuning split.
         checkpoints: Where state is kept.
-        watch: Hears of every step, and may ask to stop.
+        on_step: Called after every step; True asks to stop.
 
     Returns:
         The final state; the classifier holds the selected weights and is in evaluation mode.
 
     Raises:
         Diverged: The loss is no longer a number.
-        Stopped: `watch` asked to stop; the state is saved.
+        Stopped: `on_step` asked to stop; the state is saved.
         StudyError: The selected weights were damaged on disk, the memory does not hold a single
             case, or there are more processes than micro-batches.
         ProcessLost: Another process of the run is gone.
@@ -141,7 +141,7 @@ def fit(
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss
         report = StepReport(state.step, plan.schedule.steps, loss, rate, last)
         due = time.monotonic() - saved >= config.checkpoint_seconds
-        stop, late = (everyone.any(flag) for flag in (watch(report), due))
+        stop, late = (everyone.any(flag) for flag in (on_step(report), due))
         if stop or late or state.step in checked or state.micro_batch != size:
             checkpoints.save(state, classifier, updater.optimiser, average)
             saved = time.monotonic()

@@ -80,7 +80,7 @@ def make_loss(
         names: The targets' names. T
         targets: Of the training cases, NaN where masked [N, T]; or the sums over them.
     """
-    sides = targets if isinstance(targets, TargetCounts) else sides_of_targets(targets, task)
+    sides = targets if isinstance(targets, TargetCounts) else count_targets(targets, task)
     weights = class_weights(config, task, names, sides)
     match config.kind:
         case "cross-entropy":
@@ -90,16 +90,16 @@ def make_loss(
             return Loss(task, config.smoothing, gamma, gamma, weights=weights)
         case "asymmetric":
             return Loss(
-                task,
-                config.smoothing,
-                config.exponent,
-                config.gamma_negative,
-                config.margin,
-                weights,
+                task=task,
+                smoothing=config.smoothing,
+                gamma=config.exponent,
+                gamma_negative=config.gamma_negative,
+                margin=config.margin,
+                weights=weights,
             )
 
 
-def sides_of_targets(targets: NDArray[np.float64], task: Task) -> TargetCounts:
+def count_targets(targets: NDArray[np.float64], task: Task) -> TargetCounts:
     """How often each target holds and is known; in a single-label task over whole cases.
 
     Args:
@@ -114,7 +114,7 @@ def sides_of_targets(targets: NDArray[np.float64], task: Task) -> TargetCounts:
 
 
 def class_weights(
-    config: LossConfig, task: Task, names: Sequence[str], sides: TargetCounts
+    config: LossConfig, task: Task, names: Sequence[str], counts: TargetCounts
 ) -> ClassWeights | None:
     """Weights by name, or such that the sides of a target count the same over the training cases.
 
@@ -125,14 +125,14 @@ def class_weights(
         config: As in the study file.
         task: What the targets are to each other.
         names: The targets' names. T
-        sides: Sums over the training cases.
+        counts: Sums over the training cases.
     """
     if config.weights == "none":
         return None
     ones = tuple(1.0 for _ in names)
     if config.weights != "balanced":
         return ClassWeights(tuple(config.weights.get(name, 1.0) for name in names), ones)
-    positive, known = sides.positive, sides.known
+    positive, known = counts.positive, counts.known
     if task == "single-label":
         return ClassWeights(_balanced(positive, known, len(names)), ones)
     return ClassWeights(_balanced(positive, known, 2), _balanced(known - positive, known, 2))

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from medtransfer.models.backbones import layer_numbers, undecayed
+from medtransfer.models.backbones import layer_numbers, weights_without_decay
 from medtransfer.models.classifier import Classifier
 from medtransfer.training.config import TrainingConfig
-from medtransfer.training.distributed import clip_gradients, is_spread
+from medtransfer.training.distributed import clip_gradients, is_sharded
 
 SECOND_DECAY = 0.999
 """AdamW's second decay rate."""
@@ -68,7 +68,7 @@ class OptimizerStep:
         self.average = WeightAverage(model, config.ema) if config.ema else None
         self._model = model
         self._clip = config.clip_norm
-        if is_spread(model):  # torch updates no list that mixes spread and whole weights
+        if is_sharded(model):  # torch updates no list that mixes spread and whole weights
             for group in self.optimiser.param_groups:
                 group["foreach"] = False
 
@@ -114,7 +114,7 @@ def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dic
     """
     trained = [(n, w) for n, w in classifier.named_parameters() if w.requires_grad]
     layers, top = _layers(classifier) if config.layer_decay < 1 else ({}, 0)
-    bare = undecayed(classifier.backbone) if config.optimiser == "adamw" else set[str]()
+    bare = weights_without_decay(classifier.backbone) if config.optimiser == "adamw" else set[str]()
     groups: dict[tuple[int, float], list[nn.Parameter]] = {}
     for name, weight in trained:
         decays = config.optimiser == "sgd" or (

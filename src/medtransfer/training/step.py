@@ -11,7 +11,7 @@ from medtransfer.errors import StudyError
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.runtime import World, is_out_of_memory, release_memory, seeded, world
 from medtransfer.training.checkpoint import TrainingState
-from medtransfer.training.distributed import RunningStatistics, is_spread, sum_gradients
+from medtransfer.training.distributed import RunningStatistics, is_sharded, sum_gradients
 
 PartialLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 """From logits and their micro-batch to its share of the step's mean loss."""
@@ -66,13 +66,13 @@ def step_gradients(
         fits = attempt.run(draws, loss)
         total, images, lacking = everyone.total([attempt.loss, attempt.images, float(not fits)])
         if not lacking:
-            attempt.bring_together()
+            attempt.combine()
             state.images += round(images)
             return total
         if most == 1:
             raise StudyError(_too_large(batches))
         classifier.zero_grad(set_to_none=True)
-        _put_back(classifier, before)
+        _restore_buffers(classifier, before)
         release_memory()
         state.micro_batch = most // 2
 
@@ -93,7 +93,7 @@ class _Attempt:
         self._step, self._most = step, most
         self._count = batches.count(step, most)
         self._statistics = RunningStatistics(classifier) if everyone.size > 1 else None
-        self._spread = is_spread(classifier)
+        self._spread = is_sharded(classifier)
 
     def run(self, draws: StepRandomness, loss: PartialLoss) -> bool:
         """Add up this process's micro-batches; False if the memory does not hold one."""
@@ -114,10 +114,10 @@ class _Attempt:
             return False
         return True
 
-    def bring_together(self) -> None:
+    def combine(self) -> None:
         """Leave every process with the gradients and running statistics of the whole step."""
         if self._statistics is not None:
-            self._statistics.make_again(self._everyone, self._count)
+            self._statistics.replay(self._everyone, self._count)
             sum_gradients(list(self._classifier.parameters()), self._everyone)
 
     def _turns(self) -> list[tuple[int, bool]]:
@@ -139,10 +139,10 @@ class _Attempt:
             self.loss += part.item()
             self.images += len(batch.images)
             if self._statistics is not None:
-                self._statistics.note()
+                self._statistics.record()
 
 
-def _put_back(classifier: Classifier, before: list[torch.Tensor]) -> None:
+def _restore_buffers(classifier: Classifier, before: list[torch.Tensor]) -> None:
     """Undo what the attempt did to running statistics."""
     with torch.no_grad():
         for buffer, value in zip(classifier.buffers(), before, strict=True):

@@ -22,15 +22,15 @@ from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.tests import benjamini_hochberg, holm
 from medtransfer.tables.results import (
     COMPARISONS_CONTRACT,
-    Comparison,
+    RungComparison,
     comparisons_frame,
     results_frame,
 )
 
 
 def row_of(
-    rows: list[Comparison], rung: str, metric: str = "auroc", cohort: str = "a"
-) -> Comparison:
+    rows: list[RungComparison], rung: str, metric: str = "auroc", cohort: str = "a"
+) -> RungComparison:
     found = [r for r in rows if (r.rung, r.metric, r.cohort) == (rung, metric, cohort)]
     assert len(found) == 1
     return found[0]
@@ -83,7 +83,7 @@ def test_only_overall_numbers_are_compared_between_rungs() -> None:
     assert len(ROWS) == 2 * len(overall)
 
 
-def five_rungs() -> list[Comparison]:
+def five_rungs() -> list[RungComparison]:
     """Five rungs compared with a reference, some clearly better, some not."""
     rng = np.random.default_rng(3)
     base = 0.7 + 0.02 * rng.normal(size=401)

@@ -26,7 +26,7 @@ from medtransfer.evaluation.comparison.evaluate_table import (
 )
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import sha256
-from medtransfer.tables.results import RESULTS_CONTRACT, read_curves
+from medtransfer.tables.results import RESULTS_CONTRACT, read_curve_tables
 
 SITES = {"a": Site({"tune": 30, "test": 60}), "b": Site({"test": 40})}
 TABLE = binary_table(SITES)
@@ -242,7 +242,7 @@ def test_an_evaluation_is_a_folder_of_tables_and_what_they_were_made_of(tmp_path
     assert results.columns == [column.name for column in RESULTS_CONTRACT.columns]
     assert len(pl.read_csv(tmp_path / "out" / "results.csv")) == len(results)
     assert len(pl.read_parquet(tmp_path / "out" / "comparisons.parquet")) > 0
-    curves = read_curves(tmp_path / "out" / "curves")
+    curves = read_curve_tables(tmp_path / "out" / "curves")
     assert all(len(curves[kind]) for kind in curves)
     about = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
     assert set(about["versions"]) == {"medtransfer", "numpy", "scipy", "numba"}

@@ -23,7 +23,7 @@ from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.estimate import Estimate, Estimates
 from medtransfer.evaluation.scoring.measure import MeasuredRun
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, spelled
+from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, result_names
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 
@@ -62,7 +62,7 @@ def catalogued(choose: str, *, group: bool = False, ensemble: bool = False) -> s
         where = metric.by_group if group else metric.conformal != "group"
         return about and where and (metric.spread is None or ensemble)
 
-    return {s for m in CATALOG.values() if wanted(m) for s, _ in spelled(m, POINTS)}
+    return {s for m in CATALOG.values() if wanted(m) for s, _ in result_names(m, POINTS)}
 
 
 DETECTED = {(name, "ood_flag_rate") for name in ("max_probability", "max_logit", "energy")}

@@ -22,7 +22,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.metrics.catalog import CATALOG, spelled
+from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.statistics.bootstrap import draw_replicates, percentile_interval
 from medtransfer.tables.results import RESULTS_CONTRACT, read_results, write_results
@@ -56,7 +56,7 @@ def test_a_binary_run_has_every_binary_metric_in_the_catalogue() -> None:
         name
         for metric in CATALOG.values()
         if metric.of_target and metric.spread is None and metric.conformal != "group"
-        for name, _ in spelled(metric, QUICK.operating_points)
+        for name, _ in result_names(metric, QUICK.operating_points)
     }
     of_target = results.filter(pl.col("split") == "test", pl.col("target") == "x")
     assert set(of_target["metric"]) == expected | {"auroc_delong"}

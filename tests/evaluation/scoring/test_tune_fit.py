@@ -208,9 +208,9 @@ def test_what_was_fitted_is_there_for_every_case_and_taken_with_it() -> None:
     rows = np.flatnonzero((run.frame["cohort"] == "b").to_numpy())
     part = cases.take(rows)
     assert isinstance(part, TargetCases)
-    assert (part.prevalence, part.limits) == (cases.prevalence, cases.limits)
+    assert (part.prevalence, part.thresholds) == (cases.prevalence, cases.thresholds)
     assert np.array_equal(
-        part.called["spec80"], run.probabilities[rows, 0] >= cases.limits["spec80"]
+        part.predicted_positive["spec80"], run.probabilities[rows, 0] >= cases.thresholds["spec80"]
     )
     assert np.array_equal(part.calibrated["beta"], cases.calibrated["beta"][rows])
     assert np.array_equal(part.sets["class"], cases.sets["class"][rows])

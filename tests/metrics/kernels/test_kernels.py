@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tests.metrics import plain_versions as plainly
 from tests.metrics.drawn_cases import bound, target_cases
 
-from medtransfer.metrics.calibration_curves import NARROWEST
+from medtransfer.metrics.calibration_curves import MIN_BANDWIDTH
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Counts, Floats
 from medtransfer.metrics.thresholded import threshold_drift
@@ -50,14 +50,14 @@ def blocks_of(patient: NDArray[np.int32], kind: Kind, width: int, seed: int) -> 
 def references(cases: TargetCases, weights: Floats) -> dict[str, Floats]:
     """Every metric that a compiled pass is behind, written down plainly."""
     y, s, p = cases.targets == 1, cases.logits, cases.probabilities
-    outcomes, certain, wrong = y.astype(float), cases.confidence, ~cases.right
+    outcomes, certain, wrong = y.astype(float), cases.confidence, ~cases.correct
     apart, away = plainly.reliability_and_resolution(outcomes, p, weights)
     right = plainly.retained_risk(certain, wrong, weights, 0.8)
     spread = -cases.spread["disagreement"]
     with np.errstate(invalid="ignore"):
         total = weights.sum(axis=1)
         brier = weights @ (p - y) ** 2 / total
-        sensitivity = weights @ (y & cases.called["sens90"]) / (weights @ y)
+        sensitivity = weights @ (y & cases.predicted_positive["sens90"]) / (weights @ y)
     return {
         "auroc": plainly.auroc(y, s, weights),
         "auprc": plainly.average_precision(y, s, weights),
@@ -104,7 +104,7 @@ def test_the_threshold_of_every_replicate_is_that_of_the_plain_version(
     blocks = blocks_of(patient, kind, 16, 7)
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = plainly.threshold(cases.targets == 1, cases.probabilities, weights, point)
-    at = TargetCases(cases.targets, cases.logits, cases.probabilities, limits={point: 0.0})
+    at = TargetCases(cases.targets, cases.logits, cases.probabilities, thresholds={point: 0.0})
     found = evaluate([SubgroupMetrics(patient, (threshold_drift(at, point),))], blocks)[0][0]
     assert_array_equal(found, expected)
     assert len(set(found[~np.isnan(found)].tolist())) > 3
@@ -117,7 +117,7 @@ def test_the_smooth_error_of_every_replicate_is_that_of_the_plain_version(kind: 
     blocks = [np.ascontiguousarray(whole[:, rows]) for rows in ([0, 1, 2], [3, -2])]
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = plainly.smooth_calibration_error(
-        cases.targets.astype(float), cases.probabilities, weights, NARROWEST
+        cases.targets.astype(float), cases.probabilities, weights, MIN_BANDWIDTH
     )
     found = evaluate([SubgroupMetrics(patient, (bound("ece_smooth", cases),))], blocks)[0][0]
     # probabilities are shared between the edges of 1,000 cells, and waves end at 256

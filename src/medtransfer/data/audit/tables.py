@@ -15,7 +15,7 @@ from medtransfer.data.labels import label_columns
 from medtransfer.data.sources.catalog import OVERLAPS
 from medtransfer.data.sources.source import Overlap
 from medtransfer.errors import listed, plural
-from medtransfer.tables.chunks import hashes_of, many_valued, rows_where
+from medtransfer.tables.chunks import ambiguous_owners, hashes_of, rows_where
 from medtransfer.tables.manifest import label_text
 from medtransfer.tables.schema import ROW
 
@@ -145,7 +145,7 @@ def _torn(frame: pl.DataFrame, owner: pl.Expr, what: pl.Expr) -> pl.DataFrame:
     Returns:
         `ROW`, `OWNER` and `VALUE`; also rows of such owners that have no value.
     """
-    several = many_valued(*hashes_of(frame, owner, what))
+    several = ambiguous_owners(*hashes_of(frame, owner, what))
     if not len(several):
         return pl.DataFrame(schema={ROW: pl.Int64, OWNER: pl.String, VALUE: pl.String})
     near = owner.is_not_null() & owner.hash().is_in(pl.Series(several).implode())

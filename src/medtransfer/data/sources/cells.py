@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from medtransfer.errors import listed, plural
-from medtransfer.tables.manifest import LABELS, label_text
+from medtransfer.tables.manifest import LABEL_CELLS, label_text
 from medtransfer.tables.schema import ROW, wrong_cells
 
 OLDEST = 90
@@ -46,8 +46,8 @@ def label_faults(frame: pl.DataFrame, columns: Sequence[str], table: str) -> lis
     faults: list[str] = []
     for name in columns:
         cells = frame.select(ROW, label_text(name))
-        wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABELS[:3]))
-        faults += [f"{table}: {fault}" for fault in wrong_cells(wrong, name, LABELS)]
+        wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
+        faults += [f"{table}: {fault}" for fault in wrong_cells(wrong, name, LABEL_CELLS)]
     return faults
 
 

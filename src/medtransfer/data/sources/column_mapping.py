@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medtransfer.errors import ConfigError, fault_list
-from medtransfer.tables.manifest import LABELS
+from medtransfer.tables.manifest import LABEL_CELLS
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def label_pairs(text: str, option: str) -> dict[str, str]:
     faults = [
         f"'{theirs}{sign}{ours}' is not theirs=1, 0, -1 or empty"
         for theirs, sign, ours in pairs
-        if not sign or ours.strip() not in (*LABELS, "")
+        if not sign or ours.strip() not in (*LABEL_CELLS, "")
     ]
     if faults:
         raise ConfigError(fault_list(f"--{option} cannot be used", faults))

@@ -116,7 +116,7 @@ def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
     order = np.argsort(-cases.confidence, kind="stable")
     last = run_ends(cases.confidence[order])
     total = np.cumsum(weights[order], axis=0)[last]
-    errors = np.cumsum(weights[order] * ~cases.right[order, None], axis=0)[last]
+    errors = np.cumsum(weights[order] * ~cases.correct[order, None], axis=0)[last]
     found = np.full((weights.shape[1], len(GRID)), np.nan)
     for r in range(weights.shape[1]):
         if len(total) and total[-1, r] > 0:

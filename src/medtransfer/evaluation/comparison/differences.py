@@ -21,12 +21,12 @@ from medtransfer.statistics.tests import (
     holm,
     non_inferiority,
 )
-from medtransfer.tables.results import ALL, Comparison
+from medtransfer.tables.results import ALL, RungComparison
 
 
 def comparisons(
     means: Sequence[Mean], reference: str, config: EvaluationConfig
-) -> list[Comparison]:
+) -> list[RungComparison]:
     """Paired differences of every rung from the reference on the same training set.
 
     Args:
@@ -34,7 +34,7 @@ def comparisons(
         reference: The rung that others are compared with.
         config: The margin that a difference is held against.
     """
-    rows: list[Comparison] = []
+    rows: list[RungComparison] = []
     bases = {m.runs.training: m for m in means if m.runs.rung == reference}
     for mean in means:
         base = bases.get(mean.runs.training)
@@ -48,13 +48,13 @@ def comparisons(
 
 def _difference(
     mean: Mean, base: Mean, place: ResultKey, number: Estimate, margin: float | None
-) -> Comparison:
+) -> RungComparison:
     mine, other = number.values, base.numbers[place].values
     difference = None if mine is None or other is None else mine - other
     interval = None if difference is None else difference_interval(difference, place[4])
     value = None if difference is None or difference[0] != difference[0] else float(difference[0])
     cohort, _attribute, _group, target, metric = place
-    row = Comparison(
+    row = RungComparison(
         mean.runs.rung,
         base.runs.rung,
         *mean.runs.training,
@@ -83,7 +83,7 @@ def _reason(
     return no_interval(metric) if drawn and interval is None else None
 
 
-def _held_against(row: Comparison, difference: Floats, margin: float) -> Comparison:
+def _held_against(row: RungComparison, difference: Floats, margin: float) -> RungComparison:
     no_worse: MarginTest = non_inferiority(difference, margin, higher_is_better=True)
     same: MarginTest = equivalence(difference, margin)
     return replace(
@@ -96,7 +96,7 @@ def _held_against(row: Comparison, difference: Floats, margin: float) -> Compari
     )
 
 
-def _corrected(rows: list[Comparison]) -> list[Comparison]:
+def _corrected(rows: list[RungComparison]) -> list[RungComparison]:
     """Corrections over the rungs compared on the same cohort, metric and training set."""
     families: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(rows):

@@ -15,9 +15,9 @@ from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.files import sha256, size_text, write_json
 from medtransfer.tables.manifest import group_text
-from medtransfer.tables.other_predictions import exclusive
+from medtransfer.tables.other_predictions import targets_are_exclusive
 from medtransfer.tables.predictions import target_names
-from medtransfer.tables.results import write_curves, write_results
+from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -102,7 +102,7 @@ def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
     names = target_names(predictions)
     if len(names) == 1:
         return "binary", "One target: the task is binary."
-    if exclusive(predictions):
+    if targets_are_exclusive(predictions):
         return "single-label", (
             f"Exactly one of {len(names)} targets is 1 in every case: the task is single-label "
             "(say --task multi-label if it is not)."
@@ -266,7 +266,7 @@ def write_evaluation(
     write_results(tables.results, folder / "results.parquet")
     write_results(tables.results, folder / "results.csv")
     write_frame(tables.comparisons, folder / "comparisons.parquet")
-    write_curves(tables.curves, folder / "curves")
+    write_curve_tables(tables.curves, folder / "curves")
     write_json(
         folder / "evaluation.json",
         {

@@ -14,7 +14,7 @@ from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet, make_place
 from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE, TuneFit, fit_on_tune
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
-from medtransfer.metrics.catalog import CATALOG, spelled
+from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
@@ -126,7 +126,7 @@ def bindings(
     for metric in CATALOG.values():
         if not _is_reported(metric, run, part, name):
             continue
-        for spelling, point in spelled(metric, config.operating_points):
+        for spelling, point in result_names(metric, config.operating_points):
             reason = f"fewer than {config.minimum_group} cases" if small else None
             reason = reason or _reason(metric, cases, point)
             bound = None if reason else _bound(metric, cases, point)

@@ -11,7 +11,7 @@ from medtransfer.evaluation.scoring.estimate import ONE_PATIENT, Estimate, Estim
 from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.cases import Order
-from medtransfer.metrics.catalog import DETECTOR_ENTRIES, FOUND
+from medtransfer.metrics.catalog import DETECTOR_ENTRIES, OOD_RECALL
 from medtransfer.metrics.discrimination import auroc_of, average_precision_of
 from medtransfer.metrics.kernels.ranking import false_shares
 from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
@@ -128,7 +128,7 @@ def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
     order = Order.of(scores, foreign)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        return false_shares(order.patients(patient), order.positive, order.last, FOUND, counts)
+        return false_shares(order.patients(patient), order.positive, order.last, OOD_RECALL, counts)
 
     alarms = of_rows(Scan(run), lambda rows: rows[0])
     return auroc_of(order.ranking), average_precision_of(order.ranking), alarms

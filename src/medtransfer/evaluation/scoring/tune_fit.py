@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
-from medtransfer.metrics.ensembles import LEVEL
+from medtransfer.metrics.ensembles import SET_COVERAGE
 from medtransfer.metrics.kernels.sums import Flags, Floats
-from medtransfer.posthoc.calibrators import Calibrator, Kind, Temperature, fit_calibrator
-from medtransfer.posthoc.conformal import Conformal, Scoring, fit_conformal
-from medtransfer.posthoc.tuning_split import tune_only
+from medtransfer.posthoc.calibrators import Calibrator, CalibratorKind, Temperature, fit_calibrator
+from medtransfer.posthoc.conformal import Conformal, SetScore, fit_conformal
+from medtransfer.posthoc.tuning_split import require_tune
 
-BINARY: tuple[Kind, ...] = ("temperature", "platt", "beta", "isotonic")
-CLASSES: tuple[Kind, ...] = ("temperature", "vector")
-ALPHA = 1 - LEVEL
+BINARY: tuple[CalibratorKind, ...] = ("temperature", "platt", "beta", "isotonic")
+CLASSES: tuple[CalibratorKind, ...] = ("temperature", "vector")
+ALPHA = 1 - SET_COVERAGE
 LACKS = "tune lacks a class"
 WHOLE_CASE = -1
 """Stands for the case as a whole where targets are numbered."""
@@ -38,7 +38,9 @@ class TargetFit:
     """
 
     thresholds: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
-    calibrators: dict[Kind, Calibrator] = field(default_factory=dict[Kind, Calibrator])
+    calibrators: dict[CalibratorKind, Calibrator] = field(
+        default_factory=dict[CalibratorKind, Calibrator]
+    )
     conformal: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
     prevalence: float | None = None
     reason: str | None = None
@@ -156,11 +158,11 @@ def _fit_target(run: RunArrays, target: int, points: tuple[str, ...]) -> TargetF
     rows = run.tuned() & run.labelled(target)
     truth, chances = _truth(run, target, rows), _chances(run, target, rows)
     splits = _splits(run, rows)
-    tune_only(splits, len(truth), "An operating point")
+    require_tune(splits, len(truth), "An operating point")
     thresholds = {point: operating_threshold(truth, chances, point) for point in points}
     lacks = len(np.unique(truth)) < 2
     # a class of a single-label task is calibrated with the others, not alone
-    kinds: tuple[Kind, ...] = () if run.single_label else BINARY
+    kinds: tuple[CalibratorKind, ...] = () if run.single_label else BINARY
     calibrators, missing = _calibrators(kinds, truth, _scores(run, target)[rows], splits)
     conformal = {} if lacks or run.single_label else _conformal(truth, chances, splits)
     prevalence = None if lacks else float(truth.mean())
@@ -177,16 +179,17 @@ def _fit_case(run: RunArrays) -> TargetFit:
     chances = run.probabilities[rows]
     conformal = _conformal(classes, chances, splits)
     for kind in ("aps", "raps"):
-        scoring = Scoring(kind)
-        conformal[kind] = fit_conformal(
-            classes, chances, splits=splits, alpha=ALPHA, scoring=scoring
-        )
+        scoring = SetScore(kind)
+        conformal[kind] = fit_conformal(classes, chances, splits=splits, alpha=ALPHA, score=scoring)
     return TargetFit({}, calibrators, conformal, None, None, missing)
 
 
 def _calibrators(
-    kinds: tuple[Kind, ...], truth: NDArray[np.int64], logits: Floats, splits: NDArray[np.str_]
-) -> tuple[dict[Kind, Calibrator], dict[str, str]]:
+    kinds: tuple[CalibratorKind, ...],
+    truth: NDArray[np.int64],
+    logits: Floats,
+    splits: NDArray[np.str_],
+) -> tuple[dict[CalibratorKind, Calibrator], dict[str, str]]:
     """The calibrators that tune determines, and why the others are missing."""
     fits = [fit_calibrator(kind, truth, logits, splits=splits) for kind in kinds]
     missing = {str(fit.kind): fit.reason.split(": ")[-1] for fit in fits if fit.reason is not None}

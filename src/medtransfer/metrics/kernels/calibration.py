@@ -4,11 +4,11 @@ import numpy as np
 
 from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, compiled
 
-TRIES = 200
+MAX_EVALUATIONS = 200
 """Evaluations of the likelihood before a fit is given up."""
-SURE = 1.75
+SAFE_CHANGE = 1.75
 """Largest change of a logit at which a whole Newton step surely raises the likelihood."""
-SMALL = 1e-8
+TOLERANCE = 1e-8
 """A step that changes no logit by more than this is the last; the next would be its square."""
 
 
@@ -89,10 +89,12 @@ def logistic_fits(
         if slope and not (least[0] < most[1] and least[1] < most[0]):
             continue
         ends = np.array([min(least[0], least[1]), max(most[0], most[1])])
-        found = logistic_fit(w[:m], xs[:m], ys[:m], slope, start[:, r].copy(), ends)
+        found = logistic_fit(
+            w=w[:m], x=xs[:m], y=ys[:m], slope=slope, start=start[:, r].copy(), ends=ends
+        )
         if slope and np.isnan(found[0]):
             level = np.array([np.log(total[1] / total[0]), 0.0])
-            found = logistic_fit(w[:m], xs[:m], ys[:m], slope, level, ends)
+            found = logistic_fit(w=w[:m], x=xs[:m], y=ys[:m], slope=slope, start=level, ends=ends)
         out[0, r], out[1, r] = found[0], found[1]
     return out
 
@@ -120,7 +122,7 @@ def logistic_fit(
     b = start[1] if slope else 1.0
     a = start[0] + b * middle
     da, db, part, change = 0.0, 0.0, 1.0, 0.0
-    for _ in range(TRIES):
+    for _ in range(MAX_EVALUATIONS):
         at, bt = a + part * da, b + part * db
         ga, gb, v, vx, vxx = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(len(w)):
@@ -137,7 +139,7 @@ def logistic_fit(
             v += h
             vx += h * z
             vxx += h * z * z
-        safe = change if change <= SURE else np.log1p(change)
+        safe = change if change <= SAFE_CHANGE else np.log1p(change)
         if ga * da + gb * db < 0.0 and part * change > safe * (1.0 + 1e-9):
             part = max(0.5 * part, safe / change)
             continue
@@ -150,6 +152,6 @@ def logistic_fit(
         change = abs(da) + abs(db) * half
         if not change < np.inf:
             break
-        if change < SMALL:
+        if change < TOLERANCE:
             return np.array([a + da - (b + db) * middle, b + db])
     return np.full(2, np.nan)

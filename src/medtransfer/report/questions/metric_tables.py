@@ -12,7 +12,7 @@ from medtransfer.metrics import (
     selective,
     thresholded,
 )
-from medtransfer.metrics.catalog import CATALOG, spelled
+from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.metric import Metric
 from medtransfer.report.components import Component, Fold, Heading, Note, Table
 from medtransfer.report.content import ReportData
@@ -52,7 +52,7 @@ def _topic(content: ReportData, topic: str, metrics: tuple[Metric, ...]) -> Tabl
     cells = Cells()
     rows: list[list[str]] = []
     for metric in metrics:
-        for name, _ in spelled(metric, content.evaluation.operating_points):
+        for name, _ in result_names(metric, content.evaluation.operating_points):
             for place in content.places:
                 found = [content.number(rung, place, name) for rung in content.rungs]
                 if any(row is not None for row in found):

@@ -4,7 +4,7 @@ import polars as pl
 
 from medtransfer.evaluation.scoring.ood import MEASURES
 from medtransfer.metrics.calibration import CALIBRATORS
-from medtransfer.metrics.ensembles import LEVEL, METHODS
+from medtransfer.metrics.ensembles import METHODS, SET_COVERAGE
 from medtransfer.posthoc.ood_detectors import DETECTORS
 from medtransfer.report import figures
 from medtransfer.report.components import (
@@ -174,15 +174,15 @@ def _promise(content: ReportData) -> str:
         if row is None or row["value"] is None or row["low"] is None:
             continue
         kept = "as promised"
-        if row["high"] < LEVEL:
+        if row["high"] < SET_COVERAGE:
             kept = "less than promised"
-        elif row["low"] > LEVEL:
+        elif row["low"] > SET_COVERAGE:
             kept = "more than promised"
         ends = f"[{row['low']:.0%}, {row['high']:.0%}]"
         said.append(f"{row['value']:.0%} {ends} at {cohort}, {kept}")
     if not said:
         return ""
-    return f"Its {LEVEL:.0%} prediction sets hold the truth in {'; '.join(said)}."
+    return f"Its {SET_COVERAGE:.0%} prediction sets hold the truth in {'; '.join(said)}."
 
 
 def _calibration(content: ReportData) -> list[Component]:
@@ -314,10 +314,10 @@ def _sets(content: ReportData) -> list[Component]:
     axis = Axis(
         "share of sets that hold the truth", (min(0.7, int(lowest * 20) / 20), 1.0), percent=True
     )
-    spec = figures.intervals(values, axis, rows=rows, places=content.places, line=LEVEL)
+    spec = figures.intervals(values, axis, rows=rows, places=content.places, line=SET_COVERAGE)
     caption = (
-        f"{content.best}. The dashed line is the promised {LEVEL:.0%}: it holds for cases like "
-        "those of tune, and may be lost at another hospital."
+        f"{content.best}. The dashed line is the promised {SET_COVERAGE:.0%}: it holds for cases "
+        "like those of tune, and may be lost at another hospital."
     )
     names = tuple(
         f"{what}_{method}"
@@ -366,6 +366,6 @@ def _by_group(content: ReportData) -> list[Component]:
         "Coverage, sets for the group",
         "Size",
     ]
-    caption = f"{content.best}, promised {LEVEL:.0%}."
+    caption = f"{content.best}, promised {SET_COVERAGE:.0%}."
     table = Table(head, lines, caption, frozenset(range(3, len(head))), cells.notes)
     return [Fold("Prediction sets by group", [table])]

@@ -19,7 +19,7 @@ from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
 from medtransfer.errors import ConfigError, TableError, fault_list, listed, plural, suggestion
 from medtransfer.tables.csv_reader import read_csv
-from medtransfer.tables.manifest import LABELS, RESERVED, label_text
+from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text
 from medtransfer.tables.schema import ROW, wrong_cells
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
@@ -230,8 +230,8 @@ def _with_values(
         text = text.cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
         cell = text.replace_strict(dict(values), default=text, return_dtype=pl.String)
         rows = rows.with_columns(pl.when(cell != "").then(cell).alias(name))
-        wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABELS[:3]))
-        faults += wrong_cells(wrong, name, [*values, *LABELS])
+        wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
+        faults += wrong_cells(wrong, name, [*values, *LABEL_CELLS])
     download.refuse(faults)
     return rows
 
