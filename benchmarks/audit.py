@@ -1,16 +1,16 @@
-"""How fast copies are found among many images, and what the audit of a large table takes.
+"""Speed of the duplicate search among many images, and cost of the audit of a large table.
 
     python benchmarks/audit.py [--quick]
 
 (a) all pairs within the radius among 250,000 hashes, 1 % of them in clusters of 50, in all eight
-    turns, on one core; every planted pair must be found. Goal: under 10 minutes.
-(b) the whole search for copies among 50,000 thumbnails that look alike (one anatomy), with 500
-    planted copies: hashes, index, second look. Goal: under 3 minutes, 97 % of the copies, no other
+    orientations, on one core; every planted pair must be found. Goal: under 10 minutes.
+(b) the whole search for copies among 50,000 similar thumbnails (one anatomy), with 500 planted
+    copies: hashes, index, second comparison. Goal: under 3 minutes, 97 % of the copies, no other
     pair.
 (c) the audit of a table of 10,000,000 rows without its files. Goal: under 5 minutes, and at most
-    1.0 GiB beside the table.
+    1.0 GiB in addition to the table.
 
-Times are of the processor, of all threads together: other work on the machine does not count.
+Times are processor times of all threads together, so other work on the machine does not count.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> int:
     failed: list[str] = []
     plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     single = plain | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    for part in PARTS:  # a process each, so that memory is each part's own
+    for part in PARTS:  # one process per part, so that memory is measured per part
         arguments = [sys.executable, __file__, "--part", part, *["--quick"] * options.quick]
         done = subprocess.run(arguments, env=single, check=False)
         failed += [part] * (done.returncode != 0)
@@ -87,7 +87,7 @@ def hashes(quick: bool) -> bool:
 
 
 def planted_pairs(codes: NDArray[np.uint64], centres: NDArray[np.int64]) -> set[tuple[int, int]]:
-    """Pairs of a cluster within the radius, by comparing all of a cluster."""
+    """Pairs within the radius, by comparing all hashes of each cluster."""
     planted: set[tuple[int, int]] = set()
     for members in np.sort(centres, axis=1):
         distance = np.bitwise_count(codes[members, None] ^ codes[members])

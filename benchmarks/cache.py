@@ -1,17 +1,17 @@
-"""How fast prepared images are read, against JPEG files and against no reading at all.
+"""Read speed of prepared images, against JPEG files and against no reading at all.
 
     python benchmarks/cache.py [--quick]
 
 (a) 512 px, one channel of 8 bits, read one by one in random order through `PixelCache`, from the
     page cache, on one core. Goal: 5,000 images/s, and 5 times the fastest of three libraries that
-    decode JPEG files of the same pictures (Pillow, simplejpeg, OpenCV; quality 90; bytes that are
-    in memory already, so reading the files costs them nothing).
+    decode JPEG files of the same images (Pillow, simplejpeg, OpenCV; quality 90; from bytes in
+    memory, so reading the files costs them nothing).
 (b) the same in batches of 32, cropped, flipped and normalised, by `TrainingBatches` (no goal).
 (c) a training loop of a small network on `TrainingBatches` against the same loop on random tensors
-    that are there already, in turn. Goal: 0.95 times its speed.
+    in memory, alternating. Goal: 0.95 times its speed.
 
-The pictures are phantom radiographs, whose JPEG files are of a usual size. Decoders run single
-threaded, as a worker of a loader does.
+The images are phantom radiographs, whose JPEG files have a typical size. Decoders run
+single-threaded, like a worker of a loader.
 """
 
 import argparse
@@ -48,15 +48,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few pictures, under a minute")
+    parser.add_argument("--quick", action="store_true", help="few images, under a minute")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as place:
-        pictures = drawn(64)
+        originals = drawn(64)
         names = [f"i{n}" for n in range(500 if quick else 4000)]
-        cache = filled(Path(place), pictures, names)
-        met = [against_jpeg(cache, pictures, 2 if quick else 5)]
+        cache = filled(Path(place), originals, names)
+        met = [against_jpeg(cache, originals, 2 if quick else 5)]
         batches(cache, names)
         met.append(against_random(Path(place) / "train", 4 if quick else 20))
     missed = [part for part, good in zip("ac", met, strict=True) if not good]
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def drawn(count: int) -> NDArray[np.uint8]:
-    """Smooth pictures with noise, as radiographs are. [count, SIZE, SIZE]"""
+    """Smooth images with noise, like radiographs. [count, SIZE, SIZE]"""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (count, 24, 24), dtype=np.uint8)
     smooth = [Image.fromarray(c).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for c in coarse]
@@ -73,20 +73,20 @@ def drawn(count: int) -> NDArray[np.uint8]:
     return np.clip(np.stack([np.asarray(s) for s in smooth]) + noise, 0, 255).astype(np.uint8)
 
 
-def filled(folder: Path, pictures: NDArray[np.uint8], names: list[str]) -> PixelCache:
-    """A cache of the pictures over and over, in shards of 250."""
-    size = pictures.shape[1]
+def filled(folder: Path, originals: NDArray[np.uint8], names: list[str]) -> PixelCache:
+    """Cache of the repeated images, in shards of 250."""
+    size = originals.shape[1]
     recipe, kind = PixelRecipe(size, "bilinear", 10**8), PixelFormat(size, 1, 8)
     wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "drawn"})
     for start in range(0, len(names), 250):
         part = wanted[start : start + 250]
-        own = (pictures[n % len(pictures)][:, :, None] for n in range(start, start + len(part)))
+        own = (originals[n % len(originals)][:, :, None] for n in range(start, start + len(part)))
         write_shard(folder, kind, recipe.codec, part, own)
     return PixelCache(CachedImages(folder, recipe, wanted, kind))
 
 
 def rate(work: Callable[[], int], repeats: int) -> float:
-    """Images a second, the median of some goes after one that warms up."""
+    """Images per second: median of several repetitions after a warm-up."""
     work()
     found: list[float] = []
     for _ in range(repeats):
@@ -96,19 +96,19 @@ def rate(work: Callable[[], int], repeats: int) -> float:
     return statistics.median(found)
 
 
-def against_jpeg(cache: PixelCache, pictures: NDArray[np.uint8], repeats: int) -> bool:
+def against_jpeg(cache: PixelCache, originals: NDArray[np.uint8], repeats: int) -> bool:
     order = np.random.default_rng(1).permutation(len(cache.pixels)).tolist()
     own = np.empty((SIZE, SIZE, 1), np.uint8)
 
     def read() -> int:
         for place in order:
-            own[:] = cache.pixels[place]  # into memory: a mapped page alone is no picture
+            own[:] = cache.pixels[place]  # copy into memory: a mapped page is not read yet
         return len(order)
 
     ours = rate(read, repeats)
-    files = [encoded(picture) for picture in pictures]
+    files = [encoded(original) for original in originals]
     kib = statistics.mean(len(data) for data in files) / 1024
-    print(f"(a) {len(order):,} pictures of {SIZE} px, one channel, {kib:.0f} KiB as JPEG")
+    print(f"(a) {len(order):,} images of {SIZE} px, one channel, {kib:.0f} KiB as JPEG")
     print(f"    cache       {ours:9,.0f} images/s")
     fastest = 0.0
     for name, decode in DECODERS.items():
@@ -125,9 +125,9 @@ def against_jpeg(cache: PixelCache, pictures: NDArray[np.uint8], repeats: int) -
     return met & goal(f"{ours / fastest:.1f} times JPEG", ours >= TIMES * fastest, f"{TIMES:.0f}")
 
 
-def encoded(picture: NDArray[np.uint8]) -> bytes:
+def encoded(original: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=90)
+    Image.fromarray(original).save(stream, "JPEG", quality=90)
     return stream.getvalue()
 
 
@@ -190,7 +190,7 @@ def against_random(folder: Path, repeats: int) -> bool:
         return time.perf_counter() - begun
 
     on_cache(), on_random()
-    pairs = [(on_random(), on_cache()) for _ in range(repeats)]  # in turn: machines drift
+    pairs = [(on_random(), on_cache()) for _ in range(repeats)]  # alternate: speed drifts
     share = statistics.median(theirs / ours for theirs, ours in pairs)
     speed = count * steps / statistics.median(ours for _, ours in pairs)
     weights = sum(weight.numel() for weight in network.parameters())
@@ -199,7 +199,7 @@ def against_random(folder: Path, repeats: int) -> bool:
 
 
 def small_network() -> nn.Module:
-    """Four convolutions: far less work an image than any rung of the ladder."""
+    """Four convolutions: far less work per image than any rung of the ladder."""
     widths = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):

@@ -1,17 +1,17 @@
-"""How fast predictions are scored, against the loop over scikit-learn that everyone writes.
+"""Scoring speed, against the usual loop over scikit-learn.
 
     python benchmarks/evaluation.py [--quick]
 
 (a) AUROC and AUPRC, 1,000 patient-clustered replicates, 100,000 cases × 14 targets × 8 groups,
-    against `sklearn.metrics` in a loop over the very same replicates (some of them are timed and
-    scaled up; the values must agree to 1e-9). Goal: 100 times as fast.
+    against `sklearn.metrics` in a loop over the same replicates (some of them are timed and scaled
+    up; the values must agree to 1e-9). Goal: 100 times as fast.
 (b) the whole catalogue, 1,000 replicates, 25,000 cases × 5 targets × 4 rungs × 10 groups, every
     interval, difference and curve. Goal: under 60 s and under 2 GiB.
 (c) time over cases, targets and replicates. Goal: the slope of log time is at most 1.1; memory does
     not grow with the replicates.
 (d) AUROC of 1,000,000 cases × 14 targets, 1,000 replicates. Goal: under 10 minutes.
 
-Kernels are compiled before anything is timed (the first use of an installation takes some seconds).
+Kernels are compiled before timing starts (the first use of an installation takes some seconds).
 """
 
 import argparse
@@ -46,9 +46,9 @@ def main() -> int:
     if options.part:
         return 0 if PARTS[options.part](options.quick) else 1
     failed: list[str] = []
-    # settings for old builds of the library that some machines have: they slow numpy down
+    # some machines have settings for old OpenBLAS builds, which slow numpy down
     plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-    for part in PARTS:  # a process each, so that memory is each part's own
+    for part in PARTS:  # one process per part, so that memory is measured per part
         arguments = [sys.executable, __file__, "--part", part, *["--quick"] * options.quick]
         done = subprocess.run(arguments, env=plain, check=False)
         failed += [part] * (done.returncode != 0)
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def drawn(cases: int, targets: int, seed: int = 0) -> Cases:
-    """Labels [N, T], scores [N, T], group [N], patient [N]; two cases a patient on average."""
+    """Labels [N, T], scores [N, T], group [N], patient [N]; two cases per patient on average."""
     rng = np.random.default_rng(seed)
     patient = np.char.add("p", rng.integers(0, cases // 2, cases).astype(str))
     labels = (rng.random((cases, targets)) < 0.1).astype(np.int64)
@@ -197,7 +197,7 @@ def seconds_of(cases: int, targets: int, number: int) -> float:
 
 
 def warm_up() -> None:
-    """Compile the kernels that are timed."""
+    """Compile the timed kernels."""
     labels, scores, _, patient = drawn(400, 1)
     replicates = draw_replicates(patient, 3, 0, "a")
     evaluate(

@@ -1,18 +1,18 @@
-"""Images per second of the whole fine-tuning loop, against two peers and against its own bare step.
+"""Images per second of the whole fine-tuning loop, against two peers and against its bare step.
 
     python benchmarks/finetune.py [--quick]
 
-Contenders, on the same network, input size, batch size and JPEG files, each in a process of its
-own, in turn, over several rounds; medians are compared:
+Contenders use the same network, input size, batch size and JPEG files. Each runs in a separate
+process, alternating over several rounds; medians are compared:
 
 - ours:       decode and resize into the cache, then `training.loop.fit` (cache time included)
-- bare:       our step on random tensors, no data at all
+- bare:       our step on random tensors, without data
 - imagefolder: a plain float32 PyTorch loop over torchvision's ImageFolder, as
               google-research/big_transfer writes it (its 8 loader workers, or 2 if that is faster)
 - trainer:    the Hugging Face Trainer with its defaults
 
 Goals: ours ≥ 1.5 × the better peer, and ≥ 0.9 × the bare step, for every network.
-Needs `pip install -e '.[bench]'`. Measured on a CPU; nothing is claimed of other devices.
+Needs `pip install -e '.[bench]'`. Measured on a CPU; no claim is made for other devices.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def in_its_own_process(name: str, network: str, folder: Path, steps: int, batch:
 
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     if name in OWN:
-        environment |= ALLOCATOR  # as our worker process is started
+        environment |= ALLOCATOR  # like our worker process
     command = [sys.executable, __file__, "--one", name, network, str(folder)]
     command += ["--steps", str(steps), "--batch", str(batch)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

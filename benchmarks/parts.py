@@ -1,10 +1,10 @@
-"""A training step with the parts of `models/parts.py` against the same network with timm's.
+"""A training step with the layers of `models/fast_layers.py` against the same network with timm's.
 
     python benchmarks/parts.py [--quick]
 
-R50x1 at 64, 128 and 224 px, and ViT-S at 224 px, in bfloat16 where the machine has units for it:
-medians of steps taken in turn, in one process. Goal: no network slower, 1.05 times the speed in
-the geometric mean. With --quick R50x1 at 64 px alone. About a minute. Measured on a CPU.
+R50x1 at 64, 128 and 224 px, and ViT-S at 224 px, in bfloat16 if the machine has units for it:
+medians of alternating steps in one process. Goal: no network slower, 1.05 times the speed in the
+geometric mean. With --quick only R50x1 at 64 px. About a minute. Measured on a CPU.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def gain(rung: str, crop: int, batch: int, steps: int) -> float:
-    """How many times as fast a step is with our parts."""
+    """Speed of a step with our layers relative to timm's."""
     device = torch.device("cpu")
     built = [
         build_classifier(ModelConfig(rung=rung), 2, seed=0, device=device, input_size=crop)
@@ -59,7 +59,7 @@ def gain(rung: str, crop: int, batch: int, steps: int) -> float:
     for number in range(steps + 1):
         for name, network in (("ours", ours), ("timm's", theirs)):
             seconds = step(network, crop, batch)
-            if number:  # the first allocates
+            if number:  # the first step allocates
                 times[name].append(seconds)
     medians = {name: statistics.median(own) for name, own in times.items()}
     said = ", ".join(f"{name} {1000 * median:.0f} ms" for name, median in medians.items())

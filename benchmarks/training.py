@@ -1,32 +1,33 @@
-"""Images per second of training and of prediction, against three peers and against the bare step.
+"""Images per second of training and prediction, against three peers and against the bare step.
 
     python benchmarks/training.py [--quick]
 
-R50x1 at 64, 128 and 224 px and a ViT-S at 224 px, each from the same JPEG files. Contenders, which
-`contest` holds:
+R50x1 at 64, 128 and 224 px and a ViT-S at 224 px, each from the same JPEG files. The contenders are
+in `contest`:
 
-- ours:      `training.loop.fit` on prepared images, in our precision, as our worker is started
-- bare:      our step on random tensors, no data at all
+- ours:      `training.loop.fit` on prepared images, in our precision, started like our worker
+- bare:      our step on random tensors, without data
 - trainer:   the Hugging Face Trainer with its defaults
-- timm:      a loop as timm's train.py has it: its loader with 4 workers, its SGD
-- bit:       a loop as google-research/big_transfer's bit_pytorch/train.py has it: 8 workers, the
-             loss fetched at every step (on timm's network, whose standardisation is faster)
+- timm:      a loop like timm's train.py: its loader with 4 workers, its SGD
+- bit:       a loop like google-research/big_transfer's bit_pytorch/train.py: 8 workers, the loss
+             fetched at every step (on timm's network, whose standardisation is faster)
 
 Peers run once with their defaults, in float32, and once (`+`) in our precision and memory format.
-Every contender is a process of its own that waits while others have their turn; a turn is one step
-to warm up and some that are timed. Medians over rounds are compared. Our images are prepared
-before, once for all runs of a study; how fast that is stands beside. No checkpoint is in a turn.
-The peak is that of a large matrix product in our precision, measured on the same threads.
-Processor time, without that of a loader's workers, says more than the rate on a busy machine.
+Every contender is a separate process that waits while others take their turn. A turn is one
+warm-up step and several timed steps. Medians over rounds are compared. Our images are prepared
+beforehand, once for all runs of a study; that rate is printed separately. Turns write no
+checkpoint. The peak is that of a large matrix product in our precision, measured on the same
+threads. On a busy machine, processor time, without that of a loader's workers, is more reliable
+than the rate.
 
-Prediction: `evaluation.predict.predict` against timm's network in evaluation mode, in float32, on
-tensors that are there already. Both have the same weights: trained at 64 px, then on from there at
-224 px, on half of the images, and asked of the others. With --quick the weights are random, and no
-AUROC is judged.
+Prediction: `evaluation.inference.predict` against timm's network in evaluation mode, in float32, on
+tensors in memory. Both have the same weights, trained at 64 px and then further at 224 px on half
+of the images, and predict the other half. With --quick the weights are random, and AUROC is not
+judged.
 
 Goals: training 1.5 × the best peer, 1.1 × the best in our precision, 0.95 × the bare step;
 prediction 1.8 × at 64 px and 1.3 × at 224 px, AUROC within 0.001. About 15 minutes.
-Needs `pip install -e '.[bench]'`. Measured on a CPU; nothing is claimed of other devices.
+Needs `pip install -e '.[bench]'`. Measured on a CPU; no claim is made for other devices.
 """
 
 import argparse
@@ -75,7 +76,7 @@ def main() -> int:
 
 
 def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) -> Said:
-    """Medians over the rounds of what each contender says of a turn."""
+    """Medians over the rounds of each contender's reported numbers."""
     from medtransfer.engines.local import ALLOCATOR
 
     plain = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
@@ -86,12 +87,12 @@ def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) ->
         for name in contenders:
             running[name] = subprocess.Popen(
                 [sys.executable, script, name, case, folder],
-                env=plain | (ALLOCATOR if name in OWN else {}),  # as our worker is started
+                env=plain | (ALLOCATOR if name in OWN else {}),  # like our worker
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            heard(running[name])  # it is ready, and waits
+            heard(running[name])  # ready and waiting
         for _ in range(rounds):
             for name, process in running.items():
                 assert process.stdin is not None
@@ -100,7 +101,7 @@ def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) ->
                 said[name].append(heard(process))
     finally:
         for process in running.values():
-            process.terminate()  # not killed: its loader's workers end with it
+            process.terminate()  # not killed, so that its loader's workers end too
             process.wait()
     return {
         name: {what: statistics.median(turn[what] for turn in turns) for what in turns[0]}
@@ -110,7 +111,7 @@ def taken_in_turn(case: str, contenders: list[str], folder: str, rounds: int) ->
 
 
 def heard(process: "subprocess.Popen[str]") -> dict[str, float]:
-    """The next line of a contender that is meant for us: ``#rate 12.5 auroc 0.8``."""
+    """Next report line of a contender: ``#rate 12.5 auroc 0.8``."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("#"):

@@ -130,7 +130,7 @@ def _allowed(facts: dict[str, Any]) -> str:
 def _default(facts: dict[str, Any], required: bool) -> str:
     match facts.get("default"):
         case None:
-            return "required" if required else "none"
+            return "required" if required else "unset"
         case dict() as value:
             return "as below" if value else code(value)
         case bool() as value:

@@ -1,4 +1,4 @@
-"""The contenders of training.py, one a process: each does a turn when it is told to go.
+"""Contenders of training.py, one per process: each takes a turn on request.
 
 contenders.py CONTENDER CASE FOLDER
 """
@@ -47,7 +47,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Cases with what `CaseImages` needs of their images, and how many a second were prepared."""
+    """Cases with the inputs of `CaseImages`, and the rate at which images were prepared."""
 
     cases: Any
     cache: Any
@@ -55,7 +55,7 @@ class Prepared:
     rate: float
 
     def take(self, rows: Any) -> Any:
-        """Some of the cases, to be read."""
+        """Reader of a subset of the cases."""
         from medtransfer.data.loader import CaseImages
 
         return CaseImages(self.cases.take(rows), self.cache, self.spec)
@@ -108,7 +108,7 @@ def ours(case: Case, folder: Path, turns: Turns) -> None:
 def carry_out(
     network: Any, images: Any, case: Case, work: Path, steps: int, after: Callable[[], None]
 ) -> None:
-    """Our whole loop; no checkpoint but that at its end."""
+    """Our whole loop; its only checkpoint is the last."""
     from medtransfer.data.augment import Augmentation
     from medtransfer.data.loader import TrainingBatches
     from medtransfer.training.bit_hyperrule import make_schedule
@@ -164,7 +164,7 @@ def flops(network: Any, case: Case) -> float:
 
 
 def peak(network: Any, side: int = 2048) -> float:
-    """Operations a second of a large matrix product in a network's precision: a median."""
+    """Operations per second of a large matrix product in a network's precision: a median."""
     half = network.precision == "bfloat16"
     matrix = torch.randn(side, side, dtype=torch.bfloat16 if half else torch.float32)
     times: list[float] = []
@@ -176,7 +176,7 @@ def peak(network: Any, side: int = 2048) -> float:
 
 
 def trained(case: Case, folder: Path, turns: Turns) -> None:
-    """A network that has learned what it is asked, as those have that anyone predicts with.
+    """A network trained for its task, like those used for prediction.
 
     At 224 px training goes on from what it learned at 64 px.
     """
@@ -193,13 +193,13 @@ def trained(case: Case, folder: Path, turns: Turns) -> None:
 
 
 def halves(found: Prepared) -> tuple[Any, Any]:
-    """Positions of the cases that are learned from, and of those that are asked about."""
+    """Positions of the training cases and of the predicted cases."""
     rows = np.random.default_rng(0).permutation(len(found.cases))
     return np.sort(rows[::2]), np.sort(rows[1::2])
 
 
 def prediction(case: Case, folder: Path, turns: Turns, *, own: bool) -> None:
-    """Both networks have the same weights, trained on half of the images and asked of the rest."""
+    """Prediction by both networks, with equal weights, on the half of the images not trained on."""
     from safetensors.torch import load_file
 
     from medtransfer.evaluation.inference.predict import predict
@@ -221,7 +221,7 @@ def prediction(case: Case, folder: Path, turns: Turns, *, own: bool) -> None:
 
 
 def evaluated(network: Any, images: torch.Tensor) -> Any:
-    """As timm's validate.py: evaluation mode, no gradients, float32. [N, T]"""
+    """Logits as in timm's validate.py: evaluation mode, no gradients, float32. [N, T]"""
     with torch.inference_mode():
         parts = [network.head(network.backbone(part)) for part in images.split(128)]
     return torch.cat(parts).numpy()

@@ -1,7 +1,7 @@
-"""The peers of training.py: their training loops, from the same JPEG files. No script.
+"""Training loops of the peers of training.py, from the same JPEG files. Not a script.
 
-Each is written from the structure of its published code, with the augmentation of ours where it
-leaves that open. `half` gives it our precision.
+Each follows the structure of its published code, with our augmentation where that code leaves it
+open. `half` selects our precision.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ def peer_network(case: Case) -> Any:
 
 
 def in_bfloat16(case: Case, *, half: bool) -> bool:
-    """Whether to run in our precision; none of these networks is in channels-last here."""
+    """True to run in our precision; no network is in channels-last here."""
     return half and built(case).precision == "bfloat16"
 
 

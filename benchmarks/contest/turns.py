@@ -1,4 +1,4 @@
-"""What the contenders of training.py share: the cases, and how turns are taken. No script."""
+"""Shared parts of the contenders of training.py: cases and turns. Not a script."""
 
 import sys
 import time
@@ -15,9 +15,9 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Case:
-    """A network at a size.
+    """A network at one input size.
 
-    In a step `batch` cases, in a turn `steps` timed steps; `predicted` images are asked about after
+    A step has `batch` cases and a turn `steps` timed steps; `predicted` images are predicted after
     `learned` steps of training.
     """
 
@@ -30,7 +30,7 @@ class Case:
 
     @property
     def timm(self) -> str:
-        """The name that timm has for the network."""
+        """Name of the network in timm."""
         from medtransfer.models.ladder import find_rung
 
         return find_rung(self.rung).architecture.timm
@@ -50,7 +50,7 @@ CASES = {
 
 
 class Turns:
-    """Steps counted into turns: between them the process waits for the word."""
+    """Steps grouped into turns; between turns the process waits for a signal."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -60,7 +60,7 @@ class Turns:
         self._worked = 0.0
 
     def step_done(self) -> None:
-        """After each training step; the first of a turn is not timed."""
+        """Count a training step; the first of a turn is not timed."""
         self._steps += 1
         if self._steps == 1:
             self._started, self._worked = time.perf_counter(), time.process_time()
@@ -75,7 +75,7 @@ class Turns:
             self._steps = 0
 
     def say(self, words: str) -> None:
-        """Say something and wait for the next turn."""
+        """Print a report and wait for the next turn."""
         print(f"#{words} {self.more}", flush=True)
         if not sys.stdin.readline():
             sys.exit()

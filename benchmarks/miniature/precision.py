@@ -1,9 +1,9 @@
-"""What predicting in bfloat16 does to AUROC, on finished runs of one of the miniature's studies.
+"""Effect of bfloat16 prediction on AUROC, on finished runs of one of the miniature's studies.
 
 python benchmarks/miniature/precision.py STUDIES/miniature-dermatology r26x0.5
 
-To be run where the folder `rungs` is that `pretrain.py` filled. Goal: 0.001. Exits 1 when
-short of it.
+Run it where `rungs` is the folder that `pretrain.py` filled. Goal: 0.001. Exits with 1 if the goal
+is missed.
 """
 
 import sys
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def changed(study: StudyFolder, folder: RunFolder, run: Transfer) -> list[float]:
-    """By how much AUROC changes at each cohort."""
+    """Change of AUROC on each cohort."""
     manifest = read_run_manifest(run.data)
     frame = assign_splits(manifest, run.data)
     facts = scan_images(manifest, run.data.pixel_limit, study.images)

@@ -1,4 +1,4 @@
-"""Pre-train the miniature's networks; the same command goes on where it stopped.
+"""Pre-train the miniature's networks; the same command resumes.
 
 python benchmarks/miniature/pretrain.py --images natural_tinyimagenet32.parquet [--out rungs]
 """

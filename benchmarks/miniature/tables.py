@@ -1,4 +1,4 @@
-"""From the miniature's studies to its page and its table of results.
+"""Write the miniature's page and its table of results from its studies.
 
 python benchmarks/miniature/tables.py RUNGS STUDIES benchmarks/miniature
 """
@@ -24,14 +24,14 @@ ASKED = {
     "ood_auroc": "AUROC of noticing the other site",
 }
 LOGIT_DETECTORS = ("energy", "gen", "max_logit", "max_probability", "residual", "she")
-"""Left out of the page; the table of results has them."""
+"""Excluded from the page, but in the table of results."""
 DETECTORS = ("knn", "mahalanobis")
-"""Whose notice of the other site is on the page among the effects of scale."""
+"""Detectors on the page among the effects of scale."""
 EFFECTS = ("network", "data", "interaction")
 
 
 def number(row: dict[str, float | str | None]) -> str:
-    """A value with its interval, or why there is none."""
+    """A value with its interval, or the reason why it is undefined."""
     if row["value"] is None:
         return f"– ({row['reason']})" if row["reason"] else "–"
     if row["low"] is None:
@@ -40,7 +40,7 @@ def number(row: dict[str, float | str | None]) -> str:
 
 
 def table(frame: pl.DataFrame, down: str, across: str) -> list[str]:
-    """A Markdown table of values."""
+    """Markdown table of values."""
     heads = frame[across].unique(maintain_order=True).to_list()
     lines = [
         f"| {down} | " + " | ".join(str(h) for h in heads) + " |",
@@ -53,7 +53,7 @@ def table(frame: pl.DataFrame, down: str, across: str) -> list[str]:
 
 
 def study_part(name: str, results: pl.DataFrame) -> list[str]:
-    """What one study found."""
+    """AUROC of one study by cohort and label fraction, and the effects of scale."""
     whole = results.filter(
         pl.col("run_id").is_null(), pl.col("split") == "test", pl.col("group") == "all"
     )
@@ -73,7 +73,7 @@ def study_part(name: str, results: pl.DataFrame) -> list[str]:
 
 
 def effects(results: pl.DataFrame, head: str) -> list[str]:
-    """What scale does at all labels: to the five questions' numbers, and to every group's."""
+    """Effects of scale with all labels, for the five questions and for every group."""
     found = results.filter(
         pl.col("run_id").is_null(),
         pl.col("rung") == "all",
@@ -94,14 +94,14 @@ def effects(results: pl.DataFrame, head: str) -> list[str]:
         pl.when(pl.col("attribute") != "all").then(group),
         pl.when(pl.col("target").is_in(DETECTORS)).then(pl.col("target")),
     )
-    found = found.with_columns(place=pl.concat_str(parts, separator=", ", ignore_nulls=True))
+    found = found.with_columns(measure=pl.concat_str(parts, separator=", ", ignore_nulls=True))
     order = pl.col("effect").replace_strict({name: i for i, name in enumerate(EFFECTS)})
     title = "Change per factor 10, all labels (network: parameters; data: images):"
-    return [title, "", *table(found.sort("place", order), "place", "effect")]
+    return [title, "", *table(found.sort("measure", order), "measure", "effect")]
 
 
 def questions(name: str, results: pl.DataFrame) -> list[str]:
-    """The five questions at all labels, whatever attribute they are asked by."""
+    """Numbers of the five questions with all labels, for all attributes."""
     asked = results.filter(
         pl.col("run_id").is_null(),
         pl.col("split") == "test",
@@ -112,13 +112,13 @@ def questions(name: str, results: pl.DataFrame) -> list[str]:
         pl.col("group").is_in(["all"]),
     )
     asked = asked.with_columns(
-        place=pl.concat_str("metric", "cohort", "attribute", "target", separator=", ")
-    ).sort("place", "rung")
-    return [f"### {name}", "", *table(asked, "place", "rung")]
+        measure=pl.concat_str("metric", "cohort", "attribute", "target", separator=", ")
+    ).sort("measure", "rung")
+    return [f"### {name}", "", *table(asked, "measure", "rung")]
 
 
 def curves(rungs: Path) -> list[str]:
-    """Accuracy on the images held out of pre-training, as training went on."""
+    """Accuracy on the held-out images over the course of pre-training."""
     lines = [
         "| network | " + " | ".join(f"{k * 10} %" for k in range(1, 11)) + " |",
         "| --- " * 11 + "|",
@@ -138,7 +138,7 @@ def main() -> None:
     lines = [
         "## Pre-training",
         "",
-        ("Top-1 accuracy of 200 classes on 7,033 images held out, over the length of training:"),
+        "Top-1 accuracy of 200 classes on 7,033 held-out images, by progress of training:",
         "",
         *curves(rungs),
         "## Transfer",
@@ -154,7 +154,7 @@ def main() -> None:
         found = {name: pl.read_parquet(path) for name, path in paths.items() if path.is_file()}
         if not found:
             continue
-        # two networks of two families say nothing of scale, nor of labels saved against scratch
+        # two networks of two families show no effect of scale and no labels saved against scratch
         own = (pl.col("rung") == "all") | (pl.col("metric") == "labels_saved")
         beside = {
             name: results if name == target.name else results.filter(~own)

@@ -45,7 +45,7 @@ def dermatology(folder: Path) -> pl.DataFrame:
         table(folder, name, cohort).with_columns(age_band(), pl.col("malignant").cast(pl.Int64))
         for cohort, name in sites.items()
     ]
-    # a shifted cohort is tested on as a whole
+    # all patients of a shifted cohort are test patients
     parts[1] = parts[1].with_columns(split=pl.lit("test"))
     return pl.concat([part.select(columns) for part in parts])
 

@@ -1,8 +1,8 @@
-"""Fine-tune the miniature's rungs on its medical tasks; the same command goes on where it stopped.
+"""Fine-tune the miniature's rungs on its medical tasks; the same command resumes.
 
 python benchmarks/miniature/transfer.py --manifests FOLDER --out STUDIES [--only chest]
 
-To be run where the folder `rungs` is that `pretrain.py` filled.
+Run it where `rungs` is the folder that `pretrain.py` filled.
 """
 
 import argparse

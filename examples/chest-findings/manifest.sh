@@ -1,5 +1,5 @@
-# Findings on chest radiographs of the NIH set, several at once: those with a few dozen positives or
-# more in this subset.
+# Manifest of the NIH chest radiograph subset, multi-label: the findings with at least a few dozen
+# positives in this subset.
 #   sh examples/chest-findings/manifest.sh FOLDER_OF_SHARED_DATA
 set -e
 data=$1

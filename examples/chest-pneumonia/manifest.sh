@@ -1,5 +1,5 @@
-# Pneumonia on chest radiographs: children in Guangzhou, then adults elsewhere. Films of several days
-# are cases of their own; a film without a label stays without one.
+# Manifest for pneumonia on chest radiographs: children in Guangzhou and adults elsewhere. Films of
+# different days are separate cases; films without a label stay unlabelled.
 #   sh examples/chest-pneumonia/manifest.sh FOLDER_OF_SHARED_DATA
 set -e
 data=$1

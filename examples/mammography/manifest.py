@@ -1,4 +1,4 @@
-"""Regions of mammograms of the mini-MIAS set: is there an abnormality?
+"""Manifest of mammogram regions of the mini-MIAS set, with the target `abnormal`.
 
 python examples/mammography/manifest.py FOLDER_OF_SHARED_DATA
 """
@@ -17,7 +17,7 @@ def main(shared: Path) -> None:
         "image_id",
         "laterality",
         "view",
-        # the breast is the case: two lesions of one film are two images of it
+        # the breast is the case: two lesions on one film are two images of one case
         case_id=pl.col("source_image"),
         patient_id=pl.col("patient_id"),
         cohort=pl.lit("mini-mias"),
