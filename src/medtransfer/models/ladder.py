@@ -1,7 +1,7 @@
-"""The ladder as data: every rung's facts, stated once.
+"""The ladder as data: the facts of every rung, stated once.
 
-A rung is an init and an architecture, ``init/architecture``. Beside the named rungs four forms
-are open: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
+A rung is a backbone with its weights, ``init/architecture``. Beside the named rungs there are four
+open forms: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
 architecture from random weights), ``file/<architecture>`` (a local weights file) and
 ``own/<name>`` (the result of ``medtransfer pretrain``).
 """
@@ -26,7 +26,7 @@ class Architecture:
 
     Attributes:
         name: Our short name.
-        timm: The name timm knows it by; empty for small members of the BiT family.
+        timm: Name in timm; empty for small members of the BiT family.
         parameters: Weights of the backbone, without a head.
         width: Length of the feature vector.
         mean: Of the input, per channel on the scale 0 to 1.
@@ -36,13 +36,13 @@ class Architecture:
         crop_share: Share of the shorter side that its published evaluation crops.
         cpu_precision: Fastest training precision on a CPU with bfloat16 units
             (docs/explanation/speed.md, docs/log.md).
-        channels_last: Whether that memory format is faster on a CPU, as measured there.
+        channels_last: True if that memory format is faster on a CPU, as measured.
         layers: Blocks per stage, for members of the BiT family.
         width_factor: Width of a member of the BiT family.
         groups: Of its group normalisation.
         stem: Of such a member: ``bit`` is 7×7 in steps of 2 and max-pooling in steps of 2, for
-            images of 32 px up where speed matters; ``small`` is 3×3 in steps of 2 alone, which
-            leaves images of 32 to 64 px four times as many places at four times the work.
+            images of 32 px and larger if speed matters; ``small`` is 3×3 in steps of 2 alone, which
+            leaves images of 32 to 64 px four times as many positions at four times the cost.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Rung:
         name: ``init/architecture``.
         architecture: The network.
         pretraining: What the weights were learned from.
-        images: How many images that was; None where it is not known.
-        supervised: Whether labels were used.
-        source: Where the weights come from.
+        images: Number of images in that data; None if unknown.
+        supervised: True if labels were used.
+        source: Kind of place that the weights come from.
         location: Package and file, hub repository, or file name, as `source` says.
-        sha256: Of the weights file, where it is pinned; otherwise it is recorded at first use.
+        sha256: Of the weights file, if it is pinned; otherwise it is recorded at first use.
         licence: Of the weights.
-        note: What a reader must know, e.g. that it is a stand-in.
+        note: Caveat for the reader, e.g. that it is a stand-in.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Rung:
 
     @property
     def is_random(self) -> bool:
-        """Whether it starts from random weights."""
+        """True if the weights are random."""
         return self.source == "none"
 
 
@@ -108,7 +108,7 @@ def find_rung(name: str) -> Rung:
         name: As in `medtransfer ladder`, or one of the open forms.
 
     Raises:
-        ConfigError: There is no such rung.
+        ConfigError: The rung does not exist.
     """
     if name in LADDER:
         return LADDER[name]
@@ -127,28 +127,13 @@ def find_rung(name: str) -> Rung:
                 licence="see its model card",
             )
         case "scratch" if architecture.startswith(TIMM) and open_form:
+            return _scratch(name, _timm(open_form))
+        case "file" if architecture in ARCHITECTURES or (
+            architecture.startswith(TIMM) and open_form
+        ):
             return Rung(
                 name=name,
-                architecture=_timm(open_form),
-                pretraining="none",
-                images=0,
-                supervised=None,
-                source="none",
-            )
-        case "file" if architecture.startswith(TIMM) and open_form:
-            return Rung(
-                name=name,
-                architecture=_timm(open_form),
-                pretraining="a local file",
-                images=None,
-                supervised=None,
-                source="file",
-            )
-        case "file" if architecture in ARCHITECTURES:
-            known = ARCHITECTURES[architecture]
-            return Rung(
-                name=name,
-                architecture=known,
+                architecture=architecture_of(architecture),
                 pretraining="a local file",
                 images=None,
                 supervised=None,
@@ -157,8 +142,8 @@ def find_rung(name: str) -> Rung:
         case "own" if (facts := find_own(architecture)) is not None:
             return _own(name, facts)
         case _:
-            pool = [*LADDER, *(f"file/{known}" for known in ARCHITECTURES)]
-            pool += [f"{OWN}/{known}" for known in own_names()]
+            pool = [*LADDER, *(f"file/{network}" for network in ARCHITECTURES)]
+            pool += [f"{OWN}/{own}" for own in own_names()]
             where = (
                 f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
                 if init == OWN
@@ -170,8 +155,20 @@ def find_rung(name: str) -> Rung:
             )
 
 
+def _scratch(name: str, architecture: Architecture) -> Rung:
+    """A rung with random weights."""
+    return Rung(
+        name=name,
+        architecture=architecture,
+        pretraining="none",
+        images=0,
+        supervised=None,
+        source="none",
+    )
+
+
 def _own(name: str, facts: Mapping[str, Any]) -> Rung:
-    """A rung of one's own; one that went on from another has seen the images of both."""
+    """A rung made by `medtransfer pretrain`; a continued one has seen the images of both runs."""
     began = facts.get("continued_from")
     before = facts.get("images_before", None if began else 0)
     images = None if before is None else facts["images"] + before
@@ -192,8 +189,8 @@ def _own(name: str, facts: Mapping[str, Any]) -> Rung:
 
 def architecture_of(name: str) -> Architecture:
     """An architecture by its name as rungs spell it, e.g. ``r50x1`` or ``timm:vit_small``."""
-    known = ARCHITECTURES.get(name)
-    return _timm(name.removeprefix(TIMM)) if known is None else known
+    named = ARCHITECTURES.get(name)
+    return _timm(name.removeprefix(TIMM)) if named is None else named
 
 
 def _timm(name: str) -> Architecture:
@@ -325,17 +322,7 @@ _TINY_FILES = {
 
 
 def _ladder() -> list[Rung]:
-    rungs = [
-        Rung(
-            name=f"scratch/{name}",
-            architecture=architecture,
-            pretraining="none",
-            images=0,
-            supervised=None,
-            source="none",
-        )
-        for name, architecture in ARCHITECTURES.items()
-    ]
+    rungs = [_scratch(f"scratch/{name}", network) for name, network in ARCHITECTURES.items()]
     rungs += [
         Rung(
             name=f"imagenet/{name}",
