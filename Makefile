@@ -11,7 +11,7 @@ OUT    ?= medtransfer-demo
 
 .PHONY: demo test test-all check format bench docs clean
 
-demo: $(RUN)            ## a small study on the phantom data set, from images to a report
+demo: $(RUN)            ## a small study on synthetic images, from images to a report
 	$(BIN)/medtransfer demo --out $(OUT)
 
 test: $(DEV)            ## the suite: under 8 minutes on 2 cores
@@ -25,7 +25,7 @@ check: $(DEV)           ## lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-format: $(DEV)          ## put the code in the house's format
+format: $(DEV)          ## apply the formatter and safe lint fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
