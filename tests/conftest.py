@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +37,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any connection that leaves this machine fails the test."""
     connect = socket.socket.connect
 
-    def guarded(self: socket.socket, address: object) -> None:
+    def guarded(self: socket.socket, address: tuple[Any, ...] | str) -> None:
         host = address[0] if isinstance(address, tuple) else "local"
         if self.family != socket.AF_UNIX and host not in ("127.0.0.1", "localhost", "::1"):
             raise AssertionError(f"a test opened a connection to {host}")

@@ -49,7 +49,7 @@ def stored(count: int, channels: int = 3, wide: bool = False) -> list[NDArray[np
 
 
 def spec(resize: int = 24, crop: int = 20) -> InputSpec:
-    return InputSpec(resize, crop, (0.0,) * 3, (1.0,) * 3, "bilinear")
+    return InputSpec(resize, crop, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bilinear")
 
 
 def seen(

@@ -23,7 +23,7 @@ from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
 
 CPU = torch.device("cpu")
-SPEC = InputSpec(12, 8, (0.5,) * 3, (0.5,) * 3, "bilinear")
+SPEC = InputSpec(12, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
 COUNTS = (1, 3, 2, 1, 4, 1, 2)
 """Images of each case."""
 
@@ -133,6 +133,7 @@ def test_the_order_of_cases_depends_on_their_ids_and_not_on_their_places(
 ) -> None:
     batches = stream(images, len(images))
     turned = np.arange(len(images))[::-1]
+    assert isinstance(images.cases, Cases)
     cases = images.cases.take(turned)
     plain = case_images(tmp_path)
     pixels = np.zeros((sum(COUNTS), 12, 12, 1), dtype=np.uint8)

@@ -108,7 +108,7 @@ def test_views_are_cut_then_flipped(
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, np.iinfo(dtype).max, (6, 12, 12, channels), dtype=dtype)
     views = draw_views(seed, np.zeros(6, np.int64), MANY[:6], spec(), "both")
-    cut = cut_views(pixels, views, 8)
+    cut = cut_views(list(pixels), views, 8)
     assert cut.shape == (6, channels, 8, 8)
     assert cut.dtype == (torch.uint8 if dtype == np.uint8 else torch.int32)
     for i in range(6):
@@ -129,7 +129,7 @@ def test_a_test_image_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535)])
-def test_pixels_are_scaled_and_standardised(dtype: type[np.generic], top: int) -> None:
+def test_pixels_are_scaled_and_standardised(dtype: type[np.uint8 | np.uint16], top: int) -> None:
     values = np.array([0, top // 5, top]).astype(dtype)
     pixels: NDArray[np.uint8 | np.uint16] = np.repeat(values[:, None], 3, axis=1)[:, None, None]
     result = normalise(whole_images(pixels), spec())

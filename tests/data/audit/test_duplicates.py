@@ -27,7 +27,10 @@ def jpeg(quality: int) -> Change:
 
 
 def gamma(power: float) -> Change:
-    return lambda image: image.point(lambda level: round(255 * (level / 255) ** power))
+    def level_of(level: int) -> int:
+        return round(255 * (level / 255) ** power)
+
+    return lambda image: image.point(level_of)
 
 
 CHANGES: dict[str, tuple[Change, str]] = {

@@ -19,7 +19,7 @@ from medtransfer.data.audit.run import (
     placed_rows,
 )
 from medtransfer.data.audit.thumbnails import Cached, sketch_folder, sketch_images
-from medtransfer.data.images.cache import PixelRecipe, prepare_cache
+from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.splits import assign_splits
@@ -300,7 +300,7 @@ def test_sketches_are_made_once_and_go_on_after_an_interruption(
     def caches() -> Iterator[Cached]:
         for number, half in enumerate(halves):
 
-            def make(number: int = number, half: tuple[int, ...] = half) -> Path:
+            def make(number: int = number, half: tuple[int, ...] = half) -> CachedImages:
                 made.append(number)
                 return prepare_cache(manifest, half, facts, RECIPE, parent=tmp_path)
 

@@ -61,7 +61,7 @@ def test_files_with_writing_are_counted_by_modality_and_by_what_they_say(tmp_pat
 
 
 def test_films_and_other_pictures_have_no_such_finding(tmp_path: Path) -> None:
-    png = imagecodecs.png_encode(np.zeros((8, 8), np.uint8))
+    png = bytes(imagecodecs.png_encode(np.zeros((8, 8), np.uint8)))
     manifest, facts = scanned(tmp_path, [about(BurnedInAnnotation="NO"), png])
     assert burned_in_text(manifest.frame, facts) == []
     assert facts.select("syntax", "modality", "burned_in").row(1) == ("", "", "")

@@ -45,12 +45,13 @@ def made(
     manifest: Manifest,
     indices: list[int] | None = None,
     recipe: PixelRecipe = RECIPE,
-    **more: bool,
+    *,
+    verify: bool = False,
 ) -> CachedImages:
     """The cache of a manifest's pictures."""
     facts = scan_images(manifest, LIMIT, folder / "facts.parquet")
     chosen = list(range(len(manifest))) if indices is None else indices
-    return prepare_cache(manifest, chosen, facts, recipe, parent=folder / "caches", **more)
+    return prepare_cache(manifest, chosen, facts, recipe, parent=folder / "caches", verify=verify)
 
 
 def shard_files(folder: Path) -> dict[str, bytes]:
@@ -106,7 +107,8 @@ def test_files_and_pictures_inside_give_the_same_shards(tmp_path: Path) -> None:
     outside = Manifest(paths, tmp_path / "manifest.csv", tmp_path, embedded=False)
     caches = [made(tmp_path / "in", inside), made(tmp_path / "out", outside)]
     assert shard_files(caches[0].folder) == shard_files(caches[1].folder)
-    assert np.array_equal(*(np.asarray(PixelCache(cache).pixels) for cache in caches))
+    first, second = (np.asarray(PixelCache(cache).pixels) for cache in caches)
+    assert np.array_equal(first, second)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_files_and_pictures_inside_give_the_same_shards(tmp_path: Path) -> None:
     ],
 )
 def test_a_cache_holds_what_its_widest_image_needs(
-    tmp_path: Path, kinds: list[str], shape: tuple[int, ...], dtype: type[np.generic]
+    tmp_path: Path, kinds: list[str], shape: tuple[int, ...], dtype: type[np.uint8 | np.uint16]
 ) -> None:
     good = [corpus.good_images()[kind] for kind in kinds]
     manifest = embedded_manifest(tmp_path, [image.data for image in good])

@@ -30,6 +30,10 @@ NUMBERS = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d"}
 Values = NDArray[Any]
 
 
+Elements = Mapping[str, Any] | Mapping[int, Any] | Mapping[str | int, Any]
+"""Keyword or tag to value."""
+
+
 @dataclass(frozen=True)
 class Fragments:
     """Compressed frames.
@@ -40,7 +44,7 @@ class Fragments:
         table: Whether the offset table is filled.
     """
 
-    frames: Sequence[bytes]
+    frames: Sequence[bytes | bytearray]
     pieces: int = 1
     table: bool = True
 
@@ -55,7 +59,7 @@ class Raw:
 
 
 def dicom(
-    values: Mapping[str | int, Any],
+    values: Elements,
     syntax: str = EXPLICIT,
     *,
     meta: bool = True,
@@ -84,7 +88,7 @@ def dicom(
     return (b"\0" * 128 + b"DICM") * preamble + head + body
 
 
-def elements(values: Mapping[str | int, Any], implicit: bool, little: bool) -> bytes:
+def elements(values: Elements, implicit: bool, little: bool) -> bytes:
     """Encoded elements in the order of their tags."""
     tagged = {tag_for_keyword(k) if isinstance(k, str) else k: (k, v) for k, v in values.items()}
     return b"".join(
@@ -154,7 +158,7 @@ def _fragments(value: Fragments) -> bytes:
         size = max(2, size + size % 2)
         for start in range(0, len(frame), size):
             piece = frame[start : start + size]
-            body += item(piece + b"\0" * (len(piece) % 2))
+            body += item(bytes(piece) + b"\0" * (len(piece) % 2))
     table = struct.pack(f"<{len(offsets)}L", *offsets) if value.table else b""
     return item(table) + body + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
@@ -196,7 +200,9 @@ def picture(stored: Values, bits: int | None = None, **more: Any) -> dict[str | 
     return found | more
 
 
-def packed(stored: Values, frames: Sequence[bytes], bits: int, **more: Any) -> dict[str | int, Any]:
+def packed(
+    stored: Values, frames: Sequence[bytes | bytearray], bits: int, **more: Any
+) -> dict[str | int, Any]:
     """The elements of a compressed image: `stored` gives the sizes, `frames` the code streams."""
     return picture(stored, bits, PixelData=Fragments(frames)) | more
 

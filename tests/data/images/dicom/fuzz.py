@@ -9,8 +9,9 @@ here they are left out, and their code streams are read by their headers alone.
 import sys
 
 import atheris
+from atheris.import_hook import instrument_imports
 
-with atheris.instrument_imports(include=["medtransfer.data.images.dicom", "pydicom"]):
+with instrument_imports(include=["medtransfer.data.images.dicom", "pydicom"]):
     from medtransfer.data.images.decode import is_dicom
     from medtransfer.data.images.dicom.header import read_header
     from medtransfer.data.images.dicom.reader import frame_facts, frame_pixels

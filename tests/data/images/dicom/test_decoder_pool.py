@@ -109,7 +109,7 @@ def ask_or_reason() -> str:
 def test_each_death_has_its_reason(monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
     plain = subprocess.Popen
 
-    def started(_words: list[str], **more: Any) -> subprocess.Popen[bytes]:
+    def started(_words: list[str], **more: Any) -> subprocess.Popen[Any]:
         return plain(
             [sys.executable, "-c", f"import sys; sys.stdin.buffer.read(4); {code}"], **more
         )
@@ -126,11 +126,11 @@ def test_a_process_that_went_home_is_replaced_without_a_word(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pool = decoder_pool.Pool()
-    assert pool.ask("pixels", GREY, LIMIT, None)
+    assert pool.ask("pixels", GREY, LIMIT, None)[1]
     pool._free[0]._to.close()  # at the end of its input it goes, as it does after a minute
     pool._free[0]._child.wait()
     monkeypatch.setattr(pool._free[0], "_to", broken_pipe())
-    assert pool.ask("pixels", GREY, LIMIT, None)
+    assert pool.ask("pixels", GREY, LIMIT, None)[1]
     pool.close()
 
 
@@ -207,9 +207,8 @@ def test_a_fork_starts_processes_of_its_own() -> None:
 
 def zeros_j2k(side: int) -> bytes:
     """A flat picture of any size in a few hundred bytes."""
-    return imagecodecs.jpeg2k_encode(
-        np.zeros((side, side), np.uint8), level=0, codecformat="j2k", reversible=True
-    )
+    flat = np.zeros((side, side), np.uint8)
+    return bytes(imagecodecs.jpeg2k_encode(flat, level=0, codecformat="j2k", reversible=True))
 
 
 def bombs() -> dict[str, bytes]:

@@ -4,6 +4,7 @@ What went in is known, or a second decoder (imagecodecs) is asked about the same
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import imagecodecs
@@ -152,12 +153,13 @@ EIGHT = slope(32, 48, 255, np.uint8)
 
 
 def j2k(stored: Any, bits: int, **more: Any) -> bytes:
-    return imagecodecs.jpeg2k_encode(
+    stream = imagecodecs.jpeg2k_encode(
         stored, level=0, codecformat="j2k", reversible=True, bitspersample=bits, **more
     )
+    return bytes(stream)
 
 
-LOSSLESS: dict[str, tuple[str, Any, int, list[bytes]]] = {
+LOSSLESS: dict[str, tuple[str, Any, int, Sequence[bytes | bytearray]]] = {
     "RLE 8": (files.RLE, EIGHT, 8, [files.rle(EIGHT)]),
     "RLE 16": (files.RLE, GREY, 12, [files.rle(GREY)]),
     "RLE signed": (files.RLE, SIGNED, 12, [files.rle(SIGNED)]),

@@ -74,7 +74,7 @@ def window(x: float, c: float, w: float, function: str) -> float:
     return 1 if x > c - 0.5 + (w - 1) / 2 else (x - (c - 0.5)) / (w - 1) + 0.5
 
 
-def expected(stored: Any, bits: int, about: dict[str, Any]) -> Any:
+def expected(stored: Any, bits: int, about: dict[str | int, Any]) -> Any:
     """The picture that a file must become, pixel by pixel."""
     signed = stored.dtype.kind == "i"
     pad = about.get("PixelPaddingValue")

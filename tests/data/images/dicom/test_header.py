@@ -115,7 +115,7 @@ def test_headers_that_cannot_be_are_refused_without_their_text(name: str) -> Non
 def test_a_palette_image_without_a_palette_is_refused() -> None:
     more, reason = BAD["no palette"]
     with pytest.raises(ImageError, match=reason):
-        frame_pixels(dicom(picture(slope(top=255, dtype=np.uint8), **more)), LIMIT)
+        frame_pixels(dicom(picture(slope(top=255, dtype=np.uint8)) | more), LIMIT)
 
 
 def test_what_is_no_image_is_refused_by_its_kind() -> None:
