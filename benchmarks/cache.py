@@ -138,8 +138,11 @@ DECODERS: dict[str, Callable[[bytes], NDArray[np.uint8]]] = {
 }
 
 
+HALF = (0.5, 0.5, 0.5)
+
+
 def cases_of(cache: PixelCache, names: list[str], size: int, crop: int) -> CaseImages:
-    spec = InputSpec(size, crop, (0.5,) * 3, (0.5,) * 3, "bilinear")
+    spec = InputSpec(size, crop, HALF, HALF, "bilinear")
     ids = np.array(names)
     targets = (np.arange(len(names)) % 2).astype(float)[:, None]
     kinds = np.full(len(names), "train")
@@ -189,7 +192,8 @@ def against_random(folder: Path, repeats: int) -> bool:
             learn(one, target)
         return time.perf_counter() - begun
 
-    on_cache(), on_random()
+    on_cache()
+    on_random()
     pairs = [(on_random(), on_cache()) for _ in range(repeats)]  # alternate: speed drifts
     share = statistics.median(theirs / ours for theirs, ours in pairs)
     speed = count * steps / statistics.median(ours for _, ours in pairs)

@@ -68,10 +68,11 @@ def bit_loop(case: Case, folder: Path, turns: Turns, *, half: bool) -> None:
 
 
 def timm_loop(case: Case, folder: Path, turns: Turns, *, half: bool) -> None:
-    from timm.data import create_dataset, create_loader
+    from timm.data import ImageDataset, create_dataset, create_loader
     from timm.optim import create_optimizer_v2
 
     data = create_dataset("", root=str(folder / "images"), is_training=True)
+    assert isinstance(data, ImageDataset)  # as of every data set without a name
     loader = create_loader(
         data,
         (3, case.crop, case.crop),
@@ -79,7 +80,7 @@ def timm_loop(case: Case, folder: Path, turns: Turns, *, half: bool) -> None:
         is_training=True,
         use_prefetcher=False,
         hflip=0.5,
-        color_jitter=None,
+        color_jitter=None,  # pyright: ignore[reportArgumentType]  timm's own way to say none
         interpolation="bilinear",
         mean=(0.5,) * 3,
         std=(0.5,) * 3,
