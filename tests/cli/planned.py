@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from medtransfer.data.config import DataConfig
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.models.config import ModelConfig
 from medtransfer.runs.config import Transfer
 from medtransfer.study.grid import Cell
@@ -16,7 +17,7 @@ def planned_runs() -> list[PlannedRun]:
     return [
         PlannedRun(
             f"{n:012x}",
-            Cell(rung, 1.0, 0, None, None, Transfer(data=data, model=ModelConfig(rung=rung))),
+            Cell(GridKey(rung), 0, Transfer(data=data, model=ModelConfig(rung=rung))),
             (),
             60,
             1920,

@@ -10,6 +10,7 @@ from tests.cli.planned import planned_runs
 
 from medtransfer.cli import display as module
 from medtransfer.cli.display import LiveTable, display
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.study.progress import (
     Event,
     Planned,
@@ -149,7 +150,9 @@ def test_texts_are_never_markup_and_no_escape_sequence_gets_through() -> None:
 
 
 def test_a_held_out_cohort_is_named() -> None:
-    left_out = replace(FIRST, cell=replace(FIRST.cell, held_out="south"))
+    left_out = replace(
+        FIRST, cell=replace(FIRST.cell, key=GridKey(FIRST.cell.rung, held_out="south"))
+    )
     assert "scratch/r14x0.5 100% seed 0, without south" in screen(
         Planned((left_out,), 0), step(3, left_out)
     )

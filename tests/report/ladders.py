@@ -10,6 +10,7 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table, class_table
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -76,7 +77,7 @@ class Ladder:
         }
         run_id = f"{rung}-{fraction:g}-{share}-{seed}"
         frame = truth.with_columns(run_id=pl.lit(run_id), **noisy)
-        return LadderRun(run_id, rung, fraction, seed, None, share, lambda: frame)
+        return LadderRun(run_id, GridKey(rung, fraction, None, share), seed, lambda: frame)
 
     def tabulated(self) -> LadderTables:
         """Its tables."""

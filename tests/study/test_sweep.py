@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from tests.in_process import run_here
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.report.reading import read_content
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
@@ -13,15 +14,15 @@ from medtransfer.study.grid import expand
 from medtransfer.study.sweep import Trial, chosen_trials, sweep_frame
 
 COHORTS = pl.DataFrame({"cohort": ["a", "b"]})
-PLACE = ("scratch/r14x1", 1.0, None, None)
+KEY = GridKey("scratch/r14x1")
 
 
 def study(tiny: Study, **changes: object) -> Study:
     return Study.model_validate(tiny.model_dump(exclude_unset=True) | changes)
 
 
-def trial(rate: float, area: float | None, loss: float = 0.5, done: int = 2, place=PLACE) -> Trial:
-    return Trial(place, (rate, 100, 0.0), (), done, area, loss, 10.0, 640)
+def trial(rate: float, area: float | None, loss: float = 0.5, done: int = 2, key=KEY) -> Trial:
+    return Trial(key, (rate, 100, 0.0), (), done, area, loss, 10.0, 640)
 
 
 def test_every_combination_is_a_run_of_its_own(tiny_study: Study) -> None:
@@ -56,8 +57,8 @@ def test_a_linear_probe_takes_no_part(tiny_study: Study) -> None:
 
 
 def test_the_best_area_is_taken_at_each_place_and_the_first_of_equals() -> None:
-    other = ("scratch/r14x1", 0.1, None, None)
-    trials = [trial(0.1, 0.7), trial(0.01, 0.8), trial(0.001, 0.8), trial(0.1, 0.6, place=other)]
+    other = GridKey("scratch/r14x1", 0.1)
+    trials = [trial(0.1, 0.7), trial(0.01, 0.8), trial(0.001, 0.8), trial(0.1, 0.6, key=other)]
     assert chosen_trials(trials) == [trials[1], trials[3]]
 
 

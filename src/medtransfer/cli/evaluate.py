@@ -74,9 +74,9 @@ def evaluate(
             settings,
             reference=reference,
             facts=known_facts(rung_names(table.frame)),
-            watch=watch,
+            on_run=watch,
         )
-    rungs = [mean.runs.rung for mean in tables.means]
+    rungs = [mean.key.rung for mean in tables.means]
     write_evaluation(
         out,
         tables,

@@ -10,6 +10,7 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
 from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.config import Transfer
 from medtransfer.study.config import RungEntry, Study
 
@@ -19,26 +20,39 @@ class Cell:
     """One place in the grid.
 
     Attributes:
-        rung: Its name.
-        label_fraction: Share of the training patients whose labels are used; 0 for shots until
-            the patients are known, see `plan.plan_runs`.
+        key: Its rung and training set. The label fraction of shots is 0 until the patients are
+            known, see `plan.plan_runs`.
         seed: Of the run.
-        held_out: The cohort that was left out of training, in a leave-cohort-out study, or that
-            is trained on again.
-        retrain_fraction: Share of that cohort's patients set apart that are trained on again.
         run: The complete configuration.
         shots: Training patients of each class, where those are what is drawn.
         swept: Whether its training settings are one of several that are tried.
     """
 
-    rung: str
-    label_fraction: float
+    key: GridKey
     seed: int
-    held_out: str | None
-    retrain_fraction: float | None
     run: Transfer
     shots: int | None = None
     swept: bool = False
+
+    @property
+    def rung(self) -> str:
+        """Name of the rung."""
+        return self.key.rung
+
+    @property
+    def label_fraction(self) -> float:
+        """Share of the training patients whose labels are used."""
+        return self.key.label_fraction
+
+    @property
+    def held_out(self) -> str | None:
+        """Cohort left out of training, or trained on again in part."""
+        return self.key.held_out
+
+    @property
+    def retrain_fraction(self) -> float | None:
+        """Share of that cohort's patients set apart that are trained on again."""
+        return self.key.retrain_fraction
 
     @property
     def budget(self) -> str:
@@ -86,8 +100,8 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
                 data = study.data.model_copy(update={"split": part})
                 for entry in study.rungs:
                     for run in _runs(study, entry, seed, data):
-                        place = (entry.rung, fraction, seed, cohort, None)
-                        cells.append(Cell(*place, run, shots, study.sweep.is_set))
+                        key = GridKey(entry.rung, fraction, cohort)
+                        cells.append(Cell(key, seed, run, shots, study.sweep.is_set))
             cells += _retrained(study, frame, split, cohort, seed)
     return cells
 
@@ -106,8 +120,8 @@ def _retrained(
             data = study.data.model_copy(update={"split": part})
             for entry in study.rungs:
                 for run in _runs(study, entry, seed, data):
-                    place = (entry.rung, most, seed, cohort, fraction)
-                    yield Cell(*place, run, swept=study.sweep.is_set)
+                    key = GridKey(entry.rung, most, cohort, fraction)
+                    yield Cell(key, seed, run, swept=study.sweep.is_set)
 
 
 def _runs(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> list[Transfer]:

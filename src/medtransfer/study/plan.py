@@ -153,7 +153,10 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
             frame = assign_splits(data.manifest, cell.run.data)
             splits[cell.split_key] = frame, CaseTable(frame, cell.run.data)
         frame, cases = splits[cell.split_key]
-        placed = replace(cell, label_fraction=share_of_shots(cell, cases)) if cell.shots else cell
+        placed = cell
+        if cell.shots:
+            share = share_of_shots(cell, cases)
+            placed = replace(cell, key=replace(cell.key, label_fraction=share))
         planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
     check_budgets_differ([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))

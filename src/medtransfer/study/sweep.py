@@ -10,11 +10,10 @@ from typing import Any
 
 import polars as pl
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.folders import RunFolder, StudyFolder
-from medtransfer.study.grid import Cell
 from medtransfer.study.plan import PlannedRun
 
-GridKey = tuple[str, float, str | None, float | None]
 Setting = tuple[float, int, float]
 
 
@@ -23,7 +22,7 @@ class Trial:
     """One setting at one place of the grid, over its seeds.
 
     Attributes:
-        place: Rung, label fraction, cohort held out, share it was trained on again.
+        key: Rung and training set.
         setting: Learning rate, steps, weight decay.
         runs: One per seed.
         done: How many of them ended with predictions.
@@ -34,7 +33,7 @@ class Trial:
         images: That they trained on.
     """
 
-    place: GridKey
+    key: GridKey
     setting: Setting
     runs: tuple[PlannedRun, ...]
     done: int
@@ -54,8 +53,8 @@ def trials_of(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[Trial]
     """The trials of a sweep, in the order of its runs."""
     groups: dict[tuple[GridKey, Setting], list[PlannedRun]] = {}
     for run in planned:
-        groups.setdefault((_place(run.cell), setting_of(run)), []).append(run)
-    return [_trial(folder, place, own) for place, own in groups.items()]
+        groups.setdefault((run.cell.key, setting_of(run)), []).append(run)
+    return [_trial(folder, *key, runs) for key, runs in groups.items()]
 
 
 def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
@@ -66,9 +65,9 @@ def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
     """
     best: dict[GridKey, Trial] = {}
     for trial in trials:
-        before = best.get(trial.place)
+        before = best.get(trial.key)
         if trial.done and (before is None or trial.rank > before.rank):
-            best[trial.place] = trial
+            best[trial.key] = trial
     return list(best.values())
 
 
@@ -76,10 +75,10 @@ def sweep_frame(trials: Sequence[Trial], chosen: Sequence[Trial]) -> pl.DataFram
     """One row per trial, with what it cost and whether it is the one that was taken."""
     rows: list[dict[str, Any]] = [
         {
-            "rung": trial.place[0],
-            "label_fraction": trial.place[1],
-            "held_out": trial.place[2],
-            "retrain_fraction": trial.place[3],
+            "rung": trial.key.rung,
+            "label_fraction": trial.key.label_fraction,
+            "held_out": trial.key.held_out,
+            "retrain_fraction": trial.key.retrain_fraction,
             "learning_rate": trial.setting[0],
             "steps": trial.setting[1],
             "weight_decay": trial.setting[2],
@@ -102,12 +101,8 @@ def setting_of(run: PlannedRun) -> Setting:
     return training.learning_rate, run.steps, training.weight_decay
 
 
-def _place(cell: Cell) -> GridKey:
-    return cell.rung, cell.label_fraction, cell.held_out, cell.retrain_fraction
-
-
 def _trial(
-    folder: StudyFolder, about: tuple[GridKey, Setting], runs: Sequence[PlannedRun]
+    folder: StudyFolder, key: GridKey, setting: Setting, runs: Sequence[PlannedRun]
 ) -> Trial:
     own = [folder.run(run.run_id) for run in runs]
     ended = [run for run in own if run.is_done()]
@@ -115,13 +110,14 @@ def _trial(
     areas = [check["tune_auroc"] for check in kept]
     costs = [run.cost() for run in ended]
     return Trial(
-        *about,
-        tuple(runs),
-        len(ended),
-        None if None in areas or not areas else sum(areas) / len(areas),
-        sum(check["tune_loss"] for check in kept) / len(kept) if kept else None,
-        sum(cost["seconds"] for cost in costs),
-        sum(cost["images"] for cost in costs),
+        key=key,
+        setting=setting,
+        runs=tuple(runs),
+        done=len(ended),
+        tune_auroc=None if None in areas or not areas else sum(areas) / len(areas),
+        tune_loss=sum(check["tune_loss"] for check in kept) / len(kept) if kept else None,
+        seconds=sum(cost["seconds"] for cost in costs),
+        images=sum(cost["images"] for cost in costs),
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
@@ -113,9 +114,10 @@ def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
-    own, cell = folder.run(run.run_id), run.cell
-    place = (cell.rung, cell.label_fraction, cell.seed, cell.held_out, cell.retrain_fraction)
-    return LadderRun(run.run_id, *place, own.predictions, own.results)
+    finished = folder.run(run.run_id)
+    return LadderRun(
+        run.run_id, run.cell.key, run.cell.seed, finished.predictions, finished.results
+    )
 
 
 def _never_retrained(
@@ -140,11 +142,8 @@ def _never_retrained(
                 read = folder.run(run.run_id).predictions
                 yield LadderRun(
                     run.run_id,
-                    cell.rung,
-                    cell.label_fraction,
+                    GridKey(cell.rung, cell.label_fraction, cohort, 0.0),
                     cell.seed,
-                    cohort,
-                    0.0,
                     lambda read=read, kept=kept: read().filter(kept),
                 )
 

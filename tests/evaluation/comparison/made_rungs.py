@@ -12,7 +12,8 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.comparison.seed_means import Mean, RungRuns, mean_over_seeds
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import Estimate
 from medtransfer.evaluation.scoring.measure import measure_run
@@ -50,10 +51,11 @@ def mean_of(
     config: EvaluationConfig = CONFIG,
 ) -> Mean:
     """A rung's mean over seeds, without attributes unless they are asked for."""
-    runs = RungRuns(rung, fraction, held_out, (), retrained)
     about = attributes_of if groups else no_attributes
-    each = (measure_run(table, about(table), task, config) for table in tables)
-    return mean_over_seeds(runs, each)
+    mean = MeanOfSeeds(GridKey(rung, fraction, held_out, retrained))
+    for table in tables:
+        mean.add(measure_run(table, about(table), task, config))
+    return mean.mean()
 
 
 def replicates_of(tables: list[pl.DataFrame], cohort: str) -> Floats:
@@ -93,5 +95,5 @@ def made(
         for cohort in values
     }
     numbers = {place: Estimate(v.mean(axis=0), 50, 40) for place, v in by_seed.items()}
-    runs = RungRuns(rung, fraction, held_out, (), retrained)
-    return Mean(runs, slices, numbers, by_seed, next(iter(values)))
+    key = GridKey(rung, fraction, held_out, retrained)
+    return Mean(key, slices, numbers, by_seed, next(iter(values)))

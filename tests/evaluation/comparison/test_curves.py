@@ -1,7 +1,7 @@
 """Curves are those of scikit-learn, and of the numbers in the results table."""
 
 import warnings
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.evaluation.comparison.curves import GRID, run_lines
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.scoring.measure import measure_run
 from medtransfer.evaluation.scoring.score import score
@@ -33,13 +34,13 @@ TABLE = binary_table(SITES)
 TIED = TABLE.with_columns(pl.col("logit_x").round(0))
 
 
-def run(name: str, table: pl.DataFrame, **changes: object) -> LadderRun:
-    return replace(LadderRun(name, "r", 1.0, 0, None, None, lambda: table), **changes)
+def run(name: str, table: pl.DataFrame, seed: int = 0, **changes: Any) -> LadderRun:
+    return LadderRun(name, GridKey("r", **changes), seed, lambda: table)
 
 
 def ladder(*runs: LadderRun, task: str = "binary") -> LadderTables:
     attributes = no_attributes(runs[0].predictions()).unique()
-    return compare_runs(runs, attributes, task, QUICK, reference=runs[0].rung)  # type: ignore[arg-type]
+    return compare_runs(runs, attributes, task, QUICK, reference=runs[0].key.rung)  # type: ignore[arg-type]
 
 
 def sample(table: pl.DataFrame, kind: str, cohort: str = "a") -> Floats:

@@ -145,21 +145,21 @@ def test_without_a_manifest_there_are_cases_and_no_attributes() -> None:
 
 def test_runs_are_rungs_of_their_own_unless_the_table_says_more() -> None:
     plain = ladder_runs(two())
-    assert [(r.run_id, r.rung, r.label_fraction, r.seed) for r in plain] == [
+    assert [(r.run_id, r.key.rung, r.key.label_fraction, r.seed) for r in plain] == [
         ("one", "one", 1.0, 0),
         ("two", "two", 1.0, 0),
     ]
-    assert [(r.held_out, r.retrain_fraction) for r in plain] == [(None, None)] * 2
+    assert [(r.key.held_out, r.key.retrain_fraction) for r in plain] == [(None, None)] * 2
     assert rung_names(two()) == ["one", "two"]
     assert plain[1].predictions()["run_id"].unique().to_list() == ["two"]
 
 
 def test_runs_of_one_rung_are_numbered_as_seeds() -> None:
     table = two(rung=["big", "big"])
-    assert [(r.rung, r.seed) for r in ladder_runs(table)] == [("big", 0), ("big", 1)]
+    assert [(r.key.rung, r.seed) for r in ladder_runs(table)] == [("big", 0), ("big", 1)]
     assert rung_names(table) == ["big"]
     table = two(rung=["big", "big"], label_fraction=[0.1, 1])
-    assert [(r.label_fraction, r.seed) for r in ladder_runs(table)] == [(0.1, 0), (1.0, 0)]
+    assert [(r.key.label_fraction, r.seed) for r in ladder_runs(table)] == [(0.1, 0), (1.0, 0)]
 
 
 def test_two_runs_of_the_same_seed_are_refused() -> None:
@@ -190,7 +190,7 @@ def test_rungs_are_compared_with_the_first_or_the_one_that_is_named() -> None:
     table, about = two(), no_attributes(TABLE)
     heard: list[tuple[int, int]] = []
     first = evaluate_table(
-        table, about, "binary", QUICK, watch=lambda done, total: heard.append((done, total))
+        table, about, "binary", QUICK, on_run=lambda done, total: heard.append((done, total))
     )
     named = evaluate_table(table, about, "binary", QUICK, reference="two")
     found = [

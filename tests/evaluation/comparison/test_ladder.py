@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from tests.evaluation.comparison.made_rungs import mean_of
 from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
@@ -50,7 +51,7 @@ def run_of(
     table = predictions_of(rung, fraction, seed, sites)
     name = "-".join(map(str, (rung, fraction, seed, held_out, retrained)))
     table = table.with_columns(run_id=pl.lit(name))
-    return LadderRun(name, rung, fraction, seed, held_out, retrained, lambda: table)
+    return LadderRun(name, GridKey(rung, fraction, held_out, retrained), seed, lambda: table)
 
 
 def tables_of(runs: list[LadderRun], **more: Any) -> LadderTables:
@@ -75,8 +76,8 @@ def test_every_run_is_scored_and_placed_in_the_ladder() -> None:
         own = runs.filter(pl.col("run_id") == run.run_id)
         scored = score(run.predictions(), attributes_of(run.predictions()), "binary", CONFIG)
         assert_frame_equal(own.select(scored.columns), scored)
-        assert set(own["rung"]) == {run.rung}
-        assert set(own["label_fraction"]) == {run.label_fraction}
+        assert set(own["rung"]) == {run.key.rung}
+        assert set(own["label_fraction"]) == {run.key.label_fraction}
         assert set(own["seed"]) == {run.seed}
         assert own["held_out"].null_count() == own["retrain_fraction"].null_count() == len(own)
 
@@ -168,7 +169,7 @@ def test_results_that_are_there_are_taken_as_they_are() -> None:
 
 def test_the_watcher_hears_of_every_run_and_of_the_end() -> None:
     heard: list[tuple[int, int]] = []
-    tables_of(RUNS[:3], watch=lambda done, of: heard.append((done, of)))
+    tables_of(RUNS[:3], on_run=lambda done, of: heard.append((done, of)))
     assert heard == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
@@ -235,7 +236,7 @@ def test_scale_of_a_study_that_leaves_cohorts_out_is_told_for_each() -> None:
 
 def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     again = [run_of(rung, 1.0, 5, None, 0.1) for rung in ("scratch", "many")]
-    plain = [run for run in RUNS if run.rung in ("scratch", "many") and run.seed == 0]
+    plain = [run for run in RUNS if run.key.rung in ("scratch", "many") and run.seed == 0]
     found, before = tables_of(plain + again), tables_of(plain)
     keys = {"run_id": None, "metric": "auroc", "attribute": "all", "cohort": "b"}
     means = rows(found, **keys).filter(pl.col("label_fraction") == 1)
@@ -251,7 +252,7 @@ def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     compared = found.comparisons.filter(pl.col("retrain_fraction") == 0.1)
     assert set(compared["rung"]) == {"many"}
     own = compared.filter(pl.col("metric") == "auroc", pl.col("cohort") == "b")["difference"].item()
-    many, scratch = (mean_of(r.rung, [r.predictions()], config=CONFIG) for r in again[::-1])
+    many, scratch = (mean_of(r.key.rung, [r.predictions()], config=CONFIG) for r in again[::-1])
     place = ("b", "all", "all", "x", "auroc")
     expected = many.numbers[place].values[0] - scratch.numbers[place].values[0]  # type: ignore[index]
     assert own == pytest.approx(expected)

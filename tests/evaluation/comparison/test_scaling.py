@@ -5,13 +5,14 @@ import pytest
 from scipy.special import expit, logit
 from tests.evaluation.comparison.made_rungs import made, mean_of, seeds_of
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.scaling import (
     BIASED,
     RungFacts,
     robustness_results,
     scale_results,
 )
-from medtransfer.evaluation.comparison.seed_means import Mean, RungRuns
+from medtransfer.evaluation.comparison.seed_means import Mean
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
@@ -42,7 +43,7 @@ LADDER = [
 ]
 
 
-def robustness(means: list[Mean]) -> dict[tuple[str, str], tuple[RungRuns, Result]]:
+def robustness(means: list[Mean]) -> dict[tuple[str, str], tuple[GridKey, Result]]:
     found = {(runs.rung, row.cohort): (runs, row) for runs, row in robustness_results(means)}
     assert len(found) == len(list(robustness_results(means)))
     return found
@@ -51,7 +52,7 @@ def robustness(means: list[Mean]) -> dict[tuple[str, str], tuple[RungRuns, Resul
 def residuals(means: list[Mean], rung: str, cohort: str) -> Floats:
     """A rung's residual from numpy's least squares on the logit scale. [1 + R]"""
     pairs = [
-        (mean.runs.rung, inside, shifted)
+        (mean.key.rung, inside, shifted)
         for mean in means
         for inside, shifted in zip(
             mean.by_seed["a", "all", "all", "x", "auroc"],
@@ -94,9 +95,9 @@ def test_runs_that_saw_the_shifted_cohort_are_not_on_the_line() -> None:
     # none of its cases is as good as never
     never = [
         made(
-            m.runs.rung,
+            m.key.rung,
             {c: m.by_seed[c, "all", "all", "x", "auroc"] for c in "abc"},
-            m.runs.label_fraction,
+            m.key.label_fraction,
             None,
             0.0,
         )
@@ -133,9 +134,9 @@ def test_a_rung_that_is_undefined_there_says_so_and_leaves_the_others() -> None:
 def test_without_replicates_robustness_stands_alone() -> None:
     plain = [
         made(
-            m.runs.rung,
+            m.key.rung,
             {c: m.by_seed[c, "all", "all", "x", "auroc"][:, :1] for c in "ab"},
-            m.runs.label_fraction,
+            m.key.label_fraction,
         )
         for m in LADDER
     ]
@@ -289,7 +290,7 @@ def test_the_effect_is_told_of_every_group() -> None:
     means = ladder(PRETRAINED, 0.03, 0.05)
     for mean in means:
         for group, data in (("F", 0.05), ("M", 0.01)):
-            values = planted(KNOWN[mean.runs.rung], 0.0, data)[0]
+            values = planted(KNOWN[mean.key.rung], 0.0, data)[0]
             mean.numbers["a", "sex", group, "x", "auroc"] = Estimate(values, 20, 15)
             mean.numbers["a", "sex", group, "x", "ece"] = Estimate(values, 20, 15)
     rows = {(r.attribute, r.group, r.metric): r for _, r in scale_results(means, FACTS, 0)}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, RungRuns, mean_results
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, mean_results
 from medtransfer.evaluation.scoring.measure import MeasuredRun
 from medtransfer.evaluation.scoring.ood import Scored, detectors
 from medtransfer.evaluation.scoring.test_set import TestSet
@@ -29,7 +30,7 @@ DECILES = 10
 NONE, TEMPERATURE = "none", "temperature"
 CurveFunction = Callable[[AnyCases, Floats], Floats]
 """A curve of cases for their weights [n, W]. -> [W, G]"""
-Where = tuple[Curve, str, str, str | None]
+LineKey = tuple[Curve, str, str, str | None]
 """Kind, cohort, target, series."""
 
 
@@ -38,7 +39,7 @@ class Line:
     """One curve of one run.
 
     Attributes:
-        x: Where. [G]
+        x: Positions. [G]
         y: In the sample and in every replicate, NaN where undefined. [1 + W, G]
         count: Cases behind each point, where that differs. [G]
     """
@@ -48,9 +49,9 @@ class Line:
     count: Floats | None = None
 
 
-def run_lines(measured: MeasuredRun) -> dict[Where, Line]:
+def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
     """Every curve of one run."""
-    lines: dict[Where, Line] = {}
+    lines: dict[LineKey, Line] = {}
     run = measured.run
     for place in measured.places:
         counts = _counts(place)
@@ -126,7 +127,7 @@ def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
     return found
 
 
-def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tuple[Curve, Point]]:
+def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple[Curve, Point]]:
     """The mean curves over a rung's seeds, with pointwise intervals."""
     for where in dict.fromkeys(w for of_run in lines for w in of_run):
         own = [of_run[where] for of_run in lines if where in of_run]
@@ -142,8 +143,8 @@ def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tupl
             yield (
                 kind,
                 Point(
-                    about.rung,
-                    *about.training,
+                    key.rung,
+                    *key.training,
                     cohort,
                     target,
                     series,
@@ -158,16 +159,16 @@ def points(about: RungRuns, lines: Sequence[dict[Where, Line]]) -> Iterator[tupl
 
 def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
     """The headline metric over label fractions, and over shares of cases retrained on."""
-    begun = {mean.runs.held_out for mean in means if mean.runs.retrain_fraction == 0}
+    begun = {mean.key.held_out for mean in means if mean.key.retrain_fraction == 0}
     for mean in means:
-        again = mean.runs.retrain_fraction
+        again = mean.key.retrain_fraction
         for row in mean_results(mean):
             if row.metric != HEADLINE or row.attribute != ALL or row.value is None:
                 continue
-            about = (mean.runs.rung, *mean.runs.training, row.cohort, row.target, row.metric)
+            about = (mean.key.rung, *mean.key.training, row.cohort, row.target, row.metric)
             ends = (row.value, row.low, row.high, float(row.num_cases))
             if again is None:
-                yield "learning", Point(*about, mean.runs.label_fraction, *ends)
+                yield "learning", Point(*about, mean.key.label_fraction, *ends)
             # where the same test cases have a point of their own at 0, others do not belong there
             if row.cohort != mean.internal_name and (
                 again is not None or not begun & {None, row.cohort}

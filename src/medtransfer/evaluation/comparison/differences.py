@@ -35,10 +35,10 @@ def comparisons(
         config: The margin that a difference is held against.
     """
     rows: list[RungComparison] = []
-    bases = {m.runs.training: m for m in means if m.runs.rung == reference}
+    bases = {m.key.training: m for m in means if m.key.rung == reference}
     for mean in means:
-        base = bases.get(mean.runs.training)
-        if base is None or mean.runs.rung == reference:
+        base = bases.get(mean.key.training)
+        if base is None or mean.key.rung == reference:
             continue
         for place, number in mean.numbers.items():
             if place[1] == ALL and place in base.numbers:
@@ -55,9 +55,9 @@ def _difference(
     value = None if difference is None or difference[0] != difference[0] else float(difference[0])
     cohort, _attribute, _group, target, metric = place
     row = RungComparison(
-        mean.runs.rung,
-        base.runs.rung,
-        *mean.runs.training,
+        mean.key.rung,
+        base.key.rung,
+        *mean.key.training,
         cohort,
         target,
         metric,

@@ -10,6 +10,7 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
@@ -167,30 +168,22 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
             seed.
     """
     runs: list[LadderRun] = []
-    taken: dict[tuple[Any, ...], int] = {}
-    seeds: dict[tuple[Any, ...], str] = {}
     for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
-        rung = _one(table, "rung", str(run_id))
-        place = (
-            rung,
-            float(_one(table, "label_fraction", 1.0)),
-            _one(table, "held_out", None),
-            _one(table, "retrain_fraction", None),
+        key = GridKey(
+            rung=_only_value(table, "rung", str(run_id)),
+            label_fraction=float(_only_value(table, "label_fraction", 1.0)),
+            held_out=_only_value(table, "held_out", None),
+            retrain_fraction=_only_value(table, "retrain_fraction", None),
         )
-        number = taken.setdefault(place, 0)
-        taken[place] += 1
-        seed = int(_one(table, "seed", number))
-        if (*place, seed) in seeds:
-            raise TableError(
-                f"Runs '{seeds[*place, seed]}' and '{run_id}' are both seed {seed} of rung "
-                f"'{rung}' on the same training set. Give them different seeds or rungs."
-            )
-        seeds[*place, seed] = str(run_id)
-        runs.append(
-            LadderRun(
-                str(run_id), place[0], place[1], seed, place[2], place[3], lambda table=table: table
-            )
-        )
+        same_key = [run for run in runs if run.key == key]
+        seed = int(_only_value(table, "seed", len(same_key)))
+        for run in same_key:
+            if run.seed == seed:
+                raise TableError(
+                    f"Runs '{run.run_id}' and '{run_id}' are both seed {seed} of rung "
+                    f"'{key.rung}' on the same training set. Give them different seeds or rungs."
+                )
+        runs.append(LadderRun(str(run_id), key, seed, lambda table=table: table))
     return runs
 
 
@@ -208,7 +201,7 @@ def evaluate_table(
     *,
     reference: str | None = None,
     facts: Sequence[RungFacts] = (),
-    watch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LadderTables:
     """Every number of every run, their means, differences and curves.
 
@@ -219,7 +212,7 @@ def evaluate_table(
         config: Intervals, operating points, least group size.
         reference: The rung that others are compared with; the first one by default.
         facts: Of the rungs whose scale is known.
-        watch: Hears how many runs are done, of how many.
+        on_run: Called with the number of runs done, and of all runs.
 
     Raises:
         TableError: There is no such rung, no test case, a binary task has several targets, or a
@@ -244,9 +237,9 @@ def evaluate_table(
         raise TableError(fault_list("The evaluation settings do not fit", faults, ""))
     if not (predictions["split"] == "test").any():
         raise TableError("No case is a test case: column 'split' never holds 'test'.")
-    runs.sort(key=lambda run: rungs.index(run.rung))
+    runs.sort(key=lambda run: rungs.index(run.key.rung))
     return compare_runs(
-        runs, attributes, task, config, reference=reference or rungs[0], facts=facts, watch=watch
+        runs, attributes, task, config, reference=reference or rungs[0], facts=facts, on_run=on_run
     )
 
 
@@ -275,7 +268,7 @@ def write_evaluation(
             "task": task,
             "targets": target_names(predictions),
             "reference": reference,
-            "rungs": list(dict.fromkeys(mean.runs.rung for mean in tables.means)),
+            "rungs": list(dict.fromkeys(mean.key.rung for mean in tables.means)),
             "config": config.model_dump(mode="json"),
             "attributes": list(attributes),
             "said": list(said),
@@ -304,7 +297,7 @@ def _chosen(
     return list(dict.fromkeys(names))
 
 
-def _one(table: pl.DataFrame, name: str, default: Any) -> Any:
+def _only_value(table: pl.DataFrame, name: str, default: Any) -> Any:
     """The one value that a run has in a column."""
     if name not in table.columns:
         return default

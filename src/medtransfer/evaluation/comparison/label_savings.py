@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from medtransfer.errors import TableError, listed, suggestion
-from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, ResultKey, RungRuns
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, ResultKey
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
@@ -138,7 +139,7 @@ CURVE_AUC = f"{HEADLINE}_curve_area"
 """Mean height of a rung's curve over the logarithm of the label fraction."""
 
 
-def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Result]]:
+def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[GridKey, Result]]:
     """How high each rung's curve over label fractions is in the mean.
 
     The interval resamples patients and seeds. Nothing is given for a single label fraction.
@@ -168,7 +169,7 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[RungRuns, Re
             )
             area = _area(curve, place, seed)
             undefined = replace(about, reason="undefined at a label fraction")
-            yield curve[-1].runs, undefined if area is None else _with_area(about, area)
+            yield curve[-1].key, undefined if area is None else _with_area(about, area)
 
 
 def area_values(
@@ -191,7 +192,7 @@ def _area(curve: list[Mean], place: ResultKey, seed: int) -> Floats | None:
     """The area of one curve [1 + R]; None where it is undefined at a label fraction."""
     if any(place not in mean.by_seed for mean in curve):
         return None
-    fractions = np.array([mean.runs.label_fraction for mean in curve])
+    fractions = np.array([mean.key.label_fraction for mean in curve])
     return curve_area(fractions, np.stack([_resampled(mean, place, seed) for mean in curve]))
 
 
@@ -203,7 +204,7 @@ def _with_area(about: Result, area: Floats) -> Result:
     return replace(about, value=float(area[0]), low=low, high=high, reason=reason)
 
 
-def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[RungRuns, Result]]:
+def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[GridKey, Result]]:
     """Share of the labels each rung saves: reaching the reference's full-data AUROC with fewer.
 
     The interval resamples patients and seeds. Nothing is given for the reference itself, or
@@ -214,26 +215,26 @@ def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[
         base = curves.get((reference, held_out, retrained))
         if rung == reference or base is None or len(curve) < 2:
             continue
-        if base[-1].runs.label_fraction < 1:
+        if base[-1].key.label_fraction < 1:
             continue
         for place in [p for p in curve[-1].by_seed if p[1] == ALL and p[4] == HEADLINE]:
             row = _saving(curve, base[-1], place, seed)
             if row is not None:
-                yield curve[-1].runs, row
+                yield curve[-1].key, row
 
 
 def _curves(means: Sequence[Mean]) -> dict[tuple[str, str | None, float | None], list[Mean]]:
     """The means of each rung by rising label fraction."""
     curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
-    for mean in sorted(means, key=lambda m: m.runs.label_fraction):
-        curves.setdefault(mean.runs.curve, []).append(mean)
+    for mean in sorted(means, key=lambda m: m.key.label_fraction):
+        curves.setdefault(mean.key.curve, []).append(mean)
     return curves
 
 
 def _saving(curve: list[Mean], base: Mean, place: ResultKey, seed: int) -> Result | None:
     if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
         return None
-    fractions = np.array([mean.runs.label_fraction for mean in curve])
+    fractions = np.array([mean.key.label_fraction for mean in curve])
     values = np.stack([_resampled(mean, place, seed) for mean in curve])
     saved = labels_saved(fractions, values, _resampled(base, place, seed))
     cohort, attribute, group, target, _metric = place
@@ -275,5 +276,5 @@ def _saving(curve: list[Mean], base: Mean, place: ResultKey, seed: int) -> Resul
 
 
 def _resampled(mean: Mean, place: ResultKey, seed: int) -> Floats:
-    rng = generator(seed, "seeds", mean.runs.rung, str(mean.runs.label_fraction))
+    rng = generator(seed, "seeds", mean.key.rung, str(mean.key.label_fraction))
     return resampled_mean(mean.by_seed[place], rng)

@@ -1,30 +1,31 @@
 """From the runs of a ladder to its tables: results, means over seeds, comparisons."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.comparison.curves import Line, Where, mean_points, points, run_lines
+from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
 from medtransfer.evaluation.comparison.differences import comparisons
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.label_savings import curve_areas, savings
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
 from medtransfer.evaluation.comparison.seed_means import (
     Mean,
-    RungRuns,
+    MeanOfSeeds,
     drops,
-    mean_over_seeds,
     mean_results,
     variances,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.measure import MeasuredRun, measure_run
+from medtransfer.evaluation.scoring.measure import measure_run
 from medtransfer.evaluation.scoring.score import score_measured
 from medtransfer.tables.results import (
     RESULTS_CONTRACT,
     Curve,
     Point,
+    Result,
     comparisons_frame,
     curve_frame,
     results_frame,
@@ -37,34 +38,28 @@ class LadderRun:
 
     Attributes:
         run_id: Its name.
-        rung: Of the ladder.
-        label_fraction: Share of the training patients used.
+        key: Rung and training set.
         seed: Of its training.
-        held_out: Cohort left out of training, if the study does that.
-        retrain_fraction: Share of a shifted cohort's cases that it was trained on again.
-        predictions: Gives its predictions table.
-        results: Gives its results table, if it was scored already.
+        predictions: Reads its predictions table.
+        results: Reads its results table, if it was scored already.
     """
 
     run_id: str
-    rung: str
-    label_fraction: float
+    key: GridKey
     seed: int
-    held_out: str | None
-    retrain_fraction: float | None
     predictions: Callable[[], pl.DataFrame]
     results: Callable[[], pl.DataFrame] | None = None
 
 
 @dataclass(frozen=True)
 class LadderTables:
-    """What was found of a ladder.
+    """Tables of a ladder.
 
     Attributes:
         results: Every number, of runs and of means over seeds.
         comparisons: Differences from the reference rung.
         curves: By kind.
-        means: What the means and differences were made of.
+        means: The rungs' means, from which differences and summaries were made.
     """
 
     results: pl.DataFrame
@@ -81,7 +76,7 @@ def compare_runs(
     *,
     reference: str,
     facts: Sequence[RungFacts] = (),
-    watch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LadderTables:
     """Measure every run and sum the ladder up.
 
@@ -92,68 +87,71 @@ def compare_runs(
         config: Intervals, operating points, least group size.
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
-        watch: Hears how many runs are done, of how many.
+        on_run: Called with the number of runs done, and of all runs.
     """
-    groups: dict[RungRuns, list[LadderRun]] = {}
+    groups: dict[GridKey, list[LadderRun]] = {}
     for run in runs:
-        place = (run.rung, run.label_fraction, run.held_out)
-        groups.setdefault(RungRuns(*place, (), run.retrain_fraction), []).append(run)
+        groups.setdefault(run.key, []).append(run)
     frames: list[pl.DataFrame] = []
-    drawn: dict[Curve, list[Point]] = {}
-
-    def each(about: RungRuns, own: Sequence[LadderRun]) -> Iterator[MeasuredRun]:
-        lines: list[dict[Where, Line]] = []
-        for run in sorted(own, key=lambda one: one.seed):  # seeds are resampled by their place
-            watch(len(frames), len(runs))
+    curve_points: list[tuple[Curve, Point]] = []
+    means: list[Mean] = []
+    for key, seeds in groups.items():
+        mean = MeanOfSeeds(key)
+        lines: list[dict[LineKey, Line]] = []
+        for run in sorted(seeds, key=lambda run: run.seed):  # seeds are resampled by position
+            on_run(len(frames), len(runs))
             measured = measure_run(run.predictions(), attributes, task, config)
             results = run.results() if run.results else score_measured(measured, config)
-            frames.append(_placed_run(results, run))
+            frames.append(_with_key(results, key, run.seed))
             lines.append(run_lines(measured))
-            yield measured
-        for kind, point in points(about, lines):
-            drawn.setdefault(kind, []).append(point)
-
-    means = [mean_over_seeds(about, each(about, own)) for about, own in groups.items()]
-    for kind, point in mean_points(means):
-        drawn.setdefault(kind, []).append(point)
-    watch(len(runs), len(runs))
+            mean.add(measured)
+        curve_points += points(key, lines)
+        means.append(mean.mean())
+    on_run(len(runs), len(runs))
+    curve_points += mean_points(means)
     for mean in means:
-        rows = [*mean_results(mean), *drops(mean), *variances(mean, config)]
-        frames.append(_placed(_asked_for(results_frame(rows), mean.runs), mean.runs))
-    summaries = (
-        savings(means, reference, config.seed),
-        curve_areas(means, config.seed),
-        robustness_results(means),
-        scale_results(means, facts, config.seed),
-    )
-    for about, row in (pair for rows in summaries for pair in rows):
-        frames.append(_placed(_asked_for(results_frame([row]), about), about))
+        frames.append(
+            _summary([*mean_results(mean), *drops(mean), *variances(mean, config)], mean.key)
+        )
+    for key, row in (
+        *savings(means, reference, config.seed),
+        *curve_areas(means, config.seed),
+        *robustness_results(means),
+        *scale_results(means, facts, config.seed),
+    ):
+        frames.append(_summary([row], key))
     held_out = pl.col("held_out")
-    compared = comparisons_frame(comparisons(means, reference, config)).filter(
+    differences = comparisons_frame(comparisons(means, reference, config)).filter(
         held_out.is_null() | (pl.col("cohort") == held_out)
     )
-    curves: dict[Curve, pl.DataFrame] = {k: curve_frame(found) for k, found in drawn.items()}
-    return LadderTables(pl.concat(frames), compared, curves, tuple(means))
+    return LadderTables(pl.concat(frames), differences, _curve_frames(curve_points), tuple(means))
 
 
-def _asked_for(rows: pl.DataFrame, runs: RungRuns) -> pl.DataFrame:
-    """In a leave-cohort-out study only the cohort that was left out is summed up."""
-    return rows if runs.held_out is None else rows.filter(pl.col("cohort") == runs.held_out)
+def _curve_frames(curve_points: Sequence[tuple[Curve, Point]]) -> dict[Curve, pl.DataFrame]:
+    """Curves by kind, in the order in which the kinds come."""
+    by_kind: dict[Curve, list[Point]] = {}
+    for kind, point in curve_points:
+        by_kind.setdefault(kind, []).append(point)
+    return {kind: curve_frame(of_kind) for kind, of_kind in by_kind.items()}
 
 
-def _placed_run(results: pl.DataFrame, run: LadderRun) -> pl.DataFrame:
-    about = RungRuns(run.rung, run.label_fraction, run.held_out, (), run.retrain_fraction)
-    return _placed(results, about, run.seed)
+def _summary(rows: Sequence[Result], key: GridKey) -> pl.DataFrame:
+    """Rows of a mean; in a leave-cohort-out study only of the cohort that was left out."""
+    frame = results_frame(rows)
+    if key.held_out is not None:
+        frame = frame.filter(pl.col("cohort") == key.held_out)
+    return _with_key(frame, key)
 
 
-def _placed(results: pl.DataFrame, about: RungRuns, seed: int | None = None) -> pl.DataFrame:
-    """Results with the columns that say where in the ladder they belong."""
-    place = {
-        "rung": pl.lit(about.rung, dtype=pl.String),
-        "label_fraction": pl.lit(about.label_fraction, dtype=pl.Float64),
+def _with_key(results: pl.DataFrame, key: GridKey, seed: int | None = None) -> pl.DataFrame:
+    """Results with the columns of their rung, training set and seed."""
+    columns = {
+        "rung": pl.lit(key.rung, dtype=pl.String),
+        "label_fraction": pl.lit(key.label_fraction, dtype=pl.Float64),
         "seed": pl.lit(seed, dtype=pl.Int64),
-        "retrain_fraction": pl.lit(about.retrain_fraction, dtype=pl.Float64),
-        "held_out": pl.lit(about.held_out, dtype=pl.String),
+        "retrain_fraction": pl.lit(key.retrain_fraction, dtype=pl.Float64),
+        "held_out": pl.lit(key.held_out, dtype=pl.String),
     }
-    columns = [column.alias(name) for name, column in place.items()]
-    return results.with_columns(columns).select(column.name for column in RESULTS_CONTRACT.columns)
+    return results.with_columns(**columns).select(
+        column.name for column in RESULTS_CONTRACT.columns
+    )

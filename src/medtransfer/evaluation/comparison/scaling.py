@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, area_values
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
     ResultKey,
-    RungRuns,
     difference_interval,
 )
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL
@@ -49,20 +49,20 @@ class RungFacts:
     pretraining: str
 
 
-def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result]]:
+def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]]:
     """Effective robustness of every rung at every shifted cohort, over all runs of the ladder.
 
     Runs that were trained on cases of the shifted cohort are no measure of it and are left out.
     """
-    never = [mean for mean in means if mean.runs.retrain_fraction is None]
-    means = never or [mean for mean in means if mean.runs.retrain_fraction == 0]
-    if not means or means[0].runs.held_out is not None:
+    never = [mean for mean in means if mean.key.retrain_fraction is None]
+    means = never or [mean for mean in means if mean.key.retrain_fraction == 0]
+    if not means or means[0].key.held_out is not None:
         return
-    last = {mean.runs.rung: mean for mean in sorted(means, key=lambda m: m.runs.label_fraction)}
+    last = {mean.key.rung: mean for mean in sorted(means, key=lambda m: m.key.label_fraction)}
     rungs = list(last)
     for place in _headline_places(means):
         pairs = [
-            (rungs.index(mean.runs.rung), inside, outside)
+            (rungs.index(mean.key.rung), inside, outside)
             for mean in means
             if (home := mean.by_seed.get((mean.internal_name, *place[1:]))) is not None
             and (there := mean.by_seed.get(place)) is not None
@@ -76,12 +76,12 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[RungRuns, Result
         for rung, values in zip(rungs, found.residuals, strict=False):
             mean = last[rung]
             if place in mean.numbers:
-                yield mean.runs, _row(mean, place, ROBUSTNESS, values, found.reason)
+                yield mean.key, _row(mean, place, ROBUSTNESS, values, found.reason)
 
 
 def scale_results(
     means: Sequence[Mean], facts: Sequence[RungFacts], seed: int
-) -> Iterator[tuple[RungRuns, Result]]:
+) -> Iterator[tuple[GridKey, Result]]:
     """Effects of network scale, of data scale and of both on the rungs' full-data numbers.
 
     Asked of every metric in `SCALED` at every cohort, and for the five questions of the headline
@@ -93,15 +93,15 @@ def scale_results(
         Rows of the whole ladder, under the rung name `all`; for each training set of their own.
     """
     known = {fact.rung: fact for fact in facts}
-    most = max((mean.runs.label_fraction for mean in means), default=0.0)
+    most = max((mean.key.label_fraction for mean in means), default=0.0)
     full: dict[tuple[float, str | None, float | None], list[Mean]] = {}
     for mean in means:
-        if mean.runs.label_fraction == most and mean.runs.rung in known:
-            full.setdefault(mean.runs.training, []).append(mean)
+        if mean.key.label_fraction == most and mean.key.rung in known:
+            full.setdefault(mean.key.training, []).append(mean)
     areas = area_values(means, seed)
     for alike in full.values():
         if len(alike) > 1:
-            asked = [_quantities(mean) | areas.get(mean.runs.curve, {}) for mean in alike]
+            asked = [_quantities(mean) | areas.get(mean.key.curve, {}) for mean in alike]
             yield from _effects(alike, asked, known)
 
 
@@ -126,13 +126,13 @@ def _is_asked(attribute: str, metric: str) -> bool:
 
 def _effects(
     full: Sequence[Mean], asked: Sequence[dict[ResultKey, Floats]], known: dict[str, RungFacts]
-) -> Iterator[tuple[RungRuns, Result]]:
+) -> Iterator[tuple[GridKey, Result]]:
     """What scale does to rungs of one training set."""
     for place in dict.fromkeys(place for own in asked for place in own):
         rungs = [i for i, own in enumerate(asked) if place in own]
         if len(rungs) < 2:
             continue
-        about = [known[full[i].runs.rung] for i in rungs]
+        about = [known[full[i].key.rung] for i in rungs]
         effects = scale_effects(
             np.stack([asked[i][place] for i in rungs]),
             np.array([fact.parameters for fact in about]),
@@ -141,7 +141,7 @@ def _effects(
             [fact.pretraining for fact in about],
         )
         first = full[rungs[0]]
-        runs = replace(first.runs, rung=ALL, predictions=())
+        runs = replace(first.key, rung=ALL)
         for term, effect in effects.items():
             yield runs, _row(first, place, SCALE + term, effect.slopes, effect.reason)
 

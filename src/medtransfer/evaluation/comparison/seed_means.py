@@ -1,11 +1,11 @@
 """A rung's numbers: means over its seeds, drops at other cohorts, what they vary with."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
 from medtransfer.evaluation.scoring.fairness import compared_keys
@@ -29,80 +29,56 @@ ResultKey = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True)
-class RungRuns:
-    """The runs of one rung on one training set: one per seed.
-
-    Attributes:
-        rung: Its name.
-        label_fraction: Share of the training patients used.
-        held_out: Cohort left out of training, if the study does that.
-        predictions: Gives the predictions table of each seed.
-        retrain_fraction: Share of a shifted cohort's cases that it was trained on again.
-    """
-
-    rung: str
-    label_fraction: float
-    held_out: str | None
-    predictions: tuple[Callable[[], pl.DataFrame], ...]
-    retrain_fraction: float | None = None
-
-    @property
-    def training(self) -> tuple[float, str | None, float | None]:
-        """What rungs must share to be compared."""
-        return self.label_fraction, self.held_out, self.retrain_fraction
-
-    @property
-    def curve(self) -> tuple[str, str | None, float | None]:
-        """What the points of one curve over label fractions share."""
-        return self.rung, self.held_out, self.retrain_fraction
-
-
-@dataclass(frozen=True)
 class Mean:
     """A rung's numbers, mean over its seeds.
 
     Attributes:
-        runs: What it is the mean of.
-        slices: By cohort, attribute and group.
+        key: Rung and training set of the runs.
+        subgroups: By cohort, attribute and group.
         numbers: Seed means; replicates are of patients.
         by_seed: The values before the mean. [S, 1 + R]
-        home: The place of the training cohorts.
+        internal_name: The training cohorts' name as a test set.
     """
 
-    runs: RungRuns
+    key: GridKey
     subgroups: dict[tuple[str, str, str], Subgroup]
     numbers: dict[ResultKey, Estimate]
     by_seed: dict[ResultKey, Floats]
     internal_name: str
 
 
-def mean_over_seeds(runs: RungRuns, measured: Iterable[MeasuredRun]) -> Mean:
-    """Take the mean over seeds of every overall number.
+class MeanOfSeeds:
+    """The overall numbers of a rung's runs, gathered one seed after the other."""
 
-    Args:
-        runs: The seeds of one rung.
-        measured: What was measured of each; looked at one after the other.
-    """
-    found: dict[ResultKey, list[Estimate]] = {}
-    parts: dict[tuple[str, str, str], Subgroup] = {}
-    home = ""
-    for one in measured:
-        home = one.run.internal_name()
-        for place, of_place in zip(one.places, one.numbers, strict=True):
+    def __init__(self, key: GridKey) -> None:
+        self.key = key
+        self._estimates: dict[ResultKey, list[Estimate]] = {}
+        self._subgroups: dict[tuple[str, str, str], Subgroup] = {}
+        self._internal_name = ""
+
+    def add(self, measured: MeasuredRun) -> None:
+        """Add the numbers of one seed; its predictions are not kept."""
+        run = measured.run
+        self._internal_name = run.internal_name()
+        for place, of_place in zip(measured.places, measured.numbers, strict=True):
             compared = set(compared_keys(of_place))
             for part, numbers in zip(place.subgroups, of_place, strict=True):
                 where = (part.cohort, part.attribute, part.group)
-                parts[where] = part
+                self._subgroups[where] = part
                 for key, number in numbers.items():
-                    overall = key[0] in one.run.overall or key[1] in OOD_METRICS
+                    overall = key[0] in run.overall or key[1] in OOD_METRICS
                     if overall and (part.attribute == ALL or key in compared):
-                        found.setdefault((*where, *key), []).append(number)
-    by_seed = {
-        place: np.stack([n.values for n in numbers if n.values is not None])
-        for place, numbers in found.items()
-        if all(n.values is not None for n in numbers)
-    }
-    return Mean(runs, parts, {p: _mean(p, n, by_seed) for p, n in found.items()}, by_seed, home)
+                        self._estimates.setdefault((*where, *key), []).append(number)
+
+    def mean(self) -> Mean:
+        """The mean over the seeds so far."""
+        by_seed = {
+            key: np.stack([e.values for e in estimates if e.values is not None])
+            for key, estimates in self._estimates.items()
+            if all(e.values is not None for e in estimates)
+        }
+        means = {key: _mean(key, of_key, by_seed) for key, of_key in self._estimates.items()}
+        return Mean(self.key, self._subgroups, means, by_seed, self._internal_name)
 
 
 def _mean(place: ResultKey, numbers: list[Estimate], by_seed: dict[ResultKey, Floats]) -> Estimate:
@@ -172,7 +148,7 @@ def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:
         cohort, attribute, group, target, metric = place
         if metric != HEADLINE or attribute != ALL or values.shape[1] < 2:
             continue
-        rng = generator(config.seed, "variance", mean.runs.rung, str(mean.runs.training))
+        rng = generator(config.seed, "variance", mean.key.rung, str(mean.key.training))
         parts = variance_parts(values, rng)
         number = mean.numbers[place]
         for suffix, value in (
