@@ -1,4 +1,4 @@
-"""A compiled pass over hashes: who lies within a radius, by an index of their parts."""
+"""A compiled pass over hashes: pairs within a radius, by an index of their 16-bit parts."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,13 @@ def close_in_index(
     bits: NDArray[np.uint8],
     radius: int,
     reach: int,
-    found: NDArray[np.int32],
+    pairs: NDArray[np.int32],
 ) -> int:
-    """Pairs (query q, code j > q) within `radius`, each once; the number found.
+    """Pairs (query q, code j > q) within `radius`, each once; their number.
 
-    Numbers beyond the room in `found` are counted and not written: call again with more room.
+    If `radius` bits differ in all, at most a quarter of them differ in one of the four parts: it is
+    enough to look up, in each part, the codes within `reach` = `radius` // 4 bits of the query.
+    Pairs beyond the room in `pairs` are counted and not written: call again with more room.
 
     Args:
         queries: [N]
@@ -33,20 +35,22 @@ def close_in_index(
         stop: One after the last.
         codes: [N]
         order: Codes sorted by each 16-bit part. [4, N]
-        offsets: Where each value of a part begins in `order`. [4, 65537]
+        offsets: Position where each value of a part begins in `order`. [4, 65537]
         masks: Every change of up to `reach` bits in a part. [M]
         bits: Number of bits of every 16-bit number. [65536]
-        radius: Most bits that may differ.
-        reach: Most bits that may differ in the closest part: radius // 4.
-        found: Receives query, code and distance. [3, room]
+        radius: Largest number of bits that differ.
+        reach: Largest number of bits that differ in the closest part: radius // 4.
+        pairs: Receives query, code and distance. [3, room]
     """
     low = np.uint64(0xFFFF)
-    count, room = 0, found.shape[1]
+    count, room = 0, pairs.shape[1]
+    # invariant: count pairs have a query before q, and the first `room` of them are in `pairs`
     for q in range(start, stop):
         query = queries[q]
         for part in range(4):
             shift = np.uint64(16 * part)
             key = (query >> shift) & low
+            # invariant: every pair of q that is within reach in a part before this one was counted
             for m in range(len(masks)):
                 value = np.int64(key ^ masks[m])
                 for p in range(offsets[part, value], offsets[part, value + 1]):
@@ -55,16 +59,17 @@ def close_in_index(
                         continue
                     differ = query ^ codes[j]
                     distance = 0
-                    seen = False
+                    # within reach in an earlier part: this pair was counted there
+                    counted = False
                     for other in range(4):
                         apart = bits[np.int64((differ >> np.uint64(16 * other)) & low)]
                         distance += apart
-                        seen = seen or (other < part and apart <= reach)
-                    if seen or distance > radius:
+                        counted = counted or (other < part and apart <= reach)
+                    if counted or distance > radius:
                         continue
                     if count < room:
-                        found[0, count] = q
-                        found[1, count] = j
-                        found[2, count] = distance
+                        pairs[0, count] = q
+                        pairs[1, count] = j
+                        pairs[2, count] = distance
                     count += 1
     return count

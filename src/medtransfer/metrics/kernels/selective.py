@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, compiled
+from medtransfer.metrics.kernels.sums import (
+    Counts,
+    Flags,
+    Floats,
+    Int32Array,
+    compiled,
+    total_weight,
+)
 
 
 @compiled
@@ -14,9 +21,9 @@ def selective_sums(
     Args:
         patient: [n]
         wrong: Loss of each case, 0 to 1. [n]
-        last: Whether a case ends its run of equal confidence. [n]
-        share: Coverage at which the risk of the retained part is taken, over 0 up to 1.
-        risk: Risk that the retained part may have.
+        last: True if a case ends its run of equal confidence. [n]
+        share: Coverage at which the risk of the retained cases is taken, over 0 up to 1.
+        risk: Largest risk of the retained cases, for the coverage at a risk.
         counts: [P, W]
 
     Returns:
@@ -24,34 +31,35 @@ def selective_sums(
         part), and the largest coverage with at most `risk`. NaN without a case.
     """
     width = counts.shape[1]
-    total = np.zeros(width)
-    for i in range(len(patient)):
-        drawn = counts[patient[i]]
-        for r in range(width):
-            total[r] += drawn[r]
+    total = total_weight(patient, counts)
     out = np.zeros((3, width))
     weight, errors = np.zeros(width), np.zeros(width)
-    new_weight, new_errors = np.zeros(width), np.zeros(width)
+    run_weight, run_errors = np.zeros(width), np.zeros(width)
+    # invariant: weight and errors are the sums over the completed runs, which are the most certain
+    # cases; run_weight and run_errors are those of the open run. The rows of out, not yet divided,
+    # are: the sum of risks at the coverages reached so far, the errors within the share, and the
+    # largest weight so far at which the risk was kept.
     for i in range(len(patient)):
         drawn = counts[patient[i]]
         for r in range(width):
-            new_weight[r] += drawn[r]
-            new_errors[r] += wrong[i] * drawn[r]
+            run_weight[r] += drawn[r]
+            run_errors[r] += wrong[i] * drawn[r]
         if not last[i]:
             continue
         for r in range(width):
-            if new_weight[r] > 0.0:
+            if run_weight[r] > 0.0:
+                # the part of the run that still fits into the share: 1 before its edge, 0 after it
                 room = share * total[r] - weight[r]
-                part = min(1.0, max(0.0, room / new_weight[r]))
-                out[1, r] += part * new_errors[r]
-                weight[r] += new_weight[r]
-                errors[r] += new_errors[r]
-                out[0, r] += new_weight[r] * errors[r] / weight[r]
+                fraction = min(1.0, max(0.0, room / run_weight[r]))
+                out[1, r] += fraction * run_errors[r]
+                weight[r] += run_weight[r]
+                errors[r] += run_errors[r]
+                out[0, r] += run_weight[r] * errors[r] / weight[r]
                 # a share of n cases carries rounding: 0.05 of 20 is kept by 1
                 if errors[r] <= risk * weight[r] * (1.0 + 1e-12):
                     out[2, r] = weight[r]
-            new_weight[r] = 0.0
-            new_errors[r] = 0.0
+            run_weight[r] = 0.0
+            run_errors[r] = 0.0
     for r in range(width):
         out[0, r] /= total[r]
         out[1, r] /= share * total[r]
@@ -74,55 +82,57 @@ def retained_ranking(
     Args:
         patient: [n]
         positive: [n]
-        last: Whether a case ends its run of equal scores. [n]
+        last: True if a case ends its run of equal scores. [n]
         certainty: Rank of each case's confidence, 0 the most certain, equal ones alike. [n]
         by_certainty: The cases by that rank. [n]
-        share: That is retained, over 0 up to 1; the rank at its edge is taken in part.
+        share: Share that is retained, over 0 up to 1; the rank at its edge is taken in part.
         counts: [P, W]
 
     Returns:
-        Pairs lost among the retained, weight of retained positives and negatives, and of all
+        Discordant pairs among the retained, weight of retained positives and negatives, and of all
         positives and negatives.
     """
     width, number = counts.shape[1], len(patient)
-    total, before = np.zeros(width), np.zeros(width)
-    for i in range(number):
-        drawn = counts[patient[i]]
-        for r in range(width):
-            total[r] += drawn[r]
-    edge = np.full(width, -1)  # the rank that is retained in part, and which part
-    part = np.zeros(width)
-    new = np.zeros(width)
+    total, before = total_weight(patient, counts), np.zeros(width)
+    edge = np.full(width, -1)  # the rank at the edge of the share
+    fraction = np.zeros(width)  # the part of that rank that is retained
+    rank_weight = np.zeros(width)
+    # first pass, by certainty. Invariant: before is the weight of the completed ranks, rank_weight
+    # that of the open rank; edge is the last completed rank that began inside the share, so all
+    # ranks below it are retained whole.
     for k in range(number):
         i = by_certainty[k]
         drawn = counts[patient[i]]
         for r in range(width):
-            new[r] += drawn[r]
+            rank_weight[r] += drawn[r]
         if k + 1 < number and certainty[by_certainty[k + 1]] == certainty[i]:
             continue
         for r in range(width):
             room = share * total[r] - before[r]
-            if room > 0.0 and new[r] > 0.0:
+            if room > 0.0 and rank_weight[r] > 0.0:
                 edge[r] = certainty[i]
-                part[r] = min(1.0, room / new[r])
-            before[r] += new[r]
-            new[r] = 0.0
+                fraction[r] = min(1.0, room / rank_weight[r])
+            before[r] += rank_weight[r]
+            rank_weight[r] = 0.0
     out = np.zeros((5, width))
-    new_p, new_n = np.zeros(width), np.zeros(width)
+    run_p, run_n = np.zeros(width), np.zeros(width)
+    # second pass, by falling score. Invariant: rows 3 and 4 of out cover the cases before i; rows 0
+    # to 2 cover the retained part of the completed runs, run_p and run_n that of the open run.
     for i in range(number):
         drawn = counts[patient[i]]
         rank = certainty[i]
-        kept = new_p if positive[i] else new_n
-        all_of = out[3] if positive[i] else out[4]
+        run = run_p if positive[i] else run_n
+        class_total = out[3] if positive[i] else out[4]
         for r in range(width):
             w = np.float64(drawn[r])
-            all_of[r] += w
-            kept[r] += w if rank < edge[r] else (w * part[r] if rank == edge[r] else 0.0)
+            class_total[r] += w
+            run[r] += w if rank < edge[r] else (w * fraction[r] if rank == edge[r] else 0.0)
         if last[i]:
             for r in range(width):
-                out[0, r] += new_p[r] * (out[2, r] + 0.5 * new_n[r])
-                out[1, r] += new_p[r]
-                out[2, r] += new_n[r]
-                new_p[r] = 0.0
-                new_n[r] = 0.0
+                # pairs inside the run are ties, one half each
+                out[0, r] += run_p[r] * (out[2, r] + 0.5 * run_n[r])
+                out[1, r] += run_p[r]
+                out[2, r] += run_n[r]
+                run_p[r] = 0.0
+                run_n[r] = 0.0
     return out

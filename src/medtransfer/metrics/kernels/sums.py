@@ -16,17 +16,28 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Int32Array = NDArray[np.int32]
 Counts = NDArray[np.uint16] | NDArray[np.float64]
-"""How often each patient of a block of replicates counts. [P, W]"""
+"""Weight of each patient in each replicate of a block. [P, W]"""
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile on first use; kept on disk where the package's folder or the user's lets it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    """Compile on first use; cached on disk if the package's or the user's folder is writable."""
     try:
-        return cast("Kernel", numba.njit(cache=True, **options)(function))
+        return cast("Kernel", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no folder to keep it in
-        return cast("Kernel", numba.njit(**options)(function))
+        return cast("Kernel", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+@compiled
+def total_weight(patient: Int32Array, counts: Counts) -> Floats:
+    """Weight of all cases. [n] patients, [P, W] -> [W]."""
+    total = np.zeros(counts.shape[1])
+    # invariant: total is the weight of the cases before i
+    for i in range(len(patient)):
+        drawn = counts[patient[i]]
+        for r in range(len(total)):
+            total[r] += drawn[r]
+    return total
 
 
 @compiled
@@ -35,6 +46,8 @@ def column_sums(patient: Int32Array, sums: Floats, counts: Counts) -> Floats:
     width, columns = counts.shape[1], sums.shape[1]
     out = np.zeros((columns, width))
     weight = np.empty(width)
+    # invariant: out holds the sums over the patients before m; in the loop, weight holds their
+    # counts as floats, converted once for all columns
     for m in range(len(patient)):
         drawn = counts[patient[m]]
         for r in range(width):
@@ -55,11 +68,12 @@ def binned_sums(
     """Weighted sums of values by bin. [n] patients and bins, values [n, K] -> [K, B, W]."""
     width, columns = counts.shape[1], values.shape[1]
     out = np.zeros((columns, bins, width))
+    # invariant: out holds the sums over the cases before i
     for i in range(len(patient)):
         drawn = counts[patient[i]]
         for k in range(columns):
             value = values[i, k]
-            if value != 0.0:
+            if value != 0.0:  # many cases have nothing to add, e.g. negatives to a sum of positives
                 row = out[k, number[i]]
                 for r in range(width):
                     row[r] += value * drawn[r]
