@@ -1,42 +1,44 @@
-"""Answers in words that match the interval."""
+"""Answers in words that match their intervals."""
 
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.report.contents import OTHER, REFERENCE, areas, content, gap_rows, result
+from tests.report.hand_made import OTHER, REFERENCE, areas, gap_rows, report_data, result
 
 from medtransfer.report.page import answers
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
-from medtransfer.report.text import SMALL
+from medtransfer.report.text import ALPHA
 
 AWAY = (("north", "tune"), ("north", "test"), ("south", "test"))
 
 
-def test_a_difference_whose_interval_excludes_zero_is_said_to_be_one() -> None:
-    assert transfer.answer(content(areas())).sentence == (
+def test_an_interval_without_zero_is_a_difference() -> None:
+    assert transfer.answer(report_data(areas())).sentence == (
         "On north, imagenet/effnet-lite0 is better than scratch/effnet-lite0 by 0.100 AUROC "
         "[0.050, 0.150], p < 0.01."
     )
 
 
-def test_a_difference_whose_interval_holds_zero_could_not_be_shown() -> None:
-    said = transfer.answer(content(areas(), (0.01, -0.03, 0.05, 0.6))).sentence
-    assert "no difference between imagenet/effnet-lite0 and scratch/effnet-lite0 could be" in said
-    assert "+0.010 [−0.030, 0.050], p = 0.60" in said
-    assert "better" not in said
+def test_an_interval_with_zero_is_no_significant_difference() -> None:
+    sentence = transfer.answer(report_data(areas(), (0.01, -0.03, 0.05, 0.6))).sentence
+    assert sentence == (
+        "On north, there is no significant difference between imagenet/effnet-lite0 and "
+        "scratch/effnet-lite0 (+0.010 AUROC [−0.030, 0.050], p = 0.60)."
+    )
+    assert "better" not in sentence
 
 
 def test_a_worse_rung_is_called_worse() -> None:
-    said = transfer.answer(content(areas(0.8, 0.7), (-0.1, -0.15, -0.05, 0.001))).sentence
-    assert "imagenet/effnet-lite0 is worse than scratch/effnet-lite0 by 0.100 AUROC" in said
-    assert "[0.050, 0.150]" in said
+    sentence = transfer.answer(report_data(areas(0.8, 0.7), (-0.1, -0.15, -0.05, 0.001))).sentence
+    assert "imagenet/effnet-lite0 is worse than scratch/effnet-lite0 by 0.100 AUROC" in sentence
+    assert "[0.050, 0.150]" in sentence
 
 
-def test_correction_takes_back_what_chance_explains() -> None:
-    said = transfer.answer(content(areas(), (0.1, 0.01, 0.2, 0.2))).sentence
-    assert "could be shown" in said
+def test_a_difference_must_survive_correction() -> None:
+    sentence = transfer.answer(report_data(areas(), (0.1, 0.01, 0.2, 0.2))).sentence
+    assert "no significant difference" in sentence
 
 
 @settings(deadline=None)
@@ -45,81 +47,84 @@ def test_correction_takes_back_what_chance_explains() -> None:
     p=st.floats(0.0001, 1.0),
     other=st.floats(0.5, 0.9),
 )
-def test_better_and_worse_are_said_only_of_intervals_without_zero(
+def test_better_and_worse_need_an_interval_without_zero(
     ends: list[float], p: float, other: float
 ) -> None:
     low, high = ends
-    made = content(areas(0.7, other), ((low + high) / 2, low, high, p))
-    said = transfer.answer(made).sentence
-    assert ("better" in said) == (low > 0 and p < SMALL)
-    assert ("worse" in said) == (high < 0 and p < SMALL)
+    data = report_data(areas(0.7, other), ((low + high) / 2, low, high, p))
+    sentence = transfer.answer(data).sentence
+    assert ("better" in sentence) == (low > 0 and p < ALPHA)
+    assert ("worse" in sentence) == (high < 0 and p < ALPHA)
 
 
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
-        (("shown", "shown"), "They are equal within 0.02 (p = 0.03)."),
-        (("shown", "not shown"), "It is no worse by more than 0.02 (p = 0.02)."),
-        (("not shown", "not shown"), "That they are equal within 0.02 could not be shown either."),
+        (("shown", "shown"), "They are equivalent within a margin of 0.02 AUROC (p = 0.03)."),
+        (("shown", "not shown"), "It is non-inferior within a margin of 0.02 AUROC (p = 0.02)."),
+        (
+            ("not shown", "not shown"),
+            "Equivalence within a margin of 0.02 AUROC was not shown either.",
+        ),
     ],
 )
-def test_a_margin_is_answered_where_no_better_rung_was_shown(
+def test_a_margin_is_answered_unless_a_better_rung_was_shown(
     verdicts: tuple[str, str], expected: str
 ) -> None:
-    unclear = content(areas(), (0.01, -0.03, 0.05, 0.6), margin=(0.02, *verdicts))
+    unclear = report_data(areas(), (0.01, -0.03, 0.05, 0.6), margin=(0.02, *verdicts))
     assert expected in transfer.answer(unclear).sentence
-    better = content(areas(), margin=(0.02, *verdicts))
+    better = report_data(areas(), margin=(0.02, *verdicts))
     assert "0.02" not in transfer.answer(better).sentence
 
 
 def test_a_single_rung_is_not_compared() -> None:
-    alone = content({REFERENCE: areas()[REFERENCE]})
+    alone = report_data({REFERENCE: areas()[REFERENCE]})
     assert transfer.answer(alone).sentence == (
-        "Only scratch/effnet-lite0 was run: AUROC 0.70 [0.60, 0.80] on north."
+        "Only scratch/effnet-lite0 was evaluated: AUROC 0.70 [0.60, 0.80] on north."
     )
 
 
-def test_what_was_not_studied_is_called_so() -> None:
-    found = answers(content(areas()))
-    assert [answer.studied for answer in found] == [True, False, False, False, True]
-    assert all("Not studied" in answer.sentence for answer in found if not answer.studied)
+def test_a_question_that_was_not_studied_says_so() -> None:
+    card = answers(report_data(areas()))
+    assert [answer.studied for answer in card] == [True, False, False, False, True]
+    assert all("Not studied" in answer.sentence for answer in card if not answer.studied)
 
 
 def shifted(drop: tuple[float, float, float], difference=(0.1, 0.05, 0.15, 0.001)):
     rows = areas()
-    for own in rows.values():
-        own.append(result("auroc", 0.65, 0.55, 0.75, cohort="south"))
-        own.append(result("auroc_drop", *drop, cohort="south"))
-    return content(rows, difference, splits=AWAY)
+    for result_rows in rows.values():
+        result_rows.append(result("auroc", 0.65, 0.55, 0.75, cohort="south"))
+        result_rows.append(result("auroc_drop", *drop, cohort="south"))
+    return report_data(rows, difference, splits=AWAY)
 
 
-def test_a_drop_is_said_with_its_interval_and_a_null_one_as_not_shown() -> None:
-    said = shift.answer(shifted((0.15, 0.02, 0.3))).sentence
-    assert "imagenet/effnet-lite0 reaches AUROC 0.65 [0.55, 0.75] at south" in said
-    assert "0.15 [0.02, 0.30] below north" in said
-    said = shift.answer(shifted((0.05, -0.02, 0.1))).sentence
-    assert "no drop from north shown (0.05 [−0.02, 0.10])" in said
-    assert "below" not in said
-    said = shift.answer(shifted((-0.1, -0.2, -0.02))).sentence
-    assert "0.10 [0.02, 0.20] above north" in said
+def test_a_drop_has_its_interval_and_may_be_not_significant() -> None:
+    sentence = shift.answer(shifted((0.15, 0.02, 0.3))).sentence
+    assert "imagenet/effnet-lite0 reaches AUROC 0.65 [0.55, 0.75] on south" in sentence
+    assert "0.15 [0.02, 0.30] below north" in sentence
+    sentence = shift.answer(shifted((0.05, -0.02, 0.1))).sentence
+    assert "no significant drop from north (0.05 [−0.02, 0.10])" in sentence
+    assert "below" not in sentence
+    sentence = shift.answer(shifted((-0.1, -0.2, -0.02))).sentence
+    assert "0.10 [0.02, 0.20] above north" in sentence
 
 
-def test_at_another_hospital_too_better_needs_its_interval_and_its_p() -> None:
+def test_better_on_a_shifted_cohort_needs_interval_and_p_value() -> None:
     better = shift.answer(shifted((0.15, 0.02, 0.3))).sentence
-    assert "It is better than scratch/effnet-lite0 at south (+0.10 [0.05, 0.15])." in better
+    assert "It is better than scratch/effnet-lite0 on south (+0.10 [0.05, 0.15])." in better
     for unclear in ((0.1, -0.05, 0.15, 0.001), (0.1, 0.05, 0.15, 0.2)):
-        said = shift.answer(shifted((0.15, 0.02, 0.3), unclear)).sentence
-        assert "better" not in said
-        assert "No difference from scratch/effnet-lite0 could be shown at south" in said
+        sentence = shift.answer(shifted((0.15, 0.02, 0.3), unclear)).sentence
+        assert "better" not in sentence
+        assert "No significant difference from scratch/effnet-lite0 on south" in sentence
 
 
-def test_without_a_tuning_split_no_hospital_is_another_one() -> None:
+def test_without_a_tuning_split_no_cohort_is_shifted() -> None:
     rows = areas()
     rows[OTHER].append(result("auroc", 0.65, 0.55, 0.75, cohort="south"))
-    nowhere = content(rows, splits=(("north", "test"), ("south", "test")))
-    found = shift.answer(nowhere)
-    assert not found.studied
-    assert "no cohort is known to be the one trained on" in found.sentence
+    nowhere = report_data(rows, splits=(("north", "test"), ("south", "test")))
+    card = shift.answer(nowhere)
+    assert not card.studied
+    assert "the training cohort is unknown" in card.sentence
 
 
 @pytest.mark.parametrize(
@@ -129,53 +134,57 @@ def test_without_a_tuning_split_no_hospital_is_another_one() -> None:
         (
             "at least: the smallest label fraction already reaches it",
             0.7,
-            "the smallest share run, or fewer: at least 70% saved",
+            "(the smallest fraction that was run) or fewer: at least 70% saved",
         ),
         ("the reference's full-data AUROC is never reached", None, "No rung reaches the full-data"),
     ],
 )
-def test_labels_saved_says_how_far_it_is_known(reason, value, expected: str) -> None:
+def test_labels_saved_has_its_interval_or_its_bound(reason, value, expected: str) -> None:
     rows = areas()
     rows[OTHER].append(replace(result("labels_saved", value, 0.4, 0.7), reason=reason))
-    said = efficiency.answer(content(rows, fractions=(0.3, 1.0))).sentence
-    assert expected in said
-    assert "not shown" not in said
+    sentence = efficiency.answer(report_data(rows, fractions=(0.3, 1.0))).sentence
+    assert expected in sentence
+    assert "not significant" not in sentence
 
 
-def test_labels_saved_are_not_shown_where_the_interval_is_open() -> None:
+def test_labels_saved_with_an_open_interval_are_not_significant() -> None:
     rows = areas()
     rows[OTHER].append(replace(result("labels_saved", 0.6, 0.0, 0.7), low=None))
-    said = efficiency.answer(content(rows, fractions=(0.3, 1.0))).sentence
-    assert "60% saved [not bounded, 70%]." in said
-    assert "That any are saved is not shown" in said
+    sentence = efficiency.answer(report_data(rows, fractions=(0.3, 1.0))).sentence
+    assert "60% saved [no limit, 70%]." in sentence
+    assert "This saving is not significant" in sentence
 
 
 def test_one_rung_saves_no_labels() -> None:
-    found = efficiency.answer(content({REFERENCE: areas()[REFERENCE]}, fractions=(0.3, 1.0)))
-    assert not found.studied
-    assert "only one rung was run" in found.sentence
+    card = efficiency.answer(report_data({REFERENCE: areas()[REFERENCE]}, fractions=(0.3, 1.0)))
+    assert not card.studied
+    assert "only one rung was run" in card.sentence
 
 
-def test_a_gap_is_shown_only_after_correction_over_all_that_was_tested() -> None:
-    one = content(areas(), gaps=gap_rows("sex", "auroc", 0.1, 0.03))
-    assert "p = 0.03: shown." in fairness.answer(one).sentence
+def test_a_gap_is_significant_only_after_correction_for_all_tests() -> None:
+    one = report_data(areas(), gaps=gap_rows("sex", "auroc", 0.1, 0.03))
+    assert "p = 0.03: significant." in fairness.answer(one).sentence
     both = [*gap_rows("sex", "auroc", 0.1, 0.03), *gap_rows("age", "auroc", 0.2, 0.5)]
-    said = fairness.answer(content(areas(), gaps=both)).sentence
+    sentence = fairness.answer(report_data(areas(), gaps=both)).sentence
     assert (
-        "By sex, the AUROC of imagenet/effnet-lite0 on north differs by 0.10 [0.05, 0.15]" in said
+        "Between groups of sex, the AUROC of imagenet/effnet-lite0 on north differs by 0.10 [0.05, "
+        "0.15]"
+    ) in sentence
+    assert (
+        "p = 0.06 after Holm correction for 2 tests: not significant, but not ruled out."
+        in sentence
     )
-    assert "p = 0.06 after correction for 2 tests: not shown, not ruled out." in said
-    assert "lowest: F, 0.70 [0.60, 0.80], 90 cases" in said
+    assert "lowest: F, 0.70 [0.60, 0.80], 90 cases" in sentence
 
 
-def test_a_gap_in_sensitivity_is_looked_for_too() -> None:
+def test_a_gap_in_sensitivity_is_tested_too() -> None:
     both = [*gap_rows("sex", "auroc", 0.1, 0.3), *gap_rows("sex", "sensitivity@sens90", 0.2, 0.01)]
-    said = fairness.answer(content(areas(), gaps=both)).sentence
+    sentence = fairness.answer(report_data(areas(), gaps=both)).sentence
     assert (
-        "By sex, the sensitivity of imagenet/effnet-lite0 on north, at the threshold of "
-        "90 % sensitivity on tune, differs by 0.20"
-    ) in said
-    assert "p = 0.02 after correction for 2 tests: shown." in said
+        "Between groups of sex, the sensitivity of imagenet/effnet-lite0 on north, at the "
+        "threshold with 90% sensitivity on the tuning split, differs by 0.20"
+    ) in sentence
+    assert "p = 0.02 after Holm correction for 2 tests: significant." in sentence
 
 
 def test_groups_too_small_to_compare_are_no_answer() -> None:
@@ -184,31 +193,31 @@ def test_groups_too_small_to_compare_are_no_answer() -> None:
     )
     rows = areas()
     rows[OTHER].append(small)
-    found = fairness.answer(content(rows))
-    assert found.studied
-    assert found.sentence == "No attribute has two groups on north that can be compared."
+    card = fairness.answer(report_data(rows))
+    assert card.studied
+    assert card.sentence == "No attribute has two groups on north that can be compared."
 
 
 @pytest.mark.parametrize(
     ("coverage", "words"),
     [
-        ((0.85, 0.8, 0.89), "85% [80%, 89%] at north, less than promised."),
-        ((0.91, 0.88, 0.94), "91% [88%, 94%] at north, as promised."),
-        ((0.96, 0.93, 0.99), "96% [93%, 99%] at north, more than promised."),
+        ((0.85, 0.8, 0.89), "85% [80%, 89%] on north (below the intended level)."),
+        ((0.91, 0.88, 0.94), "91% [88%, 94%] on north (as intended)."),
+        ((0.96, 0.93, 0.99), "96% [93%, 99%] on north (above the intended level)."),
     ],
 )
-def test_prediction_sets_keep_their_promise_or_not(coverage, words: str) -> None:
+def test_coverage_of_prediction_sets_is_compared_with_its_level(coverage, words: str) -> None:
     rows = areas()
     rows[OTHER] += [
         result("ece", 0.05, 0.01, 0.08),
         result("ece_scaled", 0.02, 0.0, 0.04),
         result("coverage_split", *coverage),
     ]
-    said = uncertainty.answer(content(rows)).sentence
-    assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in said
-    assert said.endswith(f"Its 90% prediction sets hold the truth in {words}")
+    sentence = uncertainty.answer(report_data(rows)).sentence
+    assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in sentence
+    assert sentence.endswith(f"Its 90% prediction sets cover the true class in {words}")
 
 
-def test_calibration_that_is_not_known_is_said_to_be_so() -> None:
-    said = uncertainty.answer(content(areas())).sentence
-    assert said == "On north, the calibration of imagenet/effnet-lite0 is not known."
+def test_a_missing_calibration_error_is_unknown() -> None:
+    sentence = uncertainty.answer(report_data(areas())).sentence
+    assert sentence == "The calibration error of imagenet/effnet-lite0 on north is unknown."

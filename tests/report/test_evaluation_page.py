@@ -1,4 +1,4 @@
-"""The report of any predictions table: no study, no training, no pictures."""
+"""The report of any predictions table: no study, no training, no images."""
 
 import json
 import re
@@ -14,27 +14,27 @@ from medtransfer.errors import StudyError
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.files import read_json, write_json
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.components import Component, Fold, Section, Table, figures_of
+from medtransfer.report.components import Component, Fold, ReportTable, Section, figures_of
 from medtransfer.report.page import all_sections, write_evaluation_report
 from medtransfer.report.questions.metric_tables import TOPICS
-from medtransfer.report.reading import read_evaluation
+from medtransfer.report.reading import load_evaluation_data
 
 
 def sections_of(folder: Path) -> dict[str, Section]:
-    return {section.title: section for section in all_sections(read_evaluation(folder))}
+    return {section.title: section for section in all_sections(load_evaluation_data(folder))}
 
 
-def tables_of(parts: list[Component]) -> list[Table]:
-    found: list[Table] = []
+def tables_of(parts: list[Component]) -> list[ReportTable]:
+    found: list[ReportTable] = []
     for part in parts:
-        if isinstance(part, Table):
+        if isinstance(part, ReportTable):
             found.append(part)
         elif isinstance(part, Fold):
             found += tables_of(list(part.parts))
     return found
 
 
-def table_with(section: Section, *heads: str) -> Table:
+def table_with(section: Section, *heads: str) -> ReportTable:
     """The first table of a section that has some columns."""
     return next(t for t in tables_of(list(section.parts)) if set(heads) <= set(t.head))
 
@@ -70,8 +70,8 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         "Data efficiency": ["labels"],
         "Fairness": ["groups-0", "groups-1"],
         "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets", "ood"],
-        "What was done": [],
-        "What this cannot say": [],
+        "Methods": [],
+        "Limitations": [],
     }
     for section in list(sections.values())[:5]:
         assert section.answer is not None
@@ -82,7 +82,7 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
 def test_the_better_network_is_found_and_the_weaker_group(sections: dict[str, Section]) -> None:
     said = sections["Transfer"].lead
     assert re.match(rf"On {HOME}, {LARGE} is better than {SMALL} by 0\.\d+ AUROC", said)
-    assert f"It is better than {SMALL} at {AWAY}" in sections["Shift"].lead
+    assert f"It is better than {SMALL} on {AWAY}" in sections["Shift"].lead
     assert "(lowest: F, " in sections["Fairness"].lead  # whose signal was made weaker
 
 
@@ -97,15 +97,15 @@ def test_what_was_assumed_is_said(evaluation_page: Path) -> None:
 def test_differences_come_with_every_p_value_and_both_spreads(
     sections: dict[str, Section],
 ) -> None:
-    table = table_with(sections["Transfer"], "Difference", "p", "Holm", "B-H")
-    assert {"SD of seeds", "SD of patients"} <= set(table.head)
+    table = table_with(sections["Transfer"], "Difference", "p", "p (Holm)", "p (BH)")
+    assert {"SD over seeds", "SD over patients"} <= set(table.head)
     assert [row[:2] for row in table.rows] == [
         [SMALL, HOME],
         [SMALL, AWAY],
         [LARGE, HOME],
         [LARGE, AWAY],
     ]
-    assert "No worse by" not in " ".join(table.head)  # no margin was stated
+    assert "Non-inferior" not in " ".join(table.head)  # no margin was stated
 
 
 def test_every_metric_of_the_catalogue_has_a_topic() -> None:
@@ -116,12 +116,12 @@ def test_every_metric_of_the_catalogue_has_a_topic() -> None:
 def test_delong_stands_beside_the_bootstrap(sections: dict[str, Section]) -> None:
     table = table_with(sections["Transfer"], "Metric", SMALL, LARGE)
     rows = [row[0] for row in table.rows]
-    assert "AUROC, interval by DeLong" in rows
+    assert "AUROC (DeLong interval)" in rows
 
 
 def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -> None:
     fairness = sections["Fairness"]
-    tables = [t for t in tables_of(list(fairness.parts)) if t.caption == "The groups."]
+    tables = [t for t in tables_of(list(fairness.parts)) if t.caption == "Groups."]
     by_age = {(row[0], row[1]): row for row in tables[1].rows}
     small = by_age["over 90", HOME]
     assert small[2:4] == ["4", "2"]
@@ -135,25 +135,25 @@ def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -
 
 
 def test_gaps_have_worst_group_ratio_and_equalised_odds(sections: dict[str, Section]) -> None:
-    table = table_with(sections["Fairness"], "Worst group", "Gap", "p of no gap")
+    table = table_with(sections["Fairness"], "Worst group", "Gap", "p (permutation)")
     names = [row[0] for row in table.rows]
     assert "Equalised odds at sens90" in names
     assert "Under-diagnosis rate at sens90" in names
     assert "Share called positive at sens90" in names
 
 
-def test_uncertainty_holds_calibrators_sets_and_foreign_inputs(
+def test_uncertainty_holds_calibrators_sets_and_ood_detection(
     sections: dict[str, Section],
 ) -> None:
     section = sections["Uncertainty"]
     calibrators = table_with(section, "None", "Logistic (Platt) scaling", "Isotonic regression")
     assert len(calibrators.rows) == 4
     assert "Vector scaling" not in calibrators.head  # for several classes only
-    groups = table_with(section, "Coverage, sets for the group")
+    groups = table_with(section, "Coverage, group-conditional")
     assert {row[0] for row in groups.rows} == {"sex", "age"}
-    foreign = table_with(section, "Detector", "AUROC against home")
-    assert [row[1] for row in foreign.rows[:2]] == [HOME, AWAY]
-    assert foreign.rows[0][2] == "–"  # home is not told from itself
+    detectors = table_with(section, "Detector", "FPR at 95% TPR")
+    assert [row[1] for row in detectors.rows[:2]] == [HOME, AWAY]
+    assert detectors.rows[0][2] == "–"  # the internal test set is not separated from itself
 
 
 def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -> None:
@@ -166,11 +166,12 @@ def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -
         "mass",
         "mass",
     ]
-    assert {"AUROC", "AUROC, interval by DeLong", "AUPRC"} <= set(table.head)
+    assert {"AUROC", "AUROC (DeLong interval)", "AUPRC"} <= set(table.head)
     points = [t for t in tables_of(list(several["Shift"].parts)) if "PPV" in t.head]
-    assert [t.caption.split(", carried")[0] for t in points] == [
-        "The threshold of 90 % sensitivity on tune (sens90)",
-        "The threshold of the largest sum of sensitivity and specificity on tune (youden)",
+    captions = [t.caption.removeprefix("Threshold with ").split(", applied")[0] for t in points]
+    assert captions == [
+        "90% sensitivity on the tuning split (sens90)",
+        "the largest sum of sensitivity and specificity on the tuning split (youden)",
     ]
     reasons = [t.notes for t in tables_of(list(several["Fairness"].parts)) if t.notes]
     assert all("3 of 3 targets" not in note for notes in reasons for note in notes)
@@ -183,7 +184,7 @@ def test_classes_are_told_from_the_case_as_a_whole(tmp_path: Path) -> None:
     assert table_with(found["Transfer"], "Target").rows[0][0] == "nevus"
     text = write_evaluation_report(folder).read_text("utf-8")
     assert "Classes: nevus " in text
-    assert "the mean of the curves of 3 classes" in text
+    assert "Each curve is the mean of the curves of 3 classes." in text
     vector = table_with(found["Uncertainty"], "None", "Vector scaling")
     assert all(cell != "–" for row in vector.rows for cell in row)
     sets = next(f for f in figures_of(found["Uncertainty"].parts) if f.name == "sets")
@@ -196,7 +197,7 @@ def test_one_network_at_one_hospital_says_what_was_not_studied(tmp_path: Path) -
     folder = write_evaluation(ladder, tmp_path)
     text = write_evaluation_report(folder).read_text("utf-8")
     assert text.count('<li class="not-studied">') == 3
-    assert "Only logistic regression was run" in text
+    assert "Only logistic regression was evaluated" in text
     for title in ("Transfer", "Shift", "Data efficiency", "Fairness", "Uncertainty"):
         assert f"<h2>{title}</h2>" in text
 
@@ -212,10 +213,10 @@ def test_a_report_needs_no_curves(tmp_path: Path) -> None:
 def test_margins_have_their_columns(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"margin": 0.05})
     found = sections_of(write_evaluation(Ladder(attributes=(), config=config), tmp_path))
-    table = table_with(found["Transfer"], "No worse by 0.05", "Equal within 0.05")
-    verdicts = {row[table.head.index("Equal within 0.05")] for row in table.rows}
+    table = table_with(found["Transfer"], "Non-inferior (margin 0.05)", "Equivalent (margin 0.05)")
+    verdicts = {row[table.head.index("Equivalent (margin 0.05)")] for row in table.rows}
     assert all(v == "–" or v.startswith(("shown, p", "not shown, p")) for v in verdicts)
-    assert "Margin" in [name for name, _ in found["What was done"].parts[1].rows]  # type: ignore[union-attr]
+    assert "Margin" in [name for name, _ in found["Methods"].parts[1].rows]  # type: ignore[union-attr]
 
 
 def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None:
@@ -228,13 +229,13 @@ def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None
 
 
 def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_path: Path) -> None:
-    assert read_evaluation(evaluation).known[1].pretraining == "ImageNet-21k"
+    assert load_evaluation_data(evaluation).rung_infos[1].pretraining == "ImageNet-21k"
     for path in evaluation.glob("*.parquet"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     about = read_json(evaluation / "evaluation.json")
     about["rungs"] = [{"name": SMALL, "images": 7}, {"name": LARGE, "pretraining": "our own films"}]
     write_json(tmp_path / "evaluation.json", about)
-    first, second = read_evaluation(tmp_path).known
+    first, second = load_evaluation_data(tmp_path).rung_infos
     assert (first.images, second.pretraining, second.parameters) == (7, "our own films", 23_500_352)
 
 
@@ -255,23 +256,23 @@ def test_what_scale_does_is_told_of_the_five_questions_and_every_group(tmp_path:
     )
     effect = {(row[0], row[1]): row[3] for row in found.rows}
     assert all(effect["AUROC", place].startswith("0.") for place in (HOME, AWAY))
-    assert effect["Mean height of the curve", HOME].startswith("0.")
-    assert "[" in effect["Drop of AUROC from home", AWAY]
-    assert ("Drop of AUROC from home", HOME) not in effect
+    assert effect["Mean AUROC of the learning curve", HOME].startswith("0.")
+    assert "[" in effect["AUROC drop", AWAY]
+    assert ("AUROC drop", HOME) not in effect
     assert {title for title, _ in effect} >= {"AUROC, sex: F", "AUROC, sex: M"}
 
 
 def test_a_folder_without_an_evaluation_says_what_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="it is not the folder of an evaluation. `medtransfer"):
+    with pytest.raises(StudyError, match="it is not an evaluation folder. `medtransfer"):
         write_evaluation_report(tmp_path)
 
 
 def test_retrained_rungs_stay_out_of_the_comparison(evaluation: Path) -> None:
-    content = read_evaluation(evaluation)
-    extra = content.results.filter(pl.col("run_id").is_null(), pl.col("metric") == "auroc")
+    data = load_evaluation_data(evaluation)
+    extra = data.results.filter(pl.col("run_id").is_null(), pl.col("metric") == "auroc")
     extra = extra.with_columns(value=pl.lit(0.99), retrain_fraction=pl.lit(0.1))
-    again = replace(content, results=pl.concat([content.results, extra]))
-    assert again.number(SMALL, HOME, "auroc") == content.number(SMALL, HOME, "auroc")
+    again = replace(data, results=pl.concat([data.results, extra]))
+    assert again.result_row(SMALL, HOME, "auroc") == data.result_row(SMALL, HOME, "auroc")
 
 
 def test_charts_hold_no_identifier_and_their_data_once(evaluation_page: Path) -> None:

@@ -73,8 +73,8 @@ def test_every_section_and_answer_is_there(page: Path) -> None:
         "Fairness",
         "Uncertainty",
         "Runs and costs",
-        "What was done",
-        "What this cannot say",
+        "Methods",
+        "Limitations",
     ):
         assert f"<h2>{title}</h2>" in text
     assert text.count("<li><strong>") == 5
@@ -105,7 +105,7 @@ def test_nothing_is_fetched_from_anywhere(page: Path) -> None:
     assert not re.search(r"<(link|iframe|img|object|embed)\b", visible)
 
 
-def test_no_picture_and_no_identifier_is_in_it(page: Path, finished: StudyFolder) -> None:
+def test_it_holds_no_image_and_no_identifier(page: Path, finished: StudyFolder) -> None:
     text = page.read_text("utf-8")
     predictions = pl.read_parquet(finished.path / "predictions.parquet")
     for name in {*predictions["case_id"], *predictions["patient_id"]}:

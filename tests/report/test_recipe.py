@@ -1,4 +1,4 @@
-"""How the report says a rung was trained."""
+"""A rung's training in the words of the report."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from medtransfer.report.reading import recipe_of
 from medtransfer.training.config import TrainingConfig
 
 
-def test_the_rule_is_said_as_it_was() -> None:
+def test_the_rule_is_written_out() -> None:
     assert recipe_of(TrainingConfig()) == (
         "BiT-HyperRule; batch 512, learning rate 0.003, steps by the rule, weight decay 0, "
-        "selection: best of 10 checks by tuning AUROC"
+        "selection: best of 10 validations by tuning AUROC"
     )
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "words"),
     [
         ({"optimiser": "adamw"}, "AdamW"),
         ({"schedule": "cosine"}, "cosine schedule"),
@@ -26,18 +26,18 @@ def test_the_rule_is_said_as_it_was() -> None:
         ({"loss": {"kind": "asymmetric"}}, "asymmetric loss"),
         (
             {"loss": {"weights": "balanced", "smoothing": 0.1}},
-            "class weights balanced, labels smoothed by 0.1",
+            "class weights balanced, label smoothing 0.1",
         ),
         ({"loss": {"weights": {"Edema": 3}}}, "class weights by target"),
         ({"tuning": {"mode": "partial", "frozen_stages": 2}}, "lowest 2 stages frozen"),
-        ({"tuning": {"mode": "low-rank", "rank": 4}}, "low-rank products of rank 4"),
+        ({"tuning": {"mode": "low-rank", "rank": 4}}, "low-rank updates of rank 4"),
     ],
 )
-def test_every_departure_is_named(changes: dict[str, Any], said: str) -> None:
-    assert f", {said}," in recipe_of(TrainingConfig.model_validate(changes))
+def test_every_departure_is_named(changes: dict[str, Any], words: str) -> None:
+    assert f", {words}," in recipe_of(TrainingConfig.model_validate(changes))
 
 
-def test_a_probe_says_what_it_is_and_what_was_tried() -> None:
+def test_a_probe_names_its_penalties() -> None:
     config = TrainingConfig.model_validate({"tuning": {"mode": "linear", "penalties": [1, 0.01]}})
     assert recipe_of(config) == (
         "Linear probe: logistic regression on fixed features; the best of 2 L2 penalties, 0.01 to "

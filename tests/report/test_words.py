@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.components import Table, narrow, short_names
+from medtransfer.report.components import ReportTable, without_empty_columns
 from medtransfer.report.text import (
     Cells,
     fixed,
@@ -14,12 +14,13 @@ from medtransfer.report.text import (
     p_text,
     point_words,
     points_text,
+    short_names,
+    short_reason,
     unbroken,
-    why,
 )
 
 
-def test_numbers_without_intervals_and_missing_numbers_are_said_to_be_so() -> None:
+def test_numbers_without_interval_and_missing_numbers_are_marked() -> None:
     assert interval_text(None) == "–"
     assert interval_text({"value": None, "reason": "no positive case"}) == (
         "undefined (no positive case)"
@@ -33,7 +34,7 @@ def test_nothing_is_minus_zero() -> None:
     assert fixed(-0.0006, 3) == "−0.001"
 
 
-def test_a_table_says_once_why_cells_are_empty() -> None:
+def test_a_table_gives_the_reason_of_empty_cells_once() -> None:
     cells = Cells()
     empty = {"value": None, "low": None, "high": None, "reason": "fewer than 10 cases"}
     part = {"value": 0.5, "low": 0.4, "high": 0.6, "reason": "1 of 3 targets left out: no case"}
@@ -48,10 +49,10 @@ def test_a_table_says_once_why_cells_are_empty() -> None:
     assert cells.notes == ["ᵃ fewer than 10 cases", "ᵇ 1 of 3 targets left out: no case"]
 
 
-def test_where_all_targets_are_left_out_the_cause_is_enough() -> None:
-    assert why("5 of 5 targets left out: fewer than 10 cases") == "fewer than 10 cases"
-    assert why("15 of 5 targets left out: x") == "15 of 5 targets left out: x"
-    assert why(None) == "no value"
+def test_if_all_targets_are_left_out_the_cause_is_enough() -> None:
+    assert short_reason("5 of 5 targets left out: fewer than 10 cases") == "fewer than 10 cases"
+    assert short_reason("15 of 5 targets left out: x") == "15 of 5 targets left out: x"
+    assert short_reason(None) == "no value"
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -61,16 +62,19 @@ def test_every_metric_has_a_title(name: str) -> None:
 
 def test_an_operating_point_is_explained() -> None:
     assert points_text(["sens90", "spec80"]) == (
-        "sens90 is the threshold of 90 % sensitivity on tune; "
-        "spec80 is the threshold of 80 % specificity on tune"
+        "sens90: threshold with 90% sensitivity on the tuning split; "
+        "spec80: threshold with 80% specificity on the tuning split"
     )
-    assert point_words("youden") == "the largest sum of sensitivity and specificity on tune"
+    assert (
+        point_words("youden")
+        == "the largest sum of sensitivity and specificity on the tuning split"
+    )
     assert points_text([]) == ""
 
 
 def test_no_line_breaks_within_an_interval_a_p_value_or_a_percentage() -> None:
-    said = unbroken("better by 0.100 AUROC [−0.050, 0.150], p < 0.01, in 95 % [81%, 96%] of [a, b]")
-    assert said.replace("\u00a0", "_") == (
+    text = unbroken("better by 0.100 AUROC [−0.050, 0.150], p < 0.01, in 95 % [81%, 96%] of [a, b]")
+    assert text.replace("\u00a0", "_") == (
         "better by 0.100 AUROC [−0.050,_0.150], p_<_0.01, in 95_% [81%,_96%] of [a, b]"
     )
 
@@ -91,16 +95,16 @@ def test_long_names_lose_what_they_share() -> None:
 
 @given(st.lists(st.text(st.sampled_from("ab-/… (2)"), max_size=60), unique=True, max_size=8))
 def test_short_names_fit_and_stay_apart(names: list[str]) -> None:
-    found = short_names(names, 20)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
-    assert all(len(short) <= 20 for short in found.values())
-    assert all(found[name] == name for name in names if len(name) <= 20)
+    shortened = short_names(names, 20)
+    assert list(shortened) == names
+    assert len(set(shortened.values())) == len(names)
+    assert all(len(short) <= 20 for short in shortened.values())
+    assert all(shortened[name] == name for name in names if len(name) <= 20)
 
 
-def test_columns_that_say_nothing_are_left_out() -> None:
-    table = narrow(
-        Table(
+def test_empty_columns_are_left_out() -> None:
+    table = without_empty_columns(
+        ReportTable(
             ["Rung", "a", "b", "c"],
             [["x", "–", "1", ""], ["y", "–", "–", ""]],
             "",
@@ -114,6 +118,6 @@ def test_columns_that_say_nothing_are_left_out() -> None:
 
 def test_a_wide_table_is_set_tight() -> None:
     row = ["scratch/r50x1", "north", *["0.87 [0.76, 0.96]"] * 3]
-    assert not Table(["h"] * 5, [row]).tight
-    assert Table(["h"] * 9, [row + row[2:] + row[2:3]]).tight
-    assert not Table(["h"], []).tight
+    assert not ReportTable(["h"] * 5, [row]).tight
+    assert ReportTable(["h"] * 9, [row + row[2:] + row[2:3]]).tight
+    assert not ReportTable(["h"], []).tight

@@ -83,5 +83,5 @@ def test_the_report_has_the_curve_and_counts_no_retrained_run_as_a_left_out_coho
     retrained: StudyFolder, tmp_path: Path
 ) -> None:
     text = write_report(retrained).read_text("utf-8")
-    assert "After training again on some of its cases" in text
+    assert "Retraining with cases of the shifted cohort" in text
     assert "its training cohorts" not in text

@@ -7,7 +7,7 @@ import pytest
 from tests.in_process import run_here
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.report.reading import read_content
+from medtransfer.report.reading import load_study_data
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
@@ -121,5 +121,5 @@ def test_the_setting_that_is_best_on_tune_is_in_the_tables(
     for table in ("results", "predictions"):
         ids = pl.read_parquet(folder.path / f"{table}.parquet")["run_id"].drop_nulls()
         assert set(ids) == set(taken["run_id"])
-    facts = dict(read_content(folder).facts)
-    assert facts["Sweep"].startswith("learning rates 0.05, 1e-06, in place of the recipe's")
+    facts = dict(load_study_data(folder).facts)
+    assert facts["Sweep"].startswith("learning rates 0.05, 1e-06, instead of the recipe's")

@@ -1,4 +1,4 @@
-"""What a report is made of: plain facts and tables, wherever they were read from."""
+"""Report data: the facts and tables that a report is rendered from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,35 +17,35 @@ from medtransfer.tables.results import ALL, CASE, MACRO, Curve
 
 @dataclass(frozen=True)
 class RungInfo:
-    """What is known of a rung; of another framework's network it may be the name alone.
+    """Facts about a rung; for a network of another framework the name may be all there is.
 
     Attributes:
         name: On the page.
-        pretraining: What its weights were learned from.
-        images: How many images that was.
-        parameters: Weights of the network.
-        full: Its name in the tables, where that is too long for the page.
+        pretraining: Data that its initial weights were trained on.
+        images: Number of pre-training images.
+        parameters: Number of weights of the network.
+        full_name: Its name in the tables, if that is too long for the page.
     """
 
     name: str
     pretraining: str | None = None
     images: int | None = None
     parameters: int | None = None
-    full: str = ""
+    full_name: str = ""
 
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """Who was used for what: one split of one cohort.
+    """Cases, patients and labels in one split of one cohort.
 
     Attributes:
-        cohort: Where the cases come from.
-        split: What they were used for.
-        cases: How many.
-        patients: How many.
+        cohort: Origin of the cases.
+        split: Their use: train, tune or test.
+        cases: Number of cases.
+        patients: Number of patients.
         positive: Positive cases of each target.
-        masked: Cases without a label of each target, where known.
-        images: How many, where known.
+        masked: Unlabelled cases of each target, if known.
+        images: Number of images, if known.
     """
 
     cohort: str
@@ -59,7 +59,7 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class ReportedFinding:
-    """One finding of the audit, with the reason why the study went on in spite of it."""
+    """One audit finding, with the reason for waiving it."""
 
     code: str
     level: str
@@ -68,41 +68,43 @@ class ReportedFinding:
     waived: str | None = None
 
 
-Row = dict[str, Any]
+POINT_COLUMNS = ("cohort", "x", "y", "low", "high")
+"""Columns of a curve's points that charts and tables use."""
+Row = dict[str, Any]  # columns of a table differ in type
 """A row of the results or of the comparisons table."""
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """What is reported.
+    """Data of one report, from a study or from an evaluation.
 
     Attributes:
         name: Of the study or the evaluation.
-        what: "transfer study", or "evaluation" where nothing was trained.
-        task: What the targets are to each other.
+        kind: "transfer study", or "evaluation" if nothing was trained.
+        task: Relation of the targets to each other.
         targets: Their names.
-        evaluation: Intervals, operating points, margin, least group size.
+        evaluation: Intervals, operating points, margin, minimum group size.
         reference: The rung that others are compared with.
-        known: Rungs in reading order.
-        results: The results table, runs and means over seeds.
+        rung_infos: Rungs in reading order.
+        results: The results table: runs and means over seeds.
         comparisons: Differences from the reference rung.
         curves: By kind; any may be empty.
-        counts: Who was used for what.
-        leave_cohort_out: Whether each cohort was left out of training in turn.
-        runs: One row per planned run; None where nothing was trained.
-        facts: What was done, as names with what is to be said of them.
-        said: Sentences on what was assumed.
-        findings: Of the audit; None where there was none.
-        cautions: Sentences on what must not be concluded.
+        counts: Cases and patients of each cohort and split.
+        leave_cohort_out: Each cohort was left out of training in turn.
+        runs: One row per planned run; None if nothing was trained.
+        facts: Methods, as pairs of name and text.
+        notes: Sentences on assumptions.
+        findings: Of the audit; None if there was no audit.
+        cautions: Sentences on limitations.
     """
 
     name: str
-    what: str
+    kind: str
     task: Task
     targets: tuple[str, ...]
     evaluation: EvaluationConfig
     reference: str
-    known: tuple[RungInfo, ...]
+    rung_infos: tuple[RungInfo, ...]
     results: pl.DataFrame
     comparisons: pl.DataFrame
     curves: dict[Curve, pl.DataFrame] = field(default_factory=dict[Curve, pl.DataFrame])
@@ -110,7 +112,7 @@ class ReportData:
     leave_cohort_out: bool = False
     runs: pl.DataFrame | None = None
     facts: tuple[tuple[str, str], ...] = ()
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
 
@@ -127,8 +129,8 @@ class ReportData:
         return self.results.filter(rows & (pl.col("rung") != ALL))
 
     @cached_property
-    def places(self) -> list[str]:
-        """Cohorts with test results: the training cohorts' place first."""
+    def cohorts(self) -> list[str]:
+        """Cohorts with test results, the internal test set first."""
         tests = self.means.filter(
             pl.col("split") == "test", ~pl.col("metric").str.contains("_drop")
         )
@@ -136,40 +138,38 @@ class ReportData:
 
     @cached_property
     def internal_name(self) -> str | None:
-        """The training cohorts' place; None where no cohort is known to be one."""
+        """Name of the internal test set; None if no training cohort is known."""
         trained = sorted({count.cohort for count in self.counts if count.split == "tune"})
         if not self.counts:
-            return self.places[0]
+            return self.cohorts[0]
         return None if not trained else trained[0] if len(trained) == 1 else INTERNAL
 
     @property
-    def place(self) -> str:
-        """Where rungs are compared first: the training cohorts' place if it was tested."""
-        return self.internal_name if self.internal_name in self.places else self.places[0]
+    def main_cohort(self) -> str:
+        """Cohort of the main comparison: the internal test set, if it has results."""
+        return self.internal_name if self.internal_name in self.cohorts else self.cohorts[0]
 
     @cached_property
     def shifted(self) -> list[str]:
-        """Cohorts that were not trained on; all of them, where each was left out in turn."""
+        """Cohorts without training cases; all of them if each was left out in turn."""
         if self.leave_cohort_out:
-            return self.places
-        return (
-            []
-            if self.internal_name is None
-            else [p for p in self.places if p != self.internal_name]
-        )
+            return self.cohorts
+        if self.internal_name is None:
+            return []
+        return [cohort for cohort in self.cohorts if cohort != self.internal_name]
 
     @property
-    def inside(self) -> str:
-        """What a drop is measured from, in words."""
-        return "its training cohorts" if self.leave_cohort_out else self.place
+    def drop_baseline(self) -> str:
+        """Baseline of a drop, in words."""
+        return "its training cohorts" if self.leave_cohort_out else self.main_cohort
 
     @cached_property
     def fractions(self) -> list[float]:
-        """Label fractions with results, rising."""
+        """Label fractions with results, in ascending order."""
         return sorted(self.means["label_fraction"].unique().to_list())
 
     @property
-    def full(self) -> float:
+    def full_fraction(self) -> float:
         """The largest label fraction, at which rungs are compared."""
         return self.fractions[-1]
 
@@ -177,32 +177,32 @@ class ReportData:
     def rungs(self) -> list[str]:
         """Rungs with results, in reading order."""
         names = set(self.means["rung"].to_list())
-        return [rung.name for rung in self.known if rung.name in names]
+        return [rung.name for rung in self.rung_infos if rung.name in names]
 
     @cached_property
     def seeds(self) -> int:
-        """Seeds of the rung that has most."""
+        """Largest number of seeds of any rung."""
         runs = self.results.filter(pl.col("run_id").is_not_null())
         counts = runs.group_by("rung").agg(pl.col("seed").n_unique())["seed"].to_list()
         return max(counts, default=1)
 
     @cached_property
     def best(self) -> str:
-        """The rung with the best mean AUROC where rungs are compared first."""
-        rows = self.overall(HEADLINE, self.full)
-        rows = rows.filter((pl.col("cohort") == self.place) & pl.col("value").is_not_null())
+        """The rung with the highest mean AUROC on the main cohort."""
+        rows = self.overall(HEADLINE, self.full_fraction)
+        rows = rows.filter((pl.col("cohort") == self.main_cohort) & pl.col("value").is_not_null())
         if rows.is_empty():
             return self.reference
         return str(rows.sort("value", descending=True)["rung"][0])
 
     @property
-    def shown(self) -> list[str]:
-        """The rungs that are drawn where all would be too many: the best and the reference."""
+    def shown_rungs(self) -> list[str]:
+        """The best rung and the reference, for charts that would be crowded with all rungs."""
         both = dict.fromkeys((self.best, self.reference))
         return [rung for rung in both if rung in self.rungs]
 
     def overall(self, metric: str = HEADLINE, fraction: float | None = None) -> pl.DataFrame:
-        """Mean-over-seeds rows of an overall metric, all cases together."""
+        """Rows of a metric over all cases, means over seeds."""
         rows = self.means.filter(
             (pl.col("metric") == metric)
             & (pl.col("target") == self.target_of(metric))
@@ -214,55 +214,54 @@ class ReportData:
         """The target column of a metric's overall numbers."""
         return CASE if metric in self._of_case else self.target
 
-    def number(self, rung: str, cohort: str, metric: str) -> Row | None:
-        """An overall number at the full label fraction, if it is there."""
+    def result_row(self, rung: str, cohort: str, metric: str) -> Row | None:
+        """A rung's row of a metric over all cases at the full label fraction, if present."""
         return self._numbers.get((rung, cohort, metric, self.target_of(metric)))
 
-    def comparison(self, rung: str, cohort: str, metric: str = HEADLINE) -> Row | None:
-        """A difference from the reference at the full label fraction, if it is there."""
+    def comparison_row(self, rung: str, cohort: str, metric: str = HEADLINE) -> Row | None:
+        """A rung's difference from the reference at the full label fraction, if present."""
         return self._differences.get((rung, cohort, metric, self.target_of(metric)))
 
     @cached_property
-    def over_seeds(self) -> pl.DataFrame:
-        """Means over seeds of numbers that only runs have, at the full label fraction.
+    def run_means(self) -> pl.DataFrame:
+        """Means over seeds of the metrics of single runs, at the full label fraction.
 
-        The ends of an interval are means too; a p-value is the median.
+        Interval limits are means too; p-values are medians.
         """
         rows = self.results.filter(
             pl.col("run_id").is_not_null()
             & pl.col("retrain_fraction").is_null()
-            & (pl.col("label_fraction") == self.full)
+            & (pl.col("label_fraction") == self.full_fraction)
         )
         if self.leave_cohort_out:
             rows = rows.filter(pl.col("cohort") == pl.col("held_out"))
         ends = [_mean_of_all(name) for name in ("value", "low", "high")]
         first = ("num_cases", "num_patients", "num_positive")
-        found = rows.group_by(
-            "rung", "cohort", "attribute", "group", "target", "metric", maintain_order=True
-        ).agg(
+        key = ("rung", "cohort", "attribute", "group", "target", "metric")
+        means = rows.group_by(key, maintain_order=True).agg(
             *ends,
             pl.col("value").median().alias("median"),
             pl.col("reason").drop_nulls().first(),
             *(pl.col(name).first() for name in first),
         )
         value = pl.when(pl.col("metric").str.ends_with(GAP_P)).then("median").otherwise("value")
-        return found.with_columns(value.alias("value")).drop("median")
+        return means.with_columns(value.alias("value")).drop("median")
 
-    def of_runs(self, rung: str, *metrics: str, **where: str) -> list[Row]:
-        """Rows of `over_seeds` about a rung."""
+    def run_mean_rows(self, rung: str, *metrics: str, **where: str) -> list[Row]:
+        """Rows of `run_means` of a rung."""
         conditions = [pl.col(name) == value for name, value in where.items()]
-        rows = self.over_seeds.filter(pl.col("rung") == rung, *conditions)
+        rows = self.run_means.filter(pl.col("rung") == rung, *conditions)
         return rows.filter(pl.col("metric").is_in(metrics)).to_dicts()
 
     def curve(self, kind: Curve, rungs: Sequence[str] | None = None) -> pl.DataFrame:
-        """Points of a kind of curve: all of the task, of the rungs that are given."""
+        """Points of one kind of curve for the task as a whole, for some rungs or all."""
         points = self.curves.get(kind)
         if points is None or points.is_empty():
             return pl.DataFrame()
         rows = pl.col("target").is_in([self.target, CASE])
         rows &= pl.col("held_out").is_null() | (pl.col("cohort") == pl.col("held_out"))
         if kind != "learning":
-            rows &= pl.col("label_fraction") == self.full
+            rows &= pl.col("label_fraction") == self.full_fraction
         if kind != "retrain":
             rows &= pl.col("retrain_fraction").is_null()
         if kind in ("learning", "retrain"):
@@ -272,7 +271,7 @@ class ReportData:
 
     @cached_property
     def attributes(self) -> list[str]:
-        """Attributes that were reported by."""
+        """Attributes with results by group."""
         names = self.means.filter(pl.col("attribute") != ALL)["attribute"]
         return names.unique(maintain_order=True).to_list()
 
@@ -281,7 +280,7 @@ class ReportData:
         rows = self.means.filter(
             (pl.col("rung") == rung)
             & (pl.col("attribute") == attribute)
-            & (pl.col("label_fraction") == self.full)
+            & (pl.col("label_fraction") == self.full_fraction)
         )
         wanted = {metric: self.target_of(metric) for metric in rows["metric"].unique()}
         return [row for row in rows.to_dicts() if row["target"] == wanted[row["metric"]]]
@@ -293,23 +292,25 @@ class ReportData:
     @cached_property
     def _numbers(self) -> dict[tuple[str, str, str, str], Row]:
         rows = self.means.filter(
-            (pl.col("label_fraction") == self.full) & (pl.col("attribute") == ALL)
+            (pl.col("label_fraction") == self.full_fraction) & (pl.col("attribute") == ALL)
         )
-        return _by_place(rows)
+        return _rows_by_key(rows)
 
     @cached_property
     def _differences(self) -> dict[tuple[str, str, str, str], Row]:
-        rows = pl.col("retrain_fraction").is_null() & (pl.col("label_fraction") == self.full)
-        return _by_place(self.comparisons.filter(rows))
+        rows = pl.col("retrain_fraction").is_null() & (
+            pl.col("label_fraction") == self.full_fraction
+        )
+        return _rows_by_key(self.comparisons.filter(rows))
 
 
 def _mean_of_all(name: str) -> pl.Expr:
-    """The mean, or nothing where a seed has none."""
+    """The mean, or null if any seed has no value."""
     column = pl.col(name)
     return pl.when(column.null_count() == 0).then(column.mean()).alias(name)
 
 
-def _by_place(rows: pl.DataFrame) -> dict[tuple[str, str, str, str], Row]:
+def _rows_by_key(rows: pl.DataFrame) -> dict[tuple[str, str, str, str], Row]:
     return {
         (row["rung"], row["cohort"], row["metric"], row["target"]): row for row in rows.to_dicts()
     }

@@ -1,44 +1,33 @@
-"""One HTML file: offline, readable with scripts off, nothing fetched from anywhere."""
+"""The report's page: one HTML file that is offline, needs no script and makes no request."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+import polars as pl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from medtransfer.errors import plural
 from medtransfer.files import write_text
-from medtransfer.report.components import Answer, Section, figures_of, with_short_names
+from medtransfer.report.components import Answer, Section, figures_of
 from medtransfer.report.content import ReportData
-from medtransfer.report.figures import runtime
+from medtransfer.report.figures import chart_script
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
-from medtransfer.report.reading import read_content, read_evaluation
-from medtransfer.report.text import unbroken
+from medtransfer.report.reading import load_evaluation_data, load_study_data
+from medtransfer.report.text import short_names, unbroken
 from medtransfer.runs.folders import StudyFolder
 
-QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
-
-
-def all_sections(content: ReportData) -> list[Section]:
-    """Every section; a question that was not studied has one that says so."""
-    sections = [question.section(content) for question in QUESTIONS]
-    sections += [section for section in (runs(content), method(content)) if section is not None]
-    return [*sections, limits(content)]
-
-
-def answers(content: ReportData) -> list[Answer]:
-    """One card per question."""
-    return [question.answer(content) for question in QUESTIONS]
-
-
 REPORT = "report.html"
-NAMED = 6
+QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
+MAX_TARGETS = 6
 """Targets whose prevalence the first line gives."""
 
 
@@ -52,42 +41,86 @@ def write_report(folder: StudyFolder | Path) -> Path:
         StudyError: The folder holds no finished run.
     """
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
-    write_text(folder.report, render(read_content(folder)))
+    write_text(folder.report, render(load_study_data(folder)))
     return folder.report
 
 
 def write_evaluation_report(folder: Path) -> Path:
-    """Write the report of an evaluation from the folder that it left.
+    """Write an evaluation's report from its folder.
 
     Returns:
         ``report.html`` in the folder.
 
     Raises:
-        StudyError: It is not the folder of an evaluation.
+        StudyError: It is not an evaluation folder.
     """
-    write_text(folder / REPORT, render(read_evaluation(folder)))
+    write_text(folder / REPORT, render(load_evaluation_data(folder)))
     return folder / REPORT
 
 
-def render(content: ReportData) -> str:
+def render(data: ReportData) -> str:
     """The page as text."""
-    content = with_short_names(content)
-    sections = all_sections(content)
-    script = runtime(_asset("report.js"))
+    data = with_short_names(data)
+    sections = all_sections(data)
+    script = chart_script(_asset("report.js"))
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     environment.filters["unbroken"] = unbroken
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
-        title=f"{content.name}: {content.what}",
-        data_line=_data_line(content),
-        made_line=_made_line(content),
+        title=f"{data.name}: {data.kind}",
+        data_line=_data_line(data),
+        made_line=_made_line(data),
         sections=sections,
         css=Markup(_asset("report.css")),  # noqa: S704 — our own file
         script=Markup(script),  # noqa: S704 — the library's and our own file
         script_hash=_csp_hash(script),
         charts=_json_for_html(sections),
+    )
+
+
+def all_sections(data: ReportData) -> list[Section]:
+    """Every section; the one of a question that was not studied says so."""
+    sections = [question.section(data) for question in QUESTIONS]
+    sections += [section for section in (runs(data), method(data)) if section is not None]
+    return [*sections, limits(data)]
+
+
+def answers(data: ReportData) -> list[Answer]:
+    """One card per question."""
+    return [question.answer(data) for question in QUESTIONS]
+
+
+def with_short_names(data: ReportData) -> ReportData:
+    """The same data under names that fit the page; rungs keep their full names for one table."""
+    rungs = short_names([rung.name for rung in data.rung_infos])
+    tested = [*data.results["cohort"].unique(maintain_order=True)]
+    cohorts = short_names([*tested, *(count.cohort for count in data.counts)])
+    if all(short == name for name, short in [*rungs.items(), *cohorts.items()]):
+        return data
+    return replace(
+        data,
+        reference=rungs.get(data.reference, data.reference),
+        rung_infos=tuple(
+            replace(rung, name=rungs[rung.name], full_name=rung.name) for rung in data.rung_infos
+        ),
+        results=_renamed(data.results, rungs, cohorts),
+        comparisons=_renamed(data.comparisons, rungs, cohorts),
+        curves={kind: _renamed(frame, rungs, cohorts) for kind, frame in data.curves.items()},
+        counts=tuple(replace(count, cohort=cohorts[count.cohort]) for count in data.counts),
+        runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
+    )
+
+
+def _renamed(
+    frame: pl.DataFrame, rungs: Mapping[str, str], cohorts: Mapping[str, str]
+) -> pl.DataFrame:
+    maps = {"rung": rungs, "reference": rungs, "cohort": cohorts, "held_out": cohorts}
+    return frame.with_columns(
+        pl.col(name).cast(pl.String).replace(dict(names))
+        for name, names in maps.items()
+        if name in frame.columns
     )
 
 
@@ -101,36 +134,37 @@ def _csp_hash(script: str) -> str:
 
 
 def _json_for_html(sections: list[Section]) -> Markup:
-    """The charts' specifications, with what could end or open an element escaped."""
-    drawn = (part for section in sections for part in figures_of(section.parts))
-    text = json.dumps({figure.name: figure.spec for figure in drawn}, allow_nan=False)
+    """The charts' specifications, with the characters escaped that could open or end an element."""
+    figures = (figure for section in sections for figure in figures_of(section.parts))
+    text = json.dumps({figure.name: figure.spec for figure in figures}, allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704 — escaped above
 
 
-def _data_line(content: ReportData) -> str:
-    counts = content.counts
+def _data_line(data: ReportData) -> str:
+    counts = data.counts
     cases = plural(sum(count.cases for count in counts), "case")
     images = sum(count.images or 0 for count in counts)
-    where = plural(len({count.cohort for count in counts}), "cohort")
+    cohorts = plural(len({count.cohort for count in counts}), "cohort")
     shares: list[str] = []
-    for target in content.targets[:NAMED]:
+    for target in data.targets[:MAX_TARGETS]:
         positive = sum(count.positive.get(target, 0) for count in counts)
-        known = sum(count.cases - count.masked.get(target, 0) for count in counts)
-        shares.append(f"{target} {positive / known:.0%}" if known else f"{target} unlabelled")
-    more = len(content.targets) - NAMED
+        labelled = sum(count.cases - count.masked.get(target, 0) for count in counts)
+        share = f"{positive / labelled:.0%}" if labelled else "unlabelled"
+        shares.append(f"{target} {share}")
+    more = len(data.targets) - MAX_TARGETS
     listed = ", ".join(shares) + (f" and {more} more" if more > 0 else "")
-    what = f"{plural(images, 'image')} of {cases}" if images else cases
+    size = f"{plural(images, 'image')} of {cases}" if images else cases
     patients = plural(sum(count.patients for count in counts), "patient")
-    word = "Classes" if content.task == "single-label" else "Positive"
-    return f"{what} of {patients} in {where}. {word}: {listed}."
+    word = "Classes" if data.task == "single-label" else "Positive"
+    return f"{size} of {patients} in {cohorts}. {word}: {listed}."
 
 
-def _made_line(content: ReportData) -> str:
-    rungs = plural(len(content.rungs), "rung")
+def _made_line(data: ReportData) -> str:
+    rungs = plural(len(data.rungs), "rung")
     today = datetime.now(UTC).date().isoformat()
     return (
-        f"{rungs} (a rung is a network with the weights it starts from), {today}, "
+        f"{rungs} (rung: a network with its initial weights). Created on {today} with "
         f"medtransfer {version('medtransfer')}."
     )

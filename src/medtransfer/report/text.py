@@ -1,4 +1,4 @@
-"""Numbers in words: an interval, a p-value, a verdict that its interval bears out."""
+"""Text of a report: numbers, intervals, p-values, metric titles and short names."""
 
 import re
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from medtransfer.metrics.catalog import CATALOG
 from medtransfer.metrics.metric import POINT
 from medtransfer.report.content import Row
 
-SMALL = 0.05
-"""P-values below are called shown."""
-FINE = (
+ALPHA = 0.05
+"""Significance level."""
+THREE_DECIMALS = (
     "ece",
     "brier",
     "aurc",
@@ -21,17 +21,19 @@ FINE = (
     "mutual_information",
     "disagreement",
 )
-"""Metrics that need a third decimal begin so."""
+"""Prefixes of the metrics that need a third decimal."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MARKS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖ"
-EXTRA = {
-    "auroc_delong": "AUROC, interval by DeLong",
-    "auroc_curve_area": "Mean height of the curve",
-    "auroc_drop": "Drop of AUROC from home",
+DERIVED_TITLES = {
+    "auroc_delong": "AUROC (DeLong interval)",
+    "auroc_curve_area": "Mean AUROC of the learning curve",
+    "auroc_drop": "AUROC drop",
     "equalized_odds": "Equalised odds",
 }
-"""Titles of numbers that are made of others and so are not in the catalogue."""
-Judged = Literal["better", "worse", "not shown"]
+"""Titles of metrics that are derived from others and so are not in the catalogue."""
+MAX_NAME = 40
+"""Letters of a name that fit beside a chart and above a panel."""
+Outcome = Literal["better", "worse", "not significant"]
 
 
 def fixed(value: float, digits: int = 2) -> str:
@@ -44,29 +46,51 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:+z.{digits}f}".replace("-", "−")
 
 
+def percent(value: float | None) -> str:
+    """``42%``, or a dash."""
+    return "–" if value is None else f"{value:.0%}"
+
+
+def large_number(value: float | None, unit: str = "") -> str:
+    """``23.5 M`` or ``1,300``, or a dash."""
+    if value is None:
+        return "–"
+    if value >= 1e6:
+        return f"{value / 1e6:.1f} M{unit}"
+    return f"{value:,.0f}{unit}"
+
+
 def interval_text(row: Row | None, digits: int = 2) -> str:
-    """``0.87 [0.76, 0.96]``, or why there is no number."""
+    """``0.87 [0.76, 0.96]``, or the reason for a missing value."""
     if row is None:
         return "–"
     value = row.get("value", row.get("difference"))
     if value is None:
-        return f"undefined ({why(row.get('reason'))})"
-    return f"{fixed(value, digits)} {_ends(row, digits) or '[no interval]'}"
+        return f"undefined ({short_reason(row.get('reason'))})"
+    return f"{fixed(value, digits)} {_interval(row, digits) or '[no interval]'}"
 
 
-def _ends(row: Row, digits: int) -> str:
+def _interval(row: Row, digits: int) -> str:
     if row["low"] is None or row["high"] is None:
         return ""
     return f"[{fixed(row['low'], digits)}, {fixed(row['high'], digits)}]"
 
 
-def why(reason: str | None) -> str:
-    """Why there is no number, in few words."""
+def short_reason(reason: str | None) -> str:
+    """The reason for a missing value, in few words."""
     return re.sub(r"^(\d+) of \1 targets left out: ", "", reason or "no value")
 
 
+def saved_text(row: Row) -> str:
+    """Labels saved: ``≥ 70% [55%, 82%]``, or ``none``."""
+    if row["value"] is None:
+        return "none"
+    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
+    return f"{least}{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
+
+
 def p_text(p: float | None) -> str:
-    """``p < 0.01`` or ``p = 0.08``; nothing where there is none."""
+    """``p < 0.01`` or ``p = 0.08``; empty without a p-value."""
     if p is None:
         return ""
     return "p < 0.01" if p < 0.01 else f"p = {p:.2f}"
@@ -77,88 +101,71 @@ def p_cell(p: float | None) -> str:
     return p_text(p).removeprefix("p = ").removeprefix("p ") or "–"
 
 
-def judged(row: Row) -> Judged:
-    """What a comparison shows, where more is better: interval and corrected p must agree."""
+def outcome(row: Row) -> Outcome:
+    """Outcome of a comparison where higher is better: interval and corrected p must agree."""
     corrected = row["p_holm"]
-    if row["low"] is None or (corrected is not None and corrected >= SMALL):
-        return "not shown"
-    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not shown"
+    if row["low"] is None or (corrected is not None and corrected >= ALPHA):
+        return "not significant"
+    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not significant"
 
 
 def digits_of(metric: str) -> int:
-    """Decimals that a metric is given with."""
-    return 3 if metric.startswith(FINE) else 2
+    """Number of decimals of a metric."""
+    return 3 if metric.startswith(THREE_DECIMALS) else 2
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def metric_title(name: str) -> str:
     """A metric in words, with its operating point."""
     base, at, point = name.partition("@")
     entry = CATALOG.get(base + POINT if at else name)
-    title = entry.title if entry is not None else EXTRA.get(base, base)
+    title = entry.title if entry is not None else DERIVED_TITLES.get(base, base)
     return f"{title} at {point}" if at else title
 
 
 def point_words(point: str) -> str:
-    """An operating point in words: ``sens90`` is ``90 % sensitivity on tune``."""
+    """An operating point in words: ``sens90`` is ``90% sensitivity on the tuning split``."""
     if point == "youden":
-        return "the largest sum of sensitivity and specificity on tune"
-    side = {"sens": "sensitivity", "spec": "specificity"}[point[:4]]
-    return f"{point[4:]} % {side} on tune"
+        return "the largest sum of sensitivity and specificity on the tuning split"
+    metric = {"sens": "sensitivity", "spec": "specificity"}[point[:4]]
+    return f"{point[4:]}% {metric} on the tuning split"
 
 
 def points_text(points: Sequence[str]) -> str:
-    """What short names of operating points in titles mean; nothing where there are none."""
-    return "; ".join(f"{point} is the threshold of {point_words(point)}" for point in points)
+    """Explanation of the operating points' short names; empty without any."""
+    return "; ".join(f"{point}: threshold with {point_words(point)}" for point in points)
 
 
 def unbroken(text: str) -> str:
-    """The text with spaces that no line is broken at: in intervals, p-values and percentages."""
-    text = re.sub(r"\[[−–\d.,% ]+\]", lambda found: found[0].replace(" ", NO_BREAK), text)
+    """The text without line breaks inside intervals, p-values and percentages."""
+    text = re.sub(r"\[[−–\d.,% ]+\]", lambda match: match[0].replace(" ", NO_BREAK), text)
     text = re.sub(r"\bp ([=<]) (?=\d)", rf"p{NO_BREAK}\1{NO_BREAK}", text)
     return re.sub(r"(?<=\d) %", f"{NO_BREAK}%", text)
 
 
-def percent(value: float | None) -> str:
-    """``42%``, or a dash."""
-    return "–" if value is None else f"{value:.0%}"
-
-
-def saved_text(row: Row) -> str:
-    """``≥ 70% [55%, 82%]``, or ``none``."""
-    if row["value"] is None:
-        return "none"
-    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
-    return f"{least}{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
-
-
-def counted(value: float | None, unit: str = "") -> str:
-    """A large number: ``23.5 M``, or a dash."""
-    if value is None:
-        return "–"
-    if value >= 1e6:
-        return f"{value / 1e6:.1f} M{unit}"
-    return f"{value:,.0f}{unit}"
-
-
 class Cells:
-    """Cells of a table, and why some are empty: said once, below it."""
+    """Cells of a table; the reasons for empty ones become notes below it."""
 
     def __init__(self) -> None:
         self._marks: dict[str, str] = {}
 
     def __call__(self, row: Row | None, digits: int = 2) -> str:
-        """``0.87 [0.76, 0.96]``, a dash with a mark where there is none."""
+        """``0.87 [0.76, 0.96]``, or a dash with a mark if the value is missing."""
         if row is None:
             return "–"
         value, reason = row.get("value", row.get("difference")), row.get("reason")
-        ends = "" if value is None else _ends(row, digits)
+        interval = "" if value is None else _interval(row, digits)
         number = "–" if value is None else fixed(value, digits)
-        mark = "" if not reason else self._mark(why(reason) if value is None else reason)
-        return " ".join(part for part in (number, ends, mark) if part)
+        mark = "" if not reason else self._mark(short_reason(reason) if value is None else reason)
+        return " ".join(part for part in (number, interval, mark) if part)
 
     @property
     def notes(self) -> list[str]:
-        """What the marks mean."""
+        """Every mark with its reason."""
         return [f"{mark} {reason}" for reason, mark in self._marks.items()]
 
     def _mark(self, reason: str) -> str:
@@ -166,3 +173,39 @@ class Cells:
             number = len(self._marks)
             self._marks[reason] = MARKS[number] if number < len(MARKS) else f"({number + 1})"
         return self._marks[reason]
+
+
+def short_names(names: Sequence[str], limit: int = MAX_NAME) -> dict[str, str]:
+    """Every name to one of at most `limit` letters; different names stay different.
+
+    The beginning and the end that all long names share are cut first, then the middle.
+    """
+    long = [name for name in names if len(name) > limit]
+    start, end = _shared_prefix(long), _shared_prefix([name[::-1] for name in long])
+    shortened: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        short = name
+        if len(name) > limit and start + end < len(name):
+            short = f"{'…' * (start > 0)}{name[start : len(name) - end]}{'…' * (end > 0)}"
+        short = _without_middle(short, limit)
+        number = 2
+        while short in shortened.values() or (short in names and short != name):
+            short = f"{_without_middle(name, limit - 5)} ({number})"
+            number += 1
+        shortened[name] = short
+    return shortened
+
+
+def _shared_prefix(names: Sequence[str]) -> int:
+    """Letters of the longest common prefix of several names, in whole words."""
+    if len(names) < 2:
+        return 0
+    first, last = min(names), max(names)  # a prefix of these two is one of all names in between
+    same = [a == b for a, b in zip(first, last, strict=False)]
+    count = same.index(False) if False in same else len(same)
+    return max((i + 1 for i in range(count) if not first[i].isalnum()), default=0)
+
+
+def _without_middle(name: str, limit: int) -> str:
+    half = (limit - 1) // 2
+    return name if len(name) <= limit else f"{name[: limit - 1 - half]}…{name[-half:]}"

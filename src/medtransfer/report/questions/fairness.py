@@ -1,4 +1,4 @@
-"""Fairness: whom it serves worse."""
+"""Fairness: differences between the groups of an attribute."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from medtransfer.report.components import (
     Fold,
     Heading,
     Note,
+    ReportTable,
     Section,
-    Table,
-    narrow,
+    without_empty_columns,
 )
 from medtransfer.report.content import ReportData, Row
-from medtransfer.report.figures import Axis, area_axis, figure
+from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
-    SMALL,
+    ALPHA,
     Cells,
     digits_of,
     interval_text,
@@ -31,33 +31,33 @@ from medtransfer.report.text import (
     p_text,
     point_words,
     points_text,
-    why,
+    short_reason,
 )
 from medtransfer.statistics.tests import holm
 from medtransfer.tables.results import ALL
 
-QUESTION = "Fairness: whom does it serve worse?"
+QUESTION = "Fairness: which groups does it serve worse?"
 AT_POINT = ("sensitivity", "specificity", "predicted_prevalence", "underdiagnosis", ODDS)
-"""What groups are compared by at a carried threshold."""
+"""Metrics of the groups at a fixed threshold."""
 
 
-def section(content: ReportData) -> Section:
+def section(data: ReportData) -> Section:
     """The answer; for each attribute a forest plot, its groups, and the gaps between them."""
-    found = answer(content)
+    card = answer(data)
     parts: list[Component] = []
-    if found.studied:
-        points = points_text(content.evaluation.operating_points)
+    if card.studied:
+        points = points_text(data.evaluation.operating_points)
         parts.append(
             Note(
-                "A gap is the largest minus the smallest group value. Over noisy groups it is "
-                "biased upward, so its p-value comes from permuting groups over patients. "
-                f"Numbers are of {content.best}, the rung with the best AUROC on {content.place}."
-                f"{f' In titles, {points}.' if points else ''}"
+                "A gap is the largest minus the smallest group value. Noise biases it upward, so "
+                "its p-value comes from permuting the groups over patients. All values are of "
+                f"{data.best}, the rung with the best AUROC on {data.main_cohort}."
+                f"{f' {points}.' if points else ''}"
             )
         )
-    for number, attribute in enumerate(content.attributes):
-        parts += _attribute(content, attribute, number)
-    return Section("fairness", "Fairness", found.sentence, parts, found)
+    for number, attribute in enumerate(data.attributes):
+        parts += _attribute(data, attribute, number)
+    return Section("fairness", "Fairness", card.sentence, parts, card)
 
 
 @dataclass(frozen=True)
@@ -70,82 +70,84 @@ class Gap:
     p: float
 
 
-def answer(content: ReportData) -> Answer:
-    """The card: what the numbers say in words that match their intervals."""
-    if not content.attributes:
+def answer(data: ReportData) -> Answer:
+    """The card: the result in words that match its interval."""
+    if not data.attributes:
         return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
-    gaps = _tested(content)
-    place = content.place
+    gaps = _tested_gaps(data)
+    cohort = data.main_cohort
     if not gaps:
-        return Answer(QUESTION, f"No attribute has two groups on {place} that can be compared.")
+        return Answer(QUESTION, f"No attribute has two groups on {cohort} that can be compared.")
     corrected = [p if p is not None else 1.0 for p in holm([gap.p for gap in gaps])]
     first = min(range(len(gaps)), key=lambda i: (corrected[i], -gaps[i].row["value"]))
     gap, p = gaps[first], corrected[first]
-    note = p_text(p)
+    p_value = p_text(p)
     if len(gaps) > 1:
-        note += f" after correction for {len(gaps)} tests"
-    shown = p < SMALL
-    verdict = "shown" if shown else "not shown, not ruled out"
-    said = (
-        f"By {gap.attribute}, the {_named(gap.metric, f'{content.best} on {place}')} differs by "
-        f"{interval_text(gap.row)} between groups{_lowest(content, gap)}, {note}: {verdict}."
+        p_value += f" after Holm correction for {len(gaps)} tests"
+    significant = p < ALPHA
+    verdict = "significant" if significant else "not significant, but not ruled out"
+    sentence = (
+        f"Between groups of {gap.attribute}, the "
+        f"{_metric_of(gap.metric, f'{data.best} on {cohort}')} differs by "
+        f"{interval_text(gap.row)}{_lowest(data, gap)}, {p_value}: {verdict}."
     )
-    more = sum(value < SMALL for value in corrected) - 1
-    if shown and more > 0:
-        said += f" {plural(more, 'more gap')} {'is' if more == 1 else 'are'} shown below."
-    return Answer(QUESTION, said)
+    more = sum(value < ALPHA for value in corrected) - 1
+    if significant and more > 0:
+        verb = "is" if more == 1 else "are"
+        sentence += f" {plural(more, 'more gap')} {verb} significant, see below."
+    return Answer(QUESTION, sentence)
 
 
-def _named(metric: str, of: str) -> str:
-    """A metric of something, within a sentence, with its operating point in words."""
+def _metric_of(metric: str, owner: str) -> str:
+    """A metric of a rung within a sentence, with its operating point in words."""
     name, at, point = metric.partition("@")
     if not at:
-        return f"{metric_title(name)} of {of}"
+        return f"{metric_title(name)} of {owner}"
     title = metric_title(metric).removesuffix(f" at {point}")
-    return f"{title[0].lower()}{title[1:]} of {of}, at the threshold of {point_words(point)},"
+    return f"{title[0].lower()}{title[1:]} of {owner}, at the threshold with {point_words(point)},"
 
 
-def _tested(content: ReportData) -> list[Gap]:
-    """Gaps in AUROC and in sensitivity at the first operating point, of the best rung at home."""
-    names = [HEADLINE, *(f"sensitivity@{p}" for p in content.evaluation.operating_points[:1])]
-    found: list[Gap] = []
-    for attribute in content.attributes:
-        gaps = _gaps(content, content.best, content.place, attribute)
+def _tested_gaps(data: ReportData) -> list[Gap]:
+    """Gaps of the best rung on the main cohort in AUROC and first-point sensitivity."""
+    names = [HEADLINE, *(f"sensitivity@{p}" for p in data.evaluation.operating_points[:1])]
+    tested: list[Gap] = []
+    for attribute in data.attributes:
+        gaps = _gaps(data, data.best, data.main_cohort, attribute)
         for name in names:
             row, p = gaps.get(name + GAP), gaps.get(name + GAP_P)
             if row and p and row["value"] is not None and p["value"] is not None:
-                found.append(Gap(attribute, name, row, p["value"]))
-    return found
+                tested.append(Gap(attribute, name, row, p["value"]))
+    return tested
 
 
-def _gaps(content: ReportData, rung: str, place: str, attribute: str) -> dict[str, Row]:
-    """What compares the groups of an attribute, by name."""
-    rows = content.over_seeds.filter(
+def _gaps(data: ReportData, rung: str, cohort: str, attribute: str) -> dict[str, Row]:
+    """Comparisons between the groups of an attribute, by metric."""
+    rows = data.run_means.filter(
         (pl.col("rung") == rung)
-        & (pl.col("cohort") == place)
+        & (pl.col("cohort") == cohort)
         & (pl.col("attribute") == attribute)
         & (pl.col("group") == ALL)
     )
     return {
         row["metric"]: row
         for row in rows.to_dicts()
-        if row["target"] == _target(content, row["metric"])
+        if row["target"] == _target(data, row["metric"])
     }
 
 
-def _target(content: ReportData, name: str) -> str:
+def _target(data: ReportData, name: str) -> str:
     metric = name
     for ending in (GAP_P, GAP, WORST, RATIO):
         metric = metric.removesuffix(ending)
-    return content.target_of(metric)
+    return data.target_of(metric)
 
 
-def _lowest(content: ReportData, gap: Gap) -> str:
+def _lowest(data: ReportData, gap: Gap) -> str:
     rows = [
         row
-        for row in content.group_rows(content.best, gap.attribute)
+        for row in data.group_rows(data.best, gap.attribute)
         if row["metric"] == gap.metric
-        and row["cohort"] == content.place
+        and row["cohort"] == data.main_cohort
         and row["value"] is not None
     ]
     if not rows:
@@ -154,120 +156,124 @@ def _lowest(content: ReportData, gap: Gap) -> str:
     return f" (lowest: {row['group']}, {interval_text(row)}, {row['num_cases']:,} cases)"
 
 
-def _attribute(content: ReportData, attribute: str, number: int) -> list[Component]:
-    rows = content.group_rows(content.best, attribute)
+def _attribute(data: ReportData, attribute: str, number: int) -> list[Component]:
+    rows = data.group_rows(data.best, attribute)
     if not rows:
         return []
-    every = [_gap_table(content, rung, attribute) for rung in content.rungs]
+    tables = [_gap_table(data, rung, attribute) for rung in data.rungs]
     return [
         Heading(f"By {attribute}"),
-        _forest(content, rows, number),
-        _group_table(content, rows),
-        _gap_table(content, content.best, attribute, _asked(content)),
-        Fold(f"Every gap by {attribute}, every rung", [table for table in every if table.rows]),
+        _forest(data, rows, number),
+        _group_table(data, rows),
+        _gap_table(data, data.best, attribute, _main_metrics(data)),
+        Fold(f"All gaps by {attribute}, all rungs", [table for table in tables if table.rows]),
     ]
 
 
-def _asked(content: ReportData) -> list[str]:
-    """What groups are compared by first."""
-    names = [HEADLINE, "balanced_accuracy"] if content.task == "single-label" else [HEADLINE]
-    for point in content.evaluation.operating_points[:1]:
+def _main_metrics(data: ReportData) -> list[str]:
+    """Metrics of the first comparison of groups."""
+    names = [HEADLINE, "balanced_accuracy"] if data.task == "single-label" else [HEADLINE]
+    for point in data.evaluation.operating_points[:1]:
         names += [f"{name}@{point}" for name in AT_POINT]
     return [*names, "ece"]
 
 
-def _forest(content: ReportData, rows: list[Row], number: int) -> Component:
+def _forest(data: ReportData, rows: list[Row], number: int) -> Component:
     """AUROC and sensitivity of every group on every cohort, with counts."""
-    points = content.evaluation.operating_points[:1]
+    points = data.evaluation.operating_points[:1]
     names = [HEADLINE, *(f"sensitivity@{point}" for point in points)]
-    found = {(row["group"], row["cohort"], row["metric"]): row for row in rows}
-    names = [n for n in names if any(key[2] == n for key in found)]
+    by_key = {(row["group"], row["cohort"], row["metric"]): row for row in rows}
+    names = [name for name in names if any(key[2] == name for key in by_key)]
     labels: list[str] = []
     values: list[Row] = []
     for group in dict.fromkeys(row["group"] for row in rows):
-        for place in content.places:
-            own = [found.get((group, place, name)) for name in names]
-            count = next((row["num_cases"] for row in own if row is not None), None)
+        for cohort in data.cohorts:
+            metrics = [by_key.get((group, cohort, name)) for name in names]
+            count = next((row["num_cases"] for row in metrics if row is not None), None)
             if count is None:
                 continue
-            where = f", {place}" if len(content.places) > 1 else ""
-            label = f"{group}{where} ({count:,})"
+            suffix = f", {cohort}" if len(data.cohorts) > 1 else ""
+            label = f"{group}{suffix} ({count:,})"
             labels.append(label)
-            for name, row in zip(names, own, strict=True):
+            for name, row in zip(names, metrics, strict=True):
                 if row is not None:
                     values.append(
                         {
                             "row": label,
-                            "cohort": place,
+                            "cohort": cohort,
                             "panel": metric_title(name),
                             "value": row["value"],
                             "low": row["low"],
                             "high": row["high"],
-                            "note": why(row["reason"]) if row["value"] is None else None,
+                            "note": short_reason(row["reason"]) if row["value"] is None else None,
                         }
                     )
-    axis = area_axis("", values)
+    axis = auroc_axis("", values)
     spec = figures.intervals(
         values,
         Axis("", axis.domain),
         rows=labels,
-        places=content.places,
+        cohorts=data.cohorts,
         panels=[metric_title(name) for name in names],
-        apart=False,
+        dodge=False,
     )
-    least = content.evaluation.minimum_group
+    minimum = data.evaluation.minimum_group
     caption = (
-        f"{content.best}. Number of cases in brackets; bars are 95 % intervals over patients. "
-        f"Groups of fewer than {least} cases are given as counts only."
+        f"{data.best}. Numbers of cases in brackets. Bars: 95% intervals over patients. "
+        f"Groups with fewer than {minimum} cases are shown as counts only."
     )
     return figure(f"groups-{number}", spec, caption)
 
 
-def _group_table(content: ReportData, rows: list[Row]) -> Table:
+def _group_table(data: ReportData, rows: list[Row]) -> ReportTable:
     cells = Cells()
-    wanted = [name for name in _asked(content) if not name.startswith(ODDS)]
-    found = {(row["cohort"], row["group"], row["metric"]): row for row in rows}
-    named = [name for name in wanted if any(key[2] == name for key in found)]
+    by_key = {(row["cohort"], row["group"], row["metric"]): row for row in rows}
+    names = [
+        name
+        for name in _main_metrics(data)
+        if not name.startswith(ODDS) and any(key[2] == name for key in by_key)
+    ]
     lines: list[list[str]] = []
     for group in dict.fromkeys(row["group"] for row in rows):
-        for place in content.places:
-            own = [found.get((place, group, name)) for name in named]
-            first = next((row for row in own if row is not None), None)
+        for cohort in data.cohorts:
+            metrics = [by_key.get((cohort, group, name)) for name in names]
+            first = next((row for row in metrics if row is not None), None)
             if first is None:
                 continue
-            texts = [cells(row, digits_of(n)) for row, n in zip(own, named, strict=True)]
+            texts = [cells(row, digits_of(n)) for row, n in zip(metrics, names, strict=True)]
             counts = [f"{first['num_cases']:,}", f"{first['num_patients']:,}"]
-            lines.append([group, place, *counts, *texts])
-    head = ["Group", "Cohort", "Cases", "Patients", *(metric_title(name) for name in named)]
-    return narrow(Table(head, lines, "The groups.", frozenset(range(2, len(head))), cells.notes))
+            lines.append([group, cohort, *counts, *texts])
+    head = ["Group", "Cohort", "Cases", "Patients", *(metric_title(name) for name in names)]
+    numeric = frozenset(range(2, len(head)))
+    return without_empty_columns(ReportTable(head, lines, "Groups.", numeric, cells.notes))
 
 
 def _gap_table(
-    content: ReportData, rung: str, attribute: str, asked: Sequence[str] | None = None
-) -> Table:
-    """Gaps between the groups: of the metrics that are asked for, or all."""
+    data: ReportData, rung: str, attribute: str, metrics: Sequence[str] | None = None
+) -> ReportTable:
+    """Gaps between the groups, in some metrics or in all."""
     cells = Cells()
     lines: list[list[str]] = []
-    for place in content.places:
-        gaps = _gaps(content, rung, place, attribute)
+    for cohort in data.cohorts:
+        gaps = _gaps(data, rung, cohort, attribute)
         names = dict.fromkeys(
             name.removesuffix(GAP) for name in gaps if name.endswith(GAP) or name.startswith(ODDS)
         )
-        for name in (n for n in names if asked is None or n in asked):
+        for name in (n for n in names if metrics is None or n in metrics):
             row = gaps.get(name if name.startswith(ODDS) else name + GAP)
             digits = digits_of(name)
             p = gaps.get(name + GAP_P) or {}
             lines.append(
                 [
                     metric_title(name),
-                    place,
+                    cohort,
                     cells(gaps.get(name + WORST), digits),
                     cells(row, digits),
                     p_cell(p.get("value")),
                     cells(gaps.get(name + RATIO)),
                 ]
             )
-    head = ["Metric", "Cohort", "Worst group", "Gap", "p of no gap", "Smallest / largest"]
-    over = " Means over seeds; p is their median." if content.seeds > 1 else ""
-    caption = f"Gaps between the groups, {rung}.{over}"
-    return Table(head, lines, caption, frozenset(range(2, 6)), cells.notes)
+    head = ["Metric", "Cohort", "Worst group", "Gap", "p (permutation)", "Smallest / largest"]
+    means = " Values are means over seeds, p is the median." if data.seeds > 1 else ""
+    caption = f"Gaps between groups, {rung}.{means}"
+    return ReportTable(head, lines, caption, frozenset(range(2, 6)), cells.notes)

@@ -1,27 +1,35 @@
-"""The sections that say what was done and what it cannot show."""
+"""Methods: runs and their costs, data, settings, audit findings, and limitations."""
 
 from typing import Any
 
 import polars as pl
 
 from medtransfer.errors import plural
-from medtransfer.report.components import Component, Facts, Fold, Note, Section, Table, narrow
+from medtransfer.report.components import (
+    Component,
+    Facts,
+    Fold,
+    Note,
+    ReportTable,
+    Section,
+    without_empty_columns,
+)
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import points_text
 
 FEW_SEEDS, FEW_PATIENTS = 5, 100
-"""Fewer than these are warned of."""
+"""Fewer than these are named as a limitation."""
 ROLES = {
-    "train": "trained on",
-    "tune": "chose checkpoints, thresholds, temperatures and the like",
-    "test": "what every number is of",
+    "train": "training",
+    "tune": "selection of checkpoints; fitting of thresholds, temperatures and the like",
+    "test": "all results",
 }
-"""Split to its part in the study."""
+"""Split to its use in the study."""
 
 
-def runs(content: ReportData) -> Section | None:
-    """Every run with its state and costs; failures with their cause."""
-    if content.runs is None:
+def runs(data: ReportData) -> Section | None:
+    """Every run with its state and costs, and the causes of failures."""
+    if data.runs is None:
         return None
     head = [
         "Run",
@@ -30,12 +38,12 @@ def runs(content: ReportData) -> Section | None:
         "Seed",
         "State",
         "Steps",
-        "Chosen step",
+        "Selected step",
         "Cases",
         "Minutes",
         "Images/s",
         "Precision",
-        "Memory MiB",
+        "Memory (MiB)",
     ]
     rows = [
         [
@@ -43,130 +51,136 @@ def runs(content: ReportData) -> Section | None:
             row["rung"],
             f"{100 * row['label_fraction']:.3g}%",
             str(row["seed"]),
-            row["state"] if row.get("taken", True) else f"{row['state']}, not taken",
+            row["state"] if row.get("taken", True) else f"{row['state']}, not selected",
             *(_cell(row[name]) for name in ("steps", "selected_step", "training_cases")),
             "–" if row["seconds"] is None else f"{float(row['seconds']) / 60:.1f}",
             *(_cell(row[name]) for name in ("images_per_second", "precision", "peak_memory_mib")),
         ]
-        for row in content.runs.iter_rows(named=True)
+        for row in data.runs.iter_rows(named=True)
     ]
-    table = Table(head, rows, "", frozenset({2, 3, 5, 6, 7, 8, 9, 11}))
-    lost = content.runs.filter(pl.col("state") != "done")
+    table = ReportTable(head, rows, "", frozenset({2, 3, 5, 6, 7, 8, 9, 11}))
+    failed = data.runs.filter(pl.col("state") != "done")
     parts: list[Component] = [
         Note(f"{row['run_id']}: {row['state']}: {row['message']}")
-        for row in lost.iter_rows(named=True)
+        for row in failed.iter_rows(named=True)
         if row["message"]
     ]
-    if "weights" in content.runs.columns:  # not in a list of runs that is made from a table
-        loaded = content.runs.filter(pl.col("weights").is_not_null())
+    if "weights" in data.runs.columns:  # not in a list of runs that is made from a table
+        loaded = data.runs.filter(pl.col("weights").is_not_null())
         parts += [
             Note(f"{row['rung']}: {row['weights']}.")
             for row in loaded.unique(["rung", "weights"], maintain_order=True).iter_rows(named=True)
         ]
     lead = f"{plural(len(rows), 'run')}, all with results."
-    if len(lost):
-        lead = f"{plural(len(lost), 'run')} of {len(content.runs)} without results."
-    return Section("runs", "Runs and costs", lead, [*parts, Fold("Every run", [table])])
+    if len(failed):
+        lead = f"{len(failed)} of {plural(len(data.runs), 'run')} without results."
+    return Section("runs", "Runs and costs", lead, [*parts, Fold("All runs", [table])])
 
 
 def _cell(value: Any) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def method(content: ReportData) -> Section:
-    """Flow of cases, settings, versions, assumptions, findings of the audit."""
-    parts: list[Component] = [_flow(content), Facts([*content.facts, *_scoring(content)])]
-    parts += [Note(sentence) for sentence in content.said]
-    if content.findings is not None:
-        findings = [
-            [found.code, found.level, found.check, found.sentence, found.waived or "–"]
-            for found in content.findings
+def method(data: ReportData) -> Section:
+    """Cases by split, settings, versions, assumptions, audit findings."""
+    parts: list[Component] = [_flow(data), Facts([*data.facts, *_scoring(data)])]
+    parts += [Note(sentence) for sentence in data.notes]
+    if data.findings is not None:
+        rows = [
+            [finding.code, finding.level, finding.check, finding.sentence, finding.waived or "–"]
+            for finding in data.findings
         ]
-        head = ["Code", "Level", "Check", "Found", "Waived because"]
+        head = ["Code", "Level", "Check", "Finding", "Reason for waiver"]
         parts.append(
-            narrow(Table(head, findings, "What the audit found."))
-            if findings
-            else Note("The audit found nothing.")
+            without_empty_columns(ReportTable(head, rows, "Audit findings."))
+            if rows
+            else Note("The audit found no problems.")
         )
-    return Section("method", "What was done", "", parts)
+    return Section("method", "Methods", "", parts)
 
 
-def _flow(content: ReportData) -> Table:
-    """Who was used for what; of many targets, the positives are folded into one column."""
-    images = any(count.images is not None for count in content.counts)
-    several = len(content.targets) > 6
+def _flow(data: ReportData) -> ReportTable:
+    """Cases by cohort and split; many targets share one column of positive cases."""
+    images = any(count.images is not None for count in data.counts)
+    several = len(data.targets) > 6
     head = ["Cohort", "Split", *(["Images"] if images else []), "Cases", "Patients"]
-    head += ["Positive"] if several else [f"{target} +" for target in content.targets]
+    head += ["Positive"] if several else [f"{target} +" for target in data.targets]
     rows: list[list[str]] = []
-    for count in content.counts:
-        positive = [f"{count.positive.get(target, 0):,}" for target in content.targets]
+    for count in data.counts:
+        positive = [f"{count.positive.get(target, 0):,}" for target in data.targets]
         if several:
-            pairs = zip(content.targets, positive, strict=True)
+            pairs = zip(data.targets, positive, strict=True)
             positive = [", ".join(f"{target} {number}" for target, number in pairs)]
         numbers = [*([_cell(count.images)] if images else []), f"{count.cases:,}"]
         rows.append([count.cohort, count.split, *numbers, f"{count.patients:,}", *positive])
     numeric = range(2, len(head) - 1 if several else len(head))
-    used = [
-        f"{split}: {ROLES[split]}" for split in ROLES if split in {c.split for c in content.counts}
-    ]
-    caption = f"Who was used for what. {'; '.join(used)}.{'' if several else ' +: positive cases.'}"
-    return Table(head, rows, caption, frozenset(numeric))
+    splits = {count.split for count in data.counts}
+    roles = ". ".join(
+        f"{split.capitalize()}: {role}" for split, role in ROLES.items() if split in splits
+    )
+    caption = f"Cases by cohort and split. {roles}.{'' if several else ' +: positive cases.'}"
+    return ReportTable(head, rows, caption, frozenset(numeric))
 
 
-def _scoring(content: ReportData) -> list[tuple[str, str]]:
-    """How predictions were turned into numbers."""
-    config = content.evaluation
-    drawn = {
-        "patients": "by patient",
-        "stratified": "by patient, stratified by their labels",
-        "bayesian": "with Bayesian weights of patients",
-        "poisson": "with Poisson counts of patients",
+def _scoring(data: ReportData) -> list[tuple[str, str]]:
+    """Settings of the evaluation."""
+    config = data.evaluation
+    resampling = {
+        "patients": "over patients",
+        "stratified": "over patients, stratified by label",
+        "bayesian": "with Bayesian weights for patients",
+        "poisson": "with Poisson counts for patients",
     }[config.resample]
     points = points_text(config.operating_points)
     intervals = (
-        f"95 %, {config.interval}; {config.replicates:,} bootstrap replicates {drawn}, the same "
-        f"for all rungs; seed {config.seed}"
+        f"95%, {config.interval}; {config.replicates:,} bootstrap replicates {resampling}, the "
+        f"same for all rungs; seed {config.seed}"
     )
     groups = (
-        f"of at least {config.minimum_group} cases; p-values from {config.permutations:,} "
+        f"at least {config.minimum_group} cases each; p-values from {config.permutations:,} "
         "permutations of patients"
     )
     facts = [
-        ("Reference", content.reference),
+        ("Reference rung", data.reference),
         ("Intervals", intervals),
         ("Operating points", points or "none"),
         ("Groups", groups),
     ]
     if config.margin is not None:
-        facts.append(("Margin", f"{config.margin:g} AUROC would not matter, as stated beforehand"))
+        facts.append(
+            (
+                "Margin",
+                f"differences up to {config.margin:g} AUROC do not matter (stated in advance)",
+            )
+        )
     if config.healthy_targets:
-        facts.append(("No finding", ", ".join(config.healthy_targets)))
+        facts.append(("Healthy targets", ", ".join(config.healthy_targets)))
     return facts
 
 
-def limits(content: ReportData) -> Section:
-    """What a reader must not conclude."""
+def limits(data: ReportData) -> Section:
+    """Limitations of the results."""
     notes: list[str] = []
-    if content.seeds < FEW_SEEDS:
+    if data.seeds < FEW_SEEDS:
         notes.append(
-            f"{plural(content.seeds, 'seed')}: intervals show the chance of patients, not that of "
-            "training. Differences as small as those between seeds mean little."
+            f"{plural(data.seeds, 'seed')}: intervals cover the variation between patients, not "
+            "between training runs. Differences as small as those between seeds mean little."
         )
-    if len(content.shifted) == 1:
-        notes.append("One shifted cohort: what holds there need not hold at a third hospital.")
-    if not content.shifted:
-        notes.append("No shifted cohort: nothing is said of other hospitals.")
-    for count in content.counts:
+    if len(data.shifted) == 1:
+        notes.append("One shifted cohort: results may not hold at a third hospital.")
+    if not data.shifted:
+        notes.append("No shifted cohort: the results say nothing about other hospitals.")
+    for count in data.counts:
         if count.split == "test" and count.patients < FEW_PATIENTS:
             notes.append(
-                f"{plural(count.patients, 'test patient')} at {count.cohort}: only large "
-                "differences can be seen."
+                f"{plural(count.patients, 'test patient')} on {count.cohort}: only large "
+                "differences can be detected."
             )
-    if len(content.rungs) > 2:
+    if len(data.rungs) > 2:
         notes.append(
-            "The best rung was picked on the same test cases that its numbers are from: they "
-            "flatter it a little."
+            "The best rung was selected on the same test cases as its results, which makes them "
+            "slightly optimistic."
         )
-    notes += content.cautions
-    notes.append("Association, not causation: a gap or a drop does not say why.")
-    return Section("limits", "What this cannot say", "", [Note(note) for note in notes])
+    notes += data.cautions
+    notes.append("Association, not causation: the cause of a gap or a drop remains unknown.")
+    return Section("limits", "Limitations", "", [Note(note) for note in notes])

@@ -1,4 +1,4 @@
-"""Every metric, by topic; and the targets one by one."""
+"""Tables of every metric by topic, and of every target."""
 
 import polars as pl
 
@@ -14,95 +14,94 @@ from medtransfer.metrics import (
 )
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.metric import Metric
-from medtransfer.report.components import Component, Fold, Heading, Note, Table
+from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import Cells, digits_of, metric_title, points_text
 from medtransfer.tables.results import ALL
 
 TOPICS: dict[str, tuple[Metric, ...]] = {
     "Discrimination": discrimination.ENTRIES,
-    "Decisions at carried thresholds": thresholded.ENTRIES,
+    "Decisions at fixed thresholds": thresholded.ENTRIES,
     "Calibration": (*calibration.ENTRIES, *calibration_curves.ENTRIES),
     "Selective prediction": selective.ENTRIES,
     "Conformal sets and ensembles": ensembles.ENTRIES,
 }
 """Topic to its metrics."""
-NUMBERS = (HEADLINE, DELONG, "auprc")
-"""What is said of each target."""
+TARGET_METRICS = (HEADLINE, DELONG, "auprc")
+"""Metrics of each target."""
 
 
-def every_metric(content: ReportData) -> list[Component]:
+def every_metric(data: ReportData) -> list[Component]:
     """A folded table for each topic: a row per metric and cohort, a column per rung."""
     folds: list[Component] = []
     listed = {metric.name for metrics in TOPICS.values() for metric in metrics}
     rest = tuple(metric for name, metric in CATALOG.items() if name not in listed)
     for topic, metrics in [*TOPICS.items(), ("Other", rest)]:
-        table = _topic(content, topic, metrics)
+        table = _topic(data, topic, metrics)
         if table.rows:
             folds.append(Fold(topic, [table]))
     if not folds:
         return []
-    said = [f"At {content.full:.0%} of the training labels"]
-    said += [text] if (text := points_text(content.evaluation.operating_points)) else []
-    said.append("definitions and references are printed by the command medtransfer metrics")
-    return [Heading("Every metric"), Note(f"{'; '.join(said)}."), *folds]
+    sentences = [f"At {data.full_fraction:.0%} of the training labels"]
+    sentences += [text] if (text := points_text(data.evaluation.operating_points)) else []
+    sentences.append("The command medtransfer metrics prints definitions and references")
+    return [Heading("All metrics"), Note(f"{'. '.join(sentences)}."), *folds]
 
 
-def _topic(content: ReportData, topic: str, metrics: tuple[Metric, ...]) -> Table:
+def _topic(data: ReportData, topic: str, metrics: tuple[Metric, ...]) -> ReportTable:
     cells = Cells()
     rows: list[list[str]] = []
     for metric in metrics:
-        for name, _ in result_names(metric, content.evaluation.operating_points):
-            for place in content.places:
-                found = [content.number(rung, place, name) for rung in content.rungs]
-                if any(row is not None for row in found):
+        for name, _ in result_names(metric, data.evaluation.operating_points):
+            for cohort in data.cohorts:
+                by_rung = [data.result_row(rung, cohort, name) for rung in data.rungs]
+                if any(row is not None for row in by_rung):
                     digits = digits_of(name)
-                    texts = [cells(row, digits) for row in found]
-                    rows.append([metric_title(name), place, *texts])
-    if topic == "Discrimination" and len(content.targets) == 1:
-        rows += _delong(content, cells)
-    head = ["Metric", "Cohort", *content.rungs]
-    return Table(head, rows, "", frozenset(range(2, len(head))), cells.notes)
+                    texts = [cells(row, digits) for row in by_rung]
+                    rows.append([metric_title(name), cohort, *texts])
+    if topic == "Discrimination" and len(data.targets) == 1:
+        rows += _delong(data, cells)
+    head = ["Metric", "Cohort", *data.rungs]
+    return ReportTable(head, rows, "", frozenset(range(2, len(head))), cells.notes)
 
 
-def _delong(content: ReportData, cells: Cells) -> list[list[str]]:
-    """AUROC with an interval that needs no replicates, as a cross-check."""
+def _delong(data: ReportData, cells: Cells) -> list[list[str]]:
+    """AUROC with the DeLong interval, as a cross-check of the bootstrap."""
     rows: list[list[str]] = []
-    for place in content.places:
-        found = [content.of_runs(rung, DELONG, cohort=place) for rung in content.rungs]
-        if any(found):
-            texts = [cells(own[0] if own else None) for own in found]
-            rows.append([metric_title(DELONG), place, *texts])
+    for cohort in data.cohorts:
+        by_rung = [data.run_mean_rows(rung, DELONG, cohort=cohort) for rung in data.rungs]
+        if any(by_rung):
+            texts = [cells(means[0] if means else None) for means in by_rung]
+            rows.append([metric_title(DELONG), cohort, *texts])
     return rows
 
 
-def per_target(content: ReportData) -> list[Component]:
-    """The targets one by one, of the best rung and the reference."""
-    if len(content.targets) < 2:
+def per_target(data: ReportData) -> list[Component]:
+    """Metrics of every target, of the best rung and the reference."""
+    if len(data.targets) < 2:
         return []
-    first, *rest = content.places
-    what = "Class by class" if content.task == "single-label" else "Target by target"
-    folds = [Fold(f"{what}, {place}", [_targets(content, place)]) for place in rest]
-    return [Heading(what), _targets(content, first), *folds]
+    first, *rest = data.cohorts
+    title = "Results by class" if data.task == "single-label" else "Results by target"
+    folds = [Fold(f"{title}, {cohort}", [_targets(data, cohort)]) for cohort in rest]
+    return [Heading(title), _targets(data, first), *folds]
 
 
-def _targets(content: ReportData, place: str) -> Table:
+def _targets(data: ReportData, cohort: str) -> ReportTable:
     cells = Cells()
-    wanted = pl.col("metric").is_in(NUMBERS) & (pl.col("attribute") == ALL)
-    found = {
+    selected = pl.col("metric").is_in(TARGET_METRICS) & (pl.col("attribute") == ALL)
+    by_key = {
         (row["rung"], row["target"], row["metric"]): row
-        for row in content.over_seeds.filter(wanted & (pl.col("cohort") == place)).to_dicts()
+        for row in data.run_means.filter(selected & (pl.col("cohort") == cohort)).to_dicts()
     }
     rows: list[list[str]] = []
-    for target in content.targets:
-        for rung in content.shown:
-            own = [found.get((rung, target, name)) for name in NUMBERS]
-            first = own[0] or {}
+    for target in data.targets:
+        for rung in data.shown_rungs:
+            metrics = [by_key.get((rung, target, name)) for name in TARGET_METRICS]
+            first = metrics[0] or {}
             counts = [first.get("num_cases"), first.get("num_positive")]
             texts = ["–" if count is None else f"{count:,}" for count in counts]
-            rows.append([target, rung, *texts, *(cells(row) for row in own)])
-    head = ["Target", "Rung", "Cases", "Positive", *(metric_title(name) for name in NUMBERS)]
-    over = " Means over seeds, of the ends of intervals too." if content.seeds > 1 else ""
-    return Table(
-        head, rows, f"Test cases of {place}.{over}", frozenset(range(2, len(head))), cells.notes
-    )
+            rows.append([target, rung, *texts, *(cells(row) for row in metrics)])
+    head = ["Target", "Rung", "Cases", "Positive", *(metric_title(name) for name in TARGET_METRICS)]
+    means = " Values and interval limits are means over seeds." if data.seeds > 1 else ""
+    caption = f"Test cases of {cohort}.{means}"
+    return ReportTable(head, rows, caption, frozenset(range(2, len(head))), cells.notes)

@@ -1,4 +1,4 @@
-"""Shift: how it holds at another hospital, with what was fitted at home carried there."""
+"""Shift: performance on cohorts that were not trained on."""
 
 from dataclasses import replace
 from typing import cast
@@ -7,18 +7,29 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, logit
 
+from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Component, Fold, Heading, Section, Table, narrow
-from medtransfer.report.content import ReportData, Row
-from medtransfer.report.figures import Axis, area_axis, figure
+from medtransfer.report.components import (
+    Answer,
+    Component,
+    Fold,
+    Heading,
+    ReportTable,
+    Section,
+    without_empty_columns,
+)
+from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
+from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     Cells,
+    Outcome,
     digits_of,
     fixed,
     interval_text,
-    judged,
+    joined,
+    outcome,
     percent,
     point_words,
     signed,
@@ -26,88 +37,88 @@ from medtransfer.report.text import (
 from medtransfer.statistics.robustness import EPSILON, effective_robustness
 from medtransfer.tables.results import ALL
 
-QUESTION = "Shift: how does it hold at another hospital?"
-LISTED = 3
+QUESTION = "Shift: how well does it perform at another hospital?"
+MAX_COHORTS = 3
 """Shifted cohorts that the answer names."""
-CARRIED = {
+AT_THRESHOLD = {
     "prevalence": "Prevalence",
-    "predicted_prevalence": "Called positive",
+    "predicted_prevalence": "Predicted positive",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "ppv": "PPV",
-    "ppv_adjusted": "PPV at tune's prevalence",
+    "ppv_adjusted": "PPV at tuning prevalence",
     "threshold_drift": "Threshold drift",
 }
-"""Metrics of a carried threshold to their column's title."""
+"""Metric at a fixed threshold to its column's title."""
 
 
-def section(content: ReportData) -> Section:
-    """The answer, the scatter, drops, carried thresholds, and what re-training gives back."""
-    found = answer(content)
+def section(data: ReportData) -> Section:
+    """The answer, the scatter plot, drops, fixed thresholds, and the gain by retraining."""
+    card = answer(data)
     parts: list[Component] = []
-    if found.studied:
-        parts += [*_scatter(content), _drops(content), *_carried(content)]
-    parts += _retraining(content)
-    return Section("shift", "Shift", found.sentence, parts, found)
+    if card.studied:
+        parts += [*_scatter(data), _drops(data), *_thresholds(data)]
+    parts += _retraining(data)
+    return Section("shift", "Shift", card.sentence, parts, card)
 
 
-def answer(content: ReportData) -> Answer:
-    """The card: what the numbers say in words that match their intervals."""
-    if not content.shifted:
-        why = (
-            "no cohort is known to be the one trained on (no case is in the split tune)"
-            if content.internal_name is None
+def answer(data: ReportData) -> Answer:
+    """The card: the result in words that match its interval."""
+    if not data.shifted:
+        cause = (
+            "the training cohort is unknown (no case is in the split tune)"
+            if data.internal_name is None
             else "all cohorts with test cases were trained on"
         )
-        return Answer(QUESTION, f"Not studied: {why}.", studied=False)
-    named = content.shifted[:LISTED]
-    said = f"{content.best} reaches AUROC {'; '.join(_at(content, cohort) for cohort in named)}."
-    more = len(content.shifted) - LISTED
+        return Answer(QUESTION, f"Not studied: {cause}.", studied=False)
+    cohorts = data.shifted[:MAX_COHORTS]
+    values = "; ".join(_auroc_and_drop(data, cohort) for cohort in cohorts)
+    sentence = f"{data.best} reaches AUROC {values}."
+    more = len(data.shifted) - MAX_COHORTS
     if more > 0:
-        said += f" {more} more {'cohort is' if more == 1 else 'cohorts are'} below."
-    return Answer(QUESTION, f"{said} {_against_reference(content, named)}".rstrip())
+        sentence += f" See below for {plural(more, 'more cohort')}."
+    return Answer(QUESTION, f"{sentence} {_against_reference(data, cohorts)}".rstrip())
 
 
-def _at(content: ReportData, cohort: str) -> str:
-    """The AUROC of the best rung at a cohort, and what was lost."""
-    value = content.number(content.best, cohort, HEADLINE)
-    drop = content.number(content.best, cohort, f"{HEADLINE}_drop")
-    text = f"{interval_text(value)} at {cohort}"
+def _auroc_and_drop(data: ReportData, cohort: str) -> str:
+    """AUROC of the best rung on a cohort, and the drop to it."""
+    auroc = data.result_row(data.best, cohort, HEADLINE)
+    drop = data.result_row(data.best, cohort, f"{HEADLINE}_drop")
+    text = f"{interval_text(auroc)} on {cohort}"
     if drop is None or drop["value"] is None or drop["low"] is None:
         return text
     if drop["low"] > 0:
-        return f"{text}, {interval_text(drop)} below {content.inside}"
+        return f"{text}, {interval_text(drop)} below {data.drop_baseline}"
     if drop["high"] < 0:
-        turned = {"value": -drop["value"], "low": -drop["high"], "high": -drop["low"]}
-        return f"{text}, {interval_text(turned)} above {content.inside}"
-    return f"{text}, no drop from {content.inside} shown ({interval_text(drop)})"
+        gain = {"value": -drop["value"], "low": -drop["high"], "high": -drop["low"]}
+        return f"{text}, {interval_text(gain)} above {data.drop_baseline}"
+    return f"{text}, no significant drop from {data.drop_baseline} ({interval_text(drop)})"
 
 
-def _against_reference(content: ReportData, cohorts: list[str]) -> str:
-    """Where the best rung is better than the reference, where worse, where neither is shown."""
-    found: dict[str, list[str]] = {}
+def _against_reference(data: ReportData, cohorts: list[str]) -> str:
+    """Cohorts where the best rung is better than the reference, worse, or neither."""
+    by_outcome: dict[Outcome, list[str]] = {}
     for cohort in cohorts:
-        row = content.comparison(content.best, cohort)
+        row = data.comparison_row(data.best, cohort)
         if row is not None and row["low"] is not None:
-            ends = f"{signed(row['difference'])} [{fixed(row['low'])}, {fixed(row['high'])}]"
-            found.setdefault(judged(row), []).append(f"{cohort} ({ends})")
-    reference = content.reference
-    said = [
-        f"{word} than {reference} at {', '.join(found[word])}"
-        for word in ("better", "worse")
-        if word in found
+            interval = f"{signed(row['difference'])} [{fixed(row['low'])}, {fixed(row['high'])}]"
+            by_outcome.setdefault(outcome(row), []).append(f"{cohort} ({interval})")
+    outcomes: tuple[Outcome, ...] = ("better", "worse")
+    words = [
+        f"{word} than {data.reference} on {joined(by_outcome[word])}"
+        for word in outcomes
+        if word in by_outcome
     ]
-    text = f"It is {' and '.join(said)}." if said else ""
-    if "not shown" in found:
-        where = ", ".join(found["not shown"])
-        text += f" No difference from {reference} could be shown at {where}."
-    return text.strip()
+    sentence = f"It is {' and '.join(words)}." if words else ""
+    if unclear := by_outcome.get("not significant"):
+        sentence += f" No significant difference from {data.reference} on {joined(unclear)}."
+    return sentence.strip()
 
 
-def _scatter(content: ReportData) -> list[Component]:
-    rows = content.overall(HEADLINE).filter(pl.col("value").is_not_null())
-    inside = rows.filter(pl.col("cohort") == content.internal_name)
-    outside = rows.filter(pl.col("cohort").is_in(content.shifted))
+def _scatter(data: ReportData) -> list[Component]:
+    rows = data.overall(HEADLINE).filter(pl.col("value").is_not_null())
+    inside = rows.filter(pl.col("cohort") == data.internal_name)
+    outside = rows.filter(pl.col("cohort").is_in(data.shifted))
     both = outside.join(inside, on=["rung", "label_fraction"], suffix="_in")
     if both.is_empty():
         return []
@@ -124,32 +135,32 @@ def _scatter(content: ReportData) -> list[Component]:
         }
         for row in both.to_dicts()
     ]
-    x = area_axis(f"AUROC on {content.place}", rows.to_dicts())
+    x = auroc_axis(f"AUROC on {data.main_cohort}", rows.to_dicts())
     y = Axis("AUROC on the shifted cohort", x.domain)
-    trend = _trends(content, x)
-    spec = figures.scatter(values, x, y, places=content.places, shapes=content.rungs, trend=trend)
-    reading = (
-        "Each mark is a rung at one share of the labels. On the dashed line nothing is lost at "
-        "the other hospital; the further below, the more."
+    trend = _trends(data, x)
+    spec = figures.scatter(values, x, y, cohorts=data.cohorts, shapes=data.rungs, trend=trend)
+    caption = (
+        "Each mark is one rung at one label fraction. Dashed line: equal AUROC on both cohorts; "
+        "marks below it lose performance on the shifted cohort."
     )
     if trend:
-        reading += " The thin lines run through all runs: effective robustness is the height above."
-    return [figure("shift", spec, reading)]
+        caption += " Thin lines: fit over all runs; effective robustness is the height above."
+    return [figure("shift", spec, caption)]
 
 
-def _trends(content: ReportData, x: Axis) -> list[Row]:
-    """The line that effective robustness is measured from, of each shifted cohort."""
-    runs = content.results.filter(
-        pl.col("run_id").is_not_null(),
-        pl.col("metric") == HEADLINE,
-        pl.col("target") == content.target,
-        pl.col("attribute") == ALL,
-        pl.col("retrain_fraction").is_null(),
-        pl.col("value").is_not_null(),
+def _trends(data: ReportData, x: Axis) -> list[Row]:
+    """Baseline of effective robustness on each shifted cohort."""
+    runs = data.results.filter(
+        pl.col("run_id").is_not_null()
+        & (pl.col("metric") == HEADLINE)
+        & (pl.col("target") == data.target)
+        & (pl.col("attribute") == ALL)
+        & pl.col("retrain_fraction").is_null()
+        & pl.col("value").is_not_null()
     )
-    inside = runs.filter(pl.col("cohort") == content.internal_name)
+    inside = runs.filter(pl.col("cohort") == data.internal_name)
     points: list[Row] = []
-    for cohort in content.shifted:
+    for cohort in data.shifted:
         both = runs.filter(pl.col("cohort") == cohort).join(inside, on="run_id", suffix="_in")
         if both.is_empty():
             continue
@@ -159,99 +170,104 @@ def _trends(content: ReportData, x: Axis) -> list[Row]:
             continue
         low, high = cast("tuple[float, float]", (both["value_in"].min(), both["value_in"].max()))
         grid = np.linspace(max(low, x.domain[0]), min(high, x.domain[1]), 25)
-        risen = logit(np.clip(grid, EPSILON, 1 - EPSILON)) * line.slope[0] + line.intercept[0]
+        fit = logit(np.clip(grid, EPSILON, 1 - EPSILON)) * line.slope[0] + line.intercept[0]
         points += [
             {"cohort": cohort, "x": float(a), "y": float(b)}
-            for a, b in zip(grid, np.asarray(expit(risen), dtype=np.float64), strict=True)
+            for a, b in zip(grid, np.asarray(expit(fit), dtype=np.float64), strict=True)
         ]
     return points
 
 
-def _drops(content: ReportData) -> Table:
+def _drops(data: ReportData) -> ReportTable:
     cells = Cells()
     names = (HEADLINE, f"{HEADLINE}_drop", HEADLINE + ROBUSTNESS, "auprc", "auprc_adjusted")
     digits = (3, 3, 3, 2, 2)
     rows = [
         [
             rung,
-            place,
-            *(cells(content.number(rung, place, n), d) for n, d in zip(names, digits, strict=True)),
+            cohort,
+            *(
+                cells(data.result_row(rung, cohort, n), d)
+                for n, d in zip(names, digits, strict=True)
+            ),
         ]
-        for rung in content.rungs
-        for place in content.shifted
+        for rung in data.rungs
+        for cohort in data.shifted
     ]
     head = [
         "Rung",
         "Shifted cohort",
-        "AUROC there",
+        "AUROC",
         "Drop",
         "Effective robustness",
-        "AUPRC there",
-        "AUPRC at tune's prevalence",
+        "AUPRC",
+        "AUPRC at tuning prevalence",
     ]
-    caption = f"Drop: AUROC of {content.inside} minus AUROC there; above 0 is a loss."
+    caption = (
+        f"Drop: AUROC on {data.drop_baseline} minus AUROC on the shifted cohort; above 0 is a loss."
+    )
     numeric = frozenset(range(2, len(head)))
-    table = narrow(Table(head, rows, caption, numeric, cells.notes))
+    table = without_empty_columns(ReportTable(head, rows, caption, numeric, cells.notes))
     if head[4] not in table.head:
         return table
-    explained = f"{caption} {head[4]}: AUROC there minus what the line through all runs predicts."
-    return replace(table, caption=explained)
+    baseline = "AUROC on the shifted cohort minus the value that the fit over all runs predicts"
+    return replace(table, caption=f"{caption} {head[4]}: {baseline}.")
 
 
-def _carried(content: ReportData) -> list[Component]:
-    """What a threshold that was fixed on tune does in every cohort."""
+def _thresholds(data: ReportData) -> list[Component]:
+    """Decisions in every cohort at the thresholds that were fixed on the tuning split."""
     tables: list[Component] = []
-    for point in content.evaluation.operating_points:
+    for point in data.evaluation.operating_points:
         cells = Cells()
         names = {
             name if name == "prevalence" else f"{name}@{point}": title
-            for name, title in CARRIED.items()
-            if name != "prevalence" or content.task != "single-label"
+            for name, title in AT_THRESHOLD.items()
+            if name != "prevalence" or data.task != "single-label"
         }
         rows = [
             [
                 rung,
-                place,
-                *(cells(content.number(rung, place, name), digits_of(name)) for name in names),
+                cohort,
+                *(cells(data.result_row(rung, cohort, name), digits_of(name)) for name in names),
             ]
-            for rung in content.shown
-            for place in content.places
+            for rung in data.shown_rungs
+            for cohort in data.cohorts
         ]
         head = ["Rung", "Cohort", *names.values()]
         caption = (
-            f"The threshold of {point_words(point)} ({point}), carried unchanged. Drift: how much "
-            "higher the threshold would be if it were fixed on the cohort itself."
+            f"Threshold with {point_words(point)} ({point}), applied unchanged to every cohort. "
+            "Threshold drift: the threshold fixed on the cohort itself minus the applied one."
         )
         numeric = frozenset(range(2, len(head)))
-        table = narrow(Table(head, rows, caption, numeric, cells.notes))
+        table = without_empty_columns(ReportTable(head, rows, caption, numeric, cells.notes))
         tables.append(
-            table if not tables else Fold(f"The threshold of {point_words(point)}", [table])
+            table if not tables else Fold(f"Threshold with {point_words(point)}", [table])
         )
-    return [Heading("Carried thresholds"), *tables] if tables else []
+    return [Heading("Fixed thresholds"), *tables] if tables else []
 
 
-def _retraining(content: ReportData) -> list[Component]:
-    """AUROC over the share of the shifted cohort's own cases that were trained on again."""
-    points = content.curve("retrain")
+def _retraining(data: ReportData) -> list[Component]:
+    """AUROC over the fraction of the shifted cohort's cases that joined the training."""
+    points = data.curve("retrain")
     if points.is_empty() or points["x"].n_unique() < 2:
         return []
     values = [
-        {**row, "panel": row["rung"]}
-        for row in points.select("rung", "cohort", "x", "y", "low", "high").to_dicts()
+        {**row, "panel": row["rung"]} for row in points.select("rung", *POINT_COLUMNS).to_dicts()
     ]
-    shares = sorted(set(points["x"].to_list()))
-    x = Axis("share of the cohort's own cases", (0.0, shares[-1]), "sqrt", shares, percent=True)
+    fractions = sorted(set(points["x"].to_list()))
+    title = "fraction of the shifted cohort's cases in training"
+    x = Axis(title, (0.0, fractions[-1]), "sqrt", fractions, percent=True)
     spec = figures.curves(
         values,
         x,
-        area_axis("AUROC", values),
-        places=content.places,
-        panels=[rung for rung in content.rungs if rung in set(points["rung"])],
+        auroc_axis("AUROC", values),
+        cohorts=data.cohorts,
+        panels=[rung for rung in data.rungs if rung in set(points["rung"])],
         points=True,
     )
     caption = (
-        "From left to right more of the shifted cohort's own cases are trained on again; at 0 "
-        "none. All shares are tested on the same patients. Bands are 95 % intervals over patients."
+        "From left to right, more of the shifted cohort's cases join the training data; at 0, "
+        "none. All fractions are tested on the same patients. Bands: 95% intervals over patients."
     )
     rows = [
         [
@@ -262,9 +278,9 @@ def _retraining(content: ReportData) -> list[Component]:
         ]
         for row in points.sort("rung", "cohort", "x").to_dicts()
     ]
-    table = Table(["Rung", "Cohort", "Share", "AUROC"], rows, "", frozenset({2, 3}))
+    table = ReportTable(["Rung", "Cohort", "Fraction", "AUROC"], rows, "", frozenset({2, 3}))
     return [
-        Heading("After training again on some of its cases"),
+        Heading("Retraining with cases of the shifted cohort"),
         figure("retrain", spec, caption),
-        Fold("The numbers", [table]),
+        Fold("AUROC at every fraction", [table]),
     ]

@@ -1,4 +1,4 @@
-"""Transfer: which rung is better, by how much, and what scale has to do with it."""
+"""Transfer: differences between rungs, and the effect of scale."""
 
 from collections import Counter
 
@@ -6,182 +6,194 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.report import figures
-from medtransfer.report.components import Answer, Component, Section, Table, narrow
-from medtransfer.report.content import ReportData, Row, RungInfo
-from medtransfer.report.figures import Axis, area_axis, figure
+from medtransfer.report.components import (
+    Answer,
+    Component,
+    ReportTable,
+    Section,
+    Spec,
+    without_empty_columns,
+)
+from medtransfer.report.content import POINT_COLUMNS, ReportData, Row, RungInfo
+from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.questions.metric_tables import every_metric, per_target
 from medtransfer.report.questions.scaling import scale_parts
 from medtransfer.report.text import (
     Cells,
-    counted,
     fixed,
     interval_text,
-    judged,
+    joined,
+    large_number,
+    outcome,
     p_cell,
     p_text,
+    short_reason,
     signed,
-    why,
 )
 
 QUESTION = "Transfer: which rung is better, and by how much?"
-DOTS = "Dots are means over seeds, bars 95 % intervals over patients"
+DOTS = "Dots: means over seeds. Bars: 95% intervals over patients."
 
 
-def section(content: ReportData) -> Section:
+def section(data: ReportData) -> Section:
     """The answer, the ladder, its differences, curves, and every metric."""
-    found = answer(content)
+    card = answer(data)
     parts: list[Component] = [
-        figure("ladder", _ladder(content), _ladder_caption(content)),
-        _differences(content),
-        *_facts(content),
-        *scale_parts(content),
-        *_rankings(content),
-        *per_target(content),
-        *every_metric(content),
+        figure("ladder", _ladder(data), _ladder_caption(data)),
+        _differences(data),
+        *_facts(data),
+        *scale_parts(data),
+        *_rankings(data),
+        *per_target(data),
+        *every_metric(data),
     ]
-    lead = f"{found.sentence} {_others(content)}".rstrip()
-    return Section("transfer", "Transfer", lead, parts, found)
+    lead = f"{card.sentence} {_counts(data)}".rstrip()
+    return Section("transfer", "Transfer", lead, parts, card)
 
 
-def answer(content: ReportData) -> Answer:
-    """The card: what the numbers say in words that match their intervals."""
-    return Answer(QUESTION, _sentence(content))
+def answer(data: ReportData) -> Answer:
+    """The card: the result in words that match its interval."""
+    return Answer(QUESTION, _sentence(data))
 
 
-def _sentence(content: ReportData) -> str:
-    best, reference, place = content.best, content.reference, content.place
-    others = [rung for rung in content.rungs if rung != reference]
+def _sentence(data: ReportData) -> str:
+    best, reference, cohort = data.best, data.reference, data.main_cohort
+    others = [rung for rung in data.rungs if rung != reference]
     if not others:
-        value = interval_text(content.number(reference, place, HEADLINE))
-        return f"Only {reference} was run: AUROC {value} on {place}."
-    rung = best if best != reference else _closest(content, others)
-    row = content.comparison(rung, place)
+        auroc = interval_text(data.result_row(reference, cohort, HEADLINE))
+        return f"Only {reference} was evaluated: AUROC {auroc} on {cohort}."
+    rung = best if best != reference else _best_of(data, others)
+    row = data.comparison_row(rung, cohort)
     if row is None or row["difference"] is None or row["low"] is None:
-        return f"{rung} and {reference} could not be compared on {place}."
-    gap, low, high = row["difference"], row["low"], row["high"]
+        return f"{rung} and {reference} could not be compared on {cohort}."
+    difference, low, high = row["difference"], row["low"], row["high"]
     p = p_text(row["p_holm"])
     if len(others) > 1:
-        p += f" after correction for {len(others)} rungs"
-    among = f", the best of {len(others)} compared with it," if len(others) > 1 else ""
-    match judged(row):
+        p += f" after Holm correction for {len(others)} rungs"
+    among = f" (the best of {len(others)} compared rungs)" if len(others) > 1 else ""
+    match outcome(row):
         case "better":
-            amount = f"{gap:.3f} AUROC [{low:.3f}, {high:.3f}]"
-            said = f"On {place}, {rung}{among} is better than {reference} by {amount}, {p}."
+            amount = f"{difference:.3f} AUROC [{low:.3f}, {high:.3f}]"
+            sentence = f"On {cohort}, {rung}{among} is better than {reference} by {amount}, {p}."
         case "worse":
-            amount = f"{-gap:.3f} AUROC [{-high:.3f}, {-low:.3f}]"
-            said = f"On {place}, {rung} is worse than {reference} by {amount}, {p}."
-        case "not shown":
-            said = (
-                f"On {place}, no difference between {rung} and {reference} could be shown "
-                f"({signed(gap, 3)} [{fixed(low, 3)}, {fixed(high, 3)}], {p})."
+            amount = f"{-difference:.3f} AUROC [{-high:.3f}, {-low:.3f}]"
+            sentence = f"On {cohort}, {rung} is worse than {reference} by {amount}, {p}."
+        case "not significant":
+            amount = f"{signed(difference, 3)} AUROC [{fixed(low, 3)}, {fixed(high, 3)}]"
+            sentence = (
+                f"On {cohort}, there is no significant difference between {rung} and {reference} "
+                f"({amount}, {p})."
             )
-    return f"{said} {_held_against(row)}".rstrip()
+    return f"{sentence} {_margin_sentence(row)}".rstrip()
 
 
-def _held_against(row: Row) -> str:
-    """What the margin says where no better rung was shown."""
+def _margin_sentence(row: Row) -> str:
+    """Equivalence or non-inferiority, for a rung that is not better than the reference."""
     margin = row["margin"]
-    if margin is None or judged(row) == "better":
+    if margin is None or outcome(row) == "better":
         return ""
     if row["equal"] == "shown":
-        return f"They are equal within {margin:g} ({p_text(row['p_equal'])})."
+        p = p_text(row["p_equal"])
+        return f"They are equivalent within a margin of {margin:g} AUROC ({p})."
     if row["no_worse"] == "shown":
-        return f"It is no worse by more than {margin:g} ({p_text(row['p_no_worse'])})."
-    return f"That they are equal within {margin:g} could not be shown either."
+        p = p_text(row["p_no_worse"])
+        return f"It is non-inferior within a margin of {margin:g} AUROC ({p})."
+    return f"Equivalence within a margin of {margin:g} AUROC was not shown either."
 
 
-def _others(content: ReportData) -> str:
-    """How many rungs differ from the reference."""
-    rows = [content.comparison(rung, content.place) for rung in content.rungs]
-    found = Counter(judged(row) for row in rows if row is not None)
-    if found.total() < 2:
+def _counts(data: ReportData) -> str:
+    """Numbers of rungs that are better or worse than the reference."""
+    rows = [data.comparison_row(rung, data.main_cohort) for rung in data.rungs]
+    counts = Counter(outcome(row) for row in rows if row is not None)
+    total, unclear = counts.total(), counts["not significant"]
+    if total < 2:
         return ""
-    if found["not shown"] == found.total():
-        return f"None of {found.total()} rungs is shown to differ from {content.reference}."
-    counts = [(found[word], word) for word in ("better", "worse") if found[word]]
-    said = [f"{count} to be {word}" for count, word in counts]
-    said[0] = said[0].replace(
-        " to be", " is shown to be" if counts[0][0] == 1 else " are shown to be"
-    )
-    left = f"; for {found['not shown']} no difference is shown" * bool(found["not shown"])
-    compared = f"Of {found.total()} rungs compared with {content.reference}"
-    return f"{compared}, {' and '.join(said)}{left}."
+    if unclear == total:
+        return f"None of {total} rungs differs significantly from {data.reference}."
+    words = [
+        f"{counts[word]} {'is' if counts[word] == 1 else 'are'} significantly {word}"
+        for word in ("better", "worse")
+        if counts[word]
+    ]
+    if unclear:
+        words.append(f"{unclear} {'does' if unclear == 1 else 'do'} not differ significantly")
+    return f"Of {total} rungs compared with {data.reference}, {joined(words)}."
 
 
-def _closest(content: ReportData, others: list[str]) -> str:
+def _best_of(data: ReportData, others: list[str]) -> str:
     """The best of the other rungs."""
-    values = {name: content.number(name, content.place, HEADLINE) or {} for name in others}
+    values = {name: data.result_row(name, data.main_cohort, HEADLINE) or {} for name in others}
     return max(others, key=lambda name: values[name].get("value") or -1.0)
 
 
-def _ladder(content: ReportData) -> figures.Spec:
+def _ladder(data: ReportData) -> Spec:
     values = [
-        {"row": rung, "cohort": place, **_ends(row), "note": _missing(row)}
-        for rung in content.rungs
-        for place in content.places
-        if (row := content.number(rung, place, HEADLINE)) is not None
+        {"row": rung, "cohort": cohort, **_interval(row), "note": _missing(row)}
+        for rung in data.rungs
+        for cohort in data.cohorts
+        if (row := data.result_row(rung, cohort, HEADLINE)) is not None
     ]
-    at = content.number(content.reference, content.place, HEADLINE) or {}
+    reference = data.result_row(data.reference, data.main_cohort, HEADLINE) or {}
     return figures.intervals(
         values,
-        area_axis("AUROC", values),
-        rows=content.rungs,
-        places=content.places,
-        line=at.get("value") if len(content.rungs) > 1 else None,
+        auroc_axis("AUROC", values),
+        rows=data.rungs,
+        cohorts=data.cohorts,
+        line=reference.get("value") if len(data.rungs) > 1 else None,
     )
 
 
-def _ladder_caption(content: ReportData) -> str:
-    if len(content.rungs) < 2:
-        return f"{DOTS}."
-    images = [rung.images for rung in content.known if rung.name in content.rungs]
-    known = [count for count in images if count is not None]
-    by_scale = len(known) == len(images) and known == sorted(known)
-    scale = "; rungs from the smallest pre-training at the top" if by_scale else ""
+def _ladder_caption(data: ReportData) -> str:
+    if len(data.rungs) < 2:
+        return DOTS
+    images = [rung.images for rung in data.rung_infos if rung.name in data.rungs]
+    sizes = [count for count in images if count is not None]
+    by_scale = len(sizes) == len(images) and sizes == sorted(sizes)
+    order = " Rungs are ordered by pre-training size, smallest at the top." if by_scale else ""
     return (
-        f"{DOTS}{scale}. Intervals that overlap may still belong to different rungs: the paired "
-        f"differences below decide. The dashed line is {content.reference} on {content.place}."
+        f"{DOTS}{order} Overlapping intervals do not rule out a difference; see the paired "
+        f"differences below. Dashed line: {data.reference} on {data.main_cohort}."
     )
 
 
-def _ends(row: Row) -> Row:
+def _interval(row: Row) -> Row:
     return {name: row[name] for name in ("value", "low", "high")}
 
 
 def _missing(row: Row) -> str | None:
-    return f"undefined: {why(row['reason'])}" if row["value"] is None else None
+    return f"undefined: {short_reason(row['reason'])}" if row["value"] is None else None
 
 
-def _differences(content: ReportData) -> Table:
+def _differences(data: ReportData) -> ReportTable:
     """AUROC of every rung on every cohort, against the reference."""
     cells = Cells()
-    margin = content.evaluation.margin
+    margin = data.evaluation.margin
     head = [
         "Rung",
         "Cohort",
         "AUROC",
-        "SD of seeds",
-        "SD of patients",
+        "SD over seeds",
+        "SD over patients",
         "Difference",
         "p",
-        "Holm",
-        "B-H",
+        "p (Holm)",
+        "p (BH)",
     ]
     if margin:
-        head += [f"No worse by {margin:g}", f"Equal within {margin:g}"]
+        head += [f"Non-inferior (margin {margin:g})", f"Equivalent (margin {margin:g})"]
     rows: list[list[str]] = []
-    for rung in content.rungs:
-        for place in content.places:
-            row = content.comparison(rung, place)
+    for rung in data.rungs:
+        for cohort in data.cohorts:
+            row = data.comparison_row(rung, cohort)
             spread = [
-                content.number(rung, place, HEADLINE + part)
+                data.result_row(rung, cohort, HEADLINE + part)
                 for part in (BETWEEN_SEEDS, BETWEEN_PATIENTS)
             ]
             line = [
                 rung,
-                place,
-                cells(content.number(rung, place, HEADLINE), 3),
-                *(cells(_bare(part), 3) for part in spread),
+                cohort,
+                cells(data.result_row(rung, cohort, HEADLINE), 3),
+                *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
                 *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
             ]
@@ -189,19 +201,22 @@ def _differences(content: ReportData) -> Table:
                 line += [_verdict(row, "no_worse"), _verdict(row, "equal")]
             rows.append(line)
     paired = (
-        f"Differences from {content.reference} are "
-        "paired: the same patients resampled for both. p is of no difference; Holm and "
-        "Benjamini-Hochberg (B-H) correct it for the number of rungs. "
+        f"Differences from {data.reference} are paired: both rungs are resampled on the same "
+        "patients. p is uncorrected; p (Holm) and p (BH) are corrected for the number of rungs "
+        "by Holm and by Benjamini-Hochberg. "
     )
     caption = (
-        f"At {content.full:.0%} of the training labels. {paired if len(content.rungs) > 1 else ''}"
-        "SD: how much the mean would vary with other seeds, and with other patients."
+        f"At {data.full_fraction:.0%} of the training labels. "
+        f"{paired if len(data.rungs) > 1 else ''}"
+        "SD: standard deviation of the mean due to the choice of seeds, and of patients."
     )
-    return narrow(Table(head, rows, caption, frozenset(range(2, 9)), cells.notes))
+    return without_empty_columns(
+        ReportTable(head, rows, caption, numeric=frozenset(range(2, 9)), notes=cells.notes)
+    )
 
 
-def _bare(row: Row | None) -> Row | None:
-    """A row without the reason why an interval is missing that it never has."""
+def _without_interval(row: Row | None) -> Row | None:
+    """The row of a metric that never has an interval, without a reason for its absence."""
     return None if row is None else {**row, "reason": row["reason"] if row["value"] is None else ""}
 
 
@@ -211,9 +226,9 @@ def _verdict(row: Row | None, name: str) -> str:
     return f"{row[name]}, {p_text(row[f'p_{name}'])}"
 
 
-def _facts(content: ReportData) -> list[Component]:
-    """What the rungs are, and what their runs cost."""
-    known = {rung.name: rung for rung in content.known}
+def _facts(data: ReportData) -> list[Component]:
+    """Pre-training, size and cost of the rungs."""
+    infos = {rung.name: rung for rung in data.rung_infos}
     head = [
         "Rung",
         "Full name",
@@ -221,74 +236,71 @@ def _facts(content: ReportData) -> list[Component]:
         "Images",
         "Parameters",
         "Runs",
-        "Minutes a run",
+        "Minutes per run",
         "Images/s",
     ]
-    rows = [[*_known(known[rung]), *_cost(content, rung)] for rung in content.rungs]
-    table = narrow(Table(head, rows, "The rungs.", frozenset(range(3, 8))))
+    rows = [[*_info_cells(infos[rung]), *_cost_cells(data, rung)] for rung in data.rungs]
+    table = without_empty_columns(ReportTable(head, rows, "Rungs.", frozenset(range(3, 8))))
     return [table] if len(table.head) > 1 else []
 
 
-def _known(rung: RungInfo) -> list[str]:
-    images = "–" if not rung.images else counted(rung.images)
-    full = rung.full if rung.full != rung.name else ""
-    return [rung.name, full, rung.pretraining or "–", images, counted(rung.parameters)]
+def _info_cells(rung: RungInfo) -> list[str]:
+    images = "–" if not rung.images else large_number(rung.images)
+    full_name = rung.full_name if rung.full_name != rung.name else ""
+    return [rung.name, full_name, rung.pretraining or "–", images, large_number(rung.parameters)]
 
 
-def _cost(content: ReportData, rung: str) -> list[str]:
-    if content.runs is None:
+def _cost_cells(data: ReportData, rung: str) -> list[str]:
+    if data.runs is None:
         return ["–"] * 3
-    own = content.runs.filter(pl.col("rung") == rung)
-    done = own.filter(pl.col("state") == "done")
+    runs = data.runs.filter(pl.col("rung") == rung)
+    done = runs.filter(pl.col("state") == "done")
     times = [done[name].cast(pl.Float64).mean() for name in ("seconds", "images_per_second")]
     minutes, speed = (value if isinstance(value, float) else None for value in times)
     return [
-        f"{len(done)}/{len(own)}",
+        f"{len(done)}/{len(runs)}",
         "–" if minutes is None else f"{minutes / 60:.1f}",
         "–" if speed is None else f"{speed:,.0f}",
     ]
 
 
-def _rankings(content: ReportData) -> list[Component]:
+def _rankings(data: ReportData) -> list[Component]:
     """ROC and precision-recall curves of the best rung and the reference."""
-    words = {
+    charts = {
         "roc": ("ROC", Axis("false positive rate"), Axis("true positive rate"), (0.0, 1.0)),
-        "pr": ("Precision and recall", Axis("recall"), Axis("precision"), None),
+        "pr": ("Precision-recall", Axis("recall"), Axis("precision"), None),
     }
     parts: list[Component] = []
     for kind in ("roc", "pr"):
-        points = content.curve(kind, content.shown)
+        points = data.curve(kind, data.shown_rungs)
         if points.is_empty():
             continue
-        title, x, y, diagonal = words[kind]
+        title, x, y, diagonal = charts[kind]
         values = [
             {**row, "panel": row["cohort"], "dash": row["rung"]}
-            for row in points.select("rung", "cohort", "x", "y", "low", "high").to_dicts()
+            for row in points.select("rung", *POINT_COLUMNS).to_dicts()
         ]
-        panels = [place for place in content.places if place in set(points["cohort"])]
+        panels = [cohort for cohort in data.cohorts if cohort in set(points["cohort"])]
         spec = figures.curves(
             values,
             x,
             y,
-            places=content.places,
+            cohorts=data.cohorts,
             panels=panels,
-            dashes=content.shown,
+            dashes=data.shown_rungs,
             diagonal=diagonal,
             square=True,
         )
-        parts.append(figure(kind, spec, _curve_caption(content, kind), title))
+        parts.append(figure(kind, spec, _curve_caption(data, kind), title))
     return parts
 
 
-def _curve_caption(content: ReportData, kind: str) -> str:
-    bands = "Bands are pointwise 95 % intervals over patients"
-    several = ""
-    if len(content.targets) > 1:
-        noun = "classes" if content.task == "single-label" else "targets"
-        several = f"; the mean of the curves of {len(content.targets)} {noun}"
+def _curve_caption(data: ReportData, kind: str) -> str:
+    bands = "Bands: pointwise 95% intervals over patients."
+    mean = ""
+    if len(data.targets) > 1:
+        noun = "classes" if data.task == "single-label" else "targets"
+        mean = f" Each curve is the mean of the curves of {len(data.targets)} {noun}."
     if kind == "roc":
-        return f"{bands}{several}. On the dashed line a network is no better than chance."
-    return (
-        f"{bands}{several}. Precision depends on how many cases are positive: compare rungs, "
-        "not cohorts."
-    )
+        return f"{bands}{mean} Dashed line: chance level."
+    return f"{bands}{mean} Precision depends on prevalence: compare rungs, not cohorts."

@@ -1,4 +1,4 @@
-"""Contents of a report written by hand, number by number."""
+"""Report data written by hand, number by number."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +69,7 @@ def gap_rows(
     return [placed(own, OTHER, seed=0), placed(groups, OTHER)]
 
 
-def content(
+def report_data(
     rows: Mapping[str, list[Result]],
     difference: tuple[float, float, float, float] = (0.1, 0.05, 0.15, 0.001),
     *,
