@@ -4,21 +4,20 @@ import hashlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from medtransfer.files import sha256
 from medtransfer.pretraining import run as pretraining
-from medtransfer.pretraining.config import Pretrain
+from medtransfer.pretraining.config import Pretrain, PretrainRequest
 from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Transfer
+from medtransfer.runs.events import OnEvent, ignore_progress
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.messages import Finished, Message, RunRequest, StepDone
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study import schedule
 from medtransfer.study.config import Study
-from medtransfer.study.progress import OnEvent, ignore_progress
 from medtransfer.training.loop import StepReport
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
@@ -31,23 +30,22 @@ class HereExecutor:
     def __init__(self, study: Path) -> None:
         self._study = StudyFolder(study)
 
-    def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        said: list[dict[str, Any]] = []
+    def execute(self, request: RunRequest | PretrainRequest) -> Iterator[Message | None]:
+        messages: list[Message] = []
 
-        def watch(report: StepReport) -> bool:
-            said.append({"event": "step", **vars(report)})
+        def on_step(report: StepReport) -> bool:
+            messages.append(StepDone(**vars(report)))
             return False
 
-        if "pretrain" in about:
-            rung, own = RungFolder(self._study.path), Pretrain.model_validate(about["pretrain"])
-            rung.start(about, environment(own.training))
-            pretrain_rung(own, rung, watch)
-        else:
-            folder, run = self._study.run(about["run_id"]), Transfer.model_validate(about["run"])
-            folder.start(about, environment(run.training))
-            transfer(run, self._study, folder, watch)
-        yield from said
-        yield {"event": "ended", "state": "done", "message": ""}
+        folder = request.folder(self._study)
+        folder.start(request.record(), environment(request.training))
+        match request:
+            case PretrainRequest():
+                pretrain_rung(request.pretrain, RungFolder(folder.path), on_step)
+            case RunRequest():
+                transfer(request.run, self._study, folder, on_step)
+        yield from messages
+        yield Finished("done")
 
     def close(self) -> None:
         pass
@@ -62,18 +60,18 @@ def no_worker() -> Generator[None]:
         yield
 
 
-def run_here(study: Study, folder: Path, watch: OnEvent = ignore_progress) -> StudyFolder:
+def run_here(study: Study, folder: Path, on_event: OnEvent = ignore_progress) -> StudyFolder:
     """`run_study` with everything in this process."""
     with no_worker():
-        return schedule.run_study(study, folder, watch)
+        return schedule.run_study(study, folder, on_event)
 
 
 def pretrain_here(
-    run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
+    run: Pretrain, out: Path | None = None, on_event: OnEvent = ignore_progress
 ) -> RungFolder:
     """`pretrain` with everything in this process."""
     with no_worker():
-        return pretraining.pretrain(run, out, watch)
+        return pretraining.pretrain(run, out, on_event)
 
 
 def rung_digests(folder: RungFolder) -> dict[str, str]:

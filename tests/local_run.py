@@ -1,4 +1,4 @@
-"""Runs carried out in this process, and folders compared bit by bit."""
+"""Runs carried out in this process, requests for a worker, and folders compared bit by bit."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,10 +6,23 @@ from pathlib import Path
 
 from medtransfer.files import sha256
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.messages import RunRequest
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.config import Study
+from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, plan_runs, read_data
+from medtransfer.study.schedule import request_of
 from medtransfer.training.loop import ProgressCallback
+
+
+def request(study: Study, run_id: str = "a" * 12, **training: object) -> RunRequest:
+    """A worker's request for the one run of a study without a manifest, training changed."""
+    (cell,) = expand(study, None)  # type: ignore[arg-type] — no cohort is left out
+    fields = cell.run.model_dump(mode="json")
+    fields["training"] |= training
+    planned = PlannedRun(run_id, cell, (), steps=6, num_images=24, num_cases=4)
+    record = request_of(planned).record()
+    return RunRequest.model_validate({**record, "run": fields})
 
 
 @dataclass

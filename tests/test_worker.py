@@ -12,11 +12,12 @@ import pytest
 
 from medtransfer import worker as module
 from medtransfer.errors import StudyError, WeightsError
-from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.folders import RunError, RunFolder, StudyFolder
+from medtransfer.runs.messages import Finished, Interrupted, Message, StepDone, from_json
 from medtransfer.study.config import Study
-from medtransfer.study.grid import expand
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 from medtransfer.worker import Worker
+from tests.local_run import request
 
 RUN = "0123456789ab"
 
@@ -25,20 +26,25 @@ class Bench:
     """A worker whose `transfer` is put in by the test."""
 
     def __init__(self, folder: Path, study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-        (cell,) = expand(study, None)  # type: ignore[arg-type] — no cohort is left out
-        self.about = {"run_id": RUN, "run": cell.run.model_dump(mode="json")}
-        self.events = io.StringIO()
-        self.worker = Worker(StudyFolder(folder), self.events)
+        self.record = dict(request(study, RUN).record())
+        self.output = io.StringIO()
+        self.worker = Worker(StudyFolder(folder), self.output)
         self.own: RunFolder = self.worker.study.run(RUN)
         self._monkeypatch = monkeypatch
 
-    def work(self, transfer: Callable[..., None]) -> list[dict[str, object]]:
+    def work(self, transfer: Callable[..., None]) -> list[Message]:
         self._monkeypatch.setattr(module, "transfer", transfer)
-        self.worker.work(self.about)
-        return self.said()
+        self.worker.work(self.record)
+        return self.messages()
 
-    def said(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.events.getvalue().splitlines()]
+    def messages(self) -> list[Message]:
+        return [from_json(line) for line in self.output.getvalue().splitlines()]
+
+    def failure(self, error: Exception) -> Finished:
+        """The one message of a run that raises an error."""
+        (message,) = self.work(failing(error))
+        assert isinstance(message, Finished)
+        return message
 
 
 @pytest.fixture
@@ -58,51 +64,50 @@ def report(step: int, steps: int = 6) -> StepReport:
 
 
 def test_a_run_that_ends_well_says_so(bench: Bench) -> None:
-    assert bench.work(lambda *_: None) == [{"event": "ended", "state": "done", "message": ""}]
+    assert bench.work(lambda *_: None) == [Finished("done")]
     assert bench.own.error() is None
     assert json.loads((bench.own.path / "run.json").read_text())["run_id"] == RUN
     assert bench.own.environments()[0]["threads"]
 
 
 def test_what_a_user_can_mend_is_left_without_a_traceback(bench: Bench) -> None:
-    said = bench.work(failing(WeightsError("the weights are of another network")))
-    assert said == [
-        {"event": "ended", "state": "failed", "message": "the weights are of another network"}
-    ]
-    assert bench.own.error() == {"state": "failed", "message": "the weights are of another network"}
+    reason = "the weights are of another network"
+    assert bench.failure(WeightsError(reason)) == Finished("failed", reason)
+    assert bench.own.error() == RunError("failed", reason)
 
 
 def test_a_bug_keeps_its_traceback_and_does_not_end_the_worker(bench: Bench) -> None:
-    (said,) = bench.work(failing(ZeroDivisionError("division by zero")))
-    assert said["message"] == "a bug: ZeroDivisionError"
+    message = bench.failure(ZeroDivisionError("division by zero"))
+    assert message.message == "a bug: ZeroDivisionError"
     error = bench.own.error()
     assert error is not None
-    assert "ZeroDivisionError: division by zero" in error["traceback"]
-    assert bench.work(lambda *_: None)[-1]["state"] == "done"
+    assert "ZeroDivisionError: division by zero" in (error.traceback or "")
+    assert bench.work(lambda *_: None)[-1] == Finished("done")
     assert bench.own.error() is None  # it was tried again, and went well
 
 
 def test_a_network_too_large_for_the_memory_is_no_bug(bench: Bench) -> None:
-    (said,) = bench.work(failing(MemoryError()))
-    assert said["state"] == "failed"
-    assert "Choose a smaller rung" in str(said["message"])
-    assert "traceback" not in (bench.own.error() or {})
+    message = bench.failure(MemoryError())
+    assert message.state == "failed"
+    assert "Choose a smaller rung" in message.message
+    error = bench.own.error()
+    assert error is not None
+    assert error.traceback is None
 
 
 def test_divergence_is_a_state_of_its_own_with_its_step(bench: Bench) -> None:
-    (said,) = bench.work(failing(Diverged(41)))
-    assert said["state"] == "diverged"
+    assert bench.failure(Diverged(41)).state == "diverged"
     assert bench.own.state() == "diverged"
     error = bench.own.error()
     assert error is not None
-    assert error["step"] == 41
+    assert error.step == 41
 
 
 def test_a_run_that_was_stopped_ends_the_worker_and_leaves_no_error(bench: Bench) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.work(failing(Stopped()))
     assert ended.value.code == 75
-    assert bench.said() == [{"event": "stopped"}]
+    assert bench.messages() == [Interrupted()]
     assert bench.own.state() == "waiting"
 
 
@@ -113,9 +118,9 @@ def disk_error(code: int) -> StudyError:
 
 
 def test_a_full_disk_is_no_failure_of_the_run(bench: Bench) -> None:
-    (said,) = bench.work(failing(disk_error(errno.ENOSPC)))
-    assert said["state"] == "waiting"
-    assert "No space left" in str(said["message"])
+    message = bench.failure(disk_error(errno.ENOSPC))
+    assert message.state == "waiting"
+    assert "No space left" in message.message
     assert bench.own.state() == "waiting"
 
 
@@ -126,15 +131,16 @@ def test_a_disk_that_takes_no_error_either_is_told_to_the_parent(
         raise disk_error(errno.EIO)
 
     monkeypatch.setattr(RunFolder, "fail", refuse)
-    (said,) = bench.work(failing(disk_error(errno.EIO)))
-    assert said["message"] == f"a disk error ({os.strerror(errno.EIO)})"
+    message = bench.failure(disk_error(errno.EIO))
+    assert message.message == f"a disk error ({os.strerror(errno.EIO)})"
     assert bench.own.state() == "waiting"
 
 
 def test_a_settings_file_of_another_version_fails_its_run_alone(bench: Bench) -> None:
-    bench.about["run"] = {"surprise": 1}
-    (said,) = bench.work(lambda *_: None)
-    assert said["state"] == "failed"
+    bench.record["run"] = {"surprise": 1}
+    (message,) = bench.work(lambda *_: None)
+    assert isinstance(message, Finished)
+    assert message.state == "failed"
     assert bench.own.state() == "failed"
 
 
@@ -143,17 +149,17 @@ def test_steps_are_told_but_not_too_often_and_the_last_always(
 ) -> None:
     monkeypatch.setattr(module.time, "monotonic", iter([10.0, 10.1, 10.3, 10.31]).__next__)
     for step in (1, 2, 3, 6):
-        assert bench.worker.watch(report(step)) is False
-    assert [event["step"] for event in bench.said()] == [1, 3, 6]
+        assert bench.worker.on_step(report(step)) is False
+    assert bench.messages() == [StepDone(**vars(report(step))) for step in (1, 3, 6)]
 
 
 def test_asked_to_stop_it_stops_after_the_step_it_is_at(bench: Bench) -> None:
     def transfer(*words: object) -> None:
-        watch = words[3]
-        assert callable(watch)
-        assert watch(report(1)) is False
+        on_step = words[3]
+        assert callable(on_step)
+        assert on_step(report(1)) is False
         bench.worker.ask_to_stop(signal.SIGTERM, None)
-        assert watch(report(2)) is True
+        assert on_step(report(2)) is True
         raise Stopped
 
     with pytest.raises(SystemExit) as ended:
@@ -171,7 +177,7 @@ def test_asked_to_stop_at_its_last_step_it_still_tells_that_it_is_done(bench: Be
     with pytest.raises(SystemExit) as ended:
         bench.work(lambda *_: bench.worker.ask_to_stop(signal.SIGTERM, None))
     assert ended.value.code == 75
-    assert bench.said()[-1]["state"] == "done"
+    assert bench.messages()[-1] == Finished("done")
 
 
 class GoneError(Exception):
@@ -193,7 +199,7 @@ def test_without_a_parent_it_does_not_train_on(
     another = os.getppid() + 1
     monkeypatch.setattr(module.os, "getppid", lambda: another)
     with pytest.raises(GoneError):
-        bench.worker.watch(report(3))
+        bench.worker.on_step(report(3))
 
 
 @pytest.mark.usefixtures("leave")
@@ -204,4 +210,4 @@ def test_without_a_listener_it_does_not_train_on(bench: Bench) -> None:
 
     worker = Worker(bench.worker.study, Closed())
     with pytest.raises(GoneError):
-        worker.watch(report(3))
+        worker.on_step(report(3))

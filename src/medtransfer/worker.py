@@ -1,10 +1,10 @@
-"""The process that trains. It takes runs from its input, one JSON line each, and says how it goes.
+"""The process that trains. It reads requests from its input and writes messages to its output.
 
-A worker of its own keeps the study alive when a run takes its process down: out of memory, a
-crash in native code. Started as ``python -m medtransfer.worker STUDY_FOLDER``.
+A separate process keeps the study alive when a run takes its process down: out of memory, a crash
+in native code. It is started as ``python -m medtransfer.worker STUDY_FOLDER``.
 
-Several processes that share one run are started by torchrun, with the run's id behind the folder:
-each reads the run's ``run.json``, and all end with it.
+Several processes that share one run are started by torchrun, with the run's id after the folder:
+each reads the run's ``run.json``, and all end with the run.
 """
 
 import contextlib
@@ -15,67 +15,77 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 
 from medtransfer.engines.local import EXIT_STOPPED
 from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_full, read_json
 from medtransfer.models.runtime import is_out_of_memory
-from medtransfer.pretraining.config import Pretrain
+from medtransfer.pretraining.config import PretrainRequest
 from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.config import Transfer
-from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.folders import RunFolder, State, StudyFolder
+from medtransfer.runs.messages import (
+    Finished,
+    Heartbeat,
+    Interrupted,
+    Message,
+    ProcessStarted,
+    RunRequest,
+    StepDone,
+    to_json,
+)
 from medtransfer.runs.transfer import environment, transfer
-from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 
 SECONDS_BETWEEN_STEPS = 0.2
-SECONDS_BETWEEN_BEATS = 1.0
+SECONDS_BETWEEN_HEARTBEATS = 1.0
 OUT_OF_MEMORY = (
-    "The memory does not hold the network with its gradients and the optimiser's state, before "
+    "The memory is too small for the network with its gradients and the optimiser's state, before "
     "any image. Choose a smaller rung, or a device with more memory."
 )
+Record = Mapping[str, object]
+"""A request as JSON: a line of input, or a ``run.json``."""
 
 
 class Worker:
-    """Runs what it is told, until it is asked to stop or its parent is gone."""
+    """Carries out requests until it is asked to stop or its parent is gone."""
 
-    def __init__(self, study: StudyFolder, events: TextIO) -> None:
+    def __init__(self, study: StudyFolder, output: TextIO) -> None:
         self.study = study
-        self.stopping = False
-        self.busy = False
-        self._events = events
+        self.is_stopping = False
+        self.is_busy = False
+        self.is_main = True
+        self._output = output
         self._parent = os.getppid()
-        self._said = 0.0
-        self._beaten = 0.0
-        self.leads = True
+        self._last_step = 0.0
+        self._last_heartbeat = 0.0
 
     def ask_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: stop after the current step, or at once when idle."""
-        self.stopping = True
-        if not self.busy:
+        self.is_stopping = True
+        if not self.is_busy:
             sys.exit(EXIT_STOPPED)
 
-    def work(self, about: dict[str, Any]) -> None:
-        """Carry one run to its end and say how it ended."""
-        upstream = "pretrain" in about
-        folder = RungFolder(self.study.path) if upstream else self.study.run(about["run_id"])
-        self.busy = True
+    def work(self, record: Record) -> None:
+        """Carry one run to its end and report how it ended."""
+        folder = _folder_of(record, self.study)
+        self.is_busy = True
         try:
-            self._carry(about, folder)
-            self.report(event="ended", state="done", message="")
+            self._carry_out(read_request(record), folder)
+            self.report(Finished("done"))
         except Stopped:
-            self.report(event="stopped")
+            self.report(Interrupted())
             sys.exit(EXIT_STOPPED)
         except Diverged as error:
             self._fail(folder, "diverged", str(error), step=error.step)
         except MedTransferError as error:
             if is_full(error):  # the runs behind it would fail too: the parent stops
-                self.say(event="ended", state="waiting", message=str(error))
+                self.send(Finished("waiting", str(error)))
             else:
                 self._fail(folder, "failed", str(error))
         except Exception as error:  # noqa: BLE001 — a bug must not end the study
@@ -85,86 +95,100 @@ class Worker:
                 trace = "".join(traceback.format_exception(error))
                 self._fail(folder, "failed", f"a bug: {type(error).__name__}", traceback=trace)
         finally:
-            self.busy = False
-        if self.stopping:
+            self.is_busy = False
+        if self.is_stopping:
             sys.exit(EXIT_STOPPED)
 
-    def _carry(self, about: dict[str, Any], folder: RunFolder) -> None:
-        """One run of either kind, from its start to its end."""
-        if isinstance(folder, RungFolder):
-            own = Pretrain.model_validate(about["pretrain"])
-            self._start(about, folder, own.training)
-            pretrain_rung(own, folder, self.watch, self.heartbeat)
-            return
-        run = Transfer.model_validate(about["run"])
-        self._start(about, folder, run.training)
-        transfer(run, self.study, folder, self.watch, self.heartbeat)
-
-    def _start(self, about: dict[str, Any], folder: RunFolder, training: TrainingConfig) -> None:
-        if self.leads:
-            folder.start(about, environment(training))
+    def _carry_out(self, request: RunRequest | PretrainRequest, folder: RunFolder) -> None:
+        if self.is_main:
+            folder.start(request.record(), environment(request.training))
+        match request:
+            case RunRequest():
+                transfer(request.run, self.study, folder, self.on_step, self.heartbeat)
+            case PretrainRequest():
+                rung_folder = RungFolder(folder.path)
+                pretrain_rung(request.pretrain, rung_folder, self.on_step, self.heartbeat)
 
     def work_together(self, run_id: str) -> None:
         """Carry out a run as one of several processes."""
-        own = self.study.run(run_id)
-        folder = own if (own.path / "run.json").is_file() else RungFolder(self.study.path)
-        about = read_json(folder.path / "run.json")
-        self.say(event="process", pid=os.getpid())
+        folder = self.study.run(run_id)
+        path = folder.path / "run.json"
+        record = read_json(path if path.is_file() else self.study.path / "run.json")
+        self.send(ProcessStarted(os.getpid()))
         try:
-            everyone = join_world((about.get("run") or about["pretrain"])["training"]["device"])
+            everyone = join_world(read_request(record).training.device)
         except StudyError as error:
-            self._fail(folder, "failed", str(error))
+            self._fail(_folder_of(record, self.study), "failed", str(error))
             return
-        self.leads = everyone.is_main
-        self.work(about)
+        self.is_main = everyone.is_main
+        self.work(record)
 
-    def watch(self, report: StepReport) -> bool:
-        """Say how training goes, not too often; True when it is to stop."""
+    def on_step(self, report: StepReport) -> bool:
+        """Report a training step, a few times a second; True if training must stop."""
         if os.getppid() != self._parent:
             os._exit(1)  # nobody listens any more; the last checkpoint is good
         now = time.monotonic()
-        if now - self._said >= SECONDS_BETWEEN_STEPS or report.step == report.steps:
-            self._said = now
-            self.report(event="step", **vars(report))
-        return self.stopping
+        if now - self._last_step >= SECONDS_BETWEEN_STEPS or report.step == report.steps:
+            self._last_step = now
+            self.report(StepDone(**vars(report)))
+        return self.is_stopping
 
     def heartbeat(self, *_: object) -> None:
-        """Say, not too often, that the network is at work: the parent's watchdog listens."""
+        """Report, about once a second, that the network is at work: the watchdog listens."""
         now = time.monotonic()
-        if now - self._beaten >= SECONDS_BETWEEN_BEATS:
-            self._beaten = now
-            self.report(event="beat")
+        if now - self._last_heartbeat >= SECONDS_BETWEEN_HEARTBEATS:
+            self._last_heartbeat = now
+            self.report(Heartbeat())
 
-    def report(self, **event: Any) -> None:
-        """What one of several processes says for all; a failure each says for itself."""
-        if self.leads:
-            self.say(**event)
+    def report(self, message: Message) -> None:
+        """Send a message, once for all processes that share the run."""
+        if self.is_main:
+            self.send(message)
 
-    def say(self, **event: Any) -> None:
-        """One JSON line to the parent."""
+    def send(self, message: Message) -> None:
+        """Write one JSON line to the parent."""
         try:
-            self._events.write(json.dumps(event) + "\n")
-            self._events.flush()
+            self._output.write(to_json(message) + "\n")
+            self._output.flush()
         except BrokenPipeError:
             os._exit(1)
 
-    def _fail(self, folder: RunFolder, state: Any, message: str, **details: Any) -> None:
-        # a disk that fails takes no error either: then the parent hears it alone, and stops
+    def _fail(
+        self,
+        folder: RunFolder,
+        state: State,
+        message: str,
+        *,
+        step: int | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        # a disk that fails takes no error file either: then only the parent learns of it, and stops
         with contextlib.suppress(StudyError):
             # of several processes the first to fail knows why; the others only miss it
             if not is_launched_together() or folder.error() is None:
-                folder.fail(state, message, **details)
-        self.say(event="ended", state=state, message=message)
+                folder.fail(state, message, step=step, traceback=traceback)
+        self.send(Finished(state, message))
         if is_launched_together():
             os._exit(1)  # torchrun ends the others
 
 
+def read_request(record: Record) -> RunRequest | PretrainRequest:
+    """The request that a ``run.json`` or a line of input holds."""
+    kind = PretrainRequest if "pretrain" in record else RunRequest
+    return kind.model_validate(record)
+
+
+def _folder_of(record: Record, study: StudyFolder) -> RunFolder:
+    """The folder of a request that may be unreadable: its run fails, and no other."""
+    return RunFolder(study.path) if "pretrain" in record else study.run(str(record["run_id"]))
+
+
 def main() -> None:
-    """Work through the lines of standard input, or carry out one run together with others."""
-    # whatever libraries print must not get between the events
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Carry out the requests of standard input, or one run together with other processes."""
+    # whatever libraries print must not get between the messages
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    worker = Worker(StudyFolder(Path(sys.argv[1])), events)
+    worker = Worker(StudyFolder(Path(sys.argv[1])), output)
     # the parent asks for the stacks of a worker that hangs; works where Python no longer does
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     # the parent hears Ctrl-C too, and decides what becomes of it

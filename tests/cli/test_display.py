@@ -11,25 +11,27 @@ from tests.cli.planned import planned_runs
 from medtransfer.cli import display as module
 from medtransfer.cli.display import LiveTable, display
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.study.progress import (
+from medtransfer.runs.events import (
     Event,
     Planned,
     Preparing,
     PretrainStep,
     RunEnded,
     RungMade,
+    RunName,
     RunStep,
     Scoring,
 )
+from medtransfer.study.schedule import run_name
 
-FIRST, SECOND = planned_runs()
+FIRST, SECOND = (run_name(run) for run in planned_runs())
 RUNS = (FIRST, SECOND)
 SEVERAL_LINES = "Weights cannot be used:\n  - a is 3×7\nCheck the rung."
 IN_ONE = "Weights cannot be used: - a is 3×7 Check the rung."
 
 
-def step(number: int, run: object = FIRST, area: float | None = None) -> RunStep:
-    return RunStep(run, number, 60, 0.4321, 170.4, area, 12.0, None)  # type: ignore[arg-type]
+def step(number: int, run: RunName = FIRST, area: float | None = None) -> RunStep:
+    return RunStep(run, number, 60, 0.4321, 170.4, area, 12.0, None)
 
 
 STORY: tuple[Event, ...] = (
@@ -79,7 +81,7 @@ def test_a_log_hears_of_steps_only_now_and_then(
             now[0] += 1.0
             watch(step(number))
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "2 runs, 1 of them over"
+    assert said[0] == "1 of 2 runs already finished"
     assert said[1] == (
         "scratch/r14x0.5 100% seed 0: step 31/60, loss 0.432, 170 images/s, – left for the study"
     )
@@ -99,6 +101,7 @@ def test_machines_get_an_object_a_line_on_standard_output(
     assert events[3] == {"event": "Planned", "runs": [run.run_id for run in RUNS], "done": 0}
     assert events[5]["message"] == SEVERAL_LINES  # whole, for those who do not read on a terminal
     assert (events[6]["run_id"], events[6]["tune_auroc"]) == (SECOND.run_id, 0.8125)
+    assert (events[6]["rung"], events[6]["seed"]) == (SECOND.rung, 0)
 
 
 def screen(*events: Event, width: int = 120) -> str:
@@ -133,9 +136,9 @@ def test_a_run_that_is_over_is_counted_and_no_longer_shown_as_running() -> None:
     assert table == [["imagenet/effnet-lite0", "1", "1", "0", "0"]]
 
 
-def test_a_study_that_goes_on_says_what_was_over_before() -> None:
-    assert "5 of 8 runs were over before" in screen(Planned(RUNS * 4, 5))
-    assert "before" not in screen(Planned(RUNS, 0))
+def test_a_resumed_study_says_how_many_runs_are_finished() -> None:
+    assert "5 of 8 runs already finished" in screen(Planned(RUNS * 4, 5))
+    assert "finished" not in screen(Planned(RUNS, 0))
 
 
 def test_a_narrow_terminal_is_no_error() -> None:
@@ -150,8 +153,9 @@ def test_texts_are_never_markup_and_no_escape_sequence_gets_through() -> None:
 
 
 def test_a_held_out_cohort_is_named() -> None:
-    left_out = replace(
-        FIRST, cell=replace(FIRST.cell, key=GridKey(FIRST.cell.rung, held_out="south"))
+    run = planned_runs()[0]
+    left_out = run_name(
+        replace(run, cell=replace(run.cell, key=GridKey(run.cell.rung, held_out="south")))
     )
     assert "scratch/r14x0.5 100% seed 0, without south" in screen(
         Planned((left_out,), 0), step(3, left_out)

@@ -1,4 +1,4 @@
-"""The executor: what the worker says is handed on, and how it was lost is said."""
+"""The executor: messages of the worker are passed on, and the end of its process is explained."""
 
 import json
 import os
@@ -7,12 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.local_run import request
 
 from medtransfer.engines import local
 from medtransfer.engines.local import LocalExecutor, WorkerDied, WorkerTimedOut
+from medtransfer.pretraining.config import Pretrain, PretrainRequest
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.messages import (
+    Finished,
+    Heartbeat,
+    Interrupted,
+    Message,
+    ProcessStarted,
+    Request,
+    RunRequest,
+    StepDone,
+    from_json,
+    to_json,
+)
 from medtransfer.study.config import Study
-from medtransfer.study.grid import expand
 
 Worker = Callable[[str], LocalExecutor]
 
@@ -35,37 +48,51 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         executor.close()
 
 
-def said(**event: object) -> str:
-    return f"echo '{json.dumps(event)}'"
+def say(message: Message) -> str:
+    """Shell code that sends a message as a worker does."""
+    return f"echo '{to_json(message)}'"
 
 
-ENDED = said(event="ended", state="done", message="")
+DONE = Finished("done")
+STEP = StepDone(1, 9, loss=0.5, images_per_second=10.0, tune_auroc=None)
+ENDED = say(DONE)
 
 
-def test_what_the_worker_says_is_handed_on_until_the_run_has_ended(worker: Worker) -> None:
-    executor = worker(f"while read run; do {said(event='step', step=1, steps=9)}; {ENDED}; done")
+def test_messages_are_passed_on_until_the_run_has_ended(worker: Worker, tiny_study: Study) -> None:
+    executor = worker(f"while read run; do {say(STEP)}; {say(Heartbeat())}; {ENDED}; done")
     for _ in range(2):  # the same process takes the next run
-        events = [event for event in executor.execute({"run_id": "a"}) if event]
-        assert [event["event"] for event in events] == ["step", "ended"]
+        messages = [message for message in executor.execute(request(tiny_study)) if message]
+        assert messages == [STEP, DONE]
 
 
-def test_the_worker_is_told_the_run_and_the_folder(worker: Worker, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "message", [ProcessStarted(4711), Heartbeat(), STEP, Interrupted(), DONE], ids=str
+)
+def test_a_message_survives_its_line(message: Message) -> None:
+    assert from_json(to_json(message)) == message
+
+
+def test_the_worker_gets_the_request_and_the_folder(
+    worker: Worker, tiny_study: Study, tmp_path: Path
+) -> None:
     executor = worker(
         f'read run; echo "$run" > {tmp_path}/told; echo "$@" >> {tmp_path}/told; {ENDED}'
     )
-    list(executor.execute({"run_id": "abc", "run": {"seed": 3}}))
+    sent = request(tiny_study, "abc")
+    list(executor.execute(sent))
     run, arguments = (tmp_path / "told").read_text().splitlines()
-    assert json.loads(run) == {"run_id": "abc", "run": {"seed": 3}}
+    assert json.loads(run) == sent.record()
+    assert RunRequest.model_validate_json(run) == sent
     assert arguments == f"-P -m medtransfer.worker {tmp_path / 'study'}"
 
 
 def test_a_silent_worker_is_noticed_about_once_a_tick(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
-    events = list(worker(f"read run; sleep 0.4; {ENDED}").execute({}))
-    assert events[0] is None
-    assert events[-1]["event"] == "ended"
+    messages = list(worker(f"read run; sleep 0.4; {ENDED}").execute(request(tiny_study)))
+    assert messages[0] is None
+    assert messages[-1] == DONE
 
 
 @pytest.mark.parametrize(
@@ -77,36 +104,45 @@ def test_a_silent_worker_is_noticed_about_once_a_tick(
     ],
 )
 def test_how_a_worker_was_lost_is_said_and_the_next_run_gets_a_new_one(
-    worker: Worker, end: str, message: str, signal: str | None, code: int
+    worker: Worker,
+    tiny_study: Study,
+    end: str,
+    message: str,
+    signal: str | None,
+    code: int,
 ) -> None:
     executor = worker(f"read run; case $run in *first*) {end};; *) {ENDED};; esac")
     with pytest.raises(WorkerDied) as caught:
-        list(executor.execute({"run_id": "first"}))
+        list(executor.execute(request(tiny_study, "first")))
     assert str(caught.value) == f"the worker process {message}"
     assert (caught.value.signal, caught.value.code) == (signal, code)
-    assert list(executor.execute({"run_id": "second"}))[-1]["event"] == "ended"
+    assert list(executor.execute(request(tiny_study, "second")))[-1] == DONE
 
 
-def test_a_worker_that_is_gone_between_two_runs_is_lost_too(worker: Worker) -> None:
+def test_a_worker_that_is_gone_between_two_runs_is_lost_too(
+    worker: Worker, tiny_study: Study
+) -> None:
     executor = worker(f"read run; {ENDED}; exec 0<&-; exit 4")
-    list(executor.execute({"run_id": "x" * 100_000}))
+    list(executor.execute(request(tiny_study, "x" * 100_000)))
     with pytest.raises(WorkerDied, match="ended with code 4"):
-        list(executor.execute({"run_id": "x" * 100_000}))
+        list(executor.execute(request(tiny_study, "x" * 100_000)))
 
 
-def test_stopping_asks_the_worker_and_waits_for_its_word(worker: Worker) -> None:
-    stopped = said(event="stopped")
+def test_stopping_asks_the_worker_and_waits_for_its_message(
+    worker: Worker, tiny_study: Study
+) -> None:
+    stopped = say(Interrupted())
     executor = worker(
         f'trap "{stopped.replace(chr(34), chr(92) + chr(34))}; exit 75" TERM; read run; '
-        f"{said(event='step', step=1, steps=9)}; while :; do sleep 0.05; done"
+        f"{say(STEP)}; while :; do sleep 0.05; done"
     )
-    heard: list[str] = []
-    for event in executor.execute({}):
-        if event is not None:
-            heard.append(event["event"])
-            if event["event"] == "step":
+    messages: list[Message] = []
+    for message in executor.execute(request(tiny_study)):
+        if message is not None:
+            messages.append(message)
+            if message == STEP:
                 executor.stop()
-    assert heard == ["step", "stopped"]
+    assert messages == [STEP, Interrupted()]
 
 
 def test_stopping_without_a_worker_does_nothing(worker: Worker) -> None:
@@ -116,45 +152,62 @@ def test_stopping_without_a_worker_does_nothing(worker: Worker) -> None:
 
 
 def test_the_workers_allocator_keeps_memory_unless_the_user_says_otherwise(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    format_ = r'{"event": "ended", "told": "%s %s"}\n'
-    told = f"printf '{format_}' $MALLOC_TRIM_THRESHOLD_ $MALLOC_TOP_PAD_"
-    (event,) = [e for e in worker(f"read run; {told}").execute({}) if e]
-    assert event["told"] == f"{2**33} 1"
+    variables = to_json(Finished("done", "%s %s"))
+    script = f"read run; printf '{variables}\\n' $MALLOC_TRIM_THRESHOLD_ $MALLOC_TOP_PAD_"
+    (message,) = [m for m in worker(script).execute(request(tiny_study)) if m]
+    assert message == Finished("done", f"{2**33} 1")
     assert "MALLOC_TRIM_THRESHOLD_" not in os.environ
 
 
 def test_a_file_in_the_users_folder_is_not_taken_for_a_module(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("random", "torch", "numpy"):
         (tmp_path / f"{name}.py").write_text('print("mine")\nraise SystemExit(5)\n')
     executor = LocalExecutor(tmp_path / "study")
     try:
-        events = [e for e in executor.execute({"run_id": "abc", "run": {}}) if e]
+        messages = [m for m in executor.execute(request(tiny_study, device="cuda")) if m]
     finally:
         executor.close()
-    assert [event["event"] for event in events] == ["ended"]
+    assert [type(message) for message in messages] == [Finished]
 
 
 @pytest.mark.parametrize(
-    ("about", "processes"),
+    ("training", "processes"),
     [
-        ({"run": {"training": {"devices": 3}}}, 3),
-        ({"pretrain": {"training": {"devices": 2}}}, 2),
-        ({"run": {"training": {"devices": 3, "tuning": {"mode": "linear"}}}}, None),
-        ({"run": {"training": {"devices": 1}}}, None),
+        ({"devices": 3}, 3),
+        ({"devices": 3, "tuning": {"mode": "linear"}}, None),
+        ({"devices": 1}, None),
     ],
 )
 def test_devices_are_processes_that_torchrun_starts_for_one_run(
-    worker: Worker, tmp_path: Path, about: dict, processes: int | None
+    worker: Worker,
+    tiny_study: Study,
+    tmp_path: Path,
+    training: dict[str, object],
+    processes: int | None,
 ) -> None:
+    check_processes(worker, request(tiny_study, "abc", **training), tmp_path, processes)
+
+
+def test_devices_of_pretraining_are_processes_too(worker: Worker, tmp_path: Path) -> None:
+    run = Pretrain(
+        name="a",
+        rung="scratch/r50x1",
+        data={"images": "x"},
+        training={"devices": 2},  # type: ignore[arg-type]
+    )
+    check_processes(worker, PretrainRequest(run_id="abc", pretrain=run), tmp_path, 2)
+
+
+def check_processes(worker: Worker, sent: Request, tmp_path: Path, processes: int | None) -> None:
     told = tmp_path / "told"
     executor = worker(f'echo "$@" > {told}; [ -n "$PYTHONSAFEPATH" ] || read run; {ENDED}')
-    list(executor.execute({"run_id": "abc", **about}))
+    list(executor.execute(sent))
     arguments = told.read_text().strip()
     study = tmp_path / "study"
     if processes is None:
@@ -163,22 +216,22 @@ def test_devices_are_processes_that_torchrun_starts_for_one_run(
         assert arguments.startswith("-P -m torch.distributed.run --standalone")
         assert f"--nproc-per-node {processes} -m medtransfer.worker {study} abc" in arguments
         (described,) = study.rglob("run.json")
-        assert json.loads(described.read_text()) == {"run_id": "abc", **about}
+        assert json.loads(described.read_text()) == sent.record()
 
 
 STUCK = """\
 import time
-from medtransfer.study import worker
+from medtransfer import worker
 
-def stuck_step(beat):
+def stuck_step(heartbeat):
     secret = "patient-0815"
-    beat()
+    heartbeat()
     print(f"a library quotes {secret}", flush=True)
     time.sleep(600)
 
-def transfer(run, study, folder, watch, beat):
+def transfer(run, study, folder, on_step, heartbeat):
     if folder.run_id == "a" * 12:
-        stuck_step(beat)
+        stuck_step(heartbeat)
 
 worker.transfer = transfer
 worker.main()
@@ -186,10 +239,11 @@ worker.main()
 
 
 SILENT = """\
-import faulthandler, json, signal, sys, time
+import faulthandler, signal, sys, time
+from medtransfer.runs.messages import Heartbeat, to_json
 
 def stuck_step():
-    print(json.dumps({"event": "beat"}), flush=True)
+    print(to_json(Heartbeat()), flush=True)
     print("a library quotes patient-0815", file=sys.stderr, flush=True)
     time.sleep(600)
 
@@ -200,16 +254,15 @@ stuck_step()
 
 
 def test_a_silent_worker_leaves_its_stacks_and_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "silent.py").write_text(SILENT)
     monkeypatch.setattr(local, "COMMAND", ("-P", str(tmp_path / "silent.py")))
     monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(local, "STACK_SECONDS", 0.2)
     executor = LocalExecutor(tmp_path / "study")
-    about = {"run_id": "a" * 12, "run": {"training": {"hang_seconds": 0.4}}}
     with pytest.raises(WorkerTimedOut, match="made no progress for 1 s and was ended"):
-        list(executor.execute(about))
+        list(executor.execute(request(tiny_study, hang_seconds=0.4)))
     stacks = (StudyFolder(tmp_path / "study").run("a" * 12).path / "stacks.txt").read_text()
     assert "in stuck_step" in stacks
     assert "patient-0815" not in stacks  # where it stood, and no data
@@ -223,21 +276,19 @@ def test_a_step_that_never_ends_leaves_its_stack_and_the_next_run_goes_on(
     monkeypatch.setattr(local, "COMMAND", ("-P", str(tmp_path / "stuck.py")))
     monkeypatch.setattr(local, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(local, "STACK_SECONDS", 0.5)
-    (cell,) = expand(tiny_study, None)  # type: ignore[arg-type] — no cohort is left out
-    run = cell.run.model_dump(mode="json")
-    run["training"]["hang_seconds"] = 0.4
     study = StudyFolder(tmp_path / "study")
     executor = LocalExecutor(study.path)
     try:
         with pytest.raises(
             WorkerTimedOut, match="made no progress for 1 s and was ended"
         ) as caught:
-            list(executor.execute({"run_id": "a" * 12, "run": run}))
+            list(executor.execute(request(tiny_study, "a" * 12, hang_seconds=0.4)))
         assert "training.hang_seconds" in caught.value.advice
-        events = [e for e in executor.execute({"run_id": "b" * 12, "run": run}) if e]
+        sent = request(tiny_study, "b" * 12, hang_seconds=0.4)
+        messages = [message for message in executor.execute(sent) if message]
     finally:
         executor.close()
-    assert events[-1] == {"event": "ended", "state": "done", "message": ""}
+    assert messages[-1] == DONE
     stacks = (study.run("a" * 12).path / "stacks.txt").read_text()
     assert "in stuck_step" in stacks
     assert "(most recent call first)" in stacks

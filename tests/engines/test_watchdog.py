@@ -3,8 +3,9 @@
 import pytest
 
 from medtransfer.engines.watchdog import Watchdog
+from medtransfer.runs.messages import Heartbeat, StepDone
 
-BEAT = {"event": "beat"}
+BEAT = Heartbeat()
 
 
 class Clock:
@@ -27,8 +28,8 @@ def pass_by(clock: Clock, dog: Watchdog, seconds: float) -> str:
     return dog.look()
 
 
-def step(number: int, steps: int = 10) -> dict[str, object]:
-    return {"event": "step", "step": number, "steps": steps}
+def step(number: int, steps: int = 10) -> StepDone:
+    return StepDone(number, steps, loss=0.5, images_per_second=10.0, tune_auroc=None)
 
 
 def test_silence_is_told_at_the_limit_and_a_hang_at_twice_that(clock: Clock) -> None:

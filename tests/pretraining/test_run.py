@@ -16,9 +16,9 @@ from medtransfer.pretraining.config import Pretrain, UpstreamTraining, upstream_
 from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.run import pretrain
 from medtransfer.pretraining.rung_folder import RungFolder
+from medtransfer.runs.events import Event, Preparing
 from medtransfer.runs.transfer import environment
 from medtransfer.study.config import Study
-from medtransfer.study.progress import Event, Preparing
 from medtransfer.training.loop import StepReport, Stopped
 
 

@@ -10,7 +10,7 @@ from tests.prediction_tables import binary_table
 
 from medtransfer.errors import StudyError
 from medtransfer.files import sha256
-from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
+from medtransfer.runs.folders import Lease, RunError, RunFolder, StudyFolder
 from medtransfer.tables.results import results_frame
 
 HERE = {"threads": 2}
@@ -60,7 +60,7 @@ def test_a_run_that_ended_badly_says_why_until_it_is_tried_again(
 ) -> None:
     run.fail(state, "the loss is not finite at step 3", step=3)  # type: ignore[arg-type]
     assert run.state() == state
-    assert run.error() == {"state": state, "message": "the loss is not finite at step 3", "step": 3}
+    assert run.error() == RunError(state, "the loss is not finite at step 3", step=3)  # type: ignore[arg-type]
     run.start({"run_id": run.run_id}, HERE)
     assert run.state() == "waiting"
     assert run.error() is None

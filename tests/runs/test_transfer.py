@@ -119,4 +119,4 @@ def test_a_loss_that_is_no_number_leaves_a_diverged_run_and_the_study_goes_on(
     assert first.message.startswith("the loss is not finite at step ")
     error = folder.run(first.run_id).error()
     assert error is not None
-    assert f"step {error['step']}" in first.message
+    assert f"step {error.step}" in first.message

@@ -11,11 +11,11 @@ from tests.in_process import run_here
 
 from medtransfer.errors import StudyError, TableError
 from medtransfer.report.page import write_report
+from medtransfer.runs.events import Preparing
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import check_manifest, look_at_pictures
 from medtransfer.study.plan import plan_runs, read_data
-from medtransfer.study.progress import Preparing
 from medtransfer.study.schedule import run_study
 
 SECOND = 60

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from tests.local_run import request
 
 from medtransfer.engines.local import LocalExecutor, WorkerTimedOut
 from medtransfer.errors import StudyError
@@ -17,10 +18,10 @@ from medtransfer.files import read_json, sha256
 from medtransfer.models.tensors import read_tensors
 from medtransfer.pretraining.config import Pretrain
 from medtransfer.pretraining.run import pretrain
+from medtransfer.runs.events import Event, PretrainStep, RunEnded, RunStep
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.messages import StepDone
 from medtransfer.study.config import Study
-from medtransfer.study.grid import expand
-from medtransfer.study.progress import Event, PretrainStep, RunEnded, RunStep
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
 
@@ -169,15 +170,13 @@ def test_a_process_that_hangs_leaves_all_stacks_and_is_ended(
     with_devices: Callable[..., Study], tmp_path: Path
 ) -> None:
     study = with_devices(2, steps=400, checks=1, hang_seconds=3)
-    (cell,) = expand(study, None)  # type: ignore[arg-type] — no cohort is left out
-    about = {"run_id": "a" * 12, "run": cell.run.model_dump(mode="json")}
     folder = StudyFolder(tmp_path / "s")
     executor = LocalExecutor(folder.path)
     stopped: list[int] = []
 
     def carry_out() -> None:
-        for event in executor.execute(about):
-            if event and event["event"] == "step" and not stopped:
+        for message in executor.execute(request(study)):
+            if isinstance(message, StepDone) and not stopped:
                 stopped.append(ranks_of(os.getpid())[-1])
                 os.kill(stopped[0], signal.SIGSTOP)
 

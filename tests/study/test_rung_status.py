@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from medtransfer.files import write_json
+from medtransfer.runs.events import Preparing, PretrainStep
 from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
-from medtransfer.study.progress import Preparing, PretrainStep
+from medtransfer.runs.progress import RungProgress, RunProgress
 from medtransfer.study.status import RungStatus, read_rung_status
 
 STEP = PretrainStep(40, 100, 0.5, 80.0, 0.25, 12.0)
@@ -23,7 +24,7 @@ def status(path: Path) -> RungStatus:
 def training(tmp_path: Path) -> RunFolder:
     """A run that has come to step 40."""
     folder = RunFolder(tmp_path)
-    folder.write_progress({"rung": "own/natural", **vars(STEP)})
+    folder.write_progress(RungProgress("own/natural", STEP).record())
     return folder
 
 
@@ -38,7 +39,7 @@ def test_a_run_at_work_is_running_and_a_stopped_one_waits(training: RunFolder) -
 
 def test_a_run_whose_images_are_read_says_so(tmp_path: Path) -> None:
     reading = Preparing("reading images", 1_200, 4_800)
-    RunFolder(tmp_path).write_progress({"rung": "own/natural", **vars(reading)})
+    RunFolder(tmp_path).write_progress(RungProgress("own/natural", reading).record())
     assert status(tmp_path) == RungStatus("own/natural", "waiting", preparing=reading)
 
 
@@ -67,5 +68,5 @@ def test_machines_get_the_same_as_people(training: RunFolder) -> None:
 
 def test_other_folders_are_not_taken_for_a_rung(tmp_path: Path) -> None:
     assert read_rung_status(tmp_path / "nowhere") is None
-    RunFolder(tmp_path).write_progress({"step": 3, "steps": 6, "tune_auroc": None})  # of a study
+    RunFolder(tmp_path).write_progress(RunProgress(3, 6, None).record())  # of a study
     assert read_rung_status(tmp_path) is None

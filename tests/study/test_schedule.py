@@ -14,9 +14,9 @@ from tests.in_process import run_here
 
 from medtransfer.errors import ImageError, StudyError
 from medtransfer.files import sha256
+from medtransfer.runs.events import Event, Planned, RunEnded, RunStep
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.progress import Event, Planned, RunEnded, RunStep
 from medtransfer.study.schedule import run_study
 from medtransfer.study.status import read_status
 from medtransfer.tables.results import read_results
@@ -123,7 +123,7 @@ def test_a_failed_run_leaves_its_error_and_the_study_goes_on(
     assert failed.message
     error = folder.run(failed.run_id).error()
     assert error is not None
-    assert "Traceback" in error["traceback"]  # a bug keeps its traceback
+    assert "Traceback" in (error.traceback or "")  # a bug keeps its traceback
     assert read_results(folder.path / "results.parquet")["rung"].unique().to_list() == [
         "scratch/r14x0.5"
     ]

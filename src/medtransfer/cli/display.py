@@ -1,18 +1,11 @@
 """How a study or pre-training looks: a live table on a terminal, plain lines elsewhere, or JSON."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from medtransfer.errors import printable
-
-if TYPE_CHECKING:
-    from medtransfer.study.progress import PretrainStep
 import json
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -22,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from medtransfer.errors import plural
-from medtransfer.study.progress import (
+from medtransfer.errors import plural, printable
+from medtransfer.runs.events import (
     Event,
     OnEvent,
     Planned,
@@ -32,6 +25,7 @@ from medtransfer.study.progress import (
     RunEnded,
     RunStep,
     Scoring,
+    event_record,
 )
 
 MAX_CHARACTERS = 300
@@ -77,7 +71,7 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def pretraining(step: "PretrainStep") -> str:
+def pretraining(step: PretrainStep) -> str:
     """How far pre-training is, on one line."""
     score = step.held_out_score
     parts = [
@@ -124,25 +118,8 @@ def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
     yield say
 
 
-def _label(event: RunStep | RunEnded) -> str:
-    cell = event.run.cell
-    held = f", without {cell.held_out}" if cell.held_out else ""
-    if cell.retrain_fraction is not None:
-        held = f", with {cell.retrain_fraction:.0%} of {cell.held_out}"
-    return f"{cell.rung} {cell.budget} seed {cell.seed}{held}{cell.setting}"
-
-
 def _json_line(event: Event) -> None:
-    about: dict[str, Any] = {"event": type(event).__name__}
-    match event:
-        case Planned(runs, done):
-            about |= {"runs": [run.run_id for run in runs], "done": done}
-        case RunStep() | RunEnded():
-            about |= {k: v for k, v in vars(event).items() if k != "run"}
-            about |= {"run_id": event.run.run_id, "rung": event.run.cell.rung}
-        case _:
-            about |= vars(event)
-    print(json.dumps(about), flush=True)
+    print(json.dumps(event_record(event)), flush=True)
 
 
 class _Lines:
@@ -158,11 +135,11 @@ class _Lines:
                 self._what = what
                 self._say(f"{what} ({plural(total, 'image')})")
             case Planned(runs, done):
-                left = f", {done} of them over" if done else ""
-                self._say(f"{plural(len(runs), 'run')}{left}")
+                runs_text = plural(len(runs), "run")
+                self._say(f"{done} of {runs_text} already finished" if done else runs_text)
             case RunStep() if time.monotonic() - self._last > LINE_SECONDS:
                 self._say(
-                    f"{_label(event)}: step {event.step}/{event.steps}, loss {event.loss:.3f}, "
+                    f"{event.run.label}: step {event.step}/{event.steps}, loss {event.loss:.3f}, "
                     f"{event.images_per_second:.0f} images/s, "
                     f"{duration(event.study_seconds_left)} left for the study"
                 )
@@ -172,7 +149,7 @@ class _Lines:
                 self._say(pretraining(event))
             case RunEnded():
                 why = f": {one_line(event.message)}" if event.message else ""
-                self._say(f"[{event.finished}/{event.total}] {event.state} {_label(event)}{why}")
+                self._say(f"[{event.finished}/{event.total}] {event.state} {event.run.label}{why}")
             case Scoring(what):
                 self._say(f"writing {what}")
             case _:
@@ -201,18 +178,18 @@ class LiveTable:
         self._event = event
         match event:
             case Planned(runs, done):
-                self._before = f"{done} of {plural(len(runs), 'run')} were over before" * (done > 0)
+                self._before = f"{done} of {plural(len(runs), 'run')} already finished" * (done > 0)
                 for run in runs:
-                    counts = self._rungs.setdefault(run.cell.rung, {"runs": 0})
+                    counts = self._rungs.setdefault(run.rung, {"runs": 0})
                     counts["runs"] += 1
             case RunStep():
                 self._step = event
             case RunEnded():
                 self._step = None
-                counts = self._rungs[event.run.cell.rung]
+                counts = self._rungs[event.run.rung]
                 counts[event.state] = counts.get(event.state, 0) + 1
                 if event.message and not self._first_error:
-                    self._first_error = f"{_label(event)}: {one_line(event.message)}"
+                    self._first_error = f"{event.run.label}: {one_line(event.message)}"
             case _:
                 pass
 
@@ -249,7 +226,7 @@ class LiveTable:
     def _running(self, step: RunStep) -> list[Any]:
         area = "–" if step.tune_auroc is None else f"{step.tune_auroc:.3f}"
         line = (
-            f"{_label(step)}  loss {step.loss:.3f}  tune AUROC {area}  "
+            f"{step.run.label}  loss {step.loss:.3f}  tune AUROC {area}  "
             f"{step.images_per_second:.0f} images/s  "
             f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
         )

@@ -47,9 +47,9 @@ def check(
 
 def _check_study(study: Path, out: Path | None, *, as_json: bool) -> None:
     from medtransfer.errors import MedTransferError
+    from medtransfer.runs.events import Preparing
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.plan import PlannedRun, plan_runs, read_data
-    from medtransfer.study.progress import Preparing
     from medtransfer.study.yaml_file import read_study
 
     planned: list[PlannedRun] = []
@@ -110,7 +110,7 @@ def _stop_on_errors(findings: Any, waived: dict[str, str]) -> None:
 def reading(*, as_json: bool) -> Generator[Any]:
     """How far reading is; nothing beside the JSON."""
     from medtransfer.cli.display import display
-    from medtransfer.study.progress import ignore_progress
+    from medtransfer.runs.events import ignore_progress
 
     if as_json:
         yield ignore_progress
@@ -210,10 +210,10 @@ def prepare(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
 ) -> None:
     """Decode and resize all images of a study ahead of its runs, for machines with slow disks."""
+    from medtransfer.runs.events import Preparing
     from medtransfer.runs.folders import Lease, StudyFolder
     from medtransfer.study.caches import cache_states, make_caches, study_needs
     from medtransfer.study.plan import read_data
-    from medtransfer.study.progress import Preparing
     from medtransfer.study.yaml_file import read_study
 
     config = read_study(study)

@@ -12,10 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any
 
 from medtransfer.engines.watchdog import Watchdog
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.messages import (
+    Finished,
+    Heartbeat,
+    Interrupted,
+    Message,
+    ProcessStarted,
+    Request,
+    from_json,
+)
 
 COMMAND = ("-P", "-m", "medtransfer.worker")
 """-P: a file called random.py in the user's folder must not become Python's own."""
@@ -91,42 +99,37 @@ class LocalExecutor:
         self._printed: deque[str] = deque(maxlen=10_000)
         self._handles: list[int] = []  # of processes that share a run: their ids may be reused
 
-    def execute(self, about: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        """Hand a run to the worker and give back what it says until the run has ended.
-
-        Args:
-            about: What the run's ``run.json`` holds.
+    def execute(self, request: Request) -> Iterator[Message | None]:
+        """Hand a run to the worker and pass on its messages until the run has ended.
 
         Yields:
-            The worker's events, and None about once a second while it says nothing.
+            The worker's messages, without heartbeats, and None about once a second of silence.
 
         Raises:
-            WorkerLost: Its process is gone, or hung and was ended.
+            WorkerDied: Its process is gone, or hung and was killed.
         """
-        training = about.get("run", about.get("pretrain", {})).get("training", {})
+        training = request.training
         # a linear probe is one pass and a fit of seconds: nothing to share
-        linear = training.get("tuning", {}).get("mode") == "linear"
-        together = training.get("devices", 1) > 1 and not linear
-        if together:
-            process = self._start_together(about, training["devices"])
+        is_shared = training.devices > 1 and training.tuning.mode != "linear"
+        if is_shared:
+            process = self._start_together(request)
         else:
             process = self._worker()
-            self._tell(process, about)
-        watchdog, noted = Watchdog(training.get("hang_seconds")), False
-        for event in self._listen(process):
-            if event is not None:
-                watchdog.record(event)
-                noted = False
-            elif (verdict := watchdog.look()) == "hung":
+            self._send(process, request)
+        watchdog, has_stacks = Watchdog(training.hang_seconds), False
+        for message in self._listen(process):
+            if message is not None:
+                watchdog.record(message)
+                has_stacks = False
+            elif (health := watchdog.look()) == "hung":
                 raise self._hung(watchdog.silence)
-            elif verdict == "silent" and not noted:
-                noted = True
-                self._note_stacks(self._folder(about))
-            quiet = event is None or event["event"] == "beat"
-            yield None if quiet else event
-            if event is not None and event["event"] in ("ended", "stopped"):
+            elif health == "silent" and not has_stacks:
+                has_stacks = True
+                self._note_stacks(request.folder(StudyFolder(self._study)))
+            yield None if isinstance(message, Heartbeat) else message
+            if isinstance(message, Finished | Interrupted):
                 break
-        if together:
+        if is_shared:
             self.close()  # such processes end with their run
 
     def stop(self) -> None:
@@ -156,15 +159,11 @@ class LocalExecutor:
             self._process = self._start([*COMMAND, str(self._study)], {}, _pass_on)
         return self._process
 
-    def _folder(self, about: dict[str, Any]) -> RunFolder:
-        """A run's own folder; a rung that is pre-trained is its own."""
-        study = StudyFolder(self._study)
-        return RunFolder(study.path) if "pretrain" in about else study.run(about["run_id"])
-
-    def _start_together(self, about: dict[str, Any], devices: int) -> "subprocess.Popen[str]":
-        """Start the processes that share a run; they read what it is from its folder."""
+    def _start_together(self, request: Request) -> "subprocess.Popen[str]":
+        """Start the processes that share a run; they read the request from the run's folder."""
         self.close()
-        self._folder(about).describe(about)
+        request.folder(StudyFolder(self._study)).describe(request.record())
+        devices = request.training.devices
         threads = max(1, len(os.sched_getaffinity(0)) // devices)
         self._process = self._start(
             [
@@ -173,7 +172,7 @@ class LocalExecutor:
                 str(devices),
                 *COMMAND[1:],
                 str(self._study),
-                about["run_id"],
+                request.run_id,
             ],
             {"OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"},
             _keep,
@@ -184,7 +183,7 @@ class LocalExecutor:
         self,
         arguments: list[str],
         variables: dict[str, str],
-        hear: Callable[["subprocess.Popen[str]", "deque[str]"], None],
+        read_errors: Callable[["subprocess.Popen[str]", "deque[str]"], None],
     ) -> "subprocess.Popen[str]":
         process = subprocess.Popen(  # noqa: S603 — our own module
             [sys.executable, *arguments],
@@ -199,18 +198,18 @@ class LocalExecutor:
         self._lines = Queue()
         self._printed.clear()
         Thread(target=_read, args=(process, self._lines), daemon=True).start()
-        Thread(target=hear, args=(process, self._printed), daemon=True).start()
+        Thread(target=read_errors, args=(process, self._printed), daemon=True).start()
         return process
 
-    def _tell(self, process: "subprocess.Popen[str]", about: dict[str, Any]) -> None:
+    def _send(self, process: "subprocess.Popen[str]", request: Request) -> None:
         try:
             assert process.stdin is not None  # noqa: S101 — a pipe was asked for
-            process.stdin.write(json.dumps(about) + "\n")
+            process.stdin.write(json.dumps(request.record()) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
             raise self._lost(process) from None
 
-    def _listen(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any] | None]:
+    def _listen(self, process: "subprocess.Popen[str]") -> Iterator[Message | None]:
         while True:
             try:
                 line = self._lines.get(timeout=TICK_SECONDS)
@@ -219,12 +218,12 @@ class LocalExecutor:
                 continue
             if line is None:
                 raise self._lost(process)
-            event = json.loads(line)
-            if event["event"] == "process":
-                with contextlib.suppress(ProcessLookupError):
-                    self._handles.append(os.pidfd_open(event["pid"]))
-            else:
-                yield event
+            match from_json(line):
+                case ProcessStarted(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        self._handles.append(os.pidfd_open(pid))
+                case message:
+                    yield message
 
     def _note_stacks(self, folder: RunFolder) -> None:
         """Have a silent worker print the stacks of its threads; keep them with the run."""

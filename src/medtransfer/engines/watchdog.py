@@ -1,29 +1,31 @@
-"""Whether a worker that says nothing still works, or hangs."""
+"""Detection of workers that hang."""
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
+
+from medtransfer.runs.messages import Heartbeat, Message, StepDone
 
 MIN_SECONDS = 600.0
-"""Silence that is never taken for a hang where the study sets no limit."""
+"""Shortest silence that counts as a hang if the study sets no limit."""
 TIMES_SLOWEST = 20.0
 """Silence is odd when it is this many times as long as the longest before it."""
 LONGEST_TICK = 5.0
-"""A clock that jumps further between two looks was stopped together with this process."""
+"""If the clock jumps further between two looks, the machine slept: the rest is not counted."""
 
 Health = Literal["fine", "silent", "hung"]
 
 
 class Watchdog:
-    """Counts how long a worker has been silent while it trains.
+    """Counter of a worker's silence while it trains.
 
-    It is awake from the first pass through the network to the last step: reading data before and
-    scoring after may take their time. A worker is `silent` after a limit and `hung` after twice
-    that.
+    It counts from the first pass through the network to the last step: reading data before and
+    scoring after may take long. A worker is `silent` after the limit and `hung` after twice the
+    limit.
     """
 
     def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start asleep.
+        """Wait for the first pass through the network.
 
         Args:
             seconds: The limit; None for 20 times the longest silence so far, at least 600 s.
@@ -42,22 +44,22 @@ class Watchdog:
             return self._seconds
         return max(MIN_SECONDS, TIMES_SLOWEST * self._slowest)
 
-    def record(self, event: dict[str, Any]) -> None:
-        """Take note of a word from the worker: whatever it says, it is alive."""
+    def record(self, message: Message) -> None:
+        """Take note of a message: the worker is alive."""
         self._count()
         if self._awake:
             self._slowest = max(self._slowest, self.silence)
         self.silence = 0.0
-        match event["event"]:
-            case "beat":
+        match message:
+            case Heartbeat():
                 self._awake = True
-            case "step":
-                self._awake = event["step"] < event["steps"]
+            case StepDone():
+                self._awake = message.step < message.steps
             case _:
                 self._awake = False
 
     def look(self) -> Health:
-        """What its silence so far means."""
+        """Judge the silence so far."""
         self._count()
         if not self._awake or self.silence < self.limit:
             return "fine"

@@ -6,14 +6,16 @@ rate 0.03 for every 256 images of a batch of 4,096, weight decay 0.0001, a warm-
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medtransfer.data.config import AugmentConfig, Flip, Name, Pixels
 from medtransfer.models.config import RungName
 from medtransfer.runs.config import ID_LENGTH, IDENTITY_VERSION
+from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.settings import Settings, digest, identity, runtime
 from medtransfer.training.bit_hyperrule import Schedule
 from medtransfer.training.config import TrainingConfig
@@ -172,3 +174,25 @@ def pretrain_id(run: Pretrain, data: str, weights: str | None) -> str:
         "weights": weights,
     }
     return digest(about)[:ID_LENGTH]
+
+
+class PretrainRequest(BaseModel):
+    """A pre-training run, for a worker to carry out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    pretrain: Pretrain
+
+    @property
+    def training(self) -> UpstreamTraining:
+        """Its training settings."""
+        return self.pretrain.training
+
+    def folder(self, study: StudyFolder) -> RunFolder:
+        """The rung's folder, which takes the place of the study's."""
+        return RunFolder(study.path)
+
+    def record(self) -> Mapping[str, object]:
+        """Content of ``run.json``."""
+        return self.model_dump(mode="json")

@@ -1,7 +1,6 @@
 """From a recipe to a rung: one run in a worker, resumed by the same call. No torch."""
 
 from pathlib import Path
-from typing import Any
 
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
@@ -12,20 +11,14 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.own_rungs import OWN
 from medtransfer.models.weight_files import find_weights, verified_digest
-from medtransfer.pretraining.config import Pretrain, pretrain_id
+from medtransfer.pretraining.config import Pretrain, PretrainRequest, pretrain_id
 from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
+from medtransfer.runs.events import OnEvent, Preparing, PretrainStep, RungMade, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.inputs import known_architecture
-from medtransfer.study.progress import (
-    OnEvent,
-    Preparing,
-    PretrainStep,
-    ProgressFile,
-    RunEta,
-    RungMade,
-    ignore_progress,
-)
+from medtransfer.runs.messages import StepDone
+from medtransfer.runs.progress import ProgressFile, RunEta, RungProgress
 
 
 class PretrainingStopped(Exception):  # noqa: N818
@@ -33,14 +26,14 @@ class PretrainingStopped(Exception):  # noqa: N818
 
 
 def pretrain(
-    run: Pretrain, out: Path | None = None, watch: OnEvent = ignore_progress
+    run: Pretrain, out: Path | None = None, on_event: OnEvent = ignore_progress
 ) -> RungFolder:
     """Carry a pre-training run to its end, going on where it was stopped.
 
     Args:
-        run: From `document.read_pretrain`, or made in Python.
+        run: From `yaml_file.read_pretrain`, or made in Python.
         out: The rung's folder; ``rungs/<name>`` by default.
-        watch: Hears of progress.
+        on_event: Called with every progress event.
 
     Returns:
         The rung's folder.
@@ -54,9 +47,9 @@ def pretrain(
     make_folder(folder.path)
     lease = Lease(StudyFolder(folder.path))
     lease.take()
-    told = PretrainReporter(run, folder, watch)
+    reporter = PretrainReporter(run, folder, on_event)
     try:
-        limit, reading = run.data.pixel_limit, told.preparing("reading images")
+        limit, reading = run.data.pixel_limit, reporter.preparing("reading images")
         facts = scan_images(upstream.manifest, limit, folder.images, reading)
         run_id = pretrain_id(run, upstream.digest(facts), _weights_digest(run))
         folder.claim(run_id)
@@ -64,50 +57,49 @@ def pretrain(
             spec = upstream_spec(run, known_architecture(run.rung))
             for need in upstream_requests(run, spec, upstream):
                 need.make(
-                    upstream.manifest, facts, folder.cache, told.preparing("preparing images")
+                    upstream.manifest, facts, folder.cache, reporter.preparing("preparing images")
                 )
-            about = {"run_id": run_id, "pretrain": run.model_dump(mode="json")}
-            _carry_out(folder, about, lease, told)
-        watch(RungMade(told.rung, str(folder.path)))
+            request = PretrainRequest(run_id=run_id, pretrain=run)
+            _carry_out(folder, request, lease, reporter)
+        on_event(RungMade(reporter.rung, str(folder.path)))
     finally:
         lease.drop()
     return folder
 
 
 class PretrainReporter:
-    """What a watcher hears of a pre-training run, and what is noted of it."""
+    """Progress events of a pre-training run, also kept in its folder."""
 
-    def __init__(self, run: Pretrain, folder: RungFolder, watch: OnEvent) -> None:
+    def __init__(self, run: Pretrain, folder: RungFolder, on_event: OnEvent) -> None:
         self.rung = f"{OWN}/{run.name}"
-        self.notes = ProgressFile(folder)
-        self._watch = watch
-        self._left = RunEta(run.training.sides)
-        self._trains = "step" in folder.progress()
+        self.file = ProgressFile(folder)
+        self._on_event = on_event
+        self._eta = RunEta(run.training.sides)
+        self._was_training = "step" in folder.progress()
 
     def preparing(self, what: str) -> Progress:
-        """Hears of images; how far training was before says more, where it goes on."""
+        """A callback for images; the file keeps the training progress of an earlier attempt."""
 
-        def hear(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             event = Preparing(what, done, total)
-            self._watch(event)
-            if not self._trains:
-                self.notes.update({"rung": self.rung, **vars(event)})
+            self._on_event(event)
+            if not self._was_training:
+                self.file.update(RungProgress(self.rung, event))
 
-        return hear
+        return report
 
-    def step(self, event: dict[str, Any]) -> None:
-        """Take in what the worker says after a step."""
-        step, steps = event["step"], event["steps"]
-        said = PretrainStep(
-            step,
-            steps,
-            event["loss"],
-            event["images_per_second"],
-            event["tune_auroc"],
-            self._left.after(step, steps),
+    def step(self, message: StepDone) -> None:
+        """Report a training step."""
+        event = PretrainStep(
+            step=message.step,
+            steps=message.steps,
+            loss=message.loss,
+            images_per_second=message.images_per_second,
+            held_out_score=message.tune_auroc,
+            seconds_left=self._eta.after(message.step, message.steps),
         )
-        self._watch(said)
-        self.notes.update({"rung": self.rung, **vars(said)}, last=step == steps)
+        self._on_event(event)
+        self.file.update(RungProgress(self.rung, event), last=event.step == event.steps)
 
 
 def _weights_digest(run: Pretrain) -> str | None:
@@ -117,29 +109,30 @@ def _weights_digest(run: Pretrain) -> str | None:
 
 
 def _carry_out(
-    folder: RungFolder, about: dict[str, Any], lease: Lease, told: "PretrainReporter"
+    folder: RungFolder, request: PretrainRequest, lease: Lease, reporter: PretrainReporter
 ) -> None:
     executor = LocalExecutor(folder.path)
     with stopping(executor) as asked:
         try:
-            for event in executor.execute(about):
+            for message in executor.execute(request):
                 lease.renew()
-                if event is not None and event["event"] == "step":
-                    told.step(event)
-        except WorkerDied as lost:
-            if lost.signal != "SIGTERM" and lost.code != EXIT_STOPPED:
+                if isinstance(message, StepDone):
+                    reporter.step(message)
+        except WorkerDied as death:
+            if death.signal != "SIGTERM" and death.code != EXIT_STOPPED:
                 raise StudyError(
-                    f"{lost}. The same command goes on from the last checkpoint; a smaller "
+                    f"{death}. The same command goes on from the last checkpoint; a smaller "
                     "training.micro_batch needs less memory."
-                ) from lost
+                ) from death
         finally:
-            told.notes.write()
+            reporter.file.write()
             executor.close()
     if folder.is_done():
         return
+    name = folder.path.name
     error = folder.error()
     if error is not None:
-        raise StudyError(f'Pre-training "{folder.path.name}" {error["state"]}: {error["message"]}')
+        raise StudyError(f'Pre-training "{name}" {error.state}: {error.message}')
     if asked.is_set():
         raise PretrainingStopped
-    raise StudyError(f'Pre-training "{folder.path.name}" did not end. Run the same command again.')
+    raise StudyError(f'Pre-training "{name}" did not end. Run the same command again.')

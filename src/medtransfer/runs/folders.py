@@ -18,6 +18,8 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -43,6 +45,23 @@ LEASE_SECONDS = 120
 """A lease of another machine that was not renewed for this long is taken over."""
 
 
+@dataclass(frozen=True)
+class RunError:
+    """Content of ``error.json``.
+
+    Attributes:
+        state: Failed or diverged.
+        message: The reason.
+        step: At which it diverged.
+        traceback: Of a bug.
+    """
+
+    state: State
+    message: str
+    step: int | None = None
+    traceback: str | None = None
+
+
 class RunFolder:
     """One run's folder."""
 
@@ -63,28 +82,33 @@ class RunFolder:
         """Whether it ended with predictions and results."""
         return (self.path / "done").is_file()
 
-    def error(self) -> dict[str, Any] | None:
-        """How it failed or diverged, if it did."""
+    def error(self) -> RunError | None:
+        """Why the run failed or diverged; None if it did neither."""
         path = self.path / "error.json"
-        return cast("dict[str, Any]", read_json(path)) if path.is_file() else None
+        return RunError(**read_json(path)) if path.is_file() else None
 
     def state(self) -> State:
         """Done, failed, diverged, or waiting; whether it is running the study knows."""
         if self.is_done():
             return "done"
         error = self.error()
-        return "waiting" if error is None else cast("State", error["state"])
+        return "waiting" if error is None else error.state
 
-    def describe(self, about: dict[str, Any]) -> None:
-        """Write what the run is; how an earlier try ended is forgotten."""
+    def describe(self, record: Mapping[str, object]) -> None:
+        """Write ``run.json`` and remove the error of an earlier attempt."""
         make_folder(self.path)
         sweep_temporaries(self.path)
         remove(self.path / "error.json")
-        write_json(self.path / "run.json", about)
+        write_json(self.path / "run.json", record)
 
-    def start(self, about: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Write what the run is and where it runs; one entry per kind of machine."""
-        self.describe(about)
+    def start(self, record: Mapping[str, object], environment: Mapping[str, object]) -> None:
+        """Write ``run.json`` and the machine's environment; one entry per kind of machine.
+
+        Args:
+            record: Content of ``run.json``.
+            environment: From `runs.transfer.environment`.
+        """
+        self.describe(record)
         path = self.path / "environment.json"
         seen = cast("list[Any]", read_json(path)) if path.is_file() else []
         if environment not in seen:
@@ -131,10 +155,26 @@ class RunFolder:
         for leftover in self.checkpoint.glob("step-*"):
             remove(leftover)
 
-    def fail(self, state: State, message: str, **details: Any) -> None:
-        """Leave why the run ended without results."""
+    def fail(
+        self,
+        state: State,
+        message: str,
+        *,
+        step: int | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        """Write why the run ended without results.
+
+        Args:
+            state: Failed or diverged.
+            message: The reason.
+            step: At which it diverged.
+            traceback: Of a bug.
+        """
         make_folder(self.path)
-        write_json(self.path / "error.json", {"state": state, "message": message, **details})
+        fields = vars(RunError(state, message, step, traceback))
+        record = {name: value for name, value in fields.items() if value is not None}
+        write_json(self.path / "error.json", record)
 
     def note_stacks(self, text: str) -> None:
         """Leave where a worker stood that made no progress."""
@@ -156,12 +196,12 @@ class RunFolder:
         """What it took."""
         return cast("dict[str, Any]", read_json(self.path / "cost.json"))
 
-    def write_progress(self, about: dict[str, Any]) -> None:
-        """Leave how far it is, for `medtransfer status`; a view that may be lost."""
-        write_json(self.path / "progress.json", about)
+    def write_progress(self, record: Mapping[str, object]) -> None:
+        """Write the run's progress, for `medtransfer status`; a view that may be lost."""
+        write_json(self.path / "progress.json", record)
 
-    def progress(self) -> dict[str, Any]:
-        """How far it was when it last said so."""
+    def progress(self) -> Mapping[str, Any]:
+        """The progress written last, for `runs.progress.read_progress`; empty before the first."""
         path = self.path / "progress.json"
         return cast("dict[str, Any]", read_json(path)) if path.is_file() else {}
 

@@ -9,6 +9,7 @@ from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import plural
 from medtransfer.files import require_disk
+from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import (
     CacheRequest,
@@ -20,7 +21,6 @@ from medtransfer.runs.inputs import (
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, StudyData
-from medtransfer.study.progress import OnEvent, Preparing, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def make_caches(
     folder: StudyFolder,
     data: StudyData,
     states: Sequence[CacheState],
-    watch: OnEvent = ignore_progress,
+    on_event: OnEvent = ignore_progress,
     *,
     verify: bool = True,
 ) -> None:
@@ -84,7 +84,7 @@ def make_caches(
         folder: Of the study.
         data: Its images.
         states: From `cache_states`.
-        watch: Hears of progress.
+        on_event: Called with every progress event.
         verify: Compare what is there with its SHA-256; what is damaged is made anew.
 
     Raises:
@@ -99,6 +99,6 @@ def make_caches(
             data.manifest,
             data.facts,
             folder.cache,
-            lambda done, total, what=what: watch(Preparing(what, done, total)),
+            lambda done, total, what=what: on_event(Preparing(what, done, total)),
             verify=verify,
         )

@@ -69,6 +69,14 @@ class Cell:
         return f" (rate {training.learning_rate:g}{steps}, decay {training.weight_decay:g})"
 
     @property
+    def label(self) -> str:
+        """Rung, label budget, seed, cohort left out or trained on again, and setting, in words."""
+        cohort = f", without {self.held_out}" if self.held_out else ""
+        if self.retrain_fraction is not None:
+            cohort = f", with {self.retrain_fraction:.0%} of {self.held_out}"
+        return f"{self.rung} {self.budget} seed {self.seed}{cohort}{self.setting}"
+
+    @property
     def split_key(self) -> tuple[str | None, bool]:
         """What the splits of the manifest's rows depend on, of all that differs within a study."""
         return self.held_out, self.retrain_fraction is not None

@@ -30,11 +30,11 @@ from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import TableError
+from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
-from medtransfer.study.progress import OnEvent, Preparing, ignore_progress
 from medtransfer.study.template import Draft, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
 
@@ -48,7 +48,7 @@ def look_at_pictures(
     folder: StudyFolder,
     data: StudyData,
     planned: Sequence[PlannedRun],
-    watch: OnEvent = ignore_progress,
+    on_event: OnEvent = ignore_progress,
 ) -> StudyData:
     """Audit the images of a study, made small by its caches.
 
@@ -57,7 +57,7 @@ def look_at_pictures(
         folder: Holds the caches, and sketches of the images beside them.
         data: From `read_data`.
         planned: Its runs; the smallest input decides at which size images are looked at.
-        watch: Hears of progress.
+        on_event: Called with every progress event.
 
     Returns:
         The data with the findings of both halves, errors first, and the pairs of rows.
@@ -71,7 +71,7 @@ def look_at_pictures(
     _, others, seen = run.needs
     needs = [need for need in (seen, others) if len(need.indices)]
     limit = study.data.pixel_limit
-    pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, watch)
+    pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event)
     side = max(r.needs[1].recipe.size for r in planned)
     findings = {(f.code, f.sentence): f for f in data.findings}
     for finding in disagreeing_decoders(data.manifest, data.facts, limit):
@@ -89,7 +89,7 @@ def look_at_pictures(
 def check_manifest(
     path: Path,
     folder: StudyFolder,
-    watch: OnEvent = ignore_progress,
+    on_event: OnEvent = ignore_progress,
     image_root: Path | None = None,
 ) -> tuple[StudyData, Draft | None]:
     """Audit a manifest without a study: ids, files, images, and labels as far as they are guessed.
@@ -99,7 +99,7 @@ def check_manifest(
     Args:
         path: ``.csv`` or ``.parquet``.
         folder: For what is remembered of the images.
-        watch: Hears of progress.
+        on_event: Called with every progress event.
         image_root: Folder that `path` cells are relative to; the manifest's own if left out.
 
     Returns:
@@ -114,7 +114,7 @@ def check_manifest(
         manifest,
         PIXEL_LIMIT,
         folder.images,
-        lambda done, total: watch(Preparing("reading images", done, total)),
+        lambda done, total: on_event(Preparing("reading images", done, total)),
     )
     try:
         draft = draft_of(manifest)
@@ -134,7 +134,7 @@ def check_manifest(
         placed = placed_rows(frame, facts, asked)
         found = audit(manifest, frame, facts, asked)
     need = CacheRequest(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
-    pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, watch)
+    pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event)
     seen, pairs = audit_pictures(pictures, placed, asked)
     apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
     findings: list[Finding] = errors_first([*found, *seen, *apart])
@@ -160,13 +160,13 @@ def _compared(
     needs: Sequence[CacheRequest],
     parent: Path,
     pixel_limit: int,
-    watch: OnEvent,
+    on_event: OnEvent,
 ) -> Pictures:
     """Sketches of all images and their pairs, from caches that are made if they are not there."""
     recipe = needs[0].recipe
 
     def hear(what: str, share: int = 1) -> Progress:
-        return lambda done, total: watch(Preparing(what, done // share, total // share))
+        return lambda done, total: on_event(Preparing(what, done // share, total // share))
 
     caches = [
         Cached(

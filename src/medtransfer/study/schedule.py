@@ -11,7 +11,19 @@ from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
 from medtransfer.files import sweep_temporaries, write_text
+from medtransfer.runs.events import (
+    OnEvent,
+    Planned,
+    Preparing,
+    RunEnded,
+    RunName,
+    RunStep,
+    Scoring,
+    ignore_progress,
+)
 from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.runs.messages import Finished, Interrupted, RunRequest, StepDone
+from medtransfer.runs.progress import ProgressFile, RunProgress
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import look_at_pictures
@@ -23,18 +35,8 @@ from medtransfer.study.plan import (
     plan_runs,
     read_data,
 )
-from medtransfer.study.progress import (
-    OnEvent,
-    Planned,
-    Preparing,
-    ProgressFile,
-    RunEnded,
-    RungEta,
-    RunStep,
-    Scoring,
-    ignore_progress,
-)
 from medtransfer.study.tables import rescore, write_study_tables
+from medtransfer.study.time_left import RungEta
 from medtransfer.study.yaml_file import resolve_paths
 
 
@@ -52,14 +54,14 @@ class StudyStopped(Exception):  # noqa: N818
 
 
 def run_study(
-    study: Study, out: Path | None = None, watch: OnEvent = ignore_progress
+    study: Study, out: Path | None = None, on_event: OnEvent = ignore_progress
 ) -> StudyFolder:
     """Run what is missing of a study.
 
     Args:
         study: From `read_study`, or made in Python (paths are relative to the working folder).
         out: The study's folder; ``studies/<name>`` by default.
-        watch: Hears of progress.
+        on_event: Called with every progress event.
 
     Returns:
         The study's folder, its tables written.
@@ -75,16 +77,16 @@ def run_study(
     lease.take()
     sweep_temporaries(folder.path, deep=False)  # runs and caches sweep their own
     try:
-        data = prepare(study, folder, watch)
+        data = prepare(study, folder, on_event)
         planned = plan_runs(study, data)
         _write_plan(study, folder, data, planned)
         states = cache_states(folder, data, unmet_needs(folder, planned))
-        make_caches(folder, data, states, watch)
-        data = look_at_pictures(study, folder, data, planned, watch)
+        make_caches(folder, data, states, on_event)
+        data = look_at_pictures(study, folder, data, planned, on_event)
         check_findings(study, data.findings)
         _write_plan(study, folder, data, planned)
-        _Sitting(folder, planned, lease, watch).run_missing()
-        watch(Scoring("tables"))
+        StudyExecution(folder, planned, lease, on_event).run_missing()
+        on_event(Scoring("tables"))
         rescore(folder, planned, data)
         write_study_tables(study, folder, planned, data)
     finally:
@@ -92,39 +94,39 @@ def run_study(
     return folder
 
 
-def prepare(study: Study, folder: StudyFolder, watch: OnEvent = ignore_progress) -> StudyData:
+def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progress) -> StudyData:
     """Read and audit a study's data.
 
     Raises:
         StudyError: The audit found errors that are not waived.
     """
     data = read_data(
-        study, folder.images, lambda done, total: watch(Preparing("reading images", done, total))
+        study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
     )
     check_findings(study, data.findings)
     return data
 
 
-class _Sitting:
-    """One go at a study's missing runs."""
+class StudyExecution:
+    """Execution of a study's missing runs, one after another."""
 
     def __init__(
-        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, watch: OnEvent
+        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, on_event: OnEvent
     ) -> None:
-        self.folder, self.planned, self.lease, self.watch = folder, planned, lease, watch
-        over = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
-        self.waiting = [r for r in planned if r not in over]
-        self.finished = len(over)
-        self.clock = RungEta()
+        self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
+        ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
+        self.waiting = [r for r in planned if r not in ended]
+        self.finished = len(ended)
+        self.eta = RungEta()
         self.executor = LocalExecutor(folder.path)
 
     def run_missing(self) -> None:
-        """Run what is neither done nor diverged; a failure leaves its error, others go on.
+        """Run what is neither done nor diverged; a failed run leaves its error, others go on.
 
         Raises:
             StudyStopped: It was asked to stop.
         """
-        self.watch(Planned(tuple(self.planned), self.finished))
+        self.on_event(Planned(tuple(run_name(run) for run in self.planned), self.finished))
         with stopping(self.executor) as asked:
             try:
                 while self.waiting:
@@ -137,66 +139,78 @@ class _Sitting:
                 self.executor.close()
 
     def _run_one(self, run: PlannedRun) -> bool:
-        """Carry one run to its end; False if it was stopped on the way.
+        """Carry one run to its end; False if it was stopped before.
 
         Raises:
             StudyError: The disk is full, or fails.
         """
-        notes = ProgressFile(self.folder.run(run.run_id))
+        folder = self.folder.run(run.run_id)
+        progress = ProgressFile(folder)
         try:
-            for event in self.executor.execute(_about(run)):
+            for message in self.executor.execute(request_of(run)):
                 self.lease.renew()
-                if event is None:
-                    continue
-                if event["event"] == "stopped":
-                    notes.write()
-                    return False
-                if event["event"] == "step":
-                    self.watch(self._step(run, event))
-                    about = {key: event[key] for key in ("step", "steps", "tune_auroc")}
-                    notes.update(about, last=event["step"] == event["steps"])
-                elif self.folder.run(run.run_id).state() == "waiting":
-                    raise StudyError(event["message"])
-        except WorkerDied as lost:
-            if lost.signal == "SIGTERM" or lost.code == EXIT_STOPPED:
+                match message:
+                    case StepDone():
+                        self.on_event(self._step(run, message))
+                        is_last = message.step == message.steps
+                        progress.update(
+                            RunProgress(message.step, message.steps, message.tune_auroc),
+                            last=is_last,
+                        )
+                    case Interrupted():
+                        progress.write()
+                        return False
+                    case Finished() if folder.state() == "waiting":
+                        raise StudyError(message.message)
+                    case _:
+                        pass
+        except WorkerDied as death:
+            if death.signal == "SIGTERM" or death.code == EXIT_STOPPED:
                 return False
-            message = f"{lost}. The same command tries again; {lost.advice}"
-            self.folder.run(run.run_id).fail("failed", message)
+            folder.fail("failed", f"{death}. The same command tries again; {death.advice}")
         return True
 
     def _announce(self, run: PlannedRun) -> None:
-        own = self.folder.run(run.run_id)
-        message = (own.error() or {}).get("message", "")
-        self.watch(RunEnded(run, own.state(), message, self.finished, len(self.planned)))
+        folder = self.folder.run(run.run_id)
+        error = folder.error()
+        message = "" if error is None else error.message
+        self.on_event(
+            RunEnded(run_name(run), folder.state(), message, self.finished, len(self.planned))
+        )
 
-    def _step(self, run: PlannedRun, event: dict[str, Any]) -> RunStep:
-        self.clock.note(run.cell.rung, event["images_per_second"])
-        left = self.clock.seconds(run, 1 - event["step"] / event["steps"]) or 0.0
+    def _step(self, run: PlannedRun, message: StepDone) -> RunStep:
+        self.eta.note(run.cell.rung, message.images_per_second)
+        left = self.eta.seconds(run, 1 - message.step / message.steps) or 0.0
         return RunStep(
-            run,
-            event["step"],
-            event["steps"],
-            event["loss"],
-            event["images_per_second"],
-            event["tune_auroc"],
-            left,
-            self.clock.total(self.waiting, left),
+            run=run_name(run),
+            step=message.step,
+            steps=message.steps,
+            loss=message.loss,
+            images_per_second=message.images_per_second,
+            tune_auroc=message.tune_auroc,
+            seconds_left=left,
+            study_seconds_left=self.eta.total(self.waiting, left),
         )
 
 
-def _about(run: PlannedRun) -> dict[str, Any]:
-    """What ``run.json`` holds."""
+def request_of(run: PlannedRun) -> RunRequest:
+    """The request that a worker gets for a run."""
     cell = run.cell
-    return {
-        "run_id": run.run_id,
-        "rung": cell.rung,
-        "label_fraction": cell.label_fraction,
-        "shots": cell.shots,
-        "seed": cell.seed,
-        "held_out": cell.held_out,
-        "retrain_fraction": cell.retrain_fraction,
-        "run": cell.run.model_dump(mode="json"),
-    }
+    return RunRequest(
+        run_id=run.run_id,
+        rung=cell.rung,
+        label_fraction=cell.label_fraction,
+        shots=cell.shots,
+        seed=cell.seed,
+        held_out=cell.held_out,
+        retrain_fraction=cell.retrain_fraction,
+        run=cell.run,
+    )
+
+
+def run_name(run: PlannedRun) -> RunName:
+    """The run as progress events name it."""
+    return RunName(run.run_id, run.cell.rung, run.cell.seed, run.cell.label)
 
 
 def _write_plan(
@@ -209,14 +223,14 @@ def _write_plan(
     write_text(folder.path / "study.yaml", text)
     runs = [
         {
-            **_about(run),
+            **request_of(run).model_dump(exclude={"run"}),
             "steps": run.steps,
             "training_cases": run.num_cases,
             "images": run.num_images,
         }
         for run in planned
     ]
-    folder.write("plan.json", [{k: v for k, v in run.items() if k != "run"} for run in runs])
+    folder.write("plan.json", runs)
     folder.write(
         "data.json",
         {

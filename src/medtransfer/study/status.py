@@ -6,8 +6,9 @@ from typing import Any
 
 from medtransfer.files import read_json
 from medtransfer.models.own_rungs import FACTS
+from medtransfer.runs.events import Preparing, PretrainStep
 from medtransfer.runs.folders import Lease, RunFolder, State, StudyFolder
-from medtransfer.study.progress import Preparing, PretrainStep
+from medtransfer.runs.progress import RungProgress, RunProgress, read_progress
 
 
 @dataclass(frozen=True)
@@ -84,29 +85,33 @@ def read_status(folder: StudyFolder) -> StudyStatus:
     return StudyStatus(tuple(runs), working, _seconds_left(runs))
 
 
-def _run_status(folder: StudyFolder, about: dict[str, Any]) -> RunStatus:
-    own = folder.run(about["run_id"])
-    state = own.state()
-    cost = own.cost() if state == "done" else {}
-    progress = own.progress()
+def _run_status(folder: StudyFolder, plan: dict[str, Any]) -> RunStatus:
+    run = folder.run(plan["run_id"])
+    state = run.state()
+    error = run.error()
+    step, auroc, seconds = 0, None, None
+    if state == "done":
+        step, auroc, seconds = plan["steps"], _best_auroc(run.history()), run.cost()["seconds"]
+    elif isinstance(progress := read_progress(run), RunProgress):
+        step, auroc = progress.step, progress.tune_auroc
     return RunStatus(
-        run_id=about["run_id"],
-        rung=about["rung"],
-        label_fraction=about["label_fraction"],
-        seed=about["seed"],
+        run_id=plan["run_id"],
+        rung=plan["rung"],
+        label_fraction=plan["label_fraction"],
+        seed=plan["seed"],
         state=state,
-        step=about["steps"] if state == "done" else progress.get("step", 0),
-        steps=about["steps"],
-        images=about["images"],
-        tune_auroc=_last_area(own.history()) if state == "done" else progress.get("tune_auroc"),
-        seconds=cost.get("seconds"),
-        message=str((own.error() or {}).get("message", "")),
+        step=step,
+        steps=plan["steps"],
+        images=plan["images"],
+        tune_auroc=auroc,
+        seconds=seconds,
+        message="" if error is None else error.message,
     )
 
 
-def _last_area(history: list[dict[str, Any]]) -> float | None:
-    areas = [row["tune_auroc"] for row in history if row["tune_auroc"] is not None]
-    return max(areas) if areas else None
+def _best_auroc(history: list[dict[str, Any]]) -> float | None:
+    values = [row["tune_auroc"] for row in history if row["tune_auroc"] is not None]
+    return max(values) if values else None
 
 
 def _seconds_left(runs: list[RunStatus]) -> float | None:
@@ -158,26 +163,26 @@ def read_rung_status(path: Path) -> RungStatus | None:
     Returns:
         None where the folder is not that of one.
     """
-    own = RunFolder(path)
-    if own.is_done() and (path / FACTS).is_file():
-        return _made(own)
-    noted = own.progress()
-    if "rung" not in noted:
+    folder = RunFolder(path)
+    if folder.is_done() and (path / FACTS).is_file():
+        return _made(folder)
+    progress = read_progress(folder)
+    if not isinstance(progress, RungProgress):
         return None
-    rung = noted.pop("rung")
     working = Lease(StudyFolder(path)).holder() is not None
-    trains = "step" in noted
+    error = folder.error()
+    event = progress.event
     return RungStatus(
-        rung,
-        "running" if working else own.state(),
-        preparing=None if trains else Preparing(**noted),
-        training=PretrainStep(**noted) if trains else None,
-        message="" if working else str((own.error() or {}).get("message", "")),
+        progress.rung,
+        "running" if working else folder.state(),
+        preparing=event if isinstance(event, Preparing) else None,
+        training=event if isinstance(event, PretrainStep) else None,
+        message="" if working or error is None else error.message,
     )
 
 
-def _made(own: RunFolder) -> RungStatus:
-    cost, facts = own.cost(), read_json(own.path / FACTS)
+def _made(folder: RunFolder) -> RungStatus:
+    cost, facts = folder.cost(), read_json(folder.path / FACTS)
     steps, seconds, look = cost["steps"], cost["seconds"], facts["last_look"]
     training = PretrainStep(
         step=steps,

@@ -178,7 +178,7 @@ def _runs_frame(
     for run in planned:
         own = folder.run(run.run_id)
         cost = own.cost() if own.is_done() else {}
-        error = own.error() or {}
+        error = own.error()
         row: dict[str, Any] = {
             "run_id": run.run_id,
             "rung": run.cell.rung,
@@ -204,7 +204,13 @@ def _runs_frame(
         if taken is not None:
             rate, _, decay = setting_of(run)
             row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
-        rows.append({**row, "weights": _weights_text(cost), "message": error.get("message")})
+        rows.append(
+            {
+                **row,
+                "weights": _weights_text(cost),
+                "message": None if error is None else error.message,
+            }
+        )
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

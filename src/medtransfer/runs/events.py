@@ -1,0 +1,157 @@
+"""Progress events of a study or a pre-training run, plain enough for the command line to load."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from medtransfer.runs.folders import State
+
+
+@dataclass(frozen=True)
+class RunName:
+    """A run of a study, as events name it.
+
+    Attributes:
+        run_id: Its id.
+        rung: Its rung.
+        seed: Its seed.
+        label: Rung, label budget, seed and settings in words.
+    """
+
+    run_id: str
+    rung: str
+    seed: int
+    label: str
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Images are being read or cached.
+
+    Attributes:
+        what: In words.
+        done: Of `total`.
+        total: Number of images.
+    """
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The runs are known.
+
+    Attributes:
+        runs: In the order they run.
+        done: Number of runs that finished earlier.
+    """
+
+    runs: tuple[RunName, ...]
+    done: int
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """A run finished a training step.
+
+    Attributes:
+        run: The run.
+        step: Finished steps.
+        steps: All steps of the run.
+        loss: Of the last step.
+        images_per_second: Since the run was started or resumed.
+        tune_auroc: Of the last check on the tuning split; None before the first.
+        seconds_left: Of the run.
+        study_seconds_left: Of the study; None while unknown.
+    """
+
+    run: RunName
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    tune_auroc: float | None
+    seconds_left: float
+    study_seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run ended.
+
+    Attributes:
+        run: The run.
+        state: Done, failed or diverged.
+        message: The reason, unless it is done.
+        finished: Runs of the study that have ended.
+        total: Runs of the study.
+    """
+
+    run: RunName
+    state: State
+    message: str
+    finished: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The study's tables are being made."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class PretrainStep:
+    """Pre-training finished a step.
+
+    Attributes:
+        step: Finished steps.
+        steps: All steps.
+        loss: Of the last step.
+        images_per_second: Since it was started or resumed.
+        held_out_score: Of the last check on the held-out images; None before the first.
+        seconds_left: None while unknown.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    held_out_score: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class RungMade:
+    """Pre-training finished; studies can name the rung.
+
+    Attributes:
+        rung: Name in a study, `own/<name>`.
+        folder: The rung's folder.
+    """
+
+    rung: str
+    folder: str
+
+
+Event = Preparing | Planned | RunStep | RunEnded | Scoring | PretrainStep | RungMade
+OnEvent = Callable[[Event], None]
+
+
+def ignore_progress(_event: Event) -> None:
+    """Do nothing."""
+
+
+def event_record(event: Event) -> dict[str, object]:
+    """An event as a JSON object for machines."""
+    record: dict[str, object] = {"event": type(event).__name__}
+    match event:
+        case Planned(runs, done):
+            return record | {"runs": [run.run_id for run in runs], "done": done}
+        case RunStep(run) | RunEnded(run):
+            fields = {name: value for name, value in vars(event).items() if name != "run"}
+            return record | fields | {"run_id": run.run_id, "rung": run.rung, "seed": run.seed}
+        case _:
+            return record | vars(event)

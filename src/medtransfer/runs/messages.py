@@ -1,0 +1,124 @@
+"""Messages between the process that schedules runs and the worker that carries them out.
+
+Each is one JSON line: a request goes to the worker's standard input, all others come back on its
+standard output.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from medtransfer.runs.config import Transfer
+from medtransfer.runs.folders import RunFolder, State, StudyFolder
+from medtransfer.training.config import TrainingConfig
+
+
+class Request(Protocol):
+    """A run of either kind, for a worker to carry out."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        ...
+
+    @property
+    def training(self) -> TrainingConfig:
+        """Its training settings."""
+        ...
+
+    def folder(self, study: StudyFolder) -> RunFolder:
+        """The run's folder."""
+        ...
+
+    def record(self) -> Mapping[str, object]:
+        """Content of the run's ``run.json``, which is also the line that the worker reads."""
+        ...
+
+
+class RunRequest(BaseModel):
+    """A fine-tuning run, with its place in the study's grid for readers of ``run.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    rung: str
+    label_fraction: float
+    shots: int | None
+    seed: int
+    held_out: str | None
+    retrain_fraction: float | None
+    run: Transfer
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The run's training settings."""
+        return self.run.training
+
+    def folder(self, study: StudyFolder) -> RunFolder:
+        """The run's folder in its study."""
+        return study.run(self.run_id)
+
+    def record(self) -> Mapping[str, object]:
+        """Content of ``run.json``."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class ProcessStarted:
+    """One of several processes that share a run has started."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The network is at work."""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A training step is finished; the fields are those of `training.loop.StepReport`."""
+
+    step: int
+    steps: int
+    loss: float
+    images_per_second: float
+    tune_auroc: float | None
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The run was asked to stop and has saved its state."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run ended.
+
+    Attributes:
+        state: Done, failed or diverged; waiting if the disk is full.
+        message: The reason, unless it is done.
+    """
+
+    state: State
+    message: str = ""
+
+
+Message = ProcessStarted | Heartbeat | StepDone | Interrupted | Finished
+MESSAGES = {
+    kind.__name__: kind for kind in (ProcessStarted, Heartbeat, StepDone, Interrupted, Finished)
+}
+
+
+def to_json(message: Message) -> str:
+    """A message of the worker as one line."""
+    return json.dumps({"event": type(message).__name__, **vars(message)})
+
+
+def from_json(line: str) -> Message:
+    """The message that a line of the worker holds."""
+    fields: dict[str, Any] = json.loads(line)  # open JSON until the class below takes it
+    return MESSAGES[fields.pop("event")](**fields)
