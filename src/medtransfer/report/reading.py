@@ -16,6 +16,7 @@ from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, Sp
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.yaml_file import read_study
+from medtransfer.tables.old_names import with_current_metrics
 from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curve_tables
 from medtransfer.tables.schema import Contract, typed
 from medtransfer.training.config import TrainingConfig
@@ -119,7 +120,8 @@ def _table(path: Path, contract: Contract) -> pl.DataFrame:
     """A table with all columns of its contract; those that an older version lacks are null."""
     frame = pl.read_parquet(path)
     missing = [c for c in contract.columns if c.name not in frame.columns]
-    return typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
+    frame = typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
+    return with_current_metrics(frame)
 
 
 def _counts(row: Document) -> SplitCounts:

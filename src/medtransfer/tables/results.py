@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from medtransfer.files import remove
+from medtransfer.tables.old_names import RENAMED_CURVES, curve_file, with_current_metrics
 from medtransfer.tables.schema import (
     ROW,
     Column,
@@ -117,7 +119,7 @@ def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
 
 
 def read_results(path: Path | str) -> pl.DataFrame:
-    """Read and check a results table.
+    """Read and check a results table; metric names of version 0.1 become those of today.
 
     Raises:
         TableError: The table does not keep its contract.
@@ -125,7 +127,7 @@ def read_results(path: Path | str) -> pl.DataFrame:
     path = Path(path)
     frame = read_frame(path, RESULTS_CONTRACT)
     raise_faults(RESULTS_CONTRACT, path, check_columns(frame, RESULTS_CONTRACT))
-    return _typed(frame, RESULTS_CONTRACT).drop(ROW)
+    return with_current_metrics(_typed(frame, RESULTS_CONTRACT).drop(ROW))
 
 
 def write_results(frame: pl.DataFrame, path: Path) -> None:
@@ -286,16 +288,18 @@ def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
 
 
 def write_curve_tables(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:
-    """Write each kind of curve that there is as ``<folder>/<kind>.parquet``."""
+    """Write each kind of curve as ``<folder>/<kind>.parquet``; one of version 0.1 is replaced."""
     for name, frame in curves.items():
         write_frame(frame, folder / f"{name}.parquet")
+        if name in RENAMED_CURVES:
+            remove(folder / f"{RENAMED_CURVES[name]}.parquet")
 
 
 def read_curve_tables(folder: Path) -> dict[Curve, pl.DataFrame]:
     """Read what `write_curve_tables` wrote; a kind without points is an empty table."""
     return {
         name: pl.read_parquet(path)
-        if (path := folder / f"{name}.parquet").is_file()
+        if (path := curve_file(folder, name)).is_file()
         else curve_frame([])
         for name in CURVES
     }
