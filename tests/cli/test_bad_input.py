@@ -208,7 +208,9 @@ def test_wrong_weights_fail_their_run_and_the_others_go_on(
     assert "Traceback" not in said.err
     assert f"failed file/r14x0.5 100% seed 0: {expected}" in said.err
     assert "done scratch/r14x0.5 100% seed 1" in said.err
-    assert "Without results: 2 of 4 runs. `medtransfer status studies/skin` says why." in said.err
+    assert (
+        "No results: 2 of 4 runs. `medtransfer status studies/skin` shows the reasons." in said.err
+    )
     assert "Report: studies/skin/report.html" in said.out
     assert before.items() <= desk.computed().items()
     told = call("status", "studies/skin")
@@ -268,6 +270,6 @@ def test_ctrl_c_while_images_are_read_loses_nothing(
     monkeypatch.setattr("medtransfer.study.schedule.read_data", interrupted)
     said = call("run", "study.yaml")
     assert said.code == 75
-    assert said.err == "Stopped. The same command goes on from here.\n"
+    assert said.err == "Stopped. Run the same command again to resume.\n"
     assert desk.computed() == before
     assert not (desk.path / "studies" / "skin" / "lease.json").exists()

@@ -79,7 +79,7 @@ def test_a_manifest_is_checked_without_a_study(call: Call, copied: Path) -> None
     assert said.code == 0
     assert "Targets found: malignant (1/0/-1/empty)" in said.out
     assert "of images of the same look" in said.out
-    assert "Ask something of it with: medtransfer init skin.csv" in said.out
+    assert "Write a study for it with: medtransfer init skin.csv" in said.out
     assert (copied.parent / "checks" / "skin" / "pairs.csv").is_file()
     assert call("check", "skin.csv").out == said.out
     table = pl.read_csv(copied, infer_schema=False)

@@ -51,7 +51,7 @@ def test_a_killed_worker_is_said_with_a_likely_cause_and_the_same_command_goes_o
         "(likely out of memory). The same command tries again; a smaller training.micro_batch "
         "needs less" in said.err
     )
-    assert "Without results: 1 of 2 runs." in said.err
+    assert "No results: 1 of 2 runs." in said.err
     assert "Report: studies/skin/report.html" in said.out  # of what is done
     assert "1 done, 1 failed" in call("status").out
     again = call("run", "study.yaml")
@@ -82,5 +82,7 @@ def test_a_stopped_study_says_how_far_it_is(
     worker(new_run.path, monkeypatch, 'echo \'{"event": "stopped"}\'; kill -INT $PPID; read next')
     said = call("run", "study.yaml")
     assert said.code == 75
-    assert said.err.endswith("Stopped; 1 of 2 runs are done. The same command goes on from here.\n")
+    assert said.err.endswith(
+        "Stopped; 1 of 2 runs are done. Run the same command again to resume.\n"
+    )
     assert "1 done, 1 waiting" in call("status").out

@@ -31,7 +31,7 @@ def test_it_says_what_it_will_take_and_makes_what_a_run_makes(fresh: Desk, call:
     lines = said.out.splitlines()
     assert lines[0].startswith("32 px: 56 images, 56 to make (168 KiB)")
     assert lines[1].startswith("36 px: ")
-    assert "of disk are needed" in lines[2]
+    assert "Disk: " in lines[2]
     assert "Run the study with: medtransfer run study.yaml" in lines[-1]
     made = pictures(fresh)
     again = call("prepare", "study.yaml", "--verify")

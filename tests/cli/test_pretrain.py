@@ -42,7 +42,7 @@ def test_a_log_says_how_far_it_is_and_status_says_what_was_made(call: Call) -> N
     assert said.out.startswith("Rung:   own/shades   (name it under `rungs:` in a study)\nCard: ")
 
     status = call("status", "rungs/shades")
-    assert re.fullmatch(rf"own/shades done: {last}; it took \d:\d\d\n", status.out)
+    assert re.fullmatch(rf"own/shades done: {last}; took \d:\d\d\n", status.out)
     plain = json.loads(call("status", "rungs/shades", "--json").out)
     assert (plain["state"], plain["training"]["step"]) == ("done", 9)
 
@@ -65,10 +65,10 @@ def test_a_stopped_run_says_where_it_stands_and_what_goes_on(
         patch.setattr(sys, "executable", str(script))
         said = call("pretrain", "shades.yaml")
     assert said.code == 75
-    assert said.err.endswith("Stopped. The same command goes on from here.\n")
+    assert said.err.endswith("Stopped. Run the same command again to resume.\n")
     assert call("status", "rungs/shades").out == (
         "own/shades waiting: step 3 of 9, loss 0.750, score held out 0.500, 50 images/s, – left\n"
-        "`medtransfer pretrain` with its recipe goes on from here.\n"
+        "Run `medtransfer pretrain` with its recipe again to resume.\n"
     )
 
 

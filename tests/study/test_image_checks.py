@@ -14,7 +14,7 @@ from medtransfer.report.page import write_report
 from medtransfer.runs.events import Preparing
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.image_checks import check_manifest, look_at_pictures
+from medtransfer.study.image_checks import audit_manifest, look_at_pictures
 from medtransfer.study.plan import plan_runs, read_data
 from medtransfer.study.schedule import run_study
 
@@ -107,7 +107,7 @@ def test_copies_of_a_study_are_found_in_its_splits(
 
 
 def test_a_manifest_is_checked_without_a_study(copied: Study, tmp_path: Path) -> None:
-    data, draft = check_manifest(tmp_path / "m.parquet", StudyFolder(tmp_path / "c"))
+    data, draft = audit_manifest(tmp_path / "m.parquet", StudyFolder(tmp_path / "c"))
     assert draft is not None
     assert draft.targets == ("malignant", "truth_malignant")
     assert data.findings[0].code == "A008"
@@ -121,7 +121,7 @@ def test_a_manifest_without_a_target_is_checked_all_the_same(
         patient_id=pl.lit("p1"), note=pl.lit("mail me: jane@example.org").str.slice(9)
     )
     bare.write_parquet(tmp_path / "m.parquet")
-    data, draft = check_manifest(tmp_path / "m.parquet", StudyFolder(tmp_path / "c"))
+    data, draft = audit_manifest(tmp_path / "m.parquet", StudyFolder(tmp_path / "c"))
     assert draft is None
     assert [finding.code for finding in data.findings][:2] == ["A001", "P001"]
     assert "jane" not in " ".join(finding.sentence for finding in data.findings)
@@ -130,4 +130,4 @@ def test_a_manifest_without_a_target_is_checked_all_the_same(
 def test_a_manifest_that_breaks_its_contract_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image_id,path\n1,a.png\n")
     with pytest.raises(TableError, match="column 'case_id' is missing"):
-        check_manifest(tmp_path / "m.csv", StudyFolder(tmp_path / "c"))
+        audit_manifest(tmp_path / "m.csv", StudyFolder(tmp_path / "c"))

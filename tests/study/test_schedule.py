@@ -201,7 +201,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
             break
     _, said = process.communicate(timeout=120)
     assert process.returncode == 75, said
-    assert "0 of 1 runs are done. The same command goes on from here." in said
+    assert "0 of 1 runs are done. Run the same command again to resume." in said
     folder = StudyFolder(tmp_path / "studies" / "tiny")
     assert not (folder.path / "lease.json").exists()
 

@@ -1,14 +1,25 @@
-"""The command line's application and its exit codes; commands add themselves to it."""
+"""The command line's application, its exit codes, and options that several commands share."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 EXIT_USER = 2
-"""Something a user can mend."""
+"""An error that the user can fix."""
 EXIT_STOPPED = 75
-"""Stopped with its state saved; run again to go on (EX_TEMPFAIL, which Slurm can requeue on)."""
+"""Stopped with its state saved; run again to resume (EX_TEMPFAIL, on which Slurm can requeue)."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+StudyFile = Annotated[Path, typer.Argument(help="The study file.", metavar="STUDY.yaml")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Folder of the study; studies/NAME by default.", show_default=False
+    ),
+]
 
 app = typer.Typer(
     name="medtransfer",
@@ -18,20 +29,24 @@ app = typer.Typer(
 )
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"medtransfer {version('medtransfer')}")
         raise typer.Exit
 
 
 @app.callback()
-def about(
+def describe(
     *,
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Which pre-trained network to fine-tune on your medical images, and how far to trust it."""
+    """Compare pre-trained networks on your own medical images.
+
+    A rung is a backbone with its weights; the ladder is the list of rungs, from scratch to the
+    largest pre-training.
+    """

@@ -29,26 +29,31 @@ from medtransfer.runs.events import (
 )
 
 MAX_CHARACTERS = 300
+MAX_TABLE_WIDTH = 100_000
+"""Characters of a table's line; more than any table has."""
 
 
 def print_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
 ) -> None:
-    """Print aligned columns.
+    """Print aligned columns, one line per row, however narrow the terminal is.
 
     Args:
         head: Column titles.
         rows: Cells as text.
         right: Columns set flush right.
     """
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for number, title in enumerate(head):
+        table.add_column(Text(title), justify="right" if number in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    # a console that is wide enough never cuts a name, and text without styles can be piped
+    console = Console(width=MAX_TABLE_WIDTH, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
 
 
 def one_line(message: str, limit: int = MAX_CHARACTERS) -> str:

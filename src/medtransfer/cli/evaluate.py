@@ -1,17 +1,22 @@
-"""Commands that score predictions without running anything: evaluate, metrics."""
+"""Commands on finished predictions and results: evaluate, rank, savings, metrics."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medtransfer.cli.app import app
-from medtransfer.errors import StudyError, listed, plural
+from medtransfer.cli.app import AsJson, app
+from medtransfer.errors import listed, plural
 
-Scores = Literal["logits", "probabilities"]
-TaskName = Literal["binary", "multi-label", "single-label"]
+if TYPE_CHECKING:
+    from medtransfer.evaluation.comparison.label_savings import LabelSaving
+    from medtransfer.evaluation.comparison.task_ranks import RankedRungs
+    from medtransfer.metrics.metric import Metric
+
+ScoresOption = Literal["logits", "probabilities"]
+TaskOption = Literal["binary", "multi-label", "single-label"]
 
 
 @app.command()
@@ -23,168 +28,154 @@ def evaluate(
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option(help="Other column names: case_id=study,prob_x=score,target_x=truth"),
+        typer.Option(help="Column mapping: case_id=study,prob_x=score,target_x=truth"),
     ] = None,
     scores: Annotated[
-        Scores | None, typer.Option(help="What score columns hold, if their names do not say it.")
+        ScoresOption | None,
+        typer.Option(help="Content of the score columns, if their names do not say it."),
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="What the targets are to each other.")
+        TaskOption | None, typer.Option(help="Relation of the targets; inferred by default.")
     ] = None,
     attributes: Annotated[
-        str | None, typer.Option(help="Report by these, comma-separated; else all that look so.")
+        str | None,
+        typer.Option(
+            help="Attributes to report by, comma-separated; by default all with few values."
+        ),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="The rung others are compared with; the first by default.")
+        str | None, typer.Option(help="Rung that others are compared with; the first by default.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Answer the five questions for any predictions table, with intervals."""
+    """Evaluate a predictions table of any framework: metrics, intervals and a report."""
     from medtransfer.cli.display import runs_display
-    from medtransfer.evaluation.comparison.evaluate_table import (
-        evaluate_table,
-        infer_task,
-        join_attributes,
-        rung_names,
-        write_evaluation,
-    )
-    from medtransfer.report.page import write_evaluation_report
-    from medtransfer.study.tables import known_facts
+    from medtransfer.report.evaluate import evaluate
     from medtransfer.study.yaml_file import read_evaluation_config
-    from medtransfer.tables.other_predictions import read_columns, read_other_predictions
+    from medtransfer.tables.other_predictions import read_columns
 
-    if out.is_file():
-        raise StudyError(f'"{out}" is a file. Name a folder with --out.')
-    settings = read_evaluation_config(config)
-    single = None if task is None else task == "single-label"
-    names = read_columns(columns or [])
-    table = read_other_predictions(predictions, names, scores, single_label=single)
-    found, why = infer_task(table.frame)
-    chosen = None if attributes is None else [a.strip() for a in attributes.split(",") if a.strip()]
-    joined = join_attributes(table.frame, manifest, chosen)
-    said = [*table.notes, *([] if task else [why]), *joined.said]
-    with runs_display(as_json=as_json) as watch:
-        tables = evaluate_table(
-            table.frame,
-            joined.frame,
-            task or found,
-            settings,
+    with runs_display(as_json=as_json) as on_run:
+        evaluation = evaluate(
+            predictions,
+            out,
+            manifest=manifest,
+            columns=read_columns(columns or []),
+            scores=scores,
+            task=task,
+            attributes=None if attributes is None else _names(attributes),
             reference=reference,
-            facts=known_facts(rung_names(table.frame)),
-            on_run=watch,
+            config=read_evaluation_config(config),
+            on_run=on_run,
         )
-    rungs = [mean.key.rung for mean in tables.means]
-    write_evaluation(
-        out,
-        tables,
-        table.frame,
-        source=predictions,
-        task=task or found,
-        config=settings,
-        reference=reference or rungs[0],
-        attributes=joined.frame.columns[1:],
-        said=said,
-    )
-    report = write_evaluation_report(out)
     if as_json:
-        print(json.dumps({"said": said, "report": str(report), "rows": len(tables.results)}))
-        return
-    for sentence in said:
-        print(sentence)
-    _print_headline(tables.results)
-    print(f"Report: {report}   (open it in a browser)")
+        notes, rows = list(evaluation.notes), len(evaluation.results)
+        print(json.dumps({"said": notes, "report": str(evaluation.report), "rows": rows}))
+    else:
+        _print_evaluation(evaluation.folder, evaluation.notes)
+        print(f"Report: {evaluation.report}   (open it in a browser)")
 
 
 @app.command()
 def rank(
     folders: Annotated[list[Path], typer.Argument(help="Folders of studies or evaluations.")],
-    metric: Annotated[str, typer.Option(help="As in the results table.")] = "auroc",
+    metric: Annotated[str, typer.Option(help="Metric, as in the results table.")] = "auroc",
     cohort: Annotated[
-        str | None, typer.Option(help="Whose test cases; by default where each task was trained.")
+        str | None, typer.Option(help="Test cohort; by default each task's training cohort.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Which rung is best over several tasks, and which are not told apart."""
-    from medtransfer.evaluation.comparison.task_ranks import rank_tasks
-    from medtransfer.tables.results import read_results
+    """Rank models across tasks and list statistical ties."""
+    from medtransfer.evaluation.comparison.task_ranks import rank
 
-    tables: dict[str, Any] = {}
-    for folder in folders:
-        name = folder.resolve().name
-        tables[name if name not in tables else str(folder)] = read_results(
-            folder / "results.parquet"
-        )
-    found = rank_tasks(tables, metric, cohort)
+    ranked = rank(folders, metric, cohort)
     if as_json:
-        print(json.dumps(asdict(found), default=list))
-        return
-    _print_ranking(found)
+        print(json.dumps(asdict(ranked), default=list))
+    else:
+        _print_ranking(ranked)
 
 
 @app.command()
 def savings(
     curves: Annotated[
-        Path, typer.Argument(help="Table with rung, label_fraction, value; seed if there are any.")
+        Path,
+        typer.Argument(help="Table with rung, label_fraction, value, and seed if there are any."),
     ],
-    reference: Annotated[str, typer.Option(help="Its value with all labels is to be reached.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
+    reference: Annotated[
+        str, typer.Option(help="Rung whose value with all labels is to be reached.")
+    ],
+    as_json: AsJson = False,
 ) -> None:
-    """Labels saved, from a table of learning curves such as a paper prints."""
+    """Compute labels saved from a table of learning curves, such as a paper's."""
     from medtransfer.cli.display import print_table
-    from medtransfer.evaluation.comparison.label_savings import read_curves, saved_labels
+    from medtransfer.evaluation.comparison.label_savings import savings
 
-    found = saved_labels(read_curves(curves), reference)
+    rows = savings(curves, reference)
     if as_json:
-        print(json.dumps([asdict(row) for row in found]))
+        print(json.dumps([asdict(row) for row in rows]))
         return
     print_table(
         ("rung", f"labels saved against {reference}", "mean height of the curve"),
-        [[row.rung, _saved(row), f"{row.area:.3f}"] for row in found],
+        [[row.rung, _saving_text(row), f"{row.area:.3f}"] for row in rows],
     )
 
 
 @app.command()
-def metrics(
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
-) -> None:
-    """Every metric: what it is, which way is better, where it comes from."""
+def metrics(as_json: AsJson = False) -> None:
+    """List all metrics with definition, direction and reference."""
     from medtransfer.cli.display import print_table
     from medtransfer.metrics.catalog import CATALOG, OOD_METRICS
 
-    known = [*CATALOG.values(), *OOD_METRICS.values()]
+    catalog = [*CATALOG.values(), *OOD_METRICS.values()]
     if as_json:
-        print(json.dumps([_plain(metric) for metric in known]))
+        print(json.dumps([_metric_record(metric) for metric in catalog]))
         return
-    rows = [[m.name, m.title, m.better, m.formula, m.reference] for m in known]
+    rows = [[m.name, m.title, m.better, m.formula, m.reference] for m in catalog]
     print_table(("metric", "what", "better", "definition", "reference"), rows)
 
 
-def _print_ranking(found: Any) -> None:
+def _names(text: str) -> list[str]:
+    """Names of a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _print_evaluation(folder: Path, notes: tuple[str, ...]) -> None:
+    """Print what was assumed, and a row per rung."""
+    from medtransfer.cli.summary import print_rungs
+    from medtransfer.report.reading import load_evaluation_data
+
+    for sentence in notes:
+        print(sentence)
+    print_rungs(load_evaluation_data(folder))
+
+
+def _print_ranking(ranked: "RankedRungs") -> None:
+    """Print rungs by average rank, the test, and groups without a significant difference."""
     from medtransfer.cli.display import print_table
 
-    order = sorted(range(len(found.rungs)), key=lambda k: found.ranking.ranks[k])
+    ranking = ranked.ranking
+    order = sorted(range(len(ranked.rungs)), key=lambda k: ranking.ranks[k])
     rows = [
-        [found.rungs[k], f"{found.ranking.ranks[k]:.2f}", *(f"{v:.3f}" for v in found.values[:, k])]
+        [ranked.rungs[k], f"{ranking.ranks[k]:.2f}", *(f"{v:.3f}" for v in ranked.values[:, k])]
         for k in order
     ]
-    print_table(("rung", "average rank", *found.tasks), rows)
-    ranking = found.ranking
+    print_table(("rung", "average rank", *ranked.tasks), rows)
     print(
-        f"{plural(ranking.tasks, 'task')}. All rungs alike: p = {ranking.f_p:.3f} (Iman and "
-        f"Davenport). Average ranks {ranking.critical_difference:.2f} apart differ (Nemenyi, 5 %)."
+        f"{plural(ranking.tasks, 'task')}. All rungs equal: p = {ranking.f_p:.3f} (Iman and "
+        f"Davenport). Critical difference of average ranks: {ranking.critical_difference:.2f} "
+        "(Nemenyi, 5 %)."
     )
     for group in (group for group in ranking.groups if len(group) > 1):
-        print(f"Not told apart: {listed(found.rungs[k] for k in group)}.")
+        print(f"No significant difference: {listed(ranked.rungs[k] for k in group)}.")
     if ranking.reason:
         print(f"{ranking.reason.capitalize()}.")
-    if found.left_out:
-        print(f"Left out, not in every task: {listed(found.left_out)}.")
+    if ranked.left_out:
+        print(f"Left out, not in every task: {listed(ranked.left_out)}.")
 
 
-def _saved(row: Any) -> str:
+def _saving_text(row: "LabelSaving") -> str:
     if row.saved is None:
         return "never reaches it"
     ends = ["not bounded" if end is None else f"{end:.0%}" for end in (row.low, row.high)]
@@ -192,40 +183,18 @@ def _saved(row: Any) -> str:
     return f"{'at least ' * row.at_least}{row.saved:.0%}{interval}"
 
 
-def _plain(metric: Any) -> dict[str, Any]:
+def _metric_record(metric: "Metric") -> dict[str, str | float | None]:
     return {
         "name": metric.name,
         "title": metric.title,
         "better": metric.better,
-        "low": _end(metric.low),
-        "high": _end(metric.high),
+        "low": _finite(metric.low),
+        "high": _finite(metric.high),
         "needs": metric.needs,
         "formula": metric.formula,
         "reference": metric.reference,
     }
 
 
-def _end(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if abs(value) != float("inf") else None
-
-
-def _print_headline(results: Any) -> None:
-    """A row per rung and training set: AUROC at every cohort."""
-    import polars as pl
-
-    from medtransfer.cli.display import print_table
-    from medtransfer.report.text import interval_text
-    from medtransfer.tables.results import ALL
-
-    rows = results.filter(
-        pl.col("run_id").is_null()
-        & (pl.col("metric") == "auroc")
-        & (pl.col("attribute") == ALL)
-        & ~pl.col("target").is_in(["micro"])
-    )
-    cohorts = rows["cohort"].unique(maintain_order=True).to_list()
-    lines: list[list[str]] = []
-    for (rung, fraction), own in rows.group_by("rung", "label_fraction", maintain_order=True):
-        cells = {row["cohort"]: interval_text(row) for row in own.iter_rows(named=True)}
-        lines.append([str(rung), f"{fraction:.0%}", *(cells.get(c, "–") for c in cohorts)])
-    print_table(("rung", "labels", *(f"AUROC {c}" for c in cohorts)), lines, right=(1,))

@@ -1,4 +1,4 @@
-"""``medtransfer COMMAND``: what a user can mend is printed without a traceback."""
+"""``medtransfer COMMAND``: errors that a user can fix are printed without a traceback."""
 
 import sys
 
@@ -27,12 +27,13 @@ COMMANDS = (
     models.schema,
     models.doctor,
 )
-"""In the order in which a user meets them."""
+"""In the order in which a user needs them."""
 
 
 def main() -> None:
     """Run the command line and exit."""
-    app.registered_commands.sort(key=lambda command: COMMANDS.index(command.callback))  # type: ignore[arg-type]
+    commands = {command.callback: command for command in app.registered_commands}
+    app.registered_commands = [commands[callback] for callback in COMMANDS]
     try:
         app()
     except MedTransferError as error:

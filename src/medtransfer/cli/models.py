@@ -1,47 +1,29 @@
-"""Commands that tell: ladder, fetch, schema, doctor."""
+"""Informational commands, and pre-training: ladder, fetch, schema, doctor, pretrain."""
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import EXIT_STOPPED, app
+from medtransfer.cli.app import EXIT_STOPPED, AsJson, AsJsonLines, app
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for machines.")]
+if TYPE_CHECKING:
+    from medtransfer.models.ladder import Rung
 
 
 @app.command()
 def ladder(as_json: AsJson = False) -> None:
-    """Every rung with its facts, and whether its weights are on this machine."""
-    from medtransfer.cli.display import print_table
+    """List all rungs with their facts, and whether their weights are installed."""
     from medtransfer.models.ladder import LADDER
-    from medtransfer.models.weight_files import is_available
 
+    rungs = list(LADDER.values())
     if as_json:
-        print(json.dumps([_rung(rung, here=is_available(rung)) for rung in LADDER.values()]))
-        return
-    rows = [
-        [
-            rung.name,
-            rung.pretraining,
-            f"{rung.images:,}" if rung.images else "–",
-            f"{(rung.architecture.parameters or 0) / 1e6:.1f} M",
-            _place(rung),
-            rung.licence or "–",
-        ]
-        for rung in LADDER.values()
-    ]
-    head = ("rung", "pre-training", "images", "parameters", "weights", "licence")
-    print_table(head, rows, right=(2, 3))
-    for rung in LADDER.values():
-        if rung.note:
-            print(f"{rung.name}: {rung.note}")
-    print(
-        "Open forms: timm/<model> (any pre-trained timm model), scratch/timm:<model>, "
-        "file/<architecture> with `weights:`."
-    )
+        print(json.dumps([{**asdict(rung), "weights_here": _installed(rung)} for rung in rungs]))
+    else:
+        _print_ladder(rungs)
 
 
 @app.command()
@@ -49,10 +31,12 @@ def fetch(
     rungs: Annotated[list[str], typer.Argument(help="Rungs whose weights to download.")],
     to: Annotated[
         Path | None,
-        typer.Option(help="Folder for weights; $MEDTRANSFER_WEIGHTS or the user's cache."),
+        typer.Option(
+            help="Folder for weights; by default $MEDTRANSFER_WEIGHTS, else the user's cache."
+        ),
     ] = None,
 ) -> None:
-    """Download weights from the hub; the only command that opens a connection."""
+    """Download weights from the hub; no other command opens a connection."""
     from medtransfer.models.own_rungs import weights_folder
     from medtransfer.models.weight_files import fetch as fetch_weights
 
@@ -62,7 +46,7 @@ def fetch(
 
 @app.command()
 def schema() -> None:
-    """The JSON schema of study.yaml, for editors."""
+    """Print the JSON schema of study.yaml, for editors."""
     from medtransfer.study.config import Study
 
     print(json.dumps(Study.model_json_schema(), indent=2))
@@ -70,30 +54,13 @@ def schema() -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """What this machine has: versions, device, precision, decoders, weights, disk."""
+    """Show versions, device, precision, image decoders, weights and free disk."""
     from medtransfer.cli.doctor import examine
 
-    found = examine()
-    if as_json:
-        print(json.dumps(found))
-        return
-    width = max(len(name) for name in found)
-    for name, value in found.items():
-        print(f"{name:<{width}}  {value}")
-
-
-def _place(rung: Any) -> str:
-    from medtransfer.models.weight_files import is_available
-
-    if rung.is_random:
-        return "–"
-    return "here" if is_available(rung) else f"not here ({rung.source})"
-
-
-def _rung(rung: Any, *, here: bool) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {**asdict(rung), "weights_here": here}
+    facts = examine()
+    width = max(len(name) for name in facts)
+    lines = (f"{name:<{width}}  {value}" for name, value in facts.items())
+    print(json.dumps(facts) if as_json else "\n".join(lines))
 
 
 @app.command()
@@ -103,25 +70,60 @@ def pretrain(
         Path | None,
         typer.Option("--out", "-o", help="Folder of the rung; rungs/NAME by default."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per line, for machines.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
-    """Train a network on labelled images of any kind; the result is a rung that studies can name.
+    """Pre-train a network on labelled images of any kind, as a rung for later studies.
 
-    The same command goes on where it stopped.
+    Run the same command again to resume.
     """
     from medtransfer.cli.display import display
     from medtransfer.pretraining.run import PretrainingStopped, pretrain
     from medtransfer.study.yaml_file import read_pretrain
 
-    run = read_pretrain(recipe)
+    config = read_pretrain(recipe)
     try:
-        with display(as_json=as_json) as watch:
-            folder = pretrain(run, out, watch)
+        with display(as_json=as_json) as on_event:
+            folder = pretrain(config, out, on_event)
     except (PretrainingStopped, KeyboardInterrupt):
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        print("Stopped. Run the same command again to resume.", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
     if not as_json:
-        print(f"Rung:   own/{run.name}   (name it under `rungs:` in a study)")
+        print(f"Rung:   own/{config.name}   (name it under `rungs:` in a study)")
         print(f"Card:   {folder.path / 'README.md'}")
+
+
+def _print_ladder(rungs: "list[Rung]") -> None:
+    from medtransfer.cli.display import print_table
+
+    head = ("rung", "pre-training", "images", "parameters", "weights", "licence")
+    rows = [
+        [
+            rung.name,
+            rung.pretraining,
+            f"{rung.images:,}" if rung.images else "–",
+            f"{(rung.architecture.parameters or 0) / 1e6:.1f} M",
+            _weights_text(rung),
+            rung.licence or "–",
+        ]
+        for rung in rungs
+    ]
+    print_table(head, rows, right=(2, 3))
+    for rung in rungs:
+        if rung.note:
+            print(f"{rung.name}: {rung.note}")
+    print(
+        "Open forms: timm/<model> (any pre-trained timm model), scratch/timm:<model>, "
+        "file/<architecture> with `weights:`."
+    )
+
+
+def _installed(rung: "Rung") -> bool:
+    from medtransfer.models.weight_files import is_available
+
+    return is_available(rung)
+
+
+def _weights_text(rung: "Rung") -> str:
+    if rung.is_random:
+        return "–"
+    return "here" if _installed(rung) else f"not here ({rung.source})"

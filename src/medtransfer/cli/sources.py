@@ -1,15 +1,17 @@
-"""Commands about public data sets: sources, import, join."""
+"""Commands for public data sets: sources, import, join."""
 
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import app
+from medtransfer.cli.app import AsJson, app
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, for machines.")]
+if TYPE_CHECKING:
+    from medtransfer.data.sources.import_source import WrittenManifest
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, .csv or .parquet.")]
 
 
@@ -19,70 +21,97 @@ def import_data(
     folder: Annotated[Path, typer.Argument(help="Folder the download was unpacked to.")],
     out: Out = Path("manifest.parquet"),
     view: Annotated[
-        list[str] | None, typer.Option(help="Keep only this view; again for more.")
+        list[str] | None, typer.Option(help="Keep only this view; repeat for several.")
     ] = None,
     columns: Annotated[
-        list[str] | None, typer.Option(help="For csv: ours=theirs,… and ours:=text.")
+        list[str] | None,
+        typer.Option(help="Column mapping of a csv: ours=theirs,… or ours:=constant."),
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Option(help="For csv: what label cells mean, yes=1,no=0.")
+        list[str] | None, typer.Option(help="Meaning of a csv's label cells: yes=1,no=0.")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="name=value; `sources NAME` lists its options.")
     ] = None,
     harmonise: Annotated[
-        bool, typer.Option("--harmonise", help="Targets under shared names.")
+        bool, typer.Option("--harmonise", help="Rename targets to the shared vocabulary.")
     ] = False,
 ) -> None:
-    """Make a manifest from a public data set as it was downloaded, or from an own folder."""
-    from medtransfer.data.sources.catalog import find_source
-    from medtransfer.data.sources.import_source import read_source, write_manifest
-    from medtransfer.data.sources.source import summary
+    """Write a manifest from a downloaded public data set, or from your own folder or table."""
+    from medtransfer.data.sources.import_source import import_source
 
-    found = find_source(source)
-    given = _options(option or [])
-    given |= {"columns": ",".join(columns)} if columns else {}
-    given |= {"values": ",".join(values)} if values else {}
-    imported = read_source(found, folder, given, view or [], shared_names=harmonise)
-    written = write_manifest(imported.frame, folder, out)
-    for sentence in _said(found.title, summary(imported), imported):
-        print(sentence)
-    place = ["--image-root", str(folder)] if written.image_root else []
-    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")
+    options = _options(option or [])
+    options |= {"columns": ",".join(columns)} if columns else {}
+    options |= {"values": ",".join(values)} if values else {}
+    written = import_source(
+        source, folder, out, options=options, views=view or [], harmonise=harmonise
+    )
+    _print_manifest(written)
 
 
 @app.command()
 def sources(
-    name: Annotated[str | None, typer.Argument(help="One source, in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show one source in full.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The public data sets that `import` can read, or all that is known of one."""
+    """List the public data sets that `import` reads, or describe one."""
     from medtransfer.cli.display import print_table
     from medtransfer.data.sources.catalog import SOURCES, find_source
     from medtransfer.data.sources.describe import details, facts_of
 
     if name is not None:
-        found = find_source(name)
-        print(json.dumps(facts_of(found)) if as_json else details(found))
+        source = find_source(name)
+        print(json.dumps(facts_of(source)) if as_json else details(source))
         return
     if as_json:
-        print(json.dumps([facts_of(known) for known in SOURCES.values()]))
+        print(json.dumps([facts_of(source) for source in SOURCES.values()]))
         return
     rows = [
         [
-            s.name,
-            s.domain,
-            *(f"{n:,}" if n else "–" for n in (s.images, s.patients)),
-            s.access if s.images else "–",
-            s.title,
+            source.name,
+            source.domain,
+            *(f"{count:,}" if count else "–" for count in (source.images, source.patients)),
+            source.access if source.images else "–",
+            source.title,
         ]
-        for s in SOURCES.values()
+        for source in SOURCES.values()
     ]
     print_table(("source", "domain", "images", "patients", "access", "title"), rows, right=(2, 3))
-    print("All that is known of one: medtransfer sources NAME")
+    print("More about one source: medtransfer sources NAME")
+
+
+@app.command()
+def join(
+    manifests: Annotated[list[Path], typer.Argument(help="Two or more manifests.")],
+    out: Out = Path("joined.parquet"),
+    image_root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Image folder of each manifest, in order; by default the manifest's own folder."
+        ),
+    ] = None,
+) -> None:
+    """Concatenate manifests."""
+    from medtransfer.data.sources.combine_manifests import join_manifests
+
+    _print_manifest(join_manifests(manifests, out, image_root or []))
+
+
+def _print_manifest(written: "WrittenManifest") -> None:
+    """Print the notes on a manifest, and the command that comes next."""
+    for sentence in written.notes:
+        print(sentence)
+    root = ["--image-root", str(written.image_root)] if written.image_root else []
+    command = shlex.join(["medtransfer", "init", str(written.path), *root])
+    print(f"Wrote {written.path}. Next: {command}")
 
 
 def _options(entries: list[str]) -> dict[str, str]:
+    """Options by name, from ``name=value`` words.
+
+    Raises:
+        ConfigError: A word is not ``name=value``, or a name is given twice; all of them.
+    """
     from medtransfer.errors import ConfigError, fault_list
 
     pairs = [entry.partition("=") for entry in entries]
@@ -92,35 +121,3 @@ def _options(entries: list[str]) -> dict[str, str]:
     if faults:
         raise ConfigError(fault_list("--option cannot be used", faults))
     return {name.strip(): value for name, _, value in pairs}
-
-
-def _said(title: str, counts: str, imported: Any) -> list[str]:
-    return [
-        f"{title}: {counts}.",
-        *(f"Joined {join.sentence()}." for join in imported.joins),
-        *(f"Kept {text}." for text in imported.kept),
-        *imported.notes,
-    ]
-
-
-@app.command()
-def join(
-    manifests: Annotated[list[Path], typer.Argument(help="Two or more manifests.")],
-    out: Out = Path("joined.parquet"),
-    image_root: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of each manifest's images, in order; its own if left out."),
-    ] = None,
-) -> None:
-    """Put the manifests of several cohorts into one."""
-    from medtransfer.data.sources.combine_manifests import combine
-    from medtransfer.data.sources.import_source import write_manifest
-
-    combined = combine(manifests, image_root or [])
-    written = write_manifest(combined.frame, combined.folder, out)
-    for sentence in combined.notes:
-        print(sentence)
-    counts = combined.frame.group_by("cohort").len().sort("cohort")
-    print(", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows()))
-    place = ["--image-root", str(combined.folder)] if written.image_root else []
-    print(f"Wrote {out}. Next: {shlex.join(['medtransfer', 'init', str(out), *place])}")

@@ -1,16 +1,17 @@
 """The image caches of a study: what they lack, the disk they take, and making them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import plural
-from medtransfer.files import require_disk
+from medtransfer.files import free_bytes, require_disk
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
-from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.inputs import (
     CacheRequest,
     cache_requests,
@@ -20,7 +21,8 @@ from medtransfer.runs.inputs import (
 )
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
-from medtransfer.study.plan import PlannedRun, StudyData
+from medtransfer.study.plan import PlannedRun, StudyData, read_data
+from medtransfer.study.yaml_file import resolve_paths
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,75 @@ class CacheState:
     need: CacheRequest
     missing: int
     nbytes: int
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """The image caches of a study.
+
+    Attributes:
+        caches: One per recipe, smallest size first.
+        folder: Folder that holds them.
+        free_bytes: Disk that was free before anything was made.
+    """
+
+    caches: tuple[CacheState, ...]
+    folder: Path
+    free_bytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Disk that missing images take, at most."""
+        return sum(cache.nbytes for cache in self.caches)
+
+
+def _ignore_plan(_plan: CachePlan) -> None:
+    """Report no plan."""
+
+
+def prepare_study(
+    study: Study,
+    out: Path | None = None,
+    on_event: OnEvent = ignore_progress,
+    *,
+    on_plan: Callable[[CachePlan], None] = _ignore_plan,
+    verify: bool = False,
+) -> CachePlan:
+    """Decode and resize all images of a study ahead of its runs.
+
+    Args:
+        study: From `read_study`, or made in Python.
+        out: The study's folder; ``studies/<name>`` by default.
+        on_event: Called with progress events.
+        on_plan: Called with images to make and disk to use, before anything is made.
+        verify: Compare images that were made earlier with their SHA-256.
+
+    Returns:
+        The caches, with what they lacked before.
+
+    Raises:
+        TableError: The manifest does not keep its contract.
+        ImageError: Images are missing or damaged; all of them are listed by row.
+        StudyError: The folder holds something else or is in use, or the disk is too small.
+    """
+    study = resolve_paths(study, Path.cwd())
+    folder = StudyFolder(out or Path("studies") / study.name)
+    folder.claim(study.name)
+    lease = Lease(folder)
+    lease.take()
+    try:
+        data = read_data(
+            study,
+            folder.images,
+            lambda done, total: on_event(Preparing("reading images", done, total)),
+        )
+        states = cache_states(folder, data, study_needs(study, data))
+        plan = CachePlan(tuple(states), folder.cache, free_bytes(folder.cache))
+        on_plan(plan)
+        make_caches(folder, data, states, on_event, verify=verify)
+    finally:
+        lease.drop()
+    return plan
 
 
 def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:

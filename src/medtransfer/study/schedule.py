@@ -49,7 +49,7 @@ class StudyStopped(Exception):  # noqa: N818
     """
 
     def __init__(self, done: int, total: int) -> None:
-        super().__init__(f"{done} of {total} runs are done. The same command goes on from here.")
+        super().__init__(f"{done} of {total} runs are done. Run the same command again to resume.")
         self.done, self.total = done, total
 
 

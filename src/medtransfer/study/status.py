@@ -4,10 +4,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medtransfer.errors import StudyError, listed
 from medtransfer.files import read_json
 from medtransfer.models.own_rungs import FACTS
 from medtransfer.runs.events import Preparing, PretrainStep
-from medtransfer.runs.folders import Lease, RunFolder, State, StudyFolder
+from medtransfer.runs.folders import MARK, Lease, RunFolder, State, StudyFolder
 from medtransfer.runs.progress import RungProgress, RunProgress, read_progress
 
 
@@ -68,6 +69,31 @@ class StudyStatus:
             "working": self.working,
             "seconds_left": self.seconds_left,
         }
+
+
+def find_study(where: Path | None = None) -> StudyFolder:
+    """Find the folder of a study.
+
+    Args:
+        where: The folder, or the study file; by default the only study in ``./studies``.
+
+    Raises:
+        ConfigError: The study file cannot be read.
+        StudyError: There is no study in ``./studies``, or there are several.
+    """
+    if where is not None and where.suffix in (".yaml", ".yml"):
+        from medtransfer.study.yaml_file import read_study  # slow, and most calls name a folder
+
+        return StudyFolder(Path("studies") / read_study(where).name)
+    if where is not None:
+        return StudyFolder(where)
+    folders = sorted(path.parent for path in Path("studies").glob(f"*/{MARK}"))
+    if len(folders) != 1:
+        names = f": {listed(folders)}" if folders else ""
+        raise StudyError(
+            f"There are {len(folders)} studies in ./studies{names}. Name the folder of one."
+        )
+    return StudyFolder(folders[0])
 
 
 def read_status(folder: StudyFolder) -> StudyStatus:

@@ -8,7 +8,8 @@ from typing import Literal
 import polars as pl
 import yaml
 
-from medtransfer.errors import TableError, listed, plural
+from medtransfer.errors import StudyError, TableError, listed, plural
+from medtransfer.files import write_text
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.weight_files import is_available
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
@@ -164,6 +165,53 @@ class Draft:
 
     def _cases_of(self, cohort: str) -> int:
         return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
+
+
+@dataclass(frozen=True)
+class WrittenStudy:
+    """A study file made from a manifest.
+
+    Attributes:
+        path: The study file.
+        notes: Content of the manifest, in sentences.
+        decisions: Comments marked DECIDE, for the user to settle.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+    decisions: int
+
+
+def init_study(
+    manifest: Path, out: Path | None = None, image_root: Path | None = None
+) -> WrittenStudy:
+    """Write a commented study file from a manifest.
+
+    Args:
+        manifest: ``.csv`` or ``.parquet``.
+        out: Study file to write; ``study.yaml`` beside the manifest by default.
+        image_root: Folder that `path` cells are relative to; the manifest's own by default.
+
+    Returns:
+        The file, what the manifest holds, and the number of decisions left to the user.
+
+    Raises:
+        TableError: The manifest does not keep its contract, or no column looks like a target.
+        StudyError: The file exists already.
+    """
+    draft = draft_study(manifest, image_root)
+    path = out or manifest.parent / "study.yaml"
+    if path.exists():
+        raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')
+    text = draft.text(name_of(manifest) or "study", path.parent)
+    write_text(path, text)
+    return WrittenStudy(path, tuple(draft.found()), text.count("DECIDE"))
+
+
+def name_of(manifest: Path) -> str:
+    """Name of a study after its manifest, in the letters that a name may have; may be empty."""
+    letters = (c if c.isalnum() or c in "._-" else "-" for c in manifest.stem)
+    return "".join(letters).strip(".-_")
 
 
 def draft_study(path: Path, image_root: Path | None = None) -> Draft:

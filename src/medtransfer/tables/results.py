@@ -221,6 +221,18 @@ def comparisons_frame(rows: Sequence[RungComparison]) -> pl.DataFrame:
     return typed(frame, COMPARISONS_CONTRACT)
 
 
+def read_comparisons(path: Path | str) -> pl.DataFrame:
+    """Read and check a comparisons table.
+
+    Raises:
+        TableError: The table does not keep its contract.
+    """
+    path = Path(path)
+    frame = read_frame(path, COMPARISONS_CONTRACT)
+    raise_faults(COMPARISONS_CONTRACT, path, check_columns(frame, COMPARISONS_CONTRACT))
+    return typed(frame, COMPARISONS_CONTRACT).drop(ROW)
+
+
 Curve = Literal["roc", "pr", "reliability", "risk_coverage", "ood", "learning", "retrain"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 

@@ -20,7 +20,7 @@ from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import TableError
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.study.image_checks import check_manifest
+from medtransfer.study.image_checks import audit_manifest
 from medtransfer.tables.manifest import read_manifest
 from medtransfer.tables.schema import write_frame
 
@@ -286,5 +286,5 @@ def jpeg(data: bytes) -> bytes:
 def checked(table: pl.DataFrame, folder: Path) -> dict[str, Finding]:
     """`medtransfer check MANIFEST`."""
     write_frame(table, folder.with_suffix(".parquet"))
-    data, _ = check_manifest(folder.with_suffix(".parquet"), StudyFolder(folder))
+    data, _ = audit_manifest(folder.with_suffix(".parquet"), StudyFolder(folder))
     return {finding.code: finding for finding in data.findings}

@@ -166,10 +166,7 @@ def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_
     frame = case.read(folder).frame
     for place in (folder, tmp_path, tmp_path / "elsewhere" / "deep"):
         written = write_manifest(frame, folder, place / "manifest.parquet")
-        root = None
-        if written.image_root is not None:
-            root = written.path.parent / written.image_root
-        manifest = read_manifest(written.path, image_root=root)
+        manifest = read_manifest(written.path, image_root=written.image_root)
         assert len(manifest) == len(frame)
         if not manifest.embedded:
             assert all((manifest.root / path).is_file() for path in manifest.frame["path"])

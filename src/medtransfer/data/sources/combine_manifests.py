@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.sources.import_source import WrittenManifest, write_manifest
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
@@ -28,6 +29,35 @@ class Combined:
     frame: pl.DataFrame
     folder: Path
     notes: tuple[str, ...]
+
+
+def join_manifests(
+    manifests: Sequence[Path],
+    out: Path = Path("joined.parquet"),
+    image_roots: Sequence[Path] = (),
+) -> WrittenManifest:
+    """Concatenate the manifests of several cohorts into one.
+
+    Ids are prefixed with their cohort, so that two hospitals may use the same ones.
+
+    Args:
+        manifests: Two or more manifests, each of other cohorts.
+        out: Manifest to write, ``.csv`` or ``.parquet``.
+        image_roots: Image folder of each manifest, in the same order; each manifest's own folder
+            by default.
+
+    Returns:
+        The manifest's path, its image folder, and notes on ids, splits, columns and counts.
+
+    Raises:
+        ConfigError: `out` has another ending.
+        TableError: As for `read_manifest`, a cohort is in two manifests, or only some of them
+            store their images; all faults.
+    """
+    combined = combine(manifests, image_roots)
+    counts = combined.frame.group_by("cohort").len().sort("cohort")
+    cohorts = ", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows())
+    return write_manifest(combined.frame, combined.folder, out, (*combined.notes, cohorts))
 
 
 def combine(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Combined:

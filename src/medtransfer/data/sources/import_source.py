@@ -1,6 +1,5 @@
 """From a download's folder to a manifest: what every source has in common."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,15 @@ import polars as pl
 from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.column_mapping import entries
 from medtransfer.data.sources.download import open_download
-from medtransfer.data.sources.source import PATH, ImportedSource, Option, Source, kept_text, refuse
+from medtransfer.data.sources.source import (
+    PATH,
+    ImportedSource,
+    Option,
+    Source,
+    kept_text,
+    refuse,
+    summary,
+)
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
 from medtransfer.seeds import text_keys, uniforms
@@ -46,16 +53,18 @@ FIRST = (
 
 
 @dataclass(frozen=True)
-class Written:
-    """Where a manifest is, and what its paths are relative to.
+class WrittenManifest:
+    """A manifest on disk.
 
     Attributes:
         path: The manifest.
-        image_root: The folder; None if it is the manifest's own, so that nothing need be said.
+        image_root: Folder that its paths are relative to; None if it is the manifest's own folder.
+        notes: Image counts, and joins, filters and assumptions made on the way, in sentences.
     """
 
     path: Path
     image_root: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def options_of(source: Source) -> tuple[Option, ...]:
@@ -82,6 +91,43 @@ def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     if faults:
         raise ConfigError(fault_list(f"{source.name} cannot be imported so", faults))
     return {name: given.get(name, option.default) for name, option in known.items()}
+
+
+def import_source(
+    source: str,
+    folder: Path,
+    out: Path = Path("manifest.parquet"),
+    *,
+    options: Mapping[str, str] | None = None,
+    views: Sequence[str] = (),
+    harmonise: bool = False,
+) -> WrittenManifest:
+    """Write the manifest of a public data set, or of a folder or table of images.
+
+    Args:
+        source: Its name; ``medtransfer sources`` lists all.
+        folder: Folder that the download was unpacked to.
+        out: Manifest to write, ``.csv`` or ``.parquet``.
+        options: Options of the source, by name; ``medtransfer sources NAME`` lists them.
+        views: Views to keep; all by default.
+        harmonise: Rename targets to the domain's shared vocabulary.
+
+    Returns:
+        The manifest's path, its image folder, and notes on what was read.
+
+    Raises:
+        ConfigError: The source, an option or a view does not exist, or `out` has another ending.
+        TableError: A table is missing or not as published, or no image is there.
+    """
+    known_source = find_source(source)
+    imported = read_source(known_source, folder, options, views, shared_names=harmonise)
+    notes = (
+        f"{known_source.title}: {summary(imported)}.",
+        *(f"Joined {join.sentence()}." for join in imported.joins),
+        *(f"Kept {text}." for text in imported.kept),
+        *imported.notes,
+    )
+    return write_manifest(imported.frame, folder, out, notes)
 
 
 def read_source(
@@ -122,7 +168,9 @@ def read_source(
     return replace(found, frame=rows.select(*columns, *beside))
 
 
-def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
+def write_manifest(
+    frame: pl.DataFrame, folder: Path, path: Path, notes: tuple[str, ...] = ()
+) -> WrittenManifest:
     """Write an imported frame as a manifest.
 
     Paths are relative to the manifest's own folder if the images lie below it, else to `folder`.
@@ -131,6 +179,7 @@ def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
         frame: From `read_source`.
         folder: What its `path` cells are relative to.
         path: ``.csv`` or ``.parquet``.
+        notes: Sentences on how the frame was made, for the caller.
 
     Raises:
         ConfigError: Another ending.
@@ -138,19 +187,17 @@ def write_manifest(frame: pl.DataFrame, folder: Path, path: Path) -> Written:
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise ConfigError(f'"{path.name}" must end in .csv or .parquet.')
     if "image" in frame.columns and path.suffix.lower() == ".csv":
-        raise ConfigError(f'"{path.name}" must end in .parquet: the images are put into it.')
-    here, images = path.parent.resolve(), folder.resolve()
-    if PATH not in frame.columns:
-        write_frame(frame, path)
-        return Written(path, None)
-    if images.is_relative_to(here):
-        below = images.relative_to(here).as_posix()
+        raise ConfigError(f'"{path.name}" must end in .parquet: the images are stored in it.')
+    manifest_folder, images = path.parent.resolve(), folder.resolve()
+    image_root = None
+    if PATH in frame.columns and images.is_relative_to(manifest_folder):
+        below = images.relative_to(manifest_folder).as_posix()
         start = "" if below == "." else below + "/"
         frame = frame.with_columns(pl.concat_str(pl.lit(start), pl.col(PATH)).alias(PATH))
-        write_frame(frame, path)
-        return Written(path, None)
+    elif PATH in frame.columns:
+        image_root = folder
     write_frame(frame, path)
-    return Written(path, Path(os.path.relpath(images, here)))
+    return WrittenManifest(path, image_root, notes)
 
 
 def _harmonised(

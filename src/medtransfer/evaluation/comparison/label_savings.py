@@ -60,6 +60,23 @@ class LabelSaving:
     at_least: bool
 
 
+def savings(curves: Path, reference: str) -> list[LabelSaving]:
+    """Labels saved, from a table of learning curves such as a paper prints.
+
+    Args:
+        curves: Table with `rung`, `label_fraction`, `value`, and `seed` if there are several.
+        reference: Rung whose value with all labels is to be reached.
+
+    Returns:
+        One saving per other rung.
+
+    Raises:
+        TableError: The table does not keep its contract, there is no such rung, or it has no
+            value at label fraction 1.
+    """
+    return saved_labels(read_curves(curves), reference)
+
+
 def read_curves(path: Path) -> pl.DataFrame:
     """Read and check a table of learning curves.
 
@@ -204,7 +221,9 @@ def _with_area(about: Result, area: Floats) -> Result:
     return replace(about, value=float(area[0]), low=low, high=high, reason=reason)
 
 
-def savings(means: Sequence[Mean], reference: str, seed: int) -> Iterator[tuple[GridKey, Result]]:
+def saving_results(
+    means: Sequence[Mean], reference: str, seed: int
+) -> Iterator[tuple[GridKey, Result]]:
     """Share of the labels each rung saves: reaching the reference's full-data AUROC with fewer.
 
     The interval resamples patients and seeds. Nothing is given for the reference itself, or

@@ -9,7 +9,7 @@ from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
 from medtransfer.evaluation.comparison.differences import comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.label_savings import curve_areas, savings
+from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
 from medtransfer.evaluation.comparison.seed_means import (
     Mean,
@@ -114,7 +114,7 @@ def compare_runs(
             _summary([*mean_results(mean), *drops(mean), *variances(mean, config)], mean.key)
         )
     for key, row in (
-        *savings(means, reference, config.seed),
+        *saving_results(means, reference, config.seed),
         *curve_areas(means, config.seed),
         *robustness_results(means),
         *scale_results(means, facts, config.seed),

@@ -1,7 +1,8 @@
 """Rungs over several tasks: average ranks, from the results tables of finished evaluations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from medtransfer.errors import StudyError, fault_list, listed, suggestion
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.ranks import Ranking, rank_rungs
-from medtransfer.tables.results import ALL, CASE, MACRO
+from medtransfer.tables.results import ALL, CASE, MACRO, read_results
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,30 @@ class RankedRungs:
     values: Floats
     ranking: Ranking
     left_out: tuple[str, ...]
+
+
+def rank(folders: Sequence[Path], metric: str = "auroc", cohort: str | None = None) -> RankedRungs:
+    """Rank rungs across tasks, from the folders of finished studies or evaluations.
+
+    Args:
+        folders: One per task; each is named by its last part, or in full if two share that.
+        metric: Its name in the results table.
+        cohort: Test cohort; by default each task's own, on which its rungs were trained.
+
+    Returns:
+        Average ranks, and the groups of rungs without a significant difference.
+
+    Raises:
+        TableError: A folder has no results table.
+        StudyError: As for `rank_tasks`.
+    """
+    tables: dict[str, pl.DataFrame] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        tables[name if name not in tables else str(folder)] = read_results(
+            folder / "results.parquet"
+        )
+    return rank_tasks(tables, metric, cohort)
 
 
 def rank_tasks(

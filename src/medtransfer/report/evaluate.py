@@ -1,0 +1,116 @@
+"""One predictions table, ours or another framework's, to a folder of tables and a report.
+
+It lies above `evaluation`, because it ends in a page.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.config import Task
+from medtransfer.errors import StudyError
+from medtransfer.evaluation.comparison.evaluate_table import (
+    evaluate_table,
+    infer_task,
+    join_attributes,
+    rung_names,
+    write_evaluation,
+)
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.report.page import write_evaluation_report
+from medtransfer.study.tables import known_facts
+from medtransfer.tables.other_predictions import Scores, read_other_predictions
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Tables and report of an evaluated predictions table.
+
+    Attributes:
+        folder: Folder that holds all of it.
+        report: The page, ``report.html`` in the folder.
+        results: The results table.
+        comparisons: Differences from the reference rung.
+        notes: Assumptions made about the table, in sentences.
+    """
+
+    folder: Path
+    report: Path
+    results: pl.DataFrame
+    comparisons: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def _ignore_runs(_done: int, _total: int) -> None:
+    """Report no progress."""
+
+
+def evaluate(
+    predictions: Path,
+    out: Path,
+    *,
+    manifest: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    scores: Scores | None = None,
+    task: Task | None = None,
+    attributes: Sequence[str] | None = None,
+    reference: str | None = None,
+    config: EvaluationConfig | None = None,
+    on_run: Callable[[int, int], None] = _ignore_runs,
+) -> Evaluation:
+    """Evaluate a predictions table: metrics, intervals, comparisons and a report.
+
+    Args:
+        predictions: ``.csv`` or ``.parquet``, one row per case and run.
+        out: Folder for tables and report; files of an earlier evaluation are replaced.
+        manifest: Table with `case_id` and attributes such as sex, one row per image or case.
+        columns: Our column names to theirs, e.g. ``{"case_id": "study", "prob_x": "score"}``.
+        scores: Content of the score columns, if their names do not say it.
+        task: Relation of the targets; inferred from the table by default.
+        attributes: Columns of `manifest` to report by; by default every column with few values.
+        reference: Rung that others are compared with; the first by default.
+        config: Intervals, operating points and minimum group size.
+        on_run: Called with the number of runs scored and the number of runs.
+
+    Returns:
+        The tables, the report's path, and notes on what was assumed.
+
+    Raises:
+        TableError: A table cannot be read or does not keep its contract, an attribute or the
+            reference does not exist, or the memory is too small.
+        StudyError: `out` is a file.
+    """
+    if out.is_file():
+        raise StudyError(f'"{out}" is a file. Name a folder with --out.')
+    config = config or EvaluationConfig()
+    single_label = None if task is None else task == "single-label"
+    table = read_other_predictions(
+        predictions, dict(columns or {}), scores, single_label=single_label
+    )
+    inferred, reason = infer_task(table.frame)
+    joined = join_attributes(table.frame, manifest, attributes)
+    notes = (*table.notes, *([] if task else [reason]), *joined.said)
+    tables = evaluate_table(
+        table.frame,
+        joined.frame,
+        task or inferred,
+        config,
+        reference=reference,
+        facts=known_facts(rung_names(table.frame)),
+        on_run=on_run,
+    )
+    write_evaluation(
+        out,
+        tables,
+        table.frame,
+        source=predictions,
+        task=task or inferred,
+        config=config,
+        reference=reference or tables.means[0].key.rung,
+        attributes=joined.frame.columns[1:],
+        said=notes,
+    )
+    report = write_evaluation_report(out)
+    return Evaluation(out, report, tables.results, tables.comparisons, notes)
