@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import softmax, xlogy
 from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
 from tests.metrics.drawn_cases import (
@@ -159,6 +159,7 @@ def test_three_ways_to_be_certain_of_a_class() -> None:
     cases = class_cases(classes, logits)
     p = softmax(logits, axis=1)
     assert_allclose(negative_entropy(p), -entropy(p, axis=1), rtol=1e-12)
+    assert np.array_equal(negative_entropy(p), xlogy(p, p).sum(axis=1))  # as before scipy's entr
     ordered = np.sort(p, axis=1)
     assert_allclose(margin(p), ordered[:, 3] - ordered[:, 2], rtol=1e-12)
     wrong = p.argmax(axis=1) != classes

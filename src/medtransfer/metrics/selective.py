@@ -1,7 +1,7 @@
 """Selective prediction: what is gained by answering only the cases that are certain."""
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import entr
 from scipy.stats import rankdata
 
 from medtransfer.metrics.cases import AnyCases, Order, TargetCases
@@ -27,7 +27,7 @@ def margin(probabilities: Floats) -> Floats:
 
 def negative_entropy(probabilities: Floats) -> Floats:
     """Σ p log p: 0 for a certain case, −log C for an even one. [n, C] -> [n]"""
-    return xlogy(probabilities, probabilities).sum(axis=1)
+    return -entr(probabilities).sum(axis=1)
 
 
 def risk_coverage_scan(

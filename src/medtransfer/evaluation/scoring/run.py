@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import log_expit, log_softmax, logsumexp, xlogy
+from scipy.special import entr, log_expit, log_softmax, logsumexp
 
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError
@@ -199,13 +199,9 @@ def _log_mean(logs: Floats) -> Floats:
 def _spread(each: Floats, mean: Floats) -> dict[str, Floats]:
     """How far the members disagree. [M, …, C] members, [… , C] mean -> each […]"""
     answers: NDArray[np.int64] = each.argmax(axis=-1)
-    uncertain: Floats = _entropy(mean) - _entropy(each).mean(axis=0)
+    uncertain: Floats = entr(mean).sum(axis=-1) - entr(each).sum(axis=-1).mean(axis=0)
     return {
         "disagreement": (answers != mean.argmax(axis=-1)).mean(axis=0),
         "mutual_information": np.maximum(uncertain, 0.0),
         "diversity": each.var(axis=0).sum(axis=-1),
     }
-
-
-def _entropy(probabilities: Floats) -> Floats:
-    return -xlogy(probabilities, probabilities).sum(axis=-1)
