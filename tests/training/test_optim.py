@@ -9,6 +9,7 @@ from tests.training.conftest import Bench
 from timm.optim import param_groups_layer_decay
 from timm.utils import ModelEmaV2
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
@@ -114,6 +115,23 @@ def test_the_average_is_timms_once_the_first_steps_are_over() -> None:
         if value.is_floating_point():
             torch.testing.assert_close(average.state[name], value)
     assert average.state["1.num_batches_tracked"] == 6  # counters are counted, not averaged
+
+
+def test_the_average_is_torchs_to_the_bit_once_the_first_steps_are_over() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    average = WeightAverage(model, 0.5)
+    peer = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
+    peer.n_averaged += 1  # its first update would take the weights as they are
+    for step in range(8, 14):
+        model(torch.randn(2, 3, 5, 5))
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(torch.randn_like(weight))
+        average.update(model, step)
+        peer.update_parameters(model)
+    for name, value in peer.module.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(average.state[name], value)
 
 
 def test_the_first_steps_are_averaged_less() -> None:

@@ -21,7 +21,12 @@ class WeightAverage:
     """An exponential moving average of a network's weights and statistics.
 
     At step t the decay is at most (1 + t) / (10 + t), as in TensorFlow's, so that a short training
-    is not held back by its first weights. Whole numbers, as counters are, are copied.
+    is not held back by its first weights. Integers, such as counters, are copied.
+
+    `torch.optim.swa_utils.AveragedModel` is not used: it copies the module by `deepcopy`, which
+    FSDP2 refuses (`training.spread_weights`), and its first update takes the weights as they are
+    instead of averaging them with the initial ones. After that the numbers are the same
+    (tests/training/test_optim.py).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -108,6 +113,11 @@ def make_updater(classifier: Classifier, config: TrainingConfig) -> OptimizerSte
 
 def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dict[str, Any]]:
     """Trained weights that share a learning rate and a weight decay, lowest layers first.
+
+    Layers are numbered by `timm.models.group_parameters`, and the groups are those of
+    `timm.optim.param_groups_layer_decay` (tests/training/test_optim.py). That function is not
+    called: it needs timm's own names and head, excludes biases and norms from weight decay for
+    SGD too, and orders groups otherwise, which moves the last bits of a clipped gradient.
 
     Returns:
         Groups with `params`, `weight_decay` and `scale`, the factor of the learning rate.
