@@ -16,7 +16,8 @@ from torchmetrics.functional.classification import (
 )
 
 from medtransfer.metrics.calibration import bin_numbers, calibration_error, in_bins
-from medtransfer.metrics.discrimination import auroc, average_precision
+from medtransfer.metrics.cases import Order
+from medtransfer.metrics.discrimination import auroc, auroc_of, average_precision_of
 
 SINGLE = {"rtol": 0, "atol": 5e-7}
 """torchmetrics works in single precision where it takes the top class and in its ROC curves."""
@@ -81,10 +82,11 @@ def test_macro_averages_of_several_targets() -> None:
     truth = (rng.random((150, 3)) < [0.5, 0.2, 0.1]).astype(np.int64)
     logits = np.round(rng.normal(1.5 * truth), 1)
     for ours, theirs in (
-        (auroc, multilabel_auroc),
-        (average_precision, multilabel_average_precision),
+        (auroc_of, multilabel_auroc),
+        (average_precision_of, multilabel_average_precision),
     ):
-        found = np.mean([plain(ours(truth[:, t], logits[:, t]), 150) for t in range(3)])
+        orders = [Order.of(logits[:, t], truth[:, t] == 1) for t in range(3)]
+        found = np.mean([plain(ours(order.ranking), 150) for order in orders])
         expected = theirs(torch.tensor(logits), torch.tensor(truth), 3, average="macro")
         assert_allclose(found, float(expected), **SINGLE)
 

@@ -102,3 +102,8 @@ def fitted(
 def sets_of(predictor: Conformal, cases: Drawn) -> NDArray[np.bool_]:
     """The sets of cases."""
     return predictor.sets(cases.probabilities, groups=cases.groups, case_ids=cases.ids)
+
+
+def is_covered(sets: NDArray[np.bool_], classes: NDArray[np.int64]) -> Floats:
+    """1 for each case whose true class is in its set, else 0. [N, C], [N] -> [N]"""
+    return sets[np.arange(len(classes)), classes].astype(np.float64)

@@ -9,26 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
-from tests.metrics.drawn_cases import LAW
+from tests.metrics.drawn_cases import LAW, plain
 from tests.posthoc.conformal_cases import (
     SCORINGS,
     Drawn,
     drawn_cases,
     fitted,
+    is_covered,
     sets_of,
     simulated,
     tune,
 )
 
 from medtransfer.errors import TableError
+from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.ensembles import coverage, set_size
 from medtransfer.posthoc.conformal import (
     SetScore,
     conformal_quantile,
     fit_conformal,
-    fit_per_target,
     min_cases,
-    set_outcomes,
-    sets_per_target,
     two_classes,
 )
 
@@ -148,11 +148,11 @@ def test_sets_of_a_binary_target_by_hand() -> None:
     found = predictor.sets(np.array([0.95, 0.6, 0.5, 0.4, 0.05]))
     expected = [[0, 1], [0, 1], [0, 0], [1, 0], [1, 0]]
     assert_array_equal(found, np.array(expected, dtype=bool))
-    outcomes = set_outcomes(found, np.array([1, 0, 1, 0, 0]))
-    assert outcomes.covered.tolist() == [1, 0, 0, 1, 1]
-    assert outcomes.sizes.tolist() == [1, 1, 0, 1, 1]
-    assert outcomes.empty.tolist() == [0, 0, 1, 0, 0]
-    assert outcomes.single.tolist() == [1, 1, 0, 1, 1]
+    truth = np.array([1, 0, 1, 0, 0])
+    assert is_covered(found, truth).tolist() == [1, 0, 0, 1, 1]
+    cases = TargetCases(truth, np.zeros(5), np.full(5, 0.5), sets={"split": found})
+    assert plain(coverage(cases, "split"), 5) == pytest.approx(3 / 5)
+    assert plain(set_size(cases, "split"), 5) == pytest.approx(4 / 5)
 
 
 def test_each_class_has_its_own_threshold() -> None:
@@ -233,7 +233,7 @@ def test_tuning_cases_are_covered_at_least_as_often_as_promised(tuned: Drawn, al
     for scoring in SCORINGS.values():
         for condition in ("all", "class"):
             found = sets_of(fitted(tuned, alpha, condition, scoring), tuned)
-            assert set_outcomes(found, tuned.classes).covered.mean() >= 1 - alpha - 1e-9
+            assert is_covered(found, tuned.classes).mean() >= 1 - alpha - 1e-9
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -262,40 +262,6 @@ def test_no_rising_map_changes_a_set_with_a_threshold_per_class(seed: int) -> No
     plain = sets(lambda x: x)
     for rising in (lambda x: expit(0.5 * logit(x) - 1), lambda x: x**2, lambda x: 0.2 + x / 3):
         assert_array_equal(sets(rising), plain)
-
-
-# several targets
-
-
-def test_each_target_is_a_binary_target_and_only_plain_labels_count() -> None:
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 2, size=(60, 2)).astype(np.float64)
-    p = rng.random((60, 2))
-    targets[:10, 0], targets[10:30, 1] = np.nan, 0.3
-    found = fit_per_target(targets, p, splits=tune(60), alpha=0.1, condition="class")
-    assert [one.counts.sum() for one in found] == [50, 40]
-    q = rng.random((7, 2))
-    sets = sets_per_target(found, q)
-    assert sets.shape == (7, 2, 2)
-    for target, rows in enumerate([slice(10, 60), np.r_[0:10, 30:60]]):
-        truth = targets[rows, target].astype(np.int64)
-        own = fit_conformal(
-            truth, p[rows, target], splits=tune(len(truth)), alpha=0.1, condition="class"
-        )
-        assert_array_equal(own.thresholds, found[target].thresholds)
-        assert_array_equal(sets[:, target], own.sets(q[:, target]))
-
-
-def test_groups_of_several_targets_go_with_the_labelled_cases() -> None:
-    rng = np.random.default_rng(1)
-    targets = rng.integers(0, 2, size=(60, 2)).astype(np.float64)
-    targets[:30, 0] = np.nan
-    groups = np.array(["F"] * 40 + ["M"] * 20)
-    found = fit_per_target(
-        targets, rng.random((60, 2)), splits=tune(60), alpha=0.1, condition="group", groups=groups
-    )
-    assert [one.counts.tolist() for one in found] == [[10, 20], [40, 20]]
-    assert sets_per_target(found, rng.random((2, 2)), groups=np.array(["F", "?"]))[1].all()
 
 
 # too little to go by
@@ -350,7 +316,7 @@ def test_without_a_tuning_case_every_class_is_in_every_set(
     predictor = fitted(nothing, 0.1, condition, scoring)
     assert sets_of(predictor, cases).all()
     assert predictor.reason("all") == "no threshold: 0 tune cases, 9 needed"
-    assert set_outcomes(sets_of(predictor, nothing), nothing.classes).covered.shape == (0,)
+    assert is_covered(sets_of(predictor, nothing), nothing.classes).shape == (0,)
 
 
 def test_scores_that_differ_by_rounding_alone_are_equal() -> None:
@@ -374,10 +340,8 @@ def test_only_the_tuning_split_is_fitted_on() -> None:
     splits[3] = "test"
     with pytest.raises(TableError, match="Prediction sets cannot be fitted on these cases"):
         fit_conformal(cases.classes, cases.probabilities, splits=splits, alpha=0.1)
-    targets = np.full((20, 1), 1.0)
-    targets[3] = np.nan  # that the case is masked is no excuse
     with pytest.raises(TableError, match="1 case of split 'test'"):
-        fit_per_target(targets, np.full((20, 1), 0.5), splits=splits, alpha=0.1)
+        fit_conformal(cases.classes, cases.probabilities, splits=splits, alpha=0.1)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, 90.0, math.nan])

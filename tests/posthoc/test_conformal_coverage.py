@@ -11,9 +11,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from scipy.stats import betabinom, binom
-from tests.posthoc.conformal_cases import SCORINGS, Drawn, fitted, sets_of, simulated, tune
+from tests.posthoc.conformal_cases import (
+    SCORINGS,
+    Drawn,
+    fitted,
+    is_covered,
+    sets_of,
+    simulated,
+    tune,
+)
 
-from medtransfer.posthoc.conformal import SetScore, fit_conformal, set_outcomes
+from medtransfer.posthoc.conformal import SetScore, fit_conformal
 from medtransfer.statistics.bootstrap import Floats
 
 DRAWS, TUNED, TESTED = 200, 79, 100
@@ -35,7 +43,7 @@ def coverage(scoring: SetScore, condition: str = "all") -> Floats:
     """Covered cases of each draw. [draws]"""
     return np.array(
         [
-            set_outcomes(sets_of(fitted(a, ALPHA, condition, scoring), b), b.classes).covered.sum()
+            is_covered(sets_of(fitted(a, ALPHA, condition, scoring), b), b.classes).sum()
             for a, b in pairs()
         ]
     )
@@ -76,7 +84,7 @@ def test_a_threshold_per_class_covers_each_class_where_one_for_all_does_not() ->
         cases[draw] = np.bincount(tested.classes, minlength=4)
         for condition, found in hits.items():
             sets = sets_of(fitted(tuned, ALPHA, condition), tested)
-            covered = set_outcomes(sets, tested.classes).covered
+            covered = is_covered(sets, tested.classes)
             found[draw] = np.bincount(tested.classes, covered, minlength=4)
     shares = {condition: found.sum(axis=0) / cases.sum(axis=0) for condition, found in hits.items()}
     # the classes have 27 to 75 tuning cases: they are covered 85 to 88.6 % of the time
@@ -104,7 +112,7 @@ def test_a_threshold_per_group_covers_a_group_that_the_network_knows_less_well()
                 groups=groups[half[0]],
             )
             sets = predictor.sets(p[half[1]], groups=groups[half[1]])
-            hit = set_outcomes(sets, truth[half[1]]).covered
+            hit = is_covered(sets, truth[half[1]])
             found.append(hit[groups[half[1]] == "F"])
     own, shared = (np.mean(covered[condition]) for condition in ("group", "all"))
     # 50 tuning cases of the group: the 44th of 51 places, 86.3 %

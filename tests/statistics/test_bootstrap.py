@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from tests.prediction_tables import evidence
 
 from medtransfer.metrics.calibration import binary_brier, calibration_error, in_bins
-from medtransfer.metrics.discrimination import auroc, average_precision
+from medtransfer.metrics.cases import Order
+from medtransfer.metrics.discrimination import auroc, average_precision_of
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, WeightedTerm, evaluate, mean_of
 from medtransfer.statistics import bootstrap
@@ -45,7 +46,7 @@ def metrics_of(labels: NDArray[np.int64], scores: Floats) -> list[Weighted]:
     chance = 1 / (1 + np.exp(-scores))
     return [
         auroc(labels, scores),
-        average_precision(labels, scores),
+        average_precision_of(Order.of(scores, labels == 1).ranking),
         mean_of(((scores > 0.5) == (labels == 1)).astype(float)),
         binary_brier(labels, chance),
         calibration_error(in_bins(labels.astype(float), chance)),

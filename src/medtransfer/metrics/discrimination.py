@@ -25,18 +25,6 @@ def auroc(targets: Labels, scores: Floats) -> Weighted:
     return auroc_of(Order.of(scores, targets == 1).ranking)
 
 
-def average_precision(targets: Labels, scores: Floats) -> Weighted:
-    """Area under the precision-recall curve as average precision: Σ (R_k - R_{k-1}) P_k.
-
-    Undefined without a positive.
-
-    Args:
-        targets: 0 or 1. [n]
-        scores: Larger is more positive. [n]
-    """
-    return average_precision_of(Order.of(scores, targets == 1).ranking)
-
-
 def auroc_of(scan: Scan) -> Weighted:
     """AUROC from the ranking of an order."""
     return of_rows(scan, lambda rows: 1 - ratio(rows[0], rows[2] * rows[3]))

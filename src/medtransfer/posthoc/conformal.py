@@ -178,29 +178,6 @@ class Conformal:
         return np.array([known.get(group, np.inf) for group in groups.tolist()])[:, None]
 
 
-@dataclass(frozen=True)
-class SetOutcomes:
-    """What became of each case's set.
-
-    Attributes:
-        covered: 1 if the true class is in the set, else 0. [N]
-        sizes: Classes in the set, 0 to C. [N]
-    """
-
-    covered: Floats
-    sizes: Floats
-
-    @property
-    def empty(self) -> Floats:
-        """1 if no class is in the set, else 0. [N]"""
-        return (self.sizes == 0).astype(np.float64)
-
-    @property
-    def single(self) -> Floats:
-        """1 if one class is in the set, else 0. [N]"""
-        return (self.sizes == 1).astype(np.float64)
-
-
 def fit_conformal(
     classes: Labels,
     probabilities: Floats,
@@ -244,77 +221,6 @@ def fit_conformal(
         thresholds=np.array(thresholds),
         counts=counts,
     )
-
-
-def fit_per_target(
-    targets: Floats,
-    probabilities: Floats,
-    *,
-    splits: Texts,
-    alpha: float,
-    condition: Condition = "all",
-    groups: Texts | None = None,
-) -> tuple[Conformal, ...]:
-    """Fit a predictor for each target of a multi-label task, each as a binary target.
-
-    The promise is made for each target on its own, not for all at once.
-
-    Args:
-        targets: Only plain 0 and 1 are fitted on; masked and soft ones are left out. [n, T]
-        probabilities: [n, T]
-        splits: Of each case; all are tune. [n]
-        alpha: Over 0 and under 1.
-        condition: Which cases share a threshold.
-        groups: Of each case, if the condition is ``group``. [n]
-
-    Raises:
-        TableError: A case is not of the tuning split.
-        ValueError: As for `fit_conformal`.
-    """
-    require_tune(splits, len(targets), "Prediction sets")
-    found: list[Conformal] = []
-    for column, scores in zip(targets.T, probabilities.T, strict=True):
-        plain = (column == 0) | (column == 1)
-        some = None if groups is None else groups[plain]
-        found.append(
-            fit_conformal(
-                column[plain].astype(np.int64),
-                scores[plain],
-                splits=splits[plain],
-                alpha=alpha,
-                condition=condition,
-                groups=some,
-            )
-        )
-    return tuple(found)
-
-
-def sets_per_target(
-    predictors: Sequence[Conformal], probabilities: Floats, *, groups: Texts | None = None
-) -> Bools:
-    """The sets of every target of a multi-label task: 0, 1, both or neither.
-
-    Args:
-        predictors: From `fit_per_target`. T
-        probabilities: [N, T]
-        groups: Of each case, if the condition is ``group``. [N]
-
-    Returns:
-        The negative class first. [N, T, 2]
-    """
-    pairs = zip(predictors, probabilities.T, strict=True)
-    return np.stack([one.sets(column, groups=groups) for one, column in pairs], axis=1)
-
-
-def set_outcomes(sets: Bools, classes: Labels) -> SetOutcomes:
-    """Coverage and size case by case; their means are the metrics.
-
-    Args:
-        sets: [N, C]
-        classes: True class of each case. [N]
-    """
-    covered = sets[np.arange(len(classes)), classes].astype(np.float64)
-    return SetOutcomes(covered, sets.sum(axis=1).astype(np.float64))
 
 
 def conformal_quantile(scores: Floats, alpha: float) -> float:

@@ -202,8 +202,3 @@ def flag_threshold(scores: Floats, keep: float = KEPT_SHARE) -> float | None:
     # a share of n cases carries rounding: 0.55 of 100 is 55
     place = math.ceil(keep * len(scores) - 1e-9)
     return float(np.sort(scores)[place - 1])
-
-
-def share_kept(scores: Floats, threshold: float) -> float:
-    """Share of cases that a threshold does not flag; NaN without a case. [n]"""
-    return float((scores <= threshold).mean()) if len(scores) else float("nan")

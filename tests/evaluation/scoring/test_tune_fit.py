@@ -32,6 +32,7 @@ from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.calibrators import binary_temperature, class_temperature, fit_calibrator
+from medtransfer.posthoc.conformal import fit_conformal
 
 POINTS = ("sens90", "spec80", "youden")
 ALL_POINTS = EvaluationConfig(operating_points=POINTS, replicates=0)
@@ -156,6 +157,36 @@ def test_they_are_the_metrics_rooms_own_on_the_labelled_tune_rows() -> None:
     for point in POINTS:
         expected = operating_threshold(targets, expit(logits), point)
         assert found.thresholds[point] == expected
+
+
+def test_sets_of_each_target_are_fitted_on_its_plain_labels() -> None:
+    table = binary_table(
+        {"a": Site({"tune": 80, "test": 9})}, targets=("x", "y"), masked=0.2, soft=0.1
+    )
+    run = run_arrays(table, "multi-label")
+    sex = run.frame.join(attributes_of(table), on="case_id", maintain_order="left")["sex"]
+    found = fit_groups(run, fit_on_tune(run, POINTS), sex)
+    groups = sex.fill_null("").to_numpy().astype(str)
+    plain = [run.tuned() & np.isin(run.targets[:, target], [0.0, 1.0]) for target in (0, 1)]
+    assert plain[0].sum() < run.tuned().sum()
+    assert (plain[0] != plain[1]).any()
+    for target, rows in enumerate(plain):
+        sets = cases_of_target(run, found, target, sex).sets
+        for method, condition in {"split": "all", "class": "class", "group": "group"}.items():
+            own = fit_conformal(
+                run.targets[rows, target].astype(np.int64),
+                run.probabilities[rows, target],
+                splits=np.full(rows.sum(), "tune"),
+                alpha=0.1,
+                condition=condition,
+                groups=groups[rows],
+            )
+            fitted = found[target].conformal[method]
+            assert fitted.names == own.names
+            assert fitted.counts.tolist() == own.counts.tolist()
+            assert np.array_equal(fitted.thresholds, own.thresholds)
+            expected = own.sets(run.probabilities[:, target], groups=groups)
+            assert np.array_equal(sets[method], expected)
 
 
 def test_a_set_is_missed_at_home_no_more_often_than_promised_by_hand() -> None:
