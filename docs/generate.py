@@ -8,6 +8,7 @@ text around them from reference.toml.
 """
 
 import argparse
+import inspect
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 import typer
 
+import medtransfer
 from medtransfer import errors
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
@@ -355,6 +357,87 @@ def _argument(parameter: Any) -> str:
     return name if parameter.required else f"[{name}]"
 
 
+def python_page() -> str:
+    """Every public function with its docstring, then the classes it takes or returns."""
+    words = WORDS["python"]
+    names = medtransfer.__all__
+    public = {name: getattr(medtransfer, name) for name in names}
+    functions = [name for name, value in public.items() if inspect.isfunction(value)]
+    classes = [
+        name
+        for name, value in public.items()
+        if inspect.isclass(value) and not issubclass(value, Exception)
+    ]
+    overview = table(
+        ("Function", "Purpose"),
+        [(f"[`{name}`](#{name})", _summary(public[name])) for name in functions],
+    )
+    types = table(("Class", "Purpose"), [(code(name), _summary(public[name])) for name in classes])
+    sections = [_function(name, public[name]) for name in functions]
+    return page(
+        words["title"],
+        words["intro"],
+        overview,
+        words["classes"],
+        types,
+        "## Functions",
+        *sections,
+    )
+
+
+def _function(name: str, function: Callable[..., object]) -> str:
+    call = f"```text\n{_signature(name, function)}\n```"  # not Python: it has a bare `*` and dots
+    return f"### {name}\n\n{call}\n\n{_docstring(function)}"
+
+
+def _summary(value: object) -> str:
+    return (inspect.getdoc(value) or "").split("\n\n", 1)[0]
+
+
+def _signature(name: str, function: Callable[..., object]) -> str:
+    """A call with its arguments and their defaults; dots for a default callback."""
+    arguments: list[str] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in arguments:
+            arguments.append("*")
+        default = parameter.default
+        if default is parameter.empty:
+            arguments.append(parameter.name)
+        elif callable(default):
+            arguments.append(f"{parameter.name}=…")
+        elif isinstance(default, str | Path):
+            arguments.append(f'{parameter.name}="{default}"')
+        else:
+            arguments.append(f"{parameter.name}={default!r}")
+    line = f"{name}({', '.join(arguments)})"
+    lines = "".join(f"    {argument},\n" for argument in arguments)
+    return line if len(line) <= 80 else f"{name}(\n{lines})"
+
+
+def _docstring(function: object) -> str:
+    """Google sections of a docstring as Markdown lists."""
+    titles = {"Args:": "Arguments", "Returns:": "Returns", "Raises:": "Raises"}
+    parts: list[str] = []
+    for block in (inspect.getdoc(function) or "").split("\n\n"):
+        first, *lines = block.splitlines()
+        if first not in titles:
+            parts.append(block)
+            continue
+        entries: list[str] = []
+        for line in lines:
+            if (line.startswith("        ") and entries) or (first == "Returns:" and entries):
+                entries[-1] += " " + line.strip()
+            else:
+                entries.append(line.strip())
+        if first == "Returns:":
+            parts.append(f"**{titles[first]}** {entries[0]}")
+        else:
+            pairs = (entry.partition(": ") for entry in entries)
+            items = "\n".join(f"- {code(name)}: {text}" for name, _, text in pairs)
+            parts.append(f"**{titles[first]}**\n\n{items}")
+    return "\n\n".join(parts)
+
+
 def errors_page() -> str:
     """Page of the tree of exceptions, from the module's docstring."""
     tree = (errors.__doc__ or "").split("\n\n")[1]
@@ -377,6 +460,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "ladder": ladder_page,
     "sources": sources_page,
     "cli": cli_page,
+    "python": python_page,
     "errors": errors_page,
 }
 """Generated pages by their names in docs/reference."""

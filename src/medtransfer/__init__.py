@@ -1,15 +1,19 @@
-"""Which pre-trained network to fine-tune on your medical images, and how far to trust it.
+"""Compare pre-trained networks on your own medical images.
 
 from medtransfer import read_study, run_study, write_report
 
 folder = run_study(read_study("study.yaml"))
 write_report(folder)
+
+Every command of ``medtransfer`` calls one of these functions and prints what it returns.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medtransfer.data.sources.combine_manifests import join_manifests
+    from medtransfer.data.sources.import_source import import_source
     from medtransfer.errors import (
         ConfigError,
         ImageError,
@@ -18,51 +22,98 @@ if TYPE_CHECKING:
         TableError,
         WeightsError,
     )
+    from medtransfer.evaluation.comparison.label_savings import savings
+    from medtransfer.evaluation.comparison.task_ranks import rank
+    from medtransfer.evaluation.scoring.config import EvaluationConfig
+    from medtransfer.pretraining.config import Pretrain
+    from medtransfer.pretraining.run import PretrainingStopped, pretrain
+    from medtransfer.report.evaluate import Evaluation, evaluate
     from medtransfer.report.page import write_report
     from medtransfer.runs.folders import StudyFolder
+    from medtransfer.study.caches import prepare_study
     from medtransfer.study.config import Study
-    from medtransfer.study.schedule import run_study
-    from medtransfer.study.yaml_file import read_study
+    from medtransfer.study.image_checks import CheckReport, check_manifest, check_study
+    from medtransfer.study.schedule import StudyStopped, run_study
+    from medtransfer.study.template import init_study
+    from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
     from medtransfer.tables.manifest import Manifest, read_manifest
     from medtransfer.tables.predictions import read_predictions
-    from medtransfer.tables.results import read_results
+    from medtransfer.tables.results import read_comparisons, read_results
 
 __all__ = [
+    "CheckReport",
     "ConfigError",
+    "Evaluation",
+    "EvaluationConfig",
     "ImageError",
     "Manifest",
     "MedTransferError",
+    "Pretrain",
+    "PretrainingStopped",
     "Study",
     "StudyError",
     "StudyFolder",
+    "StudyStopped",
     "TableError",
     "WeightsError",
+    "check_manifest",
+    "check_study",
+    "evaluate",
+    "import_source",
+    "init_study",
+    "join_manifests",
+    "prepare_study",
+    "pretrain",
+    "rank",
+    "read_comparisons",
+    "read_evaluation_config",
     "read_manifest",
     "read_predictions",
+    "read_pretrain",
     "read_results",
     "read_study",
     "run_study",
+    "savings",
     "write_report",
 ]
 
-_HOME = {
+_MODULES = {
+    "CheckReport": "study.image_checks",
+    "Evaluation": "report.evaluate",
+    "EvaluationConfig": "evaluation.scoring.config",
     "Manifest": "tables.manifest",
+    "Pretrain": "pretraining.config",
+    "PretrainingStopped": "pretraining.run",
     "Study": "study.config",
     "StudyFolder": "runs.folders",
+    "StudyStopped": "study.schedule",
+    "check_manifest": "study.image_checks",
+    "check_study": "study.image_checks",
+    "evaluate": "report.evaluate",
+    "import_source": "data.sources.import_source",
+    "init_study": "study.template",
+    "join_manifests": "data.sources.combine_manifests",
+    "prepare_study": "study.caches",
+    "pretrain": "pretraining.run",
+    "rank": "evaluation.comparison.task_ranks",
+    "read_comparisons": "tables.results",
+    "read_evaluation_config": "study.yaml_file",
     "read_manifest": "tables.manifest",
     "read_predictions": "tables.predictions",
+    "read_pretrain": "study.yaml_file",
     "read_results": "tables.results",
     "read_study": "study.yaml_file",
     "run_study": "study.schedule",
+    "savings": "evaluation.comparison.label_savings",
     "write_report": "report.page",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are first used, so that `import medtransfer` is quick."""
+    """Import a public name when it is first used, so that `import medtransfer` is quick."""
     if name not in __all__:
         raise AttributeError(f"module 'medtransfer' has no attribute '{name}'")
-    return getattr(import_module(f"medtransfer.{_HOME.get(name, 'errors')}"), name)
+    return getattr(import_module(f"medtransfer.{_MODULES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -83,7 +83,7 @@ def test_a_log_hears_of_steps_only_now_and_then(
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "1 of 2 runs already finished"
     assert said[1] == (
-        "scratch/r14x0.5 100% seed 0: step 31/60, loss 0.432, 170 images/s, – left for the study"
+        "scratch/r14x0.5 100% seed 0: step 31/60, loss 0.432, 170 images/s, – left in the study"
     )
     assert len(said) == 2
 
@@ -124,7 +124,7 @@ def test_a_terminal_shows_the_rungs_the_current_run_and_the_first_failure() -> N
     assert ["scratch/r14x0.5", "1", "0", "1", "0"] in rows
     assert ["imagenet/effnet-lite0", "1", "0", "0", "0"] in rows
     assert "imagenet/effnet-lite0 100% seed 0  loss 0.432  tune AUROC 0.812" in shown
-    assert "170 images/s  left 0:12, study –" in shown
+    assert "170 images/s  0:12 left, – in the study" in shown
     assert f"\nfirst failure: scratch/r14x0.5 100% seed 0: {IN_ONE}" in shown
 
 
@@ -182,8 +182,8 @@ def test_a_log_hears_of_pretraining_now_and_then_and_of_its_last_step(
             now[0] += 29
     assert capsys.readouterr().err.splitlines() == [
         "reading images (48 images)",
-        "step 1,200 of 3,000, loss 1.234, score held out 0.412, 1,811 images/s, 1:02:03 left",
-        "step 3,000 of 3,000, loss 0.500, score held out 0.500, 1,790 images/s, 0:00 left",
+        "step 1,200 of 3,000, loss 1.234, held-out score 0.412, 1,811 images/s, 1:02:03 left",
+        "step 3,000 of 3,000, loss 0.500, held-out score 0.500, 1,790 images/s, 0:00 left",
     ]
 
 
@@ -191,7 +191,7 @@ def test_a_terminal_shows_pretraining_with_a_bar_beneath() -> None:
     first = screen(*PRETRAINING[:2]).splitlines()[0]
     assert first == "step 1 of 3,000, loss 2.346, 811 images/s, – left"
     line, bar = screen(*PRETRAINING[:3]).splitlines()
-    assert line.endswith("score held out 0.412, 1,811 images/s, 1:02:03 left")
+    assert line.endswith("held-out score 0.412, 1,811 images/s, 1:02:03 left")
     assert bar.strip() == "━" * 24  # of 60
 
 

@@ -37,7 +37,7 @@ def test_a_log_says_how_far_it_is_and_status_says_what_was_made(call: Call) -> N
     assert said.code == 0, said.err
     lines = said.err.splitlines()
     assert lines[:2] == ["reading images (60 images)", "preparing images (48 images)"]
-    last = r"step 9 of 9, loss \d\.\d{3}, score held out \d\.\d{3}, [\d,]+ images/s, 0:00 left"
+    last = r"step 9 of 9, loss \d\.\d{3}, held-out score \d\.\d{3}, [\d,]+ images/s, 0:00 left"
     assert re.fullmatch(last, lines[-1])
     assert said.out.startswith("Rung:   own/shades   (name it under `rungs:` in a study)\nCard: ")
 
@@ -67,7 +67,7 @@ def test_a_stopped_run_says_where_it_stands_and_what_goes_on(
     assert said.code == 75
     assert said.err.endswith("Stopped. Run the same command again to resume.\n")
     assert call("status", "rungs/shades").out == (
-        "own/shades waiting: step 3 of 9, loss 0.750, score held out 0.500, 50 images/s, – left\n"
+        "own/shades waiting: step 3 of 9, loss 0.750, held-out score 0.500, 50 images/s, – left\n"
         "Run `medtransfer pretrain` with its recipe again to resume.\n"
     )
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from medtransfer import _MODULES as PUBLIC
+
 SRC = Path(__file__).resolve().parents[2] / "src" / "medtransfer"
 MODULES = sorted(SRC.rglob("*.py"))
 
@@ -250,6 +252,27 @@ def test_modules_are_short_and_named_for_what_they_hold(path: Path) -> None:
 def test_a_folder_holds_at_most_twelve_modules() -> None:
     counts = Counter(path.parent for path in MODULES if path.name != "__init__.py")
     assert {place(folder): n for folder, n in counts.items() if n > 12} == {}
+
+
+PARSE_ONLY = ("Lease", "write_", "replacing", "remove", "make_folder")
+"""Names, or starts of names, that a command has no use for: it writes nothing itself."""
+
+
+@pytest.mark.parametrize("path", sorted((SRC / "cli").glob("*.py")), ids=place)
+def test_a_command_calls_a_public_function_and_prints(path: Path) -> None:
+    tree = parsed(path)
+    allowed = {f"{module}.{name}" for name, module in PUBLIC.items()}
+    for name in imports(tree):
+        module, _, last = name.removeprefix("medtransfer.").rpartition(".")
+        written = last.startswith(PARSE_ONLY) and f"{module}.{last}" not in allowed
+        assert not written, f"{place(path)} imports {name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in {"claim", "take", "write"}, ast.unparse(node)
+    for command in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        if any(ast.unparse(d).startswith("app.command") for d in command.decorator_list):
+            loops = [node for node in ast.walk(command) if isinstance(node, ast.For | ast.While)]
+            assert not loops, f"{command.name} in {place(path)} loops: call a function that does"
 
 
 def test_no_template_trusts_a_text() -> None:

@@ -1,4 +1,4 @@
-"""How a study or pre-training looks: a live table on a terminal, plain lines elsewhere, or JSON."""
+"""Tables and progress: a live table on a terminal, plain lines elsewhere, or JSON."""
 
 import json
 import sys
@@ -57,18 +57,18 @@ def print_table(
 
 
 def one_line(message: str, limit: int = MAX_CHARACTERS) -> str:
-    """A message as one line, cut where it is long; `error.json` of its run has it whole."""
+    """A message as one line, cut if it is long; `error.json` of its run has the full text."""
     return printable(" ".join(message.split()), limit)
 
 
 def with_whole(message: str, file: Path) -> str:
-    """A message as one line; where it is cut, the file that has all of it."""
+    """A message as one line; if it is cut, the file with the full text follows."""
     cut = one_line(message)
-    return f"{cut} All of it: {file}" if cut.endswith("…") else cut
+    return f"{cut} Full message: {file}" if cut.endswith("…") else cut
 
 
 def duration(seconds: float | None) -> str:
-    """``0:42``, ``1:02:03``; a dash where it is not known."""
+    """``0:42``, ``1:02:03``; a dash if unknown."""
     if seconds is None:
         return "–"
     minutes, rest = divmod(round(seconds), 60)
@@ -77,12 +77,12 @@ def duration(seconds: float | None) -> str:
 
 
 def pretraining(step: PretrainStep) -> str:
-    """How far pre-training is, on one line."""
+    """Progress of pre-training, on one line."""
     score = step.held_out_score
     parts = [
         f"step {step.step:,} of {step.steps:,}",
         f"loss {step.loss:.3f}",
-        *([] if score is None else [f"score held out {score:.3f}"]),
+        *([] if score is None else [f"held-out score {score:.3f}"]),
         f"{step.images_per_second:,.0f} images/s",
         f"{duration(step.seconds_left)} left",
     ]
@@ -90,18 +90,25 @@ def pretraining(step: PretrainStep) -> str:
 
 
 LINE_SECONDS = 30.0
-"""Least time between two lines on how a run goes, where there is no terminal."""
+"""Minimum time between two lines on the progress of a run, without a terminal."""
 
 
 @contextmanager
 def display(*, as_json: bool) -> Generator[OnEvent]:
-    """A watcher that shows how far a study, or pre-training, is."""
+    """Callback that shows the progress of a study or of pre-training."""
     if as_json:
         yield _json_line
     elif sys.stderr.isatty():
         console = Console(stderr=True)
         table = LiveTable()
-        with Live(table, console=console, refresh_per_second=4, transient=True):
+        # text printed on the way goes above the table, unless it is piped elsewhere
+        with Live(
+            table,
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        ):
             yield table.handle
     else:
         yield _Lines().handle
@@ -109,10 +116,10 @@ def display(*, as_json: bool) -> Generator[OnEvent]:
 
 @contextmanager
 def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
-    """A watcher of runs being scored: how many are done, and the time left."""
+    """Callback that shows the number of scored runs, and the time left."""
     begun = time.monotonic()
 
-    def say(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if as_json or total < 2:
             return
         left = (time.monotonic() - begun) / done * (total - done) if done else None
@@ -120,7 +127,7 @@ def runs_display(*, as_json: bool) -> Generator[Callable[[int, int], None]]:
         text = f"{done} of {total} runs scored; {duration(left)} left"
         print(text.ljust(60), end=ending, file=sys.stderr, flush=True)
 
-    yield say
+    yield report
 
 
 def _json_line(event: Event) -> None:
@@ -132,58 +139,59 @@ class _Lines:
 
     def __init__(self) -> None:
         self._last = 0.0
-        self._what = ""
+        self._stage = ""
 
     def handle(self, event: Event) -> None:
         match event:
-            case Preparing(what, _done, total) if what != self._what:
-                self._what = what
-                self._say(f"{what} ({plural(total, 'image')})")
+            case Preparing(what, _done, total) if what != self._stage:
+                self._stage = what
+                self._print(f"{what} ({plural(total, 'image')})")
             case Planned(runs, done):
                 runs_text = plural(len(runs), "run")
-                self._say(f"{done} of {runs_text} already finished" if done else runs_text)
+                self._print(f"{done} of {runs_text} already finished" if done else runs_text)
             case RunStep() if time.monotonic() - self._last > LINE_SECONDS:
-                self._say(
+                self._print(
                     f"{event.run.label}: step {event.step}/{event.steps}, loss {event.loss:.3f}, "
                     f"{event.images_per_second:.0f} images/s, "
-                    f"{duration(event.study_seconds_left)} left for the study"
+                    f"{duration(event.study_seconds_left)} left in the study"
                 )
             case PretrainStep() if (
                 event.step == event.steps or time.monotonic() - self._last > LINE_SECONDS
             ):
-                self._say(pretraining(event))
+                self._print(pretraining(event))
             case RunEnded():
-                why = f": {one_line(event.message)}" if event.message else ""
-                self._say(f"[{event.finished}/{event.total}] {event.state} {event.run.label}{why}")
+                reason = f": {one_line(event.message)}" if event.message else ""
+                self._print(
+                    f"[{event.finished}/{event.total}] {event.state} {event.run.label}{reason}"
+                )
             case Scoring(what):
-                self._say(f"writing {what}")
+                self._print(f"writing {what}")
             case _:
                 pass
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=sys.stderr, flush=True)
 
 
 class LiveTable:
-    """A table of rungs with the current run beneath, drawn again whenever rich asks.
-
-    Of pre-training, the run alone.
-    """
+    """A table of rungs above the current run; of pre-training, the run alone."""
 
     def __init__(self) -> None:
         self._event: Event | None = None
         self._rungs: dict[str, dict[str, int]] = {}
-        self._before = ""
+        self._finished = ""
         self._first_error = ""
         self._step: RunStep | None = None
 
     def handle(self, event: Event) -> None:
-        """Take in what the study says."""
+        """Update the table."""
         self._event = event
         match event:
             case Planned(runs, done):
-                self._before = f"{done} of {plural(len(runs), 'run')} already finished" * (done > 0)
+                self._finished = f"{done} of {plural(len(runs), 'run')} already finished" * (
+                    done > 0
+                )
                 for run in runs:
                     counts = self._rungs.setdefault(run.rung, {"runs": 0})
                     counts["runs"] += 1
@@ -201,14 +209,14 @@ class LiveTable:
     def __rich__(self) -> Group:
         parts: list[Any] = []
         if isinstance(self._event, Preparing):
-            share = f"{self._event.done:,}/{self._event.total:,}"
-            parts.append(Text(f"{self._event.what}  {share}"))
+            images = f"{self._event.done:,}/{self._event.total:,}"
+            parts.append(Text(f"{self._event.what}  {images}"))
         if isinstance(self._event, Scoring):
             parts.append(Text(f"writing {self._event.what}"))
         if isinstance(self._event, PretrainStep):
             parts += [Text(pretraining(self._event)), _bar(self._event)]
-        if self._before:
-            parts.append(Text(self._before))
+        if self._finished:
+            parts.append(Text(self._finished))
         if self._rungs:
             parts.append(self._table())
         if self._step is not None:
@@ -219,7 +227,7 @@ class LiveTable:
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("rung", "runs", "over now", "failed", "diverged"):
+        for name in ("rung", "runs", "done", "failed", "diverged"):
             table.add_column(name, justify="left" if name == "rung" else "right")
         for rung, counts in self._rungs.items():
             table.add_row(
@@ -229,11 +237,11 @@ class LiveTable:
         return table
 
     def _running(self, step: RunStep) -> list[Any]:
-        area = "–" if step.tune_auroc is None else f"{step.tune_auroc:.3f}"
+        auroc = "–" if step.tune_auroc is None else f"{step.tune_auroc:.3f}"
         line = (
-            f"{step.run.label}  loss {step.loss:.3f}  tune AUROC {area}  "
+            f"{step.run.label}  loss {step.loss:.3f}  tune AUROC {auroc}  "
             f"{step.images_per_second:.0f} images/s  "
-            f"left {duration(step.seconds_left)}, study {duration(step.study_seconds_left)}"
+            f"{duration(step.seconds_left)} left, {duration(step.study_seconds_left)} in the study"
         )
         return [Text(line), _bar(step)]
 

@@ -38,10 +38,8 @@ def fetch(
 ) -> None:
     """Download weights from the hub; no other command opens a connection."""
     from medtransfer.models.own_rungs import weights_folder
-    from medtransfer.models.weight_files import fetch as fetch_weights
 
-    for rung in rungs:
-        print(f"{rung}: {fetch_weights(rung, to or weights_folder())}")
+    _fetch_all(rungs, to or weights_folder())
 
 
 @app.command()
@@ -90,6 +88,14 @@ def pretrain(
     if not as_json:
         print(f"Rung:   own/{config.name}   (name it under `rungs:` in a study)")
         print(f"Card:   {folder.path / 'README.md'}")
+
+
+def _fetch_all(rungs: list[str], folder: Path) -> None:
+    """Fetch rungs one by one, and print each one's file once it is there."""
+    from medtransfer.models.weight_files import fetch
+
+    for rung in rungs:
+        print(f"{rung}: {fetch(rung, folder)}")
 
 
 def _print_ladder(rungs: "list[Rung]") -> None:

@@ -34,6 +34,9 @@ MAX_TARGETS = 6
 def write_report(folder: StudyFolder | Path) -> Path:
     """Write a study's report from its folder; runs nothing again.
 
+    Args:
+        folder: The study's folder, as `run_study` returns it, or its path.
+
     Returns:
         ``report.html`` in the folder.
 
