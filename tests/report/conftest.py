@@ -1,11 +1,12 @@
-"""The report of an evaluation that no study is behind."""
+"""Reports of a finished study, and of an evaluation without a study."""
 
 from pathlib import Path
 
 import pytest
 from tests.report.ladders import Ladder, write_evaluation
 
-from medtransfer.report.page import write_evaluation_report
+from medtransfer.report.page import write_evaluation_report, write_report
+from medtransfer.runs.folders import StudyFolder
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,9 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluation_page(evaluation: Path) -> Path:
     """Its report."""
     return write_evaluation_report(evaluation)
+
+
+@pytest.fixture(scope="session")
+def page(finished: StudyFolder) -> Path:
+    """The report of a finished study."""
+    return write_report(finished)

@@ -24,11 +24,6 @@ QUOTE = "\"'><svg onload=alert(3)>{{7*7}}"
 
 
 @pytest.fixture(scope="session")
-def page(finished: StudyFolder) -> Path:
-    return write_report(finished)
-
-
-@pytest.fixture(scope="session")
 def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose cohorts, groups and target carry what a browser would run."""
     folder = tmp_path_factory.mktemp("evil")
@@ -167,7 +162,10 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
 
 
 @pytest.mark.browser
-def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(chromium: str, page: Path) -> None:
+@pytest.mark.parametrize("which", ["page", "evaluation_page"])
+def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(
+    request: pytest.FixtureRequest, chromium: str, which: str
+) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -175,7 +173,7 @@ def test_on_a_phone_charts_stay_readable_and_names_stay_in_sight(chromium: str, 
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         tab = browser.new_page(viewport={"width": PHONE, "height": 800})
-        tab.goto(page.as_uri())
+        tab.goto(request.getfixturevalue(which).as_uri())
         tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE
         sizes = tab.evaluate(

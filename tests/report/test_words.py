@@ -75,7 +75,7 @@ def test_an_operating_point_is_explained() -> None:
 def test_no_line_breaks_within_an_interval_a_p_value_or_a_percentage() -> None:
     text = unbroken("better by 0.100 AUROC [−0.050, 0.150], p < 0.01, in 95 % [81%, 96%] of [a, b]")
     assert text.replace("\u00a0", "_") == (
-        "better by 0.100 AUROC [−0.050,_0.150], p_<_0.01, in 95_% [81%,_96%] of [a, b]"
+        "better by 0.100 AUROC [−0.050,_0.150], p_<_0.01, in 95_%_[81%,_96%] of [a, b]"
     )
 
 

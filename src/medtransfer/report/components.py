@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 Spec = dict[str, Any]  # a Vega-Lite specification: open JSON, its schema is the chart library's
-MAX_ROW, MIN_FIRST = 145, 20
+MAX_ROW, MIN_FIRST = 135, 20
 """Letters of a row that fit the page; least width of its first column."""
 
 

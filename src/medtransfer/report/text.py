@@ -143,6 +143,7 @@ def points_text(points: Sequence[str]) -> str:
 def unbroken(text: str) -> str:
     """The text without line breaks inside intervals, p-values and percentages."""
     text = re.sub(r"\[[−–\d.,% ]+\]", lambda match: match[0].replace(" ", NO_BREAK), text)
+    text = re.sub(r"(?<=[\d%]) (?=\[[−\d])", NO_BREAK, text)
     text = re.sub(r"\bp ([=<]) (?=\d)", rf"p{NO_BREAK}\1{NO_BREAK}", text)
     return re.sub(r"(?<=\d) %", f"{NO_BREAK}%", text)
 
