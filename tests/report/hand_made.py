@@ -21,7 +21,7 @@ REFERENCE, OTHER = "scratch/effnet-lite0", "imagenet/effnet-lite0"
 def result(metric: str, value: float | None, low: float, high: float, **more: Any) -> Result:
     """A number on north, with its interval if it has a value."""
     ends = (None, None) if value is None else (low, high)
-    about = {"cohort": "north", **more}
+    fields = {"cohort": "north", **more}
     return Result(
         None,
         "test",
@@ -32,7 +32,7 @@ def result(metric: str, value: float | None, low: float, high: float, **more: An
         high=ends[1],
         num_cases=90,
         num_patients=80,
-        **about,
+        **fields,
     )
 
 
@@ -54,9 +54,9 @@ def gap_rows(
     attribute: str, metric: str, gap: float, p: float, lowest: float = 0.7
 ) -> list[pl.DataFrame]:
     """A gap on north between the groups F and M of an attribute."""
-    about = {"attribute": attribute, "cohort": "north"}
-    own = [
-        Result("r1", "test", target="y", metric=name, value=value, low=low, high=high, **about)
+    fields = {"attribute": attribute, "cohort": "north"}
+    gaps = [
+        Result("r1", "test", target="y", metric=name, value=value, low=low, high=high, **fields)
         for name, value, low, high in (
             (f"{metric}_gap", gap, max(0.0, gap - 0.05), gap + 0.05),
             (f"{metric}_gap_p", p, None, None),
@@ -66,7 +66,7 @@ def gap_rows(
         result(metric, value, value - 0.1, value + 0.1, attribute=attribute, group=group)
         for group, value in (("F", lowest), ("M", lowest + gap))
     ]
-    return [placed(own, OTHER, seed=0), placed(groups, OTHER)]
+    return [placed(gaps, OTHER, seed=0), placed(groups, OTHER)]
 
 
 def report_data(
@@ -88,7 +88,7 @@ def report_data(
         margin: With the verdicts "no worse" and "equal".
         splits: Cohort and split of the cases.
     """
-    frames = [placed(found, rung, f) for rung, found in rows.items() for f in fractions]
+    frames = [placed(results, rung, f) for rung, results in rows.items() for f in fractions]
     value, low, high, p = difference
     held: dict[str, Any] = {}
     if margin is not None:

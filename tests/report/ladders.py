@@ -1,4 +1,4 @@
-"""Ladders of known truth, and the folder that an evaluation of one leaves."""
+"""Ladders of known truth, and the folder of an evaluation of one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ QUICK = EvaluationConfig(replicates=100, permutations=50, minimum_group=10)
 
 @dataclass(frozen=True)
 class Ladder:
-    """What an evaluation is asked about."""
+    """Settings of an evaluation."""
 
     task: Task = "binary"
     targets: tuple[str, ...] = ("edema",)
@@ -95,29 +95,29 @@ class Ladder:
 def attributes_of(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """`sex`: two groups; `age`: three, one of them of very few cases."""
     number = np.array(frame["patient_id"].str.extract(r"(\d+)$").cast(pl.Int64).to_list())
-    found = {
+    columns = {
         "sex": np.where(number % 2 == 0, "F", "M"),
         "age": np.where(number % 100 == 99, "over 90", np.where(number % 3 == 0, "to 60", "60–90")),
     }
-    return pl.DataFrame({"case_id": frame["case_id"], **{name: found[name] for name in names}})
+    return pl.DataFrame({"case_id": frame["case_id"], **{name: columns[name] for name in names}})
 
 
 def counts_of(ladder: Ladder) -> list[dict[str, Any]]:
-    """Who is in the table: one row per cohort and split."""
+    """Numbers of cases and patients, one row per cohort and split."""
     return [
         {
-            "cohort": own["cohort"][0],
-            "split": own["split"][0],
-            "cases": len(own),
-            "patients": own["patient_id"].n_unique(),
-            "positive": {t: int((own[f"target_{t}"] == 1).sum()) for t in ladder.targets},
+            "cohort": cases["cohort"][0],
+            "split": cases["split"][0],
+            "cases": len(cases),
+            "patients": cases["patient_id"].n_unique(),
+            "positive": {t: int((cases[f"target_{t}"] == 1).sum()) for t in ladder.targets},
         }
-        for own in ladder.truth.partition_by("cohort", "split", maintain_order=True)
+        for cases in ladder.truth.partition_by("cohort", "split", maintain_order=True)
     ]
 
 
 def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
-    """Leave what `medtransfer evaluate` leaves."""
+    """Write the files that `medtransfer evaluate` writes."""
     tables = ladder.tabulated()
     write_results(tables.results, folder / "results.parquet")
     write_frame(tables.comparisons, folder / "comparisons.parquet")

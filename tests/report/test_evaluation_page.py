@@ -25,13 +25,13 @@ def sections_of(folder: Path) -> dict[str, Section]:
 
 
 def tables_of(parts: list[Component]) -> list[ReportTable]:
-    found: list[ReportTable] = []
+    tables: list[ReportTable] = []
     for part in parts:
         if isinstance(part, ReportTable):
-            found.append(part)
+            tables.append(part)
         elif isinstance(part, Fold):
-            found += tables_of(list(part.parts))
-    return found
+            tables += tables_of(list(part.parts))
+    return tables
 
 
 def table_with(section: Section, *heads: str) -> ReportTable:
@@ -79,14 +79,14 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         assert tables_of(list(section.parts))
 
 
-def test_the_better_network_is_found_and_the_weaker_group(sections: dict[str, Section]) -> None:
-    said = sections["Transfer"].lead
-    assert re.match(rf"On {HOME}, {LARGE} is better than {SMALL} by 0\.\d+ AUROC", said)
+def test_the_better_network_and_the_weaker_group_are_named(sections: dict[str, Section]) -> None:
+    lead = sections["Transfer"].lead
+    assert re.match(rf"On {HOME}, {LARGE} is better than {SMALL} by 0\.\d+ AUROC", lead)
     assert f"It is better than {SMALL} on {AWAY}" in sections["Shift"].lead
     assert "(lowest: F, " in sections["Fairness"].lead  # whose signal was made weaker
 
 
-def test_what_was_assumed_is_said(evaluation_page: Path) -> None:
+def test_assumptions_are_named(evaluation_page: Path) -> None:
     text = evaluation_page.read_text("utf-8")
     assert "<title>chest: evaluation</title>" in text
     assert "was taken as a probability: all values are between 0 and 1." in text
@@ -177,22 +177,22 @@ def test_targets_are_rows_where_there_are_several(several: dict[str, Section]) -
     assert all("3 of 3 targets" not in note for notes in reasons for note in notes)
 
 
-def test_classes_are_told_from_the_case_as_a_whole(tmp_path: Path) -> None:
+def test_classes_are_kept_apart_from_the_case_as_a_whole(tmp_path: Path) -> None:
     ladder = Ladder("single-label", ("nevus", "melanoma", "scar"), attributes=())
     folder = write_evaluation(ladder, tmp_path)
-    found = sections_of(folder)
-    assert table_with(found["Transfer"], "Target").rows[0][0] == "nevus"
+    sections = sections_of(folder)
+    assert table_with(sections["Transfer"], "Target").rows[0][0] == "nevus"
     text = write_evaluation_report(folder).read_text("utf-8")
     assert "Classes: nevus " in text
     assert "Each curve is the mean of the curves of 3 classes." in text
-    vector = table_with(found["Uncertainty"], "None", "Vector scaling")
+    vector = table_with(sections["Uncertainty"], "None", "Vector scaling")
     assert all(cell != "–" for row in vector.rows for cell in row)
-    sets = next(f for f in figures_of(found["Uncertainty"].parts) if f.name == "sets")
+    sets = next(f for f in figures_of(sections["Uncertainty"].parts) if f.name == "sets")
     assert "adaptive sets (APS)" in str(sets.svg)
-    assert found["Fairness"].lead == "Not studied: no attribute was named."
+    assert sections["Fairness"].lead == "Not studied: no attribute was named."
 
 
-def test_one_network_at_one_hospital_says_what_was_not_studied(tmp_path: Path) -> None:
+def test_one_network_at_one_hospital_leaves_questions_open(tmp_path: Path) -> None:
     ladder = Ladder(noise={"logistic regression": 1.0}, sites={HOME: SITES[HOME]}, attributes=())
     folder = write_evaluation(ladder, tmp_path)
     text = write_evaluation_report(folder).read_text("utf-8")
@@ -212,11 +212,13 @@ def test_a_report_needs_no_curves(tmp_path: Path) -> None:
 
 def test_margins_have_their_columns(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"margin": 0.05})
-    found = sections_of(write_evaluation(Ladder(attributes=(), config=config), tmp_path))
-    table = table_with(found["Transfer"], "Non-inferior (margin 0.05)", "Equivalent (margin 0.05)")
+    sections = sections_of(write_evaluation(Ladder(attributes=(), config=config), tmp_path))
+    table = table_with(
+        sections["Transfer"], "Non-inferior (margin 0.05)", "Equivalent (margin 0.05)"
+    )
     verdicts = {row[table.head.index("Equivalent (margin 0.05)")] for row in table.rows}
     assert all(v == "–" or v.startswith(("shown, p", "not shown, p")) for v in verdicts)
-    assert "Margin" in [name for name, _ in found["Methods"].parts[1].rows]  # type: ignore[union-attr]
+    assert "Margin" in [name for name, _ in sections["Methods"].parts[1].rows]  # type: ignore[union-attr]
 
 
 def test_long_names_are_short_on_the_page_and_whole_once(tmp_path: Path) -> None:
@@ -232,14 +234,17 @@ def test_facts_of_the_ladder_are_known_and_can_be_given(evaluation: Path, tmp_pa
     assert load_evaluation_data(evaluation).rung_infos[1].pretraining == "ImageNet-21k"
     for path in evaluation.glob("*.parquet"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    about = read_json(evaluation / "evaluation.json")
-    about["rungs"] = [{"name": SMALL, "images": 7}, {"name": LARGE, "pretraining": "our own films"}]
-    write_json(tmp_path / "evaluation.json", about)
+    document = read_json(evaluation / "evaluation.json")
+    document["rungs"] = [
+        {"name": SMALL, "images": 7},
+        {"name": LARGE, "pretraining": "our own films"},
+    ]
+    write_json(tmp_path / "evaluation.json", document)
     first, second = load_evaluation_data(tmp_path).rung_infos
     assert (first.images, second.pretraining, second.parameters) == (7, "our own films", 23_500_352)
 
 
-def test_what_scale_does_is_told_of_the_five_questions_and_every_group(tmp_path: Path) -> None:
+def test_effects_of_scale_cover_every_question_and_group(tmp_path: Path) -> None:
     sizes = {"r14x1": 8e6, "r50x1": 2.4e7}
     scales = {"bit-s": ("some", 1.3e6), "bit-m": ("many", 1.4e7)}
     noise = {"bit-s/r14x1": 3.0, "bit-s/r50x1": 2.0, "bit-m/r14x1": 1.0, "bit-m/r50x1": 0.5}
@@ -251,10 +256,10 @@ def test_what_scale_does_is_told_of_the_five_questions_and_every_group(tmp_path:
     )
     ladder = Ladder(noise=noise, fractions=(0.2, 1.0), facts=facts, attributes=("sex",))
     sections = sections_of(write_evaluation(ladder, tmp_path))
-    found = next(
+    table = next(
         t for s in sections.values() for t in tables_of(list(s.parts)) if "Network × 10" in t.head
     )
-    effect = {(row[0], row[1]): row[3] for row in found.rows}
+    effect = {(row[0], row[1]): row[3] for row in table.rows}
     assert all(effect["AUROC", place].startswith("0.") for place in (HOME, AWAY))
     assert effect["Mean AUROC of the learning curve", HOME].startswith("0.")
     assert "[" in effect["AUROC drop", AWAY]

@@ -52,7 +52,7 @@ def evil_page(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return write_report(run_here(study, folder / "study"))
 
 
-def test_what_was_taken_from_a_weights_file_is_said_once_a_rung(
+def test_tensors_of_a_weights_file_are_counted_once_per_rung(
     page: Path,
 ) -> None:
     text = html.unescape(page.read_text("utf-8"))
@@ -84,18 +84,18 @@ def test_it_is_readable_without_scripts(page: Path) -> None:
 
 
 def test_marks_in_legends_take_the_colour_of_the_page(page: Path) -> None:
-    found = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    for spec in json.loads(found[1]).values():
+    charts = re.search(r'id="charts">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert charts is not None
+    for spec in json.loads(charts[1]).values():
         assert spec["config"]["legend"]["symbolBaseFillColor"] == "currentColor"
 
 
 def test_nothing_is_fetched_from_anywhere(page: Path) -> None:
     text = page.read_text("utf-8")
     visible = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
-    found = set(re.findall(r"https?://[^\"'\s<)]+", visible))
+    addresses = set(re.findall(r"https?://[^\"'\s<)]+", visible))
     allowed = ("http://www.w3.org/", "https://vega.github.io/schema/")
-    assert all(address.startswith(allowed) for address in found), found
+    assert all(address.startswith(allowed) for address in addresses), addresses
     assert "default-src 'none'" in text
     assert not re.search(r"<(link|iframe|img|object|embed)\b", visible)
 
@@ -133,17 +133,17 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
     from playwright.sync_api import sync_playwright
 
     path: Path = request.getfixturevalue(which)
-    said: list[str] = []
-    asked: list[str] = []
+    messages: list[str] = []
+    requests: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         tab = browser.new_page(color_scheme=scheme)
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("dialog", lambda dialog: (said.append("dialog"), dialog.dismiss()))
-        tab.on("request", lambda sent: asked.append(sent.url))
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
+        tab.on("dialog", lambda dialog: (messages.append("dialog"), dialog.dismiss()))
+        tab.on("request", lambda sent: requests.append(sent.url))
         tab.goto(path.as_uri())
         tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
         figures = tab.locator("figure").count()
@@ -157,8 +157,8 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
             tab.set_viewport_size({"width": width, "height": 900})
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
         browser.close()
-    assert said == []
-    assert asked == [path.as_uri()]
+    assert messages == []
+    assert requests == [path.as_uri()]
 
 
 @pytest.mark.browser
