@@ -215,7 +215,7 @@ def test_coverage_of_prediction_sets_is_compared_with_its_level(coverage, words:
     ]
     sentence = uncertainty.answer(report_data(rows)).sentence
     assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in sentence
-    assert sentence.endswith(f"Its 90% prediction sets cover the true class in {words}")
+    assert sentence.endswith(f"The coverage of its 90% prediction sets is {words}")
 
 
 def test_a_missing_calibration_error_is_unknown() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 Spec = dict[str, Any]  # a Vega-Lite specification: open JSON, its schema is the chart library's
-MAX_ROW, MIN_FIRST = 135, 20
-"""Letters of a row that fit the page; least width of its first column."""
+MAX_ROW, MIN_FIRST, MAX_TEXT = 135, 20, 40
+"""Letters of a row that fit the page; of its first column at least; of a column of text at most,
+since text wraps."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ class ReportTable:
     @property
     def tight(self) -> bool:
         """True for a table so wide that intervals must stand below their numbers."""
-        columns = [max(map(len, column)) + 2 for column in zip(*self.rows, strict=True)]
-        return sum(columns[1:]) + max(MIN_FIRST, *columns[:1], 0) > MAX_ROW
+        lengths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        widths = [
+            2 + (length if i in self.numeric else min(length, MAX_TEXT))
+            for i, length in enumerate(lengths)
+        ]
+        return sum(widths[1:]) + max(MIN_FIRST, *widths[:1], 0) > MAX_ROW
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _curves(data: ReportData) -> list[Component]:
         for row in points.select("rung", *POINT_COLUMNS).to_dicts()
     ]
     ends = (data.fractions[0], data.full_fraction)
-    title = "fraction of training labels (log scale)"
+    title = "training labels (log scale)"
     x = Axis(title, ends, "log", data.fractions, percent=True)
     spec = figures.curves(
         values,

@@ -21,7 +21,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, figure
-from medtransfer.report.text import Cells, digits_of, interval_text, metric_title
+from medtransfer.report.text import Cells, digits_of, interval_text, joined, metric_title
 from medtransfer.tables.results import ALL
 
 QUESTION = "Uncertainty: can its probabilities be trusted?"
@@ -110,7 +110,7 @@ def _coverage_sentence(data: ReportData) -> str:
         coverages.append(f"{row['value']:.0%} {interval} on {cohort} ({verdict})")
     if not coverages:
         return ""
-    return f"Its {SET_COVERAGE:.0%} prediction sets cover the true class in {'; '.join(coverages)}."
+    return f"The coverage of its {SET_COVERAGE:.0%} prediction sets is {joined(coverages)}."
 
 
 def _calibration(data: ReportData) -> list[Component]:
