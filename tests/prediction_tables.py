@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.measure import MeasuredRun, measure_run
+from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 

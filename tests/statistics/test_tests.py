@@ -12,8 +12,8 @@ from medtransfer.statistics.bootstrap import Floats, percentile_interval, two_si
 from medtransfer.statistics.tests import (
     UNDEFINED,
     MarginTest,
-    benjamini_hochberg,
     equivalence,
+    false_discovery,
     holm,
     non_inferiority,
 )
@@ -60,9 +60,25 @@ def test_what_is_rejected_is_what_stepping_down_rejects(
 
 def test_benjamini_hochberg_by_hand() -> None:
     # sorted 0.005, 0.01, 0.03, 0.04: times 4/1, 4/2, 4/3, 4/4, then never above the next
-    assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    assert benjamini_hochberg([0.9, 0.9, None]) == [0.9, 0.9, None]
-    assert benjamini_hochberg([]) == []
+    assert false_discovery([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert false_discovery([0.9, 0.9, None]) == [0.9, 0.9, None]
+    assert false_discovery([]) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_false_discovery_equals_the_rule_written_out(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    found: list[float | None] = [
+        None if rng.random() < 0.2 else p for p in np.round(rng.random(seed) ** 3, 2).tolist()
+    ]
+    ordered = sorted((p, index) for index, p in enumerate(found) if p is not None)
+    expected: list[float | None] = [None] * len(found)
+    smallest = 1.0
+    for rank in range(len(ordered), 0, -1):
+        p, index = ordered[rank - 1]
+        smallest = min(smallest, p * len(ordered) / rank)
+        expected[index] = smallest
+    assert false_discovery(found) == [p if p is None else pytest.approx(p) for p in expected]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -70,7 +86,7 @@ def test_corrections_equal_those_of_statsmodels(seed: int) -> None:
     # few, since statsmodels collects garbage at every call
     rng = np.random.default_rng(seed)
     known = np.round(rng.random(9 + seed) ** 2, 2).tolist()
-    for correct, method in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
+    for correct, method in ((holm, "holm"), (false_discovery, "fdr_bh")):
         corrected = correct([None, *known, None])
         assert corrected[0] is corrected[-1] is None
         assert corrected[1:-1] == pytest.approx(multipletests(known, method=method)[1], abs=1e-12)
@@ -79,7 +95,7 @@ def test_corrections_equal_those_of_statsmodels(seed: int) -> None:
 @LAW
 @given(p_values)
 def test_the_false_discovery_rate_is_the_weaker_promise(found: list[float | None]) -> None:
-    for p, discovery, family in zip(found, benjamini_hochberg(found), holm(found), strict=True):
+    for p, discovery, family in zip(found, false_discovery(found), holm(found), strict=True):
         if p is None or discovery is None or family is None:
             assert p is discovery is family is None
         else:
@@ -93,7 +109,7 @@ def test_what_is_discovered_is_what_stepping_up_discovers(
 ) -> None:
     known = sorted(p for p in found if p is not None)
     below = [k for k, p in enumerate(known, start=1) if p * len(known) / k <= rate]
-    discovered = sum(c is not None and c <= rate for c in benjamini_hochberg(found))
+    discovered = sum(c is not None and c <= rate for c in false_discovery(found))
     assert discovered == max(below, default=0)
 
 

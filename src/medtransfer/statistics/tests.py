@@ -17,7 +17,7 @@ UNDEFINED = "the difference is undefined in the sample or in over half of the re
 
 @dataclass(frozen=True)
 class MarginTest:
-    """Whether a difference keeps within a margin.
+    """Verdict on a difference that should keep within a margin.
 
     Attributes:
         verdict: "not shown" is not "shown to be otherwise"; None where undefined.
@@ -41,21 +41,20 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Returns:
         Corrected p-values in the same order, at most 1.
     """
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    ordered = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, (p, place) in enumerate(known):
-        largest = max(largest, min(1.0, p * (len(known) - rank)))
-        corrected[place] = largest
+    for rank, (p, index) in enumerate(ordered):
+        largest = max(largest, min(1.0, p * (len(ordered) - rank)))
+        corrected[index] = largest
     return corrected
 
 
-def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
+def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
     """P-values corrected for the false discovery rate (Benjamini and Hochberg 1995).
 
-    Of m values in rising order the k-th becomes ``min over j >= k of p_j m / j``. Of what is
-    called different at 5 % after it, 5 % at most are expected to be no difference. Holm's
-    correction keeps the stricter promise that not one is.
+    Of what is called different at 5 % after it, 5 % at most are expected to be no difference.
+    Holm's correction keeps the stricter promise that not one is.
 
     Args:
         p_values: None stays None and does not count.
@@ -63,18 +62,15 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     Returns:
         Corrected p-values in the same order, at most 1.
     """
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    smallest = 1.0
-    for rank in range(len(known), 0, -1):
-        p, place = known[rank - 1]
-        smallest = min(smallest, p * len(known) / rank)
-        corrected[place] = smallest
-    return corrected
+    from scipy.stats import false_discovery_control
+
+    defined = [p for p in p_values if p is not None]
+    corrected = iter(false_discovery_control(defined).tolist() if defined else [])
+    return [None if p is None else float(next(corrected)) for p in p_values]
 
 
 def non_inferiority(differences: Floats, margin: float, *, higher_is_better: bool) -> MarginTest:
-    """Whether a rung is worse than the reference by less than a margin.
+    """Test that a rung is worse than the reference by less than a margin.
 
     Shown where the worse end of the 95 % interval is better than the margin: a one-sided test at
     2.5 % (ICH E9, 3.3.2). Its p-value moves the replicates by the margin and counts those that
@@ -99,7 +95,7 @@ def non_inferiority(differences: Floats, margin: float, *, higher_is_better: boo
 
 
 def equivalence(differences: Floats, margin: float) -> MarginTest:
-    """Whether two rungs differ by less than a margin, either way.
+    """Test that two rungs differ by less than a margin, either way.
 
     Two one-sided tests at 5 % (Schuirmann 1987): shown where the whole 90 % interval lies between
     minus and plus the margin. The p-value is the larger of the two, each as in `non_inferiority`.

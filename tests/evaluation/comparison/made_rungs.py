@@ -15,9 +15,8 @@ from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Estimate
-from medtransfer.evaluation.scoring.measure import measure_run
-from medtransfer.evaluation.scoring.test_set import Subgroup
+from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
+from medtransfer.evaluation.scoring.score import measure_run
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates
@@ -81,19 +80,20 @@ def made(
 
     Args:
         rung: Its name.
-        values: By cohort, the first being home. Each [S, 1 + R]
+        values: By cohort, the internal one first. Each [S, 1 + R]
         fraction: Of the labels.
         held_out: Cohort left out of training.
         retrained: Share of a shifted cohort that it was trained on again.
         metric: Whose values they are.
     """
-    by_seed = {
-        (cohort, "all", "all", "x", metric): np.atleast_2d(v) for cohort, v in values.items()
-    }
-    slices = {
-        (cohort, "all", "all"): Subgroup(cohort, "all", "all", np.ones(50, dtype=bool))
-        for cohort in values
-    }
-    numbers = {place: Estimate(v.mean(axis=0), 50, 40) for place, v in by_seed.items()}
+    by_seed = {key_of(cohort, metric): np.atleast_2d(v) for cohort, v in values.items()}
+    estimates = {key: Estimate(v.mean(axis=0), 50, 40) for key, v in by_seed.items()}
     key = GridKey(rung, fraction, held_out, retrained)
-    return Mean(key, slices, numbers, by_seed, next(iter(values)))
+    return Mean(key, estimates, by_seed, next(iter(values)))
+
+
+def key_of(
+    cohort: str, metric: str = "auroc", attribute: str = "all", group: str = "all"
+) -> ResultKey:
+    """Key of the numbers of target x."""
+    return ResultKey(cohort, attribute, group, "x", metric)

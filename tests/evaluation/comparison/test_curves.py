@@ -25,8 +25,7 @@ from tests.prediction_tables import (
 from medtransfer.evaluation.comparison.curves import GRID, run_lines
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
-from medtransfer.evaluation.scoring.measure import measure_run
-from medtransfer.evaluation.scoring.score import score
+from medtransfer.evaluation.scoring.score import measure_run, score
 from medtransfer.metrics.kernels.sums import Floats
 
 SITES = {"a": Site({"tune": 60, "test": 150}), "b": Site({"test": 60}, separation=1.0)}

@@ -19,7 +19,7 @@ from medtransfer.evaluation.comparison.seed_means import mean_results
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.statistics.bootstrap import percentile_interval
-from medtransfer.statistics.tests import benjamini_hochberg, holm
+from medtransfer.statistics.tests import false_discovery, holm
 from medtransfer.tables.results import (
     COMPARISONS_CONTRACT,
     RungComparison,
@@ -79,7 +79,7 @@ def test_pairing_takes_out_what_two_rungs_share() -> None:
 def test_only_overall_numbers_are_compared_between_rungs() -> None:
     of_target = [r for r in ROWS if r.metric not in OOD_METRICS]
     assert {(r.cohort, r.target) for r in of_target} == {("a", "x"), ("b", "x")}
-    overall = [p for p in MEANS[0].numbers if p[1] == "all"]
+    overall = [p for p in MEANS[0].estimates if p.attribute == "all"]
     assert len(ROWS) == 2 * len(overall)
 
 
@@ -110,7 +110,7 @@ def test_corrections_are_over_the_rungs_of_the_same_cohort_and_metric() -> None:
         family = [r for r in ROWS if (r.target, r.metric, r.cohort) == where]
         assert len(family) == 2
         assert [r.p_holm for r in family] == holm([r.p for r in family])
-        assert [r.p_bh for r in family] == benjamini_hochberg([r.p for r in family])
+        assert [r.p_bh for r in family] == false_discovery([r.p for r in family])
     better = row_of(ROWS, "strong")
     assert better.p == pytest.approx(2 / 201)
     assert better.p_holm == pytest.approx(4 / 201)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from tests.evaluation.comparison.made_rungs import mean_of
+from tests.evaluation.comparison.made_rungs import key_of, mean_of
 from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -253,8 +253,7 @@ def test_runs_that_were_trained_again_are_other_training_sets() -> None:
     assert set(compared["rung"]) == {"many"}
     own = compared.filter(pl.col("metric") == "auroc", pl.col("cohort") == "b")["difference"].item()
     many, scratch = (mean_of(r.key.rung, [r.predictions()], config=CONFIG) for r in again[::-1])
-    place = ("b", "all", "all", "x", "auroc")
-    expected = many.numbers[place].values[0] - scratch.numbers[place].values[0]  # type: ignore[index]
+    expected = many.estimates[key_of("b")].values[0] - scratch.estimates[key_of("b")].values[0]  # type: ignore[index]
     assert own == pytest.approx(expected)
     assert "auroc_effective_robustness" not in set(rows(found, retrain_fraction=0.1)["metric"])
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from tests.evaluation.comparison.made_rungs import made, mean_of, seeds_of
+from tests.evaluation.comparison.made_rungs import key_of, made, mean_of, seeds_of
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.scaling import (
-    BIASED,
+    BIASED_RUNGS,
     RungFacts,
     robustness_results,
     scale_results,
@@ -55,8 +55,8 @@ def residuals(means: list[Mean], rung: str, cohort: str) -> Floats:
         (mean.key.rung, inside, shifted)
         for mean in means
         for inside, shifted in zip(
-            mean.by_seed["a", "all", "all", "x", "auroc"],
-            mean.by_seed[cohort, "all", "all", "x", "auroc"],
+            mean.by_seed[key_of("a")],
+            mean.by_seed[key_of(cohort)],
             strict=True,
         )
     ]
@@ -96,7 +96,7 @@ def test_runs_that_saw_the_shifted_cohort_are_not_on_the_line() -> None:
     never = [
         made(
             m.key.rung,
-            {c: m.by_seed[c, "all", "all", "x", "auroc"] for c in "abc"},
+            {c: m.by_seed[key_of(c)] for c in "abc"},
             m.key.label_fraction,
             None,
             0.0,
@@ -135,7 +135,7 @@ def test_without_replicates_robustness_stands_alone() -> None:
     plain = [
         made(
             m.key.rung,
-            {c: m.by_seed[c, "all", "all", "x", "auroc"][:, :1] for c in "ab"},
+            {c: m.by_seed[key_of(c)][:, :1] for c in "ab"},
             m.key.label_fraction,
         )
         for m in LADDER
@@ -291,8 +291,8 @@ def test_the_effect_is_told_of_every_group() -> None:
     for mean in means:
         for group, data in (("F", 0.05), ("M", 0.01)):
             values = planted(KNOWN[mean.key.rung], 0.0, data)[0]
-            mean.numbers["a", "sex", group, "x", "auroc"] = Estimate(values, 20, 15)
-            mean.numbers["a", "sex", group, "x", "ece"] = Estimate(values, 20, 15)
+            mean.estimates[key_of("a", "auroc", "sex", group)] = Estimate(values, 20, 15)
+            mean.estimates[key_of("a", "ece", "sex", group)] = Estimate(values, 20, 15)
     rows = {(r.attribute, r.group, r.metric): r for _, r in scale_results(means, FACTS, 0)}
     assert rows["sex", "F", "auroc_scale_data"].value == pytest.approx(0.05)
     assert rows["sex", "M", "auroc_scale_data"].value == pytest.approx(0.01)
@@ -309,17 +309,17 @@ def test_an_effect_on_a_calibration_error_has_no_interval_and_says_why() -> None
     ]
     row = effects(means)["ece_scaled_scale_network"]
     assert row.value == pytest.approx(0.03)
-    assert (row.low, row.reason) == (None, BIASED)
+    assert (row.low, row.reason) == (None, BIASED_RUNGS)
 
 
 def test_what_is_undefined_in_most_replicates_keeps_both_reasons() -> None:
     names = ["small/few", "small/many", "large/few", "large/many"]
     means = ladder(names, 0.03, 0.05)
     for mean in means:
-        for place, number in mean.numbers.items():
-            assert number.values is not None
-            number.values[20:] = np.nan
-            assert place[4] == "auroc"
+        for key, estimate in mean.estimates.items():
+            assert estimate.values is not None
+            estimate.values[20:] = np.nan
+            assert key.metric == "auroc"
     row = effects(means)["auroc_scale_network"]
     assert (row.value, row.low) == (pytest.approx(0.03), None)
     assert row.reason is not None

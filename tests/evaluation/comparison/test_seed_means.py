@@ -23,7 +23,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.evaluation.comparison.seed_means import (
-    BIASED,
+    BIASED_DIFFERENCE,
     Mean,
     drops,
     mean_results,
@@ -121,8 +121,8 @@ def test_a_drop_is_internal_minus_shifted_with_independent_replicates() -> None:
 
 def test_there_is_a_drop_of_every_overall_metric_and_of_no_group() -> None:
     found = {row.metric for row in drops(MEAN_OF_STRONG)}
-    numbers = MEAN_OF_STRONG.numbers
-    overall = {place[4] for place in numbers if place[:2] == ("b", "all")}
+    numbers = MEAN_OF_STRONG.estimates
+    overall = {key.metric for key in numbers if (key.cohort, key.attribute) == ("b", "all")}
     overall -= {name for name in OOD_METRICS if name != "ood_flag_rate"}  # these are of two cohorts
     assert found == {f"{metric}_drop" for metric in overall}
     assert {"auroc_drop", "aurc_drop", "coverage_split_drop", "nll_scaled_drop"} <= found
@@ -131,7 +131,7 @@ def test_there_is_a_drop_of_every_overall_metric_and_of_no_group() -> None:
 def test_the_drop_of_a_calibration_error_has_no_interval_and_says_why() -> None:
     row = drop_of(MEAN_OF_STRONG, "ece")
     assert row.value is not None
-    assert (row.low, row.reason) == (None, BIASED)
+    assert (row.low, row.reason) == (None, BIASED_DIFFERENCE)
     plain = [row for row in drops(MEAN_OF_STRONG) if row.reason is None]
     assert all(not find_metric(row.metric.removesuffix("_drop")).biased for row in plain)
     assert all(row.low is not None for row in plain)
@@ -166,7 +166,7 @@ def test_a_drop_of_means_over_targets_says_how_many_are_left_out() -> None:
     row = drop_of(mean, "auroc", "macro")
     assert row.value is not None
     assert row.reason == "1 of 2 targets left out: no positive case"
-    assert drop_of(mean, "ece", "macro").reason == BIASED
+    assert drop_of(mean, "ece", "macro").reason == BIASED_DIFFERENCE
 
 
 def test_without_replicates_a_drop_stands_alone() -> None:

@@ -21,8 +21,7 @@ from tests.prediction_tables import (
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.estimate import Estimate, Estimates
-from medtransfer.evaluation.scoring.measure import MeasuredRun
-from medtransfer.evaluation.scoring.score import score
+from medtransfer.evaluation.scoring.score import MeasuredRun, score
 from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, result_names
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
@@ -39,7 +38,7 @@ TABLES: dict[Task, pl.DataFrame] = {
 
 
 def numbers_of(run: MeasuredRun, attribute: str = "all", group: str = "all") -> Estimates:
-    (place,), (numbers,) = run.places, run.numbers
+    (place,), (numbers,) = run.test_sets, run.estimates
     names = [(part.attribute, part.group) for part in place.subgroups]
     return numbers[names.index((attribute, group))]
 
@@ -157,7 +156,7 @@ def test_an_ensemble_has_what_its_members_disagree_about() -> None:
     table = ensemble_of(TABLES["binary"], 3)
     run = measured(table)
     found = numbers_of(run)["x", "mutual_information"]
-    rows = run.places[0].subgroups[0].cases
+    rows = run.test_sets[0].subgroups[0].cases
     assert found.values is not None
     spread = run.run.spread["mutual_information"][rows, 0]
     assert found.values[0] == pytest.approx(spread.mean())

@@ -19,7 +19,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.errors import TableError
-from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
+from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.tables.predictions import read_predictions
@@ -219,7 +219,7 @@ def test_scores_of_detectors_are_the_mean_over_the_members() -> None:
 def test_places_are_home_and_every_other_cohort_with_test_cases() -> None:
     sites = {"b": Site({"tune": 4, "test": 6}), "a": Site({"test": 5}), "c": Site({"train": 3})}
     run = run_arrays(binary_table(sites), "binary")
-    places = run.places()
+    places = run.test_cases()
     assert list(places) == ["b", "a"]
     assert [int(cases.sum()) for cases in places.values()] == [6, 5]
     assert run.internal_name() == "b"
@@ -236,7 +236,7 @@ def test_a_shifted_cohort_may_not_have_the_name_of_the_training_cohorts_together
     )
     # one of them may: it is a group of the place
     inside = binary_table(two | {"internal": Site({"tune": 5, "test": 5})})
-    assert list(run_arrays(inside, "binary").places()) == ["internal"]
+    assert list(run_arrays(inside, "binary").test_cases()) == ["internal"]
 
 
 @pytest.mark.parametrize("name", ["macro", "micro", "case"])
@@ -253,7 +253,9 @@ def test_a_target_may_not_have_a_name_that_stands_for_all(name: str) -> None:
 def test_a_case_of_a_single_label_task_is_known_only_with_all_its_targets() -> None:
     table = class_table(SITES, masked=0.2)
     run = run_arrays(table, "single-label")
-    assert 0 < (~run.classified()).sum() < 20
+    assert 0 < (~run.labelled(WHOLE_CASE)).sum() < 20
     soft = table.with_columns(target_nevus=pl.col("target_nevus") * 0.7)
     found = run_arrays(soft, "single-label")
-    assert (found.classified() < run.classified()).sum() == (run.targets[:, 0] == 1).sum()
+    assert (found.labelled(WHOLE_CASE) < run.labelled(WHOLE_CASE)).sum() == (
+        run.targets[:, 0] == 1
+    ).sum()

@@ -108,12 +108,12 @@ def test_a_bca_interval_is_that_of_the_replicates_and_of_patients_left_out() -> 
         for p in table.filter(TEST)["patient_id"].unique().sort().head(5).to_list()
     ]
     for metric in ("auroc", "specificity@sens90", "nll", "aurc"):
-        number = run.numbers[0][0]["x", metric]
+        number = run.estimates[0][0]["x", metric]
         assert number.values is not None
         assert number.left_out is not None
         assert len(number.left_out) == 60
         for other in without:
-            value = other.numbers[0][0]["x", metric].values
+            value = other.estimates[0][0]["x", metric].values
             assert value is not None
             assert np.isclose(number.left_out, value[0], rtol=0, atol=1e-12).any()
         row = one_row(results, metric)

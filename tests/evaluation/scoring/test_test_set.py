@@ -20,7 +20,7 @@ from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.evaluation.scoring.test_set import TestSet, make_place
+from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
 from medtransfer.metrics.kernels.sums import Floats
 
@@ -41,9 +41,14 @@ def place_of(
     attributes: pl.DataFrame | None = None,
     config: EvaluationConfig = QUICK,
 ) -> TestSet:
-    run = run_arrays(table, "binary" if "target_x" in table.columns else "single-label")
+    targets = [name for name in table.columns if name.startswith("target_")]
+    several = "multi-label" if "target_x" in targets else "single-label"
+    run = run_arrays(table, "binary" if targets == ["target_x"] else several)
     about = no_attributes(table) if attributes is None else attributes
-    return make_place(run, fit_on_tune(run, ("sens90",)), about, name, config)
+    groups = attribute_groups(run, about, config)
+    fit = fit_on_tune(run, ("sens90",), *groups.values())
+    test_sets = make_test_sets(run, fit, groups, config)
+    return next(test_set for test_set in test_sets if test_set.name == name)
 
 
 def counts_of(place: TestSet) -> Floats:
@@ -152,7 +157,7 @@ def test_more_replicates_add_to_the_first_ones() -> None:
 def test_all_metrics_and_groups_are_measured_on_the_same_replicates() -> None:
     # in every replicate the group numbers add up to the number of all
     run = measured(TABLE, attributes=attributes_of(TABLE))
-    (place, _), (numbers, _) = run.places, run.numbers
+    (place, _), (numbers, _) = run.test_sets, run.estimates
     of_sex = [
         own for part, own in zip(place.subgroups, numbers, strict=True) if part.attribute == "sex"
     ]
@@ -213,9 +218,7 @@ def test_stratified_replicates_keep_the_number_of_patients_of_every_pattern_of_l
         .then(1.0)
         .otherwise("target_y")
     )
-    run = run_arrays(table, "multi-label")
-    config = with_settings(resample="stratified")
-    place = make_place(run, fit_on_tune(run, ()), no_attributes(table), "a", config)
+    place = place_of(table, config=with_settings(resample="stratified"))
     counts = counts_of(place)[:, 1:]
     patterns = patterns_of(table, place)
     sizes = sorted(len(members) for members in patterns.values())
@@ -225,7 +228,7 @@ def test_stratified_replicates_keep_the_number_of_patients_of_every_pattern_of_l
         if len(members) >= 5:
             assert set(drawn) == {len(members)}
         assert (counts[members].std(axis=1) > 0).all()
-    plain = counts_of(make_place(run, fit_on_tune(run, ()), no_attributes(table), "a", QUICK))
+    plain = counts_of(place_of(table))
     largest = max(patterns.values(), key=len)
     assert plain[largest, 1:].sum(axis=0).std() > 0
 
@@ -252,7 +255,7 @@ def test_the_cohorts_that_were_trained_on_are_an_attribute_of_their_place_alone(
     }
     table = binary_table(sites)
     run = run_arrays(table, "binary")
-    assert list(run.places()) == ["internal", "c"]
+    assert list(run.test_cases()) == ["internal", "c"]
     about = attributes_of(table)
     inside, outside = (place_of(table, name, about) for name in ("internal", "c"))
     assert [(p.attribute, p.group, int(p.cases.sum())) for p in inside.subgroups[:3]] == [

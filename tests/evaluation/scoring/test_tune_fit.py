@@ -19,20 +19,19 @@ from tests.prediction_tables import (
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.run import run_arrays
+from medtransfer.evaluation.scoring.run import WHOLE_CASE, run_arrays
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.evaluation.scoring.tune_fit import (
-    WHOLE_CASE,
-    TargetFit,
     cases_of_target,
-    fit_groups,
     fit_on_tune,
+    with_group_sets,
 )
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.calibrators import binary_temperature, class_temperature, fit_calibrator
 from medtransfer.posthoc.conformal import fit_conformal
+from medtransfer.posthoc.target_fit import TargetFit
 
 POINTS = ("sens90", "spec80", "youden")
 ALL_POINTS = EvaluationConfig(operating_points=POINTS, replicates=0)
@@ -54,7 +53,7 @@ def said(own: TargetFit, classes: int = 0) -> dict[str, Floats]:
     groups = np.resize(np.array(["F", "M", ""]), len(GRID))
     found = {f"threshold {name}": np.array([value]) for name, value in own.thresholds.items()}
     found |= {f"calibrator {k}": c.probabilities(logits) for k, c in own.calibrators.items()}
-    for name, rule in own.conformal.items():
+    for name, rule in [*own.conformal.items(), *own.by_group.items()]:
         found[f"limits {name}"] = rule.thresholds
         by_group = groups if rule.condition == "group" else None
         found[f"sets {name}"] = rule.sets(chances, groups=by_group).astype(float)
@@ -65,9 +64,8 @@ def everything(table: pl.DataFrame, task: Task) -> dict[str, Floats]:
     """What is fitted for every target, the case and the groups of sex."""
     run = run_arrays(table, task)
     sex = run.frame.join(attributes_of(table), on="case_id", maintain_order="left")["sex"]
-    fitted = fit_groups(run, fit_on_tune(run, POINTS), sex)
     found: dict[str, Floats] = {}
-    for target, own in fitted.items():
+    for target, own in fit_on_tune(run, POINTS, {"sex": sex}).items():
         of_target = said(own, len(run.names) if target == WHOLE_CASE else 0)
         found |= {f"{target} {name}": value for name, value in of_target.items()}
     return found
@@ -165,13 +163,14 @@ def test_sets_of_each_target_are_fitted_on_its_plain_labels() -> None:
     )
     run = run_arrays(table, "multi-label")
     sex = run.frame.join(attributes_of(table), on="case_id", maintain_order="left")["sex"]
-    found = fit_groups(run, fit_on_tune(run, POINTS), sex)
+    found = fit_on_tune(run, POINTS, {"sex": sex})
     groups = sex.fill_null("").to_numpy().astype(str)
     plain = [run.tuned() & np.isin(run.targets[:, target], [0.0, 1.0]) for target in (0, 1)]
     assert plain[0].sum() < run.tuned().sum()
     assert (plain[0] != plain[1]).any()
     for target, rows in enumerate(plain):
-        sets = cases_of_target(run, found, target, sex).sets
+        cases = cases_of_target(run, found, target)
+        sets = with_group_sets(cases, found[target], "sex", sex).sets
         for method, condition in {"split": "all", "class": "class", "group": "group"}.items():
             own = fit_conformal(
                 run.targets[rows, target].astype(np.int64),
@@ -181,7 +180,8 @@ def test_sets_of_each_target_are_fitted_on_its_plain_labels() -> None:
                 condition=condition,
                 groups=groups[rows],
             )
-            fitted = found[target].conformal[method]
+            fits = {**found[target].conformal, "group": found[target].by_group["sex"]}
+            fitted = fits[method]
             assert fitted.names == own.names
             assert fitted.counts.tolist() == own.counts.tolist()
             assert np.array_equal(fitted.thresholds, own.thresholds)
@@ -201,7 +201,7 @@ def test_each_group_has_sets_of_its_own_from_its_own_tune_rows() -> None:
     table = binary_table({"a": Site({"tune": 120, "test": 40}, lost=0.9), "b": Site({"test": 20})})
     run = run_arrays(table, "binary")
     about = run.frame.join(attributes_of(table), on="case_id", maintain_order="left")
-    by_group = fit_groups(run, fit_on_tune(run, POINTS), about["sex"])[0].conformal["group"]
+    by_group = fit_on_tune(run, POINTS, {"sex": about["sex"]})[0].by_group["sex"]
     assert by_group.names == ("F", "M")
     for name, limit in zip(by_group.names, by_group.thresholds.tolist(), strict=True):
         mine = about.filter(pl.col("sex") == name, tune)["case_id"].to_list()
@@ -223,8 +223,8 @@ def test_a_group_that_tune_does_not_know_gets_every_class() -> None:
         .when(pl.int_range(pl.len()) % 2 == 0)
         .then(pl.lit("old"))
     ).to_series()
-    fitted = fit_groups(run, fit_on_tune(run, POINTS), groups)
-    cases = cases_of_target(run, fitted, 0, groups)
+    fit = fit_on_tune(run, POINTS, {"age": groups})
+    cases = with_group_sets(cases_of_target(run, fit, 0), fit[0], "age", groups)
     inside = run.frame["cohort"].to_numpy() == "b"
     assert cases.sets["group"][inside].all()
     assert not cases.sets["group"][~inside & (run.frame["split"] == "test").to_numpy()].all()

@@ -1,4 +1,4 @@
-"""Curves of a run with pointwise intervals: ROC, precision, reliability, risk, foreign scores.
+"""Curves of a run with pointwise intervals: ROC, precision, reliability, risk, OOD scores.
 
 Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
 """
@@ -12,10 +12,10 @@ import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, mean_results
-from medtransfer.evaluation.scoring.measure import MeasuredRun
-from medtransfer.evaluation.scoring.ood import Scored, detectors
+from medtransfer.evaluation.scoring.ood import DetectorScores, detectors
+from medtransfer.evaluation.scoring.run import WHOLE_CASE
+from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
-from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
 from medtransfer.metrics.cases import AnyCases, TargetCases
 from medtransfer.metrics.kernels.sums import Floats, Int32Array, binned_sums
@@ -24,7 +24,7 @@ from medtransfer.statistics.bootstrap import interval_quantiles
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
 
 GRID = np.linspace(0, 1, 101)
-MOST = 100
+MAX_DRAWN = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
 DECILES = 10
 NONE, TEMPERATURE = "none", "temperature"
@@ -53,37 +53,36 @@ def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
     """Every curve of one run."""
     lines: dict[LineKey, Line] = {}
     run = measured.run
-    for place in measured.places:
-        counts = _counts(place)
+    for test_set in measured.test_sets:
+        counts = _counts(test_set)
         overall = MACRO if len(run.names) > 1 else "".join(run.names)
         each = list(range(len(run.names)))
-        lines["roc", place.name, overall, None] = Line(GRID, _mean(place, each, counts, roc))
-        pr = _mean(place, each, counts, precision_recall)
-        lines["pr", place.name, overall, None] = Line(GRID, pr)
+        lines["roc", test_set.name, overall, None] = Line(GRID, _mean(test_set, each, counts, roc))
+        pr = _mean(test_set, each, counts, precision_recall)
+        lines["pr", test_set.name, overall, None] = Line(GRID, pr)
         whole, name = ([WHOLE_CASE], CASE) if run.single_label else (each, overall)
-        risk = _mean(place, whole, counts, risk_coverage)
-        lines["risk_coverage", place.name, name, None] = Line(GRID, risk)
+        risk = _mean(test_set, whole, counts, risk_coverage)
+        lines["risk_coverage", test_set.name, name, None] = Line(GRID, risk)
         for series in (NONE, TEMPERATURE):
-            line = _reliability(place, whole, counts, None if series == NONE else series)
+            line = _reliability(test_set, whole, counts, None if series == NONE else series)
             if line is not None:
-                lines["reliability", place.name, name, series] = line
-        for one in detectors(run):
-            line = _deciles(place, one, counts)
+                lines["reliability", test_set.name, name, series] = line
+        for detector in detectors(run):
+            line = _deciles(test_set, detector, counts)
             if line is not None:
-                lines["ood", place.name, CASE, one.name] = line
+                lines["ood", test_set.name, CASE, detector.name] = line
     return lines
 
 
-def _deciles(place: TestSet, one: Scored, counts: Floats) -> Line | None:
-    """Share of a place's cases between the deciles of tune's scores: at home a tenth in each."""
-    here = place.subgroups[0].cases
-    tune, scores = np.sort(one.scores[place.run.tuned()]), one.scores[here]
+def _deciles(test_set: TestSet, detector: DetectorScores, counts: Floats) -> Line | None:
+    """Share of a test set's cases between the deciles of tune's scores: a tenth if alike."""
+    tune, scores = np.sort(detector.scores[test_set.run.tuned()]), detector.scores[test_set.cases]
     if not len(tune) or not np.isfinite(tune).all() or not np.isfinite(scores).all():
         return None
     passed = np.searchsorted(tune, scores, side="right") / len(tune)
     number = np.minimum((passed * DECILES).astype(np.int32), DECILES - 1)
     drawn = binned_sums(
-        place.replicates.patient, number, np.ones((len(scores), 1)), DECILES, counts
+        test_set.replicates.patient, number, np.ones((len(scores), 1)), DECILES, counts
     )[0]
     centres = (np.arange(DECILES) + 0.5) / DECILES
     return Line(centres, ratio(drawn, np.broadcast_to(drawn.sum(axis=0), drawn.shape)).T)
@@ -91,25 +90,25 @@ def _deciles(place: TestSet, one: Scored, counts: Floats) -> Line | None:
 
 def roc(cases: AnyCases, weights: Floats) -> Floats:
     """True over false positive rate. [W, G]"""
-    hits, alarms, _ = _passed(cases, weights)
-    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    tp, fp, _ = _passed(cases, weights)
+    curve = np.full((weights.shape[1], len(GRID)), np.nan)
     for r in range(weights.shape[1]):
-        if hits[-1, r] > 0 and alarms[-1, r] > 0:
-            x, y = alarms[:, r] / alarms[-1, r], hits[:, r] / hits[-1, r]
-            found[r] = np.interp(GRID, np.append(0, x), np.append(0, y))
-    return found
+        if tp[-1, r] > 0 and fp[-1, r] > 0:
+            x, y = fp[:, r] / fp[-1, r], tp[:, r] / tp[-1, r]
+            curve[r] = np.interp(GRID, np.append(0, x), np.append(0, y))
+    return curve
 
 
 def precision_recall(cases: AnyCases, weights: Floats) -> Floats:
     """Precision at the largest threshold that reaches a recall. [W, G]"""
-    hits, _, called = _passed(cases, weights)
-    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    tp, _, predicted_positive = _passed(cases, weights)
+    curve = np.full((weights.shape[1], len(GRID)), np.nan)
     for r in range(weights.shape[1]):
-        if hits[-1, r] > 0:
-            recall = hits[:, r] / hits[-1, r]
-            place = np.searchsorted(recall, GRID - 1e-12)
-            found[r] = ratio(hits[:, r], called[:, r])[np.minimum(place, len(recall) - 1)]
-    return found
+        if tp[-1, r] > 0:
+            recall = tp[:, r] / tp[-1, r]
+            index = np.searchsorted(recall, GRID - 1e-12)
+            curve[r] = ratio(tp[:, r], predicted_positive[:, r])[np.minimum(index, len(recall) - 1)]
+    return curve
 
 
 def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
@@ -118,24 +117,28 @@ def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
     last = run_ends(cases.confidence[order])
     total = np.cumsum(weights[order], axis=0)[last]
     errors = np.cumsum(weights[order] * ~cases.correct[order, None], axis=0)[last]
-    found = np.full((weights.shape[1], len(GRID)), np.nan)
+    curve = np.full((weights.shape[1], len(GRID)), np.nan)
     for r in range(weights.shape[1]):
         if len(total) and total[-1, r] > 0:
             answered = GRID * total[-1, r]
             ends = np.append(0.0, total[:, r]), np.append(0.0, errors[:, r])
-            found[r, 1:] = np.interp(answered[1:], *ends) / answered[1:]
-    return found
+            curve[r, 1:] = np.interp(answered[1:], *ends) / answered[1:]
+    return curve
 
 
 def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple[Curve, Point]]:
     """The mean curves over a rung's seeds, with pointwise intervals."""
-    for where in dict.fromkeys(w for of_run in lines for w in of_run):
-        own = [of_run[where] for of_run in lines if where in of_run]
-        kind, cohort, target, series = where
-        y = _mean_of_seeds([line.y for line in own])
-        placed = np.stack([line.x for line in own])
+    for line_key in dict.fromkeys(line_key for of_run in lines for line_key in of_run):
+        of_seeds = [of_run[line_key] for of_run in lines if line_key in of_run]
+        kind, cohort, target, series = line_key
+        y = _mean_of_seeds([line.y for line in of_seeds])
+        placed = np.stack([line.x for line in of_seeds])
         x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
-        counts = None if own[0].count is None else np.mean([_known(o.count) for o in own], axis=0)
+        counts = (
+            None
+            if of_seeds[0].count is None
+            else np.mean([_counts_or_zeros(line) for line in of_seeds], axis=0)
+        )
         for g in range(len(x)):
             if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
                 continue
@@ -143,66 +146,67 @@ def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple
             yield (
                 kind,
                 Point(
-                    key.rung,
-                    *key.training,
-                    cohort,
-                    target,
-                    series,
-                    float(x[g]),
-                    float(y[0, g]),
-                    low,
-                    high,
-                    None if counts is None else float(counts[g]),
+                    rung=key.rung,
+                    label_fraction=key.label_fraction,
+                    held_out=key.held_out,
+                    retrain_fraction=key.retrain_fraction,
+                    cohort=cohort,
+                    target=target,
+                    series=series,
+                    x=float(x[g]),
+                    y=float(y[0, g]),
+                    low=low,
+                    high=high,
+                    count=None if counts is None else float(counts[g]),
                 ),
             )
 
 
 def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
     """The headline metric over label fractions, and over shares of cases retrained on."""
-    begun = {mean.key.held_out for mean in means if mean.key.retrain_fraction == 0}
+    with_start = {mean.key.held_out for mean in means if mean.key.retrain_fraction == 0}
     for mean in means:
         again = mean.key.retrain_fraction
         for row in mean_results(mean):
             if row.metric != HEADLINE or row.attribute != ALL or row.value is None:
                 continue
-            about = (mean.key.rung, *mean.key.training, row.cohort, row.target, row.metric)
+            subject = (mean.key.rung, *mean.key.training, row.cohort, row.target, row.metric)
             ends = (row.value, row.low, row.high, float(row.num_cases))
             if again is None:
-                yield "learning", Point(*about, mean.key.label_fraction, *ends)
+                yield "learning", Point(*subject, mean.key.label_fraction, *ends)
             # where the same test cases have a point of their own at 0, others do not belong there
             if row.cohort != mean.internal_name and (
-                again is not None or not begun & {None, row.cohort}
+                again is not None or not with_start & {None, row.cohort}
             ):
-                yield "retrain", Point(*about, again or 0.0, *ends)
+                yield "retrain", Point(*subject, again or 0.0, *ends)
 
 
-def _counts(place: TestSet) -> Floats:
-    """The sample, then up to `MOST` replicates. [P, 1 + W]"""
+def _counts(test_set: TestSet) -> Floats:
+    """The sample, then up to `MAX_DRAWN` replicates. [P, 1 + W]"""
     blocks: list[Floats] = []
-    for block in place.replicates.blocks():
+    for block in test_set.replicates.blocks():
         blocks.append(block.astype(np.float64))
-        if sum(b.shape[1] for b in blocks) > MOST:
+        if sum(b.shape[1] for b in blocks) > MAX_DRAWN:
             break
-    return np.concatenate(blocks, axis=1)[:, : 1 + MOST]
+    return np.concatenate(blocks, axis=1)[:, : 1 + MAX_DRAWN]
 
 
-def _mean(place: TestSet, targets: Sequence[int], counts: Floats, draw: CurveFunction) -> Floats:
+def _mean(test_set: TestSet, targets: Sequence[int], counts: Floats, draw: CurveFunction) -> Floats:
     """The mean of the targets' curves, over those that have one. [1 + W, G]"""
 
     def of_part(part: tuple[AnyCases, Int32Array]) -> Floats:
         return draw(part[0], counts[part[1]])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(of_part, list(_parts(place, targets))))
-    defined = [curve for curve in found if np.isfinite(curve[0]).any()]
+        curves = list(pool.map(of_part, list(_parts(test_set, targets))))
+    defined = [curve for curve in curves if np.isfinite(curve[0]).any()]
     return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
 
 
-def _parts(place: TestSet, targets: Sequence[int]) -> Iterator[tuple[AnyCases, Int32Array]]:
+def _parts(test_set: TestSet, targets: Sequence[int]) -> Iterator[tuple[AnyCases, Int32Array]]:
     for target in targets:
-        known = place.run.classified() if target == WHOLE_CASE else place.run.labelled(target)
-        rows = place.subgroups[0].cases & known
-        yield place.cases(target, ALL).take(rows), place.patient[rows]
+        rows = test_set.cases & test_set.run.labelled(target)
+        yield test_set.run_cases(target).take(rows), test_set.patient[rows]
 
 
 def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
@@ -211,19 +215,19 @@ def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
         raise TypeError("a ranking is of one target")
     order = cases.order
     drawn = weights[order.cases]
-    hits = np.cumsum(drawn * order.positive[:, None], axis=0)[order.last]
-    called = np.cumsum(drawn, axis=0)[order.last]
-    if not len(hits):
-        hits = called = np.zeros((1, weights.shape[1]))
-    return hits, called - hits, called
+    tp = np.cumsum(drawn * order.positive[:, None], axis=0)[order.last]
+    predicted_positive = np.cumsum(drawn, axis=0)[order.last]
+    if not len(tp):
+        tp = predicted_positive = np.zeros((1, weights.shape[1]))
+    return tp, predicted_positive - tp, predicted_positive
 
 
 def _reliability(
-    place: TestSet, targets: Sequence[int], counts: Floats, calibrator: str | None
+    test_set: TestSet, targets: Sequence[int], counts: Floats, calibrator: str | None
 ) -> Line | None:
     """Observed over predicted in the bins of the calibration error, all targets pooled."""
     sums = np.zeros((3, BINS, counts.shape[1]))
-    for cases, patient in _parts(place, targets):
+    for cases, patient in _parts(test_set, targets):
         if calibrator is not None and calibrator not in cases.calibrated:
             return None
         outcomes, confidences = outcome_of(cases, calibrator)
@@ -235,8 +239,8 @@ def _reliability(
         return Line(confidence[:, 0] / weight[:, 0], ratio(outcome, weight).T, weight[:, 0])
 
 
-def _known(count: Floats | None) -> Floats:
-    return np.zeros(BINS) if count is None else count
+def _counts_or_zeros(line: Line) -> Floats:
+    return np.zeros(BINS) if line.count is None else line.count
 
 
 def _mean_of_seeds(values: Sequence[Floats]) -> Floats:

@@ -1,23 +1,24 @@
-"""Paired differences of rungs: measured on the same resampled patients, what they share cancels."""
+"""Paired differences of rungs: on the same resampled patients, so that shared noise cancels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    ResultKey,
     difference_interval,
-    no_interval,
+    missing_interval,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Estimate
+from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import two_sided_p
 from medtransfer.statistics.tests import (
     MarginTest,
-    benjamini_hochberg,
     equivalence,
+    false_discovery,
     holm,
     non_inferiority,
 )
@@ -32,58 +33,56 @@ def comparisons(
     Args:
         means: Of every rung and training set.
         reference: The rung that others are compared with.
-        config: The margin that a difference is held against.
+        config: The margin for non-inferiority and equivalence.
     """
     rows: list[RungComparison] = []
-    bases = {m.key.training: m for m in means if m.key.rung == reference}
+    references = {mean.key.training: mean for mean in means if mean.key.rung == reference}
     for mean in means:
-        base = bases.get(mean.key.training)
+        base = references.get(mean.key.training)
         if base is None or mean.key.rung == reference:
             continue
-        for place, number in mean.numbers.items():
-            if place[1] == ALL and place in base.numbers:
-                rows.append(_difference(mean, base, place, number, config.margin))
+        for key in mean.estimates:
+            if key.attribute == ALL and key in base.estimates:
+                rows.append(_comparison(mean, base, key, config.margin))
     return _corrected(rows)
 
 
-def _difference(
-    mean: Mean, base: Mean, place: ResultKey, number: Estimate, margin: float | None
-) -> RungComparison:
-    mine, other = number.values, base.numbers[place].values
-    difference = None if mine is None or other is None else mine - other
-    interval = None if difference is None else difference_interval(difference, place[4])
-    value = None if difference is None or difference[0] != difference[0] else float(difference[0])
-    cohort, _attribute, _group, target, metric = place
+def _comparison(mean: Mean, base: Mean, key: ResultKey, margin: float | None) -> RungComparison:
+    estimate, of_base = mean.estimates[key], base.estimates[key]
     row = RungComparison(
-        mean.key.rung,
-        base.key.rung,
-        *mean.key.training,
-        cohort,
-        target,
-        metric,
-        value,
-        *(interval or (None, None)),
-        None if difference is None or interval is None else two_sided_p(difference),
-        num_cases=number.cases,
-        num_patients=number.patients,
-        reason=_reason(number, base.numbers[place], value, interval, metric),
+        rung=mean.key.rung,
+        reference=base.key.rung,
+        label_fraction=mean.key.label_fraction,
+        held_out=mean.key.held_out,
+        retrain_fraction=mean.key.retrain_fraction,
+        cohort=key.cohort,
+        target=key.target,
+        metric=key.metric,
+        difference=None,
+        low=None,
+        high=None,
+        p=None,
+        num_cases=estimate.cases,
+        num_patients=estimate.patients,
+        reason=estimate.reason or of_base.reason or UNDEFINED,
     )
-    if margin is None or difference is None or interval is None or metric != HEADLINE:
+    if estimate.values is None or of_base.values is None:
         return row
-    return _held_against(row, difference, margin)
+    difference = estimate.values - of_base.values
+    interval = difference_interval(difference, key.metric)
+    if not np.isnan(difference[0]):
+        reason = None if interval else missing_interval(difference, key.metric)
+        row = replace(row, difference=float(difference[0]), reason=reason)
+    if interval is None:
+        return row
+    low, high = interval
+    row = replace(row, low=low, high=high, p=two_sided_p(difference))
+    if margin is None or key.metric != HEADLINE:
+        return row
+    return _with_margin(row, difference, margin)
 
 
-def _reason(
-    mine: Estimate, other: Estimate, value: float | None, interval: object, metric: str
-) -> str | None:
-    """Why the difference or its interval is undefined."""
-    if value is None:
-        return mine.reason or other.reason or "undefined in the sample"
-    drawn = mine.values is not None and len(mine.values) > 1
-    return no_interval(metric) if drawn and interval is None else None
-
-
-def _held_against(row: RungComparison, difference: Floats, margin: float) -> RungComparison:
+def _with_margin(row: RungComparison, difference: Floats, margin: float) -> RungComparison:
     no_worse: MarginTest = non_inferiority(difference, margin, higher_is_better=True)
     same: MarginTest = equivalence(difference, margin)
     return replace(
@@ -99,13 +98,14 @@ def _held_against(row: RungComparison, difference: Floats, margin: float) -> Run
 def _corrected(rows: list[RungComparison]) -> list[RungComparison]:
     """Corrections over the rungs compared on the same cohort, metric and training set."""
     families: dict[tuple[object, ...], list[int]] = {}
-    for place, row in enumerate(rows):
-        family = (row.label_fraction, row.held_out, row.retrain_fraction)
-        families.setdefault((*family, row.cohort, row.target, row.metric), []).append(place)
+    for index, row in enumerate(rows):
+        training = (row.label_fraction, row.held_out, row.retrain_fraction)
+        families.setdefault((*training, row.cohort, row.target, row.metric), []).append(index)
     corrected = list(rows)
-    for places in families.values():
-        found = [rows[i].p for i in places]
-        both = zip(places, holm(found), benjamini_hochberg(found), strict=True)
-        for place, family_wise, false_discovery in both:
-            corrected[place] = replace(rows[place], p_holm=family_wise, p_bh=false_discovery)
+    for family in families.values():
+        p_values = [rows[index].p for index in family]
+        for index, p_holm, p_bh in zip(
+            family, holm(p_values), false_discovery(p_values), strict=True
+        ):
+            corrected[index] = replace(rows[index], p_holm=p_holm, p_bh=p_bh)
     return corrected

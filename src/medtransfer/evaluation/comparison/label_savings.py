@@ -1,4 +1,4 @@
-"""Labels saved from a table of learning curves: another study's, or numbers out of a paper."""
+"""Labels saved and heights of learning curves: of a ladder, or of a table such as a paper's."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ import polars as pl
 
 from medtransfer.errors import TableError, listed, suggestion
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, ResultKey
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import ends_or_never, percentile_interval
@@ -41,7 +41,7 @@ LEARNING_CURVES_CONTRACT = Contract(
 
 @dataclass(frozen=True)
 class LabelSaving:
-    """What a rung saves against the reference.
+    """Labels that a rung saves against the reference.
 
     Attributes:
         rung: Its name.
@@ -49,7 +49,7 @@ class LabelSaving:
         low: Lower end over seeds; None without seeds, or where some draws never reach it.
         high: Upper end over seeds.
         area: Mean height of the curve over the logarithm of the label fraction.
-        at_least: Whether the smallest fraction already reaches it.
+        at_least: True if the smallest fraction already reaches it.
     """
 
     rung: str
@@ -81,7 +81,7 @@ def read_curves(path: Path) -> pl.DataFrame:
     """Read and check a table of learning curves.
 
     Raises:
-        TableError: It does not keep its contract.
+        TableError: The table breaks its contract.
     """
     frame = read_frame(path, LEARNING_CURVES_CONTRACT)
     faults = check_columns(frame, LEARNING_CURVES_CONTRACT)
@@ -98,7 +98,7 @@ def read_curves(path: Path) -> pl.DataFrame:
 def saved_labels(
     curves: pl.DataFrame, reference: str, *, replicates: int = 1000, seed: int = 0
 ) -> list[LabelSaving]:
-    """Share of the labels that every other rung saves: see `metrics.learning_curve`.
+    """Share of the labels that every other rung saves: see `statistics.learning_curve`.
 
     Args:
         curves: From `read_curves`.
@@ -128,8 +128,8 @@ def _points(
     curves: pl.DataFrame, rung: str, replicates: int, seed: int
 ) -> Iterator[tuple[float, Floats]]:
     """Rising label fractions with the mean over seeds, plain and with seeds resampled. [1 + R]"""
-    own = curves.filter(pl.col("rung") == rung).sort("label_fraction")
-    for (fraction,), rows in own.group_by("label_fraction", maintain_order=True):
+    of_rung = curves.filter(pl.col("rung") == rung).sort("label_fraction")
+    for (fraction,), rows in of_rung.group_by("label_fraction", maintain_order=True):
         values = rows["value"].to_numpy().astype(np.float64)
         spread = np.repeat(values[:, None], 1 + replicates, axis=1)
         rng = generator(seed, "seeds", rung, str(fraction))
@@ -138,87 +138,69 @@ def _points(
 
 def _saved(rung: str, points: dict[float, Floats], level: Floats, seeds: int) -> LabelSaving:
     fractions, values = np.array(list(points)), np.stack(list(points.values()))
-    found = labels_saved(fractions, values, level)
-    low, high = ends_or_never(found[1:]) if seeds > 1 else (None, None)
-    reached = bool(np.isfinite(found[0]))
-    ends = [end if end is not None and np.isfinite(end) else None for end in (low, high)]
+    saved = labels_saved(fractions, values, level)
+    low, high = ends_or_never(saved[1:]) if seeds > 1 else (None, None)
+    reached = bool(np.isfinite(saved[0]))
     return LabelSaving(
-        rung,
-        float(found[0]) if reached else None,
-        ends[0],
-        ends[1],
-        float(curve_area(fractions, values)[0]),
-        reached and bool(found[0] >= 1 - fractions[0] - 1e-12),
+        rung=rung,
+        saved=float(saved[0]) if reached else None,
+        low=_finite(low),
+        high=_finite(high),
+        area=float(curve_area(fractions, values)[0]),
+        at_least=reached and bool(saved[0] >= 1 - fractions[0] - 1e-12),
     )
 
 
 CURVE_AUC = f"{HEADLINE}_curve_area"
 """Mean height of a rung's curve over the logarithm of the label fraction."""
+LABELS_SAVED = "labels_saved"
+CurveKey = tuple[str, str | None, float | None]
+"""Rung, cohort held out, share of its cases trained on again: what the points of a curve share."""
 
 
 def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[GridKey, Result]]:
-    """How high each rung's curve over label fractions is in the mean.
+    """Mean height of each rung's curve over label fractions.
 
     The interval resamples patients and seeds. Nothing is given for a single label fraction.
     """
     for curve in _curves(means).values():
         if len(curve) < 2:
             continue
-        for place, number in curve[-1].numbers.items():
-            if place[1] != ALL or place[4] != HEADLINE:
-                continue
-            cohort, attribute, group, target, _metric = place
-            about = Result(
-                None,
-                "test",
-                cohort,
-                target,
-                CURVE_AUC,
-                None,
-                None,
-                None,
-                number.cases,
-                number.patients,
-                None,
-                None,
-                attribute,
-                group,
-            )
-            area = _area(curve, place, seed)
-            undefined = replace(about, reason="undefined at a label fraction")
-            yield curve[-1].key, undefined if area is None else _with_area(about, area)
+        for key, estimate in curve[-1].estimates.items():
+            if key.attribute == ALL and key.metric == HEADLINE:
+                auc = _curve_auc(curve, key, seed)
+                yield curve[-1].key, _curve_auc_row(key, estimate, auc)
 
 
-def area_values(
-    means: Sequence[Mean], seed: int
-) -> dict[tuple[str, str | None, float | None], dict[ResultKey, Floats]]:
-    """What `curve_areas` gives intervals of: by curve and place, the sample and every replicate."""
+def curve_auc_values(means: Sequence[Mean], seed: int) -> dict[CurveKey, dict[ResultKey, Floats]]:
+    """Values behind `curve_areas`, by curve: in the sample and in every replicate. [1 + R] each"""
     return {
-        curve: {
-            (*place[:4], CURVE_AUC): area
-            for place in own[-1].numbers
-            if place[1] == ALL and place[4] == HEADLINE
-            if (area := _area(own, place, seed)) is not None
+        curve_key: {
+            replace(key, metric=CURVE_AUC): auc
+            for key in curve[-1].estimates
+            if key.attribute == ALL and key.metric == HEADLINE
+            if (auc := _curve_auc(curve, key, seed)) is not None
         }
-        for curve, own in _curves(means).items()
-        if len(own) > 1
+        for curve_key, curve in _curves(means).items()
+        if len(curve) > 1
     }
 
 
-def _area(curve: list[Mean], place: ResultKey, seed: int) -> Floats | None:
-    """The area of one curve [1 + R]; None where it is undefined at a label fraction."""
-    if any(place not in mean.by_seed for mean in curve):
+def _curve_auc(curve: list[Mean], key: ResultKey, seed: int) -> Floats | None:
+    """The mean height of one curve [1 + R]; None where it is undefined at a label fraction."""
+    if any(key not in mean.by_seed for mean in curve):
         return None
     fractions = np.array([mean.key.label_fraction for mean in curve])
-    return curve_area(fractions, np.stack([_resampled(mean, place, seed) for mean in curve]))
+    return curve_area(fractions, np.stack([_resampled(mean, key, seed) for mean in curve]))
 
 
-def _with_area(about: Result, area: Floats) -> Result:
-    if not np.isfinite(area[0]):
-        return replace(about, reason="undefined at a label fraction")
-    low, high = percentile_interval(area) or (None, None)
-    reason = NO_INTERVAL if low is None and len(area) > 1 else None
-    return replace(about, value=float(area[0]), low=low, high=high, reason=reason)
+def _curve_auc_row(key: ResultKey, estimate: Estimate, auc: Floats | None) -> Result:
+    counts = Estimate(values=auc, cases=estimate.cases, patients=estimate.patients)
+    key = replace(key, metric=CURVE_AUC)
+    if auc is None or not np.isfinite(auc[0]):
+        return replace(counts, reason="undefined at a label fraction").row(key, None)
+    missing = NO_INTERVAL if len(auc) > 1 else None
+    return counts.row(key, float(auc[0]), percentile_interval(auc), missing=missing)
 
 
 def saving_results(
@@ -230,52 +212,37 @@ def saving_results(
     where the reference was not run with all labels and the rung with fewer.
     """
     curves = _curves(means)
-    for (rung, held_out, retrained), curve in curves.items():
-        base = curves.get((reference, held_out, retrained))
+    for (rung, held_out, retrain_fraction), curve in curves.items():
+        base = curves.get((reference, held_out, retrain_fraction))
         if rung == reference or base is None or len(curve) < 2:
             continue
         if base[-1].key.label_fraction < 1:
             continue
-        for place in [p for p in curve[-1].by_seed if p[1] == ALL and p[4] == HEADLINE]:
-            row = _saving(curve, base[-1], place, seed)
-            if row is not None:
-                yield curve[-1].key, row
+        for key in curve[-1].by_seed:
+            if key.attribute != ALL or key.metric != HEADLINE or key not in base[-1].by_seed:
+                continue
+            if all(key in mean.by_seed for mean in curve):
+                yield curve[-1].key, _saving_row(curve, base[-1], key, seed)
 
 
-def _curves(means: Sequence[Mean]) -> dict[tuple[str, str | None, float | None], list[Mean]]:
+def _curves(means: Sequence[Mean]) -> dict[CurveKey, list[Mean]]:
     """The means of each rung by rising label fraction."""
-    curves: dict[tuple[str, str | None, float | None], list[Mean]] = {}
-    for mean in sorted(means, key=lambda m: m.key.label_fraction):
+    curves: dict[CurveKey, list[Mean]] = {}
+    for mean in sorted(means, key=lambda mean: mean.key.label_fraction):
         curves.setdefault(mean.key.curve, []).append(mean)
     return curves
 
 
-def _saving(curve: list[Mean], base: Mean, place: ResultKey, seed: int) -> Result | None:
-    if place not in base.by_seed or any(place not in mean.by_seed for mean in curve):
-        return None
+def _saving_row(curve: list[Mean], base: Mean, key: ResultKey, seed: int) -> Result:
     fractions = np.array([mean.key.label_fraction for mean in curve])
-    values = np.stack([_resampled(mean, place, seed) for mean in curve])
-    saved = labels_saved(fractions, values, _resampled(base, place, seed))
-    cohort, attribute, group, target, _metric = place
-    number = curve[-1].numbers[place]
-    about = Result(
-        None,
-        "test",
-        cohort,
-        target,
-        "labels_saved",
-        None,
-        None,
-        None,
-        number.cases,
-        number.patients,
-        None,
-        None,
-        attribute,
-        group,
-    )
+    values = np.stack([_resampled(mean, key, seed) for mean in curve])
+    saved = labels_saved(fractions, values, _resampled(base, key, seed))
+    estimate = curve[-1].estimates[key]
+    counts = Estimate(values=saved, cases=estimate.cases, patients=estimate.patients)
+    key = replace(key, metric=LABELS_SAVED)
     if not np.isfinite(saved[0]):
-        return replace(about, reason="the reference's full-data AUROC is never reached")
+        reason = "the reference's full-data AUROC is never reached"
+        return replace(counts, reason=reason).row(key, None)
     reasons: list[str] = []
     if saved[0] >= 1 - fractions[0] - 1e-12:
         reasons.append("at least: the smallest label fraction already reaches it")
@@ -284,16 +251,14 @@ def _saving(curve: list[Mean], base: Mean, place: ResultKey, seed: int) -> Resul
         reasons.append(NO_INTERVAL)
     elif low == -np.inf:
         reasons.append("in some replicates the reference's full-data AUROC is never reached")
-    ends = (end if end is not None and np.isfinite(end) else None for end in (low, high))
-    return replace(
-        about,
-        value=float(saved[0]),
-        low=next(ends),
-        high=next(ends),
-        reason="; ".join(reasons) or None,
-    )
+    counts = replace(counts, reason="; ".join(reasons) or None)
+    return counts.row(key, float(saved[0]), (_finite(low), _finite(high)))
 
 
-def _resampled(mean: Mean, place: ResultKey, seed: int) -> Floats:
+def _finite(end: float | None) -> float | None:
+    return end if end is not None and np.isfinite(end) else None
+
+
+def _resampled(mean: Mean, key: ResultKey, seed: int) -> Floats:
     rng = generator(seed, "seeds", mean.key.rung, str(mean.key.label_fraction))
-    return resampled_mean(mean.by_seed[place], rng)
+    return resampled_mean(mean.by_seed[key], rng)

@@ -19,8 +19,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     variances,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.measure import measure_run
-from medtransfer.evaluation.scoring.score import score_measured
+from medtransfer.evaluation.scoring.score import measure_run, results_of
 from medtransfer.tables.results import (
     RESULTS_CONTRACT,
     Curve,
@@ -83,8 +82,8 @@ def compare_runs(
     Args:
         runs: In the order of their rungs.
         attributes: `case_id` and the attributes to report by.
-        task: What the targets are to each other.
-        config: Intervals, operating points, least group size.
+        task: How the targets relate to each other.
+        config: Intervals, operating points, smallest group size.
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
         on_run: Called with the number of runs done, and of all runs.
@@ -101,7 +100,7 @@ def compare_runs(
         for run in sorted(seeds, key=lambda run: run.seed):  # seeds are resampled by position
             on_run(len(frames), len(runs))
             measured = measure_run(run.predictions(), attributes, task, config)
-            results = run.results() if run.results else score_measured(measured, config)
+            results = run.results() if run.results else results_of(measured, config)
             frames.append(_with_key(results, key, run.seed))
             lines.append(run_lines(measured))
             mean.add(measured)

@@ -1,4 +1,4 @@
-"""What only all rungs together tell: effective robustness, and what scale does."""
+"""Summaries over all rungs of a ladder: effective robustness and effects of scale."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, area_values
+from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, curve_auc_values
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    ResultKey,
     difference_interval,
 )
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.robustness import effective_robustness
@@ -21,23 +20,23 @@ from medtransfer.statistics.scaling import scale_effects
 from medtransfer.tables.results import ALL, Result
 
 ROBUSTNESS = "_effective_robustness"
-"""Added to a metric's name: how far above the line of all runs a rung's shifted value lies."""
+"""Suffix of a metric's name: how far above the line of all runs a rung's shifted value lies."""
 SCALE = "_scale_"
-"""Added to a metric's name, before `network`, `data` or `interaction`: its change per factor 10."""
-BIASED = "no interval: chance alone pushes the metric up, in each rung by its own amount"
+"""Suffix of a metric's name, before `network`, `data` or `interaction`: change per factor 10."""
+BIASED_RUNGS = "no interval: chance alone pushes the metric up, in each rung by a different amount"
 SCALED = (HEADLINE, "auprc", "nll", "ece_scaled", "aurc", "ood_auroc")
-"""Metrics that the effects of scale are asked of; of the first also in every group."""
+"""Metrics that have effects of scale; the first has them in every group too."""
 DROP = f"{HEADLINE}_drop"
 
 
 @dataclass(frozen=True)
 class RungFacts:
-    """What is known of a rung's scale.
+    """Scale of a rung: its network and its pre-training data.
 
     Attributes:
         rung: Its name.
         parameters: Weights of the network; NaN where not known.
-        images: That it was pre-trained on; 0 for none, NaN where not known.
+        images: Images that it was pre-trained on; 0 for none, NaN where not known.
         architecture: Name of the network.
         pretraining: Name of what it was pre-trained on.
     """
@@ -60,23 +59,30 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]
         return
     last = {mean.key.rung: mean for mean in sorted(means, key=lambda m: m.key.label_fraction)}
     rungs = list(last)
-    for place in _headline_places(means):
+    for key in _headline_keys(means):
         pairs = [
-            (rungs.index(mean.key.rung), inside, outside)
+            (rungs.index(mean.key.rung), *of_seed)
             for mean in means
-            if (home := mean.by_seed.get((mean.internal_name, *place[1:]))) is not None
-            and (there := mean.by_seed.get(place)) is not None
-            and place[0] != mean.internal_name
-            for inside, outside in zip(home, there, strict=True)
+            if key.cohort != mean.internal_name
+            for of_seed in _pairs_of_seeds(mean, key)
         ]
         if not pairs:
             continue
         number, internal, shifted = zip(*pairs, strict=True)
-        found = effective_robustness(np.stack(internal), np.stack(shifted), np.array(number))
-        for rung, values in zip(rungs, found.residuals, strict=False):
+        robustness = effective_robustness(np.stack(internal), np.stack(shifted), np.array(number))
+        for rung, values in zip(rungs, robustness.residuals, strict=False):
             mean = last[rung]
-            if place in mean.numbers:
-                yield mean.key, _row(mean, place, ROBUSTNESS, values, found.reason)
+            if key in mean.estimates:
+                yield mean.key, _row(mean, key, ROBUSTNESS, values, robustness.reason)
+
+
+def _pairs_of_seeds(mean: Mean, key: ResultKey) -> list[tuple[Floats, Floats]]:
+    """Each seed's values on the internal test set and on a shifted one. [1 + R] each"""
+    internal = mean.by_seed.get(replace(key, cohort=mean.internal_name))
+    shifted = mean.by_seed.get(key)
+    if internal is None or shifted is None:
+        return []
+    return list(zip(internal, shifted, strict=True))
 
 
 def scale_results(
@@ -84,94 +90,87 @@ def scale_results(
 ) -> Iterator[tuple[GridKey, Result]]:
     """Effects of network scale, of data scale and of both on the rungs' full-data numbers.
 
-    Asked of every metric in `SCALED` at every cohort, and for the five questions of the headline
-    metric's drop, of the height of its curve over label fractions, and of its value in every
-    group. Worst groups and gaps are not asked: chance alone moves them, in each rung by its own
-    amount, and an interval would not hold its rate (docs/explanation/intervals.md).
+    They are given for every metric in `SCALED` at every cohort, and for the five questions of the
+    headline metric's drop, of the height of its curve over label fractions, and of its value in
+    every group. Worst groups and gaps are left out: chance alone moves them, in each rung by a
+    different amount, and an interval would not hold its rate (docs/explanation/intervals.md).
 
     Yields:
-        Rows of the whole ladder, under the rung name `all`; for each training set of their own.
+        Rows of the whole ladder, under the rung name `all`; for each training set separately.
     """
-    known = {fact.rung: fact for fact in facts}
-    most = max((mean.key.label_fraction for mean in means), default=0.0)
+    fact_of = {fact.rung: fact for fact in facts}
+    largest = max((mean.key.label_fraction for mean in means), default=0.0)
     full: dict[tuple[float, str | None, float | None], list[Mean]] = {}
     for mean in means:
-        if mean.key.label_fraction == most and mean.key.rung in known:
+        if mean.key.label_fraction == largest and mean.key.rung in fact_of:
             full.setdefault(mean.key.training, []).append(mean)
-    areas = area_values(means, seed)
-    for alike in full.values():
-        if len(alike) > 1:
-            asked = [_quantities(mean) | areas.get(mean.key.curve, {}) for mean in alike]
-            yield from _effects(alike, asked, known)
+    curve_aucs = curve_auc_values(means, seed)
+    for same_training in full.values():
+        if len(same_training) > 1:
+            quantities = [
+                _quantities(mean) | curve_aucs.get(mean.key.curve, {}) for mean in same_training
+            ]
+            yield from _effects(same_training, quantities, fact_of)
 
 
 def _quantities(mean: Mean) -> dict[ResultKey, Floats]:
-    """What effects of scale are asked of, in the sample and in every replicate. [1 + R] each"""
-    found: dict[ResultKey, Floats] = {}
-    for place, number in mean.numbers.items():
-        cohort, attribute, group, target, metric = place
-        if number.values is None or not _is_asked(attribute, metric):
+    """Quantities that have effects of scale, in the sample and in every replicate. [1 + R] each"""
+    quantities: dict[ResultKey, Floats] = {}
+    for key, estimate in mean.estimates.items():
+        if estimate.values is None or not _has_effects(key):
             continue
-        found[place] = number.values
-        home = mean.numbers.get((mean.internal_name, attribute, group, target, metric))
-        shifted = metric == HEADLINE and attribute == ALL and cohort != mean.internal_name
-        if shifted and home is not None and home.values is not None:
-            found[(*place[:4], DROP)] = home.values - number.values
-    return found
+        quantities[key] = estimate.values
+        internal = mean.estimates.get(replace(key, cohort=mean.internal_name))
+        if internal is None or internal.values is None or key.cohort == mean.internal_name:
+            continue
+        if key.metric == HEADLINE and key.attribute == ALL:
+            quantities[replace(key, metric=DROP)] = internal.values - estimate.values
+    return quantities
 
 
-def _is_asked(attribute: str, metric: str) -> bool:
-    return metric == HEADLINE or (attribute == ALL and metric in SCALED)
+def _has_effects(key: ResultKey) -> bool:
+    return key.metric == HEADLINE or (key.attribute == ALL and key.metric in SCALED)
 
 
 def _effects(
-    full: Sequence[Mean], asked: Sequence[dict[ResultKey, Floats]], known: dict[str, RungFacts]
+    means: Sequence[Mean],
+    quantities: Sequence[dict[ResultKey, Floats]],
+    fact_of: dict[str, RungFacts],
 ) -> Iterator[tuple[GridKey, Result]]:
-    """What scale does to rungs of one training set."""
-    for place in dict.fromkeys(place for own in asked for place in own):
-        rungs = [i for i, own in enumerate(asked) if place in own]
+    """Effects of scale over rungs of one training set."""
+    for key in dict.fromkeys(key for of_rung in quantities for key in of_rung):
+        rungs = [i for i, of_rung in enumerate(quantities) if key in of_rung]
         if len(rungs) < 2:
             continue
-        about = [known[full[i].key.rung] for i in rungs]
+        facts = [fact_of[means[i].key.rung] for i in rungs]
         effects = scale_effects(
-            np.stack([asked[i][place] for i in rungs]),
-            np.array([fact.parameters for fact in about]),
-            np.array([fact.images for fact in about]),
-            [fact.architecture for fact in about],
-            [fact.pretraining for fact in about],
+            np.stack([quantities[i][key] for i in rungs]),
+            np.array([fact.parameters for fact in facts]),
+            np.array([fact.images for fact in facts]),
+            [fact.architecture for fact in facts],
+            [fact.pretraining for fact in facts],
         )
-        first = full[rungs[0]]
-        runs = replace(first.key, rung=ALL)
+        first = means[rungs[0]]
         for term, effect in effects.items():
-            yield runs, _row(first, place, SCALE + term, effect.slopes, effect.reason)
+            row = _row(first, key, SCALE + term, effect.slopes, effect.reason)
+            yield replace(first.key, rung=ALL), row
 
 
-def _headline_places(means: Sequence[Mean]) -> list[ResultKey]:
-    places = dict.fromkeys(place for mean in means for place in mean.by_seed)
-    return [place for place in places if place[4] == HEADLINE and place[1] == ALL]
+def _headline_keys(means: Sequence[Mean]) -> list[ResultKey]:
+    keys = dict.fromkeys(key for mean in means for key in mean.by_seed)
+    return [key for key in keys if key.metric == HEADLINE and key.attribute == ALL]
 
 
-def _row(mean: Mean, place: ResultKey, suffix: str, values: Floats, reason: str | None) -> Result:
-    cohort, attribute, group, target, metric = place
-    measured = HEADLINE if metric in (DROP, CURVE_AUC) else metric
-    number = mean.numbers[cohort, attribute, group, target, measured]
-    known = bool(np.isfinite(values[0]))
-    ends = difference_interval(values, measured)
-    if known and ends is None and len(values) > 1:
-        why = BIASED if find_metric(measured).biased else NO_INTERVAL
-        reason = f"{reason}; {why}" if reason else why
-    return Result(
-        None,
-        "test",
-        cohort,
-        target,
-        metric + suffix,
-        float(values[0]) if known else None,
-        *(ends or (None, None)),
-        number.cases,
-        number.patients,
-        None,
-        reason or (None if known else "undefined in the sample"),
-        attribute,
-        group,
+def _row(mean: Mean, key: ResultKey, suffix: str, values: Floats, reason: str | None) -> Result:
+    measured = HEADLINE if key.metric in (DROP, CURVE_AUC) else key.metric
+    estimate = mean.estimates[replace(key, metric=measured)]
+    counts = Estimate(
+        values=values, cases=estimate.cases, patients=estimate.patients, reason=reason
+    )
+    missing = BIASED_RUNGS if find_metric(measured).biased else NO_INTERVAL
+    return counts.row(
+        replace(key, metric=key.metric + suffix),
+        float(values[0]),
+        difference_interval(values, measured),
+        missing=missing if len(values) > 1 else None,
     )

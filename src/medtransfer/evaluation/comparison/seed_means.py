@@ -1,4 +1,4 @@
-"""A rung's numbers: means over its seeds, drops at other cohorts, what they vary with."""
+"""Means of a rung's numbers over its seeds, drops at other cohorts, parts of their variance."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,11 +7,9 @@ import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.evaluation.scoring.fairness import compared_keys
-from medtransfer.evaluation.scoring.measure import MeasuredRun
-from medtransfer.evaluation.scoring.score import as_result
-from medtransfer.evaluation.scoring.test_set import Subgroup
+from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
@@ -21,11 +19,11 @@ from medtransfer.tables.results import ALL, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
-BIASED = "no interval: chance alone pushes the metric up, on both sides by its own amount"
+BIASED_DIFFERENCE = (
+    "no interval: chance alone pushes the metric up, on both sides by different amounts"
+)
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
-"""Added to a metric's name: its standard deviation between seeds, and between patients."""
-ResultKey = tuple[str, str, str, str, str]
-"""Cohort, attribute, group, target, metric."""
+"""Suffixes of a metric's name: its standard deviation between seeds, and between patients."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,13 @@ class Mean:
 
     Attributes:
         key: Rung and training set of the runs.
-        subgroups: By cohort, attribute and group.
-        numbers: Seed means; replicates are of patients.
+        estimates: Seed means; replicates are of patients.
         by_seed: The values before the mean. [S, 1 + R]
         internal_name: The training cohorts' name as a test set.
     """
 
     key: GridKey
-    subgroups: dict[tuple[str, str, str], Subgroup]
-    numbers: dict[ResultKey, Estimate]
+    estimates: dict[ResultKey, Estimate]
     by_seed: dict[ResultKey, Floats]
     internal_name: str
 
@@ -53,22 +49,19 @@ class MeanOfSeeds:
     def __init__(self, key: GridKey) -> None:
         self.key = key
         self._estimates: dict[ResultKey, list[Estimate]] = {}
-        self._subgroups: dict[tuple[str, str, str], Subgroup] = {}
         self._internal_name = ""
 
     def add(self, measured: MeasuredRun) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
         run = measured.run
         self._internal_name = run.internal_name()
-        for place, of_place in zip(measured.places, measured.numbers, strict=True):
-            compared = set(compared_keys(of_place))
-            for part, numbers in zip(place.subgroups, of_place, strict=True):
-                where = (part.cohort, part.attribute, part.group)
-                self._subgroups[where] = part
-                for key, number in numbers.items():
-                    overall = key[0] in run.overall or key[1] in OOD_METRICS
-                    if overall and (part.attribute == ALL or key in compared):
-                        self._estimates.setdefault((*where, *key), []).append(number)
+        for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
+            compared = set(compared_keys(estimates))
+            for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True):
+                for key, estimate in of_subgroup.items():
+                    overall = key.target in run.overall or key.metric in OOD_METRICS
+                    if overall and (subgroup.attribute == ALL or key in compared):
+                        self._estimates.setdefault(subgroup.key(key), []).append(estimate)
 
     def mean(self) -> Mean:
         """The mean over the seeds so far."""
@@ -77,26 +70,27 @@ class MeanOfSeeds:
             for key, estimates in self._estimates.items()
             if all(e.values is not None for e in estimates)
         }
-        means = {key: _mean(key, of_key, by_seed) for key, of_key in self._estimates.items()}
-        return Mean(self.key, self._subgroups, means, by_seed, self._internal_name)
+        means = {
+            key: _mean(estimates, by_seed.get(key)) for key, estimates in self._estimates.items()
+        }
+        return Mean(self.key, means, by_seed, self._internal_name)
 
 
-def _mean(place: ResultKey, numbers: list[Estimate], by_seed: dict[ResultKey, Floats]) -> Estimate:
-    first = next((n for n in numbers if n.values is None), numbers[0])
-    left_out = [n.left_out for n in numbers if n.left_out is not None]
+def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
+    """The mean over seeds of their values [S, 1 + R], with the counts of one of them."""
+    first = next((e for e in estimates if e.values is None), estimates[0])
+    left_out = [e.left_out for e in estimates if e.left_out is not None]
     return replace(
         first,
-        values=by_seed[place].mean(axis=0) if place in by_seed else None,
-        left_out=np.mean(left_out, axis=0) if len(left_out) == len(numbers) else None,
+        values=None if values is None else values.mean(axis=0),
+        left_out=np.mean(left_out, axis=0) if len(left_out) == len(estimates) else None,
     )
 
 
 def mean_results(mean: Mean) -> Iterator[Result]:
     """A rung's means as rows of the results table, without a run id."""
-    for (*place, target, metric), number in mean.numbers.items():
-        cohort, attribute, group = place
-        part = mean.subgroups[cohort, attribute, group]
-        yield as_result(None, part, (target, metric), number)
+    for key, estimate in mean.estimates.items():
+        yield estimate.as_result(key)
 
 
 def drops(mean: Mean) -> Iterator[Result]:
@@ -104,28 +98,22 @@ def drops(mean: Mean) -> Iterator[Result]:
 
     The cohorts are resampled independently, so their replicates are too.
     """
-    for (cohort, attribute, group, target, metric), number in mean.numbers.items():
-        inside = mean.numbers.get((mean.internal_name, attribute, group, target, metric))
-        if cohort == mean.internal_name or attribute != ALL or inside is None:
+    for key, shifted in mean.estimates.items():
+        internal = mean.estimates.get(replace(key, cohort=mean.internal_name))
+        if key.cohort == mean.internal_name or key.attribute != ALL or internal is None:
             continue
-        part = mean.subgroups[cohort, attribute, group]
-        row = as_result(None, part, (target, metric), replace(number, left_out=None))
-        reason = inside.reason or number.reason
-        row = replace(row, metric=f"{metric}_drop", value=None, low=None, high=None, reason=reason)
-        if inside.values is not None and number.values is not None:
-            drop = inside.values - number.values
-            low, high = difference_interval(drop, metric) or (None, None)
-            known = bool(np.isfinite(drop[0]))
-            if known and low is None and len(drop) > 1:
-                reason = "; ".join(why for why in (reason, no_interval(metric)) if why)
-            row = replace(
-                row,
-                value=float(drop[0]) if known else None,
-                low=low,
-                high=high,
-                reason=reason or (None if known else "undefined in the sample"),
-            )
-        yield row
+        estimate = replace(shifted, reason=internal.reason or shifted.reason)
+        drop_key = replace(key, metric=f"{key.metric}_drop")
+        if internal.values is None or shifted.values is None:
+            yield estimate.row(drop_key, None)
+            continue
+        drop = internal.values - shifted.values
+        yield estimate.row(
+            drop_key,
+            float(drop[0]),
+            difference_interval(drop, key.metric),
+            missing=missing_interval(drop, key.metric),
+        )
 
 
 def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:
@@ -137,35 +125,29 @@ def difference_interval(difference: Floats, metric: str) -> tuple[float, float] 
     return None if find_metric(metric).biased else percentile_interval(difference)
 
 
-def no_interval(metric: str) -> str:
-    """Why `difference_interval` gives none."""
-    return BIASED if find_metric(metric).biased else NO_INTERVAL
+def missing_interval(difference: Floats, metric: str) -> str | None:
+    """Reason if `difference_interval` gives none; None where no replicates were drawn."""
+    if len(difference) == 1:
+        return None
+    return BIASED_DIFFERENCE if find_metric(metric).biased else NO_INTERVAL
 
 
 def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:
-    """What the headline metric varies with: seeds and patients apart, as standard deviations."""
-    for place, values in mean.by_seed.items():
-        cohort, attribute, group, target, metric = place
-        if metric != HEADLINE or attribute != ALL or values.shape[1] < 2:
+    """Standard deviations of the headline metric between seeds and between patients."""
+    for key, values in mean.by_seed.items():
+        if key.metric != HEADLINE or key.attribute != ALL or values.shape[1] < 2:
             continue
         rng = generator(config.seed, "variance", mean.key.rung, str(mean.key.training))
         parts = variance_parts(values, rng)
-        number = mean.numbers[place]
+        estimate = mean.estimates[key]
         for suffix, value in (
             (BETWEEN_SEEDS, parts.between_seeds),
             (BETWEEN_PATIENTS, parts.between_patients),
         ):
-            known = bool(np.isfinite(value))
-            yield Result(
-                None,
-                "test",
-                cohort,
-                target,
-                metric + suffix,
-                value if known else None,
-                num_cases=number.cases,
-                num_patients=number.patients,
-                reason=None if known else parts.reason,
-                attribute=attribute,
-                group=group,
+            counts = Estimate(
+                values=None,
+                cases=estimate.cases,
+                patients=estimate.patients,
+                reason=None if np.isfinite(value) else parts.reason,
             )
+            yield counts.row(replace(key, metric=key.metric + suffix), float(value))

@@ -1,4 +1,4 @@
-"""Whom a run serves worse: worst group, gap and ratio per attribute, with a permutation test."""
+"""Subgroup gaps: worst group, gap and ratio per attribute, with a permutation test."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +8,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, Estimates, Key
-from medtransfer.evaluation.scoring.measure import bindings
+from medtransfer.evaluation.scoring.estimate import (
+    NO_INTERVAL,
+    Estimate,
+    Estimates,
+    MetricKey,
+    ResultKey,
+)
+from medtransfer.evaluation.scoring.measure import bind_metrics
+from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
-from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted
@@ -25,7 +31,7 @@ from medtransfer.statistics.groups import (
     worst_group,
     worst_interval,
 )
-from medtransfer.tables.results import ALL, CASE, MACRO, MICRO, Result
+from medtransfer.tables.results import ALL, MACRO, MICRO, Result
 
 COMPARED = (
     "auroc",
@@ -39,294 +45,343 @@ COMPARED = (
     "underdiagnosis",
 )
 """Metrics, without their operating point, that groups are compared by."""
+GAP, GAP_P, WORST, RATIO = "_gap", "_gap_p", "_worst_group", "_ratio"
+"""Suffixes of a metric's name: largest minus smallest, p-value of no gap, worst group,
+smallest over largest."""
+ODDS = "equalized_odds"
+"""The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
+TOO_FEW = "fewer than two groups large enough"
+BIASED_RATIO = (
+    "no interval: chance alone pushes the metric up, in groups of different size differently"
+)
+
+SubgroupEstimates = Sequence[tuple[Subgroup, Estimates]]
 
 
 @dataclass(frozen=True)
-class Compared:
+class GroupComparison:
     """The groups of one attribute that are large enough for a metric.
 
     Attributes:
-        place: Where.
+        test_set: Their test set.
         attribute: Whose groups.
         key: Target and metric.
-        targets: Whose mean it is, for `macro`: those for which every group has the metric.
-        groups: Their slices. G
-        numbers: The metric of each. G
+        targets: Targets of the mean, for `macro`: those for which every group has the metric.
+        subgroups: The groups. G
+        estimates: The metric of each. G
     """
 
-    place: TestSet
+    test_set: TestSet
     attribute: str
-    key: Key
+    key: MetricKey
     targets: tuple[str, ...]
-    groups: tuple[Subgroup, ...]
-    numbers: tuple[Estimate, ...]
+    subgroups: tuple[Subgroup, ...]
+    estimates: tuple[Estimate, ...]
 
     @property
     def cases(self) -> Flags:
         """Cases of these groups. [N]"""
-        if not self.groups:
-            return np.zeros(len(self.place.run.frame), dtype=np.bool_)
-        return np.logical_or.reduce([part.cases for part in self.groups])
+        if not self.subgroups:
+            return np.zeros(len(self.test_set.run.frame), dtype=np.bool_)
+        return np.logical_or.reduce([subgroup.cases for subgroup in self.subgroups])
 
     @property
     def left_out(self) -> str | None:
-        """Which targets a mean is not over."""
-        without = len(self.place.run.names) - len(self.targets)
-        if self.key[0] != MACRO or not without or not self.targets:
+        """Note on the targets that a mean leaves out."""
+        names = self.test_set.run.names
+        without = len(names) - len(self.targets)
+        if self.key.target != MACRO or not without or not self.targets:
             return None
-        return f"{without} of {len(self.place.run.names)} targets left out: undefined in a group"
+        return f"{without} of {len(names)} targets left out: undefined in a group"
 
     @property
     def values(self) -> list[Floats]:
         """The metric of each group, in the sample and in every replicate. G times [1 + R]"""
-        return [n.values for n in self.numbers if n.values is not None]
+        return [e.values for e in self.estimates if e.values is not None]
 
-    def row(
+    def undefined(self, name: str, reason: str) -> Result:
+        """Row of the results table for an undefined number."""
+        return self._row(name, None, reason=reason)
+
+    def p_value(self, p: float) -> Result:
+        """Row of the results table for the p-value of no gap."""
+        return self._row(self.key.metric + GAP_P, p)
+
+    def number(
         self,
-        metric: str,
+        name: str,
+        value: float,
+        interval: tuple[float, float] | None,
+        missing: str = NO_INTERVAL,
+    ) -> Result:
+        """Row of the results table.
+
+        Args:
+            name: In the column `metric`.
+            value: Infinite or NaN where no group is above 0.
+            interval: Its ends, if it has any.
+            missing: Reason if replicates were drawn and give no interval.
+        """
+        if not np.isfinite(value):
+            return self.undefined(name, "undefined: no group is above 0")
+        lacks_interval = interval is None and len(self.values[0]) > 1
+        return self._row(name, value, interval, missing if lacks_interval else None)
+
+    def _row(
+        self,
+        name: str,
         value: float | None,
         interval: tuple[float, float] | None = None,
         reason: str | None = None,
     ) -> Result:
-        """A row of the results table."""
-        low, high = interval or (None, None)
-        run, cases = self.place.run, self.cases
-        return Result(
-            run.run_id,
-            "test",
-            self.place.name,
-            self.key[0],
-            metric,
-            value,
-            low,
-            high,
-            int(cases.sum()),
-            run.patients(cases),
-            None,
-            reason or self.left_out,
-            self.attribute,
-            ALL,
+        run, cases = self.test_set.run, self.cases
+        counts = Estimate(
+            values=None,
+            cases=int(cases.sum()),
+            patients=run.patients(cases),
+            reason=reason or self.left_out,
         )
+        key = ResultKey(self.test_set.name, self.attribute, ALL, self.key.target, name)
+        return counts.row(key, value, interval, run_id=run.run_id)
 
 
-def compared_keys(numbers: Sequence[Estimates]) -> list[Key]:
-    """What groups are compared by."""
-    keys = dict.fromkeys(key for own in numbers for key in own)
-    return [key for key in keys if key[0] != MICRO and key[1].split("@")[0] in COMPARED]
+def subgroup_gaps(
+    test_set: TestSet, estimates: Sequence[Estimates], config: EvaluationConfig
+) -> Iterator[Result]:
+    """Worst group, gap, ratio and p-values for every attribute of a test set.
+
+    Args:
+        test_set: Its subgroups.
+        estimates: Every metric of each subgroup.
+        config: Smallest group size, permutations.
+    """
+    for attribute in dict.fromkeys(s.attribute for s in test_set.subgroups[1:]):
+        of_groups = [
+            (subgroup, of_subgroup)
+            for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True)
+            if subgroup.attribute == attribute
+        ]
+        comparisons = [
+            compare_groups(test_set, attribute, key, of_groups) for key in compared_keys(estimates)
+        ]
+        for comparison in comparisons:
+            yield from _gap_rows(comparison)
+        yield from _odds_rows(comparisons)
+        yield from _test_rows(test_set, attribute, comparisons, config)
+
+
+def compared_keys(estimates: Sequence[Estimates]) -> list[MetricKey]:
+    """Targets and metrics that groups are compared by."""
+    keys = dict.fromkeys(key for of_subgroup in estimates for key in of_subgroup)
+    return [key for key in keys if key.target != MICRO and key.metric.split("@")[0] in COMPARED]
 
 
 def compare_groups(
-    place: TestSet, attribute: str, key: Key, found: Sequence[tuple[Subgroup, Estimates]]
-) -> Compared:
+    test_set: TestSet, attribute: str, key: MetricKey, of_groups: SubgroupEstimates
+) -> GroupComparison:
     """Gather the groups that have a metric; for `macro`, over the targets that all of them have.
 
     Args:
-        place: Where.
+        test_set: Their test set.
         attribute: Whose groups.
         key: Target and metric.
-        found: The attribute's groups with their numbers.
+        of_groups: The attribute's groups with their estimates.
     """
-    targets = _shared_targets(place, key[1], found) if key[0] == MACRO else ()
-    large = [
-        (part, own[key] if key[0] != MACRO else _mean_of([own[name, key[1]] for name in targets]))
-        for part, own in found
-        if _is_defined(own, key) and (targets or key[0] != MACRO)
-    ]
-    groups, numbers = zip(*large, strict=True) if large else ((), ())
-    return Compared(place, attribute, key, targets, groups, numbers)
+    is_macro = key.target == MACRO
+    targets = _shared_targets(test_set, key.metric, of_groups) if is_macro else ()
+    large: list[tuple[Subgroup, Estimate]] = []
+    for subgroup, estimates in of_groups:
+        if not _is_defined(estimates, key) or (is_macro and not targets):
+            continue
+        estimate = estimates[key]
+        if is_macro:
+            estimate = _mean_of([estimates[MetricKey(name, key.metric)] for name in targets])
+        large.append((subgroup, estimate))
+    return GroupComparison(
+        test_set=test_set,
+        attribute=attribute,
+        key=key,
+        targets=targets,
+        subgroups=tuple(subgroup for subgroup, _ in large),
+        estimates=tuple(estimate for _, estimate in large),
+    )
 
 
-def _is_defined(own: Estimates, key: Key) -> bool:
-    return key in own and (v := own[key].values) is not None and bool(np.isfinite(v[0]))
+def _is_defined(estimates: Estimates, key: MetricKey) -> bool:
+    values = estimates[key].values if key in estimates else None
+    return values is not None and bool(np.isfinite(values[0]))
 
 
 def _shared_targets(
-    place: TestSet, metric: str, found: Sequence[tuple[Subgroup, Estimates]]
+    test_set: TestSet, metric: str, of_groups: SubgroupEstimates
 ) -> tuple[str, ...]:
     """The targets for which every group has a metric that has it for any.
 
     Means over other targets in one group than in its neighbour would differ without a cause.
     """
-    names = place.run.names
-    large = [own for _, own in found if any(_is_defined(own, (name, metric)) for name in names)]
-    return tuple(n for n in names if all(_is_defined(own, (n, metric)) for own in large))
+    keys = [MetricKey(name, metric) for name in test_set.run.names]
+    large = [e for _, e in of_groups if any(_is_defined(e, key) for key in keys)]
+    return tuple(key.target for key in keys if all(_is_defined(e, key) for e in large))
 
 
-def _mean_of(numbers: Sequence[Estimate]) -> Estimate:
-    """The mean over targets of one group. Their values are known."""
-    values = np.mean([n.values for n in numbers if n.values is not None], axis=0)
-    return replace(numbers[0], values=values, positives=None)
+def _mean_of(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean over targets of one group, for all of which it is defined."""
+    values = np.mean([e.values for e in estimates if e.values is not None], axis=0)
+    return replace(estimates[0], values=values, positives=None)
 
 
-GAP, GAP_P, WORST, RATIO = "_gap", "_gap_p", "_worst_group", "_ratio"
-"""What is added to a metric's name: largest minus smallest, p-value of no gap, worst group,
-smallest over largest."""
-ODDS = "equalized_odds"
-"""The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
-TOO_FEW = "fewer than two groups large enough"
-BIASED = "no interval: chance alone pushes the metric up, in groups of different size differently"
-
-
-def gap_results(
-    place: TestSet, numbers: Sequence[Estimates], config: EvaluationConfig
-) -> Iterator[Result]:
-    """Worst group, gap, ratio and p-values for every attribute of a place.
-
-    Args:
-        place: Its slices.
-        numbers: Every metric of each slice.
-        config: Least group size, permutations.
-    """
-    for attribute in dict.fromkeys(part.attribute for part in place.subgroups[1:]):
-        found = [
-            (part, own)
-            for part, own in zip(place.subgroups, numbers, strict=True)
-            if part.attribute == attribute
-        ]
-        compared = [compare_groups(place, attribute, key, found) for key in compared_keys(numbers)]
-        for one in compared:
-            yield from _rows(one)
-        yield from _odds(compared)
-        yield from _tests(place, attribute, compared, config)
-
-
-def _rows(about: Compared) -> Iterator[Result]:
-    name = about.key[1]
+def _gap_rows(comparison: GroupComparison) -> Iterator[Result]:
+    """Worst group, gap and ratio of one metric."""
+    name = comparison.key.metric
     metric = find_metric(name)
-    judged = metric.better != "neither"
-    if len(about.groups) < 2:
-        for suffix in (WORST, GAP, RATIO) if judged else (GAP, RATIO):
-            yield about.row(name + suffix, None, None, TOO_FEW)
+    has_worst = metric.better != "neither"
+    if len(comparison.subgroups) < 2:
+        for suffix in (WORST, GAP, RATIO) if has_worst else (GAP, RATIO):
+            yield comparison.undefined(name + suffix, TOO_FEW)
         return
-    values = about.values
-    better = metric.better == "higher"
-    ends = (metric.low, metric.high)
+    values = comparison.values
+    if has_worst:
+        higher = metric.better == "higher"
+        ends = (metric.low, metric.high)
+        interval = worst_interval(values, higher_is_better=higher, ends=ends)
+        worst = float(worst_group(values, higher_is_better=higher)[0])
+        yield comparison.number(name + WORST, worst, interval)
+    interval = gap_interval(values, metric.high - metric.low)
+    yield comparison.number(name + GAP, float(gap(values)[0]), interval)
     ratio = ratio_of_groups(values)
-    found = [
-        (GAP, gap(values)[0], gap_interval(values, metric.high - metric.low)),
-        (RATIO, ratio[0], None if metric.biased else percentile_interval(ratio)),
-    ]
-    if judged:
-        worst = worst_group(values, higher_is_better=better)[0]
-        interval = worst_interval(values, higher_is_better=better, ends=ends)
-        found.insert(0, (WORST, worst, interval))
-    for suffix, number, interval in found:
-        why = BIASED if suffix == RATIO and metric.biased else NO_INTERVAL
-        yield _row(about, name + suffix, float(number), interval, why)
+    interval = None if metric.biased else percentile_interval(ratio)
+    missing = BIASED_RATIO if metric.biased else NO_INTERVAL
+    yield comparison.number(name + RATIO, float(ratio[0]), interval, missing)
 
 
-def _row(
-    about: Compared,
-    name: str,
-    number: float,
-    interval: tuple[float, float] | None,
-    why: str = NO_INTERVAL,
-) -> Result:
-    if not np.isfinite(number):
-        return about.row(name, None, None, "undefined: no group is above 0")
-    missing = interval is None and len(about.values[0]) > 1
-    return about.row(name, number, interval, why if missing else None)
-
-
-def _odds(compared: Sequence[Compared]) -> Iterator[Result]:
+def _odds_rows(comparisons: Sequence[GroupComparison]) -> Iterator[Result]:
     """Equalised odds: the larger of the gaps in sensitivity and specificity."""
-    by_key = {about.key: about for about in compared}
-    for (target, name), sens in by_key.items():
-        point = name.removeprefix("sensitivity@")
-        spec = by_key.get((target, f"specificity@{point}"))
-        if name == point or spec is None:
+    by_key = {comparison.key: comparison for comparison in comparisons}
+    for key, sens in by_key.items():
+        point = key.metric.removeprefix("sensitivity@")
+        spec = by_key.get(MetricKey(key.target, f"specificity@{point}"))
+        if key.metric == point or spec is None:
             continue
-        if len(sens.groups) < 2 or len(spec.groups) < 2:
-            yield sens.row(f"{ODDS}@{point}", None, None, TOO_FEW)
+        if len(sens.subgroups) < 2 or len(spec.subgroups) < 2:
+            yield sens.undefined(f"{ODDS}@{point}", TOO_FEW)
             continue
         value = max(float(gap(sens.values)[0]), float(gap(spec.values)[0]))
-        ends = [gap_interval(about.values, 1.0) for about in (sens, spec)]
-        known = [end for end in ends if end is not None]
+        ends = [gap_interval(comparison.values, 1.0) for comparison in (sens, spec)]
+        defined = [end for end in ends if end is not None]
         # each gap's interval holds it alone: the larger gap lies within the larger of both ends
-        interval = (max(e[0] for e in known), max(e[1] for e in known)) if len(known) == 2 else None
-        yield _row(sens, f"{ODDS}@{point}", value, interval)
+        interval = None
+        if len(defined) == 2:
+            interval = max(low for low, _ in defined), max(high for _, high in defined)
+        yield sens.number(f"{ODDS}@{point}", value, interval)
 
 
-def _tests(
-    place: TestSet, attribute: str, compared: Sequence[Compared], config: EvaluationConfig
+Family = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Target, targets of its mean, groups: comparisons that share them are permuted together."""
+
+
+def _test_rows(
+    test_set: TestSet,
+    attribute: str,
+    comparisons: Sequence[GroupComparison],
+    config: EvaluationConfig,
 ) -> Iterator[Result]:
     """P-values of "the groups do not differ" for the overall numbers."""
-    wanted = [c for c in compared if c.key[0] in place.run.overall]
-    families: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Compared]] = {}
-    for about in wanted:
-        names = tuple(part.group for part in about.groups)
-        families.setdefault((about.key[0], about.targets, names), []).append(about)
+    families: dict[Family, list[GroupComparison]] = {}
+    for comparison in comparisons:
+        if comparison.key.target in test_set.run.overall:
+            names = tuple(subgroup.group for subgroup in comparison.subgroups)
+            family = (comparison.key.target, comparison.targets, names)
+            families.setdefault(family, []).append(comparison)
     for (_, _, names), family in families.items():
+        keys = [comparison.key for comparison in family]
         if len(names) < 2:
-            found = dict.fromkeys((about.key for about in family), TOO_FEW)
+            p_values: dict[MetricKey, float | str] = dict.fromkeys(keys, TOO_FEW)
         elif not config.permutations:
-            found = dict.fromkeys((about.key for about in family), "no permutations were asked for")
+            p_values = dict.fromkeys(keys, "no permutations were asked for")
         else:
-            found = _permuted(place, attribute, family, config)
-        for about in family:
-            p = found[about.key]
-            value, reason = (None, p) if isinstance(p, str) else (p, None)
-            yield about.row(about.key[1] + GAP_P, value, None, reason)
+            p_values = _permuted(test_set, attribute, family, config)
+        for comparison in family:
+            p = p_values[comparison.key]
+            name = comparison.key.metric + GAP_P
+            yield comparison.undefined(name, p) if isinstance(p, str) else comparison.p_value(p)
 
 
 def _permuted(
-    place: TestSet, attribute: str, family: Sequence[Compared], config: EvaluationConfig
-) -> dict[Key, float | str]:
-    keys = [about.key for about in family]
-    target, metrics = keys[0][0], [name for _, name in keys]
+    test_set: TestSet,
+    attribute: str,
+    family: Sequence[GroupComparison],
+    config: EvaluationConfig,
+) -> dict[MetricKey, float | str]:
+    """P-value of each comparison of a family, or the reason why there is none."""
+    keys = [comparison.key for comparison in family]
+    target = keys[0].target
     targets = family[0].targets if target == MACRO else (target,)
     member = family[0].cases
-    groups = place.groups[attribute].filter(pl.Series(member))
-    names = [part.group for part in family[0].groups]
+    groups = test_set.groups[attribute].filter(pl.Series(member))
+    names = [subgroup.group for subgroup in family[0].subgroups]
     codes = groups.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
-    ids = place.patient[member]
-    patients, patient = np.unique(ids, return_inverse=True)
-    of_patient = np.zeros(len(patients), dtype=np.int64)
-    of_patient[patient] = codes
-    if (of_patient[patient] != codes).any():
+    patients, patient = np.unique(test_set.patient[member], return_inverse=True)
+    group_of_patient = np.zeros(len(patients), dtype=np.int64)
+    group_of_patient[patient] = codes
+    if (group_of_patient[patient] != codes).any():
         return dict.fromkeys(keys, "a patient is in two groups")
-    number_of = np.full(len(place.run.frame), -1, dtype=np.int32)
-    number_of[member] = patient
-    found: dict[Key, float | str] = {}
-    for names, parts in _parts(place, targets, metrics, member, number_of, config):
-        rng = generator(config.seed, "permutation", place.name, attribute)
-        ps = permutation_ps(parts, of_patient, permutations=config.permutations, rng=rng)
-        for name, p in zip(names, ps, strict=True):
-            found[target, name] = p if p is not None else "a target is undefined in a group"
-    return found
+    patient_of_case = np.full(len(test_set.run.frame), -1, dtype=np.int32)
+    patient_of_case[member] = patient
+    p_values: dict[MetricKey, float | str] = {}
+    metrics = [key.metric for key in keys]
+    bound = _bound_of_targets(test_set, targets, member, config)
+    for family_metrics, subgroup_metrics in _by_targets(bound, metrics, patient_of_case):
+        rng = generator(config.seed, "permutation", test_set.name, attribute)
+        ps = permutation_ps(
+            subgroup_metrics, group_of_patient, permutations=config.permutations, rng=rng
+        )
+        for name, p in zip(family_metrics, ps, strict=True):
+            key = MetricKey(target, name)
+            p_values[key] = p if p is not None else "a target is undefined in a group"
+    return p_values
 
 
-def _parts(
-    place: TestSet,
-    targets: Sequence[str],
+def _bound_of_targets(
+    test_set: TestSet, targets: Sequence[str], member: Flags, config: EvaluationConfig
+) -> list[tuple[Flags, dict[str, Weighted]]]:
+    """Each target's cases in the groups, and its metrics bound to them by name."""
+    run = test_set.run
+    whole = Subgroup(test_set.name, ALL, ALL, member)
+    bound: list[tuple[Flags, dict[str, Weighted]]] = []
+    for name in targets:
+        target = run.names.index(name) if name in run.names else WHOLE_CASE
+        rows = member & run.labelled(target)
+        bindings = bind_metrics(
+            run,
+            whole,
+            run.name_of(target),
+            cases=test_set.run_cases(target).take(rows),
+            rows=rows,
+            config=config,
+        )
+        bound.append((rows, {b.key.metric: b.bound for b in bindings if b.bound is not None}))
+    return bound
+
+
+def _by_targets(
+    bound: Sequence[tuple[Flags, dict[str, Weighted]]],
     metrics: Sequence[str],
-    member: Flags,
-    number_of: NDArray[np.int32],
-    config: EvaluationConfig,
+    patient_of_case: NDArray[np.int32],
 ) -> Iterator[tuple[list[str], list[SubgroupMetrics]]]:
-    """The metrics bound to all groups' cases, of each of the targets whose mean is compared.
+    """Gather the metrics that are defined for the same targets.
 
     Yields:
-        Metrics that are defined for the same targets, and a part for each of these.
+        These metrics, and for each of their targets the metrics bound to its cases.
     """
-    run = place.run
-    numbers = [run.names.index(name) if name in run.names else WHOLE_CASE for name in targets]
-    whole = Subgroup(place.name, ALL, ALL, member)
-    bound: list[tuple[Flags, dict[str, Weighted]]] = []
-    for number in numbers:
-        known = run.classified() if number == WHOLE_CASE else run.labelled(number)
-        rows = member & known
-        cases = place.cases(number, ALL).take(rows)
-        name = CASE if number == WHOLE_CASE else run.names[number]
-        found = bindings(run, whole, name, cases, rows, config)
-        bound.append((rows, {b.key[1]: b.bound for b in found if b.bound is not None}))
     families: dict[tuple[int, ...], list[str]] = {}
     for metric in metrics:
-        where = tuple(i for i, (_, of_target) in enumerate(bound) if metric in of_target)
-        families.setdefault(where, []).append(metric)
-    for where, names in families.items():
-        each = [(rows, of_target) for rows, of_target in (bound[i] for i in where)]
+        defined = tuple(i for i, (_, by_name) in enumerate(bound) if metric in by_name)
+        families.setdefault(defined, []).append(metric)
+    for defined, names in families.items():
         yield (
             names,
-            [SubgroupMetrics(number_of[rows], tuple(own[m] for m in names)) for rows, own in each],
+            [
+                SubgroupMetrics(patient_of_case[rows], tuple(by_name[name] for name in names))
+                for rows, by_name in (bound[i] for i in defined)
+            ],
         )

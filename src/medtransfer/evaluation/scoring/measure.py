@@ -1,18 +1,15 @@
-"""Every metric of a place's cases and groups, in the sample and in every replicate."""
+"""Estimates: every metric of a test set's subgroups, in the sample and in every replicate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
-from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, Key
+from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, Estimates, MetricKey
 from medtransfer.evaluation.scoring.ood import ood_estimates
-from medtransfer.evaluation.scoring.run import RunArrays, run_arrays
-from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet, make_place
-from medtransfer.evaluation.scoring.tune_fit import WHOLE_CASE, TuneFit, fit_on_tune
+from medtransfer.evaluation.scoring.run import RunArrays
+from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Flags
@@ -23,121 +20,105 @@ from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
 
 @dataclass(frozen=True)
-class MeasuredRun:
-    """A run with all its numbers.
+class Binding:
+    """A metric of one subgroup before it is evaluated.
 
     Attributes:
-        run: The predictions.
-        fitted: What was fitted on its tuning split.
-        places: Where it was tested.
-        numbers: For each place and each of its slices; what is of a detector is with all cases.
+        key: Target and metric.
+        estimate: Its counts, and the reason if it is undefined.
+        bound: The metric bound to the cases; None if it is undefined.
     """
 
-    run: RunArrays
-    fitted: TuneFit
-    places: tuple[TestSet, ...]
-    numbers: tuple[list[Estimates], ...]
-
-
-def measure_run(
-    predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
-) -> MeasuredRun:
-    """Measure a run everywhere it was tested.
-
-    Args:
-        predictions: Its rows of the predictions table.
-        attributes: `case_id` and the attributes to report by.
-        task: What the targets are to each other.
-        config: Intervals, operating points, least group size.
-    """
-    run = run_arrays(predictions, task)
-    fitted = fit_on_tune(run, config.operating_points)
-    places = tuple(make_place(run, fitted, attributes, name, config) for name in run.places())
-    numbers = tuple(measure(place, config) for place in places)
-    for of_place, of_detectors in zip(numbers, ood_estimates(places), strict=True):
-        of_place[0].update(of_detectors)
-    return MeasuredRun(run, fitted, places, numbers)
-
-
-@dataclass(frozen=True)
-class Binding:
-    """A metric of one slice before it is evaluated: bound, or the reason why it is undefined."""
-
-    key: Key
-    number: Estimate
+    key: MetricKey
+    estimate: Estimate
     bound: Weighted | None
 
 
-def measure(place: TestSet, config: EvaluationConfig) -> list[Estimates]:
-    """Every metric of every slice of a place, with its replicates.
+def measure(test_sets: Sequence[TestSet], config: EvaluationConfig) -> tuple[list[Estimates], ...]:
+    """Every metric of every subgroup of a run's test sets, with its replicates.
 
     Returns:
-        For each slice, in order, its numbers: of each target, their mean (`macro`), all targets
-        pooled (`micro`), and the case as a whole in single-label tasks.
+        For each test set and each of its subgroups its estimates; those of OOD detectors are with
+        all cases of the test set.
     """
-    run = place.run
-    found: list[Estimates] = [{} for _ in place.subgroups]
-    data: list[list[TargetCases]] = [[] for _ in place.subgroups]
-    rows_of: list[list[Flags]] = [[] for _ in place.subgroups]
-    for target, name in [
-        *enumerate(run.names),
-        *([(WHOLE_CASE, CASE)] if run.single_label else []),
-    ]:
-        by_attribute = {attribute: place.cases(target, attribute) for attribute in place.fitted}
-        known = run.classified() if target == WHOLE_CASE else run.labelled(target)
-        of_slices: list[tuple[Flags, list[Binding]]] = []
-        for i, part in enumerate(place.subgroups):
-            rows = part.cases & known
-            cases = by_attribute[part.attribute].take(rows)
-            of_slices.append((rows, list(bindings(run, part, name, cases, rows, config))))
+    estimates = tuple(measure_test_set(test_set, config) for test_set in test_sets)
+    for of_test_set, of_detectors in zip(estimates, ood_estimates(test_sets), strict=True):
+        of_test_set[0].update(of_detectors)
+    return estimates
+
+
+def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estimates]:
+    """Every metric of every subgroup of a test set, with its replicates.
+
+    Returns:
+        For each subgroup, in order, its estimates: of each target, their mean (`macro`), all
+        targets pooled (`micro`), and the case as a whole in single-label tasks.
+    """
+    run = test_set.run
+    estimates: list[Estimates] = [{} for _ in test_set.subgroups]
+    cases_of: list[list[TargetCases]] = [[] for _ in test_set.subgroups]
+    rows_of: list[list[Flags]] = [[] for _ in test_set.subgroups]
+    for target in run.numbers():
+        by_attribute = test_set.run_cases_by_attribute(target)
+        labelled = run.labelled(target)
+        bindings_of: list[tuple[Flags, list[Binding]]] = []
+        for i, subgroup in enumerate(test_set.subgroups):
+            rows = subgroup.cases & labelled
+            cases = by_attribute[subgroup.attribute].take(rows)
+            bindings = bind_metrics(
+                run, subgroup, run.name_of(target), cases=cases, rows=rows, config=config
+            )
+            bindings_of.append((rows, list(bindings)))
             if isinstance(cases, TargetCases):
-                data[i].append(cases)
+                cases_of[i].append(cases)
                 rows_of[i].append(rows)
-        for numbers, new in zip(found, _evaluated(place, of_slices, config), strict=True):
-            numbers.update(new)
+        evaluated = _evaluated(test_set, bindings_of, config)
+        for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
+            of_subgroup.update(of_target)
     if len(run.names) > 1:
-        for i, part in enumerate(place.subgroups):
-            found[i] |= _macro(run, part, found[i])
-            found[i] |= _micro(place, part, data[i], rows_of[i], config)
-    return found
+        for i, subgroup in enumerate(test_set.subgroups):
+            estimates[i] |= _macro(run, subgroup, estimates[i])
+            estimates[i] |= _micro(test_set, subgroup, cases_of[i], rows_of[i], config)
+    return estimates
 
 
-def bindings(
+def bind_metrics(
     run: RunArrays,
-    part: Subgroup,
+    subgroup: Subgroup,
     name: str,
+    *,
     cases: AnyCases,
     rows: Flags,
     config: EvaluationConfig,
 ) -> Iterator[Binding]:
-    """Bind every metric of the catalogue that a slice is reported by.
+    """Bind every metric of the catalogue that a subgroup is reported by.
 
     Args:
         run: The predictions.
-        part: The slice.
+        subgroup: The subgroup.
         name: Of the target, or `case`, or `micro`.
-        cases: The slice's labelled cases.
-        rows: Which of the run's cases they are; for `micro` any of their targets is labelled.
-        config: Operating points and least group size.
+        cases: The subgroup's labelled cases.
+        rows: Their mask over the run's cases; for `micro` any of their targets is labelled.
+        config: Operating points and smallest group size.
     """
     positives = int((cases.targets == 1).sum()) if isinstance(cases, TargetCases) else None
     blank = Estimate(None, len(cases), run.patients(rows), positives)
-    small = part.attribute != ALL and rows.sum() < config.minimum_group
+    small = subgroup.attribute != ALL and rows.sum() < config.minimum_group
     for metric in CATALOG.values():
-        if not _is_reported(metric, run, part, name):
+        if not _is_reported(metric, run, subgroup, name):
             continue
-        for spelling, point in result_names(metric, config.operating_points):
+        for result_name, point in result_names(metric, config.operating_points):
             reason = f"fewer than {config.minimum_group} cases" if small else None
-            reason = reason or _reason(metric, cases, point)
+            reason = reason or _undefined(metric, cases, point)
             bound = None if reason else _bound(metric, cases, point)
-            yield Binding((name, spelling), replace(blank, reason=reason), bound)
+            yield Binding(MetricKey(name, result_name), replace(blank, reason=reason), bound)
 
 
-def _is_reported(metric: Metric, run: RunArrays, part: Subgroup, name: str) -> bool:
-    if part.attribute != ALL and not metric.by_group:
+def _is_reported(metric: Metric, run: RunArrays, subgroup: Subgroup, name: str) -> bool:
+    if subgroup.attribute != ALL and not metric.by_group:
         return False
     if (metric.spread is not None and run.members == 1) or (
-        metric.conformal == "group" and part.attribute == ALL
+        metric.conformal == "group" and subgroup.attribute == ALL
     ):
         return False
     if name == CASE:
@@ -148,7 +129,8 @@ def _is_reported(metric: Metric, run: RunArrays, part: Subgroup, name: str) -> b
     return metric.of_target is not None and (metric.one_against_rest or not run.single_label)
 
 
-def _reason(metric: Metric, cases: AnyCases, point: str | None) -> str | None:
+def _undefined(metric: Metric, cases: AnyCases, point: str | None) -> str | None:
+    """Reason why a metric of some cases is undefined."""
     if isinstance(cases, TargetCases):
         positives = int((cases.targets == 1).sum())
         reason = metric.undefined(positives, len(cases) - positives)
@@ -167,77 +149,90 @@ def _bound(metric: Metric, cases: AnyCases, point: str | None) -> Weighted | Non
 
 
 def _evaluated(
-    place: TestSet, of_slices: Sequence[tuple[Flags, list[Binding]]], config: EvaluationConfig
+    test_set: TestSet,
+    bindings_of: Sequence[tuple[Flags, list[Binding]]],
+    config: EvaluationConfig,
 ) -> list[Estimates]:
-    """Evaluate what is bound, all slices in one pass over the replicates."""
-    patient = place.patient
-    parts = [
-        SubgroupMetrics(patient[rows], tuple(b.bound for b in bound if b.bound is not None))
-        for rows, bound in of_slices
+    """Evaluate what is bound, all subgroups in one pass over the replicates."""
+    patient = test_set.patient
+    metrics = [
+        SubgroupMetrics(patient[rows], tuple(b.bound for b in bindings if b.bound is not None))
+        for rows, bindings in bindings_of
     ]
-    return _with_values(place.replicates, parts, [bound for _, bound in of_slices], config)
+    bindings_only = [bindings for _, bindings in bindings_of]
+    return _with_values(test_set.replicates, metrics, bindings_only, config)
 
 
 def _with_values(
     replicates: Replicates,
-    parts: Sequence[SubgroupMetrics],
-    of_slices: Sequence[list[Binding]],
+    metrics: Sequence[SubgroupMetrics],
+    bindings_of: Sequence[list[Binding]],
     config: EvaluationConfig,
 ) -> list[Estimates]:
-    values = evaluate(parts, replicates.blocks())
-    left_out = evaluate(parts, replicates.left_out()) if config.interval == "bca" else values
-    found: list[Estimates] = []
-    for bound, of_part, without in zip(of_slices, values, left_out, strict=True):
-        given = iter(zip(of_part, without, strict=True))
-        numbers: Estimates = {}
-        for binding in bound:
-            number = binding.number
+    values = evaluate(metrics, replicates.blocks())
+    is_bca = config.interval == "bca"
+    left_out = evaluate(metrics, replicates.left_out()) if is_bca else values
+    estimates: list[Estimates] = []
+    for bindings, of_subgroup, without in zip(bindings_of, values, left_out, strict=True):
+        pairs = iter(zip(of_subgroup, without, strict=True))
+        by_key: Estimates = {}
+        for binding in bindings:
+            estimate = binding.estimate
             if binding.bound is not None:
-                own, rest = next(given)
-                if number.patients < 2:
-                    own[1:] = np.nan
-                number = replace(
-                    number, values=own, left_out=rest if config.interval == "bca" else None
+                of_metric, of_metric_without = next(pairs)
+                if estimate.patients < 2:
+                    of_metric[1:] = np.nan
+                estimate = replace(
+                    estimate, values=of_metric, left_out=of_metric_without if is_bca else None
                 )
-            numbers[binding.key] = number
-        found.append(numbers)
-    return found
+            by_key[binding.key] = estimate
+        estimates.append(by_key)
+    return estimates
 
 
-def _macro(run: RunArrays, part: Subgroup, numbers: Estimates) -> Estimates:
+def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimates:
     """Means over the targets for which a metric is defined; says how many are left out."""
     means: Estimates = {}
-    cases, patients = int(part.cases.sum()), run.patients(part.cases)
-    for metric in dict.fromkeys(metric for target, metric in numbers if target in run.names):
-        found = [numbers[name, metric] for name in run.names]
-        defined = [n for n in found if n.values is not None and np.isfinite(n.values[0])]
+    cases, patients = int(subgroup.cases.sum()), run.patients(subgroup.cases)
+    for metric in dict.fromkeys(key.metric for key in estimates if key.target in run.names):
+        of_targets = [estimates[MetricKey(name, metric)] for name in run.names]
+        defined = [e for e in of_targets if e.values is not None and np.isfinite(e.values[0])]
         reason = None
-        if len(defined) < len(found):
-            why = next((n.reason for n in found if n.reason), "undefined in the sample")
-            reason = f"{len(found) - len(defined)} of {len(found)} targets left out: {why}"
-        values = [n.values for n in defined if n.values is not None]
-        left_out = [n.left_out for n in defined if n.left_out is not None]
-        means[MACRO, metric] = Estimate(
-            np.mean(values, axis=0) if values else None,
-            cases,
-            patients,
-            None,
-            reason,
-            np.mean(left_out, axis=0) if left_out else None,
+        if len(defined) < len(of_targets):
+            why = next((e.reason for e in of_targets if e.reason), UNDEFINED)
+            left = len(of_targets) - len(defined)
+            reason = f"{left} of {len(of_targets)} targets left out: {why}"
+        values = [e.values for e in defined if e.values is not None]
+        left_out = [e.left_out for e in defined if e.left_out is not None]
+        means[MetricKey(MACRO, metric)] = Estimate(
+            values=np.mean(values, axis=0) if values else None,
+            cases=cases,
+            patients=patients,
+            reason=reason,
+            left_out=np.mean(left_out, axis=0) if left_out else None,
         )
     return means
 
 
 def _micro(
-    place: TestSet,
-    part: Subgroup,
-    data: Sequence[TargetCases],
+    test_set: TestSet,
+    subgroup: Subgroup,
+    cases: Sequence[TargetCases],
     rows: Sequence[Flags],
     config: EvaluationConfig,
 ) -> Estimates:
-    """All targets pooled as if each labelled target were a case of its own."""
-    patient = np.concatenate([place.patient[own] for own in rows])
-    any_labelled = np.logical_or.reduce(rows)
-    bound = list(bindings(place.run, part, MICRO, pooled(data), any_labelled, config))
-    parts = [SubgroupMetrics(patient, tuple(b.bound for b in bound if b.bound is not None))]
-    return _with_values(place.replicates, parts, [bound], config)[0]
+    """All targets pooled as if each labelled target were a separate case."""
+    patient = np.concatenate([test_set.patient[of_target] for of_target in rows])
+    bindings = list(
+        bind_metrics(
+            test_set.run,
+            subgroup,
+            MICRO,
+            cases=pooled(cases),
+            rows=np.logical_or.reduce(rows),
+            config=config,
+        )
+    )
+    bound = tuple(b.bound for b in bindings if b.bound is not None)
+    metrics = [SubgroupMetrics(patient, bound)]
+    return _with_values(test_set.replicates, metrics, [bindings], config)[0]

@@ -1,4 +1,4 @@
-"""Whether foreign inputs are noticed: detectors' scores at home against every other cohort."""
+"""Out-of-distribution detection: detectors' scores on the internal test set against every other."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.errors import plural
-from medtransfer.evaluation.scoring.estimate import ONE_PATIENT, Estimate, Estimates
+from medtransfer.evaluation.scoring.estimate import (
+    ONE_PATIENT,
+    Estimate,
+    Estimates,
+    MetricKey,
+)
 from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.cases import Order
@@ -26,8 +31,8 @@ MEASURES = tuple(entry.name for entry in DETECTOR_ENTRIES)
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A detector's scores. Larger is more foreign.
+class DetectorScores:
+    """A detector's scores; larger is farther out of distribution.
 
     Attributes:
         name: Of the detector.
@@ -38,113 +43,121 @@ class Scored:
     scores: Floats
 
 
-def detectors(run: RunArrays) -> list[Scored]:
+def detectors(run: RunArrays) -> list[DetectorScores]:
     """Scores in the table's `ood_<name>` columns, and those that logits alone give."""
-    found = {
+    by_name = {
         name.removeprefix(OOD_PREFIX): run.frame[name].to_numpy().astype(np.float64)
         for name in run.frame.columns
         if name.startswith(OOD_PREFIX)
     }
     single = run.single_label
-    found.setdefault("max_probability", max_probability(run.logits, single_label=single))
-    found.setdefault("max_logit", max_logit(run.logits))
-    found.setdefault("energy", energy(run.logits, single_label=single))
-    return [Scored(name, scores) for name, scores in found.items()]
+    by_name.setdefault("max_probability", max_probability(run.logits, single_label=single))
+    by_name.setdefault("max_logit", max_logit(run.logits))
+    by_name.setdefault("energy", energy(run.logits, single_label=single))
+    return [DetectorScores(name, scores) for name, scores in by_name.items()]
 
 
-def ood_estimates(places: Sequence[TestSet]) -> list[Estimates]:
-    """How well each detector tells each other cohort from home, and how much it flags.
+def ood_estimates(test_sets: Sequence[TestSet]) -> list[Estimates]:
+    """Discrimination of each other cohort from the internal test set, and flag rates.
 
     Args:
-        places: Of one run.
+        test_sets: Of one run.
 
     Returns:
-        For each place, by detector and metric. The cohorts are resampled independently, each by
+        For each test set, by detector and metric. The cohorts are resampled independently, each by
         its patients.
     """
-    if not places:
+    if not test_sets:
         return []
-    run = places[0].run
+    run = test_sets[0].run
     scored = detectors(run)
-    home = next((place for place in places if place.name == run.internal_name()), None)
-    found: list[Estimates] = []
-    for place in places:
-        numbers = _flagged(place, scored)
-        if home is not None and place is not home:
-            numbers |= _told_apart(home, place, scored)
-        found.append(numbers)
-    return found
+    internal = next((t for t in test_sets if t.name == run.internal_name()), None)
+    estimates: list[Estimates] = []
+    for test_set in test_sets:
+        of_test_set = _flag_rates(test_set, scored)
+        if internal is not None and test_set is not internal:
+            of_test_set |= _discrimination(internal, test_set, scored)
+        estimates.append(of_test_set)
+    return estimates
 
 
-def _missing(one: Scored, rows: Flags) -> str | None:
-    """Why a detector's numbers of some cases are undefined."""
-    without = int((~np.isfinite(one.scores[rows])).sum())
+def _missing(detector: DetectorScores, rows: Flags) -> str | None:
+    """Reason why a detector's metrics on some cases are undefined."""
+    without = int((~np.isfinite(detector.scores[rows])).sum())
     return f"no score of {plural(without, 'case')}" if without else None
 
 
-def _flagged(place: TestSet, scored: Sequence[Scored]) -> Estimates:
-    run, here = place.run, place.subgroups[0].cases
-    found: Estimates = {}
-    for one in scored:
-        reason = _missing(one, here | run.tuned())
-        limit = None if reason else flag_threshold(one.scores[run.tuned()])
+def _flag_rates(test_set: TestSet, scored: Sequence[DetectorScores]) -> Estimates:
+    run, cases = test_set.run, test_set.cases
+    replicates = test_set.replicates
+    estimates: Estimates = {}
+    for detector in scored:
+        reason = _missing(detector, cases | run.tuned())
+        threshold = None if reason else flag_threshold(detector.scores[run.tuned()])
         values = None
-        if limit is None:
+        if threshold is None:
             reason = reason or "no case in tune"
         else:
-            above = mean_of((one.scores[here] > limit).astype(np.float64))
-            values = place.replicates.values(above, np.ones(int(here.sum()), dtype=np.bool_))
-        patients = place.replicates.num_patients
-        found[one.name, MEASURES[3]] = _number(run, here, values, reason, patients)
-    return found
+            flagged = mean_of((detector.scores[cases] > threshold).astype(np.float64))
+            values = replicates.values(flagged, np.ones(int(cases.sum()), dtype=np.bool_))
+        key = MetricKey(detector.name, MEASURES[3])
+        estimates[key] = _estimate(run, cases, values, reason, replicates.num_patients)
+    return estimates
 
 
-def _told_apart(home: TestSet, other: TestSet, scored: Sequence[Scored]) -> Estimates:
-    run = home.run
-    one, two = home.replicates, other.replicates
-    inside, outside = home.subgroups[0].cases, other.subgroups[0].cases
-    patient = np.concatenate([one.patient, two.patient + one.num_patients])
-    foreign = np.repeat([False, True], [len(one.patient), len(two.patient)])
-    reasons = {s.name: _missing(s, inside | outside) for s in scored}
-    known = [s for s in scored if reasons[s.name] is None]
+def _discrimination(
+    internal: TestSet, other: TestSet, scored: Sequence[DetectorScores]
+) -> Estimates:
+    run = internal.run
+    inside, outside = internal.cases, other.cases
+    first, second = internal.replicates, other.replicates
+    patient = np.concatenate([first.patient, second.patient + first.num_patients])
+    is_other = np.repeat([False, True], [len(first.patient), len(second.patient)])
+    reasons = {d.name: _missing(d, inside | outside) for d in scored}
     bound = [
         metric
-        for s in known
-        for metric in _bound(np.concatenate([s.scores[inside], s.scores[outside]]), foreign)
+        for d in scored
+        if reasons[d.name] is None
+        for metric in _bound(np.concatenate([d.scores[inside], d.scores[outside]]), is_other)
     ]
-    values = iter(evaluate([SubgroupMetrics(patient, tuple(bound))], _both(one, two))[0])
-    fewest = min(one.num_patients, two.num_patients)
-    found: Estimates = {}
-    for s in scored:
+    evaluated = evaluate([SubgroupMetrics(patient, tuple(bound))], _paired_blocks(first, second))
+    values = iter(evaluated[0])
+    fewest = min(first.num_patients, second.num_patients)
+    estimates: Estimates = {}
+    for detector in scored:
+        reason = reasons[detector.name]
         for measure in MEASURES[:3]:
-            of_measure = next(values) if reasons[s.name] is None else None
-            found[s.name, measure] = _number(
-                run, inside | outside, of_measure, reasons[s.name], fewest
+            of_measure = next(values) if reason is None else None
+            estimates[MetricKey(detector.name, measure)] = _estimate(
+                run, inside | outside, of_measure, reason, fewest
             )
-    return found
+    return estimates
 
 
-def _bound(scores: Floats, foreign: NDArray[np.bool_]) -> tuple[Weighted, ...]:
-    order = Order.of(scores, foreign)
+def _bound(scores: Floats, is_other: NDArray[np.bool_]) -> tuple[Weighted, ...]:
+    order = Order.of(scores, is_other)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
         return false_shares(order.patients(patient), order.positive, order.last, OOD_RECALL, counts)
 
-    alarms = of_rows(Scan(run), lambda rows: rows[0])
-    return auroc_of(order.ranking), average_precision_of(order.ranking), alarms
+    false_alarms = of_rows(Scan(run), lambda rows: rows[0])
+    return auroc_of(order.ranking), average_precision_of(order.ranking), false_alarms
 
 
-def _both(one: Replicates, two: Replicates) -> Iterator[Counts]:
-    for first, second in zip(one.blocks(), two.blocks(), strict=True):
-        counts: NDArray[np.float64] = np.concatenate([first, second])  # type: ignore[assignment]
+def _paired_blocks(first: Replicates, second: Replicates) -> Iterator[Counts]:
+    """Counts of the patients of both, those of the second after those of the first."""
+    for of_first, of_second in zip(first.blocks(), second.blocks(), strict=True):
+        counts: NDArray[np.float64] = np.concatenate([of_first, of_second])  # type: ignore[assignment]
         yield counts
 
 
-def _number(
+def _estimate(
     run: RunArrays, rows: Flags, values: Floats | None, reason: str | None, fewest: int
 ) -> Estimate:
-    """A number; `fewest` patients are in the smallest cohort that was resampled."""
+    """An estimate; `fewest` patients are in the smallest cohort that was resampled."""
     if values is not None and fewest < 2:
         values[1:] = np.nan
         reason = ONE_PATIENT
-    return Estimate(values, int(rows.sum()), run.patients(rows), None, reason)
+    return Estimate(
+        values=values, cases=int(rows.sum()), patients=run.patients(rows), reason=reason
+    )

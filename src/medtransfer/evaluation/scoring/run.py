@@ -18,6 +18,8 @@ from medtransfer.tables.results import CASE, MACRO, MICRO
 
 INTERNAL = "internal"
 """Name of several training cohorts taken together."""
+WHOLE_CASE = -1
+"""Number of the case as a whole, where targets are numbered."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RunArrays:
 
     Attributes:
         run_id: The run.
-        task: What the targets are to each other.
+        task: How the targets relate to each other.
         names: Targets. T
         frame: Ids, cohort and split of the cases, and any `ood_<name>`, mean over members. [N]
         targets: NaN where masked. [N, T]
@@ -34,7 +36,7 @@ class RunArrays:
             log Σ eˡ of its members, so that its energy is theirs. [N, T]
         probabilities: Before any calibration. [N, T]
         members: Networks of the ensemble.
-        spread: How far the members of an ensemble disagree, for each target, or alike for all of
+        spread: Disagreement of an ensemble's members, for each target, or the same for all of
             a single-label task. Each [N, T]
     """
 
@@ -50,28 +52,41 @@ class RunArrays:
 
     @property
     def single_label(self) -> bool:
-        """Whether each case has one class of several."""
+        """True if each case has one class of several."""
         return self.task == "single-label"
 
     @property
+    def splits(self) -> NDArray[np.str_]:
+        """Split of each case. [N]"""
+        return self.frame["split"].to_numpy().astype(np.str_)
+
+    @property
     def overall(self) -> tuple[str, ...]:
-        """Targets of the numbers that sum the run up: the only one, or mean, pooled and case."""
+        """Targets of the overall numbers: the only one, or mean, pooled and case."""
         return (MACRO, MICRO, CASE) if len(self.names) > 1 else self.names
 
-    def places(self) -> dict[str, Flags]:
-        """Where test cases are, the training cohorts first, then the shifted ones by name.
+    def numbers(self) -> list[int]:
+        """Numbers of the targets, and of the case as a whole in single-label tasks."""
+        return [*range(len(self.names)), *([WHOLE_CASE] if self.single_label else [])]
 
-        Several training cohorts count as one place, `internal`.
+    def name_of(self, target: int) -> str:
+        """Name of a target, or of the case as a whole, in the results."""
+        return CASE if target == WHOLE_CASE else self.names[target]
+
+    def test_cases(self) -> dict[str, Flags]:
+        """Test cases by test set: the training cohorts first, then the shifted ones by name.
+
+        Several training cohorts are one test set, `internal`. Each [N]
         """
         test = (self.frame["split"] == "test").to_numpy()
         inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
-        found = {self.internal_name(): test & inside}
+        by_name = {self.internal_name(): test & inside}
         for cohort in self.frame.filter(pl.Series(test & ~inside))["cohort"].unique().sort():
-            found[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
-        return {name: cases for name, cases in found.items() if cases.any()}
+            by_name[cohort] = test & (self.frame["cohort"] == cohort).to_numpy()
+        return {name: cases for name, cases in by_name.items() if cases.any()}
 
     def internal_name(self) -> str:
-        """Name of the training cohorts as a place: the only one's, or `internal`."""
+        """Name of the training cohorts as a test set: the only one's, or `internal`."""
         trained = self.trained()
         return trained[0] if len(trained) == 1 else INTERNAL
 
@@ -84,13 +99,28 @@ class RunArrays:
         return (self.frame["split"] == TUNE).to_numpy()
 
     def labelled(self, target: int) -> Flags:
-        """Cases whose target is a plain 0 or 1: masked and soft ones are left out. [N]"""
+        """Cases whose target is a plain 0 or 1: masked and soft ones are left out. [N]
+
+        For `WHOLE_CASE` those of a single-label task whose class is known.
+        """
+        if target == WHOLE_CASE:
+            return ((self.targets == 0) | (self.targets == 1)).all(axis=1)
         column = self.targets[:, target]
         return (column == 0) | (column == 1)
 
-    def classified(self) -> Flags:
-        """Cases of a single-label task whose class is known. [N]"""
-        return ((self.targets == 0) | (self.targets == 1)).all(axis=1)
+    def truth(self, target: int) -> NDArray[np.int64]:
+        """Labels of a target, or the true classes; of an unlabelled case without meaning. [N]"""
+        if target == WHOLE_CASE:
+            return np.nan_to_num(self.targets, nan=0.0).argmax(axis=1)
+        return np.nan_to_num(self.targets[:, target], nan=0.0).astype(np.int64)
+
+    def scores(self, target: int) -> Floats:
+        """Logits of a target [N], or of all classes [N, T]."""
+        return self.logits if target == WHOLE_CASE else self.logits[:, target]
+
+    def probabilities_of(self, target: int) -> Floats:
+        """Probabilities of a target [N], or of all classes [N, T]."""
+        return self.probabilities if target == WHOLE_CASE else self.probabilities[:, target]
 
     def patients(self, rows: Flags) -> int:
         """Patients behind some of the cases."""
@@ -104,11 +134,11 @@ class RunArrays:
 
 
 def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
-    """Take one run's predictions apart.
+    """Arrays of one run's predictions.
 
     Args:
         predictions: Rows of one run; every member has the same cases.
-        task: What the targets are to each other.
+        task: How the targets relate to each other.
 
     Raises:
         TableError: There are several runs, members with other cases or other targets, or a target
@@ -119,8 +149,8 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
     names = tuple(target_names(predictions))
     tables = predictions.sort("member", "case_id").partition_by("member", maintain_order=True)
     frame = tables[0]
-    about = ["case_id", "patient_id", "cohort", "split"]
-    shared = [*about, *(f"target_{name}" for name in names)]
+    ids = ["case_id", "patient_id", "cohort", "split"]
+    shared = [*ids, *(f"target_{name}" for name in names)]
     if not all(table.select(shared).equals(frame.select(shared)) for table in tables[1:]):
         raise TableError(
             f"The {len(tables)} members of run '{frame['run_id'][0]}' do not have the same cases "
@@ -134,29 +164,29 @@ def run_arrays(predictions: pl.DataFrame, task: Task) -> RunArrays:
             for table in tables
         ]
     )
-    foreign = [
+    ood_scores = [
         pl.Series(name, np.mean([table[name].to_numpy() for table in tables], axis=0))
         for name in frame.columns
         if name.startswith(OOD_PREFIX)
     ]
     mean, probabilities, spread = _combined(logits, single_label=task == "single-label")
     run = RunArrays(
-        str(frame["run_id"][0]),
-        task,
-        names,
-        frame.select(about).with_columns(foreign),
-        targets.to_numpy().astype(np.float64),
-        mean,
-        probabilities,
-        len(tables),
-        spread,
+        run_id=str(frame["run_id"][0]),
+        task=task,
+        names=names,
+        frame=frame.select(ids).with_columns(ood_scores),
+        targets=targets.to_numpy().astype(np.float64),
+        logits=mean,
+        probabilities=probabilities,
+        members=len(tables),
+        spread=spread,
     )
     _check_names(run)
     return run
 
 
 def _check_names(run: RunArrays) -> None:
-    """Refuse names that stand for something else in the results."""
+    """Refuse names that have another meaning in the results."""
     if taken := [name for name in run.names if name in (MACRO, MICRO, CASE)]:
         raise TableError(
             f"Target '{taken[0]}' has a name that stands for all targets in the results (not "
@@ -172,7 +202,7 @@ def _check_names(run: RunArrays) -> None:
 
 def _combined(logits: Floats, *, single_label: bool) -> tuple[Floats, Floats, dict[str, Floats]]:
     """Logits and probabilities of the mean of the members, and their disagreement. [M, N, T]"""
-    each = np.stack([probabilities_of(one, single_label=single_label) for one in logits])
+    each = np.stack([probabilities_of(member, single_label=single_label) for member in logits])
     if len(logits) == 1:
         return logits[0], each[0], {}
     mean: Floats = each.mean(axis=0)
@@ -197,7 +227,7 @@ def _log_mean(logs: Floats) -> Floats:
 
 
 def _spread(each: Floats, mean: Floats) -> dict[str, Floats]:
-    """How far the members disagree. [M, …, C] members, [… , C] mean -> each […]"""
+    """Disagreement of the members. [M, …, C] members, [… , C] mean -> each […]"""
     answers: NDArray[np.int64] = each.argmax(axis=-1)
     uncertain: Floats = entr(mean).sum(axis=-1) - entr(each).sum(axis=-1).mean(axis=0)
     return {

@@ -1,5 +1,6 @@
-"""A place of a run: its test cases, the groups among them, and its resampled patients."""
+"""Test sets of a run: test cases of a cohort, the subgroups among them, resampled patients."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,14 @@ from numpy.typing import NDArray
 
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import MetricKey, ResultKey
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.tune_fit import TuneFit, cases_of_target, fit_groups
+from medtransfer.evaluation.scoring.tune_fit import (
+    Groups,
+    TuneFit,
+    cases_of_target,
+    with_group_sets,
+)
 from medtransfer.metrics.cases import AnyCases
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
@@ -18,7 +25,7 @@ from medtransfer.tables.results import ALL
 RARE = 5
 """Patterns of labels with fewer patients are one stratum together."""
 BOTH = " × "
-"""Between the names, and the values, of two attributes that are asked about together."""
+"""Between the names, and the values, of two attributes that are crossed."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,10 @@ class Subgroup:
     """Some test cases.
 
     Attributes:
-        cohort: The place they come from: a cohort, or all training cohorts together.
-        attribute: What they have in common, or `all`.
+        cohort: Name of their test set: a cohort, or all training cohorts together.
+        attribute: Attribute they share a value of, or `all`.
         group: Its value, or `all`.
-        cases: Which of the run's cases they are. [N]
+        cases: Mask over the run's cases. [N]
     """
 
     cohort: str
@@ -37,18 +44,22 @@ class Subgroup:
     group: str
     cases: Flags
 
+    def key(self, key: MetricKey) -> ResultKey:
+        """Key of a metric in this subgroup."""
+        return ResultKey(self.cohort, self.attribute, self.group, key.target, key.metric)
+
 
 @dataclass(frozen=True)
 class TestSet:
-    """A place of a run with everything that its numbers are made from.
+    """A cohort's test cases with everything that estimates are made from.
 
     Attributes:
         run: The predictions.
         name: The cohort, or all training cohorts together.
-        slices: All of its test cases, then every group of every attribute.
+        subgroups: All of its test cases, then every group of every attribute.
         replicates: Of its patients: the same for every run, metric and group.
-        fitted: What was fitted on tune, for each attribute; `all` without groups.
-        groups: The attributes' values. Each [N]
+        fit: Fits on the run's tuning split.
+        groups: The attributes' values.
         healthy: Targets that mean "no finding".
     """
 
@@ -56,88 +67,118 @@ class TestSet:
     name: str
     subgroups: tuple[Subgroup, ...]
     replicates: Replicates
-    fitted: dict[str, TuneFit]
-    groups: dict[str, pl.Series]
+    fit: TuneFit
+    groups: Groups
     healthy: tuple[str, ...] = ()
+
+    @property
+    def cases(self) -> Flags:
+        """Mask of its test cases over the run's cases. [N]"""
+        return self.subgroups[0].cases
 
     @property
     def patient(self) -> NDArray[np.int32]:
         """Patient of each of the run's cases, -1 elsewhere. [N]"""
-        found = np.full(len(self.run.frame), -1, dtype=np.int32)
-        found[self.subgroups[0].cases] = self.replicates.patient
-        return found
+        patient = np.full(len(self.run.frame), -1, dtype=np.int32)
+        patient[self.cases] = self.replicates.patient
+        return patient
 
-    def cases(self, target: int, attribute: str) -> AnyCases:
-        """All of the run's cases of a target, with the sets of an attribute's groups."""
-        groups = self.groups.get(attribute)
-        return cases_of_target(self.run, self.fitted[attribute], target, groups, self.healthy)
+    def run_cases(self, target: int) -> AnyCases:
+        """All of the run's cases of a target, fits applied. [N]"""
+        return cases_of_target(self.run, self.fit, target, self.healthy)
+
+    def run_cases_by_attribute(self, target: int) -> dict[str, AnyCases]:
+        """The same for `all`, and with an attribute's prediction sets for each attribute."""
+        cases = self.run_cases(target)
+        fit = self.fit[target]
+        return {ALL: cases} | {
+            name: with_group_sets(cases, fit, name, values) for name, values in self.groups.items()
+        }
 
 
-def make_place(
-    run: RunArrays, fitted: TuneFit, attributes: pl.DataFrame, name: str, config: EvaluationConfig
-) -> TestSet:
-    """Gather a place's slices and replicates.
+def attribute_groups(
+    run: RunArrays, attributes: pl.DataFrame, config: EvaluationConfig
+) -> dict[str, Groups]:
+    """For each test set the values of every attribute and of every crossed pair.
 
     Args:
         run: The predictions.
-        fitted: From its tuning split.
         attributes: `case_id` and the attributes to report by.
-        name: One of the run's places.
-        config: Replicates and how they are drawn.
+        config: Pairs of attributes that are crossed.
 
     Raises:
         TableError: An attribute has the name of all cases.
     """
-    here = run.places()[name]
-    groups = _groups(run, here, attributes, config)
-    slices = [Subgroup(name, ALL, ALL, here)]
-    for attribute, column in groups.items():
-        for group in column.filter(pl.Series(here)).drop_nulls().unique().sort():
-            member = (column == group).fill_null(value=False).to_numpy()
-            slices.append(Subgroup(name, attribute, str(group), here & member))
-    by_attribute = {attribute: fit_groups(run, fitted, g) for attribute, g in groups.items()}
-    return TestSet(
-        run,
-        name,
-        tuple(slices),
-        place_replicates(run, name, here, config),
-        {ALL: fitted, **by_attribute},
-        groups,
-        config.healthy_targets,
-    )
-
-
-def _groups(
-    run: RunArrays, here: Flags, attributes: pl.DataFrame, config: EvaluationConfig
-) -> dict[str, pl.Series]:
-    """The value of every attribute, and of every pair that is asked about, of each case. [N]"""
-    table = run.frame.join(attributes, on="case_id", how="left", maintain_order="left")
-    names = attributes.columns[1:]
-    if ALL in names:
+    if ALL in attributes.columns[1:]:
         raise TableError(
             f"Attribute '{ALL}' has the name of all cases in the results. Give it another name."
         )
-    # where several training cohorts are taken together, the cohort counts as an attribute
-    if run.frame.filter(pl.Series(here))["cohort"].n_unique() > 1:
-        names = ["cohort", *(name for name in names if name != "cohort")]
-    groups = {name: table[name].cast(pl.String) for name in names}
-    for one, two in config.intersections:
-        if one in groups and two in groups:
-            groups[one + BOTH + two] = groups[one] + BOTH + groups[two]
+    table = run.frame.join(attributes, on="case_id", how="left", maintain_order="left")
+    groups: dict[str, Groups] = {}
+    for test_set, cases in run.test_cases().items():
+        names = attributes.columns[1:]
+        # where several training cohorts are taken together, the cohort counts as an attribute
+        if run.frame.filter(pl.Series(cases))["cohort"].n_unique() > 1:
+            names = ["cohort", *(name for name in names if name != "cohort")]
+        values = {name: table[name].cast(pl.String) for name in names}
+        for first, second in config.intersections:
+            if first in values and second in values:
+                values[first + BOTH + second] = values[first] + BOTH + values[second]
+        groups[test_set] = values
     return groups
 
 
-def place_replicates(
-    run: RunArrays, name: str, here: Flags, config: EvaluationConfig
+def make_test_sets(
+    run: RunArrays, fit: TuneFit, groups: dict[str, Groups], config: EvaluationConfig
+) -> tuple[TestSet, ...]:
+    """Gather the subgroups and replicates of every test set.
+
+    Args:
+        run: The predictions.
+        fit: Fits on its tuning split.
+        groups: From `attribute_groups`.
+        config: Replicates and how they are drawn.
+    """
+    return tuple(
+        TestSet(
+            run=run,
+            name=name,
+            subgroups=tuple(_subgroups(name, cases, groups[name])),
+            replicates=test_set_replicates(run, name, cases, config),
+            fit=fit,
+            groups=groups[name],
+            healthy=config.healthy_targets,
+        )
+        for name, cases in run.test_cases().items()
+    )
+
+
+def _subgroups(name: str, cases: Flags, groups: Groups) -> Iterator[Subgroup]:
+    yield Subgroup(name, ALL, ALL, cases)
+    for attribute, values in groups.items():
+        for group in values.filter(pl.Series(cases)).drop_nulls().unique().sort():
+            member = (values == group).fill_null(value=False).to_numpy()
+            yield Subgroup(name, attribute, str(group), cases & member)
+
+
+def test_set_replicates(
+    run: RunArrays, name: str, cases: Flags, config: EvaluationConfig
 ) -> Replicates:
-    """A place's resampled patients: the same for every run, metric and group."""
-    patients = run.frame.filter(pl.Series(here))["patient_id"].to_numpy().astype(np.str_)
-    strata = _strata(run.targets[here], patients) if config.resample == "stratified" else None
-    return draw_replicates(patients, config.replicates, config.seed, name, config.resample, strata)
+    """Resampled patients of a test set: the same for every run, metric and group."""
+    patients = run.frame.filter(pl.Series(cases))["patient_id"].to_numpy().astype(np.str_)
+    strata = _strata(run.targets[cases], patients) if config.resample == "stratified" else None
+    return draw_replicates(
+        patients,
+        config.replicates,
+        config.seed,
+        cohort=name,
+        kind=config.resample,
+        strata=strata,
+    )
 
 
 def _strata(targets: Floats, patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Stratum of each case: which targets its patient is ever positive for. [n, T], [n] -> [n]"""
+    """Stratum of each case: the targets its patient is ever positive for. [n, T], [n] -> [n]"""
     patient = np.unique(patients, return_inverse=True)[1].ravel()
     positive = np.zeros((int(patient.max()) + 1, targets.shape[1]), dtype=np.int8)
     np.maximum.at(positive, patient, (targets == 1).astype(np.int8))

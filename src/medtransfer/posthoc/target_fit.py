@@ -1,0 +1,182 @@
+"""Fits for one target on the tuning split: thresholds, calibrators, prediction sets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.metrics.cases import Labels
+from medtransfer.metrics.discrimination import operating_threshold
+from medtransfer.metrics.ensembles import SET_COVERAGE
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.calibrators import Calibrator, CalibratorKind, Temperature, fit_calibrator
+from medtransfer.posthoc.conformal import Conformal, SetScore, fit_conformal
+from medtransfer.posthoc.tuning_split import require_tune
+
+BINARY: tuple[CalibratorKind, ...] = ("temperature", "platt", "beta", "isotonic")
+CLASSES: tuple[CalibratorKind, ...] = ("temperature", "vector")
+ALPHA = 1 - SET_COVERAGE
+LACKS_CLASS = "tune lacks a class"
+Texts = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class TargetFit:
+    """Fits for one target, or for the case as a whole in single-label tasks.
+
+    Attributes:
+        thresholds: Operating point to the probability from which a case is called positive; None
+            where none could be fixed.
+        calibrators: By kind; those that tune determines.
+        conformal: Prediction sets by method.
+        by_group: Prediction sets that hold for every group of an attribute, by attribute.
+        prevalence: Share of positives in tune.
+        reason: Why thresholds, the temperature and sets are missing.
+        missing: Calibrator to why tune does not determine it.
+    """
+
+    thresholds: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
+    calibrators: dict[CalibratorKind, Calibrator] = field(
+        default_factory=dict[CalibratorKind, Calibrator]
+    )
+    conformal: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
+    by_group: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
+    prevalence: float | None = None
+    reason: str | None = None
+    missing: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature of temperature scaling, if it could be fitted."""
+        scaling = self.calibrators.get("temperature")
+        return scaling.temperature if isinstance(scaling, Temperature) else None
+
+
+def fit_thresholds(
+    targets: Labels, probabilities: Floats, *, splits: Texts, points: tuple[str, ...]
+) -> TargetFit:
+    """Fit the operating points of a target alone, as of one class of several.
+
+    Args:
+        targets: 0 or 1. [n]
+        probabilities: Of the positive class. [n]
+        splits: Of each case; all are tune. [n]
+        points: Operating points, as `sens90`.
+
+    Raises:
+        TableError: A case is not of the tuning split.
+    """
+    require_tune(splits, len(targets), "An operating point")
+    lacks_class = len(np.unique(targets)) < 2
+    return TargetFit(
+        thresholds={p: operating_threshold(targets, probabilities, p) for p in points},
+        prevalence=None if lacks_class else float(targets.mean()),
+        reason=LACKS_CLASS if lacks_class else None,
+    )
+
+
+def fit_target(
+    targets: Labels,
+    logits: Floats,
+    probabilities: Floats,
+    *,
+    splits: Texts,
+    points: tuple[str, ...],
+    groups: Mapping[str, Texts],
+) -> TargetFit:
+    """Fit operating points, calibrators and prediction sets of a binary target.
+
+    Args:
+        targets: 0 or 1. [n]
+        logits: [n]
+        probabilities: Of the positive class. [n]
+        splits: Of each case; all are tune. [n]
+        points: Operating points, as `sens90`.
+        groups: Attribute to each case's group, an empty text for none. Each [n]
+
+    Raises:
+        TableError: A case is not of the tuning split.
+    """
+    fit = fit_thresholds(targets, probabilities, splits=splits, points=points)
+    calibrators, missing = _fit_calibrators(BINARY, targets, logits, splits)
+    conformal = {} if fit.reason else _fit_sets(targets, probabilities, splits)
+    return TargetFit(
+        thresholds=fit.thresholds,
+        calibrators=calibrators,
+        conformal=conformal,
+        by_group=_fit_group_sets(targets, probabilities, splits, groups) if conformal else {},
+        prevalence=fit.prevalence,
+        reason=fit.reason,
+        missing=missing,
+    )
+
+
+def fit_classes(
+    classes: Labels,
+    logits: Floats,
+    probabilities: Floats,
+    *,
+    splits: Texts,
+    groups: Mapping[str, Texts],
+) -> TargetFit:
+    """Fit calibrators and prediction sets of a case as a whole, in single-label tasks.
+
+    Args:
+        classes: True class of each case. [n]
+        logits: [n, C]
+        probabilities: [n, C]
+        splits: Of each case; all are tune. [n]
+        groups: Attribute to each case's group, an empty text for none. Each [n]
+
+    Raises:
+        TableError: A case is not of the tuning split.
+    """
+    calibrators, missing = _fit_calibrators(CLASSES, classes, logits, splits)
+    if len(np.unique(classes)) < 2:
+        return TargetFit(calibrators=calibrators, reason=LACKS_CLASS, missing=missing)
+    conformal = _fit_sets(classes, probabilities, splits)
+    for method in ("aps", "raps"):
+        conformal[method] = fit_conformal(
+            classes, probabilities, splits=splits, alpha=ALPHA, score=SetScore(method)
+        )
+    return TargetFit(
+        calibrators=calibrators,
+        conformal=conformal,
+        by_group=_fit_group_sets(classes, probabilities, splits, groups),
+        missing=missing,
+    )
+
+
+def _fit_calibrators(
+    kinds: tuple[CalibratorKind, ...], targets: Labels, logits: Floats, splits: Texts
+) -> tuple[dict[CalibratorKind, Calibrator], dict[str, str]]:
+    """Calibrators that tune determines, and the reasons why others are missing."""
+    fits = [fit_calibrator(kind, targets, logits, splits=splits) for kind in kinds]
+    missing = {str(fit.kind): fit.reason.split(": ")[-1] for fit in fits if fit.reason is not None}
+    return {fit.kind: fit.calibrator for fit in fits if fit.calibrator is not None}, missing
+
+
+def _fit_sets(classes: Labels, probabilities: Floats, splits: Texts) -> dict[str, Conformal]:
+    return {
+        "split": fit_conformal(classes, probabilities, splits=splits, alpha=ALPHA),
+        "class": fit_conformal(
+            classes, probabilities, splits=splits, alpha=ALPHA, condition="class"
+        ),
+    }
+
+
+def _fit_group_sets(
+    classes: Labels, probabilities: Floats, splits: Texts, groups: Mapping[str, Texts]
+) -> dict[str, Conformal]:
+    return {
+        attribute: fit_conformal(
+            classes,
+            probabilities,
+            splits=splits,
+            alpha=ALPHA,
+            condition="group",
+            groups=of_attribute,
+        )
+        for attribute, of_attribute in groups.items()
+    }
