@@ -7,7 +7,7 @@ from tests.evaluation.comparison import made_rungs
 from tests.evaluation.comparison.made_rungs import mean_of
 from tests.prediction_tables import QUICK, Site, binary_table
 
-from medtransfer.evaluation.comparison.label_savings import curve_areas, savings
+from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.seed_means import Mean
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.tables.results import Result
@@ -37,7 +37,7 @@ REFERENCE = curve("scratch", (0.1, [0.6]), (0.3, [0.7]), (1.0, [0.8]))
 
 
 def saved(means: list[Mean], reference: str = "scratch") -> Result:
-    rows = list(savings(means, reference, 0))
+    rows = list(saving_results(means, reference, 0))
     assert len(rows) == 1
     assert rows[0][0].label_fraction == 1
     assert rows[0][1].metric == "labels_saved"
@@ -77,15 +77,15 @@ def test_the_order_of_fractions_does_not_matter() -> None:
 
 
 def test_nothing_is_said_of_the_reference_or_of_a_rung_with_one_fraction() -> None:
-    assert list(savings(REFERENCE, "scratch", 0)) == []
-    assert list(savings(REFERENCE + curve("big", (1.0, [0.9])), "scratch", 0)) == []
-    assert list(savings(curve("big", (0.1, [0.7]), (1.0, [0.9])), "scratch", 0)) == []
+    assert list(saving_results(REFERENCE, "scratch", 0)) == []
+    assert list(saving_results(REFERENCE + curve("big", (1.0, [0.9])), "scratch", 0)) == []
+    assert list(saving_results(curve("big", (0.1, [0.7]), (1.0, [0.9])), "scratch", 0)) == []
 
 
 def test_a_held_out_cohort_has_a_reference_of_its_own() -> None:
     others = [made("scratch", f, [v], "c") for f, v in ((0.1, 0.5), (1.0, 0.66))]
     big = [made("big", f, [v], "c") for f, v in ((0.1, 0.65), (1.0, 0.9))]
-    rows = list(savings(REFERENCE + others + big, "scratch", 0))
+    rows = list(saving_results(REFERENCE + others + big, "scratch", 0))
     assert [(runs.rung, runs.held_out) for runs, _ in rows] == [("big", "c")]
     assert rows[0][1].value == pytest.approx(1 - 0.1 ** (1 - 0.01 / 0.25))
 
@@ -96,7 +96,7 @@ def test_runs_that_were_trained_again_are_another_curve() -> None:
         made(rung, fraction, [value], None, 0.1)
         for rung, fraction, value in (("scratch", 1.0, 0.9), ("big", 0.1, 0.8), ("big", 1.0, 1.0))
     ]
-    rows = list(savings(REFERENCE + better + again, "scratch", 0))
+    rows = list(saving_results(REFERENCE + better + again, "scratch", 0))
     found = {runs.retrain_fraction: row.value for runs, row in rows}
     # 0.8 from 0.75 at 30 % to 0.85; 0.9 from 0.8 at 10 % to 1
     assert found == {None: pytest.approx(1 - np.sqrt(0.3)), 0.1: pytest.approx(1 - np.sqrt(0.1))}
@@ -199,7 +199,7 @@ def test_savings_of_a_shifted_cohort_are_rows_of_their_own() -> None:
         table = binary_table(sites)
         table = table.with_columns(pl.col("logit_x") + shift * pl.col("target_x"))
         means.append(mean_of(rung, [table], fraction, config=QUICK))
-    found = {row.cohort: row for _, row in savings(means, "scratch", 0)}
+    found = {row.cohort: row for _, row in saving_results(means, "scratch", 0)}
     assert set(found) == {"a", "b"}
     assert all(row.value == pytest.approx(0.5) for row in found.values())
 
