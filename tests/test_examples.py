@@ -71,7 +71,7 @@ def test_an_example_says_its_commands_and_where_its_numbers_are(example: Path) -
     program = {".sh": "sh", ".py": "python"}[builder.suffix]
     assert f"{program} examples/{example.name}/{builder.name}" in text
     assert f"medtransfer run examples/{example.name}/study.yaml" in text
-    assert "Numbers to expect: benchmarks/RESULTS.md" in text
+    assert "Expected numbers: benchmarks/RESULTS.md" in text
     for entry in study.rungs:  # scratch is not starved
         if entry.rung.startswith("scratch/"):
             shortest = min(study.training_of(e).steps or 0 for e in study.rungs)

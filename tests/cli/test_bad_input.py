@@ -176,7 +176,7 @@ def test_after_mending_the_same_command_goes_on_and_keeps_what_was_done(
     with no_worker():
         said = call("run", "study.yaml")
     assert said.code == 0, said.err
-    assert "2 runs, 1 of them over" in said.err
+    assert "1 of 2 runs already finished" in said.err
     assert "[2/2] done scratch/r14x0.5 100% seed 1" in said.err
     assert before.items() <= desk.computed().items()
 

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Call, Desk
 
 STEP = {
-    "event": "step",
+    "event": "StepDone",
     "step": 1,
     "steps": 2,
     "loss": 0.7,
@@ -16,7 +16,7 @@ STEP = {
     "tune_auroc": None,
 }
 FULL = {
-    "event": "ended",
+    "event": "Finished",
     "state": "waiting",
     "message": 'The disk is full: "x" could not be written (0 MiB free). What was finished is '
     "kept; free some space and run the same command again.",
@@ -79,7 +79,9 @@ def test_a_full_disk_stops_the_study_and_fails_no_run(
 def test_a_stopped_study_says_how_far_it_is(
     call: Call, new_run: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker(new_run.path, monkeypatch, 'echo \'{"event": "stopped"}\'; kill -INT $PPID; read next')
+    worker(
+        new_run.path, monkeypatch, 'echo \'{"event": "Interrupted"}\'; kill -INT $PPID; read next'
+    )
     said = call("run", "study.yaml")
     assert said.code == 75
     assert said.err.endswith(

@@ -17,7 +17,7 @@ training: {batch_size: 16, micro_batch: 8, steps: 9, checks: 3, learning_rate: 0
            precision: float32}
 """
 STEP = {
-    "event": "step",
+    "event": "StepDone",
     "step": 3,
     "steps": 9,
     "loss": 0.75,
@@ -58,7 +58,7 @@ def test_a_stopped_run_says_where_it_stands_and_what_goes_on(
     script = tmp_path / "worker.sh"  # in the worker's place
     script.write_text(
         f"#!/bin/sh\nread run\necho '{json.dumps(STEP)}'\n"
-        'echo \'{"event": "stopped"}\'; kill -INT $PPID; read next\n'
+        'echo \'{"event": "Interrupted"}\'; kill -INT $PPID; read next\n'
     )
     script.chmod(0o755)
     with monkeypatch.context() as patch:

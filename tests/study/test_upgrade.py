@@ -10,7 +10,7 @@ from tests.in_process import run_here
 
 from medtransfer.posthoc.ood_detectors import DETECTORS
 from medtransfer.report.page import write_report
-from medtransfer.report.reading import read_content
+from medtransfer.report.reading import load_study_data
 from medtransfer.runs.events import Event, Planned, RunEnded
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.status import read_status
@@ -80,9 +80,9 @@ def test_a_table_of_today_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> 
 def test_status_and_report_read_the_folder_as_it_is(old: StudyFolder) -> None:
     assert read_status(old).counts() == {"done": 4}
     assert read_status(old).seconds_left == 0
-    content = read_content(old)
-    assert not set(content.results["metric"]) & set(RENAMED_METRICS)
-    assert not set(content.comparisons["metric"]) & set(RENAMED_METRICS)
+    data = load_study_data(old)
+    assert not set(data.results["metric"]) & set(RENAMED_METRICS)
+    assert not set(data.comparisons["metric"]) & set(RENAMED_METRICS)
     page = write_report(old).read_text("utf-8")
     for detector in read_curve_tables(old.path / "curves")["ood"]["series"].unique():
         assert DETECTORS[detector].title in page

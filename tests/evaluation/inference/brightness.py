@@ -32,7 +32,7 @@ class Shelf:
 
     pixels = np.repeat(np.arange(9, dtype=np.uint8), 48).reshape(9, 4, 4, 3) * 20
 
-    def places(self, image_ids: list[str]) -> np.ndarray:
+    def positions(self, image_ids: list[str]) -> np.ndarray:
         return np.array([int(name) for name in image_ids])
 
 
