@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from medtransfer.errors import TableError
+from medtransfer.evaluation.comparison.evaluate_table import join_attributes
 from medtransfer.study.config import Study
 from medtransfer.study.template import draft_study, other_spellings
 from medtransfer.study.yaml_file import read_study
@@ -199,3 +200,28 @@ def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path
         "'edema' could be a target if written otherwise: no as 0, uncertain as -1, yes as 1.",
         "'mass' could be a target if written otherwise: negative as 0, positive as 1.",
     ]
+
+
+def test_init_and_evaluate_propose_the_same_attributes(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path,
+        finding_x=["1", "0"] * 4,
+        sex=["F", "M"] * 4,
+        width=["512", "1024"] * 4,
+        Modality=["DX", "CR"] * 4,
+        view=["PA", "AP"] * 4,
+        laterality=["L", "R"] * 4,
+        split=["train", "test"] * 4,
+        age_band=["young", "old"] * 4,
+        serial=[str(n) for n in range(8)],
+        site=["one"] * 8,
+    )
+    drafted = draft_study(path).attributes
+    predictions = pl.DataFrame(
+        {"case_id": [f"i{n}" for n in range(8)], "target_finding_x": [1.0, 0.0] * 4}
+    )
+    evaluated = join_attributes(predictions, path, None).frame.columns[1:]
+    assert list(drafted) == [name for name in evaluated if name != "finding_x"]
+    assert drafted == ("sex", "age_band", "serial")
+    named = join_attributes(predictions, path, ["width", "view"])
+    assert named.frame.columns == ["case_id", "width", "view"]

@@ -12,7 +12,8 @@ from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
-from medtransfer.tables.manifest import group_text
+from medtransfer.tables.manifest import RESERVED, free_columns, group_text
+from medtransfer.tables.schema import ROW
 
 
 class ImageLists(Sequence[tuple[str, ...]]):
@@ -178,8 +179,45 @@ def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
     return cases.take(rows)
 
 
+MAX_GROUPS = 12
+"""A column with more values is not proposed as an attribute."""
+NO_ATTRIBUTES = frozenset({"format", "width", "height", "license", "licence", "url", "modality"})
+"""Columns about files, in small letters, that are not proposed as attributes."""
+SIDE_COLUMNS = frozenset({"view", "laterality"})
+"""Reserved columns of the manifest that may be reported by."""
+
+
+def proposed_attributes(frame: pl.DataFrame) -> list[str]:
+    """Columns that a study or an evaluation reports by unless the user names others.
+
+    They have 2 to `MAX_GROUPS` values, are not reserved and are not in `NO_ATTRIBUTES`. Targets and
+    class names are the caller's to leave out.
+
+    Args:
+        frame: Rows of a manifest.
+    """
+    return [
+        name
+        for name in free_columns(frame)
+        if describes_cases(frame, name) and 2 <= frame[name].drop_nulls().n_unique() <= MAX_GROUPS
+    ]
+
+
+def describes_cases(frame: pl.DataFrame, name: str) -> bool:
+    """False for columns about files, and for columns whose cells are lists or bytes."""
+    kind = frame.schema[name]
+    return name.lower() not in NO_ATTRIBUTES and not kind.is_nested() and kind != pl.Binary()
+
+
+def may_be_attribute(frame: pl.DataFrame, name: str) -> bool:
+    """True for a column that a user may name as an attribute, in a study or an evaluation."""
+    kind = frame.schema[name]
+    reserved = name == ROW or name in RESERVED - SIDE_COLUMNS
+    return not reserved and not kind.is_nested() and kind != pl.Binary()
+
+
 def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
-    """Attributes per case: the one value its images agree on, null where they do not.
+    """Attributes per case: the one value its images agree on, null if they differ.
 
     Returns:
         `case_id` and the attributes as text, one row per case.

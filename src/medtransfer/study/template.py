@@ -8,6 +8,7 @@ from typing import Literal
 import polars as pl
 import yaml
 
+from medtransfer.data.cases import MAX_GROUPS, describes_cases, proposed_attributes
 from medtransfer.errors import StudyError, TableError, listed, plural
 from medtransfer.files import write_text
 from medtransfer.models.ladder import LADDER
@@ -15,7 +16,6 @@ from medtransfer.models.weight_files import is_available
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
 
 MAX_CLASSES = 50
-MAX_GROUPS = 12
 CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
 SPELLINGS = {
     "yes": "1",
@@ -49,7 +49,6 @@ SPELLINGS = {
     "none": "empty",
 }
 """How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
-NO_ATTRIBUTES = ("format", "width", "height", "license", "licence", "url", "modality")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Draft:
             name
             for name in free_columns(frame)
             if name not in used
-            and name.lower() not in NO_ATTRIBUTES
+            and describes_cases(frame, name)
             and MAX_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
         ]
 
@@ -254,7 +253,7 @@ def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
     taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
-    attributes = [n for n in columns if n not in taken and _is_attribute(frame, n)]
+    attributes = [name for name in proposed_attributes(frame) if name not in taken]
     counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
     cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
     return Draft(
@@ -289,11 +288,6 @@ def _is_target(frame: pl.DataFrame, name: str) -> bool:
 def _is_class(frame: pl.DataFrame, name: str) -> bool:
     count = frame.select(label_text(name))[name].drop_nulls().n_unique()
     return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
-
-
-def _is_attribute(frame: pl.DataFrame, name: str) -> bool:
-    count = frame[name].drop_nulls().n_unique()
-    return name.lower() not in NO_ATTRIBUTES and 2 <= count <= MAX_GROUPS
 
 
 def _quoted(text: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -15,12 +16,10 @@ from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, co
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.files import sha256, size_text, write_json
-from medtransfer.tables.manifest import group_text
 from medtransfer.tables.other_predictions import targets_are_exclusive
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import (
-    ROW,
     Column,
     Contract,
     check_columns,
@@ -78,11 +77,6 @@ ATTRIBUTES = Contract(
     "Manifest",
     (Column("case_id", "text", "The case."),),
 )
-MAX_GROUPS = 12
-"""Columns of a manifest with more values than that are no attributes unless they are named."""
-NO_ATTRIBUTES = frozenset(
-    {"image_id", "path", "image", "case_id", "patient_id", "split", "cohort", "frame"}
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ def join_attributes(
     Args:
         predictions: The predictions table.
         manifest: ``.csv`` or ``.parquet`` with `case_id`; one row per image or case.
-        names: Attributes; by default every column with 2 to 12 values that is no id or target.
+        names: Attributes; by default those of `proposed_attributes` that are not targets.
 
     Raises:
         TableError: No case is in both, an attribute is missing or differs within a case.
@@ -135,11 +129,7 @@ def join_attributes(
     raise_faults(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
     frame = typed(frame, ATTRIBUTES)
     chosen = _chosen(frame, manifest, names, target_names(predictions))
-    table = frame.select("case_id").with_columns(group_text(frame[name]) for name in chosen)
-    table = table.group_by("case_id", maintain_order=True).agg(
-        pl.when(pl.col(name).drop_nulls().n_unique() == 1).then(pl.col(name).drop_nulls().first())
-        for name in chosen
-    )
+    table = case_attributes(frame, chosen)
     known = cases.join(table, on="case_id", how="semi")
     if known.is_empty():
         raise TableError(
@@ -281,11 +271,9 @@ def write_evaluation(
 def _chosen(
     frame: pl.DataFrame, manifest: Path, names: Sequence[str] | None, targets: Sequence[str]
 ) -> list[str]:
-    plain = [n for n, kind in frame.schema.items() if not kind.is_nested() and kind != pl.Binary()]
-    free = [n for n in plain if n not in NO_ATTRIBUTES and n != ROW]
     if names is None:
-        few = [n for n in free if 2 <= frame[n].drop_nulls().n_unique() <= MAX_GROUPS]
-        return [n for n in few if n not in targets]
+        return [name for name in proposed_attributes(frame) if name not in targets]
+    free = [name for name in frame.columns if may_be_attribute(frame, name)]
     faults = [
         f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
         if name not in frame.columns
