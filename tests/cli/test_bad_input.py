@@ -107,7 +107,7 @@ def test_an_empty_manifest_says_what_it_needs(
 def test_a_target_of_one_class_stops_the_study_before_any_training(call: Call, desk: Desk) -> None:
     desk.write(desk.table.with_columns(malignant=pl.lit("0")))
     said = refused(call, desk, "run", "study.yaml")
-    assert "B001 the training split holds only one class of a target" in said.err
+    assert "B001 the training split contains only one class of a target" in said.err
     assert "malignant in train: 0 positive," in said.err
     assert "waive" in said.err
 

@@ -60,7 +60,7 @@ def test_images_that_are_tested_on_are_counted_and_stop_the_study(
     (finding,) = found(tiny_study, "own/films", tmp_path)
     assert finding.sentence == "3 images tested on, seen by rung 'own/films'"
     assert len(finding.rows) == 3
-    with pytest.raises(StudyError, match="A017 a rung was pre-trained on images that are tested"):
+    with pytest.raises(StudyError, match="A017 a rung was pre-trained on test images"):
         check_findings(tiny_study, (finding,))
 
 

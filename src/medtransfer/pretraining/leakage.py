@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.audit.findings import Finding, about_rows
+from medtransfer.data.audit.findings import Finding, finding_for_rows
 from medtransfer.errors import plural
 from medtransfer.models.own_rungs import OWN, find_own
 
@@ -40,7 +40,7 @@ def pretrained_on(
             if len(both):
                 images = plural(both["image_id"].n_unique(), "image")
                 said = f"{images} tested on, seen by rung '{name}'"
-                yield about_rows(CODE, said, both)
+                yield finding_for_rows(CODE, said, both)
 
 
 def pretrained_files(name: str) -> pl.DataFrame | None:

@@ -13,18 +13,18 @@ import polars as pl
 
 from medtransfer.data.audit.findings import Level, errors_first
 from medtransfer.data.audit.perceptual_hash import TURNS
-from medtransfer.data.audit.privacy import disagreeing_decoders
+from medtransfer.data.audit.pixels import disagreeing_decoders
 from medtransfer.data.audit.run import (
+    ComparedImages,
     Finding,
-    Pictures,
+    add_usage,
     audit,
     audit_ids,
-    audit_pictures,
-    compared_pictures,
-    placed_rows,
+    audit_images,
+    compare_images,
 )
-from medtransfer.data.audit.tables import PLACE
-from medtransfer.data.audit.thumbnails import Cached, sketch_folder, sketch_images
+from medtransfer.data.audit.tables import USAGE
+from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
@@ -82,8 +82,8 @@ def look_at_pictures(
         findings[finding.code, finding.sentence] = finding
     tables: list[pl.DataFrame] = []
     for part in splits_of(study, data.manifest):
-        placed = placed_rows(assign_splits(data.manifest, part), data.facts, part)
-        found, pairs = audit_pictures(pictures, placed, part, side)
+        placed = add_usage(assign_splits(data.manifest, part), data.facts, part)
+        found, pairs = audit_images(pictures, placed, part, side)
         findings |= {(f.code, f.sentence): f for f in found}
         tables.append(pairs)
     pairs = pl.concat(tables).unique(maintain_order=True)
@@ -276,20 +276,20 @@ def audit_manifest(
         draft = None
     if draft is None:
         asked = None
-        placed = manifest.frame.with_columns(pl.col("cohort").alias(PLACE))
+        placed = manifest.frame.with_columns(pl.col("cohort").alias(USAGE))
         if "split" in manifest.frame.columns:
             placed = placed.with_columns(
-                pl.concat_str("cohort", "split", separator="/").alias(PLACE)
+                pl.concat_str("cohort", "split", separator="/").alias(USAGE)
             )
         found = audit_ids(manifest, facts)
     else:
         asked = _question(draft)
         frame = assign_splits(manifest, asked)
-        placed = placed_rows(frame, facts, asked)
+        placed = add_usage(frame, facts, asked)
         found = audit(manifest, frame, facts, asked)
     need = CacheRequest(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
     pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event)
-    seen, pairs = audit_pictures(pictures, placed, asked)
+    seen, pairs = audit_images(pictures, placed, asked)
     apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
     findings: list[Finding] = errors_first([*found, *seen, *apart])
     return StudyData(manifest, facts, "", tuple(findings), pairs), draft
@@ -315,7 +315,7 @@ def _compared(
     parent: Path,
     pixel_limit: int,
     on_event: OnEvent,
-) -> Pictures:
+) -> ComparedImages:
     """Sketches of all images and their pairs, from caches that are made if they are not there."""
     recipe = needs[0].recipe
 
@@ -323,7 +323,7 @@ def _compared(
         return lambda done, total: on_event(Preparing(what, done // share, total // share))
 
     caches = [
-        Cached(
+        CacheSource(
             need.indices,
             lambda need=need: need.make(
                 manifest, facts, parent, hear(f"preparing images at {recipe.size} px")
@@ -331,8 +331,8 @@ def _compared(
         )
         for need in needs
     ]
-    sketches = sketch_images(facts, caches, recipe, parent, hear("sketching images"))
-    memory = sketch_folder(facts, recipe, parent)
-    return compared_pictures(
+    sketches = image_stats(facts, caches, recipe, parent, hear("sketching images"))
+    memory = stats_folder(facts, recipe, parent)
+    return compare_images(
         manifest, facts, sketches, pixel_limit, memory, hear("looking for copies", len(TURNS))
     )

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from medtransfer.data.audit.duplicates import ALIKE, find_pairs
+from medtransfer.data.audit.duplicates import MIN_SIMILARITY, find_pairs
 from medtransfer.data.audit.perceptual_hash import SIDE
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 
@@ -96,7 +96,7 @@ def test_changed_copies_are_found_with_how_they_were_turned(
     for change, places in copied.items():
         turns = [found.get((place, len(images) + place)) for place in places]
         assert turns.count(CHANGES[change][1]) >= each - 1, change
-    assert pairs["likeness"].min() >= ALIKE  # type: ignore[operator]
+    assert pairs["likeness"].min() >= MIN_SIMILARITY  # type: ignore[operator]
 
 
 def test_many_copies_of_one_picture_are_still_copies(

@@ -177,7 +177,7 @@ def test_labels_taken_from_other_images_of_the_patient_are_found(tmp_path: Path)
     wrong = table.group_by("patient_id").agg(pl.col("malignant").n_unique())
     count = wrong.filter(pl.col("malignant") > 1).height
     finding = next(f for f in found if f.code == "A007")
-    assert finding.sentence == f"{count} images with contradicting 'malignant'"
+    assert finding.sentence == f"{count} images with contradictory labels in 'malignant'"
 
 
 def test_labels_in_the_order_of_another_list_contradict_the_copies(tmp_path: Path) -> None:
@@ -192,7 +192,10 @@ def test_labels_in_the_order_of_another_list_contradict_the_copies(tmp_path: Pat
     both = pl.concat([table, copies]).drop("nodule", "truth_nodule", "truth_opacity")
     shuffled = both.with_columns(opacity=both["opacity"].shuffle(seed=3))
     found = checked(shuffled, tmp_path / "wrong")
-    assert "pairs of images of the same look with contradicting 'opacity'" in found["A010"].sentence
+    assert (
+        "pairs of images that look the same with contradictory labels in 'opacity'"
+        in found["A010"].sentence
+    )
     assert "A010" not in checked(both, tmp_path / "right")
 
 
@@ -216,7 +219,7 @@ def test_cases_that_were_resampled_are_counted_twice_and_found(tmp_path: Path) -
     asked = question("malignant", train_cohorts=["a"])
     facts = scan_images(manifest, 10**6, tmp_path / "facts.parquet")
     found = {f.code: f for f in audit(manifest, assign_splits(manifest, asked), facts, asked)}
-    assert found["A006"].sentence == "20 images under several patients of one split"
+    assert found["A006"].sentence == "20 images listed under several patients of one split"
     assert len(found["A006"].rows) == 40
 
 

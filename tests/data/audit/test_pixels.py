@@ -14,11 +14,11 @@ from tests.strategies import question
 from medtransfer.data.audit.run import (
     CHECKS,
     Finding,
-    audit_pictures,
-    compared_pictures,
-    placed_rows,
+    add_usage,
+    audit_images,
+    compare_images,
 )
-from medtransfer.data.audit.thumbnails import Cached, sketch_folder, sketch_images
+from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
 from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
@@ -86,13 +86,15 @@ def looked(
     manifest = read_manifest(folder / "m.parquet")
     facts = scan_images(manifest, LIMIT, folder / "facts.parquet")
     asked = question("opacity", train_cohorts=["a"])
-    placed = placed_rows(assign_splits(manifest, asked), facts, asked)
+    placed = add_usage(assign_splits(manifest, asked), facts, asked)
     every = tuple(range(len(table)))
-    cached = Cached(every, lambda: prepare_cache(manifest, every, facts, recipe, parent=folder))
-    sketches = sketch_images(facts, [cached], recipe, folder)
-    memory = sketch_folder(facts, recipe, folder)
-    pictures = compared_pictures(manifest, facts, sketches, LIMIT, memory)
-    found, pairs = audit_pictures(pictures, placed, asked, side)
+    cached = CacheSource(
+        every, lambda: prepare_cache(manifest, every, facts, recipe, parent=folder)
+    )
+    sketches = image_stats(facts, [cached], recipe, folder)
+    memory = stats_folder(facts, recipe, folder)
+    pictures = compare_images(manifest, facts, sketches, LIMIT, memory)
+    found, pairs = audit_images(pictures, placed, asked, side)
     return Looked({finding.code: finding for finding in found}, pairs)
 
 
@@ -112,7 +114,7 @@ def test_a_copy_across_splits_is_a_warning_with_its_pair(
     assert set(found.findings) == {"A004"}
     assert found.rows("A004") == [4, 101]
     assert (
-        found.findings["A004"].sentence == "1 pair of images of the same look in test and train (1)"
+        found.findings["A004"].sentence == "1 pair of images that look the same: test and train (1)"
     )
     (pair,) = found.pairs.to_dicts()
     assert (pair["row"], pair["other_row"], pair["turn"]) == (4, 101, "mirrored")
@@ -137,7 +139,7 @@ def test_the_same_pixels_in_another_file_are_an_error(
     found = looked(changed(films, {130: data}, opacity=label), tmp_path)
     assert [f.code for f in found.findings.values() if f.level != "info"] == ["A008"]
     assert found.rows("A008") == [4, 131]
-    assert "the same pixels in b and train (1)" in found.findings["A008"].sentence
+    assert "the same pixels: b and train (1)" in found.findings["A008"].sentence
 
 
 def test_one_pixel_of_another_grey_is_no_error_but_a_warning(
@@ -171,7 +173,7 @@ def test_copies_of_one_patient_are_no_leak_and_of_two_in_a_split_count_twice(
     found = looked(changed(films, {9: copy}, opacity=label), tmp_path)
     assert set(found.findings) == {"A009"}
     assert found.rows("A009") == [4, 10]
-    assert found.findings["A009"].sentence.endswith("in train (1)")
+    assert found.findings["A009"].sentence.endswith(": train (1)")
 
 
 def test_copies_with_other_labels_contradict(films: pl.DataFrame, tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_copies_with_other_labels_contradict(films: pl.DataFrame, tmp_path: Path
     )
     assert set(found.findings) == {"A009", "A010"}
     assert found.rows("A010") == [4, 10]
-    assert "contradicting 'opacity'" in found.findings["A010"].sentence
+    assert "contradictory labels in 'opacity'" in found.findings["A010"].sentence
     assert set(found.pairs["code"]) == {"A009", "A010"}
 
 
@@ -216,7 +218,7 @@ def test_images_that_show_nothing_are_found_and_are_no_copies(
     assert set(found.findings) == {"C001"}
     assert found.rows("C001") == [4, 10, 101]
     assert found.findings["C001"].sentence == (
-        "3 images with nearly no contrast, 2 images of one value"
+        "3 images with almost no contrast, 2 images of a single value"
     )
 
 
@@ -297,48 +299,50 @@ def test_sketches_are_made_once_and_go_on_after_an_interruption(
     halves = [tuple(range(0, 160, 2)), tuple(range(1, 160, 2))]
     made: list[int] = []
 
-    def caches() -> Iterator[Cached]:
+    def caches() -> Iterator[CacheSource]:
         for number, half in enumerate(halves):
 
             def make(number: int = number, half: tuple[int, ...] = half) -> CachedImages:
                 made.append(number)
                 return prepare_cache(manifest, half, facts, RECIPE, parent=tmp_path)
 
-            yield Cached(half, make)
+            yield CacheSource(half, make)
 
     def stop(done: int, _total: int) -> None:
         if done > 60:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sketch_images(facts, list(caches()), RECIPE, tmp_path, stop)
-    folder = sketch_folder(facts, RECIPE, tmp_path)
+        image_stats(facts, list(caches()), RECIPE, tmp_path, stop)
+    folder = stats_folder(facts, RECIPE, tmp_path)
     first = (folder / "part-00000.parquet").stat().st_mtime_ns
     heard: list[tuple[int, int]] = []
-    found = sketch_images(facts, list(caches()), RECIPE, tmp_path, lambda *at: heard.append(at))
+    found = image_stats(facts, list(caches()), RECIPE, tmp_path, lambda *at: heard.append(at))
     assert (folder / "part-00000.parquet").stat().st_mtime_ns == first
     assert heard[0][0] > 50
     assert heard[-1] == (160, 160)
     made.clear()
-    again = sketch_images(facts, list(caches()), RECIPE, tmp_path)
+    again = image_stats(facts, list(caches()), RECIPE, tmp_path)
     assert made == []
-    assert again.looks.equals(found.looks)
-    assert (again.thumbs == found.thumbs).all()
-    whole = Cached(
+    assert again.features.equals(found.features)
+    assert (again.thumbnails == found.thumbnails).all()
+    whole = CacheSource(
         tuple(range(160)),
         lambda: prepare_cache(manifest, range(160), facts, RECIPE, parent=tmp_path),
     )
     (tmp_path / "other").mkdir()
-    assert sketch_images(facts, [whole], RECIPE, tmp_path / "other").looks.equals(found.looks)
+    assert image_stats(facts, [whole], RECIPE, tmp_path / "other").features.equals(found.features)
 
 
 def test_thumbnails_are_means_of_the_pixels(films: pl.DataFrame, tmp_path: Path) -> None:
     write_frame(films, tmp_path / "m.parquet")
     manifest = read_manifest(tmp_path / "m.parquet")
     facts = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
-    cached = Cached((7,), lambda: prepare_cache(manifest, [7], facts, RECIPE, parent=tmp_path))
+    cached = CacheSource((7,), lambda: prepare_cache(manifest, [7], facts, RECIPE, parent=tmp_path))
     image = open_image(films["image"][7])
-    (thumb,) = sketch_images(facts[[7]], [Cached((0,), cached.make)], RECIPE, tmp_path).thumbs
+    (thumb,) = image_stats(
+        facts[[7]], [CacheSource((0,), cached.make)], RECIPE, tmp_path
+    ).thumbnails
     assert np.abs(thumb.astype(int) - np.asarray(image.reduce(2))).max() <= 1
 
 

@@ -10,8 +10,9 @@ import pytest
 from tests.data.images.dicom import files
 from tests.data.images.dicom.files import dicom, packed, picture, slope
 
-from medtransfer.data.audit import privacy
-from medtransfer.data.audit.privacy import COMPARED, burned_in_text, disagreeing_decoders
+from medtransfer.data.audit import pixels
+from medtransfer.data.audit.pixels import FILES_COMPARED, disagreeing_decoders
+from medtransfer.data.audit.privacy import burned_in_text
 from medtransfer.data.images.dicom.facts import DecoderComparison
 from medtransfer.data.images.scan import scan_images
 from medtransfer.tables.manifest import Manifest
@@ -54,7 +55,7 @@ def test_files_with_writing_are_counted_by_modality_and_by_what_they_say(tmp_pat
     (finding,) = burned_in_text(manifest.frame, facts)
     assert (finding.code, finding.level, finding.rows) == ("P004", "warning", (3, 4, 5, 6))
     assert finding.sentence == (
-        "2 files that say so themselves; 1 file of modality SC; 2 files of modality US"
+        "2 files whose header says so; 1 file of modality SC; 2 files of modality US"
     )
     assert facts["modality"].to_list() == ["DX", "US", "SC", "DX", "US", "DX", ""]
     assert "Doe" not in str(facts.rows())
@@ -94,11 +95,11 @@ def test_decoders_that_differ_are_an_error_with_the_rows(
     stored = [slope(top=4095 - i) for i in range(20)]
     contents = [dicom(packed(one, [files.rle(one)], 12), files.RLE) for one in stored]
     manifest, facts = scanned(tmp_path, contents)
-    monkeypatch.setattr(privacy, "ask_comparison", compare)
+    monkeypatch.setattr(pixels, "ask_comparison", compare)
     wrong = set(contents)
     (finding,) = disagreeing_decoders(manifest, facts, LIMIT)
     assert (finding.code, finding.level) == ("C006", "error")
-    assert finding.sentence == f"RLE Lossless: 8 of {COMPARED} files compared, by pydicom"
+    assert finding.sentence == f"RLE Lossless: 8 of {FILES_COMPARED} files compared, by pydicom"
     assert set(finding.rows) == {2 + contents.index(data) for data in asked}
     first = list(asked)
     disagreeing_decoders(manifest, facts, LIMIT)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from tests.strategies import question
 
-from medtransfer.data.audit.run import CHECKS, FEW, Finding, audit, audit_ids
+from medtransfer.data.audit.run import CHECKS, MIN_CASES, Finding, audit, audit_ids
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
@@ -255,11 +255,11 @@ def one_ultrasound(data: Data) -> Data:
 PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A001": (patient_in_two_splits, "1 patient in more than one split"),
     "A002": (same_picture_in_two_splits, "1 image in more than one split or cohort"),
-    "A003": (images_of_a_case_disagree, "1 case with contradicting 'malignant'"),
+    "A003": (images_of_a_case_disagree, "1 case with contradictory labels in 'malignant'"),
     "A005": (lesion_in_two_splits, "1 value of 'lesion' in more than one split"),
-    "A006": (same_picture_of_two_patients, "1 image under several patients of one split"),
-    "A007": (same_picture_with_two_labels, "1 image with contradicting 'malignant'"),
-    "A016": (mirrored_breasts, "flip: both, and 'laterality' is known of 2 images"),
+    "A006": (same_picture_of_two_patients, "1 image listed under several patients of one split"),
+    "A007": (same_picture_with_two_labels, "1 image with contradictory labels in 'malignant'"),
+    "A016": (mirrored_breasts, "flip is 'both', but 'laterality' is set for 2 images"),
     "A011": (scanner_of_the_sick, r"'scanner' alone predicts malignant with AUROC 0\.9"),
     "A014": (same_name_in_two_folders, "1 image name in more than one split or cohort"),
     "A015": (public_sets, "NIH chest14, rsna-2018: RSNA pneumonia took its films from NIH"),
@@ -267,13 +267,13 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),
     "B004": (images_of_a_case_differ_in_sex, "1 case with several values of 'sex'"),
-    "B005": (no_labels_to_tune_on, "^tune$"),
+    "B005": (no_labels_to_tune_on, "^no labelled case in tune$"),
     "B006": (two_targets_in_one, r"cancer is the opposite of malignant in \d+ cases"),
     "B007": (sicker_elsewhere, r"malignant: 36% \[29%, 42%\] in training cohorts, 80% \["),
-    "B008": (women_elsewhere, r"'sex' in cohort b: [45]\d% of the patients differ"),
+    "B008": (women_elsewhere, r"'sex' in cohort b differs by [45]\d% of the patients"),
     "B009": (a_rare_group, "1 of 3 groups of 'sex' in test with fewer than 10 cases"),
     "B010": (born_today, "'age' is 0 or less, or over 120, in 1 row"),
-    "P001": (names_of_patients, "'remark' holds what looks like names as DICOM writes them"),
+    "P001": (names_of_patients, "'remark' has cells that look like DICOM person names"),
     "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
     "P003": (dates_in_ids, "'path' in 1 row"),
     "P004": (one_ultrasound, "^1 file of modality US$"),
@@ -395,7 +395,7 @@ def test_identical_files_of_two_patients_are_found_from_the_files(tmp_path: Path
 
 def test_ten_of_each_class_are_enough(clean: Data) -> None:
     cases = clean.frame.filter(cohort="b")["case_id"].unique().sort().to_list()
-    for positives, weak in ((FEW, False), (FEW - 1, True)):
+    for positives, weak in ((MIN_CASES, False), (MIN_CASES - 1, True)):
         chosen = set(cases[:positives])
         cells: list[object] = [
             int(case in chosen) if cohort == "b" else label

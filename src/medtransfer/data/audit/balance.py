@@ -1,4 +1,4 @@
-"""Counts that decide what numbers can be had: classes, groups, prevalence, spread of attributes."""
+"""Balance of a data set: classes, groups, prevalence, distribution of attributes."""
 
 import numpy as np
 import polars as pl
@@ -12,38 +12,38 @@ from medtransfer.data.labels import label_columns
 from medtransfer.errors import plural
 from medtransfer.tables.manifest import SPLITS, label_text
 
-FEW = 10
-"""Fewer positive or negative cases than this in a split make its numbers weak; smaller groups may
-also name a person."""
-SHIFT = 0.05
+MIN_CASES = 10
+"""With fewer positive or negative cases a split's results are unreliable; smaller groups may also
+identify a person."""
+MIN_SHIFT = 0.05
 """A prevalence that moves by less changes predictive values little."""
-SPREAD = 0.1
+MIN_DISTANCE = 0.1
 """Share of patients that would have to change groups for two cohorts to be alike."""
 LEVEL = 0.01
-"""Chance of a false alarm over all comparisons of a kind (Bonferroni)."""
+"""Probability of a false alarm over all comparisons of one check (Bonferroni)."""
 
 
 def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
     """B001, B002, B005: positives and negatives of each target in each split and cohort."""
-    bare = [name for name in SPLITS if np.isnan(table.targets[table.rows_of(name)]).all()]
-    if bare:
-        return [Finding("B005", ", ".join(bare))]
+    unlabelled = [name for name in SPLITS if np.isnan(table.targets[table.rows_of(name)]).all()]
+    if unlabelled:
+        return [Finding("B005", f"no labelled case in {', '.join(unlabelled)}")]
     counts: dict[tuple[str, str], tuple[int, int]] = {}
-    places = (*SPLITS, *table.shifted)
-    for place in places:
-        known = table.targets[table.rows_of(place)]
-        positive, negative = (known > 0.5).sum(axis=0), (known <= 0.5).sum(axis=0)
+    usages = (*SPLITS, *table.shifted)
+    for usage in usages:
+        targets = table.targets[table.rows_of(usage)]
+        positive, negative = (targets > 0.5).sum(axis=0), (targets <= 0.5).sum(axis=0)
         for column, name in enumerate(data.names):
-            counts[name, place] = int(positive[column]), int(negative[column])
+            counts[name, usage] = int(positive[column]), int(negative[column])
     empty: list[str] = []
     few: list[str] = []
     for name in data.names:
-        for place in places:
-            positive, negative = counts[name, place]
-            text = f"{name} in {place}: {positive} positive, {negative} negative"
-            if place == "train" and min(positive, negative) == 0:
+        for usage in usages:
+            positive, negative = counts[name, usage]
+            text = f"{name} in {usage}: {positive} positive, {negative} negative"
+            if usage == "train" and min(positive, negative) == 0:
                 empty.append(text)
-            elif min(positive, negative) < FEW:
+            elif min(positive, negative) < MIN_CASES:
                 few.append(text)
     findings = [Finding("B001", enumerated(empty))] if empty else []
     return findings + ([Finding("B002", enumerated(few))] if few else [])
@@ -65,21 +65,21 @@ def label_gaps(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
 
 
 def same_targets(table: CaseTable, data: DataConfig) -> list[Finding]:
-    """B006: targets that are equal, or opposite, wherever both are known."""
+    """B006: targets that are equal, or opposite, in every case that has both."""
     if data.class_column is not None:
         return []
-    found: list[str] = []
-    for one, first in enumerate(data.names):
-        for other, second in enumerate(data.names[:one]):
-            pair = table.targets[:, [one, other]]
+    same: list[str] = []
+    for column, first in enumerate(data.names):
+        for earlier, second in enumerate(data.names[:column]):
+            pair = table.targets[:, [column, earlier]]
             both = pair[~np.isnan(pair).any(axis=1)] > 0.5
-            if len(both) < 2 * FEW or not 0 < both[:, 0].mean() < 1:
+            if len(both) < 2 * MIN_CASES or not 0 < both[:, 0].mean() < 1:
                 continue
-            same = float((both[:, 0] == both[:, 1]).mean())
-            if same in (0.0, 1.0):
-                word = "equal to" if same else "the opposite of"
-                found.append(f"{first} is {word} {second} in {plural(len(both), 'case')}")
-    return [Finding("B006", enumerated(found))] if found else []
+            agreement = float((both[:, 0] == both[:, 1]).mean())
+            if agreement in (0.0, 1.0):
+                word = "equal to" if agreement else "the opposite of"
+                same.append(f"{first} is {word} {second} in {plural(len(both), 'case')}")
+    return [Finding("B006", enumerated(same))] if same else []
 
 
 def prevalence_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
@@ -89,74 +89,80 @@ def prevalence_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
     """
     patients = table.patients
     comparisons = max(1, len(table.shifted) * len(data.names))
-    limit = _normal_quantile(1 - LEVEL / comparisons / 2)
-    found: list[str] = []
+    quantile = _normal_quantile(1 - LEVEL / comparisons / 2)
+    differences: list[str] = []
     for column, name in enumerate(data.names):
-        known = ~np.isnan(table.targets[:, column])
+        labelled = ~np.isnan(table.targets[:, column])
         positive = table.targets[:, column] > 0.5
-        here, error = _share(positive, known & table.internal, patients)
-        for place in table.shifted:
-            there, other = _share(positive, known & table.rows_of(place), patients)
-            if abs(there - here) >= max(SHIFT, limit * float(np.hypot(error, other))):
-                text = f"{_with_interval(there, other)} in {place}"
-                found.append(f"{name}: {_with_interval(here, error)} in training cohorts, {text}")
-    return [Finding("B007", enumerated(found))] if found else []
+        internal, error = _share(positive, labelled & table.internal, patients)
+        for cohort in table.shifted:
+            shifted, shifted_error = _share(positive, labelled & table.rows_of(cohort), patients)
+            if abs(shifted - internal) >= max(
+                MIN_SHIFT, quantile * float(np.hypot(error, shifted_error))
+            ):
+                text = f"{_with_interval(shifted, shifted_error)} in {cohort}"
+                differences.append(
+                    f"{name}: {_with_interval(internal, error)} in training cohorts, {text}"
+                )
+    return [Finding("B007", enumerated(differences))] if differences else []
 
 
 def attribute_shift(table: CaseTable, data: DataConfig) -> list[Finding]:
-    """B008: spread of each attribute over patients, training cohorts against every other."""
+    """B008: distribution of each attribute over patients, training cohorts against every other."""
     from scipy.stats import chi2_contingency
 
-    limit = LEVEL / max(1, len(table.shifted) * len(data.attributes))
-    found: list[str] = []
+    level = LEVEL / max(1, len(table.shifted) * len(data.attributes))
+    differences: list[str] = []
     for name in data.attributes:
-        for place in table.shifted:
-            counts = _counts(table, name, table.rows_of(place))
+        for cohort in table.shifted:
+            counts = _counts(table, name, table.rows_of(cohort))
             if counts.shape[0] < 2 or not counts.sum(axis=0).all():
                 continue
             shares = counts / counts.sum(axis=0)
             distance = float(np.abs(shares[:, 0] - shares[:, 1]).sum() / 2)
-            if distance >= SPREAD and chi2_contingency(counts).pvalue < limit:
-                found.append(f"'{name}' in {place}: {distance:.0%} of the patients differ")
-    return [Finding("B008", enumerated(found))] if found else []
+            if distance >= MIN_DISTANCE and chi2_contingency(counts).pvalue < level:
+                differences.append(
+                    f"'{name}' in {cohort} differs by {distance:.0%} of the patients"
+                )
+    return [Finding("B008", enumerated(differences))] if differences else []
 
 
 def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
-    """B009: groups of an attribute with few cases where they are tested; values are not named."""
-    found: list[str] = []
+    """B009: groups of an attribute with few test cases; their values are not named."""
+    groups: list[str] = []
     for name in data.attributes:
-        for place in ("test", *table.shifted):
-            rows = pl.Series(table.rows_of(place))
+        for usage in ("test", *table.shifted):
+            rows = pl.Series(table.rows_of(usage))
             sizes = table.kinds[name].filter(rows).drop_nulls().value_counts()["count"]
-            small = int((sizes < FEW).sum())
+            small = int((sizes < MIN_CASES).sum())
             if small:
-                of = f"{small} of {plural(len(sizes), 'group')} of '{name}'"
-                found.append(f"{of} in {place} with fewer than {FEW} cases")
-    return [Finding("B009", enumerated(found))] if found else []
+                count = f"{small} of {plural(len(sizes), 'group')} of '{name}'"
+                groups.append(f"{count} in {usage} with fewer than {MIN_CASES} cases")
+    return [Finding("B009", enumerated(groups))] if groups else []
 
 
 def _counts(table: CaseTable, name: str, shifted: Flags) -> NDArray[np.int64]:
     """Patients by group, in the training cohorts and in another. [G, 2]"""
     either = pl.Series(table.internal | shifted)
-    own = table.kinds.select(name, patient=table.patients, _here=table.internal).filter(either)
-    own = own.unique(["patient", "_here"])
+    rows = table.kinds.select(name, patient=table.patients, _here=table.internal).filter(either)
+    rows = rows.unique(["patient", "_here"])
     inside = pl.col("_here").sum()
-    both = own.group_by(name).agg(inside.alias("in"), (pl.len() - inside).alias("out"))
+    both = rows.group_by(name).agg(inside.alias("in"), (pl.len() - inside).alias("out"))
     return both.select(pl.col("in", "out").cast(pl.Int64)).to_numpy()
 
 
 def _share(positive: Flags, rows: Flags, patients: CodeArray) -> tuple[float, float]:
-    """Share of positive cases and its standard error over patients; NaN where there are none."""
+    """Share of positive cases and its standard error over patients; NaN without cases."""
     if not rows.any():
         return float("nan"), float("nan")
     _, owner = np.unique(patients[rows], return_inverse=True)
     cases = np.bincount(owner).astype(np.float64)
-    hits = np.bincount(owner, weights=positive[rows])
-    share = float(hits.sum() / cases.sum())
-    rest = hits - share * cases
+    positives = np.bincount(owner, weights=positive[rows])
+    share = float(positives.sum() / cases.sum())
+    rest = positives - share * cases
     count = len(cases)
-    spread = float((rest**2).sum()) * count / max(1, count - 1)
-    return share, float(np.sqrt(spread) / cases.sum())
+    variance = float((rest**2).sum()) * count / max(1, count - 1)
+    return share, float(np.sqrt(variance) / cases.sum())
 
 
 def _with_interval(share: float, error: float) -> str:

@@ -24,14 +24,14 @@ RADIUS = 11
 """Bits in which the hashes of two images may differ. A gamma of 0.7 or 1.4 changes up to 10 bits of
 nine in ten images, JPEG at quality 20 up to 4; unrelated images differ in 32."""
 DIRECT = 2_000
-"""So few hashes are compared all with all: an index would take longer to make."""
+"""Up to so many hashes are compared all with all: building an index would take longer."""
 BLOCK = 16_384
-"""Queries that are looked up between two reports of progress."""
+"""Queries between two reports of progress."""
 _SUM = 10
 
 
 class Turn(NamedTuple):
-    """One of the eight ways to lay a square: transposed first, then flipped."""
+    """One of the eight orientations of a square: transposed first, then flipped."""
 
     name: str
     transposed: bool
@@ -117,7 +117,7 @@ def close_pairs(
     """All pairs of a query and a later code that differ in at most `radius` bits, each once.
 
     Args:
-        queries: Hash of each image as it is looked for. [N]
+        queries: Hash of each image, turned. [N]
         codes: Hash of each image. [N]
         radius: 0 to 15.
         progress: Called with (done, total) queries.
@@ -137,10 +137,10 @@ def _compared(queries: Codes, codes: Codes, radius: int) -> NDArray[np.int32]:
     for start in range(0, len(codes), 256):
         distance = np.bitwise_count(queries[start : start + 256, None] ^ codes[None, :])
         near = distance <= radius
-        one, other = np.nonzero(near)
-        later = other > one + start
-        found = (one[later] + start, other[later], distance[near][later])
-        parts.append(np.stack([part.astype(np.int32) for part in found]))
+        query, code = np.nonzero(near)
+        later = code > query + start
+        close = (query[later] + start, code[later], distance[near][later])
+        parts.append(np.stack([part.astype(np.int32) for part in close]))
     return np.concatenate(parts, axis=1) if parts else np.zeros((3, 0), dtype=np.int32)
 
 
@@ -158,7 +158,17 @@ def _looked_up(
         stop = min(start + BLOCK, len(codes))
         while True:
             count = close_in_index(
-                queries, start, stop, codes, order, offsets, masks, bits, radius, reach, room
+                queries=queries,
+                start=start,
+                stop=stop,
+                codes=codes,
+                order=order,
+                offsets=offsets,
+                masks=masks,
+                bits=bits,
+                radius=radius,
+                reach=reach,
+                found=room,
             )
             if count <= room.shape[1]:
                 break
@@ -168,7 +178,7 @@ def _looked_up(
 
 
 def _index(codes: Codes) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Codes sorted by each of their four parts, and where each value begins."""
+    """Codes sorted by each of their four parts, and the offset of each value."""
     order = np.empty((4, len(codes)), dtype=np.int32)
     offsets = np.zeros((4, (1 << 16) + 1), dtype=np.int64)
     for part in range(4):

@@ -1,4 +1,4 @@
-"""What the images give away once they are unpacked: copies, empty and inverted ones, writing."""
+"""Checks of decoded images: copies, blank and inverted ones, sizes, text, decoders."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,27 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.audit.duplicates import FLAT
-from medtransfer.data.audit.findings import Finding, about_rows, enumerated
+from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
 from medtransfer.data.audit.perceptual_hash import BLOCK, TURNS, normalised
 from medtransfer.data.audit.privacy import TEXT_MODALITIES
 from medtransfer.data.config import DataConfig
+from medtransfer.data.images.dicom.decoder_pool import ask_comparison
+from medtransfer.data.images.scan import map_images
 from medtransfer.data.labels import label_columns, raw_labels
-from medtransfer.errors import plural
+from medtransfer.errors import ImageError, plural
+from medtransfer.seeds import text_keys, uniforms
+from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
-LONG = 3.0
-"""Ratio of the sides from which an image is no ordinary view: a strip, a screenshot."""
-WRITING = 0.002
+MAX_ASPECT = 3.0
+"""Ratio of the sides above which an image is no ordinary view but a strip or a screenshot."""
+MIN_STROKES = 0.002
 """Share of corner pixels that are strokes: about one letter at 256 px."""
 ALIKE_COHORT, OPPOSED = 0.3, -0.4
-"""Correlation with the mean image of the cohort: of ordinary images, and of inverted ones."""
+"""Correlation with the cohort's mean image: of ordinary images, and of inverted ones."""
 MIN_COHORT = 20
+FILES_COMPARED = 8
+"""Files of each transfer syntax that a second decoder unpacks too."""
 PAIR_COLUMNS = {
     "code": pl.String,
     "row": pl.Int64,
@@ -30,16 +36,16 @@ PAIR_COLUMNS = {
     "likeness": pl.Float64,
     "turn": pl.String,
 }
-"""What ``pairs.csv`` holds: no identifiers."""
+"""Columns of ``pairs.csv``; it has no identifiers."""
 
 
 @dataclass(frozen=True)
-class Copies:
+class ImageCopies:
     """Pairs of images that look the same.
 
     Attributes:
-        pairs: From `copies.row_pairs`.
-        exact: Which are the same pixels. [P]
+        pairs: From `duplicates.row_pairs`.
+        exact: True for pairs of the same pixels. [P]
     """
 
     pairs: pl.DataFrame
@@ -47,7 +53,7 @@ class Copies:
 
 
 def copied_images(
-    placed: pl.DataFrame, copies: Copies, data: DataConfig | None
+    placed: pl.DataFrame, copies: ImageCopies, data: DataConfig | None
 ) -> tuple[list[Finding], pl.DataFrame]:
     """A004, A008, A009, A010: copies across splits, within one, and with other labels.
 
@@ -63,108 +69,122 @@ def copied_images(
     pairs = pairs.with_columns(
         row=placed[ROW].gather(pairs["index"]), other_row=placed[ROW].gather(pairs["index_2"])
     )
-    across = pl.col("place") != pl.col("place_2")
-    strangers = pl.col("patient_id") != pl.col("patient_id_2")
+    across = pl.col("usage") != pl.col("usage_2")
+    other_patient = pl.col("patient_id") != pl.col("patient_id_2")
     chosen = {
-        "A008": (pairs.filter(across & pl.col("exact")), "the same pixels"),
-        "A004": (pairs.filter(across & strangers & ~pl.col("exact")), "the same look"),
-        "A009": (pairs.filter(~across & strangers), "the same look"),
+        "A008": (pairs.filter(across & pl.col("exact")), "with the same pixels"),
+        "A004": (pairs.filter(across & other_patient & ~pl.col("exact")), "that look the same"),
+        "A009": (pairs.filter(~across & other_patient), "that look the same"),
     }
     findings: list[Finding] = []
     tables: list[pl.DataFrame] = []
-    for code, (own, what) in chosen.items():
-        if not own.is_empty():
-            findings.append(_of_pairs(code, f"{_pairs(own)} of {what} in {_places(own)}", own))
-            tables.append(_told(code, own))
-    for name, own in _conflicts(placed, pairs, data):
+    for code, (chosen_pairs, what) in chosen.items():
+        if not chosen_pairs.is_empty():
+            findings.append(
+                _of_pairs(
+                    code, f"{_pairs(chosen_pairs)} {what}: {_usages(chosen_pairs)}", chosen_pairs
+                )
+            )
+            tables.append(_table_of(code, chosen_pairs))
+    for name, chosen_pairs in _conflicts(placed, pairs, data):
         findings.append(
-            _of_pairs("A010", f"{_pairs(own)} of the same look with contradicting '{name}'", own)
+            _of_pairs(
+                "A010",
+                f"{_pairs(chosen_pairs)} that look the same with contradictory labels in '{name}'",
+                chosen_pairs,
+            )
         )
-        tables.append(_told("A010", own))
+        tables.append(_table_of("A010", chosen_pairs))
     return findings, pl.concat(tables) if tables else pl.DataFrame(schema=PAIR_COLUMNS)
 
 
 def suspicious_images(
     placed: pl.DataFrame,
     facts: pl.DataFrame,
-    looks: pl.DataFrame,
-    thumbs: NDArray[np.uint8],
+    features: pl.DataFrame,
+    thumbnails: NDArray[np.uint8],
     side: int | None,
 ) -> list[Finding]:
-    """C001 to C005: images that show nothing, are inverted, long, small, or written on.
+    """C001 to C005: images that are blank, inverted, long, small, or contain text.
 
     Args:
         placed: Rows in the manifest's order. [N rows]
         facts: From `scan_images`. [N rows]
-        looks: From `sketch_images`. [N rows]
-        thumbs: From `sketch_images`. [N, SIDE, SIDE]
+        features: From `image_stats`. [N rows]
+        thumbnails: From `image_stats`. [N, SIDE, SIDE]
         side: Of the network's input, if one is known.
     """
     rows = placed.select(ROW, "cohort", *_modality(placed)).hstack(
         facts.select("width", "height", "channels")
     )
-    rows = rows.hstack(looks)
+    rows = rows.hstack(features)
     flat = rows.filter(pl.col("std") < FLAT)
     width, height = pl.col("width"), pl.col("height")
-    long = rows.filter(pl.max_horizontal(width, height) > LONG * pl.min_horizontal(width, height))
+    long = rows.filter(
+        pl.max_horizontal(width, height) > MAX_ASPECT * pl.min_horizontal(width, height)
+    )
     findings: list[Finding] = []
     if not flat.is_empty():
-        one = plural(flat.filter(pl.col("low") == pl.col("high")).height, "image")
-        sentence = f"{plural(len(flat), 'image')} with nearly no contrast, {one} of one value"
-        findings.append(about_rows("C001", sentence, flat))
-    findings += _inverted(rows, thumbs)
+        constant = plural(flat.filter(pl.col("low") == pl.col("high")).height, "image")
+        sentence = (
+            f"{plural(len(flat), 'image')} with almost no contrast, {constant} of a single value"
+        )
+        findings.append(finding_for_rows("C001", sentence, flat))
+    findings += _inverted(rows, thumbnails)
     if not long.is_empty():
-        findings.append(about_rows("C003", plural(len(long), "image"), long))
+        findings.append(finding_for_rows("C003", plural(len(long), "image"), long))
     if side is not None:
         small = rows.filter(pl.max_horizontal(width, height) < side / 2)
         if not small.is_empty():
-            sentence = f"{plural(len(small), 'image')} under half of {side} px on both sides"
-            findings.append(about_rows("C004", sentence, small))
-    return findings + _written_on(rows)
+            sentence = f"{plural(len(small), 'image')} with both sides under half of {side} px"
+            findings.append(finding_for_rows("C004", sentence, small))
+    return findings + _with_text(rows)
 
 
-def _inverted(rows: pl.DataFrame, thumbs: NDArray[np.uint8]) -> list[Finding]:
-    """Grey images that are the opposite of their cohort's mean image, where that is telling."""
-    found: list[pl.DataFrame] = []
+def _inverted(rows: pl.DataFrame, thumbnails: NDArray[np.uint8]) -> list[Finding]:
+    """Grey images that are the opposite of their cohort's mean image, if most agree with it."""
+    inverted: list[pl.DataFrame] = []
     grey = ((rows["channels"] == 1) & (rows["std"] >= FLAT)).to_numpy()
     for cohort in rows["cohort"].unique().sort():
-        own = np.flatnonzero(grey & (rows["cohort"] == cohort).to_numpy())
-        if len(own) < MIN_COHORT:
+        positions = np.flatnonzero(grey & (rows["cohort"] == cohort).to_numpy())
+        if len(positions) < MIN_COHORT:
             continue
-        agree = _agreement(thumbs, own)
+        agree = _agreement(thumbnails, positions)
         opposed = agree <= OPPOSED
         if (agree >= ALIKE_COHORT).mean() >= 0.6 and 0 < opposed.mean() <= 0.3:
-            found.append(rows[own[opposed]])
-    if not found:
+            inverted.append(rows[positions[opposed]])
+    if not inverted:
         return []
-    both = pl.concat(found)
-    sentence = f"{plural(len(both), 'image')} the opposite of the mean image of their cohort"
-    return [about_rows("C002", sentence, both)]
+    both = pl.concat(inverted)
+    sentence = f"{plural(len(both), 'image')} opposite to the mean image of their cohort"
+    return [finding_for_rows("C002", sentence, both)]
 
 
-def _agreement(thumbs: NDArray[np.uint8], own: NDArray[np.intp]) -> NDArray[np.float32]:
+def _agreement(thumbnails: NDArray[np.uint8], positions: NDArray[np.intp]) -> NDArray[np.float32]:
     """Correlation of each of some thumbnails with their mean image. [M]"""
-    blocks = [own[start : start + BLOCK] for start in range(0, len(own), BLOCK)]
-    mean = sum(normalised(thumbs[block]).sum(axis=0) for block in blocks) / np.float32(len(own))
+    blocks = [positions[start : start + BLOCK] for start in range(0, len(positions), BLOCK)]
+    mean = sum(normalised(thumbnails[block]).sum(axis=0) for block in blocks) / np.float32(
+        len(positions)
+    )
     scale = np.float32(max(float(np.linalg.norm(mean)), 1e-6) * np.sqrt(mean.size))
-    return np.concatenate([normalised(thumbs[block]) @ mean / scale for block in blocks])
+    return np.concatenate([normalised(thumbnails[block]) @ mean / scale for block in blocks])
 
 
-def _written_on(rows: pl.DataFrame) -> list[Finding]:
-    said: list[str] = []
-    written = rows.filter(pl.col("writing") >= WRITING)
+def _with_text(rows: pl.DataFrame) -> list[Finding]:
+    texts: list[str] = []
+    written = rows.filter(pl.col("writing") >= MIN_STROKES)
     if not written.is_empty():
         share = len(written) / len(rows)
-        said.append(f"{plural(len(written), 'image')} ({share:.0%}) with strokes in a corner")
+        texts.append(f"{plural(len(written), 'image')} ({share:.0%}) with strokes in a corner")
     risky = rows.head(0)
     if "modality" in rows.columns:
         kind = pl.col("modality").cast(pl.String).str.to_uppercase()
         risky = rows.filter(kind.is_in(TEXT_MODALITIES))
     if not risky.is_empty():
-        said.append(f"{plural(len(risky), 'image')} of a modality that often has writing in it")
-    if not said:
+        texts.append(f"{plural(len(risky), 'image')} of a modality that often contains text")
+    if not texts:
         return []
-    return [about_rows("C005", enumerated(said), written)]
+    return [finding_for_rows("C005", enumerated(texts), written)]
 
 
 def _modality(placed: pl.DataFrame) -> list[str]:
@@ -183,22 +203,22 @@ def _conflicts(
     sides = (pl.col("patient_id") == pl.col("patient_id_2")) & (pl.col("turn") != TURNS[0].name)
     pairs = pairs.filter(~sides)
     labels = raw_labels(placed, data)
-    found: list[tuple[str, pl.DataFrame]] = []
+    conflicts: list[tuple[str, pl.DataFrame]] = []
     for name in label_columns(data):
-        one, other = labels[name].gather(pairs["index"]), labels[name].gather(pairs["index_2"])
-        torn = pairs.filter((one != other).fill_null(value=False))
-        if not torn.is_empty():
-            found.append((name, torn))
-    return found
+        first, second = labels[name].gather(pairs["index"]), labels[name].gather(pairs["index_2"])
+        contradictory = pairs.filter((first != second).fill_null(value=False))
+        if not contradictory.is_empty():
+            conflicts.append((name, contradictory))
+    return conflicts
 
 
 def _pairs(pairs: pl.DataFrame) -> str:
     return f"{plural(len(pairs), 'pair')} of images"
 
 
-def _places(pairs: pl.DataFrame) -> str:
+def _usages(pairs: pl.DataFrame) -> str:
     """``test and train (3); train (1)``, the most frequent first."""
-    low, high = pl.min_horizontal("place", "place_2"), pl.max_horizontal("place", "place_2")
+    low, high = pl.min_horizontal("usage", "usage_2"), pl.max_horizontal("usage", "usage_2")
     counts = (
         pairs.group_by(low.alias("low"), high.alias("high"))
         .len()
@@ -216,8 +236,47 @@ def _of_pairs(code: str, sentence: str, pairs: pl.DataFrame) -> Finding:
     return Finding(code, sentence, tuple(rows.to_list()))
 
 
-def _told(code: str, pairs: pl.DataFrame) -> pl.DataFrame:
-    likeness = pl.col("likeness").round(4)
-    return pairs.select(
-        pl.lit(code).alias("code"), "row", "other_row", "distance", likeness, "turn"
-    )
+def _table_of(code: str, pairs: pl.DataFrame) -> pl.DataFrame:
+    table = pairs.with_columns(pl.col("likeness").round(4), code=pl.lit(code))
+    return table.select(PAIR_COLUMNS.keys())
+
+
+def disagreeing_decoders(
+    manifest: Manifest, facts: pl.DataFrame, pixel_limit: int
+) -> list[Finding]:
+    """C006: files whose pixels differ between the decoder in use and a second one.
+
+    A few files of each transfer syntax are compared, the same every time, if there is a second
+    decoder. Files that cannot be decoded are reported elsewhere.
+
+    Args:
+        manifest: The images.
+        facts: From `scan_images`.
+        pixel_limit: Most pixels an image may claim.
+    """
+    texts: list[str] = []
+    rows: list[int] = []
+    for name in facts["syntax"].unique().sort():
+        sample = _sample(facts, name) if name else []
+        differing: list[int] = []
+        seconds: set[str] = set()
+        for index, comparison in map_images(
+            manifest, sample, lambda data, frame: ask_comparison(data, pixel_limit, frame)
+        ):
+            if not isinstance(comparison, ImageError) and not comparison.agrees:
+                differing.append(manifest.frame[ROW][index])
+                seconds.add(comparison.second)
+        if differing:
+            count = f"{len(differing)} of {plural(len(sample), 'compared file')}"
+            others = " and ".join(sorted(seconds))
+            texts.append(f"{name}: {count} decoded differently by {others}")
+            rows += differing
+    return [Finding("C006", enumerated(texts), tuple(sorted(rows)))] if texts else []
+
+
+def _sample(facts: pl.DataFrame, syntax: str) -> list[int]:
+    """Positions of a few files of a transfer syntax, drawn by their contents."""
+    positions = np.flatnonzero((facts["syntax"] == syntax).to_numpy())
+    keys = text_keys(facts["sha256"].gather(positions))
+    draws = uniforms(0, "second decoder", np.zeros(len(positions), np.int64), keys)
+    return np.sort(positions[np.argsort(draws)[:FILES_COMPARED]]).tolist()

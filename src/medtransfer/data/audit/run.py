@@ -1,8 +1,8 @@
-"""A gate before any training: leaks, contradictions, shortcuts and classes that are not there.
+"""Audit before any training: leaks, contradictions, shortcuts and missing classes.
 
-`audit` looks at the tables, `audit_pictures` at the images once they are unpacked. Every finding
-has a code with a section in ``docs/reference/checks.md``. Errors stop a study; each can be waived
-by its code with a reason, and the waiver is printed in the report.
+`audit` checks the tables, `audit_images` the decoded images. Every finding has a code with a
+section in ``docs/reference/checks.md``. Errors stop a study; each can be waived by its code with a
+reason, and the waiver is printed in the report.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.audit.balance import (
-    FEW,
+    MIN_CASES,
     attribute_shift,
     label_gaps,
     missing_classes,
@@ -20,14 +20,14 @@ from medtransfer.data.audit.balance import (
     same_targets,
     small_groups,
 )
-from medtransfer.data.audit.duplicates import FLAT, Progress, picture_pairs, row_pairs, same_pixels
+from medtransfer.data.audit.duplicates import FLAT, Progress, row_pairs, same_pixels, similar_images
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
-from medtransfer.data.audit.pixels import Copies, copied_images, suspicious_images
+from medtransfer.data.audit.pixels import ImageCopies, copied_images, suspicious_images
 from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
-from medtransfer.data.audit.shortcuts import frame_features, predictive_borders, predictive_columns
+from medtransfer.data.audit.shortcuts import border_features, predictive_borders, predictive_columns
 from medtransfer.data.audit.tables import (
     DIGEST,
-    PLACE,
+    USAGE,
     conflicting_attributes,
     contradictions,
     files_across_splits,
@@ -37,7 +37,7 @@ from medtransfer.data.audit.tables import (
     patients_across_splits,
     same_names,
 )
-from medtransfer.data.audit.thumbnails import Sketches
+from medtransfer.data.audit.thumbnails import ImageStats
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.splits import divided_rows
@@ -45,15 +45,15 @@ from medtransfer.tables.manifest import SPLITS, Manifest
 
 __all__ = [
     "CHECKS",
-    "FEW",
+    "MIN_CASES",
+    "ComparedImages",
     "Finding",
     "Level",
-    "Pictures",
+    "add_usage",
     "audit",
     "audit_ids",
-    "audit_pictures",
-    "compared_pictures",
-    "placed_rows",
+    "audit_images",
+    "compare_images",
 ]
 
 
@@ -63,23 +63,23 @@ def audit(
     facts: pl.DataFrame | None,
     data: DataConfig,
 ) -> list[Finding]:
-    """Look for what would make the study's numbers wrong, in the manifest and the files' digests.
+    """Check the manifest and the digests of its files for faults that make results wrong.
 
     Args:
         manifest: The images.
         frame: Its rows with their splits, from `assign_splits`.
-        facts: Digest of each image, from `scan_images`; None leaves out what needs the files.
+        facts: Digest of each image, from `scan_images`; None skips checks that need the files.
         data: Targets, attributes and grouping columns.
 
     Returns:
         Findings, errors first.
     """
-    placed = placed_rows(frame, facts, data)
-    findings = [*_of_ids(placed), *contradictions(placed, data)]
+    rows = add_usage(frame, facts, data)
+    findings = [*_of_ids(rows), *contradictions(rows, data)]
     if data.split.group_columns:
-        inside = placed.filter(divided_rows(frame, data.split))
-        findings += groups_across_splits(inside, data.split.group_columns)
-    del placed
+        internal = rows.filter(divided_rows(frame, data.split))
+        findings += groups_across_splits(internal, data.split.group_columns)
+    del rows
     table = CaseTable(frame, data)
     findings += [
         *missing_classes(table, data),
@@ -99,113 +99,119 @@ def audit(
 
 
 def audit_ids(manifest: Manifest, facts: pl.DataFrame | None) -> list[Finding]:
-    """What can be said of a manifest in which no target was found.
+    """Check a manifest whose targets are not known.
 
     Args:
         manifest: The images; its own `split` column is used if it has one.
-        facts: Digest of each image; None leaves out what needs the files.
+        facts: Digest of each image; None skips checks that need the files.
 
     Returns:
         Findings, errors first.
     """
-    place = ["cohort", *(["split"] if "split" in manifest.frame.columns else [])]
-    placed = manifest.frame.with_columns(pl.concat_str(place, separator="/").alias(PLACE))
+    columns = ["cohort", *(["split"] if "split" in manifest.frame.columns else [])]
+    rows = manifest.frame.with_columns(pl.concat_str(columns, separator="/").alias(USAGE))
     if facts is not None:
-        placed = placed.with_columns(facts["sha256"].alias(DIGEST))
-    found = [*_of_ids(placed), *implausible_ages(manifest.frame), *personal_columns(manifest.frame)]
+        rows = rows.with_columns(facts["sha256"].alias(DIGEST))
+    findings = [
+        *_of_ids(rows),
+        *implausible_ages(manifest.frame),
+        *personal_columns(manifest.frame),
+    ]
     if facts is not None:
-        found += burned_in_text(manifest.frame, facts)
-    return errors_first(found)
+        findings += burned_in_text(manifest.frame, facts)
+    return errors_first(findings)
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Unpacked images and the pairs of them that look the same.
+class ComparedImages:
+    """Decoded images and the pairs of them that look the same.
 
     Attributes:
         manifest: The images.
         facts: From `scan_images`.
-        sketches: From `sketch_images`.
-        pairs: From `picture_pairs`.
+        stats: From `image_stats`.
+        pairs: From `similar_images`.
         pixel_limit: Most pixels an image may claim.
-        memory: Folder that keeps what was decoded again.
+        folder: Folder that keeps digests of images that were decoded again.
     """
 
     manifest: Manifest
     facts: pl.DataFrame
-    sketches: Sketches
+    stats: ImageStats
     pairs: pl.DataFrame
     pixel_limit: int
-    memory: Path
+    folder: Path
 
 
-def compared_pictures(
+def compare_images(
     manifest: Manifest,
     facts: pl.DataFrame,
-    sketches: Sketches,
+    stats: ImageStats,
     pixel_limit: int,
-    memory: Path,
+    folder: Path,
     progress: Progress = lambda _done, _total: None,
-) -> Pictures:
-    """Find the pairs of pictures that look the same, unless they are known already.
+) -> ComparedImages:
+    """Find the pairs of images that look the same, unless they are kept already.
 
     Args:
         manifest: The images.
         facts: From `scan_images`.
-        sketches: From `sketch_images`.
+        stats: From `image_stats`.
         pixel_limit: Most pixels an image may claim.
-        memory: Folder of these sketches.
+        folder: Folder of these statistics.
         progress: Called with (done, total).
     """
-    pairs = picture_pairs(sketches, memory / "pairs.parquet", progress)
-    return Pictures(manifest, facts, sketches, pairs, pixel_limit, memory)
+    pairs = similar_images(stats, folder / "pairs.parquet", progress)
+    return ComparedImages(
+        manifest, facts, stats, pairs=pairs, pixel_limit=pixel_limit, folder=folder
+    )
 
 
-def audit_pictures(
-    pictures: Pictures, placed: pl.DataFrame, data: DataConfig | None, side: int | None = None
+def audit_images(
+    images: ComparedImages, placed: pl.DataFrame, data: DataConfig | None, side: int | None = None
 ) -> tuple[list[Finding], pl.DataFrame]:
-    """Look for what would make the study's numbers wrong, in the images themselves.
+    """Check the decoded images for faults that make results wrong.
 
     Args:
-        pictures: From `compared_pictures`.
-        placed: From `placed_rows`, in the manifest's order.
-        data: Targets and training cohorts; None where no target is known.
+        images: From `compare_images`.
+        placed: From `add_usage`, in the manifest's order.
+        data: Targets and training cohorts; None if no target is known.
         side: Of the network's input, if one is known.
 
     Returns:
-        Findings, errors first, and the pairs of rows they speak of.
+        Findings, errors first, and the pairs of rows they concern.
     """
-    facts, sketches = pictures.facts, pictures.sketches
+    facts, stats = images.facts, images.stats
     rows = placed.select(
         "patient_id",
         "case_id",
         index=pl.int_range(pl.len()),
-        place=pl.col(PLACE).cast(pl.String),
+        usage=pl.col(USAGE).cast(pl.String),
         sha256=facts["sha256"],
-        picture=sketches.looks["pixels"],
+        pixels=stats.features["pixels"],
     )
-    shown = rows.filter(sketches.looks["std"] >= FLAT)
-    pairs = row_pairs(shown, pictures.pairs)
+    not_blank = rows.filter(stats.features["std"] >= FLAT)
+    pairs = row_pairs(not_blank, images.pairs)
     exact = same_pixels(
-        pictures.manifest, pairs, pictures.pixel_limit, pictures.memory / "copies.parquet"
+        images.manifest, pairs, images.pixel_limit, images.folder / "copies.parquet"
     )
-    findings, told = copied_images(placed, Copies(pairs, exact), data)
-    findings += suspicious_images(placed, facts, sketches.looks, sketches.thumbs, side)
+    findings, pair_rows = copied_images(placed, ImageCopies(pairs, exact), data)
+    findings += suspicious_images(placed, facts, stats.features, stats.thumbnails, side)
     if data is not None:
         internal = np.asarray(divided_rows(placed, data.split).to_numpy(), dtype=bool)
-        features = frame_features(facts, sketches.looks)
-        findings += predictive_borders(placed, internal, features, data)
-    return errors_first(findings), told
+        borders = border_features(facts, stats.features)
+        findings += predictive_borders(placed, internal, borders, data)
+    return errors_first(findings), pair_rows
 
 
-def placed_rows(frame: pl.DataFrame, facts: pl.DataFrame | None, data: DataConfig) -> pl.DataFrame:
-    """Rows with where they are used: the split of a training cohort, or another cohort's name."""
+def add_usage(frame: pl.DataFrame, facts: pl.DataFrame | None, data: DataConfig) -> pl.DataFrame:
+    """Add the usage of each row: its split in a training cohort, or the name of another cohort."""
     internal = divided_rows(frame, data.split)
     cohorts = frame["cohort"].unique().sort().to_list()
-    places = pl.Enum(list(dict.fromkeys([*SPLITS, *cohorts])))
-    split, cohort = (pl.col(name).cast(places) for name in ("split", "cohort"))
-    placed = frame.with_columns(pl.when(internal).then(split).otherwise(cohort).alias(PLACE))
-    return placed if facts is None else placed.with_columns(facts["sha256"].alias(DIGEST))
+    usages = pl.Enum(list(dict.fromkeys([*SPLITS, *cohorts])))
+    split, cohort = (pl.col(name).cast(usages) for name in ("split", "cohort"))
+    with_usage = frame.with_columns(pl.when(internal).then(split).otherwise(cohort).alias(USAGE))
+    return with_usage if facts is None else with_usage.with_columns(facts["sha256"].alias(DIGEST))
 
 
 def _of_ids(placed: pl.DataFrame) -> list[Finding]:

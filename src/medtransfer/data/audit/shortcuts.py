@@ -1,74 +1,32 @@
-"""Shortcuts: columns beside the image that predict a target nearly alone.
+"""Shortcuts: columns beside the image, and borders of images, that predict a target nearly alone.
 
-A scanner, a hospital, how a diagnosis was made: what stands beside the image and gives the answer
-away is often seen in the image too, and a network learns it first. Every prediction is
-cross-fitted: a patient's own rows never take part in it.
+A scanner, a hospital, the way a diagnosis was made: what gives the answer away beside the image is
+often visible in the image too, and a network learns it first. Every prediction is cross-fitted: a
+patient's own rows never take part in it. An AUROC that is undefined is None and reports nothing.
 """
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.audit.balance import FEW
+from medtransfer.data.audit.balance import MIN_CASES
 from medtransfer.data.audit.findings import Finding, enumerated
 from medtransfer.data.case_index import numbered
 from medtransfer.data.case_table import CaseTable, Flags
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.metrics.discrimination import auroc
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 
 Floats = NDArray[np.float64]
 FOLDS = 5
-
-
-def folds_of(patients: pl.Series) -> NDArray[np.int64]:
-    """A fold per row, the same for all rows of a patient. [N], 0 to `FOLDS` - 1"""
-    return (patients.hash(1) % FOLDS).to_numpy().astype(np.int64)
-
-
-def area(positive: Flags, scores: Floats) -> float:
-    """AUROC with ties as a half; 0.5 where a class is missing."""
-    from scipy.stats import rankdata
-
-    hits, count = int(positive.sum()), len(positive)
-    if hits in (0, count):
-        return 0.5
-    ranks = rankdata(scores)[positive].sum()
-    return float((ranks - hits * (hits + 1) / 2) / (hits * (count - hits)))
-
-
-def area_of_features(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> float:
-    """AUROC of a ridge regression on ranks of features, predicted by fold.
-
-    The mean over folds, each with both classes: scores of different fits are not on one scale.
-
-    Args:
-        features: Any numbers. [N, F]
-        positive: What is predicted. [N]
-        fold: From `folds_of`. [N]
-    """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(features, axis=0) / len(features) - 0.5
-    inputs = np.hstack([ranks, ranks**2, np.ones((len(ranks), 1))])
-    penalty = np.eye(inputs.shape[1]) * 0.01 * len(inputs)
-    penalty[-1, -1] = 1e-9
-    areas: list[float] = []
-    for own in range(FOLDS):
-        train, test = fold != own, fold == own
-        if min(positive[test].sum(), (~positive[test]).sum()) < 3:
-            continue
-        gram = inputs[train].T @ inputs[train] + penalty
-        weights = np.linalg.solve(gram, inputs[train].T @ positive[train].astype(np.float64))
-        areas.append(area(positive[test], inputs[test] @ weights))
-    return float(np.mean(areas)) if areas else 0.5
-
-
-ALONE = 0.9
-"""AUROC from which a column is said to predict a target nearly alone. Sex, age and view reach 0.5
-to 0.7 of most findings; few networks reach 0.9."""
-PROXY_ALONE = 0.7
+MIN_FOLD_CASES = 3
+"""Positive and negative cases that a fold needs to be tested on."""
+MIN_AUROC = 0.9
+"""AUROC from which a column is reported. Sex, age and view reach 0.5 to 0.7 for most findings; few
+networks reach 0.9."""
+MIN_PROXY_AUROC = 0.7
 """The same for columns known to be recorded because of the answer."""
 PROXIES = frozenset(
     {
@@ -110,11 +68,32 @@ LABEL_NAMES = (
     "class_id",
     "class_name",
 )
-"""Columns of these names are the answer itself; as `init` has it they are no attributes."""
+"""Columns with these names are the answer itself; `init` does not propose them as attributes."""
 BANDS = 20
 """Numbers are cut into this many bands of equal size."""
 MAX_CASES = 200_000
-"""Of more cases a sample of patients is taken: it places an AUROC to within 0.005."""
+"""Above so many cases a sample of patients is taken, which gives an AUROC to within 0.005."""
+MIN_BORDER_AUROC = 0.8
+"""AUROC from which a border is reported to predict a target; see what-the-audit-found."""
+MIN_COHORT_AUROC = 0.9
+MIN_IMAGES = 30
+"""Images needed of each class."""
+MAX_IMAGES = 50_000
+BORDER = (
+    "border_mean",
+    "border_dark",
+    "border_bright",
+    "corner_0",
+    "corner_1",
+    "corner_2",
+    "corner_3",
+    "writing",
+)
+
+
+def folds_of(patients: pl.Series) -> NDArray[np.int64]:
+    """A fold per row, the same for all rows of a patient. [N], 0 to `FOLDS` - 1"""
+    return (patients.hash(1) % FOLDS).to_numpy().astype(np.int64)
 
 
 def predictive_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) -> list[Finding]:
@@ -130,25 +109,26 @@ def predictive_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) 
     """
     rows = _sample(frame, table)
     columns = _candidates(frame, data)
-    if not columns or rows.sum() < 4 * FEW:
+    if not columns or rows.sum() < 4 * MIN_CASES:
         return []
     chosen = frame.select("patient_id", *columns)[table.first[rows]]
     fold = folds_of(chosen["patient_id"])
     targets = table.targets[rows]
-    found: list[str] = []
+    predictions: list[str] = []
     for name in columns:
         values = _values(chosen[name])
+        threshold = MIN_PROXY_AUROC if name.lower() in PROXIES else MIN_AUROC
         for number, target in enumerate(data.names):
-            known = ~np.isnan(targets[:, number])
-            positive = targets[known, number] > 0.5
-            area = _area_of_values(values.filter(pl.Series(known)), positive, fold[known])
-            if area >= (PROXY_ALONE if name.lower() in PROXIES else ALONE):
-                found.append(f"'{name}' alone predicts {target} with AUROC {area:.2f}")
-    return [Finding("A011", enumerated(found))] if found else []
+            labelled = ~np.isnan(targets[:, number])
+            positive = targets[labelled, number] > 0.5
+            value = auroc_of_values(values.filter(pl.Series(labelled)), positive, fold[labelled])
+            if value is not None and value >= threshold:
+                predictions.append(f"'{name}' alone predicts {target} with AUROC {value:.2f}")
+    return [Finding("A011", enumerated(predictions))] if predictions else []
 
 
 def _sample(frame: pl.DataFrame, table: CaseTable) -> Flags:
-    """Labelled cases of the training cohorts, of a sample of patients where there are many."""
+    """Labelled cases of the training cohorts, of a sample of patients if there are many."""
     labelled = table.internal & ~np.isnan(table.targets).all(axis=1)
     share = MAX_CASES / max(1, int(labelled.sum()))
     if share >= 1:
@@ -171,13 +151,13 @@ def _candidates(frame: pl.DataFrame, data: DataConfig) -> list[str]:
 
 
 def _is_answer(name: str, data: DataConfig) -> bool:
-    """Whether a column's name says that it holds the target under another name."""
-    own = [data.class_column, *data.names] if data.class_column else list(data.names)
-    return name.lower() in LABEL_NAMES or any(str(part).lower() in name.lower() for part in own)
+    """True for a column whose name suggests that it holds the target under another name."""
+    targets = [data.class_column, *data.names] if data.class_column else list(data.names)
+    return name.lower() in LABEL_NAMES or any(str(part).lower() in name.lower() for part in targets)
 
 
 def _is_label(cells: pl.Series) -> bool:
-    """Whether all cells are 1, 0, -1 or nothing: another target; or of a kind nobody groups by."""
+    """True for cells of 1, 0, -1 or nothing (another target), lists, times and bytes."""
     if cells.dtype.is_nested() or cells.dtype.is_temporal() or cells.dtype == pl.Binary():
         return True
     return all(
@@ -199,10 +179,18 @@ def _values(cells: pl.Series) -> pl.Series:
     return (ranks / len(cells) * BANDS).floor().cast(pl.String)
 
 
-def _area_of_values(values: pl.Series, positive: Flags, fold: NDArray[np.int64]) -> float:
-    """AUROC of the share of positives among the other folds' cases of the same value."""
-    if min(int(positive.sum()), int((~positive).sum())) < FEW:
-        return 0.5
+def auroc_of_values(values: pl.Series, positive: Flags, fold: NDArray[np.int64]) -> float | None:
+    """AUROC of the share of positives among the other folds' cases of the same value.
+
+    None with fewer than `MIN_CASES` positive or negative cases.
+
+    Args:
+        values: Categories. [N]
+        positive: The target. [N]
+        fold: From `folds_of`. [N]
+    """
+    if min(int(positive.sum()), int((~positive).sum())) < MIN_CASES:
+        return None
     table = pl.DataFrame({"value": values, "fold": fold, "hit": positive.astype(np.float64)})
     both = table.group_by("value", "fold").agg(pl.len().alias("n"), pl.col("hit").sum())
     whole = both.group_by("value").agg(
@@ -220,33 +208,15 @@ def _area_of_values(values: pl.Series, positive: Flags, fold: NDArray[np.int64])
         nulls_equal=True,
         maintain_order="left",
     )["score"]
-    return area(positive, scores.to_numpy())
+    return _auroc(positive, scores.to_numpy())
 
 
-TELLS = 0.8
-"""AUROC from which a frame is said to give a target away; see what-the-audit-found."""
-TELLS_COHORT = 0.9
-LEAST = 30
-"""Images of each class it takes."""
-MAX_IMAGES = 50_000
-FRAME = (
-    "frame_mean",
-    "frame_dark",
-    "frame_bright",
-    "corner_0",
-    "corner_1",
-    "corner_2",
-    "corner_3",
-    "writing",
-)
-
-
-def frame_features(facts: pl.DataFrame, looks: pl.DataFrame) -> Floats:
-    """What the probe sees. [N, F]
+def border_features(facts: pl.DataFrame, features: pl.DataFrame) -> Floats:
+    """Size, shape and border of each image: the inputs of the probe. [N, F]
 
     Args:
         facts: From `scan_images`.
-        looks: From `sketch_images`.
+        features: From `image_stats`.
     """
     sizes = facts.select(
         pl.col("width").log(),
@@ -255,51 +225,84 @@ def frame_features(facts: pl.DataFrame, looks: pl.DataFrame) -> Floats:
         pl.col("bits"),
         shape=pl.col("width").log() - pl.col("height").log(),
     )
-    both = sizes.hstack(looks.select(FRAME)).cast(pl.Float64).to_numpy()
+    both = sizes.hstack(features.select(BORDER)).cast(pl.Float64).to_numpy()
     return both[:, np.ptp(both, axis=0) > 0]
 
 
 def predictive_borders(
     frame: pl.DataFrame, internal: Flags, features: Floats, data: DataConfig
 ) -> list[Finding]:
-    """A012, A013: targets and cohorts that frames predict, cross-fitted by patient.
+    """A012, A013: targets and cohorts that borders predict, cross-fitted by patient.
 
     Args:
         frame: Rows with their splits. [N rows]
         internal: Rows of the training cohorts. [N]
-        features: From `frame_features`. [N, F]
+        features: From `border_features`. [N, F]
         data: Targets.
     """
     if features.shape[1] == 0:
         return []
     step = -(-len(frame) // MAX_IMAGES)
-    some = np.arange(0, len(frame), step)
-    fold = folds_of(frame["patient_id"])[some]
-    features, internal = features[some], internal[some]
-    targets = _image_targets(frame, data)[some]
-    found: list[str] = []
+    sample = np.arange(0, len(frame), step)
+    fold = folds_of(frame["patient_id"])[sample]
+    features, internal = features[sample], internal[sample]
+    targets = _image_targets(frame, data)[sample]
+    predicted: list[str] = []
     for number, name in enumerate(data.names):
-        known = internal & ~np.isnan(targets[:, number])
-        reached = _reached(features[known], targets[known, number] > 0.5, fold[known])
-        if reached >= TELLS:
-            found.append(f"{name} with AUROC {reached:.2f}")
-    findings = [Finding("A012", enumerated(found))] if found else []
-    cohorts = frame["cohort"].gather(some)
-    away: list[str] = []
+        rows = internal & ~np.isnan(targets[:, number])
+        value = _border_auroc(features[rows], targets[rows, number] > 0.5, fold[rows])
+        if value is not None and value >= MIN_BORDER_AUROC:
+            predicted.append(f"{name} with AUROC {value:.2f}")
+    findings = [Finding("A012", enumerated(predicted))] if predicted else []
+    cohorts = frame["cohort"].gather(sample)
+    predicted = []
     for name in cohorts.unique().sort():
-        reached = _reached(features, (cohorts == name).to_numpy(), fold)
-        if reached >= TELLS_COHORT:
-            away.append(f"{name} with AUROC {reached:.2f}")
-    return findings + ([Finding("A013", enumerated(away))] if away else [])
+        value = _border_auroc(features, (cohorts == name).to_numpy(), fold)
+        if value is not None and value >= MIN_COHORT_AUROC:
+            predicted.append(f"{name} with AUROC {value:.2f}")
+    return findings + ([Finding("A013", enumerated(predicted))] if predicted else [])
 
 
-def _reached(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> float:
-    if min(int(positive.sum()), int((~positive).sum())) < LEAST:
-        return 0.5
-    return area_of_features(features, positive, fold)
+def _border_auroc(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> float | None:
+    if min(int(positive.sum()), int((~positive).sum())) < MIN_IMAGES:
+        return None
+    return cross_fitted_auroc(features, positive, fold)
 
 
 def _image_targets(frame: pl.DataFrame, data: DataConfig) -> Floats:
     """Each image has its case's targets. [N, T]"""
     cases = numbered(frame["case_id"])
     return targets_of(case_labels(frame, data, cases), data)[cases]
+
+
+def cross_fitted_auroc(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> float | None:
+    """AUROC of a ridge regression on ranks of features, predicted by fold.
+
+    The mean over folds with both classes: scores of different fits are not on one scale. None if
+    no fold has `MIN_FOLD_CASES` of each class.
+
+    Args:
+        features: Any numbers. [N, F]
+        positive: The target. [N]
+        fold: From `folds_of`. [N]
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(features, axis=0) / len(features) - 0.5
+    inputs = np.hstack([ranks, ranks**2, np.ones((len(ranks), 1))])
+    penalty = np.eye(inputs.shape[1]) * 0.01 * len(inputs)
+    penalty[-1, -1] = 1e-9
+    by_fold: list[float] = []
+    for number in range(FOLDS):
+        train, test = fold != number, fold == number
+        if min(positive[test].sum(), (~positive[test]).sum()) < MIN_FOLD_CASES:
+            continue
+        gram = inputs[train].T @ inputs[train] + penalty
+        weights = np.linalg.solve(gram, inputs[train].T @ positive[train].astype(np.float64))
+        by_fold.append(_auroc(positive[test], inputs[test] @ weights))
+    return float(np.mean(by_fold)) if by_fold else None
+
+
+def _auroc(positive: Flags, scores: Floats) -> float:
+    """AUROC of unweighted cases, some positive and some negative."""
+    return float(auroc(positive.astype(np.int64), scores)(np.ones((1, len(positive))))[0])

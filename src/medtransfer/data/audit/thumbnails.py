@@ -1,7 +1,7 @@
-"""A sketch of every image: a thumbnail, a digest of its pixels and a few facts of its frame.
+"""Statistics of every image: a thumbnail, a digest of its pixels and a few facts of its border.
 
-Made once from the image caches, in parts that are kept: an interrupted pass goes on where it was.
-A sketch holds no name; rows are in the manifest's order.
+They are computed once from the image caches, in parts that are kept: an interrupted pass resumes
+where it was. They hold no name; rows are in the manifest's order.
 """
 
 import hashlib
@@ -23,80 +23,80 @@ from medtransfer.tables.schema import write_frame
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-VERSION = 1
-"""Of what is in a sketch; part of its key."""
+VERSION = 2
+"""Of the columns below; part of the folder's key."""
 PART = 8_192
 """Images of one file."""
 BATCH = 64
 """Images held at once."""
 DARK, BRIGHT = 16.0, 239.0
 """On the scale 0 to 255: black and white, with room for compression noise."""
-LOOKS = {
+FEATURES = {
     "pixels": pl.String,
     "low": pl.Float32,
     "high": pl.Float32,
     "std": pl.Float32,
-    "frame_mean": pl.Float32,
-    "frame_dark": pl.Float32,
-    "frame_bright": pl.Float32,
+    "border_mean": pl.Float32,
+    "border_dark": pl.Float32,
+    "border_bright": pl.Float32,
     "corner_0": pl.Float32,
     "corner_1": pl.Float32,
     "corner_2": pl.Float32,
     "corner_3": pl.Float32,
     "writing": pl.Float32,
 }
-"""Digest of the cached pixels, grey levels (0 to 255), the outermost frame (mean level, shares of
+"""Digest of the cached pixels, grey levels (0 to 255), the outermost border (mean level, shares of
 black and white), mean level of each corner, share of corner pixels that are edges of bright
 strokes on black."""
 
 
 @dataclass(frozen=True)
-class Sketches:
-    """What is known of the images beside their files.
+class ImageStats:
+    """Thumbnails and features of all images.
 
     Attributes:
-        thumbs: Grey thumbnails. [N, SIDE, SIDE]
-        looks: One row per image with the columns of `LOOKS`. [N rows]
+        thumbnails: Grey. [N, SIDE, SIDE]
+        features: One row per image with the columns of `LOOKS`. [N rows]
     """
 
-    thumbs: NDArray[np.uint8]
-    looks: pl.DataFrame
+    thumbnails: NDArray[np.uint8]
+    features: pl.DataFrame
 
 
 @dataclass(frozen=True)
-class Cached:
+class CacheSource:
     """Some images and the cache that holds them.
 
     Attributes:
         indices: Positions in the manifest's frame.
-        make: Gives them, making what is not there.
+        make: Returns them; makes those that the cache lacks.
     """
 
     indices: Sequence[int] | NDArray[np.int64]
     make: Callable[[], CachedImages]
 
 
-def sketch_images(
+def image_stats(
     facts: pl.DataFrame,
-    caches: Sequence[Cached],
+    caches: Sequence[CacheSource],
     recipe: PixelRecipe,
     parent: Path,
     progress: Progress = lambda _done, _total: None,
-) -> Sketches:
-    """Sketch every image of a manifest, unless it is done already.
+) -> ImageStats:
+    """Compute the statistics of every image of a manifest, unless they are kept already.
 
     Args:
         facts: From `scan_images`.
         caches: Hold every image once, all made by one recipe.
-        recipe: Theirs.
-        parent: Folder for the sketch's own folder.
+        recipe: That recipe.
+        parent: Folder that holds the folder of the statistics.
         progress: Called with (done, total) images.
 
     Raises:
         ImageError: Images are damaged; all of them are listed by row.
         StudyError: The disk is full.
     """
-    folder = sketch_folder(facts, recipe, parent)
+    folder = stats_folder(facts, recipe, parent)
     parts = [folder / f"part-{n:05d}.parquet" for n in range(-(-len(facts) // PART))]
     if not is_whole(folder, verify=False):
         make_folder(folder)
@@ -105,58 +105,58 @@ def sketch_images(
             source = _Source(facts, caches)
             for number in missing:
                 rows = range(number * PART, min((number + 1) * PART, len(facts)))
-                write_frame(source.sketch(rows, progress), parts[number])
+                write_frame(source.compute(rows, progress), parts[number])
         seal_folder(folder)
     table = pl.concat([pl.read_parquet(part) for part in parts])
-    thumbs = table["thumb"].to_numpy().reshape(-1, SIDE, SIDE)
-    return Sketches(thumbs, table.drop("thumb"))
+    thumbnails = table["thumb"].to_numpy().reshape(-1, SIDE, SIDE)
+    return ImageStats(thumbnails, table.drop("thumb"))
 
 
-def sketch_folder(facts: pl.DataFrame, recipe: PixelRecipe, parent: Path) -> Path:
-    """Folder of the sketches of these images, by everything that makes them."""
+def stats_folder(facts: pl.DataFrame, recipe: PixelRecipe, parent: Path) -> Path:
+    """Folder of the statistics of these images; its name depends on everything that makes them."""
     decoder = decoders(facts["format"].unique())
-    about = [recipe.size, recipe.interpolation, decoder, VERSION]
-    return parent / f"sketch-{digest([facts['sha256'].to_list(), *about])[:16]}"
+    key = [recipe.size, recipe.interpolation, decoder, VERSION]
+    return parent / f"sketch-{digest([facts['sha256'].to_list(), *key])[:16]}"
 
 
 class _Source:
     """Pixels of any image, by its position in the manifest."""
 
-    def __init__(self, facts: pl.DataFrame, caches: Sequence[Cached]) -> None:
+    def __init__(self, facts: pl.DataFrame, caches: Sequence[CacheSource]) -> None:
         self.total = len(facts)
         self.cache = np.full(len(facts), -1)
-        self.place = np.zeros(len(facts), dtype=np.int64)
+        self.positions = np.zeros(len(facts), dtype=np.int64)
         self.open: list[PixelCache] = []
         for number, cached in enumerate(caches):
             rows = np.asarray(cached.indices, dtype=np.int64)
             self.open.append(PixelCache(cached.make()))
             self.cache[rows] = number
-            self.place[rows] = self.open[-1].positions(facts["image_id"][rows].to_list())
+            self.positions[rows] = self.open[-1].positions(facts["image_id"][rows].to_list())
 
-    def sketch(self, rows: range, progress: Progress) -> pl.DataFrame:
+    def compute(self, rows: range, progress: Progress) -> pl.DataFrame:
         """Thumbnails and facts of some images."""
-        thumbs = np.empty((len(rows), SIDE * SIDE), dtype=np.uint8)
-        looks = np.empty((len(rows), len(LOOKS) - 1), dtype=np.float32)
+        thumbnails = np.empty((len(rows), SIDE * SIDE), dtype=np.uint8)
+        features = np.empty((len(rows), len(FEATURES) - 1), dtype=np.float32)
         digests = [""] * len(rows)
         done = 0
         for number, cache in enumerate(self.open):
-            mine = np.flatnonzero(self.cache[rows.start : rows.stop] == number)
-            for start in range(0, len(mine), BATCH):
-                some = mine[start : start + BATCH]
-                pixels = np.asarray(cache.pixels[self.place[rows.start + some]])
-                thumbs[some], looks[some] = _looks_of(pixels)
-                for place, image in zip(some.tolist(), pixels, strict=True):
-                    digests[place] = pixel_digest(image)
-                done += len(some)
+            of_cache = np.flatnonzero(self.cache[rows.start : rows.stop] == number)
+            for start in range(0, len(of_cache), BATCH):
+                batch = of_cache[start : start + BATCH]
+                pixels = np.asarray(cache.pixels[self.positions[rows.start + batch]])
+                thumbnails[batch], features[batch] = _stats_of(pixels)
+                for position, image in zip(batch.tolist(), pixels, strict=True):
+                    digests[position] = pixel_digest(image)
+                done += len(batch)
                 progress(rows.start + done, self.total)
-        columns = dict(zip(list(LOOKS)[1:], looks.T, strict=True))
-        about = {"pixels": digests, **columns, "thumb": thumbs}
-        kinds = {**LOOKS, "thumb": pl.Array(pl.UInt8, SIDE * SIDE)}
-        return pl.DataFrame(about, schema=kinds)
+        columns = dict(zip(list(FEATURES)[1:], features.T, strict=True))
+        table = {"pixels": digests, **columns, "thumb": thumbnails}
+        schema = {**FEATURES, "thumb": pl.Array(pl.UInt8, SIDE * SIDE)}
+        return pl.DataFrame(table, schema=schema)
 
 
 def pixel_digest(pixels: NDArray[Any]) -> str:
-    """Digest of what an image shows: the same for grey stored as colour, and 8 bits as 16.
+    """Digest of an image's content: the same for grey stored as colour, and 8 bits as 16.
 
     Args:
         pixels: uint8 or uint16, [height, width] or [height, width, channels].
@@ -165,36 +165,36 @@ def pixel_digest(pixels: NDArray[Any]) -> str:
         pixels = pixels[:, :, 0]
     if pixels.dtype == np.uint16 and not (pixels % 257).any():
         pixels = (pixels // 257).astype(np.uint8)
-    about = hashlib.blake2b(repr((pixels.shape, pixels.dtype.str)).encode(), digest_size=16)
-    about.update(np.ascontiguousarray(pixels).data)
-    return about.hexdigest()
+    hashed = hashlib.blake2b(repr((pixels.shape, pixels.dtype.str)).encode(), digest_size=16)
+    hashed.update(np.ascontiguousarray(pixels).data)
+    return hashed.hexdigest()
 
 
-def _looks_of(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], Floats]:
+def _stats_of(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], Floats]:
     """Thumbnails [B, SIDE²] and facts [B, F] of cached pixels [B, side, side, channels]."""
     grey = _grey(pixels)
     side = grey.shape[1]
     weights = _means(side)
-    thumbs = np.clip(np.rint(weights @ grey @ weights.T), 0, 255)
+    thumbnails = np.clip(np.rint(weights @ grey @ weights.T), 0, 255)
     width = max(1, side // 64)
     inside = (slice(None), slice(width, side - width), slice(width, side - width))
     count = side * side - (side - 2 * width) ** 2
 
-    def of_frame(values: NDArray[Any]) -> Floats:
+    def of_border(values: NDArray[Any]) -> Floats:
         return (values.sum(axis=(1, 2)) - values[inside].sum(axis=(1, 2))) / np.float32(count)
 
-    corners = [thumbs[:, down, across].mean(axis=(1, 2)) for down, across in _CORNERS]
+    corners = [thumbnails[:, down, across].mean(axis=(1, 2)) for down, across in _CORNERS]
     facts = [
         grey.min(axis=(1, 2)),
         grey.max(axis=(1, 2)),
         grey.std(axis=(1, 2)),
-        of_frame(grey),
-        of_frame(grey < DARK),
-        of_frame(grey > BRIGHT),
+        of_border(grey),
+        of_border(grey < DARK),
+        of_border(grey > BRIGHT),
         *corners,
         _writing(grey),
     ]
-    return thumbs.astype(np.uint8).reshape(len(thumbs), -1), np.stack(facts, axis=1)
+    return thumbnails.astype(np.uint8).reshape(len(thumbnails), -1), np.stack(facts, axis=1)
 
 
 _EDGES = (slice(0, 4), slice(SIDE - 4, SIDE))
@@ -213,23 +213,23 @@ def _grey(pixels: NDArray[Any]) -> Floats:
 def _means(side: int) -> Floats:
     """Weights that average `side` pixels into `SIDE`, with shares where a border cuts a pixel."""
     edges = np.linspace(0, side, SIDE + 1)
-    places = np.arange(side)
+    pixels = np.arange(side)
     low, high = edges[:-1, None], edges[1:, None]
-    covered = np.clip(np.minimum(high, places + 1) - np.maximum(low, places), 0, None)
+    covered = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0, None)
     return (covered / covered.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _writing(grey: Floats) -> Floats:
     """Share of the corners' pixels that are left or right edges of thin bright strokes on black.
 
-    A corner counts where at least half of it is black; strokes are up to a 40th of a side wide.
+    A corner counts if at least half of it is black; strokes are up to a 40th of a side wide.
     """
     side = grey.shape[1]
     if side < 64:
         return np.zeros(len(grey), dtype=np.float32)
     reach = max(2, side // 40)
     down, across = side // 6, side // 3
-    most = np.zeros(len(grey), dtype=np.float32)
+    largest = np.zeros(len(grey), dtype=np.float32)
     for rows in (slice(0, down), slice(side - down, side)):
         for columns in (slice(0, across), slice(side - across, side)):
             box = grey[:, rows, columns]
@@ -237,5 +237,5 @@ def _writing(grey: Floats) -> Floats:
             thin = np.maximum(box[:, :, : -2 * reach], box[:, :, 2 * reach :])
             strokes = ((middle > 160) & (thin < 64)).mean(axis=(1, 2))
             black = (box < 48).mean(axis=(1, 2)) >= 0.5
-            most = np.maximum(most, np.where(black, strokes, 0)).astype(np.float32)
-    return most
+            largest = np.maximum(largest, np.where(black, strokes, 0)).astype(np.float32)
+    return largest
