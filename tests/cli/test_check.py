@@ -42,7 +42,7 @@ def copied(tmp_path: Path) -> Path:
 def test_a_study_is_checked_with_pairs_of_rows_and_no_names(call: Call, copied: Path) -> None:
     said = call("check", "study.yaml")
     assert said.code == 0
-    assert "A004 warning  1 pair of images of the same look in south and" in said.out
+    assert "A004 warning  1 pair of images that look the same: south and train (1)" in said.out
     assert "rows 2, 72" in said.out
     assert "All pairs: studies/skin/pairs.csv" in said.out
     assert "1 run, " in said.out
@@ -78,7 +78,7 @@ def test_a_manifest_is_checked_without_a_study(call: Call, copied: Path) -> None
     said = call("check", "skin.csv")
     assert said.code == 0
     assert "Targets found: malignant (1/0/-1/empty)" in said.out
-    assert "of images of the same look" in said.out
+    assert "of images that look the same" in said.out
     assert "Write a study for it with: medtransfer init skin.csv" in said.out
     assert (copied.parent / "checks" / "skin" / "pairs.csv").is_file()
     assert call("check", "skin.csv").out == said.out

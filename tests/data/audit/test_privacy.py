@@ -99,7 +99,10 @@ def test_decoders_that_differ_are_an_error_with_the_rows(
     wrong = set(contents)
     (finding,) = disagreeing_decoders(manifest, facts, LIMIT)
     assert (finding.code, finding.level) == ("C006", "error")
-    assert finding.sentence == f"RLE Lossless: 8 of {FILES_COMPARED} files compared, by pydicom"
+    assert (
+        finding.sentence
+        == f"RLE Lossless: 8 of {FILES_COMPARED} compared files decoded differently by pydicom"
+    )
     assert set(finding.rows) == {2 + contents.index(data) for data in asked}
     first = list(asked)
     disagreeing_decoders(manifest, facts, LIMIT)

@@ -168,7 +168,7 @@ def _looked_up(
                 bits=bits,
                 radius=radius,
                 reach=reach,
-                found=room,
+                pairs=room,
             )
             if count <= room.shape[1]:
                 break
