@@ -12,6 +12,7 @@ from tests.models.bit_reference import (
     official_shapes,
     synthetic,
 )
+from timm.models.resnetv2 import ResNetV2
 
 from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.ladder import ARCHITECTURES
@@ -57,6 +58,7 @@ def test_r50x1_with_its_thousand_classes_agrees_and_so_does_timms_own_loader(tmp
     assert torch.allclose(features, known_features, atol=1e-4)
     assert torch.allclose(logits, known_logits, atol=1e-4)
     theirs = build_backbone(ARCHITECTURES["r50x1"], seed=3, classes=1000).eval()
+    assert isinstance(theirs, ResNetV2)
     theirs.load_pretrained(str(tmp_path / "BiT.npz"))
     with torch.inference_mode():
         assert torch.equal(theirs(images(64)), logits)

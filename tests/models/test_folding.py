@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from medtransfer.models.backbones import build_backbone
+from medtransfer.models.fast_layers import StandardisedConv2d
 from medtransfer.models.folding import folded
-from medtransfer.models.ladder import ARCHITECTURES
+from medtransfer.models.ladder import ARCHITECTURES, Precision
 
 
 def images(size: int = 64) -> torch.Tensor:
@@ -25,11 +26,13 @@ def lived_in(network: nn.Module) -> nn.Module:
     draw = torch.Generator().manual_seed(3)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.normal_(0, 0.2, generator=draw)
             module.running_var.uniform_(0.5, 2, generator=draw)
             module.weight.data.uniform_(0.5, 1.5, generator=draw)
             module.bias.data.normal_(0, 0.2, generator=draw)
-        if type(module).__name__ == "StandardisedConv2d":
+        if isinstance(module, StandardisedConv2d):
             module.weight.data.normal_(0, 0.05, generator=draw)
     return network.eval()
 
@@ -39,7 +42,7 @@ def norms(network: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: str) -> None:
+def test_bit_with_its_weights_standardised_once_gives_the_same_bits(precision: Precision) -> None:
     network = lived_in(build_backbone(ARCHITECTURES["r14x0.5"], seed=0))
     expected = outputs(network, precision)
     with folded(network, precision):
@@ -112,7 +115,7 @@ class Shard(torch.Tensor):
 def test_weights_that_are_not_all_here_are_left_to_the_network() -> None:
     network = build_backbone(ARCHITECTURES["r14x0.5"], seed=0).eval()
     for module in network.modules():
-        if type(module).__name__ == "StandardisedConv2d":
+        if isinstance(module, StandardisedConv2d):
             module.weight = nn.Parameter(module.weight.data.as_subclass(Shard))
     with folded(network, "float32"):
         assert any(type(module).__name__ == "StandardisedConv2d" for module in network.modules())

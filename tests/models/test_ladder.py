@@ -18,7 +18,9 @@ def test_mean_std_and_interpolation_are_those_timm_publishes_with_the_weights(
 
     tags = {"resnetv2": ".goog_in21k", "tf_efficientnet_b0": ".ns_jft_in1k"}
     tag = next((t for start, t in tags.items() if architecture.timm.startswith(start)), ".in1k")
-    published = timm.get_pretrained_cfg(architecture.timm + tag).to_dict()
+    config = timm.get_pretrained_cfg(architecture.timm + tag)
+    assert config is not None
+    published = config.to_dict()
     assert architecture.mean == tuple(published["mean"])
     assert architecture.std == tuple(published["std"])
     assert architecture.interpolation == published["interpolation"]

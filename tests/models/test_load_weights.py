@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.models.bit_npz import official_arrays
+from timm.models.resnetv2 import ResNetV2
 
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pictures import Interpolation, Pixels, decode_image, resize_image
@@ -48,7 +49,7 @@ def test_the_files_own_head_is_left_out_and_named(tmp_path: Path) -> None:
 
 def test_a_bit_npz_in_the_official_layout_gives_the_same_logits(tmp_path: Path) -> None:
     full = build_backbone(SMALL, seed=1, classes=21)
-    np.savez(tmp_path / "BiT.npz", **official_arrays(full))
+    np.savez(tmp_path / "BiT.npz", allow_pickle=False, **official_arrays(full))
     other = build_backbone(SMALL, seed=2, classes=21)
     fit = load_weights(other, tmp_path / "BiT.npz", "head.fc")
     assert fit.left_out == ()
@@ -57,10 +58,11 @@ def test_a_bit_npz_in_the_official_layout_gives_the_same_logits(tmp_path: Path) 
 
 def test_timms_own_loader_of_bit_files_agrees(tmp_path: Path) -> None:
     full = build_backbone(SMALL, seed=1, classes=21)
-    np.savez(tmp_path / "BiT.npz", **official_arrays(full))
+    np.savez(tmp_path / "BiT.npz", allow_pickle=False, **official_arrays(full))
     ours = build_backbone(SMALL, seed=2, classes=21)
     load_weights(ours, tmp_path / "BiT.npz", "head.fc")
     theirs = build_backbone(SMALL, seed=3, classes=21)
+    assert isinstance(theirs, ResNetV2)
     theirs.load_pretrained(str(tmp_path / "BiT.npz"))
     for name, value in theirs.state_dict().items():
         assert torch.equal(value, ours.state_dict()[name]), name
@@ -150,6 +152,7 @@ def named_rightly(shared: Path, rung_name: str, mean, std) -> float:
     if not is_available(rung):
         pytest.skip(f"the weights of {rung_name} are not installed")
     path = find_weights(ModelConfig(rung=rung_name))
+    assert path is not None
     load_weights(network, path, head_prefix(network))
     table = pl.read_parquet(shared / "natural_imagenet_check.parquet")
     side = architecture.input_size

@@ -72,8 +72,8 @@ def test_batch_statistics_of_frozen_stages_stay_and_others_move() -> None:
     assert not any(name.startswith(frozen) for name in changed(before, model))
     assert all(name.startswith(("backbone.blocks.", "backbone.bn2")) for name in statistics)
     assert not model.eval().backbone.training
-    assert not model.train().backbone.blocks[2][0].bn1.training
-    assert model.backbone.blocks[3][0].bn1.training
+    assert not model.train().get_submodule("backbone.blocks.2.0.bn1").training
+    assert model.get_submodule("backbone.blocks.3.0.bn1").training
 
 
 def test_a_transformer_is_frozen_by_its_blocks() -> None:
@@ -115,7 +115,8 @@ def test_products_change_nothing_at_first_and_merge_to_the_bit(rung: str, side: 
     plain, model = classifier(rung), classifier(rung)
     add_low_rank(model, rank=2, scale=0.5, seed=1)
     pictures = images(side)
-    plain.eval(), model.eval()
+    plain.eval()
+    model.eval()
     assert torch.equal(plain.features(pictures, OWNER, 4), model.features(pictures, OWNER, 4))
     before = copied(model)
     train(model, side)
