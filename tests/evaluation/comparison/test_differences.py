@@ -100,7 +100,9 @@ def test_p_values_are_corrected_by_holm_and_by_benjamini_hochberg_as_in_statsmod
     assert len({p for p in plain if p is not None}) > 3
     for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
         found = [getattr(r, column) for r in rows]
-        assert found == pytest.approx(multipletests(plain, method=method)[1].tolist())
+        expected = multipletests(plain, method=method)[1]
+        assert expected is not None
+        assert found == pytest.approx(expected.tolist())
         assert found != plain
     assert all(r.p <= r.p_bh <= r.p_holm for r in rows)  # type: ignore[operator]
 

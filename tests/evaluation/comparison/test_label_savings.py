@@ -117,6 +117,7 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
         seeds = [0.7 + spread * k for k in (-1.5, -0.5, 0.5, 1.5)]
         row = saved(reference + curve("big", (0.1, seeds), (1.0, [v + 0.2 for v in seeds])))
         assert row.low is not None
+        assert row.value is not None
         assert row.high is not None
         assert row.low <= row.value <= row.high
         return row.high - row.low
@@ -136,6 +137,7 @@ def test_patients_widen_the_interval_where_the_curve_is_not_parallel() -> None:
     own = [*parallel[:2], made("big", 0.1, 0.7 - shared), made("big", 1.0, 0.9 - shared)]
     row = saved(own)
     assert row.low is not None
+    assert row.value is not None
     assert row.high is not None
     assert row.low < row.value - 0.05
     assert row.high > row.value + 0.05

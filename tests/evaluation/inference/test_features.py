@@ -72,7 +72,7 @@ def test_what_detectors_are_fitted_to_is_in_double_precision_but_for_features(ta
     assert known.features.dtype == np.float32
     for part in (known.logits, known.targets, known.weight, known.bias):
         assert part.dtype == np.float64
-    assert_allclose(known.targets, images.cases.targets)
+    assert_allclose(known.targets, images.cases.targets[:])
     assert_allclose(known.weight, [[1, 0, 0], [0, -2, 0]])
     assert_allclose(known.bias, [0, 1])
     assert isinstance(classifier().head, nn.Linear)

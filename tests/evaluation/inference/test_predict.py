@@ -1,5 +1,7 @@
 """From a classifier to logits in the order of the cases, and to the predictions table."""
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from tests.evaluation.inference.brightness import VIEWS, case_images, cases, classifier
 from tests.prediction_tables import arrays_of, binary_table, class_table
 
+from medtransfer.data.config import Task
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.inference import predict as predicting
 from medtransfer.evaluation.inference.predict import predict, predictions_frame, quick_score
@@ -79,6 +82,7 @@ def test_a_pass_that_is_given_up_leaves_the_network_whole_and_in_training(
     network = small_bit("float32").train()
     parts = dict(network.named_modules())
     begun = predicting.passes(network, case_images())
+    assert isinstance(begun, Generator)
     next(begun)
     assert dict(network.named_modules()) != parts
     begun.close()
@@ -87,7 +91,9 @@ def test_a_pass_that_is_given_up_leaves_the_network_whole_and_in_training(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_bit_network_predicts_the_bits_of_its_own_forward_pass(precision: str) -> None:
+def test_a_bit_network_predicts_the_bits_of_its_own_forward_pass(
+    precision: PrecisionSetting,
+) -> None:
     network = small_bit(precision).eval()
     network.head.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     images = case_images()
@@ -149,7 +155,7 @@ def test_quick_score_leaves_out_a_target_with_one_class() -> None:
 
 
 @pytest.mark.parametrize("task", ["multi-label", "single-label"])
-def test_quick_score_without_a_label_is_undefined(task: str) -> None:
+def test_quick_score_without_a_label_is_undefined(task: Task) -> None:
     loss, area = quick_score(np.full((3, 2), np.nan), np.zeros((3, 2)), task)
     assert np.isnan(loss)
     assert area is None

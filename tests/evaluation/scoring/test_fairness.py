@@ -30,6 +30,7 @@ from tests.prediction_tables import (
     scored_rows,
 )
 
+from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.seeds import generator
@@ -260,11 +261,12 @@ def test_p_values_of_no_difference_are_uniform() -> None:
 
 
 def test_only_overall_numbers_are_tested() -> None:
-    for table, task, targets in (
+    studies: list[tuple[pl.DataFrame, Task, set[str]]] = [
         (DISEASES, "multi-label", {"macro"}),
         (class_table({"a": Site()}), "single-label", {"macro", "case"}),
         (TABLE, "binary", {"x"}),
-    ):
+    ]
+    for table, task, targets in studies:
         results = score(table, attributes_of(table), task, QUICK)
         tested = results.filter(pl.col("metric").str.ends_with("_gap_p"))
         assert set(tested["target"]) == targets

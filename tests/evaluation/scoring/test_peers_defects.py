@@ -53,6 +53,7 @@ def test_the_best_threshold_of_pure_noise_has_no_gain_on_other_cases() -> None:
         gains.append(one_row(results, "balanced_accuracy@youden")["value"] - 0.5)
         targets, logits = arrays_of(scored_rows(table, "a"))
         own = operating_threshold(targets, logits, "youden")
+        assert own is not None
         called = logits >= own
         refitted.append((called[targets == 1].mean() + (~called)[targets == 0].mean()) / 2 - 0.5)
     assert abs(np.mean(gains)) < 0.03

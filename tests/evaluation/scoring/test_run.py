@@ -18,6 +18,7 @@ from tests.prediction_tables import (
     one_row,
 )
 
+from medtransfer.data.config import Task
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.score import score
@@ -25,7 +26,7 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.tables.predictions import read_predictions
 
 SITES = {"a": Site({"tune": 20, "test": 30}), "b": Site({"test": 10})}
-TABLES = {
+TABLES: dict[Task, pl.DataFrame] = {
     "binary": binary_table(SITES),
     "multi-label": binary_table(SITES, targets=("x", "y"), masked=0.1),
     "single-label": class_table(SITES),
@@ -51,7 +52,7 @@ def members_of(*logits: list[float]) -> RunArrays:
 
 
 @pytest.mark.parametrize("task", TABLES)
-def test_an_ensemble_predicts_the_mean_probability_of_its_members(task: str) -> None:
+def test_an_ensemble_predicts_the_mean_probability_of_its_members(task: Task) -> None:
     table = ensemble_of(TABLES[task], 3)
     run = run_arrays(table, task)
     mean = chances_of(table, task).mean(axis=0)
@@ -69,7 +70,7 @@ def test_the_mean_of_two_members_by_hand() -> None:
 
 
 @pytest.mark.parametrize("task", TABLES)
-def test_a_single_member_keeps_its_logits_to_the_last_bit(task: str) -> None:
+def test_a_single_member_keeps_its_logits_to_the_last_bit(task: Task) -> None:
     table = TABLES[task].sort("case_id")
     run = run_arrays(table, task)
     assert (run.members, run.spread) == (1, {})
@@ -77,7 +78,7 @@ def test_a_single_member_keeps_its_logits_to_the_last_bit(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TABLES)
-def test_members_that_are_all_the_same_are_as_good_as_one(task: str) -> None:
+def test_members_that_are_all_the_same_are_as_good_as_one(task: Task) -> None:
     alone, twins = TABLES[task], ensemble_of(TABLES[task], 4, noise=0)
     one, four = run_arrays(alone, task), run_arrays(twins, task)
     assert_allclose(four.probabilities, one.probabilities, rtol=1e-12)
@@ -110,7 +111,7 @@ def test_members_that_are_all_the_same_keep_the_order_of_certain_cases() -> None
 
 
 @pytest.mark.parametrize("task", ["binary", "multi-label"])
-def test_spread_of_binary_targets_by_hand(task: str) -> None:
+def test_spread_of_binary_targets_by_hand(task: Task) -> None:
     table = ensemble_of(TABLES[task], 5, noise=3.0)
     run, each = run_arrays(table, task), chances_of(table, task)
     mean = each.mean(axis=0)

@@ -21,6 +21,7 @@ from tests.prediction_tables import (
     true_auroc,
 )
 
+from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.discrimination import auroc
@@ -89,11 +90,13 @@ def test_the_interval_is_the_percentile_interval_of_resampled_patients() -> None
 
 
 @pytest.mark.parametrize("task", ["binary", "multi-label", "single-label"])
-def test_the_order_of_rows_does_not_matter(task: str) -> None:
+def test_the_order_of_rows_does_not_matter(task: Task) -> None:
     sites = {"a": Site(each=2), "b": Site({"test": 30})}
-    make = class_table if task == "single-label" else binary_table
-    targets = {"targets": ("x", "y")} if task == "multi-label" else {}
-    table = make(sites, masked=0.1, **targets)
+    targets = ("x", "y") if task == "multi-label" else ("x",)
+    if task == "single-label":
+        table = class_table(sites, masked=0.1)
+    else:
+        table = binary_table(sites, masked=0.1, targets=targets)
     about = attributes_of(table, unknown=7)
     shuffled = table.sample(fraction=1, shuffle=True, seed=3)
     one = score(table, about, task, QUICK)

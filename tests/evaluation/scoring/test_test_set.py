@@ -111,7 +111,7 @@ def test_intersections_are_measured_and_compared_like_any_group() -> None:
     rows = results.filter(pl.col("attribute") == "sex × age", pl.col("metric") == "auroc")
     assert rows["group"].to_list() == 2 * ["F × old", "F × young", "M × old", "M × young"]
     gap = one_row(results, "auroc_gap", attribute="sex × age", cohort="a")
-    own = rows.filter(pl.col("cohort") == "a")["value"]
+    own = rows.filter(pl.col("cohort") == "a")["value"].to_numpy()
     assert gap["value"] == pytest.approx(own.max() - own.min())
     assert 0 < one_row(results, "auroc_gap_p", attribute="sex × age", cohort="a")["value"] <= 1
 
