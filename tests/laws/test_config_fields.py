@@ -234,7 +234,7 @@ def test_a_field_moves_the_id_of_pretraining_exactly_if_it_is_identity(
 
 
 @pytest.mark.parametrize("config", UPSTREAM, ids=lambda c: c.__name__)
-def test_every_field_of_pretraining_is_varied_here(config: type[BaseModel]) -> None:
+def test_every_field_of_pretraining_is_varied_here(config: type[Settings]) -> None:
     assert set(UPSTREAM[config]) == set(config.model_fields)
 
 
@@ -292,7 +292,7 @@ def test_every_config_class_is_in_this_test() -> None:
 
 
 @pytest.mark.parametrize("config", OTHERWISE, ids=lambda c: c.__name__)
-def test_every_field_of_a_run_is_varied_here(config: type[BaseModel]) -> None:
+def test_every_field_of_a_run_is_varied_here(config: type[Settings]) -> None:
     assert set(OTHERWISE[config]) == set(config.model_fields)
 
 

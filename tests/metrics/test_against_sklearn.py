@@ -189,7 +189,11 @@ def test_proper_scores_of_several_classes(cases: ClassCases, data: st.DataObject
         expected = log_loss(cases.classes, p, labels=labels, sample_weight=weights)
         assert_allclose(found[f"nll{ending}"][0], expected, **EXACT)
         expected = brier_score_loss(
-            cases.classes, p, labels=labels, scale_by_half=False, sample_weight=weights
+            cases.classes,
+            p,
+            labels=labels,
+            scale_by_half=False,  # pyright: ignore[reportArgumentType]  typed after its default
+            sample_weight=weights,
         )
         assert_allclose(found[f"brier{ending}"][0], expected, **EXACT)
 
@@ -275,5 +279,11 @@ def test_sensitivity_where_a_class_is_missing_is_undefined_where_scikit_learn_sa
 ) -> None:
     calls = calls_of(cases, "sens90")
     alone = (cases.targets == 0).astype(float)
-    assert recall_score(cases.targets, calls, sample_weight=alone, zero_division=0.0) == 0
+    theirs = recall_score(
+        cases.targets,
+        calls,
+        sample_weight=alone,
+        zero_division=0.0,  # pyright: ignore[reportArgumentType]  typed after its default
+    )
+    assert theirs == 0
     assert np.isnan(every_value(cases, alone[None])["sensitivity@sens90"][0])

@@ -37,7 +37,7 @@ def clustered(
     """Patient ids, labels and scores of 40 patients' cases in a random order."""
     rng = np.random.default_rng(seed)
     positive = np.arange(PATIENTS) % 2
-    patient, scores = evidence(rng, 1.0 * positive, each, likeness)
+    patient, scores = evidence(rng, positive.astype(np.float64), each, likeness)
     order = rng.permutation(len(patient))
     return np.array([f"p{p}" for p in patient])[order], positive[patient][order], scores[order]
 
@@ -216,12 +216,12 @@ def test_another_seed_or_cohort_is_resampled_independently(seed: int, cohort: st
 def test_row_order_does_not_matter() -> None:
     patients, labels, scores = clustered(4)
     order = np.random.default_rng(0).permutation(len(labels))
-    values = [
+    one, other = [
         draw_replicates(patients[rows], 30, 0, "a").values(metric, everything(labels))
         for rows in (slice(None), order)
         for metric in [auroc(labels[rows], scores[rows])]
     ]
-    assert_array_equal(*values)
+    assert_array_equal(one, other)
 
 
 @every_kind

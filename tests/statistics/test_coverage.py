@@ -71,7 +71,7 @@ def ranked(
     """Patient, truth and score of each case; a patient's cases are half alike."""
     rng = np.random.default_rng(seed)
     positive = rng.random(patients) < prevalence
-    patient, scores = evidence(rng, separation * positive, each, 0.5)
+    patient, scores = evidence(rng, separation * positive.astype(np.float64), each, 0.5)
     return patient, positive[patient].astype(np.int64), scores
 
 
@@ -140,7 +140,7 @@ def calibrated(
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Patient, truth and probability of each case; calibrated where the factor is 1."""
     positive = rng.random(patients) < PREVALENCE
-    patient, found = evidence(rng, SEPARATION * positive, each, 0.5)
+    patient, found = evidence(rng, SEPARATION * positive.astype(np.float64), each, 0.5)
     odds = np.log(PREVALENCE / (1 - PREVALENCE))
     logits = SEPARATION * found - SEPARATION**2 / 2 + odds
     return patient, positive[patient].astype(float), expit(factor * logits)
@@ -296,7 +296,8 @@ def test_effects_of_scale_hold_for_a_group_and_not_for_the_worst(of, least, most
     held = 0
     for _ in range(DATA_SETS):
         seen = truth + noise(1)[0]
-        low, high = percentile_interval(slopes(np.concatenate([seen[None], seen + noise(500)])))
-        held += low <= right <= high
+        ends = percentile_interval(slopes(np.concatenate([seen[None], seen + noise(500)])))
+        assert ends is not None
+        held += ends[0] <= right <= ends[1]
     print(f"effect of data on {of}: {held / DATA_SETS:.1%}")
     assert least <= held / DATA_SETS <= most

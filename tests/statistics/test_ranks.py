@@ -87,7 +87,7 @@ def test_friedman_equals_scipy(values: Floats) -> None:
     assume(any(len(set(row)) > 1 for row in values))
     expected = friedmanchisquare(*values.T)
     found = rank_rungs(values, higher_is_better=True)
-    assert_allclose([found.chi2, found.chi2_p], list(expected), rtol=1e-9, atol=1e-12)
+    assert_allclose([found.chi2, found.chi2_p], np.array(expected), rtol=1e-9, atol=1e-12)
 
 
 @LAW

@@ -41,7 +41,8 @@ def test_a_missing_p_stays_missing_and_does_not_count() -> None:
 def test_corrected_p_values_keep_their_order_and_are_no_smaller(found: list[float | None]) -> None:
     corrected = holm(found)
     assert [p is None for p in corrected] == [p is None for p in found]
-    pairs = sorted((p, c) for p, c in zip(found, corrected, strict=True) if p is not None)
+    both = zip(found, corrected, strict=True)
+    pairs = sorted((p, c) for p, c in both if p is not None and c is not None)
     assert all(p <= c <= 1 for p, c in pairs)
     assert [c for _, c in pairs] == sorted(c for _, c in pairs)
 

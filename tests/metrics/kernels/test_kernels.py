@@ -1,5 +1,7 @@
 """The compiled passes give what the plain versions give, in blocks of any width."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -35,16 +37,18 @@ def sample(seed: int) -> tuple[NDArray[np.int32], TargetCases]:
     return patient, target_cases(truth, np.round(rng.normal(2.0 * truth - 1.0), 1))
 
 
+def in_one_piece(counts: NDArray[np.float64 | np.uint16]) -> Counts:
+    return cast("Counts", np.ascontiguousarray(counts))  # all are of one type, or of the other
+
+
 def blocks_of(patient: NDArray[np.int32], kind: Kind, width: int, seed: int) -> list[Counts]:
     """The sample, 30 replicates, one of no case, one of one patient: in blocks of a width."""
     drawn = list(Replicates(patient, 30, seed, "a", kind).blocks())
     few = np.zeros((PATIENTS, 2), dtype=drawn[1].dtype)
     few[patient[1], 1] = 3
     whole = np.concatenate([*drawn, few], axis=1).astype(drawn[1].dtype)
-    return [
-        np.ascontiguousarray(whole[:, start : start + width])
-        for start in range(0, whole.shape[1], width)
-    ]
+    starts = range(0, whole.shape[1], width)
+    return [in_one_piece(whole[:, start : start + width]) for start in starts]
 
 
 def references(cases: TargetCases, weights: Floats) -> dict[str, Floats]:
@@ -114,7 +118,7 @@ def test_the_threshold_of_every_replicate_is_that_of_the_plain_version(
 def test_the_smooth_error_of_every_replicate_is_that_of_the_plain_version(kind: Kind) -> None:
     patient, cases = sample(8)
     whole = np.concatenate(blocks_of(patient, kind, 128, 8), axis=1)
-    blocks = [np.ascontiguousarray(whole[:, rows]) for rows in ([0, 1, 2], [3, -2])]
+    blocks = [in_one_piece(whole[:, rows]) for rows in ([0, 1, 2], [3, -2])]
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = plainly.smooth_calibration_error(
         cases.targets.astype(float), cases.probabilities, weights, MIN_BANDWIDTH
