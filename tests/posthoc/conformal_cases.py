@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from medtransfer.posthoc.conformal import Conformal, SetScore, fit_conformal
+from medtransfer.posthoc.conformal import Condition, Conformal, SetScore, fit_conformal
 from medtransfer.statistics.bootstrap import Floats
 
 SCORINGS = {
@@ -84,7 +84,7 @@ def drawn_cases(least: int = 1, most: int = 40, classes: int = 3) -> st.SearchSt
 
 
 def fitted(
-    cases: Drawn, alpha: float, condition: str = "all", scoring: SetScore = SCORINGS["lac"]
+    cases: Drawn, alpha: float, condition: Condition = "all", scoring: SetScore = SCORINGS["lac"]
 ) -> Conformal:
     """A predictor fitted on all of the cases."""
     return fit_conformal(

@@ -18,14 +18,14 @@ from tests.posthoc.conformal_cases import (
     simulated,
 )
 
-from medtransfer.posthoc.conformal import SetScore
+from medtransfer.posthoc.conformal import Condition, SetScore
 from medtransfer.statistics.bootstrap import Floats
 
 # no whole number of cases is 7 / 29 of a sample this small, so p never equals alpha
 ALPHA = 7 / 29 + 1e-6
 
 
-def p_values(tuned: Drawn, tested: Drawn, condition: str, scoring: SetScore) -> Floats:
+def p_values(tuned: Drawn, tested: Drawn, condition: Condition, scoring: SetScore) -> Floats:
     """The p-value of each class of each case. [N, C]"""
     # whole masses are 1 but for rounding: crepes knows only exact ties
     scores = scoring.of(tuned.probabilities, tuned.ids).round(12)
@@ -48,7 +48,9 @@ def p_values(tuned: Drawn, tested: Drawn, condition: str, scoring: SetScore) -> 
             return theirs.predict_p(new, smoothing=False)
 
 
-def expected(tuned: Drawn, tested: Drawn, condition: str, scoring: SetScore) -> NDArray[np.bool_]:
+def expected(
+    tuned: Drawn, tested: Drawn, condition: Condition, scoring: SetScore
+) -> NDArray[np.bool_]:
     return p_values(tuned, tested, condition, scoring) > ALPHA
 
 
@@ -64,7 +66,7 @@ def test_the_plain_score_is_the_hinge_of_crepes() -> None:
 @pytest.mark.parametrize("scoring", SCORINGS.values(), ids=SCORINGS)
 @pytest.mark.parametrize("seed", range(3))
 def test_sets_are_the_classes_whose_p_value_is_above_alpha(
-    condition: str, scoring: SetScore, seed: int
+    condition: Condition, scoring: SetScore, seed: int
 ) -> None:
     tuned, tested = simulated(seed, 90), simulated(seed + 50, 120)
     found = sets_of(fitted(tuned, ALPHA, condition, scoring), tested)
@@ -78,7 +80,7 @@ def test_sets_are_the_classes_whose_p_value_is_above_alpha(
 @pytest.mark.parametrize("condition", ["all", "class"])
 @LAW
 @given(tuned=drawn_cases(most=25), tested=drawn_cases(most=10))
-def test_sets_of_few_and_tied_cases(condition: str, tuned: Drawn, tested: Drawn) -> None:
+def test_sets_of_few_and_tied_cases(condition: Condition, tuned: Drawn, tested: Drawn) -> None:
     # in whole steps, so that ties are ties to crepes too
     scoring = SetScore("lac")
     tuned, tested = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mapie.classification import SplitConformalClassifier
-from mapie.conformity_scores import BaseClassificationScore
+from mapie.conformity_scores import BaseClassificationScore, RAPSConformityScore
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -20,7 +20,7 @@ sizes = pytest.mark.parametrize(("seed", "count"), SIZES)
 
 def pair(seed: int, count: int, number: int = 4) -> tuple[Drawn, Drawn]:
     """Tuning and test cases. No class is so improbable (1e-8) that MAPIE leaves it out."""
-    return tuple(simulated(s, n, number, 1.2) for s, n in ((seed, count), (seed + 50, 300)))
+    return simulated(seed, count, number, 1.2), simulated(seed + 50, 300, number, 1.2)
 
 
 class Given(ClassifierMixin, BaseEstimator):
@@ -63,7 +63,9 @@ def draws_of(cases: Drawn) -> Floats:
 
 
 def conformalized(
-    cases: Drawn, score: object, random_state: object = None
+    cases: Drawn,
+    score: str | BaseClassificationScore,
+    random_state: int | np.random.RandomState | None = None,
 ) -> SplitConformalClassifier:
     number = cases.probabilities.shape[1]
     theirs = SplitConformalClassifier(
@@ -153,9 +155,11 @@ def test_raps_with_the_penalty_that_mapie_chose(seed: int) -> None:
     theirs = conformalized(tuned, "raps", Draws(np.zeros(364)))
     expected = their_sets(theirs, tested, False)
     # MAPIE sets cases aside to choose its penalty on: the others are those it scored
-    aside = {tuple(row) for row in conformity(theirs).X_raps}
+    chosen = conformity(theirs)
+    assert isinstance(chosen, RAPSConformityScore)
+    aside = {tuple(row) for row in chosen.X_raps}
     kept = [i for i in range(405) if tuple(tuned.probabilities[i]) not in aside]
-    penalty, free = conformity(theirs).lambda_star, np.ravel(conformity(theirs).k_star)[0]
+    penalty, free = chosen.lambda_star, np.ravel(chosen.k_star)[0]
     scoring = SetScore("raps", penalty=float(penalty), free_ranks=int(free))
     ours = fitted(tuned.take(np.array(kept)), 0.1, "all", scoring)
     assert_allclose(ours.thresholds, [their_threshold(theirs)], rtol=0, atol=1e-12)

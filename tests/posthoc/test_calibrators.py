@@ -17,6 +17,7 @@ from medtransfer.posthoc.calibrators import (
     Beta,
     Calibrator,
     CalibratorFit,
+    CalibratorKind,
     Isotonic,
     Platt,
     Temperature,
@@ -25,18 +26,18 @@ from medtransfer.posthoc.calibrators import (
 )
 from medtransfer.statistics.bootstrap import Floats
 
-BINARY = ["temperature", "platt", "beta", "isotonic"]
-SLOPED = ["platt", "beta", "isotonic"]
-CLASSES = ["temperature", "vector"]
+BINARY: list[CalibratorKind] = ["temperature", "platt", "beta", "isotonic"]
+SLOPED: list[CalibratorKind] = ["platt", "beta", "isotonic"]
+CLASSES: list[CalibratorKind] = ["temperature", "vector"]
 LINE = np.linspace(-30, 30, 2001)
 each_binary = pytest.mark.parametrize("kind", BINARY)
 
 
-def tuned(kind: str, targets: NDArray[np.int64], logits: Floats) -> CalibratorFit:
+def tuned(kind: CalibratorKind, targets: NDArray[np.int64], logits: Floats) -> CalibratorFit:
     return fit_calibrator(kind, targets, logits, splits=np.full(len(targets), "tune"))
 
 
-def calibrator(kind: str, targets: NDArray[np.int64], logits: Floats) -> Calibrator:
+def calibrator(kind: CalibratorKind, targets: NDArray[np.int64], logits: Floats) -> Calibrator:
     found = tuned(kind, targets, logits)
     assert found.kind == kind
     assert found.reason is None
@@ -147,7 +148,9 @@ def test_beta_with_equal_slopes_is_platt_and_with_one_nothing_changes() -> None:
 @each_binary
 @LAW
 @given(cases=drawn_targets())
-def test_logits_and_probabilities_are_the_same_thing(kind: str, cases: TargetCases) -> None:
+def test_logits_and_probabilities_are_the_same_thing(
+    kind: CalibratorKind, cases: TargetCases
+) -> None:
     assume(np.ptp(cases.logits) > 0)
     found = calibrator(kind, cases.targets, cases.logits)
     assert_allclose(expit(found.logits(LINE)), found.probabilities(LINE), rtol=1e-12, atol=1e-300)
@@ -198,7 +201,9 @@ def test_isotonic_shares_are_frequencies_of_the_tuning_split(cases: TargetCases)
 
 @each_binary
 @pytest.mark.parametrize("seed", range(4))
-def test_turning_the_target_round_turns_the_probability_round(kind: str, seed: int) -> None:
+def test_turning_the_target_round_turns_the_probability_round(
+    kind: CalibratorKind, seed: int
+) -> None:
     targets, logits = planted(seed, 150, lambda z: expit(0.7 * z - 0.5))
     plain = calibrator(kind, targets, logits).probabilities(LINE)
     turned = calibrator(kind, 1 - targets, -logits).probabilities(-LINE)
@@ -207,7 +212,7 @@ def test_turning_the_target_round_turns_the_probability_round(kind: str, seed: i
 
 @each_binary
 @pytest.mark.parametrize("seed", range(4))
-def test_no_order_of_cases_matters(kind: str, seed: int) -> None:
+def test_no_order_of_cases_matters(kind: CalibratorKind, seed: int) -> None:
     targets, logits = planted(seed, 150, lambda z: expit(0.7 * z - 0.5))
     order = np.random.default_rng(seed).permutation(150)
     plain = calibrator(kind, targets, logits).probabilities(LINE)
@@ -217,7 +222,9 @@ def test_no_order_of_cases_matters(kind: str, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 @pytest.mark.parametrize(("factor", "shift"), [(1.0, 50.0), (0.2, -3.0), (300.0, 0.0)])
-def test_another_unit_of_the_logit_changes_nothing(kind: str, factor: float, shift: float) -> None:
+def test_another_unit_of_the_logit_changes_nothing(
+    kind: CalibratorKind, factor: float, shift: float
+) -> None:
     targets, logits = planted(5, 150, lambda z: expit(0.7 * z - 0.5))
     plain = calibrator(kind, targets, logits).probabilities(LINE)
     other = calibrator(kind, targets, factor * logits + shift)
@@ -311,21 +318,21 @@ def test_a_class_with_one_logit_throughout_keeps_its_slope() -> None:
 
 @each_binary
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_determines_nothing(kind: str, label: int) -> None:
+def test_one_class_determines_nothing(kind: CalibratorKind, label: int) -> None:
     found = tuned(kind, np.full(5, label), np.arange(5.0))
     assert found.calibrator is None
     assert found.reason == "no calibrator: tune lacks a class"
 
 
 @each_binary
-def test_no_case_determines_nothing(kind: str) -> None:
+def test_no_case_determines_nothing(kind: CalibratorKind) -> None:
     found = tuned(kind, np.array([], dtype=np.int64), np.array([]))
     assert found.calibrator is None
     assert found.reason == "no calibrator: tune has no labelled case"
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_no_case_and_one_class_of_several_determine_nothing(kind: str) -> None:
+def test_no_case_and_one_class_of_several_determine_nothing(kind: CalibratorKind) -> None:
     nothing = tuned(kind, np.array([], dtype=np.int64), np.zeros((0, 3)))
     assert (nothing.calibrator, nothing.reason) == (
         None,
@@ -342,7 +349,7 @@ def test_vector_scaling_needs_every_class_and_a_temperature_only_two() -> None:
 
 
 @pytest.mark.parametrize("kind", ["platt", "beta", "vector"])
-def test_one_logit_determines_no_slope(kind: str) -> None:
+def test_one_logit_determines_no_slope(kind: CalibratorKind) -> None:
     targets = np.array([0, 1, 1, 0])
     logits = np.full((4, 2), 0.1) if kind == "vector" else np.full(4, 0.1)
     found = tuned(kind, targets, logits)
@@ -362,7 +369,7 @@ def test_logits_that_hardly_differ_are_no_fault() -> None:
 
 
 @each_binary
-def test_only_the_tuning_split_is_fitted_on(kind: str) -> None:
+def test_only_the_tuning_split_is_fitted_on(kind: CalibratorKind) -> None:
     targets, logits = np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3])
     with pytest.raises(
         TableError, match=r"cannot be fitted on these cases \(allowed: split 'tune'"
@@ -374,14 +381,14 @@ def test_only_the_tuning_split_is_fitted_on(kind: str) -> None:
 
 
 def test_a_refusal_names_the_calibrator() -> None:
-    words = {"temperature": "A temperature", "vector": "Vector scaling"}
+    words: dict[CalibratorKind, str] = {"temperature": "A temperature", "vector": "Vector scaling"}
     for kind, word in words.items():
         with pytest.raises(TableError, match=f"^{word} cannot be fitted"):
             fit_calibrator(kind, np.array([0]), np.zeros((1, 2)), splits=np.array(["test"]))
 
 
 @pytest.mark.parametrize("kind", [*SLOPED, "vector"])
-def test_a_kind_for_other_logits_is_a_bug(kind: str) -> None:
+def test_a_kind_for_other_logits_is_a_bug(kind: CalibratorKind) -> None:
     shape = (3,) if kind == "vector" else (3, 2)
     with pytest.raises(ValueError, match=rf"{kind} is not for logits of \d dimension"):
         tuned(kind, np.array([0, 1, 0]), np.zeros(shape))

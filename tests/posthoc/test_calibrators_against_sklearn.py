@@ -1,5 +1,7 @@
 """Calibrators equal scikit-learn's, or what scikit-learn makes of the published formula."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -44,7 +46,9 @@ class Deciding(ClassifierMixin, BaseEstimator):
 def calibrated(targets: NDArray[np.int64], features: Floats, method: str) -> CalibratedClassifierCV:
     number = max(2, features.shape[1])
     theirs = CalibratedClassifierCV(
-        FrozenEstimator(Deciding(number)), method=method, ensemble=False
+        FrozenEstimator(Deciding(number)),
+        method=method,
+        ensemble=False,  # pyright: ignore[reportArgumentType]  typed after its default
     )
     return theirs.fit(features, targets)
 
@@ -69,7 +73,9 @@ def test_platt_scaling_is_logistic_regression_without_a_penalty(seed: int) -> No
     theirs = maximum_likelihood(targets, logits[:, None])
     assert isinstance(ours, Platt)
     assert_allclose(
-        [ours.slope, ours.intercept], [theirs.coef_[0, 0], theirs.intercept_[0]], atol=1e-6
+        [ours.slope, ours.intercept],
+        [theirs.coef_[0, 0], np.ravel(theirs.intercept_)[0]],
+        atol=1e-6,
     )
     assert_allclose(ours.probabilities(LINE), theirs.predict_proba(LINE[:, None])[:, 1], atol=1e-6)
 
@@ -134,7 +140,7 @@ def test_temperature_of_a_binary_target(seed: int) -> None:
     found = theirs.predict_proba(LINE[:, None])[:, 1]
     assert_allclose(ours.probabilities(LINE), found, atol=1e-6)
     # scikit-learn softmaxes (-z, z), which is sigmoid(2 z): its inverse temperature is half of ours
-    (inner,) = theirs.calibrated_classifiers_[0].calibrators
+    (inner,) = cast("list[Any]", theirs.calibrated_classifiers_)[0].calibrators
     assert isinstance(ours, Temperature)
     assert 1 / ours.temperature == pytest.approx(2 * float(inner.beta_), rel=1e-5)
 
@@ -146,7 +152,9 @@ def test_beta_calibration_is_logistic_regression_on_two_logarithms(seed: int) ->
     theirs = maximum_likelihood(targets, logs(logits))
     assert isinstance(ours, Beta)
     assert (theirs.coef_ > 0).all()
-    assert_allclose([ours.a, ours.b, ours.c], [*theirs.coef_[0], theirs.intercept_[0]], atol=1e-5)
+    assert_allclose(
+        [ours.a, ours.b, ours.c], [*theirs.coef_[0], np.ravel(theirs.intercept_)[0]], atol=1e-5
+    )
     assert_allclose(ours.probabilities(LINE), theirs.predict_proba(logs(LINE))[:, 1], atol=1e-6)
 
 
@@ -165,7 +173,9 @@ def test_a_negative_slope_of_beta_calibration_becomes_zero_and_the_rest_is_fitte
     assert isinstance(ours, Beta)
     found = [ours.a, ours.b]
     assert found[side] == 0
-    assert_allclose([found[1 - side], ours.c], [one.coef_[0, 0], one.intercept_[0]], atol=1e-5)
+    assert_allclose(
+        [found[1 - side], ours.c], [one.coef_[0, 0], np.ravel(one.intercept_)[0]], atol=1e-5
+    )
 
 
 @SEEDS

@@ -1,6 +1,7 @@
 """Prediction sets: known values, laws, and what happens where tune is too small."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -25,12 +26,14 @@ from medtransfer.errors import TableError
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.ensembles import coverage, set_size
 from medtransfer.posthoc.conformal import (
+    Condition,
     SetScore,
     conformal_quantile,
     fit_conformal,
     min_cases,
     two_classes,
 )
+from medtransfer.statistics.bootstrap import Floats
 
 ALPHAS = st.floats(0.01, 0.99)
 CONDITIONS = ["all", "class", "group"]
@@ -186,7 +189,11 @@ def test_a_group_has_the_sets_of_a_predictor_of_its_own(
 @LAW
 @given(tuned=drawn_cases(), tested=drawn_cases(), alphas=st.tuples(ALPHAS, ALPHAS))
 def test_a_larger_alpha_never_enlarges_a_set(
-    scoring: SetScore, condition: str, tuned: Drawn, tested: Drawn, alphas: tuple[float, float]
+    scoring: SetScore,
+    condition: Condition,
+    tuned: Drawn,
+    tested: Drawn,
+    alphas: tuple[float, float],
 ) -> None:
     small, large = sorted(alphas)
     wide = sets_of(fitted(tuned, small, condition, scoring), tested)
@@ -199,7 +206,7 @@ def test_a_larger_alpha_never_enlarges_a_set(
 @LAW
 @given(tuned=drawn_cases(), tested=drawn_cases(), seed=st.integers(0, 100))
 def test_no_order_of_cases_matters(
-    scoring: SetScore, condition: str, tuned: Drawn, tested: Drawn, seed: int
+    scoring: SetScore, condition: Condition, tuned: Drawn, tested: Drawn, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     expected = sets_of(fitted(tuned, 0.2, condition, scoring), tested)
@@ -212,7 +219,9 @@ def test_no_order_of_cases_matters(
 @each_scoring
 @each_condition
 @pytest.mark.parametrize("seed", range(5))
-def test_classes_may_be_numbered_otherwise(scoring: SetScore, condition: str, seed: int) -> None:
+def test_classes_may_be_numbered_otherwise(
+    scoring: SetScore, condition: Condition, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     tuned, tested = simulated(seed, 80), simulated(seed + 100, 80)
     order = rng.permutation(4)
@@ -252,8 +261,7 @@ def test_no_rising_map_changes_a_set_with_a_threshold_per_class(seed: int) -> No
     tuned, tested = simulated(seed, 60, 2), simulated(seed + 9, 60, 2)
     p, q = tuned.probabilities[:, 1], tested.probabilities[:, 1]
 
-    def sets(rising: object) -> np.ndarray:
-        assert callable(rising)
+    def sets(rising: Callable[[Floats], Floats]) -> np.ndarray:
         predictor = fit_conformal(
             tuned.classes, rising(p), splits=tune(60), alpha=0.15, condition="class"
         )
@@ -310,7 +318,7 @@ def test_a_class_that_tune_lacks_is_in_every_set() -> None:
 @each_scoring
 @each_condition
 def test_without_a_tuning_case_every_class_is_in_every_set(
-    scoring: SetScore, condition: str
+    scoring: SetScore, condition: Condition
 ) -> None:
     nothing, cases = simulated(0, 40).take(np.array([], dtype=np.int64)), simulated(1, 5)
     predictor = fitted(nothing, 0.1, condition, scoring)

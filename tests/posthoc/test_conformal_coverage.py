@@ -21,7 +21,7 @@ from tests.posthoc.conformal_cases import (
     tune,
 )
 
-from medtransfer.posthoc.conformal import SetScore, fit_conformal
+from medtransfer.posthoc.conformal import Condition, SetScore, fit_conformal
 from medtransfer.statistics.bootstrap import Floats
 
 DRAWS, TUNED, TESTED = 200, 79, 100
@@ -39,7 +39,7 @@ def pairs(draws: int = DRAWS, tuned: int = TUNED) -> Iterator[tuple[Drawn, Drawn
         yield simulated(seed, tuned), simulated(10_000 + seed, TESTED)
 
 
-def coverage(scoring: SetScore, condition: str = "all") -> Floats:
+def coverage(scoring: SetScore, condition: Condition = "all") -> Floats:
     """Covered cases of each draw. [draws]"""
     return np.array(
         [
@@ -78,7 +78,7 @@ def test_draws_make_sets_smaller(name: str) -> None:
 
 
 def test_a_threshold_per_class_covers_each_class_where_one_for_all_does_not() -> None:
-    hits = {condition: np.zeros((DRAWS, 4)) for condition in ("all", "class")}
+    hits: dict[Condition, Floats] = {k: np.zeros((DRAWS, 4)) for k in ("all", "class")}
     cases = np.zeros((DRAWS, 4))
     for draw, (tuned, tested) in enumerate(pairs(tuned=200)):
         cases[draw] = np.bincount(tested.classes, minlength=4)
@@ -95,7 +95,7 @@ def test_a_threshold_per_class_covers_each_class_where_one_for_all_does_not() ->
 
 def test_a_threshold_per_group_covers_a_group_that_the_network_knows_less_well() -> None:
     rng = np.random.default_rng(0)
-    covered: dict[str, list[Floats]] = {"all": [], "group": []}
+    covered: dict[Condition, list[Floats]] = {"all": [], "group": []}
     for _ in range(DRAWS):
         truth = rng.integers(0, 2, 300)
         groups = np.where(np.arange(300) % 3 == 0, "F", "M")

@@ -23,6 +23,7 @@ from medtransfer.posthoc.ood_feature_scores import (
     OODReference,
     VirtualLogit,
 )
+from medtransfer.posthoc.ood_gaussians import Features
 from medtransfer.posthoc.ood_logit_scores import (
     KLMatching,
     energy,
@@ -36,7 +37,7 @@ OF_FEATURES = [name for name, found in DETECTORS.items() if found.needs == "feat
 TASKS = pytest.mark.parametrize("single_label", [True, False], ids=["softmax", "sigmoids"])
 
 
-def scores(name: str, trained: OODReference, features: Floats, logits: Floats) -> Floats:
+def scores(name: str, trained: OODReference, features: Features, logits: Floats) -> Floats:
     return DETECTORS[name].fit(trained).score(features, logits)
 
 
@@ -321,7 +322,7 @@ def test_neighbours_are_drawn_once_for_all_from_many_cases(
     trained = Network().trained(300)
     banks = [Neighbours.fit(trained).bank for _ in range(2)]
     assert len(banks[0]) == 100
-    assert np.array_equal(*banks)
+    assert np.array_equal(banks[0], banks[1])
     places = [int(np.flatnonzero((trained.features == case).all(axis=1))[0]) for case in banks[0]]
     assert places == sorted(set(places))
     assert max(places) > 250

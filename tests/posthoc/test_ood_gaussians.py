@@ -96,7 +96,7 @@ def test_distances_of_several_classes_are_those_of_the_covariance_by_hand(
 
 def test_the_shrinkage_counts_cases_without_those_spent_on_the_means() -> None:
     features, shares, other = drawn(30, 8), several(30), drawn(5, 8, 1)
-    variances = np.linalg.eigvalsh(shared_by_hand(features, shares))
+    variances = np.linalg.eigvalsh(shared_by_hand(features, shares)).astype(np.float64)
     found = Gaussians.fit(features, shares)
     expected = Gaussians.fit(features, shares, oas_shrinkage(variances, 8, 30 - 3))
     assert_allclose(
