@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from medtransfer.settings import (
     Settings,
+    Side,
     digest,
     identity,
     identity_if_set,
@@ -116,11 +117,12 @@ def test_fields_are_documented_by_the_text_below_them() -> None:
 @given(rate=finite().filter(lambda x: x > 0), workers=st.integers(), point=finite())
 def test_a_digest_moves_with_its_side_and_no_other(rate: float, workers: int, point: float) -> None:
     here, there = Inner(), Inner(rate=rate, workers=workers, points=(point,))
-    for side, changed in (
-        ("identity", rate != 0.1),
-        ("runtime", workers != 4),
-        ("scoring", point != 0.5),
-    ):
+    moves: dict[Side, bool] = {
+        "identity": rate != 0.1,
+        "runtime": workers != 4,
+        "scoring": point != 0.5,
+    }
+    for side, changed in moves.items():
         assert (digest(here.scope(side)) != digest(there.scope(side))) == changed
 
 

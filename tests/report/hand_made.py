@@ -54,9 +54,18 @@ def gap_rows(
     attribute: str, metric: str, gap: float, p: float, lowest: float = 0.7
 ) -> list[pl.DataFrame]:
     """A gap on north between the groups F and M of an attribute."""
-    fields = {"attribute": attribute, "cohort": "north"}
     gaps = [
-        Result("r1", "test", target="y", metric=name, value=value, low=low, high=high, **fields)
+        Result(
+            "r1",
+            "test",
+            attribute=attribute,
+            cohort="north",
+            target="y",
+            metric=name,
+            value=value,
+            low=low,
+            high=high,
+        )
         for name, value, low, high in (
             (f"{metric}_gap", gap, max(0.0, gap - 0.05), gap + 0.05),
             (f"{metric}_gap_p", p, None, None),

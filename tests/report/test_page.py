@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -128,13 +129,18 @@ def test_a_study_without_results_has_no_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize("which", ["page", "evil_page", "evaluation_page"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it_without_a_request_or_an_error(
-    request: pytest.FixtureRequest, chromium: str, which: str, scheme: str
+    request: pytest.FixtureRequest, chromium: str, which: str, scheme: Literal["light", "dark"]
 ) -> None:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Dialog, sync_playwright
 
     path: Path = request.getfixturevalue(which)
     messages: list[str] = []
     requests: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        messages.append("dialog")
+        dialog.dismiss()
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
@@ -142,7 +148,7 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
         tab = browser.new_page(color_scheme=scheme)
         tab.on("console", lambda message: messages.append(message.text))
         tab.on("pageerror", lambda error: messages.append(str(error)))
-        tab.on("dialog", lambda dialog: (messages.append("dialog"), dialog.dismiss()))
+        tab.on("dialog", refuse)
         tab.on("request", lambda sent: requests.append(sent.url))
         tab.goto(path.as_uri())
         tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")

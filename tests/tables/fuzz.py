@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 import atheris
+from atheris.import_hook import instrument_imports
 
-with atheris.instrument_imports(include=["medtransfer.tables"]):
+with instrument_imports(include=["medtransfer.tables"]):
     from medtransfer.tables.manifest import read_manifest
     from medtransfer.tables.other_predictions import read_other_predictions
 from medtransfer.errors import MedTransferError

@@ -11,7 +11,21 @@ from medtransfer.tables.schema import check_columns, read_frame, typed, write_fr
 
 def comparison(p: float | None) -> RungComparison:
     return RungComparison(
-        "b", "a", 1.0, None, "A", "macro", "auroc", 0.02, -0.01, 0.05, p, p, 90, 80
+        "b",
+        "a",
+        label_fraction=1.0,
+        held_out=None,
+        retrain_fraction=None,
+        cohort="A",
+        target="macro",
+        metric="auroc",
+        difference=0.02,
+        low=-0.01,
+        high=0.05,
+        p=p,
+        p_holm=p,
+        num_cases=90,
+        num_patients=80,
     )
 
 

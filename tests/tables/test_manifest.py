@@ -1,5 +1,6 @@
 """What a good manifest becomes: ids as written, labels in one spelling, rows in one order."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from unicodedata import normalize
@@ -24,7 +25,7 @@ def csv_manifest(folder: Path, *rows: str, head: str = HEAD) -> Path:
     return path
 
 
-def frame_of(names: list[str], **columns: list[object]) -> pl.DataFrame:
+def frame_of(names: list[str], **columns: Sequence[object]) -> pl.DataFrame:
     count = len(names)
     fixed = {"path": ["a.png"] * count, "cohort": ["A"] * count}
     return pl.DataFrame(

@@ -1,5 +1,6 @@
 """Predictions of another framework: what is said is taken, what could change a number is asked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,10 @@ from medtransfer.tables.other_predictions import (
 )
 from medtransfer.tables.predictions import read_predictions
 
-Cells = dict[str, list[object] | None]
+Cells = dict[str, Sequence[object] | None]
 
 
-def table(**changes: list[object] | None) -> pl.DataFrame:
+def table(**changes: Sequence[object] | None) -> pl.DataFrame:
     """Four test cases of four patients; a change replaces a column, None leaves it out."""
     columns: Cells = {
         "case_id": ["a", "b", "c", "d"],
@@ -225,7 +226,7 @@ def test_the_order_of_probabilities_is_kept(tmp_path: Path, chances: list[float]
     assert expit(logits) == pytest.approx(chances, abs=1e-11)
 
 
-def classes(**changes: list[object] | None) -> pl.DataFrame:
+def classes(**changes: Sequence[object] | None) -> pl.DataFrame:
     """Four cases of three classes that exclude each other."""
     cells: Cells = {
         "prob_x": [0.2, 0.5, 0.7, 0.1],

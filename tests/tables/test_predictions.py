@@ -1,5 +1,6 @@
 """The predictions contract: any framework may write the table, none may bend it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -23,9 +24,9 @@ from medtransfer.tables.schema import write_frame
 HEAD = "run_id,member,case_id,patient_id,cohort,split,target_x,logit_x"
 
 
-def table(**changes: list[object]) -> pl.DataFrame:
+def table(**changes: Sequence[object]) -> pl.DataFrame:
     """Three cases of three patients; a change replaces a column, None leaves it out."""
-    columns: dict[str, list[object]] = {
+    columns: dict[str, Sequence[object]] = {
         "run_id": ["r"] * 3,
         "member": [0] * 3,
         "case_id": ["a", "b", "c"],

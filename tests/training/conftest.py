@@ -61,7 +61,7 @@ class Bench:
         schedule = make_schedule(
             len(self.training), config.learning_rate, config.steps, config.schedule
         )
-        loss = make_loss(config.loss, "binary", ["malignant"], self.training.cases.targets)
+        loss = make_loss(config.loss, "binary", ["malignant"], self.training.cases.targets[:])
         plan = FitPlan(schedule, mixup, loss, 5, config.selection == "best")
         score = tune or self.look_at
         state = fit(
@@ -77,7 +77,7 @@ class Bench:
 
     def look_at(self, classifier: Classifier) -> TuneScore:
         logits = predict(classifier, self.tuning).astype("float64")
-        return TuneScore(*quick_score(self.tuning.cases.targets, logits, "binary"))
+        return TuneScore(*quick_score(self.tuning.cases.targets[:], logits, "binary"))
 
 
 @pytest.fixture(scope="session")

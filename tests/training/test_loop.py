@@ -148,7 +148,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_step(bench: Bench, tmp_p
     def poison(report) -> bool:
         if report.step == 4:
             with torch.no_grad():
-                classifier.backbone.stem.conv.weight.fill_(torch.inf)
+                classifier.get_parameter("backbone.stem.conv.weight").fill_(torch.inf)
         return False
 
     with pytest.raises(Diverged, match="not finite at step 4") as caught:

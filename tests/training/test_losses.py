@@ -1,11 +1,14 @@
 """Losses equal a plain calculation, and micro-batches add up to their step."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torchvision.ops import sigmoid_focal_loss
 
+from medtransfer.data.config import Task
 from medtransfer.data.loader import Batch
 from medtransfer.training.config import LossConfig
 from medtransfer.training.losses import (
@@ -97,7 +100,7 @@ ASYMMETRIC = LossConfig(kind="asymmetric", gamma=1.0, gamma_negative=3.0, margin
 NAMES = ["a", "b", "c"]
 
 
-def made(config: LossConfig, task="multi-label") -> Loss:
+def made(config: LossConfig, task: Task = "multi-label") -> Loss:
     return make_loss(config, task, NAMES, NONE)
 
 
@@ -250,7 +253,9 @@ def test_weights_by_name_are_torchs_weight_of_positives() -> None:
 
 @pytest.mark.parametrize("task", ["multi-label", "single-label"])
 @pytest.mark.parametrize("kind", ["focal", "asymmetric"])
-def test_every_loss_adds_up_over_micro_batches_and_honours_masks(task, kind: str) -> None:
+def test_every_loss_adds_up_over_micro_batches_and_honours_masks(
+    task: Task, kind: Literal["focal", "asymmetric"]
+) -> None:
     logits, truth, known = random()
     if task == "single-label":
         truth, known = torch.eye(3)[torch.randint(0, 3, (7,))], torch.ones(7, 3, dtype=torch.bool)
