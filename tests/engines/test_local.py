@@ -11,7 +11,12 @@ from tests.local_run import request
 
 from medtransfer.engines import local
 from medtransfer.engines.local import LocalExecutor, WorkerDied, WorkerTimedOut
-from medtransfer.pretraining.config import Pretrain, PretrainRequest
+from medtransfer.pretraining.config import (
+    Pretrain,
+    PretrainRequest,
+    UpstreamConfig,
+    UpstreamTraining,
+)
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.messages import (
     Finished,
@@ -198,8 +203,8 @@ def test_devices_of_pretraining_are_processes_too(worker: Worker, tmp_path: Path
     run = Pretrain(
         name="a",
         rung="scratch/r50x1",
-        data={"images": "x"},
-        training={"devices": 2},  # type: ignore[arg-type]
+        data=UpstreamConfig(images=Path("x")),
+        training=UpstreamTraining(devices=2),
     )
     check_processes(worker, PretrainRequest(run_id="abc", pretrain=run), tmp_path, 2)
 

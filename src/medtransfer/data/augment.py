@@ -4,6 +4,9 @@ What is drawn for an image depends on (seed, epoch, image_id, operation) alone. 
 image of float32 pixels, 0 to 1, [C, H, W] with C 1 or 3, and give one of the same kind.
 """
 
+# torchvision publishes no stubs
+# pyright: reportMissingTypeStubs=false
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -69,7 +69,7 @@ def render(data: ReportData) -> str:
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    environment.filters["unbroken"] = unbroken
+    environment.filters["unbroken"] = unbroken  # pyright: ignore[reportUnknownMemberType]  untyped
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
         title=f"{data.name}: {data.kind}",

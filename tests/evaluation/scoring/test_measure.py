@@ -20,7 +20,7 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.scoring.estimate import Estimate, Estimates
+from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, MetricKey
 from medtransfer.evaluation.scoring.score import MeasuredRun, score
 from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, result_names
 from medtransfer.metrics.kernels.sums import Floats
@@ -155,7 +155,7 @@ def test_what_a_reader_of_the_protocol_looks_for_is_there() -> None:
 def test_an_ensemble_has_what_its_members_disagree_about() -> None:
     table = ensemble_of(TABLES["binary"], 3)
     run = measured(table)
-    found = numbers_of(run)["x", "mutual_information"]
+    found = numbers_of(run)[MetricKey("x", "mutual_information")]
     rows = run.test_sets[0].subgroups[0].cases
     assert found.values is not None
     spread = run.run.spread["mutual_information"][rows, 0]
@@ -225,7 +225,7 @@ def test_micro_resamples_the_patients_that_are_behind_several_targets() -> None:
     )
     numbers = numbers_of(measured(table, "multi-label"))
     alone = numbers_of(measured(TABLES["binary"]))
-    pooled, own = numbers["micro", "auroc"].values, alone["x", "auroc"].values
+    pooled, own = numbers[MetricKey("micro", "auroc")].values, alone[MetricKey("x", "auroc")].values
     assert pooled is not None
     assert own is not None
     np.testing.assert_allclose(pooled, own, atol=1e-12)
@@ -251,15 +251,15 @@ def hidden(target: str, label: float) -> pl.DataFrame:
 
 def test_macro_leaves_out_undefined_targets_and_says_how_many() -> None:
     numbers = numbers_of(measured(hidden("y", 1), "multi-label"))
-    macro = numbers["macro", "auroc"]
-    each = [numbers[t, "auroc"].values for t in ("x", "z")]
+    macro = numbers[MetricKey("macro", "auroc")]
+    each = [numbers[MetricKey(t, "auroc")].values for t in ("x", "z")]
     assert macro.values is not None
     np.testing.assert_array_equal(macro.values, np.mean(each, axis=0))  # type: ignore[arg-type]
     assert macro.reason == "1 of 3 targets left out: no positive case"
-    assert numbers["macro", "accuracy"].reason is None
+    assert numbers[MetricKey("macro", "accuracy")].reason is None
     # pooled, no target is left out: its negatives count
-    micro = numbers["micro", "auroc"]
-    assert (micro.reason, micro.cases) == (None, 160 + numbers["y", "auroc"].cases)
+    micro = numbers[MetricKey("micro", "auroc")]
+    assert (micro.reason, micro.cases) == (None, 160 + numbers[MetricKey("y", "auroc")].cases)
 
 
 def test_macro_of_what_is_undefined_though_bound_says_so() -> None:

@@ -23,7 +23,7 @@ from tests.prediction_tables import (
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import ONE_PATIENT
+from medtransfer.evaluation.scoring.estimate import ONE_PATIENT, MetricKey
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics import weighted
 from medtransfer.metrics.catalog import find_metric
@@ -108,12 +108,12 @@ def test_a_bca_interval_is_that_of_the_replicates_and_of_patients_left_out() -> 
         for p in table.filter(TEST)["patient_id"].unique().sort().head(5).to_list()
     ]
     for metric in ("auroc", "specificity@sens90", "nll", "aurc"):
-        number = run.estimates[0][0]["x", metric]
+        number = run.estimates[0][0][MetricKey("x", metric)]
         assert number.values is not None
         assert number.left_out is not None
         assert len(number.left_out) == 60
         for other in without:
-            value = other.estimates[0][0]["x", metric].values
+            value = other.estimates[0][0][MetricKey("x", metric)].values
             assert value is not None
             assert np.isclose(number.left_out, value[0], rtol=0, atol=1e-12).any()
         row = one_row(results, metric)

@@ -18,6 +18,7 @@ from tests.prediction_tables import (
 
 from medtransfer.errors import TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
@@ -166,14 +167,15 @@ def test_all_metrics_and_groups_are_measured_on_the_same_replicates() -> None:
         for part in place.subgroups
         if part.attribute == "sex"
     ]
-    key = ("x", "accuracy")
+    key = MetricKey("x", "accuracy")
     whole = numbers[0][key].values
     assert whole is not None
     parts = [n[key].values * w for n, w in zip(of_sex, weights, strict=True)]  # type: ignore[operator]
     np.testing.assert_allclose(sum(parts) / sum(weights), whole, rtol=1e-12)
     # and prevalence + share of negatives is one in every one of them
     tp, fn = (
-        numbers[0]["x", name].values for name in ("sensitivity@sens90", "underdiagnosis@sens90")
+        numbers[0][MetricKey("x", name)].values
+        for name in ("sensitivity@sens90", "underdiagnosis@sens90")
     )
     np.testing.assert_allclose(tp + fn, 1)  # type: ignore[operator]
 

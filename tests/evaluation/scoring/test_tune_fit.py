@@ -30,7 +30,7 @@ from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.calibrators import binary_temperature, class_temperature, fit_calibrator
-from medtransfer.posthoc.conformal import fit_conformal
+from medtransfer.posthoc.conformal import Condition, fit_conformal
 from medtransfer.posthoc.target_fit import TargetFit
 
 POINTS = ("sens90", "spec80", "youden")
@@ -168,10 +168,11 @@ def test_sets_of_each_target_are_fitted_on_its_plain_labels() -> None:
     plain = [run.tuned() & np.isin(run.targets[:, target], [0.0, 1.0]) for target in (0, 1)]
     assert plain[0].sum() < run.tuned().sum()
     assert (plain[0] != plain[1]).any()
+    conditions: dict[str, Condition] = {"split": "all", "class": "class", "group": "group"}
     for target, rows in enumerate(plain):
         cases = cases_of_target(run, found, target)
         sets = with_group_sets(cases, found[target], "sex", sex).sets
-        for method, condition in {"split": "all", "class": "class", "group": "group"}.items():
+        for method, condition in conditions.items():
             own = fit_conformal(
                 run.targets[rows, target].astype(np.int64),
                 run.probabilities[rows, target],

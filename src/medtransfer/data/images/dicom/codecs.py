@@ -1,5 +1,8 @@
 """Decoders of compressed frames: exactly one for each transfer syntax."""
 
+# python-gdcm publishes no stubs
+# pyright: reportMissingTypeStubs=false
+
 from importlib import import_module
 from typing import Any
 
