@@ -249,8 +249,8 @@ def test_a_folder_that_is_no_study_is_left_alone(call: Call, desk: Desk, command
     [
         (["run", "skin.csv"], '"skin.csv" is a table, not a study file. `medtransfer init'),
         (["check", "."], '"." is a folder. Name the study file in it, e.g. study.yaml.'),
-        (["init", "images"], 'Manifest "images" is a folder. Name the table itself'),
-        (["init", "study.yaml"], "ends in '.yaml'; allowed: .csv, .parquet. Save it as one."),
+        (["init", "images"], 'Manifest "images" is a folder. Give the path of a .csv'),
+        (["init", "study.yaml"], "ends in '.yaml' (allowed: .csv, .parquet)."),
     ],
 )
 def test_one_file_in_place_of_another_is_said_to_be_that(

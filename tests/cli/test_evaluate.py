@@ -67,8 +67,8 @@ def test_a_csv_of_scikit_learn_is_evaluated_under_its_own_column_names(
 ) -> None:
     said = evaluated(call, "--manifest", "about.csv")
     assert said.code == 0, said.err
-    assert "'cohort' is not there: 'internal' was taken." in said.out
-    assert "Probabilities were turned into logits." in said.out
+    assert "Column 'cohort' is missing: 'internal' was assumed." in said.out
+    assert "Probabilities were converted to logits." in said.out
     assert "369 of 369 cases are in the manifest." in said.out
     assert "Reported by: sex." in said.out
     assert "Report: " in said.out
@@ -106,7 +106,10 @@ def test_the_same_command_gives_the_same_tables(call: Call, breast: pl.DataFrame
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--columns", "case_id"], "--columns cannot be used: 'case_id' is not ours=theirs."),
+        (
+            ["--columns", "case_id"],
+            "--columns cannot be used: 'case_id' is not of the form ours=theirs.",
+        ),
         (["--columns", "run_id=vendor"], "column 'vendor' is not in the table"),
         (["--columns", "logit_malignant=score"], "'target_malignant' has both of"),
         (["--attributes", "sex"], "there is no --manifest to find them in"),
@@ -141,7 +144,7 @@ def test_a_table_that_is_not_there_or_holds_logits_is_said(
     breast.with_columns(pl.col("score") * 9 - 4).write_csv("breast.csv")
     said = evaluated(call)
     assert said.code == 2
-    assert "these are no probabilities. Name it logit_<name> if they are logits" in said.err
+    assert "these are not probabilities. If they are logits, name it logit_<name>" in said.err
 
 
 def test_an_out_folder_that_is_a_file_is_said(call: Call, breast: pl.DataFrame) -> None:

@@ -145,7 +145,7 @@ def test_an_adjusted_metric_without_a_prevalence_is_refused(name: str) -> None:
     cases = TargetCases(np.array([0, 1]), np.zeros(2), np.full(2, 0.5), predicted_positive=calls)
     bind = find_metric(name).of_target
     assert bind is not None
-    with pytest.raises(ValueError, match="without a prevalence"):
+    with pytest.raises(ValueError, match="needs a prevalence"):
         bind(cases, "sens90")
 
 

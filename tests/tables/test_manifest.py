@@ -140,7 +140,9 @@ def test_ids_that_only_look_the_same_are_refused(tmp_path: Path, name: str) -> N
     ids[name] = ["caf\u00e9", "cafe\u0301"]
     rows = zip(ids["image_id"], ids["case_id"], ids["patient_id"], strict=True)
     path = csv_manifest(tmp_path, *(f"{i},{i}.png,{c},{p},A" for i, c, p in rows))
-    with pytest.raises(TableError, match=f"'{name}' spells the same text in several ways.*rows 2"):
+    with pytest.raises(
+        TableError, match=f"'{name}' has the same text in several Unicode forms.*rows 2"
+    ):
         read_manifest(path)
 
 

@@ -149,7 +149,7 @@ def test_reserved_columns_are_no_targets_and_no_attributes(tmp_path: Path, name:
 
 def test_a_manifest_needs_paths_or_pictures(tmp_path: Path) -> None:
     text = complaint(tmp_path, "image_id,case_id,patient_id,cohort\na,c,p,A\n")
-    assert "neither a 'path' nor an 'image' column is there" in text
+    assert "it has neither a 'path' nor an 'image' column" in text
 
 
 @pytest.mark.parametrize(

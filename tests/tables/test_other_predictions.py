@@ -72,10 +72,10 @@ def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, s
     )
     assert "study" not in found.frame.columns
     assert found.notes == (
-        "'run_id' is not there: 'run' was taken.",
-        "'member' is not there: '0' was taken.",
-        "'cohort' is not there: 'internal' was taken.",
-        "Probabilities were turned into logits.",
+        "Column 'run_id' is missing: 'run' was assumed.",
+        "Column 'member' is missing: '0' was assumed.",
+        "Column 'cohort' is missing: 'internal' was assumed.",
+        "Probabilities were converted to logits.",
     )
     found.frame.write_parquet(tmp_path / "ours.parquet")
     assert read_predictions(tmp_path / "ours.parquet").equals(found.frame)
@@ -116,7 +116,7 @@ def test_a_named_column_comes_before_one_that_has_our_name_already(tmp_path: Pat
 def test_names_that_are_nobodys_are_refused_with_the_nearest(tmp_path: Path) -> None:
     said = complaint(tmp_path, table(), {"case_id": "cas_id", "label": "target_x"})
     assert "column 'cas_id' is not in the table. Did you mean 'case_id'" in said
-    assert "'label' is not a column of ours (allowed: run_id, member, case_id" in said
+    assert "'label' is not a known column (allowed: run_id, member, case_id" in said
     assert "prob_<name>" in said
     assert ".." not in said
 
@@ -124,9 +124,9 @@ def test_names_that_are_nobodys_are_refused_with_the_nearest(tmp_path: Path) -> 
 def test_probabilities_under_the_name_of_logits_are_asked_about(tmp_path: Path) -> None:
     frame = table(prob_x=None, logit_x=[0.25, 0.5, 0.75, 0.9])
     assert complaint(tmp_path, frame) == (
-        'Predictions "theirs.csv" cannot be used: logit_x lie within 0 and 1 in all rows and look '
-        "like probabilities. Name them prob_<name> or say --scores probabilities if they are, "
-        "--scores logits if not. See docs/reference/predictions.md."
+        'Predictions "theirs.csv" cannot be used: logit_x are between 0 and 1 in all rows and look '
+        "like probabilities. If they are, name them prob_<name> or pass --scores probabilities; if "
+        "they are not, pass --scores logits. See docs/reference/predictions.md."
     )
     path = written(tmp_path, frame)
     meant = read_other_predictions(path, scores="logits").frame["logit_x"]
@@ -138,13 +138,13 @@ def test_probabilities_under_the_name_of_logits_are_asked_about(tmp_path: Path) 
 def test_logits_under_the_name_of_probabilities_are_refused(tmp_path: Path) -> None:
     said = complaint(tmp_path, table(prob_x=[0.2, -1.5, 3.0, 0.9]))
     assert (
-        "'prob_x' is outside 0 to 1 in 2 rows, first in row 3: these are no probabilities" in said
+        "'prob_x' is outside 0 to 1 in 2 rows, first in row 3: these are not probabilities" in said
     )
-    assert "Name it logit_<name> if they are logits" in said
+    assert "If they are logits, name it logit_<name>" in said
     frame = table(prob_x=None, logit_x=[0.2, -1.5, 3.0, 0.9])
     said = complaint(tmp_path, frame, scores="probabilities")
     assert "'logit_x' is outside 0 to 1 in 2 rows, first in row 3" in said
-    assert "Leave --scores probabilities out if they are logits" in said
+    assert "If they are logits, leave out --scores probabilities" in said
 
 
 @pytest.mark.parametrize("name", ["prob_x", "logit_x"])
@@ -213,7 +213,7 @@ def test_probabilities_of_0_and_1_stay_the_extremes_and_finite(tmp_path: Path) -
     assert np.argsort(logits).tolist() == [0, 1, 3, 2]
     assert logits[1] == pytest.approx(np.log(1e-15))
     assert logits[2] == pytest.approx(-np.log(1e-12), rel=1e-4)
-    assert "2 rows with a probability of 0 or 1: kept just inside." in found.notes
+    assert "2 rows with a probability of exactly 0 or 1: moved just inside." in found.notes
 
 
 @FEW
@@ -261,7 +261,7 @@ def test_probabilities_of_classes_that_do_not_sum_to_1_are_scaled_and_that_is_sa
     tmp_path: Path,
 ) -> None:
     found = read_other_predictions(written(tmp_path, classes(prob_x=[0.2, 0.5, 0.7, 0.9])))
-    assert "Probabilities of 1 row do not sum to 1; they were scaled." in found.notes
+    assert "Probabilities of 1 row do not sum to 1; they were rescaled." in found.notes
     logits = found.frame.select("logit_x", "logit_y", "logit_z").to_numpy()
     assert softmax(logits[3]) == pytest.approx(np.array([0.9, 0.8, 0.1]) / 1.8)
 
@@ -301,7 +301,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 
 def test_where_no_column_is_the_truth_the_option_that_names_it_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, table().rename({"target_x": "truth"}), ".csv")
-    with pytest.raises(TableError, match="say --columns target_<name>=COLUMN"):
+    with pytest.raises(TableError, match="pass --columns target_<name>=COLUMN"):
         read_other_predictions(path)
 
 
@@ -317,7 +317,8 @@ def test_bad_entries_of_columns_are_named_at_once() -> None:
     with pytest.raises(TableError) as caught:
         read_columns(["case_id", "=study,prob_x=", "target_x=a,target_x=b"])
     assert str(caught.value) == (
-        "--columns cannot be used:\n  - 'case_id' is not ours=theirs\n"
-        "  - '=study' is not ours=theirs\n  - 'prob_x=' is not ours=theirs\n"
+        "--columns cannot be used:\n  - 'case_id' is not of the form ours=theirs\n"
+        "  - '=study' is not of the form ours=theirs\n"
+        "  - 'prob_x=' is not of the form ours=theirs\n"
         "  - 'target_x' is given twice"
     )

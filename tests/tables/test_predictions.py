@@ -108,8 +108,8 @@ def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_targets_and_logits_are_needed_and_belong_together(tmp_path: Path) -> None:
-    assert "no column 'target_<name>' is there" in complaint(tmp_path, table(target_x=[]))
-    assert "no column 'logit_<name>' is there" in complaint(tmp_path, table(logit_x=[]))
+    assert "there is no column 'target_<name>'" in complaint(tmp_path, table(target_x=[]))
+    assert "there is no column 'logit_<name>'" in complaint(tmp_path, table(logit_x=[]))
     assert "'target_y' has no 'logit_y'" in complaint(tmp_path, table(target_y=[0.0, 1.0, 1.0]))
 
 

@@ -134,12 +134,18 @@ def test_rows_of_a_parquet_file_are_numbered_from_one(tmp_path: Path) -> None:
         (b"thing_id", "has no rows. It needs a header and at least one row"),
         (b"thing_id;count\na;1\n", "separates its columns with ';'. Save it with commas"),
         (b"thing_id,count\na,1\nb,2,3\n", "line 3 has 3 cells, the header has 2"),
-        (b"thing_id,count\na,1\nM\xfcller,2\n", "line 3 is not UTF-8 text. Save it as UTF-8"),
-        (b"thing_id,gr\xf6\xdfe\na,1\n", "line 1 is not UTF-8 text. Save it as UTF-8"),
-        ("thing_id,count\na,1\n".encode("utf-16"), "line 1 is not UTF-8 text. Save it as UTF-8"),
-        (b'thing_id,count\n"a,1\nb,2\n', "is not a well-formed CSV file"),
-        (b"thing_id,count,count\na,1,2\n", "columns of the same name: count. Keep one of each"),
-        (b"thing_id,row\na,1\n", "has a column 'row'; rows are numbered under that name"),
+        (b"thing_id,count\na,1\nM\xfcller,2\n", "line 3 is not UTF-8 text. Save the file as UTF-8"),
+        (b"thing_id,gr\xf6\xdfe\na,1\n", "line 1 is not UTF-8 text. Save the file as UTF-8"),
+        (
+            "thing_id,count\na,1\n".encode("utf-16"),
+            "line 1 is not UTF-8 text. Save the file as UTF-8",
+        ),
+        (b'thing_id,count\n"a,1\nb,2\n', "the CSV is malformed"),
+        (
+            b"thing_id,count,count\na,1,2\n",
+            "several columns with the same name: count. Keep one of each",
+        ),
+        (b"thing_id,row\na,1\n", "has a column 'row', which is reserved for row numbers"),
     ],
 )
 def test_a_csv_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, message: str) -> None:
@@ -186,12 +192,13 @@ def test_every_cut_of_a_parquet_file_is_an_error(tmp_path: Path) -> None:
 
 def test_other_kinds_of_files_are_refused_by_their_ending(tmp_path: Path) -> None:
     (tmp_path / "things.xlsx").write_text("")
-    with pytest.raises(TableError, match=r"ends in '.xlsx'; allowed: .csv, .parquet"):
+    with pytest.raises(TableError, match=r"ends in '.xlsx' .allowed: .csv, .parquet"):
         read(tmp_path / "things.xlsx")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("nothing.csv", "does not exist"), (".", "is a folder. Name the table")]
+    ("name", "said"),
+    [("nothing.csv", "does not exist"), (".", "is a folder. Give the path of a .csv")],
 )
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(TableError, match=said):

@@ -25,7 +25,7 @@ def binary_log_loss(targets: Labels, probabilities: Floats) -> Weighted:
 
 
 def binary_brier(targets: Labels, probabilities: Floats) -> Weighted:
-    """Mean squared distance of the probability from the truth (Brier 1950). [n], [n]"""
+    """Mean squared difference between probability and truth (Brier 1950). [n], [n]"""
     return mean_of((probabilities - targets) ** 2)
 
 
@@ -46,7 +46,7 @@ def class_brier(classes: Labels, probabilities: Floats) -> Weighted:
 
 
 def in_bins(outcomes: Floats, confidences: Floats) -> Scan:
-    """Sums in 15 equal-width bins: weight, outcomes, confidences, one below the other. [3B, W]
+    """Sums in 15 equal-width bins: weight, outcomes, confidences, stacked in rows. [3B, W]
 
     Bins are closed above, the first on both sides.
 
@@ -85,7 +85,7 @@ def reliability_of(bins: Scan) -> Weighted:
 
 
 def resolution_of(bins: Scan) -> Weighted:
-    """How far the bins' outcomes lie from the mean: Σ n_b/n (mean y_b - mean y)² (Murphy 1973)."""
+    """Spread of the bins' outcomes around the mean: Σ n_b/n (mean y_b - mean y)² (Murphy 1973)."""
 
     def of(rows: Floats) -> Floats:
         weight, outcome, _ = np.split(rows, 3)
@@ -97,7 +97,7 @@ def resolution_of(bins: Scan) -> Weighted:
 
 
 def uncertainty_of(positive: WeightedTerm, ones: WeightedTerm) -> Weighted:
-    """Brier score of always saying the share of positives: ȳ (1 - ȳ) (Murphy 1973)."""
+    """Brier score of always predicting the prevalence: ȳ (1 - ȳ) (Murphy 1973)."""
 
     def of(positives: Floats, total: Floats) -> Floats:
         share = ratio(positives, total)
@@ -143,7 +143,7 @@ def probabilities_of(logits: Floats, *, single_label: bool) -> Floats:
 
 
 def _clipped_loss(probabilities: Floats) -> Floats:
-    """-log p, p held from 0 and 1 by the spacing of numbers at 1, as scikit-learn's log loss."""
+    """-log p, with p clipped to [eps, 1 - eps] as in scikit-learn's log loss."""
     edge = np.finfo(np.float64).eps
     return -np.log(np.clip(probabilities, edge, 1 - edge))
 
@@ -163,16 +163,16 @@ CALIBRATORS = {
     ),
     "vector": ("vector", "vector scaling", "vector scaling", GUO),
 }
-"""Calibrator to the ending of a metric's name, its title, its words and its reference."""
+"""Calibrator to the suffix of a metric's name, its title, its description and its reference."""
 
 
 def outcome_of(cases: AnyCases, calibrator: str | None = None) -> tuple[Floats, Floats]:
-    """What happened and how likely it was called. [n], [n]
+    """Outcomes and their predicted probabilities. [n], [n]
 
     Args:
         cases: Of a binary target (the truth and the positive probability) or of a single-label
-            task (whether the top class is right, and its probability).
-        calibrator: Whose probabilities; the network's own by default.
+            task (correctness of the top class, and its probability).
+        calibrator: Source of the probabilities; the network itself by default.
     """
     p = cases.probabilities if calibrator is None else cases.calibrated[calibrator]
     if isinstance(cases, TargetCases):
@@ -181,23 +181,23 @@ def outcome_of(cases: AnyCases, calibrator: str | None = None) -> tuple[Floats, 
 
 
 def bins_of(cases: AnyCases, calibrator: str | None = None) -> Scan:
-    """The sums in equal-width bins, made once."""
+    """Sums in equal-width bins, computed once and shared."""
     name = f"bins {calibrator}"
     return cases.shared(name, lambda: in_bins(*outcome_of(cases, calibrator)))
 
 
 def ece(cases: AnyCases) -> Weighted:
-    """Expected calibration error of the network's own probabilities."""
+    """Expected calibration error of the uncalibrated probabilities."""
     return calibration_error(bins_of(cases))
 
 
 def smooth(cases: AnyCases) -> Weighted:
-    """Smooth calibration error of the network's own probabilities."""
+    """Smooth calibration error of the uncalibrated probabilities."""
     return smooth_calibration_error(*outcome_of(cases))
 
 
 def mass(cases: AnyCases) -> Weighted:
-    """Equal-mass calibration error of the network's own probabilities."""
+    """Equal-mass calibration error of the uncalibrated probabilities."""
     return mass_calibration_error(*outcome_of(cases))
 
 

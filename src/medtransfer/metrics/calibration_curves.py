@@ -1,4 +1,4 @@
-"""Calibration slope and intercept: the logistic regression of the truth on the logit."""
+"""Calibration curves: a logistic one (slope and intercept) and a kernel-smoothed one."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,11 +13,11 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio
 
 MAX_FIRST_STEP = 0.5
-"""First steps of intercept or slope beyond this are not taken."""
+"""Largest first step of intercept or slope that is taken."""
 
 
 def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan:
-    """The fit of every replicate; rows intercept and slope. -> [2, W], NaN where there is none.
+    """Logistic fit of every replicate; rows intercept and slope. -> [2, W], NaN if there is none.
 
     Args:
         targets: 0 or 1. [n]
@@ -49,9 +49,9 @@ def slope_and_intercept(targets: Floats, logits: Floats, *, slope: bool) -> Scan
 
 
 def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
-    """What a case adds to gradient and information at one fit. -> [n, 5]
+    """Contribution of each case to gradient and information at one fit. -> [n, 5]
 
-    The first step of all replicates is taken from the same place, so it is a sum over cases.
+    The first step of all replicates starts from the same point, so it is a sum over cases.
     """
     p = np.asarray(expit(at[0] + at[1] * logits), dtype=np.float64)
     v: Floats = p * (1 - p)
@@ -60,7 +60,7 @@ def _newton_terms(targets: Floats, logits: Floats, at: Floats) -> Floats:
 
 
 def _newton_step(terms: Floats, *, slope: bool) -> Floats:
-    """The first step of every replicate; none where it would go far. [5, W] -> [2, W]"""
+    """First step of every replicate; 0 if it is large or undefined. [5, W] -> [2, W]"""
     g, gx, v, vx, vxx = terms
     if not slope:
         step = np.stack([ratio(g, v), np.zeros_like(g)])
@@ -69,8 +69,8 @@ def _newton_step(terms: Floats, *, slope: bool) -> Floats:
         step = np.stack(
             [ratio(vxx * g - vx * gx, determinant), ratio(v * gx - vx * g, determinant)]
         )
-    near = (np.abs(step) < MAX_FIRST_STEP).all(axis=0)  # False where a step is undefined
-    return np.where(near, step, 0.0)
+    small = (np.abs(step) < MAX_FIRST_STEP).all(axis=0)  # False if a step is undefined
+    return np.where(small, step, 0.0)
 
 
 def _row(cases: TargetCases, row: int, *, slope: bool) -> Weighted:
@@ -132,16 +132,16 @@ ENTRIES = (
 
 
 GRID = 1000
-"""Cells that probabilities are rounded to, each case shared between its two nearest edges."""
+"""Cells of the grid on [0, 1]; each case is shared between its two nearest edges."""
 WAVES = 256
 POINTS = 512
-"""Where the smoothed residual is evaluated: the middles of as many cells."""
+"""Number of cells at whose middles the smoothed residual is evaluated."""
 MIN_BANDWIDTH = 1 / 256
-"""Least bandwidth; smaller errors than that are as good as none."""
+"""Minimum bandwidth; smaller errors than that are negligible."""
 DAMPING = 8.6
 """Bandwidth times frequency from which ``exp(-½ x²)`` is below 1e-16."""
 STEPS = 8
-"""Of the search for the bandwidth; enough for 1e-7."""
+"""Steps of the search for the bandwidth; enough for 1e-7."""
 
 
 def smooth_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
@@ -166,25 +166,25 @@ def smooth_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
 
 
 def _smoothed(residuals: Floats, total: Floats) -> Floats:
-    """From residuals on the grid [GRID + 1, W] to the error at its own bandwidth [W]."""
+    """From residuals on the grid [GRID + 1, W] to the error that equals its bandwidth [W]."""
     forward, back, frequency = _waves()
     with np.errstate(invalid="ignore", divide="ignore"):
         waves = forward @ residuals / total
 
     def error(bandwidth: Floats) -> Floats:
-        # waves that every bandwidth damps below the rounding of numbers are left out
-        least = float(np.fmin.reduce(bandwidth, initial=1.0))
-        top = int(np.searchsorted(frequency, DAMPING / least, side="right"))
+        # waves that every bandwidth damps below rounding are left out
+        narrowest = float(np.fmin.reduce(bandwidth, initial=1.0))
+        top = int(np.searchsorted(frequency, DAMPING / narrowest, side="right"))
         damped = waves[:top] * np.exp(-0.5 * (frequency[:top, None] * bandwidth) ** 2)
         return np.abs(back[:, :top] @ damped).mean(axis=0)
 
     narrow = np.full(len(total), MIN_BANDWIDTH)
-    most = error(narrow)
-    return np.where(most > narrow, _crossing(error, narrow, most), most)
+    largest = error(narrow)
+    return np.where(largest > narrow, _crossing(error, narrow, largest), largest)
 
 
 def _crossing(error: Callable[[Floats], Floats], low: Floats, at_low: Floats) -> Floats:
-    """Where an error that falls with the bandwidth equals it, above `low`. [W], [W] -> [W]
+    """Bandwidth above `low` at which an error that falls with it equals it. [W], [W] -> [W]
 
     By false position (Illinois). The error at `low` is a bandwidth that is too wide.
     """
@@ -198,7 +198,7 @@ def _crossing(error: Callable[[Floats], Floats], low: Floats, at_low: Floats) ->
         middle = low + step * (high - low)
         excess = error(middle) - middle
         up = excess > 0
-        # an end that stays twice is given half its weight
+        # an end that stays twice gets half its weight
         under = np.where(up, np.where(last > 0, under / 2, under), excess)
         over = np.where(up, excess, np.where(last < 0, over / 2, over))
         low, high = np.where(up, middle, low), np.where(up, high, middle)

@@ -1,7 +1,7 @@
 """Cases with their truth and predictions, as every metric takes them.
 
-What several metrics need (a column of ones, the order of the scores, the decisions at an operating
-point) is made once per set of cases and shared.
+Anything that several metrics need (a column of ones, the order of the scores, the decisions at an
+operating point) is computed once per set of cases and shared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,15 +19,15 @@ from medtransfer.metrics.weighted import Scan, WeightedTerm, run_ends
 Labels = NDArray[np.int64]
 T = TypeVar("T")
 HALF = "half"
-"""The decision at probability ½, where no operating point is named."""
+"""Name of the decision at probability ½, for metrics without an operating point."""
 HALF_THRESHOLD = 0.5
 PER_TARGET = ("thresholds", "prevalence", "from_logits", "healthy", "missing")
-"""Fields that say something of all cases alike."""
+"""Fields with one value for all cases."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What a threshold makes of the cases, as columns to be summed. Each [n]"""
+    """Confusion matrix of a threshold, as columns to be summed. Each [n]"""
 
     true_positive: WeightedTerm
     false_positive: WeightedTerm
@@ -46,38 +46,38 @@ class Decisions:
 
 
 class Sharing:
-    """Makes a thing once, for all who ask for it by the same name."""
+    """Cache of objects that several metrics share, by name."""
 
     def shared(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` gave when the name was first asked for."""
+        """The object of a name; `make` is called for the first request only."""
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
 
     @cached_property
-    def _made(self) -> dict[str, Any]:
+    def _made(self) -> dict[str, Any]:  # objects of any type, by the names their users choose
         return {}
 
 
 @dataclass(frozen=True, eq=False)
 class TargetCases(Sharing):
-    """Labelled cases of one binary target (of a multi-label or one-against-rest task).
+    """Labelled cases of one binary target (also of a multi-label or one-against-rest task).
 
     Attributes:
         targets: 0 or 1. [n]
-        logits: What cases are ranked by. [n]
+        logits: Scores that cases are ranked by. [n]
         probabilities: Before any calibration. [n]
         calibrated: Calibrator to probabilities after it. Each [n]
-        recalibrated: Calibrator to logits after it, where the loss is taken from them: it stays
-            finite where a probability has rounded to 0 or 1. Each [n]
-        called: Operating point to whether a case is called positive. Each [n]
-        limits: Operating point to its threshold on the probability.
-        sets: Conformal method to which of (0, 1) are in the case's set. Each [n, 2]
+        recalibrated: Calibrator to logits after it, if the loss is computed from them: it stays
+            finite when a probability has rounded to 0 or 1. Each [n]
+        predicted_positive: Operating point to True for cases predicted positive. Each [n]
+        thresholds: Operating point to its threshold on the probability.
+        sets: Conformal method to True for members of the case's set. Each [n, 2]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
-        prevalence: Share of positives in the tuning split, that other cohorts are adjusted to.
-        from_logits: Whether the probabilities are the sigmoid of the logits.
-        healthy: Whether the target means "no finding".
-        missing: Calibrator that tune does not determine to why.
+        prevalence: Share of positives in the tuning split, which other cohorts are adjusted to.
+        from_logits: True if the probabilities are the sigmoid of the logits.
+        healthy: True if the target means "no finding".
+        missing: Calibrator that tune does not determine to the reason.
     """
 
     targets: Labels
@@ -104,57 +104,57 @@ class TargetCases(Sharing):
 
     @cached_property
     def ones(self) -> WeightedTerm:
-        """Counts every case."""
+        """1 for every case."""
         return WeightedTerm(np.ones(len(self)))
 
     @cached_property
     def positive(self) -> WeightedTerm:
-        """Counts the positives."""
+        """1 for the positives."""
         return WeightedTerm((self.targets == 1).astype(np.float64))
 
     @cached_property
     def negative(self) -> WeightedTerm:
-        """Counts the negatives."""
+        """1 for the negatives."""
         return WeightedTerm((self.targets == 0).astype(np.float64))
 
     @cached_property
     def order(self) -> "Order":
-        """By falling logit, positives marked."""
+        """Cases by falling logit, positives marked."""
         return Order.of(self.logits, self.targets == 1)
 
     @cached_property
     def confidence(self) -> Floats:
-        """Probability of the likelier of the two answers. [n]"""
+        """Probability of the more likely of the two answers. [n]"""
         return np.maximum(self.probabilities, 1 - self.probabilities)
 
     @cached_property
     def correct(self) -> Flags:
-        """Whether the likelier answer is the true one. [n]"""
+        """True for cases whose more likely answer is correct. [n]"""
         return (self.probabilities >= HALF_THRESHOLD) == (self.targets == 1)
 
     def decisions(self, point: str) -> Decisions:
-        """What an operating point makes of the cases.
+        """Confusion matrix at an operating point.
 
         Raises:
-            KeyError: The operating point was not fixed.
+            KeyError: The operating point has no threshold.
         """
         return self.shared(f"decisions {point}", lambda: self._decide(point))
 
     def _decide(self, point: str) -> Decisions:
-        called = (
+        predicted_positive = (
             self.probabilities >= HALF_THRESHOLD
             if point == HALF
             else self.predicted_positive[point]
         )
-        yes, no = (called & (self.targets == t) for t in (1, 0))
-        missed, spared = (~called & (self.targets == t) for t in (1, 0))
-        columns = (WeightedTerm(part.astype(np.float64)) for part in (yes, no, missed, spared))
+        tp, fp = (predicted_positive & (self.targets == t) for t in (1, 0))
+        fn, tn = (~predicted_positive & (self.targets == t) for t in (1, 0))
+        columns = (WeightedTerm(part.astype(np.float64)) for part in (tp, fp, fn, tn))
         return Decisions(*columns)
 
 
 @dataclass(frozen=True, eq=False)
 class ClassCases(Sharing):
-    """Cases of a single-label task whose class is known.
+    """Cases of a single-label task with a known class.
 
     Attributes:
         classes: Number of the true class. [n]
@@ -162,9 +162,9 @@ class ClassCases(Sharing):
         probabilities: Before any calibration. [n, C]
         calibrated: Calibrator to probabilities after it. Each [n, C]
         recalibrated: Calibrator to logits after it, likewise. Each [n, C]
-        sets: Conformal method to which classes are in the case's set. Each [n, C]
+        sets: Conformal method to True for classes in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
-        missing: Calibrator that tune does not determine to why.
+        missing: Calibrator that tune does not determine to the reason.
     """
 
     classes: Labels
@@ -186,17 +186,17 @@ class ClassCases(Sharing):
 
     @cached_property
     def ones(self) -> WeightedTerm:
-        """Counts every case."""
+        """1 for every case."""
         return WeightedTerm(np.ones(len(self)))
 
     @cached_property
     def confidence(self) -> Floats:
-        """Probability of the likeliest class. [n]"""
+        """Probability of the most likely class. [n]"""
         return self.probabilities.max(axis=1)
 
     @cached_property
     def correct(self) -> Flags:
-        """Whether the likeliest class is the true one. [n]"""
+        """True for cases whose most likely class is correct. [n]"""
         return self.probabilities.argmax(axis=1) == self.classes
 
 
@@ -210,8 +210,8 @@ class Order:
 
     Attributes:
         cases: The cases in that order. [n]
-        positive: Whether each of them is positive. [n]
-        last: Whether it ends its run of equal scores. [n]
+        positive: True for positives. [n]
+        last: True for cases that end a run of equal scores. [n]
     """
 
     cases: NDArray[np.int64]
@@ -239,7 +239,7 @@ class Order:
 
 
 def pooled(targets: Sequence[TargetCases]) -> TargetCases:
-    """The cases of several targets as if they were of one, for micro averages."""
+    """Cases of several targets as if they were one target, for micro averages."""
     shared = set(targets[0].predicted_positive).intersection(
         *(part.predicted_positive for part in targets)
     )

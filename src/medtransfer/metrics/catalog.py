@@ -1,7 +1,7 @@
-"""Every metric by name: what it is, which way is better, when it is undefined.
+"""Catalogue of metrics by name: definition, direction, and when they are undefined.
 
-The entries stand beside the functions they name. The reference page is printed from here, and the
-laws in ``tests/laws`` run over all of it.
+The entries are beside the functions that they name. The reference page is generated from here, and
+the laws in ``tests/laws`` cover all of it.
 """
 
 from collections.abc import Iterator
@@ -17,48 +17,48 @@ from medtransfer.metrics import (
 from medtransfer.metrics.metric import POINT, Metric
 
 OOD_RECALL = 0.95
-"""Share of foreign cases that must be found where false alarms are counted."""
+"""Share of OOD cases that must be detected when false alarms are counted."""
 HENDRYCKS = "Hendrycks and Gimpel 2017"
 
 DETECTOR_ENTRIES = (
     Metric(
         name="ood_auroc",
-        title="AUROC of foreign against home",
+        title="AUROC, OOD against internal",
         better="higher",
         low=0,
         high=1,
         needs="both",
-        formula="P(score of a foreign case above that of a case at home) + ½ P(equal)",
+        formula="P(score of an OOD case > score of an internal case) + ½ P(equal)",
         reference=HENDRYCKS,
     ),
     Metric(
         name="ood_auprc",
-        title="AUPRC of foreign against home",
+        title="AUPRC, OOD against internal",
         better="higher",
         low=0,
         high=1,
         needs="both",
-        formula="average precision, foreign cases positive",
+        formula="average precision, OOD cases positive",
         reference=HENDRYCKS,
     ),
     Metric(
         name="ood_fpr95",
-        title="False alarms at home where 95 % of the foreign are found",
+        title="False positive rate at 95 % OOD recall",
         better="lower",
         low=0,
         high=1,
         needs="both",
-        formula="share of cases at home flagged when 95 % of the foreign ones are",
+        formula="share of internal cases flagged when 95 % of OOD cases are",
         reference="Liang, Li and Srikant 2018",
     ),
     Metric(
         name="ood_flag_rate",
-        title="Flagged as foreign",
+        title="Flagged as OOD",
         better="neither",
         low=0,
         high=1,
         needs="case",
-        formula="share of cases above the score that 95 % of tune stay below",
+        formula="share of cases with a score above the 95th percentile of tune",
         reference="this project",
     ),
 )
@@ -75,9 +75,9 @@ CATALOG: dict[str, Metric] = {
     )
     for metric in room.ENTRIES
 }
-"""Every metric of a target or a case, by its name."""
+"""Metrics of a target or a case, by name."""
 OOD_METRICS: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENTRIES}
-"""Every metric of a detector, by its name."""
+"""Metrics of an OOD detector, by name."""
 
 
 def find_metric(name: str) -> Metric:
@@ -87,7 +87,7 @@ def find_metric(name: str) -> Metric:
 
 
 def result_names(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-    """The names a metric has in the results table, each with its operating point."""
+    """Names of a metric in the results table, each with its operating point."""
     if metric.at_point:
         for point in points:
             yield metric.name.replace("<point>", point), point

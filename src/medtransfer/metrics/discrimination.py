@@ -1,4 +1,4 @@
-"""How well positives are told from negatives. Ties count one half."""
+"""Discrimination between positives and negatives. Ties count one half."""
 
 import numpy as np
 
@@ -26,45 +26,51 @@ def auroc(targets: Labels, scores: Floats) -> Weighted:
 
 
 def auroc_of(scan: Scan) -> Weighted:
-    """AUROC from the ranking of an order."""
+    """AUROC from the ranking scan of an order."""
     return of_rows(scan, lambda rows: 1 - ratio(rows[0], rows[2] * rows[3]))
 
 
 def average_precision_of(scan: Scan) -> Weighted:
-    """Average precision from the ranking of an order."""
+    """Average precision from the ranking scan of an order."""
     return of_rows(scan, lambda rows: ratio(rows[1], rows[2]))
 
 
 def partial_auroc(order: Order, max_fpr: float = MAX_FPR) -> Weighted:
     """Area under the ROC curve up to a false positive rate, ½ for chance and 1 at best.
 
-    Standardised as ``½ (1 + (A - most²/2) / (most - most²/2))`` (McClish 1989).
+    Standardised as ``½ (1 + (A - f²/2) / (f - f²/2))`` with f = `max_fpr` (McClish 1989).
     """
-    least = max_fpr**2 / 2
+    chance_area = max_fpr**2 / 2
 
     def of(rows: Floats) -> Floats:
-        return 0.5 * (1 + (rows[0] - least) / (max_fpr - least))
+        return 0.5 * (1 + (rows[0] - chance_area) / (max_fpr - chance_area))
 
     return Weighted((_curve(order, max_fpr, 0.5),), of)
 
 
 def adjusted_precision(order: Order, prevalence: float) -> Weighted:
-    """Average precision had the cases another prevalence, the ROC curve unchanged."""
+    """Average precision at another prevalence, the ROC curve unchanged."""
     return of_rows(_curve(order, 1.0, prevalence), lambda rows: rows[1])
 
 
 def _curve(order: Order, max_fpr: float, prevalence: float) -> Scan:
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        flags = order.positive, order.last
-        return curve_sums(order.patients(patient), *flags, max_fpr, prevalence, counts)
+        return curve_sums(
+            patient=order.patients(patient),
+            positive=order.positive,
+            last=order.last,
+            max_fpr=max_fpr,
+            prevalence=prevalence,
+            counts=counts,
+        )
 
     return Scan(run)
 
 
 def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
-    """Mean over the classes that occur of the share decided rightly.
+    """Mean over the classes that occur of the share of correct decisions.
 
-    Undefined in a replicate that misses one of them.
+    Undefined in a replicate without one of them.
 
     Args:
         classes: True class of each case. [n]
@@ -94,7 +100,7 @@ def top_k_accuracy(classes: Labels, probabilities: Floats, k: int) -> Weighted:
 
 
 def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | None:
-    """The threshold of an operating point: cases with ``score >= threshold`` are called positive.
+    """The threshold of an operating point: cases with ``score >= threshold`` are positive.
 
     Args:
         targets: 0 or 1, of the tuning split. [n]
@@ -124,7 +130,7 @@ def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | 
 
 def _adjusted(cases: TargetCases) -> Weighted:
     if cases.prevalence is None:
-        raise ValueError("an adjusted metric was asked for without a prevalence")
+        raise ValueError("an adjusted metric needs a prevalence")
     return adjusted_precision(cases.order, cases.prevalence)
 
 
@@ -189,7 +195,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="both",
-        formula="mean over the classes that occur of the share decided rightly",
+        formula="mean over the classes that occur of the share of correct decisions",
         reference="Brodersen et al. 2010",
         of_target=lambda c, _p: of_decisions(c, HALF, balanced_accuracy_of),
         micro=True,

@@ -1,4 +1,4 @@
-"""The catalogue's entries on conformal sets and on ensembles: means of a number per case."""
+"""Metrics of conformal sets and of ensembles: means of one number per case."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Weighted, mean_of
 
 SET_COVERAGE = 0.9
-"""Share of the cases whose set shall hold the truth."""
+"""Intended share of cases whose set contains the truth."""
 METHODS = {
     "split": ("split conformal", "Vovk et al. 2005; Sadinle et al. 2019", True),
     "class": ("class-conditional conformal", "Vovk 2012", True),
@@ -15,11 +15,11 @@ METHODS = {
     "aps": ("adaptive sets (APS)", "Romano et al. 2020b", False),
     "raps": ("regularised adaptive sets (RAPS)", "Angelopoulos et al. 2021", False),
 }
-"""Method of conformal sets to its words, its reference, and whether binary targets have it."""
+"""Conformal method to its description, its reference, and True if it is for binary targets."""
 SPREADS = {
     "disagreement": (
         "Disagreement of members",
-        "share of members with another answer than their mean",
+        "share of members whose answer differs from that of their mean",
         "Fort et al. 2019",
         1.0,
     ),
@@ -36,11 +36,11 @@ SPREADS = {
         2.0,
     ),
 }
-"""Measure of an ensemble's disagreement to its title, formula, reference and largest value."""
+"""Measure of an ensemble's disagreement to its title, formula, reference and maximum."""
 
 
 def coverage(cases: AnyCases, method: str) -> Weighted:
-    """Share of the cases whose set holds the truth."""
+    """Share of cases whose set contains the truth."""
     truth = cases.targets if isinstance(cases, TargetCases) else cases.classes
     held = cases.sets[method][np.arange(len(cases)), truth]
     return mean_of(held.astype(np.float64))

@@ -1,4 +1,4 @@
-"""What an entry of the catalogue states of a metric."""
+"""Entry of the catalogue of metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ class Metric:
     """One entry of the catalogue.
 
     Attributes:
-        name: In the results table; ``<point>`` stands for an operating point.
-        title: In words.
-        better: ``higher``, ``lower``, or ``neither`` for what describes and does not judge.
-        low: Least possible value.
+        name: Name in the results table; ``<point>`` stands for an operating point.
+        title: Name in plain words.
+        better: ``higher``, ``lower``, or ``neither`` for a descriptive metric.
+        low: Smallest possible value.
         high: Largest possible value.
-        needs: Which cases it is undefined without.
+        needs: Cases without which it is undefined.
         formula: Its definition.
-        reference: Where that comes from.
+        reference: Source of the definition.
         of_target: Binds it to the cases of a binary target, at an operating point if it has one.
         of_classes: Binds it to the cases of a single-label task.
-        ranking: Whether it depends on the order of the scores alone.
-        biased: Whether chance alone pushes it up, so that its interval must take that out.
-        of_squares: Whether it is a sum of squares already, so that what chance adds to it adds up.
-        calibrator: Whose probabilities it is taken of; the network's own by default.
-        conformal: Method whose sets it is taken of.
-        spread: Measure of an ensemble's disagreement that it is taken of.
-        adjusted: Whether it is taken at the prevalence of the tuning split.
-        one_against_rest: Whether it is also reported for each class of a single-label task.
-        micro: Whether it is also reported for all targets pooled.
-        by_group: Whether it is also reported for every group.
-        partial: Whether it can be undefined for other reasons too, which its formula states.
+        ranking: True if it depends on the order of the scores alone.
+        biased: True if chance alone increases it, so that its interval must correct for that.
+        of_squares: True if it is a sum of squares, so that the contribution of chance is additive.
+        calibrator: Calibrator of the probabilities; none by default.
+        conformal: Conformal method of the sets.
+        spread: Measure of an ensemble's disagreement.
+        adjusted: True if it is computed at the prevalence of the tuning split.
+        one_against_rest: True if it is also reported for each class of a single-label task.
+        micro: True if it is also reported for all targets pooled.
+        by_group: True if it is also reported for every group.
+        partial: True if it can be undefined for other reasons too, which its formula states.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Metric:
 
     @property
     def at_point(self) -> bool:
-        """Whether it is taken at an operating point."""
+        """True if it is computed at an operating point."""
         return self.name.endswith(POINT)
 
     def undefined(self, positives: int, negatives: int) -> str | None:
-        """Why it has no value for some numbers of cases, or None if it has one."""
+        """Reason that it is undefined for some numbers of cases; None if it is defined."""
         missing = {
             "case": positives + negatives == 0,
             "positive": positives == 0,
@@ -82,7 +82,7 @@ class Metric:
         return "no positive case" if positives == 0 else "no negative case"
 
     def lacking(self, cases: AnyCases, point: str | None = None) -> str | None:
-        """What it needs of the tuning split that is not there, or None."""
+        """Reason that a fit on the tuning split that it needs is missing; None if it is there."""
         if self.calibrator is not None and self.calibrator not in cases.calibrated:
             why = cases.missing.get(self.calibrator, "tune lacks a class")
             return f"no {self.calibrator} calibration: {why}"

@@ -1,4 +1,4 @@
-"""Selective prediction: what is gained by answering only the cases that are certain."""
+"""Selective prediction: metrics when only the most certain cases are answered."""
 
 import numpy as np
 from scipy.special import entr
@@ -12,11 +12,11 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, of_rows, ratio, run_ends
 
 SHARE = 0.8
-"""Share of the cases that is answered, the most certain ones."""
+"""Share of cases that is answered, the most certain ones."""
 RISK = 0.05
-"""Share of wrong answers that may be among the answered."""
+"""Largest allowed share of wrong answers among the answered cases."""
 DEFERRED = 0.1
-"""Share of the cases that an oracle answers, the least certain ones."""
+"""Share of cases that an oracle answers, the least certain ones."""
 
 
 def margin(probabilities: Floats) -> Floats:
@@ -31,18 +31,18 @@ def negative_entropy(probabilities: Floats) -> Floats:
 
 
 def risk_coverage_scan(
-    confidence: Floats, right: Flags, share: float = SHARE, risk: float = RISK
+    confidence: Floats, correct: Flags, share: float = SHARE, risk: float = RISK
 ) -> Scan:
     """One pass for all metrics of risk and coverage; rows as `selective_sums` gives them.
 
     Args:
         confidence: Larger is more certain. [n]
-        right: Whether the answer is right. [n]
+        correct: True for correct answers. [n]
         share: Coverage at which the risk is taken.
         risk: Risk at which the coverage is taken.
     """
     order = np.argsort(-confidence, kind="stable")
-    wrong, last = (~right[order]).astype(np.float64), run_ends(confidence[order])
+    wrong, last = (~correct[order]).astype(np.float64), run_ends(confidence[order])
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
         return selective_sums(
@@ -53,20 +53,20 @@ def risk_coverage_scan(
 
 
 def aurc(scan: Scan) -> Weighted:
-    """AURC: mean over coverages of the risk of the most certain part (Geifman and El-Yaniv 2017).
+    """AURC: mean over coverages of the risk of the most certain cases (Geifman and El-Yaniv 2017).
 
-    Cases of equal confidence come in together.
+    Cases of equal confidence are added together.
     """
     return of_rows(scan, lambda rows: rows[0])
 
 
 def retained_accuracy(scan: Scan) -> Weighted:
-    """Accuracy of the most certain share; of cases as certain as its edge a part is taken."""
+    """Accuracy of the most certain share; cases tied at its edge count in part."""
     return of_rows(scan, lambda rows: 1 - rows[1])
 
 
 def coverage_at_risk(scan: Scan) -> Weighted:
-    """Largest share of most certain cases with at most a share of wrong answers among them."""
+    """Largest share of most certain cases that keeps the risk."""
     return of_rows(scan, lambda rows: rows[2])
 
 
@@ -78,9 +78,15 @@ def retained_scan(cases: TargetCases, share: float) -> Scan:
     by_certainty = np.argsort(certainty, kind="stable").astype(np.int32)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        flags = order.positive, order.last
-        ranks = certainty, by_certainty
-        return retained_ranking(order.patients(patient), *flags, *ranks, share, counts)
+        return retained_ranking(
+            patient=order.patients(patient),
+            positive=order.positive,
+            last=order.last,
+            certainty=certainty,
+            by_certainty=by_certainty,
+            share=share,
+            counts=counts,
+        )
 
     return Scan(run)
 
@@ -90,10 +96,10 @@ def _of_retained(rows: Floats) -> Floats:
 
 
 def _with_oracle(rows: Floats) -> Floats:
-    """The deferred positives stand above all others, the deferred negatives below."""
-    lost, p, n, all_p, all_n = rows
-    won = p * n - lost + (all_p - p) * all_n + p * (all_n - n)
-    return ratio(won, all_p * all_n)
+    """AUROC with deferred positives above all others and deferred negatives below all others."""
+    discordant, p, n, all_p, all_n = rows
+    concordant = p * n - discordant + (all_p - p) * all_n + p * (all_n - n)
+    return ratio(concordant, all_p * all_n)
 
 
 def _selective(cases: AnyCases) -> Scan:
@@ -105,7 +111,7 @@ def _by(confidence: Floats, cases: AnyCases) -> Weighted:
 
 
 def confidence_auroc(cases: AnyCases) -> Weighted:
-    """AUROC of confidence telling right answers from wrong ones (Kivlichan et al. 2021)."""
+    """AUROC of confidence for correct against wrong answers (Kivlichan et al. 2021)."""
     return auroc_of(Order.of(cases.confidence, cases.correct).ranking)
 
 
@@ -132,7 +138,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="as aurc, the cases of least entropy first",
+        formula="as aurc, cases of lowest entropy first",
         reference=_GEIFMAN,
         by_group=False,
         of_classes=lambda c: _by(negative_entropy(c.probabilities), c),
@@ -144,7 +150,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="as aurc, the cases of largest p₁ − p₂ first",
+        formula="as aurc, cases of largest p₁ − p₂ first",
         reference=_GEIFMAN,
         by_group=False,
         of_classes=lambda c: _by(margin(c.probabilities), c),
@@ -156,7 +162,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="as aurc, the cases that the members of an ensemble agree on first",
+        formula="as aurc, cases of least disagreement among the members of an ensemble first",
         reference=_GEIFMAN,
         spread="disagreement",
         by_group=False,
@@ -170,7 +176,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="share of right answers among the most certain 80 % of the cases",
+        formula="share of correct answers among the most certain 80 % of cases",
         reference=_GEIFMAN,
         of_target=lambda c, _p: retained_accuracy(_selective(c)),
         of_classes=lambda c: retained_accuracy(_selective(c)),
@@ -194,7 +200,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="both",
-        formula="AUROC of the most certain 80 % of the cases; undefined if they lack a class",
+        formula="AUROC of the most certain 80 % of cases; undefined if they lack a class",
         reference=_KIVLICHAN,
         of_target=lambda c, _p: of_rows(retained_scan(c, SHARE), _of_retained),
         by_group=False,
@@ -207,7 +213,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="both",
-        formula="AUROC if the least certain 10 % of the cases were answered rightly",
+        formula="AUROC if the least certain 10 % of cases were answered correctly",
         reference=_KIVLICHAN,
         of_target=lambda c, _p: of_rows(retained_scan(c, 1 - DEFERRED), _with_oracle),
         by_group=False,
@@ -219,7 +225,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="AUROC of confidence telling right answers from wrong; undefined without both",
+        formula="AUROC of confidence for correct against wrong answers; undefined without both",
         reference=_KIVLICHAN,
         of_target=lambda c, _p: confidence_auroc(c),
         of_classes=confidence_auroc,

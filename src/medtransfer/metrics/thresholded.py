@@ -1,4 +1,4 @@
-"""What a fixed threshold does: rates, predictive values, and how far the threshold is off."""
+"""Metrics at a fixed threshold: rates, predictive values and the drift of the threshold."""
 
 from collections.abc import Callable
 
@@ -15,41 +15,41 @@ Four = Callable[[Floats, Floats, Floats, Floats], Floats]
 
 
 def of_decisions(cases: TargetCases, point: str, combine: Four) -> Weighted:
-    """A metric of the four numbers that a threshold makes."""
+    """A metric of the confusion matrix at an operating point."""
     return Weighted(cases.decisions(point).four, combine)
 
 
 def sensitivity_of(tp: Floats, _fp: Floats, fn: Floats, _tn: Floats) -> Floats:
-    """Share of positives called positive."""
+    """Share of positives predicted positive."""
     return ratio(tp, tp + fn)
 
 
 def specificity_of(_tp: Floats, fp: Floats, _fn: Floats, tn: Floats) -> Floats:
-    """Share of negatives called negative."""
+    """Share of negatives predicted negative."""
     return ratio(tn, tn + fp)
 
 
 def underdiagnosis_of(*, healthy: bool) -> Four:
-    """Share of the ill called healthy, where there are both.
+    """Share of ill cases predicted healthy; undefined without both classes.
 
     Args:
-        healthy: Whether the target means "no finding": then the ill are its negatives.
+        healthy: True if the target means "no finding": then the ill cases are its negatives.
     """
 
     def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-        missed = 1 - (specificity_of if healthy else sensitivity_of)(tp, fp, fn, tn)
-        return np.where((tp + fn > 0) & (fp + tn > 0), missed, np.nan)
+        rate = 1 - (specificity_of if healthy else sensitivity_of)(tp, fp, fn, tn)
+        return np.where((tp + fn > 0) & (fp + tn > 0), rate, np.nan)
 
     return of
 
 
 def ppv_of(tp: Floats, fp: Floats, _fn: Floats, _tn: Floats) -> Floats:
-    """Positive predictive value: share of the called that are positive."""
+    """Positive predictive value: share of positives among cases predicted positive."""
     return ratio(tp, tp + fp)
 
 
 def npv_of(_tp: Floats, _fp: Floats, fn: Floats, tn: Floats) -> Floats:
-    """Negative predictive value: share of the not called that are negative."""
+    """Negative predictive value: share of negatives among cases predicted negative."""
     return ratio(tn, tn + fn)
 
 
@@ -64,12 +64,12 @@ def balanced_accuracy_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floa
 
 
 def accuracy_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-    """Share decided rightly."""
+    """Share of correct decisions."""
     return ratio(tp + tn, tp + fp + fn + tn)
 
 
 def positive_rate_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-    """Share called positive."""
+    """Share predicted positive."""
     return ratio(tp + fp, tp + fp + fn + tn)
 
 
@@ -77,9 +77,9 @@ def adjusted_ppv_of(prevalence: float) -> Four:
     """Positive predictive value at another prevalence, by Bayes' rule."""
 
     def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-        hit = prevalence * sensitivity_of(tp, fp, fn, tn)
-        false = (1 - prevalence) * (1 - specificity_of(tp, fp, fn, tn))
-        return ratio(hit, hit + false)
+        tp_share = prevalence * sensitivity_of(tp, fp, fn, tn)
+        fp_share = (1 - prevalence) * (1 - specificity_of(tp, fp, fn, tn))
+        return ratio(tp_share, tp_share + fp_share)
 
     return of
 
@@ -88,15 +88,15 @@ def adjusted_npv_of(prevalence: float) -> Four:
     """Negative predictive value at another prevalence, by Bayes' rule."""
 
     def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
-        spared = (1 - prevalence) * specificity_of(tp, fp, fn, tn)
-        missed = prevalence * (1 - sensitivity_of(tp, fp, fn, tn))
-        return ratio(spared, spared + missed)
+        tn_share = (1 - prevalence) * specificity_of(tp, fp, fn, tn)
+        fn_share = prevalence * (1 - sensitivity_of(tp, fp, fn, tn))
+        return ratio(tn_share, tn_share + fn_share)
 
     return of
 
 
 def threshold_drift(cases: TargetCases, point: str) -> Weighted:
-    """The threshold that an operating point would have here, minus the one that is carried."""
+    """Threshold of an operating point on these cases, minus the one fixed on tune."""
     order = Order.of(cases.probabilities, cases.targets == 1)
     scores = cases.probabilities[order.cases]
     share = 0.0 if point == "youden" else int(point[4:]) / 100
@@ -104,15 +104,21 @@ def threshold_drift(cases: TargetCases, point: str) -> Weighted:
     aim = np.array([share * sens, share * spec, float(point == "youden")])
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        flags = order.positive, order.last
-        return local_thresholds(order.patients(patient), *flags, scores, aim, counts)
+        return local_thresholds(
+            patient=order.patients(patient),
+            positive=order.positive,
+            last=order.last,
+            scores=scores,
+            aim=aim,
+            counts=counts,
+        )
 
     return of_rows(Scan(run), lambda rows: rows[0] - cases.thresholds[point])
 
 
 def _require_prevalence(prevalence: float | None) -> float:
     if prevalence is None:
-        raise ValueError("an adjusted metric was asked for without a prevalence")
+        raise ValueError("an adjusted metric needs a prevalence")
     return prevalence
 
 
@@ -165,7 +171,7 @@ ENTRIES = (
         low=0,
         high=1,
         needs="case",
-        formula="share of cases decided rightly, at probability ½ or for the top class",
+        formula="share of correct decisions, at probability ½ or for the top class",
         reference="–",
         of_target=lambda c, _p: of_decisions(c, HALF, accuracy_of),
         micro=True,
@@ -191,7 +197,7 @@ ENTRIES = (
         name="ppv",
         title="Positive predictive value",
         needs="case",
-        formula="share of positives among p ≥ t; undefined if no case is called",
+        formula="share of positives among p ≥ t; undefined if no case is predicted positive",
         reference=_ALTMAN_2,
         combine=ppv_of,
         partial=True,
@@ -200,7 +206,7 @@ ENTRIES = (
         name="npv",
         title="Negative predictive value",
         needs="case",
-        formula="share of negatives among p < t; undefined if every case is called",
+        formula="share of negatives among p < t; undefined if every case is predicted positive",
         reference=_ALTMAN_2,
         combine=npv_of,
         partial=True,
@@ -223,7 +229,7 @@ ENTRIES = (
     ),
     _at_point(
         name="predicted_prevalence",
-        title="Share called positive",
+        title="Share predicted positive",
         needs="case",
         formula="share of cases with p ≥ t, t fixed on tune",
         reference="–",
@@ -237,7 +243,8 @@ ENTRIES = (
         low=0,
         high=1,
         needs="both",
-        formula="π·sens / (π·sens + (1 − π)(1 − spec)), π of tune; undefined if no case is called",
+        formula="π·sens / (π·sens + (1 − π)(1 − spec)), π of tune; undefined if no case "
+        "is predicted positive",
         reference=_ALTMAN_2,
         adjusted=True,
         partial=True,

@@ -1,8 +1,8 @@
 """Metrics as functions of weighted sums and scans over their cases.
 
-A metric is *bound* to its cases once: what it needs is sorted, binned, looked up. Afterwards it is
-a function of how often each case counts, evaluated for whole blocks of replicates in one pass.
-What several metrics share (a column, a scan) they share as one object, and it is computed once.
+A metric is *bound* to its cases once: scores are sorted, probabilities binned. Afterwards it is a
+function of the weights of the cases, evaluated for whole blocks of replicates in one pass. A column
+or a scan that several metrics need is one shared object and is computed once.
 """
 
 import os
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, column_sums
 
 THREADS_FROM = 2_000_000
-"""Products of cases and replicates from which both cores are worth their start."""
+"""Product of cases and replicates from which several threads pay off."""
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedTerm:
-    """A number per case whose weighted sum is wanted. [n]"""
+    """Numbers of the cases, to be summed by weight. [n]"""
 
     values: Floats
 
@@ -42,7 +42,7 @@ class Weighted:
     """A metric bound to its cases.
 
     Attributes:
-        sources: What it is a function of.
+        sources: Arguments of `combine`.
         combine: The sum of every column [W] and the rows of every scan [K, W], in the order of
             the sources, to values [W], NaN where undefined.
     """
@@ -78,57 +78,57 @@ def evaluate(
     Args:
         subgroups: Metrics with their cases.
         blocks: Counts of patients; any number of them, one at a time. Each [P, W]
-        threads: How many passes over the cases are made at once; by default as many as there are
-            cores, for all but small problems. Values do not depend on it.
+        threads: Number of passes over the cases at once; by default the number of cores, for all
+            but small problems. Values do not depend on it.
 
     Returns:
         For each subgroup and each of its metrics, the values over all blocks. [R]
     """
-    plans = [_Plan(part) for part in subgroups]
-    cases = sum(len(part.patient) for part in subgroups)
+    plans = [_Plan(subgroup) for subgroup in subgroups]
+    cases = sum(len(subgroup.patient) for subgroup in subgroups)
     values: list[list[list[Floats]]] = [[] for _ in subgroups]
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         for counts in blocks:
             alone = threads == 1 or cases * counts.shape[1] < THREADS_FROM
-            # one part can hold most of the work, so its passes are shared out, not the parts
+            # one subgroup can hold most of the work: its passes run in parallel, not the subgroups
             pending = [plan.passes(counts, None if alone else pool) for plan in plans]
             for over, plan, passes in zip(values, plans, pending, strict=True):
                 over.append(plan.combined([made() for made in passes]))
     return [
-        [np.concatenate([block[m] for block in over]) for m in range(len(part.bound))]
-        for part, over in zip(subgroups, values, strict=True)
+        [np.concatenate([block[m] for block in over]) for m in range(len(subgroup.bound))]
+        for subgroup, over in zip(subgroups, values, strict=True)
     ]
 
 
 class _Plan:
-    """One part, its distinct columns summed by patient once."""
+    """One subgroup, its distinct columns summed by patient once."""
 
-    def __init__(self, part: SubgroupMetrics) -> None:
-        self.part = part
-        sources = {id(s): s for weighted in part.bound for s in weighted.sources}
+    def __init__(self, subgroup: SubgroupMetrics) -> None:
+        self.subgroup = subgroup
+        sources = {id(s): s for weighted in subgroup.bound for s in weighted.sources}
         self.scans = [s for s in sources.values() if isinstance(s, Scan)]
         columns = [s for s in sources.values() if isinstance(s, WeightedTerm)]
         self.column_of = {id(column): k for k, column in enumerate(columns)}
-        self.patients, self.sums = _sums_by_patient(part.patient, [c.values for c in columns])
+        self.patients, self.sums = _sums_by_patient(subgroup.patient, [c.values for c in columns])
 
     def passes(self, counts: Counts, pool: ThreadPoolExecutor | None) -> list[Callable[[], Floats]]:
-        """What gives the columns' sums, then each scan's rows, for one block. [P, W]"""
+        """Functions that compute the columns' sums, then each scan's rows, for one block. [P, W]"""
         work: list[Callable[[], Floats]] = [
             partial(column_sums, self.patients, self.sums, counts),
-            *(partial(scan.run, self.part.patient, counts) for scan in self.scans),
+            *(partial(scan.run, self.subgroup.patient, counts) for scan in self.scans),
         ]
-        return work if pool is None else [pool.submit(one).result for one in work]
+        return work if pool is None else [pool.submit(task).result for task in work]
 
-    def combined(self, made: Sequence[Floats]) -> list[Floats]:
-        """Each metric for one block, from what its passes gave. M times [W]"""
-        sums, *rows = made
-        found = {key: sums[k] for key, k in self.column_of.items()}
-        found |= {id(scan): row for scan, row in zip(self.scans, rows, strict=True)}
-        return [w.combine(*(found[id(s)] for s in w.sources)) for w in self.part.bound]
+    def combined(self, pass_results: Sequence[Floats]) -> list[Floats]:
+        """Each metric for one block, from the results of its passes. M times [W]"""
+        sums, *rows = pass_results
+        inputs = {key: sums[k] for key, k in self.column_of.items()}
+        inputs |= {id(scan): row for scan, row in zip(self.scans, rows, strict=True)}
+        return [w.combine(*(inputs[id(s)] for s in w.sources)) for w in self.subgroup.bound]
 
 
 def _sums_by_patient(patient: Int32Array, columns: Sequence[Floats]) -> tuple[Int32Array, Floats]:
-    """The patients that occur, and each column's sum over their cases. [M], [M, K]"""
+    """Patients that occur, and each column's sum over their cases. [M], [M, K]"""
     patients, code = np.unique(patient, return_inverse=True)
     sums = np.zeros((len(patients), len(columns)))
     for k, column in enumerate(columns):
@@ -137,7 +137,7 @@ def _sums_by_patient(patient: Int32Array, columns: Sequence[Floats]) -> tuple[In
 
 
 def mean_of(values: Floats, counted: Floats | None = None) -> Weighted:
-    """Mean of a number per case, over the cases that count. Undefined if none does.
+    """Mean of a number per case, over the cases that count. Undefined without one.
 
     Args:
         values: [n]
@@ -163,7 +163,7 @@ def ratio(top: Floats, bottom: Floats) -> Floats:
 
 
 def run_ends(ordered: Floats) -> NDArray[np.bool_]:
-    """Whether a case is the last of its run of equal scores. [n]"""
+    """True for the last case of each run of equal scores. [n]"""
     last = np.ones(len(ordered), dtype=np.bool_)
     last[:-1] = ordered[1:] != ordered[:-1]
     return last

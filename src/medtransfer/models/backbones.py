@@ -149,28 +149,28 @@ def adapt_weights(
     Returns:
         The tensors, whether they fit now or not, and by name what was done to those that changed.
     """
-    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
-    changed = dict(state)
-    done: dict[str, str] = {}
+    network_state = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    adapted = dict(state)
+    changes: dict[str, str] = {}
     for name in _first_convolutions(network):
-        there, wanted = state.get(name), own.get(name)
-        if there is None or wanted is None or there.ndim != 4 or wanted.ndim != 4:
+        given, wanted = state.get(name), network_state.get(name)
+        if given is None or wanted is None or given.ndim != 4 or wanted.ndim != 4:
             continue
-        channels, needed = there.shape[1], wanted.shape[1]
-        if channels != needed and there.shape[0] == wanted.shape[0]:
-            changed[name] = adapt_input_conv(needed, there, base_chans=channels)
-            done[name] = f"input channels from {channels} to {needed} by timm's rule"
+        channels, needed = given.shape[1], wanted.shape[1]
+        if channels != needed and given.shape[0] == wanted.shape[0]:
+            adapted[name] = adapt_input_conv(needed, given, base_chans=channels)
+            changes[name] = f"input channels from {channels} to {needed} by timm's rule"
     rule = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    if rule is None or _fits(changed, own, head_prefix(network)):
-        return changed, done
+    if rule is None or _fits(adapted, network_state, head_prefix(network)):
+        return adapted, changes
     try:
-        filtered = cast("dict[str, torch.Tensor]", rule(dict(changed), network))
+        filtered = cast("dict[str, torch.Tensor]", rule(dict(adapted), network))
     except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
-        return changed, done  # no file of this family; its layers are named by the caller
-    for name in filtered.keys() & changed.keys():
-        if filtered[name].shape != changed[name].shape:
-            done[name] = "interpolated by timm's rule"
-    return filtered, done
+        return adapted, changes  # no file of this family; its layers are named by the caller
+    for name in filtered.keys() & adapted.keys():
+        if filtered[name].shape != adapted[name].shape:
+            changes[name] = "interpolated by timm's rule"
+    return filtered, changes
 
 
 def standardised_convolution(module: nn.Module) -> nn.Conv2d | None:
@@ -209,10 +209,12 @@ def _has_batch_norm(network: nn.Module) -> bool:
     return any(isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) for module in network.modules())
 
 
-def _fits(state: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], head: str) -> bool:
+def _fits(
+    state: Mapping[str, torch.Tensor], network_state: Mapping[str, torch.Tensor], head: str
+) -> bool:
     body = {name for name in state if not name.startswith(f"{head}.")}
-    wanted = {name for name in own if not name.startswith(f"{head}.")}
-    return body == wanted and all(state[name].shape == own[name].shape for name in body)
+    wanted = {name for name in network_state if not name.startswith(f"{head}.")}
+    return body == wanted and all(state[name].shape == network_state[name].shape for name in body)
 
 
 def _first_convolutions(network: nn.Module) -> list[str]:
@@ -236,10 +238,11 @@ def _sized(architecture: Architecture, facts: dict[str, Any], classes: int, size
 def _wrong_size(
     architecture: Architecture, facts: dict[str, Any], size: int, why: str
 ) -> ConfigError:
-    own = facts["input_size"][-1]
+    native_size = facts["input_size"][-1]
+    example = f"{{resize: {round(native_size * 8 / 7)}, crop: {native_size}}}"
     return ConfigError(
-        f"Network '{architecture.name}' cannot take images of {size} px: {why}. Name a size that "
-        f"it takes under data.image, for example {{resize: {round(own * 8 / 7)}, crop: {own}}}."
+        f"Network '{architecture.name}' cannot take images of {size} px: {why}. Set a supported "
+        f"size under data.image, for example {example}."
     )
 
 

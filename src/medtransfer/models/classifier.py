@@ -122,8 +122,8 @@ class Classifier(nn.Module):
             images = images.contiguous(memory_format=self.memory_format)
         half = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            found = self.backbone(images)
-        return self.pool(found.float(), owner, cases)
+            image_features = self.backbone(images)
+        return self.pool(image_features.float(), owner, cases)
 
     def forward(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
         """Logits of cases. [B, T]"""
@@ -200,8 +200,8 @@ def resolve_precision(
         return setting
     match device.type:
         case "cpu":
-            can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-            units = can.get("avx512_bf16") or can.get("amx_bf16")
+            capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+            units = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
             return architecture.cpu_precision if units else "float32"
         case "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"

@@ -70,8 +70,8 @@ class _Detour(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         images, where = ctx.saved_tensors
         back = torch.ops.aten.max_pool2d_with_indices_backward
-        found = back(gradients[0].contiguous(), images, *ctx.geometry, False, where)
-        return found, *(None for _ in ctx.geometry)
+        input_gradient = back(gradients[0].contiguous(), images, *ctx.geometry, False, where)
+        return input_gradient, *(None for _ in ctx.geometry)
 
 
 def use_fast_layers(network: nn.Module) -> nn.Module:

@@ -143,7 +143,7 @@ def find_rung(name: str) -> Rung:
             return _own(name, facts)
         case _:
             pool = [*LADDER, *(f"file/{network}" for network in ARCHITECTURES)]
-            pool += [f"{OWN}/{own}" for own in own_names()]
+            pool += [f"{OWN}/{rung_name}" for rung_name in own_names()]
             where = (
                 f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
                 if init == OWN

@@ -68,15 +68,19 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
     """
     given = _translate(state, network)
     state, changed = adapt_weights(network, given)
-    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
-    unknown = [name for name in state if name not in own and not name.startswith(f"{head}.")]
+    network_state = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    unknown = [
+        name for name in state if name not in network_state and not name.startswith(f"{head}.")
+    ]
     wrong = [
-        f"{name} is {_shape(state[name])} in the file, {_shape(own[name])} in the network"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"{name} is {_shape(state[name])} in the file, {_shape(network_state[name])} in the network"
+        for name in network_state
+        if name in state and state[name].shape != network_state[name].shape
     ]
     missing = [
-        name for name in own if name not in state and not name.endswith("num_batches_tracked")
+        name
+        for name in network_state
+        if name not in state and not name.endswith("num_batches_tracked")
     ]
     faults = [f"not in the file: {listed(missing)}"] if missing else []
     faults += [f"not in the network: {listed(sorted(unknown))}"] if unknown else []
@@ -84,14 +88,14 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
     if faults:
         title = f'The weights in "{file}" belong to another network'
         raise WeightsError(fault_list(title, faults, "Check the rung's architecture."))
-    fitting = {name: state[name] for name in own if name in state}
+    fitting = {name: state[name] for name in network_state if name in state}
     network.load_state_dict(fitting, strict=False)
-    unused = {name for name in (*given, *state) if name not in own}
+    unused = {name for name in (*given, *state) if name not in network_state}
     return WeightsReport(
         len(fitting),
         tuple(sorted(unused)),
         tuple(
-            f"{name}: {_shape(given[name])} to {_shape(own[name])}, {what}"
+            f"{name}: {_shape(given[name])} to {_shape(network_state[name])}, {what}"
             for name, what in sorted(changed.items())
         ),
     )
@@ -228,11 +232,11 @@ def _from_torchvision_mobilenet(state: State, network: nn.Module) -> State:
 
     Names of another network are left as they are, for the caller to name.
     """
-    own = cast("Mapping[str, torch.Tensor]", network.state_dict())
+    network_state = cast("Mapping[str, torch.Tensor]", network.state_dict())
     body = [name for name in state if not name.startswith("classifier.1.")]
     head = {name: state[name] for name in state if name not in body}
-    wanted = [name for name in own if not name.startswith("classifier.")]
-    if [state[name].shape for name in body] != [own[name].shape for name in wanted]:
+    wanted = [name for name in network_state if not name.startswith("classifier.")]
+    if [state[name].shape for name in body] != [network_state[name].shape for name in wanted]:
         return state
     return {
         **{new: state[old] for old, new in zip(body, wanted, strict=True)},

@@ -32,8 +32,8 @@ def own_folders() -> tuple[Path, ...]:
 
 def own_names() -> list[str]:
     """Names of the rungs of one's own that are here."""
-    found = {path.parent.name for folder in own_folders() for path in folder.glob(f"*/{FACTS}")}
-    return sorted(found)
+    names = {path.parent.name for folder in own_folders() for path in folder.glob(f"*/{FACTS}")}
+    return sorted(names)
 
 
 def find_own(name: str) -> dict[str, Any] | None:

@@ -80,9 +80,9 @@ def add_low_rank(classifier: Classifier, rank: int, scale: float, seed: int) -> 
     classifier.freeze_batch_norm(backbone.modules())
     for name, part in _named_parts(backbone):
         if isinstance(part, nn.Linear) or (isinstance(part, nn.Conv2d) and part.groups == 1):
-            most = min(rank, part.weight.shape[0], part.weight[0].numel())
+            limit = min(rank, part.weight.shape[0], part.weight[0].numel())
             with seeded(seed, "low rank", name):
-                product = LowRank(part.weight, most, scale)
+                product = LowRank(part.weight, limit, scale)
             parametrize.register_parametrization(part, WEIGHT, product)
 
 
@@ -99,8 +99,8 @@ def merged_state(classifier: nn.Module) -> dict[str, torch.Tensor]:
     state = dict(classifier.state_dict())
     for name, part in _named_parts(classifier):
         if parametrize.is_parametrized(part, WEIGHT):
-            held = f"{name}.parametrizations.{WEIGHT}."
-            state = {key: value for key, value in state.items() if not key.startswith(held)}
+            prefix = f"{name}.parametrizations.{WEIGHT}."
+            state = {key: value for key, value in state.items() if not key.startswith(prefix)}
             state[f"{name}.{WEIGHT}"] = cast("Any", part).weight
     return state
 

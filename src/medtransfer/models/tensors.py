@@ -25,10 +25,10 @@ def write_tensors(tensors: Tensors, path: Path) -> None:
             cast("Any", safetensors.torch).save_file(tensors, temporary)
         except SafetensorError as error:
             # it hides that the disk is full in a text
-            found = re.search(r"os error (\d+)", str(error))
-            if found is None:
+            code = re.search(r"os error (\d+)", str(error))
+            if code is None:
                 raise
-            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def read_tensors(path: Path) -> Tensors:

@@ -74,7 +74,7 @@ def fetch(name: str, folder: Path) -> Path:
 
     make_folder(folder)
     try:
-        found = Path(hf_hub_download(rung.location, HUB_FILE, cache_dir=folder / ".hub"))
+        downloaded = Path(hf_hub_download(rung.location, HUB_FILE, cache_dir=folder / ".hub"))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise WeightsError(
             f"The weights of rung '{name}' could not be fetched from {rung.location} "
@@ -83,9 +83,9 @@ def fetch(name: str, folder: Path) -> Path:
         ) from error
     target = folder / _file_name(rung)
     with replacing(target) as temporary:
-        shutil.copyfile(found, temporary)
-    about = {"rung": name, "repository": rung.location, "revision": found.parent.name}
-    write_json(_record(target), {**about, "sha256": sha256(target)})
+        shutil.copyfile(downloaded, temporary)
+    facts = {"rung": name, "repository": rung.location, "revision": downloaded.parent.name}
+    write_json(_record(target), {**facts, "sha256": sha256(target)})
     return target
 
 
@@ -99,20 +99,20 @@ def _candidates(rung: Rung, named: Path | None) -> list[Path]:
         return [named]
     if rung.source == "own":
         return [Path(rung.location)]
-    found: list[Path] = []
+    paths: list[Path] = []
     if rung.source == "package":
         package, _, rest = rung.location.partition("/")
         spec = find_spec(package)
         if spec is not None and spec.submodule_search_locations:
-            found.append(Path(spec.submodule_search_locations[0]) / rest)
+            paths.append(Path(spec.submodule_search_locations[0]) / rest)
     stem = _file_name(rung).removesuffix(".safetensors")
     folder = weights_folder()
-    found += [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
+    paths += [folder / f"{stem}{suffix}" for suffix in SUFFIXES]
     if rung.init in ("bit-s", "bit-m"):
         size = "S" if rung.init == "bit-s" else "M"
         short = rung.architecture.name.upper().replace("X", "x")
-        found.append(folder / f"BiT-{size}-{short}.npz")
-    return found
+        paths.append(folder / f"BiT-{size}-{short}.npz")
+    return paths
 
 
 def _file_name(rung: Rung) -> str:

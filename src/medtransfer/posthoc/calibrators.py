@@ -49,8 +49,8 @@ class Temperature:
 
     def probabilities(self, logits: Floats) -> Floats:
         """Calibrated probabilities: of the positive class, or of all classes. [n] or [n, C]"""
-        found = self.logits(logits)
-        return expit(found) if logits.ndim == 1 else softmax(found, axis=1)
+        scaled = self.logits(logits)
+        return expit(scaled) if logits.ndim == 1 else softmax(scaled, axis=1)
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ def fit_calibrator(
 
 def _undetermined(kind: CalibratorKind, targets: Labels, logits: Floats) -> str | None:
     """What tune lacks for a calibrator to be determined."""
-    found = len(np.unique(targets))
-    if not found:
+    num_classes = len(np.unique(targets))
+    if not num_classes:
         return "no calibrator: tune has no labelled case"
-    if found < 2 or (kind == "vector" and found < logits.shape[1]):
+    if num_classes < 2 or (kind == "vector" and num_classes < logits.shape[1]):
         return "no calibrator: tune lacks a class"
     # one logit says how frequent a class is, not how that changes with the logit
     if kind in ("platt", "beta", "vector") and bool((logits == logits[0]).all()):
@@ -206,8 +206,8 @@ def _undetermined(kind: CalibratorKind, targets: Labels, logits: Floats) -> str 
 
 def _fit_temperature(targets: Labels, logits: Floats) -> Temperature | None:
     fit = binary_temperature if logits.ndim == 1 else class_temperature
-    found = fit(targets, logits)
-    return None if found is None else Temperature(found)
+    temperature = fit(targets, logits)
+    return None if temperature is None else Temperature(temperature)
 
 
 def binary_temperature(targets: Labels, logits: Floats) -> float | None:
@@ -242,10 +242,10 @@ def class_temperature(classes: Labels, logits: Floats) -> float | None:
     """
     if len(np.unique(classes)) < 2:
         return None
-    own = logits[np.arange(len(classes)), classes]
+    true_logits = logits[np.arange(len(classes)), classes]
 
     def loss(temperature: float) -> float:
-        return float((logsumexp(logits / temperature, axis=1) - own / temperature).mean())
+        return float((logsumexp(logits / temperature, axis=1) - true_logits / temperature).mean())
 
     return _minimise(loss)
 
@@ -255,8 +255,8 @@ def _minimise(loss: Callable[[float], float]) -> float:
         return loss(float(np.exp(log_temperature)))
 
     low, high = np.log(TEMPERATURES)
-    found = minimize_scalar(of_log, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(of_log, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(optimum.x))
 
 
 def _fit_platt(targets: Labels, logits: Floats) -> Platt:
@@ -271,12 +271,12 @@ def _fit_beta(targets: Labels, logits: Floats) -> Beta:
 
 
 def _fit_isotonic(targets: Labels, logits: Floats) -> Isotonic:
-    places, place = np.unique(logits, return_inverse=True)
-    counts = np.bincount(place)
-    means = np.bincount(place, targets) / counts
+    knots, knot = np.unique(logits, return_inverse=True)
+    counts = np.bincount(knot)
+    means = np.bincount(knot, targets) / counts
     rising = isotonic_regression(means, weights=counts).x
-    least = 1 / (len(targets) + 2)
-    return Isotonic(places, np.clip(rising, least, 1 - least))
+    minimum = 1 / (len(targets) + 2)
+    return Isotonic(knots, np.clip(rising, minimum, 1 - minimum))
 
 
 def _fit_vector(classes: Labels, logits: Floats) -> Vector:
@@ -292,10 +292,10 @@ def _fit_vector(classes: Labels, logits: Floats) -> Vector:
         mean = -float(logs[np.arange(len(classes)), classes].mean())
         return mean, np.concatenate([(excess * standard).sum(axis=0), excess.sum(axis=0)])
 
-    limits = [*(MAX_SLOPE * spreads), *np.full(number, np.inf)]
-    found = _minimum(loss, np.append(spreads, means), [-limit for limit in limits], limits)
-    slopes = np.clip(found[:number] / spreads, -MAX_SLOPE, MAX_SLOPE)  # rounding can pass a bound
-    intercepts = found[number:] - slopes * means
+    bounds = [*(MAX_SLOPE * spreads), *np.full(number, np.inf)]
+    optimum = _minimum(loss, np.append(spreads, means), [-limit for limit in bounds], bounds)
+    slopes = np.clip(optimum[:number] / spreads, -MAX_SLOPE, MAX_SLOPE)  # rounding can pass a bound
+    intercepts = optimum[number:] - slopes * means
     return Vector(slopes, intercepts - intercepts.mean())
 
 
@@ -320,9 +320,9 @@ def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats,
 
     start = np.append(spreads, means.sum())  # slopes of 1 and no intercept: nothing changes
     low = [*(lowest * spreads), -np.inf]
-    found = _minimum(loss, start, low, [*(MAX_SLOPE * spreads), np.inf])
-    slopes = np.clip(found[:-1] / spreads, lowest, MAX_SLOPE)  # rounding can pass a bound
-    return slopes, float(found[-1] - slopes @ means)
+    optimum = _minimum(loss, start, low, [*(MAX_SLOPE * spreads), np.inf])
+    slopes = np.clip(optimum[:-1] / spreads, lowest, MAX_SLOPE)  # rounding can pass a bound
+    return slopes, float(optimum[-1] - slopes @ means)
 
 
 def _mean_and_spread(columns: Floats) -> tuple[Floats, Floats]:
@@ -340,7 +340,7 @@ def _minimum(
     high: list[float],
 ) -> Floats:
     """Where a convex loss, given with its slope, is least between bounds."""
-    found = minimize(
+    optimum = minimize(
         loss,
         start,
         jac=True,
@@ -348,4 +348,4 @@ def _minimum(
         bounds=list(zip(low, high, strict=True)),
         options={"ftol": 0.0, "gtol": 1e-10, "maxiter": 10_000, "maxfun": 100_000},
     )
-    return found.x
+    return optimum.x

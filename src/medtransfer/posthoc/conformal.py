@@ -99,9 +99,9 @@ def _ordered_mass(
         mass -= draws[:, None] * ordered
     rank = np.arange(1, probabilities.shape[1] + 1, dtype=np.int64)
     mass += penalty * np.maximum(0, rank - free_ranks)
-    found = np.empty_like(mass)
-    np.put_along_axis(found, order, mass, axis=1)
-    return found
+    scores = np.empty_like(mass)
+    np.put_along_axis(scores, order, mass, axis=1)
+    return scores
 
 
 Condition = Literal["all", "class", "group"]
@@ -162,11 +162,11 @@ class Conformal:
 
     def reason(self, name: str) -> str | None:
         """Why a name has no finite threshold, so that its sets say nothing; None if it has one."""
-        found = dict(zip(self.names, self.counts.tolist(), strict=True)).get(name, 0)
-        least = min_cases(self.alpha)
-        if found >= least:
+        num_cases = dict(zip(self.names, self.counts.tolist(), strict=True)).get(name, 0)
+        minimum = min_cases(self.alpha)
+        if num_cases >= minimum:
             return None
-        return f"no threshold: {plural(found, 'tune case')}, {least} needed"
+        return f"no threshold: {plural(num_cases, 'tune case')}, {minimum} needed"
 
     def _case_thresholds(self, groups: Texts | None) -> Floats:
         """The threshold of each case and class, as far as they differ. [1 or N, 1 or C]"""
@@ -174,8 +174,8 @@ class Conformal:
             return self.thresholds[None, :]
         if groups is None:
             raise ValueError("sets with a threshold per group need the groups of the cases")
-        known = dict(zip(self.names, self.thresholds.tolist(), strict=True))
-        return np.array([known.get(group, np.inf) for group in groups.tolist()])[:, None]
+        by_group = dict(zip(self.names, self.thresholds.tolist(), strict=True))
+        return np.array([by_group.get(group, np.inf) for group in groups.tolist()])[:, None]
 
 
 def fit_conformal(
@@ -209,10 +209,10 @@ def fit_conformal(
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha} (allowed: over 0 and under 1)")
     scores = score.of(probabilities, case_ids)
-    own = scores[np.arange(len(classes)), classes]
-    names, shares = _partition(condition, classes, scores.shape[1], groups)
-    thresholds = [conformal_quantile(own[cases], alpha) for cases in shares]
-    counts = np.array([cases.sum() for cases in shares], dtype=np.int64)
+    true_scores = scores[np.arange(len(classes)), classes]
+    names, members = _partition(condition, classes, scores.shape[1], groups)
+    thresholds = [conformal_quantile(true_scores[cases], alpha) for cases in members]
+    counts = np.array([cases.sum() for cases in members], dtype=np.int64)
     return Conformal(
         alpha=alpha,
         score=score,

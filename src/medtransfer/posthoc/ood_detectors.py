@@ -200,5 +200,5 @@ def flag_threshold(scores: Floats, keep: float = KEPT_SHARE) -> float | None:
     if not len(scores):
         return None
     # a share of n cases carries rounding: 0.55 of 100 is 55
-    place = math.ceil(keep * len(scores) - 1e-9)
-    return float(np.sort(scores)[place - 1])
+    rank = math.ceil(keep * len(scores) - 1e-9)
+    return float(np.sort(scores)[rank - 1])

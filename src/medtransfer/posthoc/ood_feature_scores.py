@@ -60,10 +60,10 @@ class OODReference:
         known to be positive. A case with several positive targets is in their classes in equal
         shares.
         """
-        known = np.nan_to_num(self.targets)
+        targets = np.nan_to_num(self.targets)
         if self.single_label:
-            return np.eye(known.shape[1])[known.argmax(axis=1)]
-        positive = known >= 0.5
+            return np.eye(targets.shape[1])[targets.argmax(axis=1)]
+        positive = targets >= 0.5
         classes = np.column_stack([positive, ~positive.any(axis=1)]).astype(np.float64)
         return classes / classes.sum(axis=1, keepdims=True)
 
@@ -88,14 +88,16 @@ class Mahalanobis:
     gaussians: Gaussians
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "Mahalanobis":
+    def fit(cls, reference: OODReference) -> "Mahalanobis":
         """From the features and targets of training cases."""
-        return cls(trained.gaussians)
+        return cls(reference.gaussians)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
         """The least over classes of (f - μ)ᵀ Σ⁻¹ (f - μ); from 0. [N, D] to [N]"""
-        found = self.gaussians
-        return in_batches(features, lambda part: found.distances(found.mapped(part)).min(axis=1))
+        gaussians = self.gaussians
+        return in_batches(
+            features, lambda part: gaussians.distances(gaussians.mapped(part)).min(axis=1)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +111,9 @@ class RelativeMahalanobis:
     gaussians: Gaussians
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "RelativeMahalanobis":
+    def fit(cls, reference: OODReference) -> "RelativeMahalanobis":
         """From the features and targets of training cases."""
-        return cls(trained.gaussians)
+        return cls(reference.gaussians)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
         """Distance from the nearest class less that from the background. [N, D] to [N]"""
@@ -140,9 +142,9 @@ class Neighbours:
     k: int
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "Neighbours":
+    def fit(cls, reference: OODReference) -> "Neighbours":
         """From the features of training cases."""
-        bank = trained.features
+        bank = reference.features
         if len(bank) > MAX_BANK:
             drawn = generator(0, "neighbours").choice(len(bank), MAX_BANK, replace=False)
             bank = bank[np.sort(drawn)]
@@ -167,9 +169,9 @@ class Residual:
     principal: PrincipalSpace
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "Residual":
+    def fit(cls, reference: OODReference) -> "Residual":
         """From the features of training cases and the head."""
-        return cls(trained.principal)
+        return cls(reference.principal)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
         """From 0. [N, D] to [N]"""
@@ -191,18 +193,18 @@ class VirtualLogit:
     single_label: bool
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "VirtualLogit":
+    def fit(cls, reference: OODReference) -> "VirtualLogit":
         """From training cases and the head.
 
         α is their mean largest logit (not below 0), over their mean residual. With a sigmoid for
         each target, the size of a logit is what it is without its sign.
         """
-        sizes = trained.logits if trained.single_label else np.abs(trained.logits)
-        residuals = in_batches(trained.features, trained.principal.residual)
-        least = MIN_RESIDUAL * float(np.sqrt(mean_square(trained.features)))
-        residual = max(float(residuals.mean()), least) or 1.0
+        sizes = reference.logits if reference.single_label else np.abs(reference.logits)
+        residuals = in_batches(reference.features, reference.principal.residual)
+        minimum = MIN_RESIDUAL * float(np.sqrt(mean_square(reference.features)))
+        residual = max(float(residuals.mean()), minimum) or 1.0
         largest = max(float(sizes.max(axis=1).mean()), 0.0)
-        return cls(trained.principal, largest / residual, trained.single_label)
+        return cls(reference.principal, largest / residual, reference.single_label)
 
     def score(self, features: Features, logits: Floats, /) -> Floats:
         """α · residual + energy. [N, D], [N, T] to [N]"""
@@ -225,18 +227,18 @@ class Hopfield:
     single_label: bool
 
     @classmethod
-    def fit(cls, trained: OODReference) -> "Hopfield":
+    def fit(cls, reference: OODReference) -> "Hopfield":
         """From training cases."""
-        member = trained.memberships > 0
-        predicted = _predicted(trained.logits, single_label=trained.single_label)
-        patterns = np.empty((member.shape[1], trained.features.shape[1]))
+        member = reference.memberships > 0
+        predicted = _predicted(reference.logits, single_label=reference.single_label)
+        patterns = np.empty((member.shape[1], reference.features.shape[1]))
         for label in range(len(patterns)):
-            own = member[:, label]
-            for cases in (own & (predicted == label), own, np.ones_like(own)):
+            members = member[:, label]
+            for cases in (members & (predicted == label), members, np.ones_like(members)):
                 if cases.any():
-                    patterns[label] = trained.features[cases].mean(axis=0, dtype=np.float64)
+                    patterns[label] = reference.features[cases].mean(axis=0, dtype=np.float64)
                     break
-        return cls(patterns, trained.single_label)
+        return cls(patterns, reference.single_label)
 
     def score(self, features: Features, logits: Floats, /) -> Floats:
         """Minus the inner product with the pattern. [N, D], [N, T] to [N]"""

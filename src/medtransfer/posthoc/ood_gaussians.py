@@ -166,8 +166,8 @@ class PrincipalSpace:
 
     def residual(self, features: Features) -> Floats:
         """Length of what lies outside the subspace. [n, D] to [n]"""
-        about = features.astype(np.float64) - self.origin
-        return np.linalg.norm(about - (about @ self.axes) @ self.axes.T, axis=1)
+        deviations = features.astype(np.float64) - self.origin
+        return np.linalg.norm(deviations - (deviations @ self.axes) @ self.axes.T, axis=1)
 
 
 def oas_shrinkage(variances: Floats, width: int, freedom: int) -> float:
@@ -224,9 +224,9 @@ def _about_classes(features: Features, weights: Floats, means: Floats) -> Iterat
     for part, shares in _batches(features, weights):
         for share, mean in zip(shares.T, means, strict=True):
             within = share > 0
-            about = part[within] - mean
-            about[(about**2).sum(axis=1) <= smallest] = 0.0
-            yield about * np.sqrt(share[within, None]) / total
+            deviations = part[within] - mean
+            deviations[(deviations**2).sum(axis=1) <= smallest] = 0.0
+            yield deviations * np.sqrt(share[within, None]) / total
 
 
 def _axes(deviations: Iterable[Floats], rows: int) -> tuple[Floats, Floats]:

@@ -1,7 +1,7 @@
-"""Passes over millions of rows, a slice or a share at a time, so that they take little memory.
+"""Passes over millions of rows in slices or shares, so that they take little memory.
 
-Texts are compared by 64-bit hashes. Different texts may have the same hash, so what is found by
-hashes is looked at again as it stands; nothing is missed, since equal texts have equal hashes.
+Texts are compared by 64-bit hashes. Different texts may have the same hash, so matches of
+hashes are checked again on the texts; nothing is missed, since equal texts have equal hashes.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 SLICE_ROWS = 1_000_000
-"""Rows that are worked on at once."""
+"""Rows processed at once."""
 SHARES_LOG2 = 3
-"""Texts and hashes are sorted in two to this power shares."""
+"""Logarithm of the number of shares in which texts and hashes are sorted."""
 SAMPLE = 4096
-"""Texts that say where shares begin."""
+"""Number of texts that the boundaries of shares are chosen from."""
 Hashes = NDArray[np.uint64]
 
 
@@ -27,15 +27,15 @@ def rows_where(frame: pl.DataFrame, holds: pl.Expr) -> pl.DataFrame:
 
 
 def any_cell(cells: pl.Series, holds: pl.Expr) -> bool:
-    """Whether an expression holds for any cell of a column."""
+    """True if an expression holds for any cell of a column."""
     frame = cells.to_frame()
     return any(part.select(holds.any()).item() for part in frame.iter_slices(SLICE_ROWS))
 
 
 def sorted_shares(texts: pl.Series) -> Iterator[NDArray[np.int64]]:
-    """Positions in shares: no text of a share comes before one of the share before.
+    """Positions in shares: no text of a share comes before a text of an earlier share.
 
-    Sorting share by share takes a part of the memory that sorting all at once takes.
+    Sorting share by share takes a fraction of the memory that sorting all at once takes.
 
     Args:
         texts: None of them empty, in any order. [N]
@@ -61,33 +61,40 @@ def hashes_of(frame: pl.DataFrame, *cells: pl.Expr) -> list[Hashes]:
     end = 0
     for part in frame.iter_slices(SLICE_ROWS):
         texts = part.select(cell.alias(name) for cell, name in zip(cells, names, strict=True))
-        found = texts.drop_nulls().select(pl.all().hash())
+        row_hashes = texts.drop_nulls().select(pl.all().hash())
         for column, name in zip(hashes, names, strict=True):
-            column[end : end + len(found)] = found[name].to_numpy()
-        end += len(found)
+            column[end : end + len(row_hashes)] = row_hashes[name].to_numpy()
+        end += len(row_hashes)
     return [column[:end] for column in hashes]
 
 
 def has_repeats(hashes: Hashes) -> bool:
-    """Whether two are equal. Sorts them where they stand."""
+    """True if two hashes are equal. Sorts them in place."""
     hashes.sort()
     return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def ambiguous_owners(owners: Hashes, values: Hashes) -> Hashes:
-    """The owners that stand beside several values, each once.
+    """The owners that have several values, each once.
 
     Args:
         owners: Of each row, e.g. hashes of patients. [N]
         values: Of each row, e.g. hashes of splits. [N]
     """
     shift = np.uint64(64 - SHARES_LOG2)
-    found: list[Hashes] = []
+    ambiguous: list[Hashes] = []
     for share in range(2**SHARES_LOG2):
-        here = owners >> shift == share
-        own, what = owners[here], values[here]
-        order = np.argsort(own)
-        own, what = own[order], what[order]
-        # where several values stand beside an owner, two neighbours differ in whatever order
-        found.append(np.unique(own[1:][(own[1:] == own[:-1]) & (what[1:] != what[:-1])]))
-    return np.concatenate(found)
+        in_share = owners >> shift == share
+        share_owners, share_values = owners[in_share], values[in_share]
+        order = np.argsort(share_owners)
+        share_owners, share_values = share_owners[order], share_values[order]
+        # if an owner has several values, two neighbours differ whatever their order
+        ambiguous.append(
+            np.unique(
+                share_owners[1:][
+                    (share_owners[1:] == share_owners[:-1])
+                    & (share_values[1:] != share_values[:-1])
+                ]
+            )
+        )
+    return np.concatenate(ambiguous)

@@ -1,7 +1,7 @@
 """Table 1, the manifest: one row per image.
 
 A *case* is the unit that gets a prediction, a *patient* the unit that is split and resampled, a
-*cohort* where images come from. Every other column is a target or an attribute, as the study says.
+*cohort* the source of images. Every other column is a target or an attribute, as the study says.
 """
 
 from collections.abc import Sequence
@@ -56,17 +56,17 @@ MANIFEST_CONTRACT = Contract(
         Column(
             "frame",
             "integer",
-            "Which picture of a DICOM file that holds several, from 1; rows may share a file.",
+            "Frame of a multi-frame DICOM file, counted from 1; rows may share a file.",
             required=False,
             filled=False,
         ),
         Column("case_id", "text", "The unit that gets a prediction; one to many images share it."),
         Column("patient_id", "text", "The unit that is split and resampled."),
-        Column("cohort", "text", "Where the image comes from: hospital, country, scanner fleet."),
+        Column("cohort", "text", "Source of the image: hospital, country, scanner fleet."),
         Column(
             "split",
             "text",
-            "What the patient is used for; leave the column out to have it assigned.",
+            "Use of the patient; leave the column out to have it assigned.",
             required=False,
             allowed=SPLITS,
         ),
@@ -75,7 +75,7 @@ MANIFEST_CONTRACT = Contract(
     ),
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
-"""A path that is absolute, on POSIX or on Windows, or goes up."""
+"""A path that is absolute, on POSIX or on Windows, or that contains `..`."""
 RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
 
 
@@ -88,7 +88,7 @@ class Manifest:
             the file; no `image` column (see `embedded`).
         path: The file it came from.
         root: Folder that `path` cells are relative to.
-        embedded: Whether the pictures are in the file's `image` column.
+        embedded: True if the images are in the file's `image` column.
     """
 
     frame: pl.DataFrame
@@ -109,14 +109,14 @@ def read_manifest(
     attributes: Sequence[str] = (),
     image_root: Path | None = None,
 ) -> Manifest:
-    """Read and check a manifest, naming every fault at once with row numbers.
+    """Read and check a manifest; report all faults at once, with row numbers.
 
     Args:
         path: ``.csv`` or ``.parquet``.
-        targets: Columns that must hold 1, 0, -1 or nothing.
+        targets: Columns whose cells must be 1, 0, -1 or empty.
         class_column: Column that must hold a class name, for single-label tasks; `targets` are
             then the class names it may hold.
-        attributes: Columns that must be there.
+        attributes: Columns that must exist.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
 
     Returns:
@@ -130,7 +130,7 @@ def read_manifest(
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
     faults = check_columns(frame, MANIFEST_CONTRACT)
     if not embedded and "path" not in frame.columns:
-        faults.append("neither a 'path' nor an 'image' column is there")
+        faults.append("it has neither a 'path' nor an 'image' column")
     if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
         faults.append(
             "it has none of a manifest's ids: `medtransfer import csv FOLDER` makes a manifest of "
@@ -146,19 +146,19 @@ def read_manifest(
 
 
 def manifest_faults(frame: pl.DataFrame) -> list[str]:
-    """Faults of a table that is to become a manifest, as `read_manifest` would find them.
+    """Faults that `read_manifest` would find in a table.
 
     Args:
-        frame: One row per image, with a `row` column; pictures in `image` or places in `path`.
+        frame: One row per image, with a `row` column; images in `image` or paths in `path`.
     """
     faults = check_columns(frame, MANIFEST_CONTRACT)
     if not {"image", "path"} & set(frame.columns):
-        faults.append("neither a 'path' nor an 'image' column is there")
+        faults.append("it has neither a 'path' nor an 'image' column")
     if faults:
         return faults
     frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
-    own = [*duplicates(frame, ["image_id"]), *_spelling_faults(frame), *_case_faults(frame)]
-    return own + ([] if "image" in frame.columns else _path_faults(frame))
+    case_faults = [*duplicates(frame, ["image_id"]), *_spelling_faults(frame), *_case_faults(frame)]
+    return case_faults + ([] if "image" in frame.columns else _path_faults(frame))
 
 
 def label_text(column: str) -> pl.Expr:
@@ -182,7 +182,7 @@ def free_columns(frame: pl.DataFrame) -> list[str]:
 
 
 def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows sorted by `image_id`, one column after the other: the table is never there twice."""
+    """The rows sorted by `image_id`, column by column: memory never holds the table twice."""
     if frame["image_id"].is_sorted():
         return frame
     images = frame["image_id"]
@@ -193,7 +193,7 @@ def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text cells without surrounding blanks, null where nothing else is in them."""
+    """Text cells without surrounding blanks; null if nothing is left."""
     texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
     padded = [name for name in texts if has_blanks(frame[name])]
     text = pl.col(padded).str.strip_chars()
@@ -244,25 +244,27 @@ def _case_faults(frame: pl.DataFrame) -> list[str]:
     faults: list[str] = []
     for owner in ("patient_id", "cohort", "split"):
         if {owner, "case_id"} <= set(frame.columns):
-            torn = _conflicting_cases(frame, owner)
-            if not torn.is_empty():
-                cases = plural(torn["case_id"].n_unique(), "case")
+            conflicting = _conflicting_cases(frame, owner)
+            if not conflicting.is_empty():
+                cases = plural(conflicting["case_id"].n_unique(), "case")
                 hint = " (is case_id unique only within a patient?)" * (owner == "patient_id")
-                faults.append(f"{cases} with images of different '{owner}', {rows_of(torn)}{hint}")
+                faults.append(
+                    f"{cases} with images of different '{owner}', {rows_of(conflicting)}{hint}"
+                )
     return faults
 
 
 def _conflicting_cases(frame: pl.DataFrame, owner: str) -> pl.DataFrame:
-    """Rows of cases with several owners."""
+    """Rows of cases with several values of a column."""
     if not len(ambiguous_owners(*hashes_of(frame, pl.col("case_id"), pl.col(owner)))):
         return frame.clear()
-    torn = frame.select("case_id", owner).drop_nulls().unique()
-    torn = torn.filter(pl.col("case_id").is_duplicated())
-    return frame.join(torn, on="case_id", how="semi", maintain_order="left")
+    conflicting = frame.select("case_id", owner).drop_nulls().unique()
+    conflicting = conflicting.filter(pl.col("case_id").is_duplicated())
+    return frame.join(conflicting, on="case_id", how="semi", maintain_order="left")
 
 
 def _spelling_faults(frame: pl.DataFrame) -> list[str]:
-    """Ids that look the same but are spelled with other code points would be two patients."""
+    """Ids that look the same but differ in Unicode form would count as two patients."""
     faults: list[str] = []
     for name in ("image_id", "case_id", "patient_id"):
         if name in frame.columns and _has_non_ascii(frame[name]):
@@ -271,7 +273,7 @@ def _spelling_faults(frame: pl.DataFrame) -> list[str]:
             )
             if not twins.is_empty():
                 faults.append(
-                    f"'{name}' spells the same text in several ways (Unicode NFC and NFD), "
+                    f"'{name}' has the same text in several Unicode forms (NFC and NFD), "
                     f"{rows_of(twins)}"
                 )
     return faults
@@ -285,7 +287,7 @@ def _frame_faults(frame: pl.DataFrame) -> list[str]:
 
 
 def _path_faults(frame: pl.DataFrame) -> list[str]:
-    """Paths stay below the root: absolute ones and ``..`` are refused."""
+    """Absolute paths and ``..``: paths must stay below the root."""
     if "path" not in frame.columns:
         return []
     outside = frame.filter(pl.col("path").str.contains(OUTSIDE_ROOT))
@@ -300,6 +302,6 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
 
 
 def _has_non_ascii(cells: pl.Series) -> bool:
-    """Whether any cell has other letters than ASCII; without, text is spelled in one way only."""
+    """True if a cell has non-ASCII characters; ASCII text has a single Unicode form."""
     cell = pl.col(cells.name)
     return any_cell(cells, cell.str.len_bytes() != cell.str.len_chars())

@@ -25,16 +25,16 @@ from medtransfer.tables.schema import (
 PREDICTIONS_CONTRACT = Contract(
     "Predictions",
     (
-        Column("run_id", "text", "The run that made the prediction."),
+        Column("run_id", "text", "Run that made the prediction."),
         Column("member", "integer", "Member of an ensemble; 0 for a single network."),
         Column("case_id", "text", "The case, once per run and member."),
         Column("patient_id", "text", "The unit that is resampled."),
-        Column("cohort", "text", "Where the case comes from."),
-        Column("split", "text", "What the case was used for.", allowed=("train", "tune", "test")),
+        Column("cohort", "text", "Source of the case."),
+        Column("split", "text", "Use of the case.", allowed=("train", "tune", "test")),
         Column(
             "target_<name>",
             "number",
-            "The truth after the label policy: 0 to 1, empty where it is masked.",
+            "Label after the label policy: 0 to 1, empty if masked.",
             filled=False,
         ),
         Column(
@@ -73,7 +73,7 @@ PREDICTIONS_CONTRACT = Contract(
 )
 PREDICTION_KEY = ["run_id", "member", "case_id"]
 OOD_PREFIX = "ood_"
-"""What the columns of detectors of foreign inputs begin with."""
+"""Prefix of the columns of OOD detectors."""
 
 
 def read_predictions(path: Path | str) -> pl.DataFrame:
@@ -86,9 +86,8 @@ def read_predictions(path: Path | str) -> pl.DataFrame:
         The table with its contract's types.
 
     Raises:
-        TableError: A column is missing, a case is counted twice, a target lies outside 0 to 1, a
-            logit or a score of foreignness is not finite, or a patient is in two splits of one
-            run.
+        TableError: A column is missing, a case is repeated, a target is outside 0 to 1, a logit
+            or an OOD score is not finite, or a patient is in two splits of one run.
     """
     path = Path(path)
     frame = read_frame(path, PREDICTIONS_CONTRACT)
@@ -112,23 +111,25 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
         if not outside.is_empty():
             faults.append(f"'target_{name}' is outside 0 to 1 in {rows_of(outside)}")
     for column in (c for c in frame.columns if c.startswith(("logit_", "ood_"))):
-        wild = frame.filter(~pl.col(column).is_finite())
-        if not wild.is_empty():
-            faults.append(f"'{column}' is not finite in {rows_of(wild)}")
-    torn = frame.filter(pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1)
-    if not torn.is_empty():
+        not_finite = frame.filter(~pl.col(column).is_finite())
+        if not not_finite.is_empty():
+            faults.append(f"'{column}' is not finite in {rows_of(not_finite)}")
+    conflicting = frame.filter(
+        pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1
+    )
+    if not conflicting.is_empty():
         faults.append(
-            f"{plural(torn['patient_id'].n_unique(), 'patient')} in more than one split of a run, "
-            f"{rows_of(torn)}"
+            f"{plural(conflicting['patient_id'].n_unique(), 'patient')} in more than one split of "
+            f"a run, {rows_of(conflicting)}"
         )
     return faults
 
 
 def write_predictions(frame: pl.DataFrame, path: Path) -> None:
-    """Write a predictions table that keeps its contract, rows sorted by its key.
+    """Check and write a predictions table, rows sorted by its key.
 
     Raises:
-        TableError: It does not keep the contract.
+        TableError: It violates the contract.
     """
     frame = frame.sort(PREDICTION_KEY)
     raise_faults(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))

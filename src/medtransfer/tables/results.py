@@ -36,25 +36,23 @@ RESULTS_CONTRACT = Contract(
     "Results",
     (
         Column("run_id", "text", "The run; empty for the mean over a rung's seeds.", filled=False),
-        Column("split", "text", "What the cases were used for."),
-        Column("cohort", "text", "Where the cases come from."),
-        Column("attribute", "text", "Whose images: the attribute asked about, or `all`."),
-        Column("group", "text", "The attribute's value, or `all`."),
+        Column("split", "text", "Use of the cases."),
+        Column("cohort", "text", "Source of the cases."),
+        Column("attribute", "text", "Attribute that the cases are grouped by, or `all`."),
+        Column("group", "text", "Value of the attribute, or `all`."),
         Column(
             "target",
             "text",
             "The target, `macro` for the mean over targets, `micro` for all pooled, or `case`.",
         ),
-        Column("metric", "text", "Its name in the catalogue."),
-        Column("value", "number", "The number; empty where it is undefined.", filled=False),
+        Column("metric", "text", "Name of the metric in the catalogue."),
+        Column("value", "number", "Value; empty if undefined.", filled=False),
         Column("low", "number", "Lower end of the 95 % interval.", filled=False),
         Column("high", "number", "Upper end of the 95 % interval.", filled=False),
-        Column("num_cases", "integer", "Cases behind the number."),
-        Column("num_patients", "integer", "Patients behind the number."),
-        Column(
-            "num_positive", "integer", "Positive cases, where that means something.", filled=False
-        ),
-        Column("reason", "text", "Why the number or its interval is empty.", filled=False),
+        Column("num_cases", "integer", "Number of cases."),
+        Column("num_patients", "integer", "Number of patients."),
+        Column("num_positive", "integer", "Number of positive cases, if applicable.", filled=False),
+        Column("reason", "text", "Reason if the value or its interval is empty.", filled=False),
         Column("rung", "text", "In a study: the rung.", required=False),
         Column(
             "label_fraction",
@@ -72,14 +70,14 @@ RESULTS_CONTRACT = Contract(
         Column(
             "retrain_fraction",
             "number",
-            "The share of a shifted cohort's cases that it was trained on again.",
+            "Share of a shifted cohort's cases used for retraining.",
             required=False,
             filled=False,
         ),
         Column(
             "held_out",
             "text",
-            "The cohort left out of training, or trained on again in part.",
+            "Cohort left out of training, or partly used for retraining.",
             required=False,
             filled=False,
         ),
@@ -89,7 +87,7 @@ RESULTS_CONTRACT = Contract(
 
 @dataclass(frozen=True)
 class Result:
-    """One number with what it is about; fields as in the contract."""
+    """One row of results; fields as in the contract."""
 
     run_id: str | None
     split: str
@@ -122,7 +120,7 @@ def read_results(path: Path | str) -> pl.DataFrame:
     """Read and check a results table; metric names of version 0.1 become those of today.
 
     Raises:
-        TableError: The table does not keep its contract.
+        TableError: The table violates its contract.
     """
     path = Path(path)
     frame = read_frame(path, RESULTS_CONTRACT)
@@ -139,23 +137,23 @@ COMPARISONS_CONTRACT = Contract(
     "Comparisons",
     (
         Column("rung", "text", "The rung."),
-        Column("reference", "text", "The rung it is compared with."),
+        Column("reference", "text", "Rung it is compared with."),
         Column("label_fraction", "number", "Share of the training patients used by both."),
         Column(
             "held_out",
             "text",
-            "Cohort left out of training, or trained on again in part.",
+            "Cohort left out of training, or partly used for retraining.",
             filled=False,
         ),
         Column(
             "retrain_fraction",
             "number",
-            "Share of a shifted cohort's cases that both were trained on again.",
+            "Share of a shifted cohort's cases that both used for retraining.",
             filled=False,
         ),
-        Column("cohort", "text", "Where the test cases come from."),
+        Column("cohort", "text", "Source of the test cases."),
         Column("target", "text", "The target, `macro`, or `case`."),
-        Column("metric", "text", "Its name in the catalogue."),
+        Column("metric", "text", "Name of the metric in the catalogue."),
         Column("difference", "number", "Rung minus reference, means over seeds.", filled=False),
         Column("low", "number", "Lower end of the paired 95 % interval.", filled=False),
         Column("high", "number", "Upper end of the paired 95 % interval.", filled=False),
@@ -165,28 +163,30 @@ COMPARISONS_CONTRACT = Contract(
         Column(
             "margin",
             "number",
-            "Difference in AUROC that the study says would not matter.",
+            "Difference in AUROC that the study declares negligible.",
             filled=False,
         ),
         Column(
             "no_worse",
             "text",
-            "Whether the rung is no worse than the reference by the margin: shown or not shown.",
+            "Non-inferiority to the reference within the margin: shown or not shown.",
             filled=False,
         ),
         Column("p_no_worse", "number", "Its p-value.", filled=False),
-        Column("equal", "text", "Whether both are equal within the margin.", filled=False),
+        Column("equal", "text", "Equivalence within the margin: shown or not shown.", filled=False),
         Column("p_equal", "number", "Its p-value.", filled=False),
-        Column("num_cases", "integer", "Test cases behind it."),
-        Column("num_patients", "integer", "Patients behind it."),
-        Column("reason", "text", "Why the difference or its interval is undefined.", filled=False),
+        Column("num_cases", "integer", "Number of test cases."),
+        Column("num_patients", "integer", "Number of patients."),
+        Column(
+            "reason", "text", "Reason if the difference or its interval is undefined.", filled=False
+        ),
     ),
 )
 
 
 @dataclass(frozen=True)
 class RungComparison:
-    """One difference; fields as in the contract."""
+    """One difference between rungs; fields as in the contract."""
 
     rung: str
     reference: str
@@ -225,7 +225,7 @@ def read_comparisons(path: Path | str) -> pl.DataFrame:
     """Read and check a comparisons table.
 
     Raises:
-        TableError: The table does not keep its contract.
+        TableError: The table violates its contract.
     """
     path = Path(path)
     frame = read_frame(path, COMPARISONS_CONTRACT)
@@ -244,28 +244,33 @@ CURVES_CONTRACT = Contract(
         Column(
             "held_out",
             "text",
-            "Cohort left out of training, or trained on again in part.",
+            "Cohort left out of training, or partly used for retraining.",
             filled=False,
         ),
         Column(
             "retrain_fraction",
             "number",
-            "Share of a shifted cohort's cases that it was trained on again.",
+            "Share of a shifted cohort's cases used for retraining.",
             filled=False,
         ),
-        Column("cohort", "text", "Where the test cases come from."),
+        Column("cohort", "text", "Source of the test cases."),
         Column("target", "text", "The target, `macro`, `micro` or `case`."),
         Column(
             "series",
             "text",
-            "Which of several curves: the calibrator, the detector, or the metric.",
+            "Name of the series: the calibrator, the detector, or the metric.",
             filled=False,
         ),
-        Column("x", "number", "Where."),
-        Column("y", "number", "The value there, mean over seeds.", filled=False),
+        Column("x", "number", "Position on the x axis."),
+        Column("y", "number", "Value, mean over seeds.", filled=False),
         Column("low", "number", "Lower end of its 95 % interval.", filled=False),
         Column("high", "number", "Upper end of its 95 % interval.", filled=False),
-        Column("count", "number", "Cases behind the point, where that differs.", filled=False),
+        Column(
+            "count",
+            "number",
+            "Number of cases behind the point, if it varies along the curve.",
+            filled=False,
+        ),
     ),
 )
 

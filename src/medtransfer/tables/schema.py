@@ -1,6 +1,6 @@
-"""Column contracts, and the only readers and writers of tables.
+"""Column contracts, and the readers and writers of all tables.
 
-CSV and Parquet are equal citizens. In a CSV every cell is read as text and typed by the contract,
+CSV and Parquet are equivalent. In a CSV every cell is read as text and typed by the contract,
 so an id keeps its leading zeros. Row numbers in messages are those a spreadsheet shows: in a CSV
 the header is row 1 and the first image row 2; in a Parquet file the first row is row 1.
 """
@@ -35,11 +35,11 @@ class Column:
 
     Attributes:
         name: Its header; ``target_<name>`` stands for a family of columns.
-        kind: What a cell holds.
+        kind: Type of its cells.
         doc: One sentence for the reference page.
-        required: Whether the table is refused without it.
-        filled: Whether an empty cell is a fault.
-        allowed: The closed vocabulary of its cells, if it has one.
+        required: True if the column must exist.
+        filled: True if an empty cell is a fault.
+        allowed: Allowed values, if they are limited.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """The columns of one table, and the page about it: the reference's own by default."""
+    """The columns of one table, and its documentation page; by default its reference page."""
 
     name: str
     columns: tuple[Column, ...]
@@ -78,14 +78,14 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
     Args:
         path: ``.csv`` or ``.parquet``.
         contract: Its name is used in messages.
-        skip: Columns of a Parquet file to leave on disk (pictures).
+        skip: Columns of a Parquet file that are not read (images).
 
     Raises:
-        TableError: Missing, of another kind, not UTF-8, ragged, or without rows.
+        TableError: The file is missing, of another format, not UTF-8, ragged, or has no rows.
     """
     what = f'{contract.name} "{path.name}"'
     if path.is_dir():
-        raise TableError(f"{what} is a folder. Name the table itself, a .csv or .parquet file.")
+        raise TableError(f"{what} is a folder. Give the path of a .csv or .parquet file.")
     if not path.is_file():
         raise TableError(f'{what} does not exist (looked for "{path}").')
     match path.suffix.lower():
@@ -94,15 +94,15 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
         case ".parquet":
             frame = _numbered(_read_parquet(path, what, skip), what, first=1)
         case other:
-            raise TableError(f"{what} ends in '{other}'; allowed: .csv, .parquet. Save it as one.")
+            raise TableError(f"{what} ends in '{other}' (allowed: .csv, .parquet).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
     return frame.with_columns(pl.col(ROW).cast(pl.Int64))
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write a table as ``.csv`` or ``.parquet``, whole or not at all."""
-    content = io.BytesIO()  # polars says of a full disk only that a computation failed
+    """Write a table as ``.csv`` or ``.parquet``, atomically."""
+    content = io.BytesIO()  # polars reports a full disk only as a failed computation
     with replacing(path) as temporary:
         if path.suffix.lower() == ".csv":
             _guarded(frame).write_csv(content)
@@ -118,7 +118,7 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
         if column.prefix is not None:
             family = [header for header in frame.columns if header.startswith(column.prefix)]
             if column.required and not family:
-                faults.append(f"no column '{column.name}' is there")
+                faults.append(f"there is no column '{column.name}'")
             for header in family:
                 faults += _cell_faults(frame, replace(column, name=header))
         elif column.name in frame.columns:
@@ -132,11 +132,11 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
 
 
 def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Cast every contract column to its type; call after `check_columns` found nothing."""
-    found = [(h, c) for h in frame.columns if (c := contract.column_of(h)) is not None]
+    """Cast every contract column to its type; call it after `check_columns` has found no fault."""
+    columns = [(h, c) for h in frame.columns if (c := contract.column_of(h)) is not None]
     return frame.with_columns(
         _cast(h, c, frame.schema[h])
-        for h, c in found
+        for h, c in columns
         if frame.schema[h] != TYPES[c.kind] or (c.kind == "text" and has_blanks(frame[h]))
     )
 
@@ -156,7 +156,7 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def has_blanks(cells: pl.Series) -> bool:
-    """Whether any text is empty or has blanks around it; without, no copy is needed."""
+    """True if a text is empty or has surrounding blanks; otherwise no copy is needed."""
     cell = pl.col(cells.name)
     return any_cell(cells, (cell.str.strip_chars() != cell) | (cell == ""))
 
@@ -167,15 +167,15 @@ def rows_of(frame: pl.DataFrame, limit: int = 5) -> str:
 
 
 def raise_faults(contract: Contract, path: Path, faults: Iterable[str]) -> None:
-    """Raise one error for all faults of a table, or do nothing if there are none.
+    """Raise one error for all faults of a table, if there are any.
 
     Raises:
         TableError: There are faults.
     """
-    found = list(faults)
-    if found:
+    messages = list(faults)
+    if messages:
         see = f"See {contract.page or f'docs/reference/{contract.name.lower()}.md'}."
-        raise TableError(fault_list(f'{contract.name} "{path.name}" cannot be used', found, see))
+        raise TableError(fault_list(f'{contract.name} "{path.name}" cannot be used', messages, see))
 
 
 def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
@@ -239,7 +239,7 @@ def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
     """The frame with its row numbers in front."""
     if ROW in frame.columns:
         raise TableError(
-            f"{what} has a column '{ROW}'; rows are numbered under that name. Rename it."
+            f"{what} has a column '{ROW}', which is reserved for row numbers. Rename it."
         )
     return frame.with_row_index(ROW, offset=first)
 
@@ -247,7 +247,7 @@ def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
 def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
     try:
         names = [name for name in pl.read_parquet_schema(path) if name not in skip]
-        # column by column: what unpacking one takes is given back before the next
+        # column by column: memory for unpacking one is released before the next
         columns = [pl.read_parquet(path, columns=[name]).to_series() for name in names]
         return pl.DataFrame(columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -255,7 +255,7 @@ def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
 
 
 def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Keep a spreadsheet from running a cell as a formula (OWASP ASVS 5.0, 1.2.10)."""
+    """Prefix cells that a spreadsheet would run as a formula (OWASP ASVS 5.0, 1.2.10)."""
     texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
     risky, number = r"^[=+\-@\t\r]", r"^[+-]?\d+(\.\d+)?$"
     return frame.with_columns(

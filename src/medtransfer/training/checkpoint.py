@@ -184,8 +184,8 @@ class CheckpointFolder:
         return make_folder(folder)
 
     def _steps(self) -> list[Path]:
-        found = [p for p in self.folder.glob("step-*") if re.fullmatch(r"step-\d{8}", p.name)]
-        return sorted(found)
+        folders = [p for p in self.folder.glob("step-*") if re.fullmatch(r"step-\d{8}", p.name)]
+        return sorted(folders)
 
 
 def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -193,33 +193,36 @@ def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    own = cast("dict[str, torch.Tensor]", model.state_dict())
-    spread = {name: shard_like(t, own[name]) if name in own else t for name, t in tensors.items()}
+    model_state = cast("dict[str, torch.Tensor]", model.state_dict())
+    spread = {
+        name: shard_like(t, model_state[name]) if name in model_state else t
+        for name, t in tensors.items()
+    }
     model.load_state_dict(spread)
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """What the optimiser remembers: SGD's momentum by the name of its weight, others named too."""
-    found: Tensors = {}
+    moments: Tensors = {}
     for name, weight in model.named_parameters():
         for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():
             if isinstance(value, torch.Tensor):
-                place = name if kind == MOMENTUM else f"{name}:{kind}"
-                found[place] = full_tensor(value.detach()).cpu().contiguous()
-    return found
+                key = name if kind == MOMENTUM else f"{name}:{kind}"
+                moments[key] = full_tensor(value.detach()).cpu().contiguous()
+    return moments
 
 
 def _set_moments(
     model: nn.Module, optimiser: torch.optim.Optimizer, moments: dict[str, torch.Tensor]
 ) -> None:
     kept: dict[str, Tensors] = {}
-    for place, value in moments.items():
-        name, _, kind = place.partition(":")
+    for key, value in moments.items():
+        name, _, kind = key.partition(":")
         kept.setdefault(name, {})[kind or MOMENTUM] = value
     for name, weight in model.named_parameters():
         if name in kept:
-            own = kept[name].items()
-            optimiser.state[weight] = {kind: _like(value, weight) for kind, value in own}
+            weight_moments = kept[name].items()
+            optimiser.state[weight] = {kind: _like(value, weight) for kind, value in weight_moments}
 
 
 def _like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

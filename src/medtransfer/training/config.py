@@ -165,27 +165,27 @@ class TrainingConfig(Settings):
 
     def faults(self, task: Task, names: Sequence[str], pool: Pool) -> list[str]:
         """What does not go with a task, its targets and the pooling, in sentences."""
-        said: list[str] = []
+        messages: list[str] = []
         loss, weights = self.loss, self.loss.weights
         if loss.kind == "asymmetric" and task == "single-label":
-            said.append("loss.kind asymmetric is for binary and multi-label tasks: use focal")
+            messages.append("loss.kind asymmetric is for binary and multi-label tasks: use focal")
         for name in weights if isinstance(weights, dict) else ():
             if name not in names:
                 hint = suggestion(name, names)
-                said.append(
+                messages.append(
                     f"loss.weights names '{name}', which is no target (targets: {listed(names)}). "
                     f"{hint}".rstrip()
                 )
         if self.tuning.mode == "linear" and self.devices > 1:
-            said.append("tuning.mode linear runs in one process: leave devices out")
+            messages.append("tuning.mode linear runs in one process: leave devices out")
         if self.tuning.mode == "low-rank" and self.spread_weights:
-            said.append("spread_weights is for tuning.mode full and partial, not low-rank")
+            messages.append("spread_weights is for tuning.mode full and partial, not low-rank")
         if self.tuning.mode == "linear":
             if pool == "attention":
-                said.append("tuning.mode linear has no attention to learn: pool by mean or max")
+                messages.append("tuning.mode linear has no attention to learn: pool by mean or max")
             if loss.kind != "cross-entropy" or loss.smoothing:
-                said.append(
+                messages.append(
                     "tuning.mode linear is logistic regression: loss.kind must be cross-entropy, "
                     "without smoothing"
                 )
-        return said
+        return messages

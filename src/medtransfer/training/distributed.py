@@ -43,13 +43,13 @@ def join_world(device: str) -> World:
     """
     backend = "gloo"
     if device in ("auto", "cuda") and torch.cuda.is_available():
-        own, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-        if own >= there:
+        local_rank, num_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if local_rank >= num_gpus:
             raise StudyError(
-                f"training.devices asks for more than the {plural(there, 'GPU')} of this machine. "
-                f"Set it to {there}, or training.device to cpu."
+                f"training.devices is larger than the {plural(num_gpus, 'GPU')} of this machine. "
+                f"Set it to {num_gpus}, or set training.device to cpu."
             )
-        torch.cuda.set_device(own)
+        torch.cuda.set_device(local_rank)
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=timedelta(minutes=TIMEOUT_MINUTES))
     return world()
@@ -75,9 +75,9 @@ def sum_gradients(weights: Sequence[nn.Parameter], everyone: World) -> None:
     Weights that are spread over the processes have theirs summed already. A weight that has no
     gradient in any process is left without.
     """
-    own = [weight for weight in weights if not isinstance(weight, DTensor)]
-    has = everyone.total([float(weight.grad is not None) for weight in own])
-    used = [weight for weight, count in zip(own, has, strict=True) if count]
+    whole = [weight for weight in weights if not isinstance(weight, DTensor)]
+    has = everyone.total([float(weight.grad is not None) for weight in whole])
+    used = [weight for weight, count in zip(whole, has, strict=True) if count]
     for bucket in _buckets(used):
         parts = [
             torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in bucket
@@ -147,9 +147,13 @@ class RunningStatistics:
         if not self._layers:
             return
         counts = [len(range(rank, count, everyone.size)) for rank in range(everyone.size)]
-        own = torch.stack(self._changes) if self._changes else self._before.new_zeros((0, 1))
-        own = own if len(own) else self._before.new_zeros((0, len(self._before)))
-        changes = everyone.gather(own, counts)
+        local_changes = (
+            torch.stack(self._changes) if self._changes else self._before.new_zeros((0, 1))
+        )
+        local_changes = (
+            local_changes if len(local_changes) else self._before.new_zeros((0, len(self._before)))
+        )
+        changes = everyone.gather(local_changes, counts)
         now, share = self._before, self._shares()
         for index in range(count):
             change = changes[index % everyone.size][index // everyone.size]
@@ -174,8 +178,10 @@ class RunningStatistics:
         return torch.cat([v.detach().clone() for layer in self._layers for v in _statistics(layer)])
 
     def _set(self, values: torch.Tensor) -> None:
-        own = [statistic for layer in self._layers for statistic in _statistics(layer)]
-        for statistic, value in zip(own, _cut(values, [len(s) for s in own]), strict=True):
+        statistics = [statistic for layer in self._layers for statistic in _statistics(layer)]
+        for statistic, value in zip(
+            statistics, _cut(values, [len(s) for s in statistics]), strict=True
+        ):
             statistic.copy_(value)
 
 

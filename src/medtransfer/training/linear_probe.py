@@ -105,17 +105,17 @@ def fit_probe(
     spread[spread == 0] = 1.0
     inputs, turn = _in_spanned_space((features - mean) / spread)
     problem = _Problem(inputs, targets, loss, heartbeat)
-    place = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
+    solution = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
     best: tuple[tuple[float, float], LinearHead, int] | None = None
     checks: list[ProbeCheck] = []
     for step, penalty in enumerate(sorted(penalties, reverse=True), start=1):
-        place = problem.solve(penalty, place)  # from where the stronger penalty ended
-        weight = ((turn.T @ place[:-1] if turn is not None else place[:-1]).T) / spread
-        head = LinearHead(weight, place[-1] - weight @ mean)
+        solution = problem.solve(penalty, solution)  # from where the stronger penalty ended
+        weight = ((turn.T @ solution[:-1] if turn is not None else solution[:-1]).T) / spread
+        head = LinearHead(weight, solution[-1] - weight @ mean)
         score = tune(head)
         if not np.isfinite(score.loss):
             raise Diverged(step)
-        checks.append(ProbeCheck(step, penalty, problem.loss(place), score.loss, score.auroc))
+        checks.append(ProbeCheck(step, penalty, problem.loss(solution), score.loss, score.auroc))
         on_check(checks[-1])
         if best is None or score.rank > best[0]:
             best = score.rank, head, step
@@ -130,15 +130,15 @@ class _Problem:
         self, inputs: Floats, targets: Floats, loss: Loss, alive: Callable[[], None]
     ) -> None:
         self._inputs, self._alive = inputs, alive
-        known = ~np.isnan(targets)
+        labelled = ~np.isnan(targets)
         if loss.task == "single-label":
-            known = np.broadcast_to(known.all(axis=1, keepdims=True), known.shape)
-        self._targets = np.where(known, targets, 0.0)
+            labelled = np.broadcast_to(labelled.all(axis=1, keepdims=True), labelled.shape)
+        self._targets = np.where(labelled, targets, 0.0)
         self._single = loss.task == "single-label"
         ones = (1.0,) * targets.shape[1]
         positive = loss.weights.positive if loss.weights else ones
         negative = loss.weights.negative if loss.weights else ones
-        share = known / np.maximum(known.sum(axis=0), 1)
+        share = labelled / np.maximum(labelled.sum(axis=0), 1)
         self._positive = share * np.array(positive)
         self._negative = share * np.array(negative)
 
@@ -146,16 +146,16 @@ class _Problem:
         """Weights, and the bias as their last row. [D + 1, T]"""
 
         def at(flat: Floats) -> tuple[float, Floats]:
-            place = flat.reshape(start.shape)
-            value, slope = self._at(place)
-            slope[:-1] += penalty * place[:-1]
-            return value + 0.5 * penalty * float((place[:-1] ** 2).sum()), slope.ravel()
+            weights = flat.reshape(start.shape)
+            value, slope = self._at(weights)
+            slope[:-1] += penalty * weights[:-1]
+            return value + 0.5 * penalty * float((weights[:-1] ** 2).sum()), slope.ravel()
 
         def each(_place: Floats) -> None:
             self._alive()
 
         options = {"maxiter": MAX_ITERATIONS, "gtol": MAX_SLOPE, "ftol": 0.0, "maxcor": 20}
-        found = cast("Any", minimize)(
+        optimum = cast("Any", minimize)(
             at,
             start.ravel(),
             jac=True,
@@ -163,15 +163,15 @@ class _Problem:
             options=options,
             callback=each,
         )
-        return cast("Floats", found.x).reshape(start.shape)
+        return cast("Floats", optimum.x).reshape(start.shape)
 
-    def loss(self, place: Floats) -> float:
+    def loss(self, weights: Floats) -> float:
         """Mean over the targets of the mean loss; of a single-label task that of a case."""
-        value = self._at(place)[0]
-        return value if self._single else value / place.shape[1]
+        value = self._at(weights)[0]
+        return value if self._single else value / weights.shape[1]
 
-    def _at(self, place: Floats) -> tuple[float, Floats]:
-        logits = self._inputs @ place[:-1] + place[-1]
+    def _at(self, weights: Floats) -> tuple[float, Floats]:
+        logits = self._inputs @ weights[:-1] + weights[-1]
         if self._single:
             logs = np.asarray(log_softmax(logits, axis=1))
             weighted = self._positive * self._targets
@@ -183,8 +183,8 @@ class _Problem:
             value = float(
                 (positive * np.logaddexp(0, -logits) + negative * np.logaddexp(0, logits)).sum()
             )
-            chance = cast("Floats", expit(logits))
-            slope = negative * chance - positive * (1 - chance)
+            probabilities = cast("Floats", expit(logits))
+            slope = negative * probabilities - positive * (1 - probabilities)
         return value, np.vstack([self._inputs.T @ slope, slope.sum(axis=0)])
 
 

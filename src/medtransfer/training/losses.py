@@ -80,8 +80,8 @@ def make_loss(
         names: The targets' names. T
         targets: Of the training cases, NaN where masked [N, T]; or the sums over them.
     """
-    sides = targets if isinstance(targets, TargetCounts) else count_targets(targets, task)
-    weights = class_weights(config, task, names, sides)
+    counts = targets if isinstance(targets, TargetCounts) else count_targets(targets, task)
+    weights = class_weights(config, task, names, counts)
     match config.kind:
         case "cross-entropy":
             return Loss(task, config.smoothing, weights=weights)
@@ -132,10 +132,12 @@ def class_weights(
     ones = tuple(1.0 for _ in names)
     if config.weights != "balanced":
         return ClassWeights(tuple(config.weights.get(name, 1.0) for name in names), ones)
-    positive, known = counts.positive, counts.known
+    positive, labelled = counts.positive, counts.known
     if task == "single-label":
-        return ClassWeights(_balanced(positive, known, len(names)), ones)
-    return ClassWeights(_balanced(positive, known, 2), _balanced(known - positive, known, 2))
+        return ClassWeights(_balanced(positive, labelled, len(names)), ones)
+    return ClassWeights(
+        _balanced(positive, labelled, 2), _balanced(labelled - positive, labelled, 2)
+    )
 
 
 def partial_loss(logits: torch.Tensor, batch: Batch, loss: Loss, entries: int) -> torch.Tensor:
@@ -190,23 +192,23 @@ def _of_targets(logits: torch.Tensor, targets: torch.Tensor, loss: Loss) -> torc
     positive = -functional.logsigmoid(logits)
     if loss.gamma:
         positive = positive * _power(torch.sigmoid(-logits), loss.gamma)
-    chance = torch.sigmoid(logits)
+    probability = torch.sigmoid(logits)
     if loss.margin:
-        chance = (chance - loss.margin).clamp(min=0)
-        negative = -torch.log1p(-chance)
+        probability = (probability - loss.margin).clamp(min=0)
+        negative = -torch.log1p(-probability)
     else:
         negative = -functional.logsigmoid(-logits)
     if loss.gamma_negative:
-        negative = negative * _power(chance, loss.gamma_negative)
+        negative = negative * _power(probability, loss.gamma_negative)
     if loss.weights is not None:
         positive = positive * _tensor(loss.weights.positive, logits)
         negative = negative * _tensor(loss.weights.negative, logits)
     return targets * positive + (1 - targets) * negative
 
 
-def _power(chance: torch.Tensor, exponent: float) -> torch.Tensor:
+def _power(probability: torch.Tensor, exponent: float) -> torch.Tensor:
     """A power whose slope at 0 is a number."""
-    return chance.clamp(min=torch.finfo(chance.dtype).tiny) ** exponent
+    return probability.clamp(min=torch.finfo(probability.dtype).tiny) ** exponent
 
 
 def _smoothed(targets: torch.Tensor, share: float, values: int) -> torch.Tensor:
@@ -218,8 +220,8 @@ def _balanced(
     counts: NDArray[np.float64], cases: NDArray[np.float64], sides: int
 ) -> tuple[float, ...]:
     """Cases over (sides × cases of a side); 1 for a side without any."""
-    there = counts > 0
-    return tuple(np.where(there, cases / (sides * np.where(there, counts, 1.0)), 1.0).tolist())
+    present = counts > 0
+    return tuple(np.where(present, cases / (sides * np.where(present, counts, 1.0)), 1.0).tolist())
 
 
 def _tensor(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:

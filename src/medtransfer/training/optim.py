@@ -52,12 +52,12 @@ class WeightAverage:
     @contextmanager
     def applied(self, model: nn.Module) -> Generator[None]:
         """While inside, the network holds the average; afterwards its own weights, bit by bit."""
-        own = {name: value.clone() for name, value in _state(model).items()}
+        original = {name: value.clone() for name, value in _state(model).items()}
         _put(model, self.state)
         try:
             yield
         finally:
-            _put(model, own)
+            _put(model, original)
 
 
 class OptimizerStep:

@@ -34,7 +34,7 @@ def step_gradients(
     classifier: Classifier,
     batches: TrainingBatches,
     state: TrainingState,
-    draws: StepRandomness,
+    randomness: StepRandomness,
     loss: PartialLoss,
 ) -> float:
     """Leave the gradients of a step in the weights.
@@ -48,7 +48,7 @@ def step_gradients(
         classifier: In training mode.
         batches: The training cases.
         state: Says which step; its images and micro-batch are brought up to date.
-        draws: MixUp and seed.
+        randomness: MixUp and seed.
         loss: Of a micro-batch; those of a step add up to the step's.
 
     Returns:
@@ -61,20 +61,20 @@ def step_gradients(
     everyone = world()
     before = [buffer.clone() for buffer in classifier.buffers()]
     while True:
-        most = state.micro_batch or batches.micro_batch
-        attempt = _Attempt(classifier, batches, state.step, most, everyone)
-        fits = attempt.run(draws, loss)
+        micro_batch = state.micro_batch or batches.micro_batch
+        attempt = _Attempt(classifier, batches, state.step, micro_batch, everyone)
+        fits = attempt.run(randomness, loss)
         total, images, lacking = everyone.total([attempt.loss, attempt.images, float(not fits)])
         if not lacking:
             attempt.combine()
             state.images += round(images)
             return total
-        if most == 1:
+        if micro_batch == 1:
             raise StudyError(_too_large(batches))
         classifier.zero_grad(set_to_none=True)
         _restore_buffers(classifier, before)
         release_memory()
-        state.micro_batch = most // 2
+        state.micro_batch = micro_batch // 2
 
 
 class _Attempt:
@@ -85,27 +85,31 @@ class _Attempt:
         classifier: Classifier,
         batches: TrainingBatches,
         step: int,
-        most: int,
+        micro_batch: int,
         everyone: World,
     ) -> None:
         self.loss, self.images = 0.0, 0
         self._classifier, self._batches, self._everyone = classifier, batches, everyone
-        self._step, self._most = step, most
-        self._count = batches.count(step, most)
+        self._step, self._micro_batch = step, micro_batch
+        self._count = batches.count(step, micro_batch)
         self._statistics = RunningStatistics(classifier) if everyone.size > 1 else None
         self._spread = is_sharded(classifier)
 
-    def run(self, draws: StepRandomness, loss: PartialLoss) -> bool:
+    def run(self, randomness: StepRandomness, loss: PartialLoss) -> bool:
         """Add up this process's micro-batches; False if the memory does not hold one."""
         self._classifier.zero_grad(set_to_none=True)
         device = next(self._classifier.parameters()).device
         turns = self._turns()
         micro_batches = self._batches.micro_batches(
-            self._step, device, draws.mix, most=self._most, only=[index for index, _ in turns]
+            self._step,
+            device,
+            randomness.mix,
+            most=self._micro_batch,
+            only=[index for index, _ in turns],
         )
         try:
             for (index, counts), batch in zip(turns, micro_batches, strict=True):
-                with seeded(draws.seed, "step", self._step, index):
+                with seeded(randomness.seed, "step", self._step, index):
                     self._pass(batch, loss, counts=counts)
         except (RuntimeError, MemoryError) as error:
             # with spread weights the others wait inside their pass: they cannot be told
@@ -126,9 +130,9 @@ class _Attempt:
         Spread weights are brought together for each pass, so that all processes must make one:
         where there is none left for this process, it makes one that counts for nothing.
         """
-        own = [(index, True) for index in range(self._count)[self._everyone.shard_slice]]
+        turns = [(index, True) for index in range(self._count)[self._everyone.shard_slice]]
         rounds = -(-self._count // self._everyone.size)
-        return own + [(0, False)] * (rounds - len(own)) if self._spread else own
+        return turns + [(0, False)] * (rounds - len(turns)) if self._spread else turns
 
     def _pass(self, batch: Batch, loss: PartialLoss, *, counts: bool) -> None:
         """Add a micro-batch's gradients to the weights."""
