@@ -28,7 +28,7 @@ ASPECTS = (3 / 4, 4 / 3)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What chance does to training images.
+    """Random changes of training images.
 
     Attributes:
         seed: The run's seed.
@@ -46,7 +46,7 @@ Draw = Callable[[str], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Changes:
-    """What is done to each image.
+    """Operations on each image.
 
     Attributes:
         angle: Degrees, counter-clockwise. [N]
@@ -213,7 +213,7 @@ def add_noise(image: torch.Tensor, deviation: float, seed: int) -> torch.Tensor:
 def erase(image: torch.Tensor, part: Sequence[float]) -> torch.Tensor:
     """Make a part black: top, left, height and width as shares of the sides."""
     top, left, height, width = _in_pixels(part, image)
-    return ops.erase(image, top, left, height, width, torch.zeros(1, device=image.device))
+    return ops.erase(image, top, left, height, width, v=torch.zeros(1, device=image.device))
 
 
 def _changed(image: torch.Tensor, by: Changes, i: int) -> torch.Tensor:

@@ -21,9 +21,9 @@ def numbered(ids: pl.Series) -> CodeArray:
     numbers: CodeArray = np.empty(len(ids), dtype=np.uint32)
     before = 0
     for rows in sorted_shares(ids):
-        own = ids.gather(rows).rank("dense").to_numpy()
-        numbers[rows] = own + np.uint32(before) - np.uint32(1)
-        before += int(own.max()) if len(own) else 0
+        codes = ids.gather(rows).rank("dense").to_numpy()
+        numbers[rows] = codes + np.uint32(before) - np.uint32(1)
+        before += int(codes.max()) if len(codes) else 0
     return numbers
 
 
@@ -59,9 +59,9 @@ class CaseNumbers:
         return int(self.patients.max()) + 1 if len(self) else 0
 
     def of_first(self, cells: pl.Series) -> pl.Series:
-        """What stands in the first row of each case. [N]"""
+        """Values in the first row of each case. [N]"""
         return cells.gather(self.first)
 
     def at_first(self, flags: pl.Series) -> NDArray[np.bool_]:
-        """Which cases have a flag in their first row. [N]"""
+        """Flags of the first row of each case. [N]"""
         return np.asarray(self.of_first(flags).to_numpy(), dtype=bool)

@@ -1,4 +1,4 @@
-"""What is counted, drawn and audited by case: a row per case, without any id."""
+"""Table of cases for counting, sampling and auditing: a row per case, without any id."""
 
 import numpy as np
 import polars as pl
@@ -93,11 +93,11 @@ class CaseTable:
 
     def _episode(self, rows: Flags, frame: pl.DataFrame, data: DataConfig, seed: int) -> Flags:
         """The cases of so many patients of each class among some cases. [N]"""
-        own = np.flatnonzero(rows)
-        names = frame["patient_id"].gather(self.first[own]).to_numpy().astype(np.str_)
+        indices = np.flatnonzero(rows)
+        names = frame["patient_id"].gather(self.first[indices]).to_numpy().astype(np.str_)
         drawn = np.zeros(len(self), dtype=bool)
         shots = data.split.shots or 0
-        drawn[own] = draw_episode(names, self.targets[own], data.task, shots, seed)
+        drawn[indices] = draw_episode(names, self.targets[indices], data.task, shots, seed)
         return drawn
 
     def _share_of(self, rows: Flags, frame: pl.DataFrame, fraction: float, seed: int) -> Flags:
@@ -108,8 +108,8 @@ class CaseTable:
         cohorts = self.kinds["cohort"]
         numbers, strata = patient_labels(self.patients, self.first, rows, positive, cohorts)
         a_case = np.zeros(int(numbers[-1]) + 1, dtype=np.int64)
-        own = np.flatnonzero(rows)
-        a_case[self.patients[own]] = own
+        indices = np.flatnonzero(rows)
+        a_case[self.patients[indices]] = indices
         names = frame["patient_id"].gather(self.first[a_case[numbers]])
         drawn = np.zeros(int(self.patients.max()) + 1, dtype=bool)
         drawn[numbers] = training_patients(names, strata, fraction, seed)

@@ -31,8 +31,8 @@ class ImageLists(Sequence[tuple[str, ...]]):
     @staticmethod
     def of(images: Sequence[Sequence[str]]) -> "ImageLists":
         """From a list per case."""
-        flat = pl.Series([name for own in images for name in own], dtype=pl.String)
-        return ImageLists(flat, np.cumsum([len(own) for own in images], dtype=np.int64))
+        flat = pl.Series([name for of_case in images for name in of_case], dtype=pl.String)
+        return ImageLists(flat, np.cumsum([len(of_case) for of_case in images], dtype=np.int64))
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -51,7 +51,7 @@ class ImageLists(Sequence[tuple[str, ...]]):
         return tuple(self._flat[start : int(self._ends[place])])
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same images are in the same order."""
+        """Compare images and their order."""
         if not isinstance(other, (tuple, ImageLists)):
             return False
         return tuple(self) == tuple(cast("Sequence[tuple[str, ...]]", other))
@@ -64,9 +64,9 @@ class ImageLists(Sequence[tuple[str, ...]]):
         """The images of some cases."""
         counts = self.counts[rows]
         ends = np.cumsum(counts, dtype=np.int64)
-        own = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        position = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
         starts = self._ends[rows] - counts
-        return ImageLists(self._flat.gather(np.repeat(starts, counts) + own), ends)
+        return ImageLists(self._flat.gather(np.repeat(starts, counts) + position), ends)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -112,12 +112,12 @@ class Cases:
         """Some of the cases."""
         chosen: NDArray[np.int64] = np.arange(len(self), dtype=np.int64)[rows]
         return Cases(
-            self.case_ids[chosen],
-            self.patient_ids[chosen],
-            self.cohorts[chosen],
-            self.splits[chosen],
-            self.targets[chosen],
-            self._lists.take(chosen),
+            case_ids=self.case_ids[chosen],
+            patient_ids=self.patient_ids[chosen],
+            cohorts=self.cohorts[chosen],
+            splits=self.splits[chosen],
+            targets=self.targets[chosen],
+            images=self._lists.take(chosen),
         )
 
     @property
@@ -146,12 +146,12 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
     order = frame.select(pl.arg_sort_by(pl.Series(cases.rows), "image_id")).to_series()
     ends = np.cumsum(np.bincount(cases.rows, minlength=len(cases)), dtype=np.int64)
     return Cases(
-        _text(cases.of_first(frame["case_id"])),
-        _text(cases.of_first(frame["patient_id"])),
-        _text(cases.of_first(frame["cohort"])),
-        _text(cases.of_first(frame["split"]).cast(pl.String)),
-        targets_of(case_labels(frame, data, cases.rows), data),
-        ImageLists(frame["image_id"].gather(order), ends),
+        case_ids=_text(cases.of_first(frame["case_id"])),
+        patient_ids=_text(cases.of_first(frame["patient_id"])),
+        cohorts=_text(cases.of_first(frame["cohort"])),
+        splits=_text(cases.of_first(frame["split"]).cast(pl.String)),
+        targets=targets_of(case_labels(frame, data, cases.rows), data),
+        images=ImageLists(frame["image_id"].gather(order), ends),
     )
 
 
@@ -254,7 +254,7 @@ class Targets(Protocol):
 
 
 class Labelled(Protocol):
-    """What is needed of cases to learn from them: `Cases`, or images to pre-train on."""
+    """Interface of cases to learn from: `Cases`, or images to pre-train on."""
 
     @property
     def case_ids(self) -> NDArray[np.str_]:

@@ -1,4 +1,4 @@
-"""What is learned from which rows of the manifest."""
+"""Data settings: targets, labels, images, splits."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ Pixels = Annotated[int, Field(ge=8, le=4096)]
 
 
 class LabelPolicy(Settings):
-    """What an uncertain (-1) and an empty label cell mean for one target."""
+    """Label policy of one target: the meaning of uncertain (-1) and of empty cells."""
 
     uncertain: Policy = identity("ignore")
     """`ignore` masks the cell from loss and metrics; `zeros`, `ones`, `soft(p)` give it a value."""
@@ -36,7 +36,7 @@ class RetrainConfig(Settings):
 
 
 class SplitConfig(Settings):
-    """Who is trained on, tuned on and tested on. Always by patient."""
+    """Split settings. Splits are always by patient."""
 
     train_cohorts: tuple[Name, ...] | None = identity(None)
     """Cohorts that are split into train, tune and test; every other cohort is shifted test data.
@@ -102,7 +102,7 @@ class AugmentConfig(Settings):
 
     @property
     def changes_images(self) -> bool:
-        """Whether any single image is changed; CutMix needs two."""
+        """True if single images are changed; CutMix needs two."""
         return any(getattr(self, name) for name in type(self).model_fields if name != "cutmix")
 
 
@@ -118,7 +118,7 @@ class ImageConfig(Settings):
     augment: AugmentConfig = identity_if_set(AugmentConfig())
     """Random changes of training images besides crop and flip."""
     codec: Literal["raw", "png"] = runtime("raw")
-    """How prepared images are kept. `raw` is read fastest, `png` takes about half the disk; both
+    """Format of prepared images. `raw` is read fastest, `png` takes about half the disk; both
     keep every bit."""
     jpeg_quality: int | None = identity_if_set(None, ge=50, le=100)
     """Keep prepared images as JPEG of this quality. Lossy; 8 bits only. Left out: they are kept as
@@ -155,7 +155,7 @@ class DataConfig(Settings):
     image: ImageConfig = identity(ImageConfig())
     """Size and augmentation."""
     split: SplitConfig = identity(SplitConfig())
-    """Who is trained on and who is tested on."""
+    """Training, tuning and test patients."""
     pixel_limit: int = runtime(100_000_000, ge=1_000_000, le=178_956_970)
     """Images of more pixels are refused by their header, before they are unpacked. The most is what
     Pillow unpacks."""

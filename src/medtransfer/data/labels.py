@@ -10,7 +10,7 @@ from medtransfer.tables.chunks import SLICE_ROWS
 from medtransfer.tables.manifest import label_text
 
 STATES = pl.Enum(("-1", "0", "1"))
-"""What a label cell may say, in text order."""
+"""Allowed contents of a label cell, in text order."""
 
 
 def policy_value(policy: str) -> float:
@@ -72,15 +72,15 @@ def case_labels(frame: pl.DataFrame, data: DataConfig, cases: CodeArray) -> pl.D
 
 def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -> pl.Series:
     """The smallest label of each case, as a category. [N]"""
-    known = STATES if data.class_column is None else pl.Enum(sorted(data.names))
-    none = len(known.categories)
+    states = STATES if data.class_column is None else pl.Enum(sorted(data.names))
+    none = len(states.categories)
     least = np.full(int(cases.max()) + 1 if len(cases) else 0, none, dtype=np.uint32)
     for start in range(0, len(frame), SLICE_ROWS):
-        cells = frame.slice(start, SLICE_ROWS).select(label_text(name))[name].cast(known)
+        cells = frame.slice(start, SLICE_ROWS).select(label_text(name))[name].cast(states)
         values = cells.to_physical().cast(pl.UInt32).fill_null(none).to_numpy()
         np.minimum.at(least, cases[start : start + SLICE_ROWS], values)
     codes = pl.Series(name, least)
-    return codes.set(codes == none, None).cat.to(known)
+    return codes.set(codes == none, None).cat.to(states)
 
 
 def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class MixUp:
-    """How the cases of a step are mixed (Zhang et al. 2018).
+    """MixUp or CutMix of the cases of a step (Zhang et al. 2018).
 
     Attributes:
         share: Weight of a case itself; its partner has the rest. 0 to 1
@@ -97,14 +97,14 @@ class CaseImages:
         flat, owner = self._flat(rows)
         pictures = [self._pixels[place] for place in self._places[flat].tolist()]
         images = training_images(
-            pictures, epochs[owner], self._keys[flat], augmentation, self.spec, device
+            pictures, epochs[owner], self._keys[flat], augmentation, spec=self.spec, device=device
         )
         return self._batch(rows, images, owner, device)
 
     def corners(
         self, rows: NDArray[np.int64], epochs: NDArray[np.int64], seed: int
     ) -> NDArray[np.float64]:
-        """Where CutMix puts its square into each image, as shares of the room there is. [M, 2]"""
+        """Position of CutMix's square in each image, as shares of the free room. [M, 2]"""
         flat, owner = self._flat(rows)
         keys, seen = self._keys[flat], epochs[owner]
         return np.stack(
@@ -112,7 +112,7 @@ class CaseImages:
         )
 
     def partner_images(self, own: NDArray[np.int64], partner: NDArray[np.int64]) -> torch.Tensor:
-        """Which image of the partners' batch each own image is mixed with. [M]
+        """Index of each image's partner in the partners' batch. [M]
 
         The k-th image of a case meets the k-th of its partner, starting over where it has fewer.
         """

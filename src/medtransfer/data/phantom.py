@@ -102,15 +102,19 @@ def write_phantom(phantom: Phantom, manifest: Path) -> Path:
     return manifest
 
 
-def _site(phantom: Phantom, name: str, site: Hospital) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+Row = dict[str, Any]
+"""A row of a manifest: which targets are its columns depends on the phantom."""
+
+
+def _site(phantom: Phantom, name: str, site: Hospital) -> list[Row]:
+    rows: list[Row] = []
     for number in range(site.cases):
         rng = generator(phantom.seed, "phantom", name, number)
         patient = f"{name}-p{number // phantom.cases_per_patient:04d}"
         person = generator(phantom.seed, "phantom patient", patient)
-        about = {"sex": str(person.choice(["F", "M"])), "age": int(person.integers(20, 90))}
+        attributes = {"sex": str(person.choice(["F", "M"])), "age": int(person.integers(20, 90))}
         truth = {target: int(rng.random() < site.prevalence) for target in phantom.targets}
-        strength = phantom.signal * (1 - phantom.group_gap * (about["sex"] == "F"))
+        strength = phantom.signal * (1 - phantom.group_gap * (attributes["sex"] == "F"))
         labels = _labels(phantom, truth, rng)
         for view in range(int(rng.integers(1, phantom.views + 1))):
             draw = _radiograph if phantom.kind == "radiograph" else _lesion
@@ -122,7 +126,7 @@ def _site(phantom: Phantom, name: str, site: Hospital) -> list[dict[str, Any]]:
                     "patient_id": patient,
                     "cohort": name,
                     **labels,
-                    **about,
+                    **attributes,
                     **{f"truth_{target}": value for target, value in truth.items()},
                     "image": _png(_as_seen(picture, site, rng)),
                 }
@@ -130,8 +134,8 @@ def _site(phantom: Phantom, name: str, site: Hospital) -> list[dict[str, Any]]:
     return rows
 
 
-def _labels(phantom: Phantom, truth: dict[str, int], rng: np.random.Generator) -> dict[str, Any]:
-    labels: dict[str, Any] = {}
+def _labels(phantom: Phantom, truth: dict[str, int], rng: np.random.Generator) -> Row:
+    labels: Row = {}
     for target, value in truth.items():
         noisy = value ^ int(rng.random() < phantom.label_noise)
         labels[target] = -1 if rng.random() < phantom.uncertain else noisy

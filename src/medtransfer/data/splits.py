@@ -1,4 +1,4 @@
-"""Who is trained on, tuned on and tested on: by patient, stratified, deterministic."""
+"""Training, tuning and test splits: by patient, stratified, deterministic."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -49,25 +49,25 @@ def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
 
 
 def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
-    """Which rows belong to the training cohorts.
+    """Mask of the rows of the training cohorts.
 
     Raises:
         TableError: A training cohort does not exist.
     """
     if split.train_cohorts is None:
         return pl.Series(np.ones(len(frame), dtype=bool))
-    known = sorted(frame["cohort"].unique().to_list())
-    missing = [name for name in split.train_cohorts if name not in known]
+    cohorts = sorted(frame["cohort"].unique().to_list())
+    missing = [name for name in split.train_cohorts if name not in cohorts]
     if missing:
         raise TableError(
             f"data.split.train_cohorts names {listed(missing)}, which is not a cohort of the "
-            f"manifest (cohorts: {listed(known)}). {suggestion(missing[0], known)}".rstrip()
+            f"manifest (cohorts: {listed(cohorts)}). {suggestion(missing[0], cohorts)}".rstrip()
         )
     return frame["cohort"].is_in(list(split.train_cohorts))
 
 
 def divided_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
-    """Which rows belong to cohorts that are partly trained on: those, and one trained on again."""
+    """Mask of the rows of cohorts used in training: the training cohorts and a retrained one."""
     internal = internal_rows(frame, split)
     again = split.retrain
     return internal if again is None else internal | (frame["cohort"] == again.cohort)
@@ -100,22 +100,24 @@ def _elsewhere(frame: pl.DataFrame, cases: CaseNumbers, data: DataConfig) -> pl.
     again = data.split.retrain
     if again is None:
         return pl.Series([TEST], dtype=SPLIT).new_from_index(0, len(frame))
-    own = cases.at_first(frame["cohort"] == again.cohort)
+    retrained = cases.at_first(frame["cohort"] == again.cohort)
     apart = np.zeros(cases.num_patients, dtype=bool)
     if "split" in frame.columns:
         kept = (frame["cohort"] == again.cohort) & (frame["split"] != TEST)
         apart[cases.patients[cases.rows[kept.to_numpy()]]] = True
-    elif own.any():
+    elif retrained.any():
         rng = generator(data.split.seed, "retrain", again.cohort)
-        patients, subset = _shared_out(frame, cases, own, data, (again.pool, 1 - again.pool), rng)
+        patients, subset = _shared_out(
+            frame, cases, retrained, data, shares=(again.pool, 1 - again.pool), rng=rng
+        )
         apart[patients] = subset == 0
-    count = len(np.unique(cases.patients[own]))
+    count = len(np.unique(cases.patients[retrained]))
     if not 0 < apart.sum() < count:
         raise TableError(
             f"Cohort '{again.cohort}' has {plural(count, 'patient')}, of "
             f"whom {apart.sum()} could be trained on again; some must train and some must test."
         )
-    trained = own & apart[cases.patients]
+    trained = retrained & apart[cases.patients]
     return _as_splits(np.where(trained, SPLITS.index("train"), SPLITS.index(TEST))[cases.rows])
 
 
@@ -130,7 +132,7 @@ def _draw_splits(
         split.test_fraction,
     )
     rng = generator(split.seed, "split")
-    patients, subset = _shared_out(frame, cases, chosen, data, shares, rng)
+    patients, subset = _shared_out(frame, cases, chosen, data, shares=shares, rng=rng)
     drawn = np.zeros(cases.num_patients, dtype=np.uint8)
     drawn[patients] = subset
     return _as_splits(drawn[cases.patients][cases.rows])
@@ -227,7 +229,7 @@ def draw_episode(
 def patient_classes(
     patient_ids: NDArray[Any], targets: NDArray[np.float64], task: Task
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Which classes patients are of.
+    """Classes of each patient.
 
     In a single-label task the targets are the classes. Else there is one for each target, of
     patients with a case that is positive for it (over ½), and a last one of patients with a case

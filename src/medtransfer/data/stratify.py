@@ -22,7 +22,7 @@ def patient_labels(
     positive: Iterable[NDArray[np.bool_]],
     cohorts: pl.Series,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which labels each patient carries in any of some cases, and which cohorts they come from.
+    """Labels that each patient carries in any of some cases, and their cohorts.
 
     Args:
         patients: Patient of each case, by number. [N]
@@ -42,17 +42,17 @@ def patient_labels(
         flags[patients[which]] = True
         return flags
 
-    found = np.flatnonzero(carried(chosen))
-    flags = [carried(chosen & which)[found] for which in positive]
+    carriers = np.flatnonzero(carried(chosen))
+    flags = [carried(chosen & which)[carriers] for which in positive]
     names = cohorts.filter(pl.Series(chosen)).unique().cast(pl.String).sort().to_list()
     if len(names) > 1:
-        own = np.flatnonzero(chosen)
-        own = own[np.argsort(first[own])[::-1]]
+        members = np.flatnonzero(chosen)
+        members = members[np.argsort(first[members])[::-1]]
         earliest = np.zeros(count, dtype=np.int64)
-        earliest[patients[own]] = own  # the last one stands
-        theirs = cohorts.gather(earliest[found])
+        earliest[patients[members]] = members  # the last one stands
+        theirs = cohorts.gather(earliest[carriers])
         flags += [(theirs == name).to_numpy() for name in names]
-    return found, np.stack(flags, axis=1)
+    return carriers, np.stack(flags, axis=1)
 
 
 def training_patients(
@@ -139,10 +139,10 @@ def _share_out(
         if len(best) > 1:
             roomiest = max(room[k] for k in best)
             best = [k for k in best if room[k] == roomiest]
-        one = best[0] if len(best) == 1 else int(rng.choice(best))
+        choice = best[0] if len(best) == 1 else int(rng.choice(best))
         for label in carried[start:end]:
-            wanted[one][label] -= 1
-        room[one] -= 1
-        chosen.append(one)
+            wanted[choice][label] -= 1
+        room[choice] -= 1
+        chosen.append(choice)
         start = end
     return chosen

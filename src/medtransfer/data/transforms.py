@@ -26,7 +26,7 @@ from medtransfer.seeds import uniforms
 
 @dataclass(frozen=True)
 class Views:
-    """Where each image is cropped and whether it is flipped.
+    """Crop position and flips of each image.
 
     Attributes:
         top: First row of the crop. [N]
@@ -143,8 +143,8 @@ def whole_images(pixels: Pixels) -> torch.Tensor:
     """
     if pixels.dtype == np.uint16:
         return torch.as_tensor(pixels.astype(np.int32)).permute(0, 3, 1, 2)
-    own = pixels if pixels.flags.writeable else pixels.copy()
-    return torch.as_tensor(own).permute(0, 3, 1, 2)
+    writable = pixels if pixels.flags.writeable else pixels.copy()
+    return torch.as_tensor(writable).permute(0, 3, 1, 2)
 
 
 def normalise(pixels: torch.Tensor, spec: InputSpec) -> torch.Tensor:

@@ -64,7 +64,7 @@ OVERLAPS: tuple[Overlap, ...] = tuple(one for source in SOURCES.values() for one
 
 def overlaps_of(source: Source) -> list[Overlap]:
     """Those that a source takes part in, whichever source states them."""
-    return [one for one in OVERLAPS if {one.one, one.other} & set(source.known_as)]
+    return [overlap for overlap in OVERLAPS if {overlap.one, overlap.other} & set(source.known_as)]
 
 
 def find_source(name: str) -> Source:

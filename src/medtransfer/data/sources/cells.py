@@ -31,7 +31,7 @@ RACES = {
     "native hawaiian": "Pacific",
     "pacific": "Pacific",
 }
-"""How a race begins, in small letters → the group that is written."""
+"""Start of a race in lower case → the group that is written."""
 NO_ANSWER = r"unknown|unable|declined|refused|not reported|unavailable"
 SEX = {"sex": "F or M; empty where it is not known."}
 
@@ -81,10 +81,10 @@ def race(column: str) -> pl.Expr:
 def ethnicity(column: str) -> pl.Expr:
     """`ethnicity` as Hispanic or Non-Hispanic; empty where it is unknown or refused."""
     text = pl.col(column).str.to_lowercase()
-    known = text.is_not_null() & ~text.str.contains(NO_ANSWER)
+    answered = text.is_not_null() & ~text.str.contains(NO_ANSWER)
     outside = text.str.starts_with("no")
     name = pl.when(outside).then(pl.lit("Non-Hispanic")).otherwise(pl.lit("Hispanic"))
-    return pl.when(known).then(name).alias("ethnicity")
+    return pl.when(answered).then(name).alias("ethnicity")
 
 
 def with_age(
@@ -113,11 +113,11 @@ def with_age(
     for top, name in reversed(BANDS.items()):
         band = pl.when(pl.col("age") <= top).then(pl.lit(name)).otherwise(band)
     banded = frame.with_columns(age_band=pl.when(pl.col("age").is_not_null()).then(band))
-    said: list[str] = []
+    notes: list[str] = []
     if not wrong.is_empty():
         values = listed(wrong["_age"].unique().sort(), 4)
-        said.append(f"Age is left empty in {plural(len(wrong), 'row')} that say {values}.")
-    return banded.drop("_age"), said
+        notes.append(f"Age is left empty in {plural(len(wrong), 'row')} that say {values}.")
+    return banded.drop("_age"), notes
 
 
 def emptied(before: pl.Series, after: pl.Series, what: str) -> list[str]:
@@ -140,11 +140,11 @@ def flags(cells: pl.Series, separator: str, names: Mapping[str, str]) -> pl.Data
     Returns:
         ``1`` where a finding of the column is in the text, ``0`` where none is. [N, columns]
     """
-    found = cells.str.split(separator).list.eval(pl.element().str.strip_chars())
+    entries = cells.str.split(separator).list.eval(pl.element().str.strip_chars())
     columns: dict[str, list[str]] = {}
     for finding, column in names.items():
         columns.setdefault(column, []).append(finding)
-    frame = pl.DataFrame({"found": found})
+    frame = pl.DataFrame({"found": entries})
     return frame.select(
         pl.when(pl.col("found").is_not_null())
         .then(pl.col("found").list.set_intersection(wanted).list.len().clip(0, 1))

@@ -1,4 +1,4 @@
-"""What is said of a user's own table: its columns, its labels, what stands for nothing."""
+"""Mapping of a user's own table: columns, labels, words for missing values."""
 
 import csv
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from medtransfer.tables.manifest import LABEL_CELLS
 
 @dataclass(frozen=True)
 class Mapped:
-    """What ``--columns`` says: our names to theirs, and to fixed texts."""
+    """Contents of ``--columns``: our names to theirs, and to fixed texts."""
 
     columns: dict[str, str]
     constants: dict[str, str]
@@ -42,8 +42,8 @@ def read_mapping(text: str) -> Mapped:
 
 def entries(text: str) -> list[str]:
     """Entries between commas; one that holds a comma itself stands in double quotes."""
-    found = next(csv.reader([text], skipinitialspace=True), list[str]())
-    return [entry.strip() for entry in found if entry.strip()]
+    fields = next(csv.reader([text], skipinitialspace=True), list[str]())
+    return [entry.strip() for entry in fields if entry.strip()]
 
 
 def label_pairs(text: str, option: str) -> dict[str, str]:

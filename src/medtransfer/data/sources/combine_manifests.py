@@ -83,9 +83,9 @@ def combine(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Combined:
     _refuse_faults(manifests)
     folder, frames = _with_common_root(manifests)
     notes = _column_notes(manifests)
-    frames, said = _with_splits(frames)
+    frames, split_notes = _with_splits(frames)
     whole = pl.concat([_own_ids(frame) for frame in frames], how="diagonal_relaxed")
-    notes = ["Ids were given their cohort in front: cohort/id.", *said, *notes]
+    notes = ["Ids were given their cohort in front: cohort/id.", *split_notes, *notes]
     return Combined(whole.sort("image_id"), folder, tuple(notes))
 
 
@@ -140,8 +140,8 @@ def _with_splits(frames: list[pl.DataFrame]) -> tuple[list[pl.DataFrame], list[s
     there = ["split" in frame.columns for frame in frames]
     if all(there) or not any(there):
         return frames, []
-    said = "Not every manifest has a split: it is left out, and the study draws its own."
-    return [frame.drop("split", strict=False) for frame in frames], [said]
+    notes = "Not every manifest has a split: it is left out, and the study draws its own."
+    return [frame.drop("split", strict=False) for frame in frames], [notes]
 
 
 def _column_notes(manifests: Sequence[Manifest]) -> list[str]:

@@ -1,7 +1,6 @@
 """A source's facts as text: for the terminal, for machines, and for its reference page."""
 
 from dataclasses import asdict
-from typing import Any
 
 from medtransfer.data.sources.catalog import overlaps_of
 from medtransfer.data.sources.import_source import options_of
@@ -15,7 +14,7 @@ ACCESS = {
 }
 
 
-def facts_of(source: Source) -> dict[str, Any]:
+def facts_of(source: Source) -> dict[str, object]:
     """Everything but the reader, as plain values."""
     return {name: value for name, value in asdict(source).items() if name != "read"}
 
@@ -47,8 +46,8 @@ def table_text(source: Source) -> list[tuple[str, str, str]]:
 def paragraphs(source: Source) -> list[tuple[str, str]]:
     """A source's facts, each under its word, in the order they are read."""
     overlaps = [
-        f"{one.one.upper()} and {one.other.upper()}: {one.why}. {one.advice}".rstrip()
-        for one in overlaps_of(source)
+        f"{pair.one.upper()} and {pair.other.upper()}: {pair.why}. {pair.advice}".rstrip()
+        for pair in overlaps_of(source)
     ]
     found = [
         ("Size", size_text(source)),

@@ -46,13 +46,13 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
 
 def list_files(folder: Path) -> pl.DataFrame:
     """Every file below a folder, hidden ones left out: `path`, relative, with ``/``, sorted."""
-    found: list[str] = []
+    faults: list[str] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         below = Path(place).relative_to(folder).as_posix()
         start = "" if below == "." else below + "/"
-        found.extend(start + name for name in names if not name.startswith("."))
-    readable = [os.fsencode(name).decode("utf-8", "replace") for name in found]
+        faults.extend(start + name for name in names if not name.startswith("."))
+    readable = [os.fsencode(name).decode("utf-8", "replace") for name in faults]
     return pl.DataFrame({PATH: readable}, schema={PATH: pl.String}).sort(PATH)
 
 
@@ -112,14 +112,14 @@ def missing_columns(frame: pl.DataFrame, wanted: Iterable[str], name: str) -> li
     """One fault that names all columns a table lacks, with what they may be called there."""
     absent = [column for column in wanted if column not in frame.columns]
     free = [column for column in frame.columns if column not in wanted and column != ROW]
-    said: list[str] = []
+    notes: list[str] = []
     for column in absent:
         near = suggestion(column, free).removeprefix("Did you mean ").removesuffix("?")
-        said.append(f"'{column}'" + (f" (is it {near}?)" if near else ""))
-    if not said:
+        notes.append(f"'{column}'" + (f" (is it {near}?)" if near else ""))
+    if not notes:
         return []
     have = f"it has {listed([c for c in frame.columns if c != ROW], 12)}"
-    return [f"{name} lacks {'column' if len(said) == 1 else 'columns'} {', '.join(said)}; {have}"]
+    return [f"{name} lacks {'column' if len(notes) == 1 else 'columns'} {', '.join(notes)}; {have}"]
 
 
 def _key_faults(frame: pl.DataFrame, key: tuple[str, ...]) -> list[str]:

@@ -69,8 +69,8 @@ class WrittenManifest:
 
 def options_of(source: Source) -> tuple[Option, ...]:
     """The options of a source, then those of every source; its own take the place of theirs."""
-    own = {option.name for option in source.options}
-    return (*source.options, *(option for option in COMMON if option.name not in own))
+    own_options = {option.name for option in source.options}
+    return (*source.options, *(option for option in COMMON if option.name not in own_options))
 
 
 def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
@@ -79,18 +79,18 @@ def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ConfigError: An option does not exist or holds a value that is not allowed; all of them.
     """
-    known = {option.name: option for option in options_of(source)}
+    options = {option.name: option for option in options_of(source)}
     faults: list[str] = []
     for name, value in given.items():
-        if name not in known:
-            hint = suggestion(name, known) or f"Allowed: {listed(known, 20)}."
+        if name not in options:
+            hint = suggestion(name, options) or f"Allowed: {listed(options, 20)}."
             faults.append(f"option '{name}' does not exist. {hint}".removesuffix("."))
-        elif known[name].allowed and value not in known[name].allowed:
-            allowed = listed(known[name].allowed, 20)
+        elif options[name].allowed and value not in options[name].allowed:
+            allowed = listed(options[name].allowed, 20)
             faults.append(f"option '{name}' holds '{value}' (allowed: {allowed})")
     if faults:
         raise ConfigError(fault_list(f"{source.name} cannot be imported so", faults))
-    return {name: given.get(name, option.default) for name, option in known.items()}
+    return {name: given.get(name, option.default) for name, option in options.items()}
 
 
 def import_source(
@@ -155,17 +155,17 @@ def read_source(
         TableError: A table is missing or not as published, or no image is there.
     """
     chosen = check_options(source, options or {})
-    found = source.read(open_download(source, folder, chosen))
-    found = replace(found, frame=_placed(found.frame, source, chosen))
-    found = _with_views(found, source, views)
-    found = _with_splits(found, chosen["splits"])
-    found = _harmonised(found, source, chosen, wanted=shared_names)
-    rows = found.frame.sort("image_id")
+    imported = source.read(open_download(source, folder, chosen))
+    imported = replace(imported, frame=_placed(imported.frame, source, chosen))
+    imported = _with_views(imported, source, views)
+    imported = _with_splits(imported, chosen["splits"])
+    imported = _harmonised(imported, source, chosen, wanted=shared_names)
+    rows = imported.frame.sort("image_id")
     rows = rows if ROW in rows.columns else rows.with_row_index(ROW, offset=1)
     refuse(source, manifest_faults(rows))
-    columns = [name for name in FIRST if name in found.frame.columns]
-    beside = [name for name in found.frame.columns if name not in (*columns, ROW)]
-    return replace(found, frame=rows.select(*columns, *beside))
+    columns = [name for name in FIRST if name in imported.frame.columns]
+    beside = [name for name in imported.frame.columns if name not in (*columns, ROW)]
+    return replace(imported, frame=rows.select(*columns, *beside))
 
 
 def write_manifest(
@@ -201,20 +201,20 @@ def write_manifest(
 
 
 def _harmonised(
-    found: ImportedSource, source: Source, options: Mapping[str, str], *, wanted: bool
+    imported: ImportedSource, source: Source, options: Mapping[str, str], *, wanted: bool
 ) -> ImportedSource:
     """Targets under shared names, if that is wanted; an own table's by those of another source."""
     like = options.get("like", "")
     if not wanted:
         if like:
             raise ConfigError("--option like=SOURCE is of no use without --harmonise.")
-        return found
+        return imported
     words = find_source(like) if like else source
-    found = harmonise(found, words)
-    known = {target.name for target in words.targets}
-    own = [name for name in entries(options.get("targets", "")) if name not in known]
-    said = [f"{listed(own)}: no target of {words.title}, called as before."] if own else []
-    return replace(found, notes=(*found.notes, *said))
+    imported = harmonise(imported, words)
+    shared = {target.name for target in words.targets}
+    unshared = [name for name in entries(options.get("targets", "")) if name not in shared]
+    notes = [f"{listed(unshared)}: not a target of {words.title}, name kept."] if unshared else []
+    return replace(imported, notes=(*imported.notes, *notes))
 
 
 def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> pl.DataFrame:
@@ -236,14 +236,14 @@ def _with_views(found: ImportedSource, source: Source, views: Sequence[str]) -> 
     if not views:
         return found
     there = found.frame["view"].drop_nulls() if "view" in found.frame.columns else pl.Series([""])
-    known = sorted(set(there.to_list()) - {""})
+    values = sorted(set(there.to_list()) - {""})
     faults: list[str] = []
-    for view in (view for view in views if view not in known):
-        same = [name for name in known if name.lower() == view.lower()]
-        near = f"Did you mean '{same[0]}'?" if same else suggestion(view, known)
+    for view in (view for view in views if view not in values):
+        same = [name for name in values if name.lower() == view.lower()]
+        near = f"Did you mean '{same[0]}'?" if same else suggestion(view, values)
         faults.append(f"view '{view}' is not in it. {near}".rstrip(". "))
     if faults:
-        advice = f"Its views: {listed(known, 20) or 'none'}."
+        advice = f"Its views: {listed(values, 20) or 'none'}."
         raise ConfigError(fault_list(f"{source.title} cannot be cut to views", faults, advice))
     kept = found.frame.filter(pl.col("view").is_in(list(views)).fill_null(value=False))
     text = kept_text(len(kept), len(found.frame), f"view = {' or '.join(views)}")
@@ -265,11 +265,11 @@ def _with_splits(found: ImportedSource, wanted: str) -> ImportedSource:
         there = set(frame["split"].to_list())
     if there != set(SPLITS) or frame["split"].null_count():
         some = ", ".join(name for name in SPLITS if name in there) or "none"
-        said = (
+        split_note = (
             f"The official split is not whole here ({some}): it is left out, and the study draws "
             "its own by patient."
         )
-        return replace(found, frame=frame.drop("split"), notes=(*notes, said))
+        return replace(found, frame=frame.drop("split"), notes=(*notes, split_note))
     return replace(found, frame=frame, notes=notes)
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, Join
 from medtransfer.errors import TableError, listed, plural
-from medtransfer.tables.schema import ROW, duplicates
+from medtransfer.tables.schema import duplicates
 
 KEY = "_key"
 """A column of the frames on their way; dropped before a reader gives them back."""
@@ -74,21 +74,28 @@ def locate(
             f"several folders below {download.folder}: {listed(folders)}. Choose one with "
             "--option images=FOLDER."
         )
-    found = frame.drop(PATH, strict=False).join(keys, on=KEY, how="inner", maintain_order="left")
-    if found.is_empty():
+    joined = frame.drop(PATH, strict=False).join(keys, on=KEY, how="inner", maintain_order="left")
+    if joined.is_empty():
         shown = download.source.layout[-1:] or ("an image per row",)
         raise TableError(
             f"No image file of the {plural(len(frame), 'row')} of {download.source.title} is "
             f"below {download.folder} (expected e.g. {shown[0]}; {len(download.pictures):,} other "
             "image files are there). Download images, or name the folder above them."
         )
-    lost = len(frame) - len(found)
-    join = Join(rows, "image files", "name", len(found), lost, len(keys) - len(found))
-    return found.drop(KEY), join
+    lost = len(frame) - len(joined)
+    join = Join(
+        left=rows,
+        right="image files",
+        key="name",
+        matched=len(joined),
+        left_only=lost,
+        right_only=len(keys) - len(joined),
+    )
+    return joined.drop(KEY), join
 
 
 def coverage(join: Join) -> tuple[str, ...]:
-    """What is said of a partial download; nothing of a whole one."""
+    """Note on a partial download; none on a complete one."""
     total = join.matched + join.left_only
     if not join.left_only:
         return ()
@@ -114,8 +121,3 @@ def agreed(frame: pl.DataFrame, key: str, column: str) -> tuple[pl.DataFrame, in
     disagree = int((values[column].list.len() > 1).sum())
     single = pl.when(pl.col(column).list.len() == 1).then(pl.col(column).list.first())
     return values.with_columns(single.alias(column)), disagree
-
-
-def without_rows(frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame without its row numbers."""
-    return frame.drop(ROW, strict=False)

@@ -1,4 +1,4 @@
-"""What is known of a public data set, stated once, and what reading one gives.
+"""Description of a public data set, and the result of reading one.
 
 A source is one file of this folder that ends in a `Source`: its facts, the tables of its official
 download, and `read`, a function from an opened `Download` to `Imported`. See
@@ -126,7 +126,7 @@ class Join:
 
 @dataclass(frozen=True)
 class ImportedSource:
-    """What reading a source gives.
+    """Result of reading a source.
 
     Attributes:
         frame: One row per image, as the manifest's contract wants it; `path` relative to the
@@ -220,9 +220,9 @@ class Download:
     def pictures(self) -> pl.DataFrame:
         """The image files among `files`, below the folder of option ``images`` if it is given."""
         ending = pl.col(PATH).str.to_lowercase().str.extract(r"(\.[a-z]+)$")
-        found = self.files.filter(ending.is_in(PICTURES).fill_null(value=False))
+        pictures = self.files.filter(ending.is_in(PICTURES).fill_null(value=False))
         below = self.options.get("images", "").strip("/")
-        return found.filter(pl.col(PATH).str.starts_with(below + "/")) if below else found
+        return pictures.filter(pl.col(PATH).str.starts_with(below + "/")) if below else pictures
 
     def refuse(self, faults: Iterable[str]) -> None:
         """Raise one error for all faults found in the tables, or do nothing.
@@ -239,10 +239,10 @@ def refuse(source: Source, faults: Iterable[str]) -> None:
     Raises:
         TableError: There are faults.
     """
-    found = list(faults)
-    if found:
+    faults_found = list(faults)
+    if faults_found:
         see = f"`medtransfer sources {source.name}` shows what the folder should hold."
-        raise TableError(fault_list(f"{source.title} cannot be imported", found, see))
+        raise TableError(fault_list(f"{source.title} cannot be imported", faults_found, see))
 
 
 def kept_text(kept: int, total: int, why: str) -> str:

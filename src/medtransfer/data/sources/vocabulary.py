@@ -83,8 +83,8 @@ def harmonise(found: ImportedSource, source: Source) -> ImportedSource:
     parts = [name for names in shared.values() for name in names]
     frame = found.frame.with_columns(_merged(names, name) for name, names in shared.items())
     gone = [name for name in (*lost, *parts) if name not in shared]
-    frame, said = _with_classes(frame.drop(gone), source)
-    return replace(found, frame=frame, notes=(*found.notes, *notes, *said))
+    frame, class_notes = _with_classes(frame.drop(gone), source)
+    return replace(found, frame=frame, notes=(*found.notes, *notes, *class_notes))
 
 
 def _merged(columns: list[str], name: str) -> pl.Expr:
@@ -99,9 +99,9 @@ def _merged(columns: list[str], name: str) -> pl.Expr:
 
 def _lost_text(frame: pl.DataFrame, name: str) -> str:
     positive = int((frame.select(label_text(name)).to_series() == "1").sum())
-    known = frame[name].len() - frame[name].null_count()
+    filled = frame[name].len() - frame[name].null_count()
     return (
-        f"'{name}' has no shared name and is left out ({plural(known, 'label')}, {positive:,} of "
+        f"'{name}' has no shared name and is left out ({plural(filled, 'label')}, {positive:,} of "
         "them 1)."
     )
 
@@ -113,16 +113,16 @@ def _with_classes(frame: pl.DataFrame, source: Source) -> tuple[pl.DataFrame, li
         return frame, []
     without = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(classes)))
     counts = without.group_by(column).len().sort("len", column, descending=[True, False])
-    said = [
+    notes = [
         f"Class '{name}' of '{column}' has no shared class and is left empty "
         f"({plural(count, 'row')})."
         for name, count in counts.head(MAX_CLASSES).iter_rows()
     ]
     rest = counts.slice(MAX_CLASSES)
     if len(rest):
-        said.append(
+        notes.append(
             f"So {'is 1 further class' if len(rest) == 1 else f'are {len(rest)} further classes'} "
             f"of '{column}' ({plural(int(rest['len'].sum()), 'row')})."
         )
     cell = pl.col(column).replace_strict(dict(classes), default=None, return_dtype=pl.String)
-    return frame.with_columns(cell.alias(column)), said
+    return frame.with_columns(cell.alias(column)), notes

@@ -296,4 +296,4 @@ def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) ->
     }
     found = read_source(CSV, tmp_path, options, shared_names=True)
     assert found.frame["Effusion"].to_list() == ["0"]
-    assert "malignant: no target of CheXpert, called as before." in found.notes
+    assert "malignant: not a target of CheXpert, name kept." in found.notes

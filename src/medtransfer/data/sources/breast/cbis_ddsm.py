@@ -20,7 +20,7 @@ from medtransfer.tables.schema import ROW, rows_of
 
 PATHOLOGY = {"MALIGNANT": "1", "BENIGN": "0", "BENIGN_WITHOUT_CALLBACK": "0"}
 STUDY = r"^\s*((?:Mass|Calc)-(?:Training|Test)_(.+)_(LEFT|RIGHT)_(CC|MLO))/"
-"""How the path of a film begins: its name, and in it the patient, the side and the view."""
+"""Start of the path of a film: its name, with the patient, the side and the view."""
 SERIES = r"([^/]+)/[^/]+$"
 """The folder of a file, which is called as its series."""
 FULL = "full mammogram images"
@@ -120,8 +120,8 @@ def _films(findings: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             "their films are train."
         )
     if incomplete:
-        said = plural(incomplete, "finding")
-        notes.append(f"{said} of assessment 0 (incomplete): no statement on birads_high.")
+        left_out = plural(incomplete, "finding")
+        notes.append(f"{left_out} of assessment 0 (incomplete): no statement on birads_high.")
     return rows, notes
 
 
@@ -135,14 +135,14 @@ def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list
         )
         names = ("films", "whole images of dicom_info.csv")
         rows, join = join_tables(rows, films, "_series", names)
-        rows, found = locate(rows, download, r"([^/]+/[^/]+)$", "films")
-        return rows, [found, join]
+        rows, image_join = locate(rows, download, r"([^/]+/[^/]+)$", "films")
+        return rows, [image_join, join]
     described = download.pictures[PATH].str.contains(FULL, literal=True).any()
     key = "image_id" if described else "_series"
     whole = rf"((?:Mass|Calc)-[^/]+)/(?:[^/]+/)*[^/]*{FULL}"
     pattern = whole if described else rf"(?:^|/){SERIES}"
-    rows, found = locate(rows.with_columns(pl.col(key).alias(KEY)), download, pattern, "films")
-    return rows, [found]
+    rows, image_join = locate(rows.with_columns(pl.col(key).alias(KEY)), download, pattern, "films")
+    return rows, [image_join]
 
 
 def _table(name: str, holds: str) -> Table:

@@ -53,18 +53,18 @@ def read(download: Download) -> ImportedSource:
         cells.renamed("abnormality", {k: v[0] for k, v in FOUND.items()}, "mass"),
         cells.renamed("abnormality", {k: v[1] for k, v in FOUND.items()}, "calcification"),
     )
-    known = images.join(breasts, on="patient_id", how="semi")
-    if known.is_empty():
+    biopsied = images.join(breasts, on="patient_id", how="semi")
+    if biopsied.is_empty():
         download.refuse([f"none of the {len(images):,} image files is of a patient of the table"])
     missing = breasts.join(images, on="patient_id", how="anti")["patient_id"].n_unique()
-    patients = known["patient_id"].n_unique()
+    patients = biopsied["patient_id"].n_unique()
     join = Join(
-        "patients",
-        "image files",
-        "patient in the path",
-        patients,
-        missing,
-        len(images) - len(known),
+        left="patients",
+        right="image files",
+        key="patient in the path",
+        matched=patients,
+        left_only=missing,
+        right_only=len(images) - len(biopsied),
     )
     notes = [TWINS]
     if missing:
@@ -72,14 +72,14 @@ def read(download: Download) -> ImportedSource:
             f"The download is partial: {patients:,} of {plural(patients + missing, 'patient')} "
             "have image files here; the others are left out."
         )
-    sideless = known["laterality"].null_count()
+    sideless = biopsied["laterality"].null_count()
     if sideless and download.options["case"] == "breast":
         raise ConfigError(
             f"{SIDELESS.format(plural(sideless, 'image'))} Import with --option case=exam."
         )
     if sideless:
         notes.append(SIDELESS.format(plural(sideless, "image")))
-    rows, ages = cells.with_age(_labelled(known, breasts), pl.col("Age"))
+    rows, ages = cells.with_age(_labelled(biopsied, breasts), pl.col("Age"))
     rows = rows.with_columns(
         pl.col("patient_id").alias(EXAM), pl.col("patient_id").str.slice(0, 2).alias("part")
     )
@@ -91,16 +91,16 @@ def _images(download: Download) -> pl.DataFrame:
     """Image files with a patient in their path; side and view where the name says them."""
     path = pl.col(PATH)
     name = path.str.extract(r"([^/]+)$")
-    found = download.pictures.with_columns(
+    films = download.pictures.with_columns(
         path.str.extract(PATIENT).alias("patient_id"),
         path.str.extract(r"(?:^|[/_])(D[12]-\d{4}(?:[/_].*)?)\.[A-Za-z]+$").alias("image_id"),
         name.str.extract(SIDE).alias("laterality"),
         name.str.extract(r"(?:^|[_-])(CC|MLO)(?:[_.-])").alias("view"),
     )
-    found = found.filter(pl.col("patient_id").is_not_null())
-    if found.is_empty():
+    films = films.filter(pl.col("patient_id").is_not_null())
+    if films.is_empty():
         download.refuse(["no image file with a patient such as D1-0001 in its path is there"])
-    return found
+    return films
 
 
 def _labelled(images: pl.DataFrame, breasts: pl.DataFrame) -> pl.DataFrame:
@@ -112,10 +112,10 @@ def _labelled(images: pl.DataFrame, breasts: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(name).drop_nulls().sort().first() for name in wanted if name not in TARGETS),
     )
     ages = breasts.group_by("patient_id").agg(pl.col("Age").drop_nulls().sort().first())
-    one = images.filter(pl.col("laterality").is_not_null())
-    one = one.join(sides, on=["patient_id", "laterality"], how="left")
+    sided = images.filter(pl.col("laterality").is_not_null())
+    sided = sided.join(sides, on=["patient_id", "laterality"], how="left")
     rest = images.filter(pl.col("laterality").is_null()).join(both, on="patient_id", how="left")
-    rows = pl.concat([one, rest.select(one.columns)]).join(ages, on="patient_id", how="left")
+    rows = pl.concat([sided, rest.select(sided.columns)]).join(ages, on="patient_id", how="left")
     return rows.sort("image_id")
 
 

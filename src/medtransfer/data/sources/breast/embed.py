@@ -62,11 +62,11 @@ def read(download: Download) -> ImportedSource:
     )
     rows, joined = join_tables(rows, breasts, BREAST, ("images", "breasts of the findings"))
     rows, notes = _with_people(rows, findings)
-    rows, found = _located(rows, download)
+    rows, join = _located(rows, download)
     rows = mammography.with_cases(
         rows, ("malignant", "birads_high", "dense"), download.options["case"]
     )
-    return ImportedSource(rows, (found, joined), kept, (*coverage(found), *notes))
+    return ImportedSource(rows, (join, joined), kept, (*coverage(join), *notes))
 
 
 def _days(download: Download) -> int:
@@ -78,8 +78,8 @@ def _days(download: Download) -> int:
 
 def _by_side(findings: pl.DataFrame) -> pl.DataFrame:
     """Findings with their `laterality`; one of both sides, or of none, is of either."""
-    one = pl.col("side").is_in(["L", "R"]).fill_null(value=False)
-    sides = pl.when(one).then(pl.concat_list("side")).otherwise(pl.lit(["L", "R"]))
+    one_sided = pl.col("side").is_in(["L", "R"]).fill_null(value=False)
+    sides = pl.when(one_sided).then(pl.concat_list("side")).otherwise(pl.lit(["L", "R"]))
     return findings.with_columns(sides.alias("laterality")).explode("laterality")
 
 
@@ -113,8 +113,8 @@ def _with_later(breasts: pl.DataFrame, days: int) -> pl.DataFrame:
     if not days:
         return breasts
     side = ("empi_anon", "laterality")
-    known = breasts.filter(pl.col("_worst").is_not_null())
-    later = known.select(*side, pl.col("_worst").alias("_later"), pl.col("_day").alias("_on"))
+    judged = breasts.filter(pl.col("_worst").is_not_null())
+    later = judged.select(*side, pl.col("_worst").alias("_later"), pl.col("_day").alias("_on"))
     near = breasts.select(*BREAST, "_day").join(later, on=side)
     since = (pl.col("_on") - pl.col("_day")).dt.total_days()
     near = near.filter(since.is_between(0, days)).group_by(BREAST).agg(pl.col("_later").min())

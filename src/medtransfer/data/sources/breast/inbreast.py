@@ -39,19 +39,19 @@ def read(download: Download) -> ImportedSource:
         mammography.high("Bi-Rads"),
         cells.renamed("ACR", mammography.NUMBERED, "density"),
     ).with_columns(mammography.dense())
-    rows, found = locate(rows, download, NAME)
+    rows, join = locate(rows, download, NAME)
     rows = rows.with_columns(pl.col(PATH).str.extract(PATIENT).alias("patient_id"))
     nameless = rows["patient_id"].null_count()
     if nameless:
-        said = (
+        notes = (
             f"{plural(nameless, 'image file')} whose name has no patient in it: the table's ids "
             "are removed, so keep the DICOM files' names (20586908_6c613a14b80a8591_MG_R_CC_ANON)"
         )
-        download.refuse([said])
+        download.refuse([notes])
     date = pl.col("Acquisition date").fill_null("")
     rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), date).alias(EXAM))
     rows = mammography.with_cases(rows, ("birads_high", "dense"), download.options["case"])
-    return ImportedSource(rows, (found,), (), coverage(found))
+    return ImportedSource(rows, (join,), (), coverage(join))
 
 
 SOURCE = Source(

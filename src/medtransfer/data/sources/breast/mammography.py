@@ -1,4 +1,4 @@
-"""What mammography sources share: an exam is of two breasts, a breast is seen in several views."""
+"""Shared parts of mammography sources: exams of two breasts, breasts in several views."""
 
 from collections.abc import Sequence
 

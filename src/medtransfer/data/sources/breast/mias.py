@@ -45,10 +45,10 @@ def read(download: Download) -> ImportedSource:
         pl.col("image_id").alias(KEY),
     )
     rows = rows.with_columns(pl.col("patient_id").alias(EXAM))
-    rows, found = locate(rows, download, r"(mdb\d{3})[a-z]*\.[A-Za-z]+$", "films")
+    rows, join = locate(rows, download, r"(mdb\d{3})[a-z]*\.[A-Za-z]+$", "films")
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
     columns = ("image_id", PATH, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
-    return ImportedSource(rows.select(columns), (found,), (), coverage(found))
+    return ImportedSource(rows.select(columns), (join,), (), coverage(join))
 
 
 def _lines(download: Download) -> pl.DataFrame:
@@ -59,14 +59,16 @@ def _lines(download: Download) -> pl.DataFrame:
         download.refuse([f"Info.txt {how} below the folder"])
     text = (download.folder / names[0]).read_bytes().decode("utf-8", "replace")
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    found = [(number, LINE.fullmatch(line)) for number, line in lines if line.startswith("mdb")]
-    odd = [number for number, match in found if match is None]
-    if odd or not found:
+    matches = [(number, LINE.fullmatch(line)) for number, line in lines if line.startswith("mdb")]
+    odd = [number for number, match in matches if match is None]
+    if odd or not matches:
         rows = rows_of(pl.DataFrame({ROW: odd}, schema={ROW: pl.Int64}))
         many = f"{plural(len(odd), 'line')} of Info.txt cannot be read, {rows}"
         example = " (expected e.g.: mdb001 G CIRC B 535 425 197)"
         download.refuse([(many if odd else "Info.txt names no film") + example])
-    cells = [(match[1], int(match[2]), match[3], match[4], match[5]) for _, match in found if match]
+    cells = [
+        (match[1], int(match[2]), match[3], match[4], match[5]) for _, match in matches if match
+    ]
     schema = {
         "image_id": pl.String,
         "number": pl.Int64,

@@ -54,9 +54,9 @@ def read(download: Download) -> ImportedSource:
         *([pl.concat_str(pl.lit("site-"), "site").alias("cohort")] if chosen == "site" else []),
     )
     rows, ages = cells.with_age(rows, pl.col("age"))
-    rows, found = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dcm|png|jpe?g)$")
+    rows, join = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dcm|png|jpe?g)$")
     rows = mammography.with_cases(rows, (*FLAGS, "dense"), download.options["case"])
-    return ImportedSource(rows, (found,), (), (*coverage(found), *ages))
+    return ImportedSource(rows, (join,), (), (*coverage(join), *ages))
 
 
 SOURCE = Source(

@@ -60,10 +60,10 @@ def read(download: Download) -> ImportedSource:
     ).with_columns(mammography.high("birads"), mammography.dense())
     rows, joins = _with_findings(rows, download)
     rows, more, ages = _with_metadata(rows, download)
-    rows, found = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dicom|dcm|png|jpe?g)$")
+    rows, join = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dicom|dcm|png|jpe?g)$")
     targets = [t.name for t in SOURCE.targets if t.name in rows.columns]
     rows = mammography.with_cases(rows, targets, download.options["case"])
-    return ImportedSource(rows, (found, *joins, *more), (), (*coverage(found), NOTE, *ages))
+    return ImportedSource(rows, (join, *joins, *more), (), (*coverage(join), NOTE, *ages))
 
 
 def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[Join]]:
@@ -73,8 +73,8 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
         return rows, []
     plain = pl.col("finding_categories").str.replace_all(r"""[\[\]'"]""", "")
     boxes = boxes.with_columns(plain.alias("finding_categories"))
-    known = (*FINDINGS, NONE)
-    download.refuse(cells.unknown_findings(boxes, "finding_categories", ",", known, BOXES))
+    labels = (*FINDINGS, NONE)
+    download.refuse(cells.unknown_findings(boxes, "finding_categories", ",", labels, BOXES))
     flags = cells.flags(boxes["finding_categories"], ",", {name: name for name in FINDINGS})
     flags = flags.with_columns(boxes["image_id"]).group_by("image_id").agg(pl.col(FINDINGS).max())
     rows, join = join_tables(rows, flags, "image_id", ("rows", "images with findings"))
@@ -99,8 +99,8 @@ def _with_metadata(
     if not ages:
         return rows, [join], []
     # the header writes 000Y where the age was taken out
-    rows, said = cells.with_age(rows, pl.col(ages[0]), zero_is_missing=True)
-    return rows, [join], said
+    rows, notes = cells.with_age(rows, pl.col(ages[0]), zero_is_missing=True)
+    return rows, [join], notes
 
 
 SOURCE = Source(

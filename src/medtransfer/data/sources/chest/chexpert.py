@@ -28,7 +28,7 @@ SHARED = {
 LABELS = tuple(SHARED)
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS)
 FILE = r"((?:train|valid|test)/patient\d+/study\d+/[^/]+)$"
-"""What a path says whatever the folder above is called (``CheXpert-v1.0`` or ``…-small``)."""
+"""Parts of a path, whatever the top folder is called (``CheXpert-v1.0`` or ``…-small``)."""
 
 
 def read(download: Download) -> ImportedSource:
@@ -43,14 +43,14 @@ def read(download: Download) -> ImportedSource:
             frames.append(table.select(*COLUMNS, "row").with_columns(split=pl.lit(split)))
     download.refuse(faults)
     rows = _described(pl.concat(frames))
-    rows, found = locate(rows, download, FILE)
+    rows, join = locate(rows, download, FILE)
     rows, ages = cells.with_age(rows, pl.col("Age"), zero_is_missing=True)
-    notes = [*coverage(found), *ages, *cells.emptied(rows["Sex"], rows["sex"], "Sex")]
-    joins = [found]
+    notes = [*coverage(join), *ages, *cells.emptied(rows["Sex"], rows["sex"], "Sex")]
+    joins = [join]
     if "demographics" in download.tables:
-        rows, more, said = _with_demographics(rows, download.tables["demographics"])
+        rows, more, age_notes = _with_demographics(rows, download.tables["demographics"])
         joins += more
-        notes += said
+        notes += age_notes
     return ImportedSource(rows, tuple(joins), (), tuple(notes))
 
 

@@ -21,7 +21,7 @@ STUDY = ("subject_id", "study_id")
 FILE = r"([^/]+)\.(?:jpg|png|dcm)$"
 SPLITS = {"train": "train", "validate": "tune", "test": "test"}
 VIEWS = {"LATERAL": "L", "LL": "L"}
-"""What the two spellings of a lateral film become; others stay as they are."""
+"""View written for the two spellings of a lateral film; others stay as they are."""
 
 
 def read(download: Download) -> ImportedSource:
@@ -49,10 +49,10 @@ def read(download: Download) -> ImportedSource:
         patient_id=pl.concat_str(pl.lit("p"), pl.col("subject_id")),
         view=pl.col("ViewPosition").replace(VIEWS),
     )
-    rows, found = locate(rows, download, FILE)
+    rows, join = locate(rows, download, FILE)
     rows, more, notes = _with_people(rows, download)
-    said = (*coverage(found), *notes)
-    return ImportedSource(rows, (found, *joins, *more), kept, said)
+    all_notes = (*coverage(join), *notes)
+    return ImportedSource(rows, (join, *joins, *more), kept, all_notes)
 
 
 def _with_split(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[Join]]:

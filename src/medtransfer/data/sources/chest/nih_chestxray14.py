@@ -78,9 +78,9 @@ def read(download: Download) -> ImportedSource:
     else:
         named = cells.flags(rows["Finding Labels"], "|", {name: name for name in FINDINGS})
         rows = rows.hstack(named)
-    rows, found = locate(rows, download, FILE)
-    notes = (*coverage(found), *notes, *ages)
-    return ImportedSource(rows, (found, *joins), kept, notes)
+    rows, image_join = locate(rows, download, FILE)
+    notes = (*coverage(image_join), *notes, *ages)
+    return ImportedSource(rows, (image_join, *joins), kept, notes)
 
 
 def _with_lists(

@@ -113,15 +113,15 @@ def read(download: Download) -> ImportedSource:
         view=pl.col("Projection").replace(VIEWS),
         label_by=pl.col("MethodLabel").replace({"RNN_model": "network", "Physician": "physician"}),
     )
-    rows, found = locate(rows, download, r"([^/]+\.png)$")
-    notes = [*coverage(found), *ages]
+    rows, join = locate(rows, download, r"([^/]+\.png)$")
+    notes = [*coverage(join), *ages]
     if unjudged:
         notes.append(f"{plural(unjudged, 'row')} without a judgement: labels empty, not normal.")
     empty = _empty_files(rows, download)
     if len(empty):
         rows = rows.join(empty, on="path", how="anti")
         notes.append(f"{plural(len(empty), 'image file')} without content: left out.")
-    return ImportedSource(rows, (found,), kept, tuple(notes))
+    return ImportedSource(rows, (join,), kept, tuple(notes))
 
 
 def _list_faults(rows: pl.DataFrame) -> list[str]:

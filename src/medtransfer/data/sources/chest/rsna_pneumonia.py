@@ -50,8 +50,8 @@ def read(download: Download) -> ImportedSource:
         case_id=pl.col("patientId"),
         patient_id=pl.col("patientId"),
     )
-    rows, found = locate(rows, download, r"([^/]+)\.(?:dcm|png|jpg)$", "images")
-    return ImportedSource(rows, (found, *joins), (), (*coverage(found), NOTE))
+    rows, image_join = locate(rows, download, r"([^/]+)\.(?:dcm|png|jpg)$", "images")
+    return ImportedSource(rows, (image_join, *joins), (), (*coverage(image_join), NOTE))
 
 
 SOURCE = Source(

@@ -81,8 +81,8 @@ def read(download: Download) -> ImportedSource:
         parts.append(_agreed(read_by, rule, ""))
     rows = pl.concat(parts, how="diagonal").with_columns(pl.col("image_id").alias(KEY))
     rows = rows.with_columns(case_id=pl.col("image_id"), patient_id=pl.col("image_id"))
-    rows, found = locate(rows, download, r"([^/]+)\.(?:dicom|dcm|png|jpg)$", "images")
-    return ImportedSource(rows, (found,), (), (*coverage(found), NOTE))
+    rows, join = locate(rows, download, r"([^/]+)\.(?:dicom|dcm|png|jpg)$", "images")
+    return ImportedSource(rows, (join,), (), (*coverage(join), NOTE))
 
 
 def _flags(table: pl.DataFrame, download: Download) -> pl.DataFrame:

@@ -36,11 +36,11 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
-"""How tables call the splits, in small letters → the split."""
+"""Words for splits, in lower case → the split."""
 DERIVED = ("age_band", "skin_type")
 """Columns that are made of `age` and `fitzpatrick`."""
 WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
-"""What a `path` cell may hold → how a file's path yields the same; tried in this order."""
+"""Contents of a `path` cell → the same from a file's path; tried in this order."""
 
 
 def read(download: Download) -> ImportedSource:
@@ -50,7 +50,7 @@ def read(download: Download) -> ImportedSource:
     mapped = read_mapping(options["columns"])
     values = label_pairs(options["values"], "values")
     rows, notes = _renamed(table, mapped, download)
-    rows, said = _emptied(rows, download)
+    rows, emptied_notes = _emptied(rows, download)
     rows, targets = _with_findings(rows, download)
     targets += entries(options["targets"]) if not options["findings"] else []
     rows = _with_values(rows, targets, values, download)
@@ -63,7 +63,7 @@ def read(download: Download) -> ImportedSource:
     if "image" not in rows.columns:
         rows, join = _located(rows, download)
         joins, notes = [join], [*coverage(join), *notes]
-    return ImportedSource(rows, tuple(joins), (), (*notes, *said, *people))
+    return ImportedSource(rows, tuple(joins), (), (*notes, *emptied_notes, *people))
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -104,14 +104,14 @@ def _read_table(download: Download) -> pl.DataFrame:
     tables = [p for p in paths if p.lower().endswith(ENDINGS)]
     wanted = download.options["table"]
     top = [path for path in tables if "/" not in path]
-    found = [path for path in tables if path == wanted] if wanted else top
-    if len(found) != 1:
+    matching = [path for path in tables if path == wanted] if wanted else top
+    if len(matching) != 1:
         raise TableError(
-            f"{'No table' if not found else 'More than one table'} "
+            f"{'No table' if not matching else 'More than one table'} "
             f"{wanted or 'at the top'} of {download.folder} (tables there: "
             f"{listed(tables) or 'none'}). Name one with --option table=FILE."
         )
-    path, name = download.folder / found[0], found[0].rsplit("/", 1)[-1]
+    path, name = download.folder / matching[0], matching[0].rsplit("/", 1)[-1]
     if path.suffix == ".parquet":
         frame = _read_parquet(path, name)
     else:
@@ -139,8 +139,8 @@ def _renamed(
     """The table under our names, ids completed where that is plain; all faults at once."""
     theirs_all = [name for name in table.columns if name != ROW]
     faults: list[str] = []
-    made = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
-    for ours, theirs in ((ours, theirs) for ours, parts in made.items() for theirs in parts):
+    mapping = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
+    for ours, theirs in ((ours, theirs) for ours, parts in mapping.items() for theirs in parts):
         if theirs not in theirs_all:
             near = suggestion(theirs, theirs_all) or f"It has {listed(theirs_all, 20)}."
             faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
@@ -160,7 +160,7 @@ def _renamed(
     beside = [name for name in table.columns if name not in taken]
     frame = table.select(
         *beside,
-        *(_put_together(parts).alias(ours) for ours, parts in made.items()),
+        *(_put_together(parts).alias(ours) for ours, parts in mapping.items()),
         *(pl.lit(text).alias(ours) for ours, text in mapped.constants.items()),
     )
     return _with_ids(frame, download)
@@ -198,11 +198,11 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
         raise TableError(f"Column '{column}', named for findings, is not in the table. {near}")
     separator = download.options["separator"]
     wanted = entries(download.options["targets"])
-    found = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()
-    names = wanted or [name for name in found.unique().sort().to_list() if name]
-    missing = [name for name in wanted if name not in set(found)]
+    names = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()
+    names = wanted or [name for name in names.unique().sort().to_list() if name]
+    missing = [name for name in wanted if name not in set(names)]
     if missing:
-        near = suggestion(missing[0], set(found))
+        near = suggestion(missing[0], set(names))
         raise TableError(f"No row of '{column}' names {listed(missing)}. {near}".rstrip())
     if both := [name for name in names if name in rows.columns and name != column]:
         raise TableError(

@@ -21,16 +21,16 @@ def read(download: Download) -> ImportedSource:
     """The pictures and labels of one ``.npz`` file, pictures as PNG."""
     paths = [path for path in download.files[PATH] if path.endswith(".npz")]
     wanted = download.options["file"]
-    found = [path for path in paths if not wanted or path == wanted]
-    if len(found) != 1:
+    files = [path for path in paths if not wanted or path == wanted]
+    if len(files) != 1:
         raise TableError(
-            f"{'No' if not found else 'More than one'} .npz file is below {download.folder} "
+            f"{'No' if not files else 'More than one'} .npz file is below {download.folder} "
             f"(there: {listed(paths) or 'none'}). Name one with --option file=NAME.npz."
         )
-    name = found[0].rsplit("/", 1)[-1]
+    name = files[0].rsplit("/", 1)[-1]
     try:
         with np.load(
-            io.BytesIO((download.folder / found[0]).read_bytes()), allow_pickle=False
+            io.BytesIO((download.folder / files[0]).read_bytes()), allow_pickle=False
         ) as z:
             arrays = {key: z[key] for key in z.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -59,9 +59,9 @@ def read(download: Download) -> ImportedSource:
         case_id=stem,
         patient_id=stem,
     )
-    rows, found = locate(rows, download, r"([^/]+\.png)$")
-    said = "It has no patient ids: each image is taken for a patient."
-    return ImportedSource(rows, (found,), (), (*coverage(found), said))
+    rows, join = locate(rows, download, r"([^/]+\.png)$")
+    notes = "It has no patient ids: each image is taken for a patient."
+    return ImportedSource(rows, (join,), (), (*coverage(join), notes))
 
 
 SOURCE = Source(

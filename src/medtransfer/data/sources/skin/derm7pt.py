@@ -49,10 +49,10 @@ COLUMNS = ("case_num", "diagnosis", "location", "sex", *KINDS)
 def read(download: Download) -> ImportedSource:
     """Both images of each case, with the official split."""
     table = download.tables["cases"]
-    known = (*CLASSES, *WITHOUT)
-    faults = cells.value_faults(table, "diagnosis", known, "meta.csv") + _number_faults(table)
+    diagnoses = (*CLASSES, *WITHOUT)
+    faults = cells.value_faults(table, "diagnosis", diagnoses, "meta.csv") + _number_faults(table)
     download.refuse(faults)
-    rows, joins, said = _with_split(table, download)
+    rows, joins, notes = _with_split(table, download)
     case = pl.col("case_num")
     rows = rows.with_columns(
         cells.sex("sex"),
@@ -67,9 +67,9 @@ def read(download: Download) -> ImportedSource:
         view=pl.col("kind").replace(KINDS),
         image_id=pl.concat_str("case_num", pl.col("kind"), separator="-"),
     )
-    rows, found = locate(rows, download, r"([^/]+/[^/]+)$", "images of the table")
+    rows, join = locate(rows, download, r"([^/]+/[^/]+)$", "images of the table")
     more = "It has no patient ids: each case is taken for a patient."
-    return ImportedSource(rows, (found, *joins), (), (*coverage(found), more, *said))
+    return ImportedSource(rows, (join, *joins), (), (*coverage(join), more, *notes))
 
 
 def _number_faults(table: pl.DataFrame) -> list[str]:

@@ -73,9 +73,9 @@ def read(download: Download) -> ImportedSource:
         case_id=pl.col("md5hash"),
         patient_id=pl.col("md5hash"),
     )
-    rows, found = locate(rows, download, r"([0-9a-f]{32})\.(?:jpg|jpeg|png)$")
-    said = "It has no patient ids: each image is taken for a patient. Look for near duplicates."
-    return ImportedSource(rows, (found,), kept, (*coverage(found), said))
+    rows, join = locate(rows, download, r"([0-9a-f]{32})\.(?:jpg|jpeg|png)$")
+    notes = "It has no patient ids: each image is taken for a patient. Look for near duplicates."
+    return ImportedSource(rows, (join,), kept, (*coverage(join), notes))
 
 
 SOURCE = Source(

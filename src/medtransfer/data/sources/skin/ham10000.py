@@ -48,7 +48,7 @@ def read(download: Download) -> ImportedSource:
         )
     if download.options["cohorts"] == "collections":
         rows = rows.with_columns(cohort=pl.col("dataset").fill_null("unknown"))
-    rows, said = skin.with_lesions(rows, pl.col("lesion_id"))
+    rows, notes = skin.with_lesions(rows, pl.col("lesion_id"))
     rows, ages = cells.with_age(rows, pl.col("age"), zero_is_missing=True)
     rows = rows.with_columns(
         pl.col("image_id").alias(KEY),
@@ -58,8 +58,8 @@ def read(download: Download) -> ImportedSource:
         skin.body_site("localization"),
         skin.malignant(MALIGNANT, "dx"),
     )
-    rows, found = locate(rows, download, r"(ISIC_\d+)\.jpg$")
-    return ImportedSource(rows, (found,), (), (*coverage(found), *said, *ages))
+    rows, join = locate(rows, download, r"(ISIC_\d+)\.jpg$")
+    return ImportedSource(rows, (join,), (), (*coverage(join), *notes, *ages))
 
 
 def _taken(table: pl.DataFrame) -> pl.DataFrame:

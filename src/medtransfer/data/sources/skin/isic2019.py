@@ -46,7 +46,7 @@ TRUTH, METADATA = "ISIC_2019_Training_GroundTruth.csv", "ISIC_2019_Training_Meta
 TEST, TEST_METADATA = "ISIC_2019_Test_GroundTruth.csv", "ISIC_2019_Test_Metadata.csv"
 COPY = r"_downsampled$"
 COLLECTION = r"^(BCN|HAM|MSK)"
-"""How a lesion's id begins says which collection it is of."""
+"""Start of a lesion's id → the collection it comes from."""
 
 
 def read(download: Download) -> ImportedSource:
@@ -62,7 +62,7 @@ def read(download: Download) -> ImportedSource:
         )
         joins.append(join)
     rows, kept = _without_ham(rows) if download.options["collections"] != "all" else (rows, ())
-    rows, said = _grouped(rows)
+    rows, notes = _grouped(rows)
     rows, ages = cells.with_age(rows, pl.col("age_approx"))
     rows = rows.with_columns(
         pl.col("image_id").alias(KEY),
@@ -70,8 +70,8 @@ def read(download: Download) -> ImportedSource:
         cells.sex("sex"),
         skin.body_site("anatom_site_general"),
     )
-    rows, found = locate(rows, download, r"([^/]+)\.jpg$")
-    return ImportedSource(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
+    rows, image_join = locate(rows, download, r"([^/]+)\.jpg$")
+    return ImportedSource(rows, (image_join, *joins), kept, (*coverage(image_join), *notes, *ages))
 
 
 def _part(download: Download, truth: str, about: str, file: str) -> tuple[pl.DataFrame, Join]:
@@ -97,20 +97,20 @@ def _without_ham(rows: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
 def _grouped(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Cases: the lesion; without one, an image and its smaller copy are one."""
     base = pl.col("image_id").str.replace(COPY, "")
-    own = pl.col("lesion_id").min().over(base)
-    rows = rows.with_columns(collection=own.str.extract(COLLECTION))
-    rows, said = skin.with_lesions(rows.with_columns(_lesion=own), pl.col("_lesion"))
+    lesion = pl.col("lesion_id").min().over(base)
+    rows = rows.with_columns(collection=lesion.str.extract(COLLECTION))
+    rows, notes = skin.with_lesions(rows.with_columns(_lesion=lesion), pl.col("_lesion"))
     single = pl.col("_lesion").is_null()
     rows = rows.with_columns(
         pl.when(single).then(base).otherwise(name).alias(name) for name in ("case_id", "patient_id")
     )
     copies = int(rows["image_id"].str.contains(COPY).sum())
     if copies:
-        said.append(
+        notes.append(
             f"{plural(copies, 'image')} made smaller (`_downsampled`): of the case of its "
             "larger copy, if that is there."
         )
-    return rows, said
+    return rows, notes
 
 
 SOURCE = Source(

@@ -49,26 +49,26 @@ def read(download: Download) -> ImportedSource:
     if "lesion_id" not in rows.columns:
         rows = rows.with_columns(lesion_id=pl.lit(None, pl.String))
     rows = rows.with_columns(pl.col("image_name").alias("image_id"))
-    rows, said = skin.with_lesions(rows, pl.col("lesion_id"), pl.col("patient_id"))
+    rows, notes = skin.with_lesions(rows, pl.col("lesion_id"), pl.col("patient_id"))
     joins: list[Join] = []
     kept: tuple[str, ...] = ()
     if "duplicates" in download.tables:
         rows, join, kept, more = _with_pairs(rows, download)
         joins.append(join)
-        said += more
+        notes += more
     elif download.options["duplicates"] == "first":
         download.refuse([f"{PAIRS} is not below the folder, and duplicates=first needs it"])
     rows, ages = cells.with_age(rows, pl.col("age_approx"))
-    known = pl.col("diagnosis").str.to_lowercase()
+    diagnosis = pl.col("diagnosis").str.to_lowercase()
     rows = rows.with_columns(
         pl.col("image_name").alias(KEY),
-        pl.when(known != "unknown").then(known).alias(skin.CLASS),
+        pl.when(diagnosis != "unknown").then(diagnosis).alias(skin.CLASS),
         pl.col("target").alias("malignant"),
         cells.sex("sex"),
         skin.body_site(SITE),
     )
-    rows, found = locate(rows, download, r"([^/]+)\.(?:jpg|dcm)$")
-    return ImportedSource(rows, (found, *joins), kept, (*coverage(found), *said, *ages))
+    rows, image_join = locate(rows, download, r"([^/]+)\.(?:jpg|dcm)$")
+    return ImportedSource(rows, (image_join, *joins), kept, (*coverage(image_join), *notes, *ages))
 
 
 def _faults(rows: pl.DataFrame) -> list[str]:
@@ -92,7 +92,14 @@ def _with_pairs(
     second = owner.rename({"image_name": "image_name_2", "patient_id": "_two"})
     both = pairs.join(first, on="image_name_1").join(second, on="image_name_2")
     strange = len(pairs) - len(both)
-    join = Join("pairs of the list of duplicates", "images", "name", len(both), strange, 0)
+    join = Join(
+        left="pairs of the list of duplicates",
+        right="images",
+        key="name",
+        matched=len(both),
+        left_only=strange,
+        right_only=0,
+    )
     if download.options["duplicates"] == "first":
         left = rows.join(both.select(image_name="image_name_2"), on="image_name", how="anti")
         return left, join, (kept_text(len(left), len(rows), "duplicates = first"),), []

@@ -31,7 +31,7 @@ def read(download: Download) -> ImportedSource:
         pl.col("img_id").alias(KEY),
         image_id=pl.col("img_id").str.replace(r"\.[A-Za-z]+$", ""),
     )
-    rows, said = skin.with_lesions(rows, lesion, pl.col("patient_id"))
+    rows, notes = skin.with_lesions(rows, lesion, pl.col("patient_id"))
     rows, ages = cells.with_age(rows, pl.col("age"))
     rows = rows.with_columns(
         pl.col("diagnostic").alias(skin.CLASS),
@@ -40,9 +40,9 @@ def read(download: Download) -> ImportedSource:
         skin.body_site("region"),
         *skin.fitzpatrick("fitspatrick"),
     )
-    said += cells.emptied(rows["fitspatrick"], rows["fitzpatrick"], "Skin type")
-    rows, found = locate(rows, download, r"([^/]+\.png)$")
-    return ImportedSource(rows, (found,), (), (*coverage(found), *said, *ages))
+    notes += cells.emptied(rows["fitspatrick"], rows["fitzpatrick"], "Skin type")
+    rows, join = locate(rows, download, r"([^/]+\.png)$")
+    return ImportedSource(rows, (join,), (), (*coverage(join), *notes, *ages))
 
 
 SOURCE = Source(

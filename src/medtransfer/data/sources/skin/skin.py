@@ -1,4 +1,4 @@
-"""What the sources of skin lesions have in common: lesions as cases, classes, skin types."""
+"""Shared parts of skin sources: lesions as cases, classes, skin types."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ FITZPATRICK = {
 BODY_SITE = {"body_site": "Where on the body, in the set's own words; empty where not known."}
 COMMON = {**cells.SEX, **cells.AGE_COLUMNS, **BODY_SITE}
 PRECANCER = "actinic keratosis is uncertain (-1), since sets differ on it"
-"""What all of them do with it, so that `malignant` means the same everywhere."""
+"""One rule for all sources, so that `malignant` means the same everywhere."""
 NOT_KNOWN = ("unknown", "unk", "n/a", "nan", "")
 
 
@@ -40,12 +40,12 @@ def with_lesions(
     single = rows.select(lesion.is_null().sum()).item()
     rows = rows.with_columns(case_id=pl.coalesce(lesion, "image_id"))
     rows = rows.with_columns(patient_id=pl.col("case_id") if patient is None else patient)
-    said: list[str] = []
+    notes: list[str] = []
     if single:
-        said.append(f"{plural(single, 'image')} without a lesion's id: each is a case of its own.")
+        notes.append(f"{plural(single, 'image')} without a lesion's id: each is a case of its own.")
     if patient is None:
-        said.append("It has no patient ids: each lesion is taken for a patient.")
-    return rows, said
+        notes.append("It has no patient ids: each lesion is taken for a patient.")
+    return rows, notes
 
 
 def one_hot(table: pl.DataFrame, classes: Sequence[str], file: str) -> tuple[pl.Series, list[str]]:
