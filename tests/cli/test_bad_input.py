@@ -240,7 +240,9 @@ def test_the_folder_of_another_study_is_left_alone(call: Call, desk: Desk, comma
 def test_a_folder_that_is_no_study_is_left_alone(call: Call, desk: Desk, command: str) -> None:
     files = sorted((desk.path / "images").iterdir())
     said = refused(call, desk, command, "study.yaml", "--out", "images")
-    assert '"images" is not empty and is no study folder. Write elsewhere with --out.' in said.err
+    assert (
+        '"images" is not empty and is not a study folder. Write elsewhere with --out.' in said.err
+    )
     assert sorted((desk.path / "images").iterdir()) == files
 
 
