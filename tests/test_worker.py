@@ -12,8 +12,9 @@ import pytest
 
 from medtransfer import worker as module
 from medtransfer.errors import StudyError, WeightsError
-from medtransfer.runs.folders import RunError, RunFolder, StudyFolder
+from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.messages import Finished, Interrupted, Message, StepDone, from_json
+from medtransfer.runs.records import RunError
 from medtransfer.study.config import Study
 from medtransfer.training.loop import Diverged, StepReport, Stopped
 from medtransfer.worker import Worker

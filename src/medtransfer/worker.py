@@ -27,7 +27,7 @@ from medtransfer.models.runtime import is_out_of_memory
 from medtransfer.pretraining.config import PretrainRequest
 from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
-from medtransfer.runs.folders import RunFolder, State, StudyFolder
+from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.messages import (
     Finished,
     Heartbeat,
@@ -38,6 +38,7 @@ from medtransfer.runs.messages import (
     StepDone,
     to_json,
 )
+from medtransfer.runs.records import State
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped

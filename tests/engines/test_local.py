@@ -24,9 +24,9 @@ from medtransfer.runs.messages import (
     Interrupted,
     Message,
     ProcessStarted,
-    Request,
     RunRequest,
     StepDone,
+    WorkerRequest,
     from_json,
     to_json,
 )
@@ -209,7 +209,9 @@ def test_devices_of_pretraining_are_processes_too(worker: Worker, tmp_path: Path
     check_processes(worker, PretrainRequest(run_id="abc", pretrain=run), tmp_path, 2)
 
 
-def check_processes(worker: Worker, sent: Request, tmp_path: Path, processes: int | None) -> None:
+def check_processes(
+    worker: Worker, sent: WorkerRequest, tmp_path: Path, processes: int | None
+) -> None:
     told = tmp_path / "told"
     executor = worker(f'echo "$@" > {told}; [ -n "$PYTHONSAFEPATH" ] || read run; {ENDED}')
     list(executor.execute(sent))

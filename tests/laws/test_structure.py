@@ -57,6 +57,7 @@ TORCH = {
     "pretraining.pretrain",
     "pretraining.validation",
     "runs.fine_tune",
+    "runs.probe",
     "runs.transfer",
     "training.checkpoint",
     "training.distributed",
@@ -84,7 +85,7 @@ DOORS = {
     "jpeg_ls": {"data/images/dicom/codecs.py"},
     "rle": {"data/images/dicom/codecs.py"},
     "yaml": {"study/"},
-    "jinja2": {"report/page.py"},
+    "jinja2": {"pretraining/rung_folder.py", "report/page.py"},
     "huggingface_hub": {"models/weight_files.py"},
 }
 """Package → the only files that may import it."""

@@ -47,13 +47,12 @@ def test_a_rung_is_made_and_a_study_names_it(
         "PretrainStep",
         "RungMade",
     ]
-    history = folder.history()
-    assert history[-1]["held_out_loss"] < history[0]["held_out_loss"]
+    history = folder.rung_history()
+    assert history[-1].held_out_loss < history[0].held_out_loss
     facts = read_json(folder.path / "rung.json")
     assert (facts["images"], facts["images_held_out"], facts["classes"]) == (48, 12, 3)
     assert facts["sha256"] == sha256(folder.model)
-    card = (folder.path / "README.md").read_text()
-    assert "48 images (shades of grey)" in card
+    assert "48 images (shades of grey)" in (folder.path / "README.md").read_text()
     assert not folder.checkpoint.exists()
 
     rung = find_rung("own/shades")

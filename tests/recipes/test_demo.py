@@ -79,7 +79,7 @@ def test_its_pictures_are_made_once(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("x")
-    with pytest.raises(StudyError, match="is not empty and is no study folder"):
+    with pytest.raises(StudyError, match="is not empty and is not a study folder"):
         demo_study(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 

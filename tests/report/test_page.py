@@ -57,7 +57,7 @@ def test_tensors_of_a_weights_file_are_counted_once_per_rung(
     page: Path,
 ) -> None:
     text = html.unescape(page.read_text("utf-8"))
-    assert text.count("294 tensors taken from its weights file; not taken: classifier.bias, ") == 1
+    assert text.count("294 tensors loaded from the weights file; not loaded: classifier.bias") == 1
 
 
 def test_every_section_and_answer_is_there(page: Path) -> None:

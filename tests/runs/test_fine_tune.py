@@ -36,8 +36,9 @@ def test_a_part_that_is_trained_resumes_in_its_bits_and_leaves_a_plain_network(
     model = ModelConfig(rung="scratch/r14x0.5")
     plain = build_classifier(model, 1, seed=0, device=torch.device("cpu")).classifier
     cost = whole.own.cost()
-    assert cost["parameters"] == sum(weight.numel() for weight in plain.parameters())
-    assert 0 < cost["trained_parameters"] < cost["parameters"]
+    assert cost.parameters == sum(weight.numel() for weight in plain.parameters())
+    assert cost.trained_parameters is not None
+    assert 0 < cost.trained_parameters < cost.parameters
     before = {name: value.clone() for name, value in plain.state_dict().items()}
     (file,) = whole.own.checkpoint.glob("selected-*/model.safetensors")
     plain.load_state_dict(safetensors.torch.load_file(file))

@@ -10,7 +10,8 @@ from tests.prediction_tables import binary_table
 
 from medtransfer.errors import StudyError
 from medtransfer.files import sha256
-from medtransfer.runs.folders import Lease, RunError, RunFolder, StudyFolder
+from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
+from medtransfer.runs.records import RunCost, RunError
 from medtransfer.tables.results import results_frame
 
 HERE = {"threads": 2}
@@ -25,7 +26,7 @@ def outcome(run: RunFolder) -> None:
     """Everything a run writes before it is done."""
     run.start({"run_id": run.run_id}, HERE)
     run.write_history([{"step": 2, "tune_auroc": None}, {"step": 4, "tune_auroc": 0.75}])
-    run.write_outcome(binary_table(), {"seconds": 1.5})
+    run.write_outcome(binary_table(), RunCost(seconds=1.5))
 
 
 def test_a_run_goes_from_waiting_to_done(run: RunFolder) -> None:
@@ -34,8 +35,8 @@ def test_a_run_goes_from_waiting_to_done(run: RunFolder) -> None:
     assert run.state() == "waiting"
     run.finish()
     assert run.state() == "done"
-    assert run.cost() == {"seconds": 1.5}
-    assert [row["tune_auroc"] for row in run.history()] == [None, 0.75]
+    assert run.cost() == RunCost(seconds=1.5)
+    assert [check.tune_auroc for check in run.history()] == [None, 0.75]
 
 
 def test_the_mark_of_a_finished_run_holds_the_digest_of_its_predictions(run: RunFolder) -> None:
@@ -111,7 +112,7 @@ def test_what_a_killed_claim_left_behind_does_not_bar_the_next(tmp_path: Path) -
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("x")
-    with pytest.raises(StudyError, match="is not empty and is no study folder"):
+    with pytest.raises(StudyError, match="is not empty and is not a study folder"):
         StudyFolder(tmp_path).claim("chest")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 

@@ -76,10 +76,10 @@ def test_ten_fractions_and_more_seeds_cost_one_pass(
     assert len(planned) == 10
     assert sum(seen) == images
     costs = [place.run(run.run_id).cost() for run in planned]
-    assert [cost["images"] for cost in costs] == [images] + 9 * [0]
+    assert [cost.images for cost in costs] == [images] + 9 * [0]
     assert [run.num_images for run in planned] == [images] + 9 * [0]
-    assert {cost["trained_parameters"] for cost in costs} == {1281}
-    assert sorted({cost["training_cases"] for cost in costs})[:2] == [3, 6]
+    assert {cost.trained_parameters for cost in costs} == {1281}
+    assert sorted({cost.training_cases or 0 for cost in costs})[:2] == [3, 6]
     carry_out(study.model_copy(update={"label_fractions": (0.55,), "seeds": (1,)}), tmp_path)
     assert sum(seen) == images
 
@@ -112,7 +112,7 @@ def test_predictions_are_what_the_selected_weights_give(study: Study, tmp_path: 
     assert found["case_id"].to_list() == cases.case_ids.tolist()
     assert_allclose(found["logit_malignant"].to_numpy(), expected[:, 0], rtol=1e-4, atol=1e-4)
     assert np.abs(expected).max() > 0.01
-    assert {row["penalty"] for row in own.history()} == {1.0, 0.01}
+    assert {check.penalty for check in own.history()} == {1.0, 0.01}
     assert {name for name in found.columns if name.startswith("ood_")}
 
 

@@ -115,7 +115,7 @@ def test_pretraining_on_two_devices_ends_in_the_rung_of_one(
     two = pretrain(shared, tmp_path / "two", lambda _: None)
     run_ids = [read_json(folder.path / "run.json")["run_id"] for folder in (one, two)]
     assert run_ids[0] == run_ids[1]
-    for here, there in zip(one.history(), two.history(), strict=True):
+    for here, there in zip(one.history_rows(), two.history_rows(), strict=True):
         assert here == pytest.approx(there, rel=1e-4)
     kept, found = read_tensors(one.model), read_tensors(two.model)
     assert kept.keys() == found.keys()

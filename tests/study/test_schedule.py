@@ -267,7 +267,7 @@ def test_the_folder_of_another_study_is_refused(tiny_study: Study, tmp_path: Pat
         run_study(tiny_study, tmp_path / "s")
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "thesis.docx").write_text("x")
-    with pytest.raises(StudyError, match="is not empty and is no study folder"):
+    with pytest.raises(StudyError, match="is not empty and is not a study folder"):
         run_study(tiny_study, tmp_path / "t")
     assert [p.name for p in (tmp_path / "t").iterdir()] == ["thesis.docx"]
 

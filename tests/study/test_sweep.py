@@ -109,8 +109,8 @@ def test_the_setting_that_is_best_on_tune_is_in_the_tables(
     areas: dict[float, list[float]] = {}
     for row in runs.iter_rows(named=True):
         own = folder.run(row["run_id"])
-        kept = max(own.history(), key=lambda check: (check["tune_auroc"], -check["tune_loss"]))
-        areas.setdefault(row["learning_rate"], []).append(kept["tune_auroc"])
+        kept = max(own.history(), key=lambda check: (check.tune_auroc or 0.0, -check.tune_loss))
+        areas.setdefault(row["learning_rate"], []).append(kept.tune_auroc or 0.0)
     best = max(areas, key=lambda rate: sum(areas[rate]))
     sweep = pl.read_csv(folder.path / "sweep.csv")
     found = dict(sweep.select("learning_rate", "tune_auroc").iter_rows())

@@ -142,7 +142,7 @@ def test_what_a_run_killed_at_its_end_left_behind_is_tidied(copy: Copy) -> None:
     assert not left.exists()
 
 
-def test_what_became_of_a_weights_file_is_said_in_the_list_of_runs(finished: StudyFolder) -> None:
+def test_the_list_of_runs_says_how_a_weights_file_was_used(finished: StudyFolder) -> None:
     runs = pl.read_csv(finished.path / "runs.csv")
     loaded, random = (
         runs.filter(pl.col("rung") == rung)["weights"].unique().to_list()
@@ -150,5 +150,7 @@ def test_what_became_of_a_weights_file_is_said_in_the_list_of_runs(finished: Stu
     )
     assert random == [None]
     (said,) = loaded
-    assert said.startswith("294 tensors taken from its weights file; not taken: classifier.bias, ")
-    assert said.endswith("; head new, at zero")
+    assert said.startswith(
+        "294 tensors loaded from the weights file; not loaded: classifier.bias, "
+    )
+    assert said.endswith("; new head, at zero")

@@ -21,7 +21,7 @@ from medtransfer.runs.messages import (
     Interrupted,
     Message,
     ProcessStarted,
-    Request,
+    WorkerRequest,
     from_json,
 )
 
@@ -99,7 +99,7 @@ class LocalExecutor:
         self._printed: deque[str] = deque(maxlen=10_000)
         self._handles: list[int] = []  # of processes that share a run: their ids may be reused
 
-    def execute(self, request: Request) -> Iterator[Message | None]:
+    def execute(self, request: WorkerRequest) -> Iterator[Message | None]:
         """Hand a run to the worker and pass on its messages until the run has ended.
 
         Yields:
@@ -159,7 +159,7 @@ class LocalExecutor:
             self._process = self._start([*COMMAND, str(self._study)], {}, _pass_on)
         return self._process
 
-    def _start_together(self, request: Request) -> "subprocess.Popen[str]":
+    def _start_together(self, request: WorkerRequest) -> "subprocess.Popen[str]":
         """Start the processes that share a run; they read the request from the run's folder."""
         self.close()
         request.folder(StudyFolder(self._study)).describe(request.record())
@@ -201,7 +201,7 @@ class LocalExecutor:
         Thread(target=read_errors, args=(process, self._printed), daemon=True).start()
         return process
 
-    def _send(self, process: "subprocess.Popen[str]", request: Request) -> None:
+    def _send(self, process: "subprocess.Popen[str]", request: WorkerRequest) -> None:
         try:
             assert process.stdin is not None  # noqa: S101 — a pipe was asked for
             process.stdin.write(json.dumps(request.record()) + "\n")

@@ -1,9 +1,7 @@
 """The spine of pre-training: one run from its images to a rung, every arrow a line."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -21,6 +19,7 @@ from medtransfer.pretraining.config import Pretrain, upstream_schedule
 from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.pretraining.validation import held_out_score
+from medtransfer.runs.records import RungCheck, RungCost
 from medtransfer.runs.transfer import move_to_device, no_heartbeat, pick_device
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.loop import FitPlan, ProgressCallback, TuneScore, fit
@@ -30,21 +29,21 @@ from medtransfer.training.losses import TargetCounts, make_loss
 def pretrain_rung(
     run: Pretrain,
     folder: RungFolder,
-    watch: ProgressCallback,
-    beat: Callable[..., None] = no_heartbeat,
+    on_step: ProgressCallback,
+    heartbeat: Callable[..., None] = no_heartbeat,
 ) -> None:
     """Carry one pre-training run from its images to a rung.
 
     Args:
         run: What to run.
-        folder: The rung's own; where it was stopped, it goes on.
-        watch: Hears of every step, and may ask to stop.
-        beat: Called after every pass through the network, as a sign of life.
+        folder: The rung's; a stopped run resumes from its last checkpoint.
+        on_step: Called after every step; it may ask to stop.
+        heartbeat: Called after every pass through the network.
 
     Raises:
         MedTransferError: Something a user can mend.
         Diverged: The loss is no longer a number.
-        Stopped: `watch` asked to stop.
+        Stopped: `on_step` asked to stop.
     """
     upstream = read_upstream(run.data)
     facts = scan_images(upstream.manifest, run.data.pixel_limit, folder.images)
@@ -58,7 +57,7 @@ def pretrain_rung(
         precision=run.training.precision,
         input_size=run.data.crop,
     )
-    classifier = move_to_device(built.classifier, device, run.training, beat)
+    classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
     spec = upstream_spec(run, built.rung.architecture)
     training, held_out = (
@@ -69,20 +68,24 @@ def pretrain_rung(
         )
         for need in upstream_requests(run, spec, upstream)
     )
-    chance = Augmentation(run.seed, run.data.flip, run.data.augment)
+    augmentation = Augmentation(run.seed, run.data.flip, run.data.augment)
     side_at = partial(run.training.side_at, num_images=len(training), crop=run.data.crop)
     batches = UpstreamBatches(
         training,
         run.training.batch_size,
-        augmentation=chance,
+        augmentation=augmentation,
         micro_batch=run.training.micro_batch,
         side_at=side_at,
     )
     schedule = upstream_schedule(run.training, len(training))
-    sides = TargetCounts(*upstream.targets.take(upstream.train).sums())
-    loss = make_loss(run.training.loss, run.data.task, upstream.classes, sides)
+    counts = TargetCounts(*upstream.targets.take(upstream.train).sums())
+    loss = make_loss(run.training.loss, run.data.task, upstream.classes, counts)
     plan = FitPlan(
-        schedule, run.training.mixup or 0.0, loss, run.seed, run.training.selection == "best"
+        schedule=schedule,
+        mixup=run.training.mixup or 0.0,
+        loss=loss,
+        seed=run.seed,
+        select_best=run.training.selection == "best",
     )
     state = fit(
         classifier,
@@ -91,16 +94,17 @@ def pretrain_rung(
         run.training,
         tune=lambda: TuneScore(*held_out_score(classifier, held_out, run.data.task)),
         checkpoints=CheckpointFolder(folder.checkpoint),
-        on_step=watch,
+        on_step=on_step,
     )
 
     weights = named_weights(classifier)
     if not world().is_main:
         return
     write_tensors(weights, folder.model)
-    folder.write_history([look(check) for check in state.checks])
+    folder.write_history(vars(rung_check(check)) for check in state.checks)
     folder.write_trained_on(run.rung, facts["sha256"].gather(upstream.train))
-    folder.write_rung(run, upstream, built.rung, cost_of(state, classifier, built))
+    folder.write_cost(rung_cost(state, built))
+    folder.write_rung(run, upstream, built.rung)
     folder.finish()
 
 
@@ -112,20 +116,25 @@ def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:
     return {name: full_tensor(value.detach()).cpu().contiguous() for name, value in weights.items()}
 
 
-def look(check: Check) -> dict[str, Any]:
-    """A look at the images held out, for the history."""
-    names = {"tune_loss": "held_out_loss", "tune_auroc": "held_out_score"}
-    return {names.get(name, name): value for name, value in asdict(check).items()}
+def rung_check(check: Check) -> RungCheck:
+    """A validation of the training loop, which was on the held-out images."""
+    return RungCheck(
+        step=check.step,
+        learning_rate=check.learning_rate,
+        train_loss=check.train_loss,
+        held_out_loss=check.tune_loss,
+        held_out_score=check.tune_auroc,
+    )
 
 
-def cost_of(state: TrainingState, classifier: Classifier, built: BuiltClassifier) -> dict[str, Any]:
-    """What the run took, and what it started from."""
-    return {
-        "seconds": round(state.seconds, 1),
-        "steps": state.step,
-        "selected_step": state.selected,
-        "images_seen": state.images,
-        "parameters": sum(weight.numel() for weight in classifier.parameters()),
-        "precision": classifier.precision,
-        "started_from": built.weights,
-    }
+def rung_cost(state: TrainingState, built: BuiltClassifier) -> RungCost:
+    """Time and size of a finished run, with the weights that it started from."""
+    return RungCost(
+        seconds=round(state.seconds, 1),
+        steps=state.step,
+        images_seen=state.images,
+        selected_step=state.selected,
+        parameters=sum(weight.numel() for weight in built.classifier.parameters()),
+        precision=built.classifier.precision,
+        started_from=built.weights,
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from medtransfer.runs.folders import State
+from medtransfer.runs.records import State
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore_progress(_event: Event) -> None:
-    """Do nothing."""
+    """Take an event and do nothing."""
 
 
 def event_record(event: Event) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The study's folder and its runs' folders. Files are the truth; everything else is a view.
+"""Folders of a study and of its runs. Files are the truth; everything else is a view.
 
 Tables are imported where they are read or written, so that `medtransfer status` answers at once.
 
@@ -6,7 +6,7 @@ Tables are imported where they are read or written, so that `medtransfer status`
 studies/<name>/
 ├── study.yaml      as it was run            plan.json    the runs and their ids
 ├── report.html     results.parquet .csv     predictions.parquet     runs.csv
-├── data.json       what was read, found, split          images.parquet  what was scanned
+├── data.json       digest, findings, splits             images.parquet  facts of the images
 ├── cache/          images at the networks' sizes; may be deleted
 ├── features/       of linear probes; may be deleted
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
@@ -18,10 +18,9 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import (
@@ -34,32 +33,15 @@ from medtransfer.files import (
     write_json,
     write_text,
 )
+from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
 
 if TYPE_CHECKING:
     import polars as pl
 
-State = Literal["waiting", "running", "done", "failed", "diverged"]
 MARK = "study.json"
 LEASE = "lease.json"
 LEASE_SECONDS = 120
 """A lease of another machine that was not renewed for this long is taken over."""
-
-
-@dataclass(frozen=True)
-class RunError:
-    """Content of ``error.json``.
-
-    Attributes:
-        state: Failed or diverged.
-        message: The reason.
-        step: At which it diverged.
-        traceback: Of a bug.
-    """
-
-    state: State
-    message: str
-    step: int | None = None
-    traceback: str | None = None
 
 
 class RunFolder:
@@ -70,7 +52,7 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """Its name is the run's."""
+        """Name of the folder."""
         return self.path.name
 
     @property
@@ -79,16 +61,16 @@ class RunFolder:
         return self.path / "checkpoint"
 
     def is_done(self) -> bool:
-        """Whether it ended with predictions and results."""
+        """True if the run ended with predictions and results."""
         return (self.path / "done").is_file()
 
     def error(self) -> RunError | None:
-        """Why the run failed or diverged; None if it did neither."""
+        """The reason why the run failed or diverged; None if it did neither."""
         path = self.path / "error.json"
-        return RunError(**read_json(path)) if path.is_file() else None
+        return RunError.of(read_json(path)) if path.is_file() else None
 
     def state(self) -> State:
-        """Done, failed, diverged, or waiting; whether it is running the study knows."""
+        """Done, failed, diverged, or waiting; only the study knows that a run is running."""
         if self.is_done():
             return "done"
         error = self.error()
@@ -110,48 +92,55 @@ class RunFolder:
         """
         self.describe(record)
         path = self.path / "environment.json"
-        seen = cast("list[Any]", read_json(path)) if path.is_file() else []
-        if environment not in seen:
-            write_json(path, [*seen, environment])
+        environments = self.environments() if path.is_file() else []
+        if environment not in environments:
+            write_json(path, [*environments, environment])
 
-    def write_history(self, rows: list[dict[str, Any]]) -> None:
-        """One JSON line per look at the tuning split."""
+    def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Write one JSON line per validation."""
         lines = (json.dumps(row, sort_keys=True) for row in rows)
         write_text(self.path / "history.jsonl", "".join(f"{line}\n" for line in lines))
 
-    def history(self) -> list[dict[str, Any]]:
-        """The looks at the tuning split."""
+    def history_rows(self) -> list[Mapping[str, Any]]:
+        """The validations as JSON objects; runs and rungs have different fields."""
         path = self.path / "history.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.is_file() else []
         return [json.loads(line) for line in lines]
 
-    def write_outcome(self, predictions: "pl.DataFrame", cost: dict[str, Any]) -> None:
+    def history(self) -> list[RunCheck]:
+        """Validations on the tuning split."""
+        return [RunCheck.of(row) for row in self.history_rows()]
+
+    def write_outcome(self, predictions: "pl.DataFrame", cost: RunCost) -> None:
         """Write predictions and cost."""
         from medtransfer.tables.predictions import write_predictions
 
         write_predictions(predictions, self.path / "predictions.parquet")
-        write_json(self.path / "cost.json", cost)
+        self.write_cost(cost)
+
+    def write_cost(self, cost: Record) -> None:
+        """Write the cost of the run."""
+        write_json(self.path / "cost.json", vars(cost))
 
     def write_results(self, results: "pl.DataFrame", scoring: str) -> None:
-        """Write results, and which scoring made them."""
+        """Write results with the digest of their scoring."""
         from medtransfer.tables.results import write_results
 
         write_results(results, self.path / "results.parquet")
         write_json(self.path / "scoring.json", {"digest": scoring})
 
     def is_scored(self, scoring: str) -> bool:
-        """Whether the results were made by a scoring."""
+        """True if the results were made by a scoring."""
         path = self.path / "scoring.json"
         return path.is_file() and read_json(path)["digest"] == scoring
 
     def finish(self) -> None:
         """Mark the run as done, with the digest of its predictions; nothing is written after."""
-        about = {"predictions": sha256(self.path / "predictions.parquet")}
-        write_json(self.path / "done", about)
+        write_json(self.path / "done", {"predictions": sha256(self.path / "predictions.parquet")})
         self.tidy()
 
     def tidy(self) -> None:
-        """Drop what only going on would need; the selected weights stay."""
+        """Remove checkpoints that only resuming would need; the selected weights stay."""
         for leftover in self.checkpoint.glob("step-*"):
             remove(leftover)
 
@@ -177,7 +166,7 @@ class RunFolder:
         write_json(self.path / "error.json", record)
 
     def note_stacks(self, text: str) -> None:
-        """Leave where a worker stood that made no progress."""
+        """Write the stacks of a worker that made no progress."""
         write_text(self.path / "stacks.txt", text)
 
     def predictions(self) -> "pl.DataFrame":
@@ -192,9 +181,9 @@ class RunFolder:
 
         return pl.read_parquet(self.path / "results.parquet")
 
-    def cost(self) -> dict[str, Any]:
-        """What it took."""
-        return cast("dict[str, Any]", read_json(self.path / "cost.json"))
+    def cost(self) -> RunCost:
+        """Time, speed and size of the finished run."""
+        return RunCost.of(read_json(self.path / "cost.json"))
 
     def write_progress(self, record: Mapping[str, object]) -> None:
         """Write the run's progress, for `medtransfer status`; a view that may be lost."""
@@ -203,11 +192,11 @@ class RunFolder:
     def progress(self) -> Mapping[str, Any]:
         """The progress written last, for `runs.progress.read_progress`; empty before the first."""
         path = self.path / "progress.json"
-        return cast("dict[str, Any]", read_json(path)) if path.is_file() else {}
+        return cast("Mapping[str, Any]", read_json(path)) if path.is_file() else {}
 
-    def environments(self) -> list[dict[str, Any]]:
-        """Where it ran."""
-        return cast("list[dict[str, Any]]", read_json(self.path / "environment.json"))
+    def environments(self) -> list[dict[str, Any]]:  # open JSON: every version adds facts
+        """Machines and packages that the run ran on, as `runs.transfer.environment` gave them."""
+        return read_json(self.path / "environment.json")
 
 
 class StudyFolder:
@@ -221,10 +210,10 @@ class StudyFolder:
         self.report = path / "report.html"
 
     def claim(self, name: str) -> None:
-        """Make the folder this study's.
+        """Make this the folder of a study.
 
         Raises:
-            StudyError: It holds another study, or something that is no study.
+            StudyError: It holds another study, or other files.
         """
         mark = self.path / MARK
         if mark.is_file():
@@ -236,7 +225,7 @@ class StudyFolder:
                 )
         elif self.path.exists() and any(TEMPORARY not in p.name for p in self.path.iterdir()):
             raise StudyError(
-                f'"{self.path}" is not empty and is no study folder. Write elsewhere with --out.'
+                f'"{self.path}" is not empty and is not a study folder. Write elsewhere with --out.'
             )
         else:
             write_json(mark, {"name": name})
@@ -246,7 +235,7 @@ class StudyFolder:
         return RunFolder(self.path / "runs" / run_id)
 
     def run_ids(self) -> list[str]:
-        """Runs that have a folder, in the plan or not."""
+        """Ids of all runs that have a folder, planned or not."""
         runs = self.path / "runs"
         return sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
 
@@ -258,7 +247,7 @@ class StudyFolder:
         """Read one of the study's JSON files.
 
         Raises:
-            StudyError: It is not there: the folder is no study, or was never run.
+            StudyError: The file is missing: the folder is not a study's, or was never run.
         """
         path = self.path / name
         if not path.is_file():
@@ -270,7 +259,7 @@ class StudyFolder:
 
 
 class Lease:
-    """One process at a time works on a study; a dead one's lease is taken over."""
+    """Right of one process to work on a study; the lease of a dead process is taken over."""
 
     def __init__(self, folder: StudyFolder) -> None:
         self._path = folder.path / LEASE
@@ -290,11 +279,11 @@ class Lease:
             )
         write_json(self._path, self._own)
 
-    def holder(self) -> dict[str, Any] | None:
+    def holder(self) -> Mapping[str, Any] | None:
         """The living process that holds the lease, if any."""
         if not self._path.is_file():
             return None
-        holder = cast("dict[str, Any]", read_json(self._path))
+        holder = cast("Mapping[str, Any]", read_json(self._path))
         if holder.get("host") == self._own["host"]:
             born = _born(int(holder["pid"]))
             return holder if born and born == holder["born"] else None
@@ -302,17 +291,19 @@ class Lease:
         return holder if age < LEASE_SECONDS else None
 
     def renew(self) -> None:
-        """Show that the holder is alive."""
+        """Record that the holder is alive."""
         if self._path.is_file():
             os.utime(self._path)
 
     def drop(self) -> None:
-        """Give the lease back."""
+        """Give up the lease."""
         remove(self._path)
 
 
 def _born(pid: int) -> str:
-    """When a process of this machine started; empty if there is none."""
+    """Start of a process of this machine, in ticks since boot; empty if there is none."""
+    # ticks since boot: psutil.Process.create_time moves with the clock, so a corrected clock would
+    # make a living holder look dead
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()[19]
     except (OSError, IndexError):

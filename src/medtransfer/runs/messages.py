@@ -12,11 +12,12 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.folders import RunFolder, State, StudyFolder
+from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.records import State
 from medtransfer.training.config import TrainingConfig
 
 
-class Request(Protocol):
+class WorkerRequest(Protocol):
     """A run of either kind, for a worker to carry out."""
 
     @property
@@ -120,5 +121,5 @@ def to_json(message: Message) -> str:
 
 def from_json(line: str) -> Message:
     """The message that a line of the worker holds."""
-    fields: dict[str, Any] = json.loads(line)  # open JSON until the class below takes it
+    fields: dict[str, Any] = json.loads(line)  # open JSON until its class takes it
     return MESSAGES[fields.pop("event")](**fields)

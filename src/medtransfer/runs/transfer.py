@@ -1,10 +1,9 @@
-"""The spine: one run from its manifest to its results, every arrow a line."""
+"""The spine: one run from its manifest to its results, one arrow a line."""
 
 import platform
 import resource
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from medtransfer.models.classifier import BuiltClassifier, Classifier, build_cla
 from medtransfer.models.runtime import world
 from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.runs.config import Transfer, scoring_digest
-from medtransfer.runs.fine_tune import fine_tune, partition_cases, prepare_tuning, probe
+from medtransfer.runs.fine_tune import fine_tune, partition_cases, prepare_tuning
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
     cache_requests,
@@ -28,6 +27,8 @@ from medtransfer.runs.inputs import (
     merge_requests,
     read_run_manifest,
 )
+from medtransfer.runs.probe import probe
+from medtransfer.runs.records import RunCost
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import shard_weights
@@ -35,30 +36,30 @@ from medtransfer.training.loop import ProgressCallback
 
 
 def no_heartbeat(*_: object) -> None:
-    """Nobody listens for signs of life."""
+    """Take a sign of life and do nothing."""
 
 
 def transfer(
     run: Transfer,
     study: StudyFolder,
     folder: RunFolder,
-    watch: ProgressCallback,
-    beat: Callable[..., None] = no_heartbeat,
+    on_step: ProgressCallback,
+    heartbeat: Callable[..., None] = no_heartbeat,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
     Args:
-        run: What to run.
+        run: Its configuration.
         study: Holds the facts and caches of the images.
-        folder: The run's own; where it was stopped, it goes on. Of several processes rank 0 alone
-            writes to it.
-        watch: Hears of every step, and may ask to stop.
-        beat: Called after every pass through the network, as a sign of life.
+        folder: The run's; a stopped run resumes from its last checkpoint. Of several processes
+            only rank 0 writes to it.
+        on_step: Called after every step; it may ask to stop.
+        heartbeat: Called after every pass through the network.
 
     Raises:
         MedTransferError: Something a user can mend.
         Diverged: The loss is no longer a number.
-        Stopped: `watch` asked to stop.
+        Stopped: `on_step` asked to stop.
     """
     manifest = read_run_manifest(run.data)
     frame = assign_splits(manifest, run.data)
@@ -75,27 +76,25 @@ def transfer(
         precision=run.training.precision,
         input_size=spec.crop,
     )
-    trained = prepare_tuning(built.classifier, run.training.tuning, run.seed)
-    classifier = move_to_device(built.classifier, device, run.training, beat)
+    trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
+    classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
-    needs = cache_requests(run, spec, frame)
-    parts = partition_cases(cases, frame, run)
+    requests = cache_requests(run, spec, frame)
+    split = partition_cases(cases, frame, run)
     if run.training.tuning.mode == "linear":
-        (images,) = [need.make(manifest, facts, study.cache) for need in merge_requests(needs)]
-        tuned = probe(run, built, parts, images, spec, study, folder, watch)
+        (images,) = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
+        model = probe(run, built, split, images, spec, study=study, folder=folder, on_step=on_step)
     else:
-        images = [need.make(manifest, facts, study.cache) for need in needs]
-        tuned = fine_tune(run, classifier, parts, images, spec, folder, watch)
+        images = [request.make(manifest, facts, study.cache) for request in requests]
+        model = fine_tune(run, classifier, split, images, spec, folder=folder, on_step=on_step)
 
     if not world().is_main:
         return
-    outputs = tuned.outputs
-    foreign = ood_scores(tuned.ood_reference, outputs.features, outputs.logits)
-    predictions = predictions_frame(
-        parts.test, outputs.logits, run.data.names, folder.run_id, foreign
-    )
-    folder.write_history([vars(check) for check in tuned.checks])
-    cost = cost_of(tuned.state, built, run, len(parts.train), trained)
+    outputs = model.outputs
+    ood = ood_scores(model.ood_reference, outputs.features, outputs.logits)
+    predictions = predictions_frame(split.test, outputs.logits, run.data.names, folder.run_id, ood)
+    folder.write_history(vars(check) for check in model.checks)
+    cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, cost)
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
@@ -107,19 +106,20 @@ def pick_device(config: TrainingConfig) -> torch.device:
     """The device to train on, set up for repeatable results.
 
     Raises:
-        StudyError: The device that was asked for is not there.
+        StudyError: This machine lacks the device of the settings.
     """
-    there = {
+    is_available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = config.device
-    if name == "auto":
-        name = next(kind for kind, found in there.items() if found)
-    if not there[name]:
-        found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise StudyError(f"training.device is '{name}', which this machine lacks (it has {found}).")
+    available = [kind for kind, is_here in is_available.items() if is_here]
+    name = available[0] if config.device == "auto" else config.device
+    if name not in available:
+        raise StudyError(
+            f"training.device is '{name}', which this machine lacks (it has "
+            f"{', '.join(available)})."
+        )
     if config.deterministic and name == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
@@ -127,18 +127,21 @@ def pick_device(config: TrainingConfig) -> torch.device:
 
 
 def move_to_device(
-    classifier: Classifier, device: torch.device, config: TrainingConfig, beat: Callable[..., None]
+    classifier: Classifier,
+    device: torch.device,
+    config: TrainingConfig,
+    heartbeat: Callable[..., None],
 ) -> Classifier:
-    """Bring a classifier to its device, or to those of all processes that share it.
+    """Move a classifier to its device, or shard it over the devices of all processes.
 
     Args:
         classifier: Changed in place.
         device: Of this process.
-        config: Says whether weights are spread.
-        beat: Called after every pass through the backbone.
+        config: Training settings.
+        heartbeat: Called after every pass through the backbone.
     """
     classifier.to(device)
-    classifier.backbone.register_forward_hook(beat)
+    classifier.backbone.register_forward_hook(heartbeat)
     everyone = world()
     if config.spread_weights and everyone.size > 1:
         shard_weights(classifier.backbone, device, everyone)
@@ -147,29 +150,38 @@ def move_to_device(
 
 def cost_of(
     state: TrainingState, built: BuiltClassifier, run: Transfer, num_cases: int, trained: int
-) -> dict[str, Any]:
-    """What a run took, and what it ran."""
-    return {
-        "seconds": round(state.seconds, 1),
-        "steps": state.step,
-        "selected_step": state.selected,
-        "images": state.images,
-        "images_per_second": round(state.images / state.seconds, 1) if state.seconds else None,
-        "training_cases": num_cases,
-        "micro_batch": state.micro_batch or run.training.micro_batch,
-        "parameters": sum(weight.numel() for weight in built.classifier.parameters()),
-        "trained_parameters": trained,
-        "precision": built.classifier.precision,
-        "weights": built.weights,
-        "weights_loaded": built.weights_report.loaded if built.weights_report else 0,
-        "weights_left_out": list(built.weights_report.left_out) if built.weights_report else [],
-        "weights_adapted": list(built.weights_report.adapted) if built.weights_report else [],
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
+) -> RunCost:
+    """Time, speed and size of a finished run, with the weights that it started from.
+
+    Args:
+        state: After training.
+        built: The classifier.
+        run: Its configuration.
+        num_cases: Number of training cases.
+        trained: Number of trained parameters.
+    """
+    weights = built.weights_report
+    return RunCost(
+        seconds=round(state.seconds, 1),
+        steps=state.step,
+        selected_step=state.selected,
+        images=state.images,
+        images_per_second=round(state.images / state.seconds, 1) if state.seconds else None,
+        training_cases=num_cases,
+        micro_batch=state.micro_batch or run.training.micro_batch,
+        parameters=sum(weight.numel() for weight in built.classifier.parameters()),
+        trained_parameters=trained,
+        precision=built.classifier.precision,
+        weights=built.weights,
+        weights_loaded=weights.loaded if weights else 0,
+        weights_left_out=tuple(weights.left_out) if weights else (),
+        weights_adapted=tuple(weights.adapted) if weights else (),
+        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    )
 
 
-def environment(config: TrainingConfig) -> dict[str, Any]:
-    """What besides the run's identity can move the last bits of a number."""
+def environment(config: TrainingConfig) -> dict[str, object]:
+    """Machine and packages: everything but the run's identity that can change last digits."""
     device = pick_device(config)
     packages = ("medtransfer", "torch", "timm", "numpy", "scipy", "polars", "safetensors")
     return {

@@ -1,33 +1,54 @@
-"""How far a study is, read from its folder alone. No torch, nothing is run."""
+"""Progress of a study or a rung, read from its folder alone. No torch, nothing is run."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from medtransfer.errors import StudyError, listed
 from medtransfer.files import read_json
 from medtransfer.models.own_rungs import FACTS
 from medtransfer.runs.events import Preparing, PretrainStep
-from medtransfer.runs.folders import MARK, Lease, RunFolder, State, StudyFolder
+from medtransfer.runs.folders import MARK, Lease, RunFolder, StudyFolder
 from medtransfer.runs.progress import RungProgress, RunProgress, read_progress
+from medtransfer.runs.records import Record, RunCheck, RungCost, State
+
+
+@dataclass(frozen=True)
+class PlanEntry(Record):
+    """A run in ``plan.json``.
+
+    Attributes:
+        run_id: Its id.
+        rung: Its rung.
+        label_fraction: Share of the training patients used.
+        seed: Its seed.
+        steps: All training steps.
+        images: All images it trains on, counted as often as they are seen.
+    """
+
+    run_id: str
+    rung: str
+    label_fraction: float
+    seed: int
+    steps: int
+    images: int
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run.
+    """Progress of one run.
 
     Attributes:
-        run_id: Its name.
+        run_id: Its id.
         rung: Its rung.
         label_fraction: Share of the training patients used.
         seed: Its seed.
-        state: Where it stands.
-        step: Finished steps at its last checkpoint.
-        steps: Of how many.
-        images: It trains on in all.
-        tune_auroc: At its last look at the tuning split.
-        seconds: It took, where it is done.
-        message: Why it failed or diverged.
+        state: Waiting, running, done, failed or diverged.
+        step: Finished steps.
+        steps: All training steps.
+        images: All images it trains on, counted as often as they are seen.
+        tune_auroc: Of the latest validation; of a finished run, the best one.
+        seconds: Training time of a finished run.
+        message: The reason, if it failed or diverged.
     """
 
     run_id: str
@@ -45,12 +66,12 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """All runs of a study.
+    """Progress of all runs of a study.
 
     Attributes:
         runs: In the order they run.
-        working: Whether a process is at it now.
-        seconds_left: Estimated from the runs that are done; None while there is none.
+        working: True while a process works on the study.
+        seconds_left: Estimated from the finished runs; None if there is none.
     """
 
     runs: tuple[RunStatus, ...]
@@ -58,12 +79,12 @@ class StudyStatus:
     seconds_left: float | None
 
     def counts(self) -> dict[str, int]:
-        """Runs in each state that occurs."""
+        """Number of runs in each state that occurs."""
         states = [run.state for run in self.runs]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+    def plain(self) -> dict[str, object]:
+        """The status as a JSON object."""
         return {
             "runs": [asdict(run) for run in self.runs],
             "working": self.working,
@@ -97,13 +118,13 @@ def find_study(where: Path | None = None) -> StudyFolder:
 
 
 def read_status(folder: StudyFolder) -> StudyStatus:
-    """Read how far a study is.
+    """Read the progress of a study.
 
     Raises:
         StudyError: The folder is not that of a study that was run.
     """
     working = Lease(folder).holder() is not None
-    runs = [_run_status(folder, about) for about in folder.read("plan.json")]
+    runs = [_run_status(folder, PlanEntry.of(row)) for row in folder.read("plan.json")]
     if working:
         waiting = next((i for i, run in enumerate(runs) if run.state == "waiting"), None)
         if waiting is not None:
@@ -111,37 +132,37 @@ def read_status(folder: StudyFolder) -> StudyStatus:
     return StudyStatus(tuple(runs), working, _seconds_left(runs))
 
 
-def _run_status(folder: StudyFolder, plan: dict[str, Any]) -> RunStatus:
-    run = folder.run(plan["run_id"])
+def _run_status(folder: StudyFolder, plan: PlanEntry) -> RunStatus:
+    run = folder.run(plan.run_id)
     state = run.state()
     error = run.error()
     step, auroc, seconds = 0, None, None
     if state == "done":
-        step, auroc, seconds = plan["steps"], _best_auroc(run.history()), run.cost()["seconds"]
+        step, auroc, seconds = plan.steps, _best_auroc(run.history()), run.cost().seconds
     elif isinstance(progress := read_progress(run), RunProgress):
         step, auroc = progress.step, progress.tune_auroc
     return RunStatus(
-        run_id=plan["run_id"],
-        rung=plan["rung"],
-        label_fraction=plan["label_fraction"],
-        seed=plan["seed"],
+        run_id=plan.run_id,
+        rung=plan.rung,
+        label_fraction=plan.label_fraction,
+        seed=plan.seed,
         state=state,
         step=step,
-        steps=plan["steps"],
-        images=plan["images"],
+        steps=plan.steps,
+        images=plan.images,
         tune_auroc=auroc,
         seconds=seconds,
         message="" if error is None else error.message,
     )
 
 
-def _best_auroc(history: list[dict[str, Any]]) -> float | None:
-    values = [row["tune_auroc"] for row in history if row["tune_auroc"] is not None]
+def _best_auroc(history: list[RunCheck]) -> float | None:
+    values = [check.tune_auroc for check in history if check.tune_auroc is not None]
     return max(values) if values else None
 
 
 def _seconds_left(runs: list[RunStatus]) -> float | None:
-    """From the images per second of each rung's finished runs."""
+    """Time left of all unfinished runs, from the speed of each rung's finished runs."""
     speeds: dict[str, list[float]] = {}
     for run in runs:
         if run.seconds:
@@ -152,23 +173,23 @@ def _seconds_left(runs: list[RunStatus]) -> float | None:
     left = 0.0
     for run in runs:
         if run.state in ("waiting", "running"):
-            known = speeds.get(run.rung, [slowest])
+            rates = speeds.get(run.rung, [slowest])
             share = 1 - run.step / run.steps
-            left += run.images * share / (sum(known) / len(known))
+            left += run.images * share / (sum(rates) / len(rates))
     return left
 
 
 @dataclass(frozen=True)
 class RungStatus:
-    """A rung that is made, or was.
+    """Progress of a pre-training run.
 
     Attributes:
-        rung: As a study names it.
-        state: Where it stands.
-        preparing: What is done to its images; None once it trains.
-        training: How far it was when it last said so; None before its first step.
-        seconds: It trained, where it is done.
-        message: Why it failed or diverged.
+        rung: Name of its rung in a study.
+        state: Waiting, running, done, failed or diverged.
+        preparing: Reading or caching of its images; None once it trains.
+        training: Its latest step; None before the first.
+        seconds: Training time of a finished run.
+        message: The reason, if it failed or diverged.
     """
 
     rung: str
@@ -178,16 +199,16 @@ class RungStatus:
     seconds: float | None = None
     message: str = ""
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+    def plain(self) -> dict[str, object]:
+        """The status as a JSON object."""
         return asdict(self)
 
 
 def read_rung_status(path: Path) -> RungStatus | None:
-    """Read how far a pre-training run is.
+    """Read the progress of a pre-training run.
 
     Returns:
-        None where the folder is not that of one.
+        None if the folder is not that of a pre-training run.
     """
     folder = RunFolder(path)
     if folder.is_done() and (path / FACTS).is_file():
@@ -208,14 +229,15 @@ def read_rung_status(path: Path) -> RungStatus | None:
 
 
 def _made(folder: RunFolder) -> RungStatus:
-    cost, facts = folder.cost(), read_json(folder.path / FACTS)
-    steps, seconds, look = cost["steps"], cost["seconds"], facts["last_look"]
+    """Status of a finished rung."""
+    cost, facts = RungCost.of(read_json(folder.path / "cost.json")), read_json(folder.path / FACTS)
+    last_check = facts["last_look"]
     training = PretrainStep(
-        step=steps,
-        steps=steps,
-        loss=look["train_loss"],
-        images_per_second=cost["images_seen"] / max(seconds, 0.1),
-        held_out_score=look["held_out_score"],
+        step=cost.steps,
+        steps=cost.steps,
+        loss=last_check["train_loss"],
+        images_per_second=cost.images_seen / max(cost.seconds, 0.1),
+        held_out_score=last_check["held_out_score"],
         seconds_left=0.0,
     )
-    return RungStatus(facts["name"], "done", training=training, seconds=seconds)
+    return RungStatus(facts["name"], "done", training=training, seconds=cost.seconds)

@@ -6,12 +6,12 @@ weights were kept.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.records import RunCheck
 from medtransfer.study.plan import PlannedRun
 
 Setting = tuple[float, int, float]
@@ -73,7 +73,7 @@ def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
 
 def sweep_frame(trials: Sequence[Trial], chosen: Sequence[Trial]) -> pl.DataFrame:
     """One row per trial, with what it cost and whether it is the one that was taken."""
-    rows: list[dict[str, Any]] = [
+    rows: list[dict[str, object]] = [
         {
             "rung": trial.key.rung,
             "label_fraction": trial.key.label_fraction,
@@ -104,24 +104,25 @@ def setting_of(run: PlannedRun) -> Setting:
 def _trial(
     folder: StudyFolder, key: GridKey, setting: Setting, runs: Sequence[PlannedRun]
 ) -> Trial:
-    own = [folder.run(run.run_id) for run in runs]
-    ended = [run for run in own if run.is_done()]
-    kept = [_kept_check(run) for run in ended]
-    areas = [check["tune_auroc"] for check in kept]
-    costs = [run.cost() for run in ended]
+    folders = [folder.run(run.run_id) for run in runs]
+    done = [run_folder for run_folder in folders if run_folder.is_done()]
+    checks = [_kept_check(run_folder) for run_folder in done]
+    aurocs = [check.tune_auroc for check in checks if check.tune_auroc is not None]
+    costs = [run_folder.cost() for run_folder in done]
+    is_defined = bool(aurocs) and len(aurocs) == len(checks)
     return Trial(
         key=key,
         setting=setting,
         runs=tuple(runs),
-        done=len(ended),
-        tune_auroc=None if None in areas or not areas else sum(areas) / len(areas),
-        tune_loss=sum(check["tune_loss"] for check in kept) / len(kept) if kept else None,
-        seconds=sum(cost["seconds"] for cost in costs),
-        images=sum(cost["images"] for cost in costs),
+        done=len(done),
+        tune_auroc=sum(aurocs) / len(aurocs) if is_defined else None,
+        tune_loss=sum(check.tune_loss for check in checks) / len(checks) if checks else None,
+        seconds=sum(cost.seconds for cost in costs),
+        images=sum(cost.images for cost in costs),
     )
 
 
-def _kept_check(run: RunFolder) -> dict[str, Any]:
-    """The look at the tuning split whose weights a run kept."""
-    selected = run.cost()["selected_step"]
-    return next(row for row in run.history() if row["step"] == selected)
+def _kept_check(run: RunFolder) -> RunCheck:
+    """The validation of the weights that a run kept."""
+    selected = run.cost().selected_step
+    return next(check for check in run.history() if check.step == selected)

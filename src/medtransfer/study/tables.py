@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from medtransfer.files import read_json, write_json
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.records import RunCost
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
@@ -174,12 +174,12 @@ def _runs_frame(
     folder: StudyFolder, planned: Sequence[PlannedRun], taken: set[str] | None
 ) -> pl.DataFrame:
     """One row per run: where it stands, what it took; of a sweep, what was tried and taken."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for run in planned:
-        own = folder.run(run.run_id)
-        cost = own.cost() if own.is_done() else {}
-        error = own.error()
-        row: dict[str, Any] = {
+        run_folder = folder.run(run.run_id)
+        cost = run_folder.cost() if run_folder.is_done() else None
+        error = run_folder.error()
+        row: dict[str, object] = {
             "run_id": run.run_id,
             "rung": run.cell.rung,
             "label_fraction": run.cell.label_fraction,
@@ -187,7 +187,7 @@ def _runs_frame(
             "seed": run.cell.seed,
             "held_out": run.cell.held_out,
             "retrain_fraction": run.cell.retrain_fraction,
-            "state": own.state(),
+            "state": run_folder.state(),
             "training_cases": run.num_cases,
             "steps": run.steps,
         }
@@ -200,7 +200,7 @@ def _runs_frame(
             "micro_batch",
             "selected_step",
         ):
-            row[name] = cost.get(name)
+            row[name] = None if cost is None else getattr(cost, name)
         if taken is not None:
             rate, _, decay = setting_of(run)
             row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
@@ -214,12 +214,14 @@ def _runs_frame(
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _weights_text(cost: dict[str, Any]) -> str | None:
-    """What became of a run's weights file; None for random weights and runs without results."""
-    if not cost.get("weights"):
+def _weights_text(cost: RunCost | None) -> str | None:
+    """Use of a run's weights file; None for random weights and runs without results."""
+    if cost is None or cost.weights is None:
         return None
-    said = [f"{cost.get('weights_loaded', 'all')} tensors taken from its weights file"]
-    for name, what in (("weights_left_out", "not taken"), ("weights_adapted", "fitted")):
-        if cost.get(name):
-            said.append(f"{what}: {', '.join(cost[name])}")
-    return "; ".join([*said, "head new, at zero"])
+    loaded = "all" if cost.weights_loaded is None else cost.weights_loaded
+    texts = [f"{loaded} tensors loaded from the weights file"]
+    if cost.weights_left_out:
+        texts.append(f"not loaded: {', '.join(cost.weights_left_out)}")
+    if cost.weights_adapted:
+        texts.append(f"adapted: {', '.join(cost.weights_adapted)}")
+    return "; ".join([*texts, "new head, at zero"])
