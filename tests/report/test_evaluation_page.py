@@ -139,7 +139,7 @@ def test_gaps_have_worst_group_ratio_and_equalised_odds(sections: dict[str, Sect
     names = [row[0] for row in table.rows]
     assert "Equalised odds at sens90" in names
     assert "Under-diagnosis rate at sens90" in names
-    assert "Share called positive at sens90" in names
+    assert "Share predicted positive at sens90" in names
 
 
 def test_uncertainty_holds_calibrators_sets_and_ood_detection(

@@ -37,6 +37,7 @@ def test_a_part_that_is_trained_resumes_in_its_bits_and_leaves_a_plain_network(
     plain = build_classifier(model, 1, seed=0, device=torch.device("cpu")).classifier
     cost = whole.own.cost()
     assert cost.parameters == sum(weight.numel() for weight in plain.parameters())
+    assert cost.parameters is not None
     assert cost.trained_parameters is not None
     assert 0 < cost.trained_parameters < cost.parameters
     before = {name: value.clone() for name, value in plain.state_dict().items()}

@@ -70,9 +70,12 @@ def test_auto_takes_the_fastest_device_that_is_there(monkeypatch: pytest.MonkeyP
 
 def test_the_environment_names_what_can_move_the_last_bits() -> None:
     found = environment(TrainingConfig(device="cpu"))
-    assert found["packages"]["torch"] == torch.__version__.split("+")[0]
+    packages, decoder = found["packages"], found["decoder"]
+    assert isinstance(packages, dict)
+    assert isinstance(decoder, str)
+    assert packages["torch"] == torch.__version__.split("+")[0]
     assert found["threads"] == torch.get_num_threads()
-    assert "Pillow" in found["decoder"]
+    assert "Pillow" in decoder
     assert found["device"] == "cpu"
 
 
