@@ -18,7 +18,7 @@ def test_one_case_of_another_split_is_refused() -> None:
         require_tune(np.array(["tune", "test"]), 2, "A threshold")
     assert str(caught.value) == (
         "A threshold cannot be fitted on these cases (allowed: split 'tune'): 1 case of split "
-        "'test'. Fit on the tuning split alone and carry the result to every other."
+        "'test'. Fit on the tuning split alone and apply the result to the other splits."
     )
 
 

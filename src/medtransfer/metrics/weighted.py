@@ -89,11 +89,11 @@ def evaluate(
     values: list[list[list[Floats]]] = [[] for _ in subgroups]
     with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
         for counts in blocks:
-            alone = threads == 1 or cases * counts.shape[1] < THREADS_FROM
+            in_turn = threads == 1 or cases * counts.shape[1] < THREADS_FROM
             # one subgroup can hold most of the work: its passes run in parallel, not the subgroups
-            pending = [plan.passes(counts, None if alone else pool) for plan in plans]
+            pending = [plan.passes(counts, None if in_turn else pool) for plan in plans]
             for over, plan, passes in zip(values, plans, pending, strict=True):
-                over.append(plan.combined([made() for made in passes]))
+                over.append(plan.combined([result() for result in passes]))
     return [
         [np.concatenate([block[m] for block in over]) for m in range(len(subgroup.bound))]
         for subgroup, over in zip(subgroups, values, strict=True)

@@ -1,6 +1,6 @@
-"""Maps from logits to probabilities that can be trusted, fitted on the tuning split.
+"""Calibrators: maps from logits to calibrated probabilities, fitted on the tuning split.
 
-Each map gives calibrated ``logits`` too: a loss computed from them stays finite where a
+Each map gives calibrated ``logits`` too: a loss computed from them stays finite when a
 probability has rounded to 0 or 1. Explained in docs/explanation/calibration.md.
 """
 
@@ -23,7 +23,7 @@ CalibratorKind = Literal["temperature", "platt", "beta", "isotonic", "vector"]
 TEMPERATURES = (0.05, 20.0)
 """Range of the search for a temperature."""
 MAX_SLOPE = 1 / TEMPERATURES[0]
-"""Largest slope of a logit: that of the smallest temperature. Classes that are apart have none."""
+"""Largest slope of a logit: that of the smallest temperature. Separable classes would need more."""
 TITLES: dict[CalibratorKind, str] = {
     "temperature": "A temperature",
     "platt": "Platt scaling",
@@ -58,7 +58,7 @@ class Platt:
     """``slope · logit + intercept`` (Platt 1999).
 
     Attributes:
-        slope: -20 to 20; negative where high logits go with negatives.
+        slope: -20 to 20; negative if high logits go with negatives.
         intercept: Added to the logit.
     """
 
@@ -81,8 +81,8 @@ class Beta:
     With a = b it is `Platt`; with a = b = 1 and c = 0 nothing changes.
 
     Attributes:
-        a: Slope of the logit where it is low; 0 to 20.
-        b: Slope of the logit where it is high; 0 to 20.
+        a: Slope for low logits; 0 to 20.
+        b: Slope for high logits; 0 to 20.
         c: Added to the logit.
     """
 
@@ -101,16 +101,15 @@ class Beta:
 
 @dataclass(frozen=True)
 class Isotonic:
-    """The rising steps nearest to the targets (Zadrozny and Elkan 2002), linear in between.
+    """Isotonic regression of the targets (Zadrozny and Elkan 2002), linear between tuning logits.
 
-    Between two tuning logits the probability is interpolated on the logit; beyond them it is that
-    of the last one.
+    Beyond the tuning logits the probability is constant.
 
     Attributes:
-        places: The tuning logits, rising. [K]
-        shares: The probability at each of them, never falling. With n tuning cases none is below
-            1 / (n + 2) or above 1 - 1 / (n + 2), the rule of succession of Laplace for something
-            that none of n cases had: no loss is infinite. [K]
+        knots: The tuning logits, rising. [K]
+        levels: The probability at each knot, never falling. With n tuning cases it is between
+            1 / (n + 2) and 1 - 1 / (n + 2) (Laplace's rule of succession), so that no loss is
+            infinite. [K]
     """
 
     knots: Floats
@@ -151,12 +150,12 @@ Calibrator = Temperature | Platt | Beta | Isotonic | Vector
 
 @dataclass(frozen=True)
 class CalibratorFit:
-    """What came of fitting a calibrator.
+    """Result of fitting a calibrator.
 
     Attributes:
-        kind: Which calibrator was asked for.
-        calibrator: None where tune does not determine one.
-        reason: Why there is none; None where there is one.
+        kind: Kind of calibrator.
+        calibrator: None if tune does not determine one.
+        reason: Reason that there is none; None if there is one.
     """
 
     kind: CalibratorKind
@@ -169,20 +168,20 @@ def fit_calibrator(
 ) -> CalibratorFit:
     """Fit a calibrator on the tuning split, by plain maximum likelihood.
 
-    Nothing is smoothed or penalised: Platt's own smoothed targets are not used. Where the classes
-    are apart, so that the likelihood has no maximum, slopes stay within ±20. Isotonic regression
-    minimises the squared distance, and among rising maps also the loss.
+    Nothing is smoothed or penalised: Platt's smoothed targets are not used. If the classes are
+    separable, so that the likelihood has no maximum, slopes stay within ±20. Isotonic regression
+    minimises the squared error, and among rising maps also the loss.
 
     Args:
         kind: ``platt``, ``beta`` and ``isotonic`` are for a binary target, ``vector`` for classes,
             ``temperature`` for both.
         targets: 0 or 1, or the true class. [n]
         logits: Of a binary target, or of all classes. [n] or [n, C]
-        splits: Of each case; all are tune. [n]
+        splits: Split of each case; all must be tune. [n]
 
     Raises:
-        TableError: A case is not of the tuning split.
-        ValueError: The kind is not for such logits.
+        TableError: A case is not in the tuning split.
+        ValueError: The kind does not fit the shape of the logits.
     """
     require_tune(splits, len(targets), TITLES[kind])
     if kind != "temperature" and (kind == "vector") != (logits.ndim == 2):
@@ -192,13 +191,13 @@ def fit_calibrator(
 
 
 def _undetermined(kind: CalibratorKind, targets: Labels, logits: Floats) -> str | None:
-    """What tune lacks for a calibrator to be determined."""
+    """Reason that tune does not determine a calibrator, or None."""
     num_classes = len(np.unique(targets))
     if not num_classes:
         return "no calibrator: tune has no labelled case"
     if num_classes < 2 or (kind == "vector" and num_classes < logits.shape[1]):
         return "no calibrator: tune lacks a class"
-    # one logit says how frequent a class is, not how that changes with the logit
+    # equal logits determine the frequency of a class, not its dependence on the logit
     if kind in ("platt", "beta", "vector") and bool((logits == logits[0]).all()):
         return "no calibrator: all tune cases have the same logits"
     return None
@@ -294,7 +293,9 @@ def _fit_vector(classes: Labels, logits: Floats) -> Vector:
 
     bounds = [*(MAX_SLOPE * spreads), *np.full(number, np.inf)]
     optimum = _minimum(loss, np.append(spreads, means), [-limit for limit in bounds], bounds)
-    slopes = np.clip(optimum[:number] / spreads, -MAX_SLOPE, MAX_SLOPE)  # rounding can pass a bound
+    slopes = np.clip(
+        optimum[:number] / spreads, -MAX_SLOPE, MAX_SLOPE
+    )  # rounding can exceed a bound
     intercepts = optimum[number:] - slopes * means
     return Vector(slopes, intercepts - intercepts.mean())
 
@@ -318,17 +319,17 @@ def _logistic(targets: Labels, features: Floats, lowest: float) -> tuple[Floats,
         margins = signed @ parts
         return -float(log_expit(margins).mean()), -(expit(-margins) @ signed) / len(targets)
 
-    start = np.append(spreads, means.sum())  # slopes of 1 and no intercept: nothing changes
+    start = np.append(spreads, means.sum())  # slope 1 and intercept 0: the identity
     low = [*(lowest * spreads), -np.inf]
     optimum = _minimum(loss, start, low, [*(MAX_SLOPE * spreads), np.inf])
-    slopes = np.clip(optimum[:-1] / spreads, lowest, MAX_SLOPE)  # rounding can pass a bound
+    slopes = np.clip(optimum[:-1] / spreads, lowest, MAX_SLOPE)  # rounding can exceed a bound
     return slopes, float(optimum[-1] - slopes @ means)
 
 
 def _mean_and_spread(columns: Floats) -> tuple[Floats, Floats]:
-    """Mean and spread of each column; a spread of 1 where all are the same. [n, k] to [k], [k]"""
+    """Mean and spread of each column; the spread of a constant column is 1. [n, k] to [k], [k]"""
     spreads = columns.std(axis=0)
-    # that of equal numbers can round up from 0, and that of nearly equal ones down to it
+    # the deviation of equal numbers can round up from 0, and that of nearly equal ones down to it
     varies = (np.ptp(columns, axis=0) > 0) & (spreads > 0)
     return columns.mean(axis=0), np.where(varies, spreads, 1.0)
 
@@ -339,7 +340,7 @@ def _minimum(
     low: list[float],
     high: list[float],
 ) -> Floats:
-    """Where a convex loss, given with its slope, is least between bounds."""
+    """Minimiser within bounds of a convex loss, which is given with its gradient."""
     optimum = minimize(
         loss,
         start,

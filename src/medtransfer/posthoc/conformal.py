@@ -1,9 +1,10 @@
-"""Prediction sets that hold the true class at a promised rate.
+"""Conformal prediction sets: they contain the true class at a guaranteed rate.
 
 Split conformal prediction (Vovk, Gammerman and Shafer 2005; Papadopoulos et al. 2002): a class is
-in a case's set if it fits the case no worse than the true class fitted all but a share alpha of the
-tuning cases. A new case that is drawn like them then has its true class in the set with a chance of
-at least 1 - alpha, whatever the network. Explained in docs/explanation/conformal.md.
+in a case's set if its nonconformity score is at most the 1 - alpha quantile of the scores that the
+true classes of the tuning cases have. For a new case from the same distribution, the set contains
+the true class with probability at least 1 - alpha, whatever the network. Explained in
+docs/explanation/conformal.md.
 """
 
 import math
@@ -23,27 +24,27 @@ from medtransfer.seeds import text_keys, uniforms
 ScoreKind = Literal["lac", "aps", "raps"]
 PENALTY = 0.01
 FREE_RANKS = 5
-"""What the authors of RAPS use in their tutorial (Angelopoulos and Bates 2023, its ImageNet code).
+"""Parameters of RAPS, from its authors' tutorial (Angelopoulos and Bates 2023, ImageNet code).
 
-They are fixed, not chosen: a choice would cost a part of the tuning split.
+They are fixed, not tuned: tuning them would cost a part of the tuning split.
 """
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """How badly a class fits a case, from its probabilities; larger is worse.
+    """Nonconformity score of a class for a case, from its probabilities; larger is worse.
 
-    The same rule scores the tuning cases and the new ones. MAPIE without a draw at prediction still
-    draws for the tuning cases, so its sets hold the true class more or less often than promised.
+    The same rule scores tuning cases and new cases. MAPIE without randomisation at prediction still
+    randomises the tuning scores, so its coverage differs from the guarantee.
 
     Attributes:
         kind: ``lac``: 1 - p, the least ambiguous sets (Sadinle, Lei and Wasserman 2019). ``aps``:
             the mass of the class and of all that are more probable (Romano, Sesia and Candès
             2020). ``raps``: the same with a penalty on low ranks (Angelopoulos et al. 2021).
-        seed: Of the draw that takes a part of the class's own mass out of ``aps`` and ``raps``;
-            None for the score without a draw, where the whole mass counts.
-        penalty: Of ``raps``, for each rank after the free ones.
-        free_ranks: Of ``raps``, how many of the most probable classes have no penalty.
+        seed: Seed of the random part of the class's own mass that ``aps`` and ``raps`` leave out;
+            None for the score without randomisation, which counts the whole mass.
+        penalty: For ``raps``: penalty of each rank after the free ones.
+        free_ranks: For ``raps``: number of most probable classes without a penalty.
     """
 
     kind: ScoreKind = "lac"
@@ -52,18 +53,18 @@ class SetScore:
     free_ranks: int = FREE_RANKS
 
     def of(self, probabilities: Floats, case_ids: Sequence[str] | None = None) -> Floats:
-        """The score of every class of every case.
+        """Scores of every class of every case.
 
         Args:
             probabilities: Of the positive class, or of all classes. [N] or [N, C]
-            case_ids: Name each case's draw, which so depends on neither order nor company. Needed
-                with a seed. [N]
+            case_ids: Keys of the random draws, so that these do not depend on the other cases or
+                their order. Needed with a seed. [N]
 
         Returns:
             With C = 2 for a binary target, the negative class first. [N, C]
 
         Raises:
-            ValueError: There is a seed and no case ids.
+            ValueError: There is a seed but no case ids.
         """
         table = two_classes(probabilities) if probabilities.ndim == 1 else probabilities
         if self.kind == "lac":
@@ -75,7 +76,7 @@ class SetScore:
         if self.seed is None:
             return None
         if case_ids is None:
-            raise ValueError("a score with a seed needs case_ids to name its draws")
+            raise ValueError("a score with a seed needs case_ids as keys of its draws")
         first = np.zeros(len(case_ids), dtype=np.int64)
         return uniforms(self.seed, "conformal", first, text_keys(list(case_ids)))
 
@@ -109,23 +110,23 @@ Bools = NDArray[np.bool_]
 Texts = NDArray[np.str_]
 
 TOLERANCE = 1e-12
-"""Scores this close are equal: sums of the same probabilities differ in their last digits."""
+"""Scores within this count as equal: sums of the same probabilities differ in their last digits."""
 LAC = SetScore("lac")
 
 
 @dataclass(frozen=True)
 class Conformal:
-    """Thresholds fitted on the tuning split, and what they were fitted for.
+    """Thresholds of prediction sets, fitted on the tuning split.
 
     Attributes:
-        alpha: Largest chance of missing the true class that is allowed.
-        scoring: How badly a class fits a case.
-        condition: Which cases share a threshold: ``all``; those of a true ``class``; those of a
+        alpha: Largest allowed probability that the set misses the true class.
+        score: Nonconformity score.
+        condition: Cases that share a threshold: ``all``; those of a true ``class``; those of a
             ``group`` (Mondrian; Vovk 2012).
-        names: What has a threshold: ``all``, the numbers of the classes, or the groups. K
-        thresholds: Largest score that is still in the set; infinite where tune has too few cases,
-            so that every class is. [K]
-        counts: Tuning cases behind each threshold. [K]
+        names: Names of the thresholds: ``all``, the numbers of the classes, or the groups. K
+        thresholds: Largest score that is still in the set; infinite if tune has too few cases, so
+            that every class is in the set. [K]
+        counts: Number of tuning cases behind each threshold. [K]
     """
 
     alpha: float
@@ -142,26 +143,26 @@ class Conformal:
         groups: Texts | None = None,
         case_ids: Sequence[str] | None = None,
     ) -> Bools:
-        """Which classes are in the set of each case.
+        """Prediction sets of cases: True for the classes in them.
 
         Args:
-            probabilities: As they were fitted on: of the positive class, or of all classes.
+            probabilities: As in the fit: of the positive class, or of all classes.
                 [N] or [N, C]
-            groups: Of each case, if the condition is ``group``. A case of no group (an empty
-                text), or of one that tune does not have, gets every class. [N]
-            case_ids: Of each case, if the score has a seed. [N]
+            groups: Group of each case, if the condition is ``group``. A case without a group (an
+                empty text), or of a group that tune lacks, gets every class. [N]
+            case_ids: Id of each case, if the score has a seed. [N]
 
         Returns:
             With C = 2 for a binary target, the negative class first. [N, C]
 
         Raises:
-            ValueError: The condition is ``group`` and there are no groups.
+            ValueError: The condition is ``group`` but there are no groups.
         """
         scores = self.score.of(probabilities, case_ids)
         return scores <= self._case_thresholds(groups) + TOLERANCE
 
     def reason(self, name: str) -> str | None:
-        """Why a name has no finite threshold, so that its sets say nothing; None if it has one."""
+        """Reason that a threshold is infinite, so that its sets are full; None if it is finite."""
         num_cases = dict(zip(self.names, self.counts.tolist(), strict=True)).get(name, 0)
         minimum = min_cases(self.alpha)
         if num_cases >= minimum:
@@ -169,7 +170,7 @@ class Conformal:
         return f"no threshold: {plural(num_cases, 'tune case')}, {minimum} needed"
 
     def _case_thresholds(self, groups: Texts | None) -> Floats:
-        """The threshold of each case and class, as far as they differ. [1 or N, 1 or C]"""
+        """Threshold of each case and class, broadcastable. [1 or N, 1 or C]"""
         if self.condition != "group":
             return self.thresholds[None, :]
         if groups is None:
@@ -194,16 +195,16 @@ def fit_conformal(
     Args:
         classes: True class of each case; 0 or 1 for a binary target. [n]
         probabilities: Of the positive class, or of all classes. [n] or [n, C]
-        splits: Of each case; all are tune. [n]
+        splits: Split of each case; all must be tune. [n]
         alpha: Over 0 and under 1.
-        condition: Which cases share a threshold.
+        condition: Cases that share a threshold.
         score: Nonconformity score of a class.
-        groups: Of each case, if the condition is ``group``; an empty text for none. [n]
-        case_ids: Of each case, if the score has a seed. [n]
+        groups: Group of each case, if the condition is ``group``; an empty text for none. [n]
+        case_ids: Id of each case, if the score has a seed. [n]
 
     Raises:
-        TableError: A case is not of the tuning split.
-        ValueError: Alpha is out of range, or groups or case ids are needed and missing.
+        TableError: A case is not in the tuning split.
+        ValueError: Alpha is out of range, or needed groups or case ids are missing.
     """
     require_tune(splits, len(classes), "Prediction sets")
     if not 0 < alpha < 1:
@@ -224,10 +225,10 @@ def fit_conformal(
 
 
 def conformal_quantile(scores: Floats, alpha: float) -> float:
-    """The ⌈(n + 1)(1 - alpha)⌉-th smallest score; infinite if there are fewer.
+    """The ⌈(n + 1)(1 - alpha)⌉-th smallest score; infinite if there are fewer scores.
 
-    Lei et al. 2018. Ties only raise the coverage. So a class is in the set if its p-value is over
-    alpha. crepes keeps one that is just alpha too: the next rank, where (n + 1) alpha is whole.
+    Lei et al. 2018. Ties only raise the coverage. A class is in the set if its p-value exceeds
+    alpha. crepes also keeps p-values equal to alpha: the next rank if (n + 1) alpha is an integer.
 
     Args:
         scores: Of the true classes. [n]
@@ -239,14 +240,14 @@ def conformal_quantile(scores: Floats, alpha: float) -> float:
 
 
 def min_cases(alpha: float) -> int:
-    """Fewest tuning cases with a finite threshold: ⌈1 / alpha⌉ - 1, so 9 at alpha = 0.1."""
+    """Minimum of tuning cases for a finite threshold: ⌈1 / alpha⌉ - 1, so 9 at alpha = 0.1."""
     return max(1, math.ceil(1 / alpha - 1e-9) - 1)
 
 
 def _partition(
     condition: Condition, classes: Labels, number: int, groups: Texts | None
 ) -> tuple[tuple[str, ...], list[Bools]]:
-    """What has a threshold, and which cases it is fitted on. K, K times [n]"""
+    """Names of the thresholds, and the cases that each is fitted on. K, K times [n]"""
     match condition:
         case "all":
             return ("all",), [np.ones(len(classes), dtype=np.bool_)]

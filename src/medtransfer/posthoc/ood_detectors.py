@@ -1,7 +1,8 @@
-"""Detectors of foreign input, by name.
+"""Detectors of out-of-distribution (OOD) input, by name.
 
-A *foreign* case is unlike what a network was trained on: another organ, device or disease. Every
-score goes up the more foreign a case is; column ``ood_<name>`` of the predictions table holds it.
+An OOD case is unlike the training cases of a network: another organ, device or disease. Every score
+increases with the distance from the training cases; column ``ood_<name>`` of the predictions table
+holds it.
 """
 
 import math
@@ -33,14 +34,14 @@ from medtransfer.posthoc.ood_logit_scores import (
 )
 
 KEPT_SHARE = 0.95
-"""Share of tuning cases that is not flagged."""
+"""Share of tuning cases that are not flagged."""
 
 
 class Scorer(Protocol):
-    """A detector that is fitted to a network and its training cases."""
+    """Detector that is fitted to a network and its training cases."""
 
     def score(self, features: Features, logits: Floats, /) -> Floats:
-        """How foreign each case is. [N, D], [N, T] to [N]"""
+        """OOD score of each case. [N, D], [N, T] to [N]"""
         ...
 
 
@@ -49,13 +50,13 @@ class Detector:
     """One entry of the catalogue.
 
     Attributes:
-        name: In the column ``ood_<name>``.
-        title: In words.
+        name: Name in the column ``ood_<name>``.
+        title: Name in plain words.
         formula: Its definition, for features f, logits l and probabilities p.
-        reference: Where that comes from.
-        needs: Whether it looks at the features of a case, or at its logits alone.
-        fit: Fits it to what a network was trained on.
-        single_label_only: Whether it has no meaning where each target has a sigmoid.
+        reference: Source of the definition.
+        needs: ``features`` if it uses the features of a case, ``logits`` if its logits alone.
+        fit: Fits it to the training cases of a network.
+        single_label_only: True if it is undefined for targets with a sigmoid each.
     """
 
     name: str
@@ -176,7 +177,7 @@ def ood_scores(reference: OODReference, features: Features, logits: Features) ->
         logits: Of the cases. [N, T]
 
     Returns:
-        Scores by name, in the catalogue's order; NaN where the network's outputs are not finite.
+        Scores by name, in the catalogue's order; NaN if the network's outputs are not finite.
         [N] each
     """
     allowed = [d for d in DETECTORS.values() if reference.single_label or not d.single_label_only]
@@ -188,14 +189,14 @@ def ood_scores(reference: OODReference, features: Features, logits: Features) ->
 
 
 def flag_threshold(scores: Floats, keep: float = KEPT_SHARE) -> float | None:
-    """The score above which a case is flagged as foreign.
+    """Score above which a case is flagged as OOD.
 
     Args:
-        scores: Of the tuning split, and of no other case. [n]
-        keep: Least share of them that is not flagged. Over 0 up to 1.
+        scores: Scores of the tuning split alone. [n]
+        keep: Minimum share of them that is not flagged. Over 0 up to 1.
 
     Returns:
-        The smallest of their scores that keeps so many; None without a tuning case.
+        The smallest of the scores that keeps that share; None without a tuning case.
     """
     if not len(scores):
         return None

@@ -1,7 +1,7 @@
-"""How foreign a case is, from its features before the head and what the network was trained on.
+"""OOD scores of cases from their features before the head, relative to the training cases.
 
-Every score goes up the more foreign a case is. Each is fitted on training cases alone; its
-constants are those of its source, and nothing is chosen by looking at foreign cases.
+Every score increases with the distance from the training cases. Each is fitted on training cases
+alone, with the constants of its source: no choice was made on OOD cases.
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ from medtransfer.seeds import generator
 NEIGHBOUR = 50
 """k of `Neighbours`: that of Sun et al. 2022 for CIFAR-10."""
 NEIGHBOUR_SHARE = 10
-"""With fewer than this times `NEIGHBOUR` training cases, k is this part of them, at least 1."""
+"""With fewer than this times `NEIGHBOUR` training cases, k is this fraction of them, at least 1."""
 MAX_BANK = 20_000
-"""Most training cases that `Neighbours` keeps."""
+"""Largest number of training cases that `Neighbours` keeps."""
 MIN_RESIDUAL = 1e-6
-"""Least residual of training cases, as a share of their length: the rounding of float32."""
+"""Minimum residual of training cases, as a share of their length: the rounding of float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class OODReference:
-    """The cases a network was trained on, as it sees them afterwards, and its head.
+    """Outputs of a trained network for its training cases, and its head.
 
     Attributes:
         features: At least one case. [N, D]
@@ -41,7 +41,7 @@ class OODReference:
         targets: 0 to 1, NaN where masked. [N, T]
         weight: Of the head. [T, D]
         bias: Of the head. [T]
-        single_label: Whether each case has one class of several.
+        single_label: True if each case has one class of several.
     """
 
     features: Features
@@ -53,11 +53,11 @@ class OODReference:
 
     @cached_property
     def memberships(self) -> Floats:
-        """How far each case is in each class; rows add up to 1. [N, T], or [N, T + 1]
+        """Membership of each case in each class; rows add up to 1. [N, T], or [N, T + 1]
 
-        In a single-label task the targets are the classes. Else there is one for each target, the
-        cases in which it is positive (½ or more), and a last one for cases in which no target is
-        known to be positive. A case with several positive targets is in their classes in equal
+        In a single-label task the targets are the classes. Otherwise there is a class for each
+        target, of the cases in which it is positive (½ or more), and a last one for cases without a
+        positive target. A case with several positive targets belongs to their classes in equal
         shares.
         """
         targets = np.nan_to_num(self.targets)
@@ -69,18 +69,18 @@ class OODReference:
 
     @cached_property
     def gaussians(self) -> Gaussians:
-        """Of the classes."""
+        """Gaussians of the classes."""
         return Gaussians.fit(self.features, self.memberships)
 
     @cached_property
     def principal(self) -> PrincipalSpace:
-        """Of the features about the head's origin."""
+        """Principal space of the features about the head's origin."""
         return PrincipalSpace.fit(self.features, self.weight, self.bias)
 
 
 @dataclass(frozen=True, eq=False)
 class Mahalanobis:
-    """Squared distance from the nearest class, in units of the shared covariance (Lee et al. 2018).
+    """Squared Mahalanobis distance from the nearest class, covariance shared (Lee et al. 2018).
 
     The covariance is shrunk: see `CovarianceMap.fit`.
     """
@@ -89,11 +89,11 @@ class Mahalanobis:
 
     @classmethod
     def fit(cls, reference: OODReference) -> "Mahalanobis":
-        """From the features and targets of training cases."""
+        """Fit to the features and targets of training cases."""
         return cls(reference.gaussians)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
-        """The least over classes of (f - μ)ᵀ Σ⁻¹ (f - μ); from 0. [N, D] to [N]"""
+        """Minimum over classes of (f - μ)ᵀ Σ⁻¹ (f - μ); from 0. [N, D] to [N]"""
         gaussians = self.gaussians
         return in_batches(
             features, lambda part: gaussians.distances(gaussians.mapped(part)).min(axis=1)
@@ -102,21 +102,21 @@ class Mahalanobis:
 
 @dataclass(frozen=True, eq=False)
 class RelativeMahalanobis:
-    """How much farther a case is from the nearest class than from all of them (Ren et al. 2021).
+    """Mahalanobis distance from the nearest class minus that from all cases (Ren et al. 2021).
 
-    The background's covariance is the shrunk one within classes plus the scatter of the means, so
-    that directions in which no class differs cancel out, as they do without shrinkage.
+    The covariance of the background is the shrunk one within classes plus the scatter of the means,
+    so that directions in which no class differs cancel out, as they do without shrinkage.
     """
 
     gaussians: Gaussians
 
     @classmethod
     def fit(cls, reference: OODReference) -> "RelativeMahalanobis":
-        """From the features and targets of training cases."""
+        """Fit to the features and targets of training cases."""
         return cls(reference.gaussians)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
-        """Distance from the nearest class less that from the background. [N, D] to [N]"""
+        """Distance from the nearest class minus that from the background. [N, D] to [N]"""
 
         def relative(part: Floats) -> Floats:
             mapped = self.gaussians.mapped(part)
@@ -128,10 +128,10 @@ class RelativeMahalanobis:
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Distance from the k-th nearest training case, all at length 1 (Sun et al. 2022).
+    """Distance from the k-th nearest training case, features normalised (Sun et al. 2022).
 
-    k is 50, and a tenth of the training cases where they are fewer than 500. Of more than 20,000
-    training cases, that many are drawn once and for all.
+    k is 50, or a tenth of the training cases if there are fewer than 500. Of more than 20,000
+    training cases, a fixed random sample of 20,000 is used.
 
     Attributes:
         bank: Features of training cases. [B, D]
@@ -143,7 +143,7 @@ class Neighbours:
 
     @classmethod
     def fit(cls, reference: OODReference) -> "Neighbours":
-        """From the features of training cases."""
+        """Fit to the features of training cases."""
         bank = reference.features
         if len(bank) > MAX_BANK:
             drawn = generator(0, "neighbours").choice(len(bank), MAX_BANK, replace=False)
@@ -164,13 +164,13 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """Length of what training cases have little of (Wang et al. 2022; Ndiour et al. 2020)."""
+    """Length outside the principal subspace (Wang et al. 2022; Ndiour et al. 2020)."""
 
     principal: PrincipalSpace
 
     @classmethod
     def fit(cls, reference: OODReference) -> "Residual":
-        """From the features of training cases and the head."""
+        """Fit to the features of training cases and the head."""
         return cls(reference.principal)
 
     def score(self, features: Features, _logits: object, /) -> Floats:
@@ -180,12 +180,12 @@ class Residual:
 
 @dataclass(frozen=True, eq=False)
 class VirtualLogit:
-    """The residual as a logit of its own, against the energy of the others (Wang et al. 2022).
+    """The residual as a virtual logit, against the energy of the others (Wang et al. 2022).
 
     Attributes:
         principal: As in `Residual`.
-        factor: α: brings the residual of training cases to the size of their largest logit.
-        single_label: Which energy is taken; see `energy`.
+        factor: α, which scales the residual of training cases to the size of their largest logit.
+        single_label: Selects the energy; see `energy`.
     """
 
     principal: PrincipalSpace
@@ -194,10 +194,10 @@ class VirtualLogit:
 
     @classmethod
     def fit(cls, reference: OODReference) -> "VirtualLogit":
-        """From training cases and the head.
+        """Fit to training cases and the head.
 
-        α is their mean largest logit (not below 0), over their mean residual. With a sigmoid for
-        each target, the size of a logit is what it is without its sign.
+        α is their mean largest logit (not below 0) over their mean residual. With a sigmoid for
+        each target, absolute logits are used.
         """
         sizes = reference.logits if reference.single_label else np.abs(reference.logits)
         residuals = in_batches(reference.features, reference.principal.residual)
@@ -214,13 +214,13 @@ class VirtualLogit:
 
 @dataclass(frozen=True, eq=False)
 class Hopfield:
-    """Simplified Hopfield energy: unlike the pattern of the predicted class (Zhang et al. 2023).
+    """Simplified Hopfield energy of the predicted class's pattern (Zhang et al. 2023).
 
     Attributes:
-        patterns: Mean features of the training cases of each class that are predicted rightly; of
-            all its cases where none is, and of all training cases where it has none. [K, D]
-        single_label: Whether the predicted class is that of the largest logit. Else there is a
-            last class, predicted where no logit is above 0; see `TrainedOn.memberships`.
+        patterns: Mean features of the correctly predicted training cases of each class; if none is
+            correct, of all its cases; if it has none, of all training cases. [K, D]
+        single_label: True if the predicted class is that of the largest logit. Otherwise there is a
+            last class, predicted if no logit is above 0; see `OODReference.memberships`.
     """
 
     patterns: Floats
@@ -228,7 +228,7 @@ class Hopfield:
 
     @classmethod
     def fit(cls, reference: OODReference) -> "Hopfield":
-        """From training cases."""
+        """Fit to training cases."""
         member = reference.memberships > 0
         predicted = _predicted(reference.logits, single_label=reference.single_label)
         patterns = np.empty((member.shape[1], reference.features.shape[1]))
@@ -241,7 +241,7 @@ class Hopfield:
         return cls(patterns, reference.single_label)
 
     def score(self, features: Features, logits: Floats, /) -> Floats:
-        """Minus the inner product with the pattern. [N, D], [N, T] to [N]"""
+        """Negative inner product with the pattern. [N, D], [N, T] to [N]"""
         predicted = _predicted(logits, single_label=self.single_label)
         products = in_batches(features, lambda part: part @ self.patterns.T)
         return -products[np.arange(len(products)), predicted]
@@ -256,5 +256,5 @@ def _predicted(logits: Floats, *, single_label: bool) -> NDArray[np.intp]:
 
 
 def _unit(features: Floats) -> Floats:
-    """Features at length 1; zero stays zero. [N, D]"""
+    """Features scaled to length 1; zero stays zero. [N, D]"""
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -1,7 +1,7 @@
-"""What the features of training cases look like: Gaussians of classes, and a principal subspace.
+"""Distributions of the features of training cases: Gaussians of classes, a principal subspace.
 
-Statistics are float64. Features are brought to it a few cases at a time, so that with many cases
-nothing of their size is held besides the float32 features themselves.
+Statistics are float64. Features are converted a batch of cases at a time, so that memory holds no
+second copy of the float32 features.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,10 @@ from scipy.spatial.distance import cdist
 from medtransfer.metrics.kernels.sums import Floats
 
 Features = NDArray[np.floating[Any]]
-"""Of cases, pooled over their images, before the head. [N, D]"""
+"""Features of cases, pooled over their images, before the head. [N, D]"""
 
 BATCH_CASES = 512
-"""Cases brought to float64 at once."""
+"""Cases converted to float64 at once."""
 MIN_VARIANCE = 1e-12
 """Share of the mean square below which a variance is the rounding of float32 features."""
 
@@ -31,7 +31,7 @@ class CovarianceMap:
     Attributes:
         axes: Orthonormal directions, of the scatter it was fitted to. [D, r]
         scales: One over the standard deviation along each. [r]
-        rest: The same for all directions orthogonal to them.
+        rest: One over the standard deviation along all directions orthogonal to them.
     """
 
     axes: Floats
@@ -44,15 +44,15 @@ class CovarianceMap:
     ) -> "CovarianceMap":
         """The covariance (1 - s) Σ + s (tr Σ / D) I, Σ the mean of outer products.
 
-        s is by oracle approximating shrinkage (`oas_shrinkage`). So there is an inverse with fewer
-        cases than dimensions, and with many cases s goes to 0. Without any variation the
-        covariance is the identity.
+        s is given by oracle approximating shrinkage (`oas_shrinkage`). So there is an inverse even
+        with fewer cases than dimensions, and s goes to 0 as cases increase. Without any variation
+        the covariance is the identity.
 
         Args:
-            deviations: Cases about their mean, some at a time. [n, D]
-            rows: How many they are in all.
-            freedom: Of them, how many are free: without those spent on means.
-            shrinkage: Another s, 0 to 1.
+            deviations: Cases about their mean, in batches. [n, D]
+            rows: Total number of cases.
+            freedom: Degrees of freedom: cases minus fitted means.
+            shrinkage: Fixed value of s, 0 to 1.
         """
         variances, axes = _axes(deviations, rows)
         width, level = len(axes), float(variances.sum()) / len(axes)
@@ -94,8 +94,8 @@ class Gaussians:
 
         Args:
             features: [N, D]
-            memberships: How far each case is in each class; rows add up to 1. [N, K]
-            shrinkage: Of the covariance, instead of that which fits the cases.
+            memberships: Membership of each case in each class; rows add up to 1. [N, K]
+            shrinkage: Fixed shrinkage of the covariance.
         """
         weights = memberships[:, memberships.sum(axis=0) > 0]
         sizes = weights.sum(axis=0)
@@ -133,10 +133,10 @@ class Gaussians:
 
 @dataclass(frozen=True, eq=False)
 class PrincipalSpace:
-    """The subspace in which features vary most, about the origin that a head sees (Wang 2022).
+    """Subspace in which features vary most, about the origin of the head (Wang et al. 2022).
 
     Attributes:
-        origin: Where all logits are 0: -W⁺ b. [D]
+        origin: Point at which all logits are 0: -W⁺ b. [D]
         axes: Orthonormal directions of the subspace. [D, d]
     """
 
@@ -153,9 +153,9 @@ class PrincipalSpace:
             features: [N, D]
             weight: Of the head. [T, D]
             bias: Of the head. [T]
-            dimensions: d, instead of `principal_dimensions`.
+            dimensions: Fixed d instead of `principal_dimensions`.
         """
-        # the rows of a softmax head add up to 0 but for rounding, which must not be inverted
+        # the rows of a softmax head add up to 0 except for rounding, which must not be inverted
         tolerance = max(weight.shape) * float(np.finfo(np.float32).eps)
         origin = -np.asarray(pinv(weight, rtol=tolerance)) @ bias
         deviations = (part - origin for part, _ in _batches(features, None))
@@ -165,7 +165,7 @@ class PrincipalSpace:
         return cls(origin, axes[:, :dimensions])
 
     def residual(self, features: Features) -> Floats:
-        """Length of what lies outside the subspace. [n, D] to [n]"""
+        """Length of the component outside the subspace. [n, D] to [n]"""
         deviations = features.astype(np.float64) - self.origin
         return np.linalg.norm(deviations - (deviations @ self.axes) @ self.axes.T, axis=1)
 
@@ -187,17 +187,17 @@ def oas_shrinkage(variances: Floats, width: int, freedom: int) -> float:
 
 
 def principal_dimensions(width: int, cases: int) -> int:
-    """How many principal directions are kept.
+    """Number of principal directions.
 
-    1,000 of 2,048 features or more and 512 of fewer, as in the code of Wang et al. 2022; half of
-    fewer than 768. Never more than half the training cases, or they would have no residual.
+    1,000 for 2,048 features or more, 512 for fewer, as in the code of Wang et al. 2022; half for
+    fewer than 768. At most half the number of training cases, which else would have no residual.
     """
     kept = 1000 if width >= 2048 else 512 if width >= 768 else width // 2
     return min(kept, cases // 2)
 
 
 def in_batches(features: Features, of: Callable[[Floats], Floats]) -> Floats:
-    """A function of cases, some at a time in float64. [N, D] to [N, …]"""
+    """Apply a function to cases in float64 batches. [N, D] to [N, …]"""
     return np.concatenate([of(part) for part, _ in _batches(features, None)])
 
 
@@ -207,7 +207,7 @@ def mean_square(features: Features) -> float:
 
 
 def _batches(features: Features, weights: Floats | None) -> Iterator[tuple[Floats, Floats]]:
-    """Cases and their weights, some at a time in float64."""
+    """Cases and their weights, in float64 batches."""
     for start in range(0, len(features), BATCH_CASES):
         rows = slice(start, start + BATCH_CASES)
         part = features[rows].astype(np.float64)
@@ -215,9 +215,9 @@ def _batches(features: Features, weights: Floats | None) -> Iterator[tuple[Float
 
 
 def _about_classes(features: Features, weights: Floats, means: Floats) -> Iterator[Floats]:
-    """Cases about the mean of each class they are in, by the root of how far they are in it.
+    """Deviations of cases from their class means, times the root of their membership.
 
-    Divided by the root of their number, so that outer products add up to a covariance.
+    Divided by the root of the number of cases, so that outer products add up to a covariance.
     """
     smallest = MIN_VARIANCE * mean_square(features)
     total = np.sqrt(len(features))
@@ -233,8 +233,8 @@ def _axes(deviations: Iterable[Floats], rows: int) -> tuple[Floats, Floats]:
     """Principal variances, falling, and their directions. [r], [D, r], r the smaller of n and D
 
     Args:
-        deviations: Some at a time. [n, D]
-        rows: How many they are in all.
+        deviations: In batches. [n, D]
+        rows: Total number of cases.
     """
     scatter: Floats | None = None
     kept: list[Floats] = []

@@ -1,7 +1,8 @@
-"""How foreign a case is, from its logits alone.
+"""OOD scores of cases from their logits alone.
 
-Every score goes up the more foreign a case is. A single-label task has a softmax over its targets.
-A binary or multi-label task has a sigmoid for each: a target is a choice between p and 1 - p.
+Every score increases with the distance from the training cases. A single-label task has a softmax
+over its targets. A binary or multi-label task has a sigmoid for each: a target is a choice between
+p and 1 - p.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,9 @@ from scipy.special import expit, log_expit, log_softmax, logsumexp
 from medtransfer.metrics.kernels.sums import Floats
 
 GEN_POWER = 0.1
-"""γ of `gen`: the value of Liu, Lochman and Zach 2023 for all of their networks."""
+"""γ of `gen`: the value of Liu, Lochman and Zach 2023 for all their networks."""
 GEN_CLASSES = 100
-"""M of `gen`: how many of the largest probabilities count; theirs for 1,000 classes."""
+"""M of `gen`: number of largest probabilities that count; theirs for 1,000 classes."""
 
 
 def max_probability(logits: Floats, *, single_label: bool) -> Floats:
@@ -26,7 +27,7 @@ def max_probability(logits: Floats, *, single_label: bool) -> Floats:
         single_label: Largest over the classes; else over p and 1 - p of every target.
 
     Returns:
-        As what the other classes leave, so that 1e-20 is told from 1e-30. [N]
+        The sum of the other probabilities, so that 1e-20 and 1e-30 stay distinct. [N]
     """
     if single_label:
         return np.exp(_softmax_logs(logits)[1].min(axis=1))
@@ -35,12 +36,12 @@ def max_probability(logits: Floats, *, single_label: bool) -> Floats:
 
 
 def max_logit(logits: Floats) -> Floats:
-    """- the largest logit, whatever the task (Hendrycks et al. 2022). [N, T] to [N]"""
+    """Negative largest logit, for every task (Hendrycks et al. 2022). [N, T] to [N]"""
     return -logits.max(axis=1)
 
 
 def energy(logits: Floats, *, single_label: bool) -> Floats:
-    """The energy at temperature 1 (Liu et al. 2020).
+    """Energy at temperature 1 (Liu et al. 2020).
 
     Args:
         logits: [N, T]
@@ -76,7 +77,7 @@ def gen(logits: Floats, *, single_label: bool) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class LogitScore:
-    """A score that needs no fitting.
+    """Score that needs no fitting.
 
     Attributes:
         of: From logits [N, T] to scores [N].
@@ -93,7 +94,7 @@ class LogitScore:
 class KLMatching:
     """Divergence from the nearest typical posterior of a class (Hendrycks et al. 2022).
 
-    Single-label only: with a sigmoid for each target there is no class to be typical of.
+    Single-label only: with a sigmoid for each target there is no predicted class.
 
     Attributes:
         templates: Log of the mean softmax of the training cases predicted as a class; a class
@@ -113,7 +114,7 @@ class KLMatching:
         return cls(np.array(means, dtype=np.float64))
 
     def score(self, _features: object, logits: Floats, /) -> Floats:
-        """The least over the templates d of Σ p log(p / d); not below 0. [N, T] to [N]"""
+        """Minimum over the templates d of Σ p log(p / d); not below 0. [N, T] to [N]"""
         log_p = log_softmax(logits, axis=1)
         p = np.exp(log_p)
         divergences = (p * log_p).sum(axis=1, keepdims=True) - p @ self.templates.T
@@ -121,7 +122,7 @@ class KLMatching:
 
 
 def _softmax_logs(logits: Floats) -> tuple[Floats, Floats]:
-    """Logs of p and of 1 - p, exact where p is close to 1 too. [N, T] each"""
+    """Logs of p and of 1 - p, exact for p close to 1 too. [N, T] each"""
     rows, top = np.arange(len(logits)), logits.argmax(axis=1)
     others = logits.copy()
     others[rows, top] = -np.inf

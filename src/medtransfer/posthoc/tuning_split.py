@@ -1,7 +1,7 @@
-"""What is fitted is fitted on the tuning split, and on nothing else.
+"""Guard that fits use the tuning split alone.
 
-A threshold, a temperature or a prediction set that has seen the cases it is judged on looks better
-than it is. So everything that is fitted passes through here first.
+A threshold, a temperature or a prediction set that was fitted on test cases looks better than it
+is. So every fit passes through this check first.
 """
 
 import numpy as np
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from medtransfer.errors import TableError, fault_list, plural, printable
 
 TUNE = "tune"
-"""The split that may be fitted on."""
+"""The split used for fitting."""
 
 
 def require_tune(splits: NDArray[np.str_], cases: int, what: str) -> None:
-    """Refuse to fit on anything but the tuning split.
+    """Check that all cases are in the tuning split.
 
     Args:
-        splits: Split of each case that is to be fitted on. [n]
-        cases: How many cases there are, n.
-        what: What is to be fitted, to begin a sentence with, e.g. ``Platt scaling``.
+        splits: Split of each case of the fit. [n]
+        cases: Number of cases, n.
+        what: Name of the fit that begins the message, e.g. ``Platt scaling``.
 
     Raises:
-        TableError: A case is of another split.
-        ValueError: There are not as many splits as cases.
+        TableError: A case is in another split.
+        ValueError: The numbers of splits and cases differ.
     """
     if len(splits) != cases:
         raise ValueError(f"{len(splits)} splits were given for {plural(cases, 'case')}")
@@ -34,5 +34,5 @@ def require_tune(splits: NDArray[np.str_], cases: int, what: str) -> None:
     ]
     if faults:
         title = f"{what} cannot be fitted on these cases (allowed: split '{TUNE}')"
-        advice = "Fit on the tuning split alone and carry the result to every other."
+        advice = "Fit on the tuning split alone and apply the result to the other splits."
         raise TableError(fault_list(title, faults, advice))
