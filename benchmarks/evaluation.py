@@ -28,7 +28,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.discrimination import auroc_of, average_precision_of
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
 
 FASTER, SECONDS_WHOLE, GIB_WHOLE, SLOPE, SECONDS_MILLION = 100.0, 60.0, 2.0, 1.1, 600.0
@@ -81,7 +81,7 @@ def against_sklearn(quick: bool) -> bool:
         SubgroupMetrics(replicates.patient[own], bound(labels[own, t], scores[own, t]))
         for t, own in places
     ]
-    found = evaluate(parts, replicates.blocks())
+    found = evaluate_replicates(parts, replicates.blocks())
     ours = time.perf_counter() - begun
     rows = np.concatenate([block.T for block in replicates.blocks()])[: 1 + checked]
     worst, begun = 0.0, time.perf_counter()
@@ -192,7 +192,7 @@ def seconds_of(cases: int, targets: int, number: int) -> float:
         SubgroupMetrics(replicates.patient, bound(labels[:, t], scores[:, t])[:1])
         for t in range(targets)
     ]
-    evaluate(parts, replicates.blocks())
+    evaluate_replicates(parts, replicates.blocks())
     return time.perf_counter() - begun
 
 
@@ -200,7 +200,7 @@ def warm_up() -> None:
     """Compile the timed kernels."""
     labels, scores, _, patient = drawn(400, 1)
     replicates = draw_replicates(patient, 3, 0, "a")
-    evaluate(
+    evaluate_replicates(
         [SubgroupMetrics(replicates.patient, bound(labels[:, 0], scores[:, 0]))],
         replicates.blocks(),
     )

@@ -1,4 +1,4 @@
-"""What a user can mend, and how it is said.
+"""Errors that a user can fix, and the form of their messages.
 
 MedTransferError
 ├── ConfigError    study.yaml, or an option on the command line
@@ -56,8 +56,8 @@ def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:
     shown = list(faults[:MAX_LISTED])
     if len(faults) > MAX_LISTED:
         shown.append(f"and {len(faults) - MAX_LISTED} more")
-    said = "; ".join(shown)
-    one_line = f"{title}: {said}{'' if said.endswith('?') else '.'}"
+    sentence = "; ".join(shown)
+    one_line = f"{title}: {sentence}{'' if sentence.endswith('?') else '.'}"
     if len(shown) <= 3 and len(one_line) <= 300:
         return f"{one_line} {advice}".rstrip()
     lines = "".join(f"\n  - {fault}" for fault in shown)

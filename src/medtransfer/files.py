@@ -25,7 +25,7 @@ TEMPORARY = ".tmp-"
 LEFTOVERS = (f"*{TEMPORARY}*", ".tmp??????")
 """Names of half-written files: this module's, and those that safetensors has of its own."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a full disk, or of a user's used-up share of it."""
+"""Error numbers of a full disk, and of a user's exhausted quota."""
 
 on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
 """Called before every step that changes the disk; fault-injection tests replace it."""
@@ -95,7 +95,7 @@ def read_json(path: Path) -> Any:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an error of this module was raised because the disk is full."""
+    """True if an error of this module was raised because the disk is full."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
 
 
@@ -131,14 +131,14 @@ def seal_folder(folder: Path) -> None:
 
 
 def is_whole(folder: Path, *, verify: bool = True) -> bool:
-    """Whether a folder artefact is sealed and unaltered.
+    """True if a folder artefact is sealed and unaltered.
 
     Args:
         folder: The artefact.
         verify: Compare SHA-256 too; without, only presence and size.
     """
     try:
-        files: dict[str, dict[str, Any]] = json.loads((folder / SEAL).read_text("utf-8"))
+        files: dict[str, dict[str, int | str]] = json.loads((folder / SEAL).read_text("utf-8"))
         return all(
             (folder / name).stat().st_size == entry["size"]
             and (not verify or sha256(folder / name) == entry["sha256"])
@@ -197,7 +197,7 @@ def size_text(count: int) -> str:
     return f"{size:.0f} {units[0]}" if size >= 100 or units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
-def _entry(path: Path) -> dict[str, Any]:
+def _entry(path: Path) -> dict[str, int | str]:
     return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 

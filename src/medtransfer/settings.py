@@ -1,4 +1,4 @@
-"""What all configurations share: frozen, closed, and every field takes a side.
+"""Base of all settings: frozen, no unknown keys, and every field has a scope.
 
 A field's side says what changing it costs:
 
@@ -48,17 +48,17 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    def scope(self, *sides: Side) -> dict[str, Any]:
+    def scope(self, *sides: Side) -> dict[str, Any]:  # JSON of any configuration
         """The fields on some sides, as plain JSON values, nested configurations likewise."""
-        found = {
+        values = {
             name: _plain(getattr(self, name), sides)
             for name, taken in sides_of(type(self)).items()
             if taken in sides or isinstance(getattr(self, name), Settings)
         }
-        return {n: value for n, value in found.items() if not self._is_left_out(n, value)}
+        return {n: value for n, value in values.items() if not self._is_left_out(n, value)}
 
     def _is_left_out(self, name: str, plain: Any) -> bool:
-        """Whether a field was added later and is at its default, or has nothing on these sides."""
+        """True if a field was added later and is at its default, or has nothing in these scopes."""
         field = type(self).model_fields[name]
         extra = field.json_schema_extra
         if not isinstance(extra, dict) or "later" not in extra:

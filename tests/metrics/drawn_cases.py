@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)
 LIMITS = {"sens90": 0.6, "spec80": 0.7, "youden": 0.4}
@@ -133,7 +133,7 @@ def every_value(cases: AnyCases, weights: Floats | None = None) -> dict[str, Flo
         np.arange(count, dtype=np.int32), tuple(bound(name, cases) for name in names)
     )
     counts = np.ascontiguousarray(weights.T)
-    return dict(zip(names, evaluate([part], [counts], threads=1)[0], strict=True))
+    return dict(zip(names, evaluate_replicates([part], [counts], threads=1)[0], strict=True))
 
 
 def truth_of(cases: AnyCases) -> NDArray[np.int64]:

@@ -14,7 +14,13 @@ from medtransfer.metrics.calibration import binary_brier, calibration_error, in_
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.discrimination import auroc, average_precision_of
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, WeightedTerm, evaluate, mean_of
+from medtransfer.metrics.weighted import (
+    SubgroupMetrics,
+    Weighted,
+    WeightedTerm,
+    evaluate_replicates,
+    mean_of,
+)
 from medtransfer.statistics import bootstrap
 from medtransfer.statistics.bootstrap import (
     GROUPS,
@@ -270,7 +276,7 @@ def test_no_replicates_leave_the_value_alone() -> None:
 
 
 def left_out_values(drawn: Replicates, metric: Weighted) -> Floats:
-    return evaluate([SubgroupMetrics(drawn.patient, (metric,))], drawn.left_out())[0][0]
+    return evaluate_replicates([SubgroupMetrics(drawn.patient, (metric,))], drawn.left_out())[0][0]
 
 
 @pytest.mark.parametrize(("number", "groups"), [(5, 5), (GROUPS, GROUPS), (450, GROUPS)])

@@ -24,7 +24,7 @@ from medtransfer.metrics.calibration_curves import smooth_calibration_error
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.statistics.bootstrap import (
     Replicates,
     additive_interval,
@@ -98,7 +98,9 @@ def test_the_intervals_of_auroc_hold_the_truth_at_their_nominal_rate(
         )
         metric, draws = auroc(labels, scores), drawn(patient, seed, 1000)
         values = draws.values(metric, everything(scores))
-        ((left_out,),) = evaluate([SubgroupMetrics(draws.patient, (metric,))], draws.left_out())
+        ((left_out,),) = evaluate_replicates(
+            [SubgroupMetrics(draws.patient, (metric,))], draws.left_out()
+        )
         plainly.append(holds(percentile_interval(values), truth))
         corrected.append(holds(bca_interval(values, left_out), truth))
     row(f"{truth:.2f}", patients, each, f"{prevalence:.0%}", share_of(plainly), share_of(corrected))
@@ -190,7 +192,7 @@ def test_the_interval_of_a_calibration_error_holds_the_truth(
         patient, labels, sure = calibrated(np.random.default_rng(seed), patients, each, factor)
         draws = drawn(patient, seed, 400)
         part = SubgroupMetrics(draws.patient, bound_errors(labels, sure))
-        found_values = evaluate([part], draws.blocks())[0]
+        found_values = evaluate_replicates([part], draws.blocks())[0]
         for k, (name, values) in enumerate(zip(ERRORS, found_values, strict=True)):
             found = (additive_interval if name in OF_SQUARES else squared_interval)(values, 1)
             mended[k].append(holds(found, truths[k]))

@@ -1,4 +1,4 @@
-"""What `medtransfer doctor` looks at."""
+"""Checks of `medtransfer doctor`."""
 
 import platform
 import shutil
@@ -24,26 +24,26 @@ MISREAD = "pylibjpeg_libjpeg"
 
 def examine() -> dict[str, str]:
     """One line per thing that decides what can be run here."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
-    found |= {name: _version(name) for name in PACKAGES}
-    found |= _compute()
-    found["images"] = decoder_facts()
-    found |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
-    found["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
-    here = [rung.name for rung in LADDER.values() if not rung.is_random and is_available(rung)]
-    found["weights here"] = ", ".join(here) or "none: pip install medtransfer[weights]"
-    found["weights folder"] = str(weights_folder())
-    found["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"
+    facts = {"python": platform.python_version(), "system": platform.platform()}
+    facts |= {name: _version(name) for name in PACKAGES}
+    facts |= _compute()
+    facts["images"] = decoder_facts()
+    facts |= {f"DICOM {syntax.name}": _reading(syntax) for syntax in SYNTAXES.values()}
+    facts["DICOM MPEG, HEVC, JPIP, JPEG XL"] = "cannot be read: no decoder"
+    available = [rung.name for rung in LADDER.values() if not rung.is_random and is_available(rung)]
+    facts["weights here"] = ", ".join(available) or "none: pip install medtransfer[weights]"
+    facts["weights folder"] = str(weights_folder())
+    facts["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB here"
     if find_spec("libjpeg") is not None and _version(MISREAD.replace("_", "-")) != "missing":
-        found["warning"] = (
+        facts["warning"] = (
             "pylibjpeg-libjpeg is installed: it misreads legal JPEG Lossless files, so DICOM files "
             "of the JPEG families are refused; pip uninstall pylibjpeg-libjpeg"
         )
-    return found
+    return facts
 
 
 def _reading(syntax: Syntax) -> str:
-    """What unpacks a transfer syntax, or why nothing does."""
+    """Decoder of a transfer syntax, or the reason why there is none."""
     reason = reason_unreadable(syntax)
     return f"cannot be read: {reason}" if reason else f"by {decoder_of(syntax)}"
 

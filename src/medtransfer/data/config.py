@@ -11,7 +11,7 @@ Task = Literal["binary", "multi-label", "single-label"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
 Policy = Annotated[str, Field(pattern=r"^(ignore|zeros|ones|soft\((0(\.\d+)?|1(\.0+)?|\.\d+)\))$")]
 Name = Annotated[str, Field(min_length=1, max_length=80)]
-Pixels = Annotated[int, Field(ge=8, le=4096)]
+SidePixels = Annotated[int, Field(ge=8, le=4096)]
 
 
 class LabelPolicy(Settings):
@@ -109,9 +109,9 @@ class AugmentConfig(Settings):
 class ImageConfig(Settings):
     """From a decoded image to the network's input."""
 
-    resize: Pixels | None = identity(None)
+    resize: SidePixels | None = identity(None)
     """Side of the square a training image is resized to. Left out: BiT-HyperRule, by image area."""
-    crop: Pixels | None = identity(None)
+    crop: SidePixels | None = identity(None)
     """Side of the random crop, and of the test image. Left out: BiT-HyperRule, by image area."""
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""

@@ -26,7 +26,7 @@ CLASSES = ("nevus", "keratosis", "melanoma")
 
 @dataclass(frozen=True)
 class Hospital:
-    """How a hospital's pictures differ. The defaults are the reference hospital's.
+    """Image properties of a hospital. The defaults are the reference hospital's.
 
     Attributes:
         cases: How many it gives.
@@ -45,7 +45,7 @@ class Hospital:
 
 @dataclass(frozen=True)
 class Phantom:
-    """What to make.
+    """Contents of a phantom data set.
 
     Attributes:
         kind: ``radiograph``: grey, targets `opacity` and `nodule`; ``lesion``: colour, target

@@ -44,9 +44,9 @@ EXIT_STOPPED = 75
 """Exit code of a worker that was asked to stop and has saved its state (EX_TEMPFAIL)."""
 TICK_SECONDS = 1.0
 STACK_SECONDS = 2.0
-"""How long a silent worker is given to print its stacks."""
+"""Seconds that a silent worker is given to print its stacks."""
 STACK = ("Thread 0x", "Current thread 0x", "  File ", "  ...", "Fatal Python error")
-"""What lines of stacks begin with; other lines of a library may quote data, and are not kept."""
+"""Start of lines of stacks; other lines of a library may quote data, and are not kept."""
 SMALLER = "a smaller training.micro_batch needs less"
 # glibc otherwise gives large activations back to the system after every layer and asks for them
 # again: up to a third of the time of a training step on a CPU (benchmarks/finetune.py)

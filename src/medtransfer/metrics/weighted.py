@@ -54,7 +54,7 @@ class Weighted:
         """Values for plain weights of the cases. [R, n] -> [R]"""
         patient = np.arange(weights.shape[1], dtype=np.int32)
         counts = np.ascontiguousarray(weights.T, dtype=np.float64)
-        return evaluate([SubgroupMetrics(patient, (self,))], [counts], threads=1)[0][0]
+        return evaluate_replicates([SubgroupMetrics(patient, (self,))], [counts], threads=1)[0][0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class SubgroupMetrics:
     bound: tuple[Weighted, ...]
 
 
-def evaluate(
+def evaluate_replicates(
     subgroups: Sequence[SubgroupMetrics], blocks: Iterable[Counts], threads: int | None = None
 ) -> list[list[Floats]]:
     """Every metric in every replicate.

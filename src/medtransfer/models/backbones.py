@@ -21,6 +21,8 @@ from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
 from medtransfer.models.ladder import Architecture, Rung
 from medtransfer.models.runtime import seeded
 
+PretrainedCfg = dict[str, Any]  # of timm: open, every family adds keys
+
 
 def build_backbone(
     architecture: Architecture, seed: int, classes: int = 0, input_size: int | None = None
@@ -44,7 +46,7 @@ def build_backbone(
         if architecture.layers is not None:
             return use_fast_layers(_small_bit(architecture, classes))
         network = use_fast_layers(_create(architecture.timm, classes))
-    facts: dict[str, Any] = cast("Any", network).pretrained_cfg
+    facts: PretrainedCfg = cast("Any", network).pretrained_cfg
     if input_size in (None, facts["input_size"][-1]) or not facts.get("fixed_input_size"):
         return network
     if not hasattr(network, "set_input_size"):
@@ -64,7 +66,7 @@ def with_timm_facts(rung: Rung) -> Rung:
         return rung
     with torch.device("meta"):
         network = _create(architecture.timm, 0)
-    config: dict[str, Any] = cast("Any", network).pretrained_cfg
+    config: PretrainedCfg = cast("Any", network).pretrained_cfg
     facts = replace(
         architecture,
         parameters=sum(weight.numel() for weight in network.parameters()),
@@ -82,12 +84,12 @@ def with_timm_facts(rung: Rung) -> Rung:
 
 def head_prefix(network: nn.Module) -> str:
     """The name under which a network keeps its own classification head, e.g. ``head.fc``."""
-    config: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
+    config: PretrainedCfg = getattr(network, "pretrained_cfg", None) or {}
     return str(config.get("classifier") or "head.fc")
 
 
 def layer_numbers(backbone: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
-    """Which layer each weight is in, by timm's own grouping; 0 is the lowest.
+    """Layer of each weight, by timm's own grouping; 0 is the lowest.
 
     Args:
         backbone: A network of timm's, with or without its own head.
@@ -219,12 +221,12 @@ def _fits(
 
 def _first_convolutions(network: nn.Module) -> list[str]:
     """Names of the weights that see the image's channels."""
-    config: dict[str, Any] = getattr(network, "pretrained_cfg", None) or {}
+    config: PretrainedCfg = getattr(network, "pretrained_cfg", None) or {}
     named = config.get("first_conv") or "stem.conv"
     return [f"{name}.weight" for name in ((named,) if isinstance(named, str) else named)]
 
 
-def _sized(architecture: Architecture, facts: dict[str, Any], classes: int, size: int) -> nn.Module:
+def _sized(architecture: Architecture, facts: PretrainedCfg, classes: int, size: int) -> nn.Module:
     try:
         network = _create(architecture.timm, classes, img_size=size)
     except (AssertionError, RuntimeError, ValueError) as error:
@@ -236,7 +238,7 @@ def _sized(architecture: Architecture, facts: dict[str, Any], classes: int, size
 
 
 def _wrong_size(
-    architecture: Architecture, facts: dict[str, Any], size: int, why: str
+    architecture: Architecture, facts: PretrainedCfg, size: int, why: str
 ) -> ConfigError:
     native_size = facts["input_size"][-1]
     example = f"{{resize: {round(native_size * 8 / 7)}, crop: {native_size}}}"

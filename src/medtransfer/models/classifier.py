@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -195,12 +195,12 @@ def build_classifier(
 def resolve_precision(
     setting: PrecisionSetting, architecture: Architecture, device: torch.device
 ) -> Precision:
-    """What ``auto`` means here: bfloat16 where it was measured to pay, else float32."""
+    """Meaning of ``auto``: bfloat16 where it was measured to pay, else float32."""
     if setting != "auto":
         return setting
     match device.type:
         case "cpu":
-            capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+            capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
             units = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
             return architecture.cpu_precision if units else "float32"
         case "cuda":

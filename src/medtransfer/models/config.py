@@ -1,4 +1,4 @@
-"""Which network, from which weights."""
+"""Model settings: the network and its weights."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,4 +33,4 @@ class ModelConfig(Settings):
     """File of a `file/…` rung, or another place for a published one; relative to study.yaml. Its
     digest is in the run id, its place is not."""
     pool: Pool = identity("mean")
-    """How the features of a case's images become one: mean, maximum, or learned attention."""
+    """Pooling of the features of a case's images: mean, maximum, or learned attention."""

@@ -63,7 +63,7 @@ def folded(backbone: nn.Module, precision: Precision) -> Generator[None]:
 def _replacements(
     name: str, module: nn.Module, precision: Precision
 ) -> Iterator[tuple[str, nn.Module]]:
-    """What takes the place of a part of a network, and of parts of that part."""
+    """Replacement of a part of a network, and of parts of that part."""
     plain = standardised_convolution(module)
     if plain is not None:
         yield name, plain.to(torch.bfloat16) if precision == "bfloat16" else plain
@@ -95,7 +95,7 @@ def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Module:
 
 
 def _rest(norm: nn.BatchNorm2d) -> nn.Module:
-    """What a normalisation of timm does after it has normalised."""
+    """Activation and dropout that a normalisation layer of timm applies after normalising."""
     activation = getattr(norm, "act", None)
     return activation if isinstance(activation, nn.Module) else nn.Identity()
 

@@ -26,7 +26,7 @@ TORCHVISION_MOBILENET = ("features.0.0.weight", "features.18.0.weight", "classif
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What became of a weights file.
+    """Outcome of loading a weights file.
 
     Attributes:
         loaded: How many tensors the network took.

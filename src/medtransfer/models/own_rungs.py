@@ -14,7 +14,7 @@ from medtransfer.files import read_json
 FOLDER_VARIABLE = "MEDTRANSFER_WEIGHTS"
 OWN = "own"
 RUNGS = Path("rungs")
-"""Where ``medtransfer pretrain`` puts what it makes."""
+"""Folder in which ``medtransfer pretrain`` writes rungs."""
 FACTS, MODEL = "rung.json", "model.safetensors"
 REQUIRED_FACTS = ("architecture", "pretraining", "images", "sha256", "licence", "note")
 
@@ -26,7 +26,7 @@ def weights_folder() -> Path:
 
 
 def own_folders() -> tuple[Path, ...]:
-    """Where rungs of one's own are looked for, in this order."""
+    """Folders searched for own rungs, in this order."""
     return RUNGS, weights_folder() / OWN
 
 
@@ -36,7 +36,7 @@ def own_names() -> list[str]:
     return sorted(names)
 
 
-def find_own(name: str) -> dict[str, Any] | None:
+def find_own(name: str) -> dict[str, Any] | None:  # JSON of `rung.json`: versions add facts
     """The facts of a rung of one's own, with the place of its weights under ``file``.
 
     Returns:

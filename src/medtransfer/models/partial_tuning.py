@@ -1,4 +1,4 @@
-"""Which weights of a classifier are trained: all, those above some stage, or thin products."""
+"""Selection of the trained weights: all, those above some stage, or low-rank products."""
 
 import math
 from collections.abc import Iterable

@@ -31,11 +31,11 @@ def seeded(seed: int, *purpose: str | int) -> Generator[None]:
 
 
 OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory")
-"""What torch's allocators say where they raise a plain RuntimeError: CPU, Metal, Windows."""
+"""Messages of torch's allocators that raise a plain RuntimeError: CPU, Metal, Windows."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had, whichever allocator raised it."""
+    """True if an error says that memory could not be allocated, whichever allocator raised it."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(
@@ -60,7 +60,7 @@ class ProcessLost(StudyError):  # noqa: N818
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this one is.
+    """Rank of this process, and the number of processes.
 
     Attributes:
         rank: From 0; rank 0 alone writes files.
@@ -72,12 +72,12 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files."""
+        """True for the process that writes files."""
         return self.rank == 0
 
     @property
     def shard_slice(self) -> slice:
-        """Which items of a list are this process's: every `size`-th from its rank on."""
+        """Slice of this process's items of a list: every `size`-th from its rank on."""
         return slice(self.rank, None, self.size)
 
     def total(self, numbers: Sequence[float]) -> list[float]:
@@ -89,7 +89,7 @@ class World:
         return cast("Any", sums).tolist()
 
     def any(self, flag: bool) -> bool:
-        """Whether a flag is up in any of the processes."""
+        """True if a flag is set in any of the processes."""
         return self.total([float(flag)])[0] > 0
 
     def add(self, tensor: torch.Tensor) -> None:

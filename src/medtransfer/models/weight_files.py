@@ -1,4 +1,4 @@
-"""Where weights are, and whether they are the right ones. No torch, and no network unless asked.
+"""Locations and digests of weights. No torch, and no network access unless asked for.
 
 Weights are looked for in this order: the file a study names, the pip package a rung names, the
 weights folder. `fetch` fills the weights folder on a connected machine.
@@ -90,7 +90,7 @@ def fetch(name: str, folder: Path) -> Path:
 
 
 def is_available(rung: Rung) -> bool:
-    """Whether a rung can be used on this machine without a network."""
+    """True if a rung can be used on this machine without network access."""
     return rung.is_random or any(path.is_file() for path in _candidates(rung, None))
 
 

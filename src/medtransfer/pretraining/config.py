@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medtransfer.data.config import AugmentConfig, Flip, Name, Pixels
+from medtransfer.data.config import AugmentConfig, Flip, Name, SidePixels
 from medtransfer.models.config import RungName
 from medtransfer.runs.config import ID_LENGTH, IDENTITY_VERSION
 from medtransfer.runs.folders import RunFolder, StudyFolder
@@ -35,7 +35,7 @@ class UpstreamTraining(TrainingConfig):
     learning_rate: float = identity(RATE_PER_256 * 4096 / 256, gt=0, lt=100)
     """Peak of the schedule. Left out: 0.03 for every 256 images of a batch."""
     epochs: float = identity(90.0, gt=0, le=100_000)
-    """How often each image is seen; `steps` goes before it."""
+    """Passes over the images; `steps` takes precedence."""
     warmup_steps: int | None = identity(None, ge=1)
     """Steps of the warm-up. Left out: 5,000, and not more than a fifth of all."""
     weight_decay: float = identity(0.0001, ge=0, lt=1)
@@ -43,7 +43,7 @@ class UpstreamTraining(TrainingConfig):
     mixup: float | None = identity(0.0, ge=0, le=10)
     """Alpha of MixUp, 0 for none."""
     selection: Literal["best", "last"] = identity("last")
-    """Which weights are kept: those that are best on the images held out, or the last."""
+    """Weights to keep: the best on the held-out images, or the last."""
     sides: tuple[Side, ...] = identity(())
     """Progressive resolution: sides of the input over stretches of equal length, e.g. 128, 160,
     224. Left out: `data.crop` throughout."""
@@ -102,9 +102,9 @@ class UpstreamConfig(Settings):
     held_out: float = identity(0.02, gt=0, lt=1)
     """Share that is looked at and never trained on, where no split `val` or `tune` is given. A
     split `test` is never read."""
-    resize: Pixels = identity(256)
+    resize: SidePixels = identity(256)
     """Side of the square an image is kept at."""
-    crop: Pixels = identity(224)
+    crop: SidePixels = identity(224)
     """Side of the network's input."""
     flip: Flip = identity("horizontal")
     """Random flips. `none` where the side of the body matters: chest, breast."""
@@ -127,7 +127,7 @@ class UpstreamConfig(Settings):
 
     @property
     def one_of_many(self) -> bool:
-        """Whether exactly one class holds for an image."""
+        """True if exactly one class holds for an image."""
         return self.task == "single-label"
 
 
@@ -137,17 +137,17 @@ class Pretrain(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
     """Name of the rung, `own/<name>` in a study, and of its folder."""
     rung: RungName = identity()
-    """What it starts from: `scratch/r50x1`, or any rung to go on from."""
+    """Starting point: `scratch/r50x1`, or any rung to continue from."""
     weights: Path | None = runtime(None)
     """Weights file of that rung, for `file/…` rungs or another place; relative to the recipe."""
     data: UpstreamConfig = identity()
     """The images."""
     training: UpstreamTraining = identity(UpstreamTraining())
-    """How it is trained."""
+    """Training settings."""
     seed: int = identity(0, ge=0)
     """Of random weights, order and augmentation."""
     about: str = runtime("")
-    """What the images are, in a few words, for the model card."""
+    """Description of the images in a few words, for the model card."""
     licence: str = runtime("yours")
     """Of the weights; images often bind them."""
 
@@ -167,13 +167,13 @@ def pretrain_id(run: Pretrain, data: str, weights: str | None) -> str:
         data: Digest of images and labels, from `data.upstream.Upstream.digest`.
         weights: SHA-256 of the weights it starts from; None for random ones.
     """
-    about = {
+    identity_facts = {
         "version": IDENTITY_VERSION,
         "pretrain": run.scope("identity"),
         "data": data,
         "weights": weights,
     }
-    return digest(about)[:ID_LENGTH]
+    return digest(identity_facts)[:ID_LENGTH]
 
 
 class PretrainRequest(BaseModel):

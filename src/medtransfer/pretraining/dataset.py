@@ -115,12 +115,12 @@ def read_upstream(config: UpstreamConfig) -> Upstream:
 def _divided(listing: Listing, config: UpstreamConfig) -> Upstream:
     """The images that train, those that are looked at, and what was left out."""
     frame = listing.manifest.frame
-    known = np.flatnonzero(listing.targets.known_rows())
+    labelled = np.flatnonzero(listing.targets.known_rows())
     notes = list(listing.notes)
-    if len(known) < len(frame):
-        notes.append(f"{plural(len(frame) - len(known), 'image')} without a label: left out.")
-    train, held_out = _parts(frame, known, config)
-    unread = len(known) - len(train) - len(held_out)
+    if len(labelled) < len(frame):
+        notes.append(f"{plural(len(frame) - len(labelled), 'image')} without a label: left out.")
+    train, held_out = _parts(frame, labelled, config)
+    unread = len(labelled) - len(train) - len(held_out)
     if unread:
         notes.append(f"{plural(unread, 'image')} of another split: never read.")
     train = _share(frame, train, config.fraction, config.seed, "fraction")
@@ -135,7 +135,12 @@ def _divided(listing: Listing, config: UpstreamConfig) -> Upstream:
             fault_list(title, faults, "Look at data.label, data.held_out and the column `split`.")
         )
     return Upstream(
-        listing.manifest, listing.classes, train, held_out, listing.targets, tuple(notes)
+        manifest=listing.manifest,
+        classes=listing.classes,
+        train=train,
+        held_out=held_out,
+        targets=listing.targets,
+        notes=tuple(notes),
     )
 
 
@@ -145,9 +150,9 @@ def _parts(
     """Positions that train and that are held out, by the `split` column or by lot."""
     if "split" not in frame.columns:
         return _by_lot(frame, known, config)
-    said = frame["split"].gather(known).str.to_lowercase()
-    train = known[(said == "train").fill_null(value=False).to_numpy()]
-    held = known[said.is_in(HELD_OUT).fill_null(value=False).to_numpy()]
+    split_words = frame["split"].gather(known).str.to_lowercase()
+    train = known[(split_words == "train").fill_null(value=False).to_numpy()]
+    held = known[split_words.is_in(HELD_OUT).fill_null(value=False).to_numpy()]
     return (train, held) if len(held) else _by_lot(frame, train, config)
 
 
@@ -184,7 +189,7 @@ def upstream_spec(run: Pretrain, architecture: Architecture) -> InputSpec:
 def upstream_requests(
     run: Pretrain, spec: InputSpec, upstream: Upstream
 ) -> tuple[CacheRequest, CacheRequest]:
-    """What pre-training reads: images that train, and those that are held out."""
+    """Images that pre-training reads: those that train, and those that are held out."""
     quality, limit = run.data.jpeg_quality, run.data.pixel_limit
     codec = Codec() if quality is None else Codec("jpeg", quality)
     return (

@@ -1,4 +1,4 @@
-"""Whether a rung of one's own was pre-trained on images that a study tests on. No torch."""
+"""Check for test images among the images that an own rung was pre-trained on. No torch."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,8 +39,8 @@ def pretrained_on(
             both = tested.join(digests, on=DIGEST, how="semi")
             if len(both):
                 images = plural(both["image_id"].n_unique(), "image")
-                said = f"{images} tested on, seen by rung '{name}'"
-                yield finding_for_rows(CODE, said, both)
+                sentence = f"{images} tested on, seen by rung '{name}'"
+                yield finding_for_rows(CODE, sentence, both)
 
 
 def pretrained_files(name: str) -> pl.DataFrame | None:

@@ -70,11 +70,11 @@ def read_class_folders(root: Path) -> Listing:
 
 def _images_below(folder: Path, root: Path) -> list[str]:
     """Images below a class folder, as paths below the root; `os.walk` scales to millions."""
-    found: list[str] = []
+    paths: list[str] = []
     for place, _, names in os.walk(folder):
         inside = Path(place).relative_to(root).as_posix()
-        found += [f"{inside}/{name}" for name in names if name.lower().endswith(SUFFIXES)]
-    return found
+        paths += [f"{inside}/{name}" for name in names if name.lower().endswith(SUFFIXES)]
+    return paths
 
 
 def read_table(path: Path, config: UpstreamConfig) -> Listing:

@@ -48,19 +48,19 @@ class SparseTargets:
         return SparseTargets(holds, masked, self.width, self.one_of_many)
 
     def lists(self, rows: NDArray[np.int64]) -> tuple[list[list[int]], list[list[int]]]:
-        """What holds and what is masked, per image."""
+        """Classes that hold and classes that are masked, per image."""
         return self.holds.gather(rows).to_list(), self.masked.gather(rows).to_list()
 
     def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """How often each class holds, and how often it is known. [T], [T]"""
+        """Number of images for which each class holds, and for which it is known. [T], [T]"""
         _, holds = _places(self.holds)
         _, masked = _places(self.masked)
         positive = np.bincount(holds, minlength=self.width)
-        known = len(self.holds) - np.bincount(masked, minlength=self.width)
-        return positive.astype(np.float64), known.astype(np.float64)
+        counts = len(self.holds) - np.bincount(masked, minlength=self.width)
+        return positive.astype(np.float64), counts.astype(np.float64)
 
     def known_rows(self) -> NDArray[np.bool_]:
-        """Whether anything is known of each image: its class, or one answer. [N]"""
+        """Mask of the images with a known class or at least one known answer. [N]"""
         if self.one_of_many:
             return (self.holds.list.len() == 1).to_numpy()
         return (self.masked.list.len() < self.width).fill_null(value=False).to_numpy()

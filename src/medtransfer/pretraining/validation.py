@@ -1,4 +1,4 @@
-"""How pre-training goes, on images held out, without a table of all their logits."""
+"""Validation of pre-training on held-out images, without a table of all their logits."""
 
 import math
 
@@ -45,9 +45,9 @@ def held_out_score(
             entries += len(own)
         else:
             each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-            known = ~np.isnan(truth)
-            loss += float(each[torch.as_tensor(known)].sum())
-            entries += int(known.sum())
+            labelled = ~np.isnan(truth)
+            loss += float(each[torch.as_tensor(labelled)].sum())
+            entries += int(labelled.sum())
         best = own.argmax(axis=1)
         hits += int((truth[np.arange(len(own)), best] == 1).sum())
     return (loss / entries, hits / done) if entries else (float("nan"), None)

@@ -21,9 +21,9 @@ class Transfer(Settings):
     model: ModelConfig = identity()
     """The rung."""
     training: TrainingConfig = identity(TrainingConfig())
-    """How it is fine-tuned."""
+    """Training settings."""
     evaluation: EvaluationConfig = identity(EvaluationConfig())
-    """How its predictions are scored."""
+    """Scoring settings."""
     seed: int = identity(0, ge=0)
     """Of the draw of label fractions, random weights, order, augmentation."""
 
@@ -36,13 +36,13 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
         data: Digest of the rows and images, from `plan.data_digest`.
         weights: SHA-256 of the weights file; None for random weights.
     """
-    about = {
+    identity_facts = {
         "version": IDENTITY_VERSION,
         "run": run.scope("identity"),
         "data": data,
         "weights": weights,
     }
-    return digest(about)[:ID_LENGTH]
+    return digest(identity_facts)[:ID_LENGTH]
 
 
 def scoring_digest(run: Transfer) -> str:

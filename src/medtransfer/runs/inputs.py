@@ -1,4 +1,4 @@
-"""What a run reads: its manifest, and its images at the size its network takes."""
+"""Inputs of a run: its manifest, and its images at the size its network takes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -70,12 +70,12 @@ def read_run_manifest(data: DataConfig) -> Manifest:
 
 def known_architecture(rung: str) -> Architecture:
     """A rung's architecture with its facts complete; only open forms ask timm for them."""
-    found = find_rung(rung)
-    if found.architecture.width is None:
+    entry = find_rung(rung)
+    if entry.architecture.width is None:
         from medtransfer.models.backbones import with_timm_facts
 
-        found = with_timm_facts(found)
-    return found.architecture
+        entry = with_timm_facts(entry)
+    return entry.architecture
 
 
 def input_spec(
@@ -97,7 +97,7 @@ def input_spec(
 def cache_requests(
     run: Transfer, spec: InputSpec, frame: pl.DataFrame
 ) -> tuple[CacheRequest, CacheRequest, CacheRequest]:
-    """What a run reads, three times images at a size.
+    """The three sets of images that a run reads, each at a size.
 
     Returns:
         Training images at the resize side, to be trained on; all others at the crop side, to be

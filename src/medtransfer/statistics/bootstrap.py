@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.seeds import generator
 
 Kind = Literal["patients", "stratified", "bayesian", "poisson"]
-"""How patients are resampled."""
+"""Resampling scheme of patients."""
 LEVEL = 0.95
 MIN_DEFINED = 0.5
 """Least share of replicates in which a metric must be defined to get an interval."""
@@ -88,7 +88,9 @@ class Replicates:
         Returns:
             The value, then its replicates. [1 + R]
         """
-        return evaluate([SubgroupMetrics(self.patient[cases], (metric,))], self.blocks())[0][0]
+        return evaluate_replicates(
+            [SubgroupMetrics(self.patient[cases], (metric,))], self.blocks()
+        )[0][0]
 
     @cached_property
     def _drawn(self) -> list[Counts]:
@@ -143,11 +145,11 @@ def draw_replicates(
     if strata is not None:
         stratum = np.full(int(patient.max()) + 1, np.iinfo(np.int64).min)
         np.maximum.at(stratum, patient, strata)
-    return Replicates(patient, replicates, seed, cohort, kind, stratum)
+    return Replicates(patient, replicates, seed, cohort, kind=kind, stratum=stratum)
 
 
 def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]]) -> Counts:
-    """How often each patient is drawn when every stratum keeps its size. [P, WIDTH]"""
+    """Number of draws of each patient when every stratum keeps its size. [P, WIDTH]"""
     counts = np.zeros((sum(len(members) for members in strata), WIDTH), dtype=np.uint16)
     for members in strata:
         size = len(members)
@@ -155,8 +157,8 @@ def _drawn_counts(rng: np.random.Generator, strata: Sequence[NDArray[np.int64]])
         for start in range(0, WIDTH, step):
             rows = min(step, WIDTH - start)
             drawn = rng.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
-            found = np.bincount(drawn.ravel(), minlength=rows * size)
-            counts[members, start : start + rows] = found.reshape(rows, size).T
+            draws = np.bincount(drawn.ravel(), minlength=rows * size)
+            counts[members, start : start + rows] = draws.reshape(rows, size).T
     return counts
 
 

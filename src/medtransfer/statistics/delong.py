@@ -85,8 +85,8 @@ def delong(targets: Labels, scores: Floats, patient: NDArray[np.int64] | None = 
     with_positive, with_negative = (len(np.unique(unit[c])) for c in (positive, ~positive))
     if min(with_positive, with_negative) < 2:
         rare = "positive" if with_positive < 2 else "negative"
-        one = "only one" if patient is None else "only one patient with a"
-        return Aurocs(values, unknown, f"no variance: {one} {rare} case")
+        subject = "only one" if patient is None else "only one patient with a"
+        return Aurocs(values, unknown, f"no variance: {subject} {rare} case")
     deviations = placements - values[:, None]
     x = _sums(np.where(positive, deviations, 0.0), unit) / m
     y = _sums(np.where(positive, 0.0, deviations), unit) / n

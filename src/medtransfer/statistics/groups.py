@@ -1,4 +1,4 @@
-"""Whom a classifier serves worse: worst group, gap, and a test of "no difference"."""
+"""Differences between groups: worst group, gap, and a test of "no difference"."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.metrics.weighted import SubgroupMetrics, evaluate, ratio
+from medtransfer.metrics.weighted import SubgroupMetrics, evaluate_replicates, ratio
 from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED, WIDTH
 
 
@@ -68,8 +68,8 @@ def gap_interval(values: Sequence[Floats], largest: float) -> tuple[float, float
     if noise is None:
         return None
     width = float(np.quantile(noise.max(axis=0) - noise.min(axis=0), LEVEL))
-    found = float(gap(values)[0])
-    return max(0.0, found - width), min(largest, found + width)
+    value = float(gap(values)[0])
+    return max(0.0, value - width), min(largest, value + width)
 
 
 def worst_interval(
@@ -91,8 +91,8 @@ def worst_interval(
     if noise is None:
         return None
     width = float(np.quantile(np.abs(noise).max(axis=0), LEVEL))
-    found = float(worst_group(values, higher_is_better=higher_is_better)[0])
-    return max(ends[0], found - width), min(ends[1], found + width)
+    value = float(worst_group(values, higher_is_better=higher_is_better)[0])
+    return max(ends[0], value - width), min(ends[1], value + width)
 
 
 def _noise(values: Sequence[Floats]) -> Floats | None:
@@ -126,15 +126,15 @@ def permutation_ps(
     Returns:
         One for each metric; None where the gap is undefined.
     """
-    own = _gaps(parts, group[None, :])
-    found: list[list[Floats]] = [[] for _ in own]
+    observed = _gaps(parts, group[None, :])
+    permuted: list[list[Floats]] = [[] for _ in observed]
     for start in range(0, permutations, WIDTH):
         block = np.tile(group, (min(WIDTH, permutations - start), 1))
-        for over, gaps in zip(found, _gaps(parts, rng.permuted(block, axis=1)), strict=True):
+        for over, gaps in zip(permuted, _gaps(parts, rng.permuted(block, axis=1)), strict=True):
             over.append(gaps)
     return [
         _share_above(float(mine[0]), np.concatenate(over)) if permutations else None
-        for mine, over in zip(own, found, strict=True)
+        for mine, over in zip(observed, permuted, strict=True)
     ]
 
 
@@ -150,6 +150,6 @@ def _gaps(parts: Sequence[SubgroupMetrics], groups: NDArray[np.int64]) -> list[F
     by_group: list[list[Floats]] = []
     for number in range(int(groups.max()) + 1):
         counts = np.ascontiguousarray((groups == number).T.astype(np.uint16))
-        of_parts = evaluate(parts, [counts])
+        of_parts = evaluate_replicates(parts, [counts])
         by_group.append([np.mean(of_metric, axis=0) for of_metric in zip(*of_parts, strict=True)])
     return [gap(of_groups) for of_groups in zip(*by_group, strict=True)]

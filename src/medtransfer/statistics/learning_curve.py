@@ -17,18 +17,18 @@ def fraction_to_reach(fractions: Floats, values: Floats, level: Floats) -> Float
         The first crossing; the smallest fraction where the curve starts at or above the level;
         infinity where it never reaches it; NaN where anything is undefined. [1 + R]
     """
-    found = np.full(values.shape[1], np.inf)
+    reached_at = np.full(values.shape[1], np.inf)
     logs = np.log(fractions)
     for k in range(len(fractions) - 1, -1, -1):
         reached = values[k] >= level
-        crossing = np.full_like(found, fractions[k])
+        crossing = np.full_like(reached_at, fractions[k])
         if k > 0:
             rise = values[k] - values[k - 1]
             share = np.divide(level - values[k - 1], rise, out=np.ones_like(rise), where=rise > 0)
             crossing = np.exp(logs[k - 1] + np.clip(share, 0, 1) * (logs[k] - logs[k - 1]))
-        found = np.where(reached, crossing, found)
+        reached_at = np.where(reached, crossing, reached_at)
     undefined = ~np.isfinite(values).all(axis=0) | ~np.isfinite(level)
-    return np.where(undefined, np.nan, found)
+    return np.where(undefined, np.nan, reached_at)
 
 
 def labels_saved(fractions: Floats, values: Floats, level: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Which rung is best over several tasks: average ranks and how far apart they must be."""
+"""Average ranks of rungs over several tasks, and their critical difference."""
 
 from dataclasses import dataclass
 from math import factorial
@@ -62,7 +62,9 @@ def rank_rungs(values: Floats, *, higher_is_better: bool, level: float = LEVEL) 
     if tasks < 2 or rungs < 2:
         reason = "fewer than two rungs" if rungs < 2 else "fewer than two tasks with every rung"
         nan, none = np.nan, np.full(rungs, np.nan, dtype=np.float64)
-        return Ranking(none, tasks, nan, nan, nan, nan, nan, (), reason)
+        return Ranking(
+            none, tasks, nan, nan, f=nan, f_p=nan, critical_difference=nan, groups=(), reason=reason
+        )
     from scipy.stats import rankdata
 
     ranks = rankdata(-kept if higher_is_better else kept, axis=1).astype(np.float64)
@@ -72,14 +74,14 @@ def rank_rungs(values: Floats, *, higher_is_better: bool, level: float = LEVEL) 
         average,
         tasks,
         *_friedman(ranks),
-        distance,
-        _groups(average, distance),
-        None if np.ptp(ranks) else "all rungs are tied in every task",
+        critical_difference=distance,
+        groups=_groups(average, distance),
+        reason=None if np.ptp(ranks) else "all rungs are tied in every task",
     )
 
 
 def critical_difference(tasks: int, rungs: int, level: float = LEVEL) -> float:
-    """How far apart two average ranks must be (Nemenyi 1963): ``q √(K (K + 1) / (6 N))``."""
+    """Critical difference of two average ranks (Nemenyi 1963): ``q √(K (K + 1) / (6 N))``."""
     from scipy.stats import studentized_range
 
     q = float(studentized_range.ppf(level, rungs, np.inf)) / np.sqrt(2)
@@ -112,11 +114,11 @@ def _chance_of_agreement(ranks: Floats, tasks: int) -> float:
 def _groups(average: Floats, distance: float) -> tuple[tuple[int, ...], ...]:
     """Largest runs of rungs whose average ranks lie within the critical difference. [K]"""
     order = np.argsort(average, kind="stable")
-    found: list[tuple[int, ...]] = []
+    cliques: list[tuple[int, ...]] = []
     last = 0
     for start in range(len(order)):
         end = int((average[order] - average[order[start]] < distance).sum())
         if end > last:
-            found.append(tuple(int(rung) for rung in order[start:end]))
+            cliques.append(tuple(int(rung) for rung in order[start:end]))
             last = end
-    return tuple(found)
+    return tuple(cliques)

@@ -1,4 +1,4 @@
-"""What a shifted cohort does to a metric beyond what the internal value foretells."""
+"""Effective robustness: a metric on a shifted cohort against its internal value."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ MIN_POINTS = 3
 
 @dataclass(frozen=True)
 class EffectiveRobustness:
-    """How far above the line of all runs each rung's shifted value is.
+    """Distance of each rung's shifted value above the line of all runs.
 
     Attributes:
         residuals: Of each rung, in the metric's unit; above 0 is more robust than its internal

@@ -1,4 +1,4 @@
-"""What scale does to a metric: of the network, of the pre-training data, and of both at once."""
+"""Effects of scale on a metric: of the network, of the pre-training data, and of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

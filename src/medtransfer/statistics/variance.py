@@ -1,4 +1,4 @@
-"""What of a number's uncertainty comes from training again, and what from other patients."""
+"""Variance of a number between trainings, and between samples of patients."""
 
 from dataclasses import dataclass
 
@@ -64,16 +64,16 @@ def variance_parts(values: Floats, rng: np.random.Generator) -> VarianceParts:
     replicates = values[:, 1:][:, defined[1:]]
     if not defined[0] or replicates.shape[1] < 2:
         reason = NO_REPLICATES if defined[0] else "undefined in the sample"
-        return VarianceParts(value, np.nan, np.nan, np.nan, None, reason)
+        return VarianceParts(value, np.nan, np.nan, np.nan, interval=None, reason=reason)
     seeds = len(values)
     patients = float(replicates.mean(axis=0).std(ddof=1))
     if seeds == 1:
         interval = percentile_interval(means)
-        return VarianceParts(value, np.nan, patients, np.nan, interval, ONE_SEED)
-    own = values[:, :1] - means[0]
-    noise = replicates - replicates.mean(axis=0) - own
+        return VarianceParts(value, np.nan, patients, np.nan, interval=interval, reason=ONE_SEED)
+    deviations = values[:, :1] - means[0]
+    noise = replicates - replicates.mean(axis=0) - deviations
     interaction = float((noise**2).sum() / ((seeds - 1) * replicates.shape[1]))
-    between = max(0.0, float((own**2).sum() / (seeds - 1)) - interaction)
+    between = max(0.0, float((deviations**2).sum() / (seeds - 1)) - interaction)
     widened = means + np.sqrt(seeds / (seeds - 1)) * (resampled_mean(values, rng) - means)
     interval = percentile_interval(widened)
     reason = None if interval else NO_INTERVAL

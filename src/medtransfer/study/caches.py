@@ -27,7 +27,7 @@ from medtransfer.study.yaml_file import resolve_paths
 
 @dataclass(frozen=True)
 class CacheState:
-    """How far the cache of one recipe is.
+    """Progress of the cache of one recipe.
 
     Attributes:
         need: The images that runs read from it.
@@ -110,21 +110,21 @@ def prepare_study(
 
 
 def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
-    """What all runs of a study read; their weights need not be there."""
-    found: dict[tuple[str | None, bool, str], tuple[CacheRequest, ...]] = {}
+    """Images that all runs of a study read; their weights need not be available."""
+    by_inputs: dict[tuple[str | None, bool, str], tuple[CacheRequest, ...]] = {}
     frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
     for cell in expand(study, data.manifest.frame):
-        if (*cell.split_key, cell.rung) not in found:
+        if (*cell.split_key, cell.rung) not in by_inputs:
             if cell.split_key not in frames:
                 frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
             frame = frames[cell.split_key]
             spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-            found[*cell.split_key, cell.rung] = cache_requests(cell.run, spec, frame)
-    return [need for needs in found.values() for need in needs]
+            by_inputs[*cell.split_key, cell.rung] = cache_requests(cell.run, spec, frame)
+    return [need for needs in by_inputs.values() for need in needs]
 
 
 def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheRequest]:
-    """What runs read that are not done: only this is worth making."""
+    """Images that unfinished runs read: only these need preparing."""
     waiting = [run for run in planned if not folder.run(run.run_id).is_done()]
     return [need for run in waiting for need in run.needs]
 
@@ -132,7 +132,7 @@ def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[Cach
 def cache_states(
     folder: StudyFolder, data: StudyData, needs: Iterable[CacheRequest]
 ) -> list[CacheState]:
-    """How far caches are, one per recipe, smallest size first."""
+    """Progress of caches, one per recipe, smallest size first."""
     return [
         CacheState(
             need, *bytes_missing(data.manifest, need.indices, data.facts, need.recipe, folder.cache)

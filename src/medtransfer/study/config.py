@@ -30,7 +30,7 @@ class RungEntry(Settings):
     weights: Path | None = runtime(None)
     """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
     pool: Pool = identity("mean")
-    """How the images of a case are brought together."""
+    """Pooling over the images of a case."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
 
@@ -66,12 +66,12 @@ class SweepConfig(Settings):
 
     @property
     def is_set(self) -> bool:
-        """Whether there is anything to try."""
+        """True if there is anything to try."""
         return bool(self.learning_rates or self.steps or self.weight_decays)
 
 
 class Study(Settings):
-    """What is compared with what, on which data."""
+    """A study: the rungs to compare, on which data, and how."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
     """Name of the study and of its folder: letters, digits, `.`, `_`, `-`."""
@@ -98,13 +98,13 @@ class Study(Settings):
     leave_cohort_out: bool = identity(default=False)
     """Train once without each cohort and test on it, instead of `data.split.train_cohorts`."""
     training: TrainingConfig = identity(TrainingConfig())
-    """How every rung is fine-tuned."""
+    """Training settings of every rung."""
     sweep: SweepConfig = identity_if_set(SweepConfig())
     """Every combination is a run at every place of the grid, with every seed. Of each rung and
     label budget the one with the best mean AUROC on the tuning split is in the tables; the others
     are in `sweep.csv` with what they cost."""
     evaluation: EvaluationConfig = identity(EvaluationConfig())
-    """How predictions are scored."""
+    """Scoring settings."""
     waive: dict[str, Reason] = scoring({})
     """Audit errors to go on in spite of: code and reason. Printed in the report."""
 
@@ -171,13 +171,13 @@ class Study(Settings):
         return self
 
     def _training_faults(self) -> list[str]:
-        """What in the training settings does not go with the task, each said once."""
-        said = [
+        """Conflicts between the training settings and the task, each named once."""
+        conflicts = [
             fault
             for entry in self.rungs
             for fault in self.training_of(entry).faults(self.data.task, self.data.names, entry.pool)
         ]
-        return list(dict.fromkeys(said))
+        return list(dict.fromkeys(conflicts))
 
     def _sweep_faults(self) -> list[str]:
         """Schedules that are too short for the checks."""
@@ -196,8 +196,10 @@ class Study(Settings):
 
     def training_of(self, entry: RungEntry) -> TrainingConfig:
         """The study's training settings with a rung's own on top."""
-        own = {name: getattr(entry.training, name) for name in entry.training.model_fields_set}
-        return TrainingConfig(**(self.training.model_dump() | own))
+        overrides = {
+            name: getattr(entry.training, name) for name in entry.training.model_fields_set
+        }
+        return TrainingConfig(**(self.training.model_dump() | overrides))
 
     def model_of(self, entry: RungEntry) -> ModelConfig:
         """The model settings of a rung."""

@@ -56,12 +56,12 @@ class Cell:
 
     @property
     def budget(self) -> str:
-        """How many labels it has, for a reader."""
+        """Label budget in words."""
         return plural(self.shots, "shot") if self.shots else f"{100 * self.label_fraction:.3g}%"
 
     @property
     def setting(self) -> str:
-        """What is tried of a sweep, for a reader; nothing if there is none."""
+        """Settings tried in a sweep, in words; empty if there is no sweep."""
         training = self.run.training
         if not self.swept or training.tuning.mode == "linear":
             return ""
@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def split_key(self) -> tuple[str | None, bool]:
-        """What the splits of the manifest's rows depend on, of all that differs within a study."""
+        """The settings that differ within a study and change the splits."""
         return self.held_out, self.retrain_fraction is not None
 
 

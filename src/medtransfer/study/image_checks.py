@@ -75,7 +75,7 @@ def look_at_pictures(
     _, others, seen = run.needs
     needs = [need for need in (seen, others) if len(need.indices)]
     limit = study.data.pixel_limit
-    pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event)
+    pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event=on_event)
     side = max(r.needs[1].recipe.size for r in planned)
     findings = {(f.code, f.sentence): f for f in data.findings}
     for finding in disagreeing_decoders(data.manifest, data.facts, limit):
@@ -288,7 +288,7 @@ def audit_manifest(
         placed = add_usage(frame, facts, asked)
         found = audit(manifest, frame, facts, asked)
     need = CacheRequest(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
-    pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event)
+    pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event=on_event)
     seen, pairs = audit_images(pictures, placed, asked)
     apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
     findings: list[Finding] = errors_first([*found, *seen, *apart])
@@ -296,7 +296,7 @@ def audit_manifest(
 
 
 def _question(draft: Draft) -> DataConfig:
-    """What the draft of a study would ask."""
+    """Data settings that the draft of a study would have."""
     return DataConfig.model_validate(
         {
             "manifest": draft.manifest.path,
@@ -334,5 +334,10 @@ def _compared(
     sketches = image_stats(facts, caches, recipe, parent, hear("sketching images"))
     memory = stats_folder(facts, recipe, parent)
     return compare_images(
-        manifest, facts, sketches, pixel_limit, memory, hear("looking for copies", len(TURNS))
+        manifest,
+        facts,
+        sketches,
+        pixel_limit,
+        memory,
+        progress=hear("looking for copies", len(TURNS)),
     )

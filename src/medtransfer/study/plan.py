@@ -1,4 +1,4 @@
-"""What would run: data read and audited, runs named. No torch.
+"""Plan of a study: data read and audited, runs named. No torch.
 
 Listing is its own step, so `check` and `status` can say what a study is without running it.
 """
@@ -57,7 +57,7 @@ class StudyData:
 
 
 CacheRequests = dict[tuple[str | None, bool, InputSpec, bool], tuple[CacheRequest, ...]]
-"""What runs read, by the cohort left out, the sizes, and whether they are linear probes."""
+"""Images that runs read, by held-out cohort, sizes, and tuning mode."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def check_findings(study: Study, findings: tuple[Finding, ...]) -> None:
     """
     open_errors = [f for f in findings if f.level == "error" and f.code not in study.waive]
     if open_errors:
-        said = [f"{f.code} {CHECKS[f.code][1].lower()}: {f.sentence}" for f in open_errors]
+        messages = [f"{f.code} {CHECKS[f.code][1].lower()}: {f.sentence}" for f in open_errors]
         raise StudyError(
             fault_list(
                 "The data cannot be used as they are",
-                said,
+                messages,
                 "`medtransfer check` lists the rows. Mend the manifest, or waive a code with a "
                 "reason in study.yaml (waive: {CODE: reason}).",
             )
@@ -175,27 +175,31 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
-def flow_of(study: Study, data: StudyData) -> list[dict[str, Any]]:
-    """How many images, cases and patients each split of each cohort has, and their labels.
+FlowRow = dict[str, Any]
+"""Counts of one split of one cohort: open, since targets are its keys."""
+
+
+def flow_of(study: Study, data: StudyData) -> list[FlowRow]:
+    """Number of images, cases and patients of each split of each cohort, with their labels.
 
     Returns:
         One row per cohort and split, with positive, negative and masked cases of every target.
     """
     table = CaseTable(assign_splits(data.manifest, study.data), study.data)
     cohorts = table.kinds["cohort"]
-    rows: list[dict[str, Any]] = []
+    rows: list[FlowRow] = []
     for cohort in sorted(cohorts.unique().cast(pl.String).to_list()):
         for split in SPLITS:
-            here = ((cohorts == cohort) & (table.kinds["split"] == split)).to_numpy()
-            if here.any():
-                targets = table.targets[here]
+            in_cohort = ((cohorts == cohort) & (table.kinds["split"] == split)).to_numpy()
+            if in_cohort.any():
+                targets = table.targets[in_cohort]
                 rows.append(
                     {
                         "cohort": cohort,
                         "split": split,
-                        "images": int(table.images[here].sum()),
-                        "cases": int(here.sum()),
-                        "patients": len(np.unique(table.patients[here])),
+                        "images": int(table.images[in_cohort].sum()),
+                        "cases": int(in_cohort.sum()),
+                        "patients": len(np.unique(table.patients[in_cohort])),
                         "positive": dict(
                             zip(study.data.names, (targets == 1).sum(0).tolist(), strict=True)
                         ),
@@ -229,7 +233,7 @@ def _plan_run(
         per_case = np.mean(images) if len(images) else 1.0
         num_images = round(steps * config.batch_size * float(per_case))
     name = run_id(cell.run, data.digest, weights)
-    return PlannedRun(name, cell, needs[key], steps, num_images, len(images))
+    return PlannedRun(name, cell, needs[key], steps, num_images=num_images, num_cases=len(images))
 
 
 def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[PlannedRun]:
@@ -248,15 +252,15 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
 
 def _weights(study: Study) -> dict[str, str | None]:
     """Digest of each rung's weights."""
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     faults: list[str] = []
     for entry in study.rungs:
         try:
             path = find_weights(study.model_of(entry))
             rung = find_rung(entry.rung)
-            found[entry.rung] = None if path is None else verified_digest(path, rung)
+            digests[entry.rung] = None if path is None else verified_digest(path, rung)
         except WeightsError as error:
             faults.append(str(error))
     if faults:
         raise WeightsError("\n".join(faults))
-    return found
+    return digests

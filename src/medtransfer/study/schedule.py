@@ -1,7 +1,6 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -237,12 +236,12 @@ def _write_plan(
             "digest": data.digest,
             "images": len(data.manifest),
             "decoding": decoding_of(data.facts),
-            "findings": [_said(finding) for finding in data.findings],
+            "findings": [_record(finding) for finding in data.findings],
             "waived": study.waive,
             "flow": flow_of(study, data),
         },
     )
 
 
-def _said(finding: Finding) -> dict[str, Any]:
+def _record(finding: Finding) -> dict[str, str]:
     return {"code": finding.code, "level": finding.level, "sentence": finding.sentence}

@@ -94,9 +94,9 @@ def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
 
 
 def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> dict[str, str]:
-    """What the study's tables are made from: unchanged, they need not be made again."""
+    """Digest of what the study's tables are made from; if unchanged, they are kept."""
     attributes = case_attributes(data.manifest.frame, study.data.attributes)
-    about = {
+    contents = {
         "runs": sorted(set(predictions["run_id"].to_list())),
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
@@ -104,7 +104,7 @@ def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> 
         "version": SCORING_VERSION,
         "tables": TABLES_VERSION,
     }
-    return {"digest": digest(about)}
+    return {"digest": digest(contents)}
 
 
 def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -123,14 +123,14 @@ def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
 def _never_retrained(
     folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
 ) -> Iterator[LadderRun]:
-    """What runs give that were not trained again, on the cases that those which were test on."""
+    """Results of runs without retraining, on the test cases of the retrained ones."""
     tested: dict[str, pl.Series] = {}
     for run in done:
         again = run.cell.run.data.split.retrain
         if again is not None and again.cohort not in tested:
             frame = assign_splits(data.manifest, run.cell.run.data)
-            own = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
-            tested[again.cohort] = frame.filter(own)["case_id"].unique()
+            of_cohort = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
+            tested[again.cohort] = frame.filter(of_cohort)["case_id"].unique()
     most = max((r.cell.label_fraction for r in done if r.cell.retrain_fraction), default=None)
     for cohort, cases in tested.items():
         for run in done:
@@ -149,16 +149,16 @@ def _never_retrained(
 
 
 def known_facts(names: Iterable[str]) -> list[RungFacts]:
-    """What the ladder knows of rungs' scale; other names are left out."""
-    found: list[RungFacts] = []
+    """Scale facts of rungs in the ladder; other names are left out."""
+    facts: list[RungFacts] = []
     for name in names:
         with contextlib.suppress(ConfigError):
-            found.append(_facts(name))
-    return found
+            facts.append(_facts(name))
+    return facts
 
 
 def _facts(name: str) -> RungFacts:
-    """What the ladder knows of a rung's scale; a rung from scratch has seen no image."""
+    """Scale facts of a rung in the ladder; a rung from scratch has seen no image."""
     rung = find_rung(name)
     images = 0 if rung.is_random else rung.images
     return RungFacts(

@@ -48,12 +48,12 @@ SPELLINGS = {
     "nan": "empty",
     "none": "empty",
 }
-"""How label cells are spelled elsewhere, in small letters, and how they are spelled here."""
+"""Spellings of label cells in other tables, in lower case → the spelling here."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What was found in a manifest.
+    """Findings of `init` in a manifest.
 
     Attributes:
         manifest: The images.
@@ -74,7 +74,7 @@ class Draft:
     image_root: Path | None = None
 
     def found(self) -> list[str]:
-        """What was found, in sentences."""
+        """Findings in sentences."""
         frame = self.manifest.frame
         cases, patients = frame["case_id"].n_unique(), frame["patient_id"].n_unique()
         per_cohort = [f"{name} {self._cases_of(name):,} cases" for name in self.cohorts[:6]]
@@ -84,16 +84,16 @@ class Draft:
         values = f"classes of {self.class_column}" if self.class_column else "1/0/-1/empty"
         read = f"{plural(len(frame), 'row')}: {plural(cases, 'case')} of "
         attributes = listed(self.attributes) if self.attributes else "none"
-        said = [
+        sentences = [
             f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
         ]
         if many := self._of_many_values():
-            said.append(
+            sentences.append(
                 f"Not reported by, having more than {MAX_GROUPS} values: {listed(many)}. A group "
                 "is one value of a column: make bands of numbers such as ages."
             )
-        return said
+        return sentences
 
     def _of_many_values(self) -> list[str]:
         """Columns that would be attributes if they had fewer values."""
@@ -116,8 +116,8 @@ class Draft:
             for t in self.targets
             if self.class_column is None
         )
-        here = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
-        rungs = [rung for rung in here if is_available(LADDER[rung])]
+        available = [f"{init}/effnet-lite0" for init in ("scratch", "imagenet")]
+        rungs = [rung for rung in available if is_available(LADDER[rung])]
         targets = self._targets_text(uncertain=uncertain)
         class_line = f"  class_column: {_quoted(self.class_column)}\n" if self.class_column else ""
         split_line = (
@@ -248,8 +248,8 @@ def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
         )
     targets = binary
     if class_column is not None:
-        found = frame.select(label_text(class_column))[class_column].drop_nulls()
-        targets = found.unique().sort().to_list()
+        values = frame.select(label_text(class_column))[class_column].drop_nulls()
+        targets = values.unique().sort().to_list()
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
     taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
@@ -257,7 +257,13 @@ def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
     counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
     cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
     return Draft(
-        manifest, task, tuple(targets), class_column, tuple(attributes), tuple(cohorts), image_root
+        manifest=manifest,
+        task=task,
+        targets=tuple(targets),
+        class_column=class_column,
+        attributes=tuple(attributes),
+        cohorts=tuple(cohorts),
+        image_root=image_root,
     )
 
 
@@ -267,7 +273,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def other_spellings(manifest: Manifest) -> list[str]:
     """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
-    said: list[str] = []
+    notes: list[str] = []
     for name in free_columns(manifest.frame):
         if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
             continue
@@ -276,8 +282,8 @@ def other_spellings(manifest: Manifest) -> list[str]:
         words = sorted(word for word in few if word.strip())
         if len(words) > 1 and all(word in SPELLINGS for word in words):
             meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
-            said.append(f"'{name}' could be a target if written otherwise: {meant}.")
-    return said
+            notes.append(f"'{name}' could be a target if written otherwise: {meant}.")
+    return notes
 
 
 def _is_target(frame: pl.DataFrame, name: str) -> bool:

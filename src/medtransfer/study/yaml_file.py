@@ -15,7 +15,7 @@ from medtransfer.study.config import Study
 MAX_BYTES = 1_000_000
 TABLES = (".csv", ".parquet")
 YamlPath = tuple[str | int, ...]
-Schema = dict[str, Any]
+Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 Model = TypeVar("Model", bound=Settings)
 
 
@@ -63,9 +63,9 @@ def _read(path: Path, model: type[Model]) -> Model:
     except ValidationError as error:
         schema = model.model_json_schema()
         faults = sorted(_faults(error, lines, schema), key=lambda fault: fault[0])
-        said = [f"{path.name}:{line}: {sentence}" for line, sentence in faults]
-        tail = f"{plural(len(said), 'fault')}; nothing was run."
-        raise ConfigError("\n".join([*said, tail])) from None
+        messages = [f"{path.name}:{line}: {sentence}" for line, sentence in faults]
+        tail = f"{plural(len(messages), 'fault')}; nothing was run."
+        raise ConfigError("\n".join([*messages, tail])) from None
 
 
 def resolve_paths(study: Study, folder: Path) -> Study:
@@ -107,8 +107,8 @@ def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:
         lines: dict[YamlPath, int] = {}
         repeated = _walk(node, (), lines)
         if repeated:
-            said = [f"{path.name}:{line}: key '{key}' is given twice" for key, line in repeated]
-            raise ConfigError("\n".join(said))
+            messages = [f"{path.name}:{line}: key '{key}' is given twice" for key, line in repeated]
+            raise ConfigError("\n".join(messages))
         return cast("Any", loader).construct_document(node), lines
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
@@ -144,22 +144,22 @@ def _walk(node: yaml.Node, place: YamlPath, lines: dict[YamlPath, int]) -> list[
 def _faults(
     error: ValidationError, lines: dict[YamlPath, int], schema: Schema
 ) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
+    faults: list[tuple[int, str]] = []
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and item["input"]:
             continue  # its items are wrong, and each of them is named already
         place = tuple(part for part in item["loc"] if part in _parts(lines))
         while place and place not in lines:
             place = place[:-1]
-        found.append((lines.get(place, 1), _sentence(dict(item), schema)))
-    return found
+        faults.append((lines.get(place, 1), _sentence(dict(item), schema)))
+    return faults
 
 
 def _parts(lines: dict[YamlPath, int]) -> set[str | int]:
     return {part for place in lines for part in place}
 
 
-def _sentence(item: dict[str, Any], schema: Schema) -> str:
+def _sentence(item: dict[str, Any], schema: Schema) -> str:  # an error of pydantic
     """One pydantic error in our words."""
     loc = cast("YamlPath", item["loc"])
     name = ".".join(str(part) for part in loc if not isinstance(part, int))
@@ -181,17 +181,17 @@ def _sentence(item: dict[str, Any], schema: Schema) -> str:
 
 def _at(schema: Schema, loc: YamlPath) -> Schema:
     """The schema of a place; empty where it is not known."""
-    here = schema
+    level = schema
     for part in loc:
-        here = _followed(here, schema)
+        level = _followed(level, schema)
         if isinstance(part, int):
-            here = cast("Schema", here.get("items", {}))
-        elif part in here.get("properties", {}):
-            here = cast("Schema", here["properties"][part])
+            level = cast("Schema", level.get("items", {}))
+        elif part in level.get("properties", {}):
+            level = cast("Schema", level["properties"][part])
         else:
-            extra = here.get("additionalProperties")
-            here = cast("Schema", extra) if isinstance(extra, dict) else {}
-    return _followed(here, schema)
+            extra = level.get("additionalProperties")
+            level = cast("Schema", extra) if isinstance(extra, dict) else {}
+    return _followed(level, schema)
 
 
 def _followed(here: Schema, schema: Schema) -> Schema:

@@ -31,7 +31,7 @@ STATE = "state.json"
 
 @dataclass
 class Check:
-    """What a look at the tuning split showed.
+    """Result of a validation on the tuning split.
 
     Attributes:
         step: Finished steps.
@@ -188,7 +188,7 @@ class CheckpointFolder:
         return sorted(folders)
 
 
-def _plain(state: dict[str, Any]) -> dict[str, torch.Tensor]:
+def _plain(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: full_tensor(value.detach()).cpu().contiguous() for name, value in state.items()}
 
 
@@ -202,7 +202,7 @@ def _load(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What the optimiser remembers: SGD's momentum by the name of its weight, others named too."""
+    """Optimiser state: SGD's momentum by the name of its weight, other state likewise."""
     moments: Tensors = {}
     for name, weight in model.named_parameters():
         for kind, value in cast("dict[str, Any]", optimiser.state.get(weight, {})).items():

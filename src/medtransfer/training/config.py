@@ -1,7 +1,7 @@
-"""How a network is fine-tuned."""
+"""Training settings."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,20 +16,20 @@ Penalty = Annotated[float, Field(gt=0, le=1e6)]
 
 def _reject_unused(config: Settings, names: Sequence[str], used: Sequence[str], kind: str) -> None:
     """Refuse a part that is set and has no effect; it would only move run ids."""
-    fields: dict[str, Any] = {name: type(config).model_fields[name] for name in names}
+    fields = {name: type(config).model_fields[name] for name in names}
     idle = [n for n, f in fields.items() if n not in used and getattr(config, n) != f.default]
     if idle:
         raise ValueError(f"{kind} has no {listed(idle)}")
 
 
 class LossConfig(Settings):
-    """What training makes small. The tuning split is always scored by plain cross-entropy."""
+    """Loss settings. The tuning split is always scored by plain cross-entropy."""
 
     kind: Literal["cross-entropy", "focal", "asymmetric"] = identity("cross-entropy")
     """`focal` (Lin et al. 2017) weighs easy cases down, `asymmetric` (Ridnik et al. 2021) easy
     negatives more than easy positives; it is for binary and multi-label tasks."""
     gamma: float | None = identity(None, ge=0, le=10)
-    """How much easy cases are weighed down; for `asymmetric` easy positives. Left out: 2 for
+    """Focusing exponent of easy cases; for `asymmetric` of easy positives. Left out: 2 for
     `focal`, 0 for `asymmetric`."""
     gamma_negative: float = identity(4.0, ge=0, le=10)
     """For `asymmetric`: how much easy negatives are weighed down."""
@@ -60,7 +60,7 @@ class LossConfig(Settings):
 
 
 class TuningConfig(Settings):
-    """Which weights are trained."""
+    """Weights to train."""
 
     mode: Literal["full", "linear", "partial", "low-rank"] = identity("full")
     """`full`: all. `linear`: the head alone, as logistic regression on features that are extracted
@@ -127,9 +127,9 @@ class TrainingConfig(Settings):
     (1 + t) / (10 + t); 0 for none. Where it is set, the average is what the checks see and what is
     kept."""
     loss: LossConfig = identity_if_set(LossConfig())
-    """What is made small."""
+    """Loss settings."""
     tuning: TuningConfig = identity_if_set(TuningConfig())
-    """Which weights are trained."""
+    """Weights to train."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
     Networks with batch normalisation take their statistics over it. Halved, for the rest of the
@@ -137,14 +137,14 @@ class TrainingConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = identity("auto")
     """Of the backbone. `auto` is bfloat16 where it was measured to pay, else float32."""
     selection: Literal["best", "last"] = identity("best")
-    """Which weights are kept: those with the best macro AUROC on the tuning split among the
+    """Weights to keep: those with the best macro AUROC on the tuning split among the
     checks, or the last."""
     checks: int = identity(10, ge=1, le=1000)
-    """How often, evenly over the schedule, the tuning split is looked at."""
+    """Number of validations on the tuning split, evenly over the schedule."""
     deterministic: bool = runtime(default=True)
     """Ask torch for deterministic algorithms. A CPU is deterministic either way."""
     device: Literal["auto", "cpu", "cuda", "mps"] = runtime("auto")
-    """Where to train."""
+    """Device to train on."""
     checkpoint_seconds: float = runtime(60.0, ge=0)
     """Least time between checkpoints that are not at a check."""
     hang_seconds: float | None = runtime(None, gt=0, le=1e9)
@@ -164,7 +164,7 @@ class TrainingConfig(Settings):
         return self
 
     def faults(self, task: Task, names: Sequence[str], pool: Pool) -> list[str]:
-        """What does not go with a task, its targets and the pooling, in sentences."""
+        """Conflicts with a task, its targets and the pooling, in sentences."""
         messages: list[str] = []
         loss, weights = self.loss, self.loss.weights
         if loss.kind == "asymmetric" and task == "single-label":

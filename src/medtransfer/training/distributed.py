@@ -22,13 +22,13 @@ from medtransfer.errors import StudyError, plural
 from medtransfer.models.runtime import World, full_tensor, world
 
 TIMEOUT_MINUTES = 10
-"""How long a process waits for the others before it takes them for lost."""
+"""Time that a process waits for the others before it takes them for lost."""
 BUCKET_NUMBERS = 2**24
 """Numbers summed in one message."""
 
 
 def is_launched_together() -> bool:
-    """Whether torchrun started this process as one of several."""
+    """True if torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
@@ -165,7 +165,7 @@ class RunningStatistics:
                 layer.num_batches_tracked += count - len(self._changes)
 
     def _shares(self) -> torch.Tensor:
-        """What share of a running statistic each micro-batch is."""
+        """Share of each micro-batch in a running statistic."""
         return torch.cat(
             [
                 torch.full_like(values, layer.momentum or 0.0)
@@ -224,5 +224,5 @@ def _blocks(network: nn.Module) -> list[nn.Module]:
 
 
 def is_sharded(network: nn.Module) -> bool:
-    """Whether a network's weights are spread over processes."""
+    """True if a network's weights are sharded over processes."""
     return any(isinstance(weight, DTensor) for weight in network.parameters())

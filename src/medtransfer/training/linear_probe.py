@@ -38,7 +38,7 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class ProbeCheck:
-    """What one penalty gave.
+    """Outcome of one penalty.
 
     Attributes:
         step: Its number, from 1.

@@ -50,7 +50,7 @@ class TuneScore:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What the loop does, settled beforehand.
+    """Plan of the training loop, fixed before it starts.
 
     Attributes:
         schedule: Learning rate of every step.
@@ -69,7 +69,7 @@ class FitPlan:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a watcher hears after each step.
+    """Progress report after one training step.
 
     Attributes:
         step: Finished steps.

@@ -15,7 +15,7 @@ from medtransfer.training.config import LossConfig
 
 @dataclass(frozen=True)
 class ClassWeights:
-    """What each side of each target counts for.
+    """Loss weights of the two classes of each target.
 
     Attributes:
         positive: Weight of a target that is there; of a class, in a single-label task. [T]
@@ -41,7 +41,7 @@ class TargetCounts:
 
 @dataclass(frozen=True)
 class Loss:
-    """Which loss a step has.
+    """Loss of a training step.
 
     A case's loss is ``y L₊ + (1 - y) L₋`` for each target y of 0 to 1, with
     ``L₊ = -w₊ (1 - p)^γ₊ log p`` and ``L₋ = -w₋ q^γ₋ log(1 - q)``, ``q = max(p - m, 0)``. Without
@@ -100,7 +100,9 @@ def make_loss(
 
 
 def count_targets(targets: NDArray[np.float64], task: Task) -> TargetCounts:
-    """How often each target holds and is known; in a single-label task over whole cases.
+    """Number of cases for which each target holds and is known.
+
+    In a single-label task only whole cases count.
 
     Args:
         targets: NaN where masked. [N, T]
@@ -164,7 +166,7 @@ def partial_loss(logits: torch.Tensor, batch: Batch, loss: Loss, entries: int) -
 
 
 def loss_entries(known: int, targets: int, task: Task) -> int:
-    """What a step's summed loss is divided by; at least 1.
+    """Divisor of a step's summed loss; at least 1.
 
     Args:
         known: Unmasked entries of the step.

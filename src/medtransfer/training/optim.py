@@ -16,6 +16,8 @@ SECOND_DECAY = 0.999
 """AdamW's second decay rate."""
 State = dict[str, torch.Tensor]
 
+ParameterGroup = dict[str, Any]  # of torch: weights and numbers under the names of an optimiser
+
 
 class WeightAverage:
     """An exponential moving average of a network's weights and statistics.
@@ -68,7 +70,7 @@ class OptimizerStep:
         average: Of the weights, if there is one.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, groups: list[dict[str, Any]]):
+    def __init__(self, model: nn.Module, config: TrainingConfig, groups: list[ParameterGroup]):
         self.optimiser = _optimiser(groups, config)
         self.average = WeightAverage(model, config.ema) if config.ema else None
         self._model = model
@@ -111,7 +113,7 @@ def make_updater(classifier: Classifier, config: TrainingConfig) -> OptimizerSte
     return OptimizerStep(classifier, config, parameter_groups(classifier, config))
 
 
-def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dict[str, Any]]:
+def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[ParameterGroup]:
     """Trained weights that share a learning rate and a weight decay, lowest layers first.
 
     Layers are numbered by `timm.models.group_parameters`, and the groups are those of
@@ -133,8 +135,8 @@ def parameter_groups(classifier: Classifier, config: TrainingConfig) -> list[dic
         decay = config.weight_decay if decays else 0.0
         groups.setdefault((layers.get(name, top), decay), []).append(weight)
     return [
-        {"params": own, "weight_decay": decay, "scale": config.layer_decay ** (top - layer)}
-        for (layer, decay), own in sorted(groups.items(), key=lambda item: item[0])
+        {"params": weights, "weight_decay": decay, "scale": config.layer_decay ** (top - layer)}
+        for (layer, decay), weights in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
@@ -144,7 +146,7 @@ def _layers(classifier: Classifier) -> tuple[dict[str, int], int]:
     return {f"backbone.{name}": number for name, number in numbers.items()}, top
 
 
-def _optimiser(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.Optimizer:
+def _optimiser(groups: list[ParameterGroup], config: TrainingConfig) -> torch.optim.Optimizer:
     if config.optimiser == "adamw":
         betas = (config.momentum, SECOND_DECAY)
         return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas)

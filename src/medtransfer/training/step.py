@@ -19,7 +19,7 @@ PartialLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 
 @dataclass(frozen=True)
 class StepRandomness:
-    """What is drawn for a step as a whole.
+    """Random draws for a step as a whole.
 
     Attributes:
         seed: The run's seed.

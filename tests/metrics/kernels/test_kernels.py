@@ -17,7 +17,7 @@ from medtransfer.metrics.weighted import (
     SubgroupMetrics,
     Weighted,
     WeightedTerm,
-    evaluate,
+    evaluate_replicates,
     mean_of,
     share_of,
 )
@@ -92,7 +92,7 @@ def test_compiled_passes_equal_plain_versions(kind: Kind, width: int, seed: int)
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = references(cases, weights)
     part = SubgroupMetrics(patient, tuple(bound(name, cases) for name in expected))
-    found = evaluate([part], blocks)[0]
+    found = evaluate_replicates([part], blocks)[0]
     for (name, values), own in zip(expected.items(), found, strict=True):
         assert_allclose(own, values, **EXACT, err_msg=name)
     assert blocks[0].dtype == (np.float64 if kind == "bayesian" else np.uint16)
@@ -109,7 +109,9 @@ def test_the_threshold_of_every_replicate_is_that_of_the_plain_version(
     weights = np.concatenate(blocks, axis=1).T.astype(float)[:, patient]
     expected = plainly.threshold(cases.targets == 1, cases.probabilities, weights, point)
     at = TargetCases(cases.targets, cases.logits, cases.probabilities, thresholds={point: 0.0})
-    found = evaluate([SubgroupMetrics(patient, (threshold_drift(at, point),))], blocks)[0][0]
+    found = evaluate_replicates([SubgroupMetrics(patient, (threshold_drift(at, point),))], blocks)[
+        0
+    ][0]
     assert_array_equal(found, expected)
     assert len(set(found[~np.isnan(found)].tolist())) > 3
 
@@ -123,7 +125,9 @@ def test_the_smooth_error_of_every_replicate_is_that_of_the_plain_version(kind: 
     expected = plainly.smooth_calibration_error(
         cases.targets.astype(float), cases.probabilities, weights, MIN_BANDWIDTH
     )
-    found = evaluate([SubgroupMetrics(patient, (bound("ece_smooth", cases),))], blocks)[0][0]
+    found = evaluate_replicates([SubgroupMetrics(patient, (bound("ece_smooth", cases),))], blocks)[
+        0
+    ][0]
     # probabilities are shared between the edges of 1,000 cells, and waves end at 256
     assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -140,7 +144,7 @@ def test_a_column_is_summed_by_patient_once_for_all_who_ask() -> None:
         return sums[0]
 
     part = SubgroupMetrics(patient, (mean, Weighted((value, ones), watched)))
-    found = evaluate([part], [counts])[0]
+    found = evaluate_replicates([part], [counts])[0]
     assert_array_equal(asked[0], [111, 303])
     assert_array_equal(asked[1], [4, 8])
     assert_allclose(found[0], [111 / 4, 303 / 8])
@@ -152,7 +156,7 @@ def test_a_scan_is_run_once_for_all_who_ask() -> None:
     run = scan.run
     object.__setattr__(scan, "run", lambda *a: runs.append(1) or run(*a))
     part = SubgroupMetrics(patient, (bound("auroc", cases), bound("auprc", cases)))
-    evaluate([part], blocks_of(patient, "patients", 128, 0))
+    evaluate_replicates([part], blocks_of(patient, "patients", 128, 0))
     assert len(runs) == 1
 
 
@@ -172,7 +176,7 @@ def test_values_do_not_depend_on_threads(kind: Kind, monkeypatch: pytest.MonkeyP
         parts = [
             SubgroupMetrics(p, tuple(bound(name, cases) for name in names)) for p, cases in samples
         ]
-        return evaluate(parts, blocks, threads)
+        return evaluate_replicates(parts, blocks, threads)
 
     alone = found(1)
     for threads in (2, 3, None):

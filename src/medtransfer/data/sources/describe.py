@@ -49,7 +49,7 @@ def paragraphs(source: Source) -> list[tuple[str, str]]:
         f"{pair.one.upper()} and {pair.other.upper()}: {pair.why}. {pair.advice}".rstrip()
         for pair in overlaps_of(source)
     ]
-    found = [
+    overlap_texts = [
         ("Size", size_text(source)),
         ("Access", ACCESS[source.access] if source.images else ""),
         ("Licence", source.licence),
@@ -60,7 +60,7 @@ def paragraphs(source: Source) -> list[tuple[str, str]]:
         ("Beware", " ".join(source.confounders)),
         ("Overlaps", " ".join(overlaps)),
     ]
-    return [(word, text) for word, text in found if text]
+    return [(word, text) for word, text in overlap_texts if text]
 
 
 def details(source: Source) -> str:

@@ -93,7 +93,7 @@ class AttributeTable:
 
 
 def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
-    """What the targets are to each other, and why that is thought."""
+    """Relation of the targets to each other, with the reason for the guess."""
     names = target_names(predictions)
     if len(names) == 1:
         return "binary", "One target: the task is binary."
@@ -130,21 +130,21 @@ def join_attributes(
     frame = typed(frame, ATTRIBUTES)
     chosen = _chosen(frame, manifest, names, target_names(predictions))
     table = case_attributes(frame, chosen)
-    known = cases.join(table, on="case_id", how="semi")
-    if known.is_empty():
+    matched = cases.join(table, on="case_id", how="semi")
+    if matched.is_empty():
         raise TableError(
             f'No case_id of the predictions is in "{manifest.name}" '
             f"({plural(len(cases), 'case')} here, {len(table)} there). Are the ids the same?"
         )
-    alone = len(cases) - len(known)
-    rest = len(table) - len(known)
-    said = [f"{len(known):,} of {plural(len(cases), 'case')} are in the manifest."]
+    alone = len(cases) - len(matched)
+    rest = len(table) - len(matched)
+    notes = [f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest."]
     if alone:
-        said.append(f"{plural(alone, 'case')} without a row there: no group is known of them.")
+        notes.append(f"{plural(alone, 'case')} without a row there: no group is known of them.")
     if rest:
-        said.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
-    said.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
-    return AttributeTable(cases.join(table, on="case_id", how="left"), tuple(said))
+        notes.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
+    notes.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
+    return AttributeTable(cases.join(table, on="case_id", how="left"), tuple(notes))
 
 
 def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
@@ -298,21 +298,21 @@ def _only_value(table: pl.DataFrame, name: str, default: Any) -> Any:
     return default if values[0] is None else values[0]
 
 
-def _counts(predictions: pl.DataFrame) -> list[dict[str, Any]]:
+def _counts(predictions: pl.DataFrame) -> list[dict[str, object]]:
     """Cases, patients and positives of every cohort and split, over all runs."""
     names = target_names(predictions)
     cases = predictions.unique("case_id", maintain_order=True)
-    rows: list[dict[str, Any]] = []
-    for (cohort, split), own in cases.sort("cohort", "split").group_by(
+    rows: list[dict[str, object]] = []
+    for (cohort, split), group_cases in cases.sort("cohort", "split").group_by(
         "cohort", "split", maintain_order=True
     ):
-        positive = {name: int((own[f"target_{name}"] == 1).sum()) for name in names}
+        positive = {name: int((group_cases[f"target_{name}"] == 1).sum()) for name in names}
         rows.append(
             {
                 "cohort": cohort,
                 "split": split,
-                "cases": len(own),
-                "patients": own["patient_id"].n_unique(),
+                "cases": len(group_cases),
+                "patients": group_cases["patient_id"].n_unique(),
                 "positive": positive,
             }
         )

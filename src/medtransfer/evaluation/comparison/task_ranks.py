@@ -73,23 +73,23 @@ def rank_tasks(
     """
     better = _direction(metric)
     faults: list[str] = []
-    found: dict[str, dict[str, float]] = {}
+    values_by_task: dict[str, dict[str, float]] = {}
     for task, table in results.items():
         rows = _overall(table, metric, cohort)
         if rows.is_empty():
             where = f" at cohort '{cohort}'" if cohort else ""
             faults.append(f"task '{task}' has no '{metric}'{where}")
-        found[task] = dict(zip(rows["rung"], rows["value"].fill_null(np.nan), strict=True))
+        values_by_task[task] = dict(zip(rows["rung"], rows["value"].fill_null(np.nan), strict=True))
     if faults:
         raise StudyError(fault_list("The tasks cannot be ranked", faults))
-    every = list(dict.fromkeys(rung for own in found.values() for rung in own))
-    rungs = [rung for rung in every if all(rung in own for own in found.values())]
+    every = list(dict.fromkeys(rung for own in values_by_task.values() for rung in own))
+    rungs = [rung for rung in every if all(rung in own for own in values_by_task.values())]
     if len(rungs) < 2:
         raise StudyError(
             f"Fewer than two rungs are in every task (rungs found: {listed(every, 20)}). "
             "Evaluate the same rungs on each task."
         )
-    values = np.array([[own[rung] for rung in rungs] for own in found.values()])
+    values = np.array([[own[rung] for rung in rungs] for own in values_by_task.values()])
     ranking = rank_rungs(values, higher_is_better=better == "higher")
     left_out = tuple(rung for rung in every if rung not in rungs)
     return RankedRungs(tuple(rungs), tuple(results), values, ranking, left_out)

@@ -5,7 +5,7 @@ them. So no part is made twice, a pass that was stopped goes on, and the bits do
 which run asked first. Neither ids nor labels are in a part: its rows are cases in their order.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def kept_features(
     classifier: Classifier,
     images: CaseImages,
     contents: Sequence[Any],
-    about: dict[str, Any],
+    about: Mapping[str, object],
     parent: Path,
     heard: Callable[[int], None] = lambda _images: None,
 ) -> NDArray[np.float32]:
@@ -53,8 +53,8 @@ def kept_features(
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(images), PART):
         rows = np.arange(start, min(start + PART, len(images)))
-        own = [contents[row] for row in rows.tolist()]
-        name = digest({"format": FORMAT, **about, "cases": own})[:24]
+        digests = [contents[row] for row in rows.tolist()]
+        name = digest({"format": FORMAT, **about, "cases": digests})[:24]
         folder = parent / name
         if is_whole(folder):
             parts.append(read_tensors(folder / FILE)[NAME].numpy())

@@ -17,7 +17,7 @@ from medtransfer.posthoc.ood_feature_scores import OODReference
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What a classifier gives for some cases.
+    """Outputs of a classifier for some cases.
 
     Attributes:
         features: Pooled over the images of a case, before the head. [N, D]
@@ -50,7 +50,7 @@ def outputs_of(classifier: Classifier, images: CaseImages) -> Outputs:
 
 
 def read_ood_reference(classifier: Classifier, images: CaseImages, task: Task) -> OODReference:
-    """What detectors are fitted to: the training cases as they would be tested, and the head.
+    """Reference of OOD detectors: the training cases as they would be tested, and the head.
 
     Args:
         classifier: After training.
@@ -61,7 +61,7 @@ def read_ood_reference(classifier: Classifier, images: CaseImages, task: Task) -
 
 
 def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
-    """What a classifier with this head gives for cases whose features are known. [N, D]"""
+    """Outputs of a classifier with this head for cases whose features are known. [N, D]"""
     with torch.inference_mode():
         logits = head(torch.as_tensor(features).to(head.weight.device))
     return Outputs(features, logits.float().cpu().numpy())
@@ -70,12 +70,12 @@ def outputs_from(head: nn.Linear, features: NDArray[np.float32]) -> Outputs:
 def make_ood_reference(
     found: Outputs, cases: Labelled, head: nn.Linear, task: Task
 ) -> OODReference:
-    """What detectors are fitted to, from what a classifier gives for its training cases."""
+    """Reference of OOD detectors, from a classifier's outputs for its training cases."""
     return OODReference(
-        found.features,
-        found.logits.astype(np.float64),
-        cases.targets[:],
-        head.weight.detach().cpu().numpy().astype(np.float64),
-        head.bias.detach().cpu().numpy().astype(np.float64),
-        task == "single-label",
+        features=found.features,
+        logits=found.logits.astype(np.float64),
+        targets=cases.targets[:],
+        weight=head.weight.detach().cpu().numpy().astype(np.float64),
+        bias=head.bias.detach().cpu().numpy().astype(np.float64),
+        single_label=task == "single-label",
     )

@@ -70,8 +70,8 @@ def passes(
             for turn in range(0, len(parts), everyone.size):
                 these = parts[turn : turn + everyone.size]
                 # one without a part makes a pass too: spread weights are brought together for it
-                own = these[everyone.rank] if everyone.rank < len(these) else these[0]
-                found = _outputs(classifier, images, own, device)
+                my_rows = these[everyone.rank] if everyone.rank < len(these) else these[0]
+                found = _outputs(classifier, images, my_rows, device)
                 counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
                 for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
                     width = classifier.head.in_features
@@ -85,14 +85,14 @@ def _outputs(
     classifier: Classifier, images: CaseImages, rows: NDArray[np.int64], device: torch.device
 ) -> torch.Tensor:
     """Features and logits of some cases beside each other; in smaller parts if need be. [B, D+T]"""
-    waiting, found = [rows], list[torch.Tensor]()
+    waiting, batches = [rows], list[torch.Tensor]()
     while waiting:
         part = waiting.pop(0)
         lacking = False
         try:
             batch = images.test_batch(part, device)
             features = classifier.features(batch.images, batch.case_of_image, len(batch))
-            found.append(torch.cat([features, classifier.head(features).float()], dim=1))
+            batches.append(torch.cat([features, classifier.head(features).float()], dim=1))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -102,7 +102,7 @@ def _outputs(
                 raise StudyError(TOO_LARGE.format(size=images.spec.crop))
             release_memory()
             waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
-    return torch.cat(found)
+    return torch.cat(batches)
 
 
 def _halves(part: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -125,11 +125,13 @@ def predictions_frame(
         run_id: The run that made them.
         foreign: How foreign each case is, by detector. [N] each
     """
-    known = {
+    id_columns = {
         f"target_{name}": pl.Series(cases.targets[:, i]).fill_nan(None)
         for i, name in enumerate(names)
     }
-    found = {f"logit_{name}": logits[:, i].astype(np.float64) for i, name in enumerate(names)}
+    logit_columns = {
+        f"logit_{name}": logits[:, i].astype(np.float64) for i, name in enumerate(names)
+    }
     return pl.DataFrame(
         {
             "run_id": [run_id] * len(cases),
@@ -138,8 +140,8 @@ def predictions_frame(
             "patient_id": cases.patient_ids.tolist(),
             "cohort": cases.cohorts.tolist(),
             "split": cases.splits.tolist(),
-            **known,
-            **found,
+            **id_columns,
+            **logit_columns,
             **{f"ood_{name}": scores for name, scores in (foreign or {}).items()},
         }
     )

@@ -1,4 +1,4 @@
-"""How predictions are scored. Changing it scores runs again; it runs nothing again."""
+"""Scoring settings. A change scores runs again; it trains nothing again."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -22,7 +22,7 @@ class EvaluationConfig(Settings):
     replicates: int = scoring(1000, ge=0, le=100_000)
     """Bootstrap replicates, by patient."""
     resample: Kind = scoring("patients")
-    """How patients are drawn: `patients`, `stratified` by the targets they are positive for,
+    """Resampling of patients: `patients`, `stratified` by the targets they are positive for,
     `bayesian` weights, or `poisson` counts."""
     interval: Literal["percentile", "bca"] = scoring("percentile")
     """Kind of interval for metrics that chance does not push one way."""
@@ -44,7 +44,7 @@ class EvaluationConfig(Settings):
 def unknown_names(
     config: EvaluationConfig, targets: Sequence[str], attributes: Sequence[str]
 ) -> list[str]:
-    """What settings name that is neither a target nor an attribute, a sentence each."""
+    """Names in the settings that are neither a target nor an attribute, a sentence each."""
     faults: list[str] = []
     for name in dict.fromkeys(name for pair in config.intersections for name in pair):
         if name not in attributes:

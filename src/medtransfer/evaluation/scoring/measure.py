@@ -14,7 +14,7 @@ from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate
+from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
@@ -169,9 +169,9 @@ def _with_values(
     bindings_of: Sequence[list[Binding]],
     config: EvaluationConfig,
 ) -> list[Estimates]:
-    values = evaluate(metrics, replicates.blocks())
+    values = evaluate_replicates(metrics, replicates.blocks())
     is_bca = config.interval == "bca"
-    left_out = evaluate(metrics, replicates.left_out()) if is_bca else values
+    left_out = evaluate_replicates(metrics, replicates.left_out()) if is_bca else values
     estimates: list[Estimates] = []
     for bindings, of_subgroup, without in zip(bindings_of, values, left_out, strict=True):
         pairs = iter(zip(of_subgroup, without, strict=True))

@@ -20,7 +20,14 @@ from medtransfer.metrics.catalog import DETECTOR_ENTRIES, OOD_RECALL
 from medtransfer.metrics.discrimination import auroc_of, average_precision_of
 from medtransfer.metrics.kernels.ranking import false_shares
 from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
-from medtransfer.metrics.weighted import Scan, SubgroupMetrics, Weighted, evaluate, mean_of, of_rows
+from medtransfer.metrics.weighted import (
+    Scan,
+    SubgroupMetrics,
+    Weighted,
+    evaluate_replicates,
+    mean_of,
+    of_rows,
+)
 from medtransfer.posthoc.ood_detectors import flag_threshold
 from medtransfer.posthoc.ood_logit_scores import energy, max_logit, max_probability
 from medtransfer.statistics.bootstrap import Replicates
@@ -120,7 +127,9 @@ def _discrimination(
         if reasons[d.name] is None
         for metric in _bound(np.concatenate([d.scores[inside], d.scores[outside]]), is_other)
     ]
-    evaluated = evaluate([SubgroupMetrics(patient, tuple(bound))], _paired_blocks(first, second))
+    evaluated = evaluate_replicates(
+        [SubgroupMetrics(patient, tuple(bound))], _paired_blocks(first, second)
+    )
     values = iter(evaluated[0])
     fewest = min(first.num_patients, second.num_patients)
     estimates: Estimates = {}
