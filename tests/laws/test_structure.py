@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.laws import measure
 
 from medtransfer import _MODULES as PUBLIC
 
@@ -274,6 +275,27 @@ def test_a_command_calls_a_public_function_and_prints(path: Path) -> None:
         if any(ast.unparse(d).startswith("app.command") for d in command.decorator_list):
             loops = [node for node in ast.walk(command) if isinstance(node, ast.For | ast.While)]
             assert not loops, f"{command.name} in {place(path)} loops: call a function that does"
+
+
+def test_the_figures_of_the_house_keep_their_goals() -> None:
+    """`python tests/laws/measure.py --where` lists the places; a limit above 0 may only fall."""
+    limits = {
+        measure.long_calls: 0,
+        measure.question_docstrings: 0,
+        measure.shared_names: 0,
+        measure.old_words: 0,
+        measure.vague_locals: 25,
+        measure.untyped_dicts: 20,  # open JSON, each with its reason on the line
+    }
+    over = {figure.__name__: figure() for figure, limit in limits.items() if len(figure()) > limit}
+    assert over == {}
+
+
+def test_no_line_is_hidden_from_the_formatter() -> None:
+    root = SRC.parents[1]
+    for folder in ("src", "tests", "benchmarks", "examples", "docs"):
+        for path in (root / folder).rglob("*.py"):
+            assert "fmt: " + "skip" not in path.read_text("utf-8"), path
 
 
 def test_no_template_trusts_a_text() -> None:
