@@ -209,13 +209,37 @@ def evaluate_table(
             setting names a target or an attribute that is not there; the memory is too small.
     """
     require_memory(predictions)
-    runs = ladder_runs(predictions)
     rungs = rung_names(predictions)
+    require_reference(reference, rungs)
+    require_settings(predictions, attributes, task, config)
+    runs = sorted(ladder_runs(predictions), key=lambda run: rungs.index(run.key.rung))
+    return compare_runs(
+        runs, attributes, task, config, reference=reference or rungs[0], facts=facts, on_run=on_run
+    )
+
+
+def require_reference(reference: str | None, rungs: Sequence[str]) -> None:
+    """Check that the reference is one of the rungs.
+
+    Raises:
+        TableError: There is no such rung.
+    """
     if reference is not None and reference not in rungs:
+        hint = suggestion(reference, rungs)
         raise TableError(
-            f"reference '{reference}' is not among the rungs ({listed(rungs)}). "
-            f"{suggestion(reference, rungs)}".rstrip()
+            f"reference '{reference}' is not among the rungs ({listed(rungs)}). {hint}".rstrip()
         )
+
+
+def require_settings(
+    predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
+) -> None:
+    """Check that task and settings fit the table.
+
+    Raises:
+        TableError: No test case, a binary task with several targets, or a setting names a target or
+            an attribute that does not exist.
+    """
     names = target_names(predictions)
     if task == "binary" and len(names) > 1:
         raise TableError(
@@ -227,10 +251,6 @@ def evaluate_table(
         raise TableError(fault_list("The evaluation settings do not fit", faults, ""))
     if not (predictions["split"] == "test").any():
         raise TableError("No case is a test case: column 'split' never holds 'test'.")
-    runs.sort(key=lambda run: rungs.index(run.key.rung))
-    return compare_runs(
-        runs, attributes, task, config, reference=reference or rungs[0], facts=facts, on_run=on_run
-    )
 
 
 def write_evaluation(
