@@ -70,6 +70,14 @@ seeds: [0, -1]
     assert said[-1] == "7 faults; nothing was run."
 
 
+def test_settings_that_conflict_are_all_named(tmp_path: Path) -> None:
+    text = f"{GOOD}seeds: [1, 1]\nreference: scratch/r14x2\nretrain_fractions: [0.5]\n"
+    message = "\n".join(faults(tmp_path, text))
+    assert "seeds holds 1 twice" in message
+    assert "reference 'scratch/r14x2' is not among the rungs" in message
+    assert "retrain_fractions needs a shifted cohort" in message
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -127,10 +127,23 @@ class Study(Settings):
         return value
 
     @model_validator(mode="after")
-    def _distinct(self) -> "Study":
-        names = [entry.rung for entry in self.rungs]
+    def _fits_together(self) -> "Study":
+        faults = [
+            *self._repetition_faults(),
+            *self._reference_faults(),
+            *unknown_names(self.evaluation, self.data.names, self.data.attributes),
+            *self._training_faults(),
+            *self._sweep_faults(),
+            *self._split_faults(),
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _repetition_faults(self) -> list[str]:
+        """Lists that hold a value twice."""
         listings: dict[str, list[str]] = {
-            "rungs": names,
+            "rungs": [entry.rung for entry in self.rungs],
             "seeds": [str(seed) for seed in self.seeds],
             "label_fractions": [str(fraction) for fraction in self.label_fractions],
             "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
@@ -139,36 +152,39 @@ class Study(Settings):
             "sweep.steps": [str(steps) for steps in self.sweep.steps],
             "sweep.weight_decays": [str(decay) for decay in self.sweep.weight_decays],
         }
-        for what, values in listings.items():
+        faults: list[str] = []
+        for setting, values in listings.items():
             repeated = {value for value in values if values.count(value) > 1}
             if repeated:
-                raise ValueError(f"{what} holds {listed(sorted(repeated))} twice")
-        if self.reference is not None and self.reference not in names:
-            hint = suggestion(self.reference, names)
-            raise ValueError(
-                f"reference '{self.reference}' is not among the rungs. {hint}".rstrip()
-            )
-        if self.data.split.train_fraction != 1:
-            raise ValueError(
-                f"data.split.train_fraction is {self.data.split.train_fraction:g}: a study takes "
+                faults.append(f"{setting} holds {listed(sorted(repeated))} twice")
+        return faults
+
+    def _reference_faults(self) -> list[str]:
+        """A reference that is no rung of the study."""
+        names = [entry.rung for entry in self.rungs]
+        if self.reference is None or self.reference in names:
+            return []
+        hint = suggestion(self.reference, names)
+        return [f"reference '{self.reference}' is not among the rungs. {hint}".rstrip(" .")]
+
+    def _split_faults(self) -> list[str]:
+        """Settings of the split that a study sets itself, or that exclude each other."""
+        split, faults = self.data.split, list[str]()
+        if split.train_fraction != 1:
+            faults.append(
+                f"data.split.train_fraction is {split.train_fraction:g}: a study takes "
                 "label_fractions instead"
             )
-        unknown = unknown_names(self.evaluation, self.data.names, self.data.attributes)
-        if self.data.split.shots is not None:
-            raise ValueError("data.split.shots is given: a study takes shots instead")
-        unfit = [*unknown, *self._training_faults(), *self._sweep_faults()]
-        if unfit:
-            raise ValueError("; ".join(unfit))
-        if self.data.split.retrain is not None:
-            raise ValueError("data.split.retrain is given: a study takes retrain_fractions instead")
-        shifted = self.leave_cohort_out or self.data.split.train_cohorts is not None
-        if self.retrain_fractions and not shifted:
-            raise ValueError(
-                "retrain_fractions needs a shifted cohort: name data.split.train_cohorts"
-            )
-        if self.leave_cohort_out and self.data.split.train_cohorts is not None:
-            raise ValueError("leave_cohort_out and data.split.train_cohorts exclude each other")
-        return self
+        if split.shots is not None:
+            faults.append("data.split.shots is given: a study takes shots instead")
+        if split.retrain is not None:
+            faults.append("data.split.retrain is given: a study takes retrain_fractions instead")
+        is_shifted = self.leave_cohort_out or split.train_cohorts is not None
+        if self.retrain_fractions and not is_shifted:
+            faults.append("retrain_fractions needs a shifted cohort: name data.split.train_cohorts")
+        if self.leave_cohort_out and split.train_cohorts is not None:
+            faults.append("leave_cohort_out and data.split.train_cohorts exclude each other")
+        return faults
 
     def _training_faults(self) -> list[str]:
         """Conflicts between the training settings and the task, each named once."""
