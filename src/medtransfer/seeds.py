@@ -40,7 +40,7 @@ def text_keys(texts: Collection[str]) -> NDArray[np.uint64]:
         Keys that depend only on the text. [N]
     """
     digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    keys = (int.from_bytes(one, "big") for one in digests)
+    keys = (int.from_bytes(digest, "big") for digest in digests)
     return np.fromiter(keys, dtype=np.uint64, count=len(texts))
 
 

@@ -182,8 +182,8 @@ def _share(
 
 def upstream_spec(run: Pretrain, architecture: Architecture) -> InputSpec:
     """Sizes from the recipe, the rest from the network."""
-    about = architecture
-    return InputSpec(run.data.resize, run.data.crop, about.mean, about.std, about.interpolation)
+    mean, std = architecture.mean, architecture.std
+    return InputSpec(run.data.resize, run.data.crop, mean, std, architecture.interpolation)
 
 
 def upstream_requests(

@@ -29,7 +29,8 @@ def pretrained_on(
             them.
         facts: `image_id` and `sha256` of the study's images, from `scan_images`.
     """
-    seen = {name: found for name in rungs if (found := pretrained_files(name)) is not None}
+    tables = ((name, pretrained_files(name)) for name in rungs)
+    seen = {name: files for name, files in tables if files is not None}
     if not seen:
         return
     shown = facts.select("image_id", short_digests(facts["sha256"]))
@@ -45,8 +46,8 @@ def pretrained_on(
 
 def pretrained_files(name: str) -> pl.DataFrame | None:
     """`DIGEST` of every file that a rung was trained on; None where nothing is known of it."""
-    init, _, own = name.partition("/")
-    facts = find_own(own) if init == OWN else None
+    init, _, own_name = name.partition("/")
+    facts = find_own(own_name) if init == OWN else None
     path = None if facts is None else Path(facts["file"]).with_name(TRAINED_ON)
     return pl.read_parquet(path) if path is not None and path.is_file() else None
 

@@ -54,7 +54,7 @@ def read_class_folders(root: Path) -> Listing:
     rows: list[tuple[str, str, str]] = []
     for top in tops:
         for folder in sorted(path for path in top.iterdir() if path.is_dir()):
-            rows += [(found, folder.name, top.name) for found in _images_below(folder, root)]
+            rows += [(image, folder.name, top.name) for image in _images_below(folder, root)]
     if not rows:
         raise TableError(
             f'Folder "{root.name}" has no image in a class folder (expected: CLASS/image.jpeg, or '

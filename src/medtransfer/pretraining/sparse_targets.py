@@ -96,7 +96,7 @@ def targets_of_columns(cells: pl.DataFrame) -> SparseTargets:
     """
     is_known = [pl.col(name).is_in(["0", "1"]).fill_null(value=False) for name in cells.columns]
     holds = [(pl.col(name) == "1").fill_null(value=False) for name in cells.columns]
-    frame = cells.select(holds=_positions(holds), masked=_positions([~known for known in is_known]))
+    frame = cells.select(holds=_positions(holds), masked=_positions([~expr for expr in is_known]))
     return SparseTargets(frame["holds"], frame["masked"], cells.width, one_of_many=False)
 
 

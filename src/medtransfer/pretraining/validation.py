@@ -24,7 +24,7 @@ def held_out_score(
         classifier: On the device it runs on; left in the mode it was in.
         images: The images.
         task: ``single-label``: the score is top-1 accuracy; ``multi-label``: macro AUROC, or
-            where there are more logits than `MOST_LOGITS` the share of images whose most likely
+            where there are more logits than `MAX_LOGITS` the share of images whose most likely
             class holds.
 
     Returns:
@@ -32,22 +32,22 @@ def held_out_score(
     """
     targets = images.cases.targets
     if task != "single-label" and math.prod(targets.shape) <= MAX_LOGITS:
-        logits = np.concatenate([own for _, own in passes(classifier, images)])
+        logits = np.concatenate([batch for _, batch in passes(classifier, images)])
         return quick_score(targets[:], logits.astype(np.float64), task)
-    loss, hits, done, entries = 0.0, 0, 0, 0
-    for _, own in passes(classifier, images):
-        truth = targets[np.arange(done, done + len(own))]
-        done += len(own)
+    loss, correct, done, entries = 0.0, 0, 0, 0
+    for _, batch in passes(classifier, images):
+        truth = targets[np.arange(done, done + len(batch))]
+        done += len(batch)
         wanted = torch.as_tensor(np.nan_to_num(truth))
-        logits = torch.as_tensor(own).double()
+        logits = torch.as_tensor(batch).double()
         if task == "single-label":
             loss += float(-(wanted * functional.log_softmax(logits, dim=1)).sum())
-            entries += len(own)
+            entries += len(batch)
         else:
             each = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
             labelled = ~np.isnan(truth)
             loss += float(each[torch.as_tensor(labelled)].sum())
             entries += int(labelled.sum())
-        best = own.argmax(axis=1)
-        hits += int((truth[np.arange(len(own)), best] == 1).sum())
-    return (loss / entries, hits / done) if entries else (float("nan"), None)
+        best = batch.argmax(axis=1)
+        correct += int((truth[np.arange(len(batch)), best] == 1).sum())
+    return (loss / entries, correct / done) if entries else (float("nan"), None)

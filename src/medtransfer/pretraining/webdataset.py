@@ -85,8 +85,8 @@ def _samples(shard: Path, place: str, field: str) -> Iterator[tuple[Any, ...]]:
             elif ending in (*PLAIN, "json"):
                 stream = archive.extractfile(member)
                 text = stream.read().decode() if stream is not None else ""
-                found = _of_json(text, field) if ending == "json" else text.split(LABEL_BREAK)
-                labels.setdefault(key, [name for label in found if (name := label.strip())])
+                names = _of_json(text, field) if ending == "json" else text.split(LABEL_BREAK)
+                labels.setdefault(key, [name for label in names if (name := label.strip())])
     for key, (offset, length) in pictures.items():
         yield place, f"{place}/{key}", offset, length, labels.get(key, [])
 

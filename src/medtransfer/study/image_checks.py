@@ -75,7 +75,7 @@ def look_at_pictures(
     _, others, seen = run.needs
     needs = [need for need in (seen, others) if len(need.indices)]
     limit = study.data.pixel_limit
-    pictures = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event=on_event)
+    images = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event=on_event)
     side = max(r.needs[1].recipe.size for r in planned)
     findings = {(f.code, f.sentence): f for f in data.findings}
     for finding in disagreeing_decoders(data.manifest, data.facts, limit):
@@ -83,8 +83,8 @@ def look_at_pictures(
     tables: list[pl.DataFrame] = []
     for part in splits_of(study, data.manifest):
         placed = add_usage(assign_splits(data.manifest, part), data.facts, part)
-        found, pairs = audit_images(pictures, placed, part, side)
-        findings |= {(f.code, f.sentence): f for f in found}
+        image_findings, pairs = audit_images(images, placed, part, side)
+        findings |= {(f.code, f.sentence): f for f in image_findings}
         tables.append(pairs)
     pairs = pl.concat(tables).unique(maintain_order=True)
     return replace(data, findings=tuple(errors_first(findings.values())), pairs=pairs)
@@ -281,17 +281,17 @@ def audit_manifest(
             placed = placed.with_columns(
                 pl.concat_str("cohort", "split", separator="/").alias(USAGE)
             )
-        found = audit_ids(manifest, facts)
+        table_findings = audit_ids(manifest, facts)
     else:
         asked = _question(draft)
         frame = assign_splits(manifest, asked)
         placed = add_usage(frame, facts, asked)
-        found = audit(manifest, frame, facts, asked)
+        table_findings = audit(manifest, frame, facts, asked)
     need = CacheRequest(np.arange(len(manifest)), PixelRecipe(SIDE, "bilinear", PIXEL_LIMIT))
-    pictures = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event=on_event)
-    seen, pairs = audit_images(pictures, placed, asked)
-    apart = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
-    findings: list[Finding] = errors_first([*found, *seen, *apart])
+    images = _compared(manifest, facts, [need], folder.cache, PIXEL_LIMIT, on_event=on_event)
+    image_findings, pairs = audit_images(images, placed, asked)
+    decoder_findings = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
+    findings: list[Finding] = errors_first([*table_findings, *image_findings, *decoder_findings])
     return StudyData(manifest, facts, "", tuple(findings), pairs), draft
 
 

@@ -238,7 +238,7 @@ def _plan_run(
 
 def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[PlannedRun]:
     """Of the linear probes of one network, the first is the one that extracts the features."""
-    found: list[PlannedRun] = []
+    sized: list[PlannedRun] = []
     seen: set[tuple[str, str, int]] = set()
     for run in planned:
         model, seed = run.cell.run.model, run.cell.run.seed
@@ -246,8 +246,8 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
         key = model.rung, model.pool, drawn
         first = run.cell.run.training.tuning.mode == "linear" and key not in seen
         seen |= {key} if first else set()
-        found.append(replace(run, num_images=num_images) if first else run)
-    return found
+        sized.append(replace(run, num_images=num_images) if first else run)
+    return sized
 
 
 def _weights(study: Study) -> dict[str, str | None]:

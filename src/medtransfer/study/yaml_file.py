@@ -166,17 +166,17 @@ def _sentence(item: dict[str, Any], schema: Schema) -> str:  # an error of pydan
     value = printable(item["input"])
     match item["type"]:
         case "extra_forbidden":
-            known = _fields(schema, loc[:-1])
-            hint = suggestion(str(loc[-1]), known) or f"Allowed: {listed(known, 20)}."
+            allowed = _fields(schema, loc[:-1])
+            hint = suggestion(str(loc[-1]), allowed) or f"Allowed: {listed(allowed, 20)}."
             return f"'{name}' is not a setting. {hint}"
         case "missing":
             return f"'{name}' is missing"
         case "value_error":
             return str(item["ctx"]["error"])
         case _:
-            allowed = _allowed(_at(schema, loc)) or str(item["msg"])
+            values = _allowed(_at(schema, loc)) or str(item["msg"])
             hint = suggestion(value, _choices(_at(schema, loc)))
-            return f"{name} holds {value} (allowed: {allowed}){'. ' + hint if hint else ''}"
+            return f"{name} holds {value} (allowed: {values}){'. ' + hint if hint else ''}"
 
 
 def _at(schema: Schema, loc: YamlPath) -> Schema:
@@ -194,37 +194,37 @@ def _at(schema: Schema, loc: YamlPath) -> Schema:
     return _followed(level, schema)
 
 
-def _followed(here: Schema, schema: Schema) -> Schema:
+def _followed(level: Schema, schema: Schema) -> Schema:
     """A schema without its alternatives and references; mappings before names and lists."""
-    options = [o for o in here.get("anyOf", []) if o.get("type") != "null"]
+    options = [o for o in level.get("anyOf", []) if o.get("type") != "null"]
     mappings = [o for o in options if "$ref" in o or o.get("type") == "object"]
-    here = (mappings or options or [here])[0]
-    reference = here.get("$ref", "")
-    return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else here
+    level = (mappings or options or [level])[0]
+    reference = level.get("$ref", "")
+    return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else level
 
 
 def _fields(schema: Schema, loc: YamlPath) -> list[str]:
     return list(_at(schema, loc).get("properties", {}))
 
 
-def _choices(here: Schema) -> list[str]:
-    return [str(choice) for choice in here.get("enum", [])]
+def _choices(level: Schema) -> list[str]:
+    return [str(choice) for choice in level.get("enum", [])]
 
 
-def _allowed(here: Schema) -> str:
+def _allowed(level: Schema) -> str:
     """``over 0 up to 1``, ``a, b or c``, ``whole numbers from 1``; empty where unclear."""
-    choices = _choices(here)
+    choices = _choices(level)
     if choices:
         return ", ".join(choices)
     bounds = [
-        f"{word} {here[key]}"
+        f"{word} {level[key]}"
         for key, word in (
             ("exclusiveMinimum", "over"),
             ("minimum", "from"),
             ("maximum", "up to"),
             ("exclusiveMaximum", "below"),
         )
-        if key in here
+        if key in level
     ]
     kinds = {
         "integer": "whole numbers",
@@ -234,8 +234,8 @@ def _allowed(here: Schema) -> str:
         "object": "a mapping",
         "string": "text",
     }
-    kind = kinds.get(str(here.get("type")), "")
+    kind = kinds.get(str(level.get("type")), "")
     if bounds:
-        return " ".join([kind] * (here.get("type") == "integer") + bounds)
-    pattern = f" that fits {here['pattern']}" if "pattern" in here else ""
+        return " ".join([kind] * (level.get("type") == "integer") + bounds)
+    pattern = f" that fits {level['pattern']}" if "pattern" in level else ""
     return kind + pattern
