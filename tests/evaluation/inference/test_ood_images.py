@@ -32,7 +32,7 @@ class Shelf:
         wide = [np.repeat(p[:, :, None], 3, axis=2) if p.ndim == 2 else p for p in plain]
         self.pixels = np.stack(wide)
 
-    def places(self, image_ids: list[str]) -> np.ndarray:
+    def positions(self, image_ids: list[str]) -> np.ndarray:
         return np.array([int(name) for name in image_ids])
 
 
