@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from medtransfer.report.page import write_report
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
+    from medtransfer.study.check import CheckReport, check_manifest, check_study
     from medtransfer.study.config import Study
-    from medtransfer.study.image_checks import CheckReport, check_manifest, check_study
     from medtransfer.study.schedule import StudyStopped, run_study
     from medtransfer.study.template import init_study
     from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
@@ -78,7 +78,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CheckReport": "study.image_checks",
+    "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
     "EvaluationConfig": "evaluation.scoring.config",
     "Manifest": "tables.manifest",
@@ -87,8 +87,8 @@ _MODULES = {
     "Study": "study.config",
     "StudyFolder": "runs.folders",
     "StudyStopped": "study.schedule",
-    "check_manifest": "study.image_checks",
-    "check_study": "study.image_checks",
+    "check_manifest": "study.check",
+    "check_study": "study.check",
     "evaluate": "report.evaluate",
     "import_source": "data.sources.import_source",
     "init_study": "study.template",

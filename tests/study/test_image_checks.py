@@ -14,7 +14,7 @@ from medtransfer.report.page import write_report
 from medtransfer.runs.events import Preparing
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
-from medtransfer.study.image_checks import audit_manifest, look_at_pictures
+from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import plan_runs, read_data
 from medtransfer.study.schedule import run_study
 
@@ -90,7 +90,7 @@ def test_copies_of_a_study_are_found_in_its_splits(
         assert event.done <= event.total == len(data_read.manifest) or "preparing" in event.what
         heard.append(event.what)
 
-    found = look_at_pictures(study, folder, data_read, planned, hear)
+    found = audit_study_images(study, folder, data_read, planned, hear)
     assert dict.fromkeys(heard).keys() == {
         "preparing images at 32 px",
         "sketching images",
@@ -101,7 +101,7 @@ def test_copies_of_a_study_are_found_in_its_splits(
     assert set(found.pairs["turn"]) == {"mirrored"}
     assert set(found.pairs.columns) == {"code", "row", "other_row", "distance", "likeness", "turn"}
     heard.clear()
-    again = look_at_pictures(study, folder, data_read, planned, hear)
+    again = audit_study_images(study, folder, data_read, planned, hear)
     assert heard == []  # nothing is unpacked, sketched or compared twice
     assert again.findings == found.findings
 

@@ -14,7 +14,7 @@ from medtransfer.errors import ConfigError, plural
 if TYPE_CHECKING:
     from medtransfer.runs.events import OnEvent
     from medtransfer.study.caches import CachePlan
-    from medtransfer.study.image_checks import CheckReport
+    from medtransfer.study.check import CheckReport
 
 MAX_ROWS = 6
 """Rows of a finding on the terminal; ``findings.csv`` has all of them."""
@@ -73,7 +73,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Audit the data of a study, or a manifest, before anything is run."""
-    from medtransfer.study.image_checks import check_manifest, check_study
+    from medtransfer.study.check import check_manifest, check_study
     from medtransfer.study.yaml_file import read_study
 
     if study.suffix.lower() in TABLES:

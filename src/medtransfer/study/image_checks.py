@@ -1,17 +1,17 @@
-"""The second half of the audit: what the images give away once they are unpacked.
+"""Audit of the images of a study or a manifest, once they are unpacked.
 
-The pictures are those of the caches that the runs read anyhow: training images at the size of the
-test, as the runs look at them to tell foreign inputs.
+The images are those of the caches that the runs read anyhow: training images at the size of the
+test, as the runs read them to recognise out-of-distribution inputs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from medtransfer.data.audit.findings import Level, errors_first
+from medtransfer.data.audit.findings import errors_first
 from medtransfer.data.audit.perceptual_hash import TURNS
 from medtransfer.data.audit.pixels import disagreeing_decoders
 from medtransfer.data.audit.run import (
@@ -29,25 +29,21 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import MedTransferError, TableError
-from medtransfer.files import remove
+from medtransfer.errors import TableError
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
-from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
-from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
-from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data, splits_of
-from medtransfer.study.template import Draft, draft_of, name_of, other_spellings
-from medtransfer.study.yaml_file import resolve_paths
+from medtransfer.study.plan import PlannedRun, StudyData, splits_of
+from medtransfer.study.template import Draft, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
-from medtransfer.tables.schema import write_frame
 
 SIDE = 128
-"""Side of the pictures of a manifest that is checked without a study, in pixels."""
+"""Side of the images of a manifest that is checked without a study, in pixels."""
 PIXEL_LIMIT = 100_000_000
 
 
-def look_at_pictures(
+def audit_study_images(
     study: Study,
     folder: StudyFolder,
     data: StudyData,
@@ -88,156 +84,6 @@ def look_at_pictures(
         tables.append(pairs)
     pairs = pl.concat(tables).unique(maintain_order=True)
     return replace(data, findings=tuple(errors_first(findings.values())), pairs=pairs)
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """Findings of the audit, of a study's data or of a manifest.
-
-    Attributes:
-        findings: Errors first.
-        waived: Codes that the study waives, with the reason.
-        notes: Content of a manifest, in sentences; empty for a study.
-        runs: Runs that the study would make; empty for a manifest.
-        rows_file: ``findings.csv``, every row of every finding; None without any.
-        pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
-        fault: Error that ended the check early, after the findings; None if there was none.
-    """
-
-    findings: tuple[Finding, ...]
-    waived: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    runs: tuple[PlannedRun, ...] = ()
-    rows_file: Path | None = None
-    pairs_file: Path | None = None
-    fault: MedTransferError | None = None
-
-    def open_findings(self, level: Level) -> list[Finding]:
-        """Findings of a level that are not waived."""
-        return [f for f in self.findings if f.level == level and f.code not in self.waived]
-
-    @property
-    def passed(self) -> bool:
-        """Nothing would stop the study: no open error and no fault."""
-        return self.fault is None and not self.open_findings("error")
-
-
-def check_study(
-    study: Study, out: Path | None = None, on_event: OnEvent = ignore_progress
-) -> CheckReport:
-    """Audit a study's data before anything is run.
-
-    Args:
-        study: From `read_study`, or made in Python.
-        out: The study's folder; ``studies/<name>`` by default.
-        on_event: Called with progress events.
-
-    Returns:
-        Findings, planned runs, and the files that list all rows.
-
-    Raises:
-        TableError: The manifest does not keep its contract.
-        ImageError: Images are missing.
-        StudyError: The folder holds something else.
-    """
-    study = resolve_paths(study, Path.cwd())
-    folder = StudyFolder(out or Path("studies") / study.name)
-    folder.claim(study.name)
-    data = read_data(
-        study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
-    )
-    planned: list[PlannedRun] = []
-    fault: MedTransferError | None = None
-    try:
-        planned = plan_runs(study, data)
-        data = _look_unless_running(study, folder, data, planned, on_event)
-    except MedTransferError as error:
-        fault = error  # the findings so far are reported all the same
-    return CheckReport(
-        findings=data.findings,
-        waived=study.waive,
-        runs=tuple(planned),
-        rows_file=_write_rows(folder.path / "findings.csv", data.findings),
-        pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
-        fault=fault,
-    )
-
-
-def _look_unless_running(
-    study: Study,
-    folder: StudyFolder,
-    data: StudyData,
-    planned: Sequence[PlannedRun],
-    on_event: OnEvent,
-) -> StudyData:
-    """Decode the images and audit them; a process that runs the study has done so already."""
-    lease = Lease(folder)
-    if lease.holder() is not None:
-        return data
-    lease.take()
-    try:
-        states = cache_states(folder, data, unmet_needs(folder, planned))
-        make_caches(folder, data, states, on_event)
-        return look_at_pictures(study, folder, data, planned, on_event)
-    finally:
-        lease.drop()
-
-
-def _write_rows(path: Path, findings: Sequence[Finding]) -> Path | None:
-    """Write every row of every finding, by number; no identifiers."""
-    rows = [(f.code, f.level, row) for f in findings for row in f.rows]
-    if not rows:
-        remove(path)
-        return None
-    schema = {"code": pl.String, "level": pl.String, "row": pl.Int64}
-    write_frame(pl.DataFrame(rows, schema=schema, orient="row"), path)
-    return path
-
-
-def _write_pairs(path: Path, pairs: pl.DataFrame | None) -> Path | None:
-    """Write every pair of rows that look the same; no identifiers."""
-    if pairs is None or pairs.is_empty():
-        remove(path)
-        return None
-    write_frame(pairs, path)
-    return path
-
-
-def check_manifest(
-    path: Path,
-    out: Path | None = None,
-    image_root: Path | None = None,
-    on_event: OnEvent = ignore_progress,
-) -> CheckReport:
-    """Audit a manifest before there is a study.
-
-    Args:
-        path: ``.csv`` or ``.parquet``.
-        out: Folder for the findings; ``checks/<name>`` by default.
-        image_root: Folder that `path` cells are relative to; the manifest's own by default.
-        on_event: Called with progress events.
-
-    Returns:
-        Findings, the content of the manifest, and the files that list all rows.
-
-    Raises:
-        TableError: The manifest does not keep its contract.
-        ImageError: Images are missing, damaged or unusable; all of them are listed by row.
-        StudyError: The folder holds something else.
-    """
-    name = name_of(path) or "manifest"
-    folder = StudyFolder(out or Path("checks") / name)
-    if path.is_file():
-        folder.claim(name)
-    data, draft = audit_manifest(path, folder, on_event, image_root)
-    content = ["No column looks like a target."] if draft is None else draft.found()
-    return CheckReport(
-        findings=data.findings,
-        waived={},
-        notes=(*content, *other_spellings(data.manifest)),
-        rows_file=_write_rows(folder.path / "findings.csv", data.findings),
-        pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
-    )
 
 
 def audit_manifest(
@@ -283,7 +129,7 @@ def audit_manifest(
             )
         table_findings = audit_ids(manifest, facts)
     else:
-        asked = _question(draft)
+        asked = _data_settings(draft)
         frame = assign_splits(manifest, asked)
         placed = add_usage(frame, facts, asked)
         table_findings = audit(manifest, frame, facts, asked)
@@ -295,7 +141,7 @@ def audit_manifest(
     return StudyData(manifest, facts, "", tuple(findings), pairs), draft
 
 
-def _question(draft: Draft) -> DataConfig:
+def _data_settings(draft: Draft) -> DataConfig:
     """Data settings that the draft of a study would have."""
     return DataConfig.model_validate(
         {

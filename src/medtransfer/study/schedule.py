@@ -25,9 +25,10 @@ from medtransfer.runs.messages import Finished, Interrupted, RunRequest, StepDon
 from medtransfer.runs.progress import ProgressFile, RunProgress
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
-from medtransfer.study.image_checks import look_at_pictures
+from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import (
     PlannedRun,
+    RungEta,
     StudyData,
     check_findings,
     flow_of,
@@ -35,7 +36,6 @@ from medtransfer.study.plan import (
     read_data,
 )
 from medtransfer.study.tables import rescore, write_study_tables
-from medtransfer.study.time_left import RungEta
 from medtransfer.study.yaml_file import resolve_paths
 
 
@@ -81,7 +81,7 @@ def run_study(
         _write_plan(study, folder, data, planned)
         states = cache_states(folder, data, unmet_needs(folder, planned))
         make_caches(folder, data, states, on_event)
-        data = look_at_pictures(study, folder, data, planned, on_event)
+        data = audit_study_images(study, folder, data, planned, on_event)
         check_findings(study, data.findings)
         _write_plan(study, folder, data, planned)
         StudyExecution(folder, planned, lease, on_event).run_missing()

@@ -1,0 +1,174 @@
+"""The check of a study or a manifest before anything is run.
+
+Findings of the audit, the runs that are planned, and the files that list every row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.audit.findings import Level
+from medtransfer.data.audit.run import Finding
+from medtransfer.errors import MedTransferError
+from medtransfer.files import remove
+from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
+from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.study.caches import cache_states, make_caches, unmet_needs
+from medtransfer.study.config import Study
+from medtransfer.study.image_checks import audit_manifest, audit_study_images
+from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
+from medtransfer.study.template import name_of, other_spellings
+from medtransfer.study.yaml_file import resolve_paths
+from medtransfer.tables.schema import write_frame
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Findings of the audit, of a study's data or of a manifest.
+
+    Attributes:
+        findings: Errors first.
+        waived: Codes that the study waives, with the reason.
+        notes: Content of a manifest, in sentences; empty for a study.
+        runs: Runs that the study would make; empty for a manifest.
+        rows_file: ``findings.csv``, every row of every finding; None without any.
+        pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
+        fault: Error that ended the check early, after the findings; None if there was none.
+    """
+
+    findings: tuple[Finding, ...]
+    waived: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    runs: tuple[PlannedRun, ...] = ()
+    rows_file: Path | None = None
+    pairs_file: Path | None = None
+    fault: MedTransferError | None = None
+
+    def open_findings(self, level: Level) -> list[Finding]:
+        """Findings of a level that are not waived."""
+        return [f for f in self.findings if f.level == level and f.code not in self.waived]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing would stop the study: no open error and no fault."""
+        return self.fault is None and not self.open_findings("error")
+
+
+def check_study(
+    study: Study, out: Path | None = None, on_event: OnEvent = ignore_progress
+) -> CheckReport:
+    """Audit a study's data before anything is run.
+
+    Args:
+        study: From `read_study`, or made in Python.
+        out: The study's folder; ``studies/<name>`` by default.
+        on_event: Called with progress events.
+
+    Returns:
+        Findings, planned runs, and the files that list all rows.
+
+    Raises:
+        TableError: The manifest does not keep its contract.
+        ImageError: Images are missing.
+        StudyError: The folder holds something else.
+    """
+    study = resolve_paths(study, Path.cwd())
+    folder = StudyFolder(out or Path("studies") / study.name)
+    folder.claim(study.name)
+    data = read_data(
+        study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
+    )
+    planned: list[PlannedRun] = []
+    fault: MedTransferError | None = None
+    try:
+        planned = plan_runs(study, data)
+        data = _audit_unless_running(study, folder, data, planned, on_event)
+    except MedTransferError as error:
+        fault = error  # the findings so far are reported all the same
+    return CheckReport(
+        findings=data.findings,
+        waived=study.waive,
+        runs=tuple(planned),
+        rows_file=_write_rows(folder.path / "findings.csv", data.findings),
+        pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
+        fault=fault,
+    )
+
+
+def _audit_unless_running(
+    study: Study,
+    folder: StudyFolder,
+    data: StudyData,
+    planned: Sequence[PlannedRun],
+    on_event: OnEvent,
+) -> StudyData:
+    """Decode the images and audit them; a process that runs the study has done so already."""
+    lease = Lease(folder)
+    if lease.holder() is not None:
+        return data
+    lease.take()
+    try:
+        states = cache_states(folder, data, unmet_needs(folder, planned))
+        make_caches(folder, data, states, on_event)
+        return audit_study_images(study, folder, data, planned, on_event)
+    finally:
+        lease.drop()
+
+
+def _write_rows(path: Path, findings: Sequence[Finding]) -> Path | None:
+    """Write every row of every finding, by number; no identifiers."""
+    rows = [(f.code, f.level, row) for f in findings for row in f.rows]
+    if not rows:
+        remove(path)
+        return None
+    schema = {"code": pl.String, "level": pl.String, "row": pl.Int64}
+    write_frame(pl.DataFrame(rows, schema=schema, orient="row"), path)
+    return path
+
+
+def _write_pairs(path: Path, pairs: pl.DataFrame | None) -> Path | None:
+    """Write every pair of rows that look the same; no identifiers."""
+    if pairs is None or pairs.is_empty():
+        remove(path)
+        return None
+    write_frame(pairs, path)
+    return path
+
+
+def check_manifest(
+    path: Path,
+    out: Path | None = None,
+    image_root: Path | None = None,
+    on_event: OnEvent = ignore_progress,
+) -> CheckReport:
+    """Audit a manifest before there is a study.
+
+    Args:
+        path: ``.csv`` or ``.parquet``.
+        out: Folder for the findings; ``checks/<name>`` by default.
+        image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        on_event: Called with progress events.
+
+    Returns:
+        Findings, the content of the manifest, and the files that list all rows.
+
+    Raises:
+        TableError: The manifest does not keep its contract.
+        ImageError: Images are missing, damaged or unusable; all of them are listed by row.
+        StudyError: The folder holds something else.
+    """
+    name = name_of(path) or "manifest"
+    folder = StudyFolder(out or Path("checks") / name)
+    if path.is_file():
+        folder.claim(name)
+    data, draft = audit_manifest(path, folder, on_event, image_root)
+    content = ["No column looks like a target."] if draft is None else draft.found()
+    return CheckReport(
+        findings=data.findings,
+        waived={},
+        notes=(*content, *other_spellings(data.manifest)),
+        rows_file=_write_rows(folder.path / "findings.csv", data.findings),
+        pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
+    )
