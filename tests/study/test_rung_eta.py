@@ -1,8 +1,9 @@
 """Time left of a study, from the speed of each rung."""
 
 import pytest
-from medtransfer.study.plan import RungEta
 from tests.cli.planned import planned_runs
+
+from medtransfer.study.plan import RungEta
 
 SLOW, FAST = planned_runs()  # 1,920 images each
 
