@@ -22,6 +22,7 @@ from medtransfer.tables.schema import write_frame
 from tests.strategies import FEW
 
 STEPS = ["open", "write", "fsync", "replace", "fsync folder"]
+TOKEN = "0123456789abcdef"
 DURABLE_AFTER = STEPS.index("fsync folder")
 
 
@@ -250,18 +251,51 @@ def test_tensors_are_on_the_disk_before_they_take_the_name(
 
 
 def test_what_a_killed_writer_of_tensors_left_is_swept(tmp_path: Path) -> None:
-    for name in (".tmpGTi7HL", f"a{files.TEMPORARY}12"):  # the first is safetensors' own
+    for name in (".tmpGTi7HL", f"a{files.TEMPORARY}{TOKEN}"):  # the first is safetensors' own
         (tmp_path / name).write_text("half writ")
-    (tmp_path / "a.tmp.csv").write_text("a user's")
     files.sweep_temporaries(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tmp.csv"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_leaves_what_is_not_ours(tmp_path: Path) -> None:
+    names = ["a.tmp.csv", "notes.tmp-2026", "x.tmp-backup", f"y{files.TEMPORARY}{TOKEN}.csv"]
+    for name in names:
+        (tmp_path / name).write_text("a user's")
+    link = tmp_path / f"z{files.TEMPORARY}{TOKEN}"
+    link.symlink_to(tmp_path / "a.tmp.csv")
+    files.sweep_temporaries(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, link.name])
+
+
+def test_a_link_at_a_temporary_name_is_never_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    # the name is random: only one who knows the token in advance can plant anything at all
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: TOKEN)
+    (tmp_path / f"a{files.TEMPORARY}{TOKEN}").symlink_to(victim)
+    with pytest.raises(StudyError, match="could not be written"):
+        files.write_text(tmp_path / "a", "ours")
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "a").exists()
+    assert (tmp_path / f"a{files.TEMPORARY}{TOKEN}").is_symlink()
+
+
+def test_temporary_names_are_random_and_fit_the_file_system(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for _ in range(20):
+        with files.replacing(tmp_path / ("é" * 120)) as temporary:
+            seen.add(temporary.name)
+    assert len(seen) == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["é" * 120]
 
 
 def sealed(tmp_path: Path) -> Path:
     folder = files.make_folder(tmp_path / "artefact")
     files.write_bytes(folder / "weights", bytes(range(40)))
     files.write_text(folder / "names", "a\nb\n")
-    (folder / f"names{files.TEMPORARY}1").write_text("half writ")
+    (folder / f"names{files.TEMPORARY}{TOKEN}").write_text("half writ")
     files.seal_folder(folder)
     return folder
 

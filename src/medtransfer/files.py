@@ -11,6 +11,8 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import stat
 import time
@@ -22,8 +24,10 @@ from medtransfer.errors import StudyError
 
 SEAL = "MANIFEST.json"
 TEMPORARY = ".tmp-"
-LEFTOVERS = (f"*{TEMPORARY}*", ".tmp??????")
-"""Names of half-written files: this module's, and those that safetensors has of its own."""
+LEFTOVER = re.compile(r"(?s).+\.tmp-[0-9a-f]{16}|\.tmp[A-Za-z0-9]{6}")
+"""Names of half-written files: this module's, and those that safetensors gives them."""
+MAX_STEM = 200
+"""Bytes of a file's name that its temporary name repeats: file systems allow 255 in all."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk, and of a user's exhausted quota."""
 
@@ -36,17 +40,17 @@ def replacing(path: Path) -> Generator[Path]:
     """Give the path of an empty file to write to; on leaving, move it durably to `path`.
 
     Its mode follows the umask, whatever the writer makes of it. An error inside leaves neither
-    `path` nor the temporary file.
+    `path` nor the temporary file. The temporary name is random and must be new, so that a link
+    which somebody planted in a shared folder is never written through.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
     """
-    temporary = path.with_name(f"{path.name}{TEMPORARY}{os.getpid()}")
+    temporary = _temporary_name(path)
     try:
         on_operation("open")
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        mode = stat.S_IMODE(temporary.stat().st_mode)
+        mode = _create(temporary)
         yield temporary
         # safetensors puts a file of its own in its place, which nobody else may read
         temporary.chmod(mode)
@@ -57,12 +61,18 @@ def replacing(path: Path) -> Generator[Path]:
         on_operation("fsync folder")
         _fsync(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if not isinstance(error, FileExistsError):  # somebody else's file
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
         raise _disk_error(path, error) from error
     except Exception:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_temporary(path: Path) -> bool:
+    """True if a file has the name of a half-written one."""
+    return LEFTOVER.fullmatch(path.name) is not None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -125,7 +135,7 @@ def sha256(path: Path) -> str:
 
 def seal_folder(folder: Path) -> None:
     """Finish a folder artefact: sizes and SHA-256 of its files, written last."""
-    names = sorted(p.name for p in folder.iterdir() if p.is_file() and TEMPORARY not in p.name)
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and not is_temporary(p))
     files = {name: _entry(folder / name) for name in names if name != SEAL}
     write_json(folder / SEAL, files)
 
@@ -158,9 +168,10 @@ def sweep_temporaries(folder: Path, older_than: float = 0.0, *, deep: bool = Tru
         deep: Look into the folders in it, too.
     """
     look = folder.rglob if deep else folder.glob
-    for path in (path for pattern in LEFTOVERS for path in look(pattern)):
+    for path in filter(is_temporary, look("*.tmp*")):
         with contextlib.suppress(FileNotFoundError):  # its writer was quicker
-            if time.time() - path.stat().st_mtime >= older_than:
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime >= older_than:
                 path.unlink()
 
 
@@ -195,6 +206,21 @@ def size_text(count: int) -> str:
     while size >= 1024 and len(units) > 1:
         size, units = size / 1024, units[1:]
     return f"{size:.0f} {units[0]}" if size >= 100 or units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
+def _temporary_name(path: Path) -> Path:
+    stem = os.fsencode(path.name)[:MAX_STEM].decode("utf-8", "ignore")
+    return path.with_name(f"{stem}{TEMPORARY}{secrets.token_hex(8)}")
+
+
+def _create(path: Path) -> int:
+    """Create an empty file under a name that nothing has; its mode."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def _entry(path: Path) -> dict[str, int | str]:

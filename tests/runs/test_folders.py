@@ -74,7 +74,7 @@ def test_each_kind_of_machine_a_run_was_on_is_noted_once(run: RunFolder) -> None
 
 
 def test_starting_sweeps_up_what_a_killed_process_left_half_written(run: RunFolder) -> None:
-    half = run.checkpoint / "step-00000002" / "model.safetensors.tmp-999"
+    half = run.checkpoint / "step-00000002" / "model.safetensors.tmp-0123456789abcdef"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     run.start({"run_id": run.run_id}, HERE)
@@ -105,7 +105,7 @@ def test_a_folder_is_claimed_once_and_again_by_its_own_study(tmp_path: Path) -> 
 
 
 def test_what_a_killed_claim_left_behind_does_not_bar_the_next(tmp_path: Path) -> None:
-    (tmp_path / "study.json.tmp-4711").write_text("{")
+    (tmp_path / "study.json.tmp-0123456789abcdef").write_text("{")
     StudyFolder(tmp_path).claim("chest")
     assert json.loads((tmp_path / "study.json").read_text()) == {"name": "chest"}
 

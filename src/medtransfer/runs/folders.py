@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import (
-    TEMPORARY,
+    is_temporary,
     make_folder,
     read_json,
     remove,
@@ -223,7 +223,7 @@ class StudyFolder:
                     f"\"{self.path}\" holds the study '{other}', not '{name}'. Write elsewhere "
                     "with --out, or give the study its old name."
                 )
-        elif self.path.exists() and any(TEMPORARY not in p.name for p in self.path.iterdir()):
+        elif self.path.exists() and not all(map(is_temporary, self.path.iterdir())):
             raise StudyError(
                 f'"{self.path}" is not empty and is not a study folder. Write elsewhere with --out.'
             )

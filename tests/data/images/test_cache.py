@@ -381,7 +381,7 @@ def test_killed_at_any_operation_it_is_made_to_the_same_bytes(
 def test_leftovers_of_a_killed_process_go_when_they_are_old(tmp_path: Path) -> None:
     manifest = embedded_manifest(tmp_path, list(greys(2)))
     folder = made(tmp_path, manifest, [0]).folder
-    names = [f"1x8-aa{PIXELS}.tmp-123", f"1x8-bb{PIXELS}.tmp-124", f"1x8-cc{PIXELS}"]
+    names = [f"1x8-aa{PIXELS}.tmp-{'1' * 16}", f"1x8-bb{PIXELS}.tmp-{'2' * 16}", f"1x8-cc{PIXELS}"]
     for name in names:
         (folder / name).write_bytes(b"half")
     long_ago = time.time() - 2 * cache.STALE_SECONDS
@@ -533,3 +533,23 @@ def test_progress_is_told(tmp_path: Path) -> None:
         manifest, range(3), facts, RECIPE, parent=tmp_path, progress=lambda *done: seen.append(done)
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_shard_that_another_process_finishes_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = embedded_manifest(tmp_path, list(greys(2)))
+    made(tmp_path, manifest, [0])
+    folder = made(tmp_path, manifest, [0]).folder
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+
+    def look(folder: Path, size: int) -> list[shards.Shard]:
+        before = shards.find_shards(folder, size)
+        shutil.copytree(elsewhere, folder, dirs_exist_ok=True)  # the other process is quicker
+        return before
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "find_shards", look)
+        made(tmp_path, manifest, [1])
+    assert len(shards.find_shards(folder, 8)) == 2

@@ -317,18 +317,27 @@ def _listing(shards: Sequence[Shard]) -> pl.DataFrame:
 
 def _sound_shards(folder: Path, recipe: PixelRecipe, *, verify: bool) -> list[Shard]:
     """The usable shards; all others are deleted, unless they are being written."""
+    # listed first: what another process finishes meanwhile is not in the list, and stays
+    listed = {
+        path: _written_at(path) for path in (*folder.glob(f"*{INDEX}"), *folder.glob(f"*{PIXELS}"))
+    }
     shards = find_shards(folder, recipe.size)
     damaged = [shard for shard in shards if verify and not shard.is_intact()]
     sound = [shard for shard in shards if shard not in damaged]
     names = {shard.path.stem for shard in sound}
-    for path in (*folder.glob(f"*{INDEX}"), *folder.glob(f"*{PIXELS}")):
-        if path.stem not in names and (path.suffix == INDEX or _is_stale(path)):
+    for path, written_at in listed.items():
+        is_stale = path.suffix == INDEX or time.time() - written_at * 1e-9 > STALE_SECONDS
+        if path.stem not in names and is_stale and written_at == _written_at(path):
             drop_shard(path)
     return sound
 
 
-def _is_stale(path: Path) -> bool:
-    return path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS
+def _written_at(path: Path) -> int:
+    """Modification time of a file in nanoseconds; now if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return time.time_ns()
 
 
 def _formats(images: pl.DataFrame, recipe: PixelRecipe) -> list[PixelFormat]:
