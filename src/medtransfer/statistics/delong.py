@@ -151,8 +151,8 @@ def auroc_difference(found: Aurocs, first: int, second: int) -> AurocDifference:
 def _placements(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
     """Share of the other class that each case is rightly ordered against, ties ½. [K, n]"""
     below = np.stack([_midranks(row) for row in scores])
-    for own in (positive, ~positive):
-        below[:, own] -= np.stack([_midranks(row) for row in scores[:, own]])
+    for same_class in (positive, ~positive):
+        below[:, same_class] -= np.stack([_midranks(row) for row in scores[:, same_class]])
     m, n = int(positive.sum()), int((~positive).sum())
     return np.where(positive, below / n, 1 - below / m)
 

@@ -63,10 +63,10 @@ def effective_robustness(
         for part in (internal, shifted)
     )
     slope, intercept = _lines(x, y)
-    found = shifted[kept] - np.asarray(expit(intercept + slope * x), dtype=np.float64)
+    above_line = shifted[kept] - np.asarray(expit(intercept + slope * x), dtype=np.float64)
     residuals = np.full((int(rung.max(initial=-1)) + 1, internal.shape[1]), np.nan)
     for number in np.unique(rung[kept]):
-        residuals[number] = found[rung[kept] == number].mean(axis=0)
+        residuals[number] = above_line[rung[kept] == number].mean(axis=0)
     lacking = f"fewer than {MIN_POINTS} runs with different internal values"
     return EffectiveRobustness(
         residuals, slope, intercept, None if np.isfinite(slope[0]) else lacking

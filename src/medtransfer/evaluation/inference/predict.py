@@ -71,9 +71,9 @@ def passes(
                 these = parts[turn : turn + everyone.size]
                 # one without a part makes a pass too: spread weights are brought together for it
                 my_rows = these[everyone.rank] if everyone.rank < len(these) else these[0]
-                found = _outputs(classifier, images, my_rows, device)
+                my_outputs = _outputs(classifier, images, my_rows, device)
                 counts = [len(part) for part in these] + [0] * (everyone.size - len(these))
-                for outputs in everyone.gather(found[: counts[everyone.rank]], counts):
+                for outputs in everyone.gather(my_outputs[: counts[everyone.rank]], counts):
                     width = classifier.head.in_features
                     features, logits = np.split(outputs.cpu().numpy(), [width], axis=1)
                     yield features, logits

@@ -151,13 +151,13 @@ def _targets(lists: pl.Series) -> pl.DataFrame:
     for word in NO_ANSWER:
         judged &= ~terms.list.contains(word).fill_null(value=False)
     frame = pl.DataFrame({"terms": terms, "judged": judged})
-    hit = {
+    mentions = {
         name: pl.col("terms").list.set_intersection(list(words)).list.len() > 0
         for name, words in TERMS.items()
     }
     return frame.select(
-        pl.when("judged").then(found.cast(pl.Int8)).cast(pl.String).alias(name)
-        for name, found in hit.items()
+        pl.when("judged").then(mentioned.cast(pl.Int8)).cast(pl.String).alias(name)
+        for name, mentioned in mentions.items()
     )
 
 
