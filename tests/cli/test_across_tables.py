@@ -66,6 +66,8 @@ def test_what_cannot_be_ranked_is_refused_with_every_fault(call: Call, tmp_path:
     assert "task 'skin' has no 'auroc' at cohort 'c'" in said.err
     assert "task 'chest'" in said.err
     assert "Did you mean 'auroc'" in call("rank", "skin", "--metric", "aurocc").err
+    old_name = call("rank", "skin", "--metric", "foreign_auroc_drop").err
+    assert "Its name is 'ood_auroc_drop' now." in old_name
     assert "ranks nothing" in call("rank", "skin", "--metric", "prevalence").err
     assert call("rank", "nowhere").code == 2
 

@@ -33,6 +33,14 @@ def with_current_metrics(frame: pl.DataFrame) -> pl.DataFrame:
     return renamed
 
 
+def current_metric(name: str) -> str:
+    """The name today of a metric of version 0.1, such as `flagged_drop`; other names unchanged."""
+    for old, new in RENAMED_METRICS.items():
+        if name == old or name.startswith(f"{old}_"):
+            return new + name.removeprefix(old)
+    return name
+
+
 def curve_file(folder: Path, name: str) -> Path:
     """The file of a curve, or where there is none the file that version 0.1 wrote."""
     path = folder / f"{name}.parquet"

@@ -11,6 +11,7 @@ from medtransfer.errors import StudyError, fault_list, listed, suggestion
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.ranks import Ranking, rank_rungs
+from medtransfer.tables.old_names import current_metric
 from medtransfer.tables.results import ALL, CASE, MACRO, read_results
 
 
@@ -82,14 +83,14 @@ def rank_tasks(
         values_by_task[task] = dict(zip(rows["rung"], rows["value"].fill_null(np.nan), strict=True))
     if faults:
         raise StudyError(fault_list("The tasks cannot be ranked", faults))
-    every = list(dict.fromkeys(rung for own in values_by_task.values() for rung in own))
-    rungs = [rung for rung in every if all(rung in own for own in values_by_task.values())]
+    every = list(dict.fromkeys(rung for by_rung in values_by_task.values() for rung in by_rung))
+    rungs = [rung for rung in every if all(rung in by_rung for by_rung in values_by_task.values())]
     if len(rungs) < 2:
         raise StudyError(
             f"Fewer than two rungs are in every task (rungs found: {listed(every, 20)}). "
             "Evaluate the same rungs on each task."
         )
-    values = np.array([[own[rung] for rung in rungs] for own in values_by_task.values()])
+    values = np.array([[by_rung[rung] for rung in rungs] for by_rung in values_by_task.values()])
     ranking = rank_rungs(values, higher_is_better=better == "higher")
     left_out = tuple(rung for rung in every if rung not in rungs)
     return RankedRungs(tuple(rungs), tuple(results), values, ranking, left_out)
@@ -101,7 +102,9 @@ def _direction(metric: str) -> str:
     except KeyError:
         from medtransfer.metrics.catalog import CATALOG
 
-        hint = suggestion(metric, CATALOG) or "`medtransfer metrics` lists all."
+        now = current_metric(metric)
+        hint = f"Its name is '{now}' now." if now != metric else suggestion(metric, CATALOG)
+        hint = hint or "`medtransfer metrics` lists all."
         raise StudyError(f"metric '{metric}' does not exist. {hint}") from None
     if better == "neither":
         raise StudyError(f"metric '{metric}' describes and does not judge: it ranks nothing.")
