@@ -155,6 +155,19 @@ def test_every_page_is_in_a_table_of_contents() -> None:
     assert {p.with_suffix("") for p in PAGES} - listed == {DOCS / "index"}
 
 
+def test_every_import_path_of_the_upgrade_page_can_be_imported() -> None:
+    text = (DOCS / "how-to" / "upgrade.md").read_text("utf-8")
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| `([\w.]+)` \|$", text[text.index("## Import paths") :], re.M
+    )
+    assert len(rows) > 100
+    source = ROOT / "src" / "medtransfer"
+    missing = [
+        new for _, new in rows if not source.joinpath(*new.split(".")).with_suffix(".py").is_file()
+    ]
+    assert not missing, f"upgrade.md names modules that do not exist: {missing}"
+
+
 def test_code_words_of_the_glossary_are_in_the_code() -> None:
     source = "\n".join(p.read_text("utf-8") for p in (ROOT / "src").rglob("*.py"))
     words = re.findall(r"`([^`]+)`", (DOCS / "explanation" / "glossary.md").read_text("utf-8"))

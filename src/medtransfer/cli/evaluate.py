@@ -40,7 +40,7 @@ def evaluate(
     attributes: Annotated[
         str | None,
         typer.Option(
-            help="Attributes to report by, comma-separated; by default all with few values."
+            help="Attributes to report by, comma-separated; by default those that `init` proposes."
         ),
     ] = None,
     reference: Annotated[
