@@ -21,10 +21,9 @@ REFERENCE, OTHER = "scratch/effnet-lite0", "imagenet/effnet-lite0"
 def result(metric: str, value: float | None, low: float, high: float, **more: Any) -> Result:
     """A number on north, with its interval if it has a value."""
     ends = (None, None) if value is None else (low, high)
-    fields = {"cohort": "north", **more}
+    fields = {"run_id": None, "cohort": "north", **more}
     return Result(
-        None,
-        "test",
+        split="test",
         target="y",
         metric=metric,
         value=value,

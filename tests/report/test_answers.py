@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.report.hand_made import OTHER, REFERENCE, areas, gap_rows, report_data, result
+from tests.report.hand_made import OTHER, REFERENCE, areas, gap_rows, placed, report_data, result
 
+from medtransfer.report.components import ReportTable
 from medtransfer.report.page import answers
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
+from medtransfer.report.questions.prediction_sets import prediction_sets
 from medtransfer.report.text import ALPHA
 
 AWAY = (("north", "tune"), ("north", "test"), ("south", "test"))
@@ -199,23 +201,47 @@ def test_groups_too_small_to_compare_are_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("coverage", "words"),
+    ("coverage", "interval", "verdict"),
     [
-        ((0.85, 0.8, 0.89), "85% [80%, 89%] on north (below the intended level)."),
-        ((0.91, 0.88, 0.94), "91% [88%, 94%] on north (as intended)."),
-        ((0.96, 0.93, 0.99), "96% [93%, 99%] on north (above the intended level)."),
+        ((0.85, 0.8, 0.89), "85% [80%, 89%]", "less"),
+        # its interval excludes 90%, but so few tuning cases often give as much
+        ((0.87, 0.85, 0.89), "87% [85%, 89%]", "as"),
+        ((0.97, 0.93, 0.99), "97% [93%, 99%]", "more"),
     ],
 )
-def test_coverage_of_prediction_sets_is_compared_with_its_level(coverage, words: str) -> None:
+def test_coverage_of_prediction_sets_is_judged_by_its_law_with_their_size(
+    coverage, interval: str, verdict: str
+) -> None:
     rows = areas()
     rows[OTHER] += [
         result("ece", 0.05, 0.01, 0.08),
         result("ece_scaled", 0.02, 0.0, 0.04),
         result("coverage_split", *coverage),
+        result("set_size_split", 1.3, 1.2, 1.4),
+    ]
+    law = placed([result("coverage_split_expected", 0.9, 0.86, 0.95, run_id="r1")], OTHER, seed=0)
+    data = report_data(rows, gaps=[law])
+    sentence = uncertainty.answer(data).sentence
+    assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in sentence
+    sets = f"{interval} of cases on north with 1.3 of 2 answers in a set"
+    assert f"Its 90% prediction sets hold the truth in {sets} ({verdict} " in sentence
+    assert sentence.endswith("promised: with this tuning split, 86% to 95% is expected).")
+    (table,) = [part for part in prediction_sets(data) if "Verdict" in getattr(part, "head", ())]
+    assert isinstance(table, ReportTable)
+    assert table.rows[0][0] == "split conformal"
+    assert table.rows[0][4] == "86% to 95%"
+    assert table.rows[0][5].startswith(verdict)
+
+
+def test_sets_of_an_older_table_get_no_verdict() -> None:
+    rows = areas()
+    rows[OTHER] += [
+        result("ece", 0.05, 0.01, 0.08),
+        result("coverage_split", 0.85, 0.8, 0.89),
+        result("set_size_split", 1.3, 1.2, 1.4),
     ]
     sentence = uncertainty.answer(report_data(rows)).sentence
-    assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in sentence
-    assert sentence.endswith(f"The coverage of its 90% prediction sets is {words}")
+    assert sentence.endswith("85% [80%, 89%] of cases on north with 1.3 of 2 answers in a set.")
 
 
 def test_a_missing_calibration_error_is_unknown() -> None:

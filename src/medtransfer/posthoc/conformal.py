@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from medtransfer.errors import plural
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.coverage_law import ThresholdDraw, effective_size
 from medtransfer.posthoc.tuning_split import require_tune
 from medtransfer.seeds import text_keys, uniforms
 
@@ -127,6 +128,7 @@ class Conformal:
         thresholds: Largest score that is still in the set; infinite if tune has too few cases, so
             that every class is in the set. [K]
         counts: Number of tuning cases behind each threshold. [K]
+        draws: The draw of tuning cases behind each threshold, for the law of the coverage. K
     """
 
     alpha: float
@@ -135,6 +137,7 @@ class Conformal:
     names: tuple[str, ...]
     thresholds: Floats
     counts: NDArray[np.int64]
+    draws: tuple[ThresholdDraw, ...]
 
     def sets(
         self,
@@ -189,6 +192,7 @@ def fit_conformal(
     score: SetScore = LAC,
     groups: Texts | None = None,
     case_ids: Sequence[str] | None = None,
+    patients: Texts | None = None,
 ) -> Conformal:
     """Fit thresholds on the tuning split.
 
@@ -201,6 +205,8 @@ def fit_conformal(
         score: Nonconformity score of a class.
         groups: Group of each case, if the condition is ``group``; an empty text for none. [n]
         case_ids: Id of each case, if the score has a seed. [n]
+        patients: Patient of each case, for the law of the coverage; None if each case has a
+            patient of its own. The thresholds do not depend on it. [n]
 
     Raises:
         TableError: A case is not in the tuning split.
@@ -214,6 +220,10 @@ def fit_conformal(
     names, members = _partition(condition, classes, scores.shape[1], groups)
     thresholds = [conformal_quantile(true_scores[cases], alpha) for cases in members]
     counts = np.array([cases.sum() for cases in members], dtype=np.int64)
+    draws = tuple(
+        _draw(true_scores[cases], t, alpha, None if patients is None else patients[cases])
+        for cases, t in zip(members, thresholds, strict=True)
+    )
     return Conformal(
         alpha=alpha,
         score=score,
@@ -221,6 +231,17 @@ def fit_conformal(
         names=names,
         thresholds=np.array(thresholds),
         counts=counts,
+        draws=draws,
+    )
+
+
+def _draw(scores: Floats, threshold: float, alpha: float, patients: Texts | None) -> ThresholdDraw:
+    """The draw of tuning cases behind a threshold, from their true scores. [n]"""
+    return ThresholdDraw(
+        rank=quantile_rank(len(scores), alpha),
+        held=int((scores <= threshold + TOLERANCE).sum()),
+        cases=len(scores),
+        effective=effective_size(scores, patients),
     )
 
 
@@ -234,9 +255,14 @@ def conformal_quantile(scores: Floats, alpha: float) -> float:
         scores: Of the true classes. [n]
         alpha: Over 0 and under 1.
     """
-    # (n + 1)(1 - alpha) carries rounding: 0.9 of 10 is 9, not the next rank after it
-    rank = max(1, math.ceil((len(scores) + 1) * (1 - alpha) - 1e-9))
+    rank = quantile_rank(len(scores), alpha)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def quantile_rank(cases: int, alpha: float) -> int:
+    """Rank of the threshold among the scores of the tuning cases, ⌈(n + 1)(1 - alpha)⌉."""
+    # (n + 1)(1 - alpha) carries rounding: 0.9 of 10 is 9, not the next rank after it
+    return max(1, math.ceil((cases + 1) * (1 - alpha) - 1e-9))
 
 
 def min_cases(alpha: float) -> int:

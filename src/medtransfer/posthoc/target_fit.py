@@ -11,12 +11,20 @@ from medtransfer.metrics.discrimination import operating_threshold
 from medtransfer.metrics.ensembles import SET_COVERAGE
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.calibrators import Calibrator, CalibratorKind, Temperature, fit_calibrator
-from medtransfer.posthoc.conformal import Conformal, SetScore, fit_conformal
+from medtransfer.posthoc.conformal import (
+    LAC,
+    Condition,
+    Conformal,
+    ScoreKind,
+    SetScore,
+    fit_conformal,
+)
 from medtransfer.posthoc.tuning_split import require_tune
 
 BINARY: tuple[CalibratorKind, ...] = ("temperature", "platt", "beta", "isotonic")
 CLASSES: tuple[CalibratorKind, ...] = ("temperature", "vector")
 ALPHA = 1 - SET_COVERAGE
+ADAPTIVE: tuple[ScoreKind, ...] = ("aps", "raps")
 LACKS_CLASS = "tune lacks a class"
 Texts = NDArray[np.str_]
 
@@ -53,6 +61,46 @@ class TargetFit:
         return scaling.temperature if isinstance(scaling, Temperature) else None
 
 
+@dataclass(frozen=True)
+class SetFit:
+    """Tuning cases that prediction sets are fitted on.
+
+    Attributes:
+        classes: True class of each case. [n]
+        probabilities: Of the positive class, or of all classes. [n] or [n, C]
+        splits: Of each case; all are tune. [n]
+        patients: Patient of each case; None if each has a patient of its own. [n]
+    """
+
+    classes: Labels
+    probabilities: Floats
+    splits: Texts
+    patients: Texts | None
+
+    def fit(
+        self, condition: Condition = "all", groups: Texts | None = None, score: SetScore = LAC
+    ) -> Conformal:
+        """Thresholds for a condition. Groups: [n]"""
+        return fit_conformal(
+            self.classes,
+            self.probabilities,
+            splits=self.splits,
+            alpha=ALPHA,
+            condition=condition,
+            score=score,
+            groups=groups,
+            patients=self.patients,
+        )
+
+    def methods(self) -> dict[str, Conformal]:
+        """Sets with one threshold for all cases, and with one for each class."""
+        return {"split": self.fit(), "class": self.fit("class")}
+
+    def by_group(self, groups: Mapping[str, Texts]) -> dict[str, Conformal]:
+        """Sets with a threshold for each group, by attribute. Each [n]"""
+        return {attribute: self.fit("group", values) for attribute, values in groups.items()}
+
+
 def fit_thresholds(
     targets: Labels, probabilities: Floats, *, splits: Texts, points: tuple[str, ...]
 ) -> TargetFit:
@@ -84,6 +132,7 @@ def fit_target(
     splits: Texts,
     points: tuple[str, ...],
     groups: Mapping[str, Texts],
+    patients: Texts | None = None,
 ) -> TargetFit:
     """Fit operating points, calibrators and prediction sets of a binary target.
 
@@ -94,18 +143,20 @@ def fit_target(
         splits: Of each case; all are tune. [n]
         points: Operating points, as `sens90`.
         groups: Attribute to each case's group, an empty text for none. Each [n]
+        patients: Patient of each case; None if each has a patient of its own. [n]
 
     Raises:
         TableError: A case is not of the tuning split.
     """
     fit = fit_thresholds(targets, probabilities, splits=splits, points=points)
     calibrators, missing = _fit_calibrators(BINARY, targets, logits, splits)
-    conformal = {} if fit.reason else _fit_sets(targets, probabilities, splits)
+    sets = SetFit(targets, probabilities, splits, patients)
+    conformal = {} if fit.reason else sets.methods()
     return TargetFit(
         thresholds=fit.thresholds,
         calibrators=calibrators,
         conformal=conformal,
-        by_group=_fit_group_sets(targets, probabilities, splits, groups) if conformal else {},
+        by_group=sets.by_group(groups) if conformal else {},
         prevalence=fit.prevalence,
         reason=fit.reason,
         missing=missing,
@@ -119,6 +170,7 @@ def fit_classes(
     *,
     splits: Texts,
     groups: Mapping[str, Texts],
+    patients: Texts | None = None,
 ) -> TargetFit:
     """Fit calibrators and prediction sets of a case as a whole, in single-label tasks.
 
@@ -128,6 +180,7 @@ def fit_classes(
         probabilities: [n, C]
         splits: Of each case; all are tune. [n]
         groups: Attribute to each case's group, an empty text for none. Each [n]
+        patients: Patient of each case; None if each has a patient of its own. [n]
 
     Raises:
         TableError: A case is not of the tuning split.
@@ -135,15 +188,12 @@ def fit_classes(
     calibrators, missing = _fit_calibrators(CLASSES, classes, logits, splits)
     if len(np.unique(classes)) < 2:
         return TargetFit(calibrators=calibrators, reason=LACKS_CLASS, missing=missing)
-    conformal = _fit_sets(classes, probabilities, splits)
-    for method in ("aps", "raps"):
-        conformal[method] = fit_conformal(
-            classes, probabilities, splits=splits, alpha=ALPHA, score=SetScore(method)
-        )
+    sets = SetFit(classes, probabilities, splits, patients)
+    adaptive = {method: sets.fit(score=SetScore(method)) for method in ADAPTIVE}
     return TargetFit(
         calibrators=calibrators,
-        conformal=conformal,
-        by_group=_fit_group_sets(classes, probabilities, splits, groups),
+        conformal={**sets.methods(), **adaptive},
+        by_group=sets.by_group(groups),
         missing=missing,
     )
 
@@ -155,28 +205,3 @@ def _fit_calibrators(
     fits = [fit_calibrator(kind, targets, logits, splits=splits) for kind in kinds]
     missing = {str(fit.kind): fit.reason.split(": ")[-1] for fit in fits if fit.reason is not None}
     return {fit.kind: fit.calibrator for fit in fits if fit.calibrator is not None}, missing
-
-
-def _fit_sets(classes: Labels, probabilities: Floats, splits: Texts) -> dict[str, Conformal]:
-    return {
-        "split": fit_conformal(classes, probabilities, splits=splits, alpha=ALPHA),
-        "class": fit_conformal(
-            classes, probabilities, splits=splits, alpha=ALPHA, condition="class"
-        ),
-    }
-
-
-def _fit_group_sets(
-    classes: Labels, probabilities: Floats, splits: Texts, groups: Mapping[str, Texts]
-) -> dict[str, Conformal]:
-    return {
-        attribute: fit_conformal(
-            classes,
-            probabilities,
-            splits=splits,
-            alpha=ALPHA,
-            condition="group",
-            groups=of_attribute,
-        )
-        for attribute, of_attribute in groups.items()
-    }

@@ -60,7 +60,8 @@ def test_a_binary_run_has_every_binary_metric_in_the_catalogue() -> None:
         for name, _ in result_names(metric, QUICK.operating_points)
     }
     of_target = results.filter(pl.col("split") == "test", pl.col("target") == "x")
-    assert set(of_target["metric"]) == expected | {"auroc_delong"}
+    laws = {"coverage_split_expected", "coverage_class_expected"}
+    assert set(of_target["metric"]) == expected | {"auroc_delong"} | laws
     others = results.filter(pl.col("target") != "x")
     assert set(others["target"]) == {"max_probability", "max_logit", "energy"}
     assert set(others["metric"]) == {"ood_flag_rate"}
@@ -126,9 +127,10 @@ def test_without_replicates_values_stand_alone() -> None:
     config = QUICK.model_copy(update={"replicates": 0, "permutations": 0})
     results = score(table, attributes_of(table), "binary", config)
     assert one_row(results, "auroc")["value"] is not None
-    # DeLong's interval needs no replicates
-    rows = results.filter(pl.col("metric") != "auroc_delong")
-    assert rows["low"].null_count() == rows["high"].null_count() == len(rows) == len(results) - 1
+    # DeLong's interval and the law of the coverage need no replicates
+    without = pl.col("metric").str.contains("auroc_delong|_expected")
+    rows = results.filter(~without)
+    assert rows["low"].null_count() == rows["high"].null_count() == len(rows) == len(results) - 3
     undefined = rows.filter(pl.col("value").is_null())
     assert undefined["reason"].null_count() == 0
     assert rows.drop_nulls("value")["reason"].null_count() == len(rows) - len(undefined)

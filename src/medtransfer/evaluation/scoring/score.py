@@ -12,6 +12,7 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.coverage import coverage_rows
 from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, ResultKey
 from medtransfer.evaluation.scoring.fairness import subgroup_gaps
 from medtransfer.evaluation.scoring.measure import measure
@@ -79,6 +80,7 @@ def results_of(measured: MeasuredRun, config: EvaluationConfig) -> pl.DataFrame:
         rows += estimate_rows(test_set, estimates)
         rows += subgroup_gaps(test_set, estimates, config)
         rows += delong_rows(test_set)
+        rows += coverage_rows(test_set)
     return results_frame(rows)
 
 

@@ -38,16 +38,28 @@ def fit_on_tune(run: RunArrays, points: tuple[str, ...], *groups: Groups) -> Tun
         rows = run.tuned() & run.labelled(target)
         truth, probabilities = run.truth(target)[rows], run.probabilities_of(target)[rows]
         logits, splits = run.scores(target)[rows], run.splits[rows]
+        patients = run.frame["patient_id"].to_numpy().astype(np.str_)[rows]
         tune_names = {attribute: values[rows] for attribute, values in names.items()}
         if target == WHOLE_CASE:
             fit[target] = fit_classes(
-                truth, logits, probabilities, splits=splits, groups=tune_names
+                truth,
+                logits,
+                probabilities,
+                splits=splits,
+                groups=tune_names,
+                patients=patients,
             )
         elif run.single_label:  # a class is calibrated with the others, not alone
             fit[target] = fit_thresholds(truth, probabilities, splits=splits, points=points)
         else:
             fit[target] = fit_target(
-                truth, logits, probabilities, splits=splits, points=points, groups=tune_names
+                truth,
+                logits,
+                probabilities,
+                splits=splits,
+                points=points,
+                groups=tune_names,
+                patients=patients,
             )
     return fit
 

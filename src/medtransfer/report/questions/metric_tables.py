@@ -14,7 +14,14 @@ from medtransfer.metrics import (
 )
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.metric import Metric
-from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
+from medtransfer.report.components import (
+    Component,
+    Fold,
+    Heading,
+    Note,
+    ReportTable,
+    without_empty_columns,
+)
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import Cells, digits_of, metric_title, points_text
 from medtransfer.tables.results import ALL
@@ -74,6 +81,24 @@ def _delong(data: ReportData, cells: Cells) -> list[list[str]]:
             texts = [cells(means[0] if means else None) for means in by_rung]
             rows.append([metric_title(DELONG), cohort, *texts])
     return rows
+
+
+def metric_table(data: ReportData, names: tuple[str, ...], caption: str) -> ReportTable:
+    """A row per rung and cohort, a column per metric."""
+    cells = Cells()
+    rows = [
+        [
+            rung,
+            cohort,
+            *(cells(data.result_row(rung, cohort, name), digits_of(name)) for name in names),
+        ]
+        for rung in data.rungs
+        for cohort in data.cohorts
+    ]
+    head = ["Rung", "Cohort", *(metric_title(name) for name in names)]
+    return without_empty_columns(
+        ReportTable(head, rows, caption, frozenset(range(2, len(head))), cells.notes)
+    )
 
 
 def per_target(data: ReportData) -> list[Component]:

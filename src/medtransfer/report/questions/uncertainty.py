@@ -6,7 +6,6 @@ import polars as pl
 
 from medtransfer.evaluation.scoring.ood import MEASURES
 from medtransfer.metrics.calibration import CALIBRATORS
-from medtransfer.metrics.ensembles import METHODS, SET_COVERAGE
 from medtransfer.posthoc.ood_detectors import DETECTORS
 from medtransfer.report import figures
 from medtransfer.report.components import (
@@ -19,10 +18,11 @@ from medtransfer.report.components import (
     Section,
     without_empty_columns,
 )
-from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
+from medtransfer.report.content import POINT_COLUMNS, ReportData
 from medtransfer.report.figures import Axis, figure
-from medtransfer.report.text import Cells, digits_of, interval_text, joined, metric_title
-from medtransfer.tables.results import ALL
+from medtransfer.report.questions.metric_tables import metric_table
+from medtransfer.report.questions.prediction_sets import coverage_sentence, prediction_sets
+from medtransfer.report.text import Cells, interval_text, metric_title
 
 QUESTION = "Uncertainty: can its probabilities be trusted?"
 SERIES = {"none": "uncalibrated", "temperature": "after temperature scaling"}
@@ -59,7 +59,7 @@ def section(data: ReportData) -> Section:
         ),
         *_calibration(data),
         *_selective(data),
-        *_sets(data),
+        *prediction_sets(data),
         *_ood(data),
     ]
     return Section("uncertainty", "Uncertainty", card.sentence, parts, card)
@@ -86,31 +86,12 @@ def _sentence(data: ReportData) -> str:
     ]
     if elsewhere:
         sentence += f"; with the same temperature it is {' and '.join(elsewhere)}"
-    return f"{sentence}. {_coverage_sentence(data)}".rstrip()
+    return f"{sentence}. {coverage_sentence(data, [main, *_other_cohorts(data)])}".rstrip()
 
 
 def _other_cohorts(data: ReportData) -> list[str]:
     """The shifted cohorts that the answer names."""
     return [cohort for cohort in data.shifted if cohort != data.main_cohort][:MAX_COHORTS]
-
-
-def _coverage_sentence(data: ReportData) -> str:
-    """Coverage of the prediction sets against their nominal level, by cohort."""
-    coverages: list[str] = []
-    for cohort in [data.main_cohort, *_other_cohorts(data)]:
-        row = data.result_row(data.best, cohort, "coverage_split")
-        if row is None or row["value"] is None or row["low"] is None:
-            continue
-        verdict = "as intended"
-        if row["high"] < SET_COVERAGE:
-            verdict = "below the intended level"
-        elif row["low"] > SET_COVERAGE:
-            verdict = "above the intended level"
-        interval = f"[{row['low']:.0%}, {row['high']:.0%}]"
-        coverages.append(f"{row['value']:.0%} {interval} on {cohort} ({verdict})")
-    if not coverages:
-        return ""
-    return f"The coverage of its {SET_COVERAGE:.0%} prediction sets is {joined(coverages)}."
 
 
 def _calibration(data: ReportData) -> list[Component]:
@@ -121,7 +102,7 @@ def _calibration(data: ReportData) -> list[Component]:
     caption = "Calibration errors."
     if data.task != "single-label":
         caption += " Slope below 1: overconfident. Intercept above 0: predicted risks too low."
-    parts.append(_table(data, ERRORS, caption))
+    parts.append(metric_table(data, ERRORS, caption))
     if others:
         parts.append(Fold("Reliability diagrams of the other rungs", others))
     parts += _calibrators(data)
@@ -160,24 +141,6 @@ def _reliability(data: ReportData, rung: str) -> Component | None:
     return figure(name, spec, caption if rung == data.best else "", f"Reliability, {rung}")
 
 
-def _table(data: ReportData, names: tuple[str, ...], caption: str) -> ReportTable:
-    """A row per rung and cohort, a column per metric."""
-    cells = Cells()
-    rows = [
-        [
-            rung,
-            cohort,
-            *(cells(data.result_row(rung, cohort, name), digits_of(name)) for name in names),
-        ]
-        for rung in data.rungs
-        for cohort in data.cohorts
-    ]
-    head = ["Rung", "Cohort", *(metric_title(name) for name in names)]
-    return without_empty_columns(
-        ReportTable(head, rows, caption, frozenset(range(2, len(head))), cells.notes)
-    )
-
-
 def _calibrators(data: ReportData) -> list[Component]:
     """Calibration after each calibrator."""
     endings = ["", *(f"_{ending}" for ending, *_ in CALIBRATORS.values())]
@@ -185,7 +148,7 @@ def _calibrators(data: ReportData) -> list[Component]:
     tables: list[Component] = []
     for metric in ("nll", "brier", "ece"):
         names = tuple(metric + ending for ending in endings)
-        table = _table(data, names, f"{metric_title(metric)} by calibrator.")
+        table = metric_table(data, names, f"{metric_title(metric)} by calibrator.")
         by_title = dict(zip((metric_title(name) for name in names), titles, strict=True))
         tables.append(replace(table, head=[by_title.get(title, title) for title in table.head]))
     return [Fold("Comparison of calibrators", tables)]
@@ -215,92 +178,8 @@ def _selective(data: ReportData) -> list[Component]:
         )
         parts.append(figure("risk-coverage", spec, caption))
     caption = "Risk and coverage. Lower is better for AURC, higher for all others."
-    parts.append(_table(data, SELECTIVE, caption))
+    parts.append(metric_table(data, SELECTIVE, caption))
     return parts
-
-
-def _sets(data: ReportData) -> list[Component]:
-    """Coverage and size of conformal prediction sets, by cohort and by group."""
-    values = [
-        {
-            "row": METHODS[method][0],
-            "cohort": cohort,
-            "value": row["value"],
-            "low": row["low"],
-            "high": row["high"],
-        }
-        for method in METHODS
-        for cohort in data.cohorts
-        if (row := data.result_row(data.best, cohort, f"coverage_{method}")) is not None
-        and row["value"] is not None
-    ]
-    if not values:
-        return []
-    rows = list(dict.fromkeys(str(value["row"]) for value in values))
-    lowest = min(float(value["low"] or value["value"]) for value in values)
-    title = "coverage: fraction of sets with the true class"
-    axis = Axis(title, (min(0.7, int(lowest * 20) / 20), 1.0), percent=True)
-    spec = figures.intervals(values, axis, rows=rows, cohorts=data.cohorts, line=SET_COVERAGE)
-    caption = (
-        f"{data.best}. Dashed line: the intended {SET_COVERAGE:.0%}. It holds for cases like those "
-        "of the tuning split and can be lost at another hospital."
-    )
-    names = tuple(
-        f"{metric}_{method}"
-        for method in METHODS
-        if method != "group"
-        for metric in ("coverage", "set_size")
-    )
-    table = _table(data, names, "Coverage and mean size of prediction sets.")
-    table = replace(table, head=[_set_title(title) for title in table.head])
-    return [Heading("Prediction sets"), figure("sets", spec, caption), table, *_by_group(data)]
-
-
-def _set_title(title: str) -> str:
-    return title.replace(" conformal", "").replace(" of ", ", ", 1).replace("Set size", "Size")
-
-
-def _by_group(data: ReportData) -> list[Component]:
-    """Coverage in each group, of marginal and of group-conditional sets."""
-    metrics = ("coverage_split", "set_size_split", "coverage_group", "set_size_group")
-    target = data.target_of("coverage_split")
-    rows = data.run_means.filter(
-        (pl.col("rung") == data.best)
-        & (pl.col("attribute") != ALL)
-        & (pl.col("target") == target)
-        & pl.col("metric").is_in(metrics)
-    )
-    if rows.is_empty():
-        return []
-    cells = Cells()
-    by_group: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in rows.to_dicts():
-        key = (row["attribute"], row["group"], row["cohort"])
-        by_group.setdefault(key, {})[row["metric"]] = row
-    lines = [
-        [
-            *key,
-            f"{next(iter(by_metric.values()))['num_cases']:,}",
-            *(cells(by_metric.get(metric)) for metric in metrics),
-        ]
-        for key, by_metric in by_group.items()
-    ]
-    head = [
-        "Attribute",
-        "Group",
-        "Cohort",
-        "Cases",
-        "Coverage, marginal",
-        "Size",
-        "Coverage, group-conditional",
-        "Size",
-    ]
-    caption = (
-        f"{data.best}, intended coverage {SET_COVERAGE:.0%}. Marginal: sets fitted on all cases. "
-        "Group-conditional: sets fitted on the group."
-    )
-    table = ReportTable(head, lines, caption, frozenset(range(3, len(head))), cells.notes)
-    return [Fold("Prediction sets by group", [table])]
 
 
 def _ood(data: ReportData) -> list[Component]:
