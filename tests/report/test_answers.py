@@ -113,7 +113,11 @@ def test_a_drop_has_its_interval_and_may_be_not_significant() -> None:
 
 def test_better_on_a_shifted_cohort_needs_interval_and_p_value() -> None:
     better = shift.answer(shifted((0.15, 0.02, 0.3))).sentence
-    assert "It is better than scratch/effnet-lite0 on south (+0.10 [0.05, 0.15])." in better
+    interval = "+0.10 [0.05, 0.15]"
+    assert (
+        f"This one trained model is better than scratch/effnet-lite0 on south ({interval})."
+        in better
+    )
     for unclear in ((0.1, -0.05, 0.15, 0.001), (0.1, 0.05, 0.15, 0.2)):
         sentence = shift.answer(shifted((0.15, 0.02, 0.3), unclear)).sentence
         assert "better" not in sentence

@@ -12,7 +12,6 @@ from medtransfer.statistics.learning_curve import (
     curve_area,
     fraction_to_reach,
     labels_saved,
-    resampled_mean,
 )
 
 FRACTIONS = np.array([0.1, 0.3, 1.0])
@@ -98,27 +97,6 @@ def test_the_interpolated_curve_is_at_the_level_where_it_is_reached(
     there = np.interp(np.log(found), np.log(fractions), values)
     assert there == pytest.approx(level, abs=1e-9) or (found == fractions[0] and there >= level)
     assert (values[fractions < found - 1e-12] < level).all()
-
-
-def test_the_mean_over_seeds_comes_first_and_is_plain() -> None:
-    values = np.random.default_rng(0).normal(size=(3, 8))
-    found = resampled_mean(values, np.random.default_rng(1))
-    assert found.shape == (8,)
-    assert found[0] == pytest.approx(values[:, 0].mean())
-
-
-def test_one_seed_leaves_the_patients_as_the_only_source_of_variance() -> None:
-    values = np.random.default_rng(0).normal(size=(1, 50))
-    assert_allclose(resampled_mean(values, np.random.default_rng(1)), values[0])
-
-
-def test_seeds_that_differ_widen_the_replicates_by_their_own_variance() -> None:
-    rng = np.random.default_rng(0)
-    seeds, patients = np.array([0.0, 0.3, 0.6, 0.9]), 0.05
-    values = seeds[:, None] + patients * rng.normal(size=40_001)
-    found = resampled_mean(values, rng)[1:]
-    # all seeds share the patients' part; resampling them adds the variance of their mean
-    assert found.var() == pytest.approx(patients**2 + seeds.var() / 4, rel=0.05)
 
 
 @pytest.mark.parametrize(

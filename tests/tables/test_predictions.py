@@ -122,7 +122,8 @@ def test_a_case_counted_twice_is_refused(tmp_path: Path) -> None:
 def test_a_case_of_two_members_or_two_runs_is_not_counted_twice() -> None:
     same = {"case_id": ["a"] * 3, "patient_id": ["p"] * 3, "split": ["test"] * 3}
     assert check_predictions(table(**same, member=[0, 1, 2]).with_row_index("row")) == []
-    assert check_predictions(table(**same, run_id=["r", "s", "t"]).with_row_index("row")) == []
+    runs = table(**same, run_id=["r", "s", "t"], target_x=[1.0] * 3)
+    assert check_predictions(runs.with_row_index("row")) == []
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
@@ -200,3 +201,32 @@ def test_a_table_that_breaks_the_contract_is_not_written(tmp_path: Path) -> None
     with pytest.raises(TableError, match="not finite"):
         write_predictions(table(logit_x=[0.0, 1.0, float("nan")]), tmp_path / "p.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("patient_id", "someone else"), ("cohort", "b"), ("target_x", 0.5)]
+)
+def test_one_case_must_be_the_same_in_all_runs(
+    tmp_path: Path, column: str, value: str | float
+) -> None:
+    one = pl.DataFrame(
+        {
+            "run_id": ["r", "r"],
+            "member": [0, 0],
+            "case_id": ["c1", "c2"],
+            "patient_id": ["p1", "p2"],
+            "cohort": ["a", "a"],
+            "split": ["test", "test"],
+            "target_x": [1.0, 0.0],
+            "logit_x": [0.3, -0.2],
+        }
+    )
+    first = pl.col("case_id") == "c1"
+    changed = pl.when(first).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
+    two = one.with_columns(changed, run_id=pl.lit("s"))
+    path = tmp_path / "p.csv"
+    pl.concat([one, two]).write_csv(path)
+    with pytest.raises(TableError, match=rf"'{column}' is not the same.*rows 2, 4"):
+        read_predictions(path)
+    pl.concat([one, one.with_columns(run_id=pl.lit("s"))]).write_csv(path)
+    assert len(read_predictions(path)) == 4

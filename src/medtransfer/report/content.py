@@ -188,7 +188,22 @@ class ReportData:
 
     @cached_property
     def best(self) -> str:
-        """The rung with the highest mean AUROC on the main cohort."""
+        """The rung with the highest mean AUROC on the main cohort.
+
+        Where rungs answered different cases, by the differences on shared cases.
+        """
+        paired = [
+            (row["difference"], rung)
+            for rung in self.rungs
+            if (row := self.comparison_row(rung, self.main_cohort)) is not None
+            and row["difference"] is not None
+        ]
+        if any(
+            (row := self.comparison_row(rung, self.main_cohort)) is not None
+            and min(row.get("coverage") or 1, row.get("coverage_reference") or 1) < 1
+            for rung in self.rungs
+        ):
+            return max([(0.0, self.reference), *paired], key=lambda pair: pair[0])[1]
         rows = self.overall(HEADLINE, self.full_fraction)
         rows = rows.filter((pl.col("cohort") == self.main_cohort) & pl.col("value").is_not_null())
         if rows.is_empty():

@@ -91,7 +91,6 @@ def evaluate(
     )
     inferred, reason = infer_task(table.frame)
     joined = join_attributes(table.frame, manifest, attributes)
-    notes = (*table.notes, *([] if task else [reason]), *joined.said)
     tables = evaluate_table(
         table.frame,
         joined.frame,
@@ -101,6 +100,7 @@ def evaluate(
         facts=known_facts(rung_names(table.frame)),
         on_run=on_run,
     )
+    notes = (*table.notes, *([] if task else [reason]), *joined.said, *tables.notes)
     write_evaluation(
         out,
         tables,

@@ -109,6 +109,31 @@ def outcome(row: Row) -> Outcome:
     return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not significant"
 
 
+def trained(name: str, row: Row) -> str:
+    """A rung as the subject of a sentence; with one seed it is one trained model that is meant."""
+    return f"this one trained model of {name}" if row.get("contains") == "patients" else name
+
+
+def answered_sentence(row: Row) -> str:
+    """Cases that a side did not answer, and the score of the other there; empty if none."""
+    coverage, of_reference = row.get("coverage"), row.get("coverage_reference")
+    if coverage is None or of_reference is None or min(coverage, of_reference) >= 1:
+        return ""
+    shared = row["num_cases"]
+    union = round(shared / (coverage + of_reference - 1)) if coverage + of_reference > 1 else None
+    sentences: list[str] = []
+    sides = (
+        (row["rung"], coverage, row["reference"], row["rest_reference"]),
+        (row["reference"], of_reference, row["rung"], row["rest"]),
+    )
+    for name, share, other, rest in sides:
+        if share < 1 and union:
+            there = "" if rest is None else f" ({other} reaches {rest:.2f} there)"
+            missing = round(union * (1 - share))
+            sentences.append(f"{name} did not answer {missing:,} of {union:,} cases{there}.")
+    return " ".join([*sentences, f"The comparison is on the {shared:,} that both answered."])
+
+
 def digits_of(metric: str) -> int:
     """Number of decimals of a metric."""
     return 3 if metric.startswith(THREE_DECIMALS) else 2

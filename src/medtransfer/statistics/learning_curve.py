@@ -54,19 +54,3 @@ def curve_area(fractions: Floats, values: Floats) -> Floats:
     logs = np.log(fractions)
     shares = np.diff(logs) / (logs[-1] - logs[0])
     return shares @ (values[1:] + values[:-1]) / 2
-
-
-def resampled_mean(values: Floats, rng: np.random.Generator) -> Floats:
-    """Mean over seeds, with the seeds resampled along with the patients.
-
-    Args:
-        values: Of each seed, in the sample and in every replicate. [S, 1 + R]
-        rng: Draws S seeds with replacement for every replicate.
-
-    Returns:
-        The plain mean first, then a two-level bootstrap. [1 + R]
-    """
-    seeds, columns = values.shape
-    drawn = rng.integers(0, seeds, size=(seeds, columns))
-    drawn[:, 0] = np.arange(seeds)
-    return np.take_along_axis(values, drawn, axis=0).mean(axis=0)

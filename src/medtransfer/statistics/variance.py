@@ -6,7 +6,7 @@ import numpy as np
 
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
-from medtransfer.statistics.learning_curve import resampled_mean
+from medtransfer.statistics.contrasts import contrast, seed_term
 
 ONE_SEED = "one seed: what training adds is not known, the interval is of patients alone"
 NO_REPLICATES = "fewer than two replicates in which all seeds are defined"
@@ -35,7 +35,7 @@ class VarianceParts:
     reason: str | None = None
 
 
-def variance_parts(values: Floats, rng: np.random.Generator) -> VarianceParts:
+def variance_parts(values: Floats) -> VarianceParts:
     """Separate the variance between seeds from that between patients.
 
     Seeds and patients are crossed: every seed is measured on the same patients. With s a seed, r
@@ -50,13 +50,10 @@ def variance_parts(values: Floats, rng: np.random.Generator) -> VarianceParts:
     seed's value over them, as it would in an analysis of variance of independent columns; it is
     subtracted whole.
 
-    The interval is a two-level bootstrap (`resampled_mean`). S seeds drawn from S vary too little
-    by (S - 1) / S, so what the seeds add to each replicate is widened by its root (Rao and Wu
-    1988). Coverage: docs/explanation/comparisons.md.
+    The interval is of `contrasts.contrast`. Coverage: docs/explanation/intervals.md.
 
     Args:
         values: Of each seed, in the sample and in every replicate. [S, 1 + R]
-        rng: Draws seeds for every replicate.
     """
     means = values.mean(axis=0)
     value = float(means[0])
@@ -74,8 +71,9 @@ def variance_parts(values: Floats, rng: np.random.Generator) -> VarianceParts:
     noise = replicates - replicates.mean(axis=0) - deviations
     interaction = float((noise**2).sum() / ((seeds - 1) * replicates.shape[1]))
     between = max(0.0, float((deviations**2).sum() / (seeds - 1)) - interaction)
-    widened = means + np.sqrt(seeds / (seeds - 1)) * (resampled_mean(values, rng) - means)
-    interval = percentile_interval(widened)
+    ends = percentile_interval(means)
+    both = None if ends is None else contrast(value, ends, [seed_term(values[:, 0])])
+    interval = None if both is None else (both.low, both.high)
     reason = None if interval else NO_INTERVAL
     parts = float(np.sqrt(between)), patients, float(np.sqrt(interaction))
     return VarianceParts(value, *parts, interval, reason)

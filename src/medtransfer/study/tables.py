@@ -24,7 +24,7 @@ from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, tria
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame
 
-TABLES_VERSION = 2
+TABLES_VERSION = 3
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
 

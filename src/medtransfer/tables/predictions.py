@@ -114,6 +114,7 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
         not_finite = frame.filter(~pl.col(column).is_finite())
         if not not_finite.is_empty():
             faults.append(f"'{column}' is not finite in {rows_of(not_finite)}")
+    faults += _contradictions(frame, ["patient_id", "cohort", *(f"target_{n}" for n in names)])
     conflicting = frame.filter(
         pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1
     )
@@ -122,6 +123,28 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
             f"{plural(conflicting['patient_id'].n_unique(), 'patient')} in more than one split of "
             f"a run, {rows_of(conflicting)}"
         )
+    return faults
+
+
+def _contradictions(frame: pl.DataFrame, names: list[str]) -> list[str]:
+    """Cases that have another patient, cohort or label in another run.
+
+    Runs are compared case by case, which takes that one name means one case.
+    """
+    if frame["run_id"].n_unique() == 1:
+        return []
+    frame = frame.unique(["run_id", "case_id"], keep="first", maintain_order=True)  # of members
+    if frame.select("case_id", *names).unique().height == frame["case_id"].n_unique():
+        return []
+    faults: list[str] = []
+    for name in names:
+        different = frame.filter(pl.col(name).n_unique().over("case_id") > 1)
+        if not different.is_empty():
+            cases = different["case_id"].n_unique()
+            faults.append(
+                f"'{name}' is not the same in all rows of {plural(cases, 'case_id')}, "
+                f"{rows_of(different)}. Rows of one case_id must agree; name different cases apart"
+            )
     return faults
 
 

@@ -4,7 +4,7 @@ An undefined number is null with a reason, never 0 or 0.5.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -53,6 +53,13 @@ RESULTS_CONTRACT = Contract(
         Column("num_patients", "integer", "Number of patients."),
         Column("num_positive", "integer", "Number of positive cases, if applicable.", filled=False),
         Column("reason", "text", "Reason if the value or its interval is empty.", filled=False),
+        Column(
+            "contains",
+            "text",
+            "Random variation in the interval: `patients`, or `patients and seeds`.",
+            required=False,
+            filled=False,
+        ),
         Column("rung", "text", "In a study: the rung.", required=False),
         Column(
             "label_fraction",
@@ -103,11 +110,13 @@ class Result:
     reason: str | None = None
     attribute: str = ALL
     group: str = ALL
+    contains: str | None = None
 
 
 def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
     """Results as a table in the contract's column order."""
-    columns = [column for column in RESULTS_CONTRACT.columns if column.required]
+    names = {field.name for field in fields(Result)}
+    columns = [column for column in RESULTS_CONTRACT.columns if column.name in names]
     frame = pl.DataFrame(
         [asdict(row) for row in rows],
         schema=[column.name for column in columns],
@@ -157,7 +166,7 @@ COMPARISONS_CONTRACT = Contract(
         Column("difference", "number", "Rung minus reference, means over seeds.", filled=False),
         Column("low", "number", "Lower end of the paired 95 % interval.", filled=False),
         Column("high", "number", "Upper end of the paired 95 % interval.", filled=False),
-        Column("p", "number", "Bootstrap p-value of no difference.", filled=False),
+        Column("p", "number", "Two-sided p-value of no difference.", filled=False),
         Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
         Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
         Column(
@@ -179,6 +188,41 @@ COMPARISONS_CONTRACT = Contract(
         Column("num_patients", "integer", "Number of patients."),
         Column(
             "reason", "text", "Reason if the difference or its interval is undefined.", filled=False
+        ),
+        Column(
+            "contains",
+            "text",
+            "Random variation in interval and p-value: `patients`, or `patients and seeds`.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "coverage",
+            "number",
+            "Share that the rung answered of the cases that it or the reference answered.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "coverage_reference",
+            "number",
+            "The share that the reference answered.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "rest",
+            "number",
+            "The rung's value on the cases that it alone answered.",
+            required=False,
+            filled=False,
+        ),
+        Column(
+            "rest_reference",
+            "number",
+            "The reference's value on the cases that it alone answered.",
+            required=False,
+            filled=False,
         ),
     ),
 )
@@ -210,6 +254,11 @@ class RungComparison:
     num_cases: int = 0
     num_patients: int = 0
     reason: str | None = None
+    contains: str | None = None
+    coverage: float | None = None
+    coverage_reference: float | None = None
+    rest: float | None = None
+    rest_reference: float | None = None
 
 
 def comparisons_frame(rows: Sequence[RungComparison]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+from scipy.stats import norm, t
 from tests.prediction_tables import (
     QUICK,
     Site,
@@ -52,9 +53,38 @@ def mean_of(
     """A rung's mean over seeds, without attributes unless they are asked for."""
     about = attributes_of if groups else no_attributes
     mean = MeanOfSeeds(GridKey(rung, fraction, held_out, retrained))
-    for table in tables:
-        mean.add(measure_run(table, about(table), task, config))
+    for seed, table in enumerate(tables):
+        mean.add(measure_run(table, about(table), task, config), seed)
     return mean.mean()
+
+
+def by_seed_of(tables: list[pl.DataFrame], cohort: str) -> Floats:
+    """AUROC of every seed, in the sample and every replicate, from the metrics room alone."""
+    return np.stack([replicates_of([table], cohort) for table in tables])
+
+
+def widened(interval: tuple[float, float] | None, *by_seed: Floats) -> tuple[float, float]:
+    """An interval of patients with the seeds of one rung, or of two that are subtracted.
+
+    By scipy's t distribution, written without the code under test.
+    """
+    assert interval is not None
+    value = float(by_seed[0].mean() - sum(v.mean() for v in by_seed[1:]))
+    parts = [v.var(ddof=1) / len(v) for v in by_seed]
+    ends: list[float] = []
+    for end in interval:
+        side = abs(value - end)
+        patients = (side / norm.ppf(0.975)) ** 2
+        if len(by_seed) == 1:
+            width = np.hypot(side, t.ppf(0.975, len(by_seed[0]) - 1) * np.sqrt(parts[0]))
+        else:
+            spread = patients + sum(parts)
+            degrees = spread**2 / sum(
+                part**2 / (len(v) - 1) for part, v in zip(parts, by_seed, strict=True)
+            )
+            width = t.ppf(0.975, degrees) * np.sqrt(spread)
+        ends.append(value + np.sign(end - value) * width)
+    return ends[0], ends[1]
 
 
 def replicates_of(tables: list[pl.DataFrame], cohort: str) -> Floats:
@@ -89,7 +119,8 @@ def made(
     by_seed = {key_of(cohort, metric): np.atleast_2d(v) for cohort, v in values.items()}
     estimates = {key: Estimate(v.mean(axis=0), 50, 40) for key, v in by_seed.items()}
     key = GridKey(rung, fraction, held_out, retrained)
-    return Mean(key, estimates, by_seed, next(iter(values)))
+    seeds = tuple(range(len(next(iter(by_seed.values())))))
+    return Mean(key, estimates, by_seed, next(iter(values)), seeds)
 
 
 def key_of(

@@ -7,10 +7,12 @@ from statsmodels.stats.multitest import multipletests
 from tests.evaluation.comparison.made_rungs import (
     CONFIG,
     TRUTH,
+    by_seed_of,
     made,
     mean_of,
     replicates_of,
     seeds_of,
+    widened,
 )
 from tests.prediction_tables import one_row, scored_rows
 
@@ -46,14 +48,37 @@ def test_a_difference_is_of_the_means_on_the_same_replicates() -> None:
         found = row_of(ROWS, "strong", cohort=cohort)
         difference = replicates_of(STRONG, cohort) - replicates_of(WEAK, cohort)
         assert found.difference == pytest.approx(difference[0], abs=1e-12)
-        interval = percentile_interval(difference)
+        seeds = [by_seed_of(tables, cohort)[:, 0] for tables in (STRONG, WEAK)]
+        interval = widened(percentile_interval(difference), *seeds)
         assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
+        assert found.contains == "patients and seeds"
         patients = scored_rows(TRUTH, cohort)["patient_id"].n_unique()
         assert (found.num_patients, found.reference) == (patients, "weak")
 
 
-def test_identical_runs_differ_by_exactly_nothing() -> None:
-    rows = comparisons([mean_of("one", WEAK), mean_of("two", WEAK)], "one", CONFIG)
+def test_two_networks_of_one_seed_differ_by_their_patients_alone() -> None:
+    rows = comparisons([mean_of("one", WEAK[:1]), mean_of("two", STRONG[:1])], "one", CONFIG)
+    found = row_of(rows, "two")
+    difference = replicates_of(STRONG[:1], "a") - replicates_of(WEAK[:1], "a")
+    interval = percentile_interval(difference)
+    assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
+    assert found.contains == "patients"
+
+
+def test_seeds_that_share_their_training_patients_are_paired() -> None:
+    shifted = [t.with_columns(pl.col("logit_x") * 2) for t in WEAK]  # the same AUROC, per seed
+    pairs = [
+        (mean_of("one", WEAK, fraction), mean_of("two", shifted, fraction))
+        for fraction in (1.0, 0.1)
+    ]
+    alone, together = (row_of(comparisons(list(pair), "one", CONFIG), "two") for pair in pairs)
+    assert (together.low, together.high) == (0, 0)
+    assert alone.low is not None
+    assert alone.low < -0.05
+
+
+def test_identical_networks_differ_by_exactly_nothing() -> None:
+    rows = comparisons([mean_of("one", WEAK[:1]), mean_of("two", WEAK[:1])], "one", CONFIG)
     assert len(rows) > 100
     plain = [r for r in rows if not find_metric(r.metric).biased and r.low is not None]
     assert len(plain) > 80
@@ -65,15 +90,16 @@ def test_identical_runs_differ_by_exactly_nothing() -> None:
 
 
 def test_pairing_takes_out_what_two_rungs_share() -> None:
-    near = [t.with_columns(pl.col("logit_x") + 0.01 * i) for i, t in enumerate(STRONG)]
-    rows = comparisons([MEANS[1], mean_of("near", seeds_of("nearly", 0.35))], "strong", CONFIG)
+    strong = mean_of("strong", STRONG[:1])
+    moved = [STRONG[0].with_columns(pl.col("logit_x") + 0.01)]
+    rows = comparisons([strong, mean_of("near", seeds_of("nearly", 0.35, 1))], "strong", CONFIG)
     paired = row_of(rows, "near")
-    own = one_row(results_frame(list(mean_results(MEANS[1]))), "auroc", cohort="a")
+    own = one_row(results_frame(list(mean_results(strong))), "auroc", cohort="a")
     assert paired.low is not None
     assert paired.high is not None
     assert paired.high - paired.low < 0.3 * (own["high"] - own["low"])
-    moved = row_of(comparisons([MEANS[1], mean_of("moved", near)], "strong", CONFIG), "moved")
-    assert (moved.difference, moved.low, moved.high) == (0, 0, 0)
+    equal = row_of(comparisons([strong, mean_of("moved", moved)], "strong", CONFIG), "moved")
+    assert (equal.difference, equal.low, equal.high) == (0, 0, 0)
 
 
 def test_only_overall_numbers_are_compared_between_rungs() -> None:
@@ -113,9 +139,27 @@ def test_corrections_are_over_the_rungs_of_the_same_cohort_and_metric() -> None:
         assert len(family) == 2
         assert [r.p_holm for r in family] == holm([r.p for r in family])
         assert [r.p_bh for r in family] == false_discovery([r.p for r in family])
-    better = row_of(ROWS, "strong")
-    assert better.p == pytest.approx(2 / 201)
-    assert better.p_holm == pytest.approx(4 / 201)
+
+
+def test_p_agrees_with_its_interval() -> None:
+    rows = [r for r in ROWS if r.p is not None and r.contains == "patients and seeds"]
+    assert len(rows) > 80
+    for row in rows:
+        assert row.p is not None
+        assert row.low is not None
+        assert row.high is not None
+        if abs(row.p - 0.05) > 1e-9:
+            assert (row.p < 0.05) == (row.low > 0 or row.high < 0)
+
+
+def test_a_p_value_of_one_seed_is_not_held_up_by_the_number_of_replicates() -> None:
+    rng = np.random.default_rng(5)
+    base = 0.7 + 0.01 * rng.normal(size=(1, 201))
+    apart = base + 0.2 + 0.01 * rng.normal(size=(1, 201))
+    base[0, 0], apart[0, 0] = 0.7, 0.9
+    found = comparisons([made("r", {"a": base}), made("s", {"a": apart})], "r", CONFIG)[0]
+    assert found.p is not None
+    assert found.p < 1e-10  # the replicates alone end at 2 / 201
 
 
 def test_rungs_are_compared_on_the_same_training_set_alone() -> None:

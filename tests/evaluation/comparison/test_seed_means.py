@@ -8,10 +8,12 @@ from tests.evaluation.comparison.made_rungs import (
     CONFIG,
     SITES,
     TRUTH,
+    by_seed_of,
     made,
     mean_of,
     replicates_of,
     seeds_of,
+    widened,
 )
 from tests.prediction_tables import (
     arrays_of,
@@ -54,10 +56,20 @@ def test_the_mean_over_seeds_is_the_mean_of_the_scored_seeds() -> None:
     assert row["value"] == pytest.approx(np.mean(each), abs=1e-12)
 
 
-def test_the_interval_of_the_mean_is_of_the_mean_of_the_seeds_replicates() -> None:
+def test_the_interval_of_the_mean_is_of_patients_and_seeds() -> None:
     row = one_row(MEANS, "auroc", cohort="a")
-    expected = percentile_interval(replicates_of(WEAK, "a"))
+    patients = percentile_interval(replicates_of(WEAK, "a"))
+    expected = widened(patients, by_seed_of(WEAK, "a")[:, 0])
     assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-12)
+    assert row["contains"] == "patients and seeds"
+
+
+def test_the_interval_of_one_seed_is_of_its_patients_and_says_so() -> None:
+    alone = results_frame(list(mean_results(mean_of("alone", WEAK[:1]))))
+    row = one_row(alone, "auroc", cohort="a")
+    patients = percentile_interval(replicates_of(WEAK[:1], "a"))
+    assert (row["low"], row["high"]) == pytest.approx(patients, abs=1e-12)
+    assert row["contains"] == "patients"
 
 
 def test_of_groups_the_metrics_that_are_compared_have_means() -> None:
@@ -111,7 +123,10 @@ def test_a_drop_is_internal_minus_shifted_with_independent_replicates() -> None:
     row = drop_of(MEAN_OF_STRONG, "auroc")
     inside, shifted = (replicates_of(STRONG, cohort) for cohort in ("a", "b"))
     assert row.value == pytest.approx(inside[0] - shifted[0], abs=1e-12)
-    assert (row.low, row.high) == pytest.approx(percentile_interval(inside - shifted), abs=1e-12)
+    by_seed = by_seed_of(STRONG, "a")[:, 0] - by_seed_of(STRONG, "b")[:, 0]
+    expected = widened(percentile_interval(inside - shifted), by_seed)
+    assert (row.low, row.high) == pytest.approx(expected, abs=1e-12)
+    assert row.contains == "patients and seeds"
     assert (row.cohort, row.attribute, row.num_cases) == ("b", "all", 60)
     assert row.value == pytest.approx(
         np.mean([roc_auc_score(*arrays_of(scored_rows(t, "a"))) for t in STRONG])
@@ -182,7 +197,7 @@ def test_a_rung_without_another_cohort_has_no_drops() -> None:
 
 def spread_of(mean: Mean) -> dict[str, dict[str, Result]]:
     found: dict[str, dict[str, Result]] = {}
-    for row in variances(mean, CONFIG):
+    for row in variances(mean):
         found.setdefault(row.cohort, {})[row.metric] = row
     return found
 
@@ -209,7 +224,7 @@ def test_seeds_that_differ_as_much_as_their_patients_make_them_add_nothing() -> 
 
 
 def test_spread_is_given_of_the_headline_metric_of_every_cohort_and_of_nothing_else() -> None:
-    rows = list(variances(MEAN_OF_WEAK, CONFIG))
+    rows = list(variances(MEAN_OF_WEAK))
     assert [(r.cohort, r.target, r.attribute, r.metric) for r in rows] == [
         (cohort, "x", "all", f"auroc_sd_{part}")
         for cohort in ("a", "b")
@@ -234,7 +249,7 @@ def test_equal_seeds_have_a_spread_of_zero_between_seeds() -> None:
 
 def test_without_replicates_nothing_is_said_of_the_spread() -> None:
     config = CONFIG.model_copy(update={"replicates": 0})
-    assert list(variances(mean_of("weak", WEAK, config=config), config)) == []
+    assert list(variances(mean_of("weak", WEAK, config=config))) == []
 
 
 def test_spread_of_an_undefined_number_has_a_reason() -> None:

@@ -1,7 +1,7 @@
 """Paired differences of rungs: on the same resampled patients, so that shared noise cancels."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,13 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import two_sided_p
+from medtransfer.statistics.contrasts import (
+    PATIENTS_AND_SEEDS,
+    Contrast,
+    SeedTerm,
+    contrast,
+    seed_term,
+)
 from medtransfer.statistics.tests import (
     MarginTest,
     equivalence,
@@ -24,9 +31,36 @@ from medtransfer.statistics.tests import (
 )
 from medtransfer.tables.results import ALL, RungComparison
 
+NONE_SHARED = "no test case that both answered"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two rungs on the test cases that both answered.
+
+    Attributes:
+        mean: The rung there; None without such a case.
+        base: The reference there.
+        whole: Both on all that each answered.
+        rest: Both on what it alone answered; None without such a case.
+    """
+
+    mean: Mean | None
+    base: Mean | None
+    whole: tuple[Mean, Mean]
+    rest: tuple[Mean | None, Mean | None] = (None, None)
+
+
+def same_cases(mean: Mean, base: Mean) -> Pairing:
+    """Two rungs that answered the same test cases."""
+    return Pairing(mean, base, (mean, base))
+
 
 def comparisons(
-    means: Sequence[Mean], reference: str, config: EvaluationConfig
+    means: Sequence[Mean],
+    reference: str,
+    config: EvaluationConfig,
+    paired: Callable[[Mean, Mean], Pairing] = same_cases,
 ) -> list[RungComparison]:
     """Paired differences of every rung from the reference on the same training set.
 
@@ -34,6 +68,7 @@ def comparisons(
         means: Of every rung and training set.
         reference: The rung that others are compared with.
         config: The margin for non-inferiority and equivalence.
+        paired: Brings two means to the test cases that both answered.
     """
     rows: list[RungComparison] = []
     references = {mean.key.training: mean for mean in means if mean.key.rung == reference}
@@ -41,31 +76,21 @@ def comparisons(
         base = references.get(mean.key.training)
         if base is None or mean.key.rung == reference:
             continue
+        pairing = paired(mean, base)
         for key in mean.estimates:
             if key.attribute == ALL and key in base.estimates:
-                rows.append(_comparison(mean, base, key, config.margin))
+                rows.append(_comparison(pairing, key, config))
     return _corrected(rows)
 
 
-def _comparison(mean: Mean, base: Mean, key: ResultKey, margin: float | None) -> RungComparison:
+def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> RungComparison:
+    row = _without_difference(pairing, key)
+    mean, base = pairing.mean, pairing.base
+    if mean is None or base is None or key not in mean.estimates or key not in base.estimates:
+        return replace(row, reason=NONE_SHARED)
     estimate, of_base = mean.estimates[key], base.estimates[key]
-    row = RungComparison(
-        rung=mean.key.rung,
-        reference=base.key.rung,
-        label_fraction=mean.key.label_fraction,
-        held_out=mean.key.held_out,
-        retrain_fraction=mean.key.retrain_fraction,
-        cohort=key.cohort,
-        target=key.target,
-        metric=key.metric,
-        difference=None,
-        low=None,
-        high=None,
-        p=None,
-        num_cases=estimate.cases,
-        num_patients=estimate.patients,
-        reason=estimate.reason or of_base.reason or UNDEFINED,
-    )
+    reason = estimate.reason or of_base.reason or UNDEFINED
+    row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
     if estimate.values is None or of_base.values is None:
         return row
     difference = estimate.values - of_base.values
@@ -75,11 +100,70 @@ def _comparison(mean: Mean, base: Mean, key: ResultKey, margin: float | None) ->
         row = replace(row, difference=float(difference[0]), reason=reason)
     if interval is None:
         return row
-    low, high = interval
-    row = replace(row, low=low, high=high, p=two_sided_p(difference))
-    if margin is None or key.metric != HEADLINE:
+    both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
+    row = replace(
+        row, low=both.low, high=both.high, p=_p_value(difference, both), contains=both.sources
+    )
+    if config.margin is None or key.metric != HEADLINE:
         return row
-    return _with_margin(row, difference, margin)
+    seeded = mean.replicates(key, config.seed) - base.replicates(key, config.seed)
+    return _with_margin(row, seeded, config.margin)
+
+
+def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
+    """Row of a comparison with the share that each side answered, before the difference."""
+    whole = [side.estimates[key].cases for side in pairing.whole]
+    shared = 0
+    if pairing.mean is not None and key in pairing.mean.estimates:
+        shared = pairing.mean.estimates[key].cases
+    union = sum(whole) - shared
+    coverage = [cases / union if union else None for cases in whole]
+    rest = [_value(side, key) for side in pairing.rest]
+    training = pairing.whole[0].key
+    return RungComparison(
+        rung=training.rung,
+        reference=pairing.whole[1].key.rung,
+        label_fraction=training.label_fraction,
+        held_out=training.held_out,
+        retrain_fraction=training.retrain_fraction,
+        cohort=key.cohort,
+        target=key.target,
+        metric=key.metric,
+        difference=None,
+        low=None,
+        high=None,
+        p=None,
+        coverage=coverage[0],
+        coverage_reference=coverage[1],
+        rest=rest[0],
+        rest_reference=rest[1],
+    )
+
+
+def _value(mean: Mean | None, key: ResultKey) -> float | None:
+    """A mean's value in the sample; None where it has none."""
+    values = None if mean is None or key not in mean.estimates else mean.estimates[key].values
+    return float(values[0]) if values is not None and np.isfinite(values[0]) else None
+
+
+def seed_terms(mean: Mean, base: Mean, key: ResultKey) -> list[SeedTerm | None]:
+    """The seeds' parts of the variance of a difference.
+
+    Seeds are drawn for each rung alone. Below the full label fraction the seed also draws the
+    training patients, so that two rungs of one seed share them: there seeds are paired.
+    """
+    if mean.key.label_fraction < 1 and mean.seeds == base.seeds:
+        return [seed_term(mean.by_seed[key][:, 0] - base.by_seed[key][:, 0])]
+    return [*mean.seed_terms(key), *base.seed_terms(key, -1.0)]
+
+
+def _p_value(difference: Floats, both: Contrast) -> float | None:
+    """The contrast's p-value; with one seed that of the replicates, down to their floor."""
+    if both.sources == PATIENTS_AND_SEEDS:
+        return both.p
+    p = two_sided_p(difference)
+    floor = 2 / len(difference)
+    return min(p, both.p) if p is not None and p <= floor else p
 
 
 def _with_margin(row: RungComparison, difference: Floats, margin: float) -> RungComparison:

@@ -1,7 +1,7 @@
 """Every question asked of a predictions table, ours or another framework's, into a folder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.evaluation.comparison.answered import pool_folds
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
@@ -159,12 +160,7 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
     """
     runs: list[LadderRun] = []
     for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
-        key = GridKey(
-            rung=_only_value(table, "rung", str(run_id)),
-            label_fraction=float(_only_value(table, "label_fraction", 1.0)),
-            held_out=_only_value(table, "held_out", None),
-            retrain_fraction=_only_value(table, "retrain_fraction", None),
-        )
+        key = _grid_key(table, str(run_id))
         same_key = [run for run in runs if run.key == key]
         seed = int(_only_value(table, "seed", len(same_key)))
         for run in same_key:
@@ -175,6 +171,23 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
                 )
         runs.append(LadderRun(str(run_id), key, seed, lambda table=table: table))
     return runs
+
+
+def run_keys(predictions: pl.DataFrame) -> list[tuple[str, GridKey]]:
+    """Run ids of a table with rung and training set."""
+    return [
+        (str(run_id), _grid_key(table, str(run_id)))
+        for (run_id,), table in predictions.group_by("run_id", maintain_order=True)
+    ]
+
+
+def _grid_key(table: pl.DataFrame, run_id: str) -> GridKey:
+    return GridKey(
+        rung=_only_value(table, "rung", run_id),
+        label_fraction=float(_only_value(table, "label_fraction", 1.0)),
+        held_out=_only_value(table, "held_out", None),
+        retrain_fraction=_only_value(table, "retrain_fraction", None),
+    )
 
 
 def rung_names(predictions: pl.DataFrame) -> list[str]:
@@ -212,10 +225,12 @@ def evaluate_table(
     rungs = rung_names(predictions)
     require_reference(reference, rungs)
     require_settings(predictions, attributes, task, config)
+    predictions, notes = pool_folds(predictions, run_keys(predictions))
     runs = sorted(ladder_runs(predictions), key=lambda run: rungs.index(run.key.rung))
-    return compare_runs(
+    tables = compare_runs(
         runs, attributes, task, config, reference=reference or rungs[0], facts=facts, on_run=on_run
     )
+    return replace(tables, notes=(*notes, *tables.notes))
 
 
 def require_reference(reference: str | None, rungs: Sequence[str]) -> None:

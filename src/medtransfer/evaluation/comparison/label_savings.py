@@ -14,7 +14,8 @@ from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, Resul
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import ends_or_never, percentile_interval
-from medtransfer.statistics.learning_curve import curve_area, labels_saved, resampled_mean
+from medtransfer.statistics.contrasts import PATIENTS_AND_SEEDS, Sources, seeded_replicates
+from medtransfer.statistics.learning_curve import curve_area, labels_saved
 from medtransfer.tables.results import ALL, Result
 from medtransfer.tables.schema import (
     Column,
@@ -133,7 +134,7 @@ def _points(
         values = rows["value"].to_numpy().astype(np.float64)
         spread = np.repeat(values[:, None], 1 + replicates, axis=1)
         rng = generator(seed, "seeds", rung, str(fraction))
-        yield float(str(fraction)), resampled_mean(spread, rng)
+        yield float(str(fraction)), seeded_replicates(spread, rng)
 
 
 def _saved(rung: str, points: dict[float, Floats], level: Floats, seeds: int) -> LabelSaving:
@@ -169,7 +170,7 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[GridKey, Res
         for key, estimate in curve[-1].estimates.items():
             if key.attribute == ALL and key.metric == HEADLINE:
                 auc = _curve_auc(curve, key, seed)
-                yield curve[-1].key, _curve_auc_row(key, estimate, auc)
+                yield curve[-1].key, _curve_auc_row(key, estimate, auc, _contains(curve))
 
 
 def curve_auc_values(means: Sequence[Mean], seed: int) -> dict[CurveKey, dict[ResultKey, Floats]]:
@@ -194,13 +195,16 @@ def _curve_auc(curve: list[Mean], key: ResultKey, seed: int) -> Floats | None:
     return curve_area(fractions, np.stack([_resampled(mean, key, seed) for mean in curve]))
 
 
-def _curve_auc_row(key: ResultKey, estimate: Estimate, auc: Floats | None) -> Result:
+def _curve_auc_row(
+    key: ResultKey, estimate: Estimate, auc: Floats | None, contains: Sources
+) -> Result:
     counts = Estimate(values=auc, cases=estimate.cases, patients=estimate.patients)
     key = replace(key, metric=CURVE_AUC)
     if auc is None or not np.isfinite(auc[0]):
         return replace(counts, reason="undefined at a label fraction").row(key, None)
     missing = NO_INTERVAL if len(auc) > 1 else None
-    return counts.row(key, float(auc[0]), percentile_interval(auc), missing=missing)
+    row = counts.row(key, float(auc[0]), percentile_interval(auc), missing=missing)
+    return replace(row, contains=contains)
 
 
 def saving_results(
@@ -252,7 +256,14 @@ def _saving_row(curve: list[Mean], base: Mean, key: ResultKey, seed: int) -> Res
     elif low == -np.inf:
         reasons.append("in some replicates the reference's full-data AUROC is never reached")
     counts = replace(counts, reason="; ".join(reasons) or None)
-    return counts.row(key, float(saved[0]), (_finite(low), _finite(high)))
+    row = counts.row(key, float(saved[0]), (_finite(low), _finite(high)))
+    return replace(row, contains=_contains([*curve, base]))
+
+
+def _contains(means: Sequence[Mean]) -> Sources:
+    """Variation in the replicates of some means: of seeds too if each has several."""
+    several = all(len(mean.seeds) > 1 for mean in means)
+    return PATIENTS_AND_SEEDS if several else "patients"
 
 
 def _finite(end: float | None) -> float | None:
@@ -260,5 +271,4 @@ def _finite(end: float | None) -> float | None:
 
 
 def _resampled(mean: Mean, key: ResultKey, seed: int) -> Floats:
-    rng = generator(seed, "seeds", mean.key.rung, str(mean.key.label_fraction))
-    return resampled_mean(mean.by_seed[key], rng)
+    return mean.replicates(key, seed)

@@ -1,13 +1,21 @@
 """From the runs of a ladder to its tables: results, means over seeds, comparisons."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from medtransfer.data.config import Task
+from medtransfer.errors import TableError, plural
+from medtransfer.evaluation.comparison.answered import (
+    Answered,
+    answered,
+    others,
+    restricted,
+    shared_cases,
+)
 from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
-from medtransfer.evaluation.comparison.differences import comparisons
+from medtransfer.evaluation.comparison.differences import Pairing, comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
@@ -59,12 +67,38 @@ class LadderTables:
         comparisons: Differences from the reference rung.
         curves: By kind.
         means: The rungs' means, from which differences and summaries were made.
+        notes: What was left out where runs answered different cases, in sentences.
     """
 
     results: pl.DataFrame
     comparisons: pl.DataFrame
     curves: dict[Curve, pl.DataFrame]
     means: tuple[Mean, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RungRuns:
+    """The runs of one rung and training set.
+
+    Attributes:
+        runs: One per seed.
+        answered: Test cases of each.
+        mean: Mean over the seeds, on the test cases that all of them answered.
+    """
+
+    runs: tuple[LadderRun, ...]
+    answered: tuple[Answered, ...]
+    mean: Mean
+
+    @property
+    def shared(self) -> Answered:
+        """Test cases that all seeds answered."""
+        return shared_cases(self.answered) or self.answered[0]
+
+
+Remeasure = Callable[[RungRuns, Answered], Mean | None]
+"""Mean of a rung's runs on some of their test cases; None without a case."""
 
 
 def compare_runs(
@@ -88,42 +122,147 @@ def compare_runs(
         facts: Of the rungs whose scale is known.
         on_run: Called with the number of runs done, and of all runs.
     """
+
+    def remeasure(rung: RungRuns, cases: Answered) -> Mean | None:
+        if not len(cases):
+            return None
+        mean = MeanOfSeeds(rung.mean.key)
+        for run in rung.runs:
+            some = restricted(run.predictions(), cases)
+            mean.add(measure_run(some, attributes, task, config), run.seed)
+        return mean.mean()
+
     groups: dict[GridKey, list[LadderRun]] = {}
     for run in runs:
         groups.setdefault(run.key, []).append(run)
     frames: list[pl.DataFrame] = []
     curve_points: list[tuple[Curve, Point]] = []
-    means: list[Mean] = []
+    rungs: list[RungRuns] = []
     for key, seeds in groups.items():
         mean = MeanOfSeeds(key)
         lines: list[dict[LineKey, Line]] = []
-        for run in sorted(seeds, key=lambda run: run.seed):  # seeds are resampled by position
+        tested: list[Answered] = []
+        for run in sorted(seeds, key=lambda run: run.seed):  # seeds are paired by position
             on_run(len(frames), len(runs))
-            measured = measure_run(run.predictions(), attributes, task, config)
+            predictions = run.predictions()
+            measured = measure_run(predictions, attributes, task, config)
             results = run.results() if run.results else results_of(measured, config)
             frames.append(_with_key(results, key, run.seed))
             lines.append(run_lines(measured))
-            mean.add(measured)
+            tested.append(answered(predictions))
+            mean.add(measured, run.seed)
         curve_points += points(key, lines)
-        means.append(mean.mean())
+        rung = RungRuns(tuple(sorted(seeds, key=lambda r: r.seed)), tuple(tested), mean.mean())
+        rungs.append(_on_shared_cases(rung, remeasure))
     on_run(len(runs), len(runs))
+    means = [rung.mean for rung in rungs]
     curve_points += mean_points(means)
     for mean in means:
-        frames.append(
-            _summary([*mean_results(mean), *drops(mean), *variances(mean, config)], mean.key)
-        )
+        frames.append(_summary([*mean_results(mean), *drops(mean), *variances(mean)], mean.key))
+    alike = _on_cases_of_all(rungs, remeasure)
     for key, row in (
-        *saving_results(means, reference, config.seed),
-        *curve_areas(means, config.seed),
-        *robustness_results(means),
-        *scale_results(means, facts, config.seed),
+        *saving_results(alike, reference, config.seed),
+        *curve_areas(alike, config.seed),
+        *robustness_results(alike),
+        *scale_results(alike, facts, config.seed),
     ):
         frames.append(_summary([row], key))
     held_out = pl.col("held_out")
-    differences = comparisons_frame(comparisons(means, reference, config)).filter(
+    by_key = {rung.mean.key: rung for rung in rungs}
+
+    def paired(mean: Mean, base: Mean) -> Pairing:
+        return _paired(by_key[mean.key], by_key[base.key], remeasure)
+
+    differences = comparisons_frame(comparisons(means, reference, config, paired)).filter(
         held_out.is_null() | (pl.col("cohort") == held_out)
     )
-    return LadderTables(pl.concat(frames), differences, _curve_frames(curve_points), tuple(means))
+    return LadderTables(
+        pl.concat(frames),
+        differences,
+        _curve_frames(curve_points),
+        tuple(means),
+        tuple(_left_out(rungs, reference)),
+    )
+
+
+def _on_shared_cases(rung: RungRuns, remeasure: Remeasure) -> RungRuns:
+    """A rung whose mean is of the test cases that all of its seeds answered.
+
+    Raises:
+        TableError: The seeds share no test case.
+    """
+    shared = shared_cases(rung.answered)
+    if shared is None:
+        return rung
+    mean = remeasure(rung, shared)
+    if mean is None:
+        key = rung.mean.key
+        raise TableError(
+            f"The {len(rung.runs)} runs of rung '{key.rung}' share no test case, so they have no "
+            "mean. Give each a rung of its own, or predict the same cases with all."
+        )
+    return replace(rung, mean=mean)
+
+
+def _paired(rung: RungRuns, base: RungRuns, remeasure: Remeasure) -> Pairing:
+    """Two rungs on the test cases that both answered."""
+    shared = shared_cases([rung.shared, base.shared])
+    if shared is None:
+        return Pairing(rung.mean, base.mean, (rung.mean, base.mean))
+    rest = (others(rung.shared, shared), others(base.shared, shared))
+    return Pairing(
+        remeasure(rung, shared),
+        remeasure(base, shared),
+        (rung.mean, base.mean),
+        (remeasure(rung, rest[0]), remeasure(base, rest[1])),
+    )
+
+
+def _on_cases_of_all(rungs: Sequence[RungRuns], remeasure: Remeasure) -> list[Mean]:
+    """Means for summaries over several rungs: on the test cases that all of them answered.
+
+    Rungs trained without a cohort, or on a part of it, are tested on other cases by design: only
+    those that share `held_out` and `retrain_fraction` are brought together.
+    """
+    settings: dict[tuple[str | None, float | None], list[RungRuns]] = {}
+    for rung in rungs:
+        key = rung.mean.key
+        settings.setdefault((key.held_out, key.retrain_fraction), []).append(rung)
+    means: list[Mean] = []
+    for of_setting in settings.values():
+        shared = shared_cases([rung.shared for rung in of_setting])
+        for rung in of_setting:
+            mean = rung.mean if shared is None else remeasure(rung, shared)
+            means += [] if mean is None else [mean]
+    return means
+
+
+def _left_out(rungs: Sequence[RungRuns], reference: str) -> Iterator[str]:
+    """Sentences on test cases that some runs did not answer."""
+    references = {r.mean.key.training: r for r in rungs if r.mean.key.rung == reference}
+    for rung in rungs:
+        name, base = rung.mean.key.rung, references.get(rung.mean.key.training)
+        if shared_cases(rung.answered) is not None:
+            most = max(len(cases) for cases in rung.answered)
+            yield (
+                f"The {len(rung.runs)} seeds of {name} answered different test cases: their mean "
+                f"is of the {plural(len(rung.shared), 'case')} that all answered (of up to "
+                f"{most:,})."
+            )
+        shared = None if base is None else shared_cases([rung.shared, base.shared])
+        if base is None or shared is None:
+            continue
+        alone = [len(side.shared) - len(shared) for side in (rung, base)]
+        total = len(shared) + sum(alone)
+        silent = " and ".join(
+            f"{side} did not answer {count:,} of {plural(total, 'test case')}"
+            for side, count in zip((reference, name), alone, strict=True)
+            if count
+        )
+        yield (
+            f"{silent}: the two are compared on the {plural(len(shared), 'case')} that both "
+            "answered."
+        )
 
 
 def _curve_frames(curve_points: Sequence[tuple[Curve, Point]]) -> dict[Curve, pl.DataFrame]:

@@ -6,17 +6,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, curve_auc_values
+from medtransfer.evaluation.comparison.label_savings import CURVE_AUC, CurveKey, curve_auc_values
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
     difference_interval,
+    drop_by_seed,
+    with_seeds,
 )
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.contrasts import seed_term
 from medtransfer.statistics.robustness import effective_robustness
-from medtransfer.statistics.scaling import scale_effects
+from medtransfer.statistics.scaling import ScaleEffect, Term, scale_effects
 from medtransfer.tables.results import ALL, Result
 
 ROBUSTNESS = "_effective_robustness"
@@ -69,11 +72,16 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]
         if not pairs:
             continue
         number, internal, shifted = zip(*pairs, strict=True)
-        robustness = effective_robustness(np.stack(internal), np.stack(shifted), np.array(number))
-        for rung, values in zip(rungs, robustness.residuals, strict=False):
+        of_run = np.array(number)
+        runs = np.stack(internal), np.stack(shifted)
+        robustness = effective_robustness(*runs, of_run)
+        by_run = effective_robustness(*runs, np.arange(len(of_run))).residuals[:, 0]
+        for i, (rung, values) in enumerate(zip(rungs, robustness.residuals, strict=False)):
             mean = last[rung]
             if key in mean.estimates:
-                yield mean.key, _row(mean, key, ROBUSTNESS, values, robustness.reason)
+                row = _row(mean, key, ROBUSTNESS, values, robustness.reason)
+                residuals = by_run[of_run == i]
+                yield mean.key, with_seeds(row, [seed_term(residuals[np.isfinite(residuals)])])
 
 
 def _pairs_of_seeds(mean: Mean, key: ResultKey) -> list[tuple[Floats, Floats]]:
@@ -107,25 +115,32 @@ def scale_results(
     curve_aucs = curve_auc_values(means, seed)
     for same_training in full.values():
         if len(same_training) > 1:
-            quantities = [
-                _quantities(mean) | curve_aucs.get(mean.key.curve, {}) for mean in same_training
-            ]
+            quantities = [_quantities(m) | _areas(m, curve_aucs) for m in same_training]
             yield from _effects(same_training, quantities, fact_of)
 
 
 def _quantities(mean: Mean) -> dict[ResultKey, Floats]:
-    """Quantities that have effects of scale, in the sample and in every replicate. [1 + R] each"""
+    """Quantities that have effects of scale, of every seed. [S, 1 + R] each"""
     quantities: dict[ResultKey, Floats] = {}
-    for key, estimate in mean.estimates.items():
-        if estimate.values is None or not _has_effects(key):
+    for key, values in mean.by_seed.items():
+        if not _has_effects(key):
             continue
-        quantities[key] = estimate.values
-        internal = mean.estimates.get(replace(key, cohort=mean.internal_name))
-        if internal is None or internal.values is None or key.cohort == mean.internal_name:
+        quantities[key] = values
+        at_home = key.cohort == mean.internal_name
+        if at_home or replace(key, cohort=mean.internal_name) not in mean.by_seed:
             continue
         if key.metric == HEADLINE and key.attribute == ALL:
-            quantities[replace(key, metric=DROP)] = internal.values - estimate.values
+            quantities[replace(key, metric=DROP)] = drop_by_seed(mean, key)
     return quantities
+
+
+def _areas(
+    mean: Mean, curve_aucs: dict[CurveKey, dict[ResultKey, Floats]]
+) -> dict[ResultKey, Floats]:
+    """Heights of a rung's curves: the same for every seed, their replicates contain the seeds."""
+    seeds = len(next(iter(mean.by_seed.values()), np.empty(1)))
+    areas = curve_aucs.get(mean.key.curve, {})
+    return {key: np.tile(values, (seeds, 1)) for key, values in areas.items()}
 
 
 def _has_effects(key: ResultKey) -> bool:
@@ -143,17 +158,40 @@ def _effects(
         if len(rungs) < 2:
             continue
         facts = [fact_of[means[i].key.rung] for i in rungs]
-        effects = scale_effects(
-            np.stack([quantities[i][key] for i in rungs]),
-            np.array([fact.parameters for fact in facts]),
-            np.array([fact.images for fact in facts]),
-            [fact.architecture for fact in facts],
-            [fact.pretraining for fact in facts],
-        )
+        by_seed = [quantities[i][key] for i in rungs]
+        means_of_seeds = np.stack([values.mean(axis=0) for values in by_seed])
+        effects = _slopes(means_of_seeds, facts)
+        weights = _slopes(_unit_changes(means_of_seeds[:, 0]), facts)
         first = means[rungs[0]]
         for term, effect in effects.items():
             row = _row(first, key, SCALE + term, effect.slopes, effect.reason)
-            yield replace(first.key, rung=ALL), row
+            terms = [
+                seed_term(values[:, 0], float(weight))
+                for values, weight in zip(by_seed, weights[term].slopes[1:], strict=True)
+                if weight  # a rung that the slope leaves out adds nothing
+            ]
+            yield replace(first.key, rung=ALL), with_seeds(row, terms)
+
+
+def _slopes(values: Floats, facts: Sequence[RungFacts]) -> dict[Term, ScaleEffect]:
+    """Effects of scale on some values of rungs. [K, 1 + R]"""
+    return scale_effects(
+        values,
+        np.array([fact.parameters for fact in facts]),
+        np.array([fact.images for fact in facts]),
+        [fact.architecture for fact in facts],
+        [fact.pretraining for fact in facts],
+    )
+
+
+def _unit_changes(values: Floats) -> Floats:
+    """A column of zeros, then one for a change of 1 in each rung; NaN where undefined. [K, 1 + K]
+
+    A slope is linear in the rungs' values, so that its values here are their weights.
+    """
+    changes = np.concatenate([np.zeros((len(values), 1)), np.eye(len(values))], axis=1)
+    changes[~np.isfinite(values)] = np.nan
+    return changes
 
 
 def _headline_keys(means: Sequence[Mean]) -> list[ResultKey]:

@@ -1,12 +1,11 @@
 """Means of a rung's numbers over its seeds, drops at other cohorts, parts of their variance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.evaluation.scoring.fairness import compared_keys
 from medtransfer.evaluation.scoring.score import MeasuredRun
@@ -14,6 +13,7 @@ from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
 from medtransfer.statistics.variance import variance_parts
 from medtransfer.tables.results import ALL, Result
 
@@ -22,6 +22,7 @@ HEADLINE = "auroc"
 BIASED_DIFFERENCE = (
     "no interval: chance alone pushes the metric up, on both sides by different amounts"
 )
+DROP_SUFFIX = "_drop"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Suffixes of a metric's name: its standard deviation between seeds, and between patients."""
 
@@ -34,6 +35,7 @@ class Mean:
         key: Rung and training set of the runs.
         estimates: Seed means; replicates are of patients.
         by_seed: The values before the mean. [S, 1 + R]
+        seeds: Seeds of the runs, in the order of `by_seed`.
         internal_name: The training cohorts' name as a test set.
     """
 
@@ -41,6 +43,17 @@ class Mean:
     estimates: dict[ResultKey, Estimate]
     by_seed: dict[ResultKey, Floats]
     internal_name: str
+    seeds: tuple[int, ...] = ()
+
+    def seed_terms(self, key: ResultKey, weight: float = 1.0) -> list[SeedTerm | None]:
+        """The seeds' part of the variance of a mean, times the square of its weight."""
+        return [seed_term(self.by_seed[key][:, 0], weight)]
+
+    def replicates(self, key: ResultKey, seed: int) -> Floats:
+        """Replicates of a mean over patients and seeds, independent between rungs. [1 + R]"""
+        values = self.by_seed[key]
+        rng = generator(seed, "seeds", self.key.rung, str(self.key.training), str(key))
+        return seeded_replicates(values, rng)
 
 
 class MeanOfSeeds:
@@ -50,9 +63,11 @@ class MeanOfSeeds:
         self.key = key
         self._estimates: dict[ResultKey, list[Estimate]] = {}
         self._internal_name = ""
+        self._seeds: list[int] = []
 
-    def add(self, measured: MeasuredRun) -> None:
+    def add(self, measured: MeasuredRun, seed: int) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
+        self._seeds.append(seed)
         run = measured.run
         self._internal_name = run.internal_name()
         for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
@@ -73,7 +88,7 @@ class MeanOfSeeds:
         means = {
             key: _mean(estimates, by_seed.get(key)) for key, estimates in self._estimates.items()
         }
-        return Mean(self.key, means, by_seed, self._internal_name)
+        return Mean(self.key, means, by_seed, self._internal_name, tuple(self._seeds))
 
 
 def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
@@ -90,7 +105,30 @@ def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
 def mean_results(mean: Mean) -> Iterator[Result]:
     """A rung's means as rows of the results table, without a run id."""
     for key, estimate in mean.estimates.items():
-        yield estimate.as_result(key)
+        row = estimate.as_result(key)
+        if key in mean.by_seed:
+            entry = find_metric(key.metric)
+            row = with_seeds(row, mean.seed_terms(key), (entry.low, entry.high))
+        yield row
+
+
+def with_seeds(
+    row: Result,
+    terms: Sequence[SeedTerm | None],
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Result:
+    """A row whose interval contains the seeds too, and says so.
+
+    Args:
+        row: With an interval of patients, or none.
+        terms: The seeds' parts of its variance.
+        limits: Range of the value.
+    """
+    if row.value is None or row.low is None or row.high is None:
+        return row
+    both = contrast(row.value, (row.low, row.high), terms)
+    low, high = max(limits[0], both.low), min(limits[1], both.high)
+    return replace(row, low=low, high=high, contains=both.sources)
 
 
 def drops(mean: Mean) -> Iterator[Result]:
@@ -103,17 +141,25 @@ def drops(mean: Mean) -> Iterator[Result]:
         if key.cohort == mean.internal_name or key.attribute != ALL or internal is None:
             continue
         estimate = replace(shifted, reason=internal.reason or shifted.reason)
-        drop_key = replace(key, metric=f"{key.metric}_drop")
+        drop_key = replace(key, metric=key.metric + DROP_SUFFIX)
         if internal.values is None or shifted.values is None:
             yield estimate.row(drop_key, None)
             continue
         drop = internal.values - shifted.values
-        yield estimate.row(
+        row = estimate.row(
             drop_key,
             float(drop[0]),
             difference_interval(drop, key.metric),
             missing=missing_interval(drop, key.metric),
         )
+        entry = find_metric(key.metric)
+        span = entry.high - entry.low
+        yield with_seeds(row, [seed_term(drop_by_seed(mean, key)[:, 0])], (-span, span))
+
+
+def drop_by_seed(mean: Mean, key: ResultKey) -> Floats:
+    """The drop of every seed at a shifted cohort: its two values are of one network. [S, 1 + R]"""
+    return mean.by_seed[replace(key, cohort=mean.internal_name)] - mean.by_seed[key]
 
 
 def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:
@@ -132,13 +178,12 @@ def missing_interval(difference: Floats, metric: str) -> str | None:
     return BIASED_DIFFERENCE if find_metric(metric).biased else NO_INTERVAL
 
 
-def variances(mean: Mean, config: EvaluationConfig) -> Iterator[Result]:
+def variances(mean: Mean) -> Iterator[Result]:
     """Standard deviations of the headline metric between seeds and between patients."""
     for key, values in mean.by_seed.items():
         if key.metric != HEADLINE or key.attribute != ALL or values.shape[1] < 2:
             continue
-        rng = generator(config.seed, "variance", mean.key.rung, str(mean.key.training))
-        parts = variance_parts(values, rng)
+        parts = variance_parts(values)
         estimate = mean.estimates[key]
         for suffix, value in (
             (BETWEEN_SEEDS, parts.between_seeds),

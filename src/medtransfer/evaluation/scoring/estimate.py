@@ -111,6 +111,7 @@ class Estimate:
             reason=reason,
             attribute=key.attribute,
             group=key.group,
+            contains="patients" if low is not None or high is not None else None,
         )
 
     def interval(self, metric: str) -> tuple[float, float] | None:

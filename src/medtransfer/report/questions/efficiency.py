@@ -62,6 +62,8 @@ def answer(data: ReportData) -> Answer:
         f"On {cohort}, {row['rung']} reaches the full-data AUROC of {reference} with {needed}: "
         f"{saved}."
     )
+    if row["contains"] == "patients":
+        sentence += " Each rung was trained once at each fraction, so the interval has no seeds."
     if row["low"] is None or row["low"] <= 0:
         sentence += " This saving is not significant: the interval does not exclude zero."
     return Answer(QUESTION, sentence)
@@ -91,8 +93,9 @@ def _curves(data: ReportData) -> list[Component]:
         points=True,
     )
     caption = (
-        f"Bands: 95% intervals over patients. Dashed line: AUROC of {data.reference} with all "
-        "labels. Where a curve crosses it, the labels to the right are saved."
+        "Bands: 95% intervals over patients of the means over seeds. Dashed line: AUROC of "
+        f"{data.reference} with all labels. Where a curve crosses it, the labels to the right "
+        "are saved."
     )
     return [figure("labels", spec, caption)]
 

@@ -17,7 +17,7 @@ from medtransfer.report.components import (
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import points_text
 
-FEW_SEEDS, FEW_PATIENTS = 5, 100
+FEW_PATIENTS = 100
 """Fewer than these are named as a limitation."""
 ROLES = {
     "train": "training",
@@ -161,10 +161,17 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
 def limits(data: ReportData) -> Section:
     """Limitations of the results."""
     notes: list[str] = []
-    if data.seeds < FEW_SEEDS:
+    if data.seeds == 1:
         notes.append(
-            f"{plural(data.seeds, 'seed')}: intervals cover the variation between patients, not "
-            "between training runs. Differences as small as those between seeds mean little."
+            "One seed: intervals contain the variation between patients, not that between "
+            "training runs. They speak of the trained models at hand; a rung trained again may "
+            "differ by more."
+        )
+    else:
+        notes.append(
+            f"{plural(data.seeds, 'seed')}: intervals of means and differences contain the "
+            "variation between patients and, as far as so many seeds show it, that between "
+            "training runs."
         )
     if len(data.shifted) == 1:
         notes.append("One shifted cohort: results may not hold at a third hospital.")

@@ -109,7 +109,9 @@ def _against_reference(data: ReportData, cohorts: list[str]) -> str:
         for word in outcomes
         if word in by_outcome
     ]
-    sentence = f"It is {' and '.join(words)}." if words else ""
+    one = data.seeds == 1
+    subject = "This one trained model" if one else "It"
+    sentence = f"{subject} is {' and '.join(words)}." if words else ""
     if unclear := by_outcome.get("not significant"):
         sentence += f" No significant difference from {data.reference} on {joined(unclear)}."
     return sentence.strip()

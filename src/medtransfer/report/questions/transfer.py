@@ -20,6 +20,7 @@ from medtransfer.report.questions.metric_tables import every_metric, per_target
 from medtransfer.report.questions.scaling import scale_parts
 from medtransfer.report.text import (
     Cells,
+    answered_sentence,
     fixed,
     interval_text,
     joined,
@@ -27,12 +28,14 @@ from medtransfer.report.text import (
     outcome,
     p_cell,
     p_text,
+    percent,
     short_reason,
     signed,
+    trained,
 )
 
 QUESTION = "Transfer: which rung is better, and by how much?"
-DOTS = "Dots: means over seeds. Bars: 95% intervals over patients."
+DOTS = "Dots: means over seeds. Bars: 95% intervals, over patients and, with several seeds, seeds."
 
 
 def section(data: ReportData) -> Section:
@@ -74,17 +77,29 @@ def _sentence(data: ReportData) -> str:
     match outcome(row):
         case "better":
             amount = f"{difference:.3f} AUROC [{low:.3f}, {high:.3f}]"
-            sentence = f"On {cohort}, {rung}{among} is better than {reference} by {amount}, {p}."
+            subject = trained(rung, row) + among
+            sentence = f"On {cohort}, {subject} is better than {reference} by {amount}, {p}."
         case "worse":
             amount = f"{-difference:.3f} AUROC [{-high:.3f}, {-low:.3f}]"
-            sentence = f"On {cohort}, {rung} is worse than {reference} by {amount}, {p}."
+            subject = trained(rung, row)
+            sentence = f"On {cohort}, {subject} is worse than {reference} by {amount}, {p}."
         case "not significant":
             amount = f"{signed(difference, 3)} AUROC [{fixed(low, 3)}, {fixed(high, 3)}]"
             sentence = (
                 f"On {cohort}, there is no significant difference between {rung} and {reference} "
                 f"({amount}, {p})."
             )
-    return f"{sentence} {_margin_sentence(row)}".rstrip()
+    parts = [sentence, _margin_sentence(row), answered_sentence(row), _one_seed(row)]
+    return " ".join(part for part in parts if part)
+
+
+def _one_seed(row: Row) -> str:
+    """A caution where the interval does not contain the seeds."""
+    if row["contains"] != "patients":
+        return ""
+    return (
+        "Each rung was trained once: a network trained again with another seed may differ by more."
+    )
 
 
 def _margin_sentence(row: Row) -> str:
@@ -178,6 +193,8 @@ def _differences(data: ReportData) -> ReportTable:
         "p",
         "p (Holm)",
         "p (BH)",
+        "Answered",
+        "Answered by the reference",
     ]
     if margin:
         head += [f"Non-inferior (margin {margin:g})", f"Equivalent (margin {margin:g})"]
@@ -196,6 +213,7 @@ def _differences(data: ReportData) -> ReportTable:
                 *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
                 *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
+                *(_share_answered(row, name) for name in ("coverage", "coverage_reference")),
             ]
             if margin:
                 line += [_verdict(row, "no_worse"), _verdict(row, "equal")]
@@ -208,11 +226,17 @@ def _differences(data: ReportData) -> ReportTable:
     caption = (
         f"At {data.full_fraction:.0%} of the training labels. "
         f"{paired if len(data.rungs) > 1 else ''}"
-        "SD: standard deviation of the mean due to the choice of seeds, and of patients."
+        "SD over seeds: of single networks, not of their mean. SD over patients: of the mean."
     )
     return without_empty_columns(
-        ReportTable(head, rows, caption, numeric=frozenset(range(2, 9)), notes=cells.notes)
+        ReportTable(head, rows, caption, numeric=frozenset(range(2, 11)), notes=cells.notes)
     )
+
+
+def _share_answered(row: Row | None, name: str) -> str:
+    """Share of the cases that a side answered; a dash where it answered all."""
+    share = None if row is None else row.get(name)
+    return "–" if share is None or share >= 1 else percent(share)
 
 
 def _without_interval(row: Row | None) -> Row | None:
