@@ -41,9 +41,11 @@ class HereExecutor:
         folder.start(request.record(), environment(request.training))
         match request:
             case PretrainRequest():
-                pretrain_rung(request.pretrain, RungFolder(folder.path), on_step)
+                pretrain_rung(
+                    request.pretrain, RungFolder(folder.path), on_step, planned_id=request.run_id
+                )
             case RunRequest():
-                transfer(request.run, self._study, folder, on_step)
+                transfer(request.run, self._study, folder, on_step, planned=request.inputs)
         yield from messages
         yield Finished("done")
 

@@ -13,6 +13,7 @@ import pytest
 from medtransfer import worker as module
 from medtransfer.errors import StudyError, WeightsError
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.inputs import InputsChangedError
 from medtransfer.runs.messages import Finished, Interrupted, Message, StepDone, from_json
 from medtransfer.runs.records import RunError
 from medtransfer.study.config import Study
@@ -54,7 +55,7 @@ def bench(tmp_path: Path, tiny_study: Study, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def failing(error: Exception) -> Callable[..., None]:
-    def transfer(*_: object) -> None:
+    def transfer(*_: object, **__: object) -> None:
         raise error
 
     return transfer
@@ -65,7 +66,7 @@ def report(step: int, steps: int = 6) -> StepReport:
 
 
 def test_a_run_that_ends_well_says_so(bench: Bench) -> None:
-    assert bench.work(lambda *_: None) == [Finished("done")]
+    assert bench.work(lambda *_, **__: None) == [Finished("done")]
     assert bench.own.error() is None
     assert json.loads((bench.own.path / "run.json").read_text())["run_id"] == RUN
     assert bench.own.environments()[0]["threads"]
@@ -83,7 +84,7 @@ def test_a_bug_keeps_its_traceback_and_does_not_end_the_worker(bench: Bench) -> 
     error = bench.own.error()
     assert error is not None
     assert "ZeroDivisionError: division by zero" in (error.traceback or "")
-    assert bench.work(lambda *_: None)[-1] == Finished("done")
+    assert bench.work(lambda *_, **__: None)[-1] == Finished("done")
     assert bench.own.error() is None  # it was tried again, and went well
 
 
@@ -118,6 +119,12 @@ def disk_error(code: int) -> StudyError:
     return error
 
 
+def test_data_that_changed_are_no_failure_of_the_run(bench: Bench) -> None:
+    message = bench.failure(InputsChangedError("The data changed."))
+    assert message == Finished("waiting", "The data changed.", inputs_changed=True)
+    assert bench.own.state() == "waiting"
+
+
 def test_a_full_disk_is_no_failure_of_the_run(bench: Bench) -> None:
     message = bench.failure(disk_error(errno.ENOSPC))
     assert message.state == "waiting"
@@ -139,7 +146,7 @@ def test_a_disk_that_takes_no_error_either_is_told_to_the_parent(
 
 def test_a_settings_file_of_another_version_fails_its_run_alone(bench: Bench) -> None:
     bench.record["run"] = {"surprise": 1}
-    (message,) = bench.work(lambda *_: None)
+    (message,) = bench.work(lambda *_, **__: None)
     assert isinstance(message, Finished)
     assert message.state == "failed"
     assert bench.own.state() == "failed"
@@ -155,7 +162,7 @@ def test_steps_are_told_but_not_too_often_and_the_last_always(
 
 
 def test_asked_to_stop_it_stops_after_the_step_it_is_at(bench: Bench) -> None:
-    def transfer(*words: object) -> None:
+    def transfer(*words: object, **_: object) -> None:
         on_step = words[3]
         assert callable(on_step)
         assert on_step(report(1)) is False
@@ -176,7 +183,7 @@ def test_asked_to_stop_while_idle_it_goes_at_once(bench: Bench) -> None:
 
 def test_asked_to_stop_at_its_last_step_it_still_tells_that_it_is_done(bench: Bench) -> None:
     with pytest.raises(SystemExit) as ended:
-        bench.work(lambda *_: bench.worker.ask_to_stop(signal.SIGTERM, None))
+        bench.work(lambda *_, **__: bench.worker.ask_to_stop(signal.SIGTERM, None))
     assert ended.value.code == 75
     assert bench.messages()[-1] == Finished("done")
 

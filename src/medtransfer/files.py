@@ -133,6 +133,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_stamp(path: Path | str) -> tuple[int, int, int, int]:
+    """Size, modification time, change time (in nanoseconds) and inode; -1 each if it is missing.
+
+    The change time cannot be set: it tells of a file that was written over and given its old
+    modification time.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 — a third faster than Path for millions of images
+    except (OSError, ValueError):
+        return -1, -1, -1, -1
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 def seal_folder(folder: Path) -> None:
     """Finish a folder artefact: sizes and SHA-256 of its files, written last."""
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and not is_temporary(p))

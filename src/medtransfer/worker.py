@@ -28,6 +28,7 @@ from medtransfer.pretraining.config import PretrainRequest
 from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.inputs import InputsChangedError
 from medtransfer.runs.messages import (
     Finished,
     Heartbeat,
@@ -84,6 +85,8 @@ class Worker:
             sys.exit(EXIT_STOPPED)
         except Diverged as error:
             self._fail(folder, "diverged", str(error), step=error.step)
+        except InputsChangedError as error:
+            self.send(Finished("waiting", str(error), inputs_changed=True))
         except MedTransferError as error:
             if is_full(error):  # the runs behind it would fail too: the parent stops
                 self.send(Finished("waiting", str(error)))
@@ -105,10 +108,23 @@ class Worker:
             folder.start(request.record(), environment(request.training))
         match request:
             case RunRequest():
-                transfer(request.run, self.study, folder, self.on_step, self.heartbeat)
+                transfer(
+                    request.run,
+                    self.study,
+                    folder,
+                    self.on_step,
+                    self.heartbeat,
+                    planned=request.inputs,
+                )
             case PretrainRequest():
                 rung_folder = RungFolder(folder.path)
-                pretrain_rung(request.pretrain, rung_folder, self.on_step, self.heartbeat)
+                pretrain_rung(
+                    request.pretrain,
+                    rung_folder,
+                    self.on_step,
+                    self.heartbeat,
+                    planned_id=request.run_id,
+                )
 
     def work_together(self, run_id: str) -> None:
         """Carry out a run as one of several processes."""

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from medtransfer.errors import WeightsError
+from medtransfer.files import file_stamp
 from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_facts
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.fast_layers import use_plain_attention
@@ -177,8 +179,14 @@ def build_classifier(
     digest, fit = None, None
     path = find_weights(model)
     if path is not None:
+        stamp = file_stamp(path)
         digest = verified_digest(path, rung)
         fit = load_weights(backbone, path, head_prefix(backbone))
+        if file_stamp(path) != stamp:
+            raise WeightsError(
+                f"The weights of rung '{rung.name}' in \"{path.name}\" changed while they were "
+                "read. Run the same command again."
+            )
     width = architecture.width or 0
     pool = CasePool(model.pool, width, seed)
     chosen = resolve_precision(precision, architecture, device)

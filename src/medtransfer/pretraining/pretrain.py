@@ -15,10 +15,11 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.runtime import full_tensor, world
 from medtransfer.models.tensors import write_tensors
 from medtransfer.pretraining.batches import UpstreamBatches
-from medtransfer.pretraining.config import Pretrain, upstream_schedule
+from medtransfer.pretraining.config import Pretrain, pretrain_id, upstream_schedule
 from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.pretraining.validation import held_out_score
+from medtransfer.runs.inputs import InputsChangedError
 from medtransfer.runs.records import RungCheck, RungCost
 from medtransfer.runs.transfer import move_to_device, no_heartbeat, pick_device
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -31,6 +32,8 @@ def pretrain_rung(
     folder: RungFolder,
     on_step: ProgressCallback,
     heartbeat: Callable[..., None] = no_heartbeat,
+    *,
+    planned_id: str | None = None,
 ) -> None:
     """Carry one pre-training run from its images to a rung.
 
@@ -39,8 +42,11 @@ def pretrain_rung(
         folder: The rung's; a stopped run resumes from its last checkpoint.
         on_step: Called after every step; it may ask to stop.
         heartbeat: Called after every pass through the network.
+        planned_id: Id of the run, which names its images, labels and weights; None compares
+            nothing.
 
     Raises:
+        InputsChangedError: Images, labels or weights are not those of the plan.
         MedTransferError: Something a user can mend.
         Diverged: The loss is no longer a number.
         Stopped: `on_step` asked to stop.
@@ -58,6 +64,9 @@ def pretrain_rung(
         input_size=run.data.crop,
     )
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
+
+    if planned_id is not None:
+        require_planned(planned_id, run, upstream.digest(facts), built.weights)
 
     spec = upstream_spec(run, built.rung.architecture)
     training, held_out = (
@@ -100,12 +109,36 @@ def pretrain_rung(
     weights = named_weights(classifier)
     if not world().is_main:
         return
+    if planned_id is not None:
+        now = read_upstream(run.data)
+        facts = scan_images(now.manifest, run.data.pixel_limit, folder.images)
+        require_planned(planned_id, run, now.digest(facts), built.weights)
     write_tensors(weights, folder.model)
     folder.write_history(vars(rung_check(check)) for check in state.checks)
     folder.write_trained_on(run.rung, facts["sha256"].gather(upstream.train))
     folder.write_cost(rung_cost(state, built))
     folder.write_rung(run, upstream, built.rung)
     folder.finish()
+
+
+def require_planned(planned_id: str, run: Pretrain, data: str, weights: str | None) -> None:
+    """Compare what a run read with the id that was made from it.
+
+    Args:
+        planned_id: Id of the run.
+        run: Its recipe.
+        data: Digest of images and labels.
+        weights: SHA-256 of the weights it started from; None for random ones.
+
+    Raises:
+        InputsChangedError: They are others.
+    """
+    if pretrain_id(run, data, weights) != planned_id:
+        raise InputsChangedError(
+            "The images, their labels or the starting weights changed while pre-training ran. No "
+            "rung was made of them. Put them back and run the same command again, or rename the "
+            "run."
+        )
 
 
 def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:

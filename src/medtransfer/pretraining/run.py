@@ -17,7 +17,7 @@ from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.events import OnEvent, Preparing, PretrainStep, RungMade, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.inputs import known_architecture
-from medtransfer.runs.messages import StepDone
+from medtransfer.runs.messages import Finished, StepDone
 from medtransfer.runs.progress import ProgressFile, RunEta, RungProgress
 
 
@@ -116,8 +116,13 @@ def _carry_out(
         try:
             for message in executor.execute(request):
                 lease.renew()
-                if isinstance(message, StepDone):
-                    reporter.step(message)
+                match message:
+                    case StepDone():
+                        reporter.step(message)
+                    case Finished(state="waiting", message=text):
+                        raise StudyError(text)
+                    case _:
+                        pass
         except WorkerDied as death:
             if death.signal != "SIGTERM" and death.code != EXIT_STOPPED:
                 raise StudyError(

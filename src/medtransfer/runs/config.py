@@ -33,7 +33,7 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
 
     Args:
         run: Its identity side is taken; places of files and scoring are not.
-        data: Digest of the rows and images, from `plan.data_digest`.
+        data: Digest of the rows and images, from `runs.inputs.data_digest`.
         weights: SHA-256 of the weights file; None for random weights.
     """
     identity_facts = {

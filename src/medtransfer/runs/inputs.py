@@ -1,4 +1,9 @@
-"""Inputs of a run: its manifest, and its images at the size its network takes."""
+"""Inputs of a run: its manifest, and its images at the size its network takes.
+
+A run's id names its inputs. They are compared with the plan when a run reads them, and once more
+before it is done: labels, images or weights that somebody replaces while a study runs must not end
+in results under the old id.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,13 +16,48 @@ from numpy.typing import NDArray
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.images.scan import no_progress
+from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
+from medtransfer.data.labels import raw_labels
 from medtransfer.data.splits import internal_rows
+from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, plural
+from medtransfer.files import file_stamp
 from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.runs.config import Transfer
+from medtransfer.settings import rows_digest
 from medtransfer.tables.manifest import Manifest, read_manifest
+from medtransfer.tables.schema import rows_of
 from medtransfer.training.bit_hyperrule import resolution
+
+
+@dataclass(frozen=True)
+class PlannedInputs:
+    """Digests of the inputs that a run's id was made from.
+
+    Attributes:
+        data: Of rows and images, from `data_digest`.
+        weights: SHA-256 of the weights file; None for random weights.
+    """
+
+    data: str
+    weights: str | None
+
+    def require_weights(self, rung: str, digest: str | None) -> None:
+        """Compare the weights that were loaded with the plan.
+
+        Raises:
+            WeightsError: They are others.
+        """
+        if digest != self.weights:
+            planned, loaded = (value and f"{value[:12]}…" for value in (self.weights, digest))
+            raise WeightsError(
+                f"The weights of rung '{rung}' changed while the study ran: SHA-256 {loaded}, "
+                f"planned {planned}. Nothing was trained on them. Run the same command again."
+            )
+
+
+class InputsChangedError(StudyError):
+    """The data of a run are no longer those of the plan; no other run of the study can start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +106,126 @@ def read_run_manifest(data: DataConfig) -> Manifest:
         attributes=(*data.attributes, *data.split.group_columns),
         image_root=data.image_root,
     )
+
+
+def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
+    """Digest of ids, cohorts, splits, raw labels and image contents; not of places or attributes.
+
+    The rows stand in the order of `image_id`, so a moved folder or another row order leaves run
+    ids as they are.
+    """
+    table = _identity_table(manifest, data).with_columns(facts["sha256"])
+    return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
+
+
+def _identity_table(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
+    """Ids, cohorts, splits and raw labels of every image."""
+    ids = ["image_id", "case_id", "patient_id", "cohort"]
+    ids += [name for name in ("split",) if name in manifest.frame.columns]
+    ids += list(data.split.group_columns)
+    table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
+    return table.hstack(raw_labels(manifest.frame, data))
+
+
+class RunData:
+    """Manifest and image facts of a run, compared with its plan.
+
+    Attributes:
+        manifest: The images.
+        facts: Header facts and digests of the images.
+    """
+
+    def __init__(self, data: DataConfig, memory: Path, planned: PlannedInputs | None) -> None:
+        """Read them.
+
+        Args:
+            data: Of the run.
+            memory: Parquet file that remembers image facts between calls.
+            planned: Digests of the plan; None compares nothing.
+
+        Raises:
+            InputsChangedError: They are not those of the plan.
+            MedTransferError: They cannot be read, and there is no plan.
+        """
+        self._data, self._memory, self._planned = data, memory, planned
+        self._stamp = file_stamp(data.manifest)
+        self.manifest, self.facts = self._read()
+        self._compare(self.manifest, self.facts)
+
+    def require_unchanged(self) -> None:
+        """Compare the files with the plan once more; only those that changed are read again.
+
+        Raises:
+            InputsChangedError: They are no longer those of the plan.
+        """
+        if self._planned is None:
+            return
+        is_same_table = file_stamp(self._data.manifest) == self._stamp
+        manifest, facts = self._read(self.manifest if is_same_table else None)
+        if not (is_same_table and facts["sha256"].equals(self.facts["sha256"])):
+            self._compare(manifest, facts)
+
+    def _read(self, manifest: Manifest | None = None) -> tuple[Manifest, pl.DataFrame]:
+        try:
+            manifest = manifest or read_run_manifest(self._data)
+            return manifest, scan_images(manifest, self._data.pixel_limit, self._memory)
+        except (TableError, ImageError) as error:
+            if self._planned is None:
+                raise
+            raise InputsChangedError(f"{_CHANGED} {error}") from error
+
+    def _compare(self, manifest: Manifest, facts: pl.DataFrame) -> None:
+        if self._planned and data_digest(manifest, facts, self._data) != self._planned.data:
+            raise InputsChangedError(_CHANGED)
+
+
+_CHANGED = "The data changed while the study ran."
+
+
+def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memory: Path) -> str:
+    """Message that names what changed in the data since a study was planned.
+
+    Args:
+        data: Of the study.
+        before: The manifest of the plan.
+        facts: Its images.
+        memory: Parquet file that remembers image facts between calls.
+    """
+    try:
+        after = read_run_manifest(data)
+        now = scan_images(after, data.pixel_limit, memory)
+    except (TableError, ImageError) as error:
+        return f"{_CHANGED} {error} {_ADVICE}"
+    old, new = _identity_table(before, data), _identity_table(after, data)
+    parts: list[str] = []
+    added = after.frame.filter(~pl.col("image_id").is_in(old["image_id"].implode()))
+    removed = before.frame.filter(~pl.col("image_id").is_in(new["image_id"].implode()))
+    if len(added):
+        parts.append(f"{plural(len(added), 'row')} added, {rows_of(added)}")
+    if len(removed):
+        parts.append(f"{plural(len(removed), 'row')} removed, {rows_of(removed)} of the old table")
+    if old.columns != new.columns:
+        parts.append("the column 'split' was added or removed")
+    else:
+        relabelled = new.join(old, on=old.columns, how="anti", nulls_equal=True)
+        rows = after.frame.join(relabelled, on="image_id", how="semi", maintain_order="left")
+        rows = rows.join(added, on="image_id", how="anti", maintain_order="left")
+        if len(rows):
+            parts.append(f"ids, splits or labels of {plural(len(rows), 'row')}, {rows_of(rows)}")
+    images = now.join(facts, on=["image_id", "sha256"], how="anti")
+    images = images.join(added, on="image_id", how="anti")
+    rows = after.frame.join(images, on="image_id", how="semi", maintain_order="left")
+    if len(rows):
+        parts.append(f"the content of {plural(len(rows), 'image')}, {rows_of(rows)}")
+    if not parts:
+        parts.append("it is now as it was planned")
+    return f"{_CHANGED[:-1]}: {'; '.join(parts)}. {_ADVICE}"
+
+
+_ADVICE = (
+    "No run was finished on the changed data, and finished runs are kept. Put the old files back "
+    "and run the same command again to go on, or run it as they are to start new runs."
+)
 
 
 def known_architecture(rung: str) -> Architecture:

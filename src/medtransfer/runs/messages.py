@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.inputs import PlannedInputs
 from medtransfer.runs.records import State
 from medtransfer.training.config import TrainingConfig
 
@@ -52,6 +53,7 @@ class RunRequest(BaseModel):
     held_out: str | None
     retrain_fraction: float | None
     run: Transfer
+    inputs: PlannedInputs | None = None
 
     @property
     def training(self) -> TrainingConfig:
@@ -100,12 +102,15 @@ class Finished:
     """The run ended.
 
     Attributes:
-        state: Done, failed or diverged; waiting if the disk is full.
+        state: Done, failed or diverged; waiting if no run can start now: the disk is full, or
+            the data changed.
         message: The reason, unless it is done.
+        inputs_changed: The data are no longer those of the plan.
     """
 
     state: State
     message: str = ""
+    inputs_changed: bool = False
 
 
 Message = ProcessStarted | Heartbeat | StepDone | Interrupted | Finished

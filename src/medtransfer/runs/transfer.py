@@ -2,18 +2,19 @@
 
 import platform
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import torch
 
 from medtransfer.data.cases import build_cases, case_attributes
+from medtransfer.data.images.cache import CachedImages, require_intact
 from medtransfer.data.images.decode import decoders
-from medtransfer.data.images.scan import scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.inference.predict import predictions_frame
 from medtransfer.evaluation.scoring.score import score
+from medtransfer.files import remove
 from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
 from medtransfer.models.runtime import world
 from medtransfer.posthoc.ood_detectors import ood_scores
@@ -21,11 +22,12 @@ from medtransfer.runs.config import Transfer, scoring_digest
 from medtransfer.runs.fine_tune import fine_tune, partition_cases, prepare_tuning
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
+    PlannedInputs,
+    RunData,
     cache_requests,
     input_spec,
     known_architecture,
     merge_requests,
-    read_run_manifest,
 )
 from medtransfer.runs.probe import probe
 from medtransfer.runs.records import RunCost
@@ -45,6 +47,8 @@ def transfer(
     folder: RunFolder,
     on_step: ProgressCallback,
     heartbeat: Callable[..., None] = no_heartbeat,
+    *,
+    planned: PlannedInputs | None = None,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -55,15 +59,17 @@ def transfer(
             only rank 0 writes to it.
         on_step: Called after every step; it may ask to stop.
         heartbeat: Called after every pass through the network.
+        planned: Digests of data and weights that the run's id was made from; None compares nothing.
 
     Raises:
+        InputsChangedError: Labels or images are not those of the plan, before training or after it.
         MedTransferError: Something a user can mend.
         Diverged: The loss is no longer a number.
         Stopped: `on_step` asked to stop.
     """
-    manifest = read_run_manifest(run.data)
+    data = RunData(run.data, study.images, planned)
+    manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
-    facts = scan_images(manifest, run.data.pixel_limit, study.images)
     cases = build_cases(frame, run.data)
 
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
@@ -76,20 +82,26 @@ def transfer(
         precision=run.training.precision,
         input_size=spec.crop,
     )
+    if planned is not None:
+        planned.require_weights(run.model.rung, built.weights)
     trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
     requests = cache_requests(run, spec, frame)
     split = partition_cases(cases, frame, run)
     if run.training.tuning.mode == "linear":
-        (images,) = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
-        model = probe(run, built, split, images, spec, study=study, folder=folder, on_step=on_step)
+        images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
+        model = probe(
+            run, built, split, images[0], spec, study=study, folder=folder, on_step=on_step
+        )
     else:
         images = [request.make(manifest, facts, study.cache) for request in requests]
         model = fine_tune(run, classifier, split, images, spec, folder=folder, on_step=on_step)
 
     if not world().is_main:
         return
+    data.require_unchanged()
+    require_intact_caches(images, folder)
     outputs = model.outputs
     ood = ood_scores(model.ood_reference, outputs.features, outputs.logits)
     predictions = predictions_frame(split.test, outputs.logits, run.data.names, folder.run_id, ood)
@@ -100,6 +112,20 @@ def transfer(
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run))
     folder.finish()
+
+
+def require_intact_caches(images: Sequence[CachedImages], folder: RunFolder) -> None:
+    """Compare what a run read from caches with what was put there.
+
+    Raises:
+        StudyError: Images were altered; the run's checkpoints, which they may have spoiled, are
+            dropped.
+    """
+    try:
+        require_intact(images)
+    except StudyError:
+        remove(folder.checkpoint)
+        raise
 
 
 def pick_device(config: TrainingConfig) -> torch.device:

@@ -16,7 +16,6 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.scan import no_progress, scan_images
-from medtransfer.data.labels import raw_labels
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
@@ -25,12 +24,13 @@ from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.runs.config import run_id
 from medtransfer.runs.inputs import (
     CacheRequest,
+    PlannedInputs,
     cache_requests,
+    data_digest,
     input_spec,
     known_architecture,
     read_run_manifest,
 )
-from medtransfer.settings import rows_digest
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
@@ -72,6 +72,7 @@ class PlannedRun:
         num_images: It will train on, counted as often as they are seen. Of a linear probe all
             images, if it is the first that needs their features.
         num_cases: Of training.
+        inputs: Digests that its name was made from.
     """
 
     run_id: str
@@ -80,10 +81,15 @@ class PlannedRun:
     steps: int
     num_images: int
     num_cases: int
+    inputs: PlannedInputs | None = None
 
 
 def read_data(
-    study: Study, memory: Path, progress: Callable[[int, int], None] = no_progress
+    study: Study,
+    memory: Path,
+    progress: Callable[[int, int], None] = no_progress,
+    *,
+    deep: bool = False,
 ) -> StudyData:
     """Read the manifest, look at every image, audit.
 
@@ -91,13 +97,14 @@ def read_data(
         study: Names the manifest.
         memory: Parquet file that remembers image facts between calls.
         progress: Called as images are done.
+        deep: Read every image again, also where size and times are as they were.
 
     Raises:
         TableError: The manifest does not keep its contract.
         ImageError: Images are missing or unusable.
     """
     manifest = read_run_manifest(study.data)
-    facts = scan_images(manifest, study.data.pixel_limit, memory, progress)
+    facts = scan_images(manifest, study.data.pixel_limit, memory, progress, deep=deep)
     parts = splits_of(study, manifest)
     findings = {
         (finding.code, finding.sentence): finding
@@ -162,19 +169,6 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     return _with_extraction(planned, len(data.manifest))
 
 
-def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
-    """Digest of ids, cohorts, splits, raw labels and image contents; not of places or attributes.
-
-    So a new attribute column, a moved folder or another row order leaves run ids as they are.
-    """
-    ids = ["image_id", "case_id", "patient_id", "cohort"]
-    ids += [name for name in ("split",) if name in manifest.frame.columns]
-    ids += list(data.split.group_columns)
-    table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
-    table = table.hstack(raw_labels(manifest.frame, data)).with_columns(facts["sha256"])
-    return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
-
-
 FlowRow = dict[str, Any]
 """Counts of one split of one cohort: open, since targets are its keys."""
 
@@ -233,7 +227,15 @@ def _plan_run(
         per_case = np.mean(images) if len(images) else 1.0
         num_images = round(steps * config.batch_size * float(per_case))
     name = run_id(cell.run, data.digest, weights)
-    return PlannedRun(name, cell, needs[key], steps, num_images=num_images, num_cases=len(images))
+    return PlannedRun(
+        run_id=name,
+        cell=cell,
+        needs=needs[key],
+        steps=steps,
+        num_images=num_images,
+        num_cases=len(images),
+        inputs=PlannedInputs(data.digest, weights),
+    )
 
 
 def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[PlannedRun]:

@@ -21,6 +21,7 @@ from medtransfer.runs.events import (
     ignore_progress,
 )
 from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.runs.inputs import InputsChangedError, changed_inputs
 from medtransfer.runs.messages import Finished, Interrupted, RunRequest, StepDone
 from medtransfer.runs.progress import ProgressFile, RunProgress
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
@@ -84,7 +85,11 @@ def run_study(
         data = audit_study_images(study, folder, data, planned, on_event)
         check_findings(study, data.findings)
         _write_plan(study, folder, data, planned)
-        StudyExecution(folder, planned, lease, on_event).run_missing()
+        try:
+            StudyExecution(folder, planned, lease, on_event).run_missing()
+        except InputsChangedError as error:
+            message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
+            raise InputsChangedError(message) from error
         on_event(Scoring("tables"))
         rescore(folder, planned, data)
         write_study_tables(study, folder, planned, data)
@@ -159,6 +164,8 @@ class StudyExecution:
                     case Interrupted():
                         progress.write()
                         return False
+                    case Finished(message=text, inputs_changed=True):
+                        raise InputsChangedError(text)
                     case Finished() if folder.state() == "waiting":
                         raise StudyError(message.message)
                     case _:
@@ -204,6 +211,7 @@ def request_of(run: PlannedRun) -> RunRequest:
         held_out=cell.held_out,
         retrain_fraction=cell.retrain_fraction,
         run=cell.run,
+        inputs=run.inputs,
     )
 
 
@@ -222,7 +230,7 @@ def _write_plan(
     write_text(folder.path / "study.yaml", text)
     runs = [
         {
-            **request_of(run).model_dump(exclude={"run"}),
+            **request_of(run).model_dump(exclude={"run", "inputs"}),
             "steps": run.steps,
             "training_cases": run.num_cases,
             "images": run.num_images,

@@ -15,7 +15,7 @@ from tests.data.audit.corpus import embedded_manifest
 
 from medtransfer.data.images import scan
 from medtransfer.data.images.pictures import decode_image, inspect_image
-from medtransfer.data.images.scan import FACTS, map_images, scan_images
+from medtransfer.data.images.scan import FACTS, STAMP, map_images, scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -74,7 +74,7 @@ def test_pictures_inside_and_outside_give_the_same_facts(tmp_path: Path) -> None
     for name in ("inside/m.parquet", "outside/m.csv"):
         manifest = read_manifest(write_phantom(phantom, tmp_path / name))
         facts = scan_images(manifest, LIMIT, tmp_path / name.replace("m.", "facts."))
-        kinds.append(facts.drop("size", "modified", "path"))
+        kinds.append(facts.drop(*STAMP, "path"))
     assert_frame_equal(*kinds)
 
 
@@ -145,6 +145,38 @@ def test_changed_files_are_read_again_and_only_they(tmp_path: Path, reads: list[
     assert sorted(reads) == ["2.png", "4.png"]
     changed = (first["sha256"] != second["sha256"]).to_list()
     assert [manifest.frame["path"][i] for i, new in enumerate(changed) if new] == ["2.png"]
+
+
+def test_a_file_written_over_with_the_same_size_and_time_is_read_again(
+    tmp_path: Path, reads: list[str]
+) -> None:
+    manifest = paths_manifest(tmp_path, {f"{i}.png": data for i, data in enumerate(pictures(3))})
+    before = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    reads.clear()
+    other = corpus.png(255 - corpus.grey(4, 5), 0)
+    status = (tmp_path / "1.png").stat()
+    (tmp_path / "1.png").write_bytes(other[: status.st_size].ljust(status.st_size, b"\0"))
+    os.utime(tmp_path / "1.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    assert reads == ["1.png"]
+    assert (before["sha256"] != after["sha256"]).sum() == 1
+
+
+def test_deep_reads_every_file_again(tmp_path: Path, reads: list[str]) -> None:
+    manifest = paths_manifest(tmp_path, {f"{i}.png": data for i, data in enumerate(pictures(3))})
+    before = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    reads.clear()
+    assert_frame_equal(scan_images(manifest, LIMIT, tmp_path / "facts.parquet", deep=True), before)
+    assert sorted(reads) == ["0.png", "1.png", "2.png"]
+
+
+def test_facts_of_version_0_1_are_kept(tmp_path: Path, reads: list[str]) -> None:
+    manifest = paths_manifest(tmp_path, {f"{i}.png": data for i, data in enumerate(pictures(3))})
+    before = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    write_frame(before.drop("changed", "inode"), tmp_path / "facts.parquet")
+    reads.clear()
+    assert_frame_equal(scan_images(manifest, LIMIT, tmp_path / "facts.parquet"), before)
+    assert reads == []
 
 
 def test_a_new_image_is_read_without_the_others(tmp_path: Path, reads: list[str]) -> None:

@@ -25,8 +25,10 @@ from medtransfer.data.images.shards import (
     PixelFormat,
     PixelRows,
     Shard,
+    damaged_shards,
     drop_shard,
     find_shards,
+    note_verified,
     widest_format,
     write_shard,
 )
@@ -175,7 +177,10 @@ def prepare_cache(
     wanted = _wanted(manifest, indices, facts)
     folder, kind = recipe.folder(parent), widest_format(_formats(wanted, recipe), recipe.size)
     images = CachedImages(folder, recipe, wanted.select("image_id", *KEYS), kind)
-    missing = _missing(wanted, _sound_shards(folder, recipe, verify=verify))
+    sound = _sound_shards(folder, recipe, verify=verify)
+    missing = _missing(wanted, sound)
+    if verify and sound:
+        note_verified(folder, sound)
     if not missing.is_empty():
         _check_codec(recipe, missing)
         need = _raw_bytes(missing, recipe)
@@ -186,8 +191,27 @@ def prepare_cache(
         write_json(folder / "recipe.json", recipe.metadata())
         filling = _ShardFilling(manifest, recipe, progress, len(missing))
         filling.write(folder, missing)
+        note_verified(folder, [*sound, *filling.made])
         check_images(manifest, _by_row(filling.faults, wanted))
     return images
+
+
+def require_intact(images: Sequence[CachedImages]) -> None:
+    """Compare the shards that images lie in with their SHA-256, unless their stamps are noted.
+
+    Raises:
+        StudyError: Some were altered since they were made.
+    """
+    for cached in images:
+        shards = find_shards(cached.folder, cached.recipe.size)
+        at = cached.wanted.join(_listing(shards), on=KEYS, how="left")["shard"]
+        numbers: list[int] = at.drop_nulls().unique().to_list()
+        used = [shards[number] for number in numbers]
+        if at.null_count() or damaged_shards(cached.folder, used):
+            raise StudyError(
+                f'The image cache "{cached.folder.name}" was damaged while a run read it. Run the '
+                "same command again: the images are prepared anew, and the run starts over."
+            )
 
 
 def bytes_missing(
@@ -221,6 +245,7 @@ class _ShardFilling:
     Attributes:
         faults: Reasons why images cannot be used, by their content. An unusable image keeps its
             whole shard from being written.
+        made: The shards that were written.
     """
 
     def __init__(
@@ -229,6 +254,7 @@ class _ShardFilling:
         self._manifest, self._recipe = manifest, recipe
         self._progress, self._total, self._done = progress, total, 0
         self.faults: dict[str, str] = {}
+        self.made: list[Shard] = []
 
     def write(self, folder: Path, missing: pl.DataFrame) -> None:
         """Write shards of images.
@@ -248,7 +274,8 @@ class _ShardFilling:
             rows = missing.filter(channels=kind.channels, bits=kind.bits)
             for part in rows.iter_slices(max(1, SHARD_BYTES // kind.nbytes)):
                 with contextlib.suppress(_HasFaults):
-                    write_shard(folder, kind, self._recipe.codec, part, self._images(part, kind))
+                    images = self._images(part, kind)
+                    self.made.append(write_shard(folder, kind, self._recipe.codec, part, images))
 
     def _images(self, part: pl.DataFrame, kind: PixelFormat) -> Iterator[Pixels]:
         """The images of a shard; if any is damaged, an error after the last."""

@@ -16,6 +16,7 @@ from medtransfer.data.images.decode import DICOM, inspect
 from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES
 from medtransfer.data.images.pictures import read_file
 from medtransfer.errors import ImageError, fault_list, plural
+from medtransfer.files import file_stamp
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW, write_frame
 
@@ -42,9 +43,13 @@ FACTS = {
     "burned_in": pl.String,
     "size": pl.Int64,
     "modified": pl.Int64,
+    "changed": pl.Int64,
+    "inode": pl.Int64,
     "path": pl.String,
     "frame": pl.Int64,
 }
+STAMP = ("size", "modified", "changed", "inode")
+"""Columns that say, without reading a file, whether it is still the one that was read."""
 
 
 def no_progress(_done: int, _total: int) -> None:
@@ -52,17 +57,23 @@ def no_progress(_done: int, _total: int) -> None:
 
 
 def scan_images(
-    manifest: Manifest, pixel_limit: int, facts_file: Path, progress: Progress = no_progress
+    manifest: Manifest,
+    pixel_limit: int,
+    facts_file: Path,
+    progress: Progress = no_progress,
+    *,
+    deep: bool = False,
 ) -> pl.DataFrame:
     """Facts of every image, in the manifest's order.
 
-    Files whose path, size and modification time have not changed are not read again.
+    Files whose path, size, times and inode have not changed are not read again.
 
     Args:
         manifest: The images.
         pixel_limit: Most pixels an image may claim.
         facts_file: Parquet file that keeps facts between calls.
         progress: Called as images are done.
+        deep: Read every image again, whatever its stamp says.
 
     Returns:
         One row per image with the columns of `FACTS`.
@@ -71,7 +82,7 @@ def scan_images(
         ImageError: Images are missing or unusable; all of them are listed by row.
     """
     stamps = _stamps(manifest)
-    remembered = _remembered(facts_file, stamps, pixel_limit)
+    remembered = {} if deep else _remembered(facts_file, stamps, pixel_limit)
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in remembered]
     faults: list[tuple[int, str]] = []
     rows = dict(remembered)
@@ -197,43 +208,42 @@ def _stamps(manifest: Manifest) -> pl.DataFrame:
     else:
         frames = pl.Series("frame", [None] * len(ids), pl.Int64)
     if manifest.embedded:
-        status = manifest.path.stat()
+        stamp = dict(zip(STAMP, file_stamp(manifest.path), strict=True))
         return pl.DataFrame({"image_id": ids}).with_columns(
-            size=pl.lit(status.st_size),
-            modified=pl.lit(status.st_mtime_ns),
+            *(pl.lit(value, dtype=pl.Int64).alias(name) for name, value in stamp.items()),
             path=pl.lit(manifest.path.name),
             frame=frames,
         )
-    stats = [_size_and_time(manifest.root / str(path)) for path in manifest.frame["path"]]
-    columns = {"size": [size for size, _ in stats], "modified": [time for _, time in stats]}
-    return pl.DataFrame(
-        {"image_id": ids, **columns, "path": manifest.frame["path"], "frame": frames}
-    )
-
-
-def _size_and_time(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+    paths = manifest.frame["path"]
+    root = str(manifest.root)
+    stamps = [file_stamp(f"{root}/{path}") for path in paths]
+    columns = dict(zip(STAMP, zip(*stamps, strict=True), strict=True))
+    return pl.DataFrame({"image_id": ids, **columns, "path": paths, "frame": frames})
 
 
 def _remembered(
     facts_file: Path, stamps: pl.DataFrame, pixel_limit: int
 ) -> dict[str, tuple[object, ...]]:
-    """Facts of the images whose path, size and modification time have not changed."""
+    """Facts of the images whose path, size, times and inode have not changed."""
     if not facts_file.is_file():
         return {}
     try:
-        frame = pl.read_parquet(facts_file)
+        frame = _with_whole_stamps(pl.read_parquet(facts_file), stamps)
         if dict(frame.schema) != {name: kind() for name, kind in FACTS.items()}:
             return {}
-    except (pl.exceptions.PolarsError, OSError):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return {}
-    stamp = ["image_id", "size", "modified", "path", "frame"]
+    stamp = ["image_id", *STAMP, "path", "frame"]
     same = frame.join(stamps, on=stamp, how="semi", nulls_equal=True)
     current = pl.col("rule").str.starts_with(f"{DICOM_RULES}: ")
     same = same.filter((pl.col("format") != DICOM) | current)
     same = same.filter(pl.col("width") * pl.col("height") <= pixel_limit)
     return {row[0]: row for row in same.iter_rows()}
+
+
+def _with_whole_stamps(facts: pl.DataFrame, stamps: pl.DataFrame) -> pl.DataFrame:
+    """Facts that version 0.1 kept, with today's change times and inodes, which it did not note."""
+    if set(FACTS) - set(facts.columns) != {"changed", "inode"}:
+        return facts
+    today = stamps.select("image_id", "changed", "inode")
+    return facts.join(today, on="image_id", how="left", maintain_order="left").select(*FACTS)

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import polars as pl
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 
 from medtransfer import files
 from medtransfer.data.images.pictures import Pixels, decode_image, encode_jpeg, encode_png
-from medtransfer.files import remove, replacing
+from medtransfer.errors import StudyError
+from medtransfer.files import file_stamp, read_json, remove, replacing, write_json
 from medtransfer.settings import digest
 from medtransfer.tables.schema import write_frame
 
 PIXELS, INDEX = ".pixels", ".parquet"
+VERIFIED = "verified.json"
+"""Sizes, times and inodes of the shards whose content was compared with its SHA-256."""
 SCHEMA = {
     "content": pl.String(),
     "decoder": pl.String(),
@@ -124,8 +127,11 @@ class Shard:
 
     def is_intact(self) -> bool:
         """Compare its images with the SHA-256 they were written with."""
-        with self.path.open("rb") as stream:
-            pixels = hashlib.file_digest(stream, "sha256").digest()
+        try:
+            with self.path.open("rb") as stream:
+                pixels = hashlib.file_digest(stream, "sha256").digest()
+        except OSError:
+            return False
         return _sealed(pixels, self.index["end"]) == self.index["sha256"][0]
 
 
@@ -137,7 +143,7 @@ def shard_name(kind: PixelFormat, contents: pl.DataFrame) -> str:
 
 def write_shard(
     folder: Path, kind: PixelFormat, codec: Codec, contents: pl.DataFrame, images: Iterable[Pixels]
-) -> None:
+) -> Shard:
     """Write a complete shard or nothing.
 
     Args:
@@ -166,12 +172,39 @@ def write_shard(
     )
     index = index.with_columns(sha256=pl.lit(_sealed(hashed.digest(), index["end"])))
     write_frame(index, folder / f"{name}{INDEX}")
+    return Shard(folder / f"{name}{PIXELS}", kind, index)
 
 
 def find_shards(folder: Path, size: int) -> list[Shard]:
     """The shards of a folder, by name; half-written or altered ones are skipped."""
     shards = (_read_shard(path, size) for path in sorted(folder.glob(f"*{INDEX}")))
     return [shard for shard in shards if shard is not None]
+
+
+def note_verified(folder: Path, shards: Iterable[Shard]) -> None:
+    """Note the stamps of shards that are known to be intact, for `is_verified`."""
+    stamps = {shard.path.name: list(file_stamp(shard.path)) for shard in shards}
+    if stamps != _noted(folder):
+        write_json(folder / VERIFIED, stamps)
+
+
+def damaged_shards(folder: Path, shards: Iterable[Shard]) -> list[Shard]:
+    """Shards that were altered; those whose stamp was noted are not read for that."""
+    noted = _noted(folder)
+    return [
+        shard
+        for shard in shards
+        if noted.get(shard.path.name) != list(file_stamp(shard.path)) and not shard.is_intact()
+    ]
+
+
+def _noted(folder: Path) -> dict[str, list[int]]:
+    """Noted stamps by the name of the images' file; empty where the notes cannot be read."""
+    try:
+        noted = read_json(folder / VERIFIED)
+    except StudyError:
+        return {}
+    return cast("dict[str, list[int]]", noted) if isinstance(noted, dict) else {}
 
 
 def drop_shard(path: Path) -> None:
