@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-WIDTH, HEIGHT = 1200, 1320
+WIDTH, HEIGHT = 1200, 1360
 Scheme = Literal["light", "dark"]
 CHARTS_ARE_DRAWN = "document.querySelectorAll('figure .static').length === 0"
 
