@@ -136,7 +136,7 @@ class ImageConfig(Settings):
 
 
 class DataConfig(Settings):
-    """The manifest and what is asked of it."""
+    """Manifest, prediction task and label columns."""
 
     manifest: Path = runtime()
     """CSV or Parquet, one row per image; relative to study.yaml. Its content is in the run id, its

@@ -17,7 +17,7 @@ class Transfer(Settings):
     """Fine-tune one rung on one training set with one seed; ends in predictions and results."""
 
     data: DataConfig = identity()
-    """The manifest and what is asked of it."""
+    """Manifest, prediction task and label columns."""
     model: ModelConfig = identity()
     """The rung."""
     training: TrainingConfig = identity(TrainingConfig())

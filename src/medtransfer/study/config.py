@@ -23,7 +23,7 @@ Reason = Annotated[str, Field(min_length=10)]
 
 
 class RungEntry(Settings):
-    """One rung of the study, with what is its own."""
+    """One rung of the study, with its own settings."""
 
     rung: RungName = identity()
     """Its name in the ladder."""
@@ -76,9 +76,9 @@ class Study(Settings):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = runtime()
     """Name of the study and of its folder: letters, digits, `.`, `_`, `-`."""
     data: DataConfig = identity()
-    """The manifest and what is asked of it."""
+    """Manifest, prediction task and label columns."""
     rungs: tuple[RungEntry, ...] = identity(min_length=1)
-    """The rungs to compare: names, or mappings with `rung` and what is its own."""
+    """The rungs to compare: names, or mappings with `rung` and its own settings."""
     reference: str | None = scoring(None)
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
@@ -106,7 +106,7 @@ class Study(Settings):
     evaluation: EvaluationConfig = identity(EvaluationConfig())
     """Scoring settings."""
     waive: dict[str, Reason] = scoring({})
-    """Audit errors to go on in spite of: code and reason. Printed in the report."""
+    """Audit errors to accept: code and reason. Printed in the report."""
 
     @field_validator("rungs", mode="before", json_schema_input_type=list[str | RungEntry])
     @classmethod
