@@ -6,6 +6,7 @@ and cells may hold names: faults are described without cells, by line.
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,12 @@ SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 def read_csv(
-    path: Path, what: str, separator: str = ",", header: Sequence[str] | None = None
+    path: Path,
+    what: str,
+    separator: str = ",",
+    header: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Read delimited text, plain or in gzip (``.gz``); every cell as text, empty cells null.
 
@@ -28,13 +34,18 @@ def read_csv(
         what: Name in messages, e.g. ``Manifest "chest.csv"``.
         separator: One letter between cells.
         header: Column names, for a file without a header.
+        columns: Columns to read; all by default. Names that are not there are passed over.
 
     Raises:
         TableError: Not UTF-8, ragged, empty, damaged, or with a repeated header.
     """
     try:
         frame = pl.read_csv(
-            path, infer_schema=False, separator=separator, has_header=header is None
+            path,
+            infer_schema=False,
+            separator=separator,
+            has_header=header is None,
+            columns=_positions(path, separator, columns),
         )
     except pl.exceptions.NoDataError as error:
         raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
@@ -51,6 +62,24 @@ def read_csv(
     frame = frame.rename({name: name.replace('""', '"') for name in frame.columns if '""' in name})
     _check_header(frame.columns, path, what, separator)
     return frame
+
+
+def _positions(path: Path, separator: str, columns: Sequence[str]) -> list[int] | None:
+    """Positions of wanted columns in a header; None for all, also where one is not there."""
+    if not columns:
+        return None
+    try:
+        with gzip.open(path) if _packed(path) else path.open("rb") as raw:
+            text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+            cells = next(csv.reader(text, delimiter=separator), list[str]())
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error):
+        return None  # read whole, and refused there
+    positions = [place for place, name in enumerate(cells) if name.strip() in columns]
+    return positions or None
+
+
+def _packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def _check_header(names: Sequence[str], path: Path, what: str, separator: str) -> None:
@@ -72,7 +101,7 @@ def _check_header(names: Sequence[str], path: Path, what: str, separator: str) -
 def _read_fault(path: Path, separator: str) -> str:
     try:
         raw = path.read_bytes()
-        raw = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw
+        raw = gzip.decompress(raw) if _packed(path) else raw
     except (OSError, EOFError, zlib.error):
         return "the file is incomplete. Download or copy it again."
     try:

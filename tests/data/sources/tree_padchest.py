@@ -1,5 +1,6 @@
-"""PadChest as published: findings as a Python list in a text, lists that are missing or say that a
-film was not judged, images in numbered folders, an empty file."""
+"""PadChest as published: findings as a Python list in a text, lists that are missing, say that
+a film was not judged, compare it with another or contradict themselves, images in numbered folders,
+an empty file, a study of two patients."""
 
 from pathlib import Path
 
@@ -98,6 +99,55 @@ ROWS = [
         "PA",
         "Physician",
         "['pseudonodule', '']",
+    ),
+    (
+        "2168_08.png",
+        "3",
+        "20120104",
+        "20120104S7",
+        "8904",
+        "1945.0",
+        "F",
+        "PA",
+        "RNN_model",
+        "['unchanged', '']",
+    ),
+    (
+        "2168_09.png",
+        "3",
+        "20120105",
+        "20120105S8",
+        "8905",
+        "1945.0",
+        "F",
+        "UNK",
+        "RNN_model",
+        "['normal', 'cardiomegaly']",
+    ),
+    # one study, two patients
+    (
+        "2168_10.png",
+        "3",
+        "20120106",
+        "20120106S9",
+        "8906",
+        "1945.0",
+        "F",
+        "PA",
+        "RNN_model",
+        "['unchanged', 'normal']",
+    ),
+    (
+        "2168_11.png",
+        "3",
+        "20120106",
+        "20120106S9",
+        "8907",
+        "1945.0",
+        "F",
+        "L",
+        "RNN_model",
+        "['unchanged', 'normal']",
     ),
 ]
 

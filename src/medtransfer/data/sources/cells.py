@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from medtransfer.errors import listed, plural
-from medtransfer.tables.manifest import LABEL_CELLS, label_text
-from medtransfer.tables.schema import ROW, wrong_cells
+from medtransfer.tables.manifest import label_text
 
 OLDEST = 90
 """Ages above are written as this: few people are older, and an age could name them."""
@@ -37,24 +36,8 @@ SEX = {"sex": "F or M; empty where it is not known."}
 
 
 def labels(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """Label columns as ``1``, ``0``, ``-1`` or null; call `label_faults` first."""
+    """Label columns as ``1``, ``0``, ``-1`` or null."""
     return frame.with_columns(label_text(name) for name in columns)
-
-
-def label_faults(frame: pl.DataFrame, columns: Sequence[str], table: str) -> list[str]:
-    """Label cells that are none of 1, 0, -1 and empty (also as ``1.0``)."""
-    faults: list[str] = []
-    for name in columns:
-        cells = frame.select(ROW, label_text(name))
-        wrong = cells.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
-        faults += [f"{table}: {fault}" for fault in wrong_cells(wrong, name, LABEL_CELLS)]
-    return faults
-
-
-def value_faults(frame: pl.DataFrame, column: str, allowed: Sequence[str], table: str) -> list[str]:
-    """Cells that are neither empty nor of a closed vocabulary."""
-    wrong = frame.filter(pl.col(column).is_not_null() & ~pl.col(column).is_in(list(allowed)))
-    return [f"{table}: {fault}" for fault in wrong_cells(wrong, column, allowed)]
 
 
 def renamed(column: str, values: Mapping[str, str], name: str) -> pl.Expr:
@@ -152,11 +135,3 @@ def flags(cells: pl.Series, separator: str, names: Mapping[str, str]) -> pl.Data
         .alias(column)
         for column, wanted in columns.items()
     )
-
-
-def unknown_findings(
-    frame: pl.DataFrame, column: str, separator: str, known: Sequence[str], table: str
-) -> list[str]:
-    """Findings of a text such as ``Edema|Effusion`` that are not in the source's list."""
-    single = frame.select(ROW, pl.col(column).str.split(separator)).explode(column)
-    return value_faults(single.with_columns(pl.col(column).str.strip_chars()), column, known, table)

@@ -15,8 +15,11 @@ ACCESS = {
 
 
 def facts_of(source: Source) -> dict[str, object]:
-    """Everything but the reader, as plain values."""
-    return {name: value for name, value in asdict(source).items() if name != "read"}
+    """Everything but the reader and the rules of the tables, as plain values."""
+    facts = {name: value for name, value in asdict(source).items() if name != "read"}
+    for table in facts["tables"]:
+        del table["rules"]
+    return facts
 
 
 def size_text(source: Source) -> str:

@@ -5,16 +5,33 @@ What is wrong with any of the tables is said in one message.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.sources.odd_rows import Breaches, OddRows, excess, key_breaches, odd_share
 from medtransfer.data.sources.source import PATH, Download, Source, Table, refuse
-from medtransfer.errors import TableError, listed, plural, suggestion
+from medtransfer.errors import TableError, listed, suggestion
 from medtransfer.tables.csv_reader import read_csv
-from medtransfer.tables.schema import ROW, duplicates
+from medtransfer.tables.schema import ROW
+
+
+@dataclass(frozen=True)
+class OpenedTable:
+    """A table of a download as it was read.
+
+    Attributes:
+        table: Which.
+        file: Its file's name.
+        frame: Its rows, with their numbers.
+    """
+
+    table: Table
+    file: str
+    frame: pl.DataFrame
 
 
 def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> Download:
@@ -26,22 +43,35 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
         options: From `check_options`.
 
     Raises:
-        TableError: The folder is missing, or a table is missing or not as published; all faults.
+        ConfigError: Option ``odd_rows`` is no share.
+        TableError: The folder is missing, a table is missing, or too many of its rows are not as
+            published; all faults.
     """
     if not folder.is_dir():
         raise TableError(f'"{folder}" is not a folder. Name the one the download was unpacked to.')
     files = list_files(folder)
-    tables: dict[str, pl.DataFrame] = {}
+    opened: list[OpenedTable] = []
     faults: list[str] = []
     for table in source.tables:
         try:
             place = _find(table, files)
             if place is not None:
-                tables[table.name] = _read(table, folder / place, place)
+                opened.append(_read(table, folder / place, place))
         except TableError as error:
             faults += str(error).split("\n")
+    left_out = _odd_rows(opened)
+    limit = odd_share(options)
+    faults += [fault for odd in left_out if odd.share > limit for fault in excess(odd, limit)]
     refuse(source, [fault.removesuffix(".") for fault in faults])
-    return Download(source, folder, files, tables, options)
+    tables = {one.table.name: _without(one, left_out) for one in opened}
+    return Download(
+        source=source,
+        folder=folder,
+        files=files,
+        tables=tables,
+        options=options,
+        left_out=left_out,
+    )
 
 
 def list_files(folder: Path) -> pl.DataFrame:
@@ -64,7 +94,7 @@ def _find(table: Table, files: pl.DataFrame) -> str | None:
     """
     paths: list[str] = files[PATH].to_list()
     for wanted in table.files:
-        names = (wanted, wanted.removesuffix(".gz"))
+        names = (wanted, wanted.removesuffix(".gz"), wanted + ".gz")
         for name in dict.fromkeys(names):
             fitting = [p for p in paths if fnmatchcase(p.rsplit("/", 1)[-1], name)]
             if not fitting:
@@ -81,23 +111,25 @@ def _find(table: Table, files: pl.DataFrame) -> str | None:
     raise TableError(f"{missing}. {near}" if near else missing)
 
 
-def _read(table: Table, path: Path, place: str) -> pl.DataFrame:
-    """A table with its columns and keys checked, rows numbered as a spreadsheet shows them."""
+def _read(table: Table, path: Path, place: str) -> OpenedTable:
+    """A table with its columns checked, rows numbered as a spreadsheet shows them."""
     name = place.rsplit("/", 1)[-1]
+    wanted = (*table.columns, *table.optional, *table.key)
     if path.suffix.lower() == ".xlsx":
         frame = _read_sheet(path, name)
+    elif table.header:
+        frame = read_csv(path, name, table.separator, columns=wanted)
+        if missing_columns(frame, table.columns, name):
+            frame = read_csv(path, name, table.separator)  # the message names what is there
     else:
-        header = None if table.header else table.columns
-        frame = read_csv(path, name, table.separator, header)
+        frame = read_csv(path, name, table.separator, table.columns)
     frame = frame.rename({column: column.strip() for column in frame.columns})
     text = pl.col(pl.String).str.strip_chars()
     frame = frame.with_columns(pl.when(text != "").then(text))
     frame = frame.drop(ROW, strict=False).with_row_index(ROW, offset=2 if table.header else 1)
-    faults = missing_columns(frame, table.columns, name)
-    faults = faults or [f"{name}: {fault}" for fault in _key_faults(frame, table.key)]
-    if faults:
+    if faults := missing_columns(frame, table.columns, name):
         raise TableError("\n".join(faults))
-    return frame.with_columns(pl.col(ROW).cast(pl.Int64))
+    return OpenedTable(table, name, frame.with_columns(pl.col(ROW).cast(pl.Int64)))
 
 
 def _read_sheet(path: Path, name: str) -> pl.DataFrame:
@@ -122,12 +154,51 @@ def missing_columns(frame: pl.DataFrame, wanted: Iterable[str], name: str) -> li
     return [f"{name} lacks {'column' if len(notes) == 1 else 'columns'} {', '.join(notes)}; {have}"]
 
 
-def _key_faults(frame: pl.DataFrame, key: tuple[str, ...]) -> list[str]:
-    """Keys that are empty or not unique; the keys themselves are not printed."""
-    faults: list[str] = []
-    for column in key:
-        empty = frame.filter(pl.col(column).is_null())
-        if not empty.is_empty():
-            count = plural(len(empty), "row")
-            faults.append(f"'{column}' is empty in {count}, first in row {empty[ROW][0]}")
-    return faults + (duplicates(frame, key) if key else [])
+def _odd_rows(opened: Sequence[OpenedTable]) -> tuple[OddRows, ...]:
+    """Odd rows of each table, with all rows of the same unit in any table."""
+    broken = [_breaches(one) for one in opened]
+    units: dict[tuple[str, ...], list[pl.DataFrame]] = {}
+    for one, odd in zip(opened, broken, strict=True):
+        if one.table.unit and len(odd.rows):
+            rows = one.frame.join(odd.rows, on=ROW, how="semi")
+            units.setdefault(one.table.unit, []).append(rows.select(_unit(one.table)).drop_nulls())
+    left_out: list[OddRows] = []
+    for one, odd in zip(opened, broken, strict=True):
+        beside = one.frame.clear().select(ROW)
+        if one.table.unit in units:
+            keys = pl.concat(units[one.table.unit]).unique()
+            named = one.frame.select(ROW, *_unit(one.table)).join(keys, on=keys.columns, how="semi")
+            beside = named.select(ROW).join(odd.rows, on=ROW, how="anti")
+        if len(odd.rows) or len(beside):
+            left_out.append(
+                OddRows(
+                    file=one.file,
+                    total=len(one.frame),
+                    rows=tuple(odd.rows[ROW].sort()),
+                    beside=tuple(beside[ROW].sort()),
+                    faults=tuple(odd.faults),
+                )
+            )
+    return tuple(left_out)
+
+
+def _unit(table: Table) -> list[pl.Expr]:
+    """The columns of a table's unit, a number without its decimals."""
+    return [pl.col(name).str.replace(r"^(-?\d+)\.0+$", "$1") for name in table.unit]
+
+
+def _breaches(opened: OpenedTable) -> Breaches:
+    """Rows of a table that break any of its rules."""
+    frame = opened.frame
+    found = [key_breaches(frame, opened.table.key)]
+    for rule in opened.table.rules:
+        if set(rule.columns) <= set(frame.columns):
+            found.append(rule.breaches(frame))
+    rows = pl.concat([breaches.rows for breaches in found]).unique()
+    return Breaches(rows, [fault for breaches in found for fault in breaches.faults])
+
+
+def _without(opened: OpenedTable, left_out: Sequence[OddRows]) -> pl.DataFrame:
+    """A table without its rows that are left out."""
+    gone = [row for odd in left_out if odd.file == opened.file for row in odd.rows + odd.beside]
+    return opened.frame.filter(~pl.col(ROW).is_in(gone)) if gone else opened.frame

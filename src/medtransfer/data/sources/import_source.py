@@ -10,6 +10,7 @@ import polars as pl
 from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.column_mapping import entries
 from medtransfer.data.sources.download import open_download
+from medtransfer.data.sources.odd_rows import MAX_ODD_SHARE, OddRows
 from medtransfer.data.sources.source import (
     PATH,
     ImportedSource,
@@ -37,6 +38,12 @@ COMMON = (
         "source",
         ("source", "image"),
     ),
+    Option(
+        "odd_rows",
+        "Largest share of a table's rows that is left out because it is not as published; above "
+        "it the import stops.",
+        str(MAX_ODD_SHARE),
+    ),
 )
 """Options that every source has."""
 FIRST = (
@@ -60,11 +67,13 @@ class WrittenManifest:
         path: The manifest.
         image_root: Folder that its paths are relative to; None if it is the manifest's own folder.
         notes: Image counts, and joins, filters and assumptions made on the way, in sentences.
+        left_out: Rows of the source's tables that are not as published.
     """
 
     path: Path
     image_root: Path | None
     notes: tuple[str, ...] = ()
+    left_out: tuple[OddRows, ...] = ()
 
 
 def options_of(source: Source) -> tuple[Option, ...]:
@@ -125,9 +134,11 @@ def import_source(
         f"{known_source.title}: {summary(imported)}.",
         *(f"Joined {join.sentence()}." for join in imported.joins),
         *(f"Kept {text}." for text in imported.kept),
+        *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
     )
-    return write_manifest(imported.frame, folder, out, notes)
+    written = write_manifest(imported.frame, folder, out, notes)
+    return replace(written, left_out=imported.left_out)
 
 
 def read_source(
@@ -155,8 +166,11 @@ def read_source(
         TableError: A table is missing or not as published, or no image is there.
     """
     chosen = check_options(source, options or {})
-    imported = source.read(open_download(source, folder, chosen))
+    download = open_download(source, folder, chosen)
+    imported = source.read(download)
+    imported = replace(imported, left_out=(*download.left_out, *imported.left_out))
     imported = replace(imported, frame=_placed(imported.frame, source, chosen))
+    imported = _with_owners(imported)
     imported = _with_views(imported, source, views)
     imported = _with_splits(imported, chosen["splits"])
     imported = _harmonised(imported, source, chosen, wanted=shared_names)
@@ -230,6 +244,22 @@ def _placed(frame: pl.DataFrame, source: Source, options: Mapping[str, str]) -> 
     if options["case"] == "image":
         frame = frame.with_columns(case_id=pl.col("image_id"))
     return frame
+
+
+def _with_owners(imported: ImportedSource) -> ImportedSource:
+    """Cases of one patient each: a case that names several becomes one per patient."""
+    frame = imported.frame
+    shared = frame.filter(pl.col("patient_id").n_unique().over("case_id") > 1)
+    if shared.is_empty():
+        return imported
+    parted = pl.concat_str("case_id", pl.lit("_"), "patient_id")
+    torn = pl.col("case_id").is_in(shared["case_id"].unique().implode())
+    frame = frame.with_columns(pl.when(torn).then(parted).otherwise("case_id").alias("case_id"))
+    note = (
+        f"{plural(shared['case_id'].n_unique(), 'case')} of several patients "
+        f"({plural(len(shared), 'image')}): grouped by case and patient."
+    )
+    return replace(imported, frame=frame, notes=(*imported.notes, note))
 
 
 def _with_views(found: ImportedSource, source: Source, views: Sequence[str]) -> ImportedSource:

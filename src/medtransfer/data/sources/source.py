@@ -12,6 +12,7 @@ from typing import Literal
 
 import polars as pl
 
+from medtransfer.data.sources.odd_rows import OddRows, Rule
 from medtransfer.errors import TableError, fault_list, plural
 
 Domain = Literal["chest", "breast", "skin", "any"]
@@ -43,9 +44,13 @@ class Table:
     Attributes:
         name: How the reader asks for it.
         files: Names it is found under, the best first; ``*`` stands for any letters. A name that
-            ends in ``.gz`` is also found without.
+            ends in ``.gz`` is also found without, and the other way round.
         columns: Headers that must be there; a file without a header has exactly these.
         key: Columns that name a row: filled, and together unique.
+        optional: Headers that are read where they are there; no other is.
+        rules: What holds for every row as published; a row that breaks one is left out.
+        unit: Columns that name what a row is about. With an odd row go all rows of its unit, in
+            every table with the same unit.
         needed: Whether the import is refused without it.
         separator: Letter between cells.
         header: Whether the first line names the columns.
@@ -56,6 +61,9 @@ class Table:
     files: tuple[str, ...]
     columns: tuple[str, ...]
     key: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    unit: tuple[str, ...] = ()
     needed: bool = True
     separator: str = ","
     header: bool = True
@@ -134,12 +142,14 @@ class ImportedSource:
         joins: Every join with both of its unmatched sides.
         kept: What was left out because it was asked for, as ``10 of 12: view = PA``.
         notes: Further sentences for the user.
+        left_out: Rows of the tables that are not as published.
     """
 
     frame: pl.DataFrame
     joins: tuple[Join, ...] = ()
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[OddRows, ...] = ()
 
 
 Reader = Callable[["Download"], ImportedSource]
@@ -208,6 +218,7 @@ class Download:
         tables: The source's tables that are there, by name; cells are text without blanks around
             them, null where empty; `row` is the row number in the file.
         options: Every option of the source with its value.
+        left_out: Rows of the tables that are not as published; `tables` is without them.
     """
 
     source: Source
@@ -215,6 +226,7 @@ class Download:
     files: pl.DataFrame
     tables: Mapping[str, pl.DataFrame]
     options: Mapping[str, str]
+    left_out: tuple[OddRows, ...] = ()
 
     @property
     def pictures(self) -> pl.DataFrame:

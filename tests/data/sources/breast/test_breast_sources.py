@@ -307,7 +307,7 @@ def test_mias_refuses_lines_that_it_cannot_read_by_number(tmp_path: Path) -> Non
     tree_mias.write(tmp_path)
     lines = [*tree_mias.LINES, "mdb300 X NORM", "mdb301 G CIRC B 5"]
     (tmp_path / "Info.txt").write_text("\n".join(lines))
-    with pytest.raises(TableError, match=r"2 lines of Info.txt cannot be read, rows 12, 13"):
+    with pytest.raises(TableError, match=r"Info.txt: 2 lines cannot be read, rows 12, 13"):
         read("mias", tmp_path)
     (tmp_path / "Info.txt").write_text("nothing")
     with pytest.raises(TableError, match="names no film"):

@@ -95,10 +95,43 @@ def test_padchest_without_a_judgement_is_empty_not_normal(tmp_path: Path) -> Non
     tree_padchest.write(tmp_path)
     found = read("padchest", tmp_path)
     rows = rows_of(found)
-    for name in ("2168_04", "2168_05"):
+    for name in ("2168_04", "2168_05", "2168_08"):
         assert {rows[name][target.name] for target in SOURCES["padchest"].targets} == {None}
     assert rows["2168_03"]["No Finding"] == "1"
-    assert "2 rows without a judgement: labels empty, not normal." in found.notes
+    assert (
+        "3 rows without a judgement (of these 1 say 'unchanged' and no more): labels empty, not "
+        "normal." in found.notes
+    )
+
+
+def test_padchest_compared_with_an_earlier_film_says_what_is_there_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    tree_padchest.write(tmp_path)
+    found = read("padchest", tmp_path)
+    row = rows_of(found)["2168_06"]
+    stated = {t.name: row[t.name] for t in SOURCES["padchest"].targets if row[t.name] is not None}
+    assert stated == dict.fromkeys(("Consolidation", "Infiltration", "Effusion", "Nodule"), "1")
+    assert rows_of(found)["2168_10"]["No Finding"] == "1"
+    assert any(note.startswith("3 rows with 'unchanged' beside other") for note in found.notes)
+
+
+def test_padchest_normal_beside_a_finding_is_a_contradiction(tmp_path: Path) -> None:
+    tree_padchest.write(tmp_path)
+    found = read("padchest", tmp_path)
+    row = rows_of(found)["2168_09"]
+    assert (row["Cardiomegaly"], row["Effusion"], row["No Finding"]) == ("1", "0", None)
+    assert any(note.startswith("1 row with 'normal' beside a finding") for note in found.notes)
+
+
+def test_a_study_of_two_patients_becomes_two_cases(tmp_path: Path) -> None:
+    tree_padchest.write(tmp_path)
+    found = read("padchest", tmp_path)
+    rows = rows_of(found)
+    assert rows["2168_10"]["case_id"] == "20120106S9_8906"
+    assert rows["2168_11"]["case_id"] == "20120106S9_8907"
+    assert rows["2168_01"]["case_id"] == rows["2168_02"]["case_id"] == "20140915S1"
+    assert "1 case of several patients (2 images): grouped by case and patient." in found.notes
 
 
 def test_padchest_takes_whole_terms_with_their_synonyms(tmp_path: Path) -> None:
@@ -132,12 +165,16 @@ def test_padchest_refuses_a_text_that_is_no_list(tmp_path: Path) -> None:
     with_cell(tmp_path / PADCHEST, 5, "Labels", "['normal'")
     with pytest.raises(TableError, match=r"no list such as .* in rows 3, 5"):
         read("padchest", tmp_path)
+    found = read("padchest", tmp_path, odd_rows="0.2")
+    assert {"2168_02", "2168_04"}.isdisjoint(rows_of(found))
+    (odd,) = found.left_out
+    assert (odd.rows, odd.beside, odd.total) == ((3, 5), (), 11)
 
 
 def test_padchest_physicians_alone_are_asked_for_and_counted(tmp_path: Path) -> None:
     tree_padchest.write(tmp_path)
     found = read("padchest", tmp_path, labels="physician")
-    assert found.kept == ("5 of 7: labels = physician",)
+    assert found.kept == ("5 of 11: labels = physician",)
     assert set(found.frame["label_by"]) == {"physician"}
 
 
@@ -190,7 +227,7 @@ def test_rsna_is_one_row_an_image_and_any_box_is_a_positive(tmp_path: Path) -> N
 def test_rsna_refuses_an_image_with_and_without_a_box(tmp_path: Path) -> None:
     tree_rsna_pneumonia.write(tmp_path)
     with_cell(tmp_path / "stage_2_train_labels.csv", 4, "Target", "0")
-    with pytest.raises(TableError, match=r"1 image with both Target 0 and 1, rows 4, 5"):
+    with pytest.raises(TableError, match=r"'Target' differs within one 'patientId' in rows 4, 5"):
         read("rsna-pneumonia", tmp_path)
 
 

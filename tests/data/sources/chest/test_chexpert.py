@@ -114,7 +114,9 @@ def test_every_wrong_cell_of_both_tables_is_named_by_row(folder: Path) -> None:
     said = str(error.value)
     assert "train.csv: 'Edema' holds 'yes' in 1 row, first in row 4" in said
     assert "train.csv: 'Frontal/Lateral' holds 'Oblique' in 1 row, first in row 6" in said
-    assert "'Path' has no patient and study in 1 row, first in row 8" in said
+    assert "'Path' has no patient and study (expected: …/train/patient00001/" in said
+    assert "view1_frontal.jpg) in row 8" in said
+    assert "train.csv: 3 of 7 rows (42.9%) are not as published (allowed: 0.01" in said
     assert "valid.csv: 'Fracture' holds '2' in 1 row, first in row 2" in said
     assert "`medtransfer sources chexpert`" in said
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
@@ -15,8 +15,8 @@ from medtransfer.data.sources.source import (
     Table,
     Target,
 )
-from medtransfer.errors import plural
-from medtransfer.tables.schema import ROW, rows_of
+from medtransfer.errors import TableError, plural
+from medtransfer.tables.schema import ROW
 
 PATHOLOGY = {"MALIGNANT": "1", "BENIGN": "0", "BENIGN_WITHOUT_CALLBACK": "0"}
 STUDY = r"^\s*((?:Mass|Calc)-(?:Training|Test)_(.+)_(LEFT|RIGHT)_(CC|MLO))/"
@@ -39,51 +39,53 @@ COLUMNS = (
     "pathology",
     "image file path",
 )
+DENSITIES = ("breast_density", "breast density")
+"""Names of one column in the four tables."""
 TARGETS = ("malignant", "birads_high", "dense")
+NAMED = pl.concat_str(
+    pl.col("patient_id"), pl.col("left or right breast"), pl.col("image view"), separator="_"
+)
+RULES = (
+    odd_rows.one_of("pathology", tuple(PATHOLOGY)),
+    odd_rows.one_of("left or right breast", ("LEFT", "RIGHT")),
+    odd_rows.one_of("assessment", tuple("0123456"), mammography.whole),
+    *(odd_rows.one_of(name, tuple("01234"), mammography.whole) for name in DENSITIES),
+    odd_rows.where(
+        NAMED.ne_missing(pl.col("image file path").str.extract(STUDY).str.replace(r"^[^_]+_", "")),
+        COLUMNS,
+        "'image file path' is not of the patient, side and view of its row (expected: "
+        "Mass-Training_P_00001_LEFT_CC/…/…/000000.dcm)",
+    ),
+)
 
 
 def read(download: Download) -> ImportedSource:
     """One row per film from one row per abnormality, of all tables that are there."""
-    frames: list[pl.DataFrame] = []
-    faults: list[str] = []
-    for name, (file, split) in PARTS.items():
-        if (table := download.tables.get(name)) is not None:
-            table, wrong = _described(table, file)
-            faults += wrong
-            frames.append(table.with_columns(split=pl.lit(split)))
+    frames = [
+        _described(table, file).with_columns(split=pl.lit(split))
+        for name, (file, split) in PARTS.items()
+        if (table := download.tables.get(name)) is not None
+    ]
     if not frames:
-        faults.append("none of " + ", ".join(file for file, _ in PARTS.values()) + " is there")
-    download.refuse(faults)
+        files = ", ".join(file for file, _ in PARTS.values())
+        download.refuse([f"none of {files} is there"])
     rows, notes = _films(pl.concat(frames))
     rows, joins = _located(rows, download)
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
     return ImportedSource(rows, tuple(joins), (), (*coverage(joins[0]), *notes))
 
 
-def _described(table: pl.DataFrame, file: str) -> tuple[pl.DataFrame, list[str]]:
-    """A table's columns under one name each, and what is wrong with them."""
-    density = next((c for c in ("breast_density", "breast density") if c in table.columns), None)
+def _described(table: pl.DataFrame, file: str) -> pl.DataFrame:
+    """A table's columns under one name each.
+
+    Raises:
+        TableError: It has no column for the density.
+    """
+    density = next((c for c in DENSITIES if c in table.columns), None)
     if density is None:
-        return table, [f"{file} lacks column 'breast_density' (or 'breast density')"]
+        raise TableError(f"{file} lacks column '{DENSITIES[0]}' (or '{DENSITIES[1]}').")
     table = table.select(*COLUMNS, ROW, mammography.whole(density).alias("breast density"))
-    table = table.with_columns(mammography.whole("assessment"))
-    faults = [
-        *cells.value_faults(table, "pathology", tuple(PATHOLOGY), file),
-        *cells.value_faults(table, "left or right breast", ("LEFT", "RIGHT"), file),
-        *cells.value_faults(table, "assessment", tuple("0123456"), file),
-        *cells.value_faults(table, "breast density", tuple("01234"), file),
-    ]
-    named = pl.concat_str(
-        pl.col("patient_id"), pl.col("left or right breast"), pl.col("image view"), separator="_"
-    )
-    path = pl.col("image file path").str.extract(STUDY).str.replace(r"^[^_]+_", "")
-    odd = table.filter(named.ne_missing(path))
-    if not odd.is_empty():
-        faults.append(
-            f"{file}: 'image file path' is not of the patient, side and view of its row, "
-            f"{rows_of(odd)} (expected: Mass-Training_P_00001_LEFT_CC/…/…/000000.dcm)"
-        )
-    return table, faults
+    return table.with_columns(mammography.whole("assessment"))
 
 
 def _films(findings: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -146,7 +148,16 @@ def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list
 
 
 def _table(name: str, holds: str) -> Table:
-    return Table(name, (PARTS[name][0],), COLUMNS, needed=False, holds=holds)
+    return Table(
+        name,
+        (PARTS[name][0],),
+        COLUMNS,
+        optional=DENSITIES,
+        rules=RULES,
+        unit=("patient_id",),
+        needed=False,
+        holds=holds,
+    )
 
 
 SOURCE = Source(

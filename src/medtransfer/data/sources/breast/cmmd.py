@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.source import (
@@ -38,13 +38,6 @@ SIDELESS = (
 def read(download: Download) -> ImportedSource:
     """Images by the patient in their path, with what the table says of patient and side."""
     table = download.tables["clinical"]
-    download.refuse(
-        [
-            *cells.value_faults(table, "LeftRight", ("L", "R"), FILE),
-            *cells.value_faults(table, "classification", tuple(CLASSES), FILE),
-            *cells.value_faults(table, "abnormality", tuple(FOUND), FILE),
-        ]
-    )
     images = _images(download)
     breasts = table.with_columns(
         pl.col("ID1").alias("patient_id"),
@@ -130,6 +123,13 @@ SOURCE = Source(
             (f"{FILE}.xlsx", f"{FILE}.csv"),
             COLUMNS,
             ("ID1", "LeftRight"),
+            optional=("subtype",),
+            rules=(
+                odd_rows.one_of("LeftRight", ("L", "R")),
+                odd_rows.one_of("classification", tuple(CLASSES)),
+                odd_rows.one_of("abnormality", tuple(FOUND)),
+            ),
+            unit=("ID1",),
             holds="one row per breast with a lesion: kind, classification, subtype",
         ),
     ),

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
@@ -38,15 +38,6 @@ def read(download: Download) -> ImportedSource:
         mammography.whole(name) for name in (*sorted(IDS), "tissueden", "path_severity")
     )
     images = download.tables["metadata"].with_columns(mammography.whole(c) for c in sorted(IDS))
-    download.refuse(
-        [
-            *cells.value_faults(findings, "side", ("L", "R", "B"), CLINICAL),
-            *cells.value_faults(findings, "asses", (*ASSESSED, "X"), CLINICAL),
-            *cells.value_faults(findings, "tissueden", tuple("12345"), CLINICAL),
-            *cells.value_faults(findings, "path_severity", tuple("0123456"), CLINICAL),
-            *cells.value_faults(images, "ImageLateralityFinal", ("L", "R"), METADATA),
-        ]
-    )
     kind = download.options["images_of"]
     wanted = images.filter(pl.col("FinalImageType").is_in(KINDS[kind]).fill_null(value=False))
     kept = (
@@ -184,6 +175,14 @@ SOURCE = Source(
             "clinical",
             (CLINICAL, "EMBED_OpenData_clinical_reduced.csv"),
             FINDING,
+            optional=("RACE_DESC", "ETHNIC_GROUP_DESC", "age_at_study"),
+            rules=(
+                odd_rows.one_of("side", ("L", "R", "B")),
+                odd_rows.one_of("asses", (*ASSESSED, "X")),
+                odd_rows.one_of("tissueden", tuple("12345"), mammography.whole),
+                odd_rows.one_of("path_severity", tuple("0123456"), mammography.whole),
+            ),
+            unit=("empi_anon",),
             holds="one row per finding: side, assessment, pathology",
         ),
         Table(
@@ -191,6 +190,9 @@ SOURCE = Source(
             (METADATA, "EMBED_OpenData_metadata_reduced.csv"),
             IMAGE,
             ("anon_dicom_path",),
+            optional=("png_filename",),
+            rules=(odd_rows.one_of("ImageLateralityFinal", ("L", "R")),),
+            unit=("empi_anon",),
             holds="one row per image file",
         ),
     ),

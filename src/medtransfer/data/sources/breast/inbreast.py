@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
@@ -17,17 +17,14 @@ PATIENT = r"(?:^|/)\d+_([^/_]+)_MG_[^/]*$"
 """Second token of a DICOM file's name, ``20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm``."""
 
 
+def _lower(column: str) -> pl.Expr:
+    return pl.col(column).str.to_lowercase()
+
+
 def read(download: Download) -> ImportedSource:
     """Rows of the table with their files, from whose names the patient is taken."""
     table = download.tables["images"].with_columns(
         mammography.whole("ACR"), pl.col("Bi-Rads").str.to_lowercase()
-    )
-    download.refuse(
-        [
-            *cells.value_faults(table, "Laterality", ("L", "R"), FILE),
-            *cells.value_faults(table, "ACR", tuple("1234"), FILE),
-            *cells.value_faults(table, "Bi-Rads", BIRADS, FILE),
-        ]
     )
     name = mammography.whole("File Name").str.replace(r"\.[A-Za-z]+$", "")
     rows = table.with_columns(
@@ -65,6 +62,11 @@ SOURCE = Source(
             (FILE,),
             COLUMNS,
             ("File Name",),
+            rules=(
+                odd_rows.one_of("Laterality", ("L", "R")),
+                odd_rows.one_of("ACR", tuple("1234"), mammography.whole),
+                odd_rows.one_of("Bi-Rads", BIRADS, _lower),
+            ),
             separator=";",
             holds="one row per image: side, view, density, BI-RADS",
         ),

@@ -7,6 +7,7 @@ import polars as pl
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
+from medtransfer.data.sources.odd_rows import OddRows, excess, odd_share
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Source, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW, rows_of
@@ -16,6 +17,8 @@ LINE = re.compile(
     r"(?:\s+(?:\d+\s+\d+\s+\d+|\*NOTE.*))?\s*",
 )
 """A line of the list: film, tissue, abnormality, severity, and where it is, if that is known."""
+EXAMPLE = " (expected e.g.: mdb001 G CIRC B 535 425 197)"
+CELLS = ("image_id", "number", "tissue", "code", "severity")
 KINDS = ("calcification", "circumscribed", "spiculated", "other_mass", "distortion", "asymmetry")
 CODES = dict(zip(("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM"), KINDS, strict=True))
 TARGETS = ("malignant", "abnormal", *KINDS, "dense_glandular")
@@ -23,7 +26,7 @@ TARGETS = ("malignant", "abnormal", *KINDS, "dense_glandular")
 
 def read(download: Download) -> ImportedSource:
     """One row per film from one line per abnormality."""
-    findings = _lines(download)
+    findings, left_out = _lines(download)
     code = pl.col("code")
     films = findings.group_by("image_id").agg(
         pl.col("number", "tissue").first(),
@@ -48,35 +51,43 @@ def read(download: Download) -> ImportedSource:
     rows, join = locate(rows, download, r"(mdb\d{3})[a-z]*\.[A-Za-z]+$", "films")
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
     columns = ("image_id", PATH, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
-    return ImportedSource(rows.select(columns), (join,), (), coverage(join))
+    return ImportedSource(rows.select(columns), (join,), (), coverage(join), left_out)
 
 
-def _lines(download: Download) -> pl.DataFrame:
-    """The lines of ``Info.txt`` that are of a film; other lines are its preface."""
+def _lines(download: Download) -> tuple[pl.DataFrame, tuple[OddRows, ...]]:
+    """Lines of ``Info.txt`` that are of a film, and those of films with a line that is odd.
+
+    Other lines are its preface.
+    """
     names = download.files.filter(pl.col(PATH).str.contains(r"(?i)(?:^|/)info\.txt$"))[PATH]
     if len(names) != 1:
         how = "is not" if names.is_empty() else "is more than once"
         download.refuse([f"Info.txt {how} below the folder"])
     text = (download.folder / names[0]).read_bytes().decode("utf-8", "replace")
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    matches = [(number, LINE.fullmatch(line)) for number, line in lines if line.startswith("mdb")]
-    odd = [number for number, match in matches if match is None]
-    if odd or not matches:
-        rows = rows_of(pl.DataFrame({ROW: odd}, schema={ROW: pl.Int64}))
-        many = f"{plural(len(odd), 'line')} of Info.txt cannot be read, {rows}"
-        example = " (expected e.g.: mdb001 G CIRC B 535 425 197)"
-        download.refuse([(many if odd else "Info.txt names no film") + example])
-    cells = [
-        (match[1], int(match[2]), match[3], match[4], match[5]) for _, match in matches if match
+    films = [(number, line) for number, line in lines if line.startswith("mdb")]
+    if not films:
+        download.refuse([f"Info.txt names no film{EXAMPLE}"])
+    rows = [
+        (number, line[:6], *(match.groups()[1:] if (match := LINE.fullmatch(line)) else [None] * 4))
+        for number, line in films
     ]
-    schema = {
-        "image_id": pl.String,
-        "number": pl.Int64,
-        "tissue": pl.String,
-        "code": pl.String,
-        "severity": pl.String,
-    }
-    return pl.DataFrame(cells, schema=schema, orient="row")
+    schema = {ROW: pl.Int64, **dict.fromkeys(CELLS, pl.String)}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    odd = table.filter(pl.col("tissue").is_null())
+    if odd.is_empty():
+        return _numbered(table), ()
+    beside = table.join(odd, on="image_id", how="semi").join(odd, on=ROW, how="anti")
+    many = f"{plural(len(odd), 'line')} cannot be read, {rows_of(odd)}{EXAMPLE}"
+    left_out = OddRows("Info.txt", len(table), tuple(odd[ROW]), tuple(beside[ROW]), (many,))
+    limit = odd_share(download.options)
+    download.refuse(excess(left_out, limit) if left_out.share > limit else [])
+    return _numbered(table.join(odd, on="image_id", how="anti")), (left_out,)
+
+
+def _numbered(table: pl.DataFrame) -> pl.DataFrame:
+    """The lines with the film's number."""
+    return table.with_columns(pl.col("number").cast(pl.Int64))
 
 
 SOURCE = Source(

@@ -2,12 +2,13 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.source import Download, ImportedSource, Option, Source, Table, Target
 from medtransfer.errors import plural
+from medtransfer.tables.manifest import LABEL_CELLS, label_text
 from medtransfer.tables.schema import rows_of
 
 FILE = "train.csv"
@@ -29,21 +30,20 @@ COLUMNS = (
 ATTRIBUTES = {"site": "site_id", "machine": "machine_id", "implant": "implant", "birads": "BIRADS"}
 
 
+def _truth(column: str) -> pl.Expr:
+    """A truth value as a label cell."""
+    return label_text(column).replace(TRUTH)
+
+
 def read(download: Download) -> ImportedSource:
     """Rows of ``train.csv`` with their files."""
     table = download.tables["train"].with_columns(pl.col(FLAGS).replace(TRUTH))
-    density = ("A", "B", "C", "D")
-    faults = [
-        *cells.label_faults(table, FLAGS, FILE),
-        *cells.value_faults(table, "laterality", ("L", "R"), FILE),
-        *cells.value_faults(table, "density", density, FILE),
-    ]
     chosen = download.options["cohorts"]
     torn = table.filter(pl.col("site_id").n_unique().over("patient_id") > 1)
     if chosen == "site" and not torn.is_empty():
         many = plural(torn["patient_id"].n_unique(), "patient")
-        faults.append(f"{FILE}: {many} of several sites, {rows_of(torn)}; cohorts=site cannot be")
-    download.refuse(faults)
+        fault = f"{FILE}: {many} of several sites, {rows_of(torn)}; cohorts=site cannot be"
+        download.refuse([fault])
     rows = cells.labels(table, FLAGS).with_columns(
         mammography.whole(theirs).alias(ours) for ours, theirs in ATTRIBUTES.items()
     )
@@ -70,6 +70,15 @@ SOURCE = Source(
             (FILE,),
             COLUMNS,
             ("image_id",),
+            rules=(
+                *(
+                    odd_rows.one_of(name, LABEL_CELLS[:3], _truth, shown=LABEL_CELLS)
+                    for name in FLAGS
+                ),
+                odd_rows.one_of("laterality", ("L", "R")),
+                odd_rows.one_of("density", ("A", "B", "C", "D")),
+            ),
+            unit=("patient_id",),
             holds="one row per image; labels are of the breast",
         ),
     ),

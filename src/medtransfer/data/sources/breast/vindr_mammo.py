@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
@@ -40,24 +40,19 @@ NOTE = "There is no patient id: each exam counts as a patient of its own."
 
 def read(download: Download) -> ImportedSource:
     """Rows of the breast-level table with their files, and the findings marked on each image."""
-    table = download.tables["images"]
-    download.refuse(
-        [
-            *cells.value_faults(table, "laterality", ("L", "R"), IMAGES),
-            *cells.value_faults(table, "breast_birads", tuple(BIRADS), IMAGES),
-            *cells.value_faults(table, "breast_density", tuple(DENSITIES), IMAGES),
-            *cells.value_faults(table, "split", tuple(SPLITS), IMAGES),
-        ]
+    rows = (
+        download.tables["images"]
+        .with_columns(
+            cells.renamed("breast_birads", BIRADS, "birads"),
+            cells.renamed("breast_density", DENSITIES, "density"),
+            cells.renamed("split", SPLITS, "split"),
+            pl.col("view_position").alias("view"),
+            pl.col("study_id").alias("patient_id"),
+            pl.col("study_id").alias(EXAM),
+            pl.col("image_id").alias(KEY),
+        )
+        .with_columns(mammography.high("birads"), mammography.dense())
     )
-    rows = table.with_columns(
-        cells.renamed("breast_birads", BIRADS, "birads"),
-        cells.renamed("breast_density", DENSITIES, "density"),
-        cells.renamed("split", SPLITS, "split"),
-        pl.col("view_position").alias("view"),
-        pl.col("study_id").alias("patient_id"),
-        pl.col("study_id").alias(EXAM),
-        pl.col("image_id").alias(KEY),
-    ).with_columns(mammography.high("birads"), mammography.dense())
     rows, joins = _with_findings(rows, download)
     rows, more, ages = _with_metadata(rows, download)
     rows, join = locate(rows, download, r"(?:^|[/_])([^/_]+)\.(?:dicom|dcm|png|jpe?g)$")
@@ -66,16 +61,21 @@ def read(download: Download) -> ImportedSource:
     return ImportedSource(rows, (join, *joins, *more), (), (*coverage(join), NOTE, *ages))
 
 
+def _plain(column: str) -> pl.Expr:
+    """A Python list of texts without its brackets and quotes."""
+    return pl.col(column).str.replace_all(r"""[\[\]'"]""", "")
+
+
 def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[Join]]:
     """A column per finding: whether a box of it is on the image; empty if nothing is said of it."""
     boxes = download.tables.get("findings")
     if boxes is None:
         return rows, []
-    plain = pl.col("finding_categories").str.replace_all(r"""[\[\]'"]""", "")
-    boxes = boxes.with_columns(plain.alias("finding_categories"))
-    labels = (*FINDINGS, NONE)
-    download.refuse(cells.unknown_findings(boxes, "finding_categories", ",", labels, BOXES))
-    flags = cells.flags(boxes["finding_categories"], ",", {name: name for name in FINDINGS})
+    flags = cells.flags(
+        boxes.select(_plain("finding_categories")).to_series(),
+        ",",
+        {name: name for name in FINDINGS},
+    )
     flags = flags.with_columns(boxes["image_id"]).group_by("image_id").agg(pl.col(FINDINGS).max())
     rows, join = join_tables(rows, flags, "image_id", ("rows", "images with findings"))
     return rows, [join]
@@ -114,12 +114,23 @@ SOURCE = Source(
             (IMAGES,),
             COLUMNS,
             ("image_id",),
+            rules=(
+                odd_rows.one_of("laterality", ("L", "R")),
+                odd_rows.one_of("breast_birads", tuple(BIRADS)),
+                odd_rows.one_of("breast_density", tuple(DENSITIES)),
+                odd_rows.one_of("split", tuple(SPLITS)),
+            ),
+            unit=("study_id",),
             holds="one row per image; BI-RADS and density are of the breast",
         ),
         Table(
             "findings",
             (BOXES,),
-            ("image_id", "finding_categories"),
+            ("study_id", "image_id", "finding_categories"),
+            rules=(
+                odd_rows.one_of("finding_categories", (*FINDINGS, NONE), _plain, separator=","),
+            ),
+            unit=("study_id",),
             needed=False,
             holds="one row per box, with its findings",
         ),
@@ -128,6 +139,7 @@ SOURCE = Source(
             ("metadata.csv",),
             ("SOP Instance UID",),
             ("SOP Instance UID",),
+            optional=(*MACHINE.values(), "Patient's Age"),
             needed=False,
             holds="age, maker and model, from the headers",
         ),

@@ -2,10 +2,11 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
 from medtransfer.data.sources.source import Download, ImportedSource, Join, Source, Table, Target
 from medtransfer.errors import plural
+from medtransfer.tables.schema import ROW
 
 MINED = "mentioned as present in the report (1), absent (0), uncertain (-1) or not at all (empty)"
 SHARED = {
@@ -27,21 +28,29 @@ SHARED = {
 """The fourteen labels of the CheXpert labeller, and their shared names."""
 LABELS = tuple(SHARED)
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS)
+PARTS = {"train": "train", "valid": "test"}
 FILE = r"((?:train|valid|test)/patient\d+/study\d+/[^/]+)$"
 """Parts of a path, whatever the top folder is called (``CheXpert-v1.0`` or ``…-small``)."""
 
 
+RULES = (
+    *odd_rows.labels(LABELS),
+    odd_rows.one_of("Frontal/Lateral", ("Frontal", "Lateral")),
+    odd_rows.shaped(
+        "Path",
+        FILE,
+        "has no patient and study (expected: …/train/patient00001/study1/view1_frontal.jpg)",
+    ),
+)
+
+
 def read(download: Download) -> ImportedSource:
     """Rows of ``train.csv`` and ``valid.csv`` with their files; demographics if they are there."""
-    parts = [("train", "train.csv", "train"), ("valid", "valid.csv", "test")]
-    frames: list[pl.DataFrame] = []
-    faults: list[str] = []
-    for name, file, split in parts:
-        table = download.tables.get(name)
-        if table is not None:
-            faults += cells.label_faults(table, LABELS, file) + _row_faults(table, file)
-            frames.append(table.select(*COLUMNS, "row").with_columns(split=pl.lit(split)))
-    download.refuse(faults)
+    frames = [
+        table.select(*COLUMNS, ROW).with_columns(split=pl.lit(split))
+        for name, split in PARTS.items()
+        if (table := download.tables.get(name)) is not None
+    ]
     rows = _described(pl.concat(frames))
     rows, join = locate(rows, download, FILE)
     rows, ages = cells.with_age(rows, pl.col("Age"), zero_is_missing=True)
@@ -52,18 +61,6 @@ def read(download: Download) -> ImportedSource:
         joins += more
         notes += age_notes
     return ImportedSource(rows, tuple(joins), (), tuple(notes))
-
-
-def _row_faults(table: pl.DataFrame, file: str) -> list[str]:
-    """Paths that do not say whose image they are, and views that are not in the book."""
-    odd = table.filter(~pl.col("Path").str.contains(FILE))
-    faults = cells.value_faults(table, "Frontal/Lateral", ("Frontal", "Lateral"), file)
-    if not odd.is_empty():
-        faults.append(
-            f"{file}: 'Path' has no patient and study in {plural(len(odd), 'row')}, first in row "
-            f"{odd['row'][0]} (expected: …/train/patient00001/study1/view1_frontal.jpg)"
-        )
-    return faults
 
 
 def _described(rows: pl.DataFrame) -> pl.DataFrame:
@@ -106,12 +103,20 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("train", ("train.csv",), COLUMNS, ("Path",), holds="labels of the training part"),
+        Table(
+            "train",
+            ("train.csv",),
+            COLUMNS,
+            ("Path",),
+            rules=RULES,
+            holds="labels of the training part",
+        ),
         Table(
             "valid",
             ("valid.csv",),
             COLUMNS,
             ("Path",),
+            rules=RULES,
             needed=False,
             holds="labels by three radiologists",
         ),

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.chest.chexpert import LABELS, MINED, SHARED
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
@@ -32,7 +32,6 @@ def read(download: Download) -> ImportedSource:
     if table is None:
         download.refuse([f"mimic-cxr-2.0.0-{chosen}.csv.gz is not below the folder"])
         raise AssertionError("refuse raises")
-    download.refuse(cells.label_faults(table, LABELS, chosen))
     labels = cells.labels(table, LABELS).select(*STUDY, *LABELS)
     names = ("rows of the metadata", f"studies of {chosen}")
     rows, labelled = join_tables(images, labels, STUDY, names, "inner")
@@ -59,7 +58,6 @@ def _with_split(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, l
     table = download.tables.get("split")
     if table is None:
         return rows, []
-    download.refuse(cells.value_faults(table, "split", tuple(SPLITS), "split"))
     named = table.select("dicom_id", cells.renamed("split", SPLITS, "split"))
     names = ("labelled rows", "images of the official split")
     rows, join = join_tables(rows, named, "dicom_id", names)
@@ -116,6 +114,7 @@ SOURCE = Source(
             ("mimic-cxr-2.*-metadata.csv.gz",),
             ("dicom_id", *STUDY, "ViewPosition", "StudyDate"),
             ("dicom_id",),
+            unit=("dicom_id",),
             holds="views and dates",
         ),
         Table(
@@ -123,6 +122,7 @@ SOURCE = Source(
             ("mimic-cxr-2.*-chexpert.csv.gz",),
             (*STUDY, *LABELS),
             STUDY,
+            rules=odd_rows.labels(LABELS),
             needed=False,
             holds="labels by the CheXpert labeller, for labels=chexpert",
         ),
@@ -131,6 +131,7 @@ SOURCE = Source(
             ("mimic-cxr-2.*-negbio.csv.gz",),
             (*STUDY, *LABELS),
             STUDY,
+            rules=odd_rows.labels(LABELS),
             needed=False,
             holds="labels by NegBio, for labels=negbio",
         ),
@@ -139,6 +140,8 @@ SOURCE = Source(
             ("mimic-cxr-2.*-split.csv.gz",),
             ("dicom_id", "split"),
             ("dicom_id",),
+            rules=(odd_rows.one_of("split", tuple(SPLITS)),),
+            unit=("dicom_id",),
             needed=False,
             holds="the official split",
         ),
@@ -147,6 +150,7 @@ SOURCE = Source(
             ("patients.csv.gz",),
             ("subject_id", "gender", "anchor_age"),
             ("subject_id",),
+            optional=("anchor_year",),
             needed=False,
             holds="sex and age, from MIMIC-IV",
         ),
@@ -154,6 +158,7 @@ SOURCE = Source(
             "admissions",
             ("admissions.csv.gz",),
             ("subject_id",),
+            optional=("race", "ethnicity"),
             needed=False,
             holds="race, from MIMIC-IV",
         ),

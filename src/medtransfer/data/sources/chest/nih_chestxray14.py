@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
     Download,
@@ -58,10 +58,6 @@ FILE = r"([^/]+\.png)$"
 def read(download: Download) -> ImportedSource:
     """Rows of the data entry with their files, official lists and, if asked for, relabels."""
     entry = download.tables["entry"]
-    download.refuse(
-        cells.unknown_findings(entry, "Finding Labels", "|", FINDINGS, "Data_Entry_2017")
-        + cells.value_faults(entry, "View Position", ("PA", "AP"), "Data_Entry_2017")
-    )
     rows, joins, notes = _with_lists(entry, download)
     rows = rows.with_columns(
         pl.col(NAME).alias(KEY),
@@ -108,11 +104,6 @@ def _relabelled(
     if table is None:
         download.refuse(["google2019_nih-chest-xray-labels.csv is not below the folder"])
         raise AssertionError("refuse raises")
-    faults = [
-        f for name in GOOGLE for f in cells.value_faults(table, name, ("YES", "NO"), "google")
-    ]
-    faults += cells.value_faults(table, "Set Id", ("val", "test"), "google")
-    download.refuse(faults)
     labels = table.select(
         NAME,
         *(cells.renamed(name, {"YES": "1", "NO": "0"}, name) for name in GOOGLE),
@@ -134,6 +125,10 @@ SOURCE = Source(
             ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"),
             ENTRY,
             (NAME,),
+            rules=(
+                odd_rows.one_of("Finding Labels", FINDINGS, separator="|"),
+                odd_rows.one_of("View Position", ("PA", "AP")),
+            ),
             holds="findings, age, sex, view",
         ),
         Table(
@@ -159,6 +154,10 @@ SOURCE = Source(
             ("google2019_nih-chest-xray-labels.csv.gz",),
             (NAME, *GOOGLE, "Set Id"),
             (NAME,),
+            rules=(
+                *(odd_rows.one_of(name, ("YES", "NO")) for name in GOOGLE),
+                odd_rows.one_of("Set Id", ("val", "test")),
+            ),
             needed=False,
             holds="labels by radiologists, for labels=google",
         ),

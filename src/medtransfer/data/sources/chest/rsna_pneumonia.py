@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
     Download,
@@ -13,10 +13,9 @@ from medtransfer.data.sources.source import (
     Table,
     Target,
 )
-from medtransfer.errors import plural
-from medtransfer.tables.schema import rows_of
 
-BOX = ("patientId", "x", "y", "width", "height", "Target")
+ID = "patientId"
+BOX = (ID, "x", "y", "width", "height", "Target")
 CLASSES = {
     "Lung Opacity": "opacity",
     "Normal": "normal",
@@ -31,16 +30,9 @@ NOTE = (
 def read(download: Download) -> ImportedSource:
     """One row per image: any box is a positive."""
     boxes = download.tables["labels"]
-    faults = cells.value_faults(boxes, "Target", ("0", "1"), "stage_2_train_labels.csv")
-    torn = boxes.filter(pl.col("Target").n_unique().over("patientId") > 1)
-    if not torn.is_empty():
-        many = plural(torn["patientId"].n_unique(), "image")
-        faults.append(f"{many} with both Target 0 and 1, {rows_of(torn)}")
-    download.refuse(faults)
     rows = boxes.group_by("patientId").agg(pneumonia=pl.col("Target").max()).sort("patientId")
     joins: list[Join] = []
     if (details := download.tables.get("classes")) is not None:
-        download.refuse(cells.value_faults(details, "class", tuple(CLASSES), "class info"))
         single = details.select("patientId", cells.renamed("class", CLASSES, "kind")).unique()
         rows, join = join_tables(rows, single, "patientId", ("images", "images of the class info"))
         joins.append(join)
@@ -60,11 +52,20 @@ SOURCE = Source(
     domain="chest",
     read=read,
     tables=(
-        Table("labels", ("stage_2_train_labels.csv",), BOX, holds="one row per box"),
+        Table(
+            "labels",
+            ("stage_2_train_labels.csv",),
+            BOX,
+            rules=(odd_rows.one_of("Target", ("0", "1")), odd_rows.single("Target", (ID,))),
+            unit=(ID,),
+            holds="one row per box",
+        ),
         Table(
             "classes",
             ("stage_2_detailed_class_info.csv",),
-            ("patientId", "class"),
+            (ID, "class"),
+            rules=(odd_rows.one_of("class", tuple(CLASSES)), odd_rows.single("class", (ID,))),
+            unit=(ID,),
             needed=False,
             holds="normal, opacity or something else",
         ),

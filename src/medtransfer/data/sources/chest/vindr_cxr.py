@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.source import Download, ImportedSource, Option, Source, Table, Target
 
@@ -56,6 +56,8 @@ KAGGLE = (
 )
 """The fifteen classes of the challenge."""
 SPELLINGS = {"Other diseases": "Other disease", "Other disease(s)": "Other disease"}
+FLAGS = (*SHARED, *SPELLINGS)
+FLAG_RULES = tuple(odd_rows.one_of(name, ("0", "1")) for name in FLAGS)
 NOTE = (
     "There is no patient id: each image counts as a patient of its own. `medtransfer check` finds "
     "equal files."
@@ -70,11 +72,10 @@ def read(download: Download) -> ImportedSource:
     parts: list[pl.DataFrame] = []
     rule = download.options["readers"]
     if train is not None:
-        parts.append(_agreed(_flags(train, download), rule, "train"))
+        parts.append(_agreed(_flags(train), rule, "train"))
         if (test := download.tables.get("test")) is not None:
-            parts.append(_agreed(_flags(test, download), rule, "test"))
+            parts.append(_agreed(_flags(test), rule, "test"))
     elif boxes is not None:
-        download.refuse(cells.value_faults(boxes, "class_name", KAGGLE, "train.csv"))
         read_by = boxes.group_by("image_id", "rad_id").agg(
             (pl.col("class_name") == name).any().cast(pl.Int64).alias(name) for name in KAGGLE
         )
@@ -85,12 +86,10 @@ def read(download: Download) -> ImportedSource:
     return ImportedSource(rows, (join,), (), (*coverage(join), NOTE))
 
 
-def _flags(table: pl.DataFrame, download: Download) -> pl.DataFrame:
+def _flags(table: pl.DataFrame) -> pl.DataFrame:
     """The findings of a table as numbers, under one spelling."""
     table = table.rename({a: b for a, b in SPELLINGS.items() if a in table.columns})
     named = [name for name in SHARED if name in table.columns]
-    faults = [f for name in named for f in cells.value_faults(table, name, ("0", "1"), "labels")]
-    download.refuse(faults)
     return table.select("image_id", *(pl.col(name).cast(pl.Int64) for name in named))
 
 
@@ -123,6 +122,8 @@ SOURCE = Source(
             "boxes",
             ("train.csv",),
             ("image_id", "class_name", "rad_id"),
+            rules=(odd_rows.one_of("class_name", KAGGLE),),
+            unit=("image_id",),
             needed=False,
             holds="the edition of Kaggle: a row per box and reader",
         ),
@@ -131,6 +132,9 @@ SOURCE = Source(
             ("image_labels_train.csv",),
             ("image_id", "rad_id", "No finding"),
             ("image_id", "rad_id"),
+            optional=FLAGS,
+            rules=FLAG_RULES,
+            unit=("image_id",),
             needed=False,
             holds="the edition of PhysioNet: a row per image and reader",
         ),
@@ -139,6 +143,9 @@ SOURCE = Source(
             ("image_labels_test.csv",),
             ("image_id", "No finding"),
             ("image_id",),
+            optional=FLAGS,
+            rules=FLAG_RULES,
+            unit=("image_id",),
             needed=False,
             holds="its test part: the consensus of five",
         ),

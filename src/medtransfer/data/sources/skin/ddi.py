@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import Download, ImportedSource, Source, Table, Target
@@ -44,9 +44,6 @@ CLASSES = {
 def read(download: Download) -> ImportedSource:
     """Rows of the metadata with their files."""
     rows = download.tables["metadata"]
-    faults = cells.value_faults(rows, "skin_tone", tuple(TONES), FILE)
-    faults += cells.value_faults(rows, "malignant", tuple(TRUTH), FILE)
-    download.refuse(faults)
     stem = pl.col("DDI_file").str.replace(r"\.[A-Za-z]+$", "")
     unsure = pl.col("disease").eq_missing("actinic-keratosis")
     label = cells.renamed("malignant", TRUTH, "malignant")
@@ -69,7 +66,19 @@ SOURCE = Source(
     title="Diverse Dermatology Images",
     domain="skin",
     read=read,
-    tables=(Table("metadata", (FILE,), COLUMNS, ("DDI_file",), holds="skin tones, labels"),),
+    tables=(
+        Table(
+            "metadata",
+            (FILE,),
+            COLUMNS,
+            ("DDI_file",),
+            rules=(
+                odd_rows.one_of("skin_tone", tuple(TONES)),
+                odd_rows.one_of("malignant", tuple(TRUTH)),
+            ),
+            holds="skin tones, labels",
+        ),
+    ),
     targets=(
         Target(
             "malignant",

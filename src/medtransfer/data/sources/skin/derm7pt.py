@@ -2,12 +2,11 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, join_tables, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import Download, ImportedSource, Join, Source, Table, Target
 from medtransfer.errors import plural
-from medtransfer.tables.schema import rows_of
 
 NEVI = (
     "clark nevus",
@@ -49,9 +48,6 @@ COLUMNS = ("case_num", "diagnosis", "location", "sex", *KINDS)
 def read(download: Download) -> ImportedSource:
     """Both images of each case, with the official split."""
     table = download.tables["cases"]
-    diagnoses = (*CLASSES, *WITHOUT)
-    faults = cells.value_faults(table, "diagnosis", diagnoses, "meta.csv") + _number_faults(table)
-    download.refuse(faults)
     rows, joins, notes = _with_split(table, download)
     case = pl.col("case_num")
     rows = rows.with_columns(
@@ -72,18 +68,15 @@ def read(download: Download) -> ImportedSource:
     return ImportedSource(rows, (join, *joins), (), (*coverage(join), more, *notes))
 
 
-def _number_faults(table: pl.DataFrame) -> list[str]:
-    """Case numbers that are none: the official lists count cases in their order."""
-    odd = table.filter(pl.col("case_num").cast(pl.Int64, strict=False).is_null())
-    return [f"meta.csv: 'case_num' is no whole number in {rows_of(odd)}"] if len(odd) else []
-
-
 def _with_split(
     table: pl.DataFrame, download: Download
 ) -> tuple[pl.DataFrame, list[Join], list[str]]:
     """The split by the official lists, which hold positions from 0 in the order of case numbers."""
     lists = {name: download.tables.get(name) for name in PARTS}
     there = {name: part for name, part in lists.items() if part is not None}
+    if download.left_out:
+        note = "Rows are left out, and the official lists count all: no official split."
+        return table, [], [note]
     if len(there) < len(PARTS):
         missing = ", ".join(f"{name} list" for name in PARTS if name not in there)
         return table, [], [f"The official {missing} is not there: no official split."]
@@ -111,7 +104,21 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(
-        Table("cases", ("meta.csv",), COLUMNS, ("case_num",), holds="diagnoses, image files"),
+        Table(
+            "cases",
+            ("meta.csv",),
+            COLUMNS,
+            ("case_num",),
+            rules=(
+                odd_rows.one_of("diagnosis", (*CLASSES, *WITHOUT)),
+                odd_rows.where(
+                    pl.col("case_num").cast(pl.Int64, strict=False).is_null(),
+                    ("case_num",),
+                    "'case_num' is no whole number",
+                ),
+            ),
+            holds="diagnoses, image files",
+        ),
         *(
             Table(
                 name,

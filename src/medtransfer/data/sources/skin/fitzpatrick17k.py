@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
@@ -51,9 +51,6 @@ WRONG = "3 Wrongly labelled"
 def read(download: Download) -> ImportedSource:
     """Rows of the table with the images that could still be had."""
     rows = download.tables["table"]
-    faults = cells.value_faults(rows, "fitzpatrick_scale", SCALE, FILE)
-    faults += cells.value_faults(rows, "three_partition_label", tuple(THREE), FILE)
-    download.refuse(faults)
     wrong = pl.col("qc").eq_missing(WRONG)
     kept: tuple[str, ...] = ()
     if download.options["quality"] == "not-wrong":
@@ -84,7 +81,17 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(
-        Table("table", (FILE,), COLUMNS, ("md5hash",), holds="conditions, skin types, addresses"),
+        Table(
+            "table",
+            (FILE,),
+            COLUMNS,
+            ("md5hash",),
+            rules=(
+                odd_rows.one_of("fitzpatrick_scale", SCALE),
+                odd_rows.one_of("three_partition_label", tuple(THREE)),
+            ),
+            holds="conditions, skin types, addresses",
+        ),
     ),
     targets=(
         Target(

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.download import missing_columns
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
@@ -30,6 +30,7 @@ CLASSES = {
 }
 MALIGNANT = {"mel": "1", "bcc": "1", "akiec": "-1", "nv": "0", "bkl": "0", "df": "0", "vasc": "0"}
 """`akiec` holds actinic keratosis and carcinoma in situ: which of them is not said."""
+MARKS = tuple(CLASSES.values())
 METADATA, TEST = "HAM10000_metadata.csv", "ISIC2018_Task3_Test_GroundTruth.csv"
 TAKEN = ("image_id", "lesion_id", "dx", "age", "sex", "localization", "dataset")
 
@@ -37,7 +38,6 @@ TAKEN = ("image_id", "lesion_id", "dx", "age", "sex", "localization", "dataset")
 def read(download: Download) -> ImportedSource:
     """Rows of the metadata and, if they are there, of the test images, with their files."""
     table, test = download.tables["metadata"], download.tables.get("test")
-    download.refuse(cells.value_faults(table, "dx", tuple(CLASSES), METADATA))
     rows = _taken(table)
     if test is not None:
         later = _test_rows(test, download)
@@ -71,14 +71,10 @@ def _taken(table: pl.DataFrame) -> pl.DataFrame:
 def _test_rows(test: pl.DataFrame, download: Download) -> pl.DataFrame:
     """The test table in either of its forms: like the metadata, or a column per class."""
     if "dx" in test.columns:
-        faults = missing_columns(test, ("image_id", "dx"), TEST)
-        faults = faults or cells.value_faults(test, "dx", tuple(CLASSES), TEST)
-        download.refuse(faults)
+        download.refuse(missing_columns(test, ("image_id", "dx"), TEST))
         return _taken(test)
-    columns = tuple(CLASSES.values())
-    download.refuse(missing_columns(test, ("image", *columns), TEST))
-    named, faults = skin.one_hot(test, columns, TEST)
-    download.refuse(faults)
+    download.refuse(missing_columns(test, ("image", *MARKS), TEST))
+    named = skin.one_hot(test, MARKS)
     ours = {theirs: name for name, theirs in CLASSES.items()}
     return _taken(test.with_columns(named.replace_strict(ours).alias("dx"), image_id="image"))
 
@@ -94,9 +90,19 @@ SOURCE = Source(
             (METADATA, "HAM10000_metadata"),
             COLUMNS,
             ("image_id",),
+            optional=TAKEN,
+            rules=(odd_rows.one_of("dx", tuple(CLASSES)),),
             holds="lesions, diagnoses, people",
         ),
-        Table("test", (TEST,), (), needed=False, holds="diagnoses of the ISIC 2018 test images"),
+        Table(
+            "test",
+            (TEST,),
+            (),
+            optional=("image", *TAKEN, *MARKS),
+            rules=(odd_rows.one_of("dx", tuple(CLASSES)), skin.marks_one(MARKS)),
+            needed=False,
+            holds="diagnoses of the ISIC 2018 test images",
+        ),
     ),
     targets=(
         Target(

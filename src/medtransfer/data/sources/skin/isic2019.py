@@ -51,10 +51,10 @@ COLLECTION = r"^(BCN|HAM|MSK)"
 
 def read(download: Download) -> ImportedSource:
     """Rows of the ground truth with their metadata and files; the test set if it is there."""
-    rows, join = _part(download, "truth", "metadata", TRUTH)
+    rows, join = _part(download, "truth", "metadata")
     joins = [join]
     if "test" in download.tables:
-        later, join = _part(download, "test", "test metadata", TEST)
+        later, join = _part(download, "test", "test metadata")
         twice = rows.join(later, on="image_id", how="semi").height
         download.refuse([f"{plural(twice, 'image')} in both ground truths"] if twice else [])
         rows = pl.concat(
@@ -74,12 +74,10 @@ def read(download: Download) -> ImportedSource:
     return ImportedSource(rows, (image_join, *joins), kept, (*coverage(image_join), *notes, *ages))
 
 
-def _part(download: Download, truth: str, about: str, file: str) -> tuple[pl.DataFrame, Join]:
+def _part(download: Download, truth: str, about: str) -> tuple[pl.DataFrame, Join]:
     """Images of one ground truth with their class and what the metadata says of them."""
     table = download.tables[truth]
-    named, faults = skin.one_hot(table, CLASSES, file)
-    download.refuse(faults)
-    rows = table.select(pl.col("image"), ROW).with_columns(named)
+    rows = table.select(pl.col("image"), ROW).with_columns(skin.one_hot(table, CLASSES))
     people = download.tables.get(about, pl.DataFrame(schema=dict.fromkeys(ABOUT, pl.String)))
     if "lesion_id" not in people.columns:
         people = people.with_columns(lesion_id=pl.lit(None, pl.String))
@@ -119,13 +117,21 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(
-        Table("truth", (TRUTH,), ("image", *CLASSES), ("image",), holds="a column per diagnosis"),
+        Table(
+            "truth",
+            (TRUTH,),
+            ("image", *CLASSES),
+            ("image",),
+            rules=(skin.marks_one(CLASSES),),
+            holds="a column per diagnosis",
+        ),
         Table("metadata", (METADATA,), (*ABOUT, "lesion_id"), ("image",), holds="lesions, people"),
         Table(
             "test",
             (TEST,),
             ("image", *CLASSES),
             ("image",),
+            rules=(skin.marks_one(CLASSES),),
             needed=False,
             holds="diagnoses of the test images",
         ),
@@ -134,6 +140,7 @@ SOURCE = Source(
             (TEST_METADATA,),
             ABOUT,
             ("image",),
+            optional=("lesion_id",),
             needed=False,
             holds="people of the test images",
         ),

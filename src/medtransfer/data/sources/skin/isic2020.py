@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import (
@@ -17,7 +17,6 @@ from medtransfer.data.sources.source import (
     kept_text,
 )
 from medtransfer.errors import plural
-from medtransfer.tables.schema import rows_of
 
 SITE = "anatom_site_general_challenge"
 COLUMNS = (
@@ -32,6 +31,7 @@ COLUMNS = (
 )
 FILES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv")
 PAIRS = "ISIC_2020_Training_Duplicates.csv"
+WORDS = {"benign": "0", "malignant": "1"}
 CLASSES = {
     "melanoma": "MEL",
     "nevus": "NV",
@@ -45,7 +45,6 @@ CLASSES = {
 def read(download: Download) -> ImportedSource:
     """Rows of the ground truth with their files, and what the list of duplicates says of them."""
     rows = download.tables["truth"]
-    download.refuse(_faults(rows))
     if "lesion_id" not in rows.columns:
         rows = rows.with_columns(lesion_id=pl.lit(None, pl.String))
     rows = rows.with_columns(pl.col("image_name").alias("image_id"))
@@ -69,17 +68,6 @@ def read(download: Download) -> ImportedSource:
     )
     rows, image_join = locate(rows, download, r"([^/]+)\.(?:jpg|dcm)$")
     return ImportedSource(rows, (image_join, *joins), kept, (*coverage(image_join), *notes, *ages))
-
-
-def _faults(rows: pl.DataFrame) -> list[str]:
-    """Labels that are none, and labels that the words beside them contradict."""
-    file = "the ground truth"
-    faults = cells.value_faults(rows, "target", ("0", "1"), file)
-    faults += cells.value_faults(rows, "benign_malignant", ("benign", "malignant"), file)
-    torn = rows.filter((pl.col("target") == "1") != (pl.col("benign_malignant") == "malignant"))
-    if not faults and len(torn):
-        faults.append(f"{file}: 'target' and 'benign_malignant' disagree in {rows_of(torn)}")
-    return faults
 
 
 def _with_pairs(
@@ -117,7 +105,24 @@ SOURCE = Source(
     domain="skin",
     read=read,
     tables=(
-        Table("truth", FILES, COLUMNS, ("image_name",), holds="patients, diagnoses, labels"),
+        Table(
+            "truth",
+            FILES,
+            COLUMNS,
+            ("image_name",),
+            optional=("lesion_id",),
+            rules=(
+                odd_rows.one_of("target", ("0", "1")),
+                odd_rows.one_of("benign_malignant", tuple(WORDS)),
+                odd_rows.where(
+                    pl.col("target").is_in(["0", "1"])
+                    & (pl.col("target") != pl.col("benign_malignant").replace(WORDS)),
+                    ("target", "benign_malignant"),
+                    "'target' and 'benign_malignant' disagree",
+                ),
+            ),
+            holds="patients, diagnoses, labels",
+        ),
         Table(
             "duplicates",
             (PAIRS,),

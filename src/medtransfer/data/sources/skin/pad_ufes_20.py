@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from medtransfer.data.sources import cells
+from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import Download, ImportedSource, Source, Table, Target
@@ -25,7 +25,6 @@ MALIGNANT = {"MEL": "1", "BCC": "1", "SCC": "1", "ACK": "-1", "NEV": "0", "SEK":
 def read(download: Download) -> ImportedSource:
     """Rows of the metadata with their files; `biopsed` gives the label away and is left out."""
     rows = download.tables["metadata"]
-    download.refuse(cells.value_faults(rows, "diagnostic", tuple(CLASSES), "metadata.csv"))
     lesion = pl.concat_str("patient_id", "lesion_id", separator="_")
     rows = rows.with_columns(
         pl.col("img_id").alias(KEY),
@@ -56,6 +55,7 @@ SOURCE = Source(
             ("metadata.csv",),
             COLUMNS,
             ("img_id",),
+            rules=(odd_rows.one_of("diagnostic", tuple(CLASSES)),),
             holds="patients, lesions, diagnoses, skin types",
         ),
     ),

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from medtransfer.data.sources import cells
+from medtransfer.data.sources.odd_rows import Rule, where
 from medtransfer.errors import plural
-from medtransfer.tables.schema import rows_of
 
 CLASS = "diagnosis"
 """The class column of all of them."""
@@ -48,25 +48,21 @@ def with_lesions(
     return rows, notes
 
 
-def one_hot(table: pl.DataFrame, classes: Sequence[str], file: str) -> tuple[pl.Series, list[str]]:
-    """The one class that a row's columns mark with ``1.0``.
-
-    Args:
-        table: With a column per class and `row`.
-        classes: The columns.
-        file: What the table is called.
-
-    Returns:
-        The class of each row, null where it is not exactly one [N]; and faults by row.
-    """
-    marks = table.select("row", *(pl.col(name).cast(pl.Float64, strict=False) for name in classes))
-    odd = marks.filter(
-        pl.any_horizontal(~pl.col(classes).is_in([0.0, 1.0]).fill_null(value=False))
-        | (pl.sum_horizontal(classes) != 1)
+def one_hot(table: pl.DataFrame, classes: Sequence[str]) -> pl.Series:
+    """The one class that a row's columns mark with ``1.0``; call it after `marks_one` held. [N]"""
+    number = (pl.col(name).cast(pl.Float64, strict=False) == 1 for name in classes)
+    named = pl.coalesce(
+        pl.when(marked).then(pl.lit(name)) for name, marked in zip(classes, number, strict=True)
     )
-    named = pl.coalesce(pl.when(pl.col(name) == 1).then(pl.lit(name)) for name in classes)
-    faults = [f"{file}: not exactly one of {', '.join(classes)} is 1 in {rows_of(odd)}"]
-    return marks.select(named.alias(CLASS))[CLASS], faults if len(odd) else []
+    return table.select(named.alias(CLASS))[CLASS]
+
+
+def marks_one(classes: Sequence[str]) -> Rule:
+    """Exactly one of the columns is 1 and the others are 0."""
+    marks = [pl.col(name).cast(pl.Float64, strict=False) for name in classes]
+    other = pl.any_horizontal(~mark.is_in([0.0, 1.0]).fill_null(value=False) for mark in marks)
+    fault = f"not exactly one of {', '.join(classes)} is 1"
+    return where(other | (pl.sum_horizontal(marks) != 1), classes, fault)
 
 
 def malignant(labels: Mapping[str, str], column: str = CLASS) -> pl.Expr:
