@@ -195,6 +195,8 @@ def _fitted(metric: Metric) -> str:
     """Requirements of a metric beyond the test cases."""
     requirements = {
         "the threshold": metric.at_point,
+        "`miss_cost`": metric.costs,
+        "`grades`": metric.ordinal,
         f"{metric.calibrator} calibration": metric.calibrator,
         f"{metric.conformal} sets": metric.conformal,
         "its prevalence": metric.adjusted,

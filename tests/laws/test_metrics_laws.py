@@ -36,7 +36,12 @@ MONOTONE: tuple[Callable[[Floats], Floats], ...] = (
     np.arctan,
     lambda x: np.exp(x) - 40,
 )
-OF_TRUTH_ALONE = {"prevalence", "brier_uncertainty"}
+OF_TRUTH_ALONE = {
+    "prevalence",
+    "brier_uncertainty",
+    "net_benefit_all@risk20",
+    "net_benefit_all@risk60",
+}
 Values = dict[str, Floats]
 
 
@@ -267,6 +272,26 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("ppv_adjusted@<point>", "target"): (1, 0, NAN),
     ("npv_adjusted@<point>", "target"): (1, 0, 0.7),
     ("underdiagnosis@<point>", "target"): (0, 1, 1),
+    ("mcc@<point>", "target"): (1, -1, NAN),
+    ("lr_positive@<point>", "target"): (NAN, 0, NAN),
+    ("lr_negative@<point>", "target"): (0, NAN, 1),
+    # at 20 % a false alarm costs a quarter of a case found; of 8 cases 2 are positive
+    ("net_benefit@<risk>", "target"): (0.25, -0.75 / 4, 0.25 - 0.75 / 4),
+    ("net_benefit_all@<risk>", "target"): (0.25 - 0.75 / 4,) * 3,
+    ("net_benefit_standardized@<risk>", "target"): (1, -0.75, 0.25),
+    ("interventions_avoided@<risk>", "target"): (75, -100, 0),
+    ("net_benefit_adjusted@<risk>", "target"): (0.3, -0.7 / 4, 0.3 - 0.7 / 4),
+    ("net_benefit_platt@<risk>", "target"): (0.25, -0.75 / 4, 0.25 - 0.75 / 4),
+    ("expected_cost@<point>", "target"): (0, (2 * 4 + 6) / 8, 2 * 4 / 8),
+    # 0 → 1 twice, 1 → 2, 2 → 3, 3 → 0: Σ true · predicted is 6 of 25
+    ("mcc", "classes"): (1, -6 / 18, NAN),
+    ("kappa", "classes"): (1, -6 / 19, 0),
+    # in grades 0, 2, 1, 3 the distances are 2 twice, 1, 2, 3; by chance they are 32 / 5
+    ("kappa_linear", "classes"): (1, 1 - 10 / 6.4, 0),
+    ("kappa_quadratic", "classes"): (1, 1 - 22 / 12.8, 0),
+    ("grade_error", "classes"): (0, 2, 6 / 5),
+    ("within_one_grade", "classes"): (1, 1 / 5, 3 / 5),
+    ("ranked_probability_loss", "classes"): (0, 10 / 15, (3 * 0.875 + 2 * 0.375) / 15),
     # the least of the positives' probabilities: 1, 0 and ½; 0.6 is carried
     ("threshold_drift@<point>", "target"): (0.4, -0.6, -0.1),
     ("nll", "target"): (0, 80, np.log(2)),
@@ -279,6 +304,8 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("brier_uncertainty", "target"): (3 / 16, 3 / 16, 3 / 16),
     ("ece", "target"): (0, 1, 0.25),
     ("ece", "classes"): (0, 1, 0.15),
+    # each case is missed by its class and called by another; 0.4 and 3 × 0.2 against 0.25
+    ("ece_classwise", "classes"): (0, 0.5, 0.3 / 4),
     ("ece_mass", "target"): (0, 1, 0.25),
     ("ece_mass", "classes"): (0, 1, 0.15),
     # reversed: s = ∫ |−½ + 2 Σ_k c_k e^(−(πks)²/2) cos πkt| dt, c = 1 for odd k, −½ for even
@@ -306,6 +333,13 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     # 2 / (1 + e^(80 + a)) = 6 / (1 + e^(80 − a)); 6 σ(80 + a) = 2; σ(a) = ¼
     ("calibration_intercept", "target"): (-np.log(3) / 2, -80 - np.log(2), -np.log(3)),
     ("calibration_bias", "target"): (0, 0.5, 0.25),
+    ("observed_expected", "target"): (1, 1 / 3, 0.5),
+    ("ici", "target"): (0, 1, 0.25),
+    ("calibration_e50", "target"): (0, 1, 0.25),
+    ("calibration_e90", "target"): (0, 1, 0.25),
+    # (ties between right and wrong, one half each, + ½ wrong²) / cases²
+    ("augrc", "target"): (0, 0.5, (2 * 6 / 2 + 6**2 / 2) / 64),
+    ("augrc", "classes"): (0, 0.5, (2 * 3 / 2 + 3**2 / 2) / 25),
     ("aurc", "target"): (0, 1, 0.75),
     ("aurc", "classes"): (0, 1, 0.6),
     ("aurc_entropy", "classes"): (0, 1, 0.6),

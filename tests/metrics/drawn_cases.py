@@ -8,13 +8,17 @@ from scipy.special import expit, softmax
 
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
+from medtransfer.metrics.decisions import is_risk
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 
 LAW = settings(max_examples=25, deadline=None, derandomize=True)
-LIMITS = {"sens90": 0.6, "spec80": 0.7, "youden": 0.4}
+LIMITS = {"sens90": 0.6, "spec80": 0.7, "youden": 0.4, "recall30": 0.65}
 """Operating points and the thresholds that drawn cases carry."""
 POINT = "sens90"
+RISKS = ("risk20", "risk60")
+"""Decision thresholds that metrics are taken at."""
+MISS_COST = 4.0
 BOUND = [
     (name, kind)
     for name, metric in CATALOG.items()
@@ -48,6 +52,7 @@ def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
         sets=dict.fromkeys(("split", "class", "group"), sets),
         spread=_spread(logits),
         prevalence=0.3,
+        miss_cost=MISS_COST,
     )
 
 
@@ -64,6 +69,7 @@ def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
         },
         sets=dict.fromkeys(("split", "class", "group", "aps", "raps"), p >= 0.2),
         spread=_spread(logits[:, 0]),
+        grades=np.array([0, 2, 1, 3]),
     )
 
 
@@ -109,7 +115,7 @@ def names_of(cases: AnyCases) -> list[str]:
         name
         for metric in CATALOG.values()
         if (metric.of_target if isinstance(cases, TargetCases) else metric.of_classes)
-        for name, _ in result_names(metric, tuple(LIMITS))
+        for name, _ in result_names(metric, tuple(LIMITS), RISKS)
     ]
 
 
@@ -119,7 +125,10 @@ def bound(name: str, cases: AnyCases) -> Weighted:
     if isinstance(cases, TargetCases):
         assert metric.of_target is not None
         point = name.partition("@")[2]
-        return metric.of_target(cases, point if point in LIMITS else POINT)
+        known = (
+            point if point in LIMITS or is_risk(point) else RISKS[0] if metric.at_risk else POINT
+        )
+        return metric.of_target(cases, known)
     assert metric.of_classes is not None
     return metric.of_classes(cases)
 

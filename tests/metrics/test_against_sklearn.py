@@ -147,6 +147,7 @@ def test_a_large_sample_with_ties_clusters_and_many_replicates() -> None:
         sets=dict.fromkeys(("split", "class", "group"), np.ones((900, 2), dtype=bool)),
         spread=dict.fromkeys(("disagreement", "mutual_information", "diversity"), p),
         prevalence=0.1,
+        miss_cost=4.0,
     )
     counts = rng.multinomial(300, np.full(300, 1 / 300), size=5)[:, np.arange(900) % 300]
     for weights in (counts.astype(float), rng.exponential(size=(5, 900))):

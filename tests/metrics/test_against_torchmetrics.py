@@ -15,7 +15,12 @@ from torchmetrics.functional.classification import (
     multilabel_average_precision,
 )
 
-from medtransfer.metrics.calibration import bin_numbers, calibration_error, in_bins
+from medtransfer.metrics.calibration import (
+    bin_numbers,
+    calibration_error,
+    classwise_calibration_error,
+    in_bins,
+)
 from medtransfer.metrics.cases import Order
 from medtransfer.metrics.discrimination import auroc, auroc_of, average_precision_of
 
@@ -47,6 +52,23 @@ def test_calibration_error_of_the_top_class(seed: int) -> None:
         torch.tensor(probabilities), torch.tensor(classes), num_classes=5, n_bins=15
     )
     assert_allclose(found, float(expected), **SINGLE)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_class_by_class_it_is_the_mean_of_the_classes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    raw = rng.gamma(0.5, size=(80, 5))
+    probabilities, classes = raw / raw.sum(axis=1, keepdims=True), rng.integers(0, 5, size=80)
+    found = plain(classwise_calibration_error(classes, probabilities), 80)
+    each = [
+        float(
+            binary_calibration_error(
+                torch.tensor(probabilities[:, c]), torch.tensor(classes == c).int(), n_bins=15
+            )
+        )
+        for c in range(5)
+    ]
+    assert_allclose(found, np.mean(each), **SINGLE)
 
 
 def test_bins_are_closed_above_where_torchmetrics_closes_them_below() -> None:

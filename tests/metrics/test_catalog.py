@@ -12,15 +12,17 @@ from medtransfer.metrics.cases import ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.metric import Metric
 
-POINTS = ("sens90", "youden")
+POINTS, RISKS = ("sens90", "youden", "recall5"), ("risk2.5", "risk10")
 every_entry = pytest.mark.parametrize("metric", CATALOG.values(), ids=CATALOG)
 
 
 @every_entry
 def test_every_spelling_leads_back_to_its_entry(metric: Metric) -> None:
-    spellings = dict(result_names(metric, POINTS))
+    spellings = dict(result_names(metric, POINTS, RISKS))
     assert all(find_metric(name) is metric for name in spellings)
-    assert list(spellings.values()) == (list(POINTS) if metric.at_point else [None])
+    assert set(spellings.values()) == set(
+        POINTS if metric.at_point else RISKS if metric.at_risk else [None]
+    )
 
 
 @every_entry
@@ -36,7 +38,8 @@ def test_every_entry_says_what_it_is(metric: Metric) -> None:
 
 def test_what_chance_pushes_up_is_marked_so() -> None:
     endings = ("", "_mass", "_smooth", "_scaled", "_platt", "_beta", "_isotonic", "_vector")
-    expected = {f"ece{ending}" for ending in endings} | {"brier_reliability"}
+    expected = {f"ece{ending}" for ending in endings} | {"brier_reliability", "ece_classwise"}
+    expected |= {"ici", "calibration_e50", "calibration_e90"}
     assert {m.name for m in CATALOG.values() if m.biased} == expected
     assert {m.name for m in CATALOG.values() if m.of_squares} == {"brier_reliability"}
 
@@ -48,7 +51,8 @@ def test_what_depends_on_scores_alone_is_marked_so() -> None:
 
 def test_no_threshold_metric_of_a_class_is_taken_at_one_half_of_its_softmax() -> None:
     # one-against-rest numbers are ranks or frequencies, or at a point fixed on tune
-    taken = {m.name for m in CATALOG.values() if m.one_against_rest and not m.at_point}
+    one_against_rest = [m for m in CATALOG.values() if m.one_against_rest]
+    taken = {m.name for m in one_against_rest if not (m.at_point or m.at_risk)}
     assert taken == {"auroc", "auprc", "prevalence"}
 
 
@@ -114,9 +118,14 @@ def test_what_tune_did_not_give_is_lacking_with_a_reason(metric: Metric) -> None
         "no ensemble: one member": metric.spread,
         "no threshold: tune lacks a class": metric.at_point,
         "no prevalence to adjust to: tune lacks a class": metric.adjusted,
+        "no cost of a missed positive: evaluation.miss_cost is not set": metric.costs,
     }
     expected = next((reason for reason, needed in reasons.items() if needed), None)
     assert metric.lacking(bare, "sens90" if metric.at_point else None) == expected
+    if metric.ordinal:
+        classes = ClassCases(np.array([0, 1]), np.zeros((2, 2)), np.full((2, 2), 0.5))
+        reason = "no order of the classes: evaluation.grades is not set"
+        assert metric.lacking(classes) == reason
 
 
 @every_entry
@@ -132,10 +141,17 @@ def test_nothing_is_lacking_where_tune_gave_all(metric: Metric) -> None:
         np.full(2, 0.5),
         predicted_positive=calls,
         prevalence=0.5,
+        miss_cost=2.0,
         **shared,
     )
     assert metric.lacking(full, "sens90" if metric.at_point else None) is None
-    classes = ClassCases(np.array([0, 1]), np.zeros((2, 2)), np.full((2, 2), 0.5), **shared)
+    classes = ClassCases(
+        np.array([0, 1]),
+        np.zeros((2, 2)),
+        np.full((2, 2), 0.5),
+        grades=np.array([0, 1]),
+        **shared,
+    )
     assert metric.lacking(classes) is None
 
 

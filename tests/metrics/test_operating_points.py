@@ -62,6 +62,28 @@ def test_youden_point_has_the_largest_index_and_is_the_largest_of_its_kind(
     assert rates(cases, threshold) == rates(cases, max(best))
 
 
+@LAW
+@given(cases=drawn_targets(), percent=st.sampled_from([5, 30, 80]))
+def test_budget_point_is_the_smallest_threshold_that_calls_no_more(
+    cases: TargetCases, percent: int
+) -> None:
+    keeping = [
+        t for t in candidates(cases) if (cases.probabilities >= t).mean() * 100 <= percent + 1e-9
+    ]
+    called = cases.probabilities >= found(cases, f"recall{percent}")
+    assert called.tolist() == (cases.probabilities >= min(keeping)).tolist()
+
+
+def test_a_budget_needs_no_label_and_counts_rounding_out() -> None:
+    scores = np.arange(20) / 20
+    assert operating_threshold(np.zeros(20, dtype=np.int64), scores, "recall5") == scores[-1]
+    assert operating_threshold(np.zeros(0, dtype=np.int64), np.zeros(0), "recall5") is None
+    # two cases share the highest score: one of twenty may be called, so neither is
+    tied = operating_threshold(np.zeros(20, dtype=np.int64), np.minimum(scores, 0.9), "recall5")
+    assert tied is not None
+    assert tied > 0.9
+
+
 @pytest.mark.parametrize("count", range(10, 60, 10))
 def test_nine_of_ten_positives_are_ninety_percent(count: int) -> None:
     # 0.9 * n is not exact in binary: the tenth must not be asked for on top
@@ -86,7 +108,8 @@ def test_full_specificity_is_reached_above_every_score_where_a_negative_is_the_h
 
 @LAW
 @given(
-    cases=drawn_targets(), point=st.sampled_from(["sens50", "sens90", "spec80", "spec95", "youden"])
+    cases=drawn_targets(),
+    point=st.sampled_from(["sens50", "sens90", "spec80", "spec95", "youden", "recall30"]),
 )
 def test_drift_is_the_threshold_of_these_cases_minus_the_one_that_is_carried(
     cases: TargetCases, point: str
@@ -103,7 +126,11 @@ def test_drift_is_the_threshold_of_these_cases_minus_the_one_that_is_carried(
 
 
 @LAW
-@given(cases=drawn_targets(), data=st.data(), point=st.sampled_from(["sens90", "spec80", "youden"]))
+@given(
+    cases=drawn_targets(),
+    data=st.data(),
+    point=st.sampled_from(["sens90", "spec80", "youden", "recall30"]),
+)
 def test_drift_of_a_replicate_is_that_of_the_cases_it_holds(
     cases: TargetCases, data: st.DataObject, point: str
 ) -> None:

@@ -21,7 +21,7 @@ from tests.metrics.drawn_cases import (
     weights_of,
 )
 
-from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.cases import ClassCases, TargetCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.selective import (
     aurc,
@@ -49,6 +49,21 @@ def test_area_is_the_mean_over_coverages_of_the_risk(seed: int) -> None:
     wrong = ~right[np.argsort(-confidence)]
     risks = np.cumsum(wrong) / np.arange(1, 41)
     assert_allclose(plain(aurc(risk_coverage_scan(confidence, right)), 40), risks.mean(), **EXACT)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_generalised_area_is_the_trapezoid_of_fd_shifts(seed: int) -> None:
+    # Traub et al. 2024: errors among the accepted over all cases, integrated over coverage
+    confidence, correct = untied(seed, 60)
+    wrong = ~correct[np.argsort(-confidence)]
+    risks = np.append(0, np.cumsum(wrong)) / 60
+    expected = np.trapezoid(risks, np.linspace(0, 1, 61))
+    classes = np.where(correct, 0, 1)
+    cases = ClassCases(classes, np.zeros((60, 2)), np.stack([confidence, np.zeros(60)], axis=1))
+    assert value("augrc", cases) == pytest.approx(expected, abs=1e-12)
+    accuracy, separation = correct.mean(), value("calibration_auroc", cases)
+    closed = (1 - separation) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
+    assert value("augrc", cases) == pytest.approx(closed, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(5))

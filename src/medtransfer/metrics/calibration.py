@@ -9,7 +9,15 @@ from medtransfer.metrics.cases import AnyCases, ClassCases, Labels, TargetCases
 from medtransfer.metrics.kernels.calibration import mass_sums
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, mean_of, ratio, run_ends
+from medtransfer.metrics.weighted import (
+    Scan,
+    Weighted,
+    WeightedTerm,
+    mean_of,
+    of_rows,
+    ratio,
+    run_ends,
+)
 
 BINS = 15
 
@@ -125,6 +133,29 @@ def mass_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
         return ratio(np.abs(rows).sum(axis=0), total)
 
     return Weighted((Scan(run), WeightedTerm(np.ones(len(outcomes)))), of)
+
+
+def classwise_calibration_error(classes: Labels, probabilities: Floats) -> Weighted:
+    """Mean over the classes of the calibration error of each against the rest (Kull et al. 2019).
+
+    Args:
+        classes: True class of each case. [n]
+        probabilities: [n, C]
+    """
+    count = probabilities.shape[1]
+    outcomes: Floats = np.eye(count)[classes]
+    number = bin_numbers(probabilities.ravel())
+    number += np.tile(BINS * np.arange(count, dtype=np.int64), len(classes))
+    cells: Int32Array = number.astype(np.int32)
+    values = np.stack([np.ones(outcomes.size), outcomes.ravel(), probabilities.ravel()], axis=1)
+
+    def run(patient: Int32Array, counts: Counts) -> Floats:
+        repeated = np.repeat(patient, count)
+        sums = binned_sums(repeated, cells, values, BINS * count, counts)
+        gaps = np.abs(sums[1] - sums[2]).sum(axis=0)
+        return np.stack([gaps, sums[0].sum(axis=0)])
+
+    return of_rows(Scan(run), lambda rows: ratio(rows[0], rows[1]))
 
 
 def bin_numbers(confidences: Floats) -> NDArray[np.int64]:
@@ -350,6 +381,19 @@ ENTRIES = (
         micro=True,
         of_target=lambda c, _p: ece(c),
         of_classes=ece,
+    ),
+    Metric(
+        name="ece_classwise",
+        title="ECE, class by class",
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula="mean over the classes of the ece of P(class) against the rest",
+        reference="Kull et al. 2019",
+        biased=True,
+        by_group=False,
+        of_classes=lambda c: classwise_calibration_error(c.classes, c.probabilities),
     ),
     Metric(
         name="ece_mass",

@@ -1,4 +1,4 @@
-"""Calibration curves: a logistic one (slope and intercept) and a kernel-smoothed one."""
+"""Calibration curves: a logistic one (slope and intercept), a local and a kernel-smoothed one."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,9 +8,10 @@ from scipy.special import expit
 
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.calibration import logistic_fits
+from medtransfer.metrics.kernels.lowess import lowess_errors
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio
+from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio, share_of
 
 MAX_FIRST_STEP = 0.5
 """Largest first step of intercept or slope that is taken."""
@@ -86,6 +87,79 @@ def calibration_bias(cases: TargetCases) -> Weighted:
     return Weighted((WeightedTerm(cases.probabilities - cases.targets), cases.ones), ratio)
 
 
+def observed_over_expected(cases: TargetCases) -> Weighted:
+    """Positives over the sum of their probabilities. Undefined if all of these are 0."""
+    return share_of(cases.positive, WeightedTerm(cases.probabilities))
+
+
+SPAN: float = 2 / 3
+"""Share of the weight in a window of the local calibration curve (Harrell 2015)."""
+KNOTS = 100
+"""Largest number of probabilities at which the local calibration curve is fitted. The indices are
+within 0.001 of those of a fit at every case (tests/metrics/test_flexible_calibration.py)."""
+
+
+def local_calibration(outcomes: Floats, probabilities: Floats) -> Scan:
+    """Distances of a local calibration curve from the diagonal; rows as `lowess_errors` gives them.
+
+    The curve is fitted at every distinct probability, or at `KNOTS` of them, evenly spaced in
+    rank; other cases are shared between their two neighbours.
+
+    Args:
+        outcomes: 0 or 1. [n]
+        probabilities: [n]
+    """
+    knots = _knots(np.unique(probabilities))
+    place = np.interp(probabilities, knots, np.arange(len(knots))) if len(knots) else outcomes
+    lower = np.floor(place).astype(np.int32)
+    share = place - lower
+    upper = np.minimum(lower + 1, max(len(knots) - 1, 0))
+    number = np.concatenate([lower, upper]).astype(np.int32)
+    weight = np.concatenate([1 - share, share])
+    values = np.stack([weight, weight * np.concatenate([outcomes, outcomes])], axis=1)
+
+    def run(patient: Int32Array, counts: Counts) -> Floats:
+        both = np.concatenate([patient, patient])
+        mass, positive = binned_sums(both, number, values, len(knots), counts)
+        return lowess_errors(knots, mass, positive, SPAN)
+
+    return Scan(run)
+
+
+def _knots(distinct: Floats) -> Floats:
+    """Rising distinct values, or `KNOTS` of them: half even in rank, half in value. [G]"""
+    if len(distinct) <= KNOTS:
+        return distinct
+    even = np.linspace(0, len(distinct) - 1, KNOTS // 2).round().astype(np.int64)
+    spaced: Floats = np.linspace(float(distinct[0]), float(distinct[-1]), KNOTS - len(even))
+    return distinct[np.union1d(even, np.searchsorted(distinct, spaced))]
+
+
+def _local_row(cases: TargetCases, row: int) -> Weighted:
+    outcomes = cases.targets.astype(np.float64)
+    scan = cases.shared(
+        "local calibration", lambda: local_calibration(outcomes, cases.probabilities)
+    )
+    return of_rows(scan, lambda rows: rows[row])
+
+
+def _of_local_curve(name: str, title: str, statistic: str, row: int) -> Metric:
+    return Metric(
+        name=name,
+        title=title,
+        better="lower",
+        low=0,
+        high=1,
+        needs="case",
+        formula=f"{statistic} of |p − c(p)|, c the lowess curve of y on p with span 2/3, cut at 0 "
+        "and 1",
+        reference="Austin and Steyerberg 2019; Harrell 2015",
+        biased=True,
+        by_group=False,
+        of_target=lambda c, _p: _local_row(c, row),
+    )
+
+
 _COX, _CALSTER = "Cox 1958", "Van Calster et al. 2019"
 
 ENTRIES = (
@@ -128,6 +202,21 @@ ENTRIES = (
         reference=_CALSTER,
         of_target=lambda c, _p: calibration_bias(c),
     ),
+    Metric(
+        name="observed_expected",
+        title="Observed over expected",
+        better="neither",
+        low=0,
+        high=np.inf,
+        needs="case",
+        formula="Σ y / Σ p; above 1: risks are underestimated; undefined if all p are 0",
+        reference="Debray et al. 2017",
+        partial=True,
+        of_target=lambda c, _p: observed_over_expected(c),
+    ),
+    _of_local_curve("ici", "Integrated calibration index (ICI)", "mean", 0),
+    _of_local_curve("calibration_e50", "Calibration error, median (E50)", "median", 1),
+    _of_local_curve("calibration_e90", "Calibration error, 90 % (E90)", "90 % quantile", 2),
 )
 
 

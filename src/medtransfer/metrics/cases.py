@@ -21,7 +21,17 @@ T = TypeVar("T")
 HALF = "half"
 """Name of the decision at probability ½, for metrics without an operating point."""
 HALF_THRESHOLD = 0.5
-PER_TARGET = ("thresholds", "prevalence", "from_logits", "healthy", "missing")
+BUDGET = "recall"
+"""Start of the name of an operating point that calls a share of the cases."""
+PER_TARGET = (
+    "thresholds",
+    "prevalence",
+    "from_logits",
+    "healthy",
+    "missing",
+    "miss_cost",
+    "grades",
+)
 """Fields with one value for all cases."""
 
 
@@ -78,6 +88,7 @@ class TargetCases(Sharing):
         from_logits: True if the probabilities are the sigmoid of the logits.
         healthy: True if the target means "no finding".
         missing: Calibrator that tune does not determine to the reason.
+        miss_cost: Cost of a missed positive, in false alarms.
     """
 
     targets: Labels
@@ -93,6 +104,7 @@ class TargetCases(Sharing):
     from_logits: bool = True
     healthy: bool = False
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    miss_cost: float | None = None
 
     def __len__(self) -> int:
         """Number of cases, n."""
@@ -165,6 +177,7 @@ class ClassCases(Sharing):
         sets: Conformal method to True for classes in the case's set. Each [n, C]
         spread: Measure of an ensemble's disagreement to its value. Each [n]
         missing: Calibrator that tune does not determine to the reason.
+        grades: Grade of each class if the classes have an order: 0 for the lowest. [C]
     """
 
     classes: Labels
@@ -175,6 +188,7 @@ class ClassCases(Sharing):
     sets: Mapping[str, Flags] = field(default_factory=dict[str, Flags])
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    grades: Labels | None = None
 
     def __len__(self) -> int:
         """Number of cases, n."""

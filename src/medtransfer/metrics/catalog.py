@@ -7,14 +7,17 @@ the laws in ``tests/laws`` cover all of it.
 from collections.abc import Iterator
 
 from medtransfer.metrics import (
+    agreement,
     calibration,
     calibration_curves,
+    decisions,
     discrimination,
     ensembles,
     selective,
     thresholded,
 )
-from medtransfer.metrics.metric import POINT, Metric
+from medtransfer.metrics.decisions import is_risk
+from medtransfer.metrics.metric import POINT, RISK, Metric
 
 OOD_RECALL = 0.95
 """Share of OOD cases that must be detected when false alarms are counted."""
@@ -68,6 +71,8 @@ CATALOG: dict[str, Metric] = {
     for room in (
         discrimination,
         thresholded,
+        decisions,
+        agreement,
         calibration,
         calibration_curves,
         selective,
@@ -82,14 +87,32 @@ OOD_METRICS: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENT
 
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
-    base, at, _point = name.partition("@")
-    return OOD_METRICS.get(name) or CATALOG[base + POINT if at else name]
+    return OOD_METRICS.get(name) or CATALOG[catalog_name(name)]
 
 
-def result_names(metric: Metric, points: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-    """Names of a metric in the results table, each with its operating point."""
+def catalog_name(name: str) -> str:
+    """Name in the catalogue of a name in the results: ``net_benefit@<risk>`` of ``…@risk10``."""
+    base, at, point = name.partition("@")
+    if not at:
+        return name
+    return base + (RISK if point in RISK or is_risk(point) else POINT)
+
+
+def result_names(
+    metric: Metric, points: tuple[str, ...], risks: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str | None]]:
+    """Names of a metric in the results table, each with its threshold.
+
+    Args:
+        metric: Entry of the catalogue.
+        points: Operating points, as ``sens90``.
+        risks: Decision thresholds, as ``risk10``.
+    """
     if metric.at_point:
         for point in points:
             yield metric.name.replace("<point>", point), point
+    elif metric.at_risk:
+        for risk in risks:
+            yield metric.name.replace("<risk>", risk), risk
     else:
         yield metric.name, None

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medtransfer.metrics.cases import HALF, Labels, Order, TargetCases
+from medtransfer.metrics.cases import BUDGET, HALF, Labels, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import curve_sums
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
 from medtransfer.metrics.metric import Metric
@@ -107,11 +107,14 @@ def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | 
         scores: [n]
         point: ``sens90``: the largest threshold with at least 90 % sensitivity; ``spec80``: the
             smallest with at least 80 % specificity; ``youden``: the one with the largest
-            sensitivity + specificity - 1 (Youden 1950), the largest among equals.
+            sensitivity + specificity - 1 (Youden 1950), the largest among equals; ``recall5``: the
+            smallest that calls at most 5 % of the cases, whatever their label.
 
     Returns:
-        None without a positive or without a negative.
+        None without a positive or without a negative; for ``recall5`` without a case.
     """
+    if point.startswith(BUDGET):
+        return _budget_threshold(scores, int(point.removeprefix(BUDGET)) / 100)
     positives, negatives = np.sort(scores[targets == 1]), np.sort(scores[targets == 0])
     if not len(positives) or not len(negatives):
         return None
@@ -126,6 +129,16 @@ def operating_threshold(targets: Labels, scores: Floats, point: str) -> float | 
     if point.startswith("sens"):
         return float(candidates[np.flatnonzero(sensitivities >= share)[-1]])
     return float(candidates[np.flatnonzero(specificities >= share)[0]])
+
+
+def _budget_threshold(scores: Floats, share: float) -> float | None:
+    """Smallest threshold that at most a share of the cases reach; tied cases stay together. [n]"""
+    if not len(scores):
+        return None
+    candidates = np.append(np.unique(scores), np.nextafter(scores.max(), np.inf))
+    called = 1 - np.searchsorted(np.sort(scores), candidates) / len(scores)
+    # a share of n cases carries rounding: 0.05 of 20 is 1
+    return float(candidates[np.flatnonzero(called <= share + 1e-12)[0]])
 
 
 def _adjusted(cases: TargetCases) -> Weighted:

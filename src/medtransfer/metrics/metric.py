@@ -10,6 +10,9 @@ from medtransfer.metrics.weighted import Weighted
 RequiredClasses = Literal["case", "positive", "negative", "both"]
 Better = Literal["higher", "lower", "neither"]
 POINT = "@<point>"
+"""End of the name of a metric at an operating point."""
+RISK = "@<risk>"
+"""End of the name of a metric at a decision threshold."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Metric:
     """One entry of the catalogue.
 
     Attributes:
-        name: Name in the results table; ``<point>`` stands for an operating point.
+        name: Name in the results table; ``<point>`` stands for an operating point, ``<risk>`` for
+            a decision threshold.
         title: Name in plain words.
         better: ``higher``, ``lower``, or ``neither`` for a descriptive metric.
         low: Smallest possible value.
@@ -34,6 +38,8 @@ class Metric:
         conformal: Conformal method of the sets.
         spread: Measure of an ensemble's disagreement.
         adjusted: True if it is computed at the prevalence of the tuning split.
+        costs: True if it needs the cost of a missed positive.
+        ordinal: True if it needs the order of the classes.
         one_against_rest: True if it is also reported for each class of a single-label task.
         micro: True if it is also reported for all targets pooled.
         by_group: True if it is also reported for every group.
@@ -57,6 +63,8 @@ class Metric:
     conformal: str | None = None
     spread: str | None = None
     adjusted: bool = False
+    costs: bool = False
+    ordinal: bool = False
     one_against_rest: bool = False
     micro: bool = False
     by_group: bool = True
@@ -66,6 +74,11 @@ class Metric:
     def at_point(self) -> bool:
         """True if it is computed at an operating point."""
         return self.name.endswith(POINT)
+
+    @property
+    def at_risk(self) -> bool:
+        """True if it is computed at a decision threshold."""
+        return self.name.endswith(RISK)
 
     def undefined(self, positives: int, negatives: int) -> str | None:
         """Reason that it is undefined for some numbers of cases; None if it is defined."""
@@ -82,17 +95,26 @@ class Metric:
         return "no positive case" if positives == 0 else "no negative case"
 
     def lacking(self, cases: AnyCases, point: str | None = None) -> str | None:
-        """Reason that a fit on the tuning split that it needs is missing; None if it is there."""
-        if self.calibrator is not None and self.calibrator not in cases.calibrated:
-            why = cases.missing.get(self.calibrator, "tune lacks a class")
-            return f"no {self.calibrator} calibration: {why}"
-        if self.conformal is not None and self.conformal not in cases.sets:
-            return f"no {self.conformal} sets: tune lacks a class"
-        if self.spread is not None and self.spread not in cases.spread:
-            return "no ensemble: one member"
+        """Reason that a fit or a setting that it needs is missing; None if all are there."""
+        why = cases.missing.get(self.calibrator or "", "tune lacks a class")
+        missing = {
+            f"no {self.calibrator} calibration: {why}": self.calibrator is not None
+            and self.calibrator not in cases.calibrated,
+            f"no {self.conformal} sets: tune lacks a class": self.conformal is not None
+            and self.conformal not in cases.sets,
+            "no ensemble: one member": self.spread is not None and self.spread not in cases.spread,
+        }
         if isinstance(cases, TargetCases):
-            if point is not None and point not in cases.predicted_positive:
-                return "no threshold: tune lacks a class"
-            if self.adjusted and cases.prevalence is None:
-                return "no prevalence to adjust to: tune lacks a class"
-        return None
+            missing |= {
+                "no threshold: tune lacks a class": self.at_point
+                and point not in cases.predicted_positive,
+                "no prevalence to adjust to: tune lacks a class": self.adjusted
+                and cases.prevalence is None,
+                "no cost of a missed positive: evaluation.miss_cost is not set": self.costs
+                and cases.miss_cost is None,
+            }
+        else:
+            missing["no order of the classes: evaluation.grades is not set"] = (
+                self.ordinal and cases.grades is None
+            )
+        return next((reason for reason, applies in missing.items() if applies), None)

@@ -110,9 +110,30 @@ def _by(confidence: Floats, cases: AnyCases) -> Weighted:
     return aurc(risk_coverage_scan(confidence, cases.correct))
 
 
+def _confidence_ranking(cases: AnyCases) -> Scan:
+    """Correct against wrong answers by falling confidence; rows as `ranking_sums` gives them."""
+    return cases.shared(
+        "confidence ranking", lambda: Order.of(cases.confidence, cases.correct).ranking
+    )
+
+
 def confidence_auroc(cases: AnyCases) -> Weighted:
     """AUROC of confidence for correct against wrong answers (Kivlichan et al. 2021)."""
-    return auroc_of(Order.of(cases.confidence, cases.correct).ranking)
+    return auroc_of(_confidence_ranking(cases))
+
+
+def augrc(cases: AnyCases) -> Weighted:
+    """AUGRC: mean over coverages of the share of all cases that are answered wrongly.
+
+    Traub et al. 2024. With W wrong answers of n it is (D + W²/2) / n², D the pairs of a correct
+    answer that is less certain than a wrong one; ties count one half.
+    """
+
+    def of(rows: Floats) -> Floats:
+        discordant, _, correct, wrong = rows
+        return ratio(discordant + wrong**2 / 2, (correct + wrong) ** 2)
+
+    return of_rows(_confidence_ranking(cases), of)
 
 
 _GEIFMAN = "Geifman and El-Yaniv 2017"
@@ -130,6 +151,18 @@ ENTRIES = (
         reference=_GEIFMAN,
         of_target=lambda c, _p: aurc(_selective(c)),
         of_classes=lambda c: aurc(_selective(c)),
+    ),
+    Metric(
+        name="augrc",
+        title="Generalised risk-coverage area (AUGRC)",
+        better="lower",
+        low=0,
+        high=0.5,
+        needs="case",
+        formula="mean over coverages of the share of all cases that are answered, and wrongly",
+        reference="Traub et al. 2024, arXiv 2407.01032",
+        of_target=lambda c, _p: augrc(c),
+        of_classes=augrc,
     ),
     Metric(
         name="aurc_entropy",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from medtransfer.metrics.cases import HALF, Order, TargetCases
+from medtransfer.metrics.cases import BUDGET, HALF, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import local_thresholds
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
 from medtransfer.metrics.metric import POINT, Better, Metric, RequiredClasses
@@ -73,6 +73,22 @@ def positive_rate_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
     return ratio(tp + fp, tp + fp + fn + tn)
 
 
+def correlation_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Matthews correlation of decision and truth; undefined if either is the same for all cases."""
+    margins = (tp + fp) * (fn + tn) * (tp + fn) * (fp + tn)
+    return ratio(tp * tn - fp * fn, np.sqrt(margins))
+
+
+def positive_likelihood_ratio_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """Sensitivity over false positive rate; undefined without a false positive."""
+    return ratio(sensitivity_of(tp, fp, fn, tn), ratio(fp, fp + tn))
+
+
+def negative_likelihood_ratio_of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    """False negative rate over specificity; undefined without a true negative."""
+    return ratio(ratio(fn, tp + fn), specificity_of(tp, fp, fn, tn))
+
+
 def adjusted_ppv_of(prevalence: float) -> Four:
     """Positive predictive value at another prevalence, by Bayes' rule."""
 
@@ -99,9 +115,10 @@ def threshold_drift(cases: TargetCases, point: str) -> Weighted:
     """Threshold of an operating point on these cases, minus the one fixed on tune."""
     order = Order.of(cases.probabilities, cases.targets == 1)
     scores = cases.probabilities[order.cases]
-    share = 0.0 if point == "youden" else int(point[4:]) / 100
-    sens, spec = point.startswith("sens"), point.startswith("spec")
-    aim = np.array([share * sens, share * spec, float(point == "youden")])
+    kind = point.rstrip("0123456789")
+    share = 0.0 if kind == "youden" else int(point.removeprefix(kind)) / 100
+    aims = {"sens": share, "spec": share, "youden": 1.0, BUDGET: share}
+    aim = np.array([value if name == kind else 0.0 for name, value in aims.items()])
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
         return local_thresholds(
@@ -131,25 +148,28 @@ def _at_point(
     combine: Four,
     better: Better = "higher",
     *,
+    limits: tuple[float, float] = (0, 1),
+    micro: bool = True,
     partial: bool = False,
 ) -> Metric:
     return Metric(
         name=name + POINT,
         title=title,
         better=better,
-        low=0,
-        high=1,
+        low=limits[0],
+        high=limits[1],
         needs=needs,
         formula=formula,
         reference=reference,
         of_target=lambda c, point: of_decisions(c, point, combine),
         one_against_rest=True,
-        micro=True,
+        micro=micro,
         partial=partial,
     )
 
 
 _ALTMAN, _ALTMAN_2 = "Altman and Bland 1994a", "Altman and Bland 1994b"
+_DEEKS = "Deeks and Altman 2004"
 
 ENTRIES = (
     Metric(
@@ -226,6 +246,42 @@ ENTRIES = (
         formula="mean of sensitivity and specificity at t, t fixed on tune",
         reference="Brodersen et al. 2010",
         combine=balanced_accuracy_of,
+    ),
+    _at_point(
+        name="mcc",
+        title="Matthews correlation",
+        needs="both",
+        formula="(TP·TN − FP·FN) / √((TP + FP)(TP + FN)(TN + FP)(TN + FN)); undefined if all cases "
+        "are decided alike",
+        reference="Matthews 1975; Chicco and Jurman 2020",
+        combine=correlation_of,
+        limits=(-1, 1),
+        micro=False,
+        partial=True,
+    ),
+    _at_point(
+        name="lr_positive",
+        title="Positive likelihood ratio",
+        needs="both",
+        formula="sensitivity / (1 − specificity); undefined if no negative is predicted positive",
+        reference=_DEEKS,
+        combine=positive_likelihood_ratio_of,
+        limits=(0, np.inf),
+        micro=False,
+        partial=True,
+    ),
+    _at_point(
+        name="lr_negative",
+        title="Negative likelihood ratio",
+        needs="both",
+        formula="(1 − sensitivity) / specificity; undefined if all negatives are predicted "
+        "positive",
+        reference=_DEEKS,
+        combine=negative_likelihood_ratio_of,
+        better="lower",
+        limits=(0, np.inf),
+        micro=False,
+        partial=True,
     ),
     _at_point(
         name="predicted_prevalence",

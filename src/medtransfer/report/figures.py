@@ -131,6 +131,7 @@ def curves(
     cohorts: Sequence[str],
     panels: Sequence[str] = (),
     dashes: Sequence[str] = (),
+    dash_title: str = "rung",
     diagonal: tuple[float, float] | None = None,
     points: bool = False,
     square: bool = False,
@@ -144,7 +145,8 @@ def curves(
         y: Vertical axis.
         cohorts: Every cohort, for the colours.
         panels: Side by side, in reading order.
-        dashes: Rungs that the dash of a line encodes, solid first.
+        dashes: Rungs, or other series, that the dash of a line encodes, solid first.
+        dash_title: Title of their legend.
         diagonal: Heights at both ends of a dashed straight line across the panel.
         points: Each point has a dot.
         square: Panels are as high as wide.
@@ -158,7 +160,7 @@ def curves(
         dash = [
             alt.StrokeDash(
                 "dash:N",
-                title="rung",
+                title=dash_title,
                 scale=scale,
                 sort=list(dashes),
                 legend=alt.Legend(labelLimit=360),

@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from medtransfer.metrics.catalog import CATALOG
-from medtransfer.metrics.metric import POINT
+from medtransfer.metrics.cases import BUDGET
+from medtransfer.metrics.catalog import CATALOG, catalog_name
+from medtransfer.metrics.decisions import RISK_START, is_risk
 from medtransfer.report.content import Row
 
 ALPHA = 0.05
@@ -14,6 +15,10 @@ THREE_DECIMALS = (
     "ece",
     "brier",
     "aurc",
+    "augrc",
+    "ici",
+    "calibration_e",
+    "net_benefit",
     "threshold_drift",
     "auroc_sd",
     "calibration_bias",
@@ -147,8 +152,10 @@ def joined(words: Sequence[str]) -> str:
 def metric_title(name: str) -> str:
     """A metric in words, with its operating point."""
     base, at, point = name.partition("@")
-    entry = CATALOG.get(base + POINT if at else name)
+    entry = CATALOG.get(catalog_name(name))
     title = entry.title if entry is not None else DERIVED_TITLES.get(base, base)
+    if at and is_risk(point):
+        return f"{title} at {point.removeprefix(RISK_START)}% risk"
     return f"{title} at {point}" if at else title
 
 
@@ -156,6 +163,8 @@ def point_words(point: str) -> str:
     """An operating point in words: ``sens90`` is ``90% sensitivity on the tuning split``."""
     if point == "youden":
         return "the largest sum of sensitivity and specificity on the tuning split"
+    if point.startswith(BUDGET):
+        return f"at most {point.removeprefix(BUDGET)}% of the tuning split called"
     metric = {"sens": "sensitivity", "spec": "specificity"}[point[:4]]
     return f"{point[4:]}% {metric} on the tuning split"
 

@@ -282,7 +282,9 @@ def read_comparisons(path: Path | str) -> pl.DataFrame:
     return typed(frame, COMPARISONS_CONTRACT).drop(ROW)
 
 
-Curve = Literal["roc", "pr", "reliability", "risk_coverage", "ood", "learning", "retrain"]
+Curve = Literal[
+    "roc", "pr", "reliability", "decision", "risk_coverage", "ood", "learning", "retrain"
+]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 
 CURVES_CONTRACT = Contract(

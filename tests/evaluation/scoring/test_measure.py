@@ -28,7 +28,8 @@ from medtransfer.metrics.metric import Metric
 
 SITES = {"a": Site({"tune": 60, "test": 80})}
 POINTS = ("sens90", "youden")
-CONFIG = QUICK.model_copy(update={"operating_points": POINTS})
+CONFIG = QUICK.model_copy(update={"operating_points": POINTS, "miss_cost": 5.0})
+GRADED = CONFIG.model_copy(update={"grades": CLASSES})
 MULTI = binary_table(SITES, targets=("x", "y", "z"))
 TABLES: dict[Task, pl.DataFrame] = {
     "binary": binary_table(SITES),
@@ -61,7 +62,8 @@ def catalogued(choose: str, *, group: bool = False, ensemble: bool = False) -> s
         where = metric.by_group if group else metric.conformal != "group"
         return about and where and (metric.spread is None or ensemble)
 
-    return {s for m in CATALOG.values() if wanted(m) for s, _ in result_names(m, POINTS)}
+    names = (result_names(m, POINTS, CONFIG.risks) for m in CATALOG.values() if wanted(m))
+    return {name for of_metric in names for name, _ in of_metric}
 
 
 DETECTED = {(name, "ood_flag_rate") for name in ("max_probability", "max_logit", "energy")}
@@ -72,7 +74,8 @@ DETECTED = {(name, "ood_flag_rate") for name in ("max_probability", "max_logit",
 @pytest.mark.parametrize("task", TABLES)
 def test_every_number_of_the_catalogue_is_there(task: Task, ensemble: bool) -> None:
     table = ensemble_of(TABLES[task], 3) if ensemble else TABLES[task]
-    run = measured(table, task, CONFIG, attributes_of(table.filter(pl.col("member") == 0)))
+    config = GRADED if task == "single-label" else CONFIG
+    run = measured(table, task, config, attributes_of(table.filter(pl.col("member") == 0)))
     kinds = {
         "binary": {"x": "binary"},
         "multi-label": dict.fromkeys(("x", "y", "z", "macro"), "binary") | {"micro": "micro"},

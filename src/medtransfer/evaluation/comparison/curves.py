@@ -3,6 +3,7 @@
 Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,9 @@ GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
 DECILES = 10
-NONE, TEMPERATURE = "none", "temperature"
+NONE, TEMPERATURE, PLATT, TREAT_ALL = "none", "temperature", "platt", "treat_all"
+DECISION_STEP = 0.01
+"""Step between the threshold probabilities of a decision curve."""
 CurveFunction = Callable[[AnyCases, Floats], Floats]
 """A curve of cases for their weights [n, W]. -> [W, G]"""
 LineKey = tuple[Curve, str, str, str | None]
@@ -67,11 +70,66 @@ def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
             line = _reliability(test_set, whole, counts, None if series == NONE else series)
             if line is not None:
                 lines["reliability", test_set.name, name, series] = line
+        lines |= _decision_lines(test_set, overall, counts)
         for detector in detectors(run):
             line = _deciles(test_set, detector, counts)
             if line is not None:
                 lines["ood", test_set.name, CASE, detector.name] = line
     return lines
+
+
+def _decision_lines(test_set: TestSet, overall: str, counts: Floats) -> dict[LineKey, Line]:
+    """Net benefit over the stated range of thresholds, of each target and of their mean."""
+    thresholds = decision_grid(test_set.config.decision_thresholds)
+    if not len(thresholds):
+        return {}
+    of_targets: dict[str, list[Floats]] = {}
+    lines: dict[LineKey, Line] = {}
+    names = test_set.run.names
+    parts = _parts(test_set, list(range(len(names))))
+    for name, (cases, patient) in zip(names, parts, strict=True):
+        if not isinstance(cases, TargetCases):
+            continue
+        by_series: dict[str, Floats | None] = {
+            NONE: cases.probabilities,
+            PLATT: cases.calibrated.get(PLATT),
+            TREAT_ALL: np.ones(len(cases)),
+        }
+        for series, probabilities in by_series.items():
+            if probabilities is not None:
+                y = net_benefits(cases, probabilities, thresholds, counts[patient])
+                lines["decision", test_set.name, name, series] = Line(thresholds, y)
+                of_targets.setdefault(series, []).append(y)
+    if len(names) > 1:
+        for series, curves in of_targets.items():
+            defined = [curve for curve in curves if np.isfinite(curve[0]).any()]
+            if defined:
+                mean = Line(thresholds, np.mean(defined, axis=0))
+                lines["decision", test_set.name, overall, series] = mean
+    return lines
+
+
+def decision_grid(thresholds: Sequence[float]) -> Floats:
+    """Threshold probabilities of a decision curve: percents of the range, and the stated ones."""
+    if not thresholds:
+        return np.zeros(0)
+    first, last = thresholds[0], thresholds[-1]
+    steps = range(math.ceil(first / DECISION_STEP), math.floor(last / DECISION_STEP) + 1)
+    grid = {round(threshold, 9) for threshold in (*thresholds, *(k * DECISION_STEP for k in steps))}
+    return np.array(sorted(grid), dtype=np.float64)
+
+
+def net_benefits(
+    cases: TargetCases, probabilities: Floats, thresholds: Floats, weights: Floats
+) -> Floats:
+    """Net benefit at each threshold. [n] probabilities, [G] thresholds, [n, W] -> [W, G]."""
+    odds = thresholds / (1 - thresholds)
+    called = (probabilities[None, :] >= thresholds[:, None]).astype(np.float64)
+    positive = (cases.targets == 1).astype(np.float64)
+    gain = called @ (weights * positive[:, None])
+    harm = called @ (weights * (1 - positive)[:, None])
+    total = weights.sum(axis=0)
+    return ratio(gain - odds[:, None] * harm, np.broadcast_to(total, gain.shape)).T
 
 
 def _deciles(test_set: TestSet, detector: DetectorScores, counts: Floats) -> Line | None:

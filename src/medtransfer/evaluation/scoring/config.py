@@ -1,15 +1,18 @@
 """Scoring settings. A change scores runs again; it trains nothing again."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from medtransfer.errors import listed, suggestion
+from medtransfer.metrics.decisions import risk_name
 from medtransfer.settings import Settings, scoring
 from medtransfer.statistics.bootstrap import Kind
 
-Point = Annotated[str, Field(pattern=r"^(youden|(sens|spec)([1-9]\d?))$")]
+Point = Annotated[str, Field(pattern=r"^(youden|(sens|spec|recall)([1-9]\d?))$")]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 Pair = tuple[str, str]
 
 
@@ -18,7 +21,15 @@ class EvaluationConfig(Settings):
 
     operating_points: tuple[Point, ...] = scoring(("sens90",))
     """Fixed on the tuning split and carried to every cohort and group: `sens90` (90 %
-    sensitivity), `spec80` (80 % specificity), `youden`."""
+    sensitivity), `spec80` (80 % specificity), `youden`, `recall5` (the 5 % highest are called)."""
+    decision_thresholds: tuple[Threshold, ...] = scoring((0.05, 0.1, 0.2, 0.3, 0.5))
+    """Probabilities from which a clinician might act, rising: net benefit is reported at each, and
+    decision curves run from the first to the last. Empty for none."""
+    miss_cost: float | None = scoring(None, gt=0)
+    """Cost of a missed positive, in false alarms, for the expected cost."""
+    grades: tuple[str, ...] = scoring(())
+    """Classes of a single-label task from the lowest grade to the highest, if they have an order
+    (retinopathy, BI-RADS): weighted kappa and errors in grades are reported."""
     replicates: int = scoring(1000, ge=0, le=100_000)
     """Bootstrap replicates, by patient."""
     resample: Kind = scoring("patients")
@@ -40,6 +51,18 @@ class EvaluationConfig(Settings):
     seed: int = scoring(0, ge=0)
     """Of replicates and permutations."""
 
+    @field_validator("decision_thresholds")
+    @classmethod
+    def _rising(cls, thresholds: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in pairwise(thresholds)):
+            raise ValueError(f"decision_thresholds do not rise: {listed(thresholds, 20)}")
+        return thresholds
+
+    @property
+    def risks(self) -> tuple[str, ...]:
+        """Names of the decision thresholds, as ``risk10``."""
+        return tuple(risk_name(threshold) for threshold in self.decision_thresholds)
+
 
 def unknown_names(
     config: EvaluationConfig, targets: Sequence[str], attributes: Sequence[str]
@@ -54,4 +77,9 @@ def unknown_names(
         if name not in targets:
             hint = suggestion(name, targets) or f"targets: {listed(targets)}"
             faults.append(f"healthy_targets names '{name}', which is no target. {hint}")
+    if config.grades and sorted(config.grades) != sorted(targets):
+        faults.append(
+            f"grades are {listed(config.grades, 20)}, but the targets are {listed(targets, 20)}: "
+            "name every target once, from the lowest grade to the highest"
+        )
     return faults

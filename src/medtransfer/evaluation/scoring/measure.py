@@ -105,17 +105,22 @@ def bind_metrics(
     blank = Estimate(None, len(cases), run.patients(rows), positives)
     small = subgroup.attribute != ALL and rows.sum() < config.minimum_group
     for metric in CATALOG.values():
-        if not _is_reported(metric, run, subgroup, name):
+        if not _is_reported(metric, run, subgroup, name, config):
             continue
-        for result_name, point in result_names(metric, config.operating_points):
+        for result_name, point in result_names(metric, config.operating_points, config.risks):
             reason = f"fewer than {config.minimum_group} cases" if small else None
             reason = reason or _undefined(metric, cases, point)
             bound = None if reason else _bound(metric, cases, point)
             yield Binding(MetricKey(name, result_name), replace(blank, reason=reason), bound)
 
 
-def _is_reported(metric: Metric, run: RunArrays, subgroup: Subgroup, name: str) -> bool:
+def _is_reported(
+    metric: Metric, run: RunArrays, subgroup: Subgroup, name: str, config: EvaluationConfig
+) -> bool:
     if subgroup.attribute != ALL and not metric.by_group:
+        return False
+    # what has to be stated first is left out rather than listed as missing
+    if (metric.costs and config.miss_cost is None) or (metric.ordinal and not config.grades):
         return False
     if (metric.spread is not None and run.members == 1) or (
         metric.conformal == "group" and subgroup.attribute == ALL

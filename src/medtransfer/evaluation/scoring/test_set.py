@@ -60,7 +60,7 @@ class TestSet:
         replicates: Of its patients: the same for every run, metric and group.
         fit: Fits on the run's tuning split.
         groups: The attributes' values.
-        healthy: Targets that mean "no finding".
+        config: Targets that mean "no finding", order of the classes, costs.
     """
 
     run: RunArrays
@@ -69,7 +69,7 @@ class TestSet:
     replicates: Replicates
     fit: TuneFit
     groups: Groups
-    healthy: tuple[str, ...] = ()
+    config: EvaluationConfig
 
     @property
     def cases(self) -> Flags:
@@ -85,7 +85,7 @@ class TestSet:
 
     def run_cases(self, target: int) -> AnyCases:
         """All of the run's cases of a target, fits applied. [N]"""
-        return cases_of_target(self.run, self.fit, target, self.healthy)
+        return cases_of_target(self.run, self.fit, target, self.config)
 
     def run_cases_by_attribute(self, target: int) -> dict[str, AnyCases]:
         """The same for `all`, and with an attribute's prediction sets for each attribute."""
@@ -147,7 +147,7 @@ def make_test_sets(
             replicates=test_set_replicates(run, name, cases, config),
             fit=fit,
             groups=groups[name],
-            healthy=config.healthy_targets,
+            config=config,
         )
         for name, cases in run.test_cases().items()
     )

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
 from medtransfer.posthoc.target_fit import TargetFit, fit_classes, fit_target, fit_thresholds
@@ -70,7 +71,7 @@ def group_names(values: pl.Series) -> NDArray[np.str_]:
 
 
 def cases_of_target(
-    run: RunArrays, fit: TuneFit, target: int, healthy: tuple[str, ...] = ()
+    run: RunArrays, fit: TuneFit, target: int, config: EvaluationConfig | None = None
 ) -> AnyCases:
     """All cases of a target, or of the whole run for `WHOLE_CASE`, labelled or not. [N]
 
@@ -78,8 +79,10 @@ def cases_of_target(
         run: The predictions.
         fit: Fits on its tuning split.
         target: Number of the target, or `WHOLE_CASE`.
-        healthy: Targets that mean "no finding".
+        config: Targets that mean "no finding", order of the classes, costs; the default settings
+            if left out.
     """
+    config = config or EvaluationConfig()
     of_target = fit[target]
     probabilities, scores = run.probabilities_of(target), run.scores(target)
     sets = {
@@ -97,6 +100,7 @@ def cases_of_target(
             sets=sets,
             spread={name: value[:, 0] for name, value in run.spread.items()},
             missing=of_target.missing,
+            grades=_grades(run, config),
         )
     thresholds = {point: t for point, t in of_target.thresholds.items() if t is not None}
     return TargetCases(
@@ -111,9 +115,17 @@ def cases_of_target(
         spread={name: value[:, target] for name, value in run.spread.items()},
         prevalence=of_target.prevalence,
         from_logits=not run.single_label,
-        healthy=run.names[target] in healthy,
+        healthy=run.names[target] in config.healthy_targets,
         missing=of_target.missing,
+        miss_cost=config.miss_cost,
     )
+
+
+def _grades(run: RunArrays, config: EvaluationConfig) -> NDArray[np.int64] | None:
+    """Grade of each target, 0 for the lowest; None if they have no order. [T]"""
+    if not config.grades:
+        return None
+    return np.array([config.grades.index(name) for name in run.names], dtype=np.int64)
 
 
 def with_group_sets(cases: AnyCases, fit: TargetFit, attribute: str, values: pl.Series) -> AnyCases:

@@ -157,13 +157,14 @@ def local_thresholds(
         positive: [n]
         last: True if a case ends its run of equal scores. [n]
         scores: Falling. [n]
-        aim: Minimum sensitivity, minimum specificity, and 1 if both are to be weighed (Youden);
-            the others are 0. [3]
+        aim: Minimum sensitivity, minimum specificity, 1 if both are to be weighed (Youden), and
+            largest share of cases called; the others are 0. [4]
         counts: [P, W]
 
     Returns:
-        The largest threshold with the sensitivity, the smallest with the specificity, or the
-        largest with the greatest sum of both; NaN if there is none.
+        The largest threshold with the sensitivity, the smallest with the specificity, the largest
+        with the greatest sum of both, or the smallest that calls no more than the share; NaN if
+        there is none.
     """
     width = counts.shape[1]
     all_p, all_n = class_totals(patient, positive, counts)
@@ -195,6 +196,10 @@ def local_thresholds(
             elif aim[0] > 0.0:
                 # scores fall and sensitivity rises: the first score that reaches it is the largest
                 if np.isnan(out[0, r]) and sensitivity >= aim[0] - 1e-12:
+                    out[0, r] = scores[i]
+            # the share called rises: the last score that still keeps it is the smallest
+            elif aim[3] > 0.0:
+                if tp[r] + fp[r] <= (aim[3] + 1e-12) * (all_p[r] + all_n[r]):
                     out[0, r] = scores[i]
             # specificity falls: the last score that still has it is the smallest
             elif specificity >= aim[1] - 1e-12:

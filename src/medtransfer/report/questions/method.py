@@ -15,7 +15,7 @@ from medtransfer.report.components import (
     without_empty_columns,
 )
 from medtransfer.report.content import ReportData
-from medtransfer.report.text import points_text
+from medtransfer.report.text import joined, points_text
 
 FEW_PATIENTS = 100
 """Fewer than these are named as a limitation."""
@@ -153,6 +153,13 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
                 f"differences up to {config.margin:g} AUROC do not matter (stated in advance)",
             )
         )
+    if config.decision_thresholds:
+        risks = joined([f"{100 * threshold:g}%" for threshold in config.decision_thresholds])
+        facts.append(("Decision thresholds", f"{risks}; stated in advance, not chosen by results"))
+    if config.miss_cost is not None:
+        facts.append(("Cost of a missed positive", f"{config.miss_cost:g} false alarms"))
+    if config.grades:
+        facts.append(("Grades, lowest first", ", ".join(config.grades)))
     if config.healthy_targets:
         facts.append(("Healthy targets", ", ".join(config.healthy_targets)))
     return facts

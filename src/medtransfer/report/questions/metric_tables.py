@@ -5,8 +5,10 @@ import polars as pl
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.score import DELONG
 from medtransfer.metrics import (
+    agreement,
     calibration,
     calibration_curves,
+    decisions,
     discrimination,
     ensembles,
     selective,
@@ -29,6 +31,8 @@ from medtransfer.tables.results import ALL
 TOPICS: dict[str, tuple[Metric, ...]] = {
     "Discrimination": discrimination.ENTRIES,
     "Decisions at fixed thresholds": thresholded.ENTRIES,
+    "Net benefit and costs": decisions.ENTRIES,
+    "Agreement of classes": agreement.ENTRIES,
     "Calibration": (*calibration.ENTRIES, *calibration_curves.ENTRIES),
     "Selective prediction": selective.ENTRIES,
     "Conformal sets and ensembles": ensembles.ENTRIES,
@@ -59,7 +63,8 @@ def _topic(data: ReportData, topic: str, metrics: tuple[Metric, ...]) -> ReportT
     cells = Cells()
     rows: list[list[str]] = []
     for metric in metrics:
-        for name, _ in result_names(metric, data.evaluation.operating_points):
+        names = result_names(metric, data.evaluation.operating_points, data.evaluation.risks)
+        for name, _ in names:
             for cohort in data.cohorts:
                 by_rung = [data.result_row(rung, cohort, name) for rung in data.rungs]
                 if any(row is not None for row in by_rung):

@@ -20,6 +20,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData
 from medtransfer.report.figures import Axis, figure
+from medtransfer.report.questions.decisions import decision_curves
 from medtransfer.report.questions.metric_tables import metric_table
 from medtransfer.report.questions.prediction_sets import coverage_sentence, prediction_sets
 from medtransfer.report.text import Cells, interval_text, metric_title
@@ -32,11 +33,14 @@ ERRORS = (
     "ece_scaled",
     "ece_smooth",
     "ece_mass",
+    "ici",
     "calibration_slope",
     "calibration_intercept",
+    "observed_expected",
 )
 SELECTIVE = (
     "aurc",
+    "augrc",
     "accuracy_at_coverage80",
     "coverage_at_risk05",
     "auroc_at_coverage80",
@@ -58,6 +62,7 @@ def section(data: ReportData) -> Section:
             "on the tuning split and applied unchanged to every cohort."
         ),
         *_calibration(data),
+        *decision_curves(data),
         *_selective(data),
         *prediction_sets(data),
         *_ood(data),
@@ -177,7 +182,7 @@ def _selective(data: ReportData) -> list[Component]:
             "that falls in this direction shows that the confidence is informative."
         )
         parts.append(figure("risk-coverage", spec, caption))
-    caption = "Risk and coverage. Lower is better for AURC, higher for all others."
+    caption = "Risk and coverage. Lower is better for AURC and AUGRC, higher for all others."
     parts.append(metric_table(data, SELECTIVE, caption))
     return parts
 

@@ -1,0 +1,244 @@
+"""Decision curves: net benefit at a threshold probability, and the cost of decisions.
+
+A clinician who acts from a risk of t on accepts (1 - t) / t false alarms for one case found. Net
+benefit counts the cases found less the false alarms at that rate (Vickers and Elkin 2006).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.metric import POINT, RISK, Better, Metric, RequiredClasses
+from medtransfer.metrics.thresholded import of_decisions
+from medtransfer.metrics.weighted import Weighted, WeightedTerm, ratio
+
+RISK_START = "risk"
+"""Start of the name of a decision threshold: ``risk10`` is a probability of 10 %."""
+PER = 100
+"""Patients that avoided interventions are counted for."""
+Combine = Callable[[Floats, Floats, Floats, Floats], Floats]
+"""True and false positives, positives and cases, weighted, to a value. Each [W]"""
+
+
+def is_risk(point: str) -> bool:
+    """True for the name of a decision threshold."""
+    return point.startswith(RISK_START)
+
+
+def risk_name(threshold: float) -> str:
+    """Name of a decision threshold: 0.1 is ``risk10``, 0.025 is ``risk2.5``."""
+    return f"{RISK_START}{round(100 * threshold, 6):g}"
+
+
+def risk_of(name: str) -> float:
+    """Threshold probability of a name."""
+    return float(name.removeprefix(RISK_START)) / 100
+
+
+def odds_of(threshold: float) -> float:
+    """False alarms that one case found is worth, inverted: t / (1 - t)."""
+    return threshold / (1 - threshold)
+
+
+def net_benefit_of(threshold: float) -> Combine:
+    """Cases found less false alarms at their exchange rate, per case."""
+    odds = odds_of(threshold)
+
+    def of(tp: Floats, fp: Floats, _positives: Floats, total: Floats) -> Floats:
+        return ratio(tp - odds * fp, total)
+
+    return of
+
+
+def treat_all_of(threshold: float) -> Combine:
+    """Net benefit of acting on every case."""
+    odds = odds_of(threshold)
+
+    def of(_tp: Floats, _fp: Floats, positives: Floats, total: Floats) -> Floats:
+        return ratio(positives - odds * (total - positives), total)
+
+    return of
+
+
+def standardized_net_benefit_of(threshold: float) -> Combine:
+    """Net benefit over its largest value, the prevalence (Kerr et al. 2016)."""
+    odds = odds_of(threshold)
+
+    def of(tp: Floats, fp: Floats, positives: Floats, _total: Floats) -> Floats:
+        return ratio(tp - odds * fp, positives)
+
+    return of
+
+
+def interventions_avoided_of(threshold: float) -> Combine:
+    """Interventions avoided against acting on all, net of missed cases, per 100 patients."""
+    odds = odds_of(threshold)
+
+    def of(tp: Floats, fp: Floats, positives: Floats, total: Floats) -> Floats:
+        tn, fn = total - positives - fp, positives - tp
+        return PER * ratio(tn - fn / odds, total)
+
+    return of
+
+
+def adjusted_net_benefit_of(threshold: float, prevalence: float) -> Combine:
+    """Net benefit at another prevalence, sensitivity and specificity unchanged."""
+    odds = odds_of(threshold)
+
+    def of(tp: Floats, fp: Floats, positives: Floats, total: Floats) -> Floats:
+        sensitivity, false_positive_rate = ratio(tp, positives), ratio(fp, total - positives)
+        return prevalence * sensitivity - (1 - prevalence) * odds * false_positive_rate
+
+    return of
+
+
+def at_risk(
+    cases: TargetCases, name: str, combine: Combine, calibrator: str | None = None
+) -> Weighted:
+    """A metric of the cases called at a decision threshold.
+
+    Args:
+        cases: Of a binary target.
+        name: Decision threshold, as ``risk10``.
+        combine: Metric of the sums.
+        calibrator: Source of the probabilities; the network itself by default.
+    """
+    columns = cases.shared(f"called {name} {calibrator}", lambda: _called(cases, name, calibrator))
+    return Weighted((*columns, cases.positive, cases.ones), combine)
+
+
+def _called(
+    cases: TargetCases, name: str, calibrator: str | None
+) -> tuple[WeightedTerm, WeightedTerm]:
+    p = cases.probabilities if calibrator is None else cases.calibrated[calibrator]
+    called = p >= risk_of(name)
+    return (
+        WeightedTerm((called & (cases.targets == 1)).astype(np.float64)),
+        WeightedTerm((called & (cases.targets == 0)).astype(np.float64)),
+    )
+
+
+def expected_cost(cases: TargetCases, point: str) -> Weighted:
+    """Mean cost of the decisions at an operating point, a false alarm being 1.
+
+    Raises:
+        ValueError: The cost of a missed positive is not known.
+    """
+    if cases.miss_cost is None:
+        raise ValueError("an expected cost needs the cost of a missed positive")
+    cost = cases.miss_cost
+
+    def of(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+        return ratio(cost * fn + fp, tp + fp + fn + tn)
+
+    return of_decisions(cases, point, of)
+
+
+def _at_risk(
+    name: str,
+    title: str,
+    formula: str,
+    reference: str,
+    combine: Callable[[float], Combine],
+    *,
+    needs: RequiredClasses = "case",
+    better: Better = "higher",
+    high: float = 1.0,
+) -> Metric:
+    return Metric(
+        name=name + RISK,
+        title=title,
+        better=better,
+        low=-np.inf,
+        high=high,
+        needs=needs,
+        formula=formula,
+        reference=reference,
+        of_target=lambda c, risk: at_risk(c, risk, combine(risk_of(risk))),
+        one_against_rest=True,
+    )
+
+
+def _adjusted(cases: TargetCases, risk: str) -> Weighted:
+    if cases.prevalence is None:
+        raise ValueError("an adjusted metric needs a prevalence")
+    return at_risk(cases, risk, adjusted_net_benefit_of(risk_of(risk), cases.prevalence))
+
+
+_VICKERS = "Vickers and Elkin 2006"
+
+ENTRIES = (
+    _at_risk(
+        name="net_benefit",
+        title="Net benefit",
+        formula="TP/n − FP/n · t/(1 − t) for p ≥ t; treating nobody has 0",
+        reference=_VICKERS,
+        combine=net_benefit_of,
+    ),
+    _at_risk(
+        name="net_benefit_all",
+        title="Net benefit of treating all",
+        formula="π − (1 − π) · t/(1 − t), π the prevalence of these cases",
+        reference=_VICKERS,
+        combine=treat_all_of,
+        better="neither",
+    ),
+    _at_risk(
+        name="net_benefit_standardized",
+        title="Standardised net benefit",
+        formula="net benefit over the prevalence of these cases, its largest value",
+        reference="Kerr et al. 2016",
+        combine=standardized_net_benefit_of,
+        needs="positive",
+    ),
+    _at_risk(
+        name="interventions_avoided",
+        title="Interventions avoided per 100",
+        formula="100 · (TN/n − FN/n · (1 − t)/t): fewer interventions than with treating all, each "
+        "missed case charged",
+        reference="Vickers et al. 2008",
+        combine=interventions_avoided_of,
+        high=PER,
+    ),
+    Metric(
+        name="net_benefit_adjusted" + RISK,
+        title="Net benefit at tune's prevalence",
+        better="higher",
+        low=-np.inf,
+        high=1,
+        needs="both",
+        formula="π·sens − (1 − π)(1 − spec) · t/(1 − t), π of tune",
+        reference=_VICKERS,
+        adjusted=True,
+        of_target=_adjusted,
+    ),
+    Metric(
+        name="net_benefit_platt" + RISK,
+        title="Net benefit after Platt scaling",
+        better="higher",
+        low=-np.inf,
+        high=1,
+        needs="case",
+        formula="as net_benefit, after logistic (Platt) scaling on tune",
+        reference="Vickers and Elkin 2006; Platt 1999",
+        calibrator="platt",
+        by_group=False,
+        of_target=lambda c, risk: at_risk(c, risk, net_benefit_of(risk_of(risk)), "platt"),
+    ),
+    Metric(
+        name="expected_cost" + POINT,
+        title="Expected cost",
+        better="lower",
+        low=0,
+        high=np.inf,
+        needs="case",
+        formula="(c · FN + FP) / n at t fixed on tune; c is `evaluation.miss_cost`, a false alarm "
+        "costs 1",
+        reference="Metz 1978",
+        costs=True,
+        one_against_rest=True,
+        of_target=expected_cost,
+    ),
+)

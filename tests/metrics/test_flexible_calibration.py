@@ -1,0 +1,63 @@
+"""Calibration indices of a local curve equal those of statsmodels' lowess."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit
+from statsmodels.nonparametric.smoothers_lowess import lowess
+from tests.metrics.drawn_cases import value
+
+from medtransfer.metrics.calibration_curves import KNOTS
+from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.kernels.sums import Floats
+
+NAMES = ("ici", "calibration_e50", "calibration_e90")
+
+
+def drawn(count: int, level: float, slope: float) -> TargetCases:
+    """Cases whose logit has the wrong slope, all probabilities distinct."""
+    rng = np.random.default_rng(count)
+    logits = rng.normal(level, 1.5, count)
+    targets: NDArray[np.int64] = (rng.random(count) < expit(slope * logits)).astype(np.int64)
+    return TargetCases(targets, logits, expit(logits))
+
+
+def distances(cases: TargetCases) -> Floats:
+    """Of statsmodels' curve from the diagonal, at every case. [n]"""
+    p = cases.probabilities
+    curve = lowess(cases.targets, p, frac=2 / 3, it=0, delta=0.0, return_sorted=False)
+    return np.abs(np.clip(curve, 0, 1) - p)
+
+
+def indices(errors: Floats) -> list[float]:
+    middle, upper = np.quantile(errors, [0.5, 0.9], method="inverted_cdf")
+    return [float(errors.mean()), float(middle), float(upper)]
+
+
+@pytest.mark.parametrize("level", [0.0, -2.0, -4.0])
+@pytest.mark.parametrize("count", [12, 30, 96])
+def test_few_cases_have_exactly_the_indices_of_statsmodels(count: int, level: float) -> None:
+    # a window holds two thirds of the weight: with a count that 3 divides that is a whole number
+    assert count <= KNOTS
+    cases = drawn(count, level, 0.6)
+    expected = indices(distances(cases))
+    assert [value(name, cases) for name in NAMES] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("level", "slope"), [(0.0, 1.0), (-2.0, 0.6), (-4.0, 1.0)])
+def test_many_cases_have_nearly_the_indices_of_statsmodels(level: float, slope: float) -> None:
+    cases = drawn(1500, level, slope)
+    found, expected = [value(name, cases) for name in NAMES], indices(distances(cases))
+    assert found[0] == pytest.approx(expected[0], abs=2e-4)
+    assert found[1:] == pytest.approx(expected[1:], abs=2e-3)
+
+
+def test_one_probability_for_all_is_compared_with_the_prevalence() -> None:
+    cases = TargetCases(np.array([1, 0, 0, 0]), np.zeros(4), np.full(4, 0.4))
+    assert [value(name, cases) for name in NAMES] == pytest.approx([0.15] * 3)
+
+
+def test_observed_over_expected_is_the_ratio_of_counts() -> None:
+    cases = drawn(50, -1.0, 1.0)
+    expected = cases.targets.sum() / cases.probabilities.sum()
+    assert value("observed_expected", cases) == pytest.approx(expected)
