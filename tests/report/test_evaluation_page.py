@@ -69,7 +69,14 @@ def test_every_question_has_its_answer_its_charts_and_its_tables(
         "Shift": ["shift", "retrain"],
         "Data efficiency": ["labels"],
         "Fairness": ["groups-0", "groups-1"],
-        "Uncertainty": ["reliability-1", "reliability-0", "risk-coverage", "sets", "ood"],
+        "Uncertainty": [
+            "reliability-1",
+            "reliability-0",
+            "decision",
+            "risk-coverage",
+            "sets",
+            "ood",
+        ],
         "Methods": [],
         "Limitations": [],
     }
@@ -111,6 +118,18 @@ def test_differences_come_with_every_p_value_and_both_spreads(
 def test_every_metric_of_the_catalogue_has_a_topic() -> None:
     listed = [metric.name for metrics in TOPICS.values() for metric in metrics]
     assert sorted(listed) == sorted(CATALOG)
+
+
+def test_net_benefit_stands_beside_treating_all_at_every_stated_threshold(
+    sections: dict[str, Section],
+) -> None:
+    uncertainty = sections["Uncertainty"]
+    table = table_with(uncertainty, "Threshold", "Treat all", "Net benefit", f"Against {SMALL}")
+    assert [row[:2] for row in table.rows] == [
+        [cohort, f"{percent}%"] for cohort in (HOME, AWAY) for percent in (5, 10, 20, 30, 50)
+    ]
+    by_group = table_with(uncertainty, "Attribute", "Threshold", "Net benefit")
+    assert {row[0] for row in by_group.rows} == {"sex", "age"}
 
 
 def test_delong_stands_beside_the_bootstrap(sections: dict[str, Section]) -> None:

@@ -11,6 +11,7 @@ from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 from tests.metrics.plain_versions import reliability_curve
 from tests.prediction_tables import (
+    CLASSES,
     QUICK,
     Site,
     arrays_of,
@@ -22,10 +23,11 @@ from tests.prediction_tables import (
     scored_rows,
 )
 
-from medtransfer.evaluation.comparison.curves import GRID, run_lines
+from medtransfer.evaluation.comparison.curves import GRID, decision_grid, run_lines
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.scoring.score import measure_run, score
+from medtransfer.metrics.decisions import risk_name
 from medtransfer.metrics.kernels.sums import Floats
 
 SITES = {"a": Site({"tune": 60, "test": 150}), "b": Site({"test": 60}, separation=1.0)}
@@ -125,6 +127,44 @@ def test_several_targets_are_drawn_as_their_mean() -> None:
     assert both == pytest.approx(np.mean(alone, axis=0))
 
 
+def test_a_decision_curve_passes_through_the_net_benefits_of_the_results() -> None:
+    results = score(TABLE, no_attributes(TABLE), "binary", QUICK)
+    thresholds = QUICK.decision_thresholds
+    lines = run_lines(measured(TABLE))
+    for series, metric in (
+        ("none", "net_benefit"),
+        ("platt", "net_benefit_platt"),
+        ("treat_all", "net_benefit_all"),
+    ):
+        line = lines["decision", "b", "x", series]
+        # the stated range in steps of a percent, and nothing outside it
+        assert line.x == pytest.approx(np.arange(5, 51) / 100)
+        for threshold in thresholds:
+            name = f"{metric}@{risk_name(threshold)}"
+            (value,) = line.y[0][np.isclose(line.x, threshold)]
+            assert value == pytest.approx(one_row(results, name, cohort="b")["value"], abs=1e-12)
+
+
+def test_the_range_of_a_decision_curve_is_the_stated_one() -> None:
+    assert decision_grid((0.025, 0.04)) == pytest.approx([0.025, 0.03, 0.04])
+    assert decision_grid((0.2,)) == pytest.approx([0.2])
+    without = QUICK.model_copy(update={"decision_thresholds": ()})
+    assert {kind for kind, *_ in run_lines(measured(TABLE, config=without))}.isdisjoint(
+        {"decision"}
+    )
+
+
+def test_net_benefits_of_two_rungs_are_compared_on_the_same_patients() -> None:
+    noise = np.random.default_rng(0).normal(0, 3, len(TABLE))
+    worse = LadderRun("two", GridKey("worse"), 0, lambda: TABLE.with_columns(logit_x=noise))
+    rows = ladder(worse, run("one", TABLE)).comparisons
+    row = rows.filter(pl.col("metric") == "net_benefit@risk50", pl.col("cohort") == "a").to_dicts()[
+        0
+    ]
+    assert row["difference"] > row["low"] > 0
+    assert row["p"] < 0.1
+
+
 def test_classes_share_one_reliability_and_one_risk_curve() -> None:
     lines = run_lines(measured(class_table(SITES), "single-label"))
     targets = {(where[0], where[2]) for where in lines}
@@ -134,7 +174,7 @@ def test_classes_share_one_reliability_and_one_risk_curve() -> None:
         ("risk_coverage", "case"),
         ("reliability", "case"),
         ("ood", "case"),
-    }
+    } | {("decision", target) for target in (*CLASSES, "macro")}
 
 
 def test_a_cohort_of_one_class_has_no_roc_and_nothing_is_thrown_or_warned_of() -> None:
@@ -154,7 +194,8 @@ def test_a_cohort_without_a_label_has_no_points() -> None:
     table = TABLE.with_columns(target_x=pl.when(none).then(None).otherwise("target_x"))
     curves = ladder(run("one", table)).curves
     assert {kind: set(frame["cohort"]) for kind, frame in curves.items() if len(frame)} == {
-        kind: {"a"} for kind in ("roc", "pr", "reliability", "risk_coverage", "learning")
+        kind: {"a"}
+        for kind in ("roc", "pr", "reliability", "decision", "risk_coverage", "learning")
     } | {"ood": {"a", "b"}}  # a detector needs no label
 
 
