@@ -146,6 +146,9 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "intersections": (("sex", "age_band"),),
         "healthy_targets": ("No Finding",),
         "margin": 0.02,
+        "decision_thresholds": (0.1, 0.2),
+        "miss_cost": 5.0,
+        "grades": ("low", "high"),
     },
     Transfer: {
         "data": None,
