@@ -1,5 +1,7 @@
 """Calibration: losses, binned calibration errors, and the same after recalibration."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -249,31 +251,29 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
     binary = calibrator != "vector"
     classes = calibrator in ("temperature", "vector")
     after = f"after {words} on tune"
+    entry = partial(
+        Metric,
+        better="lower",
+        low=0,
+        needs="case",
+        reference=reference,
+        calibrator=calibrator,
+    )
     return (
-        Metric(
+        entry(
             name=f"nll_{ending}",
             title=f"NLL after {title}",
-            better="lower",
-            low=0,
             high=np.inf,
-            needs="case",
             formula=f"as nll, {after}",
-            reference=reference,
-            calibrator=calibrator,
             by_group=False,
             of_target=(lambda c, _p: _target_loss(c, calibrator)) if binary else None,
             of_classes=(lambda c: _class_loss(c, calibrator)) if classes else None,
         ),
-        Metric(
+        entry(
             name=f"brier_{ending}",
             title=f"Brier score after {title}",
-            better="lower",
-            low=0,
             high=2,
-            needs="case",
             formula=f"as brier, {after}",
-            reference=reference,
-            calibrator=calibrator,
             by_group=False,
             of_target=(lambda c, _p: binary_brier(c.targets, c.calibrated[calibrator]))
             if binary
@@ -282,23 +282,20 @@ def _calibrated(calibrator: str) -> tuple[Metric, ...]:
             if classes
             else None,
         ),
-        Metric(
+        entry(
             name=f"ece_{ending}",
             title=f"ECE after {title}",
-            better="lower",
-            low=0,
             high=1,
-            needs="case",
             formula=f"as ece, {after}",
-            reference=reference,
             biased=True,
-            calibrator=calibrator,
             by_group=calibrator == "temperature",
             of_target=(lambda c, _p: calibration_error(bins_of(c, calibrator))) if binary else None,
             of_classes=(lambda c: calibration_error(bins_of(c, calibrator))) if classes else None,
         ),
     )
 
+
+_error = partial(Metric, better="lower", low=0, high=1, needs="case", biased=True)
 
 ENTRIES = (
     Metric(
@@ -330,16 +327,11 @@ ENTRIES = (
         of_target=lambda c, _p: binary_brier(c.targets, c.probabilities),
         of_classes=lambda c: class_brier(c.classes, c.probabilities),
     ),
-    Metric(
+    _error(
         name="brier_reliability",
         title="Brier score: miscalibration",
-        better="lower",
-        low=0,
-        high=1,
-        needs="case",
         formula="Σ_b n_b/n · (mean p_b − mean y_b)², the bins of ece",
         reference=MURPHY,
-        biased=True,
         of_squares=True,
         by_group=False,
         of_target=lambda c, _p: reliability_of(bins_of(c)),
@@ -368,58 +360,38 @@ ENTRIES = (
         by_group=False,
         of_target=lambda c, _p: uncertainty_of(c.positive, c.ones),
     ),
-    Metric(
+    _error(
         name="ece",
         title="Calibration error (ECE)",
-        better="lower",
-        low=0,
-        high=1,
-        needs="case",
         formula=ECE,
         reference=GUO,
-        biased=True,
         micro=True,
         of_target=lambda c, _p: ece(c),
         of_classes=ece,
     ),
-    Metric(
+    _error(
         name="ece_classwise",
         title="ECE, class by class",
-        better="lower",
-        low=0,
-        high=1,
-        needs="case",
         formula="mean over the classes of the ece of P(class) against the rest",
         reference="Kull et al. 2019",
-        biased=True,
         by_group=False,
         of_classes=lambda c: classwise_calibration_error(c.classes, c.probabilities),
     ),
-    Metric(
+    _error(
         name="ece_mass",
         title="ECE, equal-mass bins",
-        better="lower",
-        low=0,
-        high=1,
-        needs="case",
         formula="as ece, 15 bins of equal weight; equal confidences stay together",
         reference=NIXON,
-        biased=True,
         by_group=False,
         of_target=lambda c, _p: mass(c),
         of_classes=mass,
     ),
-    Metric(
+    _error(
         name="ece_smooth",
         title="Smooth calibration error",
-        better="lower",
-        low=0,
-        high=1,
-        needs="case",
         formula="∫ |Σ_i (y_i − p_i) K_s(t, p_i)| dt / n, reflected Gaussian kernel; bandwidth s "
         "is the error itself",
         reference=BLASIOK,
-        biased=True,
         by_group=False,
         of_target=lambda c, _p: smooth(c),
         of_classes=smooth,
