@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "rank": "rank",
     "savings": "savings",
+    "size": "sample_size",
 }
 
 

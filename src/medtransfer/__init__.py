@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from medtransfer.evaluation.comparison.label_savings import savings
+    from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
+    from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
     from medtransfer.evaluation.comparison.task_ranks import rank
     from medtransfer.evaluation.scoring.config import EvaluationConfig
     from medtransfer.pretraining.config import Pretrain
@@ -45,11 +47,14 @@ __all__ = [
     "ConfigError",
     "Evaluation",
     "EvaluationConfig",
+    "ExpectedPerformance",
     "ImageError",
     "Manifest",
     "MedTransferError",
     "Pretrain",
     "PretrainingStopped",
+    "SampleSizes",
+    "SizeGoals",
     "Study",
     "StudyError",
     "StudyFolder",
@@ -73,6 +78,7 @@ __all__ = [
     "read_results",
     "read_study",
     "run_study",
+    "sample_size",
     "savings",
     "write_report",
 ]
@@ -81,9 +87,12 @@ _MODULES = {
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
     "EvaluationConfig": "evaluation.scoring.config",
+    "ExpectedPerformance": "evaluation.comparison.size.goals",
     "Manifest": "tables.manifest",
     "Pretrain": "pretraining.config",
     "PretrainingStopped": "pretraining.run",
+    "SampleSizes": "evaluation.comparison.size.needed_size",
+    "SizeGoals": "evaluation.comparison.size.goals",
     "Study": "study.config",
     "StudyFolder": "runs.folders",
     "StudyStopped": "study.schedule",
@@ -104,6 +113,7 @@ _MODULES = {
     "read_results": "tables.results",
     "read_study": "study.yaml_file",
     "run_study": "study.schedule",
+    "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
     "write_report": "report.page",
 }

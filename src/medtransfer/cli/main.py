@@ -2,7 +2,7 @@
 
 import sys
 
-from medtransfer.cli import evaluate, models, prepare, sources, study
+from medtransfer.cli import evaluate, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
@@ -21,6 +21,7 @@ COMMANDS = (
     evaluate.evaluate,
     evaluate.rank,
     evaluate.savings,
+    size.size,
     evaluate.metrics,
     models.ladder,
     models.fetch,
