@@ -1,10 +1,12 @@
-"""Corrections of many p-values, and differences against a margin."""
+"""Corrections of many p-values, differences against a margin, paired decisions."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from numpy.typing import NDArray
+from scipy.stats import binom, norm
+from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
 from tests.metrics.drawn_cases import LAW
 
@@ -15,6 +17,7 @@ from medtransfer.statistics.tests import (
     equivalence,
     false_discovery,
     holm,
+    mcnemar,
     non_inferiority,
 )
 
@@ -241,3 +244,40 @@ def test_false_claims_at_the_margin_are_as_rare_as_promised() -> None:
     # standard errors 0.35 and 0.5 points
     assert claims["non-inferior"] / 2000 == pytest.approx(0.025, abs=0.012)
     assert claims["equivalent"] / 2000 == pytest.approx(0.05, abs=0.016)
+
+
+def decisions(better: int, worse: int, alike: int = 5) -> NDArray[np.int64]:
+    """Differences of patients with one case each."""
+    return np.repeat(np.array([1, -1, 0]), [better, worse, alike])
+
+
+@pytest.mark.parametrize(("better", "worse"), [(9, 3), (1, 0), (40, 25), (7, 7)])
+def test_paired_decisions_of_few_have_the_mid_p_of_mcnemar(better: int, worse: int) -> None:
+    exact = mcnemar_of_statsmodels([[0, better], [worse, 0]], exact=True).pvalue
+    if better == worse:
+        assert mcnemar(decisions(better, worse)) == pytest.approx(1)
+        return
+    smaller = min(better, worse)
+    mid = exact - binom.pmf(smaller, better + worse, 0.5)
+    assert mcnemar(decisions(better, worse)) == pytest.approx(mid, abs=1e-12)
+
+
+def test_paired_decisions_of_many_have_the_chi_squared_of_mcnemar() -> None:
+    plain = mcnemar_of_statsmodels([[0, 160], [120, 0]], exact=False, correction=False)
+    assert mcnemar(decisions(160, 120)) == pytest.approx(plain.pvalue, rel=1e-9)
+
+
+def test_a_patient_with_several_cases_turns_as_a_whole() -> None:
+    differences = np.array([3, 2, -1, 0, 1])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 5)).reshape(5, -1).T
+    sums = np.abs(signs @ differences)
+    expected = np.mean(sums > 5) + np.mean(sums == 5) / 2
+    assert mcnemar(differences) == pytest.approx(expected, abs=1e-12)
+    # three cases of one patient are not three patients
+    assert mcnemar(np.array([5, 0])) == pytest.approx(0.5)
+    assert mcnemar(decisions(5, 0)) < 0.05
+    assert mcnemar(np.zeros(4, dtype=np.int64)) == 1
+
+
+def test_exact_and_approximate_agree_where_they_meet() -> None:
+    assert mcnemar(decisions(118, 82)) == pytest.approx(mcnemar(decisions(119, 82)), abs=0.004)

@@ -1,10 +1,13 @@
-"""Comparisons of rungs: many p-values at once, and differences against a margin."""
+"""Comparisons of rungs: many p-values, differences against a margin, paired decisions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
@@ -12,6 +15,8 @@ from medtransfer.statistics.bootstrap import percentile_interval
 Verdict = Literal["shown", "not shown"]
 EQUIVALENCE_LEVEL = 0.90
 """Level of the interval that stands for two one-sided tests at 5 % each."""
+MAX_EXACT = 200
+"""Patients with a difference up to which paired decisions are tested exactly."""
 UNDEFINED = "the difference is undefined in the sample or in over half of the replicates"
 
 
@@ -129,3 +134,34 @@ def _one_sided_p(gains: Floats) -> float:
     """Share of the defined replicates that gain nothing; never 0. [1 + R]"""
     replicates = gains[1:][np.isfinite(gains[1:])]
     return float((1 + (replicates <= 0).sum()) / (1 + len(replicates)))
+
+
+def mcnemar(differences: NDArray[np.int64]) -> float:
+    """P-value of "two networks decide equally well" from paired decisions, by patient.
+
+    McNemar's test (1947) for clusters: under the null hypothesis the difference of a patient is as
+    often positive as negative, so its sign is turned at random. Up to `MAX_EXACT` patients with a
+    difference the distribution is exact and the p-value a mid-p (Fagerland et al. 2013); beyond
+    that ``(Σ d)² / Σ d²`` is held against chi-squared with one degree of freedom (Obuchowski 1998).
+    With one case a patient these are McNemar's tests.
+
+    Args:
+        differences: Right decisions of one network minus those of the other, by patient. [P]
+
+    Returns:
+        Two-sided; 1 where no patient differs.
+    """
+    steps = np.abs(differences[differences != 0])
+    if not len(steps):
+        return 1.0
+    seen = abs(int(differences.sum()))
+    if len(steps) > MAX_EXACT:
+        return 2 * float(ndtr(-seen / math.sqrt(float(steps @ steps))))
+    total = int(steps.sum())
+    # chances of the sum of the signed differences from -total to total
+    chances = np.zeros(2 * total + 1)
+    chances[total] = 1.0
+    for step in steps.tolist():
+        chances = (np.roll(chances, step) + np.roll(chances, -step)) / 2
+    beyond = float(chances[total + seen + 1 :].sum())
+    return min(1.0, 2 * (beyond + float(chances[total + seen]) / 2))

@@ -170,6 +170,14 @@ COMPARISONS_CONTRACT = Contract(
         Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
         Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
         Column(
+            "p_mcnemar",
+            "number",
+            "Of sensitivity and specificity at an operating point, one seed each: p-value of "
+            "McNemar's test by patient.",
+            required=False,
+            filled=False,
+        ),
+        Column(
             "margin",
             "number",
             "Difference in AUROC that the study declares negligible.",
@@ -246,6 +254,7 @@ class RungComparison:
     p: float | None
     p_holm: float | None = None
     p_bh: float | None = None
+    p_mcnemar: float | None = None
     margin: float | None = None
     no_worse: str | None = None
     p_no_worse: float | None = None

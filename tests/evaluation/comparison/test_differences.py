@@ -21,7 +21,7 @@ from medtransfer.evaluation.comparison.seed_means import mean_results
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.statistics.bootstrap import percentile_interval
-from medtransfer.statistics.tests import false_discovery, holm
+from medtransfer.statistics.tests import false_discovery, holm, mcnemar
 from medtransfer.tables.results import (
     COMPARISONS_CONTRACT,
     RungComparison,
@@ -54,6 +54,28 @@ def test_a_difference_is_of_the_means_on_the_same_replicates() -> None:
         assert found.contains == "patients and seeds"
         patients = scored_rows(TRUTH, cohort)["patient_id"].n_unique()
         assert (found.num_patients, found.reference) == (patients, "weak")
+
+
+def test_decisions_at_the_carried_threshold_are_tested_by_patient() -> None:
+    rows = comparisons([mean_of("one", WEAK[:1]), mean_of("two", STRONG[:1])], "one", CONFIG)
+    found = row_of(rows, "two", "specificity@sens90")
+    right: list[pl.Series] = []
+    for table in (STRONG[0], WEAK[0]):
+        tune = table.filter(pl.col("split") == "tune")
+        test = scored_rows(table, "a")
+        positives = tune.filter(pl.col("target_x") == 1)["logit_x"].sort(descending=True)
+        threshold = positives[int(np.ceil(0.9 * len(positives) - 1e-9)) - 1]
+        test = test.filter(pl.col("target_x") == 0).sort("case_id")
+        right.append(
+            test.group_by("patient_id")
+            .agg((pl.col("logit_x") < threshold).sum().cast(pl.Int64))
+            .sort("patient_id")["logit_x"]
+        )
+    assert found.p_mcnemar == pytest.approx(mcnemar((right[0] - right[1]).to_numpy()), abs=1e-12)
+    assert found.p_mcnemar is not None
+    assert found.p_mcnemar < 0.05
+    assert row_of(rows, "two", "auroc").p_mcnemar is None
+    assert row_of(ROWS, "strong", "specificity@sens90").p_mcnemar is None  # of several seeds
 
 
 def test_two_networks_of_one_seed_differ_by_their_patients_alone() -> None:

@@ -27,6 +27,7 @@ from medtransfer.statistics.tests import (
     equivalence,
     false_discovery,
     holm,
+    mcnemar,
     non_inferiority,
 )
 from medtransfer.tables.results import ALL, RungComparison
@@ -97,12 +98,21 @@ def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> R
     interval = difference_interval(difference, key.metric)
     if not np.isnan(difference[0]):
         reason = None if interval else missing_interval(difference, key.metric)
-        row = replace(row, difference=float(difference[0]), reason=reason)
+        row = replace(
+            row,
+            difference=float(difference[0]),
+            p_mcnemar=_p_of_decisions(mean, base, key),
+            reason=reason,
+        )
     if interval is None:
         return row
     both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
     row = replace(
-        row, low=both.low, high=both.high, p=_p_value(difference, both), contains=both.sources
+        row,
+        low=both.low,
+        high=both.high,
+        p=_p_value(difference, both),
+        contains=both.sources,
     )
     if config.margin is None or key.metric != HEADLINE:
         return row
@@ -164,6 +174,14 @@ def _p_value(difference: Floats, both: Contrast) -> float | None:
     p = two_sided_p(difference)
     floor = 2 / len(difference)
     return min(p, both.p) if p is not None and p <= floor else p
+
+
+def _p_of_decisions(mean: Mean, base: Mean, key: ResultKey) -> float | None:
+    """McNemar's test of the decisions at a carried threshold; None with several seeds."""
+    right, of_base = mean.decisions.get(key), base.decisions.get(key)
+    if right is None or of_base is None or len(right) != len(of_base):
+        return None
+    return mcnemar(right - of_base)
 
 
 def _with_margin(row: RungComparison, difference: Floats, margin: float) -> RungComparison:

@@ -1,14 +1,16 @@
 """Means of a rung's numbers over its seeds, drops at other cohorts, parts of their variance."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
 from medtransfer.evaluation.scoring.fairness import compared_keys
 from medtransfer.evaluation.scoring.score import MeasuredRun
+from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
@@ -37,6 +39,8 @@ class Mean:
         by_seed: The values before the mean. [S, 1 + R]
         seeds: Seeds of the runs, in the order of `by_seed`.
         internal_name: The training cohorts' name as a test set.
+        decisions: Right decisions by patient, of sensitivity and specificity at each operating
+            point; of one seed alone, since the seeds' variation is in no test of them. Each [P]
     """
 
     key: GridKey
@@ -44,6 +48,9 @@ class Mean:
     by_seed: dict[ResultKey, Floats]
     internal_name: str
     seeds: tuple[int, ...] = ()
+    decisions: dict[ResultKey, NDArray[np.int64]] = field(
+        default_factory=dict[ResultKey, "NDArray[np.int64]"]
+    )
 
     def seed_terms(self, key: ResultKey, weight: float = 1.0) -> list[SeedTerm | None]:
         """The seeds' part of the variance of a mean, times the square of its weight."""
@@ -64,6 +71,7 @@ class MeanOfSeeds:
         self._estimates: dict[ResultKey, list[Estimate]] = {}
         self._internal_name = ""
         self._seeds: list[int] = []
+        self._decisions: dict[ResultKey, NDArray[np.int64]] = {}
 
     def add(self, measured: MeasuredRun, seed: int) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
@@ -71,6 +79,7 @@ class MeanOfSeeds:
         run = measured.run
         self._internal_name = run.internal_name()
         for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
+            self._decisions |= right_decisions(test_set)
             compared = set(compared_keys(estimates))
             for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True):
                 for key, estimate in of_subgroup.items():
@@ -88,7 +97,33 @@ class MeanOfSeeds:
         means = {
             key: _mean(estimates, by_seed.get(key)) for key, estimates in self._estimates.items()
         }
-        return Mean(self.key, means, by_seed, self._internal_name, tuple(self._seeds))
+        return Mean(
+            key=self.key,
+            estimates=means,
+            by_seed=by_seed,
+            internal_name=self._internal_name,
+            seeds=tuple(self._seeds),
+            decisions=self._decisions if len(self._seeds) == 1 else {},
+        )
+
+
+def right_decisions(test_set: TestSet) -> dict[ResultKey, NDArray[np.int64]]:
+    """Right decisions of each patient at every operating point, on positives and on negatives."""
+    run, patient = test_set.run, test_set.patient
+    right: dict[ResultKey, NDArray[np.int64]] = {}
+    for target, name in enumerate(run.names):
+        truth, probabilities = run.truth(target), run.probabilities_of(target)
+        labelled = test_set.cases & run.labelled(target)
+        for point, threshold in test_set.fit[target].thresholds.items():
+            if threshold is None:
+                continue
+            for metric, label in (("sensitivity", 1), ("specificity", 0)):
+                rows = labelled & (truth == label)
+                hits = (probabilities[rows] >= threshold) == bool(label)
+                count = np.bincount(patient[rows][hits], minlength=test_set.replicates.num_patients)
+                key = MetricKey(name, f"{metric}@{point}")
+                right[test_set.subgroups[0].key(key)] = count.astype(np.int64)
+    return right
 
 
 def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
