@@ -90,6 +90,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "targets": {"Effusion": LabelPolicy()},
         "class_column": "dx",
         "attributes": ("sex",),
+        "values": {"sex": {"w": "F"}},
         "image": ImageConfig(flip="both"),
         "split": SplitConfig(seed=9),
         "pixel_limit": 2_000_000,

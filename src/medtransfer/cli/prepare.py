@@ -1,6 +1,7 @@
 """Commands that come before a study: init, check, prepare."""
 
 import json
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import EXIT_USER, AsJson, Out, StudyFile, app
+from medtransfer.cli.app import EXIT_USER, AsJson, Out, StudyFile, Values, app
 from medtransfer.errors import ConfigError, plural
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ def init(
             show_default=False,
         ),
     ] = None,
+    values: Values = None,
 ) -> None:
     """Write a commented study.yaml for a manifest."""
     from medtransfer.study.template import init_study
+    from medtransfer.tables.values.value_map import read_value_map
 
-    written = init_study(manifest, out, image_root)
+    written = init_study(manifest, out, image_root, read_value_map(values or []))
     print("\n".join(written.notes))
     verb = "is" if written.decisions == 1 else "are"
     print(
@@ -70,19 +73,26 @@ def check(
             help="Manifests only: folder that `path` cells are relative to.", show_default=False
         ),
     ] = None,
+    values: Values = None,
     as_json: AsJson = False,
 ) -> None:
     """Audit the data of a study, or a manifest, before anything is run."""
     from medtransfer.study.check import check_manifest, check_study
     from medtransfer.study.yaml_file import read_study
+    from medtransfer.tables.values.value_map import read_value_map
 
     if study.suffix.lower() in TABLES:
+        mapped = read_value_map(values or [])
         with _reading(as_json=as_json) as on_event:
-            report = check_manifest(study, out, image_root, on_event)
-        root = f" --image-root {image_root}" if image_root is not None else ""
-        next_step = f"Write a study for it with: medtransfer init {study}{root}"
-    elif image_root is not None:
-        raise ConfigError("--image-root is for manifests; a study sets data.image_root itself.")
+            report = check_manifest(study, out, image_root, on_event, values=mapped)
+        root = ["--image-root", str(image_root)] if image_root is not None else []
+        options = [word for text in values or [] for word in ("--values", text)]
+        command = shlex.join(["medtransfer", "init", str(study), *root, *options])
+        next_step = f"Write a study for it with: {command}"
+    elif image_root is not None or values:
+        option = "--image-root is" if image_root is not None else "--values is"
+        setting = "data.image_root" if image_root is not None else "data.values"
+        raise ConfigError(f"{option} for manifests; a study sets {setting} itself.")
     else:
         with _reading(as_json=as_json) as on_event:
             report = check_study(read_study(study), out, on_event)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import AsJson, app
+from medtransfer.cli.app import AsJson, Values, app
 
 if TYPE_CHECKING:
     from medtransfer.data.sources.import_source import WrittenManifest
@@ -27,9 +27,7 @@ def import_data(
         list[str] | None,
         typer.Option(help="Column mapping of a csv: ours=theirs,… or ours:=constant."),
     ] = None,
-    values: Annotated[
-        list[str] | None, typer.Option(help="Meaning of a csv's label cells: yes=1,no=0.")
-    ] = None,
+    values: Values = None,
     option: Annotated[
         list[str] | None, typer.Option(help="name=value; `sources NAME` lists its options.")
     ] = None,
@@ -39,12 +37,18 @@ def import_data(
 ) -> None:
     """Write a manifest from a downloaded public data set, or from your own folder or table."""
     from medtransfer.data.sources.import_source import import_source
+    from medtransfer.tables.values.value_map import read_value_map
 
     options = _options(option or [])
     options |= {"columns": ",".join(columns)} if columns else {}
-    options |= {"values": ",".join(values)} if values else {}
     written = import_source(
-        source, folder, out, options=options, views=view or [], harmonise=harmonise
+        source,
+        folder,
+        out,
+        options=options,
+        views=view or [],
+        values=read_value_map(values or []),
+        harmonise=harmonise,
     )
     _print_manifest(written)
 
@@ -90,11 +94,14 @@ def join(
             help="Image folder of each manifest, in order; by default the manifest's own folder."
         ),
     ] = None,
+    values: Values = None,
 ) -> None:
     """Concatenate manifests."""
     from medtransfer.data.sources.combine_manifests import join_manifests
+    from medtransfer.tables.values.value_map import read_value_map
 
-    _print_manifest(join_manifests(manifests, out, image_root or []))
+    mapped = read_value_map(values or [])
+    _print_manifest(join_manifests(manifests, out, image_root or [], mapped))
 
 
 def _print_manifest(written: "WrittenManifest") -> None:

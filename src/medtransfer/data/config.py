@@ -1,11 +1,12 @@
 """Data settings: targets, labels, images, splits."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
+from medtransfer.tables.values.value_map import EMPTY
 
 Task = Literal["binary", "multi-label", "single-label"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
@@ -152,6 +153,9 @@ class DataConfig(Settings):
     """For `single-label`: the column that holds the class name."""
     attributes: tuple[Name, ...] = scoring(())
     """Columns to report by: sex, age band, skin type, scanner."""
+    values: dict[Name, dict[str, str]] = scoring({})
+    """Values to read in place of others, by column: `sex: {w: F, m: M}`; `empty` for no value. A
+    changed label is in the run id, as the manifest's content is."""
     image: ImageConfig = identity(ImageConfig())
     """Size and augmentation."""
     split: SplitConfig = identity(SplitConfig())
@@ -174,6 +178,26 @@ class DataConfig(Settings):
             return {name: policy or {} for name, policy in value.items()}  # type: ignore[misc]
         return value
 
+    @field_validator("values", mode="before")
+    @classmethod
+    def _values_as_text(cls, value: Any) -> Any:
+        """Accept numbers as values; refuse `yes` and `no`, which YAML reads as true and false."""
+        if not isinstance(value, dict):
+            return value
+        texts: dict[Any, Any] = {}  # any YAML; pydantic checks what is left
+        for column, pairs in cast("dict[Any, Any]", value).items():
+            if isinstance(pairs, dict):
+                cells = cast("dict[Any, Any]", pairs)
+                if any(isinstance(cell, bool) for pair in cells.items() for cell in pair):
+                    raise ValueError(
+                        f"values of '{column}' hold true or false: put yes, no, on and off in "
+                        "quotation marks"
+                    )
+                texts[column] = {_value_text(old): _value_text(new) for old, new in cells.items()}
+            else:
+                texts[column] = pairs
+        return texts
+
     @model_validator(mode="after")
     def _task_fits_targets(self) -> "DataConfig":
         count = len(self.targets)
@@ -191,3 +215,10 @@ class DataConfig(Settings):
     def names(self) -> tuple[str, ...]:
         """The targets in the order of the study file."""
         return tuple(self.targets)
+
+
+def _value_text(cell: Any) -> Any:
+    """A cell of `values` as text, empty for `empty` and for nothing."""
+    if cell is None or cell == EMPTY:
+        return ""
+    return str(cell) if isinstance(cell, (int, float)) else cell

@@ -22,6 +22,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.tables import known_facts
 from medtransfer.tables.other_predictions import Scores, read_other_predictions
+from medtransfer.tables.values.value_map import ValueMap
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def evaluate(
     scores: Scores | None = None,
     task: Task | None = None,
     attributes: Sequence[str] | None = None,
+    values: ValueMap | None = None,
     reference: str | None = None,
     config: EvaluationConfig | None = None,
     on_run: Callable[[int, int], None] = _ignore_runs,
@@ -70,6 +72,7 @@ def evaluate(
         scores: Content of the score columns, if their names do not say it.
         task: Relation of the targets; inferred from the table by default.
         attributes: Columns of `manifest` to report by; by default every column with few values.
+        values: Values to read in place of others, by column of `manifest`: ``{"sex": {"w": "F"}}``.
         reference: Rung that others are compared with; the first by default.
         config: Intervals, operating points and minimum group size.
         on_run: Called with the number of runs scored and the number of runs.
@@ -90,7 +93,7 @@ def evaluate(
         predictions, dict(columns or {}), scores, single_label=single_label
     )
     inferred, reason = infer_task(table.frame)
-    joined = join_attributes(table.frame, manifest, attributes)
+    joined = join_attributes(table.frame, manifest, attributes, values)
     tables = evaluate_table(
         table.frame,
         joined.frame,

@@ -105,6 +105,7 @@ def read_run_manifest(data: DataConfig) -> Manifest:
         class_column=data.class_column,
         attributes=(*data.attributes, *data.split.group_columns),
         image_root=data.image_root,
+        values=data.values,
     )
 
 

@@ -19,9 +19,11 @@ from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
-from medtransfer.study.template import name_of, other_spellings
+from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
+from medtransfer.tables.guessed_targets import other_spellings
 from medtransfer.tables.schema import write_frame
+from medtransfer.tables.values.value_map import ValueMap
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class CheckReport:
     Attributes:
         findings: Errors first.
         waived: Codes that the study waives, with the reason.
-        notes: Content of a manifest, in sentences; empty for a study.
+        notes: Content of a manifest, and cells that were read as something else, in sentences.
         runs: Runs that the study would make; empty for a manifest.
         rows_file: ``findings.csv``, every row of every finding; None without any.
         pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
@@ -90,6 +92,7 @@ def check_study(
     return CheckReport(
         findings=data.findings,
         waived=study.waive,
+        notes=data.manifest.notes,
         runs=tuple(planned),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
@@ -142,6 +145,8 @@ def check_manifest(
     out: Path | None = None,
     image_root: Path | None = None,
     on_event: OnEvent = ignore_progress,
+    *,
+    values: ValueMap | None = None,
 ) -> CheckReport:
     """Audit a manifest before there is a study.
 
@@ -150,6 +155,7 @@ def check_manifest(
         out: Folder for the findings; ``checks/<name>`` by default.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         on_event: Called with progress events.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
 
     Returns:
         Findings, the content of the manifest, and the files that list all rows.
@@ -163,8 +169,9 @@ def check_manifest(
     folder = StudyFolder(out or Path("checks") / name)
     if path.is_file():
         folder.claim(name)
-    data, draft = audit_manifest(path, folder, on_event, image_root)
-    content = ["No column looks like a target."] if draft is None else draft.found()
+    data, draft = audit_manifest(path, folder, on_event, image_root, values)
+    no_target = [*data.manifest.notes, "No column looks like a target."]
+    content = no_target if draft is None else draft.found()
     return CheckReport(
         findings=data.findings,
         waived={},

@@ -29,14 +29,14 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import TableError
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
-from medtransfer.study.template import Draft, draft_of
+from medtransfer.study.template import Draft, NoTargetError, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
+from medtransfer.tables.values.value_map import ValueMap
 
 SIDE = 128
 """Side of the images of a manifest that is checked without a study, in pixels."""
@@ -91,6 +91,7 @@ def audit_manifest(
     folder: StudyFolder,
     on_event: OnEvent = ignore_progress,
     image_root: Path | None = None,
+    values: ValueMap | None = None,
 ) -> tuple[StudyData, Draft | None]:
     """Audit a manifest without a study: ids, files, images, and labels as far as they are guessed.
 
@@ -101,6 +102,7 @@ def audit_manifest(
         folder: For what is remembered of the images.
         on_event: Called with every progress event.
         image_root: Folder that `path` cells are relative to; the manifest's own if left out.
+        values: Values to read in place of others, by column.
 
     Returns:
         What was read and found, and the guess; None where no column looks like a target.
@@ -109,7 +111,7 @@ def audit_manifest(
         TableError: The manifest does not keep its contract.
         ImageError: Images are missing, damaged or unusable; all of them are listed by row.
     """
-    manifest = read_manifest(path, image_root=image_root)
+    manifest = read_manifest(path, image_root=image_root, values=values)
     facts = scan_images(
         manifest,
         PIXEL_LIMIT,
@@ -117,8 +119,9 @@ def audit_manifest(
         lambda done, total: on_event(Preparing("reading images", done, total)),
     )
     try:
-        draft = draft_of(manifest)
-    except TableError:
+        draft = draft_of(manifest, image_root, values)
+        manifest = draft.manifest
+    except NoTargetError:
         draft = None
     if draft is None:
         asked = None
@@ -150,6 +153,7 @@ def _data_settings(draft: Draft) -> DataConfig:
             "targets": list(draft.targets),
             "class_column": draft.class_column,
             "attributes": draft.attributes,
+            "values": draft.values,
         }
     )
 

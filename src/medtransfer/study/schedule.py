@@ -1,5 +1,6 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
+import logging
 from pathlib import Path
 
 import yaml
@@ -107,6 +108,8 @@ def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progre
     data = read_data(
         study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
     )
+    for note in data.manifest.notes:
+        logging.getLogger(__name__).warning(note)
     check_findings(study, data.findings)
     return data
 
@@ -246,6 +249,7 @@ def _write_plan(
             "decoding": decoding_of(data.facts),
             "findings": [_record(finding) for finding in data.findings],
             "waived": study.waive,
+            "notes": list(data.manifest.notes),
             "flow": flow_of(study, data),
         },
     )

@@ -1,7 +1,7 @@
 """A commented study.yaml from what a manifest holds: the first step with own data."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,42 +13,20 @@ from medtransfer.errors import StudyError, TableError, listed, plural
 from medtransfer.files import write_text
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.weight_files import is_available
+from medtransfer.tables.guessed_targets import (
+    CLASS_NAMES,
+    MAX_CLASSES,
+    classes_of,
+    is_class,
+    is_target,
+    read_for_study,
+)
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+from medtransfer.tables.values.value_map import ValueMap
 
-MAX_CLASSES = 50
-CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
-SPELLINGS = {
-    "yes": "1",
-    "y": "1",
-    "true": "1",
-    "t": "1",
-    "positive": "1",
-    "pos": "1",
-    "present": "1",
-    "abnormal": "1",
-    "malignant": "1",
-    "no": "0",
-    "n": "0",
-    "false": "0",
-    "f": "0",
-    "negative": "0",
-    "neg": "0",
-    "absent": "0",
-    "normal": "0",
-    "benign": "0",
-    "uncertain": "-1",
-    "equivocal": "-1",
-    "indeterminate": "-1",
-    "possible": "-1",
-    "maybe": "-1",
-    "unknown": "empty",
-    "unk": "empty",
-    "na": "empty",
-    "n/a": "empty",
-    "nan": "empty",
-    "none": "empty",
-}
-"""Spellings of label cells in other tables, in lower case → the spelling here."""
+
+class NoTargetError(TableError):
+    """A manifest without a column that looks like a target."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +41,7 @@ class Draft:
         attributes: Columns with few values.
         cohorts: Cohort names by their number of cases, largest first.
         image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
+        values: Values that were read in place of others, by column.
     """
 
     manifest: Manifest
@@ -72,6 +51,7 @@ class Draft:
     attributes: tuple[str, ...]
     cohorts: tuple[str, ...]
     image_root: Path | None = None
+    values: ValueMap = field(default_factory=dict[str, dict[str, str]])
 
     def found(self) -> list[str]:
         """Findings in sentences."""
@@ -85,6 +65,7 @@ class Draft:
         read = f"{plural(len(frame), 'row')}: {plural(cases, 'case')} of "
         attributes = listed(self.attributes) if self.attributes else "none"
         sentences = [
+            *self.manifest.notes,
             f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
         ]
@@ -129,6 +110,7 @@ class Draft:
             root_line=self._root_line(folder),
             task=self.task,
             class_line=class_line,
+            values_line=self._values_line(),
             targets=targets,
             attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
             split_line=split_line,
@@ -140,6 +122,13 @@ class Draft:
         if self.image_root is None:
             return ""
         return f"  image_root: {_quoted(_relative(self.image_root, folder))}\n"
+
+    def _values_line(self) -> str:
+        if not self.values:
+            return ""
+        values = {column: dict(pairs) for column, pairs in self.values.items()}
+        text = yaml.safe_dump(values, default_flow_style=True, width=1000, allow_unicode=True)
+        return f"  values: {text.strip()}\n"
 
     def _targets_text(self, *, uncertain: bool) -> str:
         policy = "{uncertain: ignore, empty: ignore}"
@@ -182,7 +171,10 @@ class WrittenStudy:
 
 
 def init_study(
-    manifest: Path, out: Path | None = None, image_root: Path | None = None
+    manifest: Path,
+    out: Path | None = None,
+    image_root: Path | None = None,
+    values: ValueMap | None = None,
 ) -> WrittenStudy:
     """Write a commented study file from a manifest.
 
@@ -190,6 +182,7 @@ def init_study(
         manifest: ``.csv`` or ``.parquet``.
         out: Study file to write; ``study.yaml`` beside the manifest by default.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to read in place of others, by column; written into the study file.
 
     Returns:
         The file, what the manifest holds, and the number of decisions left to the user.
@@ -198,7 +191,7 @@ def init_study(
         TableError: The manifest does not keep its contract, or no column looks like a target.
         StudyError: The file exists already.
     """
-    draft = draft_study(manifest, image_root)
+    draft = draft_study(manifest, image_root, values)
     path = out or manifest.parent / "study.yaml"
     if path.exists():
         raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')
@@ -213,43 +206,51 @@ def name_of(manifest: Path) -> str:
     return "".join(letters).strip(".-_")
 
 
-def draft_study(path: Path, image_root: Path | None = None) -> Draft:
+def draft_study(
+    path: Path, image_root: Path | None = None, values: ValueMap | None = None
+) -> Draft:
     """Read a manifest and guess what is asked of it.
 
     Args:
         path: The manifest.
         image_root: Folder that its `path` cells are relative to; its own if left out.
+        values: Values to read in place of others, by column.
 
     Raises:
         TableError: It does not keep its contract, or no column looks like a target.
     """
-    return draft_of(read_manifest(path, image_root=image_root), image_root)
+    manifest = read_manifest(path, image_root=image_root, values=values)
+    return draft_of(manifest, image_root, values)
 
 
-def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
+def draft_of(
+    manifest: Manifest, image_root: Path | None = None, values: ValueMap | None = None
+) -> Draft:
     """Guess what is asked of a manifest.
 
     Args:
         manifest: The images.
         image_root: Folder that was named for its `path` cells, to be written into the study file.
+        values: Values that were read in place of others, to be written into the study file.
 
     Raises:
-        TableError: No column looks like a target.
+        NoTargetError: No column looks like a target.
+        TableError: The class column holds words that may be a class or a missing value.
     """
+    manifest = read_for_study(manifest, values)
     frame = manifest.frame
     columns = free_columns(frame)
-    binary = [name for name in columns if _is_target(frame, name)]
-    class_column = None if binary else next((n for n in columns if _is_class(frame, n)), None)
+    binary = [name for name in columns if is_target(frame, name)]
+    class_column = None if binary else next((n for n in columns if is_class(frame, n)), None)
     if not binary and class_column is None:
-        raise TableError(
+        raise NoTargetError(
             f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
             f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
             f"{MAX_CLASSES} names. Columns: {listed(columns, 20)}."
         )
     targets = binary
     if class_column is not None:
-        values = frame.select(label_text(class_column))[class_column].drop_nulls()
-        targets = values.unique().sort().to_list()
+        targets = classes_of(manifest, class_column, values or {})
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
     taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
@@ -264,36 +265,12 @@ def draft_of(manifest: Manifest, image_root: Path | None = None) -> Draft:
         attributes=tuple(attributes),
         cohorts=tuple(cohorts),
         image_root=image_root,
+        values=values or {},
     )
 
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-
-
-def other_spellings(manifest: Manifest) -> list[str]:
-    """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
-    notes: list[str] = []
-    for name in free_columns(manifest.frame):
-        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
-            continue
-        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
-        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
-        words = sorted(word for word in few if word.strip())
-        if len(words) > 1 and all(word in SPELLINGS for word in words):
-            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
-            notes.append(f"'{name}' could be a target if written otherwise: {meant}.")
-    return notes
-
-
-def _is_target(frame: pl.DataFrame, name: str) -> bool:
-    values = frame.select(label_text(name))[name].drop_nulls().unique().to_list()
-    return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
-
-
-def _is_class(frame: pl.DataFrame, name: str) -> bool:
-    count = frame.select(label_text(name))[name].drop_nulls().n_unique()
-    return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
 
 
 def _quoted(text: str | None) -> str:
@@ -311,7 +288,7 @@ name: {name}
 data:
   manifest: {manifest}          # relative to this file
 {root_line}  task: {task}          # binary, multi-label or single-label
-{class_line}{targets}  attributes: {attributes}          # report by these
+{class_line}{targets}{values_line}  attributes: {attributes}          # report by these
   image:
     # Left out, BiT-HyperRule sets the size by image area: 512 → 480 px is hours on a CPU.
     resize: 144          # training images are resized to this square …

@@ -25,13 +25,16 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
-    has_blanks,
     raise_faults,
     read_frame,
     rows_of,
     typed,
+    without_blanks,
     wrong_cells,
 )
+from medtransfer.tables.values.missing_words import missing_words, without_words
+from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 SPLITS = ("train", "tune", "test")
 LABEL_CELLS = ("1", "0", "-1", "empty")
@@ -76,6 +79,8 @@ MANIFEST_CONTRACT = Contract(
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
 """A path that is absolute, on POSIX or on Windows, or that contains `..`."""
+SIDES = ("view", "laterality")
+"""Reserved columns that may be reported by."""
 RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
 
 
@@ -89,12 +94,14 @@ class Manifest:
         path: The file it came from.
         root: Folder that `path` cells are relative to.
         embedded: True if the images are in the file's `image` column.
+        notes: Sentences on cells that were mapped, read as missing, or kept as they stand.
     """
 
     frame: pl.DataFrame
     path: Path
     root: Path
     embedded: bool
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -108,6 +115,8 @@ def read_manifest(
     class_column: str | None = None,
     attributes: Sequence[str] = (),
     image_root: Path | None = None,
+    values: ValueMap | None = None,
+    whole: bool = True,
 ) -> Manifest:
     """Read and check a manifest; report all faults at once, with row numbers.
 
@@ -118,9 +127,11 @@ def read_manifest(
             then the class names it may hold.
         attributes: Columns that must exist.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        values: Values to write in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
+        whole: False if the table is one of several, of which each may lack columns of `values`.
 
     Returns:
-        The manifest, its rows sorted by `image_id`.
+        The manifest, its rows sorted by `image_id`, its cells read as `values.reading` says.
 
     Raises:
         TableError: The table does not keep its contract.
@@ -128,7 +139,12 @@ def read_manifest(
     path = Path(path)
     frame = read_frame(path, MANIFEST_CONTRACT, skip=("image",))
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
-    faults = check_columns(frame, MANIFEST_CONTRACT)
+    roles = Roles(() if class_column else targets, class_column, targets, attributes)
+    faults = absent_columns(frame, values or {}) if whole else []
+    frame, notes = map_values(frame, values or {})
+    cells = read_cells(frame, readable_columns(frame), roles, values)
+    frame = cells.frame
+    faults += [*check_columns(frame, MANIFEST_CONTRACT), *cells.faults]
     if not embedded and "path" not in frame.columns:
         faults.append("it has neither a 'path' nor an 'image' column")
     if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
@@ -137,12 +153,12 @@ def read_manifest(
             "a table with other column names"
         )
     faults += _named_column_faults(frame, class_column, targets, attributes)
-    frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
+    frame = typed(frame, MANIFEST_CONTRACT)
     faults += duplicates(frame, ["image_id"]) + _spelling_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
-    return Manifest(_by_image(frame), path, root, embedded)
+    return Manifest(_by_image(frame), path, root, embedded, (*notes, *cells.notes))
 
 
 def manifest_faults(frame: pl.DataFrame) -> list[str]:
@@ -156,7 +172,7 @@ def manifest_faults(frame: pl.DataFrame) -> list[str]:
         faults.append("it has neither a 'path' nor an 'image' column")
     if faults:
         return faults
-    frame = _without_blanks(typed(frame, MANIFEST_CONTRACT))
+    frame = without_blanks(typed(frame, MANIFEST_CONTRACT))
     case_faults = [*duplicates(frame, ["image_id"]), *_spelling_faults(frame), *_case_faults(frame)]
     return case_faults + ([] if "image" in frame.columns else _path_faults(frame))
 
@@ -181,6 +197,11 @@ def free_columns(frame: pl.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in RESERVED and name != ROW]
 
 
+def readable_columns(frame: pl.DataFrame) -> list[str]:
+    """Columns whose cells may be missing words or have several spellings: all but ids and paths."""
+    return [*free_columns(frame), *(name for name in SIDES if name in frame.columns)]
+
+
 def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows sorted by `image_id`, column by column: memory never holds the table twice."""
     if frame["image_id"].is_sorted():
@@ -190,14 +211,6 @@ def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
     del images
     names = frame.columns
     return pl.DataFrame([frame.drop_in_place(name).gather(order) for name in names])
-
-
-def _without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text cells without surrounding blanks; null if nothing is left."""
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
-    padded = [name for name in texts if has_blanks(frame[name])]
-    text = pl.col(padded).str.strip_chars()
-    return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
 
 
 def _named_column_faults(
@@ -214,7 +227,7 @@ def _named_column_faults(
             hint = suggestion(name, free_columns(frame))
             shown = printable(name, 80)
             faults.append(f"{role} '{shown}' is not a column{'. ' + hint if hint else ''}")
-        elif name in RESERVED - {"view", "laterality"}:
+        elif name in RESERVED - {*SIDES}:
             faults.append(f"{role} '{name}' is a reserved column")
         elif role == "target":
             faults += _label_faults(frame, name)
@@ -228,6 +241,8 @@ def _label_faults(frame: pl.DataFrame, name: str) -> list[str]:
 
 
 def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
+    if frame.schema[name] == pl.String():  # missing words have a fault of their own
+        frame = without_words(frame, name, missing_words(frame[name]))
     return _other_cells(frame, name, classes, [*classes, "empty"])
 
 

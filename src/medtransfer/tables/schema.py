@@ -75,6 +75,8 @@ class Contract:
 def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.DataFrame:
     """Read a CSV or Parquet file; every CSV cell as text, with a `ROW` column in front.
 
+    Text loses the blanks around it, and a cell with nothing else is null, quoted or not.
+
     Args:
         path: ``.csv`` or ``.parquet``.
         contract: Its name is used in messages.
@@ -97,7 +99,17 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
             raise TableError(f"{what} ends in '{other}' (allowed: .csv, .parquet).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
-    return frame.with_columns(pl.col(ROW).cast(pl.Int64))
+    return without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64)))
+
+
+def without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table with its text cells stripped of blanks, null if nothing is left."""
+    words = [n for n, kind in frame.schema.items() if isinstance(kind, (pl.Categorical, pl.Enum))]
+    frame = frame.with_columns(pl.col(words).cast(pl.String)) if words else frame
+    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
+    padded = [name for name in texts if has_blanks(frame[name])]
+    text = pl.col(padded).str.strip_chars()
+    return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A hospital's own table: other names, words for labels, findings in one text, a file missing."""
+"""A hospital's own table: other names, findings in one text, a file missing."""
 
 from pathlib import Path
 
@@ -6,15 +6,14 @@ from tests.data.sources.trees import picture, table
 
 HEADER = ("PatID", "File", "Part", "Edema", "Cancer", "Findings", "Sex")
 ROWS = [
-    ("007", "img/a.png", "Training", "yes", "1.0", "Edema|Effusion", "female"),
-    ("007", "img/b.png", "Training", "no", "0", "", "female"),
-    ("08", "img/c.png", "Val", "maybe", "0.0", "Mass", "male"),
+    ("007", "img/a.png", "Training", "1", "1.0", "Edema|Effusion", "female"),
+    ("007", "img/b.png", "Training", "0.0", "0", "", "female"),
+    ("08", "img/c.png", "Val", "-1", "0.0", "Mass", "male"),
     ("09", "img/d.png", "Test", "", "1", "Edema | Mass", "other"),
 ]
 OPTIONS = {
     "columns": "patient_id=PatID,path=File,split=Part,sex=Sex,cohort:=north",
     "targets": "Edema,Cancer",
-    "values": "yes=1,no=0,maybe=-1",
 }
 
 

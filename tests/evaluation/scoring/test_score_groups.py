@@ -92,14 +92,26 @@ def test_a_group_with_one_class_is_undefined_with_the_reason() -> None:
     assert one_row(results, "accuracy", attribute="set", group="ill")["value"] is not None
 
 
-def test_cases_of_unknown_attribute_are_in_no_group_and_break_nothing() -> None:
+def test_cases_of_unknown_attribute_are_a_group_that_is_compared_with_none() -> None:
     about = attributes_of(TABLE, unknown=3)
     results = score(TABLE, about, "binary", QUICK)
-    assert set(results.filter(pl.col("attribute") == "sex")["group"]) == {"F", "M", "all"}
+    assert set(results.filter(pl.col("attribute") == "sex")["group"]) == {
+        "F",
+        "M",
+        "Unknown",
+        "all",
+    }
     known = scored_rows(TABLE, "a").join(about, on="case_id").drop_nulls("sex")
     assert 0 < len(known) < 120
     rows = [one_row(results, "auroc", attribute="sex", group=g)["num_cases"] for g in ("F", "M")]
     assert sum(rows) == len(known)
+    unknown = one_row(results, "auroc", attribute="sex", group="Unknown")
+    assert unknown["num_cases"] == len(scored_rows(TABLE, "a")) - len(known)
+    known_only = about.drop_nulls("sex")
+    alone = score(TABLE.join(known_only, on="case_id", how="semi"), known_only, "binary", QUICK)
+    for metric in ("auroc_gap", "auroc_worst_group"):
+        gap = one_row(results, metric, attribute="sex")["value"]
+        assert gap == one_row(alone, metric, attribute="sex")["value"]
     for suffix in ("gap", "gap_p"):
         assert one_row(results, f"auroc_{suffix}", attribute="sex")["num_cases"] == len(known)
 

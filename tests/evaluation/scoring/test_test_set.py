@@ -94,10 +94,12 @@ def test_an_intersection_has_a_group_for_every_pair_of_values_that_occurs() -> N
         assert np.array_equal(cases, single[sex] & single[age])
 
 
-def test_a_case_without_one_of_the_values_is_in_no_group_of_the_pair() -> None:
+def test_a_case_without_one_of_the_values_is_unknown_in_the_pair() -> None:
     place = place_of(TABLE, attributes=crossed(TABLE, unknown=4), config=PAIR)
-    inside = [part.cases for part in place.subgroups if part.attribute == "sex × age"]
-    known = [part.cases for part in place.subgroups if part.attribute == "sex"]
+    pairs = {part.group: part.cases for part in place.subgroups if part.attribute == "sex × age"}
+    sexes = {part.group: part.cases for part in place.subgroups if part.attribute == "sex"}
+    assert np.array_equal(pairs.pop("Unknown"), sexes.pop("Unknown"))
+    inside, known = pairs.values(), sexes.values()
     assert sum(int(cases.sum()) for cases in inside) == sum(int(c.sum()) for c in known) == 90
 
 

@@ -6,6 +6,7 @@ import polars as pl
 
 from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
+from medtransfer.tables.values.sex import read_sex
 
 OLDEST = 90
 """Ages above are written as this: few people are older, and an age could name them."""
@@ -32,7 +33,7 @@ RACES = {
 }
 """Start of a race in lower case → the group that is written."""
 NO_ANSWER = r"unknown|unable|declined|refused|not reported|unavailable"
-SEX = {"sex": "F or M; empty where it is not known."}
+SEX = {"sex": "F or M; empty where it is not known, as it stands where it is neither."}
 
 
 def labels(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -47,9 +48,15 @@ def renamed(column: str, values: Mapping[str, str], name: str) -> pl.Expr:
 
 
 def sex(column: str) -> pl.Expr:
-    """`sex` as F or M, from any spelling of either; null else."""
-    initial = pl.col(column).str.to_uppercase().str.slice(0, 1)
-    return pl.when(initial.is_in(["F", "M"])).then(initial).alias("sex")
+    """`sex` by the closed vocabulary of `tables.values.sex`; what it cannot tell as it stands.
+
+    `import_source.read_source` says what was kept.
+    """
+    return pl.col(column).map_batches(_read_sex, return_dtype=pl.String).alias("sex")
+
+
+def _read_sex(cells: pl.Series) -> pl.Series:
+    return read_sex(cells).cells
 
 
 def race(column: str) -> pl.Expr:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medtransfer.errors import ConfigError, fault_list
-from medtransfer.tables.manifest import LABEL_CELLS
 
 
 @dataclass(frozen=True)
@@ -44,23 +43,6 @@ def entries(text: str) -> list[str]:
     """Entries between commas; one that holds a comma itself stands in double quotes."""
     fields = next(csv.reader([text], skipinitialspace=True), list[str]())
     return [entry.strip() for entry in fields if entry.strip()]
-
-
-def label_pairs(text: str, option: str) -> dict[str, str]:
-    """``theirs=ours`` entries, ours being 1, 0, -1 or nothing.
-
-    Raises:
-        ConfigError: An entry is none.
-    """
-    pairs = [entry.rpartition("=") for entry in entries(text)]
-    faults = [
-        f"'{theirs}{sign}{ours}' is not theirs=1, 0, -1 or empty"
-        for theirs, sign, ours in pairs
-        if not sign or ours.strip() not in (*LABEL_CELLS, "")
-    ]
-    if faults:
-        raise ConfigError(fault_list(f"--{option} cannot be used", faults))
-    return {theirs.strip(): ours.strip().replace("empty", "") for theirs, _, ours in pairs}
 
 
 def text_pairs(text: str, option: str) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.value_map import ValueMap, absent_columns
 
 IDS = ("image_id", "case_id", "patient_id")
 
@@ -35,6 +36,7 @@ def join_manifests(
     manifests: Sequence[Path],
     out: Path = Path("joined.parquet"),
     image_roots: Sequence[Path] = (),
+    values: ValueMap | None = None,
 ) -> WrittenManifest:
     """Concatenate the manifests of several cohorts into one.
 
@@ -45,6 +47,7 @@ def join_manifests(
         out: Manifest to write, ``.csv`` or ``.parquet``.
         image_roots: Image folder of each manifest, in the same order; each manifest's own folder
             by default.
+        values: Values to read in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
 
     Returns:
         The manifest's path, its image folder, and notes on ids, splits, columns and counts.
@@ -54,19 +57,22 @@ def join_manifests(
         TableError: As for `read_manifest`, a cohort is in two manifests, or only some of them
             store their images; all faults.
     """
-    combined = combine(manifests, image_roots)
+    combined = combine(manifests, image_roots, values)
     counts = combined.frame.group_by("cohort").len().sort("cohort")
     cohorts = ", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows())
     return write_manifest(combined.frame, combined.folder, out, (*combined.notes, cohorts))
 
 
-def combine(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Combined:
+def combine(
+    paths: Sequence[Path], roots: Sequence[Path] = (), values: ValueMap | None = None
+) -> Combined:
     """Put manifests into one.
 
     Args:
         paths: Two or more manifests.
         roots: Folder that the paths of each are relative to, in the same order; each manifest's
             own by default.
+        values: Values to read in place of others, by column; a manifest may lack the column.
 
     Raises:
         TableError: A manifest does not keep its contract, a cohort is in two of them, or some
@@ -79,17 +85,27 @@ def combine(paths: Sequence[Path], roots: Sequence[Path] = ()) -> Combined:
             "name two or more manifests, and either no image root or one for each, in order."
         )
     pairs = zip(paths, given, strict=True)
-    manifests = [read_manifest(path, image_root=root) for path, root in pairs]
-    _refuse_faults(manifests)
+    manifests = [
+        read_manifest(path, image_root=root, values=values, whole=False) for path, root in pairs
+    ]
+    _refuse_faults(manifests, values or {})
     folder, frames = _with_common_root(manifests)
     notes = _column_notes(manifests)
     frames, split_notes = _with_splits(frames)
     whole = pl.concat([_own_ids(frame) for frame in frames], how="diagonal_relaxed")
     notes = ["Ids were given their cohort in front: cohort/id.", *split_notes, *notes]
-    return Combined(whole.sort("image_id"), folder, tuple(notes))
+    cell_notes = [
+        f"{cohorts_text(manifest)}: {note}" for manifest in manifests for note in manifest.notes
+    ]
+    return Combined(whole.sort("image_id"), folder, (*cell_notes, *notes))
 
 
-def _refuse_faults(manifests: Sequence[Manifest]) -> None:
+def cohorts_text(manifest: Manifest) -> str:
+    """The cohorts of a manifest, for a message."""
+    return listed(manifest.frame["cohort"].unique().sort())
+
+
+def _refuse_faults(manifests: Sequence[Manifest], values: ValueMap) -> None:
     cohorts = [name for m in manifests for name in m.frame["cohort"].unique().sort()]
     twice = sorted({name for name in cohorts if cohorts.count(name) > 1})
     faults = [
@@ -98,6 +114,8 @@ def _refuse_faults(manifests: Sequence[Manifest]) -> None:
     ]
     if len({manifest.embedded for manifest in manifests}) > 1:
         faults.append("some hold their pictures and others name files: they cannot share a table")
+    columns = dict.fromkeys(name for m in manifests for name in m.frame.columns)
+    faults += absent_columns(pl.DataFrame(schema=dict.fromkeys(columns, pl.String)), values)
     if faults:
         raise TableError(fault_list("The manifests cannot be joined", faults))
 
@@ -152,7 +170,6 @@ def _column_notes(manifests: Sequence[Manifest]) -> list[str]:
     for manifest, names in zip(manifests, columns, strict=True):
         absent = [name for name in every if name not in names]
         if absent:
-            cohorts = listed(manifest.frame["cohort"].unique().sort())
-            notes.append(f"{cohorts}: {listed(absent, 30)} not there, left empty.")
+            notes.append(f"{cohorts_text(manifest)}: {listed(absent, 30)} not there, left empty.")
     common = [name for name in every if all(name in names for names in columns)]
     return [*notes, f"Columns of all: {listed(common, 30) or 'none'}."]

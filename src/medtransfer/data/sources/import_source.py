@@ -23,8 +23,10 @@ from medtransfer.data.sources.source import (
 from medtransfer.data.sources.vocabulary import harmonise
 from medtransfer.errors import ConfigError, fault_list, listed, plural, suggestion
 from medtransfer.seeds import text_keys, uniforms
-from medtransfer.tables.manifest import RESERVED, SPLITS, manifest_faults
+from medtransfer.tables.manifest import RESERVED, SPLITS, manifest_faults, readable_columns
 from medtransfer.tables.schema import ROW, write_frame
+from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 TUNE_SHARE = 0.125
 """Share of the official training patients that become `tune` where there is no such part."""
@@ -109,6 +111,7 @@ def import_source(
     *,
     options: Mapping[str, str] | None = None,
     views: Sequence[str] = (),
+    values: ValueMap | None = None,
     harmonise: bool = False,
 ) -> WrittenManifest:
     """Write the manifest of a public data set, or of a folder or table of images.
@@ -119,6 +122,7 @@ def import_source(
         out: Manifest to write, ``.csv`` or ``.parquet``.
         options: Options of the source, by name; ``medtransfer sources NAME`` lists them.
         views: Views to keep; all by default.
+        values: Values to write in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         harmonise: Rename targets to the domain's shared vocabulary.
 
     Returns:
@@ -129,7 +133,9 @@ def import_source(
         TableError: A table is missing or not as published, or no image is there.
     """
     known_source = find_source(source)
-    imported = read_source(known_source, folder, options, views, shared_names=harmonise)
+    imported = read_source(
+        known_source, folder, options, views, values=values, shared_names=harmonise
+    )
     notes = (
         f"{known_source.title}: {summary(imported)}.",
         *(f"Joined {join.sentence()}." for join in imported.joins),
@@ -147,6 +153,7 @@ def read_source(
     options: Mapping[str, str] | None = None,
     views: Sequence[str] = (),
     *,
+    values: ValueMap | None = None,
     shared_names: bool = False,
 ) -> ImportedSource:
     """Read a public data set as it was downloaded.
@@ -156,6 +163,7 @@ def read_source(
         folder: The folder it was unpacked to.
         options: Of `Source.options` and `COMMON`, by name.
         views: Views to keep; all by default.
+        values: Values to write in place of others, by column of the manifest.
         shared_names: Whether targets get the names of the domain's shared vocabulary.
 
     Returns:
@@ -166,9 +174,10 @@ def read_source(
         TableError: A table is missing or not as published, or no image is there.
     """
     chosen = check_options(source, options or {})
-    download = open_download(source, folder, chosen)
+    download = replace(open_download(source, folder, chosen), values=values or {})
     imported = source.read(download)
     imported = replace(imported, left_out=(*download.left_out, *imported.left_out))
+    imported = imported if imported.is_read else _with_cells(imported, source, download.values)
     imported = replace(imported, frame=_placed(imported.frame, source, chosen))
     imported = _with_owners(imported)
     imported = _with_views(imported, source, views)
@@ -180,6 +189,19 @@ def read_source(
     columns = [name for name in FIRST if name in imported.frame.columns]
     beside = [name for name in imported.frame.columns if name not in (*columns, ROW)]
     return replace(imported, frame=rows.select(*columns, *beside))
+
+
+def _with_cells(imported: ImportedSource, source: Source, values: ValueMap) -> ImportedSource:
+    """The rows with their cells read, as those of any manifest."""
+    faults = absent_columns(imported.frame, values)
+    frame, notes = map_values(imported.frame, values)
+    targets = [target.name for target in source.targets if target.name in frame.columns]
+    roles = Roles(targets, source.class_column or None, classes=list(source.classes or {}))
+    cells = read_cells(frame, readable_columns(frame), roles, values)
+    refuse(source, [*faults, *cells.faults])
+    return replace(
+        imported, frame=cells.frame, notes=(*imported.notes, *notes, *cells.notes), is_read=True
+    )
 
 
 def write_manifest(

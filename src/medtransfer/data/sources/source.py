@@ -6,7 +6,7 @@ docs/how-to/add-a-source.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ import polars as pl
 
 from medtransfer.data.sources.odd_rows import OddRows, Rule
 from medtransfer.errors import TableError, fault_list, plural
+from medtransfer.tables.values.value_map import ValueMap
 
 Domain = Literal["chest", "breast", "skin", "any"]
 Access = Literal["open", "registration", "credentialed", "agreement"]
@@ -143,6 +144,7 @@ class ImportedSource:
         kept: What was left out because it was asked for, as ``10 of 12: view = PA``.
         notes: Further sentences for the user.
         left_out: Rows of the tables that are not as published.
+        is_read: True if `values.reading` has read the cells, for they are needed to read the rest.
     """
 
     frame: pl.DataFrame
@@ -150,6 +152,7 @@ class ImportedSource:
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[OddRows, ...] = ()
+    is_read: bool = False
 
 
 Reader = Callable[["Download"], ImportedSource]
@@ -219,6 +222,7 @@ class Download:
             them, null where empty; `row` is the row number in the file.
         options: Every option of the source with its value.
         left_out: Rows of the tables that are not as published; `tables` is without them.
+        values: Values to write in place of others, by column of the manifest.
     """
 
     source: Source
@@ -227,6 +231,7 @@ class Download:
     tables: Mapping[str, pl.DataFrame]
     options: Mapping[str, str]
     left_out: tuple[OddRows, ...] = ()
+    values: ValueMap = field(default_factory=dict[str, dict[str, str]])
 
     @property
     def pictures(self) -> pl.DataFrame:

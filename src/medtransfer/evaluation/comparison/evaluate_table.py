@@ -10,7 +10,7 @@ import polars as pl
 
 from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.config import Task
-from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.evaluation.comparison.answered import pool_folds
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
@@ -29,6 +29,9 @@ from medtransfer.tables.schema import (
     typed,
     write_frame,
 )
+from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
+from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 BYTES_PER_CELL = 3_500
 """Peak for each case and target of a run, of which every metric holds its parts (measured at
@@ -107,7 +110,10 @@ def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
 
 
 def join_attributes(
-    predictions: pl.DataFrame, manifest: Path | None, names: Sequence[str] | None
+    predictions: pl.DataFrame,
+    manifest: Path | None,
+    names: Sequence[str] | None,
+    values: ValueMap | None = None,
 ) -> AttributeTable:
     """Find the attributes of the cases in a manifest; both unmatched sides are counted.
 
@@ -115,6 +121,7 @@ def join_attributes(
         predictions: The predictions table.
         manifest: ``.csv`` or ``.parquet`` with `case_id`; one row per image or case.
         names: Attributes; by default those of `proposed_attributes` that are not targets.
+        values: Values to read in place of others, by column of the manifest.
 
     Raises:
         TableError: No case is in both, an attribute is missing or differs within a case.
@@ -127,9 +134,12 @@ def join_attributes(
             )
         return AttributeTable(cases, ())
     frame = read_frame(manifest, ATTRIBUTES, skip=("image",))
-    raise_faults(ATTRIBUTES, manifest, check_columns(frame, ATTRIBUTES))
+    faults = absent_columns(frame, values or {})
+    frame, notes = map_values(frame, values or {})
+    raise_faults(ATTRIBUTES, manifest, [*check_columns(frame, ATTRIBUTES), *faults])
     frame = typed(frame, ATTRIBUTES)
-    chosen = _chosen(frame, manifest, names, target_names(predictions))
+    chosen, cells = _chosen(frame, manifest, names, target_names(predictions), values or {})
+    frame = cells.frame
     table = case_attributes(frame, chosen)
     matched = cases.join(table, on="case_id", how="semi")
     if matched.is_empty():
@@ -139,13 +149,22 @@ def join_attributes(
         )
     alone = len(cases) - len(matched)
     rest = len(table) - len(matched)
-    notes = [f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest."]
+    notes = [
+        *notes,
+        *cells.notes,
+        f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest.",
+    ]
     if alone:
-        notes.append(f"{plural(alone, 'case')} without a row there: no group is known of them.")
+        notes.append(f"{plural(alone, 'case')} without a row there.")
     if rest:
         notes.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
     notes.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
-    return AttributeTable(cases.join(table, on="case_id", how="left"), tuple(notes))
+    joined = cases.join(table, on="case_id", how="left")
+    for name in chosen:
+        if count := joined[name].null_count():
+            known = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"
+            notes.append(f"{known}: counted as group {UNKNOWN}, in no comparison of groups.")
+    return AttributeTable(joined, tuple(notes))
 
 
 def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
@@ -304,11 +323,18 @@ def write_evaluation(
 
 
 def _chosen(
-    frame: pl.DataFrame, manifest: Path, names: Sequence[str] | None, targets: Sequence[str]
-) -> list[str]:
-    if names is None:
-        return [name for name in proposed_attributes(frame) if name not in targets]
+    frame: pl.DataFrame,
+    manifest: Path,
+    names: Sequence[str] | None,
+    targets: Sequence[str],
+    values: ValueMap,
+) -> tuple[list[str], ReadCells]:
+    """The attributes to report by, and the table with their cells read."""
     free = [name for name in frame.columns if may_be_attribute(frame, name)]
+    if names is None:
+        asked = [name for name in free if name not in targets]
+        read = read_cells(frame, asked, Roles(attributes=asked), values).frame
+        names = [name for name in proposed_attributes(read) if name not in targets]
     faults = [
         f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
         if name not in frame.columns
@@ -317,7 +343,8 @@ def _chosen(
         if name not in free
     ]
     raise_faults(ATTRIBUTES, manifest, faults)
-    return list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys(names))
+    return chosen, read_cells(frame, chosen, Roles(attributes=chosen), values)
 
 
 def _only_value(table: pl.DataFrame, name: str, default: Any) -> Any:

@@ -32,6 +32,7 @@ from medtransfer.statistics.groups import (
     worst_interval,
 )
 from medtransfer.tables.results import ALL, MACRO, MICRO, Result
+from medtransfer.tables.values.missing_words import UNKNOWN
 
 COMPARED = (
     "auroc",
@@ -150,6 +151,8 @@ def subgroup_gaps(
 ) -> Iterator[Result]:
     """Worst group, gap, ratio and p-values for every attribute of a test set.
 
+    Cases whose attribute is not known are counted as a group, and compared with none.
+
     Args:
         test_set: Its subgroups.
         estimates: Every metric of each subgroup.
@@ -159,7 +162,7 @@ def subgroup_gaps(
         of_groups = [
             (subgroup, of_subgroup)
             for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True)
-            if subgroup.attribute == attribute
+            if subgroup.attribute == attribute and subgroup.group != UNKNOWN
         ]
         comparisons = [
             compare_groups(test_set, attribute, key, of_groups) for key in compared_keys(estimates)

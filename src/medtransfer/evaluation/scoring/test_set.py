@@ -21,6 +21,7 @@ from medtransfer.metrics.cases import AnyCases
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
 from medtransfer.tables.results import ALL
+from medtransfer.tables.values.missing_words import UNKNOWN
 
 RARE = 5
 """Patterns of labels with fewer patients are one stratum together."""
@@ -101,6 +102,9 @@ def attribute_groups(
 ) -> dict[str, Groups]:
     """For each test set the values of every attribute and of every crossed pair.
 
+    A case whose attribute is not known is in the group `Unknown`. An attribute that is known of no
+    case of a test set is left out there.
+
     Args:
         run: The predictions.
         attributes: `case_id` and the attributes to report by.
@@ -124,7 +128,11 @@ def attribute_groups(
         for first, second in config.intersections:
             if first in values and second in values:
                 values[first + BOTH + second] = values[first] + BOTH + values[second]
-        groups[test_set] = values
+        groups[test_set] = {
+            name: groups_of.fill_null(UNKNOWN)
+            for name, groups_of in values.items()
+            if groups_of.filter(pl.Series(cases)).null_count() < cases.sum()
+        }
     return groups
 
 

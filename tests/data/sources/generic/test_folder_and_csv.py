@@ -70,6 +70,19 @@ def test_a_table_is_read_under_our_names(tmp_path: Path) -> None:
     assert set(frame["cohort"]) == {"north"}
 
 
+def test_words_of_label_cells_are_mapped_column_by_column(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    options = {"columns": "patient_id=PatID,path=File", "targets": "Part"}
+    values = {"Part": {"Training": "1", "Val": "0", "Test": ""}, "Edema": {"1": "0"}}
+    found = read_source(CSV, tmp_path, options, values=values)
+    assert found.frame["Part"].to_list() == ["1", "1", "0", None]
+    assert found.frame["Edema"].to_list() == ["0", "0.0", "-1", None]
+    assert "'Part': 'Training' in 2 rows written as '1'." in found.notes
+    assert "'Part': 'Test' in 1 row written as 'empty'." in found.notes
+    with pytest.raises(TableError, match="column 'Prat' of --values is not in the table"):
+        read_source(CSV, tmp_path, options, values={"Prat": {"a": "1"}})
+
+
 def test_findings_in_one_text_become_targets(tmp_path: Path) -> None:
     tree_csv.write(tmp_path)
     options = {"columns": "patient_id=PatID,path=File", "findings": "Findings"}
@@ -96,9 +109,9 @@ def test_all_that_is_wrong_with_a_mapping_is_said_at_once(tmp_path: Path) -> Non
     [
         ({"columns": "patient_id"}, "'patient_id' is neither ours=theirs nor ours:=text"),
         ({"columns": "path=a,path=b"}, "'path' is given twice"),
-        ({"values": "yes=2"}, r"'yes=2' is not theirs=1, 0, -1 or empty"),
         ({"table": "other.csv"}, "No table other.csv"),
-        ({**tree_csv.OPTIONS, "values": "yes=1"}, "'Edema' holds 'no' in 1 row, first in row 3"),
+        ({**tree_csv.OPTIONS, "targets": "Part"}, "'Part' is not a column"),
+        ({**tree_csv.OPTIONS, "targets": "sex"}, "'sex' holds 'female' in 2 rows, first in row 2"),
         ({**tree_csv.OPTIONS, "targets": "Edma"}, "Did you mean 'Edema'"),
     ],
 )

@@ -1,6 +1,5 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +8,6 @@ from medtransfer.data.sources import cells
 from medtransfer.data.sources.column_mapping import (
     Mapped,
     entries,
-    label_pairs,
     parts_of,
     read_mapping,
     text_pairs,
@@ -17,10 +15,12 @@ from medtransfer.data.sources.column_mapping import (
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
-from medtransfer.errors import ConfigError, TableError, fault_list, listed, plural, suggestion
+from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.tables.csv_reader import read_csv
-from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text
-from medtransfer.tables.schema import ROW, wrong_cells
+from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text, readable_columns
+from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
+from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.value_map import absent_columns, cell_text, map_values
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet")
@@ -48,12 +48,12 @@ def read(download: Download) -> ImportedSource:
     options = download.options
     table = _read_table(download)
     mapped = read_mapping(options["columns"])
-    values = label_pairs(options["values"], "values")
     rows, notes = _renamed(table, mapped, download)
     rows, emptied_notes = _emptied(rows, download)
     rows, targets = _with_findings(rows, download)
     targets += entries(options["targets"]) if not options["findings"] else []
-    rows = _with_values(rows, targets, values, download)
+    rows, cell_notes = _with_cells(rows, targets, download)
+    rows = _with_labels(rows, targets, download)
     rows = _with_splits(rows)
     rows, people = _with_people(rows, mapped)
     if options["others"] == "drop":
@@ -63,7 +63,19 @@ def read(download: Download) -> ImportedSource:
     if "image" not in rows.columns:
         rows, join = _located(rows, download)
         joins, notes = [join], [*coverage(join), *notes]
-    return ImportedSource(rows, tuple(joins), (), (*notes, *emptied_notes, *people))
+    notes += [*emptied_notes, *cell_notes, *people]
+    return ImportedSource(rows, tuple(joins), (), tuple(notes), is_read=True)
+
+
+def _with_cells(
+    rows: pl.DataFrame, targets: list[str], download: Download
+) -> tuple[pl.DataFrame, list[str]]:
+    """Cells as those of any manifest are read, the targets as labels."""
+    faults = absent_columns(rows, download.values)
+    rows, notes = map_values(rows, download.values)
+    read = read_cells(rows, readable_columns(rows), Roles(targets), download.values)
+    download.refuse([*faults, *read.faults])
+    return read.frame, [*notes, *read.notes]
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -71,8 +83,6 @@ def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list
     notes: list[str] = []
     if "age" in mapped.columns:
         rows, notes = cells.with_age(rows, pl.col("age"))
-    if "sex" in mapped.columns:
-        rows = rows.with_columns(cells.sex("sex"))
     if "fitzpatrick" in mapped.columns:
         before = rows["fitzpatrick"].cast(pl.String)
         rows = rows.with_columns(before).with_columns(skin.fitzpatrick("fitzpatrick"))
@@ -122,8 +132,7 @@ def _read_table(download: Download) -> pl.DataFrame:
         frame = frame.rename({ROW: "their_row"})
     first = 1 if path.suffix == ".parquet" else 2
     frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
-    text = pl.col(pl.String).str.strip_chars()
-    return frame.with_columns(pl.when(text != "").then(text))
+    return without_blanks(frame)
 
 
 def _read_parquet(path: Path, name: str) -> pl.DataFrame:
@@ -213,25 +222,19 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
     return rows.drop(column).hstack(labels), []
 
 
-def _with_values(
-    rows: pl.DataFrame, targets: list[str], values: Mapping[str, str], download: Download
-) -> pl.DataFrame:
-    """Label cells of the named targets by ``--values``; what is not on it must be a label."""
-    if values and not targets:
-        raise ConfigError("--values is of no use without --option targets=COLUMN,COLUMN.")
+def _with_labels(rows: pl.DataFrame, targets: list[str], download: Download) -> pl.DataFrame:
+    """Label cells of the named targets in one spelling; anything else is a fault."""
     faults: list[str] = []
     for name in targets:
         if name not in rows.columns:
             near = suggestion(name, rows.columns)
             faults.append(f"target '{name}' is not a column. {near}".rstrip("? ."))
             continue
-        kind = rows.schema[name]
-        text = pl.col(name).cast(pl.Int8) if kind == pl.Boolean else pl.col(name)
-        text = text.cast(pl.String).str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
-        cell = text.replace_strict(dict(values), default=text, return_dtype=pl.String)
-        rows = rows.with_columns(pl.when(cell != "").then(cell).alias(name))
+        rows = rows.with_columns(cell_text(rows[name])).with_columns(label_text(name))
         wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
-        faults += wrong_cells(wrong, name, [*values, *LABEL_CELLS])
+        of_column = wrong_cells(wrong, name, LABEL_CELLS)
+        advice = f"; say what words mean with --values {printable(name)}=WORD:1,WORD:0"
+        faults += [*of_column[:-1], *(last + advice for last in of_column[-1:])]
     download.refuse(faults)
     return rows
 
@@ -278,7 +281,6 @@ SOURCE = Source(
             "text in every row.",
         ),
         Option("targets", "Columns that are labels; with `findings`, the findings to take."),
-        Option("values", "What label cells mean: `yes=1,no=0,maybe=-1,unknown=empty`."),
         Option("empty", "Cells that stand for nothing, by our names: `age=0,view=UNK`."),
         Option("others", "Columns that are not named: kept, or dropped.", "keep", ("keep", "drop")),
         Option(

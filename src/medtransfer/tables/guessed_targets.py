@@ -1,0 +1,113 @@
+"""Targets and class columns guessed from what a manifest's columns hold."""
+
+from dataclasses import replace
+
+import polars as pl
+
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, free_columns, label_text
+from medtransfer.tables.schema import raise_faults
+from medtransfer.tables.values.missing_words import missing_words, without_words
+from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.sex import names_sex
+from medtransfer.tables.values.value_map import ValueMap
+
+MAX_CLASSES = 50
+CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+SPELLINGS = {
+    "yes": "1",
+    "y": "1",
+    "true": "1",
+    "t": "1",
+    "positive": "1",
+    "pos": "1",
+    "present": "1",
+    "abnormal": "1",
+    "malignant": "1",
+    "no": "0",
+    "n": "0",
+    "false": "0",
+    "f": "0",
+    "negative": "0",
+    "neg": "0",
+    "absent": "0",
+    "normal": "0",
+    "benign": "0",
+    "uncertain": "-1",
+    "equivocal": "-1",
+    "indeterminate": "-1",
+    "possible": "-1",
+    "maybe": "-1",
+    "unknown": "empty",
+    "unk": "empty",
+    "na": "empty",
+    "n/a": "empty",
+    "nan": "empty",
+    "none": "empty",
+}
+"""Spellings of label cells in other tables, in lower case → the spelling here."""
+
+
+def is_target(frame: pl.DataFrame, name: str) -> bool:
+    """True for a column that holds 1 and 0, and nothing but 1, 0, -1 and empty cells."""
+    values = frame.select(label_text(name))[name].drop_nulls().unique().to_list()
+    return set(values) <= {"1", "0", "-1"} and {"1", "0"} <= set(values)
+
+
+def is_class(frame: pl.DataFrame, name: str) -> bool:
+    """True for a column that is named like a class and holds 2 to `MAX_CLASSES` names."""
+    count = frame.select(label_text(name))[name].drop_nulls().n_unique()
+    return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
+
+
+def classes_of(manifest: Manifest, column: str, values: ValueMap) -> list[str]:
+    """The classes of a class column, in text order.
+
+    Raises:
+        TableError: It holds words that may be a class or a missing value.
+    """
+    roles = Roles(class_column=column)
+    cells = read_cells(manifest.frame, [column], roles, values)
+    raise_faults(MANIFEST_CONTRACT, manifest.path, cells.faults)
+    names = cells.frame.select(label_text(column))[column].drop_nulls()
+    return names.unique().sort().to_list()
+
+
+def read_for_study(manifest: Manifest, values: ValueMap | None = None) -> Manifest:
+    """The manifest with its cells read by the use of the columns, as far as it can be guessed.
+
+    Missing words are empty in targets and in attributes. In a class column the words that may be a
+    class stand as they are.
+
+    Args:
+        manifest: From `read_manifest`, without named columns.
+        values: Values that were read in place of others: they are read no further.
+    """
+    columns = free_columns(manifest.frame)
+    classes = [name for name in columns if name.lower() in CLASS_NAMES]
+    labels = [name for name in classes if is_target(_emptied(manifest.frame, name), name)]
+    plain = [name for name in columns if name not in classes or name in labels]
+    plain = [name for name in plain if not names_sex(name)]  # sexes are read already
+    cells = read_cells(manifest.frame, plain, Roles(attributes=plain), values)
+    return replace(manifest, frame=cells.frame, notes=(*manifest.notes, *cells.notes))
+
+
+def other_spellings(manifest: Manifest) -> list[str]:
+    """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
+    notes: list[str] = []
+    for name in free_columns(manifest.frame):
+        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
+            continue
+        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
+        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
+        words = sorted(word for word in few if word.strip())
+        if len(words) > 1 and all(word in SPELLINGS for word in words):
+            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
+            notes.append(f"'{name}' could be a target if written otherwise: {meant}.")
+    return notes
+
+
+def _emptied(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """One column of a table without any missing word."""
+    frame = frame.select(name)
+    is_text = frame.schema[name] == pl.String()
+    return without_words(frame, name, missing_words(frame[name])) if is_text else frame

@@ -1,0 +1,122 @@
+"""The one reading of the cells of a manifest or of a table of attributes.
+
+Import, join, init, check, run and evaluate all read their cells here, from CSV and Parquet alike:
+what `--values` maps, words for missing values, sex. Every change is counted and said.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from medtransfer.errors import printable
+from medtransfer.tables.values.missing_words import (
+    counted,
+    missing_note,
+    missing_words,
+    without_words,
+)
+from medtransfer.tables.values.sex import names_sex, read_sex
+from medtransfer.tables.values.value_map import ValueMap
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The use of the columns, as far as it is known.
+
+    Attributes:
+        targets: Columns of labels: every missing word leaves the cell empty.
+        class_column: Column of a class name: a missing word that may be a class is a fault.
+        classes: The class names that are asked for, if they are known; they are never missing.
+        attributes: Columns to report by: every missing word is the group `Unknown`.
+    """
+
+    targets: Collection[str] = ()
+    class_column: str | None = None
+    classes: Collection[str] = ()
+    attributes: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class ReadCells:
+    """A table whose cells were read.
+
+    Attributes:
+        frame: The table.
+        notes: Sentences on what was read as missing, and kept.
+        faults: Cells that cannot be read without a decision of the user, a sentence each.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def read_cells(
+    frame: pl.DataFrame, columns: Sequence[str], roles: Roles, values: ValueMap | None = None
+) -> ReadCells:
+    """Read the cells of some columns of a table.
+
+    Args:
+        frame: The table, from `schema.read_frame`.
+        columns: Columns to read: those that are not ids, paths and the like.
+        roles: Their use. Of a column without a role only the words are taken out that cannot be a
+            value; it is read again once its use is known.
+        values: What `map_values` wrote before: these cells are read no further.
+    """
+    values = values or {}
+    notes: list[str] = []
+    faults: list[str] = []
+    for name in columns:
+        if frame.schema[name].is_float():
+            frame = frame.with_columns(pl.col(name).fill_nan(None))
+        written = [new for new in values.get(name, {}).values() if new]
+        if names_sex(name) and name not in roles.targets and name != roles.class_column:
+            frame, of_column = _with_sex(frame, name, written)
+            notes += of_column
+        elif frame.schema[name] == pl.String():
+            kept = {*written, *(roles.classes if name == roles.class_column else ())}
+            frame, of_column, fault = _without_missing(frame, name, roles, kept)
+            notes += of_column
+            faults += fault
+    return ReadCells(frame, tuple(notes), tuple(faults))
+
+
+def _with_sex(
+    frame: pl.DataFrame, name: str, written: Collection[str]
+) -> tuple[pl.DataFrame, list[str]]:
+    cells = frame[name]
+    if cells.dtype.is_float() or cells.dtype.is_nested() or cells.dtype == pl.Binary():
+        return frame, []
+    text = cells.cast(pl.String)
+    given = text.is_in(list(written))
+    reading = read_sex(text.set(given, None))
+    return frame.with_columns(text.zip_with(given, reading.cells).alias(name)), [*reading.notes]
+
+
+def _without_missing(
+    frame: pl.DataFrame, name: str, roles: Roles, kept: Collection[str]
+) -> tuple[pl.DataFrame, list[str], list[str]]:
+    """The table without the missing words of a column, notes, and faults."""
+    decided = name in roles.targets or name in roles.attributes
+    words = missing_words(frame[name], "any" if decided else "certain")
+    words = {word: count for word, count in words.items() if word not in kept}
+    faults: list[str] = []
+    if name == roles.class_column:
+        possible = missing_words(frame[name])
+        open_words = {w: n for w, n in possible.items() if w not in words and w not in kept}
+        if open_words:
+            faults.append(class_fault(name, open_words))
+    if not words:
+        return frame, [], faults
+    return without_words(frame, name, words), [missing_note(name, words)], faults
+
+
+def class_fault(name: str, words: dict[str, int]) -> str:
+    """Fault of a class column with words that may be a class or a missing value."""
+    shown = printable(name, 80)
+    word = printable(next(iter(words)))
+    return (
+        f"'{shown}' holds {counted(words)}, which may be a class or a missing value: say --values "
+        f"{shown}={word}:empty if it is missing, {shown}={word}:{word} if it is a class"
+    )

@@ -1,0 +1,104 @@
+"""Values of a user's table in other words: ``--values sex=w:F,m:M``."""
+
+import csv
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from medtransfer.errors import ConfigError, fault_list, printable, suggestion
+from medtransfer.tables.values.missing_words import counted, value_counts
+
+ValueMap = Mapping[str, Mapping[str, str]]
+"""Column → its value → the value to write; an empty text for none."""
+EMPTY = "empty"
+FORM = "--values COLUMN=FROM:TO,FROM:TO"
+
+
+def read_value_map(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Values by column, from one ``column=from:to,from:to`` for each column.
+
+    A `from` or `to` with a comma stands in double quotes; ``empty`` or nothing leaves cells empty.
+
+    Raises:
+        ConfigError: A text is not of that form, or a column or value is given twice; all faults.
+    """
+    values: dict[str, dict[str, str]] = {}
+    faults: list[str] = []
+    for text in texts:
+        column, sign, rest = text.partition("=")
+        column = column.strip()
+        pairs = next(csv.reader([rest], skipinitialspace=True), list[str]())
+        if not (column and sign and pairs):
+            faults.append(f"'{printable(text)}' is not of the form COLUMN=FROM:TO,FROM:TO")
+        elif column in values:
+            faults.append(f"column '{printable(column)}' is given twice")
+        values.setdefault(column, {})
+        for pair in pairs:
+            old, colon, new = (part.strip() for part in pair.rpartition(":"))
+            if not (colon and old):
+                faults.append(f"'{printable(pair)}' of '{printable(column)}' is not FROM:TO")
+            elif old in values[column]:
+                faults.append(f"'{printable(old)}' of '{printable(column)}' is given twice")
+            else:
+                values[column][old] = "" if new == EMPTY else new
+    if faults:
+        raise ConfigError(fault_list("--values cannot be used", faults, f"Say {FORM}."))
+    return values
+
+
+def map_values(frame: pl.DataFrame, values: ValueMap) -> tuple[pl.DataFrame, list[str]]:
+    """Write the wanted values into a table.
+
+    Args:
+        frame: Cells as they were read; whole numbers are matched without decimals.
+        values: Values by column; columns that the table lacks are left to `absent_columns`.
+
+    Returns:
+        The table, mapped columns as text, and notes for each column.
+    """
+    notes: list[str] = []
+    for name, pairs in values.items():
+        if name not in frame.columns:
+            continue
+        text = cell_text(frame[name])
+        mapped = text.replace_strict(dict(pairs), default=text, return_dtype=pl.String)
+        counts = value_counts(text.filter(text.is_in(list(pairs))))
+        frame = frame.with_columns(mapped.set(mapped == "", None).alias(name))
+        notes += _notes(name, pairs, counts)
+    return frame, notes
+
+
+def absent_columns(frame: pl.DataFrame, values: ValueMap) -> list[str]:
+    """Columns of ``--values`` that a table lacks, a fault each."""
+    return [
+        f"column '{printable(name)}' of --values is not in the table. "
+        f"{suggestion(name, frame.columns)}".rstrip(" .")
+        for name in values
+        if name not in frame.columns
+    ]
+
+
+def cell_text(cells: pl.Series) -> pl.Series:
+    """Cells as text without blanks around it; whole numbers without decimals; null where empty."""
+    kind = cells.dtype
+    text = (cells.cast(pl.Int8) if kind == pl.Boolean() else cells).cast(pl.String)
+    text = text.str.strip_chars()
+    text = text.str.replace(r"^(-?\d+)\.0+$", "$1") if kind.is_float() else text
+    return text.set(text == "", None)
+
+
+def _notes(name: str, pairs: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
+    shown = printable(name, 80)
+    by_new: dict[str, dict[str, int]] = {}
+    for old, new in pairs.items():
+        if old in counts:
+            by_new.setdefault(new, {})[old] = counts[old]
+    notes = [
+        f"'{shown}': {counted(olds)} written as '{printable(new or EMPTY)}'."
+        for new, olds in by_new.items()
+    ]
+    absent = [old for old in pairs if old not in counts]
+    if absent:
+        text = ", ".join(f"'{printable(old)}'" for old in absent)
+        notes.append(f"'{shown}': no row holds {text}, which --values names.")
+    return notes

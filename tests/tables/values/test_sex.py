@@ -1,0 +1,135 @@
+"""Sex by a closed vocabulary, and letters by all letters of their column."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import FEW
+
+from medtransfer.tables.values.sex import LANGUAGES, names_sex, read_sex
+
+
+def read(*cells: str | None) -> list[str | None]:
+    return read_sex(pl.Series("sex", cells, dtype=pl.String)).cells.to_list()
+
+
+@pytest.mark.parametrize(
+    ("female", "male"),
+    [
+        ("Female", "MALE"),
+        ("weiblich", "Männlich"),
+        ("maennlich ", None),
+        ("femme", "homme"),
+        ("mujer", "hombre"),
+        ("Mulher", "Homem"),
+        ("donna", "uomo"),
+        ("vrouw", "man"),
+        ("kobieta", "mężczyzna"),
+        ("Kadın", "ERKEK"),
+        ("KADIN", "erkek"),
+        ("女", "男"),
+        ("女性", "男性"),
+        ("여", "남"),
+        ("женский", "МУЖСКОЙ"),
+        ("madam", "mr."),
+        ("Ｆｅｍａｌｅ", "Ｍａｌｅ"),
+    ],
+)
+def test_words_are_read_in_every_language_without_case_and_accents(
+    female: str, male: str | None
+) -> None:
+    if male is None:
+        assert read(female) == ["M"]
+    else:
+        assert read(female, male, None) == ["F", "M", None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ("wm", "FM"),
+        ("WMD", "FMD"),
+        ("HM", "MF"),
+        ("hf", "MF"),
+        ("KM", "FM"),
+        ("EK", "MF"),
+        ("FMW", "FMF"),
+        ("FMO", "FMO"),
+        ("F", "F"),
+        ("M", "M"),
+        ("W", "W"),
+        ("HMF", "HMF"),
+        ("VM", "VM"),
+        ("01", "01"),
+        ("12", "12"),
+    ],
+)
+def test_letters_are_read_by_the_whole_column(cells: str, expected: str) -> None:
+    assert read(*cells) == [*expected]
+
+
+def test_a_letter_alone_is_read_by_the_language_of_the_words_beside_it() -> None:
+    assert read("female", "M") == ["F", "M"]
+    assert read("Mujer", "H") == ["F", "M"]
+    assert read("Femenino", "M") == ["F", "M"]  # kept as it stands: male, or mujer
+    assert any("does not tell" in note for note in _notes("Femenino", "M"))
+
+
+def _notes(*cells: str) -> tuple[str, ...]:
+    return read_sex(pl.Series("sex", cells)).notes
+
+
+def test_nothing_is_changed_or_kept_without_a_word() -> None:
+    assert _notes("F", "M") == ()
+    assert _notes("w", "m", "w") == (
+        "'sex': read as F: 'w' in 2 rows.",
+        "'sex': read as M: 'm' in 1 row.",
+    )
+    assert _notes("missing", "F") == ("'sex': read as missing: 'missing' in 1 row.",)
+    assert "'divers' in 2 rows: kept as a group of its own" in _notes("divers", "divers", "F")[0]
+    (codes,) = _notes("0", "1", "0")
+    assert "'0' in 2 rows, '1' in 1 row: the column does not tell which sex that is" in codes
+    assert "--values sex=0:F,1:M or sex=0:M,1:F" in codes
+
+
+def test_a_column_of_many_other_values_is_not_printed() -> None:
+    names = [f"Erika{number}" for number in range(13)]
+    (note,) = _notes(*names)
+    assert "13 other values" in note
+    assert "Erika" not in note
+
+
+def test_a_column_of_numbers_is_read_as_codes() -> None:
+    assert read_sex(pl.Series("sex", [0, 1, None])).cells.to_list() == ["0", "1", None]
+
+
+def test_no_word_of_one_sex_is_a_word_of_the_other() -> None:
+    female = {w.casefold() for lang in LANGUAGES.values() for w in lang.female.split()}
+    male = {w.casefold() for lang in LANGUAGES.values() for w in lang.male.split()}
+    assert not female & male
+    for language in LANGUAGES.values():
+        assert set(read(*language.female.split())) == {"F"}
+        assert set(read(*language.male.split())) == {"M"}
+
+
+@FEW
+@given(st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=1, max_size=8))
+def test_reading_is_stable_and_never_empties_a_value_in_silence(cells: list[str | None]) -> None:
+    before = pl.Series("sex", cells, dtype=pl.String)
+    reading = read_sex(before)
+    assert read_sex(reading.cells).cells.to_list() == reading.cells.to_list()
+    filled = [cell for cell in before if cell is not None and cell.strip()]
+    if len(filled) > reading.cells.count() and any(c.strip(" \t\n") for c in filled):
+        assert len(filled) == reading.cells.count() or reading.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((n, True) for n in ("sex", "PatientSex", "Patient's Sex", "Geschlecht", "SEXO", "性别")),
+        *((n, True) for n in ("patient_gender", "Płeć", "Cinsiyet", "sex_at_birth", "sexe")),
+        *((n, False) for n in ("unisex", "sex_ratio", "label", "gender_confidence", "essex")),
+    ],
+)
+def test_a_column_of_sexes_is_known_by_its_name(name: str, expected: bool) -> None:
+    assert names_sex(name) is expected
