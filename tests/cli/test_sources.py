@@ -62,7 +62,7 @@ def test_a_table_of_ones_own_is_imported_by_its_columns(call: Call, tmp_path: Pa
         "--option",
         "targets=Edema",
         "--values",
-        "yes=1,no=0,maybe=-1",
+        "Edema=yes:1,no:0,maybe:-1",
     )
     assert said.code == 0, said.err
     frame = read_manifest(tmp_path / "m.csv", targets=["Edema"]).frame
