@@ -45,6 +45,13 @@ AWKWARD = (
     "e\u0301",
     "back\\slash",
     "#1",
+    "-1_a.png",
+    "+",
+    "=1+1",
+    "@b.png",
+    "'quoted",
+    "'=1",
+    "''-2",
     "<b>",
     "[red]",
     "{x}",
@@ -65,11 +72,6 @@ def ids() -> st.SearchStrategy[str]:
         _solid,
     )
     return st.one_of(st.sampled_from(AWKWARD), _solid, free)
-
-
-def plain_ids() -> st.SearchStrategy[str]:
-    """Ids that a spreadsheet does not take for a formula."""
-    return ids().filter(lambda text: text == "-1" or text[0] not in "=+-@\t\r")
 
 
 def label_cells() -> st.SearchStrategy[str]:

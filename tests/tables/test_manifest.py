@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.strategies import FEW, ids, label_cells, manifests, plain_ids
+from tests.strategies import FEW, ids, label_cells, manifests
 
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
@@ -39,7 +39,7 @@ def different(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 
 @FEW
-@given(different(plain_ids()), st.booleans())
+@given(different(ids()), st.booleans())
 def test_ids_come_back_exactly(tmp_path: Path, names: list[str], as_csv: bool) -> None:
     path = tmp_path / ("manifest.csv" if as_csv else "manifest.parquet")
     write_frame(frame_of(names), path)

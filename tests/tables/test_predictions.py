@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.strategies import FEW, finite, plain_ids
+from tests.strategies import FEW, finite, ids
 
 from medtransfer.errors import TableError
 from medtransfer.tables.predictions import (
@@ -57,7 +57,7 @@ def test_a_table_that_keeps_the_contract_comes_back_exactly(tmp_path: Path, suff
 @FEW
 @given(
     st.lists(
-        st.tuples(plain_ids(), st.none() | st.floats(0, 1), finite()),
+        st.tuples(ids(), st.none() | st.floats(0, 1), finite()),
         min_size=1,
         max_size=10,
         unique_by=lambda row: row[0],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.strategies import FEW, finite
+from tests.strategies import FEW, finite, ids
 
 from medtransfer.errors import TableError
 from medtransfer.tables.results import (
@@ -22,8 +22,8 @@ results = st.builds(
     Result,
     run_id=st.none() | st.just("r1"),
     split=st.sampled_from(["tune", "test"]),
-    cohort=st.sampled_from(["A", "hôpital 2", "007"]),
-    target=st.sampled_from(["Edema", "macro"]),
+    cohort=ids(),
+    target=ids(),
     metric=st.just("auroc"),
     value=numbers,
     low=numbers,
@@ -32,8 +32,8 @@ results = st.builds(
     num_patients=st.integers(0, 10**9),
     num_positive=st.none() | st.integers(0, 10**9),
     reason=st.none() | st.just("only one class, so no rank"),
-    attribute=st.sampled_from(["all", "age"]),
-    group=st.sampled_from(["all", "<40", "-1", "F"]),
+    attribute=ids(),
+    group=ids(),
 )
 EXAMPLE = Result("r1", "test", "A", "Edema", "auroc", 0.1 + 0.2, 0.25, 0.35, 20, 18, 9)
 

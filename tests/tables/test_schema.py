@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from tests.strategies import AWKWARD, FEW, finite, ids, plain_ids
+from tests.strategies import AWKWARD, FEW, finite, ids
 
 from medtransfer.errors import TableError
 from medtransfer.tables.schema import (
@@ -23,6 +23,7 @@ from medtransfer.tables.schema import (
     rows_of,
     typed,
     write_frame,
+    write_spreadsheet,
 )
 
 CONTRACT = Contract(
@@ -58,7 +59,7 @@ def parquet_file(folder: Path, **columns: list[object]) -> Path:
 
 
 rows = st.lists(
-    st.tuples(plain_ids(), st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | finite()),
+    st.tuples(ids(), st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | finite()),
     min_size=1,
     max_size=12,
 )
@@ -285,7 +286,7 @@ def test_terminal_escapes_do_not_reach_messages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("risky", ["=1+1", "+cmd|' /C calc'!A0", "-1+2", "@SUM(A1)", "\tx", "\rx"])
 def test_a_spreadsheet_does_not_run_cells_of_a_csv(tmp_path: Path, risky: str) -> None:
-    write_frame(pl.DataFrame({"thing_id": [risky], "count": [1]}), tmp_path / "things.csv")
+    write_spreadsheet(pl.DataFrame({"thing_id": [risky], "count": [1]}), tmp_path / "things.csv")
     cell = pl.read_csv(tmp_path / "things.csv", infer_schema=False)["thing_id"][0]
     assert cell == "'" + risky
 

@@ -19,6 +19,7 @@ from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.old_names import with_current_metrics
 from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curve_tables
 from medtransfer.tables.schema import Contract, typed
+from medtransfer.tables.spreadsheet_guard import unguarded
 from medtransfer.training.config import TrainingConfig
 
 EVALUATION = "evaluation.json"
@@ -44,7 +45,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         run = folder.run(run_id)
         if run.is_done():
             environments += [e for e in run.environments() if e not in environments]
-    runs = pl.read_csv(folder.path / "runs.csv")
+    runs = unguarded(pl.read_csv(folder.path / "runs.csv"))
     return ReportData(
         name=study.name,
         kind="transfer study",

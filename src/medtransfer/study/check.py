@@ -22,7 +22,7 @@ from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
 from medtransfer.tables.guessed_targets import other_spellings
-from medtransfer.tables.schema import write_frame
+from medtransfer.tables.schema import write_spreadsheet
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -127,7 +127,7 @@ def _write_rows(path: Path, findings: Sequence[Finding]) -> Path | None:
         remove(path)
         return None
     schema = {"code": pl.String, "level": pl.String, "row": pl.Int64}
-    write_frame(pl.DataFrame(rows, schema=schema, orient="row"), path)
+    write_spreadsheet(pl.DataFrame(rows, schema=schema, orient="row"), path)
     return path
 
 
@@ -136,7 +136,7 @@ def _write_pairs(path: Path, pairs: pl.DataFrame | None) -> Path | None:
     if pairs is None or pairs.is_empty():
         remove(path)
         return None
-    write_frame(pairs, path)
+    write_spreadsheet(pairs, path)
     return path
 
 

@@ -22,7 +22,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, trials_of
 from medtransfer.tables.results import write_curve_tables, write_results
-from medtransfer.tables.schema import write_frame
+from medtransfer.tables.schema import write_frame, write_spreadsheet
 
 TABLES_VERSION = 3
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
@@ -57,7 +57,7 @@ def write_study_tables(
     for run in done:
         folder.run(run.run_id).tidy()  # it may have been killed just after it was done
     taken = _taken(folder, planned) if study.sweep.is_set else None
-    write_frame(_runs_frame(folder, planned, taken), folder.path / "runs.csv")
+    write_spreadsheet(_runs_frame(folder, planned, taken), folder.path / "runs.csv")
     if not done:
         return
     done = [run for run in done if taken is None or run.run_id in taken]
@@ -89,7 +89,7 @@ def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
     """The runs of the settings that are best on tune; the whole sweep is written down."""
     trials = trials_of(folder, planned)
     chosen = chosen_trials(trials)
-    write_frame(sweep_frame(trials, chosen), folder.path / "sweep.csv")
+    write_spreadsheet(sweep_frame(trials, chosen), folder.path / "sweep.csv")
     return {run.run_id for trial in chosen for run in trial.runs}
 
 

@@ -21,6 +21,7 @@ from medtransfer.tables.schema import (
     read_frame,
     typed,
     write_frame,
+    write_spreadsheet,
 )
 from medtransfer.tables.schema import typed as _typed
 
@@ -89,6 +90,7 @@ RESULTS_CONTRACT = Contract(
             filled=False,
         ),
     ),
+    spreadsheet=True,
 )
 
 
@@ -139,7 +141,7 @@ def read_results(path: Path | str) -> pl.DataFrame:
 
 def write_results(frame: pl.DataFrame, path: Path) -> None:
     """Write a results table."""
-    write_frame(frame, path)
+    write_spreadsheet(frame, path)
 
 
 COMPARISONS_CONTRACT = Contract(

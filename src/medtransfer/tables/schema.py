@@ -17,6 +17,7 @@ from medtransfer.errors import TableError, fault_list, listed, plural, printable
 from medtransfer.files import replacing
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import read_csv
+from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 
 Kind = Literal["text", "integer", "number", "bytes"]
 TYPES: dict[Kind, pl.DataType] = {
@@ -57,11 +58,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """The columns of one table, and its documentation page; by default its reference page."""
+    """The columns of one table.
+
+    Attributes:
+        name: Its name in messages.
+        columns: Its columns.
+        page: Its documentation page; by default its reference page.
+        spreadsheet: True if its CSV form is written by `write_spreadsheet`.
+    """
 
     name: str
     columns: tuple[Column, ...]
     page: str = ""
+    spreadsheet: bool = False
 
     def column_of(self, header: str) -> Column | None:
         """The contract's column that a header belongs to."""
@@ -93,6 +102,7 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
     match path.suffix.lower():
         case ".csv":
             frame = _numbered(read_csv(path, what), what, first=2)
+            frame = unguarded(frame) if contract.spreadsheet else frame
         case ".parquet":
             frame = _numbered(_read_parquet(path, what, skip), what, first=1)
         case other:
@@ -112,12 +122,20 @@ def without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(text != "").then(text)) if padded else frame
 
 
+def write_spreadsheet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a table that people open in a spreadsheet; `read_frame` of its contract reads it back.
+
+    In a ``.csv`` file, cells that a spreadsheet would run as a formula have a quote before them.
+    """
+    write_frame(guarded(frame) if path.suffix.lower() == ".csv" else frame, path)
+
+
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write a table as ``.csv`` or ``.parquet``, atomically."""
+    """Write a table as ``.csv`` or ``.parquet``, atomically, its cells as they are."""
     content = io.BytesIO()  # polars reports a full disk only as a failed computation
     with replacing(path) as temporary:
         if path.suffix.lower() == ".csv":
-            _guarded(frame).write_csv(content)
+            frame.write_csv(content)
         else:
             frame.write_parquet(content, compression="zstd", statistics=True)
         temporary.write_bytes(content.getvalue())
@@ -264,16 +282,3 @@ def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame(columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise TableError(f"{what} is not a readable Parquet file.") from error
-
-
-def _guarded(frame: pl.DataFrame) -> pl.DataFrame:
-    """Prefix cells that a spreadsheet would run as a formula (OWASP ASVS 5.0, 1.2.10)."""
-    texts = [name for name, kind in frame.schema.items() if kind == pl.String()]
-    risky, number = r"^[=+\-@\t\r]", r"^[+-]?\d+(\.\d+)?$"
-    return frame.with_columns(
-        pl.when(pl.col(name).str.contains(risky) & ~pl.col(name).str.contains(number))
-        .then(pl.concat_str(pl.lit("'"), pl.col(name)))
-        .otherwise(pl.col(name))
-        .alias(name)
-        for name in texts
-    )
