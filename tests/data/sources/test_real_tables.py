@@ -158,8 +158,10 @@ def test_chexpert_keeps_every_cell(tables: Path, tmp_path: Path) -> None:
         assert_same(imported, name, cells)
     assert_same(imported, "sex", source["Sex"].map({"Male": "M", "Female": "F"}))
     assert_same(imported, "age", ages(source["Age"], least=1))
-    view = source["AP/PA"].where(source["Frontal/Lateral"] == "Frontal", "L")
-    assert_same(imported, "view", view)
+    frontal = source["Frontal/Lateral"] == "Frontal"
+    torn = frontal & source["AP/PA"].isin(["LL", "RL"])
+    assert int(torn.sum()) == 17
+    assert_same(imported, "view", source["AP/PA"].where(frontal, "L").where(~torn, None))
     assert imported.frame["patient_id"].n_unique() == source.index.str.split("/").str[0].nunique()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.data.sources import tree_chexpert
-from tests.data.sources.trees import table, with_cell, workbook
+from tests.data.sources.trees import picture, table, with_cell, workbook
 
 from medtransfer.data.sources.chest.chexpert import SOURCE
 from medtransfer.data.sources.import_source import read_source
@@ -76,7 +76,7 @@ def test_any_archive_is_read_from_its_folder_and_from_the_one_above(
 
 def test_demographics_are_joined_by_patient_and_both_sides_counted(folder: Path) -> None:
     found = read(folder)
-    (join,) = [j for j in found.joins if j.right == "patients of the workbook"]
+    (join,) = [j for j in found.joins if j.right == "patients of the demographics"]
     assert (join.matched, join.left_only, join.right_only) == (6, 3, 1)
     race = dict(found.frame.select("patient_id", "race").unique().iter_rows())
     assert race["patient00001"] == "White"
@@ -154,3 +154,87 @@ def test_the_tuning_part_is_drawn_by_patient_whatever_is_beside_it(folder: Path)
     part = read(folder).frame
     both = part.join(whole, on="image_id", suffix="_whole")
     assert both["split"].to_list() == both["split_whole"].to_list()
+
+
+def test_the_full_set_is_found_where_its_archives_unpack_to(tmp_path: Path) -> None:
+    tree_chexpert.write(tmp_path / "a")
+    tree_chexpert.write(tmp_path / "b")
+    home = tmp_path / "b" / "CheXpert-v1.0 batch 1 (validate & csv)"
+    home.mkdir()
+    for name in ("train.csv", "valid.csv", "valid"):
+        (tmp_path / "b" / name).rename(home / name)
+    for number, patient in enumerate(sorted((tmp_path / "b" / "train").iterdir())):
+        batch = tmp_path / "b" / f"CheXpert-v1.0 batch {2 + number % 3} (train {1 + number % 3})"
+        batch.mkdir(exist_ok=True)
+        patient.rename(batch / patient.name)
+    one, two = (read(tmp_path / name).frame for name in "ab")
+    assert one.drop("path").equals(two.drop("path"))
+
+
+TEST_ROWS = [
+    ("patient64741/study1", {"Edema": "1", "Support Devices": "1"}),
+    ("patient64742/study1", {"No Finding": "1"}),
+    ("patient64743/study1", {"Fracture": "1"}),
+]
+TEST_IMAGES = (
+    "test/patient64741/study1/view1_frontal.jpg",
+    "test/patient64741/study1/view2_lateral.jpg",
+    "test/patient64742/study1/view1_frontal.jpg",
+)
+
+
+def write_test_part(folder: Path, column: str, rows: list[tuple[str, dict[str, str]]]) -> None:
+    table(
+        folder / ("groundtruth.csv" if column == "Study" else "test_labels.csv"),
+        (column, *tree_chexpert.LABELS),
+        [(name, *(labels.get(n, "0") for n in tree_chexpert.LABELS)) for name, labels in rows],
+    )
+    for number, path in enumerate(TEST_IMAGES):
+        picture(folder / path, number)
+
+
+def test_labels_of_the_test_part_are_of_a_study_with_all_its_images(folder: Path) -> None:
+    rows = [(f"CheXpert-v1.0/test/{study}", labels) for study, labels in TEST_ROWS]
+    write_test_part(folder, "Study", rows)
+    found = read(folder)
+    by_id = {row["image_id"]: row for row in found.frame.iter_rows(named=True)}
+    for view, word in (("view1_frontal", None), ("view2_lateral", "L")):
+        row = by_id[f"patient64741/study1/{view}"]
+        assert (row["split"], row["view"], row["sex"], row["Edema"]) == ("test", word, None, "1")
+    assert by_id["patient64742/study1/view1_frontal"]["No Finding"] == "1"
+    assert by_id["patient64541/study1/view1_frontal"]["split"] == "tune"
+    (join,) = [j for j in found.joins if j.left == "studies of the test labels"]
+    assert (join.matched, join.left_only) == (2, 1)
+
+
+def test_labels_of_the_test_part_per_image_say_the_same(folder: Path) -> None:
+    labels = dict(TEST_ROWS)
+    rows = [(path, labels["/".join(path.split("/")[1:3])]) for path in TEST_IMAGES]
+    write_test_part(folder, "Path", rows)
+    images = read(folder).frame
+    (folder / "test_labels.csv").unlink()
+    write_test_part(folder, "Study", [(f"CheXpert-v1.0/test/{s}", n) for s, n in TEST_ROWS])
+    assert read(folder).frame.equals(images)
+
+
+def test_demographics_of_chexpert_plus_are_read_in_place_of_the_workbook(folder: Path) -> None:
+    before = dict(read(folder).frame.select("patient_id", "race").unique().iter_rows())
+    (folder / "CHEXPERT DEMO.xlsx").unlink()
+    head = ("path_to_image", "deid_patient_id", "sex", "age", "race", "ethnicity", "report")
+    table(
+        folder / "df_chexpert_plus_240401.csv",
+        head,
+        [
+            (f"train/{patient}/study1/view1_frontal.jpg", patient, sex, age, race, group, "a, b")
+            for patient, sex, age, race, group in tree_chexpert.DEMO
+        ],
+    )
+    assert dict(read(folder).frame.select("patient_id", "race").unique().iter_rows()) == before
+
+
+def test_a_frontal_film_with_a_lateral_position_has_no_view(folder: Path) -> None:
+    found = read(folder)
+    views = dict(found.frame.select("image_id", "view").iter_rows())
+    assert views["patient00003/study1/view1_frontal"] is None
+    assert views["patient00002/study1/view2_lateral"] == "L"
+    assert any("lateral position (LL or RL)" in note for note in found.notes)

@@ -20,8 +20,8 @@ from medtransfer.errors import plural
 STUDY = ("subject_id", "study_id")
 FILE = r"([^/]+)\.(?:jpg|png|dcm)$"
 SPLITS = {"train": "train", "validate": "tune", "test": "test"}
-VIEWS = {"LATERAL": "L", "LL": "L"}
-"""View written for the two spellings of a lateral film; others stay as they are."""
+VIEWS = {"LATERAL": "L", "LL": "L", "RL": "L"}
+"""View written for the spellings of a lateral film, left or right; others stay as they are."""
 
 
 def read(download: Download) -> ImportedSource:
