@@ -32,7 +32,12 @@ RACES = {
     "pacific": "Pacific",
 }
 """Start of a race in lower case → the group that is written."""
-NO_ANSWER = r"unknown|unable|declined|refused|not reported|unavailable"
+NO_ANSWER = (
+    r"unknown|unable|declin|refus|unavailable|unreported|unspecified|undisclosed|no answer|"
+    r"not (?:known|reported|recorded|specified|stated|given|available|asked|disclosed|provided)|"
+    r"prefers? not|preferred not|^n/?[as]$|^nan$|^none$"
+)
+"""Words for an answer that was not given or not recorded, in small letters."""
 SEX = {"sex": "F or M; empty where it is not known, as it stands where it is neither."}
 
 
@@ -69,12 +74,12 @@ def race(column: str) -> pl.Expr:
 
 
 def ethnicity(column: str) -> pl.Expr:
-    """`ethnicity` as Hispanic or Non-Hispanic; empty where it is unknown or refused."""
+    """`ethnicity` as Hispanic or Non-Hispanic; empty where the text says neither."""
     text = pl.col(column).str.to_lowercase()
-    answered = text.is_not_null() & ~text.str.contains(NO_ANSWER)
-    outside = text.str.starts_with("no")
+    named = text.str.contains("hispanic|latin") & ~text.str.contains(NO_ANSWER)
+    outside = text.str.contains(r"^(?:non|not)\b")
     name = pl.when(outside).then(pl.lit("Non-Hispanic")).otherwise(pl.lit("Hispanic"))
-    return pl.when(answered).then(name).alias("ethnicity")
+    return pl.when(named).then(name).alias("ethnicity")
 
 
 def with_age(

@@ -55,9 +55,10 @@ def paragraphs(source: Source) -> list[tuple[str, str]]:
     overlap_texts = [
         ("Size", size_text(source)),
         ("Access", ACCESS[source.access] if source.images else ""),
-        ("Licence", source.licence),
+        ("Licence", " ".join(text for text in (source.licence, source.terms) if text)),
         ("From", source.url),
         ("Cite", source.citation),
+        ("Facts", source.facts_from),
         ("Folder", "; ".join(source.layout)),
         ("Split", source.splits),
         ("Beware", " ".join(source.confounders)),

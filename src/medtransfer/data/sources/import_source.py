@@ -142,6 +142,7 @@ def import_source(
         *(f"Kept {text}." for text in imported.kept),
         *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
+        *([f"Licence: {known_source.terms}"] if known_source.terms else []),
     )
     written = write_manifest(imported.frame, folder, out, notes)
     return replace(written, left_out=imported.left_out)

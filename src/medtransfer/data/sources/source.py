@@ -171,6 +171,9 @@ class Source:
         targets: Its label columns; empty if they depend on the user's own table.
         access: How one gets it.
         licence: Under what terms.
+        terms: What these forbid to pass on that was made with it, as a sentence; said at import
+            and in model cards.
+        facts_from: Where its size, columns and terms were read.
         url: Where it is described.
         citation: What to cite.
         images: How many it has in all; None if that is the user's matter.
@@ -194,6 +197,8 @@ class Source:
     targets: tuple[Target, ...] = ()
     access: Access = "open"
     licence: str = ""
+    terms: str = ""
+    facts_from: str = ""
     url: str = ""
     citation: str = ""
     images: int | None = None

@@ -18,7 +18,7 @@ from tests.data.sources import (
 from tests.data.sources.trees import with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.import_source import read_source
+from medtransfer.data.sources.import_source import import_source, read_source
 from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import ConfigError, TableError
 
@@ -203,7 +203,7 @@ def test_embed_joins_by_exam_and_side(tmp_path: Path) -> None:
     assert labels[image(8)] is None  # a cancer that is not of the breast
     assert of(found, "case_id")[image(6)] == "6003_81004_L"
     (join,) = [j for j in found.joins if j.right == "breasts of the findings"]
-    assert (join.matched, join.left_only, join.right_only) == (8, 1, 0)
+    assert (join.matched, join.left_only, join.right_only) == (12, 1, 0)
 
 
 @pytest.mark.parametrize(("days", "label"), [("0", None), ("59", None), ("60", "1"), ("365", "1")])
@@ -226,7 +226,7 @@ def test_embed_pathology_does_not_count_for_exams_after_it(tmp_path: Path) -> No
 
 def test_embed_takes_one_kind_of_images_and_says_so(tmp_path: Path) -> None:
     tree_embed.write(tmp_path)
-    assert read("embed", tmp_path).kept == ("9 of 10: images_of = 2D",)
+    assert read("embed", tmp_path).kept == ("13 of 14: images_of = 2D",)
     views = read("embed", tmp_path, images_of="C-view")
     assert views.frame["image_id"].to_list() == [image(1)]
     assert read("embed", tmp_path, images_of="both").kept == ()
@@ -247,7 +247,7 @@ def test_embed_density_5_is_a_man_and_torn_density_is_empty(tmp_path: Path) -> N
 def test_embed_without_pathology_is_empty_if_asked_for(tmp_path: Path) -> None:
     tree_embed.write(tmp_path)
     labels = of(read("embed", tmp_path, unproven="empty"), "malignant")
-    assert {name for name, label in labels.items() if label} == {image(3), image(7)}
+    assert {name for name, label in labels.items() if label} == {image(3), image(7), image(11)}
 
 
 def test_embed_what_has_to_be_clarified_is_neither_high_nor_calm(tmp_path: Path) -> None:
@@ -261,6 +261,56 @@ def test_embed_what_has_to_be_clarified_is_neither_high_nor_calm(tmp_path: Path)
             None,
             None,
         )
+
+
+def test_embed_pathology_counts_for_the_side_of_the_tissue(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    found = read("embed", tmp_path)
+    rows = rows_of(found)
+    assert (rows[image(10)]["malignant"], rows[image(10)]["birads"]) == (None, "4")
+    assert (rows[image(11)]["malignant"], rows[image(11)]["birads"]) == ("1", "1")
+    assert any(n.startswith("1 finding whose pathology is of another side") for n in found.notes)
+
+
+def test_embed_the_other_breast_of_a_bilateral_exam_is_negative(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    found = read("embed", tmp_path)
+    rows = rows_of(found)
+    assert (rows[image(12)]["malignant"], rows[image(12)]["birads"]) == (None, "3")
+    assert (rows[image(13)]["malignant"], rows[image(13)]["birads"]) == ("0", "1")
+    assert rows[image(3)]["laterality"] == "L"
+    assert any(n.startswith("2 bilateral exams with findings of one") for n in found.notes)
+
+
+def test_embed_what_was_not_answered_is_no_group(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    rows = rows_of(read("embed", tmp_path))
+    assert [rows[image(n)]["race"] for n in (10, 12)] == [None, "Asian"]
+    assert [rows[image(n)]["ethnicity"] for n in (10, 12)] == [None, None]
+    assert (rows[image(0)]["ethnicity"], rows[image(4)]["ethnicity"]) == (
+        "Non-Hispanic",
+        "Hispanic",
+    )
+
+
+def test_embed_is_cut_to_exams_makers_and_full_views(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    found = read("embed", tmp_path, exams="screening")
+    assert set(found.frame["exam_type"]) == {"screening"}
+    assert "10 of 13: exams = screening" in found.kept
+    full = read("embed", tmp_path, special_views="leave-out")
+    assert image(3) not in rows_of(full)
+    assert "12 of 13: special_views = leave-out" in full.kept
+    ge = read("embed", tmp_path, maker="GE MEDICAL SYSTEMS")
+    assert set(ge.frame["patient_id"]) == {"6002"}
+    with pytest.raises(ConfigError, match="'maker' holds 'GE' .*HOLOGIC, Inc"):
+        read("embed", tmp_path, maker="GE")
+
+
+def test_embed_says_what_its_licence_forbids(tmp_path: Path) -> None:
+    tree_embed.write(tmp_path)
+    written = import_source("embed", tmp_path, tmp_path / "embed.parquet")
+    assert any("forbids to release models, weights or embeddings" in n for n in written.notes)
 
 
 def test_embed_is_read_from_its_png_copies_too(tmp_path: Path) -> None:
