@@ -180,3 +180,10 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
         read_upstream(
             UpstreamConfig(images=tmp_path / "y.parquet", task="multi-label", targets=("Edema",))
         )
+
+
+def test_what_a_licence_forbids_is_noted_for_the_card(tmp_path: Path) -> None:
+    table = as_table(tmp_path)
+    pl.read_parquet(table).with_columns(cohort=pl.lit("EMBED")).write_parquet(table)
+    noted = read_upstream(UpstreamConfig(images=table)).notes
+    assert any("forbids to release models, weights or embeddings" in note for note in noted)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.data.sources.catalog import terms_of
 from medtransfer.errors import ConfigError, TableError, listed, suggestion
 from medtransfer.pretraining.config import UpstreamConfig
 from medtransfer.pretraining.sparse_targets import (
@@ -103,10 +104,15 @@ def read_table(path: Path, config: UpstreamConfig) -> Listing:
         raise TableError(f'Table "{path.name}" names an image twice in image_id or path.')
     root = (config.image_root or path.parent).resolve()
     manifest = manifest_of(frame, path, root, embedded=embedded)
+    cohorts = (
+        frame["cohort"].cast(pl.String).drop_nulls().unique() if "cohort" in frame.columns else ()
+    )
+    notes = tuple(terms_of(cohorts))
     if config.targets:
-        return Listing(manifest, config.targets, _answers(frame, config.targets, path))
+        return Listing(manifest, config.targets, _answers(frame, config.targets, path), notes)
     labels = _label_lists(frame[config.label])
-    return Listing(manifest, *targets_of_names(labels, one_of_many=config.one_of_many))
+    named = targets_of_names(labels, one_of_many=config.one_of_many)
+    return Listing(manifest, *named, notes=notes)
 
 
 def manifest_of(frame: pl.DataFrame, path: Path, root: Path, *, embedded: bool) -> Manifest:

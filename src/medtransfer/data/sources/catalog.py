@@ -1,5 +1,7 @@
 """The sources that there are. A new one is one file and one entry here."""
 
+from collections.abc import Iterable
+
 from medtransfer.data.sources.breast import (
     cbis_ddsm,
     cmmd,
@@ -65,6 +67,16 @@ OVERLAPS: tuple[Overlap, ...] = tuple(one for source in SOURCES.values() for one
 def overlaps_of(source: Source) -> list[Overlap]:
     """Those that a source takes part in, whichever source states them."""
     return [overlap for overlap in OVERLAPS if {overlap.one, overlap.other} & set(source.known_as)]
+
+
+def terms_of(cohorts: Iterable[str]) -> list[str]:
+    """Sentences on what the licences of named sets forbid to release, by the names of cohorts."""
+    names = [name.lower() for name in cohorts]
+    return [
+        f"{source.title}: {source.terms}"
+        for source in SOURCES.values()
+        if source.terms and any(source.name in name for name in names)
+    ]
 
 
 def find_source(name: str) -> Source:
