@@ -146,6 +146,7 @@ def _at_risk(
     needs: RequiredClasses = "case",
     better: Better = "higher",
     high: float = 1.0,
+    by_group: bool = True,
 ) -> Metric:
     return Metric(
         name=name + RISK,
@@ -158,6 +159,7 @@ def _at_risk(
         reference=reference,
         of_target=lambda c, risk: at_risk(c, risk, combine(risk_of(risk))),
         one_against_rest=True,
+        by_group=by_group,
     )
 
 
@@ -192,6 +194,7 @@ ENTRIES = (
         reference="Kerr et al. 2016",
         combine=standardized_net_benefit_of,
         needs="positive",
+        by_group=False,
     ),
     _at_risk(
         name="interventions_avoided",
@@ -212,6 +215,7 @@ ENTRIES = (
         formula="π·sens − (1 − π)(1 − spec) · t/(1 − t), π of tune",
         reference=_VICKERS,
         adjusted=True,
+        by_group=False,
         of_target=_adjusted,
     ),
     Metric(

@@ -4,7 +4,7 @@ An undefined number is null with a reason, never 0 or 0.5.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -120,7 +120,7 @@ def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
     names = {field.name for field in fields(Result)}
     columns = [column for column in RESULTS_CONTRACT.columns if column.name in names]
     frame = pl.DataFrame(
-        [asdict(row) for row in rows],
+        [vars(row) for row in rows],
         schema=[column.name for column in columns],
         infer_schema_length=None,
     )
@@ -276,7 +276,7 @@ def comparisons_frame(rows: Sequence[RungComparison]) -> pl.DataFrame:
     """Comparisons as a table in the contract's column order."""
     names = [column.name for column in COMPARISONS_CONTRACT.columns]
     frame = pl.DataFrame(
-        [asdict(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
+        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
     )
     return typed(frame, COMPARISONS_CONTRACT)
 
@@ -359,7 +359,7 @@ def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
     """Points as a table in the contract's column order."""
     names = [column.name for column in CURVES_CONTRACT.columns]
     frame = pl.DataFrame(
-        [asdict(point) for point in points],
+        [vars(point) for point in points],
         schema=dict.fromkeys(names),
         infer_schema_length=None,
     )

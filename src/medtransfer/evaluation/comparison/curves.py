@@ -18,7 +18,7 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
-from medtransfer.metrics.cases import AnyCases, TargetCases
+from medtransfer.metrics.cases import AnyCases, Labels, TargetCases
 from medtransfer.metrics.kernels.sums import Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import interval_quantiles
@@ -97,7 +97,7 @@ def _decision_lines(test_set: TestSet, overall: str, counts: Floats) -> dict[Lin
         }
         for series, probabilities in by_series.items():
             if probabilities is not None:
-                y = net_benefits(cases, probabilities, thresholds, counts[patient])
+                y = net_benefits(cases.targets, probabilities, thresholds, patient, counts)
                 lines["decision", test_set.name, name, series] = Line(thresholds, y)
                 of_targets.setdefault(series, []).append(y)
     if len(names) > 1:
@@ -120,16 +120,25 @@ def decision_grid(thresholds: Sequence[float]) -> Floats:
 
 
 def net_benefits(
-    cases: TargetCases, probabilities: Floats, thresholds: Floats, weights: Floats
+    targets: Labels, probabilities: Floats, thresholds: Floats, patient: Int32Array, counts: Floats
 ) -> Floats:
-    """Net benefit at each threshold. [n] probabilities, [G] thresholds, [n, W] -> [W, G]."""
+    """Net benefit at each threshold, in the sample and in every replicate. -> [W, G].
+
+    Args:
+        targets: 0 or 1. [n]
+        probabilities: [n]
+        thresholds: Rising. [G]
+        patient: Of each case. [n]
+        counts: [P, W]
+    """
+    reached = np.searchsorted(thresholds, probabilities, side="right").astype(np.int32)
+    values = np.stack([targets == 1, targets == 0], axis=1).astype(np.float64)
+    sums = binned_sums(patient, reached, values, len(thresholds) + 1, counts)
+    # cases that reach a threshold are those of its bin and of all later ones
+    tp, fp = np.cumsum(sums[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    total = np.broadcast_to(sums.sum(axis=(0, 1)), tp.shape)
     odds = thresholds / (1 - thresholds)
-    called = (probabilities[None, :] >= thresholds[:, None]).astype(np.float64)
-    positive = (cases.targets == 1).astype(np.float64)
-    gain = called @ (weights * positive[:, None])
-    harm = called @ (weights * (1 - positive)[:, None])
-    total = weights.sum(axis=0)
-    return ratio(gain - odds[:, None] * harm, np.broadcast_to(total, gain.shape)).T
+    return ratio(tp - odds[:, None] * fp, total).T
 
 
 def _deciles(test_set: TestSet, detector: DetectorScores, counts: Floats) -> Line | None:
