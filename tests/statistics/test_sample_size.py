@@ -18,6 +18,7 @@ from medtransfer.statistics.sample_size import (
     auroc_error,
     design_effect,
     detectable_difference,
+    detectable_margin,
     difference_cases,
     expected_logits,
     net_benefit_cases,
@@ -195,6 +196,13 @@ def test_the_detectable_difference_and_the_size_are_each_others_inverse() -> Non
     assert scaled_size(500, error, found) == 500
     assert scaled_size(500, error, found / 2) == 2000
     assert detectable_difference(-Z * error, Z * error, comparisons=4) > found
+
+
+def test_equal_networks_are_shown_equivalent_within_the_detectable_margin() -> None:
+    margin = detectable_margin(-Z, Z)
+    differences = np.random.default_rng(3).normal(size=100_000)
+    shown = np.abs(differences) + ndtri(0.95) < margin
+    assert shown.mean() == pytest.approx(0.8, abs=0.005)
 
 
 def test_the_design_effect_of_copies_is_their_number() -> None:

@@ -8,6 +8,7 @@ from medtransfer.metrics.cases import BUDGET
 from medtransfer.metrics.catalog import CATALOG, catalog_name
 from medtransfer.metrics.decisions import RISK_START, is_risk
 from medtransfer.report.content import Row
+from medtransfer.statistics.sample_size import POWER, detectable_difference
 
 ALPHA = 0.05
 """Significance level."""
@@ -137,6 +138,22 @@ def answered_sentence(row: Row) -> str:
             missing = round(union * (1 - share))
             sentences.append(f"{name} did not answer {missing:,} of {union:,} cases{there}.")
     return " ".join([*sentences, f"The comparison is on the {shared:,} that both answered."])
+
+
+def detectable(row: Row | None, comparisons: int = 1) -> float | None:
+    """Smallest true difference that 80% of such studies would show; None without an interval."""
+    if row is None or row["low"] is None or row["high"] is None or row["low"] == row["high"]:
+        return None
+    return detectable_difference(row["low"], row["high"], comparisons=comparisons)
+
+
+def detectable_text(noun: str, row: Row, comparisons: int = 1, *, as_percent: bool = False) -> str:
+    """``; 80% of such studies would show a true drop of 0.06``; empty without an interval."""
+    amount = detectable(row, comparisons)
+    if amount is None:
+        return ""
+    size = percent(amount) if as_percent else fixed(amount, 3)
+    return f"; {POWER:.0%} of such studies would show a true {noun} of {size}"
 
 
 def digits_of(metric: str) -> int:

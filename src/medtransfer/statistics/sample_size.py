@@ -178,6 +178,20 @@ def detectable_difference(
     return (high - low) / (2 * Z) * _detectable_errors(power, comparisons)
 
 
+def detectable_margin(low: float, high: float, *, power: float = POWER) -> float:
+    """Smallest margin within which such a comparison shows equal networks equivalent.
+
+    Two one-sided tests at 5 %: with no true difference both are passed with a power if the margin
+    is ``(z₀.₉₅ + z₍₁₊power₎/₂) se``.
+
+    Args:
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        power: Share of such studies that would show it.
+    """
+    return (high - low) / (2 * Z) * float(ndtri(LEVEL) + ndtri((1 + power) / 2))
+
+
 def expected_logits(auroc: float, prevalence: float) -> Floats:
     """Quantiles of the logits of a calibrated model with an AUROC, if each class is normal.
 

@@ -24,6 +24,7 @@ from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     ALPHA,
     Cells,
+    detectable_text,
     digits_of,
     interval_text,
     metric_title,
@@ -86,6 +87,7 @@ def answer(data: ReportData) -> Answer:
         p_value += f" after Holm correction for {len(gaps)} tests"
     significant = p < ALPHA
     verdict = "significant" if significant else "not significant, but not ruled out"
+    verdict += "" if significant else detectable_text("gap", gap.row, len(gaps))
     sentence = (
         f"Between groups of {gap.attribute}, the "
         f"{_metric_of(gap.metric, f'{data.best} on {cohort}')} differs by "

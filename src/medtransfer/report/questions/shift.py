@@ -25,6 +25,7 @@ from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     Cells,
     Outcome,
+    detectable_text,
     digits_of,
     fixed,
     interval_text,
@@ -92,7 +93,8 @@ def _auroc_and_drop(data: ReportData, cohort: str) -> str:
     if drop["high"] < 0:
         gain = {"value": -drop["value"], "low": -drop["high"], "high": -drop["low"]}
         return f"{text}, {interval_text(gain)} above {data.drop_baseline}"
-    return f"{text}, no significant drop from {data.drop_baseline} ({interval_text(drop)})"
+    amount = f"{interval_text(drop)}{detectable_text('drop', drop)}"
+    return f"{text}, no significant drop from {data.drop_baseline} ({amount})"
 
 
 def _against_reference(data: ReportData, cohorts: list[str]) -> str:
@@ -102,7 +104,10 @@ def _against_reference(data: ReportData, cohorts: list[str]) -> str:
         row = data.comparison_row(data.best, cohort)
         if row is not None and row["low"] is not None:
             interval = f"{signed(row['difference'])} [{fixed(row['low'])}, {fixed(row['high'])}]"
-            by_outcome.setdefault(outcome(row), []).append(f"{cohort} ({interval})")
+            verdict = outcome(row)
+            if verdict == "not significant":
+                interval += detectable_text("difference", row, len(data.rungs) - 1)
+            by_outcome.setdefault(verdict, []).append(f"{cohort} ({interval})")
     outcomes: tuple[Outcome, ...] = ("better", "worse")
     words = [
         f"{word} than {data.reference} on {joined(by_outcome[word])}"

@@ -21,6 +21,8 @@ from medtransfer.report.questions.scaling import scale_parts
 from medtransfer.report.text import (
     Cells,
     answered_sentence,
+    detectable,
+    detectable_text,
     fixed,
     interval_text,
     joined,
@@ -33,6 +35,7 @@ from medtransfer.report.text import (
     signed,
     trained,
 )
+from medtransfer.statistics.sample_size import POWER, detectable_margin
 
 QUESTION = "Transfer: which rung is better, and by how much?"
 DOTS = "Dots: means over seeds. Bars: 95% intervals, over patients and, with several seeds, seeds."
@@ -87,7 +90,7 @@ def _sentence(data: ReportData) -> str:
             amount = f"{signed(difference, 3)} AUROC [{fixed(low, 3)}, {fixed(high, 3)}]"
             sentence = (
                 f"On {cohort}, there is no significant difference between {rung} and {reference} "
-                f"({amount}, {p})."
+                f"({amount}, {p}{detectable_text('difference', row, len(others))})."
             )
     parts = [sentence, _margin_sentence(row), answered_sentence(row), _one_seed(row)]
     return " ".join(part for part in parts if part)
@@ -113,7 +116,11 @@ def _margin_sentence(row: Row) -> str:
     if row["no_worse"] == "shown":
         p = p_text(row["p_no_worse"])
         return f"It is non-inferior within a margin of {margin:g} AUROC ({p})."
-    return f"Equivalence within a margin of {margin:g} AUROC was not shown either."
+    shown = detectable_margin(row["low"], row["high"])
+    return (
+        f"Equivalence within a margin of {margin:g} AUROC was not shown either; of two equal "
+        f"networks, {POWER:.0%} of such studies would show it within {fixed(shown, 3)}."
+    )
 
 
 def _counts(data: ReportData) -> str:
@@ -193,6 +200,7 @@ def _differences(data: ReportData) -> ReportTable:
         "p",
         "p (Holm)",
         "p (BH)",
+        "Detectable",
         "Answered",
         "Answered by the reference",
     ]
@@ -213,6 +221,7 @@ def _differences(data: ReportData) -> ReportTable:
                 *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
                 *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
+                _detectable_cell(row, len(data.rungs) - 1),
                 *(_share_answered(row, name) for name in ("coverage", "coverage_reference")),
             ]
             if margin:
@@ -222,6 +231,8 @@ def _differences(data: ReportData) -> ReportTable:
         f"Differences from {data.reference} are paired: both rungs are resampled on the same "
         "patients. p is uncorrected; p (Holm) and p (BH) are corrected for the number of rungs "
         "by Holm and by Benjamini-Hochberg. "
+        "Detectable: smallest true difference that 80% of such studies would show, with the level "
+        "shared by all rungs. "
     )
     caption = (
         f"At {data.full_fraction:.0%} of the training labels. "
@@ -229,7 +240,7 @@ def _differences(data: ReportData) -> ReportTable:
         "SD over seeds: of single networks, not of their mean. SD over patients: of the mean."
     )
     return without_empty_columns(
-        ReportTable(head, rows, caption, numeric=frozenset(range(2, 11)), notes=cells.notes)
+        ReportTable(head, rows, caption, numeric=frozenset(range(2, 12)), notes=cells.notes)
     )
 
 
@@ -242,6 +253,11 @@ def _share_answered(row: Row | None, name: str) -> str:
 def _without_interval(row: Row | None) -> Row | None:
     """The row of a metric that never has an interval, without a reason for its absence."""
     return None if row is None else {**row, "reason": row["reason"] if row["value"] is None else ""}
+
+
+def _detectable_cell(row: Row | None, comparisons: int) -> str:
+    amount = detectable(row, comparisons)
+    return "–" if amount is None else fixed(amount, 3)
 
 
 def _verdict(row: Row | None, name: str) -> str:
