@@ -197,7 +197,13 @@ def test_rsna_pneumonia_keeps_every_label(tables: Path, tmp_path: Path) -> None:
         (tmp_path / "stage_2_train_labels.csv").write_bytes(packed.read(packed.namelist()[0]))
     source = frame_of(tmp_path / "stage_2_train_labels.csv")
     stand_ins(tmp_path, "stage_2_train_images/" + source["patientId"].unique() + ".png")
+    headers = "kaggle_stage_2_train_images_dicom_headers.csv.gz"
+    (tmp_path / headers).write_bytes((tables / headers).read_bytes())
     imported = read("rsna-pneumonia", tmp_path)
+    people = frame_of(tables / headers).set_index("PatientID")
+    assert_same(imported, "sex", people["PatientSex"])
+    assert_same(imported, "view", people["ViewPosition"])
+    assert_same(imported, "age", ages(people["PatientAge"]))
     assert len(imported.frame) == SOURCES["rsna-pneumonia"].images
     assert_same(imported, "pneumonia", source.groupby("patientId")["Target"].max())
 

@@ -75,6 +75,7 @@ CASES = [
     Case("chexpert", tree_chexpert),
     Case("nih-chestxray14", tree_nih_chestxray14),
     Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google"}, "-google"),
+    Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google-all"}, "-google-all"),
     Case("mimic-cxr-jpg", tree_mimic_cxr),
     Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "negbio"}, "-negbio"),
     Case("padchest", tree_padchest),
@@ -115,7 +116,8 @@ def tables(case: Case, folder: Path) -> list[tuple[Path, str, bool]]:
 
 def table_of(case: Case, path: Path) -> Table | None:
     for known in SOURCES[case.source].tables:
-        if any(fnmatch(path.name, n) or fnmatch(path.name + ".gz", n) for n in known.files):
+        names = [name.rsplit("/", 1)[-1] for name in known.files]
+        if any(fnmatch(path.name, n) or fnmatch(path.name + ".gz", n) for n in names):
             return known
     return None
 

@@ -57,3 +57,17 @@ def write(folder: Path) -> None:
     table(folder / "google2019_nih-chest-xray-labels.csv", GOOGLE_HEADER, GOOGLE)
     for number, row in enumerate(ENTRY):
         picture(folder / f"images_{number % 3 + 1:03d}" / "images" / row[0], number)
+    write_all_findings(folder)
+
+
+def write_all_findings(folder: Path) -> None:
+    """Google's file of all findings, for the first two images."""
+    names = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule")
+    names += ("Pneumonia", "Pneumothorax", "Consolidation", "Edema", "Emphysema", "Fibrosis")
+    names += ("Pleural Thickening", "Hernia", "Other")
+    rows = [
+        (ENTRY[0][0], ENTRY[0][3], "YES", *("YES" if n == "Hernia" else "NO" for n in names)),
+        (ENTRY[1][0], ENTRY[1][3], "NO", *("NO" for _ in names)),
+    ]
+    place = folder / "all_findings_expert_labels" / "test_labels.csv"
+    table(place, ("Image ID", "Patient ID", "Abnormal", *names), rows)

@@ -13,6 +13,9 @@ from random import Random
 from xml.sax.saxutils import escape
 
 from PIL import Image
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 Rows = Iterable[Sequence[object]]
 Writer = Callable[[Path], None]
@@ -28,6 +31,25 @@ def picture(path: Path, seed: int = 0) -> None:
     shade = Image.new("L", (8, 8), 40 + seed % 200)
     shade.save(stream, format="PNG" if path.suffix == ".png" else "JPEG")
     path.write_bytes(stream.getvalue())
+
+
+def dicom_header(path: Path, **entries: str) -> None:
+    """A DICOM file of a header alone; ``ViewCodeSequence`` takes the meaning of its code."""
+    dataset = Dataset()
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
+    dataset.SOPInstanceUID = generate_uid()
+    with disable_value_validation():
+        for keyword, value in entries.items():
+            if keyword == "ViewCodeSequence":
+                code = Dataset()
+                code.CodeMeaning = value
+                dataset.ViewCodeSequence = [code]
+            else:
+                setattr(dataset, keyword, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
 
 
 def table(path: Path, header: Sequence[str] | None, rows: Rows, separator: str = ",") -> None:

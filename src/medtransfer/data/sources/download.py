@@ -4,11 +4,13 @@ Files are looked for by name below the folder, so it does not matter how an arch
 What is wrong with any of the tables is said in one message.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -96,7 +98,7 @@ def _find(table: Table, files: pl.DataFrame) -> str | None:
     for wanted in table.files:
         names = (wanted, wanted.removesuffix(".gz"), wanted + ".gz")
         for name in dict.fromkeys(names):
-            fitting = [p for p in paths if fnmatchcase(p.rsplit("/", 1)[-1], name)]
+            fitting = [path for path in paths if _is_called(path, name)]
             if not fitting:
                 continue
             depth = min(path.count("/") for path in fitting)
@@ -111,12 +113,20 @@ def _find(table: Table, files: pl.DataFrame) -> str | None:
     raise TableError(f"{missing}. {near}" if near else missing)
 
 
+def _is_called(path: str, name: str) -> bool:
+    """True if a path ends in a name, which may hold a folder: ``four_findings/test_labels.csv``."""
+    parts = name.count("/") + 1
+    return fnmatchcase("/".join(path.split("/")[-parts:]), name)
+
+
 def _read(table: Table, path: Path, place: str) -> OpenedTable:
     """A table with its columns checked, rows numbered as a spreadsheet shows them."""
     name = place.rsplit("/", 1)[-1]
     wanted = (*table.columns, *table.optional, *table.key)
     if path.suffix.lower() == ".xlsx":
         frame = _read_sheet(path, name)
+    elif path.suffix.lower() == ".json":
+        frame = _read_records(path, name, wanted)
     elif table.header:
         frame = read_csv(path, name, table.separator, columns=wanted)
         if missing_columns(frame, table.columns, name):
@@ -138,6 +148,24 @@ def _read_sheet(path: Path, name: str) -> pl.DataFrame:
         return pl.read_excel(path, engine="calamine", infer_schema_length=0)
     except Exception as error:  # the reader of workbooks has no error of its own
         raise TableError(f"{name} is not a readable workbook") from error
+
+
+def _read_records(path: Path, name: str, wanted: Sequence[str]) -> pl.DataFrame:
+    """A list of records in JSON, the wanted entries as text."""
+    try:
+        records: object = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TableError(f"{name} is not readable JSON") from error
+    if not isinstance(records, list) or not records:
+        raise TableError(f"{name} is not a list of records")
+    if not all(isinstance(row, dict) for row in cast("list[object]", records)):
+        raise TableError(f"{name} holds something else than records")
+    named = cast("list[dict[str, object]]", records)
+    there = [key for key in dict.fromkeys(wanted) if any(key in row for row in named)]
+    return pl.DataFrame(
+        {key: [None if row.get(key) is None else str(row[key]) for row in named] for key in there},
+        schema=dict.fromkeys(there, pl.String),
+    )
 
 
 def missing_columns(frame: pl.DataFrame, wanted: Iterable[str], name: str) -> list[str]:

@@ -83,27 +83,33 @@ def locate(
             "image files are there). Download images, or name the folder above them."
         )
     lost = len(frame) - len(joined)
+    files = joined.group_by(PATH).len()
     join = Join(
         left=rows,
         right="image files",
         key="name",
         matched=len(joined),
         left_only=lost,
-        right_only=len(keys) - len(joined),
+        right_only=len(keys) - len(files),
+        shared=int((files["len"] > 1).sum()),
     )
     return joined.drop(KEY), join
 
 
 def coverage(join: Join) -> tuple[str, ...]:
-    """Note on a partial download; none on a complete one."""
+    """Notes on a partial download and on files of several rows; none on a complete one."""
     total = join.matched + join.left_only
+    notes: list[str] = []
+    if join.shared:
+        files = plural(join.shared, "image file")
+        notes.append(f"{files} named by several {join.left}: each of them is an image of its own.")
     if not join.left_only:
-        return ()
+        return tuple(notes)
     sentence = (
         f"The download is partial: {join.matched:,} of {total:,} {join.left} "
         f"({join.matched / total:.1%}) have their image file here; the others are left out."
     )
-    return (sentence,)
+    return (sentence, *notes)
 
 
 def agreed(frame: pl.DataFrame, key: str, column: str) -> tuple[pl.DataFrame, int]:

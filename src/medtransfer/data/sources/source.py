@@ -116,6 +116,7 @@ class Join:
         matched: Rows of the left with a partner.
         left_only: Rows of the left without one.
         right_only: Entries of the right that no row of the left asked for.
+        shared: Entries of the right that several rows of the left asked for.
     """
 
     left: str
@@ -124,6 +125,7 @@ class Join:
     matched: int
     left_only: int
     right_only: int
+    shared: int = 0
 
     def sentence(self) -> str:
         """``rows with image files by name: 8 matched; without a partner 2 rows, 1 image files``."""

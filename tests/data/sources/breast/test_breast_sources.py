@@ -15,7 +15,7 @@ from tests.data.sources import (
     tree_rsna_mammo_2022,
     tree_vindr_mammo,
 )
-from tests.data.sources.trees import with_cell
+from tests.data.sources.trees import dicom_header, with_cell
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import import_source, read_source
@@ -423,10 +423,26 @@ def test_cmmd_without_sides_is_labelled_by_exam_and_says_so(tmp_path: Path) -> N
     by_patient = dict(found.frame.select("patient_id", "malignant").iter_rows())
     assert by_patient == {"D1-0001": "0", "D1-0002": "1", "D2-0003": "1"}
     assert found.frame["case_id"].to_list() == found.frame["patient_id"].to_list()
-    assert any(note.startswith("The sides of 8 images are not in") for note in found.notes)
+    assert any(note.startswith("The sides of 8 images are neither in") for note in found.notes)
     assert any("equal byte by byte" in note for note in found.notes)
     with pytest.raises(ConfigError, match="case=exam"):
         read("cmmd", tmp_path, case="breast")
+
+
+def test_cmmd_sides_and_views_are_of_the_dicom_headers(tmp_path: Path) -> None:
+    tree_cmmd.write(tmp_path)
+    views = {"1": "cranio-caudal", "2": "medio-lateral oblique"}
+    for path in (tmp_path / "CMMD").rglob("*.dcm"):
+        number = path.stem[-1]
+        code = views["1" if number in "13" else "2"]
+        dicom_header(path, ImageLaterality="L" if number in "12" else "R", ViewCodeSequence=code)
+    found = read("cmmd", tmp_path, case="breast")
+    rows = {row["patient_id"] + row["path"][-5]: row for row in found.frame.to_dicts()}
+    assert (rows["D1-00021"]["laterality"], rows["D1-00021"]["view"]) == ("L", "CC")
+    assert (rows["D1-00024"]["laterality"], rows["D1-00024"]["view"]) == ("R", "MLO")
+    assert [rows[name]["malignant"] for name in ("D1-00021", "D1-00024")] == ["0", "1"]
+    assert rows["D1-00021"]["case_id"] == "D1-0002_L"
+    assert not any("The sides of" in note for note in found.notes)
 
 
 def test_cmmd_equal_files_of_two_patients_stay_visible(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """MIMIC-CXR-JPG, PadChest, VinDr-CXR, RSNA and MedMNIST: the traps that each is known for."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.data.sources import (
     tree_vindr_physionet,
 )
 from tests.data.sources.tree_chexpert import LABELS
-from tests.data.sources.trees import read_rows, shuffle, table, with_cell
+from tests.data.sources.trees import dicom_header, read_rows, shuffle, table, with_cell
 
 from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.sources.catalog import SOURCES, overlaps_of
@@ -21,6 +22,7 @@ from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource
 from medtransfer.errors import TableError
 
+PARTS = ("train", "val", "test")
 PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
 
 
@@ -224,6 +226,61 @@ def test_rsna_is_one_row_an_image_and_any_box_is_a_positive(tmp_path: Path) -> N
     assert ("nih", "rsna") in {(o.one, o.other) for o in overlaps_of(SOURCES["rsna-pneumonia"])}
 
 
+MAPPING = [
+    {"subset_img_id": "0004cfab-14fd", "img_id": "00000013_008.png", "orig_labels": ["Mass"]},
+    {"subset_img_id": "00313ee0-9eaa", "img_id": "00000013_026.png", "orig_labels": []},
+    {"subset_img_id": "00436515-870c", "img_id": "00030032_000.png", "orig_labels": []},
+    {"subset_img_id": "ffffffff-ffff", "img_id": "00000001_000.png", "orig_labels": []},
+]
+
+
+def test_rsna_patients_are_those_of_the_official_mapping(tmp_path: Path) -> None:
+    tree_rsna_pneumonia.write(tmp_path)
+    mapping = tmp_path / "pneumonia-challenge-dataset-mappings_2018.json"
+    mapping.write_text(json.dumps(MAPPING))
+    found = read("rsna-pneumonia", tmp_path)
+    patients = {name: row["patient_id"] for name, row in rows_of(found).items()}
+    assert patients == {
+        "0004cfab-14fd": "13",
+        "00313ee0-9eaa": "13",
+        "00436515-870c": "30032",
+        "00704310-78a8": "00704310-78a8",
+    }
+    (join,) = [j for j in found.joins if j.right == "images of the mapping"]
+    assert (join.matched, join.left_only, join.right_only) == (3, 1, 1)
+    assert not any("of images, not of patients" in note for note in found.notes)
+    mapping.write_text('{"img_id": 1}')
+    with pytest.raises(TableError, match=r"mappings_2018\.json is not a list of records"):
+        read("rsna-pneumonia", tmp_path)
+
+
+def test_rsna_sex_age_and_view_are_of_the_headers(tmp_path: Path) -> None:
+    tree_rsna_pneumonia.write(tmp_path)
+    folder = tmp_path / "stage_2_train_images"
+    dicom_header(folder / "0004cfab-14fd.dcm", PatientSex="F", PatientAge="51", ViewPosition="PA")
+    dicom_header(folder / "00313ee0-9eaa.dcm", PatientSex="M", PatientAge="048Y")
+    (folder / "00436515-870c.dcm").write_bytes(b"damaged")
+    found = read("rsna-pneumonia", tmp_path)
+    rows = rows_of(found)
+    assert [rows["0004cfab-14fd"][n] for n in ("sex", "age", "view")] == ["F", 51, "PA"]
+    assert [rows["00313ee0-9eaa"][n] for n in ("sex", "age", "view")] == ["M", 48, None]
+    assert rows["00436515-870c"]["sex"] is None
+    assert "2 DICOM headers cannot be read: their entries are empty." in found.notes
+
+
+def test_rsna_headers_may_be_a_table_beside_png_files(tmp_path: Path) -> None:
+    tree_rsna_pneumonia.write(tmp_path)
+    for path in (tmp_path / "stage_2_train_images").iterdir():
+        path.rename(path.with_suffix(".png"))
+    table(
+        tmp_path / "kaggle_stage_2_train_images_dicom_headers.csv",
+        ("PatientID", "PatientSex", "PatientAge", "ViewPosition"),
+        [("0004cfab-14fd", "F", "51", "PA")],
+    )
+    row = rows_of(read("rsna-pneumonia", tmp_path))["0004cfab-14fd"]
+    assert [row[n] for n in ("sex", "age", "view")] == ["F", 51, "PA"]
+
+
 def test_rsna_refuses_an_image_with_and_without_a_box(tmp_path: Path) -> None:
     tree_rsna_pneumonia.write(tmp_path)
     with_cell(tmp_path / "stage_2_train_labels.csv", 4, "Target", "0")
@@ -243,6 +300,14 @@ def test_medmnist_keeps_its_pixels_and_is_marked_as_no_evidence(tmp_path: Path) 
                 assert np.array_equal(decode_image(row["image"], 10_000).squeeze(), image)  # type: ignore[arg-type]
                 assert row["split"] == split
                 assert row["label"] == str(packed[f"{part}_labels"][number, 0])
+
+
+def test_medmnist_of_volumes_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    arrays = {f"{part}_images": np.zeros((2, 28, 28, 28), np.uint8) for part in PARTS}
+    arrays |= {f"{part}_labels": np.zeros((2, 1), np.uint8) for part in PARTS}
+    np.savez(tmp_path / "organmnist3d.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(TableError, match=r"train holds volumes of three axes \(28, 28, 28\)"):
+        read("medmnist", tmp_path)
 
 
 @pytest.mark.shared

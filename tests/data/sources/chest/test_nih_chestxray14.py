@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.data.sources import tree_nih_chestxray14 as tree
-from tests.data.sources.trees import picture, table, with_cell
+from tests.data.sources.trees import picture, read_rows, table, with_cell
 
 from medtransfer.data.sources.chest.nih_chestxray14 import SOURCE
 from medtransfer.data.sources.import_source import read_source
@@ -77,7 +77,7 @@ def test_relabels_replace_the_findings_of_the_images_that_have_them(folder: Path
 
 def test_relabels_that_are_not_there_are_asked_for(folder: Path) -> None:
     (folder / "google2019_nih-chest-xray-labels.csv").unlink()
-    with pytest.raises(TableError, match=r"google2019_nih-chest-xray-labels.csv is not below"):
+    with pytest.raises(TableError, match=r"neither .* nor google2019_nih-chest-xray-labels.csv is"):
         read_source(SOURCE, folder, {"labels": "google"})
 
 
@@ -111,3 +111,22 @@ def test_options_that_do_not_exist_are_named_with_what_was_meant(folder: Path) -
         read_source(SOURCE, folder, {"label": "google", "splits": "offical"})
     assert "option 'label' does not exist. Did you mean 'labels'" in str(error.value)
     assert "option 'splits' holds 'offical' (allowed: official, none)" in str(error.value)
+
+
+def test_all_findings_of_google_are_read_from_its_own_file(folder: Path) -> None:
+    frame = read_source(SOURCE, folder, {"labels": "google-all"}).frame
+    first, second = frame.iter_rows(named=True)
+    assert (first["Hernia"], first["No Finding"], first["Edema"]) == ("1", "0", "0")
+    assert (second["Hernia"], second["No Finding"], second["Pleural_Thickening"]) == ("0", "1", "0")
+
+
+def test_googles_two_files_say_the_same_as_their_copy_in_one(folder: Path) -> None:
+    before = read_source(SOURCE, folder, {"labels": "google"}).frame
+    (path,) = folder.rglob("google2019*")
+    rows = read_rows(path)
+    place = rows[0].index("Set Id")
+    for word, name in (("test", "test"), ("val", "validation")):
+        part = [row for row in rows[1:] if row[place] == word]
+        table(folder / "four_findings_expert_labels" / f"{name}_labels.csv", rows[0], part)
+    path.unlink()
+    assert read_source(SOURCE, folder, {"labels": "google"}).frame.equals(before)

@@ -1,18 +1,25 @@
 """Elements of a DICOM file that may be read, and their values as plain numbers.
 
-Only the tags of `TAGS` are read; everything else in a file is skipped. No text of a file gets into
-a message: pydicom's own errors and warnings may quote values.
+To decode a picture only the tags of `TAGS` are read; everything else in a file is skipped. No text
+of a file gets into a message: pydicom's own errors and warnings may quote values.
 """
 
 import struct
+import warnings
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import data_element_generator
+from pydicom.filereader import (
+    data_element_generator,
+    dcmread,  # pyright: ignore[reportUnknownVariableType]: pydicom leaves a type argument open
+)
 
 from medtransfer.data.images.dicom.transfer_syntaxes import BIG_ENDIAN, DEFLATED
 from medtransfer.errors import ImageError
@@ -115,6 +122,31 @@ def read_elements(data: bytes, pixel_limit: int) -> tuple[Dataset, str, str]:
     if not whole_file and not any(keyword in dataset for keyword in PIXELS):
         raise ImageError("is truncated: its header does not end")
     return dataset, syntax, media
+
+
+def header_words(path: Path, keywords: Sequence[str]) -> dict[str, str] | None:
+    """Texts of header elements, for sources whose tables leave them to the headers.
+
+    Args:
+        path: A file; its pixels are not read.
+        keywords: Elements of short text; of a code sequence the first meaning is read.
+
+    Returns:
+        The texts of those that are given, in capitals; None if the file is no readable DICOM.
+    """
+    texts: dict[str, str] = {}
+    # pydicom's warnings may quote values, in its log too
+    with warnings.catch_warnings(action="ignore"), disable_value_validation():
+        try:
+            dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        except DAMAGE:
+            return None
+        for keyword in keywords:
+            codes = items(dataset, keyword)
+            text = word(codes[0], "CodeMeaning") if codes else word(dataset, keyword)
+            if text:
+                texts[keyword] = text
+    return texts
 
 
 def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:

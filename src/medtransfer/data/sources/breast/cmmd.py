@@ -5,6 +5,7 @@ import polars as pl
 from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
+from medtransfer.data.sources.header_table import read_headers
 from medtransfer.data.sources.source import (
     PATH,
     Download,
@@ -25,13 +26,15 @@ FOUND = {"mass": ("1", "0"), "calcification": ("0", "1"), "both": ("1", "1")}
 TARGETS = ("malignant", "mass", "calcification")
 PATIENT = r"(?:^|[/_])(D[12]-\d{4})(?:[/_.]|$)"
 SIDE = r"(?:^|[_-])([LR])(?:[_.-])"
+ENTRIES = {"ImageLaterality": "_side", "ViewPosition": "_view", "ViewCodeSequence": "_code"}
+"""Entries of the DICOM headers: side, view, and the view as a code."""
 TWINS = (
     "Files equal byte by byte are known under several patients here, some with different labels: "
     "`medtransfer check` finds them."
 )
 SIDELESS = (
-    "The sides of {} are not in the files' names (they are in the DICOM headers): such an image "
-    "has its exam's label, 1 if any breast of the patient is malignant."
+    "The sides of {} are neither in the files' names nor in DICOM headers: such an image has its "
+    "exam's label, 1 if any breast of the patient is malignant."
 )
 
 
@@ -47,6 +50,7 @@ def read(download: Download) -> ImportedSource:
         cells.renamed("abnormality", {k: v[1] for k, v in FOUND.items()}, "calcification"),
     )
     biopsied = images.join(breasts, on="patient_id", how="semi")
+    biopsied, unreadable = _with_headers(biopsied, download)
     if biopsied.is_empty():
         download.refuse([f"none of the {len(images):,} image files is of a patient of the table"])
     missing = breasts.join(images, on="patient_id", how="anti")["patient_id"].n_unique()
@@ -59,7 +63,7 @@ def read(download: Download) -> ImportedSource:
         left_only=missing,
         right_only=len(images) - len(biopsied),
     )
-    notes = [TWINS]
+    notes = [TWINS, *unreadable]
     if missing:
         notes.append(
             f"The download is partial: {patients:,} of {plural(patients + missing, 'patient')} "
@@ -94,6 +98,25 @@ def _images(download: Download) -> pl.DataFrame:
     if films.is_empty():
         download.refuse(["no image file with a patient such as D1-0001 in its path is there"])
     return films
+
+
+def _with_headers(images: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
+    """Side and view from the DICOM headers where the file's name does not say them."""
+    sideless = images.filter(pl.col("laterality").is_null() | pl.col("view").is_null())
+    headers = read_headers(download, sideless[PATH], ENTRIES)
+    code = pl.col("_code")
+    view = pl.when(code.str.contains("OBLIQUE")).then(pl.lit("MLO"))
+    view = view.when(code.str.contains(r"CRANIO.?CAUDAL")).then(pl.lit("CC")).otherwise("_view")
+    entries = headers.frame.select(
+        PATH,
+        _side=pl.when(pl.col("_side").is_in(["L", "R"])).then("_side"),
+        _view=view,
+    )
+    joined = images.join(entries, on=PATH, how="left", maintain_order="left").with_columns(
+        pl.coalesce("laterality", "_side").alias("laterality"),
+        pl.coalesce("view", "_view").alias("view"),
+    )
+    return joined.drop("_side", "_view"), headers.notes
 
 
 def _labelled(images: pl.DataFrame, breasts: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +186,7 @@ SOURCE = Source(
         Option(
             "case",
             "What gets a prediction: each exam (1 where either breast is 1), each "
-            "breast (only where the files' names say the side), or each image.",
+            "breast (where the DICOM headers or the files' names say the side), or each image.",
             "exam",
             mammography.CASE.allowed,
         ),

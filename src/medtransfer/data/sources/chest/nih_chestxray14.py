@@ -42,6 +42,21 @@ GOOGLE = {
     "Nodule or mass": "",
 }
 """The four relabelled findings, and their shared names; nodule and mass are two names there."""
+NORMAL = "No Finding"
+ALL_FINDINGS = {
+    **{name.replace("_", " "): name for name in FINDINGS if name != NORMAL},
+    "Other": "Other",
+}
+"""Columns of the file of all findings → ours; `Abnormal` becomes `No Finding`."""
+ANSWERS = {"YES": "1", "NO": "0", "1": "1", "0": "0"}
+FLIPPED = {"1": "0", "0": "1"}
+SETS = {"val": "tune", "test": "test"}
+FOUR = (
+    "four_findings_expert_labels/test_labels.csv",
+    "four_findings_expert_labels/validation_labels.csv",
+)
+ALL = ("all_findings_expert_labels/test_labels.csv",)
+"""Files of Google's bucket gcs-public-data--healthcare-nih-chest-xray-labels."""
 NAME = "Image Index"
 ENTRY = (
     NAME,
@@ -68,7 +83,7 @@ def read(download: Download) -> ImportedSource:
     ).with_columns(case_id=pl.col("image_id"))
     rows, ages = cells.with_age(rows, pl.col("Patient Age"))
     kept: tuple[str, ...] = ()
-    if download.options["labels"] == "google":
+    if download.options["labels"] != "nih":
         rows, join, kept = _relabelled(rows, download)
         joins.append(join)
     else:
@@ -99,19 +114,43 @@ def _with_lists(
 def _relabelled(
     rows: pl.DataFrame, download: Download
 ) -> tuple[pl.DataFrame, Join, tuple[str, ...]]:
-    """The rows that radiologists read again, with their four labels and their own split."""
-    table = download.tables.get("google")
-    if table is None:
-        download.refuse(["google2019_nih-chest-xray-labels.csv is not below the folder"])
-        raise AssertionError("refuse raises")
-    labels = table.select(
-        NAME,
-        *(cells.renamed(name, {"YES": "1", "NO": "0"}, name) for name in GOOGLE),
-        split=cells.renamed("Set Id", {"val": "tune", "test": "test"}, "split"),
-    )
+    """The rows that radiologists read again, with their labels and their own split."""
+    chosen = download.options["labels"]
+    labels = _four_findings(download) if chosen == "google" else _all_findings(download)
     names = ("rows of the data entry", "relabelled images")
     joined, join = join_tables(rows.drop("split", strict=False), labels, NAME, names, "inner")
-    return joined, join, (kept_text(len(joined), len(rows), "labels = google"),)
+    return joined, join, (kept_text(len(joined), len(rows), f"labels = {chosen}"),)
+
+
+def _four_findings(download: Download) -> pl.DataFrame:
+    """Four findings of 4,376 images: Google's two files, or their copy in one."""
+    parts = [
+        download.tables[name].with_columns(split=pl.lit(split))
+        for name, split in (("four test", "test"), ("four validation", "tune"))
+        if name in download.tables
+    ]
+    if not parts and (table := download.tables.get("google")) is not None:
+        parts = [table.with_columns(cells.renamed("Set Id", SETS, "split"))]
+    if not parts:
+        download.refuse([f"neither {FOUR[0]} nor google2019_nih-chest-xray-labels.csv is there"])
+    columns = [NAME, "split", *GOOGLE]
+    table = pl.concat(part.select(columns) for part in parts)
+    return table.with_columns(cells.renamed(name, ANSWERS, name) for name in GOOGLE)
+
+
+def _all_findings(download: Download) -> pl.DataFrame:
+    """All findings of the 810 PA images of Google's test part."""
+    table = download.tables.get("all")
+    if table is None:
+        download.refuse([f"{ALL[0]} is not below the folder"])
+        raise AssertionError("refuse raises")
+    normal = cells.renamed("Abnormal", {old: FLIPPED[new] for old, new in ANSWERS.items()}, NORMAL)
+    return table.select(
+        pl.col("Image ID").alias(NAME),
+        normal,
+        *(cells.renamed(theirs, ANSWERS, ours) for theirs, ours in ALL_FINDINGS.items()),
+        split=pl.lit("test"),
+    )
 
 
 SOURCE = Source(
@@ -161,6 +200,27 @@ SOURCE = Source(
             needed=False,
             holds="labels by radiologists, for labels=google",
         ),
+        *(
+            Table(
+                name,
+                (file, file.replace("/", "_")),
+                (NAME, *GOOGLE),
+                (NAME,),
+                rules=tuple(odd_rows.one_of(finding, tuple(ANSWERS)) for finding in GOOGLE),
+                needed=False,
+                holds="labels by radiologists, for labels=google",
+            )
+            for name, file in zip(("four test", "four validation"), FOUR, strict=True)
+        ),
+        Table(
+            "all",
+            (ALL[0], ALL[0].replace("/", "_")),
+            ("Image ID", "Abnormal", *ALL_FINDINGS),
+            ("Image ID",),
+            rules=tuple(odd_rows.one_of(n, tuple(ANSWERS)) for n in ("Abnormal", *ALL_FINDINGS)),
+            needed=False,
+            holds="all findings by radiologists (810 PA images), for labels=google-all",
+        ),
     ),
     targets=(
         *(Target(name, MINED, name) for name in FINDINGS),
@@ -169,6 +229,7 @@ SOURCE = Source(
             for name, shared in GOOGLE.items()
             if name not in FINDINGS
         ),
+        Target("Other", "a finding outside the fourteen was seen, with labels=google-all"),
     ),
     access="open",
     licence="Free use; cite the paper and name the NIH Clinical Center as provider",
@@ -182,7 +243,8 @@ SOURCE = Source(
         "images_001/images/00000001_000.png",
     ),
     splits="`train_val_list.txt` is train, `test_list.txt` is test; both are by patient. It has no "
-    "tuning part. With labels=google: `val` is tune, `test` is test.",
+    "tuning part. With labels=google: `val` is tune, `test` is test; labels=google-all: all test.",
+    facts_from="tables in torchxrayvision 1.5.7; Google's page on the NIH chest x-ray data set",
     attributes={**cells.SEX, **cells.AGE_COLUMNS},
     confounders=(
         "Labels are text-mined, and most pneumothoraces carry a chest drain.",
@@ -204,9 +266,10 @@ SOURCE = Source(
     options=(
         Option(
             "labels",
-            "Text-mined findings, or the four that Google had read again (4,376 images).",
+            "Text-mined findings, the four that Google had read again (4,376 images), or all "
+            "findings of its 810 PA test images.",
             "nih",
-            ("nih", "google"),
+            ("nih", "google", "google-all"),
         ),
     ),
 )

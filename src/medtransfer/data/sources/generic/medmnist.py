@@ -43,10 +43,21 @@ def read(download: Download) -> ImportedSource:
         for part in PARTS
         if len(arrays[f"{part}_images"]) != len(arrays[f"{part}_labels"])
     )
+    download.refuse(
+        f"{name}: {part} holds volumes of three axes {arrays[f'{part}_images'].shape[1:]}, and "
+        "medtransfer reads flat images; export slices to a folder and import that"
+        for part in PARTS
+        if is_volume(arrays[f"{part}_images"])
+    )
     frames = [_part(arrays[f"{p}_images"], arrays[f"{p}_labels"], p) for p in PARTS]
     cohort = name.removesuffix(".npz").removeprefix("medmnist_").split("_")[0]
     rows = pl.concat(frames).with_columns(cohort=pl.lit(cohort))
     return ImportedSource(rows, (), (), (NOTE,))
+
+
+def is_volume(images: np.ndarray) -> bool:
+    """True for images of three axes, other than two and colours. [n, ...]"""
+    return images.ndim > 4 or (images.ndim == 4 and images.shape[-1] not in (1, 3))
 
 
 def _part(images: np.ndarray, labels: np.ndarray, part: str) -> pl.DataFrame:

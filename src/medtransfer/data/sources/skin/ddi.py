@@ -6,6 +6,7 @@ from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import Download, ImportedSource, Source, Table, Target
+from medtransfer.errors import listed, plural
 
 FILE = "ddi_metadata.csv"
 COLUMNS = ("DDI_file", "skin_tone", "malignant", "disease")
@@ -57,8 +58,16 @@ def read(download: Download) -> ImportedSource:
         patient_id=stem,
     )
     rows, join = locate(rows, download, r"([^/]+\.png)$")
-    notes = "It has no patient ids: each image is taken for a patient."
-    return ImportedSource(rows, (join,), (), (*coverage(join), notes))
+    notes = ["It has no patient ids: each image is taken for a patient."]
+    benign = [name for name, group in CLASSES.items() if group in ("NV", "BKL", "DF", "VASC")]
+    torn = rows.filter(pl.col(skin.CLASS).is_in(benign) & (pl.col("malignant") == "1"))
+    if len(torn):
+        named = listed(torn[skin.CLASS].unique().sort())
+        notes.append(
+            f"{plural(len(torn), 'image')} called malignant with a diagnosis of a benign class "
+            f"({named}): both are kept as they stand."
+        )
+    return ImportedSource(rows, (join,), (), (*coverage(join), *notes))
 
 
 SOURCE = Source(

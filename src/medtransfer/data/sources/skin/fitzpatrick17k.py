@@ -43,7 +43,8 @@ CLASSES = {
     "nevocytic nevus": "NV",
     "congenital nevus": "NV",
     "halo nevus": "NV",
-    "pyogenic granuloma": "VASC",
+    "granuloma pyogenic": "VASC",
+    "port wine stain": "VASC",
 }
 WRONG = "3 Wrongly labelled"
 

@@ -63,7 +63,7 @@ def read(download: Download) -> ImportedSource:
         joins.append(join)
     rows, kept = _without_ham(rows) if download.options["collections"] != "all" else (rows, ())
     rows, notes = _grouped(rows)
-    rows, ages = cells.with_age(rows, pl.col("age_approx"))
+    rows, ages = cells.with_age(rows, pl.col("age_approx"), zero_is_missing=True)
     rows = rows.with_columns(
         pl.col("image_id").alias(KEY),
         skin.malignant(MALIGNANT),
@@ -174,6 +174,7 @@ SOURCE = Source(
         "Some images have no lesion's id: look for near duplicates.",
         "The collections differ in cameras, cropping and diagnoses.",
         "Names that end in `_downsampled` are of images that were made smaller.",
+        "Age 0 stands for a missing age, as in HAM10000.",
         "UNK marks only test images: what is none of the other classes.",
     ),
     known_as=("isic", "bcn"),
