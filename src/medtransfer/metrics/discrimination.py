@@ -216,6 +216,7 @@ ENTRIES = (
     ),
     Metric(
         name="top3_accuracy",
+        share="case",
         title="Top-3 accuracy",
         better="higher",
         low=0,

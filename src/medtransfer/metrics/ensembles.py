@@ -56,6 +56,7 @@ def _of_method(method: str) -> tuple[Metric, ...]:
     return (
         Metric(
             name=f"coverage_{method}",
+            share="case",
             title=f"Coverage of {words}",
             better="neither",
             low=0,

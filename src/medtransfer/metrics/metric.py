@@ -9,6 +9,8 @@ from medtransfer.metrics.weighted import Weighted
 
 RequiredClasses = Literal["case", "positive", "negative", "both"]
 Better = Literal["higher", "lower", "neither"]
+Share = Literal["case", "positive", "negative", "called", "cleared", "ill"]
+"""Cases that a share is taken of: all, of a class, predicted positive or negative, or the ill."""
 POINT = "@<point>"
 """End of the name of a metric at an operating point."""
 RISK = "@<risk>"
@@ -44,6 +46,7 @@ class Metric:
         micro: True if it is also reported for all targets pooled.
         by_group: True if it is also reported for every group.
         partial: True if it can be undefined for other reasons too, which its formula states.
+        share: Cases that it is a plain share of; None if it is no share.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Metric:
     micro: bool = False
     by_group: bool = True
     partial: bool = False
+    share: Share | None = None
 
     @property
     def at_point(self) -> bool:

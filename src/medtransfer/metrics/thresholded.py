@@ -7,7 +7,7 @@ import numpy as np
 from medtransfer.metrics.cases import BUDGET, HALF, Order, TargetCases
 from medtransfer.metrics.kernels.ranking import local_thresholds
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array
-from medtransfer.metrics.metric import POINT, Better, Metric, RequiredClasses
+from medtransfer.metrics.metric import POINT, Better, Metric, RequiredClasses, Share
 from medtransfer.metrics.weighted import Scan, Weighted, mean_of, of_rows, ratio, share_of
 
 Four = Callable[[Floats, Floats, Floats, Floats], Floats]
@@ -151,6 +151,7 @@ def _at_point(
     limits: tuple[float, float] = (0, 1),
     micro: bool = True,
     partial: bool = False,
+    share: Share | None = None,
 ) -> Metric:
     return Metric(
         name=name + POINT,
@@ -165,6 +166,7 @@ def _at_point(
         one_against_rest=True,
         micro=micro,
         partial=partial,
+        share=share,
     )
 
 
@@ -174,6 +176,7 @@ _DEEKS = "Deeks and Altman 2004"
 ENTRIES = (
     Metric(
         name="prevalence",
+        share="case",
         title="Prevalence",
         better="neither",
         low=0,
@@ -186,6 +189,7 @@ ENTRIES = (
     ),
     Metric(
         name="accuracy",
+        share="case",
         title="Accuracy",
         better="higher",
         low=0,
@@ -199,6 +203,7 @@ ENTRIES = (
     ),
     _at_point(
         name="sensitivity",
+        share="positive",
         title="Sensitivity",
         needs="positive",
         formula="share of positives with p ≥ t, t fixed on tune",
@@ -207,6 +212,7 @@ ENTRIES = (
     ),
     _at_point(
         name="specificity",
+        share="negative",
         title="Specificity",
         needs="negative",
         formula="share of negatives with p < t, t fixed on tune",
@@ -215,6 +221,7 @@ ENTRIES = (
     ),
     _at_point(
         name="ppv",
+        share="called",
         title="Positive predictive value",
         needs="case",
         formula="share of positives among p ≥ t; undefined if no case is predicted positive",
@@ -224,6 +231,7 @@ ENTRIES = (
     ),
     _at_point(
         name="npv",
+        share="cleared",
         title="Negative predictive value",
         needs="case",
         formula="share of negatives among p < t; undefined if every case is predicted positive",
@@ -285,6 +293,7 @@ ENTRIES = (
     ),
     _at_point(
         name="predicted_prevalence",
+        share="case",
         title="Share predicted positive",
         needs="case",
         formula="share of cases with p ≥ t, t fixed on tune",
@@ -326,6 +335,7 @@ ENTRIES = (
     ),
     Metric(
         name="underdiagnosis" + POINT,
+        share="ill",
         title="Under-diagnosis rate",
         better="lower",
         low=0,

@@ -37,7 +37,9 @@ def wilson_interval(share: float, trials: float) -> tuple[float, float]:
     square = NORMAL_QUANTILE**2 / trials
     centre = (share + square / 2) / (1 + square)
     width = np.sqrt(square * share * (1 - share) + square**2 / 4) / (1 + square)
-    return max(0.0, float(centre - width)), min(1.0, float(centre + width))
+    # at 0 and 1 an end is the share itself, but for rounding
+    low, high = float(centre - width), float(centre + width)
+    return max(0.0, min(share, low)), min(1.0, max(share, high))
 
 
 def effective_trials(hits: Floats, weight: Floats, patient: NDArray[np.int64]) -> float:

@@ -19,14 +19,27 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.evaluation.scoring.score import score
+from medtransfer.statistics.small_samples import auroc_interval
 
 SITES = {"a": Site({"tune": 40, "test": 150}), "b": Site({"test": 60}, separation=0.8)}
 TABLE = binary_table(SITES, masked=0.1)
 RESULTS = score(TABLE, attributes_of(TABLE), "binary", QUICK)
 
 
-@pytest.mark.parametrize("cohort", ["a", "b"])
-def test_the_interval_is_delongs_by_hand(cohort: str) -> None:
+def test_of_few_patients_the_interval_is_the_score_interval() -> None:
+    truth, logits = arrays_of(scored_rows(TABLE, "b"))
+    row = one_row(RESULTS, "auroc_delong", cohort="b")
+    wins = np.sign(logits[truth == 1][:, None] - logits[truth == 0][None, :]) / 2 + 0.5
+    m, n = wins.shape
+    variance = wins.mean(axis=1).var(ddof=1) / m + wins.mean(axis=0).var(ddof=1) / n
+    expected = auroc_interval(float(wins.mean()), m, n, variance)
+    assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-9)
+    plain = one_row(RESULTS, "auroc", cohort="b")
+    assert (row["low"], row["high"]) == pytest.approx((plain["low"], plain["high"]), abs=0.02)
+
+
+def test_the_interval_is_delongs_by_hand() -> None:
+    cohort = "a"
     truth, logits = arrays_of(scored_rows(TABLE, cohort))
     wins = np.sign(logits[truth == 1][:, None] - logits[truth == 0][None, :]) / 2 + 0.5
     area = wins.mean()
@@ -83,11 +96,16 @@ def remade(make: pl.Expr, name: str = "logit_x") -> dict[str, object]:
     return one_row(results, "auroc_delong", cohort="a")
 
 
-@pytest.mark.parametrize(("scores", "area"), [(pl.col("target_x"), 1.0), (pl.lit(0.0), 0.5)])
-def test_without_variance_there_is_no_interval_and_a_reason(scores: pl.Expr, area: float) -> None:
-    row = remade(pl.coalesce(scores, pl.lit(0.0)))
-    assert (row["value"], row["low"], row["high"]) == (area, None, None)
+def test_without_variance_there_is_no_interval_and_a_reason() -> None:
+    row = remade(pl.lit(0.0))
+    assert (row["value"], row["low"], row["high"]) == (0.5, None, None)
     assert row["reason"] == "no interval: DeLong's variance is 0"
+
+
+def test_complete_separation_has_a_bound_on_one_side() -> None:
+    row = remade(pl.coalesce(pl.col("target_x"), pl.lit(0.0)))
+    assert (row["value"], row["high"], row["reason"]) == (1.0, 1.0, None)
+    assert 0.9 < row["low"] < 1
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_a_mean_without_an_interval_says_both_what_is_left_out_and_why_there_is_
     assert row["low"] is None
     assert row["reason"] == (
         "1 of 3 targets left out: no positive case; "
-        "no interval: undefined in over half of the replicates"
+        "no interval: fewer than 5 patients with a positive case"
     )
 
 

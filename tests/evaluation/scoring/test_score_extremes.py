@@ -2,7 +2,6 @@
 
 import os
 from functools import cache
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -109,7 +108,7 @@ def test_a_bca_interval_is_that_of_the_replicates_and_of_patients_left_out() -> 
         measured(table.filter(pl.col("patient_id") != p), config=with_settings(replicates=0))
         for p in table.filter(TEST)["patient_id"].unique().sort().head(5).to_list()
     ]
-    for metric in ("auroc", "specificity@sens90", "nll", "aurc"):
+    for metric in ("auprc", "f1@sens90", "nll", "aurc"):
         number = run.estimates[0][0][MetricKey("x", metric)]
         assert number.values is not None
         assert number.left_out is not None
@@ -337,20 +336,20 @@ def test_extreme_logits_have_finite_losses() -> None:
 def test_a_perfect_network_is_perfect_and_has_no_slope() -> None:
     table = TABLES["binary"].with_columns(logit_x=8 * (pl.col("target_x") - 0.5))
     results = scored(table, "binary")
-    perfect: dict[str, Any] = {
-        "auroc": 1,
-        "auprc": 1,
-        "accuracy": 1,
-        "sensitivity@sens90": 1,
-        "specificity@sens90": 1,
-        "aurc": 0,
-        "coverage_at_risk05": 1,
-        "auroc_oracle10": 1,
-        "underdiagnosis@sens90": 0,
-    }
-    for metric, value in perfect.items():
+    # a sample without an error does not show that there is none: a bound, or no interval
+    bounded = ("auroc", "accuracy", "sensitivity@sens90", "specificity@sens90")
+    for metric in bounded:
         row = one_row(results, metric, cohort="a")
-        assert (row["value"], row["low"], row["high"]) == pytest.approx((value, value, value))
+        assert (row["value"], row["high"]) == pytest.approx((1, 1))
+        assert 0.8 < row["low"] < 0.99
+    row = one_row(results, "underdiagnosis@sens90", cohort="a")
+    assert (row["value"], row["low"]) == pytest.approx((0, 0))
+    assert 0.01 < row["high"] < 0.2
+    unmarked = {"auprc": 1, "aurc": 0, "coverage_at_risk05": 1, "auroc_oracle10": 1}
+    for metric, value in unmarked.items():
+        row = one_row(results, metric, cohort="a")
+        assert (row["value"], row["low"], row["high"]) == (pytest.approx(value), None, None)
+        assert row["reason"] == "no interval: all replicates are equal"
     for metric in ("calibration_slope", "calibration_auroc"):
         row = one_row(results, metric, cohort="a")
         assert (row["value"], row["reason"]) == (None, "undefined in the sample")

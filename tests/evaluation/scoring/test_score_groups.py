@@ -165,8 +165,8 @@ def test_groups_are_measured_at_the_threshold_of_all_tune_cases() -> None:
     assert row["value"] == pytest.approx(called.mean())
 
 
-def test_a_gap_undefined_in_most_replicates_has_no_interval_and_says_so() -> None:
-    # each of three groups has one positive: a replicate without any of them is undefined
+def test_groups_of_few_positives_are_not_compared() -> None:
+    # each of three groups has one positive: an AUROC of it tells nothing of the group
     number = pl.col("patient_id").str.extract(r"(\d+)$").cast(pl.Int64)
     table = TABLE.with_columns(
         pl.when(pl.col("split") == "tune")
@@ -178,6 +178,9 @@ def test_a_gap_undefined_in_most_replicates_has_no_interval_and_says_so() -> Non
     results = score(table, grouped(table, pl.format("g{}", pl.col("number") % 3)), "binary", QUICK)
     for suffix in ("gap", "worst_group"):
         row = one_row(results, f"auroc_{suffix}", attribute="set")
-        assert row["value"] is not None
-        assert row["low"] is None
-        assert row["reason"] == "no interval: undefined in over half of the replicates"
+        assert (row["value"], row["reason"]) == (None, "fewer than two groups large enough")
+    of_group = one_row(results, "auroc", attribute="set", group="g0")
+    assert (of_group["value"], of_group["reason"]) == (None, "fewer than 10 positive cases")
+    assert of_group["num_positive"] == 1
+    accuracy = one_row(results, "accuracy_gap", attribute="set")
+    assert accuracy["low"] is not None  # needs no positives

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medtransfer.evaluation.scoring.support import Support
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.metric import Metric
 from medtransfer.statistics.bootstrap import (
     additive_interval,
     bca_interval,
@@ -19,6 +21,7 @@ NO_INTERVAL = "no interval: undefined in over half of the replicates"
 ONE_PATIENT = "no interval: one patient"
 ONE_SIDE = "no interval: all replicates lie on one side of the value"
 UNDEFINED = "undefined in the sample"
+NO_SPREAD = "no interval: all replicates are equal"
 ROUNDING = 1e-9
 """Largest excess over a metric's range that is taken for rounding of a sum of many shares."""
 
@@ -53,6 +56,7 @@ class Estimate:
         positives: Positives among the cases, for a binary target.
         reason: Why it is undefined.
         left_out: Values without each group of patients in turn, for a BCa interval. [J]
+        support: Patients behind it by class; None where they are not counted.
     """
 
     values: Floats | None
@@ -61,6 +65,7 @@ class Estimate:
     positives: int | None = None
     reason: str | None = None
     left_out: Floats | None = None
+    support: Support | None = None
 
     def as_result(self, key: ResultKey, run_id: str | None = None) -> Result:
         """Row of the results table, with the interval that suits the metric."""
@@ -68,7 +73,8 @@ class Estimate:
             return self.row(key, None, run_id=run_id)
         interval = None if len(self.values) == 1 else self.interval(key.metric)
         value = _clipped(float(self.values[0]), key.metric)
-        return self.row(key, value, interval, missing=self._missing_interval(), run_id=run_id)
+        missing = self._missing_interval(key.metric)
+        return self.row(key, value, interval, missing=missing, run_id=run_id)
 
     def row(
         self,
@@ -117,12 +123,24 @@ class Estimate:
     def interval(self, metric: str) -> tuple[float, float] | None:
         """Interval that suits a metric.
 
-        Squared where chance alone pushes the metric up; otherwise BCa if it was asked for, or
-        percentile.
+        By the rule of `support` where that says more than replicates do. Else squared where chance
+        alone pushes the metric up; otherwise BCa if it was asked for, or percentile. None below
+        the least number of patients, and where all replicates are equal.
         """
-        if self.values is None:
+        if self.values is None or not np.isfinite(self.values[0]):
             return None
         entry = find_metric(metric)
+        if self.support is not None:
+            if self.support.lacking(entry) is not None:
+                return None
+            if self._replicates_suffice() and (ends := self.support.interval(entry, self.values)):
+                return ends
+        interval = self._of_replicates(entry)
+        return None if interval is not None and _is_point(interval) else interval
+
+    def _of_replicates(self, entry: Metric) -> tuple[float, float] | None:
+        if self.values is None:
+            return None
         if entry.biased:
             ends = additive_interval if entry.of_squares else squared_interval
             return ends(self.values, entry.high)
@@ -130,16 +148,31 @@ class Estimate:
             return bca_interval(self.values, self.left_out)
         return percentile_interval(self.values)
 
-    def _missing_interval(self) -> str | None:
+    def _replicates_suffice(self) -> bool:
+        """True if it is defined in enough replicates to know its variance."""
+        return self.values is not None and percentile_interval(self.values) is not None
+
+    def _missing_interval(self, metric: str) -> str | None:
         """Reason for no interval; None where no replicates were drawn or it is given already."""
         if self.values is None or len(self.values) == 1 or self.reason == ONE_PATIENT:
             return None
         if self.patients < 2:
             return ONE_PATIENT
-        return NO_INTERVAL if percentile_interval(self.values) is None else ONE_SIDE
+        lacking = None if self.support is None else self.support.lacking(find_metric(metric))
+        if lacking is not None:
+            return lacking
+        ends = percentile_interval(self.values)
+        if ends is not None and _is_point(ends):
+            return NO_SPREAD
+        return NO_INTERVAL if ends is None else ONE_SIDE
 
 
 Estimates = dict[MetricKey, Estimate]
+
+
+def _is_point(ends: tuple[float, float]) -> bool:
+    """True if an interval has no width but rounding."""
+    return ends[1] - ends[0] < ROUNDING
 
 
 def _clipped(value: float, metric: str) -> float:

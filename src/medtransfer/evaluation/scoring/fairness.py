@@ -17,6 +17,7 @@ from medtransfer.evaluation.scoring.estimate import (
 )
 from medtransfer.evaluation.scoring.measure import bind_metrics
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
+from medtransfer.evaluation.scoring.support import mean_support
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Flags, Floats
@@ -230,7 +231,8 @@ def _shared_targets(
 def _mean_of(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over targets of one group, for all of which it is defined."""
     values = np.mean([e.values for e in estimates if e.values is not None], axis=0)
-    return replace(estimates[0], values=values, positives=None)
+    support = mean_support([e.support for e in estimates if e.support is not None])
+    return replace(estimates[0], values=values, positives=None, support=support)
 
 
 def _gap_rows(comparison: GroupComparison) -> Iterator[Result]:

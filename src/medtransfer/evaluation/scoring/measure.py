@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, Estimates, MetricKey
 from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
+from medtransfer.evaluation.scoring.support import Patients, mean_support
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
@@ -90,6 +92,7 @@ def bind_metrics(
     cases: AnyCases,
     rows: Flags,
     config: EvaluationConfig,
+    patient: NDArray[np.int64] | None = None,
 ) -> Iterator[Binding]:
     """Bind every metric of the catalogue that a subgroup is reported by.
 
@@ -100,18 +103,35 @@ def bind_metrics(
         cases: The subgroup's labelled cases.
         rows: Their mask over the run's cases; for `micro` any of their targets is labelled.
         config: Operating points and smallest group size.
+        patient: Number of each case's patient; by default those of `rows`. [n]
     """
+    behind = Patients(cases, run.patient[rows] if patient is None else patient)
     positives = int((cases.targets == 1).sum()) if isinstance(cases, TargetCases) else None
     blank = Estimate(None, len(cases), run.patients(rows), positives)
-    small = subgroup.attribute != ALL and rows.sum() < config.minimum_group
     for metric in CATALOG.values():
         if not _is_reported(metric, run, subgroup, name, config):
             continue
         for result_name, point in result_names(metric, config.operating_points, config.risks):
-            reason = f"fewer than {config.minimum_group} cases" if small else None
-            reason = reason or _undefined(metric, cases, point)
+            reason = _undefined(metric, cases, point)
+            if subgroup.attribute != ALL:
+                reason = _too_few(metric, cases, int(rows.sum()), config.minimum_group) or reason
             bound = None if reason else _bound(metric, cases, point)
-            yield Binding(MetricKey(name, result_name), replace(blank, reason=reason), bound)
+            support = None if reason else behind.behind(metric, point)
+            estimate = replace(blank, reason=reason, support=support)
+            yield Binding(MetricKey(name, result_name), estimate, bound)
+
+
+def _too_few(metric: Metric, cases: AnyCases, count: int, least: int) -> str | None:
+    """Reason that a group is too small for a metric: in cases, and in those of a class it needs."""
+    if count < least:
+        return f"fewer than {least} cases"
+    if not isinstance(cases, TargetCases):
+        return None
+    positives = int((cases.targets == 1).sum())
+    for side, of_side in (("positive", positives), ("negative", len(cases) - positives)):
+        if metric.needs in (side, "both") and 0 < of_side < least:
+            return f"fewer than {least} {side} cases"
+    return None
 
 
 def _is_reported(
@@ -215,6 +235,7 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
             patients=patients,
             reason=reason,
             left_out=np.mean(left_out, axis=0) if left_out else None,
+            support=mean_support([e.support for e in defined if e.support is not None]),
         )
     return means
 
@@ -236,6 +257,7 @@ def _micro(
             cases=pooled(cases),
             rows=np.logical_or.reduce(rows),
             config=config,
+            patient=patient.astype(np.int64),
         )
     )
     bound = tuple(b.bound for b in bindings if b.bound is not None)

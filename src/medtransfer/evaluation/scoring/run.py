@@ -124,10 +124,10 @@ class RunArrays:
 
     def patients(self, rows: Flags) -> int:
         """Patients behind some of the cases."""
-        return len(np.unique(self._patient[rows]))
+        return len(np.unique(self.patient[rows]))
 
     @cached_property
-    def _patient(self) -> NDArray[np.int64]:
+    def patient(self) -> NDArray[np.int64]:
         """Number of each case's patient. [N]"""
         ids = self.frame["patient_id"].to_numpy().astype(np.str_)
         return np.unique(ids, return_inverse=True)[1].ravel()

@@ -19,11 +19,13 @@ from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
 from medtransfer.evaluation.scoring.tune_fit import TuneFit, fit_on_tune
-from medtransfer.statistics.delong import delong, logit_intervals
+from medtransfer.statistics.delong import Aurocs, delong, logit_intervals
+from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS, auroc_interval
 from medtransfer.tables.results import ALL, Result, results_frame
 
 DELONG = "auroc_delong"
 """AUROC with the interval of DeLong et al. 1988, clustered by patient (Obuchowski 1997)."""
+TOO_FEW_PATIENTS = f"no interval: fewer than {MIN_PATIENTS} patients with or without"
 NO_VARIANCE = "no interval: DeLong's variance is 0"
 
 
@@ -99,7 +101,6 @@ def delong_rows(test_set: TestSet) -> Iterator[Result]:
         truth = run.truth(target)[rows]
         scores = run.probabilities if run.single_label else run.logits
         auroc = delong(truth, scores[None, rows, target], test_set.patient[rows].astype(np.int64))
-        low, high = logit_intervals(auroc)[0].tolist()
         estimate = Estimate(
             values=auroc.values,
             cases=int(rows.sum()),
@@ -107,13 +108,26 @@ def delong_rows(test_set: TestSet) -> Iterator[Result]:
             positives=int(truth.sum()),
             reason=auroc.reason if rows.any() else "no labelled case",
         )
+        sides = [run.patients(rows & (run.targets[:, target] == side)) for side in (1, 0)]
+        few = min(sides) < MIN_PATIENTS
         yield estimate.row(
             ResultKey(test_set.name, ALL, ALL, name, DELONG),
             float(auroc.values[0]),
-            (low, high) if np.isfinite(low) else None,
-            missing=None if auroc.reason else NO_VARIANCE,
+            None if few else _delong_interval(auroc, sides),
+            missing=None if auroc.reason else TOO_FEW_PATIENTS if few else NO_VARIANCE,
             run_id=run.run_id,
         )
+
+
+def _delong_interval(auroc: Aurocs, sides: list[int]) -> tuple[float, float] | None:
+    """On the logit scale; of few patients of a class, and at 0 and 1, the score interval."""
+    value, variance = float(auroc.values[0]), float(auroc.covariance[0, 0])
+    if not np.isfinite(value):
+        return None
+    if min(sides) < FEW_PATIENTS or value in (0.0, 1.0):
+        return auroc_interval(value, sides[0], sides[1], variance)
+    low, high = logit_intervals(auroc)[0].tolist()
+    return (low, high) if np.isfinite(low) else None
 
 
 def tune_rows(run: RunArrays, fit: TuneFit) -> Iterator[Result]:
