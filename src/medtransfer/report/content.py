@@ -10,7 +10,7 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.fairness import GAP_P
+from medtransfer.evaluation.scoring.group_comparison import GAP_P
 from medtransfer.evaluation.scoring.run import INTERNAL
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve
 

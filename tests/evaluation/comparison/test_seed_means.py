@@ -33,7 +33,9 @@ from medtransfer.evaluation.comparison.seed_means import (
 )
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.small_samples import auroc_interval
 from medtransfer.statistics.variance import ONE_SEED
 from medtransfer.tables.results import Result, results_frame
 
@@ -56,19 +58,30 @@ def test_the_mean_over_seeds_is_the_mean_of_the_scored_seeds() -> None:
     assert row["value"] == pytest.approx(np.mean(each), abs=1e-12)
 
 
+def score_interval(replicates: Floats) -> tuple[float, float]:
+    """The interval of an AUROC of few patients of cohort a, from its replicates. [1 + R]"""
+    rows = scored_rows(TRUTH, "a")
+    sides = [rows.filter(target_x=side)["patient_id"].n_unique() for side in (1, 0)]
+    assert min(sides) < 50
+    variance = float(replicates[1:].var()) * min(sides) / (min(sides) - 1)
+    return auroc_interval(float(replicates[0]), sides[0], sides[1], variance)
+
+
 def test_the_interval_of_the_mean_is_of_patients_and_seeds() -> None:
     row = one_row(MEANS, "auroc", cohort="a")
-    patients = percentile_interval(replicates_of(WEAK, "a"))
+    patients = score_interval(replicates_of(WEAK, "a"))
     expected = widened(patients, by_seed_of(WEAK, "a")[:, 0])
-    assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-12)
+    assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-9)
     assert row["contains"] == "patients and seeds"
+    plain = one_row(MEANS, "nll", cohort="a")
+    assert plain["contains"] == "patients and seeds"
 
 
 def test_the_interval_of_one_seed_is_of_its_patients_and_says_so() -> None:
     alone = results_frame(list(mean_results(mean_of("alone", WEAK[:1]))))
     row = one_row(alone, "auroc", cohort="a")
-    patients = percentile_interval(replicates_of(WEAK[:1], "a"))
-    assert (row["low"], row["high"]) == pytest.approx(patients, abs=1e-12)
+    patients = score_interval(replicates_of(WEAK[:1], "a"))
+    assert (row["low"], row["high"]) == pytest.approx(patients, abs=1e-9)
     assert row["contains"] == "patients"
 
 
@@ -85,10 +98,10 @@ def test_a_bca_interval_of_the_mean_leaves_patients_out_of_all_seeds_at_once() -
     same = mean_of("same", [WEAK[0]] * 3, config=config)
     alone = mean_of("alone", WEAK[:1], config=config)
     one, two = (
-        one_row(results_frame(list(mean_results(m))), "auroc", cohort="a") for m in (same, alone)
+        one_row(results_frame(list(mean_results(m))), "nll", cohort="a") for m in (same, alone)
     )
     assert (one["low"], one["high"]) == pytest.approx((two["low"], two["high"]), abs=1e-12)
-    plain = one_row(results_frame(list(mean_results(mean_of("p", WEAK[:1])))), "auroc", cohort="a")
+    plain = one_row(results_frame(list(mean_results(mean_of("p", WEAK[:1])))), "nll", cohort="a")
     assert (one["low"], one["high"]) != (plain["low"], plain["high"])
 
 

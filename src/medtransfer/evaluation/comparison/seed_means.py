@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
-from medtransfer.evaluation.scoring.fairness import compared_keys
+from medtransfer.evaluation.scoring.group_comparison import compared_keys
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric

@@ -7,10 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, Estimates, MetricKey
+from medtransfer.evaluation.scoring.estimate import (
+    UNDEFINED,
+    Estimate,
+    Estimates,
+    MetricKey,
+    Patients,
+    mean_support,
+)
 from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.support import Patients, mean_support
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names

@@ -7,7 +7,8 @@ import polars as pl
 
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
-from medtransfer.evaluation.scoring.fairness import GAP, GAP_P, ODDS, RATIO, WORST
+from medtransfer.evaluation.scoring.fairness import ODDS
+from medtransfer.evaluation.scoring.group_comparison import GAP, GAP_P, RATIO, WORST
 from medtransfer.report import figures
 from medtransfer.report.components import (
     Answer,
