@@ -128,46 +128,48 @@ class Support:
         return min(self.cases, value * (1 - value) / variance)
 
 
-@dataclass(frozen=True)
 class Patients:
     """Patient of each of some cases, to count those behind a metric of them.
 
-    Attributes:
+    Args:
         cases: The labelled cases.
         patient: Number of each case's patient. [n]
     """
 
-    cases: AnyCases
-    patient: NDArray[np.int64]
+    def __init__(self, cases: AnyCases, patient: NDArray[np.int64]) -> None:
+        self.cases = cases
+        self.patient = np.unique(patient, return_inverse=True)[1].ravel()
+        self._counts: dict[tuple[str, str | None], tuple[int, int]] = {}
 
     def behind(self, metric: Metric, point: str | None) -> Support:
         """Patients behind a metric at an operating point."""
+        share = metric.share or "case"
+        at = point if share in ("called", "cleared") else None
+        cases, patients = self._count(share, at)
         if not isinstance(self.cases, TargetCases):
-            return Support(None, None, len(self.cases), self._count(None))
-        positive = self.cases.targets == 1
-        counted = self._counted(self.cases, metric.share, point)
-        return Support(
-            positives=self._count(positive),
-            negatives=self._count(~positive),
-            cases=len(self.cases) if counted is None else int(counted.sum()),
-            patients=self._count(counted),
-        )
+            return Support(None, None, cases, patients)
+        positives, negatives = (self._count(side, None)[1] for side in ("positive", "negative"))
+        return Support(positives, negatives, cases, patients)
 
-    def _counted(self, cases: TargetCases, share: str | None, point: str | None) -> Flags | None:
+    def _count(self, share: str, point: str | None) -> tuple[int, int]:
+        """Cases that a share is taken of, and their patients."""
+        if (share, point) not in self._counts:
+            rows = self._rows(share, point)
+            occurs = np.bincount(self.patient if rows is None else self.patient[rows]) > 0
+            cases = len(self.cases) if rows is None else int(rows.sum())
+            self._counts[share, point] = cases, int(occurs.sum())
+        return self._counts[share, point]
+
+    def _rows(self, share: str, point: str | None) -> Flags | None:
         """Cases that a share is taken of; None for all."""
-        positive = cases.targets == 1
-        if share == "ill":
-            return ~positive if cases.healthy else positive
-        if share in ("positive", "negative"):
-            return positive if share == "positive" else ~positive
+        cases = self.cases
+        if not isinstance(cases, TargetCases) or share == "case":
+            return None
         if share in ("called", "cleared") and point is not None:
             called = cases.predicted_positive[point]
             return called if share == "called" else ~called
-        return None
-
-    def _count(self, rows: Flags | None) -> int:
-        patient = self.patient if rows is None else self.patient[rows]
-        return len(np.unique(patient))
+        is_positive = share == "positive" or (share == "ill" and not cases.healthy)
+        return cases.targets == (1 if is_positive else 0)
 
 
 def mean_support(supports: list[Support]) -> Support | None:
