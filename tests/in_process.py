@@ -21,7 +21,7 @@ from medtransfer.study.config import Study
 from medtransfer.training.loop import StepReport
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
-OF_RUNS = ("predictions.parquet", "results.parquet", "history.jsonl", "done")
+OF_RUNS = ("predictions.parquet", "results.parquet", "history.jsonl")
 
 
 class HereExecutor:
@@ -62,10 +62,12 @@ def no_worker() -> Generator[None]:
         yield
 
 
-def run_here(study: Study, folder: Path, on_event: OnEvent = ignore_progress) -> StudyFolder:
+def run_here(
+    study: Study, folder: Path, on_event: OnEvent = ignore_progress, *, verify: bool = False
+) -> StudyFolder:
     """`run_study` with everything in this process."""
     with no_worker():
-        return schedule.run_study(study, folder, on_event)
+        return schedule.run_study(study, folder, on_event, verify=verify)
 
 
 def pretrain_here(

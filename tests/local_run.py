@@ -46,7 +46,7 @@ class Local:
         weights = hashlib.sha256()
         for path in sorted(self.own.checkpoint.glob("selected-*/*.safetensors")):
             weights.update(path.read_bytes())
-        names = ("predictions.parquet", "results.parquet", "history.jsonl", "done")
+        names = ("predictions.parquet", "results.parquet", "history.jsonl")
         files = {name: sha256(self.own.path / name) for name in names}
         return {**files, "weights": weights.hexdigest()}
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
     from medtransfer.evaluation.comparison.task_ranks import rank
     from medtransfer.evaluation.scoring.config import EvaluationConfig
+    from medtransfer.integrity.fsck import FsckReport, fsck
     from medtransfer.pretraining.config import Pretrain
     from medtransfer.pretraining.run import PretrainingStopped, pretrain
     from medtransfer.report.evaluate import Evaluation, evaluate
@@ -48,6 +49,7 @@ __all__ = [
     "Evaluation",
     "EvaluationConfig",
     "ExpectedPerformance",
+    "FsckReport",
     "ImageError",
     "Manifest",
     "MedTransferError",
@@ -64,6 +66,7 @@ __all__ = [
     "check_manifest",
     "check_study",
     "evaluate",
+    "fsck",
     "import_source",
     "init_study",
     "join_manifests",
@@ -86,6 +89,7 @@ __all__ = [
 _MODULES = {
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
+    "FsckReport": "integrity.fsck",
     "EvaluationConfig": "evaluation.scoring.config",
     "ExpectedPerformance": "evaluation.comparison.size.goals",
     "Manifest": "tables.manifest",
@@ -98,6 +102,7 @@ _MODULES = {
     "StudyStopped": "study.schedule",
     "check_manifest": "study.check",
     "check_study": "study.check",
+    "fsck": "integrity.fsck",
     "evaluate": "report.evaluate",
     "import_source": "data.sources.import_source",
     "init_study": "study.template",

@@ -35,6 +35,48 @@ on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
 """Called before every step that changes the disk; fault-injection tests replace it."""
 
 
+_guards: list[Callable[[], None]] = []
+
+
+def add_guard(guard: Callable[[], None]) -> None:
+    """Call a function before every file that this process moves into place or removes.
+
+    Args:
+        guard: Raises a `StudyError` if this process may no longer write.
+    """
+    _guards.append(guard)
+
+
+def remove_guard(guard: Callable[[], None]) -> None:
+    """Stop calling a guard; one that is not called is fine."""
+    _guards[:] = [other for other in _guards if other != guard]
+
+
+def _ask_guards() -> None:
+    for guard in _guards:
+        guard()
+
+
+_records: list[set[Path]] = []
+
+
+@contextlib.contextmanager
+def recording() -> Generator[set[Path]]:
+    """Collect the paths that this process writes or removes while inside."""
+    paths: set[Path] = set()
+    _records.append(paths)
+    try:
+        yield paths
+    finally:
+        _records[:] = [other for other in _records if other is not paths]
+
+
+def note_change(path: Path) -> None:
+    """Tell `recording` of a path that this process, or one that it started, changed."""
+    for paths in _records:
+        paths.add(path)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """Give the path of an empty file to write to; on leaving, move it durably to `path`.
@@ -57,7 +99,9 @@ def replacing(path: Path) -> Generator[Path]:
         on_operation("fsync")
         _fsync(temporary)
         on_operation("replace")
+        _ask_guards()
         temporary.replace(path)
+        note_change(path)
         on_operation("fsync folder")
         _fsync(path.parent)
     except OSError as error:
@@ -80,6 +124,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     with replacing(path) as temporary:
         on_operation("write")
         temporary.write_bytes(content)
+
+
+def link_over(source: Path, path: Path) -> None:
+    """Give a file a second name, which replaces what has it; a copy where disks have no links."""
+    temporary = _temporary_name(path)
+    try:
+        on_operation("link")
+        os.link(source, temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        write_bytes(path, source.read_bytes())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,7 +178,9 @@ def make_folder(path: Path) -> Path:
 def remove(path: Path) -> None:
     """Delete a file or a folder tree that this package made; a missing one is fine."""
     on_operation("remove")
-    if path.is_dir():
+    _ask_guards()
+    note_change(path)
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

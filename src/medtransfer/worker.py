@@ -29,6 +29,7 @@ from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import InputsChangedError
+from medtransfer.runs.lease import guard_worker
 from medtransfer.runs.messages import (
     Finished,
     Heartbeat,
@@ -205,6 +206,7 @@ def main() -> None:
     # whatever libraries print must not get between the messages
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    guard_worker(Path(sys.argv[1]))
     worker = Worker(StudyFolder(Path(sys.argv[1])), output)
     # the parent asks for the stacks of a worker that hangs; works where Python no longer does
     faulthandler.register(signal.SIGUSR1, all_threads=True)

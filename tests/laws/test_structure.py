@@ -31,7 +31,7 @@ LAYERS = (
     ("data.images",),
     ("tables", "models"),
     ("statistics", "posthoc"),
-    ("metrics",),
+    ("metrics", "integrity"),
     ("files", "settings"),
     ("errors", "seeds"),
 )

@@ -39,11 +39,25 @@ def test_a_run_goes_from_waiting_to_done(run: RunFolder) -> None:
     assert [check.tune_auroc for check in run.history()] == [None, 0.75]
 
 
-def test_the_mark_of_a_finished_run_holds_the_digest_of_its_predictions(run: RunFolder) -> None:
+def test_the_mark_of_a_finished_run_holds_the_digests_of_all_its_files(run: RunFolder) -> None:
     outcome(run)
+    weights = run.checkpoint / "selected-00000004"
+    weights.mkdir(parents=True)
+    (weights / "model.safetensors").write_bytes(b"weights")
     run.finish()
     mark = json.loads((run.path / "done").read_text())
-    assert mark == {"predictions": sha256(run.path / "predictions.parquet")}
+    assert mark["predictions"] == sha256(run.path / "predictions.parquet")
+    assert set(mark["files"]) == {
+        "checkpoint/selected-00000004/model.safetensors",
+        "cost.json",
+        "environment.json",
+        "history.jsonl",
+        "predictions.parquet",
+        "run.json",
+    }
+    for name, entry in mark["files"].items():
+        assert entry["sha256"] == sha256(run.path / name)
+    assert json.loads(mark["copies"]["cost.json"])["seconds"] == 1.5
 
 
 def test_finishing_drops_what_only_going_on_would_need(run: RunFolder) -> None:
@@ -164,10 +178,12 @@ def test_a_process_that_only_has_the_dead_holders_number_does_not_hold_the_lease
     assert lease.holder() is None
 
 
-def test_a_damaged_lease_is_named(lease: Lease, tmp_path: Path) -> None:
-    (tmp_path / "lease.json").write_text("{")
-    with pytest.raises(StudyError, match=r"lease.json\" cannot be read as JSON"):
-        lease.take()
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"pid": 1}', "\0" * 40])
+def test_a_torn_lease_is_replaced(lease: Lease, tmp_path: Path, content: str) -> None:
+    (tmp_path / "lease.json").write_text(content)
+    assert lease.holder() is None
+    lease.take()
+    assert json.loads((tmp_path / "lease.json").read_text())["pid"] == os.getpid()
 
 
 def test_predictions_come_back_as_they_were_written(run: RunFolder) -> None:

@@ -81,12 +81,13 @@ def test_the_first_waiting_run_is_running_while_a_process_is_at_work(tmp_path: P
     shelf = Shelf(tmp_path, SCRATCH, SCRATCH, SCRATCH)
     shelf.done(0, seconds=10)
     shelf.at_step(1, step=12, steps=60, tune_auroc=0.66)
-    Lease(shelf.folder).take()
+    lease = Lease(shelf.folder)
+    lease.take()
     status = read_status(shelf.folder)
     assert status.working
     assert [run.state for run in status.runs] == ["done", "running", "waiting"]
     assert (status.runs[1].step, status.runs[1].tune_auroc) == (12, 0.66)
-    Lease(shelf.folder).drop()
+    lease.drop()
     assert [run.state for run in read_status(shelf.folder).runs] == ["done", "waiting", "waiting"]
 
 

@@ -22,6 +22,7 @@ from medtransfer.runs.events import (
     Planned,
     Preparing,
     PretrainStep,
+    Repaired,
     RunEnded,
     RunStep,
     Scoring,
@@ -166,6 +167,8 @@ class _Lines:
                 )
             case Scoring(what):
                 self._print(f"writing {what}")
+            case Repaired(_, message):
+                self._print(message)
             case _:
                 pass
 
@@ -182,6 +185,7 @@ class LiveTable:
         self._rungs: dict[str, dict[str, int]] = {}
         self._finished = ""
         self._first_error = ""
+        self._repairs: list[str] = []
         self._step: RunStep | None = None
 
     def handle(self, event: Event) -> None:
@@ -197,6 +201,8 @@ class LiveTable:
                     counts["runs"] += 1
             case RunStep():
                 self._step = event
+            case Repaired(_, message):
+                self._repairs.append(message)
             case RunEnded():
                 self._step = None
                 counts = self._rungs[event.run.rung]
@@ -207,7 +213,7 @@ class LiveTable:
                 pass
 
     def __rich__(self) -> Group:
-        parts: list[Any] = []
+        parts: list[Any] = [Text(message) for message in self._repairs]
         if isinstance(self._event, Preparing):
             images = f"{self._event.done:,}/{self._event.total:,}"
             parts.append(Text(f"{self._event.what}  {images}"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from medtransfer.cli import evaluate, models, prepare, size, sources, study
+from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_USER, app
 from medtransfer.errors import MedTransferError
 
@@ -18,6 +18,7 @@ COMMANDS = (
     study.run,
     study.status,
     study.report,
+    integrity.fsck,
     evaluate.evaluate,
     evaluate.rank,
     evaluate.savings,

@@ -74,6 +74,13 @@ def check(
         ),
     ] = None,
     values: Values = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Studies only: read every image again, also where size and times are unchanged.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Audit the data of a study, or a manifest, before anything is run."""
@@ -95,7 +102,7 @@ def check(
         raise ConfigError(f"{option} for manifests; a study sets {setting} itself.")
     else:
         with _reading(as_json=as_json) as on_event:
-            report = check_study(read_study(study), out, on_event)
+            report = check_study(read_study(study), out, on_event, deep=deep)
         next_step = f"{_size(report)}. Run it with: medtransfer run {study}"
     _print_check(report, next_step, as_json=as_json)
     if report.fault is not None:
@@ -110,7 +117,10 @@ def prepare(
     out: Out = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Compare images that were made earlier with their SHA-256."),
+        typer.Option(
+            "--verify",
+            help="Read every image again, and compare prepared images with their SHA-256.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -28,11 +28,23 @@ StudyOrRung = Annotated[
 
 
 @app.command()
-def run(study: StudyFile, out: Out = None, as_json: AsJsonLines = False) -> None:
+def run(
+    study: StudyFile,
+    out: Out = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compare the content of every finished file with its seal, not only size and "
+            "times.",
+        ),
+    ] = False,
+    as_json: AsJsonLines = False,
+) -> None:
     """Run a study, or resume it: finished runs are kept."""
     from medtransfer.study.yaml_file import read_study
 
-    _run(read_study(study), out, as_json=as_json)
+    _run(read_study(study), out, verify=verify, as_json=as_json)
 
 
 @app.command()
@@ -72,7 +84,14 @@ def report(where: Where = None) -> None:
     print(f"Report: {write_report(find_study(where))}")
 
 
-def _run(study: "Study", out: Path | None, *, as_json: bool, next_step: str = "") -> None:
+def _run(
+    study: "Study",
+    out: Path | None,
+    *,
+    as_json: bool,
+    verify: bool = False,
+    next_step: str = "",
+) -> None:
     """Run a study, write its report, and end with the exit code that its runs deserve."""
     from medtransfer.cli.display import display
     from medtransfer.report.page import write_report
@@ -81,7 +100,7 @@ def _run(study: "Study", out: Path | None, *, as_json: bool, next_step: str = ""
 
     try:
         with display(as_json=as_json) as on_event:
-            folder = run_study(study, out, on_event)
+            folder = run_study(study, out, on_event, verify=verify)
     except StudyStopped as stopped:
         print(f"Stopped; {stopped}", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None

@@ -15,6 +15,7 @@ from threading import Thread
 
 from medtransfer.engines.watchdog import Watchdog
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.lease import LEASE_VARIABLE, held_token
 from medtransfer.runs.messages import (
     Finished,
     Heartbeat,
@@ -192,7 +193,12 @@ class LocalExecutor:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**ALLOCATOR, **variables, **os.environ},
+            env={
+                **ALLOCATOR,
+                **variables,
+                **os.environ,
+                LEASE_VARIABLE: held_token(self._study),
+            },
             start_new_session=True,  # Ctrl-C reaches the parent alone
         )
         self._lines = Queue()

@@ -23,7 +23,7 @@ from medtransfer.report.questions import efficiency, fairness, shift, transfer, 
 from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import load_evaluation_data, load_study_data
 from medtransfer.report.text import short_names, unbroken
-from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.folders import Lease, StudyFolder
 
 REPORT = "report.html"
 QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
@@ -44,7 +44,16 @@ def write_report(folder: StudyFolder | Path) -> Path:
         StudyError: The folder holds no finished run.
     """
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
-    write_text(folder.report, render(load_study_data(folder)))
+    page = render(load_study_data(folder))
+    lease = Lease(folder)
+    if not lease.try_take():  # a process that works on the study seals the page at its end
+        write_text(folder.report, page)
+        return folder.report
+    try:
+        with folder.sealing():
+            write_text(folder.report, page)
+    finally:
+        lease.drop()
     return folder.report
 
 

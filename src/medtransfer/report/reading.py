@@ -8,12 +8,14 @@ import polars as pl
 
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
-from medtransfer.errors import StudyError, plural
+from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
+from medtransfer.integrity.study_seal import unsealed_changes
 from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.repairs import noted_repairs
 from medtransfer.study.config import Study
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.old_names import with_current_metrics
@@ -25,6 +27,15 @@ from medtransfer.training.config import TrainingConfig
 EVALUATION = "evaluation.json"
 FACTS = ("pretraining", "images", "parameters")
 """Facts about a rung that an evaluation may state."""
+TABLES = (
+    "results.parquet",
+    "comparisons.parquet",
+    "runs.csv",
+    "data.json",
+    "study.yaml",
+    "curves/",
+)
+"""Files, and starts of files, that a report is made of."""
 Document = dict[str, Any]  # JSON of a study or evaluation folder
 
 
@@ -34,6 +45,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
     Raises:
         StudyError: It holds no finished run.
     """
+    require_sealed(folder)
     document: Document = folder.read("data.json")
     if not (folder.path / "results.parquet").is_file():
         raise StudyError(
@@ -71,8 +83,23 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             )
             for finding in document["findings"]
         ),
-        cautions=tuple(_cautions(study, environments)),
+        cautions=(*_cautions(study, environments), *map(str, noted_repairs(folder))),
     )
+
+
+def require_sealed(folder: StudyFolder) -> None:
+    """Compare the study's tables with its seal.
+
+    Raises:
+        StudyError: They were damaged or edited; the files are named.
+    """
+    names = unsealed_changes(folder.path, TABLES)
+    if names:
+        verb = "does" if len(names) == 1 else "do"
+        raise StudyError(
+            f'{listed(names)} of "{folder.path}" {verb} not match the seal: damaged, edited or '
+            "deleted. `medtransfer run study.yaml` makes it again."
+        )
 
 
 def load_evaluation_data(folder: Path) -> ReportData:

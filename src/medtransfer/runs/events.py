@@ -96,6 +96,19 @@ class RunEnded:
 
 
 @dataclass(frozen=True)
+class Repaired:
+    """A file of the study's folder did not match its seal.
+
+    Attributes:
+        file: Its path in the folder.
+        message: What happened to it, and what is done about it.
+    """
+
+    file: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Scoring:
     """The study's tables are being made."""
 
@@ -136,7 +149,7 @@ class RungMade:
     folder: str
 
 
-Event = Preparing | Planned | RunStep | RunEnded | Scoring | PretrainStep | RungMade
+Event = Preparing | Planned | RunStep | RunEnded | Repaired | Scoring | PretrainStep | RungMade
 OnEvent = Callable[[Event], None]
 
 

@@ -14,11 +14,9 @@ studies/<name>/
 ```
 """
 
+import contextlib
 import json
-import os
-import socket
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,21 +25,22 @@ from medtransfer.files import (
     is_temporary,
     make_folder,
     read_json,
+    recording,
     remove,
-    sha256,
     sweep_temporaries,
     write_json,
     write_text,
 )
+from medtransfer.integrity.run_seal import DONE, PREDICTIONS, seal_run
+from medtransfer.integrity.study_seal import is_sealed, remove_damaged, seal_study
+from medtransfer.runs.lease import Lease
 from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
 
 if TYPE_CHECKING:
     import polars as pl
 
+__all__ = ["MARK", "Lease", "RunFolder", "StudyFolder"]
 MARK = "study.json"
-LEASE = "lease.json"
-LEASE_SECONDS = 120
-"""A lease of another machine that was not renewed for this long is taken over."""
 
 
 class RunFolder:
@@ -67,7 +66,12 @@ class RunFolder:
     def error(self) -> RunError | None:
         """The reason why the run failed or diverged; None if it did neither."""
         path = self.path / "error.json"
-        return RunError.of(read_json(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return RunError.of(read_json(path))
+        except (StudyError, TypeError, AttributeError):  # damaged: the run is tried again
+            return None
 
     def state(self) -> State:
         """Done, failed, diverged, or waiting; only the study knows that a run is running."""
@@ -123,21 +127,29 @@ class RunFolder:
         write_json(self.path / "cost.json", vars(cost))
 
     def write_results(self, results: "pl.DataFrame", scoring: str) -> None:
-        """Write results with the digest of their scoring."""
+        """Write results with the digest of their scoring; a finished run is sealed again."""
         from medtransfer.tables.results import write_results
 
         write_results(results, self.path / "results.parquet")
         write_json(self.path / "scoring.json", {"digest": scoring})
+        if self.is_done():
+            seal_run(self.path)
 
     def is_scored(self, scoring: str) -> bool:
         """True if the results were made by a scoring."""
         path = self.path / "scoring.json"
-        return path.is_file() and read_json(path)["digest"] == scoring
+        has_results = path.is_file() and (self.path / "results.parquet").is_file()
+        return has_results and read_json(path)["digest"] == scoring
 
     def finish(self) -> None:
-        """Mark the run as done, with the digest of its predictions; nothing is written after."""
-        write_json(self.path / "done", {"predictions": sha256(self.path / "predictions.parquet")})
+        """Mark the run as done by a seal of all its files; nothing is written after."""
+        seal_run(self.path)
         self.tidy()
+
+    def reopen(self) -> None:
+        """Make the run unfinished: its outcome is dropped, and it is carried out again."""
+        for name in (DONE, PREDICTIONS, "results.parquet", "scoring.json", "cost.json"):
+            remove(self.path / name)
 
     def tidy(self) -> None:
         """Remove checkpoints that only resuming would need; the selected weights stay."""
@@ -192,11 +204,15 @@ class RunFolder:
     def progress(self) -> Mapping[str, Any]:
         """The progress written last, for `runs.progress.read_progress`; empty before the first."""
         path = self.path / "progress.json"
-        return cast("Mapping[str, Any]", read_json(path)) if path.is_file() else {}
+        try:
+            return cast("Mapping[str, Any]", read_json(path)) if path.is_file() else {}
+        except StudyError:  # damaged: as good as none
+            return {}
 
     def environments(self) -> list[dict[str, Any]]:  # open JSON: every version adds facts
         """Machines and packages that the run ran on, as `runs.transfer.environment` gave them."""
-        return read_json(self.path / "environment.json")
+        path = self.path / "environment.json"
+        return read_json(path) if path.is_file() else []
 
 
 class StudyFolder:
@@ -216,7 +232,9 @@ class StudyFolder:
             StudyError: It holds another study, or other files.
         """
         mark = self.path / MARK
-        if mark.is_file():
+        if is_sealed(self.path) and MARK in remove_damaged(self.path, only=MARK):
+            write_json(mark, {"name": name})
+        elif mark.is_file():
             other = read_json(mark)["name"]
             if other != name:
                 raise StudyError(
@@ -239,6 +257,15 @@ class StudyFolder:
         runs = self.path / "runs"
         return sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
 
+    @contextlib.contextmanager
+    def sealing(self) -> Generator[None]:
+        """Seal what was changed inside, however it is left; the caller has the lease."""
+        with recording() as changed:
+            try:
+                yield
+            finally:
+                seal_study(self.path, changed)
+
     def write(self, name: str, value: Any) -> None:
         """Write one of the study's JSON files."""
         write_json(self.path / name, value)
@@ -255,56 +282,7 @@ class StudyFolder:
                 f'"{self.path}" has no {name}: it is not the folder of a study that was run. '
                 "`medtransfer run study.yaml` makes one."
             )
-        return read_json(path)
-
-
-class Lease:
-    """Right of one process to work on a study; the lease of a dead process is taken over."""
-
-    def __init__(self, folder: StudyFolder) -> None:
-        self._path = folder.path / LEASE
-        self._own = {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid())}
-
-    def take(self) -> None:
-        """Take the lease.
-
-        Raises:
-            StudyError: Another living process holds it.
-        """
-        holder = self.holder()
-        if holder is not None and holder != self._own:
-            raise StudyError(
-                f"Process {holder['pid']} on {holder['host']} is working on this study. Wait for "
-                "it, or stop it first."
-            )
-        write_json(self._path, self._own)
-
-    def holder(self) -> Mapping[str, Any] | None:
-        """The living process that holds the lease, if any."""
-        if not self._path.is_file():
-            return None
-        holder = cast("Mapping[str, Any]", read_json(self._path))
-        if holder.get("host") == self._own["host"]:
-            born = _born(int(holder["pid"]))
-            return holder if born and born == holder["born"] else None
-        age = time.time() - self._path.stat().st_mtime
-        return holder if age < LEASE_SECONDS else None
-
-    def renew(self) -> None:
-        """Record that the holder is alive."""
-        if self._path.is_file():
-            os.utime(self._path)
-
-    def drop(self) -> None:
-        """Give up the lease."""
-        remove(self._path)
-
-
-def _born(pid: int) -> str:
-    """Start of a process of this machine, in ticks since boot; empty if there is none."""
-    # ticks since boot: psutil.Process.create_time moves with the clock, so a corrected clock would
-    # make a living holder look dead
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return ""
+        try:
+            return read_json(path)
+        except StudyError as error:
+            raise StudyError(f"{error} `medtransfer run study.yaml` makes it again.") from error

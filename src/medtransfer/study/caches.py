@@ -79,7 +79,8 @@ def prepare_study(
         out: The study's folder; ``studies/<name>`` by default.
         on_event: Called with progress events.
         on_plan: Called with images to make and disk to use, before anything is made.
-        verify: Compare images that were made earlier with their SHA-256.
+        verify: Read every image again, and compare images that were made earlier with their
+            SHA-256.
 
     Returns:
         The caches, with what they lacked before.
@@ -95,15 +96,17 @@ def prepare_study(
     lease = Lease(folder)
     lease.take()
     try:
-        data = read_data(
-            study,
-            folder.images,
-            lambda done, total: on_event(Preparing("reading images", done, total)),
-        )
-        states = cache_states(folder, data, study_needs(study, data))
-        plan = CachePlan(tuple(states), folder.cache, free_bytes(folder.cache))
-        on_plan(plan)
-        make_caches(folder, data, states, on_event, verify=verify)
+        with folder.sealing():
+            data = read_data(
+                study,
+                folder.images,
+                lambda done, total: on_event(Preparing("reading images", done, total)),
+                deep=verify,
+            )
+            states = cache_states(folder, data, study_needs(study, data))
+            plan = CachePlan(tuple(states), folder.cache, free_bytes(folder.cache))
+            on_plan(plan)
+            make_caches(folder, data, states, on_event, verify=verify)
     finally:
         lease.drop()
     return plan

@@ -3,6 +3,7 @@
 Findings of the audit, the runs that are planned, and the files that list every row.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import polars as pl
 
 from medtransfer.data.audit.findings import Level
 from medtransfer.data.audit.run import Finding
-from medtransfer.errors import MedTransferError
+from medtransfer.data.images.scan import remembered_contents
+from medtransfer.errors import MedTransferError, plural
 from medtransfer.files import remove
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
@@ -22,7 +24,7 @@ from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
 from medtransfer.tables.guessed_targets import other_spellings
-from medtransfer.tables.schema import write_spreadsheet
+from medtransfer.tables.schema import rows_of, write_spreadsheet
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -33,7 +35,8 @@ class CheckReport:
     Attributes:
         findings: Errors first.
         waived: Codes that the study waives, with the reason.
-        notes: Content of a manifest, and cells that were read as something else, in sentences.
+        notes: Content of a manifest, and cells that were read as something else, in sentences; of
+            a study also the outcome of `deep`.
         runs: Runs that the study would make; empty for a manifest.
         rows_file: ``findings.csv``, every row of every finding; None without any.
         pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
@@ -59,7 +62,11 @@ class CheckReport:
 
 
 def check_study(
-    study: Study, out: Path | None = None, on_event: OnEvent = ignore_progress
+    study: Study,
+    out: Path | None = None,
+    on_event: OnEvent = ignore_progress,
+    *,
+    deep: bool = False,
 ) -> CheckReport:
     """Audit a study's data before anything is run.
 
@@ -67,6 +74,7 @@ def check_study(
         study: From `read_study`, or made in Python.
         out: The study's folder; ``studies/<name>`` by default.
         on_event: Called with progress events.
+        deep: Read every image again, and say which differ from what was remembered of them.
 
     Returns:
         Findings, planned runs, and the files that list all rows.
@@ -79,20 +87,41 @@ def check_study(
     study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
-    data = read_data(
-        study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
-    )
+    lease = Lease(folder)
+    # a process that runs the study has audited the images already, and seals the folder
+    is_ours = lease.try_take()
+    try:
+        with folder.sealing() if is_ours else contextlib.nullcontext():
+            return _check(study, folder, on_event, deep=deep, audit_images=is_ours)
+    finally:
+        lease.drop()
+
+
+def _check(
+    study: Study, folder: StudyFolder, on_event: OnEvent, *, deep: bool, audit_images: bool
+) -> CheckReport:
+    """Audit a study in its folder; the images only if no process works on the study."""
+
+    def reading(done: int, total: int) -> None:
+        on_event(Preparing("reading images", done, total))
+
+    before = remembered_contents(folder.images) if deep else None
+    data = read_data(study, folder.images, reading, deep=deep)
+    notes = () if before is None else (_changed_note(before, data),)
     planned: list[PlannedRun] = []
     fault: MedTransferError | None = None
     try:
         planned = plan_runs(study, data)
-        data = _audit_unless_running(study, folder, data, planned, on_event)
+        if audit_images:
+            states = cache_states(folder, data, unmet_needs(folder, planned))
+            make_caches(folder, data, states, on_event)
+            data = audit_study_images(study, folder, data, planned, on_event)
     except MedTransferError as error:
         fault = error  # the findings so far are reported all the same
     return CheckReport(
         findings=data.findings,
         waived=study.waive,
-        notes=data.manifest.notes,
+        notes=(*data.manifest.notes, *notes),
         runs=tuple(planned),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
@@ -100,24 +129,17 @@ def check_study(
     )
 
 
-def _audit_unless_running(
-    study: Study,
-    folder: StudyFolder,
-    data: StudyData,
-    planned: Sequence[PlannedRun],
-    on_event: OnEvent,
-) -> StudyData:
-    """Decode the images and audit them; a process that runs the study has done so already."""
-    lease = Lease(folder)
-    if lease.holder() is not None:
-        return data
-    lease.take()
-    try:
-        states = cache_states(folder, data, unmet_needs(folder, planned))
-        make_caches(folder, data, states, on_event)
-        return audit_study_images(study, folder, data, planned, on_event)
-    finally:
-        lease.drop()
+def _changed_note(before: pl.DataFrame, data: StudyData) -> str:
+    """Sentence on the images whose content differs from what was remembered."""
+    known = data.facts.join(before, on="image_id", how="semi")
+    other = known.join(before, on=["image_id", "sha256"], how="anti")
+    rows = data.manifest.frame.join(other, on="image_id", how="semi", maintain_order="left")
+    if rows.is_empty():
+        return f"{plural(len(known), 'image')} read again: all are as they were remembered."
+    return (
+        f"{plural(len(known), 'image')} read again: {plural(len(rows), 'image')} differ from what "
+        f"was remembered, {rows_of(rows)}. Runs that are finished are of the old content."
+    )
 
 
 def _write_rows(path: Path, findings: Sequence[Finding]) -> Path | None:

@@ -10,11 +10,12 @@ from medtransfer.data.images.scan import decoding_of
 from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
-from medtransfer.files import sweep_temporaries, write_text
+from medtransfer.files import note_change, sweep_temporaries, write_text
 from medtransfer.runs.events import (
     OnEvent,
     Planned,
     Preparing,
+    Repaired,
     RunEnded,
     RunName,
     RunStep,
@@ -25,6 +26,7 @@ from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.inputs import InputsChangedError, changed_inputs
 from medtransfer.runs.messages import Finished, Interrupted, RunRequest, StepDone
 from medtransfer.runs.progress import ProgressFile, RunProgress
+from medtransfer.runs.repairs import repair_study
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import audit_study_images
@@ -55,7 +57,11 @@ class StudyStopped(Exception):  # noqa: N818
 
 
 def run_study(
-    study: Study, out: Path | None = None, on_event: OnEvent = ignore_progress
+    study: Study,
+    out: Path | None = None,
+    on_event: OnEvent = ignore_progress,
+    *,
+    verify: bool = False,
 ) -> StudyFolder:
     """Run what is missing of a study.
 
@@ -63,6 +69,7 @@ def run_study(
         study: From `read_study`, or made in Python (paths are relative to the working folder).
         out: The study's folder; ``studies/<name>`` by default.
         on_event: Called with every progress event.
+        verify: Compare the content of every finished file with its seal, not only size and times.
 
     Returns:
         The study's folder, its tables written.
@@ -75,28 +82,41 @@ def run_study(
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
     lease = Lease(folder)
+    was_killed = lease.is_left()
     lease.take()
     sweep_temporaries(folder.path, deep=False)  # runs and caches sweep their own
+    sweep_temporaries(folder.path / "curves")
     try:
-        data = prepare(study, folder, on_event)
-        planned = plan_runs(study, data)
-        _write_plan(study, folder, data, planned)
-        states = cache_states(folder, data, unmet_needs(folder, planned))
-        make_caches(folder, data, states, on_event)
-        data = audit_study_images(study, folder, data, planned, on_event)
-        check_findings(study, data.findings)
-        _write_plan(study, folder, data, planned)
-        try:
-            StudyExecution(folder, planned, lease, on_event).run_missing()
-        except InputsChangedError as error:
-            message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
-            raise InputsChangedError(message) from error
-        on_event(Scoring("tables"))
-        rescore(folder, planned, data)
-        write_study_tables(study, folder, planned, data)
+        with folder.sealing():
+            for repair in repair_study(folder, verify=verify, was_killed=was_killed):
+                on_event(Repaired(repair.file, str(repair)))
+            data = prepare(study, folder, on_event)
+        with folder.sealing():
+            _complete(study, folder, data, lease, on_event)
     finally:
         lease.drop()
     return folder
+
+
+def _complete(
+    study: Study, folder: StudyFolder, data: StudyData, lease: Lease, on_event: OnEvent
+) -> None:
+    """Run what is missing and write the tables."""
+    planned = plan_runs(study, data)
+    _write_plan(study, folder, data, planned)
+    states = cache_states(folder, data, unmet_needs(folder, planned))
+    make_caches(folder, data, states, on_event)
+    data = audit_study_images(study, folder, data, planned, on_event)
+    check_findings(study, data.findings)
+    _write_plan(study, folder, data, planned)
+    try:
+        StudyExecution(folder, planned, lease, on_event).run_missing()
+    except InputsChangedError as error:
+        message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
+        raise InputsChangedError(message) from error
+    on_event(Scoring("tables"))
+    rescore(folder, planned, data)
+    write_study_tables(study, folder, planned, data)
 
 
 def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progress) -> StudyData:
@@ -152,6 +172,7 @@ class StudyExecution:
             StudyError: The disk is full, or fails.
         """
         folder = self.folder.run(run.run_id)
+        note_change(folder.path)
         progress = ProgressFile(folder)
         try:
             for message in self.executor.execute(request_of(run)):

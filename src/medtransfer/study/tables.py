@@ -2,17 +2,19 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import ConfigError
+from medtransfer.errors import ConfigError, StudyError
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, write_json
+from medtransfer.integrity.run_seal import PREDICTIONS, SealedFile, read_run_seal
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
@@ -24,6 +26,7 @@ from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, tria
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame, write_spreadsheet
 
+COLLECTED = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
 TABLES_VERSION = 3
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
@@ -61,12 +64,11 @@ def write_study_tables(
     if not done:
         return
     done = [run for run in done if taken is None or run.run_id in taken]
+    key = _collected_key(study, folder, done, data)
+    if _is_collected(folder, key):
+        return
     predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
     write_frame(predictions, folder.path / "predictions.parquet")
-    key = _collected_key(study, predictions, data)
-    mark = folder.path / "collected.json"
-    if mark.is_file() and read_json(mark) == key:
-        return
     tables = compare_runs(
         [
             *(_ladder_run(folder, run) for run in _in_order(study, done)),
@@ -82,7 +84,24 @@ def write_study_tables(
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
     write_curve_tables(tables.curves, folder.path / "curves")
-    write_json(mark, key)
+    files = [folder.path / name for name in COLLECTED]
+    files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
+    sealed = {
+        path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
+    }
+    write_json(folder.path / "collected.json", {"digest": key, "files": sealed})
+
+
+def _is_collected(folder: StudyFolder, key: str) -> bool:
+    """True if the tables are there as they were made, from the same runs and settings."""
+    try:
+        mark = cast("dict[str, Any]", read_json(folder.path / "collected.json"))
+        files = cast("dict[str, dict[str, Any]]", mark["files"])
+        entries = {folder.path / name: SealedFile.of(record) for name, record in files.items()}
+        is_same = mark["digest"] == key
+    except (StudyError, KeyError, TypeError, ValueError, AttributeError):
+        return False
+    return is_same and all(entry.is_content_of(path) for path, entry in entries.items())
 
 
 def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
@@ -93,18 +112,21 @@ def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
     return {run.run_id for trial in chosen for run in trial.runs}
 
 
-def _collected_key(study: Study, predictions: pl.DataFrame, data: StudyData) -> dict[str, str]:
+def _collected_key(
+    study: Study, folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
+) -> str:
     """Digest of what the study's tables are made from; if unchanged, they are kept."""
     attributes = case_attributes(data.manifest.frame, study.data.attributes)
+    seals = {run.run_id: read_run_seal(folder.run(run.run_id).path) for run in done}
     contents = {
-        "runs": sorted(set(predictions["run_id"].to_list())),
+        "runs": {name: seal and seal.files[PREDICTIONS].sha256 for name, seal in seals.items()},
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
         "tables": TABLES_VERSION,
     }
-    return {"digest": digest(contents)}
+    return digest(contents)
 
 
 def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:

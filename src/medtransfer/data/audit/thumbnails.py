@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medtransfer.data.audit.perceptual_hash import SIDE
 from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
 from medtransfer.data.images.decode import decoders
-from medtransfer.files import is_whole, make_folder, seal_folder
+from medtransfer.files import SEAL, is_whole, make_folder, remove, seal_folder
 from medtransfer.settings import digest
 from medtransfer.tables.schema import write_frame
 
@@ -98,7 +98,9 @@ def image_stats(
     """
     folder = stats_folder(facts, recipe, parent)
     parts = [folder / f"part-{n:05d}.parquet" for n in range(-(-len(facts) // PART))]
-    if not is_whole(folder, verify=False):
+    if not is_whole(folder):
+        if (folder / SEAL).exists():  # it was whole once: what is damaged cannot be told apart
+            remove(folder)
         make_folder(folder)
         missing = [number for number, part in enumerate(parts) if not part.is_file()]
         if missing:

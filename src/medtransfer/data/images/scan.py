@@ -102,6 +102,17 @@ def scan_images(
     return frame
 
 
+def remembered_contents(facts_file: Path) -> pl.DataFrame:
+    """`image_id` and `sha256` of the images that were scanned before, whatever changed since."""
+    nothing = pl.DataFrame(schema={"image_id": pl.String, "sha256": pl.String})
+    if not facts_file.is_file():
+        return nothing
+    try:
+        return pl.read_parquet(facts_file, columns=["image_id", "sha256"])
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return nothing
+
+
 def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
     """Count images by format and, for DICOM, by the rule that shows them.
 

@@ -198,6 +198,24 @@ def damaged_shards(folder: Path, shards: Iterable[Shard]) -> list[Shard]:
     ]
 
 
+def altered_shards(folder: Path, size: int, *, verify: bool = False) -> list[Path]:
+    """Images' files that do not match their index, and those whose index cannot be used.
+
+    Args:
+        folder: Of a recipe.
+        size: Side of its images, in pixels.
+        verify: Read all of them, also those whose stamp was noted.
+    """
+    shards = find_shards(folder, size)
+    usable = {shard.path for shard in shards}
+    unusable = {path.with_suffix(PIXELS) for path in folder.glob(f"*{INDEX}")} - usable
+    if verify:
+        altered = [shard for shard in shards if not shard.is_intact()]
+    else:
+        altered = damaged_shards(folder, shards)
+    return sorted(unusable | {shard.path for shard in altered})
+
+
 def _noted(folder: Path) -> dict[str, list[int]]:
     """Noted stamps by the name of the images' file; empty where the notes cannot be read."""
     try:

@@ -1,0 +1,166 @@
+"""Seal of a finished run: ``done``, written last, with size and SHA-256 of every other file.
+
+Small text files have a copy in it, so that they can be put back. Stamps beside the digests say
+which files need not be read again; `fsck` reads them all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from medtransfer.errors import StudyError
+from medtransfer.files import SEAL, file_stamp, is_temporary, read_json, sha256, write_json
+from medtransfer.settings import digest
+
+DONE = "done"
+PREDICTIONS = "predictions.parquet"
+VIEWS = (DONE, "error.json", "progress.json", "stacks.txt")
+"""Files of a run folder that say nothing about its outcome; the study's seal lists them."""
+CHECKPOINT = "checkpoint"
+SELECTED = "selected-"
+"""Start of the folders of weights that are kept; others only serve to resume."""
+MAX_COPY = 200_000
+"""Most bytes of a text file that is copied into the seal."""
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """One file of a seal.
+
+    Attributes:
+        size: In bytes.
+        sha256: Of its content.
+        stamp: `files.file_stamp` when the content was last compared.
+    """
+
+    size: int
+    sha256: str
+    stamp: tuple[int, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> "SealedFile":
+        """The entry of a file as it is now."""
+        stamp = file_stamp(path)
+        return cls(stamp[0], sha256(path), stamp)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "SealedFile":
+        """The entry that a JSON object holds."""
+        return cls(int(record["size"]), str(record["sha256"]), tuple(record.get("stamp", ())))
+
+    def record(self) -> dict[str, object]:
+        """The entry as a JSON object."""
+        return {"size": self.size, "sha256": self.sha256, "stamp": list(self.stamp)}
+
+    def is_content_of(self, path: Path, *, verify: bool = False) -> bool:
+        """True if a file has this content; it is read only if its stamp differs.
+
+        Args:
+            path: The file.
+            verify: Read it in any case.
+        """
+        stamp = file_stamp(path)
+        if stamp == self.stamp and not verify:
+            return True
+        try:
+            return stamp[0] == self.size and path.is_file() and sha256(path) == self.sha256
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class RunSeal:
+    """Content of ``done``.
+
+    Attributes:
+        files: By path, relative to the run's folder.
+        copies: Text of the small files among them.
+    """
+
+    files: dict[str, SealedFile]
+    copies: dict[str, str]
+
+    def damaged(self, folder: Path, *, verify: bool = False) -> list[str]:
+        """Files that are missing or have another content, by path."""
+        return [
+            name
+            for name, entry in self.files.items()
+            if not entry.is_content_of(folder / name, verify=verify)
+        ]
+
+    def has_old_stamps(self, folder: Path) -> bool:
+        """True if files were copied or touched since their stamps were noted."""
+        return any(entry.stamp != file_stamp(folder / name) for name, entry in self.files.items())
+
+
+def seal_run(folder: Path) -> RunSeal:
+    """Write the seal of a run that is finished, or scored again."""
+    files, copies = dict[str, SealedFile](), dict[str, str]()
+    for name in run_files(folder):
+        path = folder / name
+        files[name] = _known_entry(path) or SealedFile.read(path)
+        is_record = path.suffix in (".json", ".jsonl") and "/" not in name
+        if is_record and files[name].size <= MAX_COPY:
+            copies[name] = path.read_text("utf-8")
+    seal = RunSeal(files, copies)
+    write_run_seal(folder, seal)
+    return seal
+
+
+def write_run_seal(folder: Path, seal: RunSeal) -> None:
+    """Write ``done``; it names the digest of its own content."""
+    content = {
+        "predictions": seal.files[PREDICTIONS].sha256,
+        "files": {name: entry.record() for name, entry in seal.files.items()},
+        "copies": seal.copies,
+    }
+    write_json(folder / DONE, {**content, "seal": digest(content)})
+
+
+def read_run_seal(folder: Path) -> RunSeal | None:
+    """Read the seal of a run.
+
+    Returns:
+        None if the run is not done. A seal without files if version 0.1 wrote it: only the digest
+        of the predictions is known.
+
+    Raises:
+        StudyError: The seal is damaged.
+    """
+    path = folder / DONE
+    if not path.exists():
+        return None
+    content = read_json(path)
+    try:
+        if set(content) == {"predictions"}:
+            entry = SealedFile((folder / PREDICTIONS).stat().st_size, str(content["predictions"]))
+            return RunSeal({PREDICTIONS: entry}, {})
+        body = {name: value for name, value in content.items() if name != "seal"}
+        if digest(body) != content["seal"]:
+            raise StudyError(f'"{path}" is damaged.')
+        files = cast("dict[str, dict[str, Any]]", content["files"])
+        entries = {name: SealedFile.of(record) for name, record in files.items()}
+        return RunSeal(entries, cast("dict[str, str]", content["copies"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f'"{path}" is damaged ({type(error).__name__}).') from error
+
+
+def run_files(folder: Path) -> Iterator[str]:
+    """Files of a run folder that its seal lists, by path: all but views and what only resumes."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        within = name.parts[1:2]
+        is_kept = name.parts[0] != CHECKPOINT or (within and within[0].startswith(SELECTED))
+        if is_kept and path.is_file() and not is_temporary(path) and name.as_posix() not in VIEWS:
+            yield name.as_posix()
+
+
+def _known_entry(path: Path) -> SealedFile | None:
+    """The entry of a file whose own folder is sealed: its digest was taken when it was written."""
+    try:
+        record = read_json(path.parent / SEAL)[path.name]
+        entry = SealedFile(int(record["size"]), str(record["sha256"]), file_stamp(path))
+    except (StudyError, KeyError, TypeError, ValueError):
+        return None
+    return entry if entry.stamp[0] == entry.size else None

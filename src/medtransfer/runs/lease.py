@@ -1,0 +1,268 @@
+"""Lease: the right of one process to work on a folder, while it is alive.
+
+A claimant writes a file of its own, ``lease-TOKEN.json``, and looks for others after that. Of two
+that claim at once at least one sees the other and withdraws, so there are never two holders. The
+holder publishes its claim as ``lease.json``, renews it from a thread, and compares it before every
+file it moves into place. Claims of dead processes are deleted by whoever finds them.
+"""
+
+import contextlib
+import json
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from medtransfer.errors import StudyError
+from medtransfer.files import add_guard, link_over, remove_guard, write_json
+
+LEASE = "lease.json"
+CLAIMS = "lease-*.json"
+LEASE_SECONDS = 120
+"""A lease that was not renewed for so long is taken over, if its process cannot be looked up."""
+HEARTBEAT_SECONDS = 10.0
+ATTEMPTS = 8
+"""Times that a claim is tried when another process claims at the same instant."""
+LEASE_VARIABLE = "MEDTRANSFER_LEASE"
+"""Environment variable by which a worker learns the token of the process that started it."""
+Holder = Mapping[str, Any]
+"""Content of a lease: open JSON, other versions write fewer facts."""
+
+_held: dict[str, Path] = {}
+"""Claims of this process by token."""
+
+
+class Folder(Protocol):
+    """A folder with a path."""
+
+    path: Path
+
+
+class Lease:
+    """The right of this process to work on a folder."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.token = secrets.token_hex(8)
+        self._folder = folder.path
+        self._path = folder.path / LEASE
+        self._claim = folder.path / f"lease-{self.token}.json"
+        self._stop = threading.Event()
+        self._process = process_facts()
+
+    def take(self) -> None:
+        """Take the lease; it is renewed until it is dropped.
+
+        Raises:
+            StudyError: Another living process holds it.
+        """
+        holder = self._try_take()
+        if holder is not None:
+            raise StudyError(
+                f"Process {holder['pid']} on {holder['host']} is working on this study. Wait for "
+                "it, or stop it first."
+            )
+
+    def try_take(self) -> bool:
+        """Take the lease unless another living process holds it; True if it was taken."""
+        return self._try_take() is None
+
+    def holder(self) -> Holder | None:
+        """The living process that holds the lease, if any."""
+        content = _read(self._path)
+        return content if content and self._is_alive(content, self._path) else None
+
+    def is_left(self) -> bool:
+        """True if the last holder was killed before it gave up the lease."""
+        return self._path.exists() and self.holder() is None
+
+    def renew(self) -> None:
+        """Record that the holder is alive.
+
+        Raises:
+            StudyError: Another process has taken over the lease.
+        """
+        if self.token in _held:
+            self.require_held()
+            _touch(self._claim, self._path)
+
+    def require_held(self) -> None:
+        """Compare the lease on the disk with the own one.
+
+        Raises:
+            StudyError: Another process has taken it over.
+        """
+        require_claim(self._claim)
+
+    def drop(self) -> None:
+        """Give up the lease, if it is still the own one."""
+        self._stop.set()
+        remove_guard(self.require_held)
+        if _held.pop(self.token, None) is None:
+            return
+        with contextlib.suppress(OSError):
+            if (_read(self._path) or {}).get("token") == self.token:
+                self._path.unlink()
+        self._claim.unlink(missing_ok=True)
+
+    def _try_take(self) -> Holder | None:
+        """Take the lease; the living process that holds it otherwise."""
+        if self.token in _held:
+            self.require_held()
+            return None
+        holder = None
+        for attempt in range(ATTEMPTS):
+            holder = self.holder()
+            if holder is not None:
+                return holder
+            holder = self._claim_once()
+            if holder is None:
+                return None
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 — only to part two claimants
+        return holder
+
+    def _claim_once(self) -> Holder | None:
+        """Claim the lease, and look for others after that; one of them if there are any."""
+        _held[self.token] = self._claim
+        try:
+            write_json(self._claim, {**self._process, "token": self.token})
+            other = self._living_other()
+            if other is not None:
+                self._claim.unlink(missing_ok=True)
+                del _held[self.token]
+                return other
+            link_over(self._claim, self._path)
+        except BaseException:
+            _held.pop(self.token, None)
+            raise
+        add_guard(self.require_held)
+        threading.Thread(target=self._renew_always, daemon=True).start()
+        return None
+
+    def _living_other(self) -> Holder | None:
+        """Another living process that holds or claims the lease; claims of the dead are deleted."""
+        now = self._claim.stat().st_mtime  # by the clock of the disk, which others' times are of
+        for path in [*self._folder.glob(CLAIMS), self._path]:
+            if path == self._claim:
+                continue
+            content = _read(path)
+            if content and self._is_alive(content, path, now):
+                return content
+            if path != self._path:  # that one is replaced
+                path.unlink(missing_ok=True)
+        return None
+
+    def _is_alive(self, content: Holder, path: Path, now: float | None = None) -> bool:
+        """True if the process of a lease lives, as far as can be told from here."""
+        if self._sees_processes_of(content):
+            mine = content.get("pid") == self._process["pid"]
+            if mine and content.get("born") == self._process["born"]:
+                return content.get("token") in _held
+            born = _born(str(content.get("pid")))
+            return bool(born) and born == content.get("born")
+        try:
+            age = (now or time.time()) - path.stat().st_mtime
+        except OSError:
+            return False
+        return age < LEASE_SECONDS
+
+    def _sees_processes_of(self, content: Holder) -> bool:
+        """True if the process of a lease can be looked up here: same boot, same namespace."""
+        facts = ("host", "boot", "namespace")
+        is_here = all(
+            content.get(fact, self._process[fact]) == self._process[fact] for fact in facts
+        )
+        # /proc may be that of another namespace than ours: then it shows other processes
+        return is_here and _born(str(os.getpid())) == self._process["born"]
+
+    def _renew_always(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            if not self._claim.exists():
+                return
+            with contextlib.suppress(OSError):
+                _touch(self._claim, self._path)
+
+
+def require_claim(claim: Path) -> None:
+    """Compare a claim with the disk, before a file is moved into place.
+
+    Raises:
+        StudyError: Another process has deleted it, because it was not renewed.
+    """
+    if not claim.exists():
+        raise StudyError(
+            "Another process has taken over this study, because this one did not answer for "
+            f"{LEASE_SECONDS} s or its lease was deleted. This one stops and changes nothing more. "
+            "Run the same command again when the other is done."
+        )
+
+
+def held_token(folder: Path) -> str:
+    """Token of the lease that this process holds on a folder; empty if it holds none."""
+    claims = [token for token, claim in _held.items() if claim.parent == folder]
+    return claims[0] if claims else ""
+
+
+def guard_worker(folder: Path) -> None:
+    """Make a worker write only while the process that started it holds its lease."""
+    token = os.environ.get(LEASE_VARIABLE, "")
+    if token:
+        claim = folder / f"lease-{token}.json"
+        add_guard(lambda: require_claim(claim))
+
+
+def process_facts() -> dict[str, Any]:
+    """Facts by which another process can tell whether this one lives."""
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "born": _born("self"),
+        "boot": _text("/proc/sys/kernel/random/boot_id"),
+        "namespace": _link("/proc/self/ns/pid"),
+    }
+
+
+def _read(path: Path) -> Holder | None:
+    """Content of a lease; None where there is none, or where it is torn: ours are written whole."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_lease = isinstance(content, dict) and {"pid", "host", "born"} <= set(content)  # type: ignore[arg-type] — open JSON
+    return cast("Holder", content) if is_lease else None
+
+
+def _touch(claim: Path, published: Path) -> None:
+    os.utime(claim)
+    content = _read(published) or {}
+    is_own = str(content.get("token")) in claim.name
+    if is_own and not published.samefile(claim):
+        os.utime(published)  # on a disk without hard links it is a copy
+
+
+def _born(process: str) -> str:
+    """Start of a process of this machine, in ticks since boot; empty if there is none."""
+    # ticks since boot: psutil.Process.create_time moves with the clock, so a corrected clock would
+    # make a living holder look dead
+    try:
+        return _text(f"/proc/{process}/stat").rsplit(")", 1)[1].split()[19]
+    except IndexError:
+        return ""
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,163 @@
+"""Repair of a study's folder: what was damaged or edited since it was sealed is made again.
+
+The outcome of a run is never repaired: a run whose predictions do not match is carried out again.
+"""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from medtransfer.data.images.shards import altered_shards, drop_shard
+from medtransfer.errors import StudyError
+from medtransfer.files import file_stamp, read_json, remove, write_json, write_text
+from medtransfer.integrity.run_seal import (
+    CHECKPOINT,
+    DONE,
+    PREDICTIONS,
+    RunSeal,
+    SealedFile,
+    read_run_seal,
+    seal_run,
+    write_run_seal,
+)
+from medtransfer.integrity.study_seal import RUNS, remove_damaged
+from medtransfer.runs.folders import RunFolder, StudyFolder
+
+REPAIRS = "repairs.json"
+SCORED = ("results.parquet", "scoring.json")
+AGAIN = "The run is carried out again."
+MADE_AGAIN = "It is made again."
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A file that did not match its seal.
+
+    Attributes:
+        file: Its path in the study's folder.
+        sentence: What is done about it.
+    """
+
+    file: str
+    sentence: str
+
+    def __str__(self) -> str:
+        """The repair as a message."""
+        return f"{self.file} was damaged, edited or deleted. {self.sentence}"
+
+
+def repair_study(
+    folder: StudyFolder, *, verify: bool = False, was_killed: bool = False
+) -> list[Repair]:
+    """Find what does not match its seal, and clear the way for it to be made again.
+
+    Args:
+        folder: The study's; the caller holds its lease.
+        verify: Read every file, also where size and times are as they were.
+        was_killed: The last process did not end by itself, so files that it wrote may be newer
+            than the seal.
+
+    Returns:
+        What was found, in the order of the files; also noted in ``repairs.json`` if it concerns a
+        run.
+    """
+    names = remove_damaged(folder.path, verify=verify)
+    names += _drop_damaged_shards(folder, verify=verify)
+    found = [] if was_killed else [Repair(name, MADE_AGAIN) for name in names]
+    of_runs = [
+        repair
+        for run_id in folder.run_ids()
+        for repair in repair_run(folder.run(run_id), verify=verify)
+    ]
+    if of_runs:
+        _note(folder, of_runs)
+    return [*found, *of_runs]
+
+
+def _drop_damaged_shards(folder: StudyFolder, *, verify: bool) -> list[str]:
+    """Delete shards of the cache that do not match their index; the names of their files."""
+    names: list[str] = []
+    for recipe in sorted(folder.cache.glob("*/recipe.json")):
+        with contextlib.suppress(StudyError, KeyError, TypeError, ValueError):
+            size = int(read_json(recipe)["size"])
+            for path in altered_shards(recipe.parent, size, verify=verify):
+                names.append(path.relative_to(folder.path).as_posix())
+                drop_shard(path)
+    return names
+
+
+def repair_run(run: RunFolder, *, verify: bool = False) -> list[Repair]:
+    """Compare a finished run with its seal, and repair or reopen it."""
+    place = f"{RUNS}/{run.run_id}"
+    try:
+        seal = read_run_seal(run.path)
+    except StudyError:
+        run.reopen()
+        return [Repair(f"{place}/{DONE}", AGAIN)]
+    if seal is None:
+        return []
+    damaged = set(seal.damaged(run.path, verify=verify))
+    if not (run.path / CHECKPOINT).is_dir():  # weights may be deleted to save space
+        kept = {n: e for n, e in seal.files.items() if not n.startswith(f"{CHECKPOINT}/")}
+        is_smaller, seal = len(kept) < len(seal.files), replace(seal, files=kept)
+        damaged &= set(kept)
+    else:
+        is_smaller = False
+    if PREDICTIONS in damaged or _is_of_another(run, seal, damaged):
+        run.reopen()
+        return [Repair(f"{place}/{PREDICTIONS}", AGAIN)]
+    if not seal.copies:
+        seal_run(run.path)  # of version 0.1, which sealed the predictions alone
+        return []
+    repairs = [Repair(f"{place}/{n}", _mend(run, seal, n)) for n in sorted(damaged)]
+    if damaged & set(SCORED):
+        for name in SCORED:
+            remove(run.path / name)
+    elif is_smaller or (not damaged and seal.has_old_stamps(run.path)):
+        write_run_seal(run.path, _with_stamps(seal, run.path))
+    return repairs
+
+
+def noted_repairs(folder: StudyFolder) -> list[Repair]:
+    """Repairs of runs that were noted, oldest first; none where the notes cannot be read."""
+    with contextlib.suppress(StudyError, KeyError, TypeError):
+        records = cast("list[dict[str, str]]", read_json(folder.path / REPAIRS))
+        return [Repair(record["file"], record["sentence"]) for record in records]
+    return []
+
+
+def _is_of_another(run: RunFolder, seal: RunSeal, damaged: set[str]) -> bool:
+    """True if the folder of another run was put in the place of this one."""
+    if "run.json" not in seal.files or "run.json" in damaged:
+        return False
+    return read_json(run.path / "run.json").get("run_id", run.run_id) != run.run_id
+
+
+def _mend(run: RunFolder, seal: RunSeal, name: str) -> str:
+    """Mend one file of a run whose predictions are sound; what was done, as a sentence."""
+    path = run.path / name
+    if name in SCORED:
+        return "The run is scored again."
+    if name in seal.copies:
+        if path.is_dir():
+            remove(path)
+        write_text(path, seal.copies[name])
+        return "It is restored from the run's seal."
+    return (
+        f"The run's predictions are sound and kept. To train the run again, delete {RUNS}/"
+        f"{run.run_id}/{DONE} and run the same command again."
+    )
+
+
+def _with_stamps(seal: RunSeal, folder: Path) -> RunSeal:
+    files: dict[str, SealedFile] = {}
+    for name, entry in seal.files.items():
+        files[name] = replace(entry, stamp=file_stamp(folder / name))
+    return replace(seal, files=files)
+
+
+def _note(folder: StudyFolder, repairs: Sequence[Repair]) -> None:
+    noted: Iterable[Repair] = dict.fromkeys([*noted_repairs(folder), *repairs])
+    write_json(folder.path / REPAIRS, [asdict(repair) for repair in noted])
