@@ -5,11 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 from statsmodels.nonparametric.smoothers_lowess import lowess
-from tests.metrics.drawn_cases import value
+from tests.metrics.drawn_cases import bound, value
 
 from medtransfer.metrics.calibration_curves import KNOTS
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import draw_replicates, squared_interval
 
 NAMES = ("ici", "calibration_e50", "calibration_e90")
 
@@ -61,3 +62,27 @@ def test_observed_over_expected_is_the_ratio_of_counts() -> None:
     cases = drawn(50, -1.0, 1.0)
     expected = cases.targets.sum() / cases.probabilities.sum()
     assert value("observed_expected", cases) == pytest.approx(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slope", [0.3, 0.6, 1.0])
+def test_intervals_hold_the_index_of_very_many_cases(slope: float) -> None:
+    rng = np.random.default_rng(0)
+
+    def sample(patients: int) -> TargetCases:
+        logits = np.repeat(rng.normal(0, 1.2, patients), 2) + rng.normal(0, 0.9, 2 * patients)
+        targets = (rng.random(2 * patients) < expit(slope * logits)).astype(np.int64)
+        return TargetCases(targets, logits, expit(logits))
+
+    whole = sample(200_000)
+    for name in NAMES:
+        truth, held = value(name, whole), 0
+        for seed in range(150):
+            cases = sample(200)
+            replicates = draw_replicates([f"p{i // 2}" for i in range(400)], 200, seed, "a")
+            values = replicates.values(bound(name, cases), np.ones(400, dtype=np.bool_))
+            ends = squared_interval(values, 1)
+            assert ends is not None
+            held += ends[0] <= truth <= ends[1]
+        # conservative near perfect calibration, where the interval starts at 0
+        assert held / 150 >= 0.91, name
