@@ -110,7 +110,7 @@ class Metric:
         }
         if isinstance(cases, TargetCases):
             missing |= {
-                "no threshold: tune lacks a class": self.at_point
+                cases.missing.get(point or "", "no threshold: tune lacks a class"): self.at_point
                 and point not in cases.predicted_positive,
                 "no prevalence to adjust to: tune lacks a class": self.adjusted
                 and cases.prevalence is None,

@@ -19,6 +19,7 @@ from medtransfer.posthoc.conformal import (
     SetScore,
     fit_conformal,
 )
+from medtransfer.posthoc.risk_control import guarantee_of, guaranteed_threshold
 from medtransfer.posthoc.tuning_split import require_tune
 
 BINARY: tuple[CalibratorKind, ...] = ("temperature", "platt", "beta", "isotonic")
@@ -41,7 +42,7 @@ class TargetFit:
         by_group: Prediction sets that hold for every group of an attribute, by attribute.
         prevalence: Share of positives in tune.
         reason: Why thresholds, the temperature and sets are missing.
-        missing: Calibrator to why tune does not determine it.
+        missing: Calibrator, or guaranteed operating point, to why tune does not determine it.
     """
 
     thresholds: dict[str, float | None] = field(default_factory=dict[str, "float | None"])
@@ -102,7 +103,12 @@ class SetFit:
 
 
 def fit_thresholds(
-    targets: Labels, probabilities: Floats, *, splits: Texts, points: tuple[str, ...]
+    targets: Labels,
+    probabilities: Floats,
+    *,
+    splits: Texts,
+    points: tuple[str, ...],
+    patients: Texts | None = None,
 ) -> TargetFit:
     """Fit the operating points of a target alone, as of one class of several.
 
@@ -111,16 +117,29 @@ def fit_thresholds(
         probabilities: Of the positive class. [n]
         splits: Of each case; all are tune. [n]
         points: Operating points, as `sens90`.
+        patients: Patient of each case, for guaranteed points; None if each has its own. [n]
 
     Raises:
         TableError: A case is not of the tuning split.
     """
     require_tune(splits, len(targets), "An operating point")
     lacks_class = len(np.unique(targets)) < 2
+    guaranteed = {
+        point: guaranteed_threshold(targets, probabilities, patients, point)
+        for point in points
+        if guarantee_of(point)
+    }
+    thresholds = {
+        point: guaranteed[point].threshold
+        if point in guaranteed
+        else operating_threshold(targets, probabilities, point)
+        for point in points
+    }
     return TargetFit(
-        thresholds={p: operating_threshold(targets, probabilities, p) for p in points},
+        thresholds=thresholds,
         prevalence=None if lacks_class else float(targets.mean()),
         reason=LACKS_CLASS if lacks_class else None,
+        missing={point: fit.reason for point, fit in guaranteed.items() if fit.reason},
     )
 
 
@@ -148,7 +167,7 @@ def fit_target(
     Raises:
         TableError: A case is not of the tuning split.
     """
-    fit = fit_thresholds(targets, probabilities, splits=splits, points=points)
+    fit = fit_thresholds(targets, probabilities, splits=splits, points=points, patients=patients)
     calibrators, missing = _fit_calibrators(BINARY, targets, logits, splits)
     sets = SetFit(targets, probabilities, splits, patients)
     conformal = {} if fit.reason else sets.methods()
@@ -159,7 +178,7 @@ def fit_target(
         by_group=sets.by_group(groups) if conformal else {},
         prevalence=fit.prevalence,
         reason=fit.reason,
-        missing=missing,
+        missing={**missing, **fit.missing},
     )
 
 

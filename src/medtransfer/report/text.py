@@ -7,6 +7,7 @@ from typing import Literal
 from medtransfer.metrics.cases import BUDGET
 from medtransfer.metrics.catalog import CATALOG, catalog_name
 from medtransfer.metrics.decisions import RISK_START, is_risk
+from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.report.content import Row
 from medtransfer.statistics.sample_size import POWER, detectable_difference
 
@@ -183,7 +184,14 @@ def point_words(point: str) -> str:
     if point.startswith(BUDGET):
         return f"at most {point.removeprefix(BUDGET)}% of the tuning split called"
     metric = {"sens": "sensitivity", "spec": "specificity"}[point[:4]]
-    return f"{point[4:]}% {metric} on the tuning split"
+    share = point[4:].partition("-")[0]
+    match guarantee_of(point):
+        case "sure":
+            return f"at least {share}% {metric} of new patients in 95% of tuning splits"
+        case "mean":
+            return f"at least {share}% {metric} of new patients on average over tuning splits"
+        case None:
+            return f"{share}% {metric} on the tuning split"
 
 
 def points_text(points: Sequence[str]) -> str:

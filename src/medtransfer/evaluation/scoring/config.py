@@ -11,7 +11,9 @@ from medtransfer.metrics.decisions import risk_name
 from medtransfer.settings import Settings, scoring
 from medtransfer.statistics.bootstrap import Kind
 
-Point = Annotated[str, Field(pattern=r"^(youden|(sens|spec|recall)([1-9]\d?))$")]
+Point = Annotated[
+    str, Field(pattern=r"^(youden|recall([1-9]\d?)|(sens|spec)([1-9]\d?)(-sure|-mean)?)$")
+]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Pair = tuple[str, str]
 
@@ -21,7 +23,9 @@ class EvaluationConfig(Settings):
 
     operating_points: tuple[Point, ...] = scoring(("sens90",))
     """Fixed on the tuning split and carried to every cohort and group: `sens90` (90 %
-    sensitivity), `spec80` (80 % specificity), `youden`, `recall5` (the 5 % highest are called)."""
+    sensitivity), `spec80` (80 % specificity), `youden`, `recall5` (the 5 % highest are called).
+    Guaranteed on patients like those of the tuning split: `sens90-sure` (in 95 % of tuning
+    splits), `sens90-mean` (on average)."""
     decision_thresholds: tuple[Threshold, ...] = scoring((0.05, 0.1, 0.2, 0.3, 0.5))
     """Probabilities from which a clinician might act, rising: net benefit is reported at each, and
     decision curves run from the first to the last. Empty for none."""

@@ -23,6 +23,7 @@ from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
+from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
@@ -118,6 +119,9 @@ def bind_metrics(
         if not _is_reported(metric, run, subgroup, name, config):
             continue
         for result_name, point in result_names(metric, config.operating_points, config.risks):
+            # what a cohort's own guarantee would be is no drift of the threshold
+            if metric.name.startswith("threshold_drift") and point and guarantee_of(point):
+                continue
             reason = _undefined(metric, cases, point)
             if subgroup.attribute != ALL:
                 reason = _too_few(metric, cases, int(rows.sum()), config.minimum_group) or reason

@@ -138,11 +138,13 @@ def tune_rows(run: RunArrays, fit: TuneFit) -> Iterator[Result]:
         if target == WHOLE_CASE or not run.single_label:
             fitted["temperature"] = of_target.temperature
         for metric, value in fitted.items():
+            point = metric.partition("@")[2]
+            why = of_target.missing.get(point, of_target.reason)
             estimate = Estimate(
                 values=None,
                 cases=int(rows.sum()),
                 patients=run.patients(rows),
-                reason=of_target.reason if value is None else None,
+                reason=why if value is None else None,
             )
             key = ResultKey(run.internal_name(), ALL, ALL, run.name_of(target), metric)
             yield estimate.row(key, value, run_id=run.run_id, split="tune")

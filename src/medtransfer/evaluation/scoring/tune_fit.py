@@ -51,7 +51,9 @@ def fit_on_tune(run: RunArrays, points: tuple[str, ...], *groups: Groups) -> Tun
                 patients=patients,
             )
         elif run.single_label:  # a class is calibrated with the others, not alone
-            fit[target] = fit_thresholds(truth, probabilities, splits=splits, points=points)
+            fit[target] = fit_thresholds(
+                truth, probabilities, splits=splits, points=points, patients=patients
+            )
         else:
             fit[target] = fit_target(
                 truth,

@@ -75,6 +75,7 @@ class Sample:
             run.probabilities_of(self.target)[tuned],
             splits=run.splits[tuned],
             points=(self.point,),
+            patients=run.frame["patient_id"].to_numpy().astype(np.str_)[tuned],
         )
         threshold = fit.thresholds[self.point]
         return None if threshold is None else self.probabilities >= threshold
