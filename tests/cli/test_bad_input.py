@@ -89,9 +89,8 @@ def test_label_typos_are_counted_with_their_first_row_and_what_is_allowed(
     [
         ("", 'Manifest "skin.csv" is empty. It needs a header and at least one row.'),
         (HEAD, 'Manifest "skin.csv" has no rows. It needs a header and at least one row.'),
-        (HEAD.replace(",", ";"), "separates its columns with ';'. Save it with commas."),
     ],
-    ids=["nothing", "header alone", "semicolons"],
+    ids=["nothing", "header alone"],
 )
 @pytest.mark.parametrize(
     "words", [["init", "skin.csv", "-o", "new.yaml"], ["run", "study.yaml"]], ids=["init", "run"]
@@ -251,8 +250,8 @@ def test_a_folder_that_is_no_study_is_left_alone(call: Call, desk: Desk, command
     [
         (["run", "skin.csv"], '"skin.csv" is a table, not a study file. `medtransfer init'),
         (["check", "."], '"." is a folder. Name the study file in it, e.g. study.yaml.'),
-        (["init", "images"], 'Manifest "images" is a folder. Give the path of a .csv'),
-        (["init", "study.yaml"], "ends in '.yaml' (allowed: .csv, .parquet)."),
+        (["init", "images"], 'Manifest "images" is a folder. Give the path of a table'),
+        (["init", "study.yaml"], "ends in '.yaml' (allowed: .csv, .tsv, .xlsx, .parquet)."),
     ],
 )
 def test_one_file_in_place_of_another_is_said_to_be_that(

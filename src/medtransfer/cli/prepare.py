@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 6
 """Rows of a finding on the terminal; ``findings.csv`` has all of them."""
-TABLES = (".csv", ".parquet")
 
 
 @app.command()
@@ -86,9 +85,10 @@ def check(
     """Audit the data of a study, or a manifest, before anything is run."""
     from medtransfer.study.check import check_manifest, check_study
     from medtransfer.study.yaml_file import read_study
+    from medtransfer.tables.schema import ENDINGS
     from medtransfer.tables.values.value_map import read_value_map
 
-    if study.suffix.lower() in TABLES:
+    if study.suffix.lower() in ENDINGS:
         mapped = read_value_map(values or [])
         with _reading(as_json=as_json) as on_event:
             report = check_manifest(study, out, image_root, on_event, values=mapped)

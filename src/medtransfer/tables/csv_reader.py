@@ -8,19 +8,84 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from medtransfer.errors import TableError, listed
+from medtransfer.tables.text_format import SEPARATORS, find_format, plain_text
 
-SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
-"""Separators of columns, with their names in messages."""
+DECIMAL = r"^[+-]?\d+(,\d+)?$"
+THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A text table with what was found out about its form.
+
+    Attributes:
+        frame: Every cell as text, empty cells null.
+        notes: Separator, encoding, line ends and decimal commas, where they are not the common
+            ones.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def read_text_table(
+    path: Path,
+    what: str,
+    expected: Collection[str] = (),
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
+    ids: Collection[str] = (),
+) -> TextTable:
+    """Read a text table whatever its separator, encoding and line ends.
+
+    Args:
+        path: The file, plain or in gzip.
+        what: Name in messages.
+        expected: Column names that the table should have; they tell the separator.
+        separator: Letter between cells; found in the file by default.
+        encoding: Name of the encoding; found in the file by default.
+        ids: Columns of text, in which a comma is no decimal comma.
+
+    Raises:
+        TableError: As for `read_csv`, or the form cannot be told.
+    """
+    form = find_format(path, what, expected, separator, encoding)
+    raw = path if form.is_plain else plain_text(path, form, what)
+    frame = read_csv(raw, what, form.separator)
+    notes = form.sentences(what)
+    if form.separator != ",":
+        names = [name for name in frame.columns if name not in ids]
+        frame, decimal = _with_points(frame, names)
+        notes += [f"Decimal commas of {listed(decimal)} were read as points."] if decimal else []
+    return TextTable(frame, tuple(notes))
+
+
+def _with_points(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """Numbers with a decimal comma as numbers with a point; the columns that have them.
+
+    A column whose commas may all be those of thousands stays as it is.
+    """
+    decimal: list[str] = []
+    for name in names:
+        cells = frame[name].drop_nulls()
+        commas = cells.filter(cells.str.contains(",", literal=True))
+        is_number = len(commas) and cells.str.strip_chars().str.contains(DECIMAL).all()
+        if is_number and not commas.str.strip_chars().str.contains(THOUSANDS).all():
+            decimal.append(name)
+    points = pl.col(decimal).str.replace(",", ".", literal=True)
+    return (frame.with_columns(points) if decimal else frame), decimal
 
 
 def read_csv(
-    path: Path,
+    path: Path | bytes,
     what: str,
     separator: str = ",",
     header: Sequence[str] | None = None,
@@ -30,7 +95,7 @@ def read_csv(
     """Read delimited text, plain or in gzip (``.gz``); every cell as text, empty cells null.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         what: Name in messages, e.g. ``Manifest "chest.csv"``.
         separator: One letter between cells.
         header: Column names, for a file without a header.
@@ -64,9 +129,9 @@ def read_csv(
     return frame
 
 
-def _positions(path: Path, separator: str, columns: Sequence[str]) -> list[int] | None:
+def _positions(path: Path | bytes, separator: str, columns: Sequence[str]) -> list[int] | None:
     """Positions of wanted columns in a header; None for all, also where one is not there."""
-    if not columns:
+    if not columns or isinstance(path, bytes):
         return None
     try:
         with gzip.open(path) if _packed(path) else path.open("rb") as raw:
@@ -82,7 +147,7 @@ def _packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-def _check_header(names: Sequence[str], path: Path, what: str, separator: str) -> None:
+def _check_header(names: Sequence[str], path: Path | bytes, what: str, separator: str) -> None:
     separators = [other for other in SEPARATORS if other != separator and other in names[0]]
     if len(names) == 1 and separators:
         wanted = SEPARATORS.get(separator, f"'{separator}'")
@@ -94,14 +159,20 @@ def _check_header(names: Sequence[str], path: Path, what: str, separator: str) -
     twice = [h.rsplit("_duplicated_", 1)[0] for h in names if "_duplicated_" in h]
     if repeated := sorted({name for name in twice if name in names}):
         raise TableError(
-            f"{what} has several columns with the same name: {listed(repeated)}. Keep one of each."
+            f"{what} has several columns with the same name: {listed(map(_shown, repeated))}. Keep "
+            "one of each."
         )
 
 
-def _read_fault(path: Path, separator: str) -> str:
+def _shown(name: str) -> str:
+    """A column's name for a message; the first row of a table without a header may be ids."""
+    return name if name.replace("_", "").replace(" ", "").isalpha() else "(a name with figures)"
+
+
+def _read_fault(path: Path | bytes, separator: str) -> str:
     try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if _packed(path) else raw
+        raw = path if isinstance(path, bytes) else path.read_bytes()
+        raw = gzip.decompress(raw) if isinstance(path, Path) and _packed(path) else raw
     except (OSError, EOFError, zlib.error):
         return "the file is incomplete. Download or copy it again."
     try:

@@ -26,7 +26,7 @@ from medtransfer.tables.schema import (
     check_columns,
     duplicates,
     raise_faults,
-    read_frame,
+    read_table,
     rows_of,
     typed,
     without_blanks,
@@ -137,7 +137,8 @@ def read_manifest(
         TableError: The table does not keep its contract.
     """
     path = Path(path)
-    frame = read_frame(path, MANIFEST_CONTRACT, skip=("image",))
+    table = read_table(path, MANIFEST_CONTRACT, skip=("image",))
+    frame = table.frame
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
     roles = Roles(() if class_column else targets, class_column, targets, attributes)
     faults = absent_columns(frame, values or {}) if whole else []
@@ -158,7 +159,7 @@ def read_manifest(
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
-    return Manifest(_by_image(frame), path, root, embedded, (*notes, *cells.notes))
+    return Manifest(_by_image(frame), path, root, embedded, (*table.notes, *notes, *cells.notes))
 
 
 def manifest_faults(frame: pl.DataFrame) -> list[str]:

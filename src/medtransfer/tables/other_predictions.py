@@ -26,7 +26,7 @@ from medtransfer.tables.schema import (
     check_columns,
     duplicates,
     raise_faults,
-    read_frame,
+    read_table,
     rows_of,
     typed,
 )
@@ -84,7 +84,8 @@ def read_other_predictions(
         TableError: A column is missing, the kind of the scores is unclear, or the contract is
             violated; all faults at once.
     """
-    frame = _renamed(read_frame(path, PREDICTIONS_CONTRACT), columns or {}, path)
+    table = read_table(path, replace(PREDICTIONS_CONTRACT, columns=_expected(columns or {})))
+    frame = _renamed(table.frame, columns or {}, path)
     frame, notes = _with_defaults(frame)
     faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
     if not any(name.startswith("target_") for name in frame.columns):
@@ -102,7 +103,7 @@ def read_other_predictions(
     raise_faults(
         PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)]
     )
-    return ImportedPredictions(frame.drop(ROW), (*notes, *converted))
+    return ImportedPredictions(frame.drop(ROW), (*table.notes, *notes, *converted))
 
 
 def read_columns(text: Sequence[str]) -> dict[str, str]:
@@ -124,6 +125,13 @@ def read_columns(text: Sequence[str]) -> dict[str, str]:
     if faults:
         raise TableError(fault_list("--columns cannot be used", faults))
     return dict(pairs)
+
+
+def _expected(columns: dict[str, str]) -> tuple[Column, ...]:
+    """The contract's columns, and those under the names that another framework gave them."""
+    pairs = ((OTHER_CONTRACT.column_of(ours), theirs) for ours, theirs in columns.items())
+    renamed = (replace(column, name=theirs) for column, theirs in pairs if column is not None)
+    return (*OTHER_CONTRACT.columns, *renamed)
 
 
 def targets_are_exclusive(frame: pl.DataFrame) -> bool:

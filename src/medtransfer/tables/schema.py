@@ -6,6 +6,7 @@ the header is row 1 and the first image row 2; in a Parquet file the first row i
 """
 
 import io
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,9 @@ import polars as pl
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
-from medtransfer.tables.csv_reader import read_csv
+from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
+from medtransfer.tables.workbook import read_workbook
 
 Kind = Literal["text", "integer", "number", "bytes"]
 TYPES: dict[Kind, pl.DataType] = {
@@ -26,6 +28,8 @@ TYPES: dict[Kind, pl.DataType] = {
     "number": pl.Float64(),
     "bytes": pl.Binary(),
 }
+ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
+"""Endings of tables that are read."""
 ROW = "row"
 """Name of the column that carries row numbers while a table is checked."""
 
@@ -82,13 +86,22 @@ class Contract:
 
 
 def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.DataFrame:
+    """Read a table as `read_table` does; its notes go to the log."""
+    table = read_table(path, contract, skip)
+    for note in table.notes:
+        logging.getLogger(__name__).warning(note)
+    return table.frame
+
+
+def read_table(path: Path, contract: Contract, skip: Sequence[str] = ()) -> TextTable:
     """Read a CSV or Parquet file; every CSV cell as text, with a `ROW` column in front.
 
     Text loses the blanks around it, and a cell with nothing else is null, quoted or not.
 
     Args:
-        path: ``.csv`` or ``.parquet``.
-        contract: Its name is used in messages.
+        path: ``.csv``, ``.tsv``, ``.xlsx`` or ``.parquet``. Separator, encoding and line ends of
+            text are found in the file.
+        contract: Its name is used in messages, its columns tell the separator.
         skip: Columns of a Parquet file that are not read (images).
 
     Raises:
@@ -96,20 +109,26 @@ def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.D
     """
     what = f'{contract.name} "{path.name}"'
     if path.is_dir():
-        raise TableError(f"{what} is a folder. Give the path of a .csv or .parquet file.")
+        raise TableError(f"{what} is a folder. Give the path of a table ({', '.join(ENDINGS)}).")
     if not path.is_file():
         raise TableError(f'{what} does not exist (looked for "{path}").')
     match path.suffix.lower():
-        case ".csv":
-            frame = _numbered(read_csv(path, what), what, first=2)
-            frame = unguarded(frame) if contract.spreadsheet else frame
+        case ".csv" | ".tsv":
+            names = [column.name for column in contract.columns]
+            ids = [column.name for column in contract.columns if column.kind == "text"]
+            table = read_text_table(path, what, names, ids=ids)
+            frame = _numbered(table.frame, what, first=2)
+            frame, notes = unguarded(frame) if contract.spreadsheet else frame, table.notes
+        case ".xlsx":
+            frame, sheets = read_workbook(path, what)
+            frame, notes = _numbered(frame, what, first=2), tuple(sheets)
         case ".parquet":
-            frame = _numbered(_read_parquet(path, what, skip), what, first=1)
+            frame, notes = _numbered(_read_parquet(path, what, skip), what, first=1), ()
         case other:
-            raise TableError(f"{what} ends in '{other}' (allowed: .csv, .parquet).")
+            raise TableError(f"{what} ends in '{other}' (allowed: {', '.join(ENDINGS)}).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
-    return without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64)))
+    return TextTable(without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64))), notes)
 
 
 def without_blanks(frame: pl.DataFrame) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from medtransfer.data.sources.source import PATH, Download, Source, Table, refus
 from medtransfer.errors import TableError, listed, suggestion
 from medtransfer.tables.csv_reader import read_csv
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.workbook import read_workbook
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _read(table: Table, path: Path, place: str) -> OpenedTable:
     name = place.rsplit("/", 1)[-1]
     wanted = (*table.columns, *table.optional, *table.key)
     if path.suffix.lower() == ".xlsx":
-        frame = _read_sheet(path, name)
+        frame, _ = read_workbook(path, name)
     elif path.suffix.lower() == ".json":
         frame = _read_records(path, name, wanted)
     elif table.header:
@@ -140,14 +141,6 @@ def _read(table: Table, path: Path, place: str) -> OpenedTable:
     if faults := missing_columns(frame, table.columns, name):
         raise TableError("\n".join(faults))
     return OpenedTable(table, name, frame.with_columns(pl.col(ROW).cast(pl.Int64)))
-
-
-def _read_sheet(path: Path, name: str) -> pl.DataFrame:
-    """The first sheet of a workbook, every cell as text."""
-    try:
-        return pl.read_excel(path, engine="calamine", infer_schema_length=0)
-    except Exception as error:  # the reader of workbooks has no error of its own
-        raise TableError(f"{name} is not a readable workbook") from error
 
 
 def _read_records(path: Path, name: str, wanted: Sequence[str]) -> pl.DataFrame:

@@ -25,7 +25,7 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     raise_faults,
-    read_frame,
+    read_table,
     typed,
     write_frame,
 )
@@ -133,7 +133,8 @@ def join_attributes(
                 f"--attributes names {listed(names)}, but there is no --manifest to find them in."
             )
         return AttributeTable(cases, ())
-    frame = read_frame(manifest, ATTRIBUTES, skip=("image",))
+    file = read_table(manifest, ATTRIBUTES, skip=("image",))
+    frame = file.frame
     faults = absent_columns(frame, values or {})
     frame, notes = map_values(frame, values or {})
     raise_faults(ATTRIBUTES, manifest, [*check_columns(frame, ATTRIBUTES), *faults])
@@ -151,6 +152,7 @@ def join_attributes(
     rest = len(table) - len(matched)
     notes = [
         *notes,
+        *file.notes,
         *cells.notes,
         f"{len(matched):,} of {plural(len(cases), 'case')} are in the manifest.",
     ]

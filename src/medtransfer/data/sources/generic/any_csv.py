@@ -16,14 +16,15 @@ from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
-from medtransfer.tables.csv_reader import read_csv
+from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import absent_columns, cell_text, map_values
+from medtransfer.tables.workbook import read_workbook
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
-ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet")
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".xlsx", ".parquet")
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -46,9 +47,10 @@ WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^
 def read(download: Download) -> ImportedSource:
     """The table's rows under our names, with their image files."""
     options = download.options
-    table = _read_table(download)
     mapped = read_mapping(options["columns"])
+    table, file_notes = _read_table(download, list(mapped.columns.values()))
     rows, notes = _renamed(table, mapped, download)
+    notes = [*file_notes, *notes]
     rows, emptied_notes = _emptied(rows, download)
     rows, targets = _with_findings(rows, download)
     targets += entries(options["targets"]) if not options["findings"] else []
@@ -109,7 +111,8 @@ def _emptied(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list
     return rows, notes
 
 
-def _read_table(download: Download) -> pl.DataFrame:
+def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The table with its rows numbered, and notes on how its file is written."""
     paths: list[str] = download.files[PATH].to_list()
     tables = [p for p in paths if p.lower().endswith(ENDINGS)]
     wanted = download.options["table"]
@@ -122,17 +125,26 @@ def _read_table(download: Download) -> pl.DataFrame:
             f"{listed(tables) or 'none'}). Name one with --option table=FILE."
         )
     path, name = download.folder / matching[0], matching[0].rsplit("/", 1)[-1]
-    if path.suffix == ".parquet":
+    notes: list[str] = []
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         frame = _read_parquet(path, name)
+    elif suffix == ".xlsx":
+        frame, notes = read_workbook(path, name)
     else:
-        separator = DELIMITERS[download.options["delimiter"]]
-        separator = "\t" if path.suffix == ".tsv" else separator
-        frame = read_csv(path, name, separator)
+        text = read_text_table(
+            path,
+            name,
+            {*expected, *RESERVED},
+            separator=DELIMITERS.get(download.options["delimiter"]),
+            encoding=download.options["encoding"] or None,
+        )
+        frame, notes = text.frame, list(text.notes)
     if ROW in frame.columns:
         frame = frame.rename({ROW: "their_row"})
-    first = 1 if path.suffix == ".parquet" else 2
+    first = 1 if suffix == ".parquet" else 2
     frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
-    return without_blanks(frame)
+    return without_blanks(frame), notes
 
 
 def _read_parquet(path: Path, name: str) -> pl.DataFrame:
@@ -271,7 +283,7 @@ SOURCE = Source(
     domain="any",
     read=read,
     licence="yours",
-    layout=("table.csv (or .tsv, .csv.gz, .parquet)", "the image files that its rows name"),
+    layout=("table.csv (or .tsv, .csv.gz, .xlsx, .parquet)", "the image files that its rows name"),
     splits="A column mapped to `split`; train, val or tune, and test in any usual spelling.",
     options=(
         Option(
@@ -289,8 +301,11 @@ SOURCE = Source(
         Option("findings", "A column that lists findings in one text, as `Edema|Effusion`."),
         Option("separator", "What stands between two findings.", "|"),
         Option(
-            "delimiter", "What stands between two columns of the file.", "comma", tuple(DELIMITERS)
+            "delimiter",
+            "What stands between two columns of the file; found in the file by default.",
+            allowed=tuple(DELIMITERS),
         ),
+        Option("encoding", "Encoding of the file, e.g. `cp1250`; found in the file by default."),
         Option("table", "The table's file, if there are several in the folder."),
     ),
 )

@@ -1,0 +1,106 @@
+"""Tables as programs of other countries write them: read, and said how."""
+
+from pathlib import Path
+
+import pytest
+from tests.data.sources.trees import workbook
+
+from medtransfer.errors import TableError
+from medtransfer.tables.csv_reader import read_text_table
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, read_manifest
+from medtransfer.tables.other_predictions import read_other_predictions
+from medtransfer.tables.schema import read_table
+
+HEAD = "image_id,path,case_id,patient_id,cohort,dose"
+TEXT = f"{HEAD}\nMüller,a.png,c,007,Köln,1.5\nb,b.png,d,8,Köln,2\n"
+ROWS = [("Müller", "a.png", "c", "007", "Köln", "1.5"), ("b", "b.png", "d", "8", "Köln", "2")]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (TEXT.encode(), None),
+        (TEXT.encode("utf-8-sig"), None),
+        (TEXT.replace("\n", "\r\n").encode(), None),
+        (TEXT.replace("\n", "\r").encode(), "line ends of old Macs (CR)"),
+        (TEXT.replace(",", ";").replace("1.5", "1,5").encode(), "columns between ';'"),
+        (TEXT.replace(",", "\t").encode(), "columns between tabs"),
+        (TEXT.replace(",", "|").encode(), "columns between '|'"),
+        (TEXT.encode("cp1252"), "text in cp1252"),
+        (TEXT.encode("utf-16"), "text in utf-16"),
+        (TEXT.encode("utf-16-le"), "text in utf-16-le"),
+        (TEXT.encode("utf-16-be"), "text in utf-16-be"),
+        (
+            TEXT.replace(",", ";").replace("\n", "\r").encode("cp1252"),
+            "columns between ';', text in cp1252, line ends of old Macs (CR)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv"])
+def test_every_form_of_a_text_table_is_found_and_said(
+    tmp_path: Path, content: bytes, said: str | None, name: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    table = read_table(tmp_path / name, MANIFEST_CONTRACT)
+    assert table.frame.drop("row").rows() == ROWS
+    sentences = [f'Manifest "{name}" was read with {said}.'] if said else []
+    assert [note for note in table.notes if "Decimal" not in note] == sentences
+    assert read_manifest(tmp_path / name).frame["patient_id"].to_list() == ["007", "8"]
+
+
+def test_decimal_commas_are_points_but_those_of_thousands_stay(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "study;patient_id;target_x;prob_x;mas\n1;7;0;0,25;1,200\n2;8;1;0,5;2,400\n3;9;1;1;3\n"
+    )
+    read = read_other_predictions(path, {"case_id": "study"})
+    assert read.frame["logit_x"].to_list()[1] == 0.0
+    assert "Decimal commas of prob_x were read as points." in read.notes
+    table = read_text_table(path, "t")
+    assert table.frame["mas"].to_list() == ["1,200", "2,400", "3"]
+
+
+def test_a_letter_beyond_the_first_megabyte_is_found(tmp_path: Path) -> None:
+    rows = "".join(f"i{n},i{n}.png,c{n},p{n},A\n" for n in range(60_000))
+    text = f"image_id,path,case_id,patient_id,cohort\n{rows}Jörg,x.png,x,x,A\n"
+    (tmp_path / "m.csv").write_bytes(text.encode("cp1252"))
+    assert len(text) > 2**20
+    assert read_manifest(tmp_path / "m.csv").frame["image_id"][0] == "Jörg"
+
+
+@pytest.mark.parametrize(
+    ("word", "encoding"),
+    [
+        ("Żółty", "cp1250"),
+        ("mężczyzna", "cp1250"),
+        ("женский", "cp1251"),
+        ("γυναίκα", "cp1253"),
+        ("kadın", "cp1254"),
+        ("女性", "gbk"),
+        ("男性", "shift_jis"),
+        ("여자", "euc_kr"),
+    ],
+)
+def test_another_encoding_is_refused_and_read_when_it_is_named(
+    tmp_path: Path, word: str, encoding: str
+) -> None:
+    (tmp_path / "t.csv").write_bytes(f"id,sex\n1,{word}\n".encode(encoding))
+    with pytest.raises(TableError, match="line 2 is not UTF-8 text.*encoding=NAME") as said:
+        read_text_table(tmp_path / "t.csv", "t.csv")
+    assert word not in str(said.value)
+    table = read_text_table(tmp_path / "t.csv", "t.csv", encoding=encoding)
+    assert table.frame["sex"].to_list() == [word]
+
+
+def test_a_separator_that_cannot_be_told_is_refused_unless_names_tell_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b,c\n1;2,3\n")
+    with pytest.raises(TableError, match="commas and ';' between its columns"):
+        read_text_table(path, "t.csv")
+    assert read_text_table(path, "t.csv", ["a"]).frame.columns == ["a", "b,c"]
+    assert read_text_table(path, "t.csv", ["c"]).frame.columns == ["a;b", "c"]
+
+
+def test_a_workbook_is_read_by_its_first_sheet(tmp_path: Path) -> None:
+    workbook(tmp_path / "m.xlsx", HEAD.split(","), ROWS)
+    assert read_manifest(tmp_path / "m.xlsx").frame["patient_id"].to_list() == ["007", "8"]
