@@ -9,7 +9,7 @@ from medtransfer.errors import TableError
 from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, read_manifest
 from medtransfer.tables.other_predictions import read_other_predictions
-from medtransfer.tables.schema import read_table
+from medtransfer.tables.schema import read_noted_frame
 
 HEAD = "image_id,path,case_id,patient_id,cohort,dose"
 TEXT = f"{HEAD}\nMüller,a.png,c,007,Köln,1.5\nb,b.png,d,8,Köln,2\n"
@@ -41,7 +41,7 @@ def test_every_form_of_a_text_table_is_found_and_said(
     tmp_path: Path, content: bytes, said: str | None, name: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    table = read_table(tmp_path / name, MANIFEST_CONTRACT)
+    table = read_noted_frame(tmp_path / name, MANIFEST_CONTRACT)
     assert table.frame.drop("row").rows() == ROWS
     sentences = [f'Manifest "{name}" was read with {said}.'] if said else []
     assert [note for note in table.notes if "Decimal" not in note] == sentences

@@ -11,9 +11,9 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.pretraining.config import Pretrain
 from medtransfer.settings import Settings
 from medtransfer.study.config import Study
+from medtransfer.tables.schema import ENDINGS
 
 MAX_BYTES = 1_000_000
-TABLES = (".csv", ".parquet")
 YamlPath = tuple[str | int, ...]
 Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 Model = TypeVar("Model", bound=Settings)
@@ -88,7 +88,7 @@ def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:
         raise ConfigError(
             f'Study file "{path}" does not exist. `medtransfer init MANIFEST` writes one.'
         )
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in ENDINGS:
         raise ConfigError(
             f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
             "one from a manifest."

@@ -26,7 +26,7 @@ from medtransfer.tables.schema import (
     check_columns,
     duplicates,
     raise_faults,
-    read_table,
+    read_noted_frame,
     rows_of,
     typed,
     without_blanks,
@@ -137,7 +137,7 @@ def read_manifest(
         TableError: The table does not keep its contract.
     """
     path = Path(path)
-    table = read_table(path, MANIFEST_CONTRACT, skip=("image",))
+    table = read_noted_frame(path, MANIFEST_CONTRACT, skip=("image",))
     frame = table.frame
     embedded = path.suffix.lower() == ".parquet" and "image" in pl.read_parquet_schema(path)
     roles = Roles(() if class_column else targets, class_column, targets, attributes)

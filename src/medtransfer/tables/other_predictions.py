@@ -26,7 +26,7 @@ from medtransfer.tables.schema import (
     check_columns,
     duplicates,
     raise_faults,
-    read_table,
+    read_noted_frame,
     rows_of,
     typed,
 )
@@ -84,7 +84,7 @@ def read_other_predictions(
         TableError: A column is missing, the kind of the scores is unclear, or the contract is
             violated; all faults at once.
     """
-    table = read_table(path, replace(PREDICTIONS_CONTRACT, columns=_expected(columns or {})))
+    table = read_noted_frame(path, replace(PREDICTIONS_CONTRACT, columns=_expected(columns or {})))
     frame = _renamed(table.frame, columns or {}, path)
     frame, notes = _with_defaults(frame)
     faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)

@@ -86,14 +86,14 @@ class Contract:
 
 
 def read_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> pl.DataFrame:
-    """Read a table as `read_table` does; its notes go to the log."""
-    table = read_table(path, contract, skip)
+    """Read a table as `read_noted_frame` does; its notes go to the log."""
+    table = read_noted_frame(path, contract, skip)
     for note in table.notes:
         logging.getLogger(__name__).warning(note)
     return table.frame
 
 
-def read_table(path: Path, contract: Contract, skip: Sequence[str] = ()) -> TextTable:
+def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -> TextTable:
     """Read a CSV or Parquet file; every CSV cell as text, with a `ROW` column in front.
 
     Text loses the blanks around it, and a cell with nothing else is null, quoted or not.

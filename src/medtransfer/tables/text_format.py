@@ -48,7 +48,7 @@ class TextFormat:
         return self.encoding == "utf-8" and not self.old_line_ends
 
     def sentences(self, what: str) -> list[str]:
-        """What was found, if it is not a plain CSV in UTF-8."""
+        """A sentence on the form, if it is not a CSV in UTF-8."""
         parts: list[str] = []
         if self.separator != ",":
             parts.append(f"columns between {SEPARATORS.get(self.separator, self.separator)}")
@@ -80,8 +80,8 @@ def find_format(
     """
     try:
         head = next(_chunks(path), b"")
-        found = encoding or _encoding(path, head, what)
-        text = codecs.getincrementaldecoder(found)("replace").decode(head).removeprefix("\ufeff")
+        name = encoding or _encoding(path, head, what)
+        text = codecs.getincrementaldecoder(name)("replace").decode(head).removeprefix("\ufeff")
     except LookupError as error:
         raise TableError(f"{what}: there is no encoding '{encoding}'.") from error
     except (OSError, EOFError, zlib.error):
@@ -89,7 +89,7 @@ def find_format(
     old = "\r" in text and "\n" not in text
     if separator is None:
         separator = _separator(text, what, expected)
-    return TextFormat(separator, found, old)
+    return TextFormat(separator, name, old)
 
 
 def plain_text(path: Path, form: TextFormat, what: str) -> bytes:

@@ -25,7 +25,7 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     raise_faults,
-    read_table,
+    read_noted_frame,
     typed,
     write_frame,
 )
@@ -133,7 +133,7 @@ def join_attributes(
                 f"--attributes names {listed(names)}, but there is no --manifest to find them in."
             )
         return AttributeTable(cases, ())
-    file = read_table(manifest, ATTRIBUTES, skip=("image",))
+    file = read_noted_frame(manifest, ATTRIBUTES, skip=("image",))
     frame = file.frame
     faults = absent_columns(frame, values or {})
     frame, notes = map_values(frame, values or {})
@@ -164,8 +164,8 @@ def join_attributes(
     joined = cases.join(table, on="case_id", how="left")
     for name in chosen:
         if count := joined[name].null_count():
-            known = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"
-            notes.append(f"{known}: counted as group {UNKNOWN}, in no comparison of groups.")
+            sentence = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"
+            notes.append(f"{sentence}: counted as group {UNKNOWN}, in no comparison of groups.")
     return AttributeTable(joined, tuple(notes))
 
 
