@@ -30,7 +30,8 @@ from medtransfer.data.sources.source import Option, Source
 from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
-from medtransfer.evaluation.scoring.fairness import COMPARED, GAP, GAP_P, ODDS, RATIO, WORST
+from medtransfer.evaluation.scoring.fairness import ODDS
+from medtransfer.evaluation.scoring.group_comparison import COMPARED, GAP, GAP_P, RATIO, WORST
 from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
