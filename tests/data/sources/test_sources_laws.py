@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.data.sources import (
+    tree_aptos2019,
     tree_cbis_ddsm,
     tree_chexpert,
     tree_cmmd,
@@ -19,6 +20,7 @@ from tests.data.sources import (
     tree_ddi,
     tree_derm7pt,
     tree_embed,
+    tree_eyepacs,
     tree_fitzpatrick17k,
     tree_folder,
     tree_ham10000,
@@ -96,6 +98,8 @@ CASES = [
     Case("mias", tree_mias),
     Case("inbreast", tree_inbreast),
     Case("cmmd", tree_cmmd),
+    Case("aptos-2019", tree_aptos2019),
+    Case("eyepacs", tree_eyepacs),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),
@@ -128,7 +132,11 @@ def said(found: ImportedSource) -> str:
 
 def images(folder: Path) -> list[Path]:
     found = list_files(folder)["path"].to_list()
-    return [folder / name for name in found if name.endswith((".png", ".jpg", ".dcm", ".dicom"))]
+    return [
+        folder / name
+        for name in found
+        if name.endswith((".png", ".jpg", ".jpeg", ".dcm", ".dicom"))
+    ]
 
 
 def test_every_source_has_a_small_download() -> None:

@@ -20,6 +20,7 @@ from medtransfer.data.sources.chest import (
     vindr_cxr,
 )
 from medtransfer.data.sources.generic import any_csv, image_folder, medmnist
+from medtransfer.data.sources.retina import aptos2019, eyepacs
 from medtransfer.data.sources.skin import (
     ddi,
     derm7pt,
@@ -53,6 +54,8 @@ MODULES = (
     mias,
     inbreast,
     cmmd,
+    aptos2019,
+    eyepacs,
     medmnist,
     image_folder,
     any_csv,

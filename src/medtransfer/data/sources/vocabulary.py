@@ -43,10 +43,14 @@ SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
 """As in ISIC 2018, task 3, and what is known to be none of them. AKIEC takes actinic keratosis and
 squamous cell carcinoma together; BKL is benign keratosis and solar lentigo."""
 
+GRADES = ("0", "1", "2", "3", "4")
+"""Grades of diabetic retinopathy, from none to proliferative; in order."""
+
 VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "chest": CHEST,
     "breast": ("malignant", "birads_high", "dense", *DENSITIES),
     "skin": ("malignant", *SKIN_CLASSES),
+    "retina": ("referable", *GRADES),
     "any": (),
 }
 """Every shared target name, by domain."""

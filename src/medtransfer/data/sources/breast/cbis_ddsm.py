@@ -102,11 +102,13 @@ def _films(findings: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     incomplete = int((findings["assessment"] == "0").sum())
     # the two kinds of tables may hold one film twice: both copies are of the same breast and view
     film = ("patient_id", "laterality", "image view")
-    findings = findings.with_columns(mammography.strongest(t).over(film) for t in TARGETS)
-    kinds = pl.col("abnormality type").unique().sort().str.join("+").alias("abnormality")
+    kinds = pl.col("abnormality type").unique().sort().str.join("+").over(film)
+    findings = findings.with_columns(
+        *(mammography.strongest(t).over(film) for t in TARGETS), kinds.alias("abnormality")
+    )
     rows = findings.group_by("image_id").agg(
         pl.col(*film, "_series", "split", "density", *TARGETS).first(),
-        kinds,
+        pl.col("abnormality").first(),
         pl.col("assessment").max().alias("birads"),
     )
     rows = rows.sort("image_id").with_columns(
@@ -205,7 +207,7 @@ SOURCE = Source(
     attributes={
         **mammography.DENSITY,
         **mammography.BIRADS,
-        "abnormality": "mass, calcification, or both: what was marked on the film.",
+        "abnormality": "mass, calcification, or calcification+mass: what was marked on the film.",
     },
     confounders=(
         "The PatientID in the DICOM headers is of a film, not of a patient; the tables' is used.",

@@ -151,8 +151,8 @@ SOURCE = Source(
     ),
     class_column="density",
     classes=mammography.DENSITY_CLASSES,
-    access="registration",
-    licence="a restricted licence of PhysioNet, see its page",
+    access="agreement",
+    licence="PhysioNet Restricted Health Data License 1.5.0",
     url="https://physionet.org/content/vindr-mammo/",
     citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
     "diagnosis in full-field digital mammography, Scientific Data 2023",

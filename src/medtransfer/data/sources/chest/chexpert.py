@@ -220,6 +220,8 @@ SOURCE = Source(
     url="https://stanfordmlgroup.github.io/competitions/chexpert/",
     citation="Irvin et al., CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels "
     "and Expert Comparison, AAAI 2019",
+    facts_from="train.csv in torchxrayvision 1.5.7; README.md and groundtruth.csv of "
+    "rajpurkarlab/cheXpert-test-set-labels",
     images=223_648,
     patients=64_740,
     layout=(

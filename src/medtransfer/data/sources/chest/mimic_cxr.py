@@ -166,9 +166,10 @@ SOURCE = Source(
     targets=tuple(Target(name, MINED, shared) for name, shared in SHARED.items()),
     access="credentialed",
     licence="PhysioNet Credentialed Health Data License 1.5.0",
-    url="https://physionet.org/content/mimic-cxr-jpg/",
-    citation="Johnson et al., MIMIC-CXR, a de-identified publicly available database of chest "
-    "radiographs with free-text reports, Scientific Data 2019",
+    url="https://doi.org/10.13026/8360-t248",
+    citation="Johnson et al., MIMIC-CXR-JPG - chest radiographs with structured labels, PhysioNet "
+    "2019, doi 10.13026/8360-t248; Johnson et al., MIMIC-CXR, a de-identified publicly available "
+    "database of chest radiographs with free-text reports, Scientific Data 2019",
     images=377_110,
     patients=65_379,
     layout=(

@@ -235,6 +235,7 @@ SOURCE = Source(
     url="https://bimcv.cipf.es/bimcv-projects/padchest/",
     citation="Bustos et al., PadChest: A large chest x-ray image dataset with multi-label "
     "annotated reports, Medical Image Analysis 2020",
+    facts_from="its table, as it comes with torchxrayvision 1.5.7",
     images=160_861,
     patients=67_625,
     layout=(FILE, "0/216840111366964012283393834152009033102258826_00-059-087.png"),

@@ -159,6 +159,7 @@ SOURCE = Source(
     url="https://physionet.org/content/vindr-cxr/",
     citation="Nguyen et al., VinDr-CXR: An open dataset of chest X-rays with radiologist's "
     "annotations, Scientific Data 2022",
+    facts_from="train.csv of Kaggle, as it comes with torchxrayvision 1.5.7",
     images=18_000,
     layout=(
         "train.csv, or annotations/image_labels_train.csv and …_test.csv",

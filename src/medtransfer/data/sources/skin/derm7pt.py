@@ -140,7 +140,7 @@ SOURCE = Source(
     url="https://derm.cs.sfu.ca",
     citation="Kawahara et al., Seven-Point Checklist and Skin Lesion Classification Using "
     "Multitask Multimodal Neural Nets, IEEE Journal of Biomedical and Health Informatics 2019",
-    images=2_022,
+    images=2_013,
     layout=(
         "meta/meta.csv, meta/train_indexes.csv and the other two lists",
         "images/NEL/Nel026.jpg",
@@ -149,6 +149,7 @@ SOURCE = Source(
     "they count cases from 0.",
     attributes={"sex": cells.SEX["sex"], **skin.BODY_SITE},
     confounders=(
+        "Its table names 2,022 images; nine files are of two cases.",
         "Each case has a clinical and a dermoscopic image: `--view dermoscopic` keeps one kind.",
         "It is an atlas for teaching: typical and rare lesions, not a clinic's.",
         "The checklist, its score and the management follow from the diagnosis: left out.",

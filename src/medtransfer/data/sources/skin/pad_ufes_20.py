@@ -77,7 +77,7 @@ SOURCE = Source(
     splits="None.",
     attributes={**skin.COMMON, **skin.FITZPATRICK},
     confounders=(
-        "Lesion numbers are unique only within a patient (1,641 lesions, up to six photographs).",
+        "Lesion numbers restart with the patient: 1,891 lesions, 250 numbers belong to two people.",
         "Whether a lesion was biopsied (`biopsed`) gives the malignant ones away: left out.",
         "Sex and skin type are missing for benign lesions alone: that they are there tells.",
         "Photographs by smartphone: no shift of dermatoscopy in people alone.",
