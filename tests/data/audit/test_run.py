@@ -84,6 +84,15 @@ def patient_in_two_splits(data: Data) -> Data:
     )
 
 
+def patient_in_two_spellings(data: Data) -> Data:
+    twin = data.frame.filter(split="tune")["patient_id"][0]
+    return data.cell("patient_id", data.rows(split="train")[0], f"{twin.upper()}\u200b.0")
+
+
+def long_ids_in_a_spreadsheet(data: Data) -> Data:
+    return data.cell("patient_id", data.rows(split="train")[0], "1.23E+15")
+
+
 def same_picture_in_two_splits(data: Data) -> Data:
     return data.picture(
         *_alike(data, data.rows(split="train", cohort="a"), data.rows(split="tune"))
@@ -263,6 +272,8 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A011": (scanner_of_the_sick, r"'scanner' alone predicts malignant with AUROC 0\.9"),
     "A014": (same_name_in_two_folders, "1 image name in more than one split or cohort"),
     "A015": (public_sets, "NIH chest14, rsna-2018: RSNA pneumonia took its films from NIH"),
+    "A018": (patient_in_two_spellings, "2 patient ids that may be 1 patient, in more than one"),
+    "A019": (long_ids_in_a_spreadsheet, "1 patient id in scientific notation"),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),

@@ -29,6 +29,8 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A015": ("warning", "Cohorts have the names of public sets that share images"),
     "A016": ("error", "Training mirrors images although left and right matter"),
     "A017": ("error", "A rung was pre-trained on test images"),
+    "A018": ("error", "Ids that differ only in spelling are in several splits or cohorts"),
+    "A019": ("warning", "Ids may be one patient in several spellings, or rounded numbers"),
     "B001": ("error", "The training split contains only one class of a target"),
     "B005": ("error", "A split has no labelled case"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),

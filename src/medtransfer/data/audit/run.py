@@ -22,6 +22,7 @@ from medtransfer.data.audit.balance import (
 )
 from medtransfer.data.audit.duplicates import FLAT, Progress, row_pairs, same_pixels, similar_images
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
+from medtransfer.data.audit.id_spellings import id_spellings
 from medtransfer.data.audit.pixels import ImageCopies, copied_images, suspicious_images
 from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
 from medtransfer.data.audit.shortcuts import border_features, predictive_borders, predictive_columns
@@ -217,6 +218,7 @@ def add_usage(frame: pl.DataFrame, facts: pl.DataFrame | None, data: DataConfig)
 def _of_ids(placed: pl.DataFrame) -> list[Finding]:
     return [
         *patients_across_splits(placed),
+        *id_spellings(placed),
         *(files_across_splits(placed) if DIGEST in placed.columns else []),
         *same_names(placed),
         *overlapping_sets(placed),
