@@ -10,7 +10,7 @@ import numpy as np
 
 from medtransfer.metrics.cases import ClassCases
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
-from medtransfer.metrics.metric import Better, Metric
+from medtransfer.metrics.metric import Better, Metric, Share
 from medtransfer.metrics.weighted import Scan, Weighted, mean_of, of_rows, ratio
 
 
@@ -107,6 +107,7 @@ def _of_grades(
     *,
     better: Better = "lower",
     limits: tuple[float, float] = (0, 1),
+    share: Share | None = None,
     partial: bool = False,
 ) -> Metric:
     return Metric(
@@ -119,6 +120,7 @@ def _of_grades(
         formula=formula,
         reference=reference,
         ordinal=True,
+        share=share,
         partial=partial,
         of_classes=bind,
     )
@@ -186,6 +188,7 @@ ENTRIES = (
         formula="share of cases with a predicted grade at most one from the true grade",
         reference="Gaudette and Japkowicz 2009",
         better="higher",
+        share="case",
         bind=lambda c: mean_of((np.abs(grade_errors(c)) <= 1).astype(np.float64)),
     ),
     _of_grades(

@@ -86,6 +86,9 @@ def test_grades_are_in_the_stated_order_whatever_that_of_the_columns() -> None:
         assert found == pytest.approx(cohen_kappa_score(truth, predicted, weights=name))
     error = one_row(results, "grade_error", target="case")["value"]
     assert error == pytest.approx(np.abs(truth - predicted).mean())
+    near = one_row(results, "within_one_grade", target="case")
+    assert near["value"] == pytest.approx((np.abs(truth - predicted) <= 1).mean())
+    assert near["low"] < near["value"] < near["high"] <= 1
     without = score(table, no_attributes(table), "single-label", QUICK)
     assert "kappa_linear" not in set(without["metric"])
     assert "kappa" in set(without["metric"])
