@@ -186,14 +186,14 @@ def test_a_drop_to_a_number_that_is_undefined_in_the_sample_is_called_that() -> 
     assert (row.value, row.low, row.reason) == (None, None, "undefined in the sample")
 
 
-def test_a_drop_of_means_over_targets_says_how_many_are_left_out() -> None:
+def test_a_drop_of_means_over_targets_names_those_of_both() -> None:
     table = binary_table(SITES, targets=("x", "y"))
     hidden = (pl.col("cohort") == "b") & (pl.col("target_y") == 1)
     table = table.with_columns(pl.when(~hidden).then("target_y").alias("target_y"))
     mean = mean_of("rung", [table], task="multi-label")
     row = drop_of(mean, "auroc", "macro")
     assert row.value is not None
-    assert row.reason == "1 of 2 targets left out: no positive case"
+    assert row.reason == "over the 1 of 2 targets of both: x"
     assert drop_of(mean, "ece", "macro").reason == BIASED_DIFFERENCE
 
 

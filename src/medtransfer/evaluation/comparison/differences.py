@@ -94,6 +94,8 @@ def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> R
     row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
     if estimate.values is None or of_base.values is None:
         return row
+    if estimate.targets != of_base.targets:
+        return replace(row, reason="the two rungs have different targets")
     difference = estimate.values - of_base.values
     interval = difference_interval(difference, key.metric)
     if not np.isnan(difference[0]):

@@ -12,6 +12,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     Mean,
     difference_interval,
     drop_by_seed,
+    internal_and_shifted,
     with_seeds,
 )
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
@@ -86,11 +87,8 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]
 
 def _pairs_of_seeds(mean: Mean, key: ResultKey) -> list[tuple[Floats, Floats]]:
     """Each seed's values on the internal test set and on a shifted one. [1 + R] each"""
-    internal = mean.by_seed.get(replace(key, cohort=mean.internal_name))
-    shifted = mean.by_seed.get(key)
-    if internal is None or shifted is None:
-        return []
-    return list(zip(internal, shifted, strict=True))
+    pair = internal_and_shifted(mean, key)
+    return [] if pair is None else list(zip(*pair, strict=True))
 
 
 def scale_results(
@@ -130,7 +128,9 @@ def _quantities(mean: Mean) -> dict[ResultKey, Floats]:
         if at_home or replace(key, cohort=mean.internal_name) not in mean.by_seed:
             continue
         if key.metric == HEADLINE and key.attribute == ALL:
-            quantities[replace(key, metric=DROP)] = drop_by_seed(mean, key)
+            drop = drop_by_seed(mean, key)
+            if drop is not None:
+                quantities[replace(key, metric=DROP)] = drop
     return quantities
 
 

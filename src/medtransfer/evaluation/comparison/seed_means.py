@@ -6,8 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
+from medtransfer.evaluation.scoring.estimate import (
+    NO_INTERVAL,
+    Estimate,
+    Estimates,
+    MetricKey,
+    ResultKey,
+)
 from medtransfer.evaluation.scoring.group_comparison import compared_keys
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
@@ -17,7 +24,7 @@ from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
 from medtransfer.statistics.variance import variance_parts
-from medtransfer.tables.results import ALL, Result
+from medtransfer.tables.results import ALL, MACRO, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
@@ -25,8 +32,24 @@ BIASED_DIFFERENCE = (
     "no interval: chance alone pushes the metric up, on both sides by different amounts"
 )
 DROP_SUFFIX = "_drop"
+OTHER_TARGETS = "the two cohorts have different targets"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Suffixes of a metric's name: its standard deviation between seeds, and between patients."""
+
+
+@dataclass(frozen=True)
+class SharedMean:
+    """A mean over the targets that the internal test set and a shifted cohort both have.
+
+    Attributes:
+        internal: Of every seed on the internal test set. [S, 1 + R]
+        shifted: On the shifted cohort. [S, 1 + R]
+        targets: Those they are of.
+    """
+
+    internal: Floats
+    shifted: Floats
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +64,7 @@ class Mean:
         internal_name: The training cohorts' name as a test set.
         decisions: Right decisions by patient, of sensitivity and specificity at each operating
             point; of one seed alone, since the seeds' variation is in no test of them. Each [P]
+        shared: Of means at shifted cohorts that have other targets than the internal test set.
     """
 
     key: GridKey
@@ -51,6 +75,7 @@ class Mean:
     decisions: dict[ResultKey, NDArray[np.int64]] = field(
         default_factory=dict[ResultKey, "NDArray[np.int64]"]
     )
+    shared: dict[ResultKey, SharedMean] = field(default_factory=dict[ResultKey, SharedMean])
 
     def seed_terms(self, key: ResultKey, weight: float = 1.0) -> list[SeedTerm | None]:
         """The seeds' part of the variance of a mean, times the square of its weight."""
@@ -72,12 +97,15 @@ class MeanOfSeeds:
         self._internal_name = ""
         self._seeds: list[int] = []
         self._decisions: dict[ResultKey, NDArray[np.int64]] = {}
+        self._shared: dict[ResultKey, list[SharedMean]] = {}
 
     def add(self, measured: MeasuredRun, seed: int) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
         self._seeds.append(seed)
         run = measured.run
         self._internal_name = run.internal_name()
+        for key, shared in shared_means(measured).items():
+            self._shared.setdefault(key, []).append(shared)
         for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
             self._decisions |= right_decisions(test_set)
             compared = set(compared_keys(estimates))
@@ -104,7 +132,45 @@ class MeanOfSeeds:
             internal_name=self._internal_name,
             seeds=tuple(self._seeds),
             decisions=self._decisions if len(self._seeds) == 1 else {},
+            shared={
+                key: SharedMean(
+                    np.concatenate([one.internal for one in of_seeds]),
+                    np.concatenate([one.shifted for one in of_seeds]),
+                    of_seeds[0].targets,
+                )
+                for key, of_seeds in self._shared.items()
+                if len(of_seeds) == len(self._seeds) and len({one.targets for one in of_seeds}) == 1
+            },
         )
+
+
+def shared_means(measured: MeasuredRun) -> dict[ResultKey, SharedMean]:
+    """Means over targets at shifted cohorts, where other targets are defined than inside.
+
+    A mean over other targets differs though no target does.
+    """
+    run = measured.run
+    by_name = {t.name: e[0] for t, e in zip(measured.test_sets, measured.estimates, strict=True)}
+    inside = by_name.get(run.internal_name(), {})
+    means: dict[ResultKey, SharedMean] = {}
+    for test_set in measured.test_sets:
+        outside = by_name[test_set.name]
+        for key, mean in outside.items():
+            at_home = inside.get(key)
+            if key.target != MACRO or at_home is None or at_home.targets == mean.targets:
+                continue
+            targets = tuple(name for name in mean.targets if name in at_home.targets)
+            if targets:
+                means[test_set.subgroups[0].key(key)] = SharedMean(
+                    _over(inside, key.metric, targets), _over(outside, key.metric, targets), targets
+                )
+    return means
+
+
+def _over(estimates: Estimates, metric: str, targets: Sequence[str]) -> Floats:
+    """The mean of a metric over some targets for which it is defined. [1, 1 + R]"""
+    values = [estimates[MetricKey(name, metric)].values for name in targets]
+    return np.mean([v for v in values if v is not None], axis=0)[None]
 
 
 def right_decisions(test_set: TestSet) -> dict[ResultKey, NDArray[np.int64]]:
@@ -180,7 +246,16 @@ def drops(mean: Mean) -> Iterator[Result]:
         if internal.values is None or shifted.values is None:
             yield estimate.row(drop_key, None)
             continue
-        drop = internal.values - shifted.values
+        by_seed = drop_by_seed(mean, key)
+        if by_seed is None:
+            yield replace(estimate, reason=OTHER_TARGETS).row(drop_key, None)
+            continue
+        if key in mean.shared:
+            names = mean.shared[key].targets
+            whole = len(set(internal.targets) | set(shifted.targets))
+            reason = f"over the {len(names)} of {whole} targets of both: {listed(names)}"
+            estimate = replace(estimate, reason=reason)
+        drop = by_seed.mean(axis=0)
         row = estimate.row(
             drop_key,
             float(drop[0]),
@@ -189,12 +264,29 @@ def drops(mean: Mean) -> Iterator[Result]:
         )
         entry = find_metric(key.metric)
         span = entry.high - entry.low
-        yield with_seeds(row, [seed_term(drop_by_seed(mean, key)[:, 0])], (-span, span))
+        yield with_seeds(row, [seed_term(by_seed[:, 0])], (-span, span))
 
 
-def drop_by_seed(mean: Mean, key: ResultKey) -> Floats:
+def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | None:
+    """Every seed's values on the internal test set and at a shifted cohort, of the same targets.
+
+    Returns:
+        Each [S, 1 + R]; None where one is undefined, or no target is shared or they are pooled.
+    """
+    home = replace(key, cohort=mean.internal_name)
+    if key in mean.shared:
+        return mean.shared[key].internal, mean.shared[key].shifted
+    if home not in mean.by_seed or key not in mean.by_seed:
+        return None
+    if mean.estimates[home].targets != mean.estimates[key].targets:
+        return None
+    return mean.by_seed[home], mean.by_seed[key]
+
+
+def drop_by_seed(mean: Mean, key: ResultKey) -> Floats | None:
     """The drop of every seed at a shifted cohort: its two values are of one network. [S, 1 + R]"""
-    return mean.by_seed[replace(key, cohort=mean.internal_name)] - mean.by_seed[key]
+    pair = internal_and_shifted(mean, key)
+    return None if pair is None else pair[0] - pair[1]
 
 
 def difference_interval(difference: Floats, metric: str) -> tuple[float, float] | None:

@@ -203,6 +203,7 @@ class Estimate:
         reason: Why it is undefined.
         left_out: Values without each group of patients in turn, for a BCa interval. [J]
         support: Patients behind it by class; None where they are not counted.
+        targets: Of a mean over targets, or of targets pooled: those it is of.
     """
 
     values: Floats | None
@@ -212,6 +213,12 @@ class Estimate:
     reason: str | None = None
     left_out: Floats | None = None
     support: Support | None = None
+    targets: tuple[str, ...] = ()
+
+    @property
+    def is_defined(self) -> bool:
+        """True if it has a value in the sample."""
+        return self.values is not None and bool(np.isfinite(self.values[0]))
 
     def as_result(self, key: ResultKey, run_id: str | None = None) -> Result:
         """Row of the results table, with the interval that suits the metric."""

@@ -231,7 +231,8 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
     cases, patients = int(subgroup.cases.sum()), run.patients(subgroup.cases)
     for metric in dict.fromkeys(key.metric for key in estimates if key.target in run.names):
         of_targets = [estimates[MetricKey(name, metric)] for name in run.names]
-        defined = [e for e in of_targets if e.values is not None and np.isfinite(e.values[0])]
+        names = [name for name in run.names if estimates[MetricKey(name, metric)].is_defined]
+        defined = [estimates[MetricKey(name, metric)] for name in names]
         reason = None
         if len(defined) < len(of_targets):
             why = next((e.reason for e in of_targets if e.reason), UNDEFINED)
@@ -246,6 +247,7 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
             reason=reason,
             left_out=np.mean(left_out, axis=0) if left_out else None,
             support=mean_support([e.support for e in defined if e.support is not None]),
+            targets=tuple(names),
         )
     return means
 
@@ -272,4 +274,11 @@ def _micro(
     )
     bound = tuple(b.bound for b in bindings if b.bound is not None)
     metrics = [SubgroupMetrics(patient, bound)]
-    return _with_values(test_set.replicates, metrics, [bindings], config)[0]
+    # a target of one class adds cases of that class alone
+    pooled_targets = tuple(
+        test_set.run.names[target]
+        for target, of_target in enumerate(rows)
+        if len(np.unique(test_set.run.truth(target)[of_target])) > 1
+    )
+    estimates = _with_values(test_set.replicates, metrics, [bindings], config)[0]
+    return {key: replace(e, targets=pooled_targets) for key, e in estimates.items()}
