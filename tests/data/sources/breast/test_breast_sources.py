@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.data.sources import (
@@ -17,6 +18,7 @@ from tests.data.sources import (
 )
 from tests.data.sources.trees import dicom_header, with_cell
 
+from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import import_source, read_source
 from medtransfer.data.sources.source import ImportedSource
@@ -324,6 +326,24 @@ def test_embed_refuses_what_is_no_number_of_days(tmp_path: Path) -> None:
     tree_embed.write(tmp_path)
     with pytest.raises(ConfigError, match="'window' holds 'a year'"):
         read("embed", tmp_path, window="a year")
+
+
+def test_mias_original_pgm_files_keep_their_pixels(tmp_path: Path) -> None:
+    tree_mias.write(tmp_path)
+    films = {}
+    for number, path in enumerate(sorted((tmp_path / "all-mias").iterdir())):
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 4), dtype=np.uint8)
+        path.with_suffix(".pgm").write_bytes(b"P5\n# MIAS\n4 6\n255\n" + pixels.tobytes())
+        films[path.stem] = pixels
+        path.unlink()
+    found = read("mias", tmp_path)
+    assert set(found.frame["image_id"]) == set(films)
+    for name, image in found.frame.select("image_id", "image").iter_rows():
+        assert np.array_equal(decode_image(image, 10_000).squeeze(), films[name])
+    assert any("stored in the manifest as PNG" in note for note in found.notes)
+    (tmp_path / "all-mias" / "mdb001.pgm").write_bytes(b"P5\n4 6\n255\n123")
+    with pytest.raises(TableError, match=r"1 \.pgm file cannot be read"):
+        read("mias", tmp_path)
 
 
 def test_mias_pairs_of_films_are_of_one_woman(tmp_path: Path) -> None:

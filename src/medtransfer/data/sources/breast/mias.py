@@ -2,13 +2,16 @@
 
 import re
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from medtransfer.data.images.pictures import encode_png
 from medtransfer.data.sources.breast import mammography
 from medtransfer.data.sources.breast.mammography import EXAM
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.odd_rows import OddRows, excess, odd_share
-from medtransfer.data.sources.source import PATH, Download, ImportedSource, Source, Target
+from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Source, Target
 from medtransfer.errors import plural
 from medtransfer.tables.schema import ROW, rows_of
 
@@ -17,6 +20,9 @@ LINE = re.compile(
     r"(?:\s+(?:\d+\s+\d+\s+\d+|\*NOTE.*))?\s*",
 )
 """A line of the list: film, tissue, abnormality, severity, and where it is, if that is known."""
+FILM = r"(mdb\d{3})[a-z]*\.[A-Za-z]+$"
+PGM = re.compile(rb"P5\s+(?:#[^\n]*\n\s*)*(\d{1,5})\s+(\d{1,5})\s+(?:1?\d?\d|2[0-4]\d|25[0-5])\s")
+"""Header of a binary PGM file with up to 255 levels."""
 EXAMPLE = " (expected e.g.: mdb001 G CIRC B 535 425 197)"
 CELLS = ("image_id", "number", "tissue", "code", "severity")
 KINDS = ("calcification", "circumscribed", "spiculated", "other_mass", "distortion", "asymmetry")
@@ -48,10 +54,57 @@ def read(download: Download) -> ImportedSource:
         pl.col("image_id").alias(KEY),
     )
     rows = rows.with_columns(pl.col("patient_id").alias(EXAM))
-    rows, join = locate(rows, download, r"(mdb\d{3})[a-z]*\.[A-Za-z]+$", "films")
+    packed = download.pictures.filter(pl.col(PATH).str.contains(FILM)).is_empty()
+    originals = download.files.filter(pl.col(PATH).str.contains(r"(?i)mdb\d{3}[a-z]*\.pgm$"))
+    if packed and len(originals):
+        rows, join, notes = _from_pgm(rows, originals, download)
+    else:
+        rows, join = locate(rows, download, FILM, "films")
+        notes = coverage(join)
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
-    columns = ("image_id", PATH, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
-    return ImportedSource(rows.select(columns), (join,), (), coverage(join), left_out)
+    place = "image" if "image" in rows.columns else PATH
+    columns = ("image_id", place, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
+    return ImportedSource(rows.select(columns), (join,), (), notes, left_out)
+
+
+def _from_pgm(
+    rows: pl.DataFrame, files: pl.DataFrame, download: Download
+) -> tuple[pl.DataFrame, Join, tuple[str, ...]]:
+    """Films of the original ``.pgm`` files, stored as PNG in the manifest; the pixels are equal."""
+    keys = files.with_columns(pl.col(PATH).str.to_lowercase().str.extract(FILM).alias(KEY))
+    twice = keys.filter(pl.col(KEY).is_duplicated())[KEY].n_unique()
+    download.refuse([f"{plural(twice, 'film')} in several .pgm files"] if twice else [])
+    joined = rows.join(keys, on=KEY, how="inner", maintain_order="left")
+    pictures: list[bytes] = []
+    damaged = 0
+    for path in joined[PATH]:
+        pixels = pgm_pixels((download.folder / path).read_bytes())
+        damaged += pixels is None
+        pictures.append(b"" if pixels is None else encode_png(pixels))
+    download.refuse([f"{plural(damaged, '.pgm file')} cannot be read"] if damaged else [])
+    join = Join(
+        left="films",
+        right="image files",
+        key="name",
+        matched=len(joined),
+        left_only=len(rows) - len(joined),
+        right_only=len(keys) - len(joined),
+    )
+    note = f"{plural(len(joined), 'film')} in .pgm files: stored in the manifest as PNG."
+    with_pictures = joined.drop(PATH, KEY).with_columns(image=pl.Series(pictures, dtype=pl.Binary))
+    return with_pictures, join, (*coverage(join), note)
+
+
+def pgm_pixels(data: bytes) -> NDArray[np.uint8] | None:
+    """Pixels of a binary PGM file of 8 bits; None if it is none. [height, width]"""
+    match = PGM.match(data)
+    if match is None:
+        return None
+    width, height = int(match[1]), int(match[2])
+    body = data[match.end() :]
+    if len(body) < width * height:
+        return None
+    return np.frombuffer(body, np.uint8, width * height).reshape(height, width)
 
 
 def _lines(download: Download) -> tuple[pl.DataFrame, tuple[OddRows, ...]]:
@@ -109,7 +162,7 @@ SOURCE = Source(
     patients=161,
     layout=(
         "Info.txt: film, tissue, abnormality, severity, x, y, radius",
-        "mdb001.png (or .jpg: its .pgm files have to be converted first)",
+        "mdb001.png (or .jpg, or the original .pgm files)",
     ),
     splits="None.",
     attributes={"tissue": "F fatty, G fatty-glandular, D dense-glandular."},
