@@ -56,6 +56,10 @@ class SplitCounts:
     masked: dict[str, int] = field(default_factory=dict[str, int])
     images: int | None = None
 
+    def labelled(self, target: str) -> int:
+        """Cases with a label of a target: the cases that its metrics are of."""
+        return self.cases - self.masked.get(target, 0)
+
 
 @dataclass(frozen=True)
 class ReportedFinding:

@@ -162,8 +162,11 @@ def _data_line(data: ReportData) -> str:
     shares: list[str] = []
     for target in data.targets[:MAX_TARGETS]:
         positive = sum(count.positive.get(target, 0) for count in counts)
-        labelled = sum(count.cases - count.masked.get(target, 0) for count in counts)
+        labelled = sum(count.labelled(target) for count in counts)
+        unlabelled = sum(count.cases for count in counts) - labelled
         share = f"{positive / labelled:.0%}" if labelled else "unlabelled"
+        if labelled and unlabelled:
+            share += f" of {labelled:,} labelled ({unlabelled:,} unlabelled)"
         shares.append(f"{target} {share}")
     more = len(data.targets) - MAX_TARGETS
     listed = ", ".join(shares) + (f" and {more} more" if more > 0 else "")

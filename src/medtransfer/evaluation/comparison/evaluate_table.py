@@ -363,7 +363,7 @@ def _only_value(table: pl.DataFrame, name: str, default: Any) -> Any:
 
 
 def _counts(predictions: pl.DataFrame) -> list[dict[str, object]]:
-    """Cases, patients and positives of every cohort and split, over all runs."""
+    """Cases, patients, positives and unlabelled of every cohort and split, over all runs."""
     names = target_names(predictions)
     cases = predictions.unique("case_id", maintain_order=True)
     rows: list[dict[str, object]] = []
@@ -371,6 +371,7 @@ def _counts(predictions: pl.DataFrame) -> list[dict[str, object]]:
         "cohort", "split", maintain_order=True
     ):
         positive = {name: int((group_cases[f"target_{name}"] == 1).sum()) for name in names}
+        labelled = {name: int(group_cases[f"target_{name}"].is_in([0, 1]).sum()) for name in names}
         rows.append(
             {
                 "cohort": cohort,
@@ -378,6 +379,7 @@ def _counts(predictions: pl.DataFrame) -> list[dict[str, object]]:
                 "cases": len(group_cases),
                 "patients": group_cases["patient_id"].n_unique(),
                 "positive": positive,
+                "masked": {name: len(group_cases) - labelled[name] for name in names},
             }
         )
     return rows

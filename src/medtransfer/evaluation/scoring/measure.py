@@ -228,7 +228,9 @@ def _with_values(
 def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimates:
     """Means over the targets for which a metric is defined; says how many are left out."""
     means: Estimates = {}
-    cases, patients = int(subgroup.cases.sum()), run.patients(subgroup.cases)
+    numbers = range(len(run.names))
+    rows = subgroup.cases & np.logical_or.reduce([run.labelled(target) for target in numbers])
+    cases, patients = int(rows.sum()), run.patients(rows)
     for metric in dict.fromkeys(key.metric for key in estimates if key.target in run.names):
         of_targets = [estimates[MetricKey(name, metric)] for name in run.names]
         names = [name for name in run.names if estimates[MetricKey(name, metric)].is_defined]

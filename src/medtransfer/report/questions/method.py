@@ -14,7 +14,7 @@ from medtransfer.report.components import (
     Section,
     without_empty_columns,
 )
-from medtransfer.report.content import ReportData
+from medtransfer.report.content import ReportData, SplitCounts
 from medtransfer.report.text import joined, points_text
 
 FEW_PATIENTS = 100
@@ -104,10 +104,10 @@ def _flow(data: ReportData) -> ReportTable:
     images = any(count.images is not None for count in data.counts)
     several = len(data.targets) > 6
     head = ["Cohort", "Split", *(["Images"] if images else []), "Cases", "Patients"]
-    head += ["Positive"] if several else [f"{target} +" for target in data.targets]
+    head += ["Positive"] if several else [f"{target}: positive" for target in data.targets]
     rows: list[list[str]] = []
     for count in data.counts:
-        positive = [f"{count.positive.get(target, 0):,}" for target in data.targets]
+        positive = [_positive_text(count, target) for target in data.targets]
         if several:
             pairs = zip(data.targets, positive, strict=True)
             positive = [", ".join(f"{target} {number}" for target, number in pairs)]
@@ -118,8 +118,16 @@ def _flow(data: ReportData) -> ReportTable:
     roles = ". ".join(
         f"{split.capitalize()}: {role}" for split, role in ROLES.items() if split in splits
     )
-    caption = f"Cases by cohort and split. {roles}.{'' if several else ' +: positive cases.'}"
+    caption = f"Cases by cohort and split. {roles}. Positive: positive of labelled cases; metrics "
+    caption += "are of labelled cases alone."
     return ReportTable(head, rows, caption, frozenset(numeric))
+
+
+def _positive_text(count: SplitCounts, target: str) -> str:
+    """``45 of 76``, with the unlabelled cases if there are any."""
+    labelled = count.labelled(target)
+    text = f"{count.positive.get(target, 0):,} of {labelled:,}"
+    return text if labelled == count.cases else f"{text} ({count.cases - labelled:,} unlabelled)"
 
 
 def _scoring(data: ReportData) -> list[tuple[str, str]]:
