@@ -77,7 +77,7 @@ DOORS = {
     "torchvision": {"data/augment.py"},
     "ray": {"engines/ray.py"},
     "altair": {"report/figures.py"},
-    "vl_convert": {"report/figures.py"},
+    "vl_convert": {"report/drawing.py", "report/figures.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
     "pydicom": {"data/images/dicom/"},

@@ -5,7 +5,8 @@ position, dash or shape the rung. Lines and text take the page's own colour, so 
 mode and print.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -13,6 +14,7 @@ import altair as alt
 from markupsafe import Markup
 
 from medtransfer.report.components import Figure, Spec
+from medtransfer.report.drawing import Drawer, printable_texts
 from medtransfer.report.text import short_names
 
 Values = Sequence[Mapping[str, Any]]
@@ -245,13 +247,25 @@ def scatter(
     return spec
 
 
+_drawer = Drawer()
+NOT_DRAWN = Markup("<p>This figure could not be drawn. Its numbers are in the tables.</p>")
+
+
+@contextlib.contextmanager
+def drawing() -> Generator[None]:
+    """End the process that draws figures on leaving."""
+    try:
+        yield
+    finally:
+        _drawer.close()
+
+
 def figure(name: str, spec: Spec, caption: str, title: str = "") -> Figure:
     """A chart with its caption, and a static copy for paper and for pages with scripts off."""
-    import vl_convert
-
+    drawn = _drawer.draw(spec)
     # the chart library escapes the texts it sets
-    svg = Markup(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]))  # noqa: S704
-    return Figure(name, spec, svg, caption, title)
+    svg = NOT_DRAWN if drawn is None else Markup(drawn)  # noqa: S704
+    return Figure(name, printable_texts(spec), svg, caption, title)
 
 
 def chart_script(snippet: str) -> str:

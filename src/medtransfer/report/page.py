@@ -18,7 +18,7 @@ from medtransfer.errors import plural
 from medtransfer.files import write_text
 from medtransfer.report.components import Answer, Section, figures_of
 from medtransfer.report.content import ReportData
-from medtransfer.report.figures import chart_script
+from medtransfer.report.figures import chart_script, drawing
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import load_evaluation_data, load_study_data
@@ -73,7 +73,8 @@ def write_evaluation_report(folder: Path) -> Path:
 def render(data: ReportData) -> str:
     """The page as text."""
     data = with_short_names(data)
-    sections = all_sections(data)
+    with drawing():
+        sections = all_sections(data)
     script = chart_script(_asset("report.js"))
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")

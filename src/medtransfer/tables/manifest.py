@@ -25,6 +25,7 @@ from medtransfer.tables.schema import (
     Contract,
     check_columns,
     duplicates,
+    name_faults,
     raise_faults,
     read_noted_frame,
     rows_of,
@@ -33,6 +34,7 @@ from medtransfer.tables.schema import (
     wrong_cells,
 )
 from medtransfer.tables.values.missing_words import missing_words, without_words
+from medtransfer.tables.values.names import ALLOWED_NAME, can_be_shown
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
@@ -65,7 +67,9 @@ MANIFEST_CONTRACT = Contract(
         ),
         Column("case_id", "text", "The unit that gets a prediction; one to many images share it."),
         Column("patient_id", "text", "The unit that is split and resampled."),
-        Column("cohort", "text", "Source of the image: hospital, country, scanner fleet."),
+        Column(
+            "cohort", "text", "Source of the image: hospital, country, scanner fleet.", shown=True
+        ),
         Column(
             "split",
             "text",
@@ -234,6 +238,10 @@ def _named_column_faults(
             faults += _label_faults(frame, name)
         elif role == "class column":
             faults += _class_faults(frame, name, targets)
+        else:
+            faults += name_faults(frame, name)
+    shown = [name for name, _ in wanted if not can_be_shown(name)]
+    faults += [f"'{printable(name, 80)}' is no name (allowed: {ALLOWED_NAME})" for name in shown]
     return faults
 
 

@@ -25,11 +25,11 @@ from medtransfer.tables.schema import (
 PREDICTIONS_CONTRACT = Contract(
     "Predictions",
     (
-        Column("run_id", "text", "Run that made the prediction."),
+        Column("run_id", "text", "Run that made the prediction.", shown=True),
         Column("member", "integer", "Member of an ensemble; 0 for a single network."),
         Column("case_id", "text", "The case, once per run and member."),
         Column("patient_id", "text", "The unit that is resampled."),
-        Column("cohort", "text", "Source of the case."),
+        Column("cohort", "text", "Source of the case.", shown=True),
         Column("split", "text", "Use of the case.", allowed=("train", "tune", "test")),
         Column(
             "target_<name>",
@@ -53,6 +53,7 @@ PREDICTIONS_CONTRACT = Contract(
             "text",
             "The rung, for tables of several; by default each run is one.",
             required=False,
+            shown=True,
         ),
         Column(
             "label_fraction",

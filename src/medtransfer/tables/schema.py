@@ -19,6 +19,7 @@ from medtransfer.files import replacing
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
+from medtransfer.tables.values.names import ALLOWED_NAME, is_no_name
 from medtransfer.tables.workbook import read_workbook
 
 Kind = Literal["text", "integer", "number", "bytes"]
@@ -45,6 +46,7 @@ class Column:
         required: True if the column must exist.
         filled: True if an empty cell is a fault.
         allowed: Allowed values, if they are limited.
+        shown: True if its cells are names that people read.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Column:
     required: bool = True
     filled: bool = True
     allowed: tuple[str, ...] = ()
+    shown: bool = False
 
     @property
     def prefix(self) -> str | None:
@@ -210,6 +213,18 @@ def has_blanks(cells: pl.Series) -> bool:
     return any_cell(cells, (cell.str.strip_chars() != cell) | (cell == ""))
 
 
+def name_faults(frame: pl.DataFrame, column: str) -> list[str]:
+    """Faults of a text column whose cells are names; they must be fit to be shown."""
+    if frame.schema[column] != pl.String():
+        return []
+    names = frame.select(pl.col(column).unique())
+    wrong = names.filter(is_no_name(column))
+    if wrong.is_empty():
+        return []
+    rows = frame.select(ROW, column).join(wrong, on=column, how="semi", maintain_order="left")
+    return wrong_cells(rows, column, (ALLOWED_NAME,))
+
+
 def rows_of(frame: pl.DataFrame, limit: int = 5) -> str:
     """``row 12``, or ``rows 12, 77, 81 and 3 more``, for the rows of a frame."""
     return f"row{'s' * (len(frame) > 1)} {listed(frame[ROW].to_list(), limit)}"
@@ -243,6 +258,8 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
     if not wrong.is_empty():
         what = {"integer": "an integer"}.get(column.kind, f"a {column.kind}")
         faults += wrong_cells(wrong, column.name, column.allowed or (what,))
+    if column.shown:
+        faults += name_faults(cells, column.name)
     return faults
 
 
