@@ -86,9 +86,9 @@ class Desk:
         (self.path / "study.yaml").write_text(text.replace(before, after), "utf-8")
 
     def computed(self) -> dict[str, str]:
-        """Digests of everything that runs have left."""
+        """Digests of everything that runs have left, but for seals: those note times of files."""
         runs = self.path / "studies" / "skin" / "runs"
-        files = sorted(path for path in runs.rglob("*") if path.is_file())
+        files = sorted(path for path in runs.rglob("*") if path.is_file() and path.name != "done")
         return {path.relative_to(runs).as_posix(): sha256(path) for path in files}
 
 

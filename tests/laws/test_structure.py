@@ -33,7 +33,7 @@ LAYERS = (
     ("statistics", "posthoc"),
     ("metrics", "integrity"),
     ("files", "settings"),
-    ("errors", "seeds"),
+    ("errors", "seeds", "interruption"),
 )
 """From the top; a line imports from lines below it, never beside or above. A folder that is not
 named here belongs to the room it lies in."""

@@ -3,8 +3,9 @@
 import sys
 
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
-from medtransfer.cli.app import EXIT_USER, app
+from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.errors import MedTransferError
+from medtransfer.interruption import StopRequested, interruptible
 
 COMMANDS = (
     study.demo,
@@ -37,7 +38,11 @@ def main() -> None:
     commands = {command.callback: command for command in app.registered_commands}
     app.registered_commands = [commands[callback] for callback in COMMANDS]
     try:
-        app()
+        with interruptible():
+            app()
     except MedTransferError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_USER)
+    except StopRequested:
+        print("Stopped. Run the same command again to resume.", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a worker is at work: it saves its state first."""
+"""Ctrl-C, SIGTERM and SIGHUP while a worker is at work: it saves its state first."""
 
 import signal
 import threading
@@ -6,11 +6,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from medtransfer.engines.local import LocalExecutor
+from medtransfer.interruption import StopRequested, handling
 
 
 @contextmanager
 def stopping(executor: LocalExecutor) -> Generator[threading.Event]:
-    """While inside, Ctrl-C and SIGTERM stop after the current step; the second Ctrl-C at once."""
+    """While inside, signals stop after the current step; the second Ctrl-C at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -18,13 +19,9 @@ def stopping(executor: LocalExecutor) -> Generator[threading.Event]:
 
     def ask(number: int, _frame: object) -> None:
         if asked.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise StopRequested
         asked.set()
         executor.stop()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(ask):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -34,7 +34,8 @@ class Drawer:
             process.stdin.flush()
             with _ending(process):
                 line = process.stdout.readline()
-            return cast("str | None", json.loads(line))
+            svg = json.loads(line)
+            return svg if isinstance(svg, str) else None
         except (OSError, ValueError):  # it is gone, or was ended
             self.close()
             return None
