@@ -9,38 +9,13 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from medtransfer.statistics.delong import delong
-from medtransfer.statistics.small_samples import (
-    auroc_interval,
-    effective_trials,
-    wilson_interval,
-)
+from medtransfer.statistics.small_samples import auroc_interval, wilson_interval
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 5), (3, 3), (5, 20), (19, 20), (137, 400)])
 def test_wilson_is_that_of_statsmodels(hits: int, trials: int) -> None:
     expected = proportion_confint(hits, trials, alpha=0.05, method="wilson")
     assert_allclose(wilson_interval(hits / trials, trials), expected, atol=1e-12)
-
-
-def test_independent_cases_count_in_full_and_copies_count_once() -> None:
-    hits = np.array([1.0, 0, 1, 1, 0, 1, 0, 1])
-    ones, apart = np.ones(8), np.arange(8)
-    assert effective_trials(hits, ones, apart) == pytest.approx(8 / (8 / 7))
-    doubled = effective_trials(np.tile(hits, 2), np.ones(16), np.tile(apart, 2))
-    assert doubled == pytest.approx(8 / (8 / 7))
-
-
-def test_patients_are_counted_where_all_cases_agree() -> None:
-    assert effective_trials(np.ones(6), np.ones(6), np.array([0, 0, 0, 1, 1, 2])) == 3
-    assert effective_trials(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)) == 0
-
-
-def test_cases_without_weight_do_not_count() -> None:
-    hits, weight = np.array([1.0, 0, 0, 0, 1]), np.array([1.0, 1, 1, 0, 1])
-    patient = np.array([4, 2, 2, 9, 1])
-    kept = weight > 0
-    expected = effective_trials(hits[kept], weight[kept], patient[kept])
-    assert effective_trials(hits, weight, patient) == expected
 
 
 @given(

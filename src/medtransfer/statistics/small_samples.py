@@ -9,11 +9,9 @@ width even there. Coverage by simulation: docs/explanation/intervals.md.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import LEVEL
 
 MIN_PATIENTS = 5
@@ -40,33 +38,6 @@ def wilson_interval(share: float, trials: float) -> tuple[float, float]:
     # at 0 and 1 an end is the share itself, but for rounding
     low, high = float(centre - width), float(centre + width)
     return max(0.0, min(share, low)), min(1.0, max(share, high))
-
-
-def effective_trials(hits: Floats, weight: Floats, patient: NDArray[np.int64]) -> float:
-    """Independent cases that tell as much as clustered ones: cases over their design effect.
-
-    The design effect is the variance of the proportion as a ratio of sums over patients (Rao and
-    Scott 1992), over that of as many independent cases; at least 1, since fewer patients than
-    cases cannot tell more. Where all cases agree it cannot be seen, and patients are counted.
-
-    Args:
-        hits: Of each case: 0 or 1 where it counts, else 0. [n]
-        weight: 1 for a case that counts, else 0. [n]
-        patient: Patient of each case, as numbers. [n]
-
-    Returns:
-        0 where no case counts.
-    """
-    counted = weight > 0
-    unit = np.unique(patient[counted], return_inverse=True)[1].ravel()
-    cases, patients = int(counted.sum()), int(unit.max()) + 1 if counted.any() else 0
-    share = float(hits[counted].mean()) if cases else 0.0
-    if patients < 2 or share in (0.0, 1.0):
-        return float(patients)
-    residuals = np.bincount(unit, weights=hits[counted] - share)
-    clustered = patients / (patients - 1) * float((residuals**2).sum()) / cases**2
-    independent = share * (1 - share) / cases
-    return cases / max(1.0, clustered / independent)
 
 
 def auroc_interval(

@@ -1,0 +1,185 @@
+"""Level of tests and coverage of intervals by simulation, where truth is known.
+
+    python benchmarks/coverage.py [--quick]
+
+(a) Two equal rungs whose seeds differ: how often "p < .05". Goal: at most 7 % for 2, 3 and 5
+    seeds, at errors of patients of 0 to 2 times those of the seeds.
+(b) AUROC and sensitivity from few positives, two cases a patient. Goal: the interval holds the
+    truth in at least 93 %, and none is given below 5 patients.
+(c) Groups of equal AUROC and other prevalence: how often "p < .05". Goal: 3 to 7 %.
+(d) The gap between groups of few positives. Goal: the interval holds it in at least 93 %.
+
+A goal is missed where the share is beyond it by more than three standard errors of so many
+data sets; 4,000 in (a), 1,000 else, a tenth with --quick.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from medtransfer.evaluation.scoring.estimate import Estimate, Support
+from medtransfer.metrics.discrimination import auroc
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.weighted import SubgroupMetrics
+from medtransfer.statistics.bootstrap import draw_replicates
+from medtransfer.statistics.contrasts import contrast, seed_term
+from medtransfer.statistics.groups import (
+    gap_interval,
+    interval_noise,
+    outcome_patterns,
+    permutation_ps,
+)
+from medtransfer.statistics.small_samples import MIN_PATIENTS, NORMAL_QUANTILE
+
+Row = tuple[str, float, float, float]
+"""Setting, share found, least and most allowed."""
+REPLICATES, PERMUTATIONS, NEGATIVES = 300, 99, 150
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data sets")
+    options = parser.parse_args()
+    missed = 0
+    for title, count, rows in PARTS:
+        number = count // 10 if options.quick else count
+        print(f"{title}; {number:,} data sets each", flush=True)
+        for setting, share, least, most in rows(number):
+            error = 3 * (max(share * (1 - share), 0.01) / number) ** 0.5
+            met = least - error <= share <= most + error
+            missed += not met
+            goal = f"{least:.0%} to {most:.0%}"
+            print(f"  {setting:<52} {share:6.1%}   goal {goal}{'' if met else '   MISSED'}")
+    print(f"goals missed: {missed or 'none'}")
+    return 1 if missed else 0
+
+
+def seed_levels(number: int) -> Iterator[Row]:
+    """Part (a): patients' errors are shared by the rungs' seeds, seeds' errors are not."""
+    for seeds in (2, 3, 5):
+        for ratio in (0.0, 0.5, 1.0, 2.0):
+            rng = np.random.default_rng([seeds, int(10 * ratio)])
+            hits = 0
+            for _ in range(number):
+                patients = ratio * rng.normal()
+                one, two = rng.normal(size=(2, seeds))
+                value = float(one.mean() - two.mean() + patients)
+                side = NORMAL_QUANTILE * ratio
+                terms = [seed_term(one), seed_term(two, -1.0)]
+                hits += contrast(value, (value - side, value + side), terms).p < 0.05
+            yield f"(a) {seeds} seeds, patients / seeds {ratio:g}", hits / number, 0.0, 0.07
+
+
+def few_positives(number: int) -> Iterator[Row]:
+    """Part (b)."""
+    for positives in (5, 10, 20, 40):
+        for truth in (0.7, 0.85, 0.95):
+            held = sum(_holds_auroc(seed, positives, truth) for seed in range(number))
+            setting = f"(b) AUROC {truth:.2f}, {positives} positive patients"
+            yield setting, held / number, 0.93, 1.0
+        for truth in (0.7, 0.9, 0.95):
+            held = sum(_holds_share(seed, positives, truth) for seed in range(number))
+            setting = f"(b) sensitivity {truth:.2f}, {positives} positive patients"
+            yield setting, held / number, 0.93, 1.0
+    none = sum(_auroc_interval(seed, MIN_PATIENTS - 1, 0.8) is None for seed in range(20))
+    yield f"(b) no interval from {MIN_PATIENTS - 1} positive patients", none / 20, 1.0, 1.0
+
+
+def _auroc_interval(seed: int, positives: int, truth: float) -> tuple[float, float] | None:
+    rng = np.random.default_rng([seed, positives, int(100 * truth)])
+    patient = np.repeat(np.arange(positives + NEGATIVES), 2)
+    labels = (patient < positives).astype(np.int64)
+    apart = 2**0.5 * float(ndtri(truth))
+    scores = _correlated(rng, patient, 0.5) + apart * labels
+    drawn = draw_replicates([str(p) for p in patient], REPLICATES, seed, "a")
+    values = drawn.values(auroc(labels, scores), np.ones(len(labels), dtype=np.bool_))
+    cases = len(labels)
+    support = Support(positives, NEGATIVES, cases, positives + NEGATIVES)
+    return Estimate(values, cases, positives + NEGATIVES, support=support).interval("auroc")
+
+
+def _holds_auroc(seed: int, positives: int, truth: float) -> bool:
+    interval = _auroc_interval(seed, positives, truth)
+    return interval is not None and interval[0] <= truth <= interval[1]
+
+
+def _share_estimate(rng: np.random.Generator, patients: int, truth: float) -> Estimate:
+    """Sensitivity of two cases a patient whose hits correlate by a half."""
+    scores = _correlated(rng, np.repeat(np.arange(patients), 2), 0.5).reshape(patients, 2)
+    hits = (scores < ndtri(truth)).sum(axis=1)
+    counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=REPLICATES)
+    values = np.append(hits.sum(), counts @ hits) / (2 * patients)
+    support = Support(patients, NEGATIVES, 2 * patients, patients)
+    return Estimate(values, 2 * patients, patients, support=support)
+
+
+def _holds_share(seed: int, positives: int, truth: float) -> bool:
+    rng = np.random.default_rng([seed, positives, int(100 * truth)])
+    interval = _share_estimate(rng, positives, truth).interval("sensitivity@sens90")
+    return interval is not None and interval[0] <= truth <= interval[1]
+
+
+def group_levels(number: int) -> Iterator[Row]:
+    """Part (c): scores depend on the label alone, prevalence on the group."""
+    for first, second in ((0.4, 0.4), (0.5, 0.2), (0.6, 0.1)):
+        for each in (1, 2):
+            hits = 0
+            for seed in range(number):
+                rng = np.random.default_rng([seed, int(100 * first), each])
+                group = np.arange(200) % 2
+                positive = rng.random(200) < np.where(group == 0, first, second)
+                patient = np.repeat(np.arange(200), each)
+                labels = positive[patient].astype(np.int64)
+                scores = _correlated(rng, patient, 0.5) + labels
+                part = SubgroupMetrics(patient.astype(np.int32), (auroc(labels, scores),))
+                stratum = outcome_patterns(patient, labels[:, None], 200)
+                (p,) = permutation_ps(
+                    [part], group, stratum=stratum, permutations=PERMUTATIONS, rng=rng
+                )
+                hits += p is not None and p <= 0.05
+            setting = f"(c) prevalence {first:.0%} and {second:.0%}, {each} a patient"
+            yield setting, hits / number, 0.03, 0.07
+
+
+def group_gaps(number: int) -> Iterator[Row]:
+    """Part (d): sensitivity of two groups."""
+    for sizes in ((10, 100), (20, 60), (40, 40)):
+        for truths in ((0.9, 0.9), (0.95, 0.75)):
+            held = 0
+            for seed in range(number):
+                rng = np.random.default_rng([seed, *sizes, int(100 * truths[0])])
+                groups = [_share_estimate(rng, n, t) for n, t in zip(sizes, truths, strict=True)]
+                ends = [e.interval("sensitivity@sens90") for e in groups]
+                known = [end for end in ends if end is not None]
+                values = [e.values for e in groups if e.values is not None]
+                first = np.array([v[0] for v in values])
+                noise = interval_noise(first, known, REPLICATES, rng)
+                interval = gap_interval(values, 1.0, noise)
+                gap = abs(truths[0] - truths[1])
+                held += interval is not None and interval[0] <= gap <= interval[1]
+            setting = f"(d) {sizes[0]} and {sizes[1]} positives, true {truths[0]} and {truths[1]}"
+            yield setting, held / number, 0.93, 1.0
+
+
+def _correlated(rng: np.random.Generator, patient: NDArray[np.int64], share: float) -> Floats:
+    """Standard normal noise of cases that correlates within a patient. [n]"""
+    own: Floats = rng.normal(size=len(patient))
+    of_patient: Floats = rng.normal(size=int(patient.max()) + 1)
+    return share**0.5 * of_patient[patient] + (1 - share) ** 0.5 * own
+
+
+PARTS: tuple[tuple[str, int, Callable[[int], Iterator[Row]]], ...] = (
+    ("Equal rungs, share with p < .05", 4000, seed_levels),
+    ("Few positives, share of intervals that hold the truth", 1000, few_positives),
+    ("Equal groups, share with p < .05", 1000, group_levels),
+    ("Gaps of small groups, share of intervals that hold the truth", 1000, group_gaps),
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
