@@ -269,3 +269,15 @@ def test_sets_of_an_older_table_get_no_verdict() -> None:
 def test_a_missing_calibration_error_is_unknown() -> None:
     sentence = uncertainty.answer(report_data(areas())).sentence
     assert sentence == "The calibration error of imagenet/effnet-lite0 on north is unknown."
+
+
+def test_the_carried_threshold_is_told_in_missed_and_called_cases() -> None:
+    rows = areas()
+    for of_rung in rows.values():
+        of_rung.append(result("auroc", 0.8, 0.75, 0.85, cohort="south"))
+        of_rung.append(result("sensitivity@sens90", 0.0, 0.0, 0.034, cohort="south"))
+        of_rung.append(result("specificity@sens90", 0.98, 0.95, 1.0, cohort="south"))
+    sentence = shift.answer(report_data(rows, (0.1, 0.05, 0.15, 0.001), splits=AWAY)).sentence
+    assert "of 100 cases with the finding 100 [97, 100] are missed" in sentence
+    assert "of 100 cases without the finding 2 [0, 5] are called" in sentence
+    assert "On south, at the threshold set on tune (sens90)" in sentence

@@ -78,7 +78,32 @@ def answer(data: ReportData) -> Answer:
     more = len(data.shifted) - MAX_COHORTS
     if more > 0:
         sentence += f" See below for {plural(more, 'more cohort')}."
-    return Answer(QUESTION, f"{sentence} {_against_reference(data, cohorts)}".rstrip())
+    parts = [sentence, *(missed_and_called(data, cohort) for cohort in cohorts)]
+    parts.append(_against_reference(data, cohorts))
+    return Answer(QUESTION, " ".join(part for part in parts if part))
+
+
+def missed_and_called(data: ReportData, cohort: str) -> str:
+    """Cases missed and called at the carried threshold, of 100 each; empty without a threshold."""
+    points = data.evaluation.operating_points
+    if not points:
+        return ""
+    parts: list[str] = []
+    for metric, verb, group in (
+        ("sensitivity", "missed", "with"),
+        ("specificity", "called", "without"),
+    ):
+        row = data.result_row(data.best, cohort, f"{metric}@{points[0]}")
+        if row is None or row["value"] is None:
+            continue
+        rate = 100 * (1 - row["value"])
+        ends = ""
+        if row["low"] is not None and row["high"] is not None:
+            ends = f" [{100 * (1 - row['high']):.0f}, {100 * (1 - row['low']):.0f}]"
+        parts.append(f"of 100 cases {group} the finding {rate:.0f}{ends} are {verb}")
+    if not parts:
+        return ""
+    return f"On {cohort}, at the threshold set on tune ({points[0]}), {' and '.join(parts)}."
 
 
 def _auroc_and_drop(data: ReportData, cohort: str) -> str:
