@@ -25,6 +25,7 @@ def read_workbook(path: Path, what: str) -> tuple[pl.DataFrame, list[str]]:
     except Exception as error:  # the reader of workbooks has no error of its own
         raise TableError(f"{what} is not a readable workbook.") from error
     filled = {name: sheet for name, sheet in sheets.items() if not sheet.is_empty()}
+    filled = filled or {name: sheet for name, sheet in sheets.items() if sheet.columns}
     if not filled:
         raise TableError(f"{what} is empty. It needs a header and at least one row.")
     name, frame = next(iter(filled.items()))

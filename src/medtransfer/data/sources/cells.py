@@ -1,11 +1,14 @@
 """Cells in one spelling: labels, sex, age, lists of findings in one text."""
 
 from collections.abc import Mapping, Sequence
+from math import floor
 
 import polars as pl
 
 from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
+from medtransfer.tables.values.ages import AgeRange, age_range
+from medtransfer.tables.values.missing_words import value_counts
 from medtransfer.tables.values.sex import read_sex
 
 OLDEST = 90
@@ -89,30 +92,55 @@ def with_age(
 
     Args:
         frame: The rows.
-        years: Text such as ``58``, ``58.0``, ``058Y``, ``006M``, or a number.
+        years: Text as `tables.values.ages` reads it (``58``, ``058Y``, ``18 months``, ``60-69``,
+            ``>89``), or a number.
         zero_is_missing: Whether 0 stands for a missing age here.
 
     Returns:
-        The frame with both columns, and notes.
+        The frame with both columns, and notes. Of a range of ages only the band is filled, if it
+        lies in one.
     """
-    text = years.cast(pl.String)
-    number = text.str.extract(r"^(-?\d+(?:\.\d+)?)").cast(pl.Float64, strict=False)
-    per_year = {"M": 12, "W": 52, "D": 365}
-    unit = text.str.extract(r"([YMWD])$").replace_strict(per_year, default=1)
-    age = (number / unit).floor().cast(pl.Int64)
+    text = frame.select(_age=years.cast(pl.String).str.strip_chars()).to_series()
+    read = {word: age_range(word) for word in text.drop_nulls().unique()}
     least = 1 if zero_is_missing else 0
-    good = age.is_between(least, MAX_YEARS)
-    frame = frame.with_columns(age=pl.when(good).then(age.clip(upper_bound=OLDEST)), _age=text)
-    wrong = frame.filter(pl.col("age").is_null() & pl.col("_age").is_not_null())
-    band = pl.lit(LAST_BAND)
-    for top, name in reversed(BANDS.items()):
-        band = pl.when(pl.col("age") <= top).then(pl.lit(name)).otherwise(band)
-    banded = frame.with_columns(age_band=pl.when(pl.col("age").is_not_null()).then(band))
+    good = {w: a for w, a in read.items() if a and a.low >= least and floor(a.low) <= MAX_YEARS}
+    ages = {word: age for word, found in good.items() if (age := _age_of(found)) is not None}
+    bands = {word: band for word, found in good.items() if (band := _band_of(found))}
+    frame = frame.with_columns(
+        text.replace_strict(ages, default=None, return_dtype=pl.Int64).alias("age"),
+        text.replace_strict(bands, default=None, return_dtype=pl.String).alias("age_band"),
+    )
+    counts = value_counts(text.drop_nulls())
+    ranges = {w: n for w, n in counts.items() if w in good and w not in ages}
+    wrong = {word: count for word, count in counts.items() if word not in good}
     notes: list[str] = []
-    if not wrong.is_empty():
-        values = listed(wrong["_age"].unique().sort(), 4)
-        notes.append(f"Age is left empty in {plural(len(wrong), 'row')} that say {values}.")
-    return banded.drop("_age"), notes
+    if wrong:
+        rows = plural(sum(wrong.values()), "row")
+        notes.append(f"Age is left empty in {rows} that say {listed(sorted(wrong), 4)}.")
+    if ranges:
+        rows = plural(sum(ranges.values()), "row")
+        notes.append(
+            f"Age is a range in {rows} that say {listed(sorted(ranges), 4)}: 'age' is empty there, "
+            "'age_band' is filled where the range lies in one band."
+        )
+    return frame, notes
+
+
+def _age_of(ages: AgeRange) -> int | None:
+    """The one age of a range, in whole years; None if there are several."""
+    low = floor(ages.low)
+    if low >= OLDEST:
+        return OLDEST
+    return low if ages.high == ages.low else None
+
+
+def _band_of(ages: AgeRange) -> str | None:
+    """The band of a range of ages; None if it crosses two."""
+    ends = [floor(ages.low), floor(min(ages.high, MAX_YEARS))]
+    first, last = (
+        next((name for top, name in BANDS.items() if end <= top), LAST_BAND) for end in ends
+    )
+    return first if first == last else None
 
 
 def emptied(before: pl.Series, after: pl.Series, what: str) -> list[str]:

@@ -1,0 +1,42 @@
+"""Ages as hospitals write them."""
+
+import polars as pl
+import pytest
+
+from medtransfer.data.sources.cells import with_age
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "band"),
+    [
+        ("58", 58, "40-59"),
+        ("58.9", 58, "40-59"),
+        ("58,5", 58, "40-59"),
+        ("045Y", 45, "40-59"),
+        ("006M", 0, "0-19"),
+        ("6 months", 0, "0-19"),
+        ("18mo", 1, "0-19"),
+        ("10 days", 0, "0-19"),
+        ("003W", 0, "0-19"),
+        ("45 Jahre", 45, "40-59"),
+        ("45 years old", 45, "40-59"),
+        ("60-69", None, "60-79"),
+        ("55 - 64", None, None),
+        (">89", 90, "80+"),
+        (">=90", 90, "80+"),
+        ("90+", 90, "80+"),
+        ("95", 90, "80+"),
+        (">60", None, None),
+        ("<1", 0, "0-19"),
+        ("<18", None, "0-19"),
+        ("414", None, None),
+        ("-5", None, None),
+        ("old", None, None),
+        ("5 furlongs", None, None),
+    ],
+)
+def test_an_age_is_read_right_or_named(text: str, age: int | None, band: str | None) -> None:
+    frame, notes = with_age(pl.DataFrame({"x": [text]}), pl.col("x"))
+    assert frame.select("age", "age_band").row(0) == (age, band)
+    assert bool(notes) == (age is None)
+    assert all(text in note for note in notes)
