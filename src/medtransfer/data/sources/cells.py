@@ -104,8 +104,10 @@ def with_age(
     read = {word: age_range(word) for word in text.drop_nulls().unique()}
     least = 1 if zero_is_missing else 0
     good = {w: a for w, a in read.items() if a and a.low >= least and floor(a.low) <= MAX_YEARS}
-    ages = {word: age for word, found in good.items() if (age := _age_of(found)) is not None}
-    bands = {word: band for word, found in good.items() if (band := _band_of(found))}
+    ages = {
+        word: age for word, ages_read in good.items() if (age := _age_of(ages_read)) is not None
+    }
+    bands = {word: band for word, ages_read in good.items() if (band := _band_of(ages_read))}
     frame = frame.with_columns(
         text.replace_strict(ages, default=None, return_dtype=pl.Int64).alias("age"),
         text.replace_strict(bands, default=None, return_dtype=pl.String).alias("age_band"),

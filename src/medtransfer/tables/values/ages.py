@@ -23,7 +23,7 @@ _UNDER = re.compile(rf"(<=|<|≤|under|unter)\s*{_NUMBER}\s*([^\W\d_]*)")
 
 @dataclass(frozen=True)
 class AgeRange:
-    """What a text says of an age.
+    """Ages that a text stands for.
 
     Attributes:
         low: Youngest age in years that fits.
@@ -46,16 +46,16 @@ def age_range(text: str) -> AgeRange | None:
     if match := _RANGE.fullmatch(word):
         return _between(match[1], match[2], match[3])
     if match := _OVER.fullmatch(word):
-        found = _between(match[2], match[2], match[3])
-        beyond = match[1] not in (">=", "≥") and (found is not None and found.low == found.high)
-        return found and AgeRange(found.low + beyond, float("inf"))
+        limit = _between(match[2], match[2], match[3])
+        beyond = match[1] not in (">=", "≥") and (limit is not None and limit.low == limit.high)
+        return limit and AgeRange(limit.low + beyond, float("inf"))
     if match := _PLUS.fullmatch(word):
-        found = _between(match[1], match[1], match[2])
-        return found and AgeRange(found.low, float("inf"))
+        limit = _between(match[1], match[1], match[2])
+        return limit and AgeRange(limit.low, float("inf"))
     if match := _UNDER.fullmatch(word):
-        found = _between(match[2], match[2], match[3])
+        limit = _between(match[2], match[2], match[3])
         below = match[1] not in ("<=", "≤")
-        return found and AgeRange(0, max(0, -(-found.high // 1) - below))
+        return limit and AgeRange(0, max(0, -(-limit.high // 1) - below))
     return None
 
 
