@@ -74,9 +74,10 @@ def test_cases_without_a_partner_are_counted_on_both_sides(tmp_path: Path) -> No
     joined = join_attributes(TABLE, manifest(tmp_path, pl.concat([about, more])), None)
     assert joined.said == (
         "125 of 130 cases are in the manifest.",
-        "5 cases without a row there: no group is known of them.",
+        "5 cases without a row there.",
         "3 cases of the manifest without a prediction.",
         "Reported by: sex.",
+        "'sex' is not known of 5 cases: counted as group Unknown, in no comparison of groups.",
     )
     assert joined.frame["case_id"].n_unique() == len(joined.frame) == 130
     assert joined.frame["sex"].null_count() == 5

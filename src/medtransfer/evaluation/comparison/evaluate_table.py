@@ -371,7 +371,9 @@ def _counts(predictions: pl.DataFrame) -> list[dict[str, object]]:
         "cohort", "split", maintain_order=True
     ):
         positive = {name: int((group_cases[f"target_{name}"] == 1).sum()) for name in names}
-        labelled = {name: int(group_cases[f"target_{name}"].is_in([0, 1]).sum()) for name in names}
+        labelled = {
+            name: int(group_cases[f"target_{name}"].is_in([0.0, 1.0]).sum()) for name in names
+        }
         rows.append(
             {
                 "cohort": cohort,
