@@ -90,8 +90,8 @@ def write_padchest(folder: Path, quick: bool) -> None:
         print("padchest: torchxrayvision is absent, the table is made by rule")
         table = padchest_by_rule(np.random.default_rng(0))
     table = table.head(len(table) // QUICK) if quick else table
-    with gzip.open(folder / PADCHEST, "wb") as file:
-        table.write_csv(file)
+    with gzip.open(folder / PADCHEST, "wt", encoding="utf-8", newline="") as file:
+        file.write(table.write_csv())
     stand_ins(folder, table.select(pl.concat_str("ImageDir", pl.lit("/"), "ImageID")).to_series())
 
 

@@ -277,7 +277,7 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("lr_negative@<point>", "target"): (0, NAN, 1),
     # at 20 % a false alarm costs a quarter of a case found; of 8 cases 2 are positive
     ("net_benefit@<risk>", "target"): (0.25, -0.75 / 4, 0.25 - 0.75 / 4),
-    ("net_benefit_all@<risk>", "target"): (0.25 - 0.75 / 4,) * 3,
+    ("net_benefit_all@<risk>", "target"): (0.25 - 0.75 / 4, 0.25 - 0.75 / 4, 0.25 - 0.75 / 4),
     ("net_benefit_standardized@<risk>", "target"): (1, -0.75, 0.25),
     ("interventions_avoided@<risk>", "target"): (75, -100, 0),
     ("net_benefit_adjusted@<risk>", "target"): (0.3, -0.7 / 4, 0.3 - 0.7 / 4),

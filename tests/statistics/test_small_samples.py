@@ -15,7 +15,7 @@ from medtransfer.statistics.small_samples import auroc_interval, wilson_interval
 @pytest.mark.parametrize(("hits", "trials"), [(0, 5), (3, 3), (5, 20), (19, 20), (137, 400)])
 def test_wilson_is_that_of_statsmodels(hits: int, trials: int) -> None:
     expected = proportion_confint(hits, trials, alpha=0.05, method="wilson")
-    assert_allclose(wilson_interval(hits / trials, trials), expected, atol=1e-12)
+    assert_allclose(wilson_interval(hits / trials, trials), np.array(expected), atol=1e-12)
 
 
 @given(

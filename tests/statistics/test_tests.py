@@ -1,5 +1,7 @@
 """Corrections of many p-values, differences against a margin, paired decisions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -253,7 +255,8 @@ def decisions(better: int, worse: int, alike: int = 5) -> NDArray[np.int64]:
 
 @pytest.mark.parametrize(("better", "worse"), [(9, 3), (1, 0), (40, 25), (7, 7)])
 def test_paired_decisions_of_few_have_the_mid_p_of_mcnemar(better: int, worse: int) -> None:
-    exact = mcnemar_of_statsmodels([[0, better], [worse, 0]], exact=True).pvalue
+    oracle: Any = mcnemar_of_statsmodels([[0, better], [worse, 0]], exact=True)
+    exact = float(oracle.pvalue)
     if better == worse:
         assert mcnemar(decisions(better, worse)) == pytest.approx(1)
         return
@@ -263,8 +266,8 @@ def test_paired_decisions_of_few_have_the_mid_p_of_mcnemar(better: int, worse: i
 
 
 def test_paired_decisions_of_many_have_the_chi_squared_of_mcnemar() -> None:
-    plain = mcnemar_of_statsmodels([[0, 160], [120, 0]], exact=False, correction=False)
-    assert mcnemar(decisions(160, 120)) == pytest.approx(plain.pvalue, rel=1e-9)
+    plain: Any = mcnemar_of_statsmodels([[0, 160], [120, 0]], exact=False, correction=False)
+    assert mcnemar(decisions(160, 120)) == pytest.approx(float(plain.pvalue), rel=1e-9)
 
 
 def test_a_patient_with_several_cases_turns_as_a_whole() -> None:

@@ -56,7 +56,8 @@ def test_patients_that_do_not_matter_leave_the_plain_variance_of_the_seeds() -> 
     assert found.between_patients == pytest.approx(0, abs=1e-12)
     assert found.interval is not None
     error = seeds.std(ddof=1) / np.sqrt(3)
-    assert_allclose(found.interval, t.interval(0.95, 2, seeds.mean(), error))
+    expected = np.array(t.interval(0.95, 2, seeds.mean(), error))
+    assert_allclose(found.interval, expected)
 
 
 @pytest.mark.parametrize("seed", range(3))

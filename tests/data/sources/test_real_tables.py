@@ -4,6 +4,9 @@ The tables come with the package torchxrayvision; without it the tests are skipp
 imported. An image file of one byte stands in for each row's image.
 """
 
+# pandas' stubs give a column as a union of a dozen types, of which the tables hold one
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
+# pyright: reportOperatorIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 import ast
 import gzip
 import zipfile

@@ -257,6 +257,7 @@ def test_an_evaluation_is_a_folder_of_tables_and_what_they_were_made_of(tmp_path
         "cases": 40,
         "patients": 40,
         "positive": {"x": positive},
+        "masked": {"x": 0},
     }
     assert {
         key: about[key]

@@ -1,5 +1,7 @@
 """DeLong's interval beside the bootstrap's: of the same cases, clustered by patient."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -87,7 +89,7 @@ def test_it_is_not_reported_by_group() -> None:
     assert set(RESULTS.filter(pl.col("metric") == "auroc_delong")["group"]) == {"all"}
 
 
-def remade(make: pl.Expr, name: str = "logit_x") -> dict[str, object]:
+def remade(make: pl.Expr, name: str = "logit_x") -> dict[str, Any]:
     """DeLong's row after a column of the test cases was made anew."""
     table = TABLE.with_columns(
         pl.when(pl.col("split") == "test").then(make).otherwise(name).alias(name)
