@@ -38,6 +38,7 @@ COMMANDS = {
     "rank": "rank",
     "savings": "savings",
     "size": "sample_size",
+    "fsck": "fsck",
 }
 
 

@@ -73,6 +73,9 @@ def fsck(folder: Path | str) -> FsckReport:
     Args:
         folder: The study's folder.
 
+    Returns:
+        The files that were checked and what is wrong with them.
+
     Raises:
         StudyError: It is not the folder of a study.
     """
