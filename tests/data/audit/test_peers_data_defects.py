@@ -280,6 +280,37 @@ def test_an_age_of_zero_that_stands_for_unknown_is_found(rng: np.random.Generato
     assert "B010" not in found_in(infants)
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "rows"),
+    [
+        ("age", ["97", "58"], 1),
+        ("PatientAge", ["097Y", "90+"], 2),
+        ("Alter", ["91 Jahre", "6 Monate"], 1),
+        ("age", [">95", "50"], 1),
+        ("age", ["90", "58"], 0),
+        ("age", ["90+", ">89"], 0),
+        ("age", ["089Y", "096M"], 0),
+        ("dosage", ["97", "95"], 0),
+    ],
+)
+def test_ages_that_identify_are_found_as_hospitals_write_them(
+    rng: np.random.Generator, column: str, cells: list[str], rows: int
+) -> None:
+    frame = chest(rng)
+    few = pl.Series(column, [*cells, *["50"] * (len(frame) - len(cells))])
+    found = found_in(frame.with_columns(few))
+    assert ("P002" in found) == bool(rows)
+    if rows:
+        count = "1 row" if rows == 1 else f"{rows} rows"
+        assert found["P002"].sentence == f"'{column}' is over 89 in {count}"
+
+
+def test_an_age_of_months_is_no_age_of_zero(rng: np.random.Generator) -> None:
+    frame = chest(rng)
+    few = ["006M", "10 days", *["045Y"] * (len(frame) - 2)]
+    assert "B010" not in found_in(frame.with_columns(age=pl.Series(few)))
+
+
 def jpeg(data: bytes) -> bytes:
     stream = io.BytesIO()
     Image.open(io.BytesIO(data)).save(stream, "JPEG", quality=80)

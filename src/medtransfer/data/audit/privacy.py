@@ -12,6 +12,7 @@ from medtransfer.data.audit.findings import Finding, enumerated, finding_for_row
 from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
 
 NAMES: dict[str, str] = {
     r"(patient|person|subject|first|last|full|family|given|middle|sur|maiden)[_ ]?names?$"
@@ -50,9 +51,7 @@ LETTERS, WORDS = 60, 6
 """Average length and number of words from which cells are free text."""
 MAX_CELLS = 20_000
 """Cells of a column that are examined, evenly over the table."""
-MAX_AGE = 89
-"""Ages above are identifying (HIPAA's Safe Harbor, 45 CFR 164.514)."""
-IMPOSSIBLE, ADULT = 120, 18
+ADULT = 18
 IN_IDS = (
     r"[\p{L}'-]{2,}\^[\p{L}'-]+|@[\w-]+\.[A-Za-z]{2,}"
     r"|(^|\D)(19[2-9]|20[0-4])\d-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])($|\D)"
@@ -112,11 +111,12 @@ def _mean(values: pl.Series) -> float:
 
 
 def _old_ages(frame: pl.DataFrame, free: list[str]) -> list[Finding]:
+    """P002; a column whose highest age is 90 or ``>89`` holds one group of the oldest."""
     findings: list[Finding] = []
-    for name, years in _ages(frame, free):
-        old = years.filter(pl.col("years").is_between(MAX_AGE, IMPOSSIBLE, closed="right"))
-        if not old.is_empty():
-            sentence = f"'{printable(name)}' is over {MAX_AGE} in {plural(len(old), 'row')}"
+    for name, ages in _ages(frame, free):
+        old = ages.filter(pl.col("low").is_between(OLDEST, MAX_YEARS))
+        if (old["low"] > OLDEST).any():
+            sentence = f"'{printable(name)}' is over {OLDEST - 1} in {plural(len(old), 'row')}"
             findings.append(finding_for_rows("P002", sentence, old))
     return findings
 
@@ -129,26 +129,29 @@ def implausible_ages(frame: pl.DataFrame) -> list[Finding]:
     """
     free = [name for name in frame.columns if name not in RESERVED and name != ROW]
     findings: list[Finding] = []
-    for name, years in _ages(frame, free):
-        if (years["years"] >= ADULT).sum() < 0.5 * len(years):
+    for name, ages in _ages(frame, free):
+        years = ages.filter(pl.col("low") == pl.col("high"))
+        if (years["low"] >= ADULT).sum() < 0.5 * len(years):
             continue
-        implausible = years.filter((pl.col("years") <= 0) | (pl.col("years") > IMPOSSIBLE))
+        implausible = years.filter((pl.col("low") <= 0) | (pl.col("low") > MAX_YEARS))
         if not implausible.is_empty():
             rows = plural(len(implausible), "row")
-            sentence = f"'{printable(name)}' is 0 or less, or over {IMPOSSIBLE}, in {rows}"
+            sentence = f"'{printable(name)}' is 0 or less, or over {MAX_YEARS}, in {rows}"
             findings.append(finding_for_rows("B010", sentence, implausible))
     return findings
 
 
 def _ages(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Columns named like an age, with `ROW` and `years` of the filled rows."""
+    """Columns named like an age, with `ROW`, `low` and `high` of the rows that hold one."""
     for name in free:
-        snake = pl.Series([name]).str.replace_all(r"([a-z])([A-Z])", "${1}_$2").str.to_lowercase()
-        if not snake.str.contains(r"(^|[_ ])age($|[_ ])").any():
+        if not names_age(name) or frame.schema[name].is_nested():
             continue
-        text = pl.col(name).cast(pl.String).str.extract(r"^\s*(-?\d+(?:\.\d+)?)\s*[Yy]?\s*$")
-        years = text.cast(pl.Float64, strict=False).alias("years")
-        yield name, frame.lazy().select(ROW, years).drop_nulls("years").collect()
+        cells = frame.select(ROW, text=pl.col(name).cast(pl.String))
+        read = {word: age_range(word) for word in cells["text"].drop_nulls().unique()}
+        ages = [(word, ages.low, ages.high) for word, ages in read.items() if ages]
+        schema = {"text": pl.String, "low": pl.Float64, "high": pl.Float64}
+        known = pl.DataFrame(ages, schema, orient="row")
+        yield name, cells.join(known, on="text", maintain_order="left").drop("text")
 
 
 def _identifying_ids(frame: pl.DataFrame) -> list[Finding]:

@@ -7,13 +7,10 @@ import polars as pl
 
 from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
-from medtransfer.tables.values.ages import AgeRange, age_range
+from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, AgeRange, age_range
 from medtransfer.tables.values.missing_words import value_counts
 from medtransfer.tables.values.sex import read_sex
 
-OLDEST = 90
-"""Ages above are written as this: few people are older, and an age could name them."""
-MAX_YEARS = 120
 BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
 LAST_BAND = "80+"
 AGE_COLUMNS = {
