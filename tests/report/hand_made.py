@@ -106,6 +106,7 @@ def report_data(
             "p_no_worse": 0.02,
             "equal": margin[2],
             "p_equal": 0.03,
+            "detectable_margin": 0.056,
         }
     compared = [
         RungComparison(
@@ -123,6 +124,7 @@ def report_data(
             p,
             p,
             p,
+            detectable=0.057,
             num_cases=90,
             num_patients=80,
             **held,

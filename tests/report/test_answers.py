@@ -27,8 +27,8 @@ def test_an_interval_with_zero_is_no_significant_difference() -> None:
     sentence = transfer.answer(report_data(areas(), (0.01, -0.03, 0.05, 0.6))).sentence
     assert sentence == (
         "On north, there is no significant difference between imagenet/effnet-lite0 and "
-        "scratch/effnet-lite0 (+0.010 AUROC [−0.030, 0.050], p = 0.60; 80% of such studies "
-        "would show a true difference of 0.057)."
+        "scratch/effnet-lite0 (+0.010 AUROC [−0.030, 0.050], p = 0.60; such a study "
+        "has 80% power to detect a true difference of 0.057)."
     )
     assert "better" not in sentence
 
@@ -67,7 +67,7 @@ def test_better_and_worse_need_an_interval_without_zero(
         (("shown", "not shown"), "It is non-inferior within a margin of 0.02 AUROC (p = 0.02)."),
         (
             ("not shown", "not shown"),
-            "0.02 AUROC was not shown either; of two equal networks, 80% of such studies would",
+            "if the networks are equal, such a study has 80% power to show it within 0.056.",
         ),
     ],
 )
@@ -106,8 +106,8 @@ def test_a_drop_has_its_interval_and_may_be_not_significant() -> None:
     assert "imagenet/effnet-lite0 reaches AUROC 0.65 [0.55, 0.75] on south" in sentence
     assert "0.15 [0.02, 0.30] below north" in sentence
     sentence = shift.answer(shifted((0.05, -0.02, 0.1))).sentence
-    assert "no significant drop from north (0.05 [−0.02, 0.10]; 80% of such studies" in sentence
-    assert "would show a true drop of 0.086)" in sentence
+    assert "no significant drop from north (0.05 [−0.02, 0.10]; such a study has" in sentence
+    assert "80% power to detect a true drop of 0.100)" in sentence
     assert "below" not in sentence
     sentence = shift.answer(shifted((-0.1, -0.2, -0.02))).sentence
     assert "0.10 [0.02, 0.20] above north" in sentence
@@ -169,20 +169,28 @@ def test_one_rung_saves_no_labels() -> None:
     assert "only one rung was run" in card.sentence
 
 
-def test_several_rungs_share_the_level_of_a_detectable_difference() -> None:
-    row = {"low": -0.03, "high": 0.05}
+def test_tests_share_the_level_of_a_detectable_value() -> None:
+    row = {"value": 0.01, "low": -0.03, "high": 0.05}
     assert detectable(row) == pytest.approx(0.057, abs=5e-4)
     assert detectable(row, comparisons=5) == pytest.approx(0.0698, abs=5e-4)
-    assert detectable({"low": None, "high": None}) is None
-    assert detectable_text("drop", {"low": 0.0, "high": 0.0}) == ""
-    table = next(
-        part
-        for part in transfer.section(report_data(areas(), (0.01, -0.03, 0.05, 0.6))).parts
-        if "Detectable" in getattr(part, "head", ())
+    assert detectable({**row, "low": 0.0}) == detectable(row)  # a gap's interval is cut at 0
+    assert detectable({"value": 0.01, "low": None, "high": None}) is None
+    assert detectable({"value": 0.0, "low": 0.0, "high": 0.0}) is None
+    assert detectable_text("drop", None) == ""
+
+
+def test_the_detectable_difference_is_beside_one_that_is_not_shown() -> None:
+    data = report_data(areas(), (0.01, -0.03, 0.05, 0.6))
+    assert "; such a study has 80% power to detect a true difference of 0.057)" in (
+        transfer.answer(data).sentence
     )
-    assert isinstance(table, ReportTable)
+    (table,) = (
+        part
+        for part in transfer.section(data).parts
+        if isinstance(part, ReportTable) and "Detectable" in part.head
+    )
     column = table.head.index("Detectable")
-    assert "0.057" in [line[column] for line in table.rows]
+    assert {line[column] for line in table.rows} == {"–", "0.057"}
 
 
 def test_a_gap_is_significant_only_after_correction_for_all_tests() -> None:
@@ -195,8 +203,8 @@ def test_a_gap_is_significant_only_after_correction_for_all_tests() -> None:
         "0.15]"
     ) in sentence
     assert (
-        "p = 0.06 after Holm correction for 2 tests: not significant, but not ruled out; 80% of "
-        "such studies would show a true gap of 0.079." in sentence
+        "p = 0.06 after Holm correction for 2 tests: not significant, but not ruled out; such a "
+        "study has 80% power to detect a true gap of 0.079." in sentence
     )
     assert "lowest: F, 0.70 [0.60, 0.80], 90 cases" in sentence
 

@@ -21,6 +21,8 @@ def test_without_patients_a_difference_is_welchs() -> None:
     expected = ttest_ind(one, two, equal_var=False)
     assert found.p == pytest.approx(expected.pvalue)
     assert_allclose((found.low, found.high), expected.confidence_interval(), rtol=1e-9)
+    assert found.degrees == pytest.approx(expected.df)
+    assert found.error == pytest.approx(abs(value / expected.statistic))
 
 
 def test_without_patients_a_mean_has_students_interval() -> None:
@@ -28,6 +30,7 @@ def test_without_patients_a_mean_has_students_interval() -> None:
     mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(3))
     found = contrast(mean, (mean, mean), [seed_term(values)])
     assert_allclose((found.low, found.high), t.interval(0.95, 2, mean, error))
+    assert (found.error, found.degrees) == pytest.approx((error, 2))
 
 
 def test_without_seeds_an_interval_stays_and_says_that_it_is_of_patients() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import fsolve
 from scipy.special import expit, ndtri
+from scipy.stats import t
 from statsmodels.api import Logit
 from statsmodels.stats.proportion import proportion_confint
 
@@ -191,15 +192,27 @@ def test_a_difference_needs_more_power_more_cases_and_fewer_with_correlation() -
 
 def test_the_detectable_difference_and_the_size_are_each_others_inverse() -> None:
     error = 0.02
-    found = detectable_difference(-Z * error, Z * error)
+    found = detectable_difference(error)
     assert found == pytest.approx(2.8016 * error, abs=1e-5)
     assert scaled_size(500, error, found) == 500
     assert scaled_size(500, error, found / 2) == 2000
-    assert detectable_difference(-Z * error, Z * error, comparisons=4) > found
+
+
+@pytest.mark.parametrize("degrees", [2.0, 4.5, 30.0])
+@pytest.mark.parametrize("comparisons", [1, 12])
+def test_the_detectable_difference_has_its_power_under_students_t(
+    degrees: float, comparisons: int
+) -> None:
+    rng = np.random.default_rng(7)
+    errors = 0.02 * np.sqrt(rng.chisquare(degrees, 200_000) / degrees)
+    detectable = detectable_difference(0.02, degrees, comparisons=comparisons)
+    estimates = detectable + 0.02 * rng.normal(size=len(errors))
+    shown = estimates / errors > t.ppf(1 - 0.025 / comparisons, degrees)
+    assert shown.mean() == pytest.approx(0.8, abs=0.005)
 
 
 def test_equal_networks_are_shown_equivalent_within_the_detectable_margin() -> None:
-    margin = detectable_margin(-Z, Z)
+    margin = detectable_margin(1.0)
     differences = np.random.default_rng(3).normal(size=100_000)
     shown = np.abs(differences) + ndtri(0.95) < margin
     assert shown.mean() == pytest.approx(0.8, abs=0.005)
@@ -241,7 +254,8 @@ def test_simulated_studies_have_the_power_and_the_precision_that_was_asked_for()
         found = delong(*study(cases, shifts, rng))
         difference = auroc_difference(found, 1, 0)
         shown += difference.low > 0
-        detectable.append(detectable_difference(difference.low, difference.high))
+        error = (difference.high - difference.low) / 2 / Z
+        detectable.append(detectable_difference(error))
         low, high = normal_intervals(found)[0]
         widths.append((high - low) / 2)
     print(f"{cases} cases: power {shown / trials:.1%}, detectable {np.mean(detectable):.4f}")

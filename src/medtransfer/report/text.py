@@ -10,6 +10,7 @@ from medtransfer.metrics.decisions import RISK_START, is_risk
 from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.report.content import Row
 from medtransfer.statistics.sample_size import POWER, detectable_difference
+from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
 ALPHA = 0.05
 """Significance level."""
@@ -141,20 +142,24 @@ def answered_sentence(row: Row) -> str:
     return " ".join([*sentences, f"The comparison is on the {shared:,} that both answered."])
 
 
-def detectable(row: Row | None, comparisons: int = 1) -> float | None:
-    """Smallest true difference that 80% of such studies would show; None without an interval."""
-    if row is None or row["low"] is None or row["high"] is None or row["low"] == row["high"]:
+def detectable(row: Row, comparisons: int = 1) -> float | None:
+    """Smallest true value that such a study detects with 80% power; None without an interval.
+
+    From the wider half of the interval: the other may end at the metric's limit.
+    """
+    value, low, high = row["value"], row["low"], row["high"]
+    if value is None or low is None or high is None or low == high:
         return None
-    return detectable_difference(row["low"], row["high"], comparisons=comparisons)
+    error = max(high - value, value - low) / NORMAL_QUANTILE
+    return detectable_difference(error, comparisons=comparisons)
 
 
-def detectable_text(noun: str, row: Row, comparisons: int = 1, *, as_percent: bool = False) -> str:
-    """``; 80% of such studies would show a true drop of 0.06``; empty without an interval."""
-    amount = detectable(row, comparisons)
+def detectable_text(noun: str, amount: float | None, *, as_percent: bool = False) -> str:
+    """``; such a study has 80% power to detect a true drop of 0.060``; empty without an amount."""
     if amount is None:
         return ""
     size = percent(amount) if as_percent else fixed(amount, 3)
-    return f"; {POWER:.0%} of such studies would show a true {noun} of {size}"
+    return f"; such a study has {POWER:.0%} power to detect a true {noun} of {size}"
 
 
 def digits_of(metric: str) -> int:

@@ -48,6 +48,8 @@ class Contrast:
         high: Upper end.
         p: Two-sided, of "the truth is 0"; below 0.05 just where the interval excludes 0.
         sources: What the interval contains.
+        error: Standard error, the mean of both sides.
+        degrees: Degrees of freedom of Student's t; `ENDLESS` for a normal distribution.
     """
 
     value: float
@@ -55,6 +57,8 @@ class Contrast:
     high: float
     p: float
     sources: Sources
+    error: float
+    degrees: float
 
 
 def seed_term(values: Floats, weight: float = 1.0) -> SeedTerm | None:
@@ -99,10 +103,17 @@ def contrast(
     sources: Sources = PATIENTS_AND_SEEDS if complete and terms else "patients"
     sides = (value - interval[0], interval[1] - value)
     p = _p(value, sides[0] if value > 0 else sides[1], seeds, known)
-    if not seeds:
-        return Contrast(value, *interval, p, sources)
     low, high = (_width(side, seeds, known) for side in sides)
-    return Contrast(value, value - low, value + high, p, sources)
+    degrees = _degrees((sum(sides) / 2 / NORMAL_QUANTILE) ** 2, seeds, known)
+    return Contrast(
+        value=value,
+        low=value - low if seeds else interval[0],
+        high=value + high if seeds else interval[1],
+        p=p,
+        sources=sources,
+        error=(low + high) / 2 / _quantile(degrees),
+        degrees=degrees,
+    )
 
 
 def _degrees(patients: float, seeds: float, terms: Sequence[SeedTerm]) -> float:
@@ -132,7 +143,7 @@ def _p(value: float, side: float, seeds: float, terms: Sequence[SeedTerm]) -> fl
     width = _width(side, seeds, terms)
     if width <= 0:
         return 1.0 if value == 0 else 0.0
-    degrees = ENDLESS if not seeds else _degrees((side / NORMAL_QUANTILE) ** 2, seeds, terms)
+    degrees = _degrees((side / NORMAL_QUANTILE) ** 2, seeds, terms)
     return float(2 * stdtr(degrees, -abs(value) / width * _quantile(degrees)))
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, nctdtrinc, ndtri, stdtrit
 
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import LEVEL
+from medtransfer.statistics.contrasts import ENDLESS
+from medtransfer.statistics.small_samples import NORMAL_QUANTILE as Z
 
 POWER = 0.8
 """Share of studies that show a difference of the size asked for."""
@@ -21,7 +23,6 @@ MAX_CASES = 10**9
 """Largest number of cases that is searched."""
 NODES = 20_001
 """Quantiles that stand for a distribution of logits."""
-Z = float(ndtri((1 + LEVEL) / 2))
 
 
 def observed_expected_cases(prevalence: float, half_width: float) -> int:
@@ -136,7 +137,8 @@ def difference_cases(
     """
     if aurocs[0] == aurocs[1]:
         raise ValueError("equal AUROCs: no number of cases shows a difference of 0")
-    allowed = abs(aurocs[0] - aurocs[1]) / _detectable_errors(power, comparisons)
+    errors = detectable_difference(1.0, comparisons=comparisons, power=power)
+    allowed = abs(aurocs[0] - aurocs[1]) / errors
 
     def is_enough(cases: float) -> bool:
         first, second = (auroc_error(auroc, prevalence, cases) for auroc in aurocs)
@@ -158,38 +160,40 @@ def scaled_size(
         power: Share of studies that show it.
         comparisons: Number of tests that the level of 5 % is shared by (Bonferroni).
     """
-    return _up(size * (error * _detectable_errors(power, comparisons) / difference) ** 2)
+    detectable = detectable_difference(error, comparisons=comparisons, power=power)
+    return _up(size * (detectable / difference) ** 2)
 
 
 def detectable_difference(
-    low: float, high: float, *, comparisons: int = 1, power: float = POWER
+    error: float, degrees: float = ENDLESS, *, comparisons: int = 1, power: float = POWER
 ) -> float:
-    """Smallest true difference that a comparison with such an interval shows with a power.
+    """Smallest true difference that a comparison shows with a power.
 
-    ``(z₁₋ₐ + z_power) se`` with the standard error from the width of the 95 % interval, which the
-    replicates gave. Where the interval is of Student's t, this is slightly too large.
+    Standard errors times the noncentrality at which Student's t exceeds its two-sided quantile
+    with that power.
 
     Args:
-        low: Lower end of the 95 % interval.
-        high: Upper end.
+        error: Standard error of the difference.
+        degrees: Degrees of freedom of Student's t; normal by default.
         comparisons: Number of tests that the level of 5 % is shared by, as Holm's first step.
-        power: Share of such studies that would show it.
+        power: Probability that such a study shows it.
     """
-    return (high - low) / (2 * Z) * _detectable_errors(power, comparisons)
+    quantile = stdtrit(degrees, 1 - (1 - LEVEL) / (2 * comparisons))
+    return error * float(nctdtrinc(degrees, 1 - power, quantile))
 
 
-def detectable_margin(low: float, high: float, *, power: float = POWER) -> float:
+def detectable_margin(error: float, degrees: float = ENDLESS, *, power: float = POWER) -> float:
     """Smallest margin within which such a comparison shows equal networks equivalent.
 
     Two one-sided tests at 5 %: with no true difference both are passed with a power if the margin
-    is ``(z₀.₉₅ + z₍₁₊power₎/₂) se``.
+    is ``(t₀.₉₅ + t₍₁₊power₎/₂) se``.
 
     Args:
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        power: Share of such studies that would show it.
+        error: Standard error of the difference.
+        degrees: Degrees of freedom of Student's t; normal by default.
+        power: Probability that such a study shows it.
     """
-    return (high - low) / (2 * Z) * float(ndtri(LEVEL) + ndtri((1 + power) / 2))
+    return error * float(stdtrit(degrees, LEVEL) + stdtrit(degrees, (1 + power) / 2))
 
 
 def expected_logits(auroc: float, prevalence: float) -> Floats:
@@ -257,11 +261,6 @@ def slope_influence(targets: Labels, logits: Floats) -> tuple[float, float, Floa
             influence = np.linalg.solve(information, (design * (targets - p)[:, None]).T)[1]
             return float(beta[0]), float(beta[1]), influence
     raise ValueError("the calibration slope has no finite value in this sample")
-
-
-def _detectable_errors(power: float, comparisons: int) -> float:
-    """Standard errors that a true difference needs to be shown with a power."""
-    return float(ndtri(1 - (1 - LEVEL) / (2 * comparisons)) + ndtri(power))
 
 
 def _up(cases: float) -> int:

@@ -23,7 +23,6 @@ from medtransfer.tables.schema import (
     write_frame,
     write_spreadsheet,
 )
-from medtransfer.tables.schema import typed as _typed
 
 ALL = "all"
 MACRO = "macro"
@@ -124,7 +123,7 @@ def results_frame(rows: Sequence[Result]) -> pl.DataFrame:
         schema=[column.name for column in columns],
         infer_schema_length=None,
     )
-    return _typed(frame, RESULTS_CONTRACT)
+    return typed(frame, RESULTS_CONTRACT)
 
 
 def read_results(path: Path | str) -> pl.DataFrame:
@@ -136,7 +135,7 @@ def read_results(path: Path | str) -> pl.DataFrame:
     path = Path(path)
     frame = read_frame(path, RESULTS_CONTRACT)
     raise_faults(RESULTS_CONTRACT, path, check_columns(frame, RESULTS_CONTRACT))
-    return with_current_metrics(_typed(frame, RESULTS_CONTRACT).drop(ROW))
+    return with_current_metrics(typed(frame, RESULTS_CONTRACT).drop(ROW))
 
 
 def write_results(frame: pl.DataFrame, path: Path) -> None:
@@ -180,6 +179,14 @@ COMPARISONS_CONTRACT = Contract(
             filled=False,
         ),
         Column(
+            "detectable",
+            "number",
+            "Smallest true difference that such a study detects with 80 % power, corrected over "
+            "the ladder (Bonferroni).",
+            required=False,
+            filled=False,
+        ),
+        Column(
             "margin",
             "number",
             "Difference in AUROC that the study declares negligible.",
@@ -194,6 +201,13 @@ COMPARISONS_CONTRACT = Contract(
         Column("p_no_worse", "number", "Its p-value.", filled=False),
         Column("equal", "text", "Equivalence within the margin: shown or not shown.", filled=False),
         Column("p_equal", "number", "Its p-value.", filled=False),
+        Column(
+            "detectable_margin",
+            "number",
+            "Smallest margin within which it shows equal rungs equivalent with 80 % power.",
+            required=False,
+            filled=False,
+        ),
         Column("num_cases", "integer", "Number of test cases."),
         Column("num_patients", "integer", "Number of patients."),
         Column(
@@ -257,11 +271,13 @@ class RungComparison:
     p_holm: float | None = None
     p_bh: float | None = None
     p_mcnemar: float | None = None
+    detectable: float | None = None
     margin: float | None = None
     no_worse: str | None = None
     p_no_worse: float | None = None
     equal: str | None = None
     p_equal: float | None = None
+    detectable_margin: float | None = None
     num_cases: int = 0
     num_patients: int = 0
     reason: str | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 from tests.evaluation.comparison.made_rungs import (
     CONFIG,
@@ -85,6 +86,9 @@ def test_two_networks_of_one_seed_differ_by_their_patients_alone() -> None:
     interval = percentile_interval(difference)
     assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
     assert found.contains == "patients"
+    assert interval is not None
+    error = (interval[1] - interval[0]) / 2 / norm.ppf(0.975)
+    assert found.detectable == pytest.approx(error * (norm.ppf(0.975) + norm.ppf(0.8)), rel=1e-6)
 
 
 def test_seeds_that_share_their_training_patients_are_paired() -> None:
@@ -95,6 +99,7 @@ def test_seeds_that_share_their_training_patients_are_paired() -> None:
     ]
     alone, together = (row_of(comparisons(list(pair), "one", CONFIG), "two") for pair in pairs)
     assert (together.low, together.high) == (0, 0)
+    assert together.detectable is None
     assert alone.low is not None
     assert alone.low < -0.05
 
@@ -153,6 +158,15 @@ def test_p_values_are_corrected_by_holm_and_by_benjamini_hochberg_as_in_statsmod
         assert found == pytest.approx(expected.tolist())
         assert found != plain
     assert all(r.p <= r.p_bh <= r.p_holm for r in rows)  # type: ignore[operator]
+
+
+def test_the_detectable_difference_is_one_that_the_corrected_test_just_shows() -> None:
+    z = norm.ppf(1 - 0.025 / 5) + norm.ppf(0.8)
+    for row in five_rungs():
+        assert row.low is not None
+        assert row.high is not None
+        error = (row.high - row.low) / 2 / norm.ppf(0.975)
+        assert row.detectable == pytest.approx(z * error, rel=1e-6)
 
 
 def test_corrections_are_over_the_rungs_of_the_same_cohort_and_metric() -> None:
@@ -246,6 +260,8 @@ def test_a_margin_has_its_verdicts_by_hand(difference: float, no_worse: str, equ
     assert (row.no_worse == "shown") == (np.quantile(moved, 0.025) > -0.05)
     ends = np.quantile(moved, [0.05, 0.95])
     assert (row.equal == "shown") == (np.abs(ends).max() < 0.05)
+    # equal rungs pass both tests in 80 % if the margin is that far from 0
+    assert row.detectable_margin == pytest.approx(0.02 * (1.645 + 1.282), rel=0.05)
 
 
 def test_a_margin_is_of_the_auroc_alone() -> None:

@@ -22,6 +22,7 @@ from medtransfer.statistics.contrasts import (
     contrast,
     seed_term,
 )
+from medtransfer.statistics.sample_size import detectable_difference, detectable_margin
 from medtransfer.statistics.tests import (
     MarginTest,
     equivalence,
@@ -71,7 +72,7 @@ def comparisons(
         config: The margin for non-inferiority and equivalence.
         paired: Brings two means to the test cases that both answered.
     """
-    rows: list[RungComparison] = []
+    rows: list[tuple[RungComparison, Contrast | None]] = []
     references = {mean.key.training: mean for mean in means if mean.key.rung == reference}
     for mean in means:
         base = references.get(mean.key.training)
@@ -84,18 +85,21 @@ def comparisons(
     return _corrected(rows)
 
 
-def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> RungComparison:
+def _comparison(
+    pairing: Pairing, key: ResultKey, config: EvaluationConfig
+) -> tuple[RungComparison, Contrast | None]:
+    """Row of a difference before corrections, and its contrast if it has an interval."""
     row = _without_difference(pairing, key)
     mean, base = pairing.mean, pairing.base
     if mean is None or base is None or key not in mean.estimates or key not in base.estimates:
-        return replace(row, reason=NONE_SHARED)
+        return replace(row, reason=NONE_SHARED), None
     estimate, of_base = mean.estimates[key], base.estimates[key]
     reason = estimate.reason or of_base.reason or UNDEFINED
     row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
     if estimate.values is None or of_base.values is None:
-        return row
+        return row, None
     if estimate.targets != of_base.targets:
-        return replace(row, reason="the two rungs have different targets")
+        return replace(row, reason="the two rungs have different targets"), None
     difference = estimate.values - of_base.values
     interval = difference_interval(difference, key.metric)
     if not np.isnan(difference[0]):
@@ -107,7 +111,7 @@ def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> R
             reason=reason,
         )
     if interval is None:
-        return row
+        return row, None
     both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
     row = replace(
         row,
@@ -117,9 +121,9 @@ def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> R
         contains=both.sources,
     )
     if config.margin is None or key.metric != HEADLINE:
-        return row
+        return row, both
     seeded = mean.replicates(key, config.seed) - base.replicates(key, config.seed)
-    return _with_margin(row, seeded, config.margin)
+    return _with_margin(row, seeded, both, config.margin), both
 
 
 def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
@@ -186,7 +190,9 @@ def _p_of_decisions(mean: Mean, base: Mean, key: ResultKey) -> float | None:
     return mcnemar(right - of_base)
 
 
-def _with_margin(row: RungComparison, difference: Floats, margin: float) -> RungComparison:
+def _with_margin(
+    row: RungComparison, difference: Floats, both: Contrast, margin: float
+) -> RungComparison:
     no_worse: MarginTest = non_inferiority(difference, margin, higher_is_better=True)
     same: MarginTest = equivalence(difference, margin)
     return replace(
@@ -196,20 +202,26 @@ def _with_margin(row: RungComparison, difference: Floats, margin: float) -> Rung
         p_no_worse=no_worse.p,
         equal=same.verdict,
         p_equal=same.p,
+        detectable_margin=detectable_margin(both.error, both.degrees),
     )
 
 
-def _corrected(rows: list[RungComparison]) -> list[RungComparison]:
+def _corrected(rows: Sequence[tuple[RungComparison, Contrast | None]]) -> list[RungComparison]:
     """Corrections over the rungs compared on the same cohort, metric and training set."""
     families: dict[tuple[object, ...], list[int]] = {}
-    for index, row in enumerate(rows):
+    for index, (row, _) in enumerate(rows):
         training = (row.label_fraction, row.held_out, row.retrain_fraction)
         families.setdefault((*training, row.cohort, row.target, row.metric), []).append(index)
-    corrected = list(rows)
+    corrected = [row for row, _ in rows]
     for family in families.values():
-        p_values = [rows[index].p for index in family]
+        p_values = [rows[index][0].p for index in family]
+        tests = sum(p is not None for p in p_values)
         for index, p_holm, p_bh in zip(
             family, holm(p_values), false_discovery(p_values), strict=True
         ):
-            corrected[index] = replace(rows[index], p_holm=p_holm, p_bh=p_bh)
+            row, both = rows[index]
+            detectable = None
+            if both is not None and both.error > 0:
+                detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
+            corrected[index] = replace(row, p_holm=p_holm, p_bh=p_bh, detectable=detectable)
     return corrected

@@ -16,7 +16,14 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData
 from medtransfer.report.figures import Axis, auroc_axis, figure
-from medtransfer.report.text import Cells, detectable_text, interval_text, percent, saved_text
+from medtransfer.report.text import (
+    Cells,
+    detectable,
+    detectable_text,
+    interval_text,
+    percent,
+    saved_text,
+)
 
 QUESTION = "Data efficiency: how many labels does pre-training save?"
 
@@ -66,7 +73,7 @@ def answer(data: ReportData) -> Answer:
         sentence += " Each rung was trained once at each fraction, so the interval has no seeds."
     if row["low"] is None or row["low"] <= 0:
         sentence += " This saving is not significant: the interval does not exclude zero"
-        sentence += f"{detectable_text('saving', row, as_percent=True)}."
+        sentence += f"{detectable_text('saving', detectable(row), as_percent=True)}."
     return Answer(QUESTION, sentence)
 
 

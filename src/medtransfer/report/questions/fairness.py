@@ -25,6 +25,7 @@ from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     ALPHA,
     Cells,
+    detectable,
     detectable_text,
     digits_of,
     interval_text,
@@ -88,7 +89,7 @@ def answer(data: ReportData) -> Answer:
         p_value += f" after Holm correction for {len(gaps)} tests"
     significant = p < ALPHA
     verdict = "significant" if significant else "not significant, but not ruled out"
-    verdict += "" if significant else detectable_text("gap", gap.row, len(gaps))
+    verdict += "" if significant else detectable_text("gap", detectable(gap.row, len(gaps)))
     sentence = (
         f"Between groups of {gap.attribute}, the "
         f"{_metric_of(gap.metric, f'{data.best} on {cohort}')} differs by "

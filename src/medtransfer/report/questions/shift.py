@@ -25,6 +25,7 @@ from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     Cells,
     Outcome,
+    detectable,
     detectable_text,
     digits_of,
     fixed,
@@ -118,7 +119,7 @@ def _auroc_and_drop(data: ReportData, cohort: str) -> str:
     if drop["high"] < 0:
         gain = {"value": -drop["value"], "low": -drop["high"], "high": -drop["low"]}
         return f"{text}, {interval_text(gain)} above {data.drop_baseline}"
-    amount = f"{interval_text(drop)}{detectable_text('drop', drop)}"
+    amount = f"{interval_text(drop)}{detectable_text('drop', detectable(drop))}"
     return f"{text}, no significant drop from {data.drop_baseline} ({amount})"
 
 
@@ -131,7 +132,7 @@ def _against_reference(data: ReportData, cohorts: list[str]) -> str:
             interval = f"{signed(row['difference'])} [{fixed(row['low'])}, {fixed(row['high'])}]"
             verdict = outcome(row)
             if verdict == "not significant":
-                interval += detectable_text("difference", row, len(data.rungs) - 1)
+                interval += detectable_text("difference", row["detectable"])
             by_outcome.setdefault(verdict, []).append(f"{cohort} ({interval})")
     outcomes: tuple[Outcome, ...] = ("better", "worse")
     words = [

@@ -21,7 +21,6 @@ from medtransfer.report.questions.scaling import scale_parts
 from medtransfer.report.text import (
     Cells,
     answered_sentence,
-    detectable,
     detectable_text,
     fixed,
     interval_text,
@@ -35,7 +34,7 @@ from medtransfer.report.text import (
     signed,
     trained,
 )
-from medtransfer.statistics.sample_size import POWER, detectable_margin
+from medtransfer.statistics.sample_size import POWER
 
 QUESTION = "Transfer: which rung is better, and by how much?"
 DOTS = "Dots: means over seeds. Bars: 95% intervals, over patients and, with several seeds, seeds."
@@ -90,7 +89,7 @@ def _sentence(data: ReportData) -> str:
             amount = f"{signed(difference, 3)} AUROC [{fixed(low, 3)}, {fixed(high, 3)}]"
             sentence = (
                 f"On {cohort}, there is no significant difference between {rung} and {reference} "
-                f"({amount}, {p}{detectable_text('difference', row, len(others))})."
+                f"({amount}, {p}{detectable_text('difference', row['detectable'])})."
             )
     parts = [sentence, _margin_sentence(row), answered_sentence(row), _one_seed(row)]
     return " ".join(part for part in parts if part)
@@ -116,10 +115,13 @@ def _margin_sentence(row: Row) -> str:
     if row["no_worse"] == "shown":
         p = p_text(row["p_no_worse"])
         return f"It is non-inferior within a margin of {margin:g} AUROC ({p})."
-    shown = detectable_margin(row["low"], row["high"])
+    shown = row["detectable_margin"]
+    sentence = f"Equivalence within a margin of {margin:g} AUROC was not shown either"
+    if shown is None:
+        return f"{sentence}."
     return (
-        f"Equivalence within a margin of {margin:g} AUROC was not shown either; of two equal "
-        f"networks, {POWER:.0%} of such studies would show it within {fixed(shown, 3)}."
+        f"{sentence}; if the networks are equal, such a study has {POWER:.0%} power to show it "
+        f"within {fixed(shown, 3)}."
     )
 
 
@@ -221,7 +223,7 @@ def _differences(data: ReportData) -> ReportTable:
                 *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
                 *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
-                _detectable_cell(row, len(data.rungs) - 1),
+                _detectable_cell(row),
                 *(_share_answered(row, name) for name in ("coverage", "coverage_reference")),
             ]
             if margin:
@@ -231,8 +233,8 @@ def _differences(data: ReportData) -> ReportTable:
         f"Differences from {data.reference} are paired: both rungs are resampled on the same "
         "patients. p is uncorrected; p (Holm) and p (BH) are corrected for the number of rungs "
         "by Holm and by Benjamini-Hochberg. "
-        "Detectable: smallest true difference that 80% of such studies would show, with the level "
-        "shared by all rungs. "
+        f"Detectable: smallest true difference that such a study detects with {POWER:.0%} power "
+        "after correction for the number of rungs. "
     )
     caption = (
         f"At {data.full_fraction:.0%} of the training labels. "
@@ -255,8 +257,8 @@ def _without_interval(row: Row | None) -> Row | None:
     return None if row is None else {**row, "reason": row["reason"] if row["value"] is None else ""}
 
 
-def _detectable_cell(row: Row | None, comparisons: int) -> str:
-    amount = detectable(row, comparisons)
+def _detectable_cell(row: Row | None) -> str:
+    amount = None if row is None else row["detectable"]
     return "–" if amount is None else fixed(amount, 3)
 
 
