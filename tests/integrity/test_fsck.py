@@ -1,5 +1,6 @@
 """fsck finds every damage of a finished study, and nothing in a sound one."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ from tests.integrity.damage import delete, files_of, flip, swap, truncate
 
 from medtransfer import fsck
 from medtransfer.errors import StudyError
+from medtransfer.files import write_json
 from medtransfer.report.page import write_report
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.settings import digest
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,18 @@ def test_a_fault_names_file_and_remedy(sound: Path, tmp_path: Path) -> None:
     assert fault.file == f"runs/{run.name}/predictions.parquet"
     assert fault.fault.startswith("has ")
     assert fault.remedy == "`medtransfer run` carries the run out again."
+
+
+def test_a_seal_that_names_a_file_elsewhere_is_found(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "s")
+    path = tmp_path / "s" / "seal.json"
+    files = json.loads(path.read_text())["files"] | {"../victim": {"size": 1, "sha256": "0"}}
+    write_json(path, {"files": files, "seal": digest(files)})
+    (fault,) = fsck(tmp_path / "s").faults
+    assert (fault.file, fault.fault) == (
+        "../victim",
+        "lies outside of the folder: the seal is forged",
+    )
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

@@ -116,15 +116,16 @@ def test_content_that_changed_under_its_old_times_is_found_by_verify(
 ) -> None:
     run_again(tiny_study, copy)  # notes the stamps of the copy
     path = copy.run(copy.run_ids()[0]).path / "predictions.parquet"
-    from medtransfer.integrity import run_seal
+    from medtransfer.integrity import run_seal, sealed_file
 
-    stamps = run_seal.file_stamp
+    stamps = sealed_file.file_stamp
     old = stamps(path)
     flip(path, random.Random(1))
     # a disk that rots changes no time
-    monkeypatch.setattr(
-        run_seal, "file_stamp", lambda name: old if Path(name) == path else stamps(name)
-    )
+    for module in (run_seal, sealed_file):
+        monkeypatch.setattr(
+            module, "file_stamp", lambda name: old if Path(name) == path else stamps(name)
+        )
     events = run_again(tiny_study, copy, verify=True)
     assert any(file.endswith("predictions.parquet") for file in repaired(events))
 

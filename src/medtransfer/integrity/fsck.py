@@ -271,6 +271,9 @@ class _Check:
         """Compare one file with its entry in a seal."""
         path, sealed = self._folder / name, _mapping(entry)
         self._compared.add(name)
+        if name.startswith("/") or ".." in name.split("/"):
+            self._fault(name, "lies outside of the folder: the seal is forged", "Do not use it.")
+            return
         if path.is_symlink() or not path.is_file():
             self._fault(name, "is missing" if not path.exists() else "is no file", remedy)
             return

@@ -7,10 +7,11 @@ which files need not be read again; `fsck` reads them all.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from medtransfer.errors import StudyError
-from medtransfer.files import SEAL, file_stamp, is_temporary, read_json, sha256, write_json
+from medtransfer.files import SEAL, file_stamp, is_temporary, read_json, write_json
+from medtransfer.integrity.sealed_file import SealedFile, read_entries
 from medtransfer.settings import digest
 
 DONE = "done"
@@ -22,51 +23,6 @@ SELECTED = "selected-"
 """Start of the folders of weights that are kept; others only serve to resume."""
 MAX_COPY = 200_000
 """Most bytes of a text file that is copied into the seal."""
-
-
-@dataclass(frozen=True)
-class SealedFile:
-    """One file of a seal.
-
-    Attributes:
-        size: In bytes.
-        sha256: Of its content.
-        stamp: `files.file_stamp` when the content was last compared.
-    """
-
-    size: int
-    sha256: str
-    stamp: tuple[int, ...] = ()
-
-    @classmethod
-    def read(cls, path: Path) -> "SealedFile":
-        """The entry of a file as it is now."""
-        stamp = file_stamp(path)
-        return cls(stamp[0], sha256(path), stamp)
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "SealedFile":
-        """The entry that a JSON object holds."""
-        return cls(int(record["size"]), str(record["sha256"]), tuple(record.get("stamp", ())))
-
-    def record(self) -> dict[str, object]:
-        """The entry as a JSON object."""
-        return {"size": self.size, "sha256": self.sha256, "stamp": list(self.stamp)}
-
-    def is_content_of(self, path: Path, *, verify: bool = False) -> bool:
-        """True if a file has this content; it is read only if its stamp differs.
-
-        Args:
-            path: The file.
-            verify: Read it in any case.
-        """
-        stamp = file_stamp(path)
-        if stamp == self.stamp and not verify:
-            return True
-        try:
-            return stamp[0] == self.size and path.is_file() and sha256(path) == self.sha256
-        except OSError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -139,9 +95,10 @@ def read_run_seal(folder: Path) -> RunSeal | None:
         body = {name: value for name, value in content.items() if name != "seal"}
         if digest(body) != content["seal"]:
             raise StudyError(f'"{path}" is damaged.')
-        files = cast("dict[str, dict[str, Any]]", content["files"])
-        entries = {name: SealedFile.of(record) for name, record in files.items()}
-        return RunSeal(entries, cast("dict[str, str]", content["copies"]))
+        copies = cast("dict[str, str]", content["copies"])
+        if any("/" in name for name in copies):
+            raise StudyError(f'"{path}" is damaged.')
+        return RunSeal(read_entries(content["files"]), copies)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(f'"{path}" is damaged ({type(error).__name__}).') from error
 

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import SEAL, is_temporary, note_change, read_json, remove, write_json
-from medtransfer.integrity.run_seal import DONE, SealedFile, read_run_seal
+from medtransfer.integrity.run_seal import DONE, read_run_seal
+from medtransfer.integrity.sealed_file import SealedFile, read_entries
 from medtransfer.settings import digest
 
 STUDY_SEAL = "seal.json"
@@ -70,7 +71,7 @@ def remove_damaged(folder: Path, *, verify: bool = False, only: str = "") -> lis
             continue
         if name.startswith("cache/") and not has_cache:  # it may be deleted at any time
             continue
-        if not entry.is_content_of(path, verify=verify):
+        if not entry.is_content_of(path, verify=verify) and _lies_in(folder, path):
             names.append(name)
             _delete(path)
     return names
@@ -131,10 +132,9 @@ def _entries(folder: Path) -> Seal:
     """Entries of the seal; empty where there is none, or where it is damaged itself."""
     try:
         content = cast("dict[str, Any]", read_json(folder / STUDY_SEAL))
-        files = cast("dict[str, dict[str, Any]]", content["files"])
-        if digest(files) != content["seal"]:
+        if digest(content["files"]) != content["seal"]:
             return {}
-        return {name: SealedFile.of(record) for name, record in files.items()}
+        return read_entries(content["files"])
     except (StudyError, KeyError, TypeError, ValueError, AttributeError):
         return {}
 
@@ -150,6 +150,11 @@ def _is_among(path: str, changed: set[str]) -> bool:
         return True
     parents = (path[:end] for end, letter in enumerate(path) if letter == "/")
     return any(parent in changed for parent in parents)
+
+
+def _lies_in(folder: Path, path: Path) -> bool:
+    """True unless a link leads from the folder to a file elsewhere, which is not ours to delete."""
+    return path.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _delete(path: Path) -> None:

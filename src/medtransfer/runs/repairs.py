@@ -17,11 +17,11 @@ from medtransfer.integrity.run_seal import (
     DONE,
     PREDICTIONS,
     RunSeal,
-    SealedFile,
     read_run_seal,
     seal_run,
     write_run_seal,
 )
+from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.integrity.study_seal import RUNS, remove_damaged
 from medtransfer.runs.folders import RunFolder, StudyFolder
 

@@ -14,7 +14,8 @@ from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, write_json
-from medtransfer.integrity.run_seal import PREDICTIONS, SealedFile, read_run_seal
+from medtransfer.integrity.run_seal import PREDICTIONS, read_run_seal
+from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
