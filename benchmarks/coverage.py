@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from medtransfer.evaluation.scoring.estimate import Estimate, Support
+from medtransfer.evaluation.scoring.estimate import Estimate
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics
@@ -33,7 +33,7 @@ from medtransfer.statistics.groups import (
     outcome_patterns,
     permutation_ps,
 )
-from medtransfer.statistics.small_samples import MIN_PATIENTS, NORMAL_QUANTILE
+from medtransfer.statistics.small_samples import MIN_PATIENTS, NORMAL_QUANTILE, Support
 
 Row = tuple[str, float, float, float]
 """Setting, share found, least and most allowed."""

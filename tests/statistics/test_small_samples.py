@@ -9,7 +9,12 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from medtransfer.statistics.delong import delong
-from medtransfer.statistics.small_samples import auroc_interval, wilson_interval
+from medtransfer.statistics.small_samples import (
+    auroc_interval,
+    difference_of_intervals,
+    widened_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 5), (3, 3), (5, 20), (19, 20), (137, 400)])
@@ -78,3 +83,16 @@ def test_auroc_intervals_hold_the_truth(
         low, high = auroc_interval(value, positives, negatives, variance)
         held += low <= truth <= high
     assert held / draws > 0.90  # 0.916 to 0.98 in 4,000 draws; docs/explanation/intervals.md
+
+
+def test_a_difference_of_two_proportions_is_newcombes() -> None:
+    # Newcombe 1998, table II, row (a): 56/70 - 48/80, method 10
+    ends = wilson_interval(56 / 70, 70), wilson_interval(48 / 80, 80)
+    assert_allclose(difference_of_intervals((0.8, 0.6), ends), (0.0524, 0.3339), atol=5e-5)
+
+
+def test_a_difference_of_many_patients_is_not_widened_and_of_few_by_student() -> None:
+    assert_allclose(widened_interval(0.1, (0.0, 0.3), 10**6), (0.0, 0.3), atol=1e-5)
+    low, high = widened_interval(0.1, (0.0, 0.3), 5)
+    factor = 2.7764451 / 1.9599640 * (5 / 4) ** 0.5
+    assert_allclose((low, high), (0.1 - 0.1 * factor, 0.1 + 0.2 * factor), atol=1e-6)

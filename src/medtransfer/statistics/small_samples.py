@@ -7,19 +7,61 @@ width even there. Coverage by simulation: docs/explanation/intervals.md.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
+from medtransfer.metrics.cases import AnyCases, TargetCases
+from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.metrics.metric import Metric
 from medtransfer.statistics.bootstrap import LEVEL
 
 MIN_PATIENTS = 5
 """Positive and negative patients below which no interval is given: no method that was tried holds
 its level there for all shapes of the scores."""
+MIN_BOOTSTRAP = 10
+"""Patients of each class it needs below which a bootstrap interval is not given."""
 FEW_PATIENTS = 50
 """Positive or negative patients below which the score interval replaces the bootstrap."""
 NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
+
+
+def widened_interval(
+    value: float, interval: tuple[float, float], patients: float
+) -> tuple[float, float]:
+    """The interval of a difference by replicates, widened for few patients.
+
+    The variance of m resampled patients is too small by (m - 1) / m, and their quantiles are the
+    normal distribution's where Student's with m - 1 degrees are due.
+
+    Args:
+        value: The difference.
+        interval: Its percentile interval.
+        patients: Of the class or share that has the fewest, m; over 1.
+    """
+    factor = float(stdtrit(patients - 1, (1 + LEVEL) / 2)) / NORMAL_QUANTILE
+    factor *= (patients / (patients - 1)) ** 0.5
+    return value - factor * (value - interval[0]), value + factor * (interval[1] - value)
+
+
+def difference_of_intervals(
+    values: tuple[float, float], intervals: tuple[tuple[float, float], tuple[float, float]]
+) -> tuple[float, float]:
+    """The interval of a difference of two independent estimates from their own intervals.
+
+    Squared distances to the ends add up (Newcombe 1998, method 10; Zou and Donner 2008).
+
+    Args:
+        values: The estimates; the second is subtracted.
+        intervals: Of each, at 95 %.
+    """
+    (one, other), (first, second) = values, intervals
+    below = ((one - first[0]) ** 2 + (second[1] - other) ** 2) ** 0.5
+    above = ((first[1] - one) ** 2 + (other - second[0]) ** 2) ** 0.5
+    return one - other - below, one - other + above
 
 
 def wilson_interval(share: float, trials: float) -> tuple[float, float]:
@@ -85,3 +127,145 @@ def _end(beyond: Callable[[float], float], outside: float, value: float) -> floa
         return outside
     inside = value + np.copysign(1e-12, outside - value)  # at 0 and 1 themselves the test is 0 / 0
     return float(brentq(beyond, outside, inside, xtol=1e-9)) if beyond(inside) < 0 else value
+
+
+@dataclass(frozen=True)
+class Support:
+    """Patients behind an estimate.
+
+    Attributes:
+        positives: Patients with a positive case; None where there are several classes.
+        negatives: Patients with a negative case.
+        cases: Cases that a share is taken of; all cases for other metrics.
+        patients: Their patients.
+    """
+
+    positives: int | None
+    negatives: int | None
+    cases: int
+    patients: int
+
+    def lacking(self, metric: Metric) -> str | None:
+        """Reason that no interval of a metric can be trusted; None if one can."""
+        if metric.share is not None:
+            lacks = self.patients < MIN_PATIENTS
+            return f"no interval: a share of fewer than {MIN_PATIENTS} patients" if lacks else None
+        least = MIN_PATIENTS if metric.name == "auroc" else MIN_BOOTSTRAP
+        if metric.needs == "case" or self.positives is None or self.negatives is None:
+            return None
+        sides = {"positive": self.positives, "negative": self.negatives}
+        for side, patients in sides.items():
+            if metric.needs in (side, "both") and patients < least:
+                return f"no interval: fewer than {least} patients with a {side} case"
+        return None
+
+    def fewest(self, metric: Metric) -> int:
+        """Patients of the class that a metric needs and that has the fewest, or of its share."""
+        if metric.share is not None or self.positives is None or self.negatives is None:
+            return self.patients
+        sides = {"positive": self.positives, "negative": self.negatives}
+        needed = [count for side, count in sides.items() if metric.needs in (side, "both")]
+        return min(needed, default=self.patients)
+
+    def is_small(self, metric: Metric) -> bool:
+        """True if replicates alone cannot show how far a metric may be off."""
+        return self.fewest(metric) < FEW_PATIENTS
+
+    def interval(self, metric: Metric, values: Floats) -> tuple[float, float] | None:
+        """Interval of a share, or of an AUROC of few patients or at an end of its range.
+
+        Args:
+            metric: Their metric.
+            values: The value, then its replicates. [1 + R]
+
+        Returns:
+            None where the replicates' interval serves.
+        """
+        value = float(values[0])
+        if metric.share is not None:
+            return wilson_interval(value, self._trials(values))
+        if metric.name != "auroc" or self.positives is None or self.negatives is None:
+            return None
+        if not (self.is_small(metric) or value in (0.0, 1.0)):
+            return None
+        smaller = min(self.positives, self.negatives)
+        variance = float(np.nanvar(values[1:])) * smaller / max(1, smaller - 1)
+        return auroc_interval(value, self.positives, self.negatives, variance)
+
+    def _trials(self, values: Floats) -> float:
+        """Independent cases that tell as much: the patients where all cases agree."""
+        value = float(values[0])
+        variance = float(np.nanvar(values[1:])) * self.patients / max(1, self.patients - 1)
+        if value <= 0 or value >= 1 or not variance > 0:
+            return self.patients
+        return min(self.cases, value * (1 - value) / variance)
+
+
+class Patients:
+    """Patient of each of some cases, to count those behind a metric of them.
+
+    Args:
+        cases: The labelled cases.
+        patient: Number of each case's patient. [n]
+    """
+
+    def __init__(self, cases: AnyCases, patient: NDArray[np.int64]) -> None:
+        self.cases = cases
+        self.patient = np.unique(patient, return_inverse=True)[1].ravel()
+        self._counts: dict[tuple[str, str | None], tuple[int, int]] = {}
+
+    def behind(self, metric: Metric, point: str | None) -> Support:
+        """Patients behind a metric at an operating point."""
+        share = metric.share or "case"
+        at = point if share in ("called", "cleared") else None
+        cases, patients = self._count(share, at)
+        if not isinstance(self.cases, TargetCases):
+            return Support(None, None, cases, patients)
+        positives, negatives = (self._count(side, None)[1] for side in ("positive", "negative"))
+        return Support(positives, negatives, cases, patients)
+
+    def _count(self, share: str, point: str | None) -> tuple[int, int]:
+        """Cases that a share is taken of, and their patients."""
+        if (share, point) not in self._counts:
+            rows = self._rows(share, point)
+            occurs = np.bincount(self.patient if rows is None else self.patient[rows]) > 0
+            cases = len(self.cases) if rows is None else int(rows.sum())
+            self._counts[share, point] = cases, int(occurs.sum())
+        return self._counts[share, point]
+
+    def _rows(self, share: str, point: str | None) -> Flags | None:
+        """Cases that a share is taken of; None for all."""
+        cases = self.cases
+        if not isinstance(cases, TargetCases) or share == "case":
+            return None
+        if share in ("called", "cleared") and point is not None:
+            called = cases.predicted_positive[point]
+            return called if share == "called" else ~called
+        is_positive = share == "positive" or (share == "ill" and not cases.healthy)
+        return cases.targets == (1 if is_positive else 0)
+
+
+@dataclass(frozen=True)
+class MeanSupport:
+    """Support of a mean over targets.
+
+    Attributes:
+        lacking: Reason that it can have no interval.
+        fewest: Patients of the class or share of a target that has the fewest.
+        widening: Squares to add to the distances to both ends: what the targets' own intervals
+            have beyond their replicates.
+    """
+
+    lacking: str | None
+    fewest: int
+    widening: tuple[float, float]
+
+    def widened(
+        self, value: float, interval: tuple[float, float], entry: Metric
+    ) -> tuple[float, float]:
+        """The interval of the replicates with what small targets lack there."""
+        if not any(self.widening):
+            return interval
+        low = value - ((value - interval[0]) ** 2 + self.widening[0]) ** 0.5
+        high = value + ((interval[1] - value) ** 2 + self.widening[1]) ** 0.5
+        return max(entry.low, low), min(entry.high, high)

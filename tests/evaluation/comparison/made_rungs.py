@@ -21,6 +21,7 @@ from medtransfer.evaluation.scoring.score import measure_run
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import draw_replicates
+from medtransfer.statistics.small_samples import auroc_interval
 
 SITES = {"a": Site({"tune": 40, "test": 100}, each=2), "b": Site({"test": 60}, separation=0.8)}
 TRUTH = binary_table(SITES)
@@ -85,6 +86,26 @@ def widened(interval: tuple[float, float] | None, *by_seed: Floats) -> tuple[flo
             width = t.ppf(0.975, degrees) * np.sqrt(spread)
         ends.append(value + np.sign(end - value) * width)
     return ends[0], ends[1]
+
+
+def of_few(value: float, interval: tuple[float, float] | None, cohort: str) -> tuple[float, float]:
+    """A percentile interval as it is widened for the patients of the rarer label of a cohort."""
+    assert interval is not None
+    rows = scored_rows(TRUTH, cohort)
+    m = min(rows.filter(target_x=side)["patient_id"].n_unique() for side in (1, 0))
+    assert m < 50
+    factor = t.ppf(0.975, m - 1) / norm.ppf(0.975) * (m / (m - 1)) ** 0.5
+    low, high = interval
+    return value - factor * (value - low), value + factor * (high - value)
+
+
+def score_interval(replicates: Floats, cohort: str) -> tuple[float, float]:
+    """The interval of an AUROC of few patients of a cohort, from its replicates. [1 + R]"""
+    rows = scored_rows(TRUTH, cohort)
+    sides = [rows.filter(target_x=side)["patient_id"].n_unique() for side in (1, 0)]
+    assert min(sides) < 50
+    variance = float(replicates[1:].var()) * min(sides) / (min(sides) - 1)
+    return auroc_interval(float(replicates[0]), sides[0], sides[1], variance)
 
 
 def replicates_of(tables: list[pl.DataFrame], cohort: str) -> Floats:

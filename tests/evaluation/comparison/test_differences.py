@@ -11,6 +11,7 @@ from tests.evaluation.comparison.made_rungs import (
     by_seed_of,
     made,
     mean_of,
+    of_few,
     replicates_of,
     seeds_of,
     widened,
@@ -50,7 +51,8 @@ def test_a_difference_is_of_the_means_on_the_same_replicates() -> None:
         difference = replicates_of(STRONG, cohort) - replicates_of(WEAK, cohort)
         assert found.difference == pytest.approx(difference[0], abs=1e-12)
         seeds = [by_seed_of(tables, cohort)[:, 0] for tables in (STRONG, WEAK)]
-        interval = widened(percentile_interval(difference), *seeds)
+        patients = of_few(difference[0], percentile_interval(difference), cohort)
+        interval = widened(patients, *seeds)
         assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
         assert found.contains == "patients and seeds"
         patients = scored_rows(TRUTH, cohort)["patient_id"].n_unique()
@@ -83,7 +85,7 @@ def test_two_networks_of_one_seed_differ_by_their_patients_alone() -> None:
     rows = comparisons([mean_of("one", WEAK[:1]), mean_of("two", STRONG[:1])], "one", CONFIG)
     found = row_of(rows, "two")
     difference = replicates_of(STRONG[:1], "a") - replicates_of(WEAK[:1], "a")
-    interval = percentile_interval(difference)
+    interval = of_few(difference[0], percentile_interval(difference), "a")
     assert (found.low, found.high) == pytest.approx(interval, abs=1e-12)
     assert found.contains == "patients"
     assert interval is not None

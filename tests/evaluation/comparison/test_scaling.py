@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from tests.evaluation.comparison.made_rungs import key_of, made, mean_of, seeds_of, widened
+from scipy.stats import norm, t
+from tests.evaluation.comparison.made_rungs import key_of, made, mean_of, seeds_of
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.scaling import (
@@ -75,9 +76,21 @@ def residuals(means: list[Mean], rung: str, cohort: str) -> Floats:
     return run_residuals(means, rung, cohort).mean(axis=0)
 
 
-def residuals_by_seed(means: list[Mean], rung: str, cohort: str) -> Floats:
-    """The residuals of a rung's runs in the sample. [S]"""
-    return run_residuals(means, rung, cohort)[:, 0]
+def seed_variances(by_run: Floats) -> list[float]:
+    """The seeds' parts of the variance of the mean residual: two seeds at each label fraction."""
+    pairs = by_run.reshape(-1, 2)
+    return [float(pair.var(ddof=1)) / 2 / len(pairs) ** 2 for pair in pairs]
+
+
+def with_parts(value: float, end: float, parts: list[float]) -> float:
+    """An end of the patients' interval with variances of one degree of freedom each."""
+    side = abs(value - end)
+    if len(parts) == 1:
+        width = np.hypot(side, t.ppf(0.975, 1) * parts[0] ** 0.5)
+    else:
+        whole = (side / norm.ppf(0.975)) ** 2 + sum(parts)
+        width = t.ppf(0.975, whole**2 / sum(p**2 for p in parts)) * whole**0.5
+    return float(value + np.sign(end - value) * width)
 
 
 @pytest.mark.parametrize("cohort", ["b", "c"])
@@ -88,8 +101,11 @@ def test_effective_robustness_is_the_residual_from_the_line_of_all_runs(cohort: 
         runs, row = found[rung, cohort]
         expected = residuals(LADDER, rung, cohort)
         assert row.value == pytest.approx(expected[0], abs=1e-9)
-        interval = widened(percentile_interval(expected), residuals_by_seed(LADDER, rung, cohort))
-        assert (row.low, row.high) == pytest.approx(interval, abs=1e-9)
+        parts = seed_variances(run_residuals(LADDER, rung, cohort)[:, 0])
+        ends = percentile_interval(expected)
+        assert ends is not None
+        for end, found_end in zip(ends, (row.low, row.high), strict=True):
+            assert found_end == pytest.approx(with_parts(expected[0], end, parts), abs=1e-9)
         assert (row.metric, row.target) == ("auroc_effective_robustness", "x")
         assert (runs.rung, runs.label_fraction) == (rung, 1.0)
         assert (row.num_cases, row.num_patients, row.reason) == (50, 40, None)

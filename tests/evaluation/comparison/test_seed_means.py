@@ -12,6 +12,7 @@ from tests.evaluation.comparison.made_rungs import (
     made,
     mean_of,
     replicates_of,
+    score_interval,
     seeds_of,
     widened,
 )
@@ -33,9 +34,6 @@ from medtransfer.evaluation.comparison.seed_means import (
 )
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.metrics.catalog import OOD_METRICS, find_metric
-from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.bootstrap import percentile_interval
-from medtransfer.statistics.small_samples import auroc_interval
 from medtransfer.statistics.variance import ONE_SEED
 from medtransfer.tables.results import Result, results_frame
 
@@ -58,18 +56,9 @@ def test_the_mean_over_seeds_is_the_mean_of_the_scored_seeds() -> None:
     assert row["value"] == pytest.approx(np.mean(each), abs=1e-12)
 
 
-def score_interval(replicates: Floats) -> tuple[float, float]:
-    """The interval of an AUROC of few patients of cohort a, from its replicates. [1 + R]"""
-    rows = scored_rows(TRUTH, "a")
-    sides = [rows.filter(target_x=side)["patient_id"].n_unique() for side in (1, 0)]
-    assert min(sides) < 50
-    variance = float(replicates[1:].var()) * min(sides) / (min(sides) - 1)
-    return auroc_interval(float(replicates[0]), sides[0], sides[1], variance)
-
-
 def test_the_interval_of_the_mean_is_of_patients_and_seeds() -> None:
     row = one_row(MEANS, "auroc", cohort="a")
-    patients = score_interval(replicates_of(WEAK, "a"))
+    patients = score_interval(replicates_of(WEAK, "a"), "a")
     expected = widened(patients, by_seed_of(WEAK, "a")[:, 0])
     assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-9)
     assert row["contains"] == "patients and seeds"
@@ -80,7 +69,7 @@ def test_the_interval_of_the_mean_is_of_patients_and_seeds() -> None:
 def test_the_interval_of_one_seed_is_of_its_patients_and_says_so() -> None:
     alone = results_frame(list(mean_results(mean_of("alone", WEAK[:1]))))
     row = one_row(alone, "auroc", cohort="a")
-    patients = score_interval(replicates_of(WEAK[:1], "a"))
+    patients = score_interval(replicates_of(WEAK[:1], "a"), "a")
     assert (row["low"], row["high"]) == pytest.approx(patients, abs=1e-9)
     assert row["contains"] == "patients"
 
@@ -137,8 +126,15 @@ def test_a_drop_is_internal_minus_shifted_with_independent_replicates() -> None:
     inside, shifted = (replicates_of(STRONG, cohort) for cohort in ("a", "b"))
     assert row.value == pytest.approx(inside[0] - shifted[0], abs=1e-12)
     by_seed = by_seed_of(STRONG, "a")[:, 0] - by_seed_of(STRONG, "b")[:, 0]
-    expected = widened(percentile_interval(inside - shifted), by_seed)
-    assert (row.low, row.high) == pytest.approx(expected, abs=1e-12)
+    # few patients: from the two cohorts' own intervals
+    (low, high), (below, above) = score_interval(inside, "a"), score_interval(shifted, "b")
+    drop = inside[0] - shifted[0]
+    ends = (
+        drop - np.hypot(inside[0] - low, above - shifted[0]),
+        drop + np.hypot(high - inside[0], shifted[0] - below),
+    )
+    expected = widened(ends, by_seed)
+    assert (row.low, row.high) == pytest.approx(expected, abs=1e-9)
     assert row.contains == "patients and seeds"
     assert (row.cohort, row.attribute, row.num_cases) == ("b", "all", 60)
     assert row.value == pytest.approx(
@@ -193,7 +189,7 @@ def test_a_drop_of_means_over_targets_names_those_of_both() -> None:
     mean = mean_of("rung", [table], task="multi-label")
     row = drop_of(mean, "auroc", "macro")
     assert row.value is not None
-    assert row.reason == "over the 1 of 2 targets of both: x"
+    assert row.reason == "over the 1 of 2 targets that both have: x"
     assert drop_of(mean, "ece", "macro").reason == BIASED_DIFFERENCE
 
 

@@ -7,11 +7,12 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation.comparison.made_rungs import CONFIG
 from tests.prediction_tables import Site, arrays_of, binary_table, no_attributes, scored_rows
 
+from medtransfer.evaluation.comparison.differences import comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.scaling import robustness_results
 from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds, drops
 from medtransfer.evaluation.scoring.score import measure_run
-from medtransfer.tables.results import Result
+from medtransfer.tables.results import Result, RungComparison
 
 SITES = {"a": Site({"tune": 40, "test": 120}), "b": Site({"test": 100}, separation=0.6)}
 TARGETS = ("x", "y", "z")
@@ -49,7 +50,7 @@ def test_a_drop_of_means_is_over_the_targets_that_both_cohorts_have() -> None:
     row = drop_of(mean.mean())
     expected = np.mean([area(HARD, "a", t) - area(HARD, "b", t) for t in ("x", "y")])
     assert row.value == pytest.approx(expected, abs=1e-12)
-    assert row.reason == "over the 2 of 3 targets of both: x, y"
+    assert row.reason == "over the 2 of 3 targets that both have: x, y"
     assert row.low is not None
 
 
@@ -86,3 +87,55 @@ def test_effective_robustness_is_over_shared_targets_too() -> None:
     ]
     assert found[0]
     assert found[0] == pytest.approx(found[1], abs=1e-9)
+
+
+def rare(count: int) -> pl.DataFrame:
+    """Target z is positive in a few test patients of cohort a alone."""
+    inside = (pl.col("cohort") == "a") & (pl.col("split") == "test")
+    number = pl.col("case_id").rank("dense").over("cohort", "split")
+    label = pl.when(inside).then((number <= count).cast(pl.Float64)).otherwise("target_z")
+    return TABLE.with_columns(target_z=label)
+
+
+def compared(table: pl.DataFrame) -> RungComparison:
+    noise = pl.Series(np.random.default_rng(9).normal(size=len(table)))
+    other = table.with_columns(pl.col(f"logit_{t}") + noise for t in TARGETS)
+    means: list[Mean] = []
+    for rung, of_rung in (("base", table), ("other", other)):
+        mean = MeanOfSeeds(GridKey(rung))
+        mean.add(measure_run(of_rung, no_attributes(table), "multi-label", CONFIG), 0)
+        means.append(mean.mean())
+    rows = comparisons(means, "base", CONFIG)
+    return next(r for r in rows if (r.cohort, r.target, r.metric) == ("a", "macro", "auroc"))
+
+
+def test_a_difference_of_means_leaves_out_a_target_of_too_few_positives() -> None:
+    row, without = (
+        compared(rare(2)),
+        compared(
+            TABLE.drop("target_z", "logit_z").with_columns(
+                target_z=pl.lit(None, dtype=pl.Float64), logit_z=pl.lit(0.0)
+            )
+        ),
+    )
+    assert row.reason == "over the 2 of 3 targets with enough patients: x, y"
+    assert row.difference == pytest.approx(without.difference)
+    assert (row.low, row.high) == pytest.approx((without.low, without.high))
+    assert compared(rare(20)).reason is None
+
+
+def test_a_drop_from_one_positive_patient_has_no_interval() -> None:
+    table = binary_table(SITES)
+    inside = (pl.col("cohort") == "a") & (pl.col("split") == "test")
+    first = pl.col("case_id").rank("dense").over("cohort", "split") == 1
+    table = table.with_columns(
+        target_x=pl.when(inside).then(first.cast(pl.Float64)).otherwise("target_x")
+    )
+    mean = MeanOfSeeds(GridKey("r"))
+    mean.add(measure_run(table, no_attributes(table), "binary", CONFIG), 0)
+    row = next(r for r in drops(mean.mean()) if r.metric == "auroc_drop")
+    assert row.value is not None
+    assert (row.low, row.reason) == (
+        None,
+        "no interval: fewer than 5 patients with a positive case",
+    )

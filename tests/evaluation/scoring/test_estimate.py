@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from medtransfer.evaluation.scoring.estimate import (
-    Estimate,
-    Patients,
-    Support,
-    mean_support,
-)
+from medtransfer.evaluation.scoring.estimate import Estimate, mean_support
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.small_samples import auroc_interval
+from medtransfer.statistics.small_samples import Patients, Support, auroc_interval
 
 
 def spread(value: float, deviation: float, number: int = 2001) -> Floats:
@@ -110,7 +105,48 @@ def test_patients_are_counted_behind_each_share(metric: str, cases: int, patient
     assert (support.positives, support.negatives) == (2, 2)
 
 
-def test_a_mean_over_targets_rests_on_the_harmonic_mean() -> None:
-    found = mean_support([Support(10, 40, 50, 50), Support(40, 10, 50, 50)])
-    assert found == Support(16, 16, 50, 50)
-    assert mean_support([]) is None
+def of_target(value: float, deviation: float, positives: int) -> Estimate:
+    support = Support(positives, 200, 300, 200 + positives)
+    return Estimate(spread(value, deviation), 300, 200 + positives, support=support)
+
+
+def macro(*targets: Estimate, metric: str = "auroc") -> Estimate:
+    values = np.mean([e.values for e in targets if e.values is not None], axis=0)
+    return Estimate(values, 300, 250, of_targets=mean_support(targets, metric))
+
+
+def test_a_mean_over_targets_of_many_patients_has_that_of_its_replicates() -> None:
+    mean = macro(of_target(0.8, 0.01, 90), of_target(0.7, 0.01, 90))
+    assert mean.values is not None
+    expected = tuple(np.quantile(mean.values[1:], [0.025, 0.975]))
+    assert mean.interval("auroc") == pytest.approx(expected)
+
+
+def test_a_target_of_few_positives_widens_the_mean_by_its_own_interval() -> None:
+    one, few = of_target(0.8, 0.01, 90), of_target(0.9, 0.0, 20)
+    mean = macro(one, few)
+    assert mean.values is not None
+    low, high = np.quantile(mean.values[1:], [0.025, 0.975])
+    own = few.interval("auroc")
+    assert own is not None
+    expected = (
+        0.85 - np.hypot(0.85 - low, (0.9 - own[0]) / 2),
+        0.85 + np.hypot(high - 0.85, (own[1] - 0.9) / 2),
+    )
+    assert mean.interval("auroc") == pytest.approx(expected)
+    assert mean.fewest("auroc") == 20
+
+
+def test_a_target_of_too_few_positives_may_have_any_value_in_the_mean() -> None:
+    mean = macro(of_target(0.8, 1e-6, 90), of_target(0.9, 1e-6, 2))
+    assert mean.interval("auroc") == pytest.approx((0.85 - 0.9 / 2, 0.85 + 0.1 / 2), abs=1e-4)
+
+
+def test_a_mean_of_targets_that_all_have_too_few_has_no_interval() -> None:
+    mean = macro(of_target(0.8, 0.01, 2), of_target(0.9, 0.01, 3))
+    assert mean.interval("auroc") is None
+    assert mean.lacking("auroc") == "no interval: fewer than 5 patients with a positive case"
+    # of other metrics nothing bounds what a target of few may be
+    mixed = macro(of_target(0.8, 0.01, 2), of_target(0.9, 0.01, 90), metric="auprc")
+    assert mixed.lacking("auprc") == "no interval: fewer than 10 patients with a positive case"
+    assert mean_support([], "auroc") is None

@@ -36,10 +36,24 @@ def answered(predictions: pl.DataFrame) -> Answered:
     )
 
 
+def answered_once(predictions: pl.DataFrame, seen: list[Answered]) -> Answered:
+    """The same as `answered`, one object for all runs that answered the same.
+
+    Args:
+        predictions: Of a run.
+        seen: What runs before it answered; a new set is added.
+    """
+    found = answered(predictions)
+    same = next((one for one in seen if one.cases.equals(found.cases)), None)
+    if same is None:
+        seen.append(found)
+    return found if same is None else same
+
+
 def shared_cases(sides: Sequence[Answered]) -> Answered | None:
     """Test cases that all sides answered; None where all answered the same."""
     first = sides[0]
-    if all(side.cases.equals(first.cases) for side in sides[1:]):
+    if all(side is first or side.cases.equals(first.cases) for side in sides[1:]):
         return None
     shared = first.cases
     for side in sides[1:]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
-    difference_interval,
-    missing_interval,
+    paired_interval,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
@@ -93,7 +93,7 @@ def _comparison(
     mean, base = pairing.mean, pairing.base
     if mean is None or base is None or key not in mean.estimates or key not in base.estimates:
         return replace(row, reason=NONE_SHARED), None
-    estimate, of_base = mean.estimates[key], base.estimates[key]
+    estimate, of_base = mean.estimate(key), base.estimate(key)
     reason = estimate.reason or of_base.reason or UNDEFINED
     row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
     if estimate.values is None or of_base.values is None:
@@ -101,14 +101,14 @@ def _comparison(
     if estimate.targets != of_base.targets:
         return replace(row, reason="the two rungs have different targets"), None
     difference = estimate.values - of_base.values
-    interval = difference_interval(difference, key.metric)
+    interval, missing = paired_interval(estimate, of_base, key.metric)
     if not np.isnan(difference[0]):
-        reason = None if interval else missing_interval(difference, key.metric)
+        notes = [_left_out_targets(mean, key), missing]
         row = replace(
             row,
             difference=float(difference[0]),
             p_mcnemar=_p_of_decisions(mean, base, key),
-            reason=reason,
+            reason="; ".join(note for note in notes if note) or None,
         )
     if interval is None:
         return row, None
@@ -117,7 +117,7 @@ def _comparison(
         row,
         low=both.low,
         high=both.high,
-        p=_p_value(difference, both),
+        p=both.p if estimate.is_small(key.metric) else _p_value(difference, both),
         contains=both.sources,
     )
     if config.margin is None or key.metric != HEADLINE:
@@ -158,7 +158,7 @@ def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
 
 def _value(mean: Mean | None, key: ResultKey) -> float | None:
     """A mean's value in the sample; None where it has none."""
-    values = None if mean is None or key not in mean.estimates else mean.estimates[key].values
+    values = None if mean is None or key not in mean.estimates else mean.estimate(key).values
     return float(values[0]) if values is not None and np.isfinite(values[0]) else None
 
 
@@ -169,8 +169,16 @@ def seed_terms(mean: Mean, base: Mean, key: ResultKey) -> list[SeedTerm | None]:
     training patients, so that two rungs of one seed share them: there seeds are paired.
     """
     if mean.key.label_fraction < 1 and mean.seeds == base.seeds:
-        return [seed_term(mean.by_seed[key][:, 0] - base.by_seed[key][:, 0])]
-    return [*mean.seed_terms(key), *base.seed_terms(key, -1.0)]
+        return [seed_term(mean.seed_values(key)[:, 0] - base.seed_values(key)[:, 0])]
+    return [seed_term(side.seed_values(key)[:, 0]) for side in (mean, base)]
+
+
+def _left_out_targets(mean: Mean, key: ResultKey) -> str | None:
+    """Note on targets that a difference of means leaves out."""
+    if key not in mean.comparable:
+        return None
+    names, whole = mean.comparable[key].targets, mean.estimates[key].targets
+    return f"over the {len(names)} of {len(whole)} targets with enough patients: {listed(names)}"
 
 
 def _p_value(difference: Floats, both: Contrast) -> float | None:

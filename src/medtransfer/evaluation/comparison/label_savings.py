@@ -202,8 +202,10 @@ def _curve_auc_row(
     key = replace(key, metric=CURVE_AUC)
     if auc is None or not np.isfinite(auc[0]):
         return replace(counts, reason="undefined at a label fraction").row(key, None)
-    missing = NO_INTERVAL if len(auc) > 1 else None
-    row = counts.row(key, float(auc[0]), percentile_interval(auc), missing=missing)
+    lacking = estimate.lacking(HEADLINE)
+    missing = (lacking or NO_INTERVAL) if len(auc) > 1 else None
+    interval = None if lacking else percentile_interval(auc)
+    row = counts.row(key, float(auc[0]), interval, missing=missing)
     return replace(row, contains=contains)
 
 
@@ -251,7 +253,11 @@ def _saving_row(curve: list[Mean], base: Mean, key: ResultKey, seed: int) -> Res
     if saved[0] >= 1 - fractions[0] - 1e-12:
         reasons.append("at least: the smallest label fraction already reaches it")
     low, high = ends_or_never(saved[1:])
-    if low is None and len(saved) > 1:
+    lacking = estimate.lacking(HEADLINE)
+    if lacking and len(saved) > 1:
+        low = high = None
+        reasons.append(lacking)
+    elif low is None and len(saved) > 1:
         reasons.append(NO_INTERVAL)
     elif low == -np.inf:
         reasons.append("in some replicates the reference's full-data AUROC is never reached")

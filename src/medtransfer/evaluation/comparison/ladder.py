@@ -9,7 +9,7 @@ from medtransfer.data.config import Task
 from medtransfer.errors import TableError, plural
 from medtransfer.evaluation.comparison.answered import (
     Answered,
-    answered,
+    answered_once,
     others,
     restricted,
     shared_cases,
@@ -27,7 +27,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     variances,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.score import measure_run, results_of
+from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run, results_of
 from medtransfer.tables.results import (
     RESULTS_CONTRACT,
     Curve,
@@ -97,8 +97,47 @@ class RungRuns:
         return shared_cases(self.answered) or self.answered[0]
 
 
-Remeasure = Callable[[RungRuns, Answered], Mean | None]
-"""Mean of a rung's runs on some of their test cases; None without a case."""
+@dataclass(frozen=True)
+class Scorer:
+    """Settings that runs are scored with.
+
+    Attributes:
+        attributes: `case_id` and the attributes to report by.
+        task: How the targets relate to each other.
+        config: Intervals, operating points, smallest group size.
+    """
+
+    attributes: pl.DataFrame
+    task: Task
+    config: EvaluationConfig
+
+    def measure(self, predictions: pl.DataFrame) -> MeasuredRun:
+        """Measure a run on all of its test cases."""
+        return measure_run(predictions, self.attributes, self.task, self.config)
+
+    def mean(self, rung: RungRuns, cases: Answered) -> Mean | None:
+        """Mean of a rung's runs on some of their test cases; None without a case."""
+        if not len(cases):
+            return None
+        mean = MeanOfSeeds(rung.mean.key)
+        for run in rung.runs:
+            mean.add(self.measure(restricted(run.predictions(), cases)), run.seed)
+        return mean.mean()
+
+
+@dataclass(frozen=True)
+class MeasuredLadder:
+    """Measured runs of a ladder.
+
+    Attributes:
+        rungs: Their runs and means.
+        results: The results table of each run.
+        points: Points of the curves of each rung.
+    """
+
+    rungs: list[RungRuns]
+    results: list[pl.DataFrame]
+    points: list[tuple[Curve, Point]]
 
 
 def compare_runs(
@@ -121,71 +160,79 @@ def compare_runs(
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
         on_run: Called with the number of runs done, and of all runs.
+
+    Raises:
+        TableError: Runs of one rung share no test case.
     """
+    scorer = Scorer(attributes, task, config)
+    ladder = measure_ladder(runs, scorer, on_run)
+    means = [rung.mean for rung in ladder.rungs]
+    alike = _on_cases_of_all(ladder.rungs, scorer)
+    frames = [
+        *ladder.results,
+        *(_summary([*mean_results(m), *drops(m), *variances(m)], m.key) for m in means),
+        *(
+            _summary([row], key)
+            for key, row in (
+                *saving_results(alike, reference, config.seed),
+                *curve_areas(alike, config.seed),
+                *robustness_results(alike),
+                *scale_results(alike, facts, config.seed),
+            )
+        ),
+    ]
+    return LadderTables(
+        results=pl.concat(frames),
+        comparisons=_differences(ladder.rungs, reference, scorer),
+        curves=_curve_frames([*ladder.points, *mean_points(means)]),
+        means=tuple(means),
+        notes=tuple(_left_out(ladder.rungs, reference)),
+    )
 
-    def remeasure(rung: RungRuns, cases: Answered) -> Mean | None:
-        if not len(cases):
-            return None
-        mean = MeanOfSeeds(rung.mean.key)
-        for run in rung.runs:
-            some = restricted(run.predictions(), cases)
-            mean.add(measure_run(some, attributes, task, config), run.seed)
-        return mean.mean()
 
+def measure_ladder(
+    runs: Sequence[LadderRun], scorer: Scorer, on_run: Callable[[int, int], None]
+) -> MeasuredLadder:
+    """Measure every run, one rung after the other; arguments as for `compare_runs`."""
     groups: dict[GridKey, list[LadderRun]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.seed):  # seeds are paired by position
         groups.setdefault(run.key, []).append(run)
-    frames: list[pl.DataFrame] = []
-    curve_points: list[tuple[Curve, Point]] = []
-    rungs: list[RungRuns] = []
-    for key, seeds in groups.items():
+    ladder = MeasuredLadder([], [], [])
+    seen: list[Answered] = []
+    for key in dict.fromkeys(run.key for run in runs):
         mean = MeanOfSeeds(key)
         lines: list[dict[LineKey, Line]] = []
         tested: list[Answered] = []
-        for run in sorted(seeds, key=lambda run: run.seed):  # seeds are paired by position
-            on_run(len(frames), len(runs))
+        for run in groups[key]:
+            on_run(len(ladder.results), len(runs))
             predictions = run.predictions()
-            measured = measure_run(predictions, attributes, task, config)
-            results = run.results() if run.results else results_of(measured, config)
-            frames.append(_with_key(results, key, run.seed))
+            measured = scorer.measure(predictions)
+            results = run.results() if run.results else results_of(measured, scorer.config)
+            ladder.results.append(_with_key(results, key, run.seed))
             lines.append(run_lines(measured))
-            tested.append(answered(predictions))
+            tested.append(answered_once(predictions, seen))
             mean.add(measured, run.seed)
-        curve_points += points(key, lines)
-        rung = RungRuns(tuple(sorted(seeds, key=lambda r: r.seed)), tuple(tested), mean.mean())
-        rungs.append(_on_shared_cases(rung, remeasure))
+        ladder.points.extend(points(key, lines))
+        rung = RungRuns(tuple(groups[key]), tuple(tested), mean.mean())
+        ladder.rungs.append(_on_shared_cases(rung, scorer))
     on_run(len(runs), len(runs))
-    means = [rung.mean for rung in rungs]
-    curve_points += mean_points(means)
-    for mean in means:
-        frames.append(_summary([*mean_results(mean), *drops(mean), *variances(mean)], mean.key))
-    alike = _on_cases_of_all(rungs, remeasure)
-    for key, row in (
-        *saving_results(alike, reference, config.seed),
-        *curve_areas(alike, config.seed),
-        *robustness_results(alike),
-        *scale_results(alike, facts, config.seed),
-    ):
-        frames.append(_summary([row], key))
-    held_out = pl.col("held_out")
+    return ladder
+
+
+def _differences(rungs: Sequence[RungRuns], reference: str, scorer: Scorer) -> pl.DataFrame:
+    """Comparisons table; in a leave-cohort-out study only of the cohort that was left out."""
     by_key = {rung.mean.key: rung for rung in rungs}
 
     def paired(mean: Mean, base: Mean) -> Pairing:
-        return _paired(by_key[mean.key], by_key[base.key], remeasure)
+        return _paired(by_key[mean.key], by_key[base.key], scorer)
 
-    differences = comparisons_frame(comparisons(means, reference, config, paired)).filter(
-        held_out.is_null() | (pl.col("cohort") == held_out)
-    )
-    return LadderTables(
-        pl.concat(frames),
-        differences,
-        _curve_frames(curve_points),
-        tuple(means),
-        tuple(_left_out(rungs, reference)),
-    )
+    means = [rung.mean for rung in rungs]
+    rows = comparisons(means, reference, scorer.config, paired)
+    held_out = pl.col("held_out")
+    return comparisons_frame(rows).filter(held_out.is_null() | (pl.col("cohort") == held_out))
 
 
-def _on_shared_cases(rung: RungRuns, remeasure: Remeasure) -> RungRuns:
+def _on_shared_cases(rung: RungRuns, scorer: Scorer) -> RungRuns:
     """A rung whose mean is of the test cases that all of its seeds answered.
 
     Raises:
@@ -194,7 +241,7 @@ def _on_shared_cases(rung: RungRuns, remeasure: Remeasure) -> RungRuns:
     shared = shared_cases(rung.answered)
     if shared is None:
         return rung
-    mean = remeasure(rung, shared)
+    mean = scorer.mean(rung, shared)
     if mean is None:
         key = rung.mean.key
         raise TableError(
@@ -204,21 +251,21 @@ def _on_shared_cases(rung: RungRuns, remeasure: Remeasure) -> RungRuns:
     return replace(rung, mean=mean)
 
 
-def _paired(rung: RungRuns, base: RungRuns, remeasure: Remeasure) -> Pairing:
+def _paired(rung: RungRuns, base: RungRuns, scorer: Scorer) -> Pairing:
     """Two rungs on the test cases that both answered."""
     shared = shared_cases([rung.shared, base.shared])
     if shared is None:
         return Pairing(rung.mean, base.mean, (rung.mean, base.mean))
     rest = (others(rung.shared, shared), others(base.shared, shared))
     return Pairing(
-        remeasure(rung, shared),
-        remeasure(base, shared),
+        scorer.mean(rung, shared),
+        scorer.mean(base, shared),
         (rung.mean, base.mean),
-        (remeasure(rung, rest[0]), remeasure(base, rest[1])),
+        (scorer.mean(rung, rest[0]), scorer.mean(base, rest[1])),
     )
 
 
-def _on_cases_of_all(rungs: Sequence[RungRuns], remeasure: Remeasure) -> list[Mean]:
+def _on_cases_of_all(rungs: Sequence[RungRuns], scorer: Scorer) -> list[Mean]:
     """Means for summaries over several rungs: on the test cases that all of them answered.
 
     Rungs trained without a cohort, or on a part of it, are tested on other cases by design: only
@@ -232,7 +279,7 @@ def _on_cases_of_all(rungs: Sequence[RungRuns], remeasure: Remeasure) -> list[Me
     for of_setting in settings.values():
         shared = shared_cases([rung.shared for rung in of_setting])
         for rung in of_setting:
-            mean = rung.mean if shared is None else remeasure(rung, shared)
+            mean = rung.mean if shared is None else scorer.mean(rung, shared)
             means += [] if mean is None else [mean]
     return means
 

@@ -18,7 +18,7 @@ from medtransfer.evaluation.comparison.seed_means import (
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.contrasts import seed_term
+from medtransfer.statistics.contrasts import SeedTerm, seed_term
 from medtransfer.statistics.robustness import effective_robustness
 from medtransfer.statistics.scaling import ScaleEffect, Term, scale_effects
 from medtransfer.tables.results import ALL, Result
@@ -65,15 +65,15 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]
     rungs = list(last)
     for key in _headline_keys(means):
         pairs = [
-            (rungs.index(mean.key.rung), *of_seed)
+            (rungs.index(mean.key.rung), mean.key.label_fraction, *of_seed)
             for mean in means
             if key.cohort != mean.internal_name
             for of_seed in _pairs_of_seeds(mean, key)
         ]
         if not pairs:
             continue
-        number, internal, shifted = zip(*pairs, strict=True)
-        of_run = np.array(number)
+        number, fraction, internal, shifted = zip(*pairs, strict=True)
+        of_run, of_fraction = np.array(number), np.array(fraction)
         runs = np.stack(internal), np.stack(shifted)
         robustness = effective_robustness(*runs, of_run)
         by_run = effective_robustness(*runs, np.arange(len(of_run))).residuals[:, 0]
@@ -81,8 +81,21 @@ def robustness_results(means: Sequence[Mean]) -> Iterator[tuple[GridKey, Result]
             mean = last[rung]
             if key in mean.estimates:
                 row = _row(mean, key, ROBUSTNESS, values, robustness.reason)
-                residuals = by_run[of_run == i]
-                yield mean.key, with_seeds(row, [seed_term(residuals[np.isfinite(residuals)])])
+                mine = of_run == i
+                yield mean.key, with_seeds(row, _residual_terms(by_run[mine], of_fraction[mine]))
+
+
+def _residual_terms(residuals: Floats, fractions: Floats) -> list[SeedTerm | None]:
+    """The seeds' parts of the variance of a rung's mean residual.
+
+    Args:
+        residuals: Of its runs. [N]
+        fractions: Label fraction of each: runs of one fraction differ in their seeds alone. [N]
+    """
+    return [
+        seed_term(residuals[same], float(same.mean()))
+        for same in (fractions == fraction for fraction in np.unique(fractions))
+    ]
 
 
 def _pairs_of_seeds(mean: Mean, key: ResultKey) -> list[tuple[Floats, Floats]]:
@@ -205,10 +218,11 @@ def _row(mean: Mean, key: ResultKey, suffix: str, values: Floats, reason: str | 
     counts = Estimate(
         values=values, cases=estimate.cases, patients=estimate.patients, reason=reason
     )
-    missing = BIASED_RUNGS if find_metric(measured).biased else NO_INTERVAL
+    lacking = estimate.lacking(measured)
+    missing = lacking or (BIASED_RUNGS if find_metric(measured).biased else NO_INTERVAL)
     return counts.row(
         replace(key, metric=key.metric + suffix),
         float(values[0]),
-        difference_interval(values, measured),
+        None if lacking else difference_interval(values, measured),
         missing=missing if len(values) > 1 else None,
     )

@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.target_means import (
+    SharedMean,
+    TargetMean,
+    comparable_means,
+    over_seeds,
+    shared_means,
+)
 from medtransfer.evaluation.scoring.estimate import (
     NO_INTERVAL,
+    NO_SPREAD,
     Estimate,
-    Estimates,
     MetricKey,
     ResultKey,
 )
@@ -23,8 +30,9 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
+from medtransfer.statistics.small_samples import difference_of_intervals, widened_interval
 from medtransfer.statistics.variance import variance_parts
-from medtransfer.tables.results import ALL, MACRO, Result
+from medtransfer.tables.results import ALL, Result
 
 HEADLINE = "auroc"
 """The metric that curves over label fractions are drawn in."""
@@ -35,21 +43,6 @@ DROP_SUFFIX = "_drop"
 OTHER_TARGETS = "the two cohorts have different targets"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Suffixes of a metric's name: its standard deviation between seeds, and between patients."""
-
-
-@dataclass(frozen=True)
-class SharedMean:
-    """A mean over the targets that the internal test set and a shifted cohort both have.
-
-    Attributes:
-        internal: Of every seed on the internal test set. [S, 1 + R]
-        shifted: On the shifted cohort. [S, 1 + R]
-        targets: Those they are of.
-    """
-
-    internal: Floats
-    shifted: Floats
-    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +58,7 @@ class Mean:
         decisions: Right decisions by patient, of sensitivity and specificity at each operating
             point; of one seed alone, since the seeds' variation is in no test of them. Each [P]
         shared: Of means at shifted cohorts that have other targets than the internal test set.
+        comparable: Of means over targets, one of which has too few patients.
     """
 
     key: GridKey
@@ -76,6 +70,16 @@ class Mean:
         default_factory=dict[ResultKey, "NDArray[np.int64]"]
     )
     shared: dict[ResultKey, SharedMean] = field(default_factory=dict[ResultKey, SharedMean])
+    comparable: dict[ResultKey, TargetMean] = field(default_factory=dict[ResultKey, TargetMean])
+
+    def estimate(self, key: ResultKey) -> Estimate:
+        """The mean as contrasts with other rungs use it: of targets with patients enough."""
+        estimate = self.estimates[key]
+        return with_mean(estimate, self.comparable[key]) if key in self.comparable else estimate
+
+    def seed_values(self, key: ResultKey) -> Floats:
+        """Its values before the mean over seeds. [S, 1 + R]"""
+        return self.comparable[key].values if key in self.comparable else self.by_seed[key]
 
     def seed_terms(self, key: ResultKey, weight: float = 1.0) -> list[SeedTerm | None]:
         """The seeds' part of the variance of a mean, times the square of its weight."""
@@ -98,6 +102,7 @@ class MeanOfSeeds:
         self._seeds: list[int] = []
         self._decisions: dict[ResultKey, NDArray[np.int64]] = {}
         self._shared: dict[ResultKey, list[SharedMean]] = {}
+        self._comparable: dict[ResultKey, list[TargetMean]] = {}
 
     def add(self, measured: MeasuredRun, seed: int) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
@@ -106,6 +111,8 @@ class MeanOfSeeds:
         self._internal_name = run.internal_name()
         for key, shared in shared_means(measured).items():
             self._shared.setdefault(key, []).append(shared)
+        for key, comparable in comparable_means(measured).items():
+            self._comparable.setdefault(key, []).append(comparable)
         for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
             self._decisions |= right_decisions(test_set)
             compared = set(compared_keys(estimates))
@@ -132,45 +139,22 @@ class MeanOfSeeds:
             internal_name=self._internal_name,
             seeds=tuple(self._seeds),
             decisions=self._decisions if len(self._seeds) == 1 else {},
-            shared={
-                key: SharedMean(
-                    np.concatenate([one.internal for one in of_seeds]),
-                    np.concatenate([one.shifted for one in of_seeds]),
-                    of_seeds[0].targets,
-                )
-                for key, of_seeds in self._shared.items()
-                if len(of_seeds) == len(self._seeds) and len({one.targets for one in of_seeds}) == 1
+            shared=self._shared_over_seeds(),
+            comparable={
+                key: mean
+                for key, of_seeds in self._comparable.items()
+                if len(of_seeds) == len(self._seeds) and (mean := over_seeds(of_seeds)) is not None
             },
         )
 
-
-def shared_means(measured: MeasuredRun) -> dict[ResultKey, SharedMean]:
-    """Means over targets at shifted cohorts, where other targets are defined than inside.
-
-    A mean over other targets differs though no target does.
-    """
-    run = measured.run
-    by_name = {t.name: e[0] for t, e in zip(measured.test_sets, measured.estimates, strict=True)}
-    inside = by_name.get(run.internal_name(), {})
-    means: dict[ResultKey, SharedMean] = {}
-    for test_set in measured.test_sets:
-        outside = by_name[test_set.name]
-        for key, mean in outside.items():
-            at_home = inside.get(key)
-            if key.target != MACRO or at_home is None or at_home.targets == mean.targets:
-                continue
-            targets = tuple(name for name in mean.targets if name in at_home.targets)
-            if targets:
-                means[test_set.subgroups[0].key(key)] = SharedMean(
-                    _over(inside, key.metric, targets), _over(outside, key.metric, targets), targets
-                )
-    return means
-
-
-def _over(estimates: Estimates, metric: str, targets: Sequence[str]) -> Floats:
-    """The mean of a metric over some targets for which it is defined. [1, 1 + R]"""
-    values = [estimates[MetricKey(name, metric)].values for name in targets]
-    return np.mean([v for v in values if v is not None], axis=0)[None]
+    def _shared_over_seeds(self) -> dict[ResultKey, SharedMean]:
+        shared: dict[ResultKey, SharedMean] = {}
+        for key, of_seeds in self._shared.items():
+            internal = over_seeds([mean.internal for mean in of_seeds])
+            shifted = over_seeds([mean.shifted for mean in of_seeds])
+            if len(of_seeds) == len(self._seeds) and internal is not None and shifted is not None:
+                shared[key] = SharedMean(internal, shifted)
+        return shared
 
 
 def right_decisions(test_set: TestSet) -> dict[ResultKey, NDArray[np.int64]]:
@@ -250,21 +234,74 @@ def drops(mean: Mean) -> Iterator[Result]:
         if by_seed is None:
             yield replace(estimate, reason=OTHER_TARGETS).row(drop_key, None)
             continue
+        sides = internal, shifted
         if key in mean.shared:
-            names = mean.shared[key].targets
+            shared = mean.shared[key]
             whole = len(set(internal.targets) | set(shifted.targets))
-            reason = f"over the {len(names)} of {whole} targets of both: {listed(names)}"
+            names = shared.shifted.targets
+            reason = f"over the {len(names)} of {whole} targets that both have: {listed(names)}"
             estimate = replace(estimate, reason=reason)
-        drop = by_seed.mean(axis=0)
-        row = estimate.row(
-            drop_key,
-            float(drop[0]),
-            difference_interval(drop, key.metric),
-            missing=missing_interval(drop, key.metric),
-        )
+            sides = with_mean(internal, shared.internal), with_mean(shifted, shared.shifted)
+        interval, missing = drop_interval(*sides, key.metric)
+        row = estimate.row(drop_key, float(by_seed[:, 0].mean()), interval, missing=missing)
         entry = find_metric(key.metric)
         span = entry.high - entry.low
         yield with_seeds(row, [seed_term(by_seed[:, 0])], (-span, span))
+
+
+def with_mean(estimate: Estimate, mean: TargetMean) -> Estimate:
+    """An estimate of a mean over targets, of these targets instead."""
+    values = mean.values.mean(axis=0)
+    return replace(
+        estimate, values=values, left_out=None, of_targets=mean.support, targets=mean.targets
+    )
+
+
+def drop_interval(
+    internal: Estimate, shifted: Estimate, metric: str
+) -> tuple[tuple[float, float] | None, str | None]:
+    """The interval of a difference between two cohorts, or the reason why there is none.
+
+    Of the replicates; where a cohort has few patients, from the two sides' own intervals.
+    """
+    if internal.values is None or shifted.values is None or len(internal.values) == 1:
+        return None, None
+    drop = internal.values - shifted.values
+    few = internal.is_small(metric) or shifted.is_small(metric)
+    if find_metric(metric).biased or not few:
+        interval = difference_interval(drop, metric)
+        return interval, None if interval else missing_interval(drop, metric)
+    lacking = internal.lacking(metric) or shifted.lacking(metric)
+    sides = internal.interval(metric), shifted.interval(metric)
+    if lacking is not None or sides[0] is None or sides[1] is None:
+        return None, lacking or NO_INTERVAL
+    values = float(internal.values[0]), float(shifted.values[0])
+    return difference_of_intervals(values, (sides[0], sides[1])), None
+
+
+def paired_interval(
+    one: Estimate, other: Estimate, metric: str
+) -> tuple[tuple[float, float] | None, str | None]:
+    """The interval of a difference on the same patients, or the reason why there is none.
+
+    Of the replicates, widened where patients are few. Both at an end of the range, of a sample
+    that cannot tell them apart, have none.
+    """
+    if one.values is None or other.values is None or len(one.values) == 1:
+        return None, None
+    difference = one.values - other.values
+    lacking = one.lacking(metric) or other.lacking(metric)
+    interval = difference_interval(difference, metric)
+    if lacking is not None or interval is None:
+        return None, lacking or missing_interval(difference, metric)
+    value, entry = float(difference[0]), find_metric(metric)
+    at_end = float(one.values[0]) in (entry.low, entry.high)
+    if interval[0] == interval[1] and at_end:
+        return None, NO_SPREAD
+    fewest = min(one.fewest(metric), other.fewest(metric))
+    if fewest < 2 or not (one.is_small(metric) or other.is_small(metric)):
+        return interval, None
+    return widened_interval(value, interval, fewest), None
 
 
 def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | None:
@@ -275,7 +312,7 @@ def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | 
     """
     home = replace(key, cohort=mean.internal_name)
     if key in mean.shared:
-        return mean.shared[key].internal, mean.shared[key].shifted
+        return mean.shared[key].internal.values, mean.shared[key].shifted.values
     if home not in mean.by_seed or key not in mean.by_seed:
         return None
     if mean.estimates[home].targets != mean.estimates[key].targets:

@@ -6,15 +6,14 @@ separation a score interval; everything else its bootstrap interval. None is giv
 number of patients.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medtransfer.metrics.cases import AnyCases, TargetCases
 from medtransfer.metrics.catalog import find_metric
-from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.statistics.bootstrap import (
     additive_interval,
@@ -22,12 +21,7 @@ from medtransfer.statistics.bootstrap import (
     percentile_interval,
     squared_interval,
 )
-from medtransfer.statistics.small_samples import (
-    FEW_PATIENTS,
-    MIN_PATIENTS,
-    auroc_interval,
-    wilson_interval,
-)
+from medtransfer.statistics.small_samples import FEW_PATIENTS, MeanSupport, Support
 from medtransfer.tables.results import Result
 
 NO_INTERVAL = "no interval: undefined in over half of the replicates"
@@ -37,8 +31,6 @@ UNDEFINED = "undefined in the sample"
 NO_SPREAD = "no interval: all replicates are equal"
 ROUNDING = 1e-9
 """Largest excess over a metric's range that is taken for rounding of a sum of many shares."""
-MIN_BOOTSTRAP = 10
-"""Patients of each class it needs below which a bootstrap interval is not given."""
 
 
 class MetricKey(NamedTuple):
@@ -60,137 +52,6 @@ class ResultKey:
 
 
 @dataclass(frozen=True)
-class Support:
-    """Patients behind an estimate. Of a mean over targets the harmonic means over them.
-
-    Attributes:
-        positives: Patients with a positive case; None where there are several classes.
-        negatives: Patients with a negative case.
-        cases: Cases that a share is taken of; all cases for other metrics.
-        patients: Their patients.
-    """
-
-    positives: float | None
-    negatives: float | None
-    cases: float
-    patients: float
-
-    def lacking(self, metric: Metric) -> str | None:
-        """Reason that no interval of a metric can be trusted; None if one can."""
-        if metric.share is not None:
-            lacks = self.patients < MIN_PATIENTS
-            return f"no interval: a share of fewer than {MIN_PATIENTS} patients" if lacks else None
-        least = MIN_PATIENTS if metric.name == "auroc" else MIN_BOOTSTRAP
-        if metric.needs == "case" or self.positives is None or self.negatives is None:
-            return None
-        sides = {"positive": self.positives, "negative": self.negatives}
-        for side, patients in sides.items():
-            if metric.needs in (side, "both") and patients < least:
-                return f"no interval: fewer than {least} patients with a {side} case"
-        return None
-
-    def is_small(self, metric: Metric) -> bool:
-        """True if replicates alone cannot show how far a metric may be off."""
-        if metric.share is not None:
-            return self.patients < FEW_PATIENTS
-        if metric.name != "auroc" or self.positives is None or self.negatives is None:
-            return False
-        return min(self.positives, self.negatives) < FEW_PATIENTS
-
-    def interval(self, metric: Metric, values: Floats) -> tuple[float, float] | None:
-        """Interval of a share, or of an AUROC of few patients or at an end of its range.
-
-        Args:
-            metric: Their metric.
-            values: The value, then its replicates. [1 + R]
-
-        Returns:
-            None where the replicates' interval serves.
-        """
-        value = float(values[0])
-        if metric.share is not None:
-            return wilson_interval(value, self._trials(values))
-        if metric.name != "auroc" or self.positives is None or self.negatives is None:
-            return None
-        if not (self.is_small(metric) or value in (0.0, 1.0)):
-            return None
-        smaller = min(self.positives, self.negatives)
-        variance = float(np.nanvar(values[1:])) * smaller / max(1.0, smaller - 1)
-        positives, negatives = max(1, round(self.positives)), max(1, round(self.negatives))
-        return auroc_interval(value, positives, negatives, variance)
-
-    def _trials(self, values: Floats) -> float:
-        """Independent cases that tell as much: the patients where all cases agree."""
-        value = float(values[0])
-        variance = float(np.nanvar(values[1:])) * self.patients / max(1.0, self.patients - 1)
-        if value <= 0 or value >= 1 or not variance > 0:
-            return self.patients
-        return min(self.cases, value * (1 - value) / variance)
-
-
-class Patients:
-    """Patient of each of some cases, to count those behind a metric of them.
-
-    Args:
-        cases: The labelled cases.
-        patient: Number of each case's patient. [n]
-    """
-
-    def __init__(self, cases: AnyCases, patient: NDArray[np.int64]) -> None:
-        self.cases = cases
-        self.patient = np.unique(patient, return_inverse=True)[1].ravel()
-        self._counts: dict[tuple[str, str | None], tuple[int, int]] = {}
-
-    def behind(self, metric: Metric, point: str | None) -> Support:
-        """Patients behind a metric at an operating point."""
-        share = metric.share or "case"
-        at = point if share in ("called", "cleared") else None
-        cases, patients = self._count(share, at)
-        if not isinstance(self.cases, TargetCases):
-            return Support(None, None, cases, patients)
-        positives, negatives = (self._count(side, None)[1] for side in ("positive", "negative"))
-        return Support(positives, negatives, cases, patients)
-
-    def _count(self, share: str, point: str | None) -> tuple[int, int]:
-        """Cases that a share is taken of, and their patients."""
-        if (share, point) not in self._counts:
-            rows = self._rows(share, point)
-            occurs = np.bincount(self.patient if rows is None else self.patient[rows]) > 0
-            cases = len(self.cases) if rows is None else int(rows.sum())
-            self._counts[share, point] = cases, int(occurs.sum())
-        return self._counts[share, point]
-
-    def _rows(self, share: str, point: str | None) -> Flags | None:
-        """Cases that a share is taken of; None for all."""
-        cases = self.cases
-        if not isinstance(cases, TargetCases) or share == "case":
-            return None
-        if share in ("called", "cleared") and point is not None:
-            called = cases.predicted_positive[point]
-            return called if share == "called" else ~called
-        is_positive = share == "positive" or (share == "ill" and not cases.healthy)
-        return cases.targets == (1 if is_positive else 0)
-
-
-def mean_support(supports: list[Support]) -> Support | None:
-    """Support of a mean over targets: harmonic means, since its variance adds up so."""
-    if not supports:
-        return None
-
-    def mean(values: list[float]) -> float:
-        return len(values) / sum(1 / v for v in values) if all(values) else 0.0
-
-    positives = [s.positives for s in supports if s.positives is not None]
-    negatives = [s.negatives for s in supports if s.negatives is not None]
-    return Support(
-        mean(positives) if positives else None,
-        mean(negatives) if negatives else None,
-        mean([s.cases for s in supports]),
-        mean([s.patients for s in supports]),
-    )
-
-
-@dataclass(frozen=True)
 class Estimate:
     """One metric of one subgroup.
 
@@ -203,6 +64,7 @@ class Estimate:
         reason: Why it is undefined.
         left_out: Values without each group of patients in turn, for a BCa interval. [J]
         support: Patients behind it by class; None where they are not counted.
+        of_targets: Of a mean over targets: the support of its metric in each of them.
         targets: Of a mean over targets, or of targets pooled: those it is of.
     """
 
@@ -213,6 +75,7 @@ class Estimate:
     reason: str | None = None
     left_out: Floats | None = None
     support: Support | None = None
+    of_targets: MeanSupport | None = None
     targets: tuple[str, ...] = ()
 
     @property
@@ -283,13 +146,32 @@ class Estimate:
         if self.values is None or not np.isfinite(self.values[0]):
             return None
         entry = find_metric(metric)
-        if self.support is not None:
-            if self.support.lacking(entry) is not None:
-                return None
-            if self._replicates_suffice() and (ends := self.support.interval(entry, self.values)):
+        if self.lacking(metric) is not None:
+            return None
+        if self.support is not None and self._replicates_suffice():
+            ends = self.support.interval(entry, self.values)
+            if ends is not None:
                 return ends
         interval = self._of_replicates(entry)
+        if interval is not None and self.of_targets is not None:
+            interval = self.of_targets.widened(float(self.values[0]), interval, entry)
         return None if interval is not None and _is_point(interval) else interval
+
+    def lacking(self, metric: str) -> str | None:
+        """Reason that too few patients are behind it for an interval; None if enough are."""
+        if self.of_targets is not None:
+            return self.of_targets.lacking
+        return None if self.support is None else self.support.lacking(find_metric(metric))
+
+    def fewest(self, metric: str) -> int:
+        """Patients of the class or share that has the fewest; all where they are not counted."""
+        if self.of_targets is not None:
+            return self.of_targets.fewest
+        return self.patients if self.support is None else self.support.fewest(find_metric(metric))
+
+    def is_small(self, metric: str) -> bool:
+        """True if replicates alone cannot show how far it may be off."""
+        return self.fewest(metric) < FEW_PATIENTS
 
     def _of_replicates(self, entry: Metric) -> tuple[float, float] | None:
         if self.values is None:
@@ -311,7 +193,7 @@ class Estimate:
             return None
         if self.patients < 2:
             return ONE_PATIENT
-        lacking = None if self.support is None else self.support.lacking(find_metric(metric))
+        lacking = self.lacking(metric)
         if lacking is not None:
             return lacking
         ends = percentile_interval(self.values)
@@ -321,6 +203,11 @@ class Estimate:
 
 
 Estimates = dict[MetricKey, Estimate]
+
+
+def _has_score_interval(entry: Metric) -> bool:
+    """True if small samples of a metric have an interval of their own."""
+    return entry.share is not None or entry.name == "auroc"
 
 
 def _is_point(ends: tuple[float, float]) -> bool:
@@ -335,3 +222,38 @@ def _clipped(value: float, metric: str) -> float:
     entry = find_metric(metric)
     inside = min(max(value, entry.low), entry.high)
     return inside if abs(inside - value) < ROUNDING else value
+
+
+def mean_support(estimates: Sequence[Estimate], metric: str) -> MeanSupport | None:
+    """Support of the mean of some targets' estimates of a metric.
+
+    A target of too few patients may have any value. A mean of AUROCs or of shares is so much wider
+    for it; other metrics have no such bound, and their mean has no interval.
+    """
+    if not estimates:
+        return None
+    entry = find_metric(metric)
+    reasons = [estimate.lacking(metric) for estimate in estimates]
+    missing = [reason for reason in reasons if reason is not None]
+    bounded = _has_score_interval(entry)
+    lacking = missing[0] if missing and (not bounded or len(missing) == len(reasons)) else None
+    fewest = min(estimate.fewest(metric) for estimate in estimates)
+    if not bounded or lacking is not None:
+        return MeanSupport(lacking, fewest, (0.0, 0.0))
+    squares = [_beyond_replicates(estimate, metric, entry) for estimate in estimates]
+    low, high = (sum(side) / len(estimates) ** 2 for side in zip(*squares, strict=True))
+    return MeanSupport(None, fewest, (low, high))
+
+
+def _beyond_replicates(estimate: Estimate, metric: str, entry: Metric) -> tuple[float, float]:
+    """Squared distances to the ends of its own interval minus those of its replicates', from 0."""
+    if estimate.values is None or len(estimate.values) < 2 or not estimate.is_small(metric):
+        return 0.0, 0.0
+    center = float(estimate.values[0])
+    own = estimate.interval(metric) or (entry.low, entry.high)
+    drawn = percentile_interval(estimate.values) or (center, center)
+    low, high = (
+        max(0.0, (wide - center) ** 2 - (narrow - center) ** 2)
+        for wide, narrow in zip(own, drawn, strict=True)
+    )
+    return low, high

@@ -15,7 +15,6 @@ from medtransfer.evaluation.scoring.estimate import (
     mean_support,
 )
 from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
-from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.groups import interval_noise
@@ -84,9 +83,8 @@ class GroupComparison:
 
     def noise(self, config: EvaluationConfig) -> Floats | None:
         """Draws of the groups' errors where a group is too small for its replicates. [G, R]"""
-        metric = find_metric(self.key.metric)
-        supports = [e.support for e in self.estimates if e.support is not None]
-        if len(self.values[0]) < 2 or not any(support.is_small(metric) for support in supports):
+        small = any(e.is_small(self.key.metric) for e in self.estimates)
+        if len(self.values[0]) < 2 or not small:
             return None
         intervals = [e.interval(self.key.metric) for e in self.estimates]
         known = [interval for interval in intervals if interval is not None]
@@ -167,7 +165,9 @@ def compare_groups(
             continue
         estimate = estimates[key]
         if is_macro:
-            estimate = _mean_of([estimates[MetricKey(name, key.metric)] for name in targets])
+            estimate = _mean_of(
+                [estimates[MetricKey(name, key.metric)] for name in targets], key.metric
+            )
         large.append((subgroup, estimate))
     return GroupComparison(
         test_set=test_set,
@@ -196,8 +196,8 @@ def _shared_targets(
     return tuple(key.target for key in keys if all(_is_defined(e, key) for e in large))
 
 
-def _mean_of(estimates: Sequence[Estimate]) -> Estimate:
+def _mean_of(estimates: Sequence[Estimate], metric: str) -> Estimate:
     """The mean over targets of one group, for all of which it is defined."""
     values = np.mean([e.values for e in estimates if e.values is not None], axis=0)
-    support = mean_support([e.support for e in estimates if e.support is not None])
-    return replace(estimates[0], values=values, positives=None, support=support)
+    of_targets = mean_support(estimates, metric)
+    return replace(estimates[0], values=values, positives=None, support=None, of_targets=of_targets)

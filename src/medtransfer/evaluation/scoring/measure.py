@@ -12,7 +12,6 @@ from medtransfer.evaluation.scoring.estimate import (
     Estimate,
     Estimates,
     MetricKey,
-    Patients,
     mean_support,
 )
 from medtransfer.evaluation.scoring.ood import ood_estimates
@@ -25,6 +24,7 @@ from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.statistics.bootstrap import Replicates
+from medtransfer.statistics.small_samples import Patients
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
 
@@ -248,7 +248,7 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
             patients=patients,
             reason=reason,
             left_out=np.mean(left_out, axis=0) if left_out else None,
-            support=mean_support([e.support for e in defined if e.support is not None]),
+            of_targets=mean_support(defined, metric),
             targets=tuple(names),
         )
     return means
