@@ -20,6 +20,7 @@ from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_whe
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 from medtransfer.tables.values.names import ALLOWED_NAME, is_no_name
+from medtransfer.tables.values.personal import quotable
 from medtransfer.tables.workbook import read_workbook
 
 Kind = Literal["text", "integer", "number", "bytes"]
@@ -264,14 +265,26 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
 
 
 def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:
-    """One fault per distinct wrong value: its count, its first row, and what is allowed."""
-    counts = wrong.group_by(name).agg(pl.len().alias("n"), pl.col(ROW).min()).sort(ROW)
+    """One fault per distinct wrong value: its count, its first row, and what is allowed.
+
+    Values that may identify a person are not quoted.
+    """
+    rows = wrong.group_by(name).agg(pl.len().alias("n"), pl.col(ROW).min()).sort(ROW)
+    counts = rows.with_columns(pl.col(name).cast(pl.String))
     shown = printable(name, 80)
-    return [
+    quoted = counts.filter(pl.col(name).is_in(quotable(counts[name].to_list()))).head(6)
+    faults = [
         f"'{shown}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
         f"first in row {row[ROW]} (allowed: {', '.join(allowed)})"
-        for row in counts.head(6).iter_rows(named=True)
-    ] + ([f"'{shown}' holds {len(counts) - 6} more wrong values"] if len(counts) > 6 else [])
+        for row in quoted.iter_rows(named=True)
+    ]
+    rest = counts.join(quoted, on=name, how="anti", maintain_order="left")
+    if len(rest):
+        values = plural(len(rest), "more wrong value" if faults else "wrong value")
+        where = f"{plural(int(rest['n'].sum()), 'row')}, first in row {rest[ROW][0]}"
+        end = "" if faults else f" (allowed: {', '.join(allowed)})"
+        faults.append(f"'{shown}' holds {values} in {where}{end}")
+    return faults
 
 
 def _empty(name: str, kind: pl.DataType) -> pl.Expr:

@@ -95,7 +95,7 @@ def test_nothing_is_changed_or_kept_without_a_word() -> None:
 def test_a_column_of_many_other_values_is_not_printed() -> None:
     names = [f"Erika{number}" for number in range(13)]
     (note,) = _notes(*names)
-    assert "13 other values" in note
+    assert "13 values in 13 rows: kept as groups of their own" in note
     assert "Erika" not in note
 
 

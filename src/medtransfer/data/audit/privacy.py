@@ -13,6 +13,7 @@ from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
+from medtransfer.tables.values.personal import CONTENTS
 
 NAMES: dict[str, str] = {
     r"(patient|person|subject|first|last|full|family|given|middle|sur|maiden)[_ ]?names?$"
@@ -31,19 +32,6 @@ NAMES: dict[str, str] = {
     r"($|[_ ])": "free text",
 }
 """Content suggested by the name of a column, by pattern."""
-CONTENTS: dict[str, str] = {
-    "e-mail addresses": r"^\s*[^@\s]+@[^@\s]+\.[A-Za-z]{2,}\s*$",
-    "full dates": (
-        r"^\s*((19|20)\d\d[-/.](0?[1-9]|1[0-2])[-/.](0?[1-9]|[12]\d|3[01])"
-        r"|(0?[1-9]|[12]\d|3[01])[-/.](0?[1-9]|[12]\d|3[01])[-/.](19|20)?\d\d"
-        r"|(19[2-9]|20[0-4])\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
-        r"|[A-Z][a-z]{2,8}\.? [0-3]?\d,? (19|20)\d\d)([T ].*)?$"
-    ),
-    "telephone numbers": r"^\s*(\+\d[\d ()/-]{7,}\d|\(?\d{3}\)?[ -]\d{3}[ -]\d{4})\s*$",
-    "DICOM person names": r"^\s*[\p{L}'-]{2,}\^[\p{L}'-]+",
-    "social security numbers": r"^\s*\d{3}-\d{2}-\d{4}\s*$",
-}
-"""Patterns of cells with personal data."""
 MIN_SHARE = 0.2
 """A column is reported if this share of its filled cells looks personal; below it, a stray cell or
 a code that happens to look like a date would decide."""
@@ -53,7 +41,7 @@ MAX_CELLS = 20_000
 """Cells of a column that are examined, evenly over the table."""
 ADULT = 18
 IN_IDS = (
-    r"[\p{L}'-]{2,}\^[\p{L}'-]+|@[\w-]+\.[A-Za-z]{2,}"
+    r"[\p{L}'-]{2,}\^[\p{L}'-]+|[\w.+-]@[\w-]+\.[A-Za-z]{2,}"
     r"|(^|\D)(19[2-9]|20[0-4])\d-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])($|\D)"
 )
 """In an id or a path: a name in DICOM's spelling, an e-mail address, a date."""

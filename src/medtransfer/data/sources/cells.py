@@ -5,10 +5,9 @@ from math import floor
 
 import polars as pl
 
-from medtransfer.errors import listed, plural
 from medtransfer.tables.manifest import label_text
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, AgeRange, age_range
-from medtransfer.tables.values.missing_words import value_counts
+from medtransfer.tables.values.missing_words import counted, value_counts
 from medtransfer.tables.values.sex import read_sex
 
 BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
@@ -114,13 +113,11 @@ def with_age(
     wrong = {word: count for word, count in counts.items() if word not in good}
     notes: list[str] = []
     if wrong:
-        rows = plural(sum(wrong.values()), "row")
-        notes.append(f"Age is left empty in {rows} that say {listed(sorted(wrong), 4)}.")
+        notes.append(f"Age is left empty: {counted(wrong)}.")
     if ranges:
-        rows = plural(sum(ranges.values()), "row")
         notes.append(
-            f"Age is a range in {rows} that say {listed(sorted(ranges), 4)}: 'age' is empty there, "
-            "'age_band' is filled where the range lies in one band."
+            f"Age is a range: {counted(ranges)}: 'age' is empty there, 'age_band' is filled where "
+            "the range lies in one band."
         )
     return frame, notes
 
@@ -147,8 +144,7 @@ def emptied(before: pl.Series, after: pl.Series, what: str) -> list[str]:
     lost = before.filter(before.is_not_null() & after.is_null())
     if lost.is_empty():
         return []
-    values = listed(lost.unique().sort(), 6)
-    return [f"{what} is left empty in {plural(len(lost), 'row')} that say {values}."]
+    return [f"{what} is left empty: {counted(value_counts(lost))}."]
 
 
 def flags(cells: pl.Series, separator: str, names: Mapping[str, str]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import polars as pl
 
 from medtransfer.errors import plural, printable
 from medtransfer.tables.chunks import any_cell
+from medtransfer.tables.values.personal import quotable
 
 UNKNOWN = "Unknown"
 """Group of the cases whose attribute is not known."""
@@ -100,10 +101,13 @@ def missing_note(column: str, words: dict[str, int]) -> str:
 
 
 def counted(words: dict[str, int], limit: int = 6) -> str:
-    """``'NaN' in 10 rows, 'NA' in 1 row``, the most frequent first."""
-    ordered = sorted(words.items(), key=lambda pair: -pair[1])
-    texts = [f"'{printable(word)}' in {plural(count, 'row')}" for word, count in ordered[:limit]]
-    if rest := ordered[limit:]:
-        rows = plural(sum(count for _, count in rest), "row")
-        texts.append(f"{plural(len(rest), 'more value')} in {rows}")
+    """``'NaN' in 10 rows, 'NA' in 1 row``, the most frequent first.
+
+    Values that may identify a person are counted and not quoted.
+    """
+    quoted = sorted(quotable(words), key=lambda word: -words[word])[:limit]
+    texts = [f"'{printable(word)}' in {plural(words[word], 'row')}" for word in quoted]
+    if rest := [count for word, count in words.items() if word not in quoted]:
+        values = plural(len(rest), "more value" if texts else "value")
+        texts.append(f"{values} in {plural(sum(rest), 'row')}")
     return ", ".join(texts)

@@ -10,7 +10,12 @@ import polars as pl
 
 from medtransfer.errors import printable
 from medtransfer.tables.values.folding import name_words, plain_word
-from medtransfer.tables.values.missing_words import counted, missing_words, value_counts
+from medtransfer.tables.values.missing_words import (
+    counted,
+    missing_note,
+    missing_words,
+    value_counts,
+)
 
 FEMALE, MALE = "F", "M"
 
@@ -107,9 +112,6 @@ _BESIDE = (
 NAMES = frozenset(map(plain_word, _NAMES.split())) | {"jeniskelamin"}
 BESIDE = frozenset(_BESIDE.split())
 """Words that a column's name may hold beside the word for sex."""
-MAX_NAMED = 12
-"""A column with more unread values is not one of sexes: its cells may be names, and stay out of
-messages."""
 BOTH = (FEMALE + MALE, MALE + FEMALE)
 CODE = 1
 """Length of a letter or a digit that stands for a sex."""
@@ -222,10 +224,10 @@ def _notes(
         if other:
             notes.append(f"'{shown}': read as {sex}: {counted(other)}.")
     if missing:
-        notes.append(f"'{shown}': read as missing: {counted(missing)}.")
+        notes.append(missing_note(name, missing))
     letters = {v: count for v, count in kept.items() if len(plain_word(v)) == CODE}
-    letters_read = any(len(plain_word(value)) == CODE for value in sexes)
-    codes = {} if letters_read else {v: count for v, count in letters.items() if v != FEMALE}
+    both_told = {*sexes.values()} == {FEMALE, MALE}
+    codes = {} if both_told else {v: count for v, count in letters.items() if v != FEMALE}
     others = {v: count for v, count in kept.items() if v not in codes and v != FEMALE}
     if codes:
         pairs = [",".join(f"{v}:{s}" for v, s in zip(codes, both, strict=False)) for both in BOTH]
@@ -235,8 +237,8 @@ def _notes(
         )
     if others:
         groups = "a group of its own" if len(others) == 1 else "groups of their own"
-        values = counted(others) if len(others) <= MAX_NAMED else f"{len(others)} other values"
         notes.append(
-            f"'{shown}': {values}: kept as {groups}. Map one with --values {shown}=VALUE:F."
+            f"'{shown}': {counted(others)}: kept as {groups}. Map one with --values "
+            f"{shown}=VALUE:F."
         )
     return notes

@@ -55,8 +55,8 @@ def test_age_zero_and_sex_unknown_are_empty_and_said(folder: Path) -> None:
     assert by_id["patient00002/study1/view1_frontal"]["age"] is None
     assert by_id["patient00002/study1/view1_frontal"]["age_band"] is None
     assert by_id["patient00003/study1/view1_frontal"]["sex"] is None
-    assert "Age is left empty in 2 rows that say 0." in found.notes
-    assert "Sex is left empty in 1 row that say Unknown." in found.notes
+    assert "Age is left empty: '0' in 2 rows." in found.notes
+    assert "Sex is left empty: 'Unknown' in 1 row." in found.notes
 
 
 @pytest.mark.parametrize("top", ["CheXpert-v1.0/", "CheXpert-v1.0-small/", ""])

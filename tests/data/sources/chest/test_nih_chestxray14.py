@@ -86,7 +86,7 @@ def test_an_impossible_age_is_empty_and_said(folder: Path) -> None:
     ages = dict(found.frame.select("image_id", "age").iter_rows())
     assert ages["00000003_000"] is None
     assert ages["00000003_001"] == 75
-    assert "Age is left empty in 1 row that say 411." in found.notes
+    assert "Age is left empty: '411' in 1 row." in found.notes
 
 
 def test_a_finding_that_is_not_in_the_list_is_named_by_row(folder: Path) -> None:

@@ -102,7 +102,7 @@ class TestHam10000:
         found = read_source(self.SOURCE, folder)
         (row,) = found.frame.filter(image_id="ISIC_0025837").iter_rows(named=True)
         assert (row["age"], row["age_band"], row["sex"], row["body_site"]) == (None,) * 4
-        assert "Age is left empty in 1 row that say 0.0." in found.notes
+        assert "Age is left empty: '0.0' in 1 row." in found.notes
 
     def test_what_is_no_class_is_named_by_row(self, folder: Path) -> None:
         with_cell(folder / "HAM10000_metadata.csv", 4, "dx", "melanoma")
@@ -151,7 +151,7 @@ class TestPadUfes20:
         found = read_source(self.SOURCE, folder)
         (row,) = found.frame.filter(patient_id="PAT_1545").iter_rows(named=True)
         assert (row["fitzpatrick"], row["skin_type"], row["body_site"]) == (None,) * 3
-        assert "Skin type is left empty in 1 row that say UNK." in found.notes
+        assert "Skin type is left empty: 'UNK' in 1 row." in found.notes
 
     def test_the_biopsy_is_nowhere(self, folder: Path) -> None:
         frame = read_source(self.SOURCE, folder).frame
