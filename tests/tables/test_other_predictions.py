@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
 from tests.strategies import FEW
@@ -217,6 +217,7 @@ def test_probabilities_of_0_and_1_stay_the_extremes_and_finite(tmp_path: Path) -
 
 
 @FEW
+@example([0.0, 5e-324, 0.5, 1.0])
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_the_order_of_probabilities_is_kept(tmp_path: Path, chances: list[float]) -> None:
     found = read_other_predictions(written(tmp_path, table(prob_x=list(chances)), ".parquet"))

@@ -269,7 +269,8 @@ def _with_logits(
 def _inside_bounds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probabilities with 0 and 1 moved inside, their order unchanged. [N, T]"""
     between = probabilities[(probabilities > 0) & (probabilities < 1)]
-    low = min(MIN_PROBABILITY, between.min(initial=1.0) / 2)
+    smallest = float(np.finfo(np.float64).smallest_subnormal)  # half of it is 0
+    low = max(smallest, min(MIN_PROBABILITY, between.min(initial=1.0) / 2))
     high = max(1 - MIN_PROBABILITY, between.max(initial=0.0))
     return np.where(probabilities <= 0, low, np.where(probabilities >= 1, high, probabilities))
 
