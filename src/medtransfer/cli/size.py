@@ -30,13 +30,20 @@ def size(
         Share, typer.Option(help="Probability of a decision, for its net benefit.")
     ] = None,
     correlation: Annotated[
-        float, typer.Option(help="Of two rungs' AUROCs, without a table.")
-    ] = 0.5,
-    cases_per_patient: Annotated[float, typer.Option(help="Without a table.")] = 1.0,
-    design_effect: Annotated[float, typer.Option(help="Without a table.")] = 1.0,
-    auroc_within: Annotated[float, typer.Option(help="Half width of the interval.")] = 0.03,
+        Share,
+        typer.Option(help="Correlation of two rungs' AUROCs; measured on a table, otherwise 0.5."),
+    ] = None,
+    cases_per_patient: Annotated[
+        float | None,
+        typer.Option(help="Mean cases of a patient; measured on a table, otherwise 1."),
+    ] = None,
+    design_effect: Annotated[
+        float | None,
+        typer.Option(help="Variance inflation by shared patients; measured, otherwise 1."),
+    ] = None,
+    auroc_within: Annotated[float, typer.Option(help="Half width, AUROC.")] = 0.03,
     recall_within: Annotated[
-        float, typer.Option(help="Half width, of sensitivity and specificity.")
+        float, typer.Option(help="Half width, sensitivity and specificity.")
     ] = 0.05,
     slope_within: Annotated[float, typer.Option(help="Half width, calibration slope.")] = 0.1,
     observed_expected_within: Annotated[
@@ -46,14 +53,16 @@ def size(
         float, typer.Option(help="Half width, standardised net benefit.")
     ] = 0.1,
     difference: Annotated[float, typer.Option(help="Difference in AUROC to show.")] = 0.03,
-    power: Annotated[float, typer.Option(help="Share of studies that show it.")] = 0.8,
+    power: Annotated[float, typer.Option(help="Probability of showing it.")] = 0.8,
     reference: Annotated[
         str | None, typer.Option(help="Rung to measure; the first by default.")
     ] = None,
     cohort: Annotated[
         str | None, typer.Option(help="Test cohort to measure; the training cohorts' by default.")
     ] = None,
-    point: Annotated[str, typer.Option(help="Operating point.")] = "sens90",
+    point: Annotated[
+        str | None, typer.Option(help="Operating point to measure; sens90 by default.")
+    ] = None,
     columns: Annotated[
         list[str] | None, typer.Option(help="Column mapping, as for evaluate.")
     ] = None,

@@ -38,7 +38,7 @@ def test_assumptions_give_the_published_size() -> None:
     sizes = sample_size(expected=PLAIN, goals=SizeGoals(auroc=0.05))
     assert patients_of(sizes, "AUROC within ±0.05") == 4252
     assert sizes.rows[0].positives == 77  # Riley et al. 2021: 77 events
-    assert "need a value to expect" in sizes.notes[-1]
+    assert "need an expected value" in sizes.notes[-1]
 
 
 def test_design_effect_and_cases_per_patient_are_applied() -> None:
@@ -112,11 +112,41 @@ def test_perfect_scores_say_why_there_is_no_size(tmp_path: Path) -> None:
     table = binary_table(CLUSTERED).with_columns((20 * pl.col("target_x") - 10).alias("logit_x"))
     rows = {row.goal: row for row in sample_size(written(tmp_path, table)).rows}
     assert rows["AUROC within ±0.03"].patients is None
-    assert "name a plausible one" in str(rows["AUROC within ±0.03"].reason)
+    assert "give a plausible one" in str(rows["AUROC within ±0.03"].reason)
     slope = next(row for goal, row in rows.items() if goal.startswith("calibration slope"))
     assert "no finite value" in str(slope.reason)
     expected = ExpectedPerformance(auroc=0.95)
     assert patients_of(sample_size(written(tmp_path, table), expected=expected), "AUROC") > 0
+
+
+def test_what_is_given_overrides_what_the_table_shows(tmp_path: Path) -> None:
+    path = written(tmp_path, binary_table(CLUSTERED))
+    measured = sample_size(path)
+    given = sample_size(path, expected=ExpectedPerformance(cases_per_patient=1, design_effect=1))
+    for row, free in zip(measured.rows, given.rows, strict=True):
+        assert free.design_effect == 1
+        assert free.patients == free.cases
+        assert row.patients is not None
+        assert row.cases == 3 * row.patients
+
+
+def test_options_without_an_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        sample_size(expected=PLAIN, cohort="a", reference="r", point="sens90", task="binary")
+    for name in ("cohort", "reference", "point", "task"):
+        assert f"{name} needs a predictions table: give one, or leave it out" in str(error.value)
+    path = written(tmp_path, binary_table())
+    with pytest.raises(ConfigError, match="correlation is measured on the predictions table"):
+        sample_size(path, expected=ExpectedPerformance(correlation=0.5))
+
+
+def test_the_run_that_stands_for_a_rung_is_named(tmp_path: Path) -> None:
+    seeds = [
+        binary_table(CLUSTERED, run_id=f"r{seed}").with_columns(rung=pl.lit("r"), seed=pl.lit(seed))
+        for seed in (0, 1)
+    ]
+    notes = sample_size(written(tmp_path, *seeds)).notes
+    assert notes[-1].startswith("Of 2 runs of 1 rung, one of each rung was measured")
 
 
 def test_all_faults_of_the_assumptions_are_said_at_once() -> None:

@@ -1,6 +1,9 @@
 """Goals of a sample size, and the performance to expect."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import nextafter
+from sys import float_info
 
 from pydantic import ValidationError
 
@@ -20,7 +23,7 @@ class SizeGoals:
         observed_expected: Of observed over expected positives (Riley et al. propose 0.1).
         net_benefit: Of the standardised net benefit.
         difference: Difference between the AUROCs of two rungs.
-        power: Share of studies that show the difference.
+        power: Probability that a study shows the difference.
     """
 
     auroc: float = 0.03
@@ -34,7 +37,7 @@ class SizeGoals:
 
 @dataclass(frozen=True)
 class ExpectedPerformance:
-    """Performance to expect; what a predictions table shows need not be given.
+    """Performance to expect. What is not given is measured on the predictions table.
 
     Attributes:
         prevalence: Share of positive cases.
@@ -42,9 +45,11 @@ class ExpectedPerformance:
         sensitivity: At the operating point; without a table also at the threshold.
         specificity: The same.
         threshold: Probability from which cases are called positive, for the net benefit.
-        correlation: Of the AUROCs of two rungs on the same cases.
-        cases_per_patient: Mean number of cases of a patient.
-        design_effect: Variance with patients as clusters over that with independent cases.
+        correlation: Of the AUROCs of two rungs on the same cases; 0.5 without a table, which
+            measures it.
+        cases_per_patient: Mean number of cases of a patient; 1 without a table.
+        design_effect: Variance with patients as clusters over that with independent cases; 1
+            without a table.
     """
 
     prevalence: float | None = None
@@ -52,47 +57,76 @@ class ExpectedPerformance:
     sensitivity: float | None = None
     specificity: float | None = None
     threshold: float | None = None
-    correlation: float = 0.5
-    cases_per_patient: float = 1.0
-    design_effect: float = 1.0
+    correlation: float | None = None
+    cases_per_patient: float | None = None
+    design_effect: float | None = None
+
+    def completed(self, values: Mapping[str, float]) -> "ExpectedPerformance":
+        """The same with values for what is not given."""
+        missing = {name: v for name, v in values.items() if getattr(self, name) is None}
+        return replace(self, **missing)
+
+
+_LEAST, _MOST = nextafter(0, 1), nextafter(1, 0)
+RANGES = {
+    "prevalence": (_LEAST, _MOST, "over 0 and under 1"),
+    "auroc": (nextafter(0.5, 1), _MOST, "over 0.5 and under 1"),
+    "threshold": (_LEAST, _MOST, "over 0 and under 1"),
+    "sensitivity": (0, 1, "0 to 1"),
+    "specificity": (0, 1, "0 to 1"),
+    "correlation": (0, 1, "0 to 1"),
+    "cases_per_patient": (1, float_info.max, "at least 1"),
+    "design_effect": (1, float_info.max, "at least 1"),
+}
+"""Least and largest value of each assumption, and both in words."""
 
 
 def require_sizes(
-    expected: ExpectedPerformance, goals: SizeGoals, point: str, *, has_table: bool
+    expected: ExpectedPerformance,
+    goals: SizeGoals,
+    point: str,
+    *,
+    table_options: Mapping[str, object],
+    has_table: bool,
 ) -> None:
-    """Check ranges and what is needed.
+    """Check ranges, what is needed, and what would have no effect.
+
+    Args:
+        expected: Performance to expect.
+        goals: Precision to reach.
+        point: Operating point.
+        table_options: Options that only a table has a use for, by name; None if not given.
+        has_table: True if there is a predictions table.
 
     Raises:
         ConfigError: With all faults.
     """
     faults: list[str] = []
-    for name in ("prevalence", "auroc"):
-        if getattr(expected, name) is None and not has_table:
-            faults.append(f"{name} is missing: give it, or a predictions table to measure it")
+    if has_table:
+        if expected.correlation is not None:
+            faults.append("correlation is measured on the predictions table: leave it out")
+    else:
+        faults += [
+            f"{name} is missing: give it, or a predictions table to measure it"
+            for name in ("prevalence", "auroc")
+            if getattr(expected, name) is None
+        ]
+        faults += [
+            f"{name} needs a predictions table: give one, or leave it out"
+            for name, value in table_options.items()
+            if value
+        ]
     for field in fields(goals):
         value = getattr(goals, field.name)
         if not 0 < value < 1:
             faults.append(f"the goal for {field.name} is {value:g} (allowed: over 0 and under 1)")
-    for name, low, high, open_ends in (
-        ("prevalence", 0, 1, True),
-        ("auroc", 0.5, 1, True),
-        ("threshold", 0, 1, True),
-        ("sensitivity", 0, 1, False),
-        ("specificity", 0, 1, False),
-        ("correlation", 0, 1, False),
-    ):
+    for name, (low, high, allowed) in RANGES.items():
         value = getattr(expected, name)
-        if value is None:
-            continue
-        if not (low < value < high or (not open_ends and value in (low, high))):
-            ends = "over {} and under {}" if open_ends else "{} to {}"
-            faults.append(f"{name} is {value:g} (allowed: {ends.format(low, high)})")
+        if value is not None and not low <= value <= high:
+            faults.append(f"{name} is {value:g} (allowed: {allowed})")
     try:
         EvaluationConfig(operating_points=(point,))
     except ValidationError:
         faults.append(f"'{point}' is no operating point (allowed: as sens90, spec80, youden)")
-    for name in ("cases_per_patient", "design_effect"):
-        if not getattr(expected, name) >= 1:
-            faults.append(f"{name} is {getattr(expected, name):g} (allowed: at least 1)")
     if faults:
         raise ConfigError(fault_list("The sample size cannot be computed", faults, ""))

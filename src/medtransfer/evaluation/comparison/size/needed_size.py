@@ -1,13 +1,13 @@
 """Patients that a study needs, from assumptions or from a predictions table."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from medtransfer.data.config import Task
-from medtransfer.errors import TableError, listed, suggestion
+from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.evaluation.comparison.evaluate_table import infer_task, ladder_runs, rung_names
 from medtransfer.evaluation.comparison.size.goals import (
     ExpectedPerformance,
@@ -30,7 +30,13 @@ from medtransfer.statistics.sample_size import (
 )
 from medtransfer.tables.other_predictions import Scores, read_other_predictions
 
-PATIENTS_ALONE = "Sizes contain patients alone: training again with another seed adds to them."
+PATIENTS_ALONE = (
+    "Sizes allow for the sampling of patients alone: training again with another seed adds "
+    "variance that they leave out."
+)
+DEFAULT_POINT = "sens90"
+UNMEASURED = {"correlation": 0.5, "cases_per_patient": 1.0, "design_effect": 1.0}
+"""Assumptions without a table, unless others are given."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class NeededSize:
     Attributes:
         target: The target; empty if no table was given.
         goal: The goal, as ``AUROC within ±0.03``.
-        assumed: What the size rests on.
+        assumed: Basis of the size.
         patients: Number of patients; None where it cannot be computed.
         cases: Number of cases, of all patients.
         positives: Number of positive cases among them.
@@ -81,7 +87,7 @@ def sample_size(
     task: Task | None = None,
     reference: str | None = None,
     cohort: str | None = None,
-    point: str = "sens90",
+    point: str | None = None,
 ) -> SampleSizes:
     """Compute the patients needed for a precision or a difference.
 
@@ -99,20 +105,34 @@ def sample_size(
         task: Relation of the targets; inferred from the table by default.
         reference: Rung to measure; the first by default.
         cohort: Test cohort to measure; the training cohorts' test cases by default.
-        point: Operating point of sensitivity and specificity.
+        point: Operating point of sensitivity and specificity; `sens90` by default.
 
     Returns:
         A row for each goal and target, and notes on what was measured and assumed.
 
     Raises:
-        ConfigError: A goal or an assumption is out of range, or one that is needed is missing.
+        ConfigError: A goal or an assumption is out of range, one that is needed is missing, or
+            an option has no use with or without a table.
         TableError: The table cannot be read, or a rung or cohort does not exist.
     """
     expected, goals = expected or ExpectedPerformance(), goals or SizeGoals()
-    require_sizes(expected, goals, point, has_table=predictions is not None)
+    require_sizes(
+        expected,
+        goals,
+        point or DEFAULT_POINT,
+        table_options={
+            "cohort": cohort,
+            "reference": reference,
+            "point": point,
+            "columns": columns,
+            "scores": scores,
+            "task": task,
+        },
+        has_table=predictions is not None,
+    )
     if predictions is None:
-        effect = expected.design_effect
-        effects = DesignEffects(effect, effect, effect, effect, effect)
+        expected = expected.completed(UNMEASURED)
+        effects = DesignEffects.same(expected.design_effect or 1.0)
         rows = tuple(_precision_rows("", expected, goals, effects, None))
         return SampleSizes((*rows, _assumed_difference(expected, goals)), _assumptions(expected))
     single = None if task is None else task == "single-label"
@@ -127,7 +147,14 @@ def sample_size(
     # of several runs of a rung the last one here stays: all labels, the first seed
     runs.sort(key=lambda run: (run.key.label_fraction, -run.seed))
     arrays = {run.key.rung: run_arrays(run.predictions(), task or inferred) for run in runs}
-    return _measured(arrays, first, cohort, point, expected=expected, goals=goals)
+    sizes = _measured(arrays, first, cohort, point or DEFAULT_POINT, expected=expected, goals=goals)
+    if len(runs) == len(arrays):
+        return sizes
+    one = (
+        f"Of {plural(len(runs), 'run')} of {plural(len(arrays), 'rung')}, one of each rung was "
+        "measured: that with the most labels and the first seed."
+    )
+    return replace(sizes, notes=(*sizes.notes, one))
 
 
 def _measured(
@@ -153,7 +180,8 @@ def _measured(
             rows.append(_Sizer(title, expected).without("every goal", "", 1.0, reason))
             continue
         filled = sample.performance(expected)
-        rows += _precision_rows(title, filled, goals, sample.effects(), sample)
+        effects = sample.effects(expected.design_effect)
+        rows += _precision_rows(title, filled, goals, effects, sample)
         for rung in others:
             row = _paired_difference(
                 sample,
@@ -231,7 +259,7 @@ def _auroc_row(
     auroc, prevalence = expected.auroc or 0.0, expected.prevalence or 0.0
     goal, assumed = f"AUROC within ±{goals.auroc:g}", f"AUROC {auroc:.3f}"
     if auroc in (0.0, 1.0):
-        reason = f"an AUROC of {auroc:g} has no known spread: name a plausible one"
+        reason = f"an AUROC of {auroc:g} has no standard error: give a plausible one"
         return size.without(goal, assumed, effects.auroc, reason)
     cases = auroc_cases(auroc, prevalence, goals.auroc)
     return size.of(goal, f"{assumed}, prevalence {prevalence:.3f}", cases, effects.auroc)
@@ -259,15 +287,16 @@ def _slope_row(
 
 def _assumed_difference(expected: ExpectedPerformance, goals: SizeGoals) -> NeededSize:
     auroc, prevalence = expected.auroc or 0.0, expected.prevalence or 0.0
-    goal = f"difference of {goals.difference:g} AUROC shown in {goals.power:.0%}"
+    goal = f"difference of {goals.difference:g} AUROC, {goals.power:.0%} power"
     better = auroc + goals.difference
-    size = _Sizer("", expected)
+    size, effect = _Sizer("", expected), expected.design_effect or 1.0
+    correlation = expected.correlation or 0.0
     if better >= 1:
         reason = f"no AUROC is {goals.difference:g} over {auroc:g}"
-        return size.without(goal, "", expected.design_effect, reason)
-    cases = difference_cases((auroc, better), prevalence, expected.correlation, power=goals.power)
-    assumed = f"AUROC {auroc:.3f} and {better:.3f}, correlation {expected.correlation:g}"
-    return size.of(goal, assumed, cases, expected.design_effect)
+        return size.without(goal, "", effect, reason)
+    cases = difference_cases((auroc, better), prevalence, correlation, power=goals.power)
+    assumed = f"AUROC {auroc:.3f} and {better:.3f}, correlation {correlation:g}"
+    return size.of(goal, assumed, cases, effect)
 
 
 def _paired_difference(
@@ -281,7 +310,7 @@ def _paired_difference(
 ) -> NeededSize:
     """Size for the difference of a rung from the reference, on the cases that both have."""
     title = sample.run.names[sample.target]
-    goal = f"difference of {goals.difference:g} AUROC shown in {goals.power:.0%}, {rung}"
+    goal = f"difference of {goals.difference:g} AUROC, {goals.power:.0%} power, {rung}"
     both = common_cases(sample, other)
     if both is None:
         reason = "the rungs share no positive and negative test case"
@@ -325,12 +354,13 @@ class _Sizer:
 
         Args:
             goal: The goal.
-            assumed: What the size rests on.
+            assumed: Basis of the size.
             cases: Independent cases that it needs.
             effect: Design effect.
         """
-        patients = int(np.ceil(cases * effect / self.expected.cases_per_patient - 1e-9))
-        needed = round(patients * self.expected.cases_per_patient)
+        per_patient = self.expected.cases_per_patient or 1.0
+        patients = int(np.ceil(cases * effect / per_patient - 1e-9))
+        needed = round(patients * per_patient)
         return NeededSize(
             target=self.target,
             goal=goal,
@@ -365,5 +395,5 @@ def _assumptions(expected: ExpectedPerformance) -> tuple[str, ...]:
         PATIENTS_ALONE,
     )
     if expected.sensitivity is None or expected.specificity is None:
-        return (*notes, "Sizes for sensitivity and specificity need a value to expect of each.")
+        return (*notes, "Sizes for sensitivity and specificity need an expected value of each.")
     return notes

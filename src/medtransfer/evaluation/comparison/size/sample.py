@@ -1,6 +1,6 @@
 """Labelled test cases of a target, measured for the sample size that its precision needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,11 @@ class DesignEffects(NamedTuple):
     specificity: float
     slope: float
     mean: float
+
+    @classmethod
+    def same(cls, effect: float) -> "DesignEffects":
+        """One design effect for all estimates."""
+        return cls(effect, effect, effect, effect, effect)
 
 
 @dataclass(frozen=True)
@@ -100,14 +105,13 @@ class Sample:
         if called is not None:
             shown["sensitivity"] = float(called[truth == 1].mean())
             shown["specificity"] = float((~called)[truth == 0].mean())
-        missing = {k: v for k, v in shown.items() if getattr(expected, k) is None}
-        per_patient = len(truth) / (int(self.patient.max()) + 1)
-        if expected.cases_per_patient != 1:
-            per_patient = expected.cases_per_patient
-        return replace(expected, cases_per_patient=per_patient, **missing)
+        shown["cases_per_patient"] = len(truth) / (int(self.patient.max()) + 1)
+        return expected.completed(shown)
 
-    def effects(self) -> DesignEffects:
-        """Design effects of the estimates."""
+    def effects(self, given: float | None = None) -> DesignEffects:
+        """Design effects of the estimates, measured unless one is given."""
+        if given is not None:
+            return DesignEffects.same(given)
         truth, patient, called = self.truth, self.patient, self.called
         clustered = delong(truth, self.logits[None], patient).covariance[0, 0]
         independent = delong(truth, self.logits[None]).covariance[0, 0]
