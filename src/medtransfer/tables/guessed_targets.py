@@ -37,12 +37,6 @@ SPELLINGS = {
     "indeterminate": "-1",
     "possible": "-1",
     "maybe": "-1",
-    "unknown": "empty",
-    "unk": "empty",
-    "na": "empty",
-    "n/a": "empty",
-    "nan": "empty",
-    "none": "empty",
 }
 """Spellings of label cells in other tables, in lower case → the spelling here."""
 

@@ -53,9 +53,46 @@ def test_nan_in_a_column_of_numbers_is_missing(tmp_path: Path) -> None:
     assert "y (1/0/-1/empty)" in init_study(path, tmp_path / "s.yaml").notes[-1]
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("Ｎ／Ａ", "N / A", "not_available", "Not  Known.", "(missing)", "<unknown>", "[NaN]"),
+        *(
+            "#NV",
+            "#VALEUR!",
+            "Sin información",
+            "SIN INFORMACION",
+            "non renseignée",
+            "nicht erhoben",
+        ),
+        *(
+            "Belirtilmemiş",
+            "未说明",
+            "ﾃﾞｰﾀなし",
+            "알 수 없음",
+            "не указано",
+            "Patient declines",
+            "Refused",
+        ),
+    ],
+)
+def test_missing_words_are_read_in_any_spelling(tmp_path: Path, word: str) -> None:
+    path = manifest(tmp_path, scanner=["GE", word, "Philips"])
+    assert read_manifest(path, attributes=["scanner"]).frame["scanner"].null_count() == 1
+
+
+def test_words_that_only_begin_like_missing_ones_are_values(tmp_path: Path) -> None:
+    cells = ["NAD", "normal.", "none seen", "(a)", "..", "na-18", "0", "unknown primary"]
+    path = manifest(tmp_path, finding_text=cells)
+    read = read_manifest(path, attributes=["finding_text"])
+    assert (read.frame["finding_text"].to_list(), read.notes) == (cells, ())
+
+
 def test_a_plus_beside_it_makes_a_dash_a_value(tmp_path: Path) -> None:
-    path = manifest(tmp_path, her2=["+", "-", "NA"])
-    assert read_manifest(path, attributes=["her2"]).frame["her2"].to_list() == ["+", "-", None]
+    path = manifest(tmp_path, her2=["+", "-", "NA"], er=["(+)", "(-)", "(+)"])
+    frame = read_manifest(path, attributes=["her2", "er"]).frame
+    assert frame["her2"].to_list() == ["+", "-", None]
+    assert frame["er"].to_list() == ["(+)", "(-)", "(+)"]
 
 
 @pytest.mark.parametrize("word", ["None", "unknown", "-", "UNK"])
@@ -153,6 +190,5 @@ def test_values_may_hold_commas_colons_and_equals_signs() -> None:
     }
 
 
-def test_the_lists_of_missing_words_are_in_small_letters_and_apart() -> None:
-    assert all(word == word.lower().strip() for word in CERTAIN | POSSIBLE)
+def test_the_lists_of_missing_words_are_apart() -> None:
     assert not CERTAIN & POSSIBLE

@@ -32,6 +32,7 @@ def read(*cells: str | None) -> list[str | None]:
         ("여", "남"),
         ("женский", "МУЖСКОЙ"),
         ("madam", "mr."),
+        ("Fem.", "Masc."),
         ("Ｆｅｍａｌｅ", "Ｍａｌｅ"),
     ],
 )
@@ -87,6 +88,8 @@ def test_nothing_is_changed_or_kept_without_a_word() -> None:
     )
     assert _notes("missing", "F") == ("'sex': read as missing: 'missing' in 1 row.",)
     assert "'divers' in 2 rows: kept as a group of its own" in _notes("divers", "divers", "F")[0]
+    other = _notes("Weibl.", "Männl.", "x", "d")[-1]
+    assert "'d' in 1 row, 'x' in 1 row: kept as groups of their own" in other
     (codes,) = _notes("0", "1", "0")
     assert "'0' in 2 rows, '1' in 1 row: the column does not tell which sex that is" in codes
     assert "--values sex=0:F,1:M or sex=0:M,1:F" in codes

@@ -19,7 +19,7 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         placed: Rows with their usage, from `add_usage`.
     """
     name = pl.col("patient_id")
-    plain = name.str.replace_all(f"[{INVISIBLE}\xad]", "").str.to_lowercase()
+    plain = name.str.replace_all(f"[{INVISIBLE}]", "").str.to_lowercase()
     plain = plain.str.replace(r"^(.*\d)[.,]0+$", "$1").str.replace(r"^0+(\d)", "$1")
     plain = plain.str.replace_all(r"([^\d.,])0+(\d)", "${1}${2}")
     columns = ("patient_id", USAGE, "cohort")

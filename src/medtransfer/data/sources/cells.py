@@ -7,7 +7,7 @@ import polars as pl
 
 from medtransfer.tables.manifest import label_text
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, AgeRange, age_range
-from medtransfer.tables.values.missing_words import counted, value_counts
+from medtransfer.tables.values.missing_words import counted, is_missing_word, value_counts
 from medtransfer.tables.values.sex import read_sex
 
 BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
@@ -34,9 +34,10 @@ RACES = {
 NO_ANSWER = (
     r"unknown|unable|declin|refus|unavailable|unreported|unspecified|undisclosed|no answer|"
     r"not (?:known|reported|recorded|specified|stated|given|available|asked|disclosed|provided)|"
-    r"prefers? not|preferred not|^n/?[as]$|^nan$|^none$"
+    r"prefers? not|preferred not|^n/?s$"
 )
-"""Words for an answer that was not given or not recorded, in small letters."""
+"""Parts of an answer that was not given or not recorded, in small letters, beside the missing words
+of every table: ``Unknown, Unavailable or Unreported``."""
 SEX = {"sex": "F or M; empty where it is not known, as it stands where it is neither."}
 
 
@@ -66,7 +67,7 @@ def _read_sex(cells: pl.Series) -> pl.Series:
 def race(column: str) -> pl.Expr:
     """`race` in a few groups, by how the text begins; empty where it is unknown or refused."""
     text = pl.col(column).str.to_lowercase()
-    group = pl.when(text.str.contains(NO_ANSWER)).then(None)
+    group = pl.when(_no_answer(column)).then(None)
     for start, name in RACES.items():
         group = group.when(text.str.starts_with(start)).then(pl.lit(name))
     return group.when(text.is_not_null()).then(pl.lit("Other")).alias("race")
@@ -75,10 +76,14 @@ def race(column: str) -> pl.Expr:
 def ethnicity(column: str) -> pl.Expr:
     """`ethnicity` as Hispanic or Non-Hispanic; empty where the text says neither."""
     text = pl.col(column).str.to_lowercase()
-    named = text.str.contains("hispanic|latin") & ~text.str.contains(NO_ANSWER)
+    named = text.str.contains("hispanic|latin") & ~_no_answer(column)
     outside = text.str.contains(r"^(?:non|not)\b")
     name = pl.when(outside).then(pl.lit("Non-Hispanic")).otherwise(pl.lit("Hispanic"))
     return pl.when(named).then(name).alias("ethnicity")
+
+
+def _no_answer(column: str) -> pl.Expr:
+    return is_missing_word(column) | pl.col(column).str.to_lowercase().str.contains(NO_ANSWER)
 
 
 def with_age(

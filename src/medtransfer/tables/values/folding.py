@@ -4,8 +4,8 @@ import unicodedata
 
 UNFOLDED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not take apart into a letter and an accent."""
-INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-"""Characters without width, which copying from a web page leaves in cells."""
+INVISIBLE = "\xad\u200b\u200c\u200d\u2060\ufeff"
+"""Soft hyphens and characters without width, which copying from a web page leaves in cells."""
 
 
 def plain_word(text: str) -> str:

@@ -5,51 +5,79 @@ from typing import Literal
 import polars as pl
 
 from medtransfer.errors import plural, printable
-from medtransfer.tables.chunks import any_cell
+from medtransfer.tables.chunks import SLICE_ROWS, any_cell
 from medtransfer.tables.values.personal import quotable
 
 UNKNOWN = "Unknown"
 """Group of the cases whose attribute is not known."""
 
-CERTAIN = frozenset(
-    {
-        *("na", "n/a", "n.a.", "n/a.", "#n/a", "#na", "#n/a n/a", "<na>", "nan", "-nan", "nat"),
-        *("null", "(null)", "<null>", "nil", ".", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
-        *("#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!"),
-    }
+
+def spelling(text: pl.Expr) -> pl.Expr:
+    """A word without case, accents, width, brackets around it, and with single blanks.
+
+    ``(Not_Known)`` is ``not known``, ``N / A.`` is ``n/a``.
+    """
+    plain = text.str.normalize("NFKD").str.replace_all(r"\p{M}", "").str.to_lowercase()
+    plain = plain.str.replace_all(r"[\s_]+", " ").str.strip_chars()
+    plain = plain.str.replace(r"^[(<\[{]\s*(.+?)\s*[)>\]}]$", "$1")
+    return plain.str.replace_all(r" ?/ ?", "/").str.replace(r"^(.*[^.])\.$", "$1")
+
+
+def _words(text: str) -> frozenset[str]:
+    """The entries of a list, divided by two blanks or ends of lines, as `spelling` writes them."""
+    lines = text.strip().splitlines()
+    entries = pl.Series("word", [word for line in lines for word in line.strip().split("  ")])
+    return frozenset(entries.to_frame().select(spelling(pl.col("word"))).to_series())
+
+
+CERTAIN = _words(
+    """
+    na  n/a  n.a.  n.a  n/a  #na  #n/a  #n/a n/a  nan  -nan  nat  null  .
+    1.#ind  -1.#ind  1.#qnan  -1.#qnan  #value!  #ref!  #div/0!  #name?  #num!  #null!
+    #nv  #wert!  #bezug!  #zahl!  #valeur!  #nom?  #nombre!  #valor!  #¡valor!  #n/d  #nome?
+    #valore!  #rif!  #n/b  #waarde!  #verw!  #n/d!  #arg!  #adr!  #yok  #değer!  #н/д  #знач!
+    """
 )
-"""Words that are neither a class nor a group: written by R, pandas, SQL, SAS, spreadsheets."""
-POSSIBLE = frozenset(
-    {
-        *("none", "-", "--", "---", "–", "—", "?", "??", "missing", "unknown", "unk", "unkn"),
-        *("not known", "not available", "not applicable", "not reported", "not recorded"),
-        *("not specified", "not stated", "not given", "not provided", "unspecified", "no data"),
-        *("no information", "not done", "not documented", "undocumented", "n.d.", "n/d"),
-        *("unbekannt", "keine angabe", "keine angaben", "k.a.", "k. a.", "k.a", "fehlend"),
-        *("nicht bekannt", "nicht angegeben", "ohne angabe"),
-        *("inconnu", "inconnue", "non connu", "non renseigné", "non renseigne", "nr", "n.r."),
-        *("manquant", "non précisé", "non precise"),
-        *("desconocido", "desconocida", "sin dato", "sin datos", "no consta", "no disponible"),
-        *("desconhecido", "desconhecida", "ignorado", "ignorada", "sem dados", "sem informação"),
-        *("não informado", "nao informado", "não disponível", "s/i", "s/d"),
-        *("sconosciuto", "sconosciuta", "non noto", "non nota", "ignoto", "mancante"),
-        *("onbekend", "niet bekend", "ontbrekend", "okänd", "okänt", "ukjent", "ukendt"),
-        *("nieznany", "nieznana", "nieznane", "brak danych", "b.d.", "b/d"),
-        *("bilinmiyor", "neznámé", "neznámý", "nepoznato", "tuntematon"),
-        *(
-            "неизвестно",
-            "нет данных",
-            "άγνωστο",
-            "不明",
-            "未知",
-            "不详",
-            "不詳",
-        ),
-        *("未记录", "未記入", "미상", "불명", "غير معروف", "לא ידוע", "ไม่ทราบ"),
-    }
+"""Words that are neither a class nor a group: written by R, pandas, SQL, SAS, and by spreadsheets
+in several languages."""
+POSSIBLE = _words(
+    """
+    none  nil  -  --  ---  –  —  ?  ??  missing  unknown  unk  unkn  unknwn  unknow
+    not known  not available  not applicable  not reported  not recorded  not specified
+    not stated  not given  not provided  not documented  not done  not asked  not disclosed
+    not collected  not entered  unspecified  unavailable  unreported  undisclosed  undocumented
+    no data  no information  no answer  no response  n.d.  n/d  n/v
+    declined  refused  patient declined  patient declines  patient refused  patient refuses
+    declines to state  declined to state  decline to answer  declined to answer
+    refused to answer  prefer not to say  prefer not to answer  unable to obtain
+    unbekannt  keine angabe  keine angaben  k.a.  k. a.  fehlend  fehlt  nicht bekannt
+    nicht angegeben  nicht verfügbar  nicht erhoben  nicht erfasst  nicht dokumentiert
+    nicht zutreffend  ohne angabe  entfällt
+    inconnu  inconnue  non connu  non connue  non renseigné  non renseignée  nr  n.r.  manquant
+    manquante  non précisé  non précisée  non disponible  non applicable  pas de réponse
+    desconocido  desconocida  sin dato  sin datos  sin información  sin especificar  no consta
+    no disponible  no especificado  no reportado  no informado  no aplica  no refiere  s/i  s/d
+    desconhecido  desconhecida  ignorado  ignorada  sem dados  sem informação  não informado
+    não disponível  não especificado  não se aplica  não consta
+    sconosciuto  sconosciuta  non noto  non nota  ignoto  ignota  mancante  non specificato
+    non riportato  non applicabile
+    onbekend  niet bekend  ontbrekend  niet beschikbaar  niet ingevuld  niet van toepassing  nvt
+    n.v.t.  okänd  okänt  uppgift saknas  saknas  ej angivet  ukjent  ukendt  ikke oppgitt
+    ikke oplyst  mangler  ei tiedossa  tuntematon
+    nieznany  nieznana  nieznane  brak danych  b.d.  b/d  nie podano  nie dotyczy
+    bilinmiyor  belirtilmemiş  belirtilmedi  neznámé  neznámý  neznámá  neuvedeno  nepoznato
+    necunoscut  necunoscută  ismeretlen
+    неизвестно  неизвестен  неизвестный  нет данных  не указано  не указан  н/д  невідомо
+    άγνωστο  άγνωστος  άγνωστη  不明  未知  不详  不詳  未记录  未說明  未说明  未填  未提供
+    无数据  无记录  不适用  未記入  未記載  記載なし  データなし  該当なし  미상  불명
+    알 수 없음  알수없음  해당없음  기록없음  غير معروف  غير محدد  نامشخص  לא ידוע  ไม่ทราบ
+    tidak diketahui  không rõ  không biết
+    """
 )
 """Words for a missing value that may also be a class, as "None" for no finding."""
 
+MAX_BYTES = 60
+"""Longer cells are not looked up: they are no missing words."""
 Meaning = Literal["certain", "any"]
 
 
@@ -61,9 +89,8 @@ def is_missing_word(column: str, meaning: Meaning = "any") -> pl.Expr:
         meaning: ``certain`` for the words that can be nothing else, ``any`` for all.
     """
     words = CERTAIN if meaning == "certain" else CERTAIN | POSSIBLE
-    text = pl.col(column).str.strip_chars()
-    short = text.str.len_bytes() <= max(len(word.encode()) for word in words)
-    return (short & text.str.to_lowercase().is_in(sorted(words))).fill_null(value=False)
+    text = pl.when(pl.col(column).str.len_bytes() <= MAX_BYTES).then(pl.col(column))
+    return spelling(text).is_in(sorted(words)).fill_null(value=False)
 
 
 def missing_words(cells: pl.Series, meaning: Meaning = "any") -> dict[str, int]:
@@ -72,13 +99,13 @@ def missing_words(cells: pl.Series, meaning: Meaning = "any") -> dict[str, int]:
     A dash counts as a value where the column holds a plus sign too: the two are a result.
     """
     name = cells.name
-    if not any_cell(cells, is_missing_word(name, meaning)):
+    slices = (part.unique() for part in cells.to_frame().iter_slices(SLICE_ROWS))
+    words = pl.concat([part.filter(is_missing_word(name, meaning)) for part in slices]).to_series()
+    if words.is_empty():
         return {}
-    frame = cells.to_frame()
-    words = frame.filter(is_missing_word(name, meaning)).to_series().str.strip_chars()
-    counts = value_counts(words)
-    if any_cell(cells, pl.col(name).str.strip_chars().str.contains(r"^\++$")):
-        counts = {word: n for word, n in counts.items() if word.strip("-–—")}
+    counts = value_counts(cells.filter(cells.is_in(words.implode())).str.strip_chars())
+    if any_cell(cells, pl.col(name).str.strip_chars().str.contains(r"^\(?\++\)?$")):
+        counts = {word: n for word, n in counts.items() if word.strip("-–—()")}
     return counts
 
 

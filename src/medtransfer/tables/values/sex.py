@@ -37,23 +37,23 @@ class Language:
 
 LANGUAGES = {
     "English": Language(
-        "female females woman women girl lady madam madame mrs ms miss fem",
-        "male males man men boy gentleman mr sir",
+        "female females woman women girl lady madam madame mrs ms miss fem fml",
+        "male males man men boy gentleman mr sir masc",
         ("FM",),
     ),
     "German": Language(
-        "weiblich weibl wbl Frau Mädchen Dame",
-        "männlich maennlich männl mnl Mann Herr Junge Knabe",
+        "weiblich weibl wbl weib weibliche Frau Mädchen Dame",
+        "männlich maennlich männl mnl mnnl männliche Mann Herr Junge Knabe",
         ("WM", "FM"),
     ),
     "French": Language(
         "féminin féminine femme fille madame mme",
-        "masculin masculine homme garçon monsieur",
+        "masculin masculine masc homme garçon monsieur",
         ("FM", "FH"),
     ),
     "Spanish": Language(
         "femenino femenina mujer niña hembra señora",
-        "masculino masculina hombre varón niño macho señor",
+        "masculino masculina masc hombre varón niño macho señor",
         ("FM", "MH", "MV"),
     ),
     "Portuguese": Language(
