@@ -22,7 +22,7 @@ def test_it_prints_every_fault_and_ends_with_code_2(call: Call, tmp_path: Path) 
     done = call("fsck", "s")
     assert done.code == 2
     assert done.out.splitlines()[0].startswith("data.json has 2 bytes, sealed with ")
-    assert "`medtransfer run` makes it again." in done.out
+    assert "`medtransfer run` repairs it." in done.out
     plain = json.loads(call("fsck", "s", "--json").out)
     assert not plain["passed"]
     assert [fault["file"] for fault in plain["faults"]] == ["data.json"]

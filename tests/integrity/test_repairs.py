@@ -90,6 +90,8 @@ def test_a_run_whose_predictions_changed_is_carried_out_again_and_the_report_say
         ("runs/RUN/cost.json", "It is restored from the run's seal."),
         ("comparisons.parquet", "It is made again."),
         ("images.parquet", "It is made again."),
+        ("study.json", "It is made again."),
+        ("seal.json", "The files that it listed could not be compared."),
     ],
 )
 def test_a_derived_file_that_changed_is_made_again(
@@ -101,6 +103,26 @@ def test_a_derived_file_that_changed_is_made_again(
     assert repaired(events)[name].endswith(sentence)
     assert not [event for event in events if isinstance(event, RunEnded)]
     assert study_digests(copy) == study_digests(sound)
+    assert fsck(copy.path).passed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("cache/*/recipe.json", "It is made again when a run needs it."),
+        ("runs/*/progress.json", "The run's outcome does not depend on it."),
+        ("report.html", "`medtransfer report` makes it again."),
+    ],
+)
+def test_of_a_file_that_the_study_does_not_make_again_this_is_said(
+    tiny_study: Study, copy: StudyFolder, pattern: str, sentence: str
+) -> None:
+    path = next(iter(copy.path.glob(pattern)))
+    path.unlink()
+    name = path.relative_to(copy.path).as_posix()
+    message = repaired(run_again(tiny_study, copy))[name]
+    assert message == f"{name} was damaged, edited or deleted. {sentence}"
+    assert not path.exists()
     assert fsck(copy.path).passed
 
 

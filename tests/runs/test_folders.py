@@ -10,6 +10,7 @@ from tests.prediction_tables import binary_table
 
 from medtransfer.errors import StudyError
 from medtransfer.files import sha256
+from medtransfer.integrity.study_seal import seal_study
 from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
 from medtransfer.runs.records import RunCost, RunError
 from medtransfer.tables.results import results_frame
@@ -116,6 +117,31 @@ def test_a_folder_is_claimed_once_and_again_by_its_own_study(tmp_path: Path) -> 
     folder.claim("chest")
     with pytest.raises(StudyError, match="holds the study 'chest', not 'skin'"):
         folder.claim("skin")
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"name": "skin"}'])
+def test_the_seal_knows_whose_folder_it_is_if_the_mark_is_damaged(
+    tmp_path: Path, content: str | None
+) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.claim("chest")
+    seal_study(tmp_path, ())
+    if content is None:
+        (tmp_path / "study.json").unlink()
+    else:
+        (tmp_path / "study.json").write_text(content)
+    folder.claim("chest")
+    with pytest.raises(StudyError, match=r"holds another study, whose study.json is damaged"):
+        folder.claim("skin")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"nane": "chest"}'])
+def test_a_damaged_mark_without_a_seal_is_an_error_that_says_how_to_mend_it(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "study.json").write_text(content)
+    with pytest.raises(StudyError, match=r'is damaged.*write {"name": "chest"} into that file'):
+        StudyFolder(tmp_path).claim("chest")
 
 
 def test_what_a_killed_claim_left_behind_does_not_bar_the_next(tmp_path: Path) -> None:

@@ -21,9 +21,8 @@ CHUNK = 1 << 20
 LEASE = re.compile(r"lease(-[0-9a-f]+)?\.json")
 SHARD = re.compile(r"[13]x(8|16)-[0-9a-f]{16}\.parquet")
 RUN_VIEWS = {"done", "error.json", "progress.json", "stacks.txt"}
-RUN_AGAIN = "`medtransfer run` makes it again."
+REPAIR = "`medtransfer run` repairs it."
 REPEAT = "`medtransfer run` carries the run out again."
-PREPARE = "`medtransfer run` or `prepare --verify` makes it again."
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class _Check:
             self._compare(f"{name}/predictions.parquet", {"sha256": seal["predictions"]}, REPEAT)
             return
         for file, entry in _mapping(seal.get("files")).items():
-            remedy = REPEAT if file == "predictions.parquet" else RUN_AGAIN
+            remedy = REPEAT if file == "predictions.parquet" else REPAIR
             if file.startswith("checkpoint/"):
                 remedy = f"The predictions are kept. To train again, delete {name}/done and run."
             self._compare(f"{name}/{file}", entry, remedy)
@@ -153,7 +152,7 @@ class _Check:
             ids = [str(entry["run_id"]) for entry in plan]
         except (OSError, ValueError, KeyError, TypeError):
             if path.exists():
-                self._fault("plan.json", "cannot be read", RUN_AGAIN)
+                self._fault("plan.json", "cannot be read", REPAIR)
             return
         missing = [i for i in ids if not (self._folder / "runs" / i / "done").exists()]
         for run_id in missing:
@@ -184,25 +183,25 @@ class _Check:
             ends, sealed = table["end"].to_numpy().astype("<i8").tobytes(), table["sha256"][0]
             listed = [table["content"].to_list(), table["decoder"].to_list()]
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, IndexError):
-            self._fault(name, "cannot be read", PREPARE)
+            self._fault(name, "cannot be read", REPAIR)
             return
         if index.stem.split("-")[-1] != _digest(listed)[:16]:
-            self._fault(name, "lists other images than its name says", PREPARE)
+            self._fault(name, "lists other images than its name says", REPAIR)
         content = self._sha256(self._folder / pixels)
         self._compared.add(pixels)
         if content is None:
-            self._fault(pixels, "is missing or cannot be read", PREPARE)
+            self._fault(pixels, "is missing or cannot be read", REPAIR)
         elif hashlib.sha256(content + ends).hexdigest() != sealed:
-            self._fault(pixels, "has another content", PREPARE)
+            self._fault(pixels, "has another content", REPAIR)
 
     def _check_study(self) -> None:
         """Files that the study's own seal lists."""
         if not (self._folder / "seal.json").exists():
             if (self._folder / "collected.json").exists() and self._is_at_rest():
-                self._fault("seal.json", "is missing", RUN_AGAIN)
+                self._fault("seal.json", "is missing", REPAIR)
             self._notes.append("Files of the study itself have no seal: it was not run to its end.")
             return
-        seal = self._sealed_json("seal.json", "seal", RUN_AGAIN, of="files")
+        seal = self._sealed_json("seal.json", "seal", REPAIR, of="files")
         if seal is None:
             return
         if not self._is_at_rest():
@@ -214,8 +213,7 @@ class _Check:
         has_cache = (self._folder / "cache").is_dir()
         for file, entry in _mapping(seal.get("files")).items():
             if has_cache or not file.startswith("cache/"):
-                remedy = PREPARE if file.startswith("cache/") else RUN_AGAIN
-                self._compare(file, entry, remedy)
+                self._compare(file, entry, REPAIR)
 
     def _is_at_rest(self) -> bool:
         return not any(LEASE.fullmatch(path.name) for path in self._folder.glob("lease*.json"))

@@ -51,7 +51,7 @@ def seal_study(folder: Path, changed: Iterable[Path]) -> None:
     write_json(folder / STUDY_SEAL, {"files": files, "seal": digest(files)})
 
 
-def remove_damaged(folder: Path, *, verify: bool = False, only: str = "") -> list[str]:
+def remove_damaged(folder: Path, *, verify: bool = False) -> list[str]:
     """Delete derived files that do not match the seal; their names, and those that are missing.
 
     Files of runs are left: the seals of runs decide on them.
@@ -59,14 +59,11 @@ def remove_damaged(folder: Path, *, verify: bool = False, only: str = "") -> lis
     Args:
         folder: The study's.
         verify: Read every file, also where size and times are as they were.
-        only: Look at the one file of this path.
     """
     names: list[str] = []
     has_cache = (folder / "cache").is_dir()
     for name, entry in _entries(folder).items():
         path = folder / name
-        if only and name != only:
-            continue
         if name.startswith(f"{RUNS}/") and Path(name).name == DONE:
             continue
         if name.startswith("cache/") and not has_cache:  # it may be deleted at any time
@@ -80,7 +77,8 @@ def remove_damaged(folder: Path, *, verify: bool = False, only: str = "") -> lis
 def unsealed_changes(folder: Path, starts: Sequence[str]) -> list[str]:
     """Files that do not match the seal, of those whose path starts in one of some ways.
 
-    Empty while a process works on the study: its seal is written at its end.
+    Empty while a process works on the study, and after it was killed: the seal is written at the
+    end.
     """
     if (folder / "lease.json").exists():
         return []
@@ -139,9 +137,14 @@ def _entries(folder: Path) -> Seal:
         return {}
 
 
-def is_sealed(folder: Path) -> bool:
-    """True if the folder has a seal that is not damaged."""
-    return bool(_entries(folder))
+def sealed_entry(folder: Path, name: str) -> SealedFile | None:
+    """Entry of one file in a study's seal; None where it has none."""
+    return _entries(folder).get(name)
+
+
+def has_damaged_seal(folder: Path) -> bool:
+    """True if the folder has a seal that cannot be used; a sound one lists at least one file."""
+    return (folder / STUDY_SEAL).exists() and not _entries(folder)
 
 
 def _is_among(path: str, changed: set[str]) -> bool:

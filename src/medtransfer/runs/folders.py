@@ -15,6 +15,7 @@ studies/<name>/
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 from medtransfer.errors import StudyError
 from medtransfer.files import (
     is_temporary,
+    json_text,
     make_folder,
     read_json,
     recording,
@@ -32,7 +34,7 @@ from medtransfer.files import (
     write_text,
 )
 from medtransfer.integrity.run_seal import DONE, PREDICTIONS, seal_run
-from medtransfer.integrity.study_seal import is_sealed, remove_damaged, seal_study
+from medtransfer.integrity.study_seal import seal_study, sealed_entry
 from medtransfer.runs.lease import Lease
 from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
 
@@ -228,14 +230,21 @@ class StudyFolder:
     def claim(self, name: str) -> None:
         """Make this the folder of a study.
 
+        A damaged ``study.json`` is left to `runs.repairs` if the seal knows it as this study's.
+
         Raises:
             StudyError: It holds another study, or other files.
         """
-        mark = self.path / MARK
-        if is_sealed(self.path) and MARK in remove_damaged(self.path, only=MARK):
-            write_json(mark, {"name": name})
+        mark, sealed = self.path / MARK, sealed_entry(self.path, MARK)
+        if sealed is not None and not sealed.is_content_of(mark):
+            own_text = json_text({"name": name}).encode()
+            if sealed.sha256 != hashlib.sha256(own_text).hexdigest():
+                raise StudyError(
+                    f'"{self.path}" holds another study, whose {MARK} is damaged. Write elsewhere '
+                    "with --out."
+                )
         elif mark.is_file():
-            other = read_json(mark)["name"]
+            other = _marked_name(mark, name)
             if other != name:
                 raise StudyError(
                     f"\"{self.path}\" holds the study '{other}', not '{name}'. Write elsewhere "
@@ -246,7 +255,11 @@ class StudyFolder:
                 f'"{self.path}" is not empty and is not a study folder. Write elsewhere with --out.'
             )
         else:
-            write_json(mark, {"name": name})
+            self.mark(name)
+
+    def mark(self, name: str) -> None:
+        """Write the study's name."""
+        self.write(MARK, {"name": name})
 
     def run(self, run_id: str) -> RunFolder:
         """The folder of a run."""
@@ -286,3 +299,18 @@ class StudyFolder:
             return read_json(path)
         except StudyError as error:
             raise StudyError(f"{error} `medtransfer run study.yaml` makes it again.") from error
+
+
+def _marked_name(mark: Path, name: str) -> str:
+    """Name in a ``study.json``.
+
+    Raises:
+        StudyError: It is damaged, and no seal knows what it held.
+    """
+    try:
+        return str(read_json(mark)["name"])
+    except (StudyError, KeyError, TypeError) as error:
+        raise StudyError(
+            f"\"{mark}\" is damaged. If the folder holds the study '{name}', write "
+            f"{json.dumps({'name': name})} into that file; otherwise write elsewhere with --out."
+        ) from error

@@ -22,13 +22,22 @@ from medtransfer.integrity.run_seal import (
     write_run_seal,
 )
 from medtransfer.integrity.sealed_file import SealedFile
-from medtransfer.integrity.study_seal import RUNS, remove_damaged
+from medtransfer.integrity.study_seal import RUNS, STUDY_SEAL, has_damaged_seal, remove_damaged
 from medtransfer.runs.folders import RunFolder, StudyFolder
 
 REPAIRS = "repairs.json"
 SCORED = ("results.parquet", "scoring.json")
 AGAIN = "The run is carried out again."
 MADE_AGAIN = "It is made again."
+MADE_ON_DEMAND = "It is made again when a run needs it."
+NOT_MADE_BY_RUNS = {
+    "findings.csv": "`medtransfer check` makes it again.",
+    "pairs.csv": "`medtransfer check` makes it again.",
+    "report.html": "`medtransfer report` makes it again.",
+    REPAIRS: "What it said of earlier repairs is lost.",
+    STUDY_SEAL: "It is made again. The files that it listed could not be compared.",
+}
+"""Consequences for derived files that are not simply made again, by path."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,10 @@ def repair_study(
         What was found, in the order of the files; also noted in ``repairs.json`` if it concerns a
         run.
     """
-    names = remove_damaged(folder.path, verify=verify)
+    names = [STUDY_SEAL] if has_damaged_seal(folder.path) else []
+    names += remove_damaged(folder.path, verify=verify)
     names += _drop_damaged_shards(folder, verify=verify)
-    found = [] if was_killed else [Repair(name, MADE_AGAIN) for name in names]
+    of_study = [] if was_killed else [Repair(name, _consequence(name)) for name in names]
     of_runs = [
         repair
         for run_id in folder.run_ids()
@@ -73,7 +83,18 @@ def repair_study(
     ]
     if of_runs:
         _note(folder, of_runs)
-    return [*found, *of_runs]
+    return [*of_study, *of_runs]
+
+
+def _consequence(name: str) -> str:
+    """Sentence on what the loss of a derived file means."""
+    match name.split("/", maxsplit=1)[0]:
+        case "cache" | "features":
+            return MADE_ON_DEMAND
+        case "runs":
+            return "The run's outcome does not depend on it."
+        case _:
+            return NOT_MADE_BY_RUNS.get(name, MADE_AGAIN)
 
 
 def _drop_damaged_shards(folder: StudyFolder, *, verify: bool) -> list[str]:

@@ -248,6 +248,7 @@ def _write_plan(
     study: Study, folder: StudyFolder, data: StudyData, planned: list[PlannedRun]
 ) -> None:
     """Leave in the folder what is run, on what, and what was found in it."""
+    folder.mark(study.name)
     text = yaml.safe_dump(
         study.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True
     )
