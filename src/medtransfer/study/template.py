@@ -16,9 +16,10 @@ from medtransfer.models.weight_files import is_available
 from medtransfer.tables.guessed_targets import (
     CLASS_NAMES,
     MAX_CLASSES,
-    classes_of,
+    class_names,
     is_class,
     is_target,
+    read_classes,
     read_for_study,
 )
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
@@ -250,7 +251,8 @@ def draft_of(
         )
     targets = binary
     if class_column is not None:
-        targets = classes_of(manifest, class_column, values or {})
+        manifest = read_classes(manifest, class_column, values or {})
+        targets = class_names(manifest, class_column)
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
     taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}

@@ -53,8 +53,8 @@ def is_class(frame: pl.DataFrame, name: str) -> bool:
     return name.lower() in CLASS_NAMES and 2 <= count <= MAX_CLASSES
 
 
-def classes_of(manifest: Manifest, column: str, values: ValueMap) -> list[str]:
-    """The classes of a class column, in text order.
+def read_classes(manifest: Manifest, column: str, values: ValueMap) -> Manifest:
+    """The manifest with the cells of its class column read.
 
     Raises:
         TableError: It holds words that may be a class or a missing value.
@@ -62,7 +62,12 @@ def classes_of(manifest: Manifest, column: str, values: ValueMap) -> list[str]:
     roles = Roles(class_column=column)
     cells = read_cells(manifest.frame, [column], roles, values)
     raise_faults(MANIFEST_CONTRACT, manifest.path, cells.faults)
-    names = cells.frame.select(label_text(column))[column].drop_nulls()
+    return replace(manifest, frame=cells.frame, notes=(*manifest.notes, *cells.notes))
+
+
+def class_names(manifest: Manifest, column: str) -> list[str]:
+    """The classes of a class column, in text order."""
+    names = manifest.frame.select(label_text(column))[column].drop_nulls()
     return names.unique().sort().to_list()
 
 

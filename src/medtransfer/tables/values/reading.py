@@ -1,7 +1,8 @@
 """The one reading of the cells of a manifest or of a table of attributes.
 
 Import, join, init, check, run and evaluate all read their cells here, from CSV and Parquet alike:
-what `--values` maps, words for missing values, sex. Every change is counted and said.
+what `--values` maps, words for missing values, sex, classes and groups that differ by case. Every
+change is counted and said.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,6 +18,7 @@ from medtransfer.tables.values.missing_words import (
     without_words,
 )
 from medtransfer.tables.values.sex import names_sex, read_sex
+from medtransfer.tables.values.spellings import one_spelling
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -75,10 +77,14 @@ def read_cells(
             frame, of_column = _with_sex(frame, name, written)
             notes += of_column
         elif frame.schema[name] == pl.String():
-            kept = {*written, *(roles.classes if name == roles.class_column else ())}
+            kept = [*written, *(roles.classes if name == roles.class_column else ())]
             frame, of_column, fault = _without_missing(frame, name, roles, kept)
             notes += of_column
             faults += fault
+            if name in roles.attributes or name == roles.class_column:
+                cells, of_column = one_spelling(frame[name], kept)
+                frame = frame.with_columns(cells)
+                notes += of_column
     return ReadCells(frame, tuple(notes), tuple(faults))
 
 

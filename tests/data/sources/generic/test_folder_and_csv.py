@@ -29,6 +29,17 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
     assert "1 image outside a class folder: left out." in found.notes
 
 
+def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> None:
+    for number, name in enumerate(
+        ("Mel/a.png", "Mel/b.png", "mel/c.png", "mel /d.png", "nv/e.png")
+    ):
+        picture(tmp_path / name, number)
+    found = read_source(FOLDER, tmp_path)
+    assert {*found.frame["label"]} == {"Mel", "nv"}
+    assert "Classes: Mel, nv." in found.notes
+    assert any("'mel' as 'Mel' in 1 row, 'mel ' as 'Mel' in 1 row" in n for n in found.notes)
+
+
 def test_files_of_one_name_and_two_endings_stay_apart(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "a.png", 1)
     picture(tmp_path / "cat" / "a.jpg", 2)

@@ -6,6 +6,7 @@ import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Source
 from medtransfer.errors import ConfigError, listed, plural
+from medtransfer.tables.values.spellings import one_spelling
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -41,8 +42,9 @@ def read(download: Download) -> ImportedSource:
         pl.col("parts").list.get(depth - 1).alias("label"),
         pl.col(PATH).str.replace(r"\.[A-Za-z]+$", "").alias("image_id"),
     )
-    rows = _with_ids(rows, download)
-    notes = [] if download.options["patient"] else [OWN]
+    names, spelling_notes = one_spelling(rows["label"])
+    rows = _with_ids(rows.with_columns(names), download)
+    notes = [*spelling_notes] if download.options["patient"] else [*spelling_notes, OWN]
     if loose := len(parts) - len(inside):
         notes.append(f"{plural(loose, 'image')} outside a class folder: left out.")
     classes = rows["label"].unique().sort()

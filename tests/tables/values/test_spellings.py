@@ -1,0 +1,52 @@
+"""Classes and groups that differ by case or blanks alone are one."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.tables.values.test_reading import manifest
+
+from medtransfer import init_study, read_manifest
+from medtransfer.errors import TableError
+from medtransfer.evaluation.comparison.evaluate_table import join_attributes
+from medtransfer.tables.values.spellings import one_spelling
+
+DX = ["Mel", "mel", "Mel", "nv", "NV ", "nv", "basal  cell", "Basal cell", "ｎｖ", None]
+
+
+def test_the_most_frequent_spelling_is_taken_and_the_others_are_named() -> None:
+    cells, notes = one_spelling(pl.Series("dx", DX))
+    assert cells.to_list()[:6] == ["Mel", "Mel", "Mel", "nv", "nv", "nv"]
+    assert len({*cells.to_list()}) == 4
+    (note,) = notes
+    assert note == (
+        "'dx': only case or blanks differ: read 'NV ' as 'nv' in 1 row, "
+        "'basal  cell' as 'Basal cell' in 1 row, 'mel' as 'Mel' in 1 row, 'ｎｖ' as 'nv' in 1 row."
+    )
+
+
+def test_a_given_spelling_comes_first_and_given_names_stay_apart() -> None:
+    many = pl.Series("x", [f"{letter}{n}" for n in range(600) for letter in "aA"])
+    assert one_spelling(many)[1] == []
+    cells = pl.Series("x", ["a", "a", "A", "B", "b"])
+    assert one_spelling(cells, ["A"])[0].to_list()[:3] == ["A", "A", "A"]
+    kept, notes = one_spelling(cells, ["A", "a", "B", "b"])
+    assert (kept.to_list(), notes) == (cells.to_list(), [])
+    assert one_spelling(pl.Series("x", ["A+", "A-", "a1", "A 1"]))[1] == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_init_run_and_evaluate_see_one_class_and_one_group(tmp_path: Path, suffix: str) -> None:
+    dx = ["Mel", "mel ", "Mel", "nv", "NV", "nv"]
+    path = manifest(tmp_path, suffix, dx=dx, maker=["GE", "ge", "Ge", "GE", "Philips", "philips"])
+    study = init_study(path, tmp_path / "s.yaml")
+    assert "Targets found: Mel, nv (classes of dx); attributes: maker." in study.notes
+    assert any("'mel' as 'Mel' in 1 row" in note for note in study.notes)
+    read = read_manifest(path, class_column="dx", targets=["MEL", "nv"], attributes=["maker"])
+    assert read.frame["dx"].to_list() == ["MEL"] * 3 + ["nv"] * 3
+    assert read.frame["maker"].n_unique() == 2
+    assert any("'GE'" in note for note in read.notes)
+    with pytest.raises(TableError, match="'dx' holds 'Mel' in 3 rows"):
+        read_manifest(path, class_column="dx", targets=["mole", "nv"])
+    predictions = pl.DataFrame({"case_id": [f"i{n}" for n in range(6)], "target_y": [1, 0] * 3})
+    assert join_attributes(predictions, path, ["maker"]).frame["maker"].n_unique() == 2
