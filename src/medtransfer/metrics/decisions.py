@@ -5,6 +5,7 @@ benefit counts the cases found less the false alarms at that rate (Vickers and E
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from medtransfer.metrics.weighted import Weighted, WeightedTerm, ratio
 RISK_START = "risk"
 """Start of the name of a decision threshold: ``risk10`` is a probability of 10 %."""
 PER = 100
-"""Patients that avoided interventions are counted for."""
-Combine = Callable[[Floats, Floats, Floats, Floats], Floats]
-"""True and false positives, positives and cases, weighted, to a value. Each [W]"""
+"""Cases that avoided interventions are counted for."""
+Combine = Callable[[Floats, Floats, Floats, Floats, Floats], Floats]
+"""Odds of the threshold; true and false positives, positives and cases, weighted. Each [W]"""
 
 
 def is_risk(point: str) -> bool:
@@ -37,57 +38,40 @@ def risk_of(name: str) -> float:
     return float(name.removeprefix(RISK_START)) / 100
 
 
-def odds_of(threshold: float) -> float:
-    """False alarms that one case found is worth, inverted: t / (1 - t)."""
+def odds_of(threshold: Floats) -> Floats:
+    """Weight of a false alarm against one case found: t / (1 - t)."""
     return threshold / (1 - threshold)
 
 
-def net_benefit_of(threshold: float) -> Combine:
-    """Cases found less false alarms at their exchange rate, per case."""
-    odds = odds_of(threshold)
-
-    def of(tp: Floats, fp: Floats, _positives: Floats, total: Floats) -> Floats:
-        return ratio(tp - odds * fp, total)
-
-    return of
+def net_benefit(odds: Floats, tp: Floats, fp: Floats, _positives: Floats, total: Floats) -> Floats:
+    """Cases found less weighted false alarms, per case."""
+    return ratio(tp - odds * fp, total)
 
 
-def treat_all_of(threshold: float) -> Combine:
+def treat_all(odds: Floats, _tp: Floats, _fp: Floats, positives: Floats, total: Floats) -> Floats:
     """Net benefit of acting on every case."""
-    odds = odds_of(threshold)
-
-    def of(_tp: Floats, _fp: Floats, positives: Floats, total: Floats) -> Floats:
-        return ratio(positives - odds * (total - positives), total)
-
-    return of
+    return net_benefit(odds, positives, total - positives, positives, total)
 
 
-def standardized_net_benefit_of(threshold: float) -> Combine:
+def standardized_net_benefit(
+    odds: Floats, tp: Floats, fp: Floats, positives: Floats, _total: Floats
+) -> Floats:
     """Net benefit over its largest value, the prevalence (Kerr et al. 2016)."""
-    odds = odds_of(threshold)
-
-    def of(tp: Floats, fp: Floats, positives: Floats, _total: Floats) -> Floats:
-        return ratio(tp - odds * fp, positives)
-
-    return of
+    return net_benefit(odds, tp, fp, positives, positives)
 
 
-def interventions_avoided_of(threshold: float) -> Combine:
-    """Interventions avoided against acting on all, net of missed cases, per 100 patients."""
-    odds = odds_of(threshold)
-
-    def of(tp: Floats, fp: Floats, positives: Floats, total: Floats) -> Floats:
-        tn, fn = total - positives - fp, positives - tp
-        return PER * ratio(tn - fn / odds, total)
-
-    return of
+def interventions_avoided(
+    odds: Floats, tp: Floats, fp: Floats, positives: Floats, total: Floats
+) -> Floats:
+    """Interventions avoided against acting on all, net of missed cases, per 100 cases."""
+    tn, fn = total - positives - fp, positives - tp
+    return PER * ratio(tn - fn / odds, total)
 
 
-def adjusted_net_benefit_of(threshold: float, prevalence: float) -> Combine:
+def adjusted_net_benefit(prevalence: float) -> Combine:
     """Net benefit at another prevalence, sensitivity and specificity unchanged."""
-    odds = odds_of(threshold)
 
-    def of(tp: Floats, fp: Floats, positives: Floats, total: Floats) -> Floats:
+    def of(odds: Floats, tp: Floats, fp: Floats, positives: Floats, total: Floats) -> Floats:
         sensitivity, false_positive_rate = ratio(tp, positives), ratio(fp, total - positives)
         return prevalence * sensitivity - (1 - prevalence) * odds * false_positive_rate
 
@@ -106,7 +90,8 @@ def at_risk(
         calibrator: Source of the probabilities; the network itself by default.
     """
     columns = cases.shared(f"called {name} {calibrator}", lambda: _called(cases, name, calibrator))
-    return Weighted((*columns, cases.positive, cases.ones), combine)
+    odds = odds_of(np.array(risk_of(name)))
+    return Weighted((*columns, cases.positive, cases.ones), partial(combine, odds))
 
 
 def _called(
@@ -141,7 +126,7 @@ def _at_risk(
     title: str,
     formula: str,
     reference: str,
-    combine: Callable[[float], Combine],
+    combine: Combine,
     *,
     needs: RequiredClasses = "case",
     better: Better = "higher",
@@ -157,7 +142,7 @@ def _at_risk(
         needs=needs,
         formula=formula,
         reference=reference,
-        of_target=lambda c, risk: at_risk(c, risk, combine(risk_of(risk))),
+        of_target=lambda c, risk: at_risk(c, risk, combine),
         one_against_rest=True,
         by_group=by_group,
     )
@@ -166,7 +151,7 @@ def _at_risk(
 def _adjusted(cases: TargetCases, risk: str) -> Weighted:
     if cases.prevalence is None:
         raise ValueError("an adjusted metric needs a prevalence")
-    return at_risk(cases, risk, adjusted_net_benefit_of(risk_of(risk), cases.prevalence))
+    return at_risk(cases, risk, adjusted_net_benefit(cases.prevalence))
 
 
 _VICKERS = "Vickers and Elkin 2006"
@@ -177,14 +162,14 @@ ENTRIES = (
         title="Net benefit",
         formula="TP/n − FP/n · t/(1 − t) for p ≥ t; treating nobody has 0",
         reference=_VICKERS,
-        combine=net_benefit_of,
+        combine=net_benefit,
     ),
     _at_risk(
         name="net_benefit_all",
         title="Net benefit of treating all",
         formula="π − (1 − π) · t/(1 − t), π the prevalence of these cases",
         reference=_VICKERS,
-        combine=treat_all_of,
+        combine=treat_all,
         better="neither",
     ),
     _at_risk(
@@ -192,17 +177,16 @@ ENTRIES = (
         title="Standardised net benefit",
         formula="net benefit over the prevalence of these cases, its largest value",
         reference="Kerr et al. 2016",
-        combine=standardized_net_benefit_of,
+        combine=standardized_net_benefit,
         needs="positive",
         by_group=False,
     ),
     _at_risk(
         name="interventions_avoided",
         title="Interventions avoided per 100",
-        formula="100 · (TN/n − FN/n · (1 − t)/t): fewer interventions than with treating all, each "
-        "missed case charged",
+        formula="100 · (TN/n − FN/n · (1 − t)/t): against treating all, net of missed cases",
         reference="Vickers et al. 2008",
-        combine=interventions_avoided_of,
+        combine=interventions_avoided,
         high=PER,
     ),
     Metric(
@@ -229,7 +213,7 @@ ENTRIES = (
         reference="Vickers and Elkin 2006; Platt 1999",
         calibrator="platt",
         by_group=False,
-        of_target=lambda c, risk: at_risk(c, risk, net_benefit_of(risk_of(risk)), "platt"),
+        of_target=lambda c, risk: at_risk(c, risk, net_benefit, "platt"),
     ),
     Metric(
         name="expected_cost" + POINT,

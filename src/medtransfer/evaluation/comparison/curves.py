@@ -19,6 +19,7 @@ from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
 from medtransfer.metrics.cases import AnyCases, Labels, TargetCases
+from medtransfer.metrics.decisions import net_benefit, odds_of
 from medtransfer.metrics.kernels.sums import Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import interval_quantiles
@@ -137,8 +138,8 @@ def net_benefits(
     # cases that reach a threshold are those of its bin and of all later ones
     tp, fp = np.cumsum(sums[:, ::-1], axis=1)[:, ::-1][:, 1:]
     total = np.broadcast_to(sums.sum(axis=(0, 1)), tp.shape)
-    odds = thresholds / (1 - thresholds)
-    return ratio(tp - odds[:, None] * fp, total).T
+    positives = np.broadcast_to(sums[0].sum(axis=0), tp.shape)
+    return net_benefit(odds_of(thresholds)[:, None], tp, fp, positives, total).T
 
 
 def _deciles(test_set: TestSet, detector: DetectorScores, counts: Floats) -> Line | None:
