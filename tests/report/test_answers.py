@@ -253,9 +253,9 @@ def test_coverage_of_prediction_sets_is_judged_by_its_law_with_their_size(
     data = report_data(rows, gaps=[law])
     sentence = uncertainty.answer(data).sentence
     assert "is 0.050 [0.010, 0.080], and 0.020 [0.000, 0.040] after temperature scaling" in sentence
-    sets = f"{interval} of cases on north with 1.3 of 2 answers in a set"
-    assert f"Its 90% prediction sets hold the truth in {sets} ({verdict} " in sentence
-    assert sentence.endswith("promised: with this tuning split, 86% to 95% is expected).")
+    sets = f"{interval} of cases on north (mean size 1.3 of 2 answers; {verdict} "
+    assert f"Its 90% prediction sets contain the truth in {sets}" in sentence
+    assert sentence.endswith("promised: 86% to 95% is expected with this tuning split).")
     (table,) = [part for part in prediction_sets(data) if "Verdict" in getattr(part, "head", ())]
     assert isinstance(table, ReportTable)
     assert table.rows[0][0] == "split conformal"
@@ -271,7 +271,7 @@ def test_sets_of_an_older_table_get_no_verdict() -> None:
         result("set_size_split", 1.3, 1.2, 1.4),
     ]
     sentence = uncertainty.answer(report_data(rows)).sentence
-    assert sentence.endswith("85% [80%, 89%] of cases on north with 1.3 of 2 answers in a set.")
+    assert sentence.endswith("85% [80%, 89%] of cases on north (mean size 1.3 of 2 answers).")
 
 
 def test_a_missing_calibration_error_is_unknown() -> None:
@@ -286,6 +286,7 @@ def test_the_carried_threshold_is_told_in_missed_and_called_cases() -> None:
         of_rung.append(result("sensitivity@sens90", 0.0, 0.0, 0.034, cohort="south"))
         of_rung.append(result("specificity@sens90", 0.98, 0.95, 1.0, cohort="south"))
     sentence = shift.answer(report_data(rows, (0.1, 0.05, 0.15, 0.001), splits=AWAY)).sentence
-    assert "of 100 cases with the finding 100 [97, 100] are missed" in sentence
-    assert "of 100 cases without the finding 2 [0, 5] are called" in sentence
-    assert "On south, at the threshold set on tune (sens90)" in sentence
+    assert (
+        "On south, at the tuning threshold (sens90): of 100 cases with the finding, 100 [97, 100] "
+        "are missed; of 100 without it, 2 [0, 5] are called positive."
+    ) in sentence

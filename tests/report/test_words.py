@@ -116,6 +116,18 @@ def test_empty_columns_are_left_out() -> None:
     assert table.numeric == frozenset({1})
 
 
+def test_columns_of_marked_dashes_become_a_note_with_their_reason() -> None:
+    table = without_empty_columns(
+        ReportTable(
+            ["Metric", "Network", "Pre-training"],
+            [["AUROC", "0.1 ᵃ", "– ᵇ"], ["ECE", "–", "– ᵇ"]],
+            notes=["ᵃ few rungs", "ᵇ one pre-training set"],
+        )
+    )
+    assert table.head == ["Metric", "Network"]
+    assert table.notes == ["ᵃ few rungs", "Pre-training: one pre-training set"]
+
+
 def test_a_wide_table_is_set_tight() -> None:
     row = ["scratch/r50x1", "north", *["0.87 [0.76, 0.96]"] * 3]
     assert not ReportTable(["h"] * 5, [row]).tight

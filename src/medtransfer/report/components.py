@@ -142,15 +142,32 @@ def figures_of(parts: Iterable[Component]) -> Iterator[Figure]:
 
 
 def without_empty_columns(table: ReportTable) -> ReportTable:
-    """The table without columns that are empty in every row; the first always stays."""
+    """The table without columns that are empty in every row; the first always stays.
+
+    Columns of nothing but marked dashes become a note with their reasons.
+    """
     kept = [
         i
         for i in range(len(table.head))
-        if i == 0 or any(row[i] not in ("–", "") for row in table.rows)
+        if i == 0 or any(not _is_empty(row[i]) for row in table.rows)
     ]
+    rows = [[row[i] for i in kept] for row in table.rows]
+    reasons = dict(note.split(" ", 1) for note in table.notes)
+    shown = {mark for row in rows for cell in row for mark in cell.split() if mark in reasons}
+    notes = [note for note in table.notes if note.split(" ", 1)[0] in shown]
+    for i in (i for i in range(len(table.head)) if i not in kept):
+        marks = dict.fromkeys(row[i].removeprefix("–").strip() for row in table.rows)
+        if why := [reasons[mark] for mark in marks if mark in reasons]:
+            notes.append(f"{table.head[i]}: {'; '.join(why)}")
     return replace(
         table,
         head=[table.head[i] for i in kept],
-        rows=[[row[i] for i in kept] for row in table.rows],
+        rows=rows,
         numeric=frozenset(new for new, old in enumerate(kept) if old in table.numeric),
+        notes=notes,
     )
+
+
+def _is_empty(cell: str) -> bool:
+    """True for nothing, or for a dash with or without a mark."""
+    return cell.startswith("–") or not cell

@@ -1,5 +1,7 @@
 """Decision curves: net benefit of acting on the network's probabilities."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from medtransfer.evaluation.comparison.curves import NONE, TREAT_ALL
@@ -22,13 +24,15 @@ EVERYONE = "treat all"
 COLUMNS = {
     "net_benefit_all": "Treat all",
     "net_benefit": "Net benefit",
-    "net_benefit_standardized": "Standardised",
-    "net_benefit_adjusted": "At tuning prevalence",
-    "net_benefit_platt": "After Platt scaling",
     "interventions_avoided": "Avoided per 100",
 }
 """Metric at a decision threshold to its column's title."""
-GROUP_COLUMNS = ("net_benefit_all", "net_benefit", "interventions_avoided")
+FURTHER = {
+    "net_benefit_standardized": "Standardised",
+    "net_benefit_adjusted": "At tuning prevalence",
+    "net_benefit_platt": "After Platt scaling",
+}
+"""The same in a table of its own."""
 
 
 def decision_curves(data: ReportData) -> list[Component]:
@@ -38,7 +42,7 @@ def decision_curves(data: ReportData) -> list[Component]:
     table = _thresholds(data)
     if not table.rows:
         return []
-    return [Heading("Net benefit"), *_curve(data), table, *_by_group(data)]
+    return [Heading("Net benefit"), *_curve(data), table, *_further(data), *_by_group(data)]
 
 
 def _curve(data: ReportData) -> list[Component]:
@@ -78,28 +82,45 @@ def _curve(data: ReportData) -> list[Component]:
 
 
 def _thresholds(data: ReportData) -> ReportTable:
-    """A row per cohort and decision threshold of the best rung."""
+    """Net benefit of the best rung at every cohort and threshold, against the reference."""
+    caption = (
+        f"{data.best}. Avoided: interventions avoided compared with treating all, net of missed "
+        "cases."
+    )
+    return _table(data, COLUMNS, caption, with_difference=len(data.rungs) > 1)
+
+
+def _further(data: ReportData) -> list[Component]:
+    """Standardised net benefit, and net benefit at another prevalence and after scaling."""
+    caption = (
+        f"{data.best}. Standardised: share of the largest possible net benefit, which is the "
+        "prevalence. At tuning prevalence: with the cohort's sensitivity and specificity."
+    )
+    table = _table(data, FURTHER, caption, with_difference=False)
+    return [Fold("Net benefit, standardised, adjusted and scaled", [table])] if table.rows else []
+
+
+def _table(
+    data: ReportData, columns: Mapping[str, str], caption: str, *, with_difference: bool
+) -> ReportTable:
+    """A row per cohort and decision threshold of the best rung, a column per metric."""
     cells = Cells()
     rows: list[list[str]] = []
     for cohort in data.cohorts:
         for risk in data.evaluation.risks:
-            by_metric = [data.result_row(data.best, cohort, f"{name}@{risk}") for name in COLUMNS]
-            if any(row is not None for row in by_metric):
-                texts = [cells(row, _digits(name)) for name, row in _named(by_metric)]
-                difference = _difference(data, cohort, risk)
-                rows.append([cohort, f"{100 * risk_of(risk):g}%", *texts, difference])
-    head = ["Cohort", "Threshold", *COLUMNS.values(), f"Against {data.reference}"]
-    caption = (
-        f"{data.best}. Standardised: share of the largest possible net benefit. Avoided: "
-        "interventions fewer than with treating all, each missed case charged."
-    )
+            by_name = {
+                name: data.result_row(data.best, cohort, f"{name}@{risk}") for name in columns
+            }
+            if all(row is None for row in by_name.values()):
+                continue
+            texts = [cells(row, _digits(name)) for name, row in by_name.items()]
+            difference = [_difference(data, cohort, risk)] if with_difference else []
+            rows.append([cohort, f"{100 * risk_of(risk):g}%", *texts, *difference])
+    head = ["Cohort", "Threshold", *columns.values()]
+    head += [f"Against {data.reference}"] if with_difference else []
     return without_empty_columns(
         ReportTable(head, rows, caption, frozenset(range(1, len(head))), cells.notes)
     )
-
-
-def _named(rows: list[Row | None]) -> list[tuple[str, Row | None]]:
-    return list(zip(COLUMNS, rows, strict=True))
 
 
 def _difference(data: ReportData, cohort: str, risk: str) -> str:
@@ -117,7 +138,7 @@ def _digits(name: str) -> int:
 def _by_group(data: ReportData) -> list[Component]:
     """Net benefit in each group at the stated thresholds."""
     target = data.target_of("net_benefit@" + data.evaluation.risks[0])
-    metrics = [f"{name}@{risk}" for risk in data.evaluation.risks for name in GROUP_COLUMNS]
+    metrics = [f"{name}@{risk}" for risk in data.evaluation.risks for name in COLUMNS]
     rows = data.run_means.filter(
         (pl.col("rung") == data.best)
         & (pl.col("attribute") != ALL)
@@ -137,12 +158,11 @@ def _by_group(data: ReportData) -> list[Component]:
             *place[:3],
             f"{100 * risk_of(place[3]):g}%",
             f"{next(iter(by_name.values()))['num_cases']:,}",
-            *(cells(by_name.get(name), _digits(name)) for name in GROUP_COLUMNS),
+            *(cells(by_name.get(name), _digits(name)) for name in COLUMNS),
         ]
         for place, by_name in by_place.items()
     ]
-    titles = [COLUMNS[name] for name in GROUP_COLUMNS]
-    head = ["Attribute", "Group", "Cohort", "Threshold", "Cases", *titles]
+    head = ["Attribute", "Group", "Cohort", "Threshold", "Cases", *COLUMNS.values()]
     caption = f"{data.best}, at the prevalence of each group."
     table = ReportTable(head, lines, caption, frozenset(range(3, len(head))), cells.notes)
     return [Fold("Net benefit by group", [table])]

@@ -52,8 +52,10 @@ def section(data: ReportData) -> Section:
         points = points_text(data.evaluation.operating_points)
         parts.append(
             Note(
-                "A gap is the largest minus the smallest group value. Noise biases it upward, so "
-                "its p-value comes from permuting the groups over patients. All values are of "
+                "A gap is the largest minus the smallest group value. Chance alone makes gaps, so "
+                "each is tested: in AUROC, sensitivity, specificity, balanced accuracy and "
+                "under-diagnosis by permuting the groups among patients with the same labels, in "
+                "other metrics by the bootstrap. All values are of "
                 f"{data.best}, the rung with the best AUROC on {data.main_cohort}."
                 f"{f' {points}.' if points else ''}"
             )
@@ -224,7 +226,8 @@ def _forest(data: ReportData, rows: list[Row], number: int) -> Component:
     minimum = data.evaluation.minimum_group
     caption = (
         f"{data.best}. Numbers of cases in brackets. Bars: 95% intervals over patients. "
-        f"Groups with fewer than {minimum} cases are shown as counts only."
+        f"Groups with fewer than {minimum} cases are shown as counts only; a metric of positive or "
+        "negative cases needs as many of these."
     )
     return figure(f"groups-{number}", spec, caption)
 
@@ -277,7 +280,7 @@ def _gap_table(
                     cells(gaps.get(name + RATIO)),
                 ]
             )
-    head = ["Metric", "Cohort", "Worst group", "Gap", "p (permutation)", "Smallest / largest"]
+    head = ["Metric", "Cohort", "Worst group", "Gap", "p", "Smallest / largest"]
     means = " Values are means over seeds, p is the median." if data.seeds > 1 else ""
     caption = f"Gaps between groups, {rung}.{means}"
     return ReportTable(head, lines, caption, frozenset(range(2, 6)), cells.notes)

@@ -16,8 +16,9 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import ReportData, SplitCounts
 from medtransfer.report.text import joined, points_text
+from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS
 
-FEW_PATIENTS = 100
+FEW_TEST_PATIENTS = 100
 """Fewer than these are named as a limitation."""
 ROLES = {
     "train": "training",
@@ -118,8 +119,8 @@ def _flow(data: ReportData) -> ReportTable:
     roles = ". ".join(
         f"{split.capitalize()}: {role}" for split, role in ROLES.items() if split in splits
     )
-    caption = f"Cases by cohort and split. {roles}. Positive: positive of labelled cases; metrics "
-    caption += "are of labelled cases alone."
+    caption = f"Cases by cohort and split. {roles}. Positive: of the labelled cases, which alone "
+    caption += "enter the metrics."
     return ReportTable(head, rows, caption, frozenset(numeric))
 
 
@@ -144,9 +145,14 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
         f"95%, {config.interval}; {config.replicates:,} bootstrap replicates {resampling}, the "
         f"same for all rungs; seed {config.seed}"
     )
+    if config.replicates:
+        intervals += (
+            f"; score intervals with fewer than {FEW_PATIENTS} positive or negative patients, none "
+            f"with fewer than {MIN_PATIENTS}"
+        )
     groups = (
-        f"at least {config.minimum_group} cases each; p-values from {config.permutations:,} "
-        "permutations of patients"
+        f"at least {config.minimum_group} cases each, and as many positive or negative ones for "
+        f"metrics of these; permutation tests with {config.permutations:,} permutations"
     )
     facts = [
         ("Reference rung", data.reference),
@@ -158,7 +164,7 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
         facts.append(
             (
                 "Margin",
-                f"differences up to {config.margin:g} AUROC do not matter (stated in advance)",
+                f"differences of up to {config.margin:g} AUROC are negligible (stated in advance)",
             )
         )
     if config.decision_thresholds:
@@ -193,7 +199,7 @@ def limits(data: ReportData) -> Section:
     if not data.shifted:
         notes.append("No shifted cohort: the results say nothing about other hospitals.")
     for count in data.counts:
-        if count.split == "test" and count.patients < FEW_PATIENTS:
+        if count.split == "test" and count.patients < FEW_TEST_PATIENTS:
             notes.append(
                 f"{plural(count.patients, 'test patient')} on {count.cohort}: only large "
                 "differences can be detected."

@@ -1,4 +1,4 @@
-"""Prediction sets: coverage against what was promised, size, and both by group."""
+"""Prediction sets: coverage against the promised one, size, and both by group."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,26 +22,23 @@ def coverage_sentence(data: ReportData, cohorts: Sequence[str]) -> str:
     coverages = [text for cohort in cohorts if (text := _coverage_text(data, cohort))]
     if not coverages:
         return ""
-    return f"Its {SET_COVERAGE:.0%} prediction sets hold the truth in {joined(coverages)}."
+    return f"Its {SET_COVERAGE:.0%} prediction sets contain the truth in {joined(coverages)}."
 
 
 def _coverage_text(data: ReportData, cohort: str) -> str:
-    """``91% [88%, 94%] of cases on north with 1.2 of 2 answers in a set (as promised …)``."""
+    """``91% [88%, 94%] of cases on north (mean size 1.2 of 2; 88% to 95% expected: …)``."""
     row = data.result_row(data.best, cohort, "coverage_split")
     size = data.result_row(data.best, cohort, "set_size_split")
     if row is None or row["value"] is None or size is None or size["value"] is None:
         return ""
     ends = "" if row["low"] is None else f" [{row['low']:.0%}, {row['high']:.0%}]"
     answers = len(data.targets) if data.task == "single-label" else 2
-    text = (
-        f"{row['value']:.0%}{ends} of cases on {cohort} with "
-        f"{fixed(size['value'], 1)} of {answers} answers in a set"
-    )
+    facts = f"mean size {fixed(size['value'], 1)} of {answers} answers"
     expected = _expected(data, cohort, "split")
-    if expected is None:
-        return text
-    verdict = coverage_verdict(row["value"], expected["low"], expected["high"])
-    return f"{text} ({verdict}: with this tuning split, {_range_text(expected)} is expected)"
+    if expected is not None:
+        verdict = coverage_verdict(row["value"], expected["low"], expected["high"])
+        facts += f"; {verdict}: {_range_text(expected)} is expected with this tuning split"
+    return f"{row['value']:.0%}{ends} of cases on {cohort} ({facts})"
 
 
 def _expected(data: ReportData, cohort: str, method: str) -> Row | None:
@@ -95,12 +92,14 @@ def prediction_sets(data: ReportData) -> list[Component]:
     )
     table = metric_table(data, names, "Coverage and mean size of prediction sets.")
     table = replace(table, head=[_set_title(title) for title in table.head])
-    parts: list[Component] = [Heading("Prediction sets"), figure("sets", spec, caption), table]
-    return [*parts, *_verdicts(data), *_by_group(data)]
+    verdicts = _verdicts(data)
+    # the verdicts show coverage and size of the best rung
+    tables = [*verdicts, Fold("Prediction sets, all rungs", [table])] if verdicts else [table]
+    return [Heading("Prediction sets"), figure("sets", spec, caption), *tables, *_by_group(data)]
 
 
 def _verdicts(data: ReportData) -> list[Component]:
-    """Coverage of every method against what its tuning cases let expect."""
+    """Coverage of every method against the range to expect from its tuning cases."""
     cells = Cells()
     lines: list[list[str]] = []
     for method in METHODS:
@@ -118,8 +117,8 @@ def _verdicts(data: ReportData) -> list[Component]:
         return []
     head = ["Sets", "Cohort", "Coverage", "Size", "Expected", "Verdict"]
     caption = (
-        f"{data.best}. Expected: range that holds the coverage in 95% of studies if the cohort's "
-        "cases are like the tuning cases. It is as wide as so few tuning and test patients make it."
+        f"{data.best}. Expected: range of the coverage in 95% of studies with as many tuning and "
+        "test patients, if the cohort's cases are like the tuning cases."
     )
     return [ReportTable(head, lines, caption, frozenset({2, 3, 4}), cells.notes)]
 

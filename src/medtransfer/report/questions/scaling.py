@@ -6,7 +6,13 @@ from medtransfer.evaluation.comparison.label_savings import CURVE_AUC
 from medtransfer.evaluation.comparison.scaling import DROP, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.metrics.catalog import CATALOG
-from medtransfer.report.components import Component, Fold, Heading, ReportTable
+from medtransfer.report.components import (
+    Component,
+    Fold,
+    Heading,
+    ReportTable,
+    without_empty_columns,
+)
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import Cells, metric_title
 from medtransfer.tables.results import ALL
@@ -53,7 +59,7 @@ def scale_parts(data: ReportData) -> list[Component]:
     ]
     if all(cell.startswith("–") for row in rows for cell in row[2:]):
         return [Fold("Effect of scale: not estimable", [_table(rows, cells)])]
-    return [Heading("Effect of scale"), _table(rows, cells)]
+    return [Heading("Effect of scale"), without_empty_columns(_table(rows, cells))]
 
 
 def _table(rows: list[list[str]], cells: Cells) -> ReportTable:

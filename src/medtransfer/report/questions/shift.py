@@ -91,8 +91,8 @@ def missed_and_called(data: ReportData, cohort: str) -> str:
         return ""
     parts: list[str] = []
     for metric, verb, group in (
-        ("sensitivity", "missed", "with"),
-        ("specificity", "called", "without"),
+        ("sensitivity", "missed", "cases with the finding"),
+        ("specificity", "called positive", "without it"),
     ):
         row = data.result_row(data.best, cohort, f"{metric}@{points[0]}")
         if row is None or row["value"] is None:
@@ -101,10 +101,10 @@ def missed_and_called(data: ReportData, cohort: str) -> str:
         ends = ""
         if row["low"] is not None and row["high"] is not None:
             ends = f" [{100 * (1 - row['high']):.0f}, {100 * (1 - row['low']):.0f}]"
-        parts.append(f"of 100 cases {group} the finding {rate:.0f}{ends} are {verb}")
+        parts.append(f"of 100 {group}, {rate:.0f}{ends} are {verb}")
     if not parts:
         return ""
-    return f"On {cohort}, at the threshold set on tune ({points[0]}), {' and '.join(parts)}."
+    return f"On {cohort}, at the tuning threshold ({points[0]}): {'; '.join(parts)}."
 
 
 def _auroc_and_drop(data: ReportData, cohort: str) -> str:

@@ -31,8 +31,6 @@ SERIES = {"none": "uncalibrated", "temperature": "after temperature scaling"}
 ERRORS = (
     "ece",
     "ece_scaled",
-    "ece_smooth",
-    "ece_mass",
     "ici",
     "calibration_slope",
     "calibration_intercept",
