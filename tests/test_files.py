@@ -372,3 +372,18 @@ def test_files_and_trees_are_removed_and_may_be_gone_already(tmp_path: Path) -> 
     for path in (folder, tmp_path / "file", tmp_path / "nothing"):
         files.remove(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_disk_does_not_let_be_deleted_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("x")
+    stop_at(monkeypatch, 0, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+    with pytest.raises(StudyError, match=r'a" could not be deleted: Device or resource busy'):
+        files.remove(tmp_path / "a")
+
+
+def test_json_that_is_nested_too_deep_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("[" * 100_000)
+    with pytest.raises(StudyError, match="RecursionError"):
+        files.read_json(tmp_path / "a")

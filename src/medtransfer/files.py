@@ -127,7 +127,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def link_over(source: Path, path: Path) -> None:
-    """Give a file a second name, which replaces what has it; a copy where disks have no links."""
+    """Give a file a second name, which replaces what has it; a copy where disks have no links.
+
+    Raises:
+        StudyError: The file is gone, or the disk does not let itself be written to.
+    """
     temporary = _temporary_name(path)
     try:
         on_operation("link")
@@ -136,7 +140,11 @@ def link_over(source: Path, path: Path) -> None:
         _fsync(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
-        write_bytes(path, source.read_bytes())
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise _disk_error(path, error) from error
+        write_bytes(path, content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -162,7 +170,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f'"{path}" cannot be read as JSON ({type(error).__name__}).') from error
 
 
@@ -181,14 +189,24 @@ def make_folder(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder tree that this package made; a missing one is fine."""
-    on_operation("remove")
+    """Delete a file or a folder tree that this package made; a missing one is fine.
+
+    Raises:
+        StudyError: The disk does not let a file be deleted.
+    """
     _ask_guards()
     note_change(path)
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    try:
+        on_operation("remove")
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f'"{path}" could not be deleted: {error.strerror or error}. Check the permissions of '
+            "the folder."
+        ) from error
 
 
 def sha256(path: Path) -> str:

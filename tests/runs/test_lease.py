@@ -81,11 +81,20 @@ def test_a_holder_that_was_taken_over_writes_nothing_more(tmp_path: Path) -> Non
     with pytest.raises(StudyError, match="has taken over this study"):
         files.remove(tmp_path / "mine")
     with pytest.raises(StudyError, match="has taken over this study"):
-        lease.renew()
+        lease.require_held()
     lease.drop()
     assert (tmp_path / "mine").read_text() == "before"
     assert json.loads((tmp_path / "lease.json").read_text())["host"] == "elsewhere"
     files.write_text(tmp_path / "mine", "without a lease")
+
+
+def require_renewal(path: Path) -> None:
+    """Make a lease old, and wait for its holder to renew it."""
+    os.utime(path, (0, 0))
+    end = time.monotonic() + 10
+    while path.stat().st_mtime == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert path.stat().st_mtime > 0
 
 
 def test_a_lease_is_renewed_without_being_asked(
@@ -94,11 +103,7 @@ def test_a_lease_is_renewed_without_being_asked(
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
     lease = Lease(StudyFolder(tmp_path))
     lease.take()
-    os.utime(tmp_path / "lease.json", (0, 0))
-    end = time.monotonic() + 10
-    while (tmp_path / "lease.json").stat().st_mtime == 0 and time.monotonic() < end:
-        time.sleep(0.01)
-    assert (tmp_path / "lease.json").stat().st_mtime > 0
+    require_renewal(tmp_path / "lease.json")
     lease.drop()
     assert not list(tmp_path.iterdir())
 
@@ -110,14 +115,32 @@ def test_without_hard_links_the_lease_is_a_copy(
         raise PermissionError
 
     monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
     lease = Lease(StudyFolder(tmp_path))
     lease.take()
-    os.utime(tmp_path / "lease.json", (0, 0))
-    lease.renew()
-    assert (tmp_path / "lease.json").stat().st_mtime > 0
+    require_renewal(tmp_path / "lease.json")
     assert not Lease(StudyFolder(tmp_path)).try_take()
     lease.drop()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_claim_that_the_disk_does_not_let_be_published_is_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        if name == "link":
+            raise StudyError("the disk is full")
+
+    monkeypatch.setattr(files, "on_operation", fail)
+    with pytest.raises(StudyError, match="the disk is full"):
+        Lease(StudyFolder(tmp_path)).take()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[1]", '{"pid": 1}'])
+def test_a_lease_that_is_none_does_not_bar_the_next(tmp_path: Path, content: str) -> None:
+    (tmp_path / "lease.json").write_text(content)
+    Lease(StudyFolder(tmp_path)).take()
 
 
 @pytest.mark.parametrize("fact", ["boot", "namespace"])

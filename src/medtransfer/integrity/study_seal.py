@@ -37,8 +37,8 @@ def seal_study(folder: Path, changed: Iterable[Path]) -> None:
         changed: Files that were written or removed, and folders whose files are all taken anew.
     """
     old = _entries(folder)
-    renewed = {os.path.abspath(path) for path in changed}  # noqa: PTH100 — links stay as they are
-    root = os.path.abspath(folder)  # noqa: PTH100
+    renewed = {str(path.absolute()) for path in changed}  # not resolved: links stay as they are
+    root = str(folder.absolute())
     entries: Seal = {}
     for name in sealed_names(folder):
         known = None if _is_among(f"{root}/{name}", renewed) else old.get(name)

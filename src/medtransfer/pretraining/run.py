@@ -115,7 +115,7 @@ def _carry_out(
     with stopping(executor) as asked:
         try:
             for message in executor.execute(request):
-                lease.renew()
+                lease.require_held()
                 match message:
                     case StepDone():
                         reporter.step(message)

@@ -7,9 +7,7 @@ file it moves into place. Claims of dead processes are deleted by whoever finds 
 """
 
 import contextlib
-import json
 import os
-import random
 import secrets
 import socket
 import threading
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from medtransfer.errors import StudyError
-from medtransfer.files import add_guard, link_over, remove_guard, write_json
+from medtransfer.files import add_guard, link_over, read_json, remove_guard, write_json
 
 LEASE = "lease.json"
 CLAIMS = "lease-*.json"
@@ -80,16 +78,6 @@ class Lease:
         """True if the last holder was killed before it gave up the lease."""
         return self._path.exists() and self.holder() is None
 
-    def renew(self) -> None:
-        """Record that the holder is alive.
-
-        Raises:
-            StudyError: Another process has taken over the lease.
-        """
-        if self.token in _held:
-            self.require_held()
-            _touch(self._claim, self._path)
-
     def require_held(self) -> None:
         """Compare the lease on the disk with the own one.
 
@@ -122,7 +110,7 @@ class Lease:
             holder = self._claim_once()
             if holder is None:
                 return None
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 — only to part two claimants
+            time.sleep(secrets.randbelow(10 * 2**attempt) / 1000)  # parts two claimants
         return holder
 
     def _claim_once(self) -> Holder | None:
@@ -131,17 +119,23 @@ class Lease:
         try:
             write_json(self._claim, {**self._process, "token": self.token})
             other = self._living_other()
-            if other is not None:
-                self._claim.unlink(missing_ok=True)
-                del _held[self.token]
-                return other
-            link_over(self._claim, self._path)
+            if other is None:
+                link_over(self._claim, self._path)
         except BaseException:
-            _held.pop(self.token, None)
+            self._withdraw()
             raise
+        if other is not None:
+            self._withdraw()
+            return other
         add_guard(self.require_held)
         threading.Thread(target=self._renew_always, daemon=True).start()
         return None
+
+    def _withdraw(self) -> None:
+        """Delete a claim that did not become a lease, or others would wait for this process."""
+        _held.pop(self.token, None)
+        with contextlib.suppress(OSError):
+            self._claim.unlink(missing_ok=True)
 
     def _living_other(self) -> Holder | None:
         """Another living process that holds or claims the lease; claims of the dead are deleted."""
@@ -229,11 +223,13 @@ def process_facts() -> dict[str, Any]:
 def _read(path: Path) -> Holder | None:
     """Content of a lease; None where there is none, or where it is torn: ours are written whole."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        content = read_json(path)
+    except StudyError:
         return None
-    is_lease = isinstance(content, dict) and {"pid", "host", "born"} <= set(content)  # type: ignore[arg-type] — open JSON
-    return cast("Holder", content) if is_lease else None
+    if not isinstance(content, dict):
+        return None
+    holder = cast("Holder", content)
+    return holder if {"pid", "host", "born"} <= set(holder) else None
 
 
 def _touch(claim: Path, published: Path) -> None:

@@ -176,7 +176,7 @@ class StudyExecution:
         progress = ProgressFile(folder)
         try:
             for message in self.executor.execute(request_of(run)):
-                self.lease.renew()
+                self.lease.require_held()
                 match message:
                     case StepDone():
                         self.on_event(self._step(run, message))
