@@ -281,6 +281,11 @@ def _gap_table(
                 ]
             )
     head = ["Metric", "Cohort", "Worst group", "Gap", "p", "Smallest / largest"]
-    means = " Values are means over seeds, p is the median." if data.seeds > 1 else ""
+    means = ""
+    if data.seeds > 1:
+        means = (
+            " All are means over seeds of single networks' gaps, which can exceed the gap between "
+            "the groups' means above; p is the median."
+        )
     caption = f"Gaps between groups, {rung}.{means}"
     return ReportTable(head, lines, caption, frozenset(range(2, 6)), cells.notes)

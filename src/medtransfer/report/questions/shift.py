@@ -104,7 +104,8 @@ def missed_and_called(data: ReportData, cohort: str) -> str:
         parts.append(f"of 100 {group}, {rate:.0f}{ends} are {verb}")
     if not parts:
         return ""
-    return f"On {cohort}, at the tuning threshold ({points[0]}): {'; '.join(parts)}."
+    mean = ", mean over targets" if len(data.targets) > 1 else ""
+    return f"On {cohort}, at the tuning threshold ({points[0]}{mean}): {'; '.join(parts)}."
 
 
 def _auroc_and_drop(data: ReportData, cohort: str) -> str:
@@ -267,15 +268,14 @@ def _thresholds(data: ReportData) -> list[Component]:
             for cohort in data.cohorts
         ]
         head = ["Rung", "Cohort", *names.values()]
-        caption = (
-            f"Threshold with {point_words(point)} ({point}), applied unchanged to every cohort. "
-            "Threshold drift: the threshold fixed on the cohort itself minus the applied one."
-        )
+        title = f"Threshold with {point_words(point)}"
+        caption = f"{title} ({point}), applied unchanged to every cohort."
         numeric = frozenset(range(2, len(head)))
         table = without_empty_columns(ReportTable(head, rows, caption, numeric, cells.notes))
-        tables.append(
-            table if not tables else Fold(f"Threshold with {point_words(point)}", [table])
-        )
+        if AT_THRESHOLD["threshold_drift"] in table.head:
+            drift = "the threshold fixed on the cohort itself minus the applied one"
+            table = replace(table, caption=f"{caption} Threshold drift: {drift}.")
+        tables.append(table if not tables else Fold(title, [table]))
     return [Heading("Fixed thresholds"), *tables] if tables else []
 
 
