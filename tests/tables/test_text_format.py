@@ -76,6 +76,17 @@ def test_a_letter_beyond_the_first_megabyte_is_found(tmp_path: Path) -> None:
         ("женский", "cp1251"),
         ("γυναίκα", "cp1253"),
         ("kadın", "cp1254"),
+        ("м", "cp1251"),
+        ("żeńska", "cp1250"),
+        ("bărbat", "cp1250"),
+        ("nő", "cp1250"),
+        ("průměr", "cp1250"),
+        ("männlich", "mac_roman"),
+        ("féminin", "mac_roman"),
+        ("niña", "mac_roman"),
+        ("varón", "mac_roman"),
+        ("männlich", "cp850"),
+        ("não", "cp850"),
         ("女性", "gbk"),
         ("男性", "shift_jis"),
         ("여자", "euc_kr"),
@@ -90,6 +101,19 @@ def test_another_encoding_is_refused_and_read_when_it_is_named(
     assert word not in str(said.value)
     table = read_text_table(tmp_path / "t.csv", "t.csv", encoding=encoding)
     assert table.frame["sex"].to_list() == [word]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("männlich", "MÄNNLICH", "Größe", "féminin", "l’homme", "à droite", "où", "più", "naïve"),
+        *("niña", "varón", "¿qué?", "¡sí!", "não", "coração", "irmãs", "põe", "manhã", "kvinne på"),
+        *("5 µm", "Ø 5", "37°C", "Ångström", "ÆTAT", "ŒDÈME", "œdème", "„groß“", "2019–2020"),
+    ],
+)
+def test_words_of_western_europe_are_read_from_cp1252(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_bytes(f"id,note\n1,{text}\n".encode("cp1252"))
+    assert read_text_table(tmp_path / "t.csv", "t.csv").frame["note"].to_list() == [text]
 
 
 def test_a_separator_that_cannot_be_told_is_refused_unless_names_tell_it(tmp_path: Path) -> None:

@@ -24,8 +24,21 @@ LETTERS = "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛàáâ�
 """Letters of Western European words in cp1252."""
 SIGNS = "€°²³µ§«»“”„‘’–—…·¿¡ªº±×\xa0"
 _INSIDE = f"[A-Za-z{LETTERS}]"
-FOREIGN = re.compile(f"[{LETTERS}]{{3}}|(?<={_INSIDE})[€°²³µ§¿¡±×](?={_INSIDE})")
-"""Letters that would be a sign inside a word, or three in a row: the encoding is another one."""
+_CAPITAL = "".join(letter for letter in LETTERS if letter.isupper())
+FOREIGN = re.compile(
+    "|".join(
+        (
+            f"[{LETTERS}]{{3}}",
+            f"(?<={_INSIDE})[€°²³µ§¿¡±×«»“”„…–—](?={_INSIDE})",
+            f"(?<=[a-z])[{_CAPITAL}](?![A-Z{_CAPITAL}])",  # mŠnnlich: Mac Roman
+            f"(?<!{_INSIDE})[{LETTERS}](?!{_INSIDE})(?<![àÀéÉèÈåÅøØ])",  # ì alone: м in cp1251
+            "ã(?=[bcdfghjklmnpqrtvwx])|õ(?!e)|[ìù](?=[a-z])",  # bãrbat, nõ, prùmìr: cp1250
+        )
+    )
+)
+"""What no Western European word has: the encoding is another one."""
+PAIRS = {"¿": "?", "¡": "!"}
+"""Signs before a sentence, and those that must then follow."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +139,15 @@ def _encoding(path: Path, head: bytes, what: str) -> str:
     advice = (
         f"{what} cannot be read: line {line} is not UTF-8 text, and its letters do not tell which "
         "encoding it is. Save the file as UTF-8, or import it with `medtransfer import csv … "
-        "--option encoding=NAME`, e.g. cp1250, cp1251, cp1254, gbk or shift_jis."
+        "--option encoding=NAME`, e.g. cp1250, cp1251, cp1254, mac_roman, gbk or shift_jis."
     )
     try:
         text = b"".join(_chunks(path)).decode("cp1252")
     except UnicodeDecodeError as error:
         raise TableError(advice) from error
     other = {letter for letter in set(text) if ord(letter) > 127}
-    if other - set(LETTERS + SIGNS) or FOREIGN.search(text):
+    alone = any(sign in text and end not in text for sign, end in PAIRS.items())
+    if other - set(LETTERS + SIGNS) or alone or FOREIGN.search(text):
         raise TableError(advice)
     return "cp1252"
 
