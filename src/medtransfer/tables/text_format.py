@@ -36,7 +36,7 @@ FOREIGN = re.compile(
         )
     )
 )
-"""What no Western European word has: the encoding is another one."""
+"""Letters in places where no Western European word has them: the encoding is another one."""
 PAIRS = {"¿": "?", "¡": "!"}
 """Signs before a sentence, and those that must then follow."""
 

@@ -73,6 +73,8 @@ def test_nan_in_a_column_of_numbers_is_missing(tmp_path: Path) -> None:
             "не указано",
             "Patient declines",
             "Refused",
+            "\u200b",
+            "\ufeff\u200b",
         ),
     ],
 )

@@ -1,11 +1,13 @@
 """Words that stand for a missing value in the tables of hospitals and of other programs."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import polars as pl
 
 from medtransfer.errors import plural, printable
 from medtransfer.tables.chunks import SLICE_ROWS, any_cell
+from medtransfer.tables.values.folding import INVISIBLE
 from medtransfer.tables.values.personal import quotable
 
 UNKNOWN = "Unknown"
@@ -13,11 +15,12 @@ UNKNOWN = "Unknown"
 
 
 def spelling(text: pl.Expr) -> pl.Expr:
-    """A word without case, accents, width, brackets around it, and with single blanks.
+    """A word without case, accents, width, hidden characters and brackets, with single blanks.
 
     ``(Not_Known)`` is ``not known``, ``N / A.`` is ``n/a``.
     """
     plain = text.str.normalize("NFKD").str.replace_all(r"\p{M}", "").str.to_lowercase()
+    plain = plain.str.replace_all(f"[{INVISIBLE}]", "")
     plain = plain.str.replace_all(r"[\s_]+", " ").str.strip_chars()
     plain = plain.str.replace(r"^[(<\[{]\s*(.+?)\s*[)>\]}]$", "$1")
     return plain.str.replace_all(r" ?/ ?", "/").str.replace(r"^(.*[^.])\.$", "$1")
@@ -30,7 +33,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(entries.to_frame().select(spelling(pl.col("word"))).to_series())
 
 
-CERTAIN = _words(
+CERTAIN = frozenset({""}) | _words(
     """
     na  n/a  n.a.  n.a  n/a  #na  #n/a  #n/a n/a  nan  -nan  nat  null  .
     1.#ind  -1.#ind  1.#qnan  -1.#qnan  #value!  #ref!  #div/0!  #name?  #num!  #null!
@@ -81,6 +84,10 @@ MAX_BYTES = 60
 Meaning = Literal["certain", "any"]
 
 
+MAX_COUNTED = 6
+"""Values that a note quotes one by one."""
+
+
 def is_missing_word(column: str, meaning: Meaning = "any") -> pl.Expr:
     """True for cells of a text column that hold a missing word.
 
@@ -124,15 +131,18 @@ def without_words(frame: pl.DataFrame, column: str, words: dict[str, int]) -> pl
 
 def missing_note(column: str, words: dict[str, int]) -> str:
     """Sentence on the words of a column that were read as missing."""
-    return f"'{printable(column, 80)}': read as missing: {counted(words)}."
+    return f"'{printable(column, 80)}': read as missing: {counted(words, [*words])}."
 
 
-def counted(words: dict[str, int], limit: int = 6) -> str:
+def counted(words: dict[str, int], public: Collection[str] = ()) -> str:
     """``'NaN' in 10 rows, 'NA' in 1 row``, the most frequent first.
 
-    Values that may identify a person are counted and not quoted.
+    Args:
+        words: Values with their numbers of rows. Those that may identify a person are counted and
+            not quoted.
+        public: Values of a closed list, which identify nobody.
     """
-    quoted = sorted(quotable(words), key=lambda word: -words[word])[:limit]
+    quoted = sorted(public or quotable(words), key=lambda word: -words[word])[:MAX_COUNTED]
     texts = [f"'{printable(word)}' in {plural(words[word], 'row')}" for word in quoted]
     if rest := [count for word, count in words.items() if word not in quoted]:
         values = plural(len(rest), "more value" if texts else "value")
