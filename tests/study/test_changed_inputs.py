@@ -11,7 +11,7 @@ from tests.in_process import run_here, study_digests
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import StudyError
 from medtransfer.runs import transfer as spine
-from medtransfer.runs.events import Event, RunEnded, RunStep
+from medtransfer.runs.events import Event, Repaired, RunEnded, RunStep
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 
@@ -82,6 +82,21 @@ def test_data_that_change_between_two_runs_stop_the_study(
     assert "finished runs are kept" in str(caught.value)
     states = sorted(folder.run(run_id).state() for run_id in folder.run_ids())
     assert states == ["done", "waiting"]
+
+
+@pytest.mark.slow
+def test_facts_of_images_that_a_worker_wrote_again_are_not_taken_for_damage(
+    study: Study, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "s")
+
+    def rewrite() -> None:  # as a worker does when times of images changed: not by this process
+        pl.read_parquet(folder.images).write_parquet(folder.images, compression="uncompressed")
+
+    run_here(study, folder.path, once(RunEnded, rewrite))
+    events: list[Event] = []
+    run_here(study, folder.path, events.append)
+    assert not [event for event in events if isinstance(event, Repaired)]
 
 
 @pytest.mark.slow

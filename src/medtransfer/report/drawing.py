@@ -29,10 +29,10 @@ class Drawer:
         process = self._start()
         try:
             assert process.stdin is not None  # noqa: S101 — pipes were asked for
-            assert process.stdout is not None  # noqa: S101
-            process.stdin.write(json.dumps(printable_texts(spec)) + "\n")
-            process.stdin.flush()
+            assert process.stdout is not None  # noqa: S101 — pipes were asked for
             with _ending(process):
+                process.stdin.write(json.dumps(printable_texts(spec)) + "\n")
+                process.stdin.flush()
                 line = process.stdout.readline()
             svg = json.loads(line)
             return svg if isinstance(svg, str) else None

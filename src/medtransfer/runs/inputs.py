@@ -224,8 +224,8 @@ def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memo
 
 
 _ADVICE = (
-    "No run was finished on the changed data, and finished runs are kept. Put the old files back "
-    "and run the same command again to go on, or run it as they are to start new runs."
+    "No run was finished on the changed data, and finished runs are kept. To go on, put the old "
+    "files back and run the same command again; on the changed data it starts new runs."
 )
 
 

@@ -172,7 +172,8 @@ class StudyExecution:
             StudyError: The disk is full, or fails.
         """
         folder = self.folder.run(run.run_id)
-        note_change(folder.path)
+        for path in (folder.path, self.folder.images, self.folder.features):
+            note_change(path)  # the worker writes there
         progress = ProgressFile(folder)
         try:
             for message in self.executor.execute(request_of(run)):
