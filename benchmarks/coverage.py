@@ -8,10 +8,15 @@
     truth in at least 93 %, and none is given below 5 patients.
 (c) Groups of equal AUROC and other prevalence: how often "p < .05". Goal: 3 to 7 %.
 (d) The gap between groups of few positives. Goal: the interval holds it in at least 93 %.
+(e) The difference in AUROC of two rungs on the same few positives, and the drop between two
+    hospitals of few positives. Goal: as in (b).
 
 A goal is missed where the share is beyond it by more than three standard errors of so many
 data sets; 4,000 in (a), 1,000 else, a tenth with --quick.
 """
+
+if __name__ == "coverage":  # numba looks for the package of that name, and finds this folder first
+    raise ImportError("benchmarks/coverage.py is a script, not the package coverage")
 
 import argparse
 import sys
@@ -21,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from medtransfer.evaluation.comparison.seed_means import drop_interval, paired_interval
 from medtransfer.evaluation.scoring.estimate import Estimate
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
@@ -167,6 +173,46 @@ def group_gaps(number: int) -> Iterator[Row]:
             yield setting, held / number, 0.93, 1.0
 
 
+def contrasts(number: int) -> Iterator[Row]:
+    """Part (e)."""
+    for positives in (5, 10, 20, 40):
+        for truths in ((0.8, 0.8), (0.9, 0.75)):
+            held = np.zeros(2)
+            for seed in range(number):
+                held += _holds_contrasts(seed, positives, truths)
+            for what, share in zip(("difference", "drop"), held / number, strict=True):
+                setting = f"(e) {what} of {truths[0]} and {truths[1]}, {positives} positives"
+                yield setting, float(share), 0.93, 1.0
+
+
+def _holds_contrasts(seed: int, positives: int, truths: tuple[float, float]) -> NDArray[np.bool_]:
+    """Whether the intervals of rung A minus B, and of A's drop to hospital b, hold the truth."""
+    rng = np.random.default_rng([seed, positives, int(100 * truths[1])])
+    apart = [2**0.5 * float(ndtri(truth)) for truth in truths]
+    patients = positives + 60
+    labels = (np.arange(patients) < positives).astype(np.int64)
+    shared = rng.normal(size=patients)
+    inside = [
+        0.5**0.5 * (shared + rng.normal(size=patients)) + strength * labels for strength in apart
+    ]
+    outside = rng.normal(size=patients) + apart[1] * labels
+    one, other = (_auroc_estimate(labels, scores, seed, "a") for scores in inside)
+    away = _auroc_estimate(labels, outside, seed, "b")
+    truth = truths[0] - truths[1]
+    intervals = [paired_interval(one, other, "auroc")[0], drop_interval(one, away, "auroc")[0]]
+    return np.array([ends is not None and ends[0] <= truth <= ends[1] for ends in intervals])
+
+
+def _auroc_estimate(labels: NDArray[np.int64], scores: Floats, seed: int, cohort: str) -> Estimate:
+    """AUROC of a cohort of one case a patient."""
+    cases, positives = len(labels), int(labels.sum())
+    drawn = draw_replicates([str(i) for i in range(cases)], REPLICATES, seed, cohort)
+    values = drawn.values(auroc(labels, scores), np.ones(cases, dtype=np.bool_))
+    return Estimate(
+        values, cases, cases, support=Support(positives, cases - positives, cases, cases)
+    )
+
+
 def _correlated(rng: np.random.Generator, patient: NDArray[np.int64], share: float) -> Floats:
     """Standard normal noise of cases that correlates within a patient. [n]"""
     own: Floats = rng.normal(size=len(patient))
@@ -179,6 +225,7 @@ PARTS: tuple[tuple[str, int, Callable[[int], Iterator[Row]]], ...] = (
     ("Few positives, share of intervals that hold the truth", 1000, few_positives),
     ("Equal groups, share with p < .05", 1000, group_levels),
     ("Gaps of small groups, share of intervals that hold the truth", 1000, group_gaps),
+    ("Contrasts of few positives, share of intervals that hold the truth", 1000, contrasts),
 )
 
 if __name__ == "__main__":

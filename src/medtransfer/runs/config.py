@@ -8,7 +8,7 @@ from medtransfer.training.config import TrainingConfig
 
 IDENTITY_VERSION = 4
 """Raised when a change of code changes the numbers that a run makes."""
-SCORING_VERSION = 7
+SCORING_VERSION = 8
 """Raised when a change of code changes the results that predictions are scored to."""
 ID_LENGTH = 12
 

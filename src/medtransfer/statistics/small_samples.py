@@ -29,21 +29,30 @@ FEW_PATIENTS = 50
 NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
 
 
-def widened_interval(
-    value: float, interval: tuple[float, float], patients: float
-) -> tuple[float, float]:
-    """The interval of a difference by replicates, widened for few patients.
+def student_factor(patients: int) -> float:
+    """Factor by which replicates of a difference deviate too little where patients are few.
 
     The variance of m resampled patients is too small by (m - 1) / m, and their quantiles are the
     normal distribution's where Student's with m - 1 degrees are due.
 
     Args:
-        value: The difference.
-        interval: Its percentile interval.
         patients: Of the class or share that has the fewest, m; over 1.
     """
     factor = float(stdtrit(patients - 1, (1 + LEVEL) / 2)) / NORMAL_QUANTILE
-    factor *= (patients / (patients - 1)) ** 0.5
+    return factor * float((patients / (patients - 1)) ** 0.5)
+
+
+def widened_interval(
+    value: float, interval: tuple[float, float], patients: int
+) -> tuple[float, float]:
+    """The interval of a difference by replicates, widened by `student_factor`.
+
+    Args:
+        value: The difference.
+        interval: Its percentile interval.
+        patients: As there.
+    """
+    factor = student_factor(patients)
     return value - factor * (value - interval[0]), value + factor * (interval[1] - value)
 
 

@@ -9,6 +9,7 @@ from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
+    few_patients,
     paired_interval,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -23,6 +24,7 @@ from medtransfer.statistics.contrasts import (
     seed_term,
 )
 from medtransfer.statistics.sample_size import detectable_difference, detectable_margin
+from medtransfer.statistics.small_samples import student_factor
 from medtransfer.statistics.tests import (
     MarginTest,
     equivalence,
@@ -113,16 +115,19 @@ def _comparison(
     if interval is None:
         return row, None
     both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
+    fewest = few_patients(estimate, of_base, key.metric)
     row = replace(
         row,
         low=both.low,
         high=both.high,
-        p=both.p if estimate.is_small(key.metric) else _p_value(difference, both),
+        p=_p_value(difference, both) if fewest is None else both.p,
         contains=both.sources,
     )
     if config.margin is None or key.metric != HEADLINE:
         return row, both
     seeded = mean.replicates(key, config.seed) - base.replicates(key, config.seed)
+    if fewest is not None:
+        seeded = seeded[0] + student_factor(fewest) * (seeded - seeded[0])
     return _with_margin(row, seeded, both, config.margin), both
 
 

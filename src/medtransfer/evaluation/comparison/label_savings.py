@@ -167,8 +167,9 @@ def curve_areas(means: Sequence[Mean], seed: int) -> Iterator[tuple[GridKey, Res
     for curve in _curves(means).values():
         if len(curve) < 2:
             continue
-        for key, estimate in curve[-1].estimates.items():
+        for key in curve[-1].estimates:
             if key.attribute == ALL and key.metric == HEADLINE:
+                estimate = curve[-1].estimate(key)
                 auc = _curve_auc(curve, key, seed)
                 yield curve[-1].key, _curve_auc_row(key, estimate, auc, _contains(curve))
 
@@ -243,7 +244,7 @@ def _saving_row(curve: list[Mean], base: Mean, key: ResultKey, seed: int) -> Res
     fractions = np.array([mean.key.label_fraction for mean in curve])
     values = np.stack([_resampled(mean, key, seed) for mean in curve])
     saved = labels_saved(fractions, values, _resampled(base, key, seed))
-    estimate = curve[-1].estimates[key]
+    estimate = curve[-1].estimate(key)
     counts = Estimate(values=saved, cases=estimate.cases, patients=estimate.patients)
     key = replace(key, metric=LABELS_SAVED)
     if not np.isfinite(saved[0]):

@@ -133,10 +133,10 @@ def scale_results(
 def _quantities(mean: Mean) -> dict[ResultKey, Floats]:
     """Quantities that have effects of scale, of every seed. [S, 1 + R] each"""
     quantities: dict[ResultKey, Floats] = {}
-    for key, values in mean.by_seed.items():
+    for key in mean.by_seed:
         if not _has_effects(key):
             continue
-        quantities[key] = values
+        quantities[key] = mean.seed_values(key)
         at_home = key.cohort == mean.internal_name
         if at_home or replace(key, cohort=mean.internal_name) not in mean.by_seed:
             continue
@@ -218,7 +218,7 @@ def _row(mean: Mean, key: ResultKey, suffix: str, values: Floats, reason: str | 
     counts = Estimate(
         values=values, cases=estimate.cases, patients=estimate.patients, reason=reason
     )
-    lacking = estimate.lacking(measured)
+    lacking = mean.estimate(replace(key, metric=measured)).lacking(measured)
     missing = lacking or (BIASED_RUNGS if find_metric(measured).biased else NO_INTERVAL)
     return counts.row(
         replace(key, metric=key.metric + suffix),

@@ -30,7 +30,11 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
-from medtransfer.statistics.small_samples import difference_of_intervals, widened_interval
+from medtransfer.statistics.small_samples import (
+    FEW_PATIENTS,
+    difference_of_intervals,
+    widened_interval,
+)
 from medtransfer.statistics.variance import variance_parts
 from medtransfer.tables.results import ALL, Result
 
@@ -87,7 +91,7 @@ class Mean:
 
     def replicates(self, key: ResultKey, seed: int) -> Floats:
         """Replicates of a mean over patients and seeds, independent between rungs. [1 + R]"""
-        values = self.by_seed[key]
+        values = self.seed_values(key)
         rng = generator(seed, "seeds", self.key.rung, str(self.key.training), str(key))
         return seeded_replicates(values, rng)
 
@@ -298,10 +302,14 @@ def paired_interval(
     at_end = float(one.values[0]) in (entry.low, entry.high)
     if interval[0] == interval[1] and at_end:
         return None, NO_SPREAD
+    fewest = few_patients(one, other, metric)
+    return (interval if fewest is None else widened_interval(value, interval, fewest)), None
+
+
+def few_patients(one: Estimate, other: Estimate, metric: str) -> int | None:
+    """Patients of the class or share that has the fewest, where replicates vary too little."""
     fewest = min(one.fewest(metric), other.fewest(metric))
-    if fewest < 2 or not (one.is_small(metric) or other.is_small(metric)):
-        return interval, None
-    return widened_interval(value, interval, fewest), None
+    return fewest if 1 < fewest < FEW_PATIENTS else None
 
 
 def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | None:
