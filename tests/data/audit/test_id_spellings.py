@@ -24,6 +24,10 @@ def codes(first: str, second: str, usages: tuple[str, str], cohorts: str = "AA")
         ("12,0", "12"),
         ("a\u200bb", "ab"),
         ("A/007", "a/7"),
+        ("P 1", "p1"),
+        ("P-001", "P_1"),
+        ("Ｐ１", "P1"),
+        ("'0012", "12"),
         ("0", "000"),
     ],
 )
@@ -35,7 +39,17 @@ def test_spellings_of_one_id_are_found(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("12", "120"), ("1.05", "1.5"), ("a1", "b1"), ("10", "1"), ("1-0", "1")]
+    ("first", "second"),
+    [
+        ("12", "120"),
+        ("1.05", "1.5"),
+        ("a1", "b1"),
+        ("10", "1"),
+        ("1-0", "1"),
+        ("1-1", "11"),
+        ("1 1", "11"),
+        ("a-b", "ab"),
+    ],
 )
 def test_other_ids_are_other_patients(first: str, second: str) -> None:
     assert codes(first, second, ("train", "test")) == []

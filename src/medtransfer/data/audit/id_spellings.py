@@ -1,4 +1,4 @@
-"""Ids that may be one patient in two spellings: zeros in front, case, decimals, hidden letters."""
+"""Ids that may be one patient in two spellings: zeros, case, decimals, width, hidden letters."""
 
 import polars as pl
 
@@ -19,7 +19,8 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         placed: Rows with their usage, from `add_usage`.
     """
     name = pl.col("patient_id")
-    plain = name.str.replace_all(f"[{INVISIBLE}]", "").str.to_lowercase()
+    plain = name.str.normalize("NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.to_lowercase()
+    plain = plain.str.strip_prefix("'").str.replace_all(r"(\p{L})[\s_-]+(\d)", "${1}${2}")
     plain = plain.str.replace(r"^(.*\d)[.,]0+$", "$1").str.replace(r"^0+(\d)", "$1")
     plain = plain.str.replace_all(r"([^\d.,])0+(\d)", "${1}${2}")
     columns = ("patient_id", USAGE, "cohort")
