@@ -12,10 +12,9 @@ from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmode
 from statsmodels.stats.multitest import multipletests
 from tests.metrics.drawn_cases import LAW
 
-from medtransfer.statistics.bootstrap import Floats, percentile_interval, two_sided_p
+from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.contrasts import Contrast, contrast, seed_term
 from medtransfer.statistics.tests import (
-    UNDEFINED,
-    MarginTest,
     equivalence,
     false_discovery,
     holm,
@@ -119,118 +118,74 @@ def test_what_is_discovered_is_what_stepping_up_discovers(
     assert discovered == max(below, default=0)
 
 
-def replicates(difference: float, spread: float, count: int = 999) -> Floats:
-    """A difference and replicates at the even quantiles of a normal distribution about it."""
-    places = (np.arange(count) + 0.5) / count
-    return np.concatenate([[difference], difference + spread * norm.ppf(places)])
-
-
-def test_non_inferiority_by_hand() -> None:
-    # nine replicates; 2 are no better than a loss of 0.02
-    differences = np.array([0.0, -0.03, -0.02, -0.01, 0.0, 0.0, 0.01, 0.02, 0.03, 0.04])
-    found = non_inferiority(differences, 0.02, higher_is_better=True)
-    assert found.p == pytest.approx((1 + 2) / (1 + 9))
-    # the 2.5 % quantile of nine is a fifth of the way from the first to the second
-    assert found.bound == pytest.approx(-0.03 + 0.2 * 0.01)
-    assert found.verdict == "not shown"
-    assert non_inferiority(differences, 0.03, higher_is_better=True).verdict == "shown"
+def between(difference: float, error: float) -> Contrast:
+    """A difference with a standard error, normal."""
+    half = float(norm.ppf(0.975)) * error
+    return contrast(difference, (difference - half, difference + half), [])
 
 
 @pytest.mark.parametrize(
-    ("difference", "verdict"), [(0.0, "shown"), (-0.009, "shown"), (-0.013, "not shown")]
+    ("difference", "verdict"),
+    [(0.0, "shown"), (-0.009, "shown"), (-0.013, "not shown"), (0.03, "shown")],
 )
 def test_non_inferiority_is_the_one_sided_test_at_a_fortieth(
     difference: float, verdict: str
 ) -> None:
-    found = non_inferiority(replicates(difference, 0.005), 0.02, higher_is_better=True)
+    found = non_inferiority(between(difference, 0.005), 0.02)
     assert found.verdict == verdict
-    assert found.bound == pytest.approx(difference - 1.96 * 0.005, abs=2e-4)
-    assert found.p == pytest.approx(norm.sf((difference + 0.02) / 0.005), abs=2e-3)
-    assert (found.p is not None and found.p <= 0.025) == (verdict == "shown")
-
-
-def test_where_lower_is_better_a_loss_is_a_rise() -> None:
-    differences = replicates(0.011, 0.005)
-    lower = non_inferiority(differences, 0.02, higher_is_better=False)
-    mirrored = non_inferiority(-differences, 0.02, higher_is_better=True)
-    assert lower.bound is not None
-    assert mirrored.bound is not None
-    assert lower.bound == pytest.approx(-mirrored.bound)
-    assert (lower.verdict, lower.p) == (mirrored.verdict, mirrored.p)
-    # a rise of 0.03 is no loss where higher is better
-    assert non_inferiority(replicates(0.03, 0.001), 0.02, higher_is_better=True).verdict == "shown"
-    worse = non_inferiority(replicates(0.03, 0.001), 0.02, higher_is_better=False)
-    assert worse.verdict == "not shown"
+    assert found.p == pytest.approx(norm.sf((difference + 0.02) / 0.005), rel=1e-6)
+    assert (found.p < 0.025) == (verdict == "shown")
 
 
 @pytest.mark.parametrize(
-    ("difference", "bound", "verdict"),
+    ("difference", "verdict"),
     [
-        (0.0, None, "shown"),
-        (0.009, 0.009 + 1.645 * 0.005, "shown"),
-        (0.013, 0.013 + 1.645 * 0.005, "not shown"),
-        (-0.009, -0.009 - 1.645 * 0.005, "shown"),
-        (-0.03, -0.03 - 1.645 * 0.005, "not shown"),
+        (0.0, "shown"),
+        (0.009, "shown"),
+        (0.013, "not shown"),
+        (-0.009, "shown"),
+        (-0.03, "not shown"),
     ],
 )
-def test_equivalence_is_two_one_sided_tests(
-    difference: float, bound: float | None, verdict: str
-) -> None:
-    found = equivalence(replicates(difference, 0.005), 0.02)
+def test_equivalence_is_two_one_sided_tests(difference: float, verdict: str) -> None:
+    found = equivalence(between(difference, 0.005), 0.02)
     assert found.verdict == verdict
-    if bound is not None:
-        assert found.bound == pytest.approx(bound, abs=2e-4)
     both = [norm.sf((0.02 + sign * difference) / 0.005) for sign in (1, -1)]
-    assert found.p == pytest.approx(max(both), abs=2e-3)
+    assert found.p == pytest.approx(max(both), rel=1e-6)
 
 
 @LAW
-@given(st.lists(st.floats(-0.1, 0.1), min_size=20, max_size=60), st.floats(0.001, 0.2))
-def test_equivalence_is_non_inferiority_both_ways_on_a_narrower_interval(
-    drawn: list[float], margin: float
+@given(
+    value=st.floats(-0.1, 0.1),
+    below=st.floats(1e-4, 0.1),
+    above=st.floats(1e-4, 0.1),
+    spread=st.floats(0, 0.05),
+    margin=st.floats(0.001, 0.2),
+)
+def test_a_verdict_agrees_with_the_interval_that_is_reported(
+    value: float, below: float, above: float, spread: float, margin: float
 ) -> None:
-    differences = np.array(drawn)
-    found = equivalence(differences, margin)
-    ways = [non_inferiority(differences, margin, higher_is_better=up) for up in (True, False)]
-    assert found.p == max(way.p for way in ways if way.p is not None)
-    if all(way.verdict == "shown" for way in ways):
-        assert found.verdict == "shown"
+    seeds = [seed_term(np.array([-spread, 0.0, spread])) for _ in range(2)]
+    both = contrast(value, (value - below, value + above), seeds)
+    found = non_inferiority(both, margin)
+    assert (found.verdict == "shown") == (both.low > -margin)
+    if abs(both.low + margin) > 1e-9:
+        assert (found.p < 0.025) == (found.verdict == "shown")
+    if found.verdict == "shown" and both.high < margin - 1e-9:
+        assert equivalence(both, margin).verdict == "shown"
 
 
-@LAW
-@given(st.lists(st.integers(-50, 50).filter(bool), min_size=20, max_size=60))
-def test_the_two_sided_p_value_is_twice_a_one_sided_one_without_a_margin(
-    drawn: list[int],
-) -> None:
-    differences = np.array(drawn) / 1000
-    ways = [non_inferiority(differences, 1e-9, higher_is_better=up).p for up in (True, False)]
-    smaller = min(p for p in ways if p is not None)
-    assert two_sided_p(differences) == min(1.0, 2 * smaller)
-
-
-def test_replicates_that_are_undefined_do_not_count_until_they_are_too_many() -> None:
-    differences = replicates(0.0, 0.005)
-    some = np.concatenate([differences, np.full(500, np.nan)])
-    assert equivalence(some, 0.02) == equivalence(differences, 0.02)
-    full, part = (non_inferiority(d, 0.02, higher_is_better=True) for d in (differences, some))
-    assert part == full
-    many = np.concatenate([differences, np.full(1500, np.nan)])
-    lost = differences.copy()
-    lost[0] = np.nan
-    for undefined in (many, lost, differences[:1]):
-        assert percentile_interval(undefined) is None
-        nothing = MarginTest(None, None, None, UNDEFINED)
-        assert equivalence(undefined, 0.02) == nothing
-        assert non_inferiority(undefined, 0.02, higher_is_better=True) == nothing
+def test_equal_rungs_are_equivalent() -> None:
+    same = between(0.0, 0.0)
+    assert (non_inferiority(same, 0.02).p, equivalence(same, 0.02).verdict) == (0.0, "shown")
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.01, float("nan")])
 def test_a_margin_is_over_zero(margin: float) -> None:
-    differences = replicates(0.0, 0.005)
     with pytest.raises(ValueError, match="a margin is over 0, not"):
-        equivalence(differences, margin)
+        equivalence(between(0.0, 0.005), margin)
     with pytest.raises(ValueError, match="a margin is over 0, not"):
-        non_inferiority(differences, margin, higher_is_better=True)
+        non_inferiority(between(0.0, 0.005), margin)
 
 
 def test_false_claims_at_the_margin_are_as_rare_as_promised() -> None:
@@ -240,9 +195,11 @@ def test_false_claims_at_the_margin_are_as_rare_as_promised() -> None:
     for _ in range(2000):
         found = rng.normal(-0.02, 0.005)
         differences = np.append(found, found + 0.005 * rng.normal(size=400))
-        shown = non_inferiority(differences, 0.02, higher_is_better=True).verdict == "shown"
-        claims["non-inferior"] += shown
-        claims["equivalent"] += equivalence(differences, 0.02).verdict == "shown"
+        ends = percentile_interval(differences)
+        assert ends is not None
+        both = contrast(found, ends, [])
+        claims["non-inferior"] += non_inferiority(both, 0.02).verdict == "shown"
+        claims["equivalent"] += equivalence(both, 0.02).verdict == "shown"
     # standard errors 0.35 and 0.5 points
     assert claims["non-inferior"] / 2000 == pytest.approx(0.025, abs=0.012)
     assert claims["equivalent"] / 2000 == pytest.approx(0.05, abs=0.016)

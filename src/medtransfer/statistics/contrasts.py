@@ -60,6 +60,14 @@ class Contrast:
     error: float
     degrees: float
 
+    def p_at_most(self, bound: float) -> float:
+        """One-sided p-value of "the truth is at most the bound", 2.5 % at the lower end."""
+        return _one_sided_p(self.value - bound, self.value - self.low, self.degrees)
+
+    def p_at_least(self, bound: float) -> float:
+        """One-sided p-value of "the truth is at least the bound", 2.5 % at the upper end."""
+        return _one_sided_p(bound - self.value, self.high - self.value, self.degrees)
+
 
 def seed_term(values: Floats, weight: float = 1.0) -> SeedTerm | None:
     """The seeds' term of a mean.
@@ -136,6 +144,13 @@ def _width(side: float, seeds: float, terms: Sequence[SeedTerm]) -> float:
 
 def _quantile(degrees: float) -> float:
     return float(stdtrit(degrees, (1 + LEVEL) / 2))
+
+
+def _one_sided_p(distance: float, side: float, degrees: float) -> float:
+    """P-value of a distance from a bound, by the width of the interval on that side."""
+    if side <= 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(degrees, -distance / side * _quantile(degrees)))
 
 
 def _p(value: float, side: float, seeds: float, terms: Sequence[SeedTerm]) -> float:

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.contrasts import Contrast
 
 Verdict = Literal["shown", "not shown"]
-EQUIVALENCE_LEVEL = 0.90
-"""Level of the interval that stands for two one-sided tests at 5 % each."""
+EQUIVALENCE_P = 0.05
+"""Level of each of the two one-sided tests of equivalence."""
 MAX_EXACT = 200
 """Patients with a difference up to which paired decisions are tested exactly."""
-UNDEFINED = "the difference is undefined in the sample or in over half of the replicates"
 
 
 @dataclass(frozen=True)
@@ -25,16 +23,12 @@ class MarginTest:
     """Verdict on a difference that should keep within a margin.
 
     Attributes:
-        verdict: "not shown" is not "shown to be otherwise"; None where undefined.
-        p: One-sided, of "the difference is at the margin or beyond"; None where undefined.
-        bound: End of the interval that was held against the margin; None where undefined.
-        reason: Why it is undefined.
+        verdict: "not shown" is not "shown to be otherwise".
+        p: One-sided, of "the difference is at the margin or beyond".
     """
 
-    verdict: Verdict | None
-    p: float | None
-    bound: float | None
-    reason: str | None = None
+    verdict: Verdict
+    p: float
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -74,66 +68,43 @@ def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(corrected)) for p in p_values]
 
 
-def non_inferiority(differences: Floats, margin: float, *, higher_is_better: bool) -> MarginTest:
-    """Test that a rung is worse than the reference by less than a margin.
+def non_inferiority(both: Contrast, margin: float) -> MarginTest:
+    """Test that a rung is worse than the reference by less than a margin, where higher is better.
 
-    Shown where the worse end of the 95 % interval is better than the margin: a one-sided test at
-    2.5 % (ICH E9, 3.3.2). Its p-value moves the replicates by the margin and counts those that
-    are no better than none: ``(1 + #(d* + margin <= 0)) / (1 + R)`` where higher is better.
+    Shown where the lower end of the 95 % interval is above minus the margin: a one-sided test at
+    2.5 % (ICH E9, 3.3.2).
 
     Args:
-        differences: Rung minus reference, then its replicates. [1 + R]
+        both: Rung minus reference.
         margin: Largest loss that does not matter, in the metric's unit; over 0.
-        higher_is_better: Direction of the metric.
 
     Raises:
         ValueError: The margin is not over 0.
     """
     _check(margin)
-    interval = percentile_interval(differences)
-    if interval is None:
-        return MarginTest(None, None, None, UNDEFINED)
-    gains = differences if higher_is_better else -differences
-    bound = interval[0] if higher_is_better else interval[1]
-    inside = bound > -margin if higher_is_better else bound < margin
-    return MarginTest("shown" if inside else "not shown", _one_sided_p(gains + margin), bound)
+    return MarginTest("shown" if both.low > -margin else "not shown", both.p_at_most(-margin))
 
 
-def equivalence(differences: Floats, margin: float) -> MarginTest:
+def equivalence(both: Contrast, margin: float) -> MarginTest:
     """Test that two rungs differ by less than a margin, either way.
 
-    Two one-sided tests at 5 % (Schuirmann 1987): shown where the whole 90 % interval lies between
-    minus and plus the margin. The p-value is the larger of the two, each as in `non_inferiority`.
+    Two one-sided tests at 5 % (Schuirmann 1987); the p-value is the larger of the two.
 
     Args:
-        differences: Rung minus reference, then its replicates. [1 + R]
+        both: Rung minus reference.
         margin: Largest difference that does not matter, in the metric's unit; over 0.
-
-    Returns:
-        Its bound is the end of the interval that is farther from 0.
 
     Raises:
         ValueError: The margin is not over 0.
     """
     _check(margin)
-    if percentile_interval(differences) is None:
-        return MarginTest(None, None, None, UNDEFINED)
-    tail = (1 - EQUIVALENCE_LEVEL) / 2
-    low, high = np.nanquantile(differences[1:], [tail, 1 - tail])
-    bound = float(low if abs(low) > abs(high) else high)
-    p = max(_one_sided_p(differences + margin), _one_sided_p(margin - differences))
-    return MarginTest("shown" if abs(bound) < margin else "not shown", p, bound)
+    p = max(both.p_at_most(-margin), both.p_at_least(margin))
+    return MarginTest("shown" if p < EQUIVALENCE_P else "not shown", p)
 
 
 def _check(margin: float) -> None:
     if not margin > 0:
         raise ValueError(f"a margin is over 0, not {margin:g}")
-
-
-def _one_sided_p(gains: Floats) -> float:
-    """Share of the defined replicates that gain nothing; never 0. [1 + R]"""
-    replicates = gains[1:][np.isfinite(gains[1:])]
-    return float((1 + (replicates <= 0).sum()) / (1 + len(replicates)))
 
 
 def mcnemar(differences: NDArray[np.int64]) -> float:

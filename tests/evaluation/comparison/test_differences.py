@@ -257,10 +257,18 @@ def test_a_margin_has_its_verdicts_by_hand(difference: float, no_worse: str, equ
     assert (row.margin, row.no_worse, row.equal) == (0.05, no_worse, equal)
     few = t.ppf(0.975, 39) / norm.ppf(0.975) * (40 / 39) ** 0.5  # of 40 patients
     moved = difference + few * REPLICATES
-    assert row.p_no_worse == pytest.approx((1 + (moved <= -0.05).sum()) / 1001)
-    sides = [(1 + (moved <= -0.05).sum()) / 1001, (1 + (moved >= 0.05).sum()) / 1001]
-    assert row.p_equal == pytest.approx(max(sides))
-    assert (row.no_worse == "shown") == (np.quantile(moved, 0.025) > -0.05)
+    assert row.low is not None
+    assert row.high is not None
+    z = norm.ppf(0.975)
+    sides = [
+        norm.sf((difference + 0.05) / (difference - row.low) * z),
+        norm.sf((0.05 - difference) / (row.high - difference) * z),
+    ]
+    assert row.p_no_worse == pytest.approx(sides[0], rel=1e-4)
+    assert row.p_equal == pytest.approx(max(sides), rel=1e-4)
+    counted = [(1 + (moved <= -0.05).sum()) / 1001, (1 + (moved >= 0.05).sum()) / 1001]
+    assert sides == pytest.approx(counted, abs=0.03)
+    assert (row.no_worse == "shown") == (row.low > -0.05)
     ends = np.quantile(moved, [0.05, 0.95])
     assert (row.equal == "shown") == (np.abs(ends).max() < 0.05)
     # equal rungs pass both tests in 80 % if the margin is that far from 0

@@ -24,9 +24,7 @@ from medtransfer.statistics.contrasts import (
     seed_term,
 )
 from medtransfer.statistics.sample_size import detectable_difference, detectable_margin
-from medtransfer.statistics.small_samples import student_factor
 from medtransfer.statistics.tests import (
-    MarginTest,
     equivalence,
     false_discovery,
     holm,
@@ -125,10 +123,7 @@ def _comparison(
     )
     if config.margin is None or key.metric != HEADLINE:
         return row, both
-    seeded = mean.replicates(key, config.seed) - base.replicates(key, config.seed)
-    if fewest is not None:
-        seeded = seeded[0] + student_factor(fewest) * (seeded - seeded[0])
-    return _with_margin(row, seeded, both, config.margin), both
+    return _with_margin(row, both, config.margin), both
 
 
 def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
@@ -203,11 +198,8 @@ def _p_of_decisions(mean: Mean, base: Mean, key: ResultKey) -> float | None:
     return mcnemar(right - of_base)
 
 
-def _with_margin(
-    row: RungComparison, difference: Floats, both: Contrast, margin: float
-) -> RungComparison:
-    no_worse: MarginTest = non_inferiority(difference, margin, higher_is_better=True)
-    same: MarginTest = equivalence(difference, margin)
+def _with_margin(row: RungComparison, both: Contrast, margin: float) -> RungComparison:
+    no_worse, same = non_inferiority(both, margin), equivalence(both, margin)
     return replace(
         row,
         margin=margin,
