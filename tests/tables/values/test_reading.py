@@ -1,5 +1,6 @@
 """One reading of cells, the same from CSV and Parquet, in every command."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from medtransfer.tables.values.value_map import read_value_map
 MISSING = ("NA", "NaN", "nan", "n/a", "null", ".", "-", "unknown", "None", "#N/A", "", "  ", "?")
 
 
-def manifest(folder: Path, suffix: str = ".csv", **columns: list[str | float | None]) -> Path:
+def manifest(folder: Path, suffix: str = ".csv", **columns: Sequence[str | float | None]) -> Path:
     """A manifest of as many images as the columns have cells."""
     folder.mkdir(exist_ok=True)
     count = len(next(iter(columns.values())))

@@ -100,7 +100,7 @@ def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
             allowed = listed(options[name].allowed, 20)
             faults.append(f"option '{name}' holds '{value}' (allowed: {allowed})")
     if faults:
-        raise ConfigError(fault_list(f"{source.name} cannot be imported so", faults))
+        raise ConfigError(fault_list(f"The options do not fit {source.name}", faults))
     return {name: given.get(name, option.default) for name, option in options.items()}
 
 

@@ -270,11 +270,13 @@ def test_cells_that_stand_for_nothing_are_left_empty_and_counted(tmp_path: Path)
         read_source(CSV, tmp_path, {"columns": NAMED, "empty": "age"})
 
 
-def test_columns_that_are_not_named_can_be_dropped(tmp_path: Path) -> None:
+def test_columns_that_are_not_named_are_left_out_and_listed(tmp_path: Path) -> None:
     options = {"columns": NAMED, "targets": "malignant"}
-    assert "note" in read_source(CSV, lesions(tmp_path), options).frame.columns
-    found = read_source(CSV, tmp_path, {**options, "others": "drop"}).frame
-    assert set(found.columns) == {
+    kept = read_source(CSV, lesions(tmp_path), {**options, "others": "keep"})
+    assert "note" in kept.frame.columns
+    found = read_source(CSV, tmp_path, options)
+    assert any("not named and left out" in n and "note" in n for n in found.notes)
+    assert set(found.frame.columns) == {
         "image_id",
         "path",
         "case_id",

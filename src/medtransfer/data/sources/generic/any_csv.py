@@ -38,6 +38,8 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 """Words for splits, in lower case → the split."""
+OWN_WORDS = ("sex", "age", "view", "laterality", "fitzpatrick", "site", "case_id", "split")
+"""Attributes that a manifest calls so: a column of that name needs no mapping."""
 DERIVED = ("age_band", "skin_type")
 """Columns that are made of `age` and `fitzpatrick`."""
 WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
@@ -59,8 +61,10 @@ def read(download: Download) -> ImportedSource:
     rows = _with_splits(rows)
     rows, people = _with_people(rows, mapped)
     if options["others"] == "drop":
-        named = {*mapped.columns, *mapped.constants, *targets, *DERIVED, *RESERVED, ROW}
-        rows = rows.select(name for name in rows.columns if name in named)
+        emptied = {name for name, _ in text_pairs(options["empty"], "empty")}
+        named = {*mapped.columns, *mapped.constants, *targets, *emptied, *download.values}
+        rows, dropped_notes = _of_named(rows, named)
+        people = [*people, *dropped_notes]
     joins: list[Join] = []
     if "image" not in rows.columns:
         rows, join = _located(rows, download)
@@ -78,6 +82,22 @@ def _with_cells(
     read = read_cells(rows, readable_columns(rows), Roles(targets), download.values)
     download.refuse([*faults, *read.faults])
     return read.frame, [*notes, *read.notes]
+
+
+def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The columns that were named or that a manifest has; the others are listed.
+
+    An export may hold names, dates and free text: what nobody asked for stays out.
+    """
+    kept = {*named, *DERIVED, *RESERVED, *OWN_WORDS, ROW}
+    dropped = [c for c in rows.columns if c not in kept and not c.startswith("target_")]
+    if not dropped:
+        return rows, []
+    note = (
+        f"{plural(len(dropped), 'column')} not named and left out: {listed(dropped, 20)}. Name "
+        "what you need with --columns or --option targets; --option others=keep keeps all."
+    )
+    return rows.drop(dropped), [note]
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -210,7 +230,7 @@ def _with_ids(frame: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, li
 
 
 def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
-    """One target per finding of a column such as ``Edema|Effusion``."""
+    """One target per finding of a column such as ``Edema|Effusion``, and their names."""
     column = download.options["findings"]
     if not column:
         return rows, []
@@ -231,7 +251,7 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
             "the table too. Say which findings to take with --option targets=…"
         )
     labels = cells.flags(rows[column], separator, {name: name for name in names})
-    return rows.drop(column).hstack(labels), []
+    return rows.drop(column).hstack(labels), list(names)
 
 
 def _with_labels(rows: pl.DataFrame, targets: list[str], download: Download) -> pl.DataFrame:
@@ -294,7 +314,13 @@ SOURCE = Source(
         ),
         Option("targets", "Columns that are labels; with `findings`, the findings to take."),
         Option("empty", "Cells that stand for nothing, by our names: `age=0,view=UNK`."),
-        Option("others", "Columns that are not named: kept, or dropped.", "keep", ("keep", "drop")),
+        Option(
+            "others",
+            "Columns that are not named: dropped and listed, or kept. Columns under a name of "
+            "the manifest, such as `sex`, count as named.",
+            "drop",
+            ("drop", "keep"),
+        ),
         Option(
             "like", "Source whose targets and classes the table's are called as, for --harmonise."
         ),
