@@ -18,7 +18,8 @@ from tests.integrity.damage import (
 
 from medtransfer import fsck
 from medtransfer.errors import MedTransferError, StudyError
-from medtransfer.files import sha256, write_text
+from medtransfer.files import sha256, write_json, write_text
+from medtransfer.integrity.run_seal import seal_run
 from medtransfer.report.reading import load_study_data
 from medtransfer.runs.events import Event, Repaired, RunEnded
 from medtransfer.runs.folders import StudyFolder
@@ -124,6 +125,24 @@ def test_of_a_file_that_the_study_does_not_make_again_this_is_said(
     assert message == f"{name} was damaged, edited or deleted. {sentence}"
     assert not path.exists()
     assert fsck(copy.path).passed
+
+
+def test_a_run_with_the_seal_and_predictions_of_another_is_carried_out_again(
+    tiny_study: Study, copy: StudyFolder, sound: StudyFolder
+) -> None:
+    (run_id,) = copy.run_ids()
+    run = copy.run(run_id)
+    other = run.path.rename(run.path.with_name("0123456789ab"))
+    write_json(other / "run.json", {"run_id": other.name})
+    seal_run(other)
+    shutil.copytree(sound.run(run_id).path, run.path)
+    for name in ("done", "predictions.parquet"):
+        shutil.copy(other / name, run.path / name)
+    shutil.rmtree(other)
+    assert repaired(run_again(tiny_study, copy))[f"runs/{run_id}/done"].endswith(
+        "The run is carried out again."
+    )
+    assert study_digests(copy) == study_digests(sound)
 
 
 def test_edited_tables_are_not_reported(copy: StudyFolder) -> None:

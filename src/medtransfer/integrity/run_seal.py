@@ -4,6 +4,7 @@ Small text files have a copy in it, so that they can be put back. Stamps beside 
 which files need not be read again; `fsck` reads them all.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from medtransfer.settings import digest
 
 DONE = "done"
 PREDICTIONS = "predictions.parquet"
+RECORD = "run.json"
 VIEWS = (DONE, "error.json", "progress.json", "stacks.txt")
 """Files of a run folder that say nothing about its outcome; the study's seal lists them."""
 CHECKPOINT = "checkpoint"
@@ -82,7 +84,7 @@ def read_run_seal(folder: Path) -> RunSeal | None:
         of the predictions is known.
 
     Raises:
-        StudyError: The seal is damaged.
+        StudyError: The seal is damaged, or of another run.
     """
     path = folder / DONE
     if not path.exists():
@@ -98,6 +100,9 @@ def read_run_seal(folder: Path) -> RunSeal | None:
         copies = cast("dict[str, str]", content["copies"])
         if any("/" in name for name in copies):
             raise StudyError(f'"{path}" is damaged.')
+        name = folder.name
+        if RECORD in copies and json.loads(copies[RECORD]).get("run_id", name) != name:
+            raise StudyError(f'"{path}" is of another run.')
         return RunSeal(read_entries(content["files"]), copies)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(f'"{path}" is damaged ({type(error).__name__}).') from error

@@ -126,7 +126,7 @@ def repair_run(run: RunFolder, *, verify: bool = False) -> list[Repair]:
         damaged &= set(kept)
     else:
         is_smaller = False
-    if PREDICTIONS in damaged or _is_of_another(run, seal, damaged):
+    if PREDICTIONS in damaged:
         run.reopen()
         return [Repair(f"{place}/{PREDICTIONS}", AGAIN)]
     if not seal.copies:
@@ -147,13 +147,6 @@ def noted_repairs(folder: StudyFolder) -> list[Repair]:
         records = cast("list[dict[str, str]]", read_json(folder.path / REPAIRS))
         return [Repair(record["file"], record["sentence"]) for record in records]
     return []
-
-
-def _is_of_another(run: RunFolder, seal: RunSeal, damaged: set[str]) -> bool:
-    """True if the folder of another run was put in the place of this one."""
-    if "run.json" not in seal.files or "run.json" in damaged:
-        return False
-    return read_json(run.path / "run.json").get("run_id", run.run_id) != run.run_id
 
 
 def _mend(run: RunFolder, seal: RunSeal, name: str) -> str:
