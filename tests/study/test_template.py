@@ -226,3 +226,56 @@ def test_init_and_evaluate_propose_the_same_attributes(tmp_path: Path) -> None:
     assert drafted == ("sex", "age_band", "serial")
     named = join_attributes(predictions, path, ["width", "view"])
     assert named.frame.columns == ["case_id", "width", "view"]
+
+
+def test_targets_that_the_training_cohort_lacks_are_not_asked_for(tmp_path: Path) -> None:
+    cohorts = ("chex", "chex", "chex", "nih", "nih")
+    hernia = ["", "", "", "1", "0"] * 4
+    support = ["1", "1", "1", "0", "0"] * 4
+    edema = ["1", "0", "-1", "1", ""] * 4
+    path = manifest(tmp_path, cohorts, hernia=hernia, support=support, edema=edema)
+    study, _ = drafted(path)
+    assert study.data.names == ("edema",)
+    assert study.data.split.train_cohorts == ("chex",)
+    draft = draft_study(path)
+    assert (
+        "Not asked for, having no positive or no negative case in 'chex', which is trained on: "
+        "hernia (0 positive, 0 negative), support (12 positive, 0 negative)." in draft.found()
+    )
+    assert draft.coverage.rows() == [
+        ("hernia", "chex", 0, 0, 0, 12),
+        ("hernia", "nih", 4, 4, 0, 0),
+        ("support", "chex", 12, 0, 0, 0),
+        ("support", "nih", 0, 8, 0, 0),
+        ("edema", "chex", 4, 4, 4, 0),
+        ("edema", "nih", 4, 0, 0, 4),
+    ]
+
+
+def test_a_cohort_without_labels_is_not_proposed_for_training(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path, ("big", "big", "small", "small"), y=["", "", "1", "0"], z=["", "0", "1", "0"]
+    )
+    study, _ = drafted(path)
+    assert study.data.split.train_cohorts == ("small",)
+    assert study.data.names == ("y", "z")
+
+
+def test_classes_that_the_training_cohort_lacks_are_left_empty_elsewhere(tmp_path: Path) -> None:
+    cohorts = ("north", "north", "north", "south", "south", "south", "south")
+    classes = ["nv", "mel", "nv", "nv", "Mucosal", "mucosal", "Mucosal"]
+    path = manifest(tmp_path, (*cohorts, "north", "north"), dx=[*classes, "mel", "nv"])
+    draft = draft_study(path)
+    assert draft.targets == ("mel", "nv")
+    assert (
+        "Classes without a case in 'north', which is trained on: Mucosal; their cases elsewhere "
+        "are left empty by data.values." in draft.found()
+    )
+    study, _ = drafted(path)
+    assert study.data.values["dx"] == {"Mucosal": "", "mucosal": ""}
+    read = read_manifest(
+        path, targets=study.data.names, class_column="dx", values=study.data.values
+    )
+    assert read.frame["dx"].null_count() == 3
+    counts = draft.coverage.filter(pl.col("target") == "Mucosal").rows()
+    assert counts == [("Mucosal", "north", 0, 5, 0, 0), ("Mucosal", "south", 3, 1, 0, 0)]

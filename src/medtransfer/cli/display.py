@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from rich.console import Console, Group
 from rich.live import Live
 from rich.padding import Padding
@@ -55,6 +56,25 @@ def print_table(
         console.print(table)
     for line in capture.get().splitlines():
         print(line.rstrip())
+
+
+def print_coverage(coverage: pl.DataFrame) -> None:
+    """Print cases by target and cohort: a line per target, a column per cohort.
+
+    Args:
+        coverage: From `label_counts`.
+    """
+    words = ["positive", "negative", "uncertain", "empty"]
+    if not coverage["uncertain"].sum():
+        words.remove("uncertain")
+    cohorts = coverage["cohort"].unique(maintain_order=True).to_list()
+    cells: dict[str, list[str]] = {}
+    for target, *counts in coverage.select("target", *words).iter_rows():
+        cells.setdefault(target, []).append(" / ".join(f"{count:,}" for count in counts))
+    print(f"Cases by cohort: {' / '.join(words)}.")
+    rows = [[printable(target, 60), *of_target] for target, of_target in cells.items()]
+    heads = [printable(cohort, 40) for cohort in cohorts]
+    print_table(("target", *heads), rows, right=range(1, len(cohorts) + 1))
 
 
 def one_line(message: str, limit: int = MAX_CHARACTERS) -> str:

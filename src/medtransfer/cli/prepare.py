@@ -43,11 +43,13 @@ def init(
     values: Values = None,
 ) -> None:
     """Write a commented study.yaml for a manifest."""
+    from medtransfer.cli.display import print_coverage
     from medtransfer.study.template import init_study
     from medtransfer.tables.values.value_map import read_value_map
 
     written = init_study(manifest, out, image_root, read_value_map(values or []))
     print("\n".join(written.notes))
+    print_coverage(written.coverage)
     verb = "is" if written.decisions == 1 else "are"
     print(
         f"Wrote {written.path} (commented; {plural(written.decisions, 'decision')} {verb} marked "

@@ -108,6 +108,10 @@ def _print_manifest(written: "WrittenManifest") -> None:
     """Print the notes on a manifest, and the command that comes next."""
     for sentence in written.notes:
         print(sentence)
+    if written.coverage is not None and len(written.coverage):
+        from medtransfer.cli.display import print_coverage
+
+        print_coverage(written.coverage)
     root = ["--image-root", str(written.image_root)] if written.image_root else []
     command = shlex.join(["medtransfer", "init", str(written.path), *root])
     print(f"Wrote {written.path}. Next: {command}")

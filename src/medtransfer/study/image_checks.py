@@ -154,6 +154,7 @@ def _data_settings(draft: Draft) -> DataConfig:
             "class_column": draft.class_column,
             "attributes": draft.attributes,
             "values": draft.values,
+            "split": {"train_cohorts": [draft.train_cohort]},
         }
     )
 

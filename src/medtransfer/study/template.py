@@ -1,7 +1,8 @@
 """A commented study.yaml from what a manifest holds: the first step with own data."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,8 @@ from medtransfer.tables.guessed_targets import (
     CLASS_NAMES,
     MAX_CLASSES,
     class_names,
-    is_class,
-    is_target,
+    guessed_targets,
+    label_counts,
     read_classes,
     read_for_study,
 )
@@ -41,6 +42,8 @@ class Draft:
         class_column: The column that holds a class name, if that is what was found.
         attributes: Columns with few values.
         cohorts: Cohort names by their number of cases, largest first.
+        train_cohort: The largest cohort in which a target has positive and negative cases.
+        coverage: Cases of all target columns or classes, from `label_counts`.
         image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
         values: Values that were read in place of others, by column.
     """
@@ -51,6 +54,8 @@ class Draft:
     class_column: str | None
     attributes: tuple[str, ...]
     cohorts: tuple[str, ...]
+    train_cohort: str
+    coverage: pl.DataFrame
     image_root: Path | None = None
     values: ValueMap = field(default_factory=dict[str, dict[str, str]])
 
@@ -69,6 +74,7 @@ class Draft:
             *self.manifest.notes,
             f"Read {read}{plural(patients, 'patient')} in {where} ({cohorts}).",
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
+            *self._left_out(),
         ]
         if many := self._of_many_values():
             sentences.append(
@@ -76,6 +82,26 @@ class Draft:
                 "is one value of a column: make bands of numbers such as ages."
             )
         return sentences
+
+    def _left_out(self) -> list[str]:
+        """Targets that the training cohort cannot teach, in sentences."""
+        every = self.coverage["target"].unique(maintain_order=True)
+        absent = [name for name in every if name not in self.targets]
+        if not absent:
+            return []
+        where = f"'{self.train_cohort}', which is trained on"
+        if self.class_column is not None:
+            kept = "their cases elsewhere are left empty by data.values"
+            return [f"Classes without a case in {where}: {listed(absent, 20)}; {kept}."]
+        rows = self.coverage.filter(
+            pl.col("target").is_in(absent), pl.col("cohort") == self.train_cohort
+        )
+        texts = [
+            f"{name} ({positive:,} positive, {negative:,} negative)"
+            for name, positive, negative in rows.select("target", "positive", "negative").rows()
+        ]
+        lack = "no positive or no negative case"
+        return [f"Not asked for, having {lack} in {where}: {listed(texts, 20)}."]
 
     def _of_many_values(self) -> list[str]:
         """Columns that would be attributes if they had fewer values."""
@@ -144,7 +170,7 @@ class Draft:
         return head + "".join(f"    {_quoted(name)}: {policy}\n" for name in self.targets)
 
     def _cohorts_text(self) -> str:
-        inside = yaml.safe_dump([self.cohorts[0]], default_flow_style=True, width=1000).strip()
+        inside = yaml.safe_dump([self.train_cohort], default_flow_style=True, width=1000).strip()
         count = len(self.cohorts) - 1
         if count == 0:
             return f"    # one cohort: there is no shift to measure\n    train_cohorts: {inside}\n"
@@ -164,11 +190,14 @@ class WrittenStudy:
         path: The study file.
         notes: Content of the manifest, in sentences.
         decisions: Comments marked DECIDE, for the user to settle.
+        coverage: Cases of each target or class by cohort: `target`, `cohort`, `positive`,
+            `negative`, `uncertain`, `empty`.
     """
 
     path: Path
     notes: tuple[str, ...]
     decisions: int
+    coverage: pl.DataFrame
 
 
 def init_study(
@@ -198,7 +227,7 @@ def init_study(
         raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')
     text = draft.text(name_of(manifest) or "study", path.parent)
     write_text(path, text)
-    return WrittenStudy(path, tuple(draft.found()), text.count("DECIDE"))
+    return WrittenStudy(path, tuple(draft.found()), text.count("DECIDE"), draft.coverage)
 
 
 def name_of(manifest: Path) -> str:
@@ -241,24 +270,32 @@ def draft_of(
     manifest = read_for_study(manifest, values)
     frame = manifest.frame
     columns = free_columns(frame)
-    binary = [name for name in columns if is_target(frame, name)]
-    class_column = None if binary else next((n for n in columns if is_class(frame, n)), None)
+    binary, class_column = guessed_targets(frame)
     if not binary and class_column is None:
         raise NoTargetError(
             f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
             f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
             f"{MAX_CLASSES} names. Columns: {listed(columns, 20)}."
         )
-    targets = binary
+    every = binary
     if class_column is not None:
         manifest = read_classes(manifest, class_column, values or {})
-        targets = class_names(manifest, class_column)
+        every = class_names(manifest, class_column)
+    coverage = label_counts(manifest.frame, every, class_column)
+    cohorts = coverage["cohort"].unique(maintain_order=True).to_list()
+    train_cohort, targets = _learnable(coverage, cohorts, class_column)
+    values = dict(values or {})
+    if class_column is not None and len(targets) < len(every):
+        classes = label_text(class_column)
+        known = manifest.frame.select(classes).to_series().is_in(targets)
+        other = frame.filter(~known.fill_null(value=True)).select(classes).to_series().unique()
+        values[class_column] = {**values.get(class_column, {}), **dict.fromkeys(other.sort(), "")}
+        kept = pl.when(classes.is_in(targets)).then(class_column).alias(class_column)
+        manifest = replace(manifest, frame=manifest.frame.with_columns(kept))
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
-    taken = {*targets, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
+    taken = {*every, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
     attributes = [name for name in proposed_attributes(frame) if name not in taken]
-    counts = frame.group_by("cohort").agg(pl.col("case_id").n_unique().alias("n"))
-    cohorts = counts.sort(["n", "cohort"], descending=[True, False])["cohort"].to_list()
     return Draft(
         manifest=manifest,
         task=task,
@@ -266,9 +303,27 @@ def draft_of(
         class_column=class_column,
         attributes=tuple(attributes),
         cohorts=tuple(cohorts),
+        train_cohort=train_cohort,
+        coverage=coverage,
         image_root=image_root,
-        values=values or {},
+        values=values,
     )
+
+
+def _learnable(
+    coverage: pl.DataFrame, cohorts: Sequence[str], class_column: str | None
+) -> tuple[str, list[str]]:
+    """The largest cohort that can be trained on, and the targets or classes that it can teach.
+
+    A target needs positive and negative cases, a class column two classes with cases. Where no
+    cohort has them, the largest cohort and all targets.
+    """
+    for cohort in cohorts:
+        rows = coverage.filter(pl.col("cohort") == cohort, pl.col("positive") > 0)
+        rows = rows if class_column else rows.filter(pl.col("negative") > 0)
+        if len(rows) >= (2 if class_column else 1):
+            return cohort, rows["target"].to_list()
+    return cohorts[0], coverage["target"].unique(maintain_order=True).to_list()
 
 
 def _relative(path: Path, folder: Path) -> str:

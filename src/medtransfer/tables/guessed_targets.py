@@ -1,5 +1,6 @@
 """Targets and class columns guessed from what a manifest's columns hold."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -11,6 +12,15 @@ from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.value_map import ValueMap
 
+COUNTS = {
+    "target": pl.String,
+    "cohort": pl.String,
+    "positive": pl.Int64,
+    "negative": pl.Int64,
+    "uncertain": pl.Int64,
+    "empty": pl.Int64,
+}
+"""Columns of `label_counts`; all but the names are numbers of cases."""
 MAX_CLASSES = 50
 CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
 SPELLINGS = {
@@ -69,6 +79,49 @@ def class_names(manifest: Manifest, column: str) -> list[str]:
     """The classes of a class column, in text order."""
     names = manifest.frame.select(label_text(column))[column].drop_nulls()
     return names.unique().sort().to_list()
+
+
+def guessed_targets(frame: pl.DataFrame) -> tuple[list[str], str | None]:
+    """Target columns of a table; where there is none, the class column, if there is one."""
+    columns = free_columns(frame)
+    targets = [name for name in columns if is_target(frame, name)]
+    return targets, None if targets else next((n for n in columns if is_class(frame, n)), None)
+
+
+def label_counts(
+    frame: pl.DataFrame, targets: Sequence[str], class_column: str | None = None
+) -> pl.DataFrame:
+    """Labelled and unlabelled cases of each target by cohort.
+
+    A case counts once: it has the label of those of its images that have one.
+
+    Args:
+        frame: Rows of a manifest.
+        targets: Target columns, or classes of `class_column`.
+        class_column: The column that holds a class name, if there is one.
+
+    Returns:
+        A row per target and cohort with the columns of `COUNTS`, the largest cohort first.
+    """
+    columns = [class_column] if class_column else list(targets)
+    cells = frame.lazy().select("cohort", "case_id", *map(label_text, columns))
+    cases = cells.group_by("cohort", "case_id").agg(pl.all().drop_nulls().first()).collect()
+    sizes = cases.group_by("cohort").len().sort(["len", "cohort"], descending=[True, False])
+    tables: list[pl.DataFrame] = []
+    for name in targets:
+        label = pl.col(class_column or name)
+        positive = label == (name if class_column else "1")
+        uncertain = (label == "-1") & (class_column is None)
+        marks = {
+            "positive": positive,
+            "negative": ~positive & ~uncertain,
+            "uncertain": uncertain,
+            "empty": label.is_null(),
+        }
+        counts = [mark.sum().cast(pl.Int64).alias(word) for word, mark in marks.items()]
+        table = sizes.join(cases.group_by("cohort").agg(counts), on="cohort", maintain_order="left")
+        tables.append(table.select(pl.lit(name).alias("target"), *list(COUNTS)[1:]))
+    return pl.concat(tables) if tables else pl.DataFrame(schema=COUNTS)
 
 
 def read_for_study(manifest: Manifest, values: ValueMap | None = None) -> Manifest:

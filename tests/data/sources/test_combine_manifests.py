@@ -7,7 +7,7 @@ import pytest
 from tests.data.sources import tree_chexpert, tree_medmnist, tree_nih_chestxray14
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.combine_manifests import combine
+from medtransfer.data.sources.combine_manifests import combine, join_manifests
 from medtransfer.data.sources.import_source import read_source, write_manifest
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import read_manifest
@@ -90,3 +90,24 @@ def test_what_cannot_be_joined_is_said(tmp_path: Path) -> None:
     assert "some hold their pictures" in str(error.value)
     with pytest.raises(TableError, match="name two or more manifests"):
         combine([one])
+
+
+def test_a_join_counts_cases_of_each_target_in_each_cohort(tmp_path: Path) -> None:
+    def table(name: str, **columns: list[str]) -> Path:
+        ids = [f"i{n}" for n in range(6)]
+        cases = ["a", "a", "b", "c", "d", "e"]
+        rows = {"image_id": ids, "path": [f"{i}.png" for i in ids], "case_id": cases}
+        frame = pl.DataFrame({**rows, "patient_id": cases, "cohort": [name] * 6, **columns})
+        frame.write_csv(tmp_path / f"{name}.csv")
+        return tmp_path / f"{name}.csv"
+
+    north = table("north", edema=["1", "", "0", "0", "-1", ""])
+    south = table("south", edema=["1", "1", "1", "0", "", ""], mass=["0", "0", "1", "0", "0", "0"])
+    joined = join_manifests([north, south], tmp_path / "both.parquet")
+    assert joined.coverage is not None
+    assert joined.coverage.rows() == [
+        ("edema", "north", 1, 2, 1, 1),
+        ("edema", "south", 2, 1, 0, 2),
+        ("mass", "north", 0, 0, 0, 5),
+        ("mass", "south", 1, 4, 0, 0),
+    ]

@@ -91,3 +91,35 @@ def test_a_source_without_shared_names_is_refused() -> None:
     source = Source("x", "X", "any", lambda _: ImportedSource(frame))
     with pytest.raises(ConfigError, match="without --harmonise"):
         harmonise(ImportedSource(frame), source)
+
+
+def test_a_nodule_or_a_mass_is_a_lung_lesion(tmp_path: Path) -> None:
+    order = ["1", "0", "-1", None]
+    pairs = list(product(order, order))
+    frame = pl.DataFrame(
+        {"n": [a for a, _ in pairs], "m": [b for _, b in pairs]},
+        schema={"n": pl.String, "m": pl.String},
+    )
+    targets = (Target("n", "", "Nodule"), Target("m", "", "Mass"))
+    source = Source("x", "X", "chest", lambda _: ImportedSource(frame), targets=targets)
+    found = harmonise(ImportedSource(frame), source)
+    assert found.frame.columns == ["Nodule", "Mass", "Lung Lesion"]
+    for (nodule, mass), lesion in zip(pairs, found.frame["Lung Lesion"], strict=True):
+        expected = "1" if "1" in (nodule, mass) else "-1" if "-1" in (nodule, mass) else None
+        assert lesion == ("0" if (nodule, mass) == ("0", "0") else expected)
+    assert found.notes == ("'Lung Lesion' is Nodule or Mass.",)
+
+    for tree in (tree_chexpert, tree_nih_chestxray14, tree_vindr_physionet):
+        tree.write(tmp_path / tree.__name__)
+        name = tree.__name__.rsplit("tree_", 1)[1].replace("nih_", "nih-").split("_")[0]
+        source = SOURCES["vindr-cxr" if name == "vindr" else name]
+        shared = read_source(source, tmp_path / tree.__name__, shared_names=True).frame
+        assert set(shared["Lung Lesion"].drop_nulls()) <= {"1", "0", "-1"}
+
+
+def test_a_nodule_without_a_mass_column_is_no_lung_lesion() -> None:
+    frame = pl.DataFrame({"n": ["1", "0"]})
+    source = Source(
+        "x", "X", "chest", lambda _: ImportedSource(frame), targets=(Target("n", "", "Nodule"),)
+    )
+    assert harmonise(ImportedSource(frame), source).frame.columns == ["Nodule"]

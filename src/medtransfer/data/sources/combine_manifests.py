@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +10,7 @@ import polars as pl
 from medtransfer.data.sources.import_source import WrittenManifest, write_manifest
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
+from medtransfer.tables.guessed_targets import guessed_targets, label_counts
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.value_map import ValueMap, absent_columns
@@ -25,11 +26,13 @@ class Combined:
         frame: All rows, sorted by `image_id`.
         folder: What `path` cells are relative to: the folder that holds all of the images.
         notes: What was done to ids, splits and columns, in sentences.
+        coverage: Cases of each target or class by cohort, from `label_counts`.
     """
 
     frame: pl.DataFrame
     folder: Path
     notes: tuple[str, ...]
+    coverage: pl.DataFrame
 
 
 def join_manifests(
@@ -60,7 +63,8 @@ def join_manifests(
     combined = combine(manifests, image_roots, values)
     counts = combined.frame.group_by("cohort").len().sort("cohort")
     cohorts = ", ".join(f"{cohort}: {count:,} images" for cohort, count in counts.iter_rows())
-    return write_manifest(combined.frame, combined.folder, out, (*combined.notes, cohorts))
+    written = write_manifest(combined.frame, combined.folder, out, (*combined.notes, cohorts))
+    return replace(written, coverage=combined.coverage)
 
 
 def combine(
@@ -97,7 +101,11 @@ def combine(
     cell_notes = [
         f"{cohorts_text(manifest)}: {note}" for manifest in manifests for note in manifest.notes
     ]
-    return Combined(whole.sort("image_id"), folder, (*cell_notes, *notes))
+    targets, class_column = guessed_targets(whole)
+    classes = whole.select(label_text(class_column)).to_series() if class_column else None
+    names = targets if classes is None else classes.drop_nulls().unique().sort().to_list()
+    coverage = label_counts(whole, names, class_column)
+    return Combined(whole.sort("image_id"), folder, (*cell_notes, *notes), coverage)
 
 
 def cohorts_text(manifest: Manifest) -> str:

@@ -70,12 +70,15 @@ class WrittenManifest:
         image_root: Folder that its paths are relative to; None if it is the manifest's own folder.
         notes: Image counts, and joins, filters and assumptions made on the way, in sentences.
         left_out: Rows of the source's tables that are not as published.
+        coverage: Of a join: cases of each target or class by cohort, with the columns `target`,
+            `cohort`, `positive`, `negative`, `uncertain` and `empty`.
     """
 
     path: Path
     image_root: Path | None
     notes: tuple[str, ...] = ()
     left_out: tuple[OddRows, ...] = ()
+    coverage: pl.DataFrame | None = None
 
 
 def options_of(source: Source) -> tuple[Option, ...]:

@@ -5,7 +5,7 @@ same. Each source says under which shared name a target of its goes; what has no
 counted and said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -37,6 +37,8 @@ CHEST = (
     "No Finding",
 )
 """The 18 names of torchxrayvision in its order, and two that are no disease."""
+UNIONS = {"Lung Lesion": ("Nodule", "Mass")}
+"""Shared names that also stand for several others, and are written beside these."""
 DENSITIES = ("A", "B", "C", "D")
 """Classes of breast density, from almost entirely fatty (A) to extremely dense (D)."""
 SKIN_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC", "OTHER")
@@ -87,8 +89,27 @@ def harmonise(found: ImportedSource, source: Source) -> ImportedSource:
     parts = [name for names in shared.values() for name in names]
     frame = found.frame.with_columns(_merged(names, name) for name, names in shared.items())
     gone = [name for name in (*lost, *parts) if name not in shared]
-    frame, class_notes = _with_classes(frame.drop(gone), source)
+    unions = {
+        name: names
+        for name, names in UNIONS.items()
+        if name not in shared and all(part in shared for part in names)
+    }
+    frame = frame.drop(gone).with_columns(_united(names, name) for name, names in unions.items())
+    notes += [f"'{name}' is {' or '.join(names)}." for name, names in unions.items()]
+    frame, class_notes = _with_classes(frame, source)
     return replace(found, frame=frame, notes=(*found.notes, *notes, *class_notes))
+
+
+def _united(columns: Sequence[str], name: str) -> pl.Expr:
+    """A finding that is any of several: 1 if one is 1, else -1 if one is -1, 0 if all are 0."""
+    cells = [label_text(column) for column in columns]
+    absent = pl.all_horizontal([cell.eq_missing(pl.lit("0")) for cell in cells])
+    result = pl.when(absent).then(pl.lit("0"))
+    result = result.otherwise(pl.lit(None, dtype=pl.String))
+    for mark in ("-1", "1"):
+        hit = pl.any_horizontal([cell.eq_missing(pl.lit(mark)) for cell in cells])
+        result = pl.when(hit).then(pl.lit(mark)).otherwise(result)
+    return result.alias(name)
 
 
 def _merged(columns: list[str], name: str) -> pl.Expr:

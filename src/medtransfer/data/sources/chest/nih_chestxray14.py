@@ -39,9 +39,9 @@ GOOGLE = {
     "Fracture": "Fracture",
     "Pneumothorax": "Pneumothorax",
     "Airspace opacity": "Lung Opacity",
-    "Nodule or mass": "",
+    "Nodule or mass": "Lung Lesion",
 }
-"""The four relabelled findings, and their shared names; nodule and mass are two names there."""
+"""The four relabelled findings, and their shared names."""
 NORMAL = "No Finding"
 ALL_FINDINGS = {
     **{name.replace("_", " "): name for name in FINDINGS if name != NORMAL},

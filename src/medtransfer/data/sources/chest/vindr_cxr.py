@@ -22,7 +22,7 @@ SHARED = {
     "Lung cavity": "",
     "Lung cyst": "",
     "Mediastinal shift": "",
-    "Nodule/Mass": "",
+    "Nodule/Mass": "Lung Lesion",
     "Pleural effusion": "Effusion",
     "Pleural thickening": "Pleural_Thickening",
     "Pneumothorax": "Pneumothorax",
@@ -36,7 +36,7 @@ SHARED = {
     "Other disease": "",
     "No finding": "No Finding",
 }
-"""Findings of both editions, and their shared names; Nodule/Mass is two names there."""
+"""Findings of both editions, and their shared names."""
 KAGGLE = (
     "Aortic enlargement",
     "Atelectasis",
