@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
+from scipy.stats import binom, multivariate_normal, norm
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
 from tests.metrics.drawn_cases import LAW
@@ -20,6 +20,7 @@ from medtransfer.statistics.tests import (
     holm,
     mcnemar,
     non_inferiority,
+    simultaneous,
 )
 
 p_values = st.lists(st.none() | st.floats(0, 1), max_size=8)
@@ -241,3 +242,64 @@ def test_a_patient_with_several_cases_turns_as_a_whole() -> None:
 
 def test_exact_and_approximate_agree_where_they_meet() -> None:
     assert mcnemar(decisions(118, 82)) == pytest.approx(mcnemar(decisions(119, 82)), abs=0.004)
+
+
+def with_one_reference(rungs: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Standard normal errors of comparisons with one reference, correlated by a half."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(rungs, draws)) - rng.normal(size=draws)) / np.sqrt(2)
+
+
+@pytest.mark.parametrize("rungs", [2, 3, 6])
+def test_simultaneous_intervals_are_those_of_the_multivariate_normal(rungs: int) -> None:
+    # Dunnett's critical value: P(all |Z| < c) = 95 % with correlation a half
+    half = np.full((rungs, rungs), 0.5) + 0.5 * np.eye(rungs)
+    found = simultaneous(
+        [contrast(0.0, (-1.96, 1.96), [])] * rungs, list(with_one_reference(rungs, 400_000, 1))
+    )
+    (critical,) = {one.high for one in found}
+    ends = np.full(rungs, critical)
+    held = multivariate_normal(cov=half).cdf(ends, lower_limit=-ends)
+    assert held == pytest.approx(0.95, abs=0.002)
+    assert 1.96 < critical < norm.isf(0.025 / rungs)
+
+
+def test_the_best_of_twelve_equal_rungs_is_shown_better_as_rarely_as_promised() -> None:
+    truth = with_one_reference(12, 3_000, 2)
+    errors = list(with_one_reference(12, 1_000, 3))
+    shown = alone = 0
+    for values in truth.T:
+        contrasts = [contrast(v, (v - 1.96, v + 1.96), []) for v in values.tolist()]
+        found = simultaneous(contrasts, errors)
+        wrong = [one.low > 0 or one.high < 0 for one in found]
+        assert wrong == [one.p < 0.05 for one in found]
+        shown += any(wrong)
+        alone += any(one.p < 0.05 for one in contrasts)
+    assert 0.035 < shown / 3_000 < 0.065
+    assert alone / 3_000 > 0.25
+
+
+@LAW
+@given(st.lists(st.tuples(st.floats(-3, 3), st.floats(0.1, 2)), min_size=1, max_size=5), st.data())
+def test_simultaneous_intervals_hold_those_of_each_rung(
+    drawn: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    seeds = [seed_term(np.array([0.0, 0.1, data.draw(st.floats(-1, 1))])) for _ in drawn]
+    contrasts = [
+        contrast(v, (v - w, v + 2 * w), [term, term])
+        for (v, w), term in zip(drawn, seeds, strict=True)
+    ]
+    undefined = data.draw(st.booleans())
+    errors = with_one_reference(len(drawn), 50, 4)
+    if undefined:
+        errors[0, 10:] = np.nan
+    found = simultaneous(contrasts, list(errors))
+    for one, of_all in zip(contrasts, found, strict=True):
+        assert of_all.low <= one.low <= one.high <= of_all.high
+        assert one.p <= of_all.p <= min(1.0, len(drawn) * one.p) + 1e-12
+    if len(drawn) == 1:
+        assert (found[0].low, found[0].high, found[0].p) == (
+            contrasts[0].low,
+            contrasts[0].high,
+            contrasts[0].p,
+        )

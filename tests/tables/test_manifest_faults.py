@@ -116,12 +116,12 @@ def test_label_typos_are_refused_with_what_is_allowed(tmp_path: Path, wrong: str
 def test_class_names_are_a_closed_list(tmp_path: Path) -> None:
     text = complaint(
         tmp_path,
-        HEAD + ",diagnosis\na,a.png,c,p,A,nevus\nb,b.png,d,q,A,Nevus\nc,c.png,e,q,A,\n",
+        HEAD + ",diagnosis\na,a.png,c,p,A,nevus\nb,b.png,d,q,A,naevus\nc,c.png,e,q,A,\n",
         class_column="diagnosis",
         targets=["nevus", "melanoma"],
     )
     assert (
-        "'diagnosis' holds 'Nevus' in 1 row, first in row 3 (allowed: nevus, melanoma, empty)"
+        "'diagnosis' holds 'naevus' in 1 row, first in row 3 (allowed: nevus, melanoma, empty)"
         in text
     )
 

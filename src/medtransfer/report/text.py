@@ -111,10 +111,17 @@ def p_cell(p: float | None) -> str:
 
 def outcome(row: Row) -> Outcome:
     """Outcome of a comparison where higher is better: interval and corrected p must agree."""
-    corrected = row["p_holm"]
-    if row["low"] is None or (corrected is not None and corrected >= ALPHA):
+    low, high, corrected = of_all_rungs(row)
+    if low is None or high is None or (corrected is not None and corrected >= ALPHA):
         return "not significant"
-    return "better" if row["low"] > 0 else "worse" if row["high"] < 0 else "not significant"
+    return "better" if low > 0 else "worse" if high < 0 else "not significant"
+
+
+def of_all_rungs(row: Row) -> tuple[float | None, float | None, float | None]:
+    """Interval and p-value that hold for all compared rungs at once; Holm's in older tables."""
+    if row.get("p_all") is None:
+        return row["low"], row["high"], row["p_holm"]
+    return row["low_all"], row["high_all"], row["p_all"]
 
 
 def trained(name: str, row: Row) -> str:

@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri, stdtrit
 
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED
 from medtransfer.statistics.contrasts import Contrast
 
 Verdict = Literal["shown", "not shown"]
@@ -28,6 +30,21 @@ class MarginTest:
     """
 
     verdict: Verdict
+    p: float
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """A comparison of several, whichever of them is looked at.
+
+    Attributes:
+        low: Lower end of the interval; with 95 % chance all intervals hold their truth.
+        high: Upper end.
+        p: Two-sided, corrected for the number of comparisons.
+    """
+
+    low: float
+    high: float
     p: float
 
 
@@ -66,6 +83,57 @@ def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
     defined = [p for p in p_values if p is not None]
     corrected = iter(false_discovery_control(defined).tolist() if defined else [])
     return [None if p is None else float(next(corrected)) for p in p_values]
+
+
+def simultaneous(contrasts: Sequence[Contrast], errors: Sequence[Floats]) -> list[Simultaneous]:
+    """Simultaneous intervals and p-values of several comparisons with one reference (max-t).
+
+    The best of K looks good because it was picked. The largest of K standardised errors has the
+    95 % quantile c in the draws (Westfall and Young 1993; Hothorn, Bretz and Westfall 2008), and
+    every interval is widened from 1.96 to c; where a contrast has Student's t, to the quantile of
+    t at the level of c. Comparisons that share the reference and the patients err together, so c
+    is smaller than by Bonferroni's inequality, which is its upper limit here.
+
+    Args:
+        contrasts: Each comparison. K
+        errors: Draws of the error of each, the same patients and seeds in each draw. K times [R]
+    """
+    number = len(contrasts)
+    if number < 2:
+        return [Simultaneous(c.low, c.high, c.p) for c in contrasts]
+    largest = _largest_errors(errors)
+    each = (1 - LEVEL) / number
+    # the p-value (1 + hits) / (1 + draws) is below 0.05 up to this number of hits
+    hits = math.ceil((1 - LEVEL) * (1 + len(largest)) - 1e-9) - 2
+    share = 2 * float(ndtr(-float(np.sort(largest)[-1 - hits]))) if hits >= 0 else each
+    share = min(1 - LEVEL, max(each, share))
+    adjusted: list[Simultaneous] = []
+    for one in contrasts:
+        wider = _quantile(one.degrees, share) / _quantile(one.degrees, 1 - LEVEL)
+        low = one.value - wider * (one.value - one.low)
+        high = one.value + wider * (one.high - one.value)
+        p = min(1.0, number * one.p)
+        if len(largest):
+            above = (largest >= -float(ndtri(one.p / 2))).sum()
+            p = min(p, float(1 + above) / (1 + len(largest)))
+        adjusted.append(Simultaneous(low, high, max(p, one.p)))
+    return adjusted
+
+
+def _quantile(degrees: float, share: float) -> float:
+    """Student's t quantile that a share of both tails lies beyond."""
+    return float(stdtrit(degrees, 1 - share / 2))
+
+
+def _largest_errors(errors: Sequence[Floats]) -> Floats:
+    """Largest standardised error in each draw; none where too few draws are defined. [R]"""
+    drawn = np.stack(errors)
+    defined = drawn[:, np.isfinite(drawn).all(axis=0)]
+    if not defined.shape[1] or defined.shape[1] < MIN_DEFINED * drawn.shape[1]:
+        return np.zeros(0)
+    spread = defined.std(axis=1, keepdims=True)
+    largest: Floats = (np.abs(defined) / np.where(spread > 0, spread, 1.0)).max(axis=0)
+    return largest
 
 
 def non_inferiority(both: Contrast, margin: float) -> MarginTest:

@@ -28,7 +28,7 @@ from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame, write_spreadsheet
 
 COLLECTED = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
-TABLES_VERSION = 5
+TABLES_VERSION = 6
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
 

@@ -32,6 +32,12 @@ MICRO = "micro"
 CASE = "case"
 """Name of the target column for numbers of the case as a whole, in single-label tasks."""
 
+
+def _later(name: str, kind: Literal["text", "integer", "number"], doc: str) -> Column:
+    """A column that tables of earlier versions lack, and whose cells may be empty."""
+    return Column(name, kind, doc, required=False, filled=False)
+
+
 RESULTS_CONTRACT = Contract(
     "Results",
     (
@@ -53,12 +59,10 @@ RESULTS_CONTRACT = Contract(
         Column("num_patients", "integer", "Number of patients."),
         Column("num_positive", "integer", "Number of positive cases, if applicable.", filled=False),
         Column("reason", "text", "Reason if the value or its interval is empty.", filled=False),
-        Column(
+        _later(
             "contains",
             "text",
             "Random variation in the interval: `patients`, or `patients and seeds`.",
-            required=False,
-            filled=False,
         ),
         Column("rung", "text", "In a study: the rung.", required=False),
         Column(
@@ -67,27 +71,11 @@ RESULTS_CONTRACT = Contract(
             "In a study: the share of training patients used.",
             required=False,
         ),
-        Column(
-            "seed",
-            "integer",
-            "In a study: the seed; empty for the mean over seeds.",
-            required=False,
-            filled=False,
+        _later("seed", "integer", "In a study: the seed; empty for the mean over seeds."),
+        _later(
+            "retrain_fraction", "number", "Share of a shifted cohort's cases used for retraining."
         ),
-        Column(
-            "retrain_fraction",
-            "number",
-            "Share of a shifted cohort's cases used for retraining.",
-            required=False,
-            filled=False,
-        ),
-        Column(
-            "held_out",
-            "text",
-            "Cohort left out of training, or partly used for retraining.",
-            required=False,
-            filled=False,
-        ),
+        _later("held_out", "text", "Cohort left out of training, or partly used for retraining."),
     ),
     spreadsheet=True,
 )
@@ -170,21 +158,25 @@ COMPARISONS_CONTRACT = Contract(
         Column("p", "number", "Two-sided p-value of no difference.", filled=False),
         Column("p_holm", "number", "The same, corrected over the ladder (Holm).", filled=False),
         Column("p_bh", "number", "The same, corrected by Benjamini and Hochberg.", filled=False),
-        Column(
+        _later(
+            "low_all",
+            "number",
+            "Lower end of the simultaneous interval: with 95 % chance those of all compared rungs "
+            "hold their truth, the best one's too (max-t).",
+        ),
+        _later("high_all", "number", "Its upper end."),
+        _later("p_all", "number", "P-value corrected over the ladder that agrees with it."),
+        _later(
             "p_mcnemar",
             "number",
             "Of sensitivity and specificity at an operating point, one seed each: p-value of "
             "McNemar's test by patient.",
-            required=False,
-            filled=False,
         ),
-        Column(
+        _later(
             "detectable",
             "number",
             "Smallest true difference that such a study detects with 80 % power, corrected over "
             "the ladder (Bonferroni).",
-            required=False,
-            filled=False,
         ),
         Column(
             "margin",
@@ -201,52 +193,30 @@ COMPARISONS_CONTRACT = Contract(
         Column("p_no_worse", "number", "Its p-value.", filled=False),
         Column("equal", "text", "Equivalence within the margin: shown or not shown.", filled=False),
         Column("p_equal", "number", "Its p-value.", filled=False),
-        Column(
+        _later(
             "detectable_margin",
             "number",
             "Smallest margin within which it shows equal rungs equivalent with 80 % power.",
-            required=False,
-            filled=False,
         ),
         Column("num_cases", "integer", "Number of test cases."),
         Column("num_patients", "integer", "Number of patients."),
         Column(
             "reason", "text", "Reason if the difference or its interval is undefined.", filled=False
         ),
-        Column(
+        _later(
             "contains",
             "text",
             "Random variation in interval and p-value: `patients`, or `patients and seeds`.",
-            required=False,
-            filled=False,
         ),
-        Column(
+        _later(
             "coverage",
             "number",
             "Share that the rung answered of the cases that it or the reference answered.",
-            required=False,
-            filled=False,
         ),
-        Column(
-            "coverage_reference",
-            "number",
-            "The share that the reference answered.",
-            required=False,
-            filled=False,
-        ),
-        Column(
-            "rest",
-            "number",
-            "The rung's value on the cases that it alone answered.",
-            required=False,
-            filled=False,
-        ),
-        Column(
-            "rest_reference",
-            "number",
-            "The reference's value on the cases that it alone answered.",
-            required=False,
-            filled=False,
+        _later("coverage_reference", "number", "The share that the reference answered."),
+        _later("rest", "number", "The rung's value on the cases that it alone answered."),
+        _later(
+            "rest_reference", "number", "The reference's value on the cases that it alone answered."
         ),
     ),
 )
@@ -270,6 +240,9 @@ class RungComparison:
     p: float | None
     p_holm: float | None = None
     p_bh: float | None = None
+    low_all: float | None = None
+    high_all: float | None = None
+    p_all: float | None = None
     p_mcnemar: float | None = None
     detectable: float | None = None
     margin: float | None = None

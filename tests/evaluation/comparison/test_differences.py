@@ -160,6 +160,11 @@ def test_p_values_are_corrected_by_holm_and_by_benjamini_hochberg_as_in_statsmod
         assert found == pytest.approx(expected.tolist())
         assert found != plain
     assert all(r.p <= r.p_bh <= r.p_holm for r in rows)  # type: ignore[operator]
+    for row in rows:
+        found = (row.low_all, row.low, row.high, row.high_all, row.p_all)
+        low_all, low, high, high_all, p_all = (value or 0.0 for value in found)
+        assert low_all < low < high < high_all
+        assert (low_all > 0 or high_all < 0) == (p_all < 0.05)
 
 
 def test_the_detectable_difference_is_one_that_the_corrected_test_just_shows() -> None:

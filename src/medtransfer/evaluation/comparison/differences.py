@@ -1,6 +1,6 @@
 """Paired differences of rungs: on the same resampled patients, so that shared noise cancels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from medtransfer.evaluation.comparison.seed_means import (
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import two_sided_p
 from medtransfer.statistics.contrasts import (
     PATIENTS_AND_SEEDS,
@@ -30,6 +31,7 @@ from medtransfer.statistics.tests import (
     holm,
     mcnemar,
     non_inferiority,
+    simultaneous,
 )
 from medtransfer.tables.results import ALL, RungComparison
 
@@ -53,6 +55,21 @@ class Pairing:
     rest: tuple[Mean | None, Mean | None] = (None, None)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A row of a difference with what corrections over rungs need.
+
+    Attributes:
+        row: The row.
+        both: Its contrast, if it has an interval.
+        errors: Draws of its error, of the same patients and seeds for every rung. [R]
+    """
+
+    row: RungComparison
+    both: Contrast | None = None
+    errors: Floats | None = None
+
+
 def same_cases(mean: Mean, base: Mean) -> Pairing:
     """Two rungs that answered the same test cases."""
     return Pairing(mean, base, (mean, base))
@@ -72,7 +89,7 @@ def comparisons(
         config: The margin for non-inferiority and equivalence.
         paired: Brings two means to the test cases that both answered.
     """
-    rows: list[tuple[RungComparison, Contrast | None]] = []
+    rows: list[Compared] = []
     references = {mean.key.training: mean for mean in means if mean.key.rung == reference}
     for mean in means:
         base = references.get(mean.key.training)
@@ -85,21 +102,19 @@ def comparisons(
     return _corrected(rows)
 
 
-def _comparison(
-    pairing: Pairing, key: ResultKey, config: EvaluationConfig
-) -> tuple[RungComparison, Contrast | None]:
-    """Row of a difference before corrections, and its contrast if it has an interval."""
+def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> Compared:
+    """A difference before corrections."""
     row = _without_difference(pairing, key)
     mean, base = pairing.mean, pairing.base
     if mean is None or base is None or key not in mean.estimates or key not in base.estimates:
-        return replace(row, reason=NONE_SHARED), None
+        return Compared(replace(row, reason=NONE_SHARED))
     estimate, of_base = mean.estimate(key), base.estimate(key)
     reason = estimate.reason or of_base.reason or UNDEFINED
     row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
     if estimate.values is None or of_base.values is None:
-        return row, None
+        return Compared(row)
     if estimate.targets != of_base.targets:
-        return replace(row, reason="the two rungs have different targets"), None
+        return Compared(replace(row, reason="the two rungs have different targets"))
     difference = estimate.values - of_base.values
     interval, missing = paired_interval(estimate, of_base, key.metric)
     if not np.isnan(difference[0]):
@@ -111,7 +126,7 @@ def _comparison(
             reason="; ".join(note for note in notes if note) or None,
         )
     if interval is None:
-        return row, None
+        return Compared(row)
     both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
     fewest = few_patients(estimate, of_base, key.metric)
     row = replace(
@@ -121,9 +136,10 @@ def _comparison(
         p=_p_value(difference, both) if fewest is None else both.p,
         contains=both.sources,
     )
-    if config.margin is None or key.metric != HEADLINE:
-        return row, both
-    return _with_margin(row, both, config.margin), both
+    if config.margin is not None and key.metric == HEADLINE:
+        row = _with_margin(row, both, config.margin)
+    errors = difference[1:] - difference[0] + _seed_errors(mean, base, key, config.seed)
+    return Compared(row, both, errors)
 
 
 def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
@@ -173,6 +189,21 @@ def seed_terms(mean: Mean, base: Mean, key: ResultKey) -> list[SeedTerm | None]:
     return [seed_term(side.seed_values(key)[:, 0]) for side in (mean, base)]
 
 
+def _seed_errors(mean: Mean, base: Mean, key: ResultKey, seed: int) -> Floats:
+    """Draws of what the seeds of both rungs add to a difference; the reference's are of all rungs.
+
+    Returns:
+        Normal, with the variances of `seed_terms`. [R]
+    """
+    terms = seed_terms(mean, base, key)
+    errors = np.zeros(mean.seed_values(key).shape[1] - 1)
+    for side, term in zip((mean, base), terms, strict=False):
+        if term is not None:
+            rng = generator(seed, "simultaneous", side.key.rung, str(side.key.training), str(key))
+            errors += rng.standard_normal(len(errors)) * np.sqrt(term.variance)
+    return errors
+
+
 def _left_out_targets(mean: Mean, key: ResultKey) -> str | None:
     """Note on targets that a difference of means leaves out."""
     if key not in mean.comparable:
@@ -211,22 +242,34 @@ def _with_margin(row: RungComparison, both: Contrast, margin: float) -> RungComp
     )
 
 
-def _corrected(rows: Sequence[tuple[RungComparison, Contrast | None]]) -> list[RungComparison]:
+def _corrected(rows: Sequence[Compared]) -> list[RungComparison]:
     """Corrections over the rungs compared on the same cohort, metric and training set."""
     families: dict[tuple[object, ...], list[int]] = {}
-    for index, (row, _) in enumerate(rows):
+    for index, compared in enumerate(rows):
+        row = compared.row
         training = (row.label_fraction, row.held_out, row.retrain_fraction)
         families.setdefault((*training, row.cohort, row.target, row.metric), []).append(index)
-    corrected = [row for row, _ in rows]
+    corrected = [compared.row for compared in rows]
     for family in families.values():
-        p_values = [rows[index][0].p for index in family]
-        tests = sum(p is not None for p in p_values)
-        for index, p_holm, p_bh in zip(
-            family, holm(p_values), false_discovery(p_values), strict=True
-        ):
-            row, both = rows[index]
-            detectable = None
-            if both is not None and both.error > 0:
-                detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
-            corrected[index] = replace(row, p_holm=p_holm, p_bh=p_bh, detectable=detectable)
+        for index, row in zip(family, _family([rows[index] for index in family]), strict=True):
+            corrected[index] = row
     return corrected
+
+
+def _family(family: Sequence[Compared]) -> Iterator[RungComparison]:
+    """Rows of comparisons that are corrected together."""
+    p_values = [compared.row.p for compared in family]
+    tests = sum(p is not None for p in p_values)
+    drawn = [(c.both, c.errors) for c in family if c.both is not None and c.errors is not None]
+    together = iter(simultaneous([both for both, _ in drawn], [errors for _, errors in drawn]))
+    for compared, p_holm, p_bh in zip(
+        family, holm(p_values), false_discovery(p_values), strict=True
+    ):
+        row, both = replace(compared.row, p_holm=p_holm, p_bh=p_bh), compared.both
+        if both is not None:
+            of_all = next(together)
+            row = replace(row, low_all=of_all.low, high_all=of_all.high, p_all=of_all.p)
+            if both.error > 0:
+                detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
+                row = replace(row, detectable=detectable)
+        yield row

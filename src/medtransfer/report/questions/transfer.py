@@ -26,6 +26,7 @@ from medtransfer.report.text import (
     interval_text,
     joined,
     large_number,
+    of_all_rungs,
     outcome,
     p_cell,
     p_text,
@@ -69,12 +70,13 @@ def _sentence(data: ReportData) -> str:
         return f"Only {reference} was evaluated: AUROC {auroc} on {cohort}."
     rung = best if best != reference else _best_of(data, others)
     row = data.comparison_row(rung, cohort)
-    if row is None or row["difference"] is None or row["low"] is None:
+    low, high, p_all = (None, None, None) if row is None else of_all_rungs(row)
+    if row is None or low is None or high is None:
         return f"{rung} and {reference} could not be compared on {cohort}."
-    difference, low, high = row["difference"], row["low"], row["high"]
-    p = p_text(row["p_holm"])
+    difference = row["difference"]
+    p = p_text(p_all)
     if len(others) > 1:
-        p += f" after Holm correction for {len(others)} rungs"
+        p += f"; interval and p hold for all {len(others)} compared rungs at once"
     among = f" (the best of {len(others)} compared rungs)" if len(others) > 1 else ""
     match outcome(row):
         case "better":
@@ -202,6 +204,7 @@ def _differences(data: ReportData) -> ReportTable:
         "p",
         "p (Holm)",
         "p (BH)",
+        "p (max-t)",
         "Detectable",
         "Answered",
         "Answered by the reference",
@@ -222,7 +225,10 @@ def _differences(data: ReportData) -> ReportTable:
                 cells(data.result_row(rung, cohort, HEADLINE), 3),
                 *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
-                *(p_cell(row[name] if row else None) for name in ("p", "p_holm", "p_bh")),
+                *(
+                    p_cell(row.get(name) if row else None)
+                    for name in ("p", "p_holm", "p_bh", "p_all")
+                ),
                 _detectable_cell(row),
                 *(_share_answered(row, name) for name in ("coverage", "coverage_reference")),
             ]
@@ -232,7 +238,8 @@ def _differences(data: ReportData) -> ReportTable:
     paired = (
         f"Differences from {data.reference} are paired: both rungs are resampled on the same "
         "patients. p is uncorrected; p (Holm) and p (BH) are corrected for the number of rungs "
-        "by Holm and by Benjamini-Hochberg. "
+        "by Holm, by Benjamini-Hochberg, and by the largest of all rungs' errors (max-t), which "
+        "the sentence above goes by. "
         f"Detectable: smallest true difference that such a study detects with {POWER:.0%} power "
         "after correction for the number of rungs. "
     )
@@ -242,7 +249,7 @@ def _differences(data: ReportData) -> ReportTable:
         "SD over seeds: of single networks, not of their mean. SD over patients: of the mean."
     )
     return without_empty_columns(
-        ReportTable(head, rows, caption, numeric=frozenset(range(2, 12)), notes=cells.notes)
+        ReportTable(head, rows, caption, numeric=frozenset(range(2, 13)), notes=cells.notes)
     )
 
 
