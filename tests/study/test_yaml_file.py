@@ -1,5 +1,6 @@
 """study.yaml: all faults at once, each with its line and what is allowed."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -121,11 +122,41 @@ def test_each_kind_of_fault_says_what_and_what_is_allowed(
         ("a: &x 1\nb: *x\n", "uses YAML aliases"),
         ("name: !!python/object/apply:os.system ['true']\n", "is not valid YAML"),
         ("a: 1\n" * 300_000, "bytes (allowed: 1,000,000)"),
+        (f"a: {'[' * 3000}{']' * 3000}\n", "study.yaml:1: has more than 40 lists and mappings"),
+        (f"a: {'{a: ' * 3000}{'}' * 3000}\n", "study.yaml:1: has more than 40 lists"),
+        ("? [a]\n: 1\n", "study.yaml:1: is not valid YAML: found unhashable key"),
+        ("a: \0\n", "is not valid YAML"),
     ],
-    ids=["empty", "list", "torn", "alias", "code", "huge"],
+    ids=["empty", "list", "torn", "alias", "code", "huge", "deep", "deep map", "key", "null"],
 )
 def test_what_is_no_study_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in "\n".join(faults(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5001, "0x" + "f" * 9000, "2001-13-45", "!!int ''", "!!bool x", "!!float y", "1e999"],
+)
+def test_a_value_that_is_not_what_it_looks_like_is_named_by_its_setting(
+    tmp_path: Path, value: str
+) -> None:
+    said = faults(tmp_path, f"{GOOD}seeds: [0, {value}]\n")
+    assert said[0].startswith("study.yaml:9: seeds holds ")
+    assert len(said[0]) < 140
+
+
+def test_a_study_of_too_many_runs_is_refused_at_once(tmp_path: Path) -> None:
+    values = [str(number) for number in range(1, 101)]
+    sweep = (
+        f"sweep:\n  learning_rates: [{', '.join(f'0.{v}1' for v in values)}]\n"
+        f"  steps: [{', '.join(f'{v}00' for v in values)}]\n"
+        f"  weight_decays: [{', '.join(f'0.{v}1' for v in values)}]\n"
+    )
+    begin = time.monotonic()
+    said = faults(tmp_path, f"{GOOD}{sweep}seeds: [{', '.join(values)}]\n")
+    assert time.monotonic() - begin < 5  # a second where nothing else runs
+    assert "The study has 200,000,000 runs (allowed: up to 100,000)" in said[0]
+    assert "MEDTRANSFER_MAX_RUNS" in said[0]
 
 
 def test_a_file_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:

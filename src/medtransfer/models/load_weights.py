@@ -17,6 +17,7 @@ from torch import nn
 
 from medtransfer.errors import WeightsError, fault_list, listed
 from medtransfer.models.backbones import adapt_weights
+from medtransfer.sizes.archives import require_array_sizes, require_member_sizes
 
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
@@ -105,16 +106,19 @@ def read_weights(path: Path) -> State:
     """Read the tensors of a weights file under their own names.
 
     Raises:
-        WeightsError: The file is damaged, or holds more than tensors.
+        WeightsError: The file is damaged, too large, or holds more than tensors.
     """
+    what = f'The weights file "{path.name}"'
     try:
         match path.suffix:
             case ".safetensors":
                 return cast("State", cast("Any", safetensors.torch).load_file(path))
             case ".npz":
+                require_array_sizes(path, what, WeightsError)
                 with np.load(path, allow_pickle=False) as arrays:
                     return {name: torch.as_tensor(arrays[name]) for name in arrays.files}
             case ".pth" | ".pt" | ".th":
+                require_member_sizes(path, what, WeightsError)
                 return _plain(torch.load(path, map_location="cpu", weights_only=True))
             case other:
                 raise WeightsError(
@@ -125,8 +129,7 @@ def read_weights(path: Path) -> State:
     except Exception as error:
         # each format has its own zoo of exceptions; to the user all of them mean the same
         raise WeightsError(
-            f'The weights file "{path.name}" is damaged or holds more than tensors '
-            f"({type(error).__name__})."
+            f"{what} is damaged or holds more than tensors ({type(error).__name__})."
         ) from error
 
 

@@ -1,5 +1,7 @@
 """A study: rungs × label fractions × seeds on one data set. What `study.yaml` holds."""
 
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import ModelConfig, Pool, RungName
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
+from medtransfer.sizes.limits import MAX_RUNS, count_fault
 from medtransfer.training.config import TrainingConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -128,6 +131,9 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
+        # before the faults: they are looked for in every combination
+        if fault := count_fault(self.num_runs, "runs", MAX_RUNS, "The study"):
+            raise ValueError(fault)
         faults = [
             *self._repetition_faults(),
             *self._reference_faults(),
@@ -154,7 +160,7 @@ class Study(Settings):
         }
         faults: list[str] = []
         for setting, values in listings.items():
-            repeated = {value for value in values if values.count(value) > 1}
+            repeated = {value for value, count in Counter(values).items() if count > 1}
             if repeated:
                 faults.append(f"{setting} holds {listed(sorted(repeated))} twice")
         return faults
@@ -204,6 +210,20 @@ class Study(Settings):
             for steps in self.sweep.steps
             if steps < count
         ]
+
+    @property
+    def num_runs(self) -> int:
+        """Number of its runs, where no cohort is left out or trained on again more than once."""
+        sweep = self.sweep
+        swept = math.prod(
+            max(1, len(values))
+            for values in (sweep.learning_rates, sweep.steps, sweep.weight_decays)
+        )
+        settings = sum(
+            1 if self.training_of(entry).tuning.mode == "linear" else swept for entry in self.rungs
+        )
+        budgets = len(self.label_fractions) + len(self.shots) + len(self.retrain_fractions)
+        return len(self.seeds) * budgets * settings
 
     @property
     def reference_rung(self) -> str:

@@ -12,6 +12,7 @@ from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.config import Transfer
+from medtransfer.sizes.limits import MAX_RUNS, require_count
 from medtransfer.study.config import RungEntry, Study
 
 
@@ -91,6 +92,7 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
 
     Raises:
         TableError: Leave-cohort-out with a single cohort.
+        StudyError: There are more runs than are allowed.
     """
     splits = [(None, study.data.split)]
     if study.leave_cohort_out:
@@ -111,6 +113,8 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
                         key = GridKey(entry.rung, fraction, cohort)
                         cells.append(Cell(key, seed, run, shots, study.sweep.is_set))
             cells += _retrained(study, frame, split, cohort, seed)
+            # a study counts its own runs; how many cohorts there are is known only here
+            require_count(len(cells), "runs", MAX_RUNS, "The study", StudyError, partly=True)
     return cells
 
 

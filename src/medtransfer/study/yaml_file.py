@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from pydantic import ValidationError
 
 from medtransfer.errors import ConfigError, listed, plural, printable, suggestion
@@ -12,9 +11,9 @@ from medtransfer.pretraining.config import Pretrain
 from medtransfer.settings import Settings
 from medtransfer.study.config import Study
 from medtransfer.tables.schema import ENDINGS
+from medtransfer.yaml_text import YamlPath, read_yaml
 
 MAX_BYTES = 1_000_000
-YamlPath = tuple[str | int, ...]
 Schema = dict[str, Any]  # JSON schema, as pydantic makes it
 Model = TypeVar("Model", bound=Settings)
 
@@ -93,52 +92,7 @@ def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:
             f'"{path.name}" is a table, not a study file. `medtransfer init {path.name}` writes '
             "one from a manifest."
         )
-    raw = path.read_bytes()
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path.name} has {len(raw):,} bytes (allowed: {MAX_BYTES:,}).")
-    try:
-        text = raw.decode("utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ConfigError(f"{path.name} uses YAML aliases (*name), which are not allowed.")
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{path.name} is not a mapping of settings (name:, data:, rungs:).")
-        lines: dict[YamlPath, int] = {}
-        repeated = _walk(node, (), lines)
-        if repeated:
-            messages = [f"{path.name}:{line}: key '{key}' is given twice" for key, line in repeated]
-            raise ConfigError("\n".join(messages))
-        return cast("Any", loader).construct_document(node), lines
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path.name}:{line}: is not UTF-8 text.") from None
-    except yaml.YAMLError as error:
-        mark = cast("Any", getattr(error, "problem_mark", None))
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"{path.name}:{line}: is not valid YAML: {problem}.") from None
-
-
-def _walk(node: yaml.Node, place: YamlPath, lines: dict[YamlPath, int]) -> list[tuple[str, int]]:
-    """Note the line of every key and item; give back keys that stand twice."""
-    lines.setdefault(place, node.start_mark.line + 1)
-    repeated: list[tuple[str, int]] = []
-    if isinstance(node, yaml.MappingNode):
-        pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
-        for key, value in pairs:
-            name = str(key.value)
-            inner = (*place, name)
-            line = key.start_mark.line + 1
-            if inner in lines:
-                repeated.append((name, line))
-            lines[inner] = line
-            repeated += _walk(value, inner, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(cast("list[yaml.Node]", node.value)):
-            lines[*place, number] = item.start_mark.line + 1
-            repeated += _walk(item, (*place, number), lines)
-    return repeated
+    return read_yaml(path, MAX_BYTES)
 
 
 def _faults(

@@ -5,7 +5,6 @@ and cells may hold names: faults are described without cells, by line.
 """
 
 import csv
-import gzip
 import io
 import zlib
 from collections.abc import Collection, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.errors import TableError, listed
+from medtransfer.sizes.text import open_text, packing, require_text_size, text_chunks
 from medtransfer.tables.text_format import SEPARATORS, find_format, plain_text
 
 DECIMAL = r"^[+-]?\d+(,\d+)?$"
@@ -102,8 +102,12 @@ def read_csv(
         columns: Columns to read; all by default. Names that are not there are passed over.
 
     Raises:
-        TableError: Not UTF-8, ragged, empty, damaged, or with a repeated header.
+        TableError: Not UTF-8, ragged, empty, damaged, too large, or with a repeated header.
     """
+    if isinstance(path, Path):
+        require_text_size(path, what)
+    elif packing(path[:8]) is not None:  # text decoded from another encoding
+        raise TableError(f"{what} cannot be read: it is not text.")
     try:
         frame = pl.read_csv(
             path,
@@ -134,17 +138,13 @@ def _positions(path: Path | bytes, separator: str, columns: Sequence[str]) -> li
     if not columns or isinstance(path, bytes):
         return None
     try:
-        with gzip.open(path) if _packed(path) else path.open("rb") as raw:
+        with open_text(path) as raw:
             text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             cells = next(csv.reader(text, delimiter=separator), list[str]())
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error):
         return None  # read whole, and refused there
     positions = [place for place, name in enumerate(cells) if name.strip() in columns]
     return positions or None
-
-
-def _packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
 
 
 def _check_header(names: Sequence[str], path: Path | bytes, what: str, separator: str) -> None:
@@ -171,8 +171,7 @@ def _shown(name: str) -> str:
 
 def _read_fault(path: Path | bytes, separator: str) -> str:
     try:
-        raw = path if isinstance(path, bytes) else path.read_bytes()
-        raw = gzip.decompress(raw) if isinstance(path, Path) and _packed(path) else raw
+        raw = path if isinstance(path, bytes) else b"".join(text_chunks(path))
     except (OSError, EOFError, zlib.error):
         return "the file is incomplete. Download or copy it again."
     try:

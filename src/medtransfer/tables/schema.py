@@ -16,6 +16,8 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
+from medtransfer.sizes.limits import MAX_CELL, require_memory
+from medtransfer.sizes.parquet import require_parquet_size
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
@@ -109,7 +111,8 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
         skip: Columns of a Parquet file that are not read (images).
 
     Raises:
-        TableError: The file is missing, of another format, not UTF-8, ragged, or has no rows.
+        TableError: The file is missing, of another format, not UTF-8, ragged, too large, or has no
+            rows.
     """
     what = f'{contract.name} "{path.name}"'
     if path.is_dir():
@@ -127,11 +130,12 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
             frame, sheets = read_workbook(path, what)
             frame, notes = _numbered(frame, what, first=2), tuple(sheets)
         case ".parquet":
-            frame, notes = _numbered(_read_parquet(path, what, skip), what, first=1), ()
+            frame, notes = _numbered(read_parquet(path, what, skip), what, first=1), ()
         case other:
             raise TableError(f"{what} ends in '{other}' (allowed: {', '.join(ENDINGS)}).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
+    _require_short_cells(frame, what)
     return TextTable(without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64))), notes)
 
 
@@ -323,11 +327,45 @@ def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
     return frame.with_row_index(ROW, offset=first)
 
 
-def _read_parquet(path: Path, what: str, skip: Sequence[str]) -> pl.DataFrame:
+def read_parquet(path: Path, what: str, skip: Sequence[str] = ()) -> pl.DataFrame:
+    """Read a Parquet file whose size was checked first.
+
+    Args:
+        path: The file.
+        what: Name in messages.
+        skip: Columns that are not read.
+
+    Raises:
+        TableError: The file is damaged or too large.
+    """
+    require_parquet_size(path, what, skip)
     try:
         names = [name for name in pl.read_parquet_schema(path) if name not in skip]
         # column by column: memory for unpacking one is released before the next
         columns = [pl.read_parquet(path, columns=[name]).to_series() for name in names]
-        return pl.DataFrame(columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise TableError(f"{what} is not a readable Parquet file.") from error
+    frame = pl.DataFrame(columns)
+    # a text that is packed once may be shown in every row, and is copied when it is stripped
+    texts = frame.select(pl.col(pl.String).str.len_bytes().cast(pl.Int64).sum())
+    require_memory(int(texts.sum_horizontal().sum() or 0) if texts.width else 0, what, TableError)
+    return frame
+
+
+def _require_short_cells(frame: pl.DataFrame, what: str) -> None:
+    """Refuse texts that are too long to be cells of a table; all columns at once."""
+    allowed = MAX_CELL.value()
+    faults: list[str] = []
+    for name in (name for name, kind in frame.schema.items() if kind == pl.String()):
+        long = rows_where(frame.select(ROW, name), pl.col(name).str.len_bytes() > allowed)
+        if not long.is_empty():
+            longest = long[name].str.len_bytes().max()
+            faults.append(f"'{printable(name, 80)}' holds {longest:,} bytes in {rows_of(long)}")
+    if faults:
+        raise TableError(
+            fault_list(
+                f"{what} has cells that are too long (allowed: up to {allowed:,} bytes)",
+                faults,
+                f"If they are meant, set the environment variable {MAX_CELL.variable}.",
+            )
+        )

@@ -5,19 +5,18 @@ A guess that could be wrong is refused with what to do; no cell is ever part of 
 
 import codecs
 import csv
-import gzip
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from medtransfer.errors import TableError
+from medtransfer.sizes.text import CHUNK, require_text_size, text_chunks
 
 SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
 """Separators of columns, with their names in messages."""
-CHUNK = 2**20
 SAMPLE_ROWS = 50
 """Rows after the header that are looked at for the separator."""
 LETTERS = "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛàáâãåæçèéêëìíîïñòóôõøùúûÿŒœŠšŽž"
@@ -89,10 +88,11 @@ def find_format(
         encoding: Name of the encoding, if it is known.
 
     Raises:
-        TableError: The encoding or the separator cannot be told; the file is damaged.
+        TableError: The encoding or the separator cannot be told; the file is damaged or too large.
     """
+    require_text_size(path, what)
     try:
-        head = next(_chunks(path), b"")
+        head = next(text_chunks(path), b"")
         name = encoding or _encoding(path, head, what)
         text = codecs.getincrementaldecoder(name)("replace").decode(head).removeprefix("\ufeff")
     except LookupError as error:
@@ -112,18 +112,10 @@ def plain_text(path: Path, form: TextFormat, what: str) -> bytes:
         TableError: It is not text in this encoding.
     """
     try:
-        text = b"".join(_chunks(path)).decode(form.encoding).removeprefix("\ufeff")
+        text = b"".join(text_chunks(path)).decode(form.encoding).removeprefix("\ufeff")
     except (UnicodeDecodeError, UnicodeError) as error:
         raise TableError(f"{what} is not text in the encoding '{form.encoding}'.") from error
     return (text.replace("\r", "\n") if form.old_line_ends else text).encode()
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The content of a file, unpacked."""
-    packed = path.suffix.lower() == ".gz"
-    with gzip.open(path) if packed else path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 def _encoding(path: Path, head: bytes, what: str) -> str:
@@ -142,7 +134,7 @@ def _encoding(path: Path, head: bytes, what: str) -> str:
         "--option encoding=NAME`, e.g. cp1250, cp1251, cp1254, mac_roman, gbk or shift_jis."
     )
     try:
-        text = b"".join(_chunks(path)).decode("cp1252")
+        text = b"".join(text_chunks(path)).decode("cp1252")
     except UnicodeDecodeError as error:
         raise TableError(advice) from error
     other = {letter for letter in set(text) if ord(letter) > 127}
@@ -156,7 +148,7 @@ def _not_utf8(path: Path) -> int | None:
     """The first line that is not UTF-8; None if all are."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines = 1
-    for chunk in _chunks(path):
+    for chunk in text_chunks(path):
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:

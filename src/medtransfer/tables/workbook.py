@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.errors import TableError, listed, plural, printable
+from medtransfer.sizes.workbook import require_workbook_size
 
 
 def read_workbook(path: Path, what: str) -> tuple[pl.DataFrame, list[str]]:
@@ -18,8 +19,9 @@ def read_workbook(path: Path, what: str) -> tuple[pl.DataFrame, list[str]]:
         The table, and notes on sheets that were not read.
 
     Raises:
-        TableError: It is not a workbook, or all sheets are empty.
+        TableError: It is not a workbook, it is too large, or all sheets are empty.
     """
+    require_workbook_size(path, what)
     try:
         sheets = pl.read_excel(path, sheet_id=0, engine="calamine", infer_schema_length=0)
     except Exception as error:  # the reader of workbooks has no error of its own

@@ -17,6 +17,7 @@ from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, co
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.files import sha256, size_text, write_json
+from medtransfer.sizes.limits import free_memory
 from medtransfer.tables.other_predictions import targets_are_exclusive
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import write_curve_tables, write_results
@@ -66,15 +67,6 @@ def require_memory(predictions: pl.DataFrame, free: int | None = None) -> None:
             f"to be scored, and {size_text(free)} are free. Evaluate fewer targets or cohorts at "
             "a time, draw a sample of its patients, or use a larger machine."
         )
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that are free, or None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        return next(int(li.split()[1]) * 1024 for li in lines if li.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
 
 
 ATTRIBUTES = Contract(

@@ -1,7 +1,5 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
-from pathlib import Path
-
 import polars as pl
 
 from medtransfer.data.sources import cells
@@ -18,7 +16,7 @@ from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text, readable_columns
-from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
+from medtransfer.tables.schema import ROW, read_parquet, without_blanks, wrong_cells
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import absent_columns, cell_text, map_values
 from medtransfer.tables.workbook import read_workbook
@@ -148,7 +146,7 @@ def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, 
     notes: list[str] = []
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        frame = _read_parquet(path, name)
+        frame = read_parquet(path, name)
     elif suffix == ".xlsx":
         frame, notes = read_workbook(path, name)
     else:
@@ -165,13 +163,6 @@ def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, 
     first = 1 if suffix == ".parquet" else 2
     frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
     return without_blanks(frame), notes
-
-
-def _read_parquet(path: Path, name: str) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{name} is not a readable Parquet file.") from error
 
 
 def _renamed(

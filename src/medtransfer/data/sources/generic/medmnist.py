@@ -9,6 +9,7 @@ import polars as pl
 from medtransfer.data.images.pictures import encode_png
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Overlap, Source
 from medtransfer.errors import TableError, listed
+from medtransfer.sizes.archives import require_array_sizes
 
 PARTS = {"train": "train", "val": "tune", "test": "test"}
 NOTE = (
@@ -28,6 +29,7 @@ def read(download: Download) -> ImportedSource:
             f"(there: {listed(paths) or 'none'}). Name one with --option file=NAME.npz."
         )
     name = files[0].rsplit("/", 1)[-1]
+    require_array_sizes(download.folder / files[0], name, TableError)
     try:
         with np.load(
             io.BytesIO((download.folder / files[0]).read_bytes()), allow_pickle=False
