@@ -152,6 +152,34 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def create_private(path: Path, text: str) -> None:
+    """Write a new text file that its owner alone may read (mode 0600); whole, or not at all.
+
+    Raises:
+        FileExistsError: Something has this name already; it is left as it is.
+        StudyError: The disk is full or does not let itself be written to.
+    """
+    temporary = _temporary_name(path)
+    try:
+        on_operation("open")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _create(temporary, 0o600)
+        on_operation("write")
+        temporary.write_text(text, encoding="utf-8")
+        _fsync(temporary)
+        on_operation("link")
+        _ask_guards()
+        os.link(temporary, path)  # unlike a move it never replaces what another process wrote
+        note_change(path)
+        _fsync(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys; refuses NaN, which is not JSON."""
     write_text(path, json_text(value))
@@ -308,10 +336,10 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f"{stem}{TEMPORARY}{secrets.token_hex(8)}")
 
 
-def _create(path: Path) -> int:
+def _create(path: Path, mode: int = 0o666) -> int:
     """Create an empty file under a name that nothing has; its mode."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags, mode)
     try:
         return stat.S_IMODE(os.fstat(descriptor).st_mode)
     finally:

@@ -81,7 +81,7 @@ DOORS = {
     "vl_convert": {"report/drawing.py", "report/figures.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
-    "pydicom": {"data/images/dicom/"},
+    "pydicom": {"data/images/dicom/", "data/sources/archive/"},
     "gdcm": {"data/images/dicom/codecs.py"},
     "openjpeg": {"data/images/dicom/codecs.py"},
     "jpeg_ls": {"data/images/dicom/codecs.py"},

@@ -34,22 +34,47 @@ def import_data(
     harmonise: Annotated[
         bool, typer.Option("--harmonise", help="Rename targets to the shared vocabulary.")
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="dicom: table of labels.", metavar="TABLE", show_default=False),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="dicom: AccessionNumber, StudyInstanceUID or PatientID; KEY=COLUMN for another "
+            "name in the table.",
+            metavar="KEY",
+            show_default=False,
+        ),
+    ] = None,
+    secret: Annotated[
+        Path | None,
+        typer.Option(
+            help="dicom: file with the secret of pseudonyms.", metavar="FILE", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Write a manifest from a downloaded public data set, or from your own folder or table."""
+    from medtransfer.cli.display import display
     from medtransfer.data.sources.import_source import import_source
+    from medtransfer.runs.events import Preparing
     from medtransfer.tables.values.value_map import read_value_map
 
     options = _options(option or [])
     options |= {"columns": ",".join(columns)} if columns else {}
-    written = import_source(
-        source,
-        folder,
-        out,
-        options=options,
-        views=view or [],
-        values=read_value_map(values or []),
-        harmonise=harmonise,
-    )
+    flags = {"labels": labels, "on": on, "secret": secret}
+    options |= {name: str(flag) for name, flag in flags.items() if flag is not None}
+    with display(as_json=False) as on_event:
+        written = import_source(
+            source,
+            folder,
+            out,
+            options=options,
+            views=view or [],
+            values=read_value_map(values or []),
+            harmonise=harmonise,
+            progress=lambda done, total: on_event(Preparing("reading headers", done, total)),
+        )
     _print_manifest(written)
 
 

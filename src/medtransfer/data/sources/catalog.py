@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from medtransfer.data.sources.archive import dicom_export
 from medtransfer.data.sources.breast import (
     cbis_ddsm,
     cmmd,
@@ -59,6 +60,7 @@ MODULES = (
     medmnist,
     image_folder,
     any_csv,
+    dicom_export,
 )
 """Every source, in the order in which they are listed."""
 SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}

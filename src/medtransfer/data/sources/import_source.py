@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.column_mapping import entries
 from medtransfer.data.sources.download import open_download
@@ -116,6 +117,7 @@ def import_source(
     views: Sequence[str] = (),
     values: ValueMap | None = None,
     harmonise: bool = False,
+    progress: Progress = no_progress,
 ) -> WrittenManifest:
     """Write the manifest of a public data set, or of a folder or table of images.
 
@@ -127,6 +129,7 @@ def import_source(
         views: Views to keep; all by default.
         values: Values to write in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         harmonise: Rename targets to the domain's shared vocabulary.
+        progress: Called with (done, total) where many files are read.
 
     Returns:
         The manifest's path, its image folder, and notes on what was read.
@@ -137,8 +140,15 @@ def import_source(
     """
     known_source = find_source(source)
     imported = read_source(
-        known_source, folder, options, views, values=values, shared_names=harmonise
+        known_source,
+        folder,
+        options,
+        views,
+        values=values,
+        shared_names=harmonise,
+        progress=progress,
     )
+    _check_secrets(imported, out)
     notes = (
         f"{known_source.title}: {summary(imported)}.",
         *(f"Joined {join.sentence()}." for join in imported.joins),
@@ -159,6 +169,7 @@ def read_source(
     *,
     values: ValueMap | None = None,
     shared_names: bool = False,
+    progress: Progress = no_progress,
 ) -> ImportedSource:
     """Read a public data set as it was downloaded.
 
@@ -169,6 +180,7 @@ def read_source(
         views: Views to keep; all by default.
         values: Values to write in place of others, by column of the manifest.
         shared_names: Whether targets get the names of the domain's shared vocabulary.
+        progress: Called with (done, total) where many files are read.
 
     Returns:
         Rows that keep the manifest's contract, sorted by `image_id`; `path` relative to `folder`.
@@ -179,7 +191,7 @@ def read_source(
     """
     chosen = check_options(source, options or {})
     download = replace(open_download(source, folder, chosen), values=values or {})
-    imported = source.read(download)
+    imported = source.read(replace(download, progress=progress))
     imported = replace(imported, left_out=(*download.left_out, *imported.left_out))
     imported = imported if imported.is_read else _with_cells(imported, source, download.values)
     imported = replace(imported, frame=_placed(imported.frame, source, chosen))
@@ -193,6 +205,20 @@ def read_source(
     columns = [name for name in FIRST if name in imported.frame.columns]
     beside = [name for name in imported.frame.columns if name not in (*columns, ROW)]
     return replace(imported, frame=rows.select(*columns, *beside))
+
+
+def _check_secrets(imported: ImportedSource, out: Path) -> None:
+    """Refuse a manifest beside the secret of its pseudonyms: whoever gets one would get both.
+
+    Raises:
+        ConfigError: They share a folder.
+    """
+    for secret in imported.secrets:
+        if secret.resolve().parent == out.resolve().parent:
+            raise ConfigError(
+                f'The secret "{secret}" lies in the folder of the manifest. Keep it elsewhere, or '
+                "write the manifest elsewhere with --out."
+            )
 
 
 def _with_cells(imported: ImportedSource, source: Source, values: ValueMap) -> ImportedSource:

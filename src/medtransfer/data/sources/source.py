@@ -147,6 +147,7 @@ class ImportedSource:
         notes: Further sentences for the user.
         left_out: Rows of the tables that are not as published.
         is_read: True if `values.reading` has read the cells, for they are needed to read the rest.
+        secrets: Files that must not lie beside the manifest.
     """
 
     frame: pl.DataFrame
@@ -155,6 +156,7 @@ class ImportedSource:
     notes: tuple[str, ...] = ()
     left_out: tuple[OddRows, ...] = ()
     is_read: bool = False
+    secrets: tuple[Path, ...] = ()
 
 
 Reader = Callable[["Download"], ImportedSource]
@@ -230,6 +232,7 @@ class Download:
         options: Every option of the source with its value.
         left_out: Rows of the tables that are not as published; `tables` is without them.
         values: Values to write in place of others, by column of the manifest.
+        progress: Called with (done, total) while files are read.
     """
 
     source: Source
@@ -239,6 +242,7 @@ class Download:
     options: Mapping[str, str]
     left_out: tuple[OddRows, ...] = ()
     values: ValueMap = field(default_factory=dict[str, dict[str, str]])
+    progress: Callable[[int, int], None] = lambda _done, _total: None
 
     @property
     def pictures(self) -> pl.DataFrame:

@@ -10,18 +10,16 @@ from medtransfer.data.sources.column_mapping import (
     read_mapping,
     text_pairs,
 )
+from medtransfer.data.sources.generic.own_table import DELIMITERS, read_own_table, with_labels
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
-from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
-from medtransfer.tables.csv_reader import read_text_table
-from medtransfer.tables.manifest import LABEL_CELLS, RESERVED, label_text, readable_columns
-from medtransfer.tables.schema import ROW, read_parquet, without_blanks, wrong_cells
+from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
+from medtransfer.tables.schema import ROW, wrong_cells
 from medtransfer.tables.values.reading import Roles, read_cells
-from medtransfer.tables.values.value_map import absent_columns, cell_text, map_values
-from medtransfer.tables.workbook import read_workbook
+from medtransfer.tables.values.value_map import absent_columns, map_values
 
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt", ".xlsx", ".parquet")
 SPLIT_WORDS = {
     "train": "train",
@@ -55,7 +53,9 @@ def read(download: Download) -> ImportedSource:
     rows, targets = _with_findings(rows, download)
     targets += entries(options["targets"]) if not options["findings"] else []
     rows, cell_notes = _with_cells(rows, targets, download)
-    rows = _with_labels(rows, targets, download)
+    labelled = with_labels(rows, targets)
+    download.refuse(labelled.faults)
+    rows = labelled.frame
     rows = _with_splits(rows)
     rows, people = _with_people(rows, mapped)
     if options["others"] == "drop":
@@ -142,27 +142,13 @@ def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, 
             f"{wanted or 'at the top'} of {download.folder} (tables there: "
             f"{listed(tables) or 'none'}). Name one with --option table=FILE."
         )
-    path, name = download.folder / matching[0], matching[0].rsplit("/", 1)[-1]
-    notes: list[str] = []
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        frame = read_parquet(path, name)
-    elif suffix == ".xlsx":
-        frame, notes = read_workbook(path, name)
-    else:
-        text = read_text_table(
-            path,
-            name,
-            {*expected, *RESERVED},
-            separator=DELIMITERS.get(download.options["delimiter"]),
-            encoding=download.options["encoding"] or None,
-        )
-        frame, notes = text.frame, list(text.notes)
-    if ROW in frame.columns:
-        frame = frame.rename({ROW: "their_row"})
-    first = 1 if suffix == ".parquet" else 2
-    frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
-    return without_blanks(frame), notes
+    return read_own_table(
+        download.folder / matching[0],
+        matching[0].rsplit("/", 1)[-1],
+        {*expected, *RESERVED},
+        delimiter=download.options["delimiter"],
+        encoding=download.options["encoding"],
+    )
 
 
 def _renamed(
@@ -243,23 +229,6 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
         )
     labels = cells.flags(rows[column], separator, {name: name for name in names})
     return rows.drop(column).hstack(labels), list(names)
-
-
-def _with_labels(rows: pl.DataFrame, targets: list[str], download: Download) -> pl.DataFrame:
-    """Label cells of the named targets in one spelling; anything else is a fault."""
-    faults: list[str] = []
-    for name in targets:
-        if name not in rows.columns:
-            near = suggestion(name, rows.columns)
-            faults.append(f"target '{name}' is not a column. {near}".rstrip("? ."))
-            continue
-        rows = rows.with_columns(cell_text(rows[name])).with_columns(label_text(name))
-        wrong = rows.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(LABEL_CELLS[:3]))
-        of_column = wrong_cells(wrong, name, LABEL_CELLS)
-        advice = f"; say what words mean with --values {printable(name)}=WORD:1,WORD:0"
-        faults += [*of_column[:-1], *(last + advice for last in of_column[-1:])]
-    download.refuse(faults)
-    return rows
 
 
 def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,230 @@
+"""Closed lists for header entries: views, body parts, makers.
+
+An entry of a header is free text for whoever types it. What is on a list is written as the list
+says; the rest is left empty and counted.
+"""
+
+from medtransfer.data.sources import cells
+
+ATTRIBUTES = {
+    "modality": "Modality, as the standard abbreviates it.",
+    "body_part": "Body part in the words of the standard; empty where it is another text.",
+    "sex": "F, M or O (other); empty where it is not known.",
+    **cells.AGE_COLUMNS,
+    "maker": "Maker of the device by a closed list; Other where it is not on it.",
+    "model": "Model of the device.",
+    "kvp": "Peak kilovoltage.",
+    "exposure_mas": "Exposure in mAs.",
+    "intent": "FOR PRESENTATION or FOR PROCESSING; empty where it is not said.",
+    "month": "Month of the study, with `--option dates=month`.",
+}
+"""Columns of every manifest from an archive."""
+VIEW_WORDS = {
+    "LATERAL": "LAT",
+    "POSTERO-ANTERIOR": "PA",
+    "POSTEROANTERIOR": "PA",
+    "ANTERO-POSTERIOR": "AP",
+    "ANTEROPOSTERIOR": "AP",
+    "AP_SUPINE": "AP",
+    "AP SUPINE": "AP",
+    "CRANIO-CAUDAL": "CC",
+    "CRANIOCAUDAL": "CC",
+    "MEDIO-LATERAL OBLIQUE": "MLO",
+    "MEDIOLATERAL OBLIQUE": "MLO",
+    "MEDIO-LATERAL": "ML",
+    "MEDIAL-LATERAL": "ML",
+    "LATERO-MEDIAL": "LM",
+    "LATERAL-MEDIAL": "LM",
+    "LATERO-MEDIAL OBLIQUE": "LMO",
+    "LEFT LATERAL": "LL",
+    "RIGHT LATERAL": "RL",
+    "CAUDO-CRANIAL": "FB",
+    "CAUDO-CRANIAL (FROM BELOW)": "FB",
+    "CRANIO-CAUDAL EXAGGERATED": "XCC",
+    "CRANIO-CAUDAL EXAGGERATED LATERALLY": "XCCL",
+    "CRANIO-CAUDAL EXAGGERATED MEDIALLY": "XCCM",
+    "SUPEROLATERAL TO INFEROMEDIAL OBLIQUE": "SIO",
+    "INFEROMEDIAL TO SUPEROLATERAL OBLIQUE": "ISO",
+}
+"""Other spellings of views, and meanings of their codes."""
+VIEW_CODES = {
+    "399348003": "AP",
+    "R-10206": "AP",
+    "272479007": "PA",
+    "R-10214": "PA",
+    "R-40888": "PA",
+    "399173006": "LL",
+    "R-10236": "LL",
+    "399198007": "RL",
+    "R-10232": "RL",
+    "399067008": "LAT",
+    "R-102CD": "LAT",
+    "399162004": "CC",
+    "R-10242": "CC",
+    "399368009": "MLO",
+    "R-10226": "MLO",
+    "399260004": "ML",
+    "R-10224": "ML",
+    "399352003": "LM",
+    "R-10228": "LM",
+    "399099002": "LMO",
+    "R-10230": "LMO",
+    "399265009": "XCC",
+    "R-102CF": "XCC",
+    "399192008": "XCCL",
+    "R-1024A": "XCCL",
+    "399101009": "XCCM",
+    "R-1024B": "XCCM",
+    "399188001": "SIO",
+    "R-102D0": "SIO",
+    "441555000": "ISO",
+    "R-40AAA": "ISO",
+    "399196006": "FB",
+    "R-10244": "FB",
+}
+"""Codes of views in SNOMED CT and in its older form (PS3.16, CID 4010 and 4014)."""
+CHEST_WORDS = {
+    "PA": "PA",
+    "AP": "AP",
+    "LAT": "LAT",
+    "LATERAL": "LAT",
+    "LATERALE": "LAT",
+    "SEITLICH": "LAT",
+    "SEITL": "LAT",
+    "PROFIL": "LAT",
+    "PERFIL": "LAT",
+    "LL": "LL",
+    "RL": "RL",
+}
+BREAST_WORDS = {
+    "CC": "CC",
+    "MLO": "MLO",
+    "ML": "ML",
+    "LM": "LM",
+    "LMO": "LMO",
+    "XCCL": "XCCL",
+    "XCCM": "XCCM",
+}
+DESCRIBED_VIEWS = {
+    "CR": CHEST_WORDS,
+    "DX": CHEST_WORDS,
+    "RG": CHEST_WORDS,
+    "MG": BREAST_WORDS,
+}
+"""Words for views in the descriptions of series, by modality."""
+_BODY_PARTS = """
+    ABDOMEN ABDOMENPELVIS ANKLE AORTA ARM ARTERY BACK BLADDER BRAIN BREAST BRONCHUS BUTTOCK
+    CALCANEUS CALF CAROTID CEREBELLUM CERVIX CHEEK CHEST CHESTABDOMEN CHESTABDPELVIS CIRCLEOFWILLIS
+    CLAVICLE COCCYX COLON CORNEA CORONARYARTERY CSPINE CTSPINE DUODENUM EAR ELBOW ESOPHAGUS
+    EXTREMITY EYE EYELID FACE FEMUR FINGER FOOT FOREARM GALLBLADDER HAND HEAD HEADNECK HEART HIP
+    HUMERUS ILEUM ILIUM IAC JAW JEJUNUM KIDNEY KNEE LARYNX LEG LIVER LSPINE LSSPINE LUNG MAXILLA
+    MEDIASTINUM MOUTH NECK NECKCHEST NECKCHESTABDOMEN NECKCHESTABDPELV NOSE ORBIT OVARY PANCREAS
+    PAROTID PATELLA PELVIS PENIS PHARYNX PROSTATE RECTUM RETINA RIB SCALP SCAPULA SCROTUM SHOULDER
+    SKIN SKULL SPINE SPLEEN SSPINE STERNUM STOMACH SUBMANDIBULAR TESTIS THIGH THUMB THYMUS THYROID
+    TLSPINE TMJ TOE TRACHEA TSPINE UMBILICUS UPPERARM URETER URETHRA UTERUS VAGINA VULVA WHOLEBODY
+    WRIST ZYGOMA LEGS EXTREMITIES
+"""
+BODY_PARTS = frozenset(_BODY_PARTS.split())
+"""Words of the standard for the body part (PS3.16, annex L), as far as images of one frame show
+them."""
+BODY_WORDS = {
+    "THORAX": "CHEST",
+    "TORAX": "CHEST",
+    "TÓRAX": "CHEST",
+    "TORACE": "CHEST",
+    "LUNGS": "LUNG",
+    "LUNGE": "LUNG",
+    "POUMON": "LUNG",
+    "MAMMA": "BREAST",
+    "MAMA": "BREAST",
+    "MAMMOGRAPHY": "BREAST",
+    "BRUST": "BREAST",
+    "SEIN": "BREAST",
+    "ABDOMINAL": "ABDOMEN",
+    "BECKEN": "PELVIS",
+    "BASSIN": "PELVIS",
+    "SCHAEDEL": "SKULL",
+    "SCHÄDEL": "SKULL",
+    "CRANE": "SKULL",
+    "CRÂNE": "SKULL",
+    "KNIE": "KNEE",
+    "GENOU": "KNEE",
+    "HUEFTE": "HIP",
+    "HÜFTE": "HIP",
+    "HANCHE": "HIP",
+    "SCHULTER": "SHOULDER",
+    "EPAULE": "SHOULDER",
+    "CERVICAL SPINE": "CSPINE",
+    "THORACIC SPINE": "TSPINE",
+    "LUMBAR SPINE": "LSPINE",
+    "C SPINE": "CSPINE",
+    "T SPINE": "TSPINE",
+    "L SPINE": "LSPINE",
+    "FUNDUS": "EYE",
+}
+"""Other words for body parts that hospitals write."""
+MAKERS = {
+    "SIEMENS": "Siemens",
+    "PHILIPS": "Philips",
+    "GE MEDICAL": "GE",
+    "GE HEALTHCARE": "GE",
+    "GENERAL ELECTRIC": "GE",
+    "GEMS": "GE",
+    "FUJI": "Fujifilm",
+    "AGFA": "Agfa",
+    "CARESTREAM": "Carestream",
+    "KODAK": "Kodak",
+    "CANON": "Canon",
+    "TOSHIBA": "Toshiba",
+    "KONICA": "Konica Minolta",
+    "HOLOGIC": "Hologic",
+    "LORAD": "Hologic",
+    "SAMSUNG": "Samsung",
+    "SHIMADZU": "Shimadzu",
+    "HITACHI": "Hitachi",
+    "IMS": "IMS",
+    "GIOTTO": "IMS",
+    "PLANMED": "Planmed",
+    "SECTRA": "Sectra",
+    "FISCHER": "Fischer",
+    "SWISSRAY": "Swissray",
+    "VIEWORKS": "Vieworks",
+    "VAREX": "Varex",
+    "VARIAN": "Varian",
+    "MINDRAY": "Mindray",
+    "ESAOTE": "Esaote",
+    "SONOSITE": "SonoSite",
+    "SUPERSONIC": "SuperSonic Imagine",
+    "UNITED IMAGING": "United Imaging",
+    "UIH": "United Imaging",
+    "WANDONG": "Wandong",
+    "ANGELL": "Angell",
+    "TOPCON": "Topcon",
+    "ZEISS": "Zeiss",
+    "NIDEK": "Nidek",
+    "HEIDELBERG": "Heidelberg Engineering",
+    "OPTOS": "Optos",
+    "KOWA": "Kowa",
+    "OPTOVUE": "Optovue",
+    "OLYMPUS": "Olympus",
+    "PENTAX": "Pentax",
+    "KARL STORZ": "Karl Storz",
+    "FOTOFINDER": "FotoFinder",
+    "VIDAR": "Vidar",
+    "ICAD": "iCAD",
+    "DEL MEDICAL": "Del Medical",
+    "DRTECH": "DRTECH",
+    "RAYENCE": "Rayence",
+    "STEPHANIX": "Stephanix",
+    "ITALRAY": "Italray",
+    "TRIXELL": "Trixell",
+    "IRAY": "iRay",
+    "DELFT": "Delft Imaging",
+    "OLDELFT": "Delft Imaging",
+    "MINXRAY": "MinXray",
+    "ANALOGIC": "Analogic",
+    "SIRONA": "Dentsply Sirona",
+    "PLANMECA": "Planmeca",
+    "ALOKA": "Hitachi",
+}
+"""Parts of the names of makers, in capitals, and the makers; the first that fits."""
