@@ -28,7 +28,7 @@ AWKWARD = (
     "[a]",
     "'a'",
     'say "a"',
-    "Müller",
+    "Größe",
     "患者",
     "a, b",
     "*a",
@@ -38,7 +38,7 @@ AWKWARD = (
     "@a",
     "a\\b",
     "~",
-    "2026-01-02",
+    "2026-01",
     "UFES, Espirito Santo (Brazil)",
     "x" * 70,
 )

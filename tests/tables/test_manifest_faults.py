@@ -101,7 +101,7 @@ def test_messages_name_rows_and_never_ids_paths_or_attributes(tmp_path: Path) ->
     text = complaint(
         tmp_path, f"{HEAD},Edema\n{name},{folder},{record},,A,huh\n", targets=["Edema", "x"]
     )
-    assert "'huh'" in text
+    assert "'Edema' holds 1 wrong value in 1 row, first in row 2 (allowed: 1, 0, -1, empty)" in text
     assert not [secret for secret in SECRETS if secret in text]
 
 
@@ -201,5 +201,6 @@ def test_escape_sequences_of_cells_and_headers_are_not_sent_to_the_terminal(
 
 
 def test_markup_of_cells_is_shown_as_it_is(tmp_path: Path) -> None:
-    text = complaint(tmp_path, f"{HEAD},Edema\na,a.png,c,p,A,[red]x[/red]\n", targets=["Edema"])
+    rows = "".join(f"a{n},{n}.png,c{n},p{n},A,[red]x[/red]\n" for n in range(10))
+    text = complaint(tmp_path, f"{HEAD},Edema\n{rows}", targets=["Edema"])
     assert "'[red]x[/red]'" in text

@@ -291,7 +291,7 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     said = complaint(tmp_path, frame)
     for part in (
         "column 'patient_id' is missing",
-        "'split' holds 'probe'",
+        "'split' holds 1 wrong value in 1 row, first in row 4",
         "'prob_x' is not finite in row 4",
         "'prob_x' is outside 0 to 1 in 1 row, first in row 3",
         "'target_y' has neither of 'logit_y' and 'prob_y'",

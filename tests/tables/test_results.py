@@ -78,7 +78,9 @@ def test_counts_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     write_results(results_frame([EXAMPLE]), tmp_path / "results.csv")
     path = tmp_path / "results.csv"
     path.write_text(path.read_text().replace(",20,", ",many,"))
-    with pytest.raises(TableError, match=r"'num_cases' holds 'many' in 1 row, first in row 2"):
+    with pytest.raises(
+        TableError, match=r"'num_cases' holds 1 wrong value in 1 row, first in row 2"
+    ):
         read_results(path)
 
 

@@ -1,6 +1,6 @@
 """Cases: what gets one prediction, made of one to many images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, overload
 
@@ -12,8 +12,15 @@ from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.errors import listed
 from medtransfer.tables.manifest import RESERVED, free_columns, group_text
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.personal_columns import (
+    column_text,
+    identifies,
+    is_personal_header,
+    personal_reason,
+)
 
 
 class ImageLists(Sequence[tuple[str, ...]]):
@@ -187,20 +194,64 @@ SIDE_COLUMNS = frozenset({"view", "laterality"})
 """Reserved columns of the manifest that may be reported by."""
 
 
-def proposed_attributes(frame: pl.DataFrame) -> list[str]:
+@dataclass(frozen=True)
+class ProposedAttributes:
+    """Columns to report by, and those of few values that are left out.
+
+    Attributes:
+        names: Columns that a study or an evaluation reports by unless the user names others.
+        telling: Columns that hold the answer in a public set.
+        personal: Columns that look like personal data, a reason each.
+    """
+
+    names: tuple[str, ...]
+    telling: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """Sentences on the columns that are left out."""
+        notes: list[str] = []
+        if self.telling:
+            notes.append(
+                "Not reported by, since they tell the label in public sets: "
+                f"{listed(self.telling)}."
+            )
+        if self.personal:
+            notes.append(
+                f"Not reported by, since they may name a person: {'; '.join(self.personal)}."
+            )
+        return notes
+
+
+def proposed_attributes(
+    frame: pl.DataFrame, excluded: Collection[str | None] = (), telling: Collection[str] = ()
+) -> ProposedAttributes:
     """Columns that a study or an evaluation reports by unless the user names others.
 
-    They have 2 to `MAX_GROUPS` values, are not reserved and are not in `NO_ATTRIBUTES`. Targets and
-    class names are the caller's to leave out.
+    They have 2 to `MAX_GROUPS` values, are not reserved and are not in `NO_ATTRIBUTES`, and do not
+    look like personal data.
 
     Args:
         frame: Rows of a manifest.
+        excluded: Targets and class names.
+        telling: Columns that hold the answer in a public set, in small letters.
     """
-    return [
-        name
-        for name in free_columns(frame)
-        if describes_cases(frame, name) and 2 <= frame[name].drop_nulls().n_unique() <= MAX_GROUPS
-    ]
+    names: list[str] = []
+    answers: list[str] = []
+    personal: list[str] = []
+    for name in free_columns(frame):
+        if name in excluded or not describes_cases(frame, name):
+            continue
+        if not 2 <= frame[name].drop_nulls().n_unique() <= MAX_GROUPS:
+            continue
+        reason = personal_reason(frame[name])
+        if name.lower() in telling:
+            answers.append(name)
+        elif reason or identifies(frame[name]) or is_personal_header(name):
+            personal.append(reason or f"{column_text(name)} differs between almost all cases")
+        else:
+            names.append(name)
+    return ProposedAttributes(tuple(names), tuple(answers), tuple(personal))
 
 
 def describes_cases(frame: pl.DataFrame, name: str) -> bool:

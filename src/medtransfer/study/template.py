@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 
 from medtransfer.data.cases import MAX_GROUPS, describes_cases, proposed_attributes
+from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import StudyError, TableError, listed, plural
 from medtransfer.files import write_text
 from medtransfer.models.ladder import LADDER
@@ -24,6 +25,7 @@ from medtransfer.tables.guessed_targets import (
     read_for_study,
 )
 from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -46,6 +48,7 @@ class Draft:
         coverage: Cases of all target columns or classes, from `label_counts`.
         image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
         values: Values that were read in place of others, by column.
+        left_out: Sentences on columns of few values that are no attributes.
     """
 
     manifest: Manifest
@@ -58,6 +61,7 @@ class Draft:
     coverage: pl.DataFrame
     image_root: Path | None = None
     values: ValueMap = field(default_factory=dict[str, dict[str, str]])
+    left_out: tuple[str, ...] = ()
 
     def found(self) -> list[str]:
         """Findings in sentences."""
@@ -76,10 +80,12 @@ class Draft:
             f"Targets found: {listed(self.targets)} ({values}); attributes: {attributes}.",
             *self._left_out(),
         ]
+        sentences += self.left_out
         if many := self._of_many_values():
             sentences.append(
-                f"Not reported by, having more than {MAX_GROUPS} values: {listed(many)}. A group "
-                "is one value of a column: make bands of numbers such as ages."
+                f"Not reported by, having more than {MAX_GROUPS} values: "
+                f"{listed_columns(many, 8)}. A group is one value of a column: make bands of "
+                "numbers such as ages."
             )
         return sentences
 
@@ -112,6 +118,7 @@ class Draft:
             for name in free_columns(frame)
             if name not in used
             and describes_cases(frame, name)
+            and not personal_reason(frame[name])
             and MAX_GROUPS < frame[name].drop_nulls().n_unique() < len(frame) / 2
         ]
 
@@ -275,7 +282,7 @@ def draft_of(
         raise NoTargetError(
             f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
             f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
-            f"{MAX_CLASSES} names. Columns: {listed(columns, 20)}."
+            f"{MAX_CLASSES} names. Columns: {listed_columns(columns)}."
         )
     every = binary
     if class_column is not None:
@@ -295,13 +302,14 @@ def draft_of(
     task = "single-label" if class_column else "binary" if len(targets) == 1 else "multi-label"
     # a diagnosis holds the answer: its groups have a single class
     taken = {*every, class_column, *(name for name in columns if name.lower() in CLASS_NAMES)}
-    attributes = [name for name in proposed_attributes(frame) if name not in taken]
+    proposed = proposed_attributes(frame, taken, label_tellers())
     return Draft(
         manifest=manifest,
         task=task,
         targets=tuple(targets),
         class_column=class_column,
-        attributes=tuple(attributes),
+        attributes=proposed.names,
+        left_out=tuple(proposed.notes()),
         cohorts=tuple(cohorts),
         train_cohort=train_cohort,
         coverage=coverage,

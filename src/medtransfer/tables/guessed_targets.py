@@ -8,6 +8,7 @@ import polars as pl
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, free_columns, label_text
 from medtransfer.tables.schema import raise_faults
 from medtransfer.tables.values.missing_words import missing_words, without_words
+from medtransfer.tables.values.personal_columns import is_personal_header, personal_reason
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.value_map import ValueMap
@@ -82,10 +83,14 @@ def class_names(manifest: Manifest, column: str) -> list[str]:
 
 
 def guessed_targets(frame: pl.DataFrame) -> tuple[list[str], str | None]:
-    """Target columns of a table; where there is none, the class column, if there is one."""
+    """Target columns of a table; where there is none, the class column, if there is one.
+
+    Columns that look like personal data are neither.
+    """
     columns = free_columns(frame)
-    targets = [name for name in columns if is_target(frame, name)]
-    return targets, None if targets else next((n for n in columns if is_class(frame, n)), None)
+    targets = [n for n in columns if is_target(frame, n) and not is_personal_header(n)]
+    classes = (n for n in columns if is_class(frame, n) and not personal_reason(frame[n]))
+    return targets, None if targets else next(classes, None)
 
 
 def label_counts(

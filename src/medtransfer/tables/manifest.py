@@ -259,7 +259,10 @@ def _other_cells(
     frame: pl.DataFrame, name: str, values: Sequence[str], allowed: Sequence[str]
 ) -> list[str]:
     cell = label_text(name)
-    wrong = rows_where(frame.select(ROW, name), cell.is_not_null() & ~cell.is_in(list(values)))
+    owners = [c for c in ("patient_id",) if c in frame.columns and c != name]
+    wrong = rows_where(
+        frame.select(ROW, *owners, name), cell.is_not_null() & ~cell.is_in(list(values))
+    )
     return wrong_cells(wrong.with_columns(cell), name, allowed)
 
 

@@ -9,6 +9,7 @@ import io
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,8 @@ ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
 """Endings of tables that are read."""
 ROW = "row"
 """Name of the column that carries row numbers while a table is checked."""
+PATIENTS = "_patients"
+"""Name of a column that counts the patients behind a value."""
 
 
 @dataclass(frozen=True)
@@ -271,12 +274,17 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
 def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:
     """One fault per distinct wrong value: its count, its first row, and what is allowed.
 
-    Values that may identify a person are not quoted.
+    Values that may identify a person, or have few patients behind them, are not quoted
+    unless they are nearly an allowed value.
     """
-    rows = wrong.group_by(name).agg(pl.len().alias("n"), pl.col(ROW).min()).sort(ROW)
+    people = pl.col("patient_id").n_unique() if "patient_id" in wrong.columns else pl.len()
+    count = (pl.len().alias("n"), people.alias(PATIENTS), pl.col(ROW).min())
+    rows = wrong.group_by(name).agg(count).sort(ROW)
     counts = rows.with_columns(pl.col(name).cast(pl.String))
     shown = printable(name, 80)
-    quoted = counts.filter(pl.col(name).is_in(quotable(counts[name].to_list()))).head(6)
+    behind = dict(counts.select(name, PATIENTS).iter_rows())
+    near = [value for value in behind if get_close_matches(value, allowed, n=1, cutoff=0.8)]
+    quoted = counts.filter(pl.col(name).is_in(quotable(behind, near))).head(6)
     faults = [
         f"'{shown}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
         f"first in row {row[ROW]} (allowed: {', '.join(allowed)})"

@@ -241,6 +241,14 @@ def names_of_patients(data: Data) -> Data:
     return data.column("remark", ["SECRET^JANE"] * len(data.frame))
 
 
+def referrers(data: Data) -> Data:
+    names = ["Dr. Hans Secret", "Petra Secret", "Prof. Dr. Ute Secret"]
+    owners = data.frame["patient_id"].rank("dense").to_list()
+    cells = [names[owner % 3] for owner in owners]
+    changed = data.column("sent_by", cells)
+    return changed.asking(attributes=(*data.asked.attributes, "sent_by"))
+
+
 def ninety_and_over(data: Data) -> Data:
     return data.cell("age", 0, 97)
 
@@ -288,6 +296,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
     "P003": (dates_in_ids, "'path' in 1 row"),
     "P004": (one_ultrasound, "^1 file of modality US$"),
+    "P005": (referrers, "^'sent_by' has cells that look like names of persons$"),
 }
 BESIDE = {"B005": {"B003"}, "A007": {"A006"}, "B001": {"B007"}, "B002": {"B007"}}
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""

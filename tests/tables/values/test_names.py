@@ -30,7 +30,7 @@ def test_names_that_cannot_be_shown_are_refused_by_row(tmp_path: Path, bad: str)
     text = str(caught.value)
     assert bad not in text.replace("\n  - ", "").replace("\nSee", "")
     for column in ("cohort", "sex"):
-        assert f"'{column}' holds 'hospital" in text
+        assert f"'{column}' holds 1 wrong value in 1 row" in text  # a name of one patient
     assert "in 1 row, first in row 2 (allowed: text of up to 200 characters" in text
 
 

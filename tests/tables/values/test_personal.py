@@ -46,12 +46,24 @@ def test_a_cell_that_may_identify_a_person_is_never_quoted(tmp_path: Path, cell:
     assert all("1 value in 1 row" in text for text in texts[:2])
 
 
-@pytest.mark.parametrize("cell", ["divers", "x", "yes", "not done", "0.5", "414", ">60", "2a", "+"])
+@pytest.mark.parametrize("cell", ["divers", "x", "yes", "0.5", "414", ">60", "2a", "+"])
 def test_short_words_and_numbers_are_quoted(cell: str) -> None:
-    assert quotable([cell]) == [cell]
+    assert quotable({cell: 1}) == [cell]
 
 
 def test_many_values_are_names_or_numbers_and_none_is_quoted() -> None:
     names = [f"name{chr(97 + number)}" for number in range(MAX_QUOTED + 1)]
-    assert quotable(names[:-1]) == names[:-1]
-    assert quotable(names) == []
+    assert quotable(dict.fromkeys(names[:-1], 10)) == names[:-1]
+    assert quotable(dict.fromkeys(names, 10)) == []
+
+
+def test_a_value_of_few_patients_is_counted_and_not_named() -> None:
+    assert quotable({"wobbly": 9, "frequent": 10, "M": 1}) == ["frequent", "M"]
+    owners = pl.Series([f"p{n}" for n in range(20)] + ["q"] * 15)
+    cells = pl.Series("sex", ["F"] * 8 + ["wobbly"] * 12 + ["Zdenka"] * 15)
+    (note,) = read_sex(cells, owners).notes
+    assert note == (
+        "'sex': 'wobbly' in 12 rows, 1 more value in 15 rows: kept as groups of their own. Map one "
+        "with --values sex=VALUE:F."
+    )
+    assert "'Zdenka' in 15 rows" in read_sex(cells).notes[0]  # of rows, where owners are not known

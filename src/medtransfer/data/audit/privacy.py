@@ -5,40 +5,16 @@ No sentence contains a value, only the column's name and counts.
 
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
+from medtransfer.data.config import DataConfig
 from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
-from medtransfer.tables.values.personal import CONTENTS
+from medtransfer.tables.values.personal_columns import is_personal_header, personal_reason
 
-NAMES: dict[str, str] = {
-    r"(patient|person|subject|first|last|full|family|given|middle|sur|maiden)[_ ]?names?$"
-    r"|^names?$": "a name",
-    r"birth|(^|[_ ])dob($|[_ ])": "a date of birth",
-    r"(^|[_ ])(mrn|ssn|nhs|nino|npi|insurance|passport|medicare|social[_ ]?security)"
-    r"|medical[_ ]?record|health[_ ]?(card|plan)": "an identification number",
-    r"(^|[_ ])e?[_ -]?mail": "an e-mail address",
-    r"(^|[_ ])(phone|telephone|mobile|fax)": "a telephone number",
-    r"(^|[_ ])(street|address|zip|zipcode|postcode|postal[_ ]?code)": "an address",
-    r"accession": "an accession number",
-    r"physician|doctor|radiologist[_ ]?name|operator|technologist": "a member of staff",
-    r"(study|exam|admission|discharge|acquisition|series|content)[_ ]?(date|time|datetime)"
-    r"|^dates?$": "a date",
-    r"(^|[_ ])(reports?|comments?|notes?|remarks?|impression|free[_ ]?text|clinical[_ ]?history)"
-    r"($|[_ ])": "free text",
-}
-"""Content suggested by the name of a column, by pattern."""
-MIN_SHARE = 0.2
-"""A column is reported if this share of its filled cells looks personal; below it, a stray cell or
-a code that happens to look like a date would decide."""
-LETTERS, WORDS = 60, 6
-"""Average length and number of words from which cells are free text."""
-MAX_CELLS = 20_000
-"""Cells of a column that are examined, evenly over the table."""
 ADULT = 18
 IN_IDS = (
     r"[\p{L}'-]{2,}\^[\p{L}'-]+|[\w.+-]@[\w-]+\.[A-Za-z]{2,}"
@@ -49,53 +25,36 @@ TEXT_MODALITIES = ("US", "SC", "OT", "XC", "ES")
 """DICOM modalities whose pixels often hold a name: ultrasound, secondary capture, photographs."""
 
 
-def personal_columns(frame: pl.DataFrame) -> list[Finding]:
-    """P001, P002, P003: columns, ages and ids that may identify a patient.
+def personal_columns(frame: pl.DataFrame, data: DataConfig | None = None) -> list[Finding]:
+    """P001, P002, P003, P005: columns, ages and ids that may identify a patient.
 
     Args:
         frame: The manifest's rows.
+        data: Targets, class column and attributes; None if they are not known.
     """
     free = [name for name in frame.columns if name not in RESERVED and name != ROW]
-    step = max(1, len(frame) // MAX_CELLS)
-    sample = frame.gather_every(step)
-    reasons = [text for name in free if (text := _reason(sample[name]))]
+    reported = _reported_columns(data)
+    reasons = [t for n in free if n not in reported and (t := personal_reason(frame[n]))]
     findings = [Finding("P001", enumerated(reasons, 12))] if reasons else []
+    named = [t for n in reported if n in frame.columns and (t := personal_reason(frame[n]))]
+    named += [
+        f"the name of {plural(count, 'target')} looks like personal data"
+        for count in [sum(map(is_personal_header, data.names if data else ()))]
+        if count
+    ]
+    ages = [name for name in reported if name in free]
+    named += [finding.sentence for finding in _old_ages(frame, ages)]
+    if named:
+        findings.append(Finding("P005", enumerated(named, 12)))
     return [*findings, *_old_ages(frame, free), *_identifying_ids(frame)]
 
 
-def _reason(cells: pl.Series) -> str:
-    """Reason to take a column for personal data; empty if there is none."""
-    name = printable(cells.name)
-    by_content = _content(cells)
-    if by_content:
-        return f"'{name}' has cells that look like {by_content}"
-    flat = pl.Series([cells.name]).str.to_lowercase()
-    snake = pl.Series([cells.name]).str.replace_all(r"([a-z])([A-Z])", "${1}_$2").str.to_lowercase()
-    for pattern, what in NAMES.items():
-        if flat.str.contains(pattern).any() or snake.str.contains(pattern).any():
-            return f"'{name}' is named like {what}" if cells.drop_nulls().len() else ""
-    return ""
-
-
-def _content(cells: pl.Series) -> str:
-    filled = cells.drop_nulls()
-    if filled.is_empty():
-        return ""
-    if filled.dtype.is_temporal():
-        return "full dates"
-    if filled.dtype.is_integer():
-        filled = filled.cast(pl.String)
-    if filled.dtype != pl.String():
-        return ""
-    for what, pattern in CONTENTS.items():
-        if _mean(filled.str.contains(pattern)) >= MIN_SHARE:
-            return what
-    letters, words = filled.str.len_chars(), filled.str.count_matches(r"\s+\S")
-    return "free text" if _mean(letters) >= LETTERS and _mean(words) >= WORDS else ""
-
-
-def _mean(values: pl.Series) -> float:
-    return float(np.mean(values.to_numpy()))
+def _reported_columns(data: DataConfig | None) -> list[str]:
+    """Columns whose values, or whose names, are in the tables and in the report."""
+    columns = ["cohort"]
+    if data is not None:
+        columns += [*data.attributes, *([data.class_column] if data.class_column else [])]
+    return list(dict.fromkeys(columns))
 
 
 def _old_ages(frame: pl.DataFrame, free: list[str]) -> list[Finding]:

@@ -93,7 +93,7 @@ def audit(
         *small_groups(table, data),
         *predictive_columns(frame, table, data),
         *implausible_ages(manifest.frame),
-        *personal_columns(manifest.frame),
+        *personal_columns(manifest.frame, data),
         *(burned_in_text(manifest.frame, facts) if facts is not None else []),
     ]
     return errors_first(findings)

@@ -74,6 +74,12 @@ def overlaps_of(source: Source) -> list[Overlap]:
     return [overlap for overlap in OVERLAPS if {overlap.one, overlap.other} & set(source.known_as)]
 
 
+def label_tellers() -> frozenset[str]:
+    """Columns of any source that hold the answer: never groups to report by."""
+    columns = ((*source.tells_label, source.class_column) for source in SOURCES.values())
+    return frozenset(name for names in columns for name in names if name)
+
+
 def terms_of(cohorts: Iterable[str]) -> list[str]:
     """Sentences on what the licences of named sets forbid to release, by the names of cohorts."""
     names = [name.lower() for name in cohorts]

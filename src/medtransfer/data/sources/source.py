@@ -185,6 +185,7 @@ class Source:
         layout: What the folder looks like, a line each.
         splits: What the official split is and what becomes of it.
         attributes: Further columns of the manifest and what they are.
+        tells_label: Those of them that hold the answer: never groups to report by.
         confounders: What may be learned in place of the disease, a sentence each.
         known_as: Words by which the set is named in overlaps.
         overlaps: Sets with images in common; what the audit looks for in the names of cohorts.
@@ -210,6 +211,7 @@ class Source:
     layout: tuple[str, ...] = ()
     splits: str = ""
     attributes: dict[str, str] | None = None
+    tells_label: tuple[str, ...] = ()
     confounders: tuple[str, ...] = ()
     known_as: tuple[str, ...] = ()
     overlaps: tuple[Overlap, ...] = ()

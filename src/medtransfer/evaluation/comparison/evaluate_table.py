@@ -10,6 +10,7 @@ import polars as pl
 
 from medtransfer.data.cases import case_attributes, may_be_attribute, proposed_attributes
 from medtransfer.data.config import Task
+from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.evaluation.comparison.answered import pool_folds
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -31,6 +32,7 @@ from medtransfer.tables.schema import (
     write_frame,
 )
 from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.personal_columns import personal_faults
 from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
@@ -268,6 +270,8 @@ def require_settings(
         TableError: No test case, a binary task with several targets, or a setting names a target or
             an attribute that does not exist.
     """
+    if faults := personal_faults(predictions, ["cohort"]):
+        raise TableError(fault_list("The predictions cannot be reported", faults))
     names = target_names(predictions)
     if task == "binary" and len(names) > 1:
         raise TableError(
@@ -325,10 +329,12 @@ def _chosen(
 ) -> tuple[list[str], ReadCells]:
     """The attributes to report by, and the table with their cells read."""
     free = [name for name in frame.columns if may_be_attribute(frame, name)]
+    notes: list[str] = []
     if names is None:
         asked = [name for name in free if name not in targets]
         read = read_cells(frame, asked, Roles(attributes=asked), values).frame
-        names = [name for name in proposed_attributes(read) if name not in targets]
+        proposed = proposed_attributes(read, targets, label_tellers())
+        names, notes = proposed.names, proposed.notes()
     faults = [
         f"attribute '{name}' is not a column. {suggestion(name, free)}".rstrip(". ")
         if name not in frame.columns
@@ -336,9 +342,10 @@ def _chosen(
         for name in names
         if name not in free
     ]
-    raise_faults(ATTRIBUTES, manifest, faults)
+    raise_faults(ATTRIBUTES, manifest, [*faults, *personal_faults(frame, names)])
     chosen = list(dict.fromkeys(names))
-    return chosen, read_cells(frame, chosen, Roles(attributes=chosen), values)
+    cells = read_cells(frame, chosen, Roles(attributes=chosen), values)
+    return chosen, replace(cells, notes=(*notes, *cells.notes))
 
 
 def _only_value(table: pl.DataFrame, name: str, default: Any) -> Any:

@@ -1,6 +1,6 @@
 """Words that stand for a missing value in the tables of hospitals and of other programs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import polars as pl
@@ -134,15 +134,19 @@ def missing_note(column: str, words: dict[str, int]) -> str:
     return f"'{printable(column, 80)}': read as missing: {counted(words, [*words])}."
 
 
-def counted(words: dict[str, int], public: Collection[str] = ()) -> str:
+def counted(
+    words: dict[str, int], public: Collection[str] = (), patients: Mapping[str, int] | None = None
+) -> str:
     """``'NaN' in 10 rows, 'NA' in 1 row``, the most frequent first.
 
     Args:
-        words: Values with their numbers of rows. Those that may identify a person are counted and
-            not quoted.
+        words: Values with their numbers of rows. Those that may identify a person, or have few
+            patients behind them, are counted and not quoted.
         public: Values of a closed list, which identify nobody.
+        patients: Number of patients behind each value, if it is known; else rows count.
     """
-    quoted = sorted(public or quotable(words), key=lambda word: -words[word])[:MAX_COUNTED]
+    behind = words if patients is None else {word: patients[word] for word in words}
+    quoted = sorted(quotable(behind, public), key=lambda word: -words[word])[:MAX_COUNTED]
     texts = [f"'{printable(word)}' in {plural(words[word], 'row')}" for word in quoted]
     if rest := [count for word, count in words.items() if word not in quoted]:
         values = plural(len(rest), "more value" if texts else "value")

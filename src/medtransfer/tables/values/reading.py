@@ -96,7 +96,8 @@ def _with_sex(
         return frame, []
     text = cells.cast(pl.String)
     given = text.is_in(list(written))
-    reading = read_sex(text.set(given, None))
+    owners = frame["patient_id"] if "patient_id" in frame.columns else None
+    reading = read_sex(text.set(given, None), owners)
     return frame.with_columns(text.zip_with(given, reading.cells).alias(name)), [*reading.notes]
 
 
@@ -123,6 +124,6 @@ def class_fault(name: str, words: dict[str, int]) -> str:
     shown = printable(name, 80)
     word = printable(next(iter(words)))
     return (
-        f"'{shown}' holds {counted(words)}, which may be a class or a missing value: say --values "
-        f"{shown}={word}:empty if it is missing, {shown}={word}:{word} if it is a class"
+        f"'{shown}' holds {counted(words, [*words])}, which may be a class or a missing value: say "
+        f"--values {shown}={word}:empty if it is missing, {shown}={word}:{word} if it is a class"
     )

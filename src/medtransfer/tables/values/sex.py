@@ -155,11 +155,12 @@ def names_sex(name: str) -> bool:
     )
 
 
-def read_sex(cells: pl.Series) -> SexReading:
+def read_sex(cells: pl.Series, owners: pl.Series | None = None) -> SexReading:
     """Read a column of sexes.
 
     Args:
         cells: Text or whole numbers, in any language of `LANGUAGES`. [N]
+        owners: Patient of each cell, if it is known. [N]
 
     Returns:
         F and M where that is certain; missing words empty; everything else as it stands. A note
@@ -174,7 +175,16 @@ def read_sex(cells: pl.Series) -> SexReading:
     sexes = _sexes(list(counts))
     kept = {value: count for value, count in counts.items() if value not in sexes}
     read = text.replace_strict(sexes, default=text, return_dtype=pl.String)
-    return SexReading(read, tuple(_notes(name, missing, counts, sexes, kept)))
+    patients = _patients(text, owners, kept)
+    return SexReading(read, tuple(_notes(name, missing, counts, sexes, patients)))
+
+
+def _patients(cells: pl.Series, owners: pl.Series | None, kept: dict[str, int]) -> dict[str, int]:
+    """Number of patients behind each value that is kept; of rows if patients are not known."""
+    if owners is None or not kept:
+        return kept
+    table = pl.DataFrame({"value": cells, "owner": owners}).filter(pl.col("value").is_in([*kept]))
+    return dict(table.group_by("value").agg(pl.col("owner").n_unique()).iter_rows())
 
 
 def _sexes(values: list[str]) -> dict[str, str]:
@@ -215,16 +225,17 @@ def _notes(
     missing: dict[str, int],
     counts: dict[str, int],
     sexes: dict[str, str],
-    kept: dict[str, int],
+    patients: dict[str, int],
 ) -> list[str]:
     shown = printable(name, 80)
     notes: list[str] = []
     for sex in (FEMALE, MALE):
         other = {v: counts[v] for v, read in sexes.items() if read == sex and v != sex}
         if other:
-            notes.append(f"'{shown}': read as {sex}: {counted(other)}.")
+            notes.append(f"'{shown}': read as {sex}: {counted(other, [*other])}.")
     if missing:
         notes.append(missing_note(name, missing))
+    kept = {value: counts[value] for value in patients}
     letters = {v: count for v, count in kept.items() if len(plain_word(v)) == CODE}
     both_told = {*sexes.values()} == {FEMALE, MALE}
     codes = {} if both_told else {v: count for v, count in letters.items() if v != FEMALE}
@@ -238,7 +249,7 @@ def _notes(
     if others:
         groups = "a group of its own" if len(others) == 1 else "groups of their own"
         notes.append(
-            f"'{shown}': {counted(others)}: kept as {groups}. Map one with --values "
+            f"'{shown}': {counted(others, (), patients)}: kept as {groups}. Map one with --values "
             f"{shown}=VALUE:F."
         )
     return notes

@@ -47,7 +47,9 @@ def _keys(values: Collection[str]) -> list[str]:
 
 
 def _note(column: str, changed: dict[str, str], counts: dict[str, int]) -> str:
-    quoted = [value for value in quotable(changed) if quotable([changed[value]])]
+    totals = {value: counts[value] + counts.get(changed[value], 0) for value in changed}
+    named = {*quotable({changed[value]: total for value, total in totals.items()})}
+    quoted = [value for value in quotable(totals) if changed[value] in named]
     texts = [
         f"'{printable(value)}' as '{printable(changed[value])}' in {plural(counts[value], 'row')}"
         for value in quoted

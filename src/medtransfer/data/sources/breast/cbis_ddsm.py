@@ -204,6 +204,7 @@ SOURCE = Source(
     ),
     splits="Its train and test tables. A patient may be in one for a mass and in the other for "
     "a calcification: all films of such a patient are train, and it is counted.",
+    tells_label=("birads",),
     attributes={
         **mammography.DENSITY,
         **mammography.BIRADS,

@@ -171,6 +171,7 @@ SOURCE = Source(
         "CMMD/D1-0001/<study>/<series>/1-1.dcm",
     ),
     splits="None.",
+    tells_label=("subtype",),
     attributes={
         **cells.AGE_COLUMNS,
         "subtype": "Molecular subtype of a cancer: it tells the label, never a group to report by.",

@@ -338,6 +338,7 @@ SOURCE = Source(
         "images/<cohort>/<patient>/<exam>/<image>.dcm, or the PNG copies",
     ),
     splits="None.",
+    tells_label=("birads",),
     attributes={
         **mammography.DENSITY,
         **mammography.BIRADS,

@@ -93,6 +93,7 @@ SOURCE = Source(
         "AllDICOMs/20586908_6c613a14b80a8591_MG_R_CC_ANON.dcm",
     ),
     splits="None.",
+    tells_label=("birads",),
     attributes={**mammography.DENSITY, **mammography.BIRADS},
     confounders=(
         "The table's patient and age are removed: the patient is in the names of the DICOM files.",

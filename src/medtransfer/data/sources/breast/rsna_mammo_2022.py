@@ -99,6 +99,7 @@ SOURCE = Source(
     patients=11_913,
     layout=("train.csv", "train_images/10006/462822612.dcm"),
     splits="None: the test part has no public outcome.",
+    tells_label=("birads",),
     attributes={
         **mammography.DENSITY,
         **mammography.BIRADS,

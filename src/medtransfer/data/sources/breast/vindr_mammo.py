@@ -162,6 +162,7 @@ SOURCE = Source(
         "images/<study_id>/<image_id>.dicom",
     ),
     splits="`training` is train; it has no tuning part. It was stratified by exam.",
+    tells_label=("birads",),
     attributes={
         **mammography.DENSITY,
         **mammography.BIRADS,

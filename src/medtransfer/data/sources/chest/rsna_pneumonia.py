@@ -149,6 +149,7 @@ SOURCE = Source(
     ),
     facts_from="tables in torchxrayvision 1.5.7; the challenge's page at rsna.org has the mapping",
     splits="None: the test part has no public labels.",
+    tells_label=("kind",),
     attributes={
         **cells.SEX,
         **cells.AGE_COLUMNS,

@@ -110,6 +110,7 @@ SOURCE = Source(
     images=16_577,
     layout=(FILE, "images/5e82a45bc5d78bd24ae9202d194423f8.jpg (named by `md5hash`)"),
     splits="None.",
+    tells_label=("partition",),
     attributes={
         **skin.FITZPATRICK,
         "partition": "The condition in nine groups.",
