@@ -156,7 +156,7 @@ HEADERS = (
         ),
     ),
 )
-"""What a column's header says, the first that fits."""
+"""Kinds of personal data by header; the first that fits counts."""
 PERIOD = re.compile(r"^\s*(?:(?:19|20)\d\d(?:[-/ ]?[QqHhSTst]\d)?|[QqHh]?\d|\d{1,3})\s*$")
 """A year, a quarter, a number of days: no date of one person."""
 FLAGS = frozenset({"0", "1", "0.0", "1.0", "true", "false", "yes", "no"})
@@ -219,12 +219,12 @@ def identifies(cells: pl.Series) -> bool:
 
 
 def header_of(name: str) -> str:
-    """What a column's name says that it holds, as ``a date``; empty if nothing personal."""
+    """Kind of personal data that a column is named like, as ``a date``; empty for none."""
     return next((header.what for header in HEADERS if header.fits(name)), "")
 
 
 def content_of(filled: pl.Series) -> str:
-    """What the filled cells of a column look like, as ``full dates``; empty if nothing personal."""
+    """Kind of personal data that filled cells look like, as ``full dates``; empty for none."""
     if filled.dtype.is_temporal() and filled.dtype != pl.Duration():
         return "full dates"
     if filled.dtype.is_integer():
