@@ -10,7 +10,6 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.group_comparison import GAP_P
 from medtransfer.evaluation.scoring.run import INTERNAL
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve
 
@@ -245,7 +244,7 @@ class ReportData:
     def run_means(self) -> pl.DataFrame:
         """Means over seeds of the metrics of single runs, at the full label fraction.
 
-        Interval limits are means too; p-values are medians.
+        Interval limits are means too.
         """
         rows = self.results.filter(
             pl.col("run_id").is_not_null()
@@ -257,14 +256,11 @@ class ReportData:
         ends = [_mean_of_all(name) for name in ("value", "low", "high")]
         first = ("num_cases", "num_patients", "num_positive")
         key = ("rung", "cohort", "attribute", "group", "target", "metric")
-        means = rows.group_by(key, maintain_order=True).agg(
+        return rows.group_by(key, maintain_order=True).agg(
             *ends,
-            pl.col("value").median().alias("median"),
             pl.col("reason").drop_nulls().first(),
             *(pl.col(name).first() for name in first),
         )
-        value = pl.when(pl.col("metric").str.ends_with(GAP_P)).then("median").otherwise("value")
-        return means.with_columns(value.alias("value")).drop("median")
 
     def run_mean_rows(self, rung: str, *metrics: str, **where: str) -> list[Row]:
         """Rows of `run_means` of a rung."""
@@ -299,10 +295,22 @@ class ReportData:
         rows = self.means.filter(
             (pl.col("rung") == rung)
             & (pl.col("attribute") == attribute)
+            & (pl.col("group") != ALL)
             & (pl.col("label_fraction") == self.full_fraction)
         )
         wanted = {metric: self.target_of(metric) for metric in rows["metric"].unique()}
         return [row for row in rows.to_dicts() if row["target"] == wanted[row["metric"]]]
+
+    def gap_rows(self, rung: str, cohort: str, attribute: str) -> list[Row]:
+        """Gaps between the groups of an attribute: of a rung's means, or of its only network."""
+        where = (
+            (pl.col("rung") == rung)
+            & (pl.col("cohort") == cohort)
+            & (pl.col("attribute") == attribute)
+            & (pl.col("group") == ALL)
+        )
+        rows = self.means.filter(where & (pl.col("label_fraction") == self.full_fraction))
+        return (self.run_means.filter(where) if rows.is_empty() else rows).to_dicts()
 
     @cached_property
     def _of_case(self) -> set[str]:

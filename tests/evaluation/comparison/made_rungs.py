@@ -53,7 +53,7 @@ def mean_of(
 ) -> Mean:
     """A rung's mean over seeds, without attributes unless they are asked for."""
     about = attributes_of if groups else no_attributes
-    mean = MeanOfSeeds(GridKey(rung, fraction, held_out, retrained))
+    mean = MeanOfSeeds(GridKey(rung, fraction, held_out, retrained), config)
     for seed, table in enumerate(tables):
         mean.add(measure_run(table, about(table), task, config), seed)
     return mean.mean()

@@ -26,7 +26,7 @@ HARD = TABLE.with_columns(
 
 
 def mean_of(table: pl.DataFrame, seeds: int = 1, rung: str = "r") -> Mean:
-    mean = MeanOfSeeds(GridKey(rung))
+    mean = MeanOfSeeds(GridKey(rung), CONFIG)
     for seed in range(seeds):
         noise = pl.Series(np.random.default_rng([seed, len(rung)]).normal(size=len(table)))
         seen = table.with_columns(pl.col("logit_x") + 0.5 * noise)
@@ -45,7 +45,7 @@ def area(table: pl.DataFrame, cohort: str, target: str) -> float:
 
 
 def test_a_drop_of_means_is_over_the_targets_that_both_cohorts_have() -> None:
-    mean = MeanOfSeeds(GridKey("r"))
+    mean = MeanOfSeeds(GridKey("r"), CONFIG)
     mean.add(measure_run(HARD, no_attributes(HARD), "multi-label", CONFIG), 0)
     row = drop_of(mean.mean())
     expected = np.mean([area(HARD, "a", t) - area(HARD, "b", t) for t in ("x", "y")])
@@ -102,7 +102,7 @@ def compared(table: pl.DataFrame) -> RungComparison:
     other = table.with_columns(pl.col(f"logit_{t}") + noise for t in TARGETS)
     means: list[Mean] = []
     for rung, of_rung in (("base", table), ("other", other)):
-        mean = MeanOfSeeds(GridKey(rung))
+        mean = MeanOfSeeds(GridKey(rung), CONFIG)
         mean.add(measure_run(of_rung, no_attributes(table), "multi-label", CONFIG), 0)
         means.append(mean.mean())
     rows = comparisons(means, "base", CONFIG)
@@ -131,7 +131,7 @@ def test_a_drop_from_one_positive_patient_has_no_interval() -> None:
     table = table.with_columns(
         target_x=pl.when(inside).then(first.cast(pl.Float64)).otherwise("target_x")
     )
-    mean = MeanOfSeeds(GridKey("r"))
+    mean = MeanOfSeeds(GridKey("r"), CONFIG)
     mean.add(measure_run(table, no_attributes(table), "binary", CONFIG), 0)
     row = next(r for r in drops(mean.mean()) if r.metric == "auroc_drop")
     assert row.value is not None

@@ -119,7 +119,7 @@ class Scorer:
         """Mean of a rung's runs on some of their test cases; None without a case."""
         if not len(cases):
             return None
-        mean = MeanOfSeeds(rung.mean.key)
+        mean = MeanOfSeeds(rung.mean.key, self.config)
         for run in rung.runs:
             mean.add(self.measure(restricted(run.predictions(), cases)), run.seed)
         return mean.mean()
@@ -200,7 +200,7 @@ def measure_ladder(
     ladder = MeasuredLadder([], [], [])
     seen: list[Answered] = []
     for key in dict.fromkeys(run.key for run in runs):
-        mean = MeanOfSeeds(key)
+        mean = MeanOfSeeds(key, scorer.config)
         lines: list[dict[LineKey, Line]] = []
         tested: list[Answered] = []
         for run in groups[key]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.group_gaps import SeedGroups, mean_gaps, seed_groups
 from medtransfer.evaluation.comparison.target_means import (
     SharedMean,
     TargetMean,
@@ -15,6 +16,7 @@ from medtransfer.evaluation.comparison.target_means import (
     over_seeds,
     shared_means,
 )
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import (
     NO_INTERVAL,
     NO_SPREAD,
@@ -63,6 +65,7 @@ class Mean:
             point; of one seed alone, since the seeds' variation is in no test of them. Each [P]
         shared: Of means at shifted cohorts that have other targets than the internal test set.
         comparable: Of means over targets, one of which has too few patients.
+        gaps: Rows of the gaps between groups, of two seeds or more.
     """
 
     key: GridKey
@@ -75,6 +78,7 @@ class Mean:
     )
     shared: dict[ResultKey, SharedMean] = field(default_factory=dict[ResultKey, SharedMean])
     comparable: dict[ResultKey, TargetMean] = field(default_factory=dict[ResultKey, TargetMean])
+    gaps: tuple[Result, ...] = ()
 
     def estimate(self, key: ResultKey) -> Estimate:
         """The mean as contrasts with other rungs use it: of targets with patients enough."""
@@ -99,14 +103,16 @@ class Mean:
 class MeanOfSeeds:
     """The overall numbers of a rung's runs, gathered one seed after the other."""
 
-    def __init__(self, key: GridKey) -> None:
+    def __init__(self, key: GridKey, config: EvaluationConfig) -> None:
         self.key = key
+        self.config = config
         self._estimates: dict[ResultKey, list[Estimate]] = {}
         self._internal_name = ""
         self._seeds: list[int] = []
         self._decisions: dict[ResultKey, NDArray[np.int64]] = {}
         self._shared: dict[ResultKey, list[SharedMean]] = {}
         self._comparable: dict[ResultKey, list[TargetMean]] = {}
+        self._groups: dict[ResultKey, list[SeedGroups]] = {}
 
     def add(self, measured: MeasuredRun, seed: int) -> None:
         """Add the numbers of one seed; its predictions are not kept."""
@@ -117,6 +123,8 @@ class MeanOfSeeds:
             self._shared.setdefault(key, []).append(shared)
         for key, comparable in comparable_means(measured).items():
             self._comparable.setdefault(key, []).append(comparable)
+        for subject, groups in seed_groups(measured, self.config):
+            self._groups.setdefault(subject, []).append(groups)
         for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
             self._decisions |= right_decisions(test_set)
             compared = set(compared_keys(estimates))
@@ -149,6 +157,7 @@ class MeanOfSeeds:
                 for key, of_seeds in self._comparable.items()
                 if len(of_seeds) == len(self._seeds) and (mean := over_seeds(of_seeds)) is not None
             },
+            gaps=tuple(mean_gaps(self._groups, len(self._seeds), self.config)),
         )
 
     def _shared_over_seeds(self) -> dict[ResultKey, SharedMean]:
@@ -199,6 +208,7 @@ def mean_results(mean: Mean) -> Iterator[Result]:
             entry = find_metric(key.metric)
             row = with_seeds(row, mean.seed_terms(key), (entry.low, entry.high))
         yield row
+    yield from mean.gaps
 
 
 def with_seeds(

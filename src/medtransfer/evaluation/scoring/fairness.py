@@ -12,6 +12,7 @@ from medtransfer.evaluation.scoring.group_comparison import (
     RATIO,
     TOO_FEW,
     WORST,
+    ComparedGroups,
     GroupComparison,
     compare_groups,
     compared_keys,
@@ -48,27 +49,41 @@ def subgroup_gaps(
         estimates: Every metric of each subgroup.
         config: Smallest group size, permutations.
     """
+    for comparisons in comparisons_by_attribute(test_set, estimates).values():
+        yield from gap_rows(comparisons, config)
+        yield from gap_test_rows(comparisons, config)
+
+
+def comparisons_by_attribute(
+    test_set: TestSet, estimates: Sequence[Estimates]
+) -> dict[str, list[GroupComparison]]:
+    """Comparisons of the groups of every attribute in every metric that they are compared by."""
+    comparisons: dict[str, list[GroupComparison]] = {}
     for attribute in dict.fromkeys(s.attribute for s in test_set.subgroups[1:]):
         of_groups = [
             (subgroup, of_subgroup)
             for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True)
             if subgroup.attribute == attribute and subgroup.group != UNKNOWN
         ]
-        comparisons = [
+        comparisons[attribute] = [
             compare_groups(test_set, attribute, key, of_groups) for key in compared_keys(estimates)
         ]
-        for comparison in comparisons:
-            yield from _gap_rows(comparison, config)
-        yield from _odds_rows(comparisons, config)
-        yield from gap_test_rows(comparisons, config)
+    return comparisons
 
 
-def _gap_rows(comparison: GroupComparison, config: EvaluationConfig) -> Iterator[Result]:
+def gap_rows(comparisons: Sequence[ComparedGroups], config: EvaluationConfig) -> Iterator[Result]:
+    """Worst group, gap and ratio of every metric of one attribute, and equalised odds."""
+    for comparison in comparisons:
+        yield from _gap_rows(comparison, config)
+    yield from _odds_rows(comparisons, config)
+
+
+def _gap_rows(comparison: ComparedGroups, config: EvaluationConfig) -> Iterator[Result]:
     """Worst group, gap and ratio of one metric."""
     name = comparison.key.metric
     metric = find_metric(name)
     has_worst = metric.better != "neither"
-    if len(comparison.subgroups) < 2:
+    if len(comparison.values) < 2:
         for suffix in (WORST, GAP, RATIO) if has_worst else (GAP, RATIO):
             yield comparison.undefined(name + suffix, TOO_FEW)
         return
@@ -90,9 +105,7 @@ def _gap_rows(comparison: GroupComparison, config: EvaluationConfig) -> Iterator
     yield comparison.number(name + RATIO, float(ratio[0]), interval, missing)
 
 
-def _odds_rows(
-    comparisons: Sequence[GroupComparison], config: EvaluationConfig
-) -> Iterator[Result]:
+def _odds_rows(comparisons: Sequence[ComparedGroups], config: EvaluationConfig) -> Iterator[Result]:
     """Equalised odds: the larger of the gaps in sensitivity and specificity."""
     by_key = {comparison.key: comparison for comparison in comparisons}
     for key, sens in by_key.items():
@@ -100,7 +113,7 @@ def _odds_rows(
         spec = by_key.get(MetricKey(key.target, f"specificity@{point}"))
         if key.metric == point or spec is None:
             continue
-        if len(sens.subgroups) < 2 or len(spec.subgroups) < 2:
+        if len(sens.values) < 2 or len(spec.values) < 2:
             yield sens.undefined(f"{ODDS}@{point}", TOO_FEW)
             continue
         value = max(float(gap(sens.values)[0]), float(gap(spec.values)[0]))

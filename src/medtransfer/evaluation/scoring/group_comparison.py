@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -38,6 +39,38 @@ smallest over largest."""
 TOO_FEW = "fewer than two groups large enough"
 
 SubgroupEstimates = Sequence[tuple[Subgroup, Estimates]]
+
+
+class ComparedGroups(Protocol):
+    """The groups of one attribute with a metric, of a run or of a mean over seeds."""
+
+    @property
+    def key(self) -> MetricKey:
+        """Target and metric."""
+        ...
+
+    @property
+    def values(self) -> list[Floats]:
+        """The metric of each group, in the sample and in every replicate. G times [1 + R]"""
+        ...
+
+    def noise(self, config: EvaluationConfig) -> Floats | None:
+        """Draws of the groups' errors; None where those of the replicates serve. [G, R]"""
+        ...
+
+    def undefined(self, name: str, reason: str) -> Result:
+        """Row of the results table for an undefined number."""
+        ...
+
+    def number(
+        self,
+        name: str,
+        value: float,
+        interval: tuple[float, float] | None,
+        missing: str = NO_INTERVAL,
+    ) -> Result:
+        """Row of the results table for a number of these groups."""
+        ...
 
 
 @dataclass(frozen=True)

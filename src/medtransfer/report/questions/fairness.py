@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
-
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
@@ -37,7 +35,6 @@ from medtransfer.report.text import (
     short_reason,
 )
 from medtransfer.statistics.tests import holm
-from medtransfer.tables.results import ALL
 
 QUESTION = "Fairness: which groups does it serve worse?"
 AT_POINT = ("sensitivity", "specificity", "predicted_prevalence", "underdiagnosis", ODDS)
@@ -55,7 +52,7 @@ def section(data: ReportData) -> Section:
                 "A gap is the largest minus the smallest group value. Chance alone makes gaps, so "
                 "each is tested: in AUROC, sensitivity, specificity, balanced accuracy and "
                 "under-diagnosis by permuting the groups among patients with the same labels, in "
-                "other metrics by the bootstrap. All values are of "
+                "other metrics, and for means over seeds, by the bootstrap. All values are of "
                 f"{data.best}, the rung with the best AUROC on {data.main_cohort}."
                 f"{f' {points}.' if points else ''}"
             )
@@ -128,15 +125,9 @@ def _tested_gaps(data: ReportData) -> list[Gap]:
 
 def _gaps(data: ReportData, rung: str, cohort: str, attribute: str) -> dict[str, Row]:
     """Comparisons between the groups of an attribute, by metric."""
-    rows = data.run_means.filter(
-        (pl.col("rung") == rung)
-        & (pl.col("cohort") == cohort)
-        & (pl.col("attribute") == attribute)
-        & (pl.col("group") == ALL)
-    )
     return {
         row["metric"]: row
-        for row in rows.to_dicts()
+        for row in data.gap_rows(rung, cohort, attribute)
         if row["target"] == _target(data, row["metric"])
     }
 
@@ -283,9 +274,6 @@ def _gap_table(
     head = ["Metric", "Cohort", "Worst group", "Gap", "p", "Smallest / largest"]
     means = ""
     if data.seeds > 1:
-        means = (
-            " All are means over seeds of single networks' gaps, which can exceed the gap between "
-            "the groups' means above; p is the median."
-        )
+        means = " Gaps are of the groups' means over seeds; intervals and p contain the seeds."
     caption = f"Gaps between groups, {rung}.{means}"
     return ReportTable(head, lines, caption, frozenset(range(2, 6)), cells.notes)

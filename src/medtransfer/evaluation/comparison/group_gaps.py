@@ -1,0 +1,184 @@
+"""Gaps between groups of a rung's means over seeds: patients and seeds are random.
+
+The mean of single networks' gaps is larger than the gap of their means: each network's noise makes
+a gap of its own. What the groups' means beside it show is the gap of the means.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
+from medtransfer.evaluation.scoring.fairness import comparisons_by_attribute, gap_rows
+from medtransfer.evaluation.scoring.gap_tests import BIASED_GAP
+from medtransfer.evaluation.scoring.group_comparison import GAP_P, TOO_FEW, GroupComparison
+from medtransfer.evaluation.scoring.score import MeasuredRun
+from medtransfer.metrics.catalog import find_metric
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.seeds import generator
+from medtransfer.statistics.contrasts import PATIENTS_AND_SEEDS
+from medtransfer.statistics.groups import gap_p
+from medtransfer.tables.results import ALL, Result
+
+OTHER_GROUPS = "seeds have different groups or targets that are large enough"
+
+
+@dataclass(frozen=True)
+class SeedGroups:
+    """The groups of one attribute on a run's test set, without its predictions.
+
+    Attributes:
+        names: Of the groups that are large enough. G
+        targets: Of a mean over targets: those it is of.
+        values: Of each group, in the sample and in every replicate. [G, 1 + R]
+        errors: Draws of the groups' errors over patients. [G, R]; None without replicates.
+        counts: Cases and patients, and the note on targets left out.
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+    values: Floats
+    errors: Floats | None
+    counts: Estimate
+
+
+@dataclass(frozen=True)
+class MeanGroups:
+    """The groups of one attribute with a metric's mean over seeds.
+
+    Attributes:
+        subject: Cohort, attribute, target and metric.
+        seeds: Of each seed, the same groups. S
+        reason: Why the seeds have no common groups.
+    """
+
+    subject: ResultKey
+    seeds: tuple[SeedGroups, ...]
+    reason: str | None = None
+
+    @property
+    def key(self) -> MetricKey:
+        """Target and metric."""
+        return MetricKey(self.subject.target, self.subject.metric)
+
+    @property
+    def values(self) -> list[Floats]:
+        """The mean of each group, in the sample and in every replicate. G times [1 + R]"""
+        return [] if self.reason else list(np.mean([s.values for s in self.seeds], axis=0))
+
+    def noise(self, config: EvaluationConfig) -> Floats | None:
+        """Draws of the groups' errors over patients and seeds. [G, R]
+
+        A seed moves all groups at once. So each draw is a sum of the seeds' deviations from their
+        mean with normal weights, which has their covariance between groups, and the tails of
+        Student's t with S - 1 degrees.
+        """
+        drawn = [seed.errors for seed in self.seeds if seed.errors is not None]
+        if len(drawn) < len(self.seeds):
+            return None
+        patients: Floats = np.mean(drawn, axis=0)
+        number = len(self.seeds)
+        of_seeds: Floats = np.stack([seed.values[:, 0] for seed in self.seeds], axis=1)
+        apart: Floats = of_seeds - of_seeds.mean(axis=1, keepdims=True)
+        rng = generator(config.seed, "seeds of groups", str(self.subject))
+        weights = rng.standard_normal((number, patients.shape[1]))
+        squares: Floats = (rng.standard_normal((number - 1, patients.shape[1])) ** 2).sum(axis=0)
+        heavy: Floats = np.sqrt((number - 1) / squares)
+        return patients + apart @ weights * heavy / np.sqrt(number * (number - 1))
+
+    def undefined(self, name: str, reason: str) -> Result:
+        """Row of the results table for an undefined number."""
+        return self._row(name, None, reason=self.reason or reason)
+
+    def number(
+        self,
+        name: str,
+        value: float,
+        interval: tuple[float, float] | None,
+        missing: str = NO_INTERVAL,
+    ) -> Result:
+        """Row of the results table; arguments as for a single run's groups."""
+        if not np.isfinite(value):
+            return self.undefined(name, "undefined: no group is above 0")
+        lacks_interval = interval is None and self.seeds[0].errors is not None
+        return self._row(name, value, interval, missing if lacks_interval else None)
+
+    def test(self, config: EvaluationConfig) -> Result:
+        """Row of the p-value of no gap, which agrees with the gap's interval."""
+        name = self.key.metric + GAP_P
+        values = self.values
+        if len(values) < 2:
+            return self.undefined(name, TOO_FEW)
+        if find_metric(self.key.metric).biased:
+            return self.undefined(name, BIASED_GAP)
+        noise = self.noise(config)
+        p = None if noise is None else gap_p(values, noise)
+        if p is None:
+            return self.undefined(name, NO_INTERVAL)
+        return replace(self._row(name, p), contains=PATIENTS_AND_SEEDS)
+
+    def _row(
+        self,
+        name: str,
+        value: float | None,
+        interval: tuple[float, float] | None = None,
+        reason: str | None = None,
+    ) -> Result:
+        counts = self.seeds[0].counts
+        counts = replace(counts, reason=reason or counts.reason)
+        row = counts.row(replace(self.subject, metric=name), value, interval)
+        return replace(row, contains=PATIENTS_AND_SEEDS) if row.contains else row
+
+
+def seed_groups(
+    measured: MeasuredRun, config: EvaluationConfig
+) -> Iterator[tuple[ResultKey, SeedGroups]]:
+    """The groups of every attribute of a run, in the overall numbers they are compared by."""
+    for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
+        for attribute, comparisons in comparisons_by_attribute(test_set, estimates).items():
+            for comparison in comparisons:
+                key = comparison.key
+                if key.target in measured.run.overall:
+                    subject = ResultKey(test_set.name, attribute, ALL, key.target, key.metric)
+                    yield subject, _without_predictions(comparison, config)
+
+
+def mean_gaps(
+    groups: dict[ResultKey, list[SeedGroups]], seeds: int, config: EvaluationConfig
+) -> Iterator[Result]:
+    """Gaps of means over two seeds or more, as rows of the results table.
+
+    Args:
+        groups: From `seed_groups`, of every seed.
+        seeds: Number of seeds.
+        config: Replicates and their seed.
+    """
+    if seeds < 2:  # a single network's rows are its own
+        return
+    by_attribute: dict[tuple[str, str], list[MeanGroups]] = {}
+    for subject, of_seeds in groups.items():
+        of_mean = MeanGroups(subject, tuple(of_seeds), _apart(of_seeds, seeds))
+        by_attribute.setdefault((subject.cohort, subject.attribute), []).append(of_mean)
+    for of_attribute in by_attribute.values():
+        yield from gap_rows(of_attribute, config)
+        yield from (of_mean.test(config) for of_mean in of_attribute)
+
+
+def _apart(of_seeds: Sequence[SeedGroups], seeds: int) -> str | None:
+    """Reason that seeds cannot be brought together; None if all have the same groups."""
+    same = len({(groups.names, groups.targets) for groups in of_seeds}) == 1
+    return None if same and len(of_seeds) == seeds else OTHER_GROUPS
+
+
+def _without_predictions(comparison: GroupComparison, config: EvaluationConfig) -> SeedGroups:
+    run, cases = comparison.test_set.run, comparison.cases
+    values = np.stack(comparison.values) if comparison.values else np.zeros((0, 1))
+    errors = None
+    if values.shape[1] > 1:
+        errors = comparison.noise(config) if len(values) > 1 else None
+        errors = values[:, 1:] - values[:, :1] if errors is None else errors
+    counts = Estimate(None, int(cases.sum()), run.patients(cases), reason=comparison.left_out)
+    names = tuple(subgroup.group for subgroup in comparison.subgroups)
+    return SeedGroups(names, comparison.targets, values, errors, counts)
