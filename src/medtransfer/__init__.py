@@ -22,6 +22,16 @@ if TYPE_CHECKING:
         TableError,
         WeightsError,
     )
+    from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+    from medtransfer.evaluation.comparison.adaptation.from_predictions import (
+        AdaptationCurves,
+        adaptation_curves,
+    )
+    from medtransfer.evaluation.comparison.adaptation.reading import (
+        adaptation_savings,
+        read_adaptation,
+    )
+    from medtransfer.evaluation.comparison.adaptation.table import read_adapt_table
     from medtransfer.evaluation.comparison.label_savings import savings
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
     from medtransfer.tables.results import read_comparisons, read_results
 
 __all__ = [
+    "AdaptConfig",
+    "AdaptationCurves",
     "CheckReport",
     "ConfigError",
     "Evaluation",
@@ -63,6 +75,8 @@ __all__ = [
     "StudyStopped",
     "TableError",
     "WeightsError",
+    "adaptation_curves",
+    "adaptation_savings",
     "check_manifest",
     "check_study",
     "evaluate",
@@ -73,6 +87,8 @@ __all__ = [
     "prepare_study",
     "pretrain",
     "rank",
+    "read_adapt_table",
+    "read_adaptation",
     "read_comparisons",
     "read_evaluation_config",
     "read_manifest",
@@ -87,6 +103,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AdaptConfig": "evaluation.comparison.adaptation.config",
+    "AdaptationCurves": "evaluation.comparison.adaptation.from_predictions",
+    "adaptation_curves": "evaluation.comparison.adaptation.from_predictions",
+    "adaptation_savings": "evaluation.comparison.adaptation.reading",
+    "read_adapt_table": "evaluation.comparison.adaptation.table",
+    "read_adaptation": "evaluation.comparison.adaptation.reading",
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
     "FsckReport": "integrity.fsck",

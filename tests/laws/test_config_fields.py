@@ -15,6 +15,7 @@ from medtransfer.data.config import (
     RetrainConfig,
     SplitConfig,
 )
+from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining, pretrain_id
@@ -39,6 +40,7 @@ CONFIGS: tuple[type[Settings], ...] = (
     TuningConfig,
     TrainingConfig,
     EvaluationConfig,
+    AdaptConfig,
     Transfer,
     RungEntry,
     SweepConfig,

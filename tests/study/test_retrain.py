@@ -85,3 +85,34 @@ def test_the_report_has_the_curve_and_counts_no_retrained_run_as_a_left_out_coho
     text = write_report(retrained).read_text("utf-8")
     assert "Retraining with cases of the shifted cohort" in text
     assert "its training cohorts" not in text
+
+
+def test_adaptation_is_scoring_alone_and_on_the_cases_that_retraining_is_tested_on(
+    retrained: StudyFolder,
+) -> None:
+    from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+    from medtransfer.study.yaml_file import read_study
+
+    study = read_study(retrained.path / "study.yaml")
+    path = retrained.path / "curves" / "adapt.parquet"
+    before = sorted(folder.name for folder in (retrained.path / "runs").iterdir())
+    adapted = study.model_copy(update={"adapt": AdaptConfig(patients=(5, 10), draws=2)})
+    assert run_here(adapted, retrained.path) is not None
+    table = pl.read_parquet(path)
+    assert sorted(folder.name for folder in (retrained.path / "runs").iterdir()) == before
+    assert table["cohort"].unique().to_list() == ["b"]
+    assert table["num_patients"].unique().to_list() == [20]
+    assert table["pool_patients"].unique().to_list() == [20]
+    assert "curves/adapt.parquet" in (retrained.path / "collected.json").read_text()
+    run_here(study, retrained.path)
+    assert not path.exists()
+
+
+def test_adaptation_needs_a_shifted_hospital(retrained: StudyFolder) -> None:
+    from medtransfer.study.yaml_file import read_study
+
+    study = read_study(retrained.path / "study.yaml").model_dump(mode="json")
+    study["data"]["split"]["train_cohorts"] = None
+    study |= {"retrain_fractions": [], "adapt": {}}
+    with pytest.raises(ValueError, match="adapt needs a shifted cohort: name data.split"):
+        Study.model_validate(study)

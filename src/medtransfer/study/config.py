@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import listed, suggestion
+from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import ModelConfig, Pool, RungName
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
@@ -108,6 +109,9 @@ class Study(Settings):
     are in `sweep.csv` with what they cost."""
     evaluation: EvaluationConfig = identity(EvaluationConfig())
     """Scoring settings."""
+    adapt: AdaptConfig | None = scoring(None)
+    """Adaptation of the networks to each shifted hospital with a few of its patients, without
+    training: `{}` for the default settings. Trains nothing; writes `curves/adapt.parquet`."""
     waive: dict[str, Reason] = scoring({})
     """Audit errors to accept: code and reason. Printed in the report."""
 
@@ -188,6 +192,8 @@ class Study(Settings):
         is_shifted = self.leave_cohort_out or split.train_cohorts is not None
         if self.retrain_fractions and not is_shifted:
             faults.append("retrain_fractions needs a shifted cohort: name data.split.train_cohorts")
+        if self.adapt is not None and not is_shifted:
+            faults.append("adapt needs a shifted cohort: name data.split.train_cohorts")
         if self.leave_cohort_out and split.train_cohorts is not None:
             faults.append("leave_cohort_out and data.split.train_cohorts exclude each other")
         return faults

@@ -1,7 +1,8 @@
 """The study's tables from its runs'."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
@@ -9,11 +10,13 @@ import polars as pl
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError, StudyError
+from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
+from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.files import read_json, write_json
+from medtransfer.files import read_json, remove, write_json
 from medtransfer.integrity.run_seal import PREDICTIONS, read_run_seal
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.models.ladder import find_rung
@@ -70,11 +73,10 @@ def write_study_tables(
         return
     predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
     write_frame(predictions, folder.path / "predictions.parquet")
+    in_order = _in_order(study, done)
+    runs = [_ladder_run(folder, run) for run in in_order]
     tables = compare_runs(
-        [
-            *(_ladder_run(folder, run) for run in _in_order(study, done)),
-            *_never_retrained(folder, _in_order(study, done), data),
-        ],
+        [*runs, *_never_retrained(folder, in_order, data)],
         case_attributes(data.manifest.frame, study.data.attributes),
         study.data.task,
         study.evaluation,
@@ -87,10 +89,29 @@ def write_study_tables(
     write_curve_tables(tables.curves, folder.path / "curves")
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
+    files += _write_adaptation(study, folder, runs, _tested_again(in_order, data))
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }
     write_json(folder.path / "collected.json", {"digest": key, "files": sealed})
+
+
+def _write_adaptation(
+    study: Study, folder: StudyFolder, runs: Sequence[LadderRun], tested: Mapping[str, pl.Series]
+) -> list[Path]:
+    """Write the adaptation curves if they are asked for, else remove earlier ones.
+
+    Returns:
+        The files written.
+    """
+    path = folder.path / "curves" / FILE_NAME
+    if study.adapt is None:
+        remove(path)
+        return []
+    config = study.evaluation
+    frame = adapt_table(runs, study.data.task, config, study.adapt, tested=tested)
+    write_frame(frame, path)
+    return [path]
 
 
 def _is_collected(folder: StudyFolder, key: str) -> bool:
@@ -147,13 +168,7 @@ def _never_retrained(
     folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
 ) -> Iterator[LadderRun]:
     """Results of runs without retraining, on the test cases of the retrained ones."""
-    tested: dict[str, pl.Series] = {}
-    for run in done:
-        again = run.cell.run.data.split.retrain
-        if again is not None and again.cohort not in tested:
-            frame = assign_splits(data.manifest, run.cell.run.data)
-            of_cohort = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
-            tested[again.cohort] = frame.filter(of_cohort)["case_id"].unique()
+    tested = _tested_again(done, data)
     most = max((r.cell.label_fraction for r in done if r.cell.retrain_fraction), default=None)
     for cohort, cases in tested.items():
         for run in done:
@@ -169,6 +184,18 @@ def _never_retrained(
                     cell.seed,
                     lambda read=read, kept=kept: read().filter(kept),
                 )
+
+
+def _tested_again(done: Sequence[PlannedRun], data: StudyData) -> dict[str, pl.Series]:
+    """Cohorts that are trained on again, with the ids of their cases that test."""
+    tested: dict[str, pl.Series] = {}
+    for run in done:
+        again = run.cell.run.data.split.retrain
+        if again is not None and again.cohort not in tested:
+            frame = assign_splits(data.manifest, run.cell.run.data)
+            of_cohort = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
+            tested[again.cohort] = frame.filter(of_cohort)["case_id"].unique()
+    return tested
 
 
 def known_facts(names: Iterable[str]) -> list[RungFacts]:

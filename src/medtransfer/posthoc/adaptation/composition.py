@@ -16,9 +16,9 @@ def composed(first: Calibrator, second: Calibrator) -> Calibrator:
         ValueError: The two have no common form.
     """
     if isinstance(first, Vector) or isinstance(second, Vector):
-        one, two = _as_vector(first, second), _as_vector(second, first)
-        intercepts = two.slopes * one.intercepts + two.intercepts
-        return Vector(two.slopes * one.slopes, intercepts - intercepts.mean())
+        inner, outer = _as_vector(first, second), _as_vector(second, first)
+        intercepts = outer.slopes * inner.intercepts + outer.intercepts
+        return Vector(outer.slopes * inner.slopes, intercepts - intercepts.mean())
     if isinstance(first, Temperature) and isinstance(second, Temperature):
         return Temperature(first.temperature * second.temperature)
     line = _as_line(first)

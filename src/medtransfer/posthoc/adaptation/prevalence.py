@@ -15,8 +15,6 @@ from medtransfer.metrics.kernels.sums import Floats
 TOLERANCE = 1e-9
 """Largest change of a class's prevalence at which the iteration stops."""
 MAX_ITERATIONS = 20_000
-MIN_PREVALENCE = 1e-6
-"""Prevalence that a class keeps, so that its logit stays finite."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ def estimate_prevalence(logits: Floats, home: Floats) -> EstimatedPrevalence:
     """Estimate the prevalence among unlabelled cases by expectation-maximisation.
 
     Each step takes the mean of the probabilities after weighting with the shares of the step
-    before. The likelihood is concave in the shares, so the start does not matter.
+    before. The likelihood is concave in the shares, so the start does not matter. Of n cases and C
+    classes no share is below 1 / (n + C) (rule of succession): n cases do not exclude a class.
 
     Args:
         logits: Of calibrated probabilities, up to a constant of each case. [n, C]
@@ -44,10 +43,11 @@ def estimate_prevalence(logits: Floats, home: Floats) -> EstimatedPrevalence:
     """
     ratios = np.asarray(log_softmax(logits, axis=1)) - np.log(home)
     shares = home / home.sum()
+    least = 1 / (len(logits) + logits.shape[1])
     for step in range(1, MAX_ITERATIONS + 1):
         weighted = ratios + np.log(shares)
         posterior = np.exp(weighted - np.asarray(logsumexp(weighted, axis=1, keepdims=True)))
-        update = np.maximum(posterior.mean(axis=0), MIN_PREVALENCE)
+        update = np.maximum(posterior.mean(axis=0), least)
         update /= update.sum()
         change = float(np.abs(update - shares).max())
         shares = update
