@@ -1,5 +1,6 @@
 """Hypothesis strategies for what the bottom rooms are given: ids, cells, manifests, images."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ FEW = settings(
 """For laws that touch the disk or thousands of rows."""
 SAME = settings(FEW, derandomize=True)
 """For laws with a statistical tolerance: the same examples every time."""
+
+UNSHOWABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
+)
+"""What no id holds, written for Python's patterns."""
 
 AWKWARD = (
     "007",
@@ -64,14 +70,16 @@ _inside = st.one_of(_solid, st.sampled_from(" ,\"'\n;\t|"))
 
 
 def ids() -> st.SearchStrategy[str]:
-    """Text ids: leading zeros, other alphabets, quotes, newlines; no blanks around them."""
+    """Text ids: leading zeros, other alphabets, quotes; no blanks around them, no controls."""
     free = st.builds(
         lambda first, middle, last: first + middle + last,
         _solid,
         st.text(_inside, max_size=9),
         _solid,
     )
-    return st.one_of(st.sampled_from(AWKWARD), _solid, free)
+    return st.one_of(st.sampled_from(AWKWARD), _solid, free).filter(
+        lambda text: UNSHOWABLE.search(text) is None
+    )
 
 
 def label_cells() -> st.SearchStrategy[str]:

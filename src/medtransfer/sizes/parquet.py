@@ -72,12 +72,16 @@ def parquet_size(path: Path, skip: Collection[str] = ()) -> ParquetSize:
     footer = _structure(_Bytes(_footer(path)), 0)
     rows, columns, memory = 0, 0, 0
     for group in _structures(footer, 4):
-        chunks = [cast("Fields", chunk.get(3, {})) for chunk in _structures(group, 1)]
+        chunks = [cast("Fields", chunk[3]) for chunk in _structures(group, 1) if _has_facts(chunk)]
         columns = max(columns, len(chunks))
         rows += max([_number(group, 3), *(_number(c, 5) for c in chunks if _is_flat(c))])
         wanted = [chunk for chunk in chunks if _name(chunk) not in skip]
         memory += sum(_cells(chunk) for chunk in wanted)
     return ParquetSize(max(rows, _number(footer, 3)), columns, memory)
+
+
+def _has_facts(chunk: Fields) -> bool:
+    return isinstance(chunk.get(3), dict)
 
 
 def _cells(chunk: Fields) -> int:

@@ -44,13 +44,14 @@ LABEL_CELLS = ("1", "0", "-1", "empty")
 MANIFEST_CONTRACT = Contract(
     "Manifest",
     (
-        Column("image_id", "text", "Name of the image, unique in the table."),
+        Column("image_id", "text", "Name of the image, unique in the table.", is_id=True),
         Column(
             "path",
             "text",
             "Image file, relative to the manifest's folder (or to `data.image_root`); not needed "
             "with an `image` column.",
             required=False,
+            is_id=True,
         ),
         Column(
             "image",
@@ -65,8 +66,13 @@ MANIFEST_CONTRACT = Contract(
             required=False,
             filled=False,
         ),
-        Column("case_id", "text", "The unit that gets a prediction; one to many images share it."),
-        Column("patient_id", "text", "The unit that is split and resampled."),
+        Column(
+            "case_id",
+            "text",
+            "The unit that gets a prediction; one to many images share it.",
+            is_id=True,
+        ),
+        Column("patient_id", "text", "The unit that is split and resampled.", is_id=True),
         Column(
             "cohort", "text", "Source of the image: hospital, country, scanner fleet.", shown=True
         ),
@@ -77,8 +83,10 @@ MANIFEST_CONTRACT = Contract(
             required=False,
             allowed=SPLITS,
         ),
-        Column("view", "text", "Projection, e.g. PA, MLO.", required=False, filled=False),
-        Column("laterality", "text", "L or R.", required=False, filled=False),
+        Column(
+            "view", "text", "Projection, e.g. PA, MLO.", required=False, filled=False, is_id=True
+        ),
+        Column("laterality", "text", "L or R.", required=False, filled=False, is_id=True),
     ),
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"

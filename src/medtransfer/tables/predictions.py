@@ -27,8 +27,8 @@ PREDICTIONS_CONTRACT = Contract(
     (
         Column("run_id", "text", "Run that made the prediction.", shown=True),
         Column("member", "integer", "Member of an ensemble; 0 for a single network."),
-        Column("case_id", "text", "The case, once per run and member."),
-        Column("patient_id", "text", "The unit that is resampled."),
+        Column("case_id", "text", "The case, once per run and member.", is_id=True),
+        Column("patient_id", "text", "The unit that is resampled.", is_id=True),
         Column("cohort", "text", "Source of the case.", shown=True),
         Column("split", "text", "Use of the case.", allowed=("train", "tune", "test")),
         Column(

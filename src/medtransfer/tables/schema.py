@@ -22,7 +22,7 @@ from medtransfer.sizes.parquet import require_parquet_size
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
-from medtransfer.tables.values.names import ALLOWED_NAME, is_no_name
+from medtransfer.tables.values.names import ALLOWED_ID, ALLOWED_NAME, is_no_id, is_no_name
 from medtransfer.tables.values.personal import quotable
 from medtransfer.tables.workbook import read_workbook
 
@@ -53,6 +53,7 @@ class Column:
         filled: True if an empty cell is a fault.
         allowed: Allowed values, if they are limited.
         shown: True if its cells are names that people read.
+        is_id: True if its cells are ids or paths.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Column:
     filled: bool = True
     allowed: tuple[str, ...] = ()
     shown: bool = False
+    is_id: bool = False
 
     @property
     def prefix(self) -> str | None:
@@ -268,7 +270,20 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
         faults += wrong_cells(wrong, column.name, column.allowed or (what,))
     if column.shown:
         faults += name_faults(cells, column.name)
+    if column.is_id:
+        faults += _id_faults(cells, column.name)
     return faults
+
+
+def _id_faults(cells: pl.DataFrame, column: str) -> list[str]:
+    """Faults of ids and paths, by row: they may identify a person and are not quoted."""
+    if cells.schema[column] != pl.String():
+        return []
+    wrong = rows_where(cells, is_no_id(column))
+    if wrong.is_empty():
+        return []
+    rows = f"{plural(len(wrong), 'row')}, first in row {wrong[ROW][0]}"
+    return [f"'{printable(column, 80)}' holds what is no id in {rows} (allowed: {ALLOWED_ID})"]
 
 
 def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:

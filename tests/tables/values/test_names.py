@@ -45,3 +45,28 @@ def test_a_name_without_end_is_refused(tmp_path: Path) -> None:
 def test_names_of_any_language_are_allowed(tmp_path: Path, good: str) -> None:
     assert can_be_shown(good)
     assert len(read_manifest(manifest(tmp_path, cohort=f" {good}\n"))) == 2
+
+
+@pytest.mark.parametrize("bad", ["\x0b", "\x00", "\x1b[31m", "\u202e", "\n", "x" * 4096])
+def test_ids_and_paths_that_cannot_be_shown_are_refused_by_row(tmp_path: Path, bad: str) -> None:
+    row = {"path": "i.png", "case_id": "c", "patient_id": "p", "cohort": "h", "view": "PA"}
+    named = dict.fromkeys(("path", "case_id", "patient_id", "view"), f"MILLER{bad}2")
+    frame = pl.DataFrame([row, {**row, **named}]).with_columns(
+        image_id=pl.Series(["i", f"MILLER{bad}3"])
+    )
+    write_frame(frame, tmp_path / "m.parquet")
+    with pytest.raises(TableError) as caught:
+        read_manifest(tmp_path / "m.parquet")
+    text = str(caught.value)
+    for column in ("image_id", *named):
+        assert f"'{column}' holds what is no id in 1 row, first in row 2 (allowed: text of" in text
+    assert "MILLER" not in text
+
+
+def test_ids_of_any_language_and_long_paths_are_allowed(tmp_path: Path) -> None:
+    path = "/".join(["Ärzte 病院"] * 300)
+    frame = pl.DataFrame(
+        {"image_id": "ü-1", "path": path, "case_id": "病", "patient_id": "أ", "cohort": "h"}
+    )
+    write_frame(frame, tmp_path / "m.parquet")
+    assert read_manifest(tmp_path / "m.parquet").frame["path"].to_list() == [path]

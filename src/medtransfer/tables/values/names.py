@@ -1,4 +1,4 @@
-"""Names that people read, such as those of cohorts and groups: short text that can be shown.
+"""Names that people read, such as those of cohorts and groups: short text that can be shown; ids.
 
 A control character in the name of a cohort can end the program that draws it, and a mark of
 direction shows a name as another one.
@@ -13,6 +13,9 @@ UNSHOWABLE = (
     r"\x{FFFE}\x{FFFF}]"
 )
 """Control characters, marks of direction, line separators, and what XML does not hold."""
+MAX_ID = 4096
+"""Most characters of an id or a path: systems allow no longer path."""
+ALLOWED_ID = f"text of up to {MAX_ID:,} characters without control characters or marks of direction"
 ALLOWED_NAME = (
     f"text of up to {MAX_NAME} characters without control characters or marks of direction"
 )
@@ -22,6 +25,12 @@ def is_no_name(column: str) -> pl.Expr:
     """True for cells of a text column that cannot be shown as a name; null for empty ones."""
     text = pl.col(column).str.strip_chars()
     return text.str.contains(UNSHOWABLE) | (text.str.len_chars() > MAX_NAME)
+
+
+def is_no_id(column: str) -> pl.Expr:
+    """True for cells of a text column that can be no id and no path; null for empty ones."""
+    text = pl.col(column).str.strip_chars()
+    return text.str.contains(UNSHOWABLE) | (text.str.len_chars() > MAX_ID)
 
 
 def can_be_shown(name: str) -> bool:
