@@ -12,10 +12,40 @@ bug and keeps its traceback. A message says what is wrong, the value, what is al
 to do, and names all faults of a kind at once.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 MAX_LISTED = 20
 """Faults printed one by one; the rest are counted."""
+
+
+REFUSALS = {
+    errno.ENAMETOOLONG: (
+        "the name of a file or folder is too long",
+        "Names may have 255 bytes, paths 4,096. Use a shorter one.",
+    ),
+    errno.EMFILE: (
+        "too many files are open at once",
+        "Raise the limit of this process with `ulimit -n 1024`, or the least that works.",
+    ),
+    errno.ENFILE: ("too many files are open on this machine", "Close other programs."),
+    errno.ENOMEM: ("memory ran out", "Close other programs, or use a larger machine."),
+    errno.EAGAIN: (
+        "no further thread or process could be started",
+        "Close other programs, or raise the limits of this process (`ulimit -u`, `ulimit -v`).",
+    ),
+    errno.EBUSY: ("a file is in use by another program", "Close it there."),
+    errno.EIO: ("the disk could not be read or written", "Look at the disk before you go on."),
+    errno.EROFS: ("the disk is read-only", "Write elsewhere with --out."),
+    errno.ENOSPC: ("the disk is full", "Free some space."),
+    errno.EDQUOT: ("the quota on the disk is used up", "Free some space."),
+    errno.EACCES: ("a file or folder may not be read or written", "Check its permissions."),
+    errno.EPERM: ("a file or folder may not be changed", "Check its permissions."),
+    errno.ESTALE: ("a file on a network disk was replaced", "Wait for the disk."),
+    errno.ELOOP: ("links lead in a circle", "Remove one of them."),
+}
+"""Refusals of the system by error number: what is wrong, and what to do."""
 
 
 class MedTransferError(Exception):
@@ -93,3 +123,32 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
+
+
+def system_fault(error: BaseException) -> str | None:
+    """Sentence on a refusal of the operating system; None for an error that is a bug.
+
+    File names are not quoted, since they may identify a person.
+    """
+    match error:
+        case MemoryError():
+            number = errno.ENOMEM
+        case RuntimeError() if "start new thread" in str(error):
+            number = errno.EAGAIN
+        case ImportError() if "allocate memory" in str(error) or "failed to map" in str(error):
+            number = errno.ENOMEM
+        case OSError() if error.errno in REFUSALS:
+            number = error.errno or 0
+        case _:
+            return None
+    reason, advice = REFUSALS[number]
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code.co_filename
+        if "medtransfer" in Path(code).parts:
+            place = f" (in {Path(code).name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return (
+        f"The system refused: {reason}{place}. {advice} What was finished is kept; run the same "
+        "command again."
+    )

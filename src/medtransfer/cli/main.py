@@ -1,10 +1,12 @@
 """``medtransfer COMMAND``: errors that a user can fix are printed without a traceback."""
 
+import os
 import sys
+from io import TextIOWrapper
 
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
-from medtransfer.errors import MedTransferError
+from medtransfer.errors import MedTransferError, system_fault
 from medtransfer.interruption import StopRequested, interruptible
 
 COMMANDS = (
@@ -35,6 +37,7 @@ COMMANDS = (
 
 def main() -> None:
     """Run the command line and exit."""
+    _use_utf8()
     commands = {command.callback: command for command in app.registered_commands}
     app.registered_commands = [commands[callback] for callback in COMMANDS]
     try:
@@ -43,6 +46,23 @@ def main() -> None:
     except MedTransferError as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_USER)
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        sentence = system_fault(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(EXIT_USER)
     except StopRequested:
         print("Stopped. Run the same command again to resume.", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
+
+
+def _use_utf8() -> None:
+    """Names of files are UTF-8 in every locale, and what a terminal cannot show is escaped."""
+    if sys.getfilesystemencoding() != "utf-8":
+        variables = {**os.environ, "PYTHONUTF8": "1"}
+        arguments = [sys.executable, "-X", "utf8", "-m", "medtransfer", *sys.argv[1:]]
+        os.execve(sys.executable, arguments, variables)  # noqa: S606 — this program again
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
