@@ -81,6 +81,7 @@ DOORS = {
     "vl_convert": {"report/drawing.py", "report/figures.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
+    "dicomweb_client": {"data/sources/archive/web/web_archive.py"},
     "pydicom": {"data/images/dicom/", "data/sources/archive/"},
     "gdcm": {"data/images/dicom/codecs.py"},
     "openjpeg": {"data/images/dicom/codecs.py"},

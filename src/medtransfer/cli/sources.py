@@ -18,7 +18,10 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Manifest to write, .csv 
 @app.command("import")
 def import_data(
     source: Annotated[str, typer.Argument(help="Name of the source; `sources` lists them.")],
-    folder: Annotated[Path, typer.Argument(help="Folder the download was unpacked to.")],
+    folder: Annotated[
+        str,
+        typer.Argument(help="Folder the download was unpacked to; of dicomweb the archive's URL."),
+    ],
     out: Out = Path("manifest.parquet"),
     view: Annotated[
         list[str] | None, typer.Option(help="Keep only this view; repeat for several.")
@@ -73,7 +76,7 @@ def import_data(
             views=view or [],
             values=read_value_map(values or []),
             harmonise=harmonise,
-            progress=lambda done, total: on_event(Preparing("reading headers", done, total)),
+            progress=lambda done, total: on_event(Preparing("importing", done, total)),
         )
     _print_manifest(written)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from medtransfer.data.sources.archive import dicom_export
+from medtransfer.data.sources.archive.web import dicomweb
 from medtransfer.data.sources.breast import (
     cbis_ddsm,
     cmmd,
@@ -61,6 +62,7 @@ MODULES = (
     image_folder,
     any_csv,
     dicom_export,
+    dicomweb,
 )
 """Every source, in the order in which they are listed."""
 SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in MODULES}

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medtransfer.data.images.scan import Progress, no_progress
+from medtransfer.data.images.scan import no_progress
 from medtransfer.data.sources.catalog import find_source
 from medtransfer.data.sources.column_mapping import entries
 from medtransfer.data.sources.download import open_download
 from medtransfer.data.sources.odd_rows import MAX_ODD_SHARE, OddRows
 from medtransfer.data.sources.source import (
     PATH,
+    Fetched,
     ImportedSource,
     Option,
+    Progress,
     Source,
     kept_text,
     refuse,
@@ -110,7 +112,7 @@ def check_options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
 
 def import_source(
     source: str,
-    folder: Path,
+    folder: Path | str,
     out: Path = Path("manifest.parquet"),
     *,
     options: Mapping[str, str] | None = None,
@@ -123,7 +125,7 @@ def import_source(
 
     Args:
         source: Its name; ``medtransfer sources`` lists all.
-        folder: Folder that the download was unpacked to.
+        folder: Folder that the download was unpacked to; of ``dicomweb`` the archive's address.
         out: Manifest to write, ``.csv`` or ``.parquet``.
         options: Options of the source, by name; ``medtransfer sources NAME`` lists them.
         views: Views to keep; all by default.
@@ -139,9 +141,11 @@ def import_source(
         TableError: A table is missing or not as published, or no image is there.
     """
     known_source = find_source(source)
+    check_ending(out)
+    fetched = _fetched(known_source, folder, check_options(known_source, options or {}), progress)
     imported = read_source(
         known_source,
-        folder,
+        fetched.folder,
         options,
         views,
         values=values,
@@ -151,13 +155,14 @@ def import_source(
     _check_secrets(imported, out)
     notes = (
         f"{known_source.title}: {summary(imported)}.",
+        *fetched.notes,
         *(f"Joined {join.sentence()}." for join in imported.joins),
         *(f"Kept {text}." for text in imported.kept),
         *(odd.sentence() for odd in imported.left_out),
         *imported.notes,
         *([f"Licence: {known_source.terms}"] if known_source.terms else []),
     )
-    written = write_manifest(imported.frame, folder, out, notes)
+    written = write_manifest(imported.frame, fetched.folder, out, notes)
     return replace(written, left_out=imported.left_out)
 
 
@@ -207,6 +212,15 @@ def read_source(
     return replace(imported, frame=rows.select(*columns, *beside))
 
 
+def _fetched(
+    source: Source, address: Path | str, options: Mapping[str, str], progress: Progress
+) -> Fetched:
+    """The folder of a source's files, brought from their address if it has one."""
+    if source.fetch is None:
+        return Fetched(Path(address))
+    return source.fetch(str(address), options, progress)
+
+
 def _check_secrets(imported: ImportedSource, out: Path) -> None:
     """Refuse a manifest beside the secret of its pseudonyms: whoever gets one would get both.
 
@@ -234,6 +248,16 @@ def _with_cells(imported: ImportedSource, source: Source, values: ValueMap) -> I
     )
 
 
+def check_ending(path: Path) -> None:
+    """Refuse a manifest that is neither ``.csv`` nor ``.parquet``, before anything is read.
+
+    Raises:
+        ConfigError: Another ending.
+    """
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise ConfigError(f'"{path.name}" must end in .csv or .parquet.')
+
+
 def write_manifest(
     frame: pl.DataFrame, folder: Path, path: Path, notes: tuple[str, ...] = ()
 ) -> WrittenManifest:
@@ -250,8 +274,7 @@ def write_manifest(
     Raises:
         ConfigError: Another ending.
     """
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ConfigError(f'"{path.name}" must end in .csv or .parquet.')
+    check_ending(path)
     if "image" in frame.columns and path.suffix.lower() == ".csv":
         raise ConfigError(f'"{path.name}" must end in .parquet: the images are stored in it.')
     manifest_folder, images = path.parent.resolve(), folder.resolve()

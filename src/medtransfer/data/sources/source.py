@@ -160,6 +160,25 @@ class ImportedSource:
 
 
 Reader = Callable[["Download"], ImportedSource]
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Files that were brought from an address.
+
+    Attributes:
+        folder: Where they are.
+        notes: Sentences on what was asked for, fetched, and left out.
+    """
+
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+
+Fetcher = Callable[[str, Mapping[str, str], Progress], Fetched]
+"""From an address and the options of a source to its files in a folder."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +211,7 @@ class Source:
         options: What a user may choose.
         class_column: The column with a class name, if it has one.
         classes: Its values in the shared vocabulary.
+        fetch: Brings its files from an address to a folder, for a source that has one.
     """
 
     name: str
@@ -218,6 +238,7 @@ class Source:
     options: tuple[Option, ...] = ()
     class_column: str = ""
     classes: dict[str, str] | None = None
+    fetch: Fetcher | None = None
 
 
 @dataclass(frozen=True)
@@ -244,7 +265,7 @@ class Download:
     options: Mapping[str, str]
     left_out: tuple[OddRows, ...] = ()
     values: ValueMap = field(default_factory=dict[str, dict[str, str]])
-    progress: Callable[[int, int], None] = lambda _done, _total: None
+    progress: Progress = lambda _done, _total: None
 
     @property
     def pictures(self) -> pl.DataFrame:

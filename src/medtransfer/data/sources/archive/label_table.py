@@ -3,6 +3,7 @@
 The ids are compared and dropped: they are neither written nor quoted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,29 +66,46 @@ class LabelledImages:
     notes: tuple[str, ...]
 
 
-def read_labels(download: Download) -> LabelTable:
-    """Read the table of option ``labels``.
+@dataclass(frozen=True)
+class NamedTable:
+    """A table of labels whose columns are known, its cells as they stand.
+
+    Attributes:
+        name: Its file's name.
+        key: Entry of headers that it is joined by.
+        rows: `KEY` and the named columns under our names, with row numbers.
+        targets: Columns of labels.
+        attributes: Further columns.
+        notes: Sentences on how the file was read, and on columns that are left out.
+    """
+
+    name: str
+    key: str
+    rows: pl.DataFrame
+    targets: tuple[str, ...]
+    attributes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def open_labels(options: Mapping[str, str]) -> NamedTable:
+    """Open the table of option ``labels`` and find its columns.
 
     Args:
-        download: Whose options: ``labels``, ``on``, ``targets``, ``columns``, ``delimiter``,
-            ``encoding``; and values to write in place of others.
+        options: ``labels``, ``on``, ``targets``, ``columns``, ``delimiter``, ``encoding``.
 
     Raises:
-        TableError: The table is missing, lacks a column, has cells that are no labels, or has one
-            key with several labels; all faults.
+        TableError: The table is missing or lacks a column; all faults.
     """
-    options = download.options
     path = Path(options["labels"]).expanduser()
     if not path.is_file():
         raise TableError(f'The table of labels "{path}" is not there.')
     key, _, column = (part.strip() for part in options["on"].partition("="))
     mapped = read_mapping(options["columns"])
     targets = entries(options["targets"])
-    expected = {column or key, *targets, *mapped.columns.values()}
     table, notes = read_own_table(
         path,
         path.name,
-        expected,
+        {column or key, *targets, *mapped.columns.values()},
         delimiter=options["delimiter"],
         encoding=options["encoding"],
         ids={name for name in (column, key) if name},
@@ -109,23 +127,43 @@ def read_labels(download: Download) -> LabelTable:
         *(pl.col(named).cast(pl.String).alias(ours) for ours, named in theirs.items()),
         *(pl.lit(text).alias(ours) for ours, text in mapped.constants.items()),
     )
-    attributes = [name for name in (*mapped.columns, *mapped.constants) if name not in targets]
-    rows, cell_notes = _with_cells(rows, targets, attributes, download)
-    rows, row_notes = _one_per_key(rows, key, path.name)
     dropped = [name for name in _free(table) if name not in {*theirs.values(), found_column}]
     if dropped:
-        row_notes.append(
+        notes.append(
             f"{plural(len(dropped), 'column')} of {path.name} not named and left out: "
             f"{listed(dropped, 20)}."
         )
-    every_note = (*notes, *cell_notes, *row_notes)
-    return LabelTable(
+    attributes = [name for name in (*mapped.columns, *mapped.constants) if name not in targets]
+    return NamedTable(
         name=path.name,
         key=key,
-        frame=rows,
+        rows=rows,
         targets=tuple(targets),
         attributes=tuple(attributes),
-        notes=every_note,
+        notes=tuple(notes),
+    )
+
+
+def read_labels(download: Download) -> LabelTable:
+    """Read the table of option ``labels``.
+
+    Args:
+        download: Whose options, as of `open_labels`, and values to write in place of others.
+
+    Raises:
+        TableError: As for `open_labels`; or cells are no labels, or one key has several.
+    """
+    table = open_labels(download.options)
+    targets, attributes = list(table.targets), list(table.attributes)
+    rows, cell_notes = _with_cells(table.rows, targets, attributes, download)
+    rows, row_notes = _one_per_key(rows, table.key, table.name)
+    return LabelTable(
+        name=table.name,
+        key=table.key,
+        frame=rows,
+        targets=table.targets,
+        attributes=table.attributes,
+        notes=(*table.notes, *cell_notes, *row_notes),
     )
 
 

@@ -143,6 +143,27 @@ def _storage_classes() -> dict[str, str]:
     return {uid.name: str(uid) for uid in identifiers if uid.startswith(STORAGE)}
 
 
+def unwanted_kind(uid: str, frames: int, modality: str, filters: Filters) -> str | None:
+    """Reason for which an image that an archive offers is not fetched; None if it is.
+
+    Args:
+        uid: Its SOP class.
+        frames: Its number of frames.
+        modality: Modality of its series; empty if the archive does not say.
+        filters: The user's choice.
+    """
+    for pattern, kind in KINDS.items():
+        if re.match(pattern, uid) and not (filters.captures and kind == SECONDARY_CAPTURE):
+            return kind
+    if frames > 1:
+        return "files of several frames"
+    if filters.modalities and modality and modality not in filters.modalities:
+        return "images of another modality"
+    if not filters.modalities and modality in VOLUMES:
+        return f"slices of {', '.join(VOLUMES)}"
+    return "images of another SOP class" if filters.classes and uid not in filters.classes else None
+
+
 def class_name(uid: str | None) -> str:
     """Name of a SOP class in the standard; a word for others, which must not be quoted."""
     if not uid:
