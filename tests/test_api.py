@@ -39,6 +39,7 @@ COMMANDS = {
     "savings": "savings",
     "size": "sample_size",
     "fsck": "fsck",
+    "export": "export_bundle",
 }
 
 

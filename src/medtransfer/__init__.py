@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medtransfer.data.sources.combine_manifests import join_manifests
     from medtransfer.data.sources.import_source import import_source
+    from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
+    from medtransfer.deploy.bundle.reader import Bundle, read_bundle
     from medtransfer.errors import (
+        BundleError,
         ConfigError,
         ImageError,
         MedTransferError,
@@ -56,11 +59,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptConfig",
     "AdaptationCurves",
+    "Bundle",
+    "BundleError",
     "CheckReport",
     "ConfigError",
     "Evaluation",
     "EvaluationConfig",
     "ExpectedPerformance",
+    "ExportOptions",
     "FsckReport",
     "ImageError",
     "Manifest",
@@ -80,6 +86,7 @@ __all__ = [
     "check_manifest",
     "check_study",
     "evaluate",
+    "export_bundle",
     "fsck",
     "import_source",
     "init_study",
@@ -89,6 +96,7 @@ __all__ = [
     "rank",
     "read_adapt_table",
     "read_adaptation",
+    "read_bundle",
     "read_comparisons",
     "read_evaluation_config",
     "read_manifest",
@@ -109,6 +117,10 @@ _MODULES = {
     "adaptation_savings": "evaluation.comparison.adaptation.reading",
     "read_adapt_table": "evaluation.comparison.adaptation.table",
     "read_adaptation": "evaluation.comparison.adaptation.reading",
+    "Bundle": "deploy.bundle.reader",
+    "ExportOptions": "deploy.bundle.export",
+    "export_bundle": "deploy.bundle.export",
+    "read_bundle": "deploy.bundle.reader",
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
     "FsckReport": "integrity.fsck",

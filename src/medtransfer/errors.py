@@ -5,7 +5,8 @@ MedTransferError
 ├── TableError     a manifest, predictions or results table
 ├── ImageError     an image that cannot be read or must not be
 ├── WeightsError   pre-trained weights: missing, altered, or of another network
-└── StudyError     a study or run folder, its disk, its worker
+├── StudyError     a study or run folder, its disk, its worker
+└── BundleError    a bundle that cannot be opened or made
 
 The command line prints only the message of these and exits with code 2. Anything else is a
 bug and keeps its traceback. A message says what is wrong, the value, what is allowed and what
@@ -70,6 +71,10 @@ class WeightsError(MedTransferError):
 
 class StudyError(MedTransferError):
     """A study or run folder that cannot be used, a full disk, a lost worker."""
+
+
+class BundleError(MedTransferError):
+    """A bundle that is damaged, of another version, expired, or cannot be made."""
 
 
 def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:

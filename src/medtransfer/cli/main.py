@@ -6,6 +6,7 @@ from io import TextIOWrapper
 
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
+from medtransfer.cli.bundles import export
 from medtransfer.errors import MedTransferError, system_fault
 from medtransfer.interruption import StopRequested, interruptible
 
@@ -21,6 +22,8 @@ COMMANDS = (
     study.run,
     study.status,
     study.report,
+    export.export,
+    export.show,
     integrity.fsck,
     evaluate.evaluate,
     evaluate.rank,

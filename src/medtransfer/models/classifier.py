@@ -187,17 +187,49 @@ def build_classifier(
                 f"The weights of rung '{rung.name}' in \"{path.name}\" changed while they were "
                 "read. Run the same command again."
             )
+    classifier = assemble_classifier(
+        backbone,
+        architecture,
+        model.pool,
+        targets,
+        seed=seed,
+        device=device,
+        precision=resolve_precision(precision, architecture, device),
+    )
+    return BuiltClassifier(classifier, rung, digest, fit)
+
+
+def assemble_classifier(
+    backbone: nn.Module,
+    architecture: Architecture,
+    pool: Pool,
+    targets: int,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+) -> Classifier:
+    """A classifier of a backbone, its head at zero, as it runs fastest on a device.
+
+    Args:
+        backbone: With its weights, on the CPU.
+        architecture: Its facts, width included.
+        pool: Pooling of the images of a case.
+        targets: Number of outputs T.
+        seed: Weights of the pooling are drawn from it.
+        device: Where it will run; decides the memory format.
+        precision: Of the backbone.
+    """
     width = architecture.width or 0
-    pool = CasePool(model.pool, width, seed)
-    chosen = resolve_precision(precision, architecture, device)
-    classifier = Classifier(backbone, pool, zero_head(width, targets), chosen)
+    case_pool = CasePool(pool, width, seed)
+    classifier = Classifier(backbone, case_pool, zero_head(width, targets), precision)
     if device.type == "cpu":  # as measured there; other devices take images as they come
         layout = torch.channels_last if architecture.channels_last else torch.contiguous_format
         classifier = classifier.to(memory_format=layout)  # type: ignore[call-overload]
         classifier.memory_format = layout
-        if chosen == "bfloat16":
+        if precision == "bfloat16":
             use_plain_attention(backbone)
-    return BuiltClassifier(classifier, rung, digest, fit)
+    return classifier
 
 
 def resolve_precision(

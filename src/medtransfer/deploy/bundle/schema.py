@@ -1,0 +1,371 @@
+"""Schema of ``bundle.json``: everything between a file and a decision, without the arrays.
+
+Bundles of another schema version, unknown keys and numbers out of range are refused. Whoever
+changes a field here raises `SCHEMA_VERSION`.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from medtransfer.data.config import Policy, Task
+from medtransfer.data.images.shards import Coding
+from medtransfer.models.config import Pool
+from medtransfer.models.ladder import Architecture, Interpolation, Precision, Stem
+from medtransfer.posthoc.calibrators import CalibratorKind
+from medtransfer.posthoc.conformal import Condition, ScoreKind
+
+SCHEMA_VERSION = 1
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+MAX_PIXELS = 178_956_970
+"""Most pixels that Pillow unpacks."""
+
+Text = Annotated[str, Field(max_length=10_000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Blocks = Annotated[int, Field(ge=1, le=200)]
+Positive = Annotated[float, Field(gt=0)]
+Channels = tuple[float, float, float]
+Split = Literal["tune", "test"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ArchitectureFacts:
+    """A network without weights, so that a bundle does not depend on the reader's ladder.
+
+    Attributes:
+        name: Our short name.
+        timm: Name in timm; empty for small members of the BiT family.
+        width: Length of the feature vector.
+        input_size: Side of the input it was designed for.
+        channels_last: True if that memory format is faster on a CPU.
+        layers: Blocks per stage, for small members of the BiT family.
+        width_factor: Width of such a member.
+        groups: Of its group normalisation.
+        stem: Of such a member.
+    """
+
+    name: Name
+    timm: Annotated[str, Field(max_length=200)]
+    width: Annotated[int, Field(ge=1, le=65_536)]
+    input_size: Annotated[int, Field(ge=1, le=4096)]
+    channels_last: bool
+    layers: tuple[Blocks, Blocks, Blocks, Blocks] | None
+    width_factor: Annotated[float, Field(gt=0, le=16)]
+    groups: Annotated[int, Field(ge=1, le=4096)]
+    stem: Stem
+
+    def architecture(self) -> Architecture:
+        """The network as `models.backbones` builds it."""
+        return Architecture(
+            name=self.name,
+            timm=self.timm,
+            parameters=None,
+            width=self.width,
+            input_size=self.input_size,
+            channels_last=self.channels_last,
+            layers=self.layers,
+            width_factor=self.width_factor,
+            groups=self.groups,
+            stem=self.stem,
+        )
+
+
+@dataclass(frozen=True, config=STRICT)
+class NetworkFacts:
+    """The trained network.
+
+    Attributes:
+        rung: Rung that training started from.
+        architecture: Of the backbone.
+        pool: Pooling of the features over the images of a case.
+        precision: Of the backbone in the study; pooling and head are float32.
+        tuning: Mode of training, as `full` or `linear`.
+        parameters: Of the whole network.
+    """
+
+    rung: Name
+    architecture: ArchitectureFacts
+    pool: Pool
+    precision: Precision
+    tuning: Name
+    parameters: Count
+
+
+@dataclass(frozen=True, config=STRICT)
+class InputFacts:
+    """Conversion of a file to the network's input, in this order.
+
+    Attributes:
+        decoder: Decoders that made the study's pixels, with versions.
+        dicom_rules: Version of the rules that turn DICOM values into pixels; black is 0.
+        pixel_limit: Most pixels an image may claim.
+        modalities: Modalities in the headers of the DICOM training images; a file whose header
+            names another is refused. Empty if no training image named one.
+        crop: Side of the square that an image is resized to.
+        interpolation: Of that resize, antialiased.
+        coding: Encoding of the resized pixels in the study: `jpeg` is lossy, and is repeated.
+        quality: Of that JPEG; 0 for the others.
+        mean: Subtracted, per channel, from pixels scaled to 0..1; grey is repeated to three.
+        std: Divisor after that.
+    """
+
+    decoder: Text
+    dicom_rules: Text
+    pixel_limit: Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+    modalities: tuple[Name, ...]
+    crop: Annotated[int, Field(ge=8, le=4096)]
+    interpolation: Interpolation
+    coding: Coding
+    quality: Annotated[int, Field(ge=0, le=100)]
+    mean: Channels
+    std: tuple[Positive, Positive, Positive]
+
+
+@dataclass(frozen=True, config=STRICT)
+class CalibratorFacts:
+    """A calibrator: a map from logits to probabilities.
+
+    Attributes:
+        kind: Its family.
+        parameters: By the names that `posthoc.calibrators` gives them; a single number is a list
+            of one.
+    """
+
+    kind: CalibratorKind
+    parameters: dict[Name, tuple[float, ...]]
+
+
+@dataclass(frozen=True, config=STRICT)
+class SetFacts:
+    """Prediction sets of one method.
+
+    Attributes:
+        method: `split`, `class`, `aps` or `raps`.
+        alpha: Largest allowed probability that the set misses the true class.
+        score: Nonconformity score.
+        penalty: Of each rank after the free ones, for `raps`.
+        free_ranks: Ranks without a penalty, for `raps`.
+        condition: Cases that share a threshold.
+        names: Of the thresholds.
+        thresholds: Largest score still in the set; None for infinite: tune had too few cases.
+        counts: Tuning cases behind each.
+    """
+
+    method: Name
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    score: ScoreKind
+    penalty: float
+    free_ranks: Count
+    condition: Condition
+    names: tuple[Name, ...]
+    thresholds: tuple[float | None, ...]
+    counts: tuple[Count, ...]
+
+
+@dataclass(frozen=True, config=STRICT)
+class TargetFacts:
+    """Fits on the tuning split for one target, or for the case as a whole.
+
+    Attributes:
+        name: Of the target; `case` for the case as a whole in single-label tasks.
+        uncertain: Label policy of the study for -1.
+        empty: Label policy of the study for an empty cell.
+        prevalence: Share of positives in tune; None if tune lacks a class.
+        thresholds: Operating point to the probability, before calibration, from which a case is
+            called positive; None if tune does not determine one.
+        calibrators: Every one that tune determines.
+        calibrator: The one that predictions report; None if tune does not determine it.
+        sets: Prediction sets.
+        missing: Calibrator, operating point or `sets` to why tune does not determine it.
+    """
+
+    name: Name
+    uncertain: Policy
+    empty: Policy
+    prevalence: Annotated[float, Field(ge=0, le=1)] | None
+    thresholds: dict[Name, Annotated[float, Field(ge=0, le=1)] | None]
+    calibrators: tuple[CalibratorFacts, ...]
+    calibrator: CalibratorKind | None
+    sets: tuple[SetFacts, ...]
+    missing: dict[Name, Text]
+
+
+@dataclass(frozen=True, config=STRICT)
+class DetectorFacts:
+    """A detector of out-of-distribution cases.
+
+    Attributes:
+        name: In the catalogue `posthoc.ood_detectors.DETECTORS`.
+        threshold: Score above which a case is flagged.
+        kept_share: Share of the tuning cases that are not flagged, at least.
+    """
+
+    name: Name
+    threshold: float
+    kept_share: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeferralRule:
+    """Cases that are left to a person.
+
+    Attributes:
+        set_method: Prediction sets that decide; a set of more or fewer answers than one defers.
+            None: sets do not defer.
+        ood: True if a case that any detector flags is deferred.
+        missing_images: True if a case of which an image could not be read is deferred. It is
+            predicted from its other images.
+    """
+
+    set_method: Name | None = "split"
+    ood: bool = True
+    missing_images: bool = True
+
+
+@dataclass(frozen=True, config=STRICT)
+class PromisedNumber:
+    """A number that the bundle's own study measured.
+
+    Attributes:
+        split: `tune` or `test`.
+        cohort: Test set.
+        target: The target, or `macro`, `micro`, `case`.
+        metric: As in the results table, e.g. `sensitivity@sens90`.
+        value: None if undefined.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        cases: Number of cases.
+        patients: Number of patients.
+        positives: Number of positive cases.
+        reason: Reason if the value or its interval is missing.
+    """
+
+    split: Split
+    cohort: Name
+    target: Name
+    metric: Name
+    value: float | None
+    low: float | None
+    high: float | None
+    cases: Count
+    patients: Count
+    positives: Count | None
+    reason: Text | None
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingFacts:
+    """Origin of the network.
+
+    Attributes:
+        study: Name of the study.
+        run_ids: Runs whose networks are the bundle's members, in order.
+        seeds: Of these runs.
+        label_fraction: Share of the training patients whose labels were used.
+        cohorts: That were trained on.
+        test_cohorts: Test sets of the promised cases; the internal one first.
+        images_per_case: Largest number of images of a training case.
+        train_cases: Number of labelled training cases.
+        train_patients: Their patients.
+        tune_cases: Number of cases that everything after training was fitted on.
+        tune_patients: Their patients.
+        salt: Of the digests of training patients and images.
+        has_patients: False if digests of patients were left out.
+        why: Reason why this rung was taken.
+    """
+
+    study: Name
+    run_ids: tuple[Name, ...]
+    seeds: tuple[Count, ...]
+    label_fraction: Annotated[float, Field(gt=0, le=1)]
+    cohorts: tuple[Name, ...]
+    test_cohorts: tuple[Name, ...]
+    images_per_case: Annotated[int, Field(ge=1, le=100_000)]
+    train_cases: Count
+    train_patients: Count
+    tune_cases: Count
+    tune_patients: Count
+    salt: Sha256
+    has_patients: bool
+    why: Text
+
+
+@dataclass(frozen=True, config=STRICT)
+class LicenceFacts:
+    """A licence that binds whoever uses or passes on the bundle.
+
+    Attributes:
+        subject: Weights or data set.
+        terms: Its licence or terms.
+    """
+
+    subject: Text
+    terms: Text
+
+
+@dataclass(frozen=True, config=STRICT)
+class BundleFacts:
+    """Content of ``bundle.json``.
+
+    Attributes:
+        schema_version: Of this schema.
+        medtransfer: Version that wrote the bundle.
+        name: Of the bundle.
+        task: How the targets relate to each other.
+        class_column: Column that held the class in the study, in single-label tasks.
+        targets: In the order of the network's outputs.
+        case: Fits for the case as a whole, in single-label tasks.
+        network: The network.
+        members: Number of networks; the logits of several are combined as an ensemble's.
+        input: From a file to the network's input.
+        detectors: Detectors of out-of-distribution cases.
+        deferral: Rule by which cases are left to a person.
+        promises: Numbers of the bundle's own study.
+        training: Origin of the network.
+        licences: Licences in force.
+        margin: Largest loss against the promise that still counts as holding.
+        expires: Last day on which it predicts; None for no end.
+        parent: Digest of the bundle that this one supersedes.
+        changes: Sentences on what was changed since the parent.
+    """
+
+    schema_version: Literal[1]
+    medtransfer: Name
+    name: Name
+    task: Task
+    class_column: Name | None
+    targets: Annotated[tuple[TargetFacts, ...], Field(min_length=1, max_length=10_000)]
+    case: TargetFacts | None
+    network: NetworkFacts
+    members: Annotated[int, Field(ge=1, le=100)]
+    input: InputFacts
+    detectors: Annotated[tuple[DetectorFacts, ...], Field(max_length=20)]
+    deferral: DeferralRule
+    promises: tuple[PromisedNumber, ...]
+    training: TrainingFacts
+    licences: tuple[LicenceFacts, ...]
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    expires: date | None = None
+    parent: Sha256 | None = None
+    changes: tuple[Text, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The targets' names. T"""
+        return tuple(target.name for target in self.targets)
+
+    def target(self, name: str) -> TargetFacts:
+        """The fits of a target."""
+        return next(target for target in self.targets if target.name == name)
+
+    def promise(self, metric: str, target: str, cohort: str, split: Split = "test") -> float | None:
+        """A promised value; None if it is undefined or not there."""
+        for number in self.promises:
+            key = (number.metric, number.target, number.cohort, number.split)
+            if key == (metric, target, cohort, split):
+                return number.value
+        return None
