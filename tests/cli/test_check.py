@@ -113,3 +113,27 @@ def test_images_in_another_folder_are_named_once(call: Call, copied: Path) -> No
     refused = call("check", "study.yaml", "--image-root", "elsewhere")
     assert refused.code == 2
     assert "data.image_root" in refused.err
+
+
+def test_an_image_in_two_cohorts_is_an_error_without_a_study(call: Call, copied: Path) -> None:
+    table = pl.read_csv(copied, infer_schema=False)
+    images = [copied.parent / cell for cell in table["path"]]
+    images[70].write_bytes(images[0].read_bytes())
+    said = call("check", "skin.csv")
+    assert said.code == 2
+    assert "A002 error    1 image in more than one split or cohort" in said.out
+    other = Image.open(images[0])
+    other.save(images[70], compress_level=1)
+    assert images[70].read_bytes() != images[0].read_bytes()
+    said = call("check", "skin.csv")
+    assert said.code == 2
+    assert "A008 error    1 pair of images with the same pixels: " in said.out
+
+
+def test_a_check_says_how_many_runs_are_new(call: Call, copied: Path) -> None:
+    path = copied.parent / "study.yaml"
+    path.write_text(STUDY)
+    assert "1 run, all new, " in call("check", "study.yaml").out
+    assert call("run", "study.yaml").code == 0
+    path.write_text(STUDY.replace("seeds: [0]", "seeds: [0, 1]"))
+    assert "2 runs (1 finished, 1 new), " in call("check", "study.yaml").out

@@ -182,8 +182,14 @@ def _print_check(report: "CheckReport", next_step: str, *, as_json: bool) -> Non
 
 
 def _size(report: "CheckReport") -> str:
-    images = sum(run.num_images for run in report.runs)
-    return f"{plural(len(report.runs), 'run')}, {images:,} training images in all"
+    """``8 runs (6 finished, 2 new), 198 training images left``."""
+    new = [run for run in report.runs if run.run_id not in report.finished]
+    images = sum(run.num_images for run in new)
+    runs = plural(len(report.runs), "run")
+    if len(new) == len(report.runs):
+        return f"{runs}, all new, {images:,} training images in all"
+    finished = len(report.runs) - len(new)
+    return f"{runs} ({finished} finished, {len(new)} new), {images:,} training images left"
 
 
 def _ignore_plan(_plan: "CachePlan") -> None:

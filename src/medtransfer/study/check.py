@@ -37,7 +37,8 @@ class CheckReport:
         waived: Codes that the study waives, with the reason.
         notes: Content of a manifest, and cells that were read as something else, in sentences; of
             a study also the outcome of `deep`.
-        runs: Runs that the study would make; empty for a manifest.
+        runs: Runs of the study, finished ones too; empty for a manifest.
+        finished: Ids of the runs that are finished.
         rows_file: ``findings.csv``, every row of every finding; None without any.
         pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
         fault: Error that ended the check early, after the findings; None if there was none.
@@ -47,6 +48,7 @@ class CheckReport:
     waived: Mapping[str, str]
     notes: tuple[str, ...] = ()
     runs: tuple[PlannedRun, ...] = ()
+    finished: frozenset[str] = frozenset()
     rows_file: Path | None = None
     pairs_file: Path | None = None
     fault: MedTransferError | None = None
@@ -123,6 +125,7 @@ def _check(
         waived=study.waive,
         notes=(*data.manifest.notes, *notes),
         runs=tuple(planned),
+        finished=frozenset(r.run_id for r in planned if folder.run(r.run_id).is_done()),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
         fault=fault,

@@ -24,7 +24,14 @@ from medtransfer.tables.guessed_targets import (
     read_classes,
     read_for_study,
 )
-from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+from medtransfer.tables.manifest import (
+    Manifest,
+    absence_text,
+    absent_files,
+    free_columns,
+    label_text,
+    read_manifest,
+)
 from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
 from medtransfer.tables.values.value_map import ValueMap
 
@@ -225,10 +232,13 @@ def init_study(
         The file, what the manifest holds, and the number of decisions left to the user.
 
     Raises:
-        TableError: The manifest does not keep its contract, or no column looks like a target.
+        TableError: The manifest does not keep its contract, no column looks like a target, or
+            images are not below `image_root`.
         StudyError: The file exists already.
     """
     draft = draft_study(manifest, image_root, values)
+    if image_root is not None and len(absent := absent_files(draft.manifest)):
+        raise TableError(f'"{manifest}" cannot be used: {absence_text(draft.manifest, absent)}.')
     path = out or manifest.parent / "study.yaml"
     if path.exists():
         raise StudyError(f'"{path}" exists already. Move it away, or write elsewhere with --out.')

@@ -91,6 +91,8 @@ MANIFEST_CONTRACT = Contract(
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"
 """A path that is absolute, on POSIX or on Windows, or that contains `..`."""
+LOOKED_AT = 1_000
+"""Rows whose files are looked for before all are read; a network drive takes a second for them."""
 SIDES = ("view", "laterality")
 """Reserved columns that may be reported by."""
 RESERVED = frozenset(column.name for column in MANIFEST_CONTRACT.columns)
@@ -172,6 +174,29 @@ def read_manifest(
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
     return Manifest(_by_image(frame), path, root, embedded, (*table.notes, *notes, *cells.notes))
+
+
+def absent_files(manifest: Manifest) -> pl.DataFrame:
+    """Rows whose path names no file, of at most `LOOKED_AT` rows, evenly over the table.
+
+    Empty for a manifest that holds its images.
+    """
+    if manifest.embedded:
+        return manifest.frame.head(0)
+    rows = manifest.frame.gather_every(max(1, -(-len(manifest) // LOOKED_AT)))
+    return rows.filter([not (manifest.root / path).is_file() for path in rows["path"]])
+
+
+def absence_text(manifest: Manifest, absent: pl.DataFrame) -> str:
+    """``64 of 64 rows looked at name no file below "images", first in row 2``."""
+    looked_at = -(-len(manifest) // max(1, -(-len(manifest) // LOOKED_AT)))
+    if not manifest.root.is_dir():
+        return f'"{manifest.root}" is not a folder'
+    name = "names" if len(absent) == 1 else "name"
+    return (
+        f"{len(absent):,} of {plural(looked_at, 'row')} looked at {name} no file below "
+        f'"{manifest.root}", {rows_of(absent)}'
+    )
 
 
 def manifest_faults(frame: pl.DataFrame) -> list[str]:

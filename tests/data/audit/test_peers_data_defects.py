@@ -322,3 +322,55 @@ def checked(table: pl.DataFrame, folder: Path) -> dict[str, Finding]:
     write_frame(table, folder.with_suffix(".parquet"))
     data, _ = audit_manifest(folder.with_suffix(".parquet"), StudyFolder(folder))
     return {finding.code: finding for finding in data.findings}
+
+
+def test_numbers_of_two_hospitals_are_no_copies_and_codes_are(rng: np.random.Generator) -> None:
+    # hospitals export img_0001.png and so on; after `join` the folder alone keeps them apart
+    frame = chest(rng)
+    south = frame.with_columns(
+        *(pl.format("s-{}", name).alias(name) for name in ("image_id", "case_id", "patient_id")),
+        cohort=pl.lit("south"),
+    )
+    assert "A014" not in found_in(pl.concat([frame, south]), train_cohorts=["nih"])
+    for name in ("{}/00000013_{}.png", "{}/a4c1f00b93d2{}.png"):
+        path = pl.format(name, "cohort", pl.int_range(pl.len()) % IMAGES)
+        both = pl.concat([frame, south]).with_columns(path=path)
+        found = found_in(both, train_cohorts=["nih"])
+        assert f"{IMAGES} image names" in found["A014"].sentence
+
+
+def test_an_attribute_that_a_cohort_lacks_is_no_difference_of_its_people(
+    rng: np.random.Generator,
+) -> None:
+    frame = chest(rng).with_columns(sex=pl.Series(["F", "M"] * (IMAGES // 2)))
+    frame = frame.with_columns(sex=pl.col("sex").first().over("case_id"))
+    south = frame.head(400).with_columns(
+        *(pl.format("s-{}", name).alias(name) for name in ("image_id", "case_id", "patient_id")),
+        cohort=pl.lit("south"),
+    )
+    some = pl.when(pl.int_range(pl.len()) % 5 == 0).then("sex")
+    for cells in (pl.lit(None, pl.String), some):
+        both = pl.concat([frame, south.with_columns(sex=cells)])
+        manifest = manifest_of(both)
+        asked = question("y", train_cohorts=["nih"]).model_copy(update={"attributes": ("sex",)})
+        found = audit(manifest, assign_splits(manifest, asked), None, asked)
+        assert "B008" not in {finding.code for finding in found}
+
+
+def test_random_codes_in_ids_are_no_dates(rng: np.random.Generator) -> None:
+    frame = chest(rng)
+    numbers = rng.permutation(np.arange(19_000_000, 19_990_000, 1_237))[:IMAGES]
+    codes = {
+        "as MIMIC": [f"p{n}/s{n}.jpg" for n in numbers],
+        "UUIDs": [f"{n:08x}-{20010000 + n % 99:08d}-2001-0203-{n:012x}.png" for n in numbers],
+        "dashed": [f"20{n % 90 + 10}0101-2001-0203-8abc-{n:012x}.png" for n in numbers],
+        "digests": [f"a19991231b{n:030x}" for n in numbers],
+    }
+    for name, paths in codes.items():
+        assert "P003" not in found_in(frame.with_columns(path=pl.Series(paths))), name
+    for paths in (
+        [f"scan_2019{1 + n % 12:02d}{1 + n % 28:02d}_{n}.png" for n in range(IMAGES)],
+        [f"{n}/1987-03-0{1 + n % 9}.png" if n < 3 else f"{n}.png" for n in range(IMAGES)],
+        [f"{n}_20190{1 + n % 9}15.png" if n < 3 else f"{n}.png" for n in range(IMAGES)],
+    ):
+        assert "P003" in found_in(frame.with_columns(path=pl.Series(paths)))

@@ -192,7 +192,7 @@ def public_sets(data: Data) -> Data:
 
 def same_name_in_two_folders(data: Data) -> Data:
     cells: list[object] = [f"images/SECRET-{n:05d}_000.png" for n in range(len(data.frame))]
-    shared = "SECRET-NAME_005"
+    shared = "SECRET-00000013_005"
     cells[data.rows(cohort="b")[0]] = f"rsna/{shared}.jpg"
     cells[data.rows(split="train", cohort="a")[0]] = f"nih/{shared}.png"
     return data.column("path", cells)
@@ -221,6 +221,16 @@ def sicker_elsewhere(data: Data) -> Data:
             cases[case] = int(next(flip) % 5 != 0)
         cells.append(cases.get(case, label))
     return data.column("malignant", cells)
+
+
+def one_id_of_two_people(data: Data) -> Data:
+    """The first patient's cases are of a woman of 34 and of a man of 71."""
+    mine = pl.col("patient_id") == data.frame["patient_id"][0]
+    first = pl.col("case_id") == data.frame["case_id"][0]
+    sex = pl.when(first).then(pl.lit("F")).when(mine).then(pl.lit("M")).otherwise("sex")
+    age = pl.when(first).then(pl.lit("34")).when(mine).then(pl.lit("71")).otherwise(pl.lit("50"))
+    cells = data.frame.select(sex=sex, age=age)
+    return data.column("sex", cells["sex"].to_list()).column("age", cells["age"].to_list())
 
 
 def women_elsewhere(data: Data) -> Data:
@@ -282,6 +292,10 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "A015": (public_sets, "NIH chest14, rsna-2018: RSNA pneumonia took its films from NIH"),
     "A018": (patient_in_two_spellings, "2 patient ids that may be 1 patient, in more than one"),
     "A019": (long_ids_in_a_spreadsheet, "1 patient id in scientific notation"),
+    "A020": (
+        one_id_of_two_people,
+        "^'sex' is both F and M for 1 patient id; 'age' differs by 20 years or more for 1 patient",
+    ),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),
@@ -298,7 +312,15 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "P004": (one_ultrasound, "^1 file of modality US$"),
     "P005": (referrers, "^'sent_by' has cells that look like names of persons$"),
 }
-BESIDE = {"B005": {"B003"}, "A007": {"A006"}, "B001": {"B007"}, "B002": {"B007"}}
+BESIDE = {
+    "A001": {"A020"},
+    "A007": {"A006"},
+    "B001": {"B007"},
+    "B002": {"B007"},
+    "B004": {"A020"},
+    "B005": {"B003"},
+    "P002": {"A020"},
+}
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""
 CONCERNED = {
     "A001": "patient_id",
@@ -363,7 +385,15 @@ def test_all_faults_are_found_together_errors_first(clean: Data) -> None:
     for code in planted:
         data = PLANTED[code][0](data)
     found = audit(data.manifest, data.frame, data.facts, data.asked)
-    assert [finding.code for finding in found] == ["A002", "A005", "B002", "B004", "B003", "B007"]
+    assert [finding.code for finding in found] == [
+        "A002",
+        "A005",
+        "A020",
+        "B002",
+        "B004",
+        "B003",
+        "B007",
+    ]
 
 
 def test_a_patient_seen_at_two_hospitals_is_an_error(clean: Data) -> None:
@@ -427,7 +457,7 @@ def test_ten_of_each_class_are_enough(clean: Data) -> None:
 def test_a_manifest_without_a_target_is_audited_by_its_ids_and_files(clean: Data) -> None:
     torn = patient_in_two_splits(clean)
     ids = Manifest(torn.frame, Path("m.parquet"), Path("/nowhere"), embedded=False)
-    assert [f.code for f in audit_ids(ids, torn.facts)] == ["A001"]
+    assert [f.code for f in audit_ids(ids, torn.facts)] == ["A001", "A020"]
     assert [f.code for f in audit_ids(clean.manifest, None)] == []
     apart = clean.picture(clean.rows(cohort="b")[0], clean.rows(cohort="a")[0])
     assert [f.code for f in audit_ids(apart.manifest, apart.facts)] == ["A002"]
@@ -436,7 +466,7 @@ def test_a_manifest_without_a_target_is_audited_by_its_ids_and_files(clean: Data
 def test_without_files_what_needs_no_file_is_found_all_the_same(clean: Data) -> None:
     torn = patient_in_two_splits(clean)
     found = audit(torn.manifest, torn.frame, None, torn.asked)
-    assert [finding.code for finding in found] == ["A001"]
+    assert [finding.code for finding in found] == ["A001", "A020"]
 
 
 @pytest.mark.shared

@@ -111,3 +111,17 @@ def test_a_join_counts_cases_of_each_target_in_each_cohort(tmp_path: Path) -> No
         ("mass", "north", 0, 0, 0, 5),
         ("mass", "south", 1, 4, 0, 0),
     ]
+
+
+def test_images_that_are_not_below_a_named_folder_are_said_at_once(tmp_path: Path) -> None:
+    one = manifest("chexpert", tmp_path / "a", tmp_path / "m" / "one.parquet")
+    two = manifest("nih-chestxray14", tmp_path / "b", tmp_path / "m" / "two.parquet")
+    with pytest.raises(TableError) as error:
+        combine([one, two], [tmp_path / "b", tmp_path / "nowhere"])
+    assert "chexpert: 9 of 9 rows looked at name no file below" in str(error.value)
+    assert 'nowhere" is not a folder' in str(error.value)
+    next((tmp_path / "b").rglob("*.png")).unlink()
+    with pytest.raises(TableError, match="nih-chestxray14: 1 of 8 rows looked at names no file"):
+        combine([one, two], [tmp_path / "a", tmp_path / "b"])
+    notes = combine([one, two]).notes
+    assert sum("Name the image folders with --image-root." in note for note in notes) == 2

@@ -142,8 +142,8 @@ def small_groups(table: CaseTable, data: DataConfig) -> list[Finding]:
 
 
 def _counts(table: CaseTable, name: str, shifted: Flags) -> NDArray[np.int64]:
-    """Patients by group, in the training cohorts and in another. [G, 2]"""
-    either = pl.Series(table.internal | shifted)
+    """Patients by group, in the training cohorts and in another; not those of no group. [G, 2]"""
+    either = pl.Series(table.internal | shifted) & table.kinds[name].is_not_null()
     rows = table.kinds.select(name, patient=table.patients, _here=table.internal).filter(either)
     rows = rows.unique(["patient", "_here"])
     inside = pl.col("_here").sum()

@@ -31,6 +31,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A017": ("error", "A rung was pre-trained on test images"),
     "A018": ("error", "Ids that differ only in spelling are in several splits or cohorts"),
     "A019": ("warning", "Ids may be one patient in several spellings, or rounded numbers"),
+    "A020": ("warning", "A patient id may belong to several people"),
     "B001": ("error", "The training split contains only one class of a target"),
     "B005": ("error", "A split has no labelled case"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),

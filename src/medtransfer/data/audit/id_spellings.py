@@ -1,15 +1,22 @@
-"""Ids that may be one patient in two spellings: zeros, case, decimals, width, hidden letters."""
+"""Ids that may be one patient in two spellings, or two patients under one id."""
 
 import polars as pl
 
-from medtransfer.data.audit.findings import Finding, finding_for_rows
+from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
+from medtransfer.data.audit.privacy import ages_of
 from medtransfer.data.audit.tables import USAGE
-from medtransfer.errors import plural
+from medtransfer.errors import plural, printable
+from medtransfer.tables.manifest import free_columns
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.ages import MAX_YEARS
 from medtransfer.tables.values.folding import INVISIBLE
+from medtransfer.tables.values.sex import names_sex
 
 SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
 """A long number after a spreadsheet has opened it: its last figures are lost."""
+
+MIN_YEARS_APART = 20
+"""Ages of one patient that no follow-up of an imaging archive explains."""
 
 
 def id_spellings(placed: pl.DataFrame) -> list[Finding]:
@@ -46,3 +53,40 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         sentence = f"{count} in scientific notation: a spreadsheet has rounded long numbers"
         findings.append(finding_for_rows("A019", sentence, rounded))
     return findings
+
+
+def shared_ids(frame: pl.DataFrame) -> list[Finding]:
+    """A020: patient ids whose rows have both sexes, or ages decades apart.
+
+    Args:
+        frame: The manifest's rows.
+    """
+    free = free_columns(frame)
+    sexes = [name for name in free if names_sex(name) and frame.schema[name] == pl.String()]
+    texts: list[str] = []
+    patients: list[pl.DataFrame] = []
+    for name in sexes:
+        both = pl.col(name).filter(pl.col(name).is_in(["F", "M"])).n_unique() > 1
+        chosen = frame.lazy().select("patient_id", name).group_by("patient_id").agg(both).collect()
+        chosen = chosen.filter(name).select("patient_id")
+        if not chosen.is_empty():
+            texts.append(f"'{printable(name)}' is both F and M for {_patients(chosen)}")
+            patients.append(chosen)
+    for name, ages in ages_of(frame, free):
+        apart = pl.col("low").max() - pl.col("high").min() >= MIN_YEARS_APART
+        owned = ages.filter(pl.col("low") <= MAX_YEARS, pl.col("high") > 0).join(
+            frame.select(ROW, "patient_id"), on=ROW
+        )
+        chosen = owned.group_by("patient_id").agg(apart).filter("low").select("patient_id")
+        if not chosen.is_empty():
+            years = f"{MIN_YEARS_APART} years or more"
+            texts.append(f"'{printable(name)}' differs by {years} for {_patients(chosen)}")
+            patients.append(chosen)
+    if not texts:
+        return []
+    rows = frame.join(pl.concat(patients), on="patient_id", how="semi").select(ROW)
+    return [finding_for_rows("A020", enumerated(texts), rows)]
+
+
+def _patients(chosen: pl.DataFrame) -> str:
+    return plural(len(chosen), "patient id")

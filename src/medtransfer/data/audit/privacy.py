@@ -10,6 +10,7 @@ import polars as pl
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import plural, printable
+from medtransfer.tables.chunks import rows_where
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
@@ -18,9 +19,16 @@ from medtransfer.tables.values.personal_columns import is_personal_header, perso
 ADULT = 18
 IN_IDS = (
     r"[\p{L}'-]{2,}\^[\p{L}'-]+|[\w.+-]@[\w-]+\.[A-Za-z]{2,}"
-    r"|(^|\D)(19[2-9]|20[0-4])\d-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[01])($|\D)"
+    r"|(^|\D)(19[2-9]|20[0-4])\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])($|\D)"
 )
-"""In an id or a path: a name in DICOM's spelling, an e-mail address, a date."""
+"""In an id or a path: a name in DICOM's spelling, an e-mail address, a date with dashes."""
+EIGHT_DIGITS = r"(?:^|\D)(\d{8})(?:\D|$)"
+DATE_DIGITS = r"^(19[2-9]|20[0-4])\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
+MIN_DATES = 0.2
+"""Share of the eight-digit numbers of a column from which those that can be read as dates are
+dates; of random numbers 0.05 % can, of MIMIC-CXR's patient ids 0.3 %."""
+RANDOM_CODE = r"(?i)[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}|[0-9a-f]{24,}"
+"""A UUID, with or without dashes, or a digest: its figures are random."""
 TEXT_MODALITIES = ("US", "SC", "OT", "XC", "ES")
 """DICOM modalities whose pixels often hold a name: ultrasound, secondary capture, photographs."""
 
@@ -60,7 +68,7 @@ def _reported_columns(data: DataConfig | None) -> list[str]:
 def _old_ages(frame: pl.DataFrame, free: list[str]) -> list[Finding]:
     """P002; a column whose highest age is 90 or ``>89`` holds one group of the oldest."""
     findings: list[Finding] = []
-    for name, ages in _ages(frame, free):
+    for name, ages in ages_of(frame, free):
         old = ages.filter(pl.col("low").is_between(OLDEST, MAX_YEARS))
         if (old["low"] > OLDEST).any():
             sentence = f"'{printable(name)}' is over {OLDEST - 1} in {plural(len(old), 'row')}"
@@ -76,7 +84,7 @@ def implausible_ages(frame: pl.DataFrame) -> list[Finding]:
     """
     free = [name for name in frame.columns if name not in RESERVED and name != ROW]
     findings: list[Finding] = []
-    for name, ages in _ages(frame, free):
+    for name, ages in ages_of(frame, free):
         years = ages.filter(pl.col("low") == pl.col("high"))
         if (years["low"] >= ADULT).sum() < 0.5 * len(years):
             continue
@@ -88,7 +96,7 @@ def implausible_ages(frame: pl.DataFrame) -> list[Finding]:
     return findings
 
 
-def _ages(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+def ages_of(frame: pl.DataFrame, free: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
     """Columns named like an age, with `ROW`, `low` and `high` of the rows that hold one."""
     for name in free:
         if not names_age(name) or frame.schema[name].is_nested():
@@ -105,11 +113,25 @@ def _identifying_ids(frame: pl.DataFrame) -> list[Finding]:
     names = [n for n in ("image_id", "case_id", "patient_id", "path") if n in frame.columns]
     findings: list[Finding] = []
     for name in names:
-        matches = frame.lazy().select(ROW, name).filter(pl.col(name).str.contains(IN_IDS)).collect()
+        matches = rows_where(frame.select(ROW, name), _identifies(frame[name]))
         if not matches.is_empty():
             sentence = f"'{name}' in {plural(len(matches), 'row')}"
             findings.append(finding_for_rows("P003", sentence, matches))
     return findings
+
+
+def _identifies(ids: pl.Series) -> pl.Expr:
+    """True for ids with a name, an address or a date, not for random codes of the same figures."""
+    plain = pl.col(ids.name).str.replace_all(RANDOM_CODE, "x")
+    number = plain.str.extract(EIGHT_DIGITS)
+    shares = ids.to_frame().lazy().select(number.count().alias("all"), dates=_dates(number).sum())
+    numbers, dates = shares.collect().row(0)
+    named = plain.str.contains(IN_IDS)
+    return named | _dates(number) if dates and dates >= MIN_DATES * numbers else named
+
+
+def _dates(number: pl.Expr) -> pl.Expr:
+    return number.str.contains(DATE_DIGITS).fill_null(value=False)
 
 
 def burned_in_text(frame: pl.DataFrame, facts: pl.DataFrame) -> list[Finding]:

@@ -22,7 +22,7 @@ from medtransfer.data.audit.balance import (
 )
 from medtransfer.data.audit.duplicates import FLAT, Progress, row_pairs, same_pixels, similar_images
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
-from medtransfer.data.audit.id_spellings import id_spellings
+from medtransfer.data.audit.id_spellings import id_spellings, shared_ids
 from medtransfer.data.audit.pixels import ImageCopies, copied_images, suspicious_images
 from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
 from medtransfer.data.audit.shortcuts import border_features, predictive_borders, predictive_columns
@@ -92,6 +92,7 @@ def audit(
         *attribute_shift(table, data),
         *small_groups(table, data),
         *predictive_columns(frame, table, data),
+        *shared_ids(manifest.frame),
         *implausible_ages(manifest.frame),
         *personal_columns(manifest.frame, data),
         *(burned_in_text(manifest.frame, facts) if facts is not None else []),
@@ -115,6 +116,7 @@ def audit_ids(manifest: Manifest, facts: pl.DataFrame | None) -> list[Finding]:
         rows = rows.with_columns(facts["sha256"].alias(DIGEST))
     findings = [
         *_of_ids(rows),
+        *shared_ids(manifest.frame),
         *implausible_ages(manifest.frame),
         *personal_columns(manifest.frame),
     ]

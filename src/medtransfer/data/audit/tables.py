@@ -24,6 +24,8 @@ USAGE, DIGEST = "_usage", "_sha256"
 SIDE = re.compile(r"(?<![a-z])(left|right|laterality)(?![a-z])", re.IGNORECASE)
 """Words for a side of the body in the name of a target."""
 OWNER, VALUE = "_owner", "_value"
+GLOBAL_NAME = r"(?i)\d{7}|[0-9a-f]{12}"
+"""A number or a code in a file name that two hospitals do not both use by chance."""
 MIN_STEM = 6
 """Shorter names, such as ``001``, are counters that coincide by chance."""
 
@@ -93,13 +95,16 @@ def conflicting_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> li
 def same_names(placed: pl.DataFrame) -> list[Finding]:
     """A014: images of the same name, without folder and ending, in several splits or cohorts.
 
-    Only names with a letter and a digit, or with a dash, are compared, and only if no two images
-    of a split or cohort share them: ``0001`` and ``view1_frontal`` coincide by chance.
+    Only names with a digit and a letter or a dash are compared, and only if no two images of a
+    split or cohort share them: ``0001`` and ``view1_frontal`` coincide by chance. Short numbers,
+    as in ``img_0001``, are compared within a cohort: every hospital counts its own images.
     """
     source = "path" if "path" in placed.columns else "image_id"
     stem = pl.col(source).str.replace(r"^.*[/\\]", "").str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
-    specific = stem.str.contains(r"[_\-]|[A-Za-z].*\d|\d.*[A-Za-z]")
-    named = pl.when(specific & (stem.str.len_chars() >= MIN_STEM)).then(stem)
+    specific = stem.str.contains(r"\d") & stem.str.contains(r"[A-Za-z_\-]")
+    global_name = stem.str.contains(GLOBAL_NAME)
+    owner = pl.when(global_name).then(stem).otherwise(pl.concat_str("cohort", pl.lit("/"), stem))
+    named = pl.when(specific & (stem.str.len_chars() >= MIN_STEM)).then(owner)
     rows = _several_values(placed, named, pl.col(USAGE))
     rows = rows.filter(pl.len().over(OWNER, VALUE).max().over(OWNER) == 1)
     if rows.is_empty():

@@ -11,7 +11,14 @@ from medtransfer.data.sources.import_source import WrittenManifest, write_manife
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import TableError, fault_list, listed, plural
 from medtransfer.tables.guessed_targets import guessed_targets, label_counts
-from medtransfer.tables.manifest import Manifest, free_columns, label_text, read_manifest
+from medtransfer.tables.manifest import (
+    Manifest,
+    absence_text,
+    absent_files,
+    free_columns,
+    label_text,
+    read_manifest,
+)
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.value_map import ValueMap, absent_columns
 
@@ -57,8 +64,8 @@ def join_manifests(
 
     Raises:
         ConfigError: `out` has another ending.
-        TableError: As for `read_manifest`, a cohort is in two manifests, or only some of them
-            store their images; all faults.
+        TableError: As for `read_manifest`, a cohort is in two manifests, images are not below
+            their image root, or only some manifests store their images; all faults.
     """
     combined = combine(manifests, image_roots, values)
     counts = combined.frame.group_by("cohort").len().sort("cohort")
@@ -79,8 +86,9 @@ def combine(
         values: Values to read in place of others, by column; a manifest may lack the column.
 
     Raises:
-        TableError: A manifest does not keep its contract, a cohort is in two of them, or some
-            hold their pictures and others do not; all faults.
+        TableError: A manifest does not keep its contract, a cohort is in two of them, images are
+            not below the folder of `roots`, or some hold their pictures and others do not; all
+            faults.
     """
     given: list[Path | None] = [*roots] or [None] * len(paths)
     if len(paths) < 2 or len(given) != len(paths):
@@ -92,11 +100,17 @@ def combine(
     manifests = [
         read_manifest(path, image_root=root, values=values, whole=False) for path, root in pairs
     ]
-    _refuse_faults(manifests, values or {})
+    unseen = {
+        m: f"{cohorts_text(manifests[m])}: {absence_text(manifests[m], absent)}"
+        for m in range(len(manifests))
+        if not (absent := absent_files(manifests[m])).is_empty()
+    }
+    _refuse_faults(manifests, values or {}, [unseen[m] for m in unseen if given[m] is not None])
     folder, frames = _with_common_root(manifests)
     notes = _column_notes(manifests)
     frames, split_notes = _with_splits(frames)
     whole = pl.concat([_own_ids(frame) for frame in frames], how="diagonal_relaxed")
+    notes += [f"{text}. Name the image folders with --image-root." for text in unseen.values()]
     notes = ["Ids were given their cohort in front: cohort/id.", *split_notes, *notes]
     cell_notes = [
         f"{cohorts_text(manifest)}: {note}" for manifest in manifests for note in manifest.notes
@@ -113,13 +127,16 @@ def cohorts_text(manifest: Manifest) -> str:
     return listed(manifest.frame["cohort"].unique().sort())
 
 
-def _refuse_faults(manifests: Sequence[Manifest], values: ValueMap) -> None:
+def _refuse_faults(
+    manifests: Sequence[Manifest], values: ValueMap, absences: Sequence[str]
+) -> None:
     cohorts = [name for m in manifests for name in m.frame["cohort"].unique().sort()]
     twice = sorted({name for name in cohorts if cohorts.count(name) > 1})
     faults = [
         f"cohort '{name}' is in {cohorts.count(name)} of them: import one with --option cohort=NAME"
         for name in twice
     ]
+    faults += absences
     if len({manifest.embedded for manifest in manifests}) > 1:
         faults.append("some hold their pictures and others name files: they cannot share a table")
     columns = dict.fromkeys(name for m in manifests for name in m.frame.columns)
