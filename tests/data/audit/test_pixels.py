@@ -20,6 +20,7 @@ from medtransfer.data.audit.run import (
 )
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
 from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
+from medtransfer.data.images.pictures import encode_png
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.splits import assign_splits
@@ -82,6 +83,7 @@ def changed(table: pl.DataFrame, pictures: dict[int, bytes], **columns: object) 
 def looked(
     table: pl.DataFrame, folder: Path, side: int | None = 64, recipe: PixelRecipe = RECIPE
 ) -> Looked:
+    folder.mkdir(exist_ok=True)
     write_frame(table, folder / "m.parquet")
     manifest = read_manifest(folder / "m.parquet")
     facts = scan_images(manifest, LIMIT, folder / "facts.parquet")
@@ -287,6 +289,33 @@ def test_images_of_another_size_give_the_hospital_away(films: pl.DataFrame, tmp_
     assert "b with AUROC 1.00" in found.findings["A013"].sentence
 
 
+def wide_png(image: Image.Image, shift: int) -> bytes:
+    """8 bits as so many more in a PNG of 16 bits."""
+    return encode_png((np.asarray(image, dtype=np.uint16) << shift).astype(np.uint16))
+
+
+def test_twelve_bits_in_sixteen_are_said_and_brightness_gives_the_hospital_away(
+    films: pl.DataFrame, tmp_path: Path
+) -> None:
+    # 40 images: 20 of 8 bits at one hospital, 20 of 12 bits in 16 at the other
+    few = pl.concat([films.filter(cohort=name).head(20) for name in ("a", "b")])
+    dim = {place: wide_png(open_image(few["image"][place]), 4) for place in range(20, 40)}
+    found = looked(changed(few, dim), tmp_path / "dim")
+    assert {"A021", "C007"} <= set(found.findings)
+    assert found.rows("C007") == list(range(21, 41))
+    largest = max(int(np.asarray(open_image(data)).max()) << 4 for data in few["image"][20:])
+    sentence = found.findings["C007"].sentence
+    assert sentence.startswith("20 images of b in 12 of 16 bits (largest value of ")
+    value = int(sentence.rsplit("decoded files ", 1)[1].split(" of ")[0].replace(",", ""))
+    assert 0.5 * largest <= value <= largest
+    assert "brightness of b: " in found.findings["A021"].sentence
+    assert "(AUROC 1.00)" in found.findings["A021"].sentence
+
+    full = {place: wide_png(open_image(few["image"][place]), 8) for place in range(20, 40)}
+    found = looked(changed(few, full), tmp_path / "full")
+    assert not {"A021", "C007"} & set(found.findings)
+
+
 def test_sketches_are_made_once_and_go_on_after_an_interruption(
     films: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +377,7 @@ def test_thumbnails_are_means_of_the_pixels(films: pl.DataFrame, tmp_path: Path)
 
 def test_every_check_of_pictures_is_tested_here() -> None:
     text = Path(__file__).read_text()
-    of_pictures = {"A004", "A008", "A009", "A010", "A012", "A013"}
+    of_pictures = {"A004", "A008", "A009", "A010", "A012", "A013", "A021"}
     of_pictures |= {code for code in CHECKS if code.startswith("C")}
     of_pictures -= {"C006"}  # test_headers.py
     assert {

@@ -11,6 +11,7 @@ from medtransfer.data.audit.findings import Finding, enumerated, finding_for_row
 from medtransfer.data.audit.perceptual_hash import BLOCK, TURNS, normalised
 from medtransfer.data.audit.privacy import TEXT_MODALITIES
 from medtransfer.data.config import DataConfig
+from medtransfer.data.images.decode import decode
 from medtransfer.data.images.dicom.decoder_pool import ask_comparison
 from medtransfer.data.images.scan import map_images
 from medtransfer.data.labels import label_columns, raw_labels
@@ -26,6 +27,10 @@ MIN_STROKES = 0.002
 ALIKE_COHORT, OPPOSED = 0.3, -0.4
 """Correlation with the cohort's mean image: of ordinary images, and of inverted ones."""
 MIN_COHORT = 20
+MAX_BITS_IN_USE = 14
+"""Images of 16 bits that use more are taken as they are."""
+MAX_RESIZED_HIGH = 1.02 * 2**MAX_BITS_IN_USE
+"""Largest value of resized images of so many bits; resizing may overshoot a little."""
 FILES_COMPARED = 8
 """Files of each transfer syntax that a second decoder unpacks too."""
 PAIR_COLUMNS = {
@@ -239,6 +244,50 @@ def _of_pairs(code: str, sentence: str, pairs: pl.DataFrame) -> Finding:
 def _table_of(code: str, pairs: pl.DataFrame) -> pl.DataFrame:
     table = pairs.with_columns(pl.col("likeness").round(4), code=pl.lit(code))
     return table.select(PAIR_COLUMNS.keys())
+
+
+def unused_range(
+    manifest: Manifest, facts: pl.DataFrame, features: pl.DataFrame, pixel_limit: int
+) -> list[Finding]:
+    """C007: PNG files of 16 bits with values of 8 to 14 bits, as 12 bits stored without scaling.
+
+    The made images give a first answer; a few files of each cohort are decoded to be sure.
+
+    Args:
+        manifest: The images. [N rows]
+        facts: From `scan_images`. [N rows]
+        features: From `image_stats`. [N rows]
+        pixel_limit: Most pixels an image may claim.
+    """
+    rows = manifest.frame.select(ROW, "cohort", place=pl.int_range(pl.len()))
+    rows = rows.with_columns(facts.select("bits", "format"), high=features["high"] * 257)
+    wide = rows.filter(pl.col("bits") == 16, pl.col("format") == "PNG")
+    texts: list[str] = []
+    dim: list[pl.DataFrame] = []
+    for cohort in wide["cohort"].unique().sort():
+        own = wide.filter(pl.col("cohort") == cohort)
+        if own.select(pl.col("high").max()).item() > MAX_RESIZED_HIGH:
+            continue
+        sample = own.gather_every(-(-len(own) // FILES_COMPARED))["place"].to_list()
+        largest = _largest_value(manifest, sample, pixel_limit)
+        if largest is not None and largest < 2**MAX_BITS_IN_USE:
+            bits = f"{int(largest).bit_length()} of 16 bits"
+            value = f"largest value of {plural(len(sample), 'decoded file')} {largest:,} of 65,535"
+            texts.append(f"{plural(len(own), 'image')} of {cohort} in {bits} ({value})")
+            dim.append(own)
+    return [finding_for_rows("C007", enumerated(texts), pl.concat(dim))] if texts else []
+
+
+def _largest_value(manifest: Manifest, sample: list[int], pixel_limit: int) -> int | None:
+    """Largest value in some images; None if none can be read."""
+    values = [
+        value
+        for _, value in map_images(
+            manifest, sample, lambda data, frame: int(decode(data, pixel_limit, frame).max())
+        )
+        if not isinstance(value, ImageError)
+    ]
+    return max(values, default=None)
 
 
 def disagreeing_decoders(

@@ -23,9 +23,19 @@ from medtransfer.data.audit.balance import (
 from medtransfer.data.audit.duplicates import FLAT, Progress, row_pairs, same_pixels, similar_images
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
 from medtransfer.data.audit.id_spellings import id_spellings, shared_ids
-from medtransfer.data.audit.pixels import ImageCopies, copied_images, suspicious_images
+from medtransfer.data.audit.pixels import (
+    ImageCopies,
+    copied_images,
+    suspicious_images,
+    unused_range,
+)
 from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
-from medtransfer.data.audit.shortcuts import border_features, predictive_borders, predictive_columns
+from medtransfer.data.audit.shortcuts import (
+    border_features,
+    predictive_borders,
+    predictive_brightness,
+    predictive_columns,
+)
 from medtransfer.data.audit.tables import (
     DIGEST,
     USAGE,
@@ -200,6 +210,8 @@ def audit_images(
     )
     findings, pair_rows = copied_images(placed, ImageCopies(pairs, exact), data)
     findings += suspicious_images(placed, facts, stats.features, stats.thumbnails, side)
+    findings += unused_range(images.manifest, facts, stats.features, images.pixel_limit)
+    findings += predictive_brightness(placed, stats.thumbnails)
     if data is not None:
         internal = np.asarray(divided_rows(placed, data.split).to_numpy(), dtype=bool)
         borders = border_features(facts, stats.features)

@@ -76,6 +76,9 @@ MAX_CASES = 200_000
 MIN_BORDER_AUROC = 0.8
 """AUROC from which a border is reported to predict a target; see what-the-audit-found."""
 MIN_COHORT_AUROC = 0.9
+MIN_COHORT_PATIENTS = 10
+MIN_ERRORS = 4.0
+"""Standard errors from chance of a brightness that is reported."""
 MIN_IMAGES = 30
 """Images needed of each class."""
 MAX_IMAGES = 50_000
@@ -261,6 +264,36 @@ def predictive_borders(
         if value is not None and value >= MIN_COHORT_AUROC:
             predicted.append(f"{name} with AUROC {value:.2f}")
     return findings + ([Finding("A013", enumerated(predicted))] if predicted else [])
+
+
+def predictive_brightness(frame: pl.DataFrame, thumbnails: NDArray[np.uint8]) -> list[Finding]:
+    """A021: cohorts that the mean grey level or the contrast of an image tells from the others.
+
+    One image of each patient is looked at.
+
+    Args:
+        frame: Rows in the manifest's order. [N rows]
+        thumbnails: From `image_stats`. [N, SIDE, SIDE]
+    """
+    rows = frame.select("patient_id", "cohort", place=pl.int_range(pl.len()))
+    first = rows.unique("patient_id", keep="first", maintain_order=True)
+    grey = thumbnails[first["place"].to_numpy()].reshape(len(first), -1)
+    looks = {"brightness": grey.mean(axis=1), "contrast": grey.std(axis=1)}
+    texts: list[str] = []
+    for cohort in first["cohort"].unique().sort():
+        inside = (first["cohort"] == cohort).to_numpy()
+        here, others = int(inside.sum()), int((~inside).sum())
+        if min(here, others) < MIN_COHORT_PATIENTS:
+            continue
+        # standard error of the AUROC of two equal distributions (Mann-Whitney)
+        error = np.sqrt((here + others + 1) / (12 * here * others))
+        for what, values in looks.items():
+            value = _auroc(inside, values.astype(np.float64))
+            distance = abs(value - 0.5)
+            if 0.5 + distance >= MIN_COHORT_AUROC and distance >= MIN_ERRORS * error:
+                means = f"{values[inside].mean():.0f} against {values[~inside].mean():.0f} of 255"
+                texts.append(f"{what} of {cohort}: {means} (AUROC {0.5 + distance:.2f})")
+    return [Finding("A021", enumerated(texts))] if texts else []
 
 
 def _border_auroc(features: Floats, positive: Flags, fold: NDArray[np.int64]) -> float | None:
