@@ -23,7 +23,10 @@ COUNTS = {
 }
 """Columns of `label_counts`; all but the names are numbers of cases."""
 MAX_CLASSES = 50
-CLASS_NAMES = ("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target")
+CLASS_NAMES = (
+    *("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target"),
+    *("diag", "diagnose", "diagnostico", "diagnóstico", "diagnosi", "rozpoznanie", "tanı", "tani"),
+)
 SPELLINGS = {
     "yes": "1",
     "y": "1",
@@ -152,15 +155,22 @@ def other_spellings(manifest: Manifest) -> list[str]:
     """Columns that would be targets if they were written as 1, 0 and -1; a sentence each."""
     notes: list[str] = []
     for name in free_columns(manifest.frame):
-        if manifest.frame[name].dtype not in (pl.String(), pl.Boolean()):
-            continue
-        cells = manifest.frame.lazy().select(pl.col(name).cast(pl.String).str.to_lowercase())
-        few = cells.unique().head(2 * len(SPELLINGS)).collect()[name].drop_nulls().to_list()
-        words = sorted(word for word in few if word.strip())
-        if len(words) > 1 and all(word in SPELLINGS for word in words):
-            meant = ", ".join(f"{word} as {SPELLINGS[word]}" for word in words)
+        if marks := spelled_target(manifest.frame, name):
+            words = {word.lower(): mark for word, mark in marks.items()}
+            meant = ", ".join(f"{word} as {mark}" for word, mark in sorted(words.items()))
             notes.append(f"'{name}' could be a target if written otherwise: {meant}.")
     return notes
+
+
+def spelled_target(frame: pl.DataFrame, name: str) -> dict[str, str]:
+    """The words of a label column and the label each stands for; empty for another column."""
+    if frame.schema[name] not in (pl.String(), pl.Boolean()):
+        return {}
+    cells = frame.lazy().select(pl.col(name).cast(pl.String).str.strip_chars())
+    few = cells.unique().head(8 * len(SPELLINGS)).collect()[name].drop_nulls().sort()
+    words = [word for word in few if word]
+    labels = {word: SPELLINGS.get(word.lower(), "") for word in words}
+    return labels if len({*map(str.lower, words)}) > 1 and all(labels.values()) else {}
 
 
 def _emptied(frame: pl.DataFrame, name: str) -> pl.DataFrame:

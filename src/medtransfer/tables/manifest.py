@@ -160,7 +160,7 @@ def read_manifest(
     cells = read_cells(frame, readable_columns(frame), roles, values)
     frame = cells.frame
     faults += [*check_columns(frame, MANIFEST_CONTRACT), *cells.faults]
-    if not embedded and "path" not in frame.columns:
+    if not {"path", "image"} & {*frame.columns, *(["image"] if embedded else [])}:
         faults.append("it has neither a 'path' nor an 'image' column")
     if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
         faults.append(

@@ -258,7 +258,9 @@ def _cell_faults(frame: pl.DataFrame, column: Column) -> list[str]:
     if column.kind == "text" and kind.is_float():
         return [f"'{column.name}' is stored as numbers with decimals; store ids as text"]
     if column.kind == "bytes" and kind != pl.Binary():
-        return [f"'{column.name}' is stored as {kind}; it must hold bytes"]
+        text = f"'{column.name}' is stored as {kind}; it must hold bytes, the encoded images"
+        importing = f"import the table with --columns path={column.name}"
+        return [f"{text}. If it holds file names, call it 'path', or {importing}"]
     faults: list[str] = []
     empty = rows_where(cells, _empty(column.name, kind))
     if column.filled and not empty.is_empty():

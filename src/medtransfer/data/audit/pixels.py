@@ -265,16 +265,16 @@ def unused_range(
     texts: list[str] = []
     dim: list[pl.DataFrame] = []
     for cohort in wide["cohort"].unique().sort():
-        own = wide.filter(pl.col("cohort") == cohort)
-        if own.select(pl.col("high").max()).item() > MAX_RESIZED_HIGH:
+        of_cohort = wide.filter(pl.col("cohort") == cohort)
+        if of_cohort.select(pl.col("high").max()).item() > MAX_RESIZED_HIGH:
             continue
-        sample = own.gather_every(-(-len(own) // FILES_COMPARED))["place"].to_list()
+        sample = of_cohort.gather_every(-(-len(of_cohort) // FILES_COMPARED))["place"].to_list()
         largest = _largest_value(manifest, sample, pixel_limit)
         if largest is not None and largest < 2**MAX_BITS_IN_USE:
             bits = f"{int(largest).bit_length()} of 16 bits"
             value = f"largest value of {plural(len(sample), 'decoded file')} {largest:,} of 65,535"
-            texts.append(f"{plural(len(own), 'image')} of {cohort} in {bits} ({value})")
-            dim.append(own)
+            texts.append(f"{plural(len(of_cohort), 'image')} of {cohort} in {bits} ({value})")
+            dim.append(of_cohort)
     return [finding_for_rows("C007", enumerated(texts), pl.concat(dim))] if texts else []
 
 

@@ -282,11 +282,11 @@ def predictive_brightness(frame: pl.DataFrame, thumbnails: NDArray[np.uint8]) ->
     texts: list[str] = []
     for cohort in first["cohort"].unique().sort():
         inside = (first["cohort"] == cohort).to_numpy()
-        here, others = int(inside.sum()), int((~inside).sum())
-        if min(here, others) < MIN_COHORT_PATIENTS:
+        count, others = int(inside.sum()), int((~inside).sum())
+        if min(count, others) < MIN_COHORT_PATIENTS:
             continue
         # standard error of the AUROC of two equal distributions (Mann-Whitney)
-        error = np.sqrt((here + others + 1) / (12 * here * others))
+        error = np.sqrt((count + others + 1) / (12 * count * others))
         for what, values in looks.items():
             value = _auroc(inside, values.astype(np.float64))
             distance = abs(value - 0.5)

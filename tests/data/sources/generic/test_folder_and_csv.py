@@ -31,7 +31,7 @@ def test_class_folders_alone_are_read(tmp_path: Path) -> None:
 
 def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> None:
     for number, name in enumerate(
-        ("Mel/a.png", "Mel/b.png", "mel/c.png", "mel /d.png", "nv/e.png")
+        ("Mel/a.png", "Mel/b.png", "mel/c.png", "mel /d.png", "nv /e.png")
     ):
         picture(tmp_path / name, number)
     found = read_source(FOLDER, tmp_path)
@@ -322,3 +322,46 @@ def test_targets_that_the_other_source_does_not_know_are_said(tmp_path: Path) ->
     found = read_source(CSV, tmp_path, options, shared_names=True)
     assert found.frame["Effusion"].to_list() == ["0"]
     assert "malignant: not a target of CheXpert, name kept." in found.notes
+
+
+def test_a_column_of_file_names_may_be_called_image(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 1)
+    picture(tmp_path / "b.png", 2)
+    content = "image;patient_id;dx\na.png;1;mel\nb.png;2;nv\n"
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(TableError, match="holds the image file: say --columns path=image"):
+        read_source(CSV, tmp_path)
+    for columns in ("path=image", "path=image,image_id=image"):
+        frame = read_source(CSV, tmp_path, {"columns": columns}).frame
+        assert frame["path"].to_list() == ["a.png", "b.png"]
+        assert "image" not in frame.columns
+    (tmp_path / "m.csv").write_text("image_id,case_id,patient_id,cohort,image\n1,1,1,a,a.png\n")
+    with pytest.raises(TableError, match="call it 'path', or import the table with --columns path"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_labels_that_were_left_out_are_offered_with_the_option_that_takes_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "images"
+    rows = [("Yes", 1, "mel"), ("no", 0, "nv"), ("No", 1, "nv")]
+    for number in range(3):
+        picture(folder / f"{number}.png", number)
+    lines = [f"{n}.png,{n},{a},{b},{c},Smith {n}" for n, (a, b, c) in enumerate(rows)]
+    (folder / "t.csv").write_text("\n".join(["File,PatID,edema,mass,diag,name", *lines]))
+    columns = "path=File,patient_id=PatID"
+    notes = read_source(CSV, folder, {"columns": columns}).notes
+    offers = [note.split(" is taken with: ")[1] for note in notes if " is taken with: " in note]
+    assert offers == [
+        "--option targets=mass",
+        "--option targets=edema --values edema=No:0,Yes:1,no:0",
+        "--columns diag=diag",
+    ]
+    values = {"edema": {"No": "0", "Yes": "1", "no": "0"}}
+    taken = {"columns": f"{columns},diag=diag", "targets": "mass,edema"}
+    frame = read_source(CSV, folder, taken, values=values).frame
+    assert frame.select("edema", "mass", "diag").rows() == [
+        ("1", "1", "mel"),
+        ("0", "0", "nv"),
+        ("0", "1", "nv"),
+    ]

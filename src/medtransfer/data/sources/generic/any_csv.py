@@ -1,5 +1,7 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from medtransfer.data.sources import cells
@@ -14,7 +16,8 @@ from medtransfer.data.sources.generic.own_table import DELIMITERS, read_own_tabl
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
-from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
+from medtransfer.tables.guessed_targets import is_class, is_target, spelled_target
 from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
 from medtransfer.tables.values.reading import Roles, read_cells
@@ -95,7 +98,21 @@ def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[s
         f"{plural(len(dropped), 'column')} not named and left out: {listed(dropped, 20)}. Name "
         "what you need with --columns or --option targets; --option others=keep keeps all."
     )
-    return rows.drop(dropped), [note]
+    return rows.drop(dropped), [note, *_offers(rows, dropped)]
+
+
+def _offers(rows: pl.DataFrame, dropped: Sequence[str]) -> list[str]:
+    """Columns that were left out and look like labels, with the option that takes them."""
+    labels = [name for name in dropped if is_target(rows, name)]
+    spelled = [name for name in dropped if spelled_target(rows, name)]
+    classes = [name for name in dropped if name not in spelled and is_class(rows, name)]
+    offers = [("labels", f"--option targets={','.join(map(printable, labels))}")] if labels else []
+    for name in spelled:
+        column = printable(name, 80)
+        words = ",".join(f"{word}:{mark}" for word, mark in spelled_target(rows, name).items())
+        offers.append(("labels", f"--option targets={column} --values {column}={words}"))
+    offers += [("classes", f"--columns {printable(n, 80)}={printable(n, 80)}") for n in classes]
+    return [f"What looks like {what} there is taken with: {option}" for what, option in offers]
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -156,6 +173,7 @@ def _renamed(
 ) -> tuple[pl.DataFrame, list[str]]:
     """The table under our names, ids completed where that is plain; all faults at once."""
     theirs_all = [name for name in table.columns if name != ROW]
+    holds_images = table.schema.get("image") == pl.Binary()
     faults: list[str] = []
     mapping = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
     for ours, theirs in ((ours, theirs) for ours, parts in mapping.items() for theirs in parts):
@@ -163,8 +181,9 @@ def _renamed(
             near = suggestion(theirs, theirs_all) or f"It has {listed(theirs_all, 20)}."
             faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
     given = {*theirs_all, *mapped.columns, *mapped.constants}
-    if not {"path", "image"} & given:
-        faults.append("no column holds the image file: say --columns path=COLUMN")
+    if not holds_images and not (given & {"path"}):
+        column = "image" if "image" in theirs_all else "COLUMN"
+        faults.append(f"no column holds the image file: say --columns path={column}")
     if "patient_id" not in given:
         faults.append(
             "no column is the patient: say --columns patient_id=COLUMN (the image's own column, if "
@@ -174,7 +193,8 @@ def _renamed(
         raise TableError(fault_list("The table cannot be imported", faults))
     # a column that has our name already stays, even if another is taken from it too
     theirs = {name for name in mapped.columns.values() if name not in RESERVED}
-    taken = {*mapped.columns, *theirs, *mapped.constants}
+    named_files = set[str]() if holds_images else {"image"}  # names and no pictures
+    taken = {*mapped.columns, *theirs, *mapped.constants, *named_files}
     beside = [name for name in table.columns if name not in taken]
     frame = table.select(
         *beside,

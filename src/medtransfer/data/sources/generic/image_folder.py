@@ -43,7 +43,7 @@ def read(download: Download) -> ImportedSource:
         pl.col(PATH).str.replace(r"\.[A-Za-z]+$", "").alias("image_id"),
     )
     names, spelling_notes = one_spelling(rows["label"])
-    rows = _with_ids(rows.with_columns(names), download)
+    rows = _with_ids(rows.with_columns(names.str.strip_chars()), download)
     notes = [*spelling_notes] if download.options["patient"] else [*spelling_notes, OWN]
     if loose := len(parts) - len(inside):
         notes.append(f"{plural(loose, 'image')} outside a class folder: left out.")
