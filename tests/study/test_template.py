@@ -230,25 +230,30 @@ def test_init_and_evaluate_propose_the_same_attributes(tmp_path: Path) -> None:
 
 def test_targets_that_the_training_cohort_lacks_are_not_asked_for(tmp_path: Path) -> None:
     cohorts = ("chex", "chex", "chex", "nih", "nih")
-    hernia = ["", "", "", "1", "0"] * 4
-    support = ["1", "1", "1", "0", "0"] * 4
-    edema = ["1", "0", "-1", "1", ""] * 4
-    path = manifest(tmp_path, cohorts, hernia=hernia, support=support, edema=edema)
+    hernia = ["", "", "", "1", "0"] * 10
+    support = ["1", "1", "", "0", "0"] * 10
+    edema = ["1", "0", "-1", "1", ""] * 10
+    mass = [*["1", "0", "0", "0", "0"] * 9, *["0"] * 5]
+    path = manifest(tmp_path, cohorts, hernia=hernia, support=support, edema=edema, mass=mass)
     study, _ = drafted(path)
     assert study.data.names == ("edema",)
     assert study.data.split.train_cohorts == ("chex",)
     draft = draft_study(path)
     assert (
-        "Not asked for, having no positive or no negative case in 'chex', which is trained on: "
-        "hernia (0 positive, 0 negative), support (12 positive, 0 negative)." in draft.found()
+        "Not asked for, since 'chex', which is trained on, has no label: hernia." in draft.found()
     )
-    assert draft.coverage.rows() == [
-        ("hernia", "chex", 0, 0, 0, 12),
-        ("hernia", "nih", 4, 4, 0, 0),
-        ("support", "chex", 12, 0, 0, 0),
-        ("support", "nih", 0, 8, 0, 0),
-        ("edema", "chex", 4, 4, 4, 0),
-        ("edema", "nih", 4, 0, 0, 4),
+    assert (
+        "Not asked for, since 'chex', which is trained on, has under 10 positive or negative "
+        "cases: support (20 positive, 0 negative, 10 empty); mass (9 positive, 21 negative, "
+        "0 empty). If an empty cell means absent, add them with empty: zeros." in draft.found()
+    )
+    assert draft.coverage.rows()[:6] == [
+        ("hernia", "chex", 0, 0, 0, 30),
+        ("hernia", "nih", 10, 10, 0, 0),
+        ("support", "chex", 20, 0, 0, 10),
+        ("support", "nih", 0, 20, 0, 0),
+        ("edema", "chex", 10, 10, 10, 0),
+        ("edema", "nih", 10, 0, 0, 10),
     ]
 
 

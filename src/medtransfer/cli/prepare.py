@@ -164,12 +164,13 @@ def _print_check(report: "CheckReport", next_step: str, *, as_json: bool) -> Non
         return
     for sentence in report.notes:
         print(sentence)
-    for finding in report.findings:
+    for number, finding in enumerate(report.findings, start=1):
         level = "waived" if finding.code in report.waived else finding.level
         word = "row" if len(finding.rows) == 1 else "rows"
         rows = f"   {word} {listed(finding.rows, MAX_ROWS)}" if finding.rows else ""
         print(f"{finding.code} {level:<8} {finding.sentence}{rows}")
-        print(f"     {CHECKS[finding.code][1]}.")
+        if number == len(report.findings) or report.findings[number].code != finding.code:
+            print(f"     {CHECKS[finding.code][1]}.")
     errors = len(report.open_findings("error"))
     warnings = len(report.open_findings("warning"))
     rows_file = f" All rows: {report.rows_file}" if report.rows_file else ""

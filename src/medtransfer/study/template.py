@@ -35,6 +35,9 @@ from medtransfer.tables.manifest import (
 from medtransfer.tables.values.personal_columns import listed_columns, personal_reason
 from medtransfer.tables.values.value_map import ValueMap
 
+MIN_LABELLED = 10
+"""Positive, and negative, cases that a target needs to be asked for without a word of the user."""
+
 
 class NoTargetError(TableError):
     """A manifest without a column that looks like a target."""
@@ -51,7 +54,7 @@ class Draft:
         class_column: The column that holds a class name, if that is what was found.
         attributes: Columns with few values.
         cohorts: Cohort names by their number of cases, largest first.
-        train_cohort: The largest cohort in which a target has positive and negative cases.
+        train_cohort: The largest cohort in which a target has enough positive and negative cases.
         coverage: Cases of all target columns or classes, from `label_counts`.
         image_root: Folder that `path` cells are relative to, if it is not the manifest's own.
         values: Values that were read in place of others, by column.
@@ -106,15 +109,22 @@ class Draft:
         if self.class_column is not None:
             kept = "their cases elsewhere are left empty by data.values"
             return [f"Classes without a case in {where}: {listed(absent, 20)}; {kept}."]
-        rows = self.coverage.filter(
+        here = self.coverage.filter(
             pl.col("target").is_in(absent), pl.col("cohort") == self.train_cohort
         )
+        none = here.filter(pl.col("positive") + pl.col("negative") == 0)["target"]
+        few = here.filter(~pl.col("target").is_in(none.implode()))
         texts = [
-            f"{name} ({positive:,} positive, {negative:,} negative)"
-            for name, positive, negative in rows.select("target", "positive", "negative").rows()
+            f"{name} ({positive:,} positive, {negative:,} negative, {empty:,} empty)"
+            for name, positive, negative, empty in few.select(
+                "target", "positive", "negative", "empty"
+            ).iter_rows()
         ]
-        lack = "no positive or no negative case"
-        return [f"Not asked for, having {lack} in {where}: {listed(texts, 20)}."]
+        since = f"Not asked for, since {where}, has"
+        many = f"under {MIN_LABELLED} positive or negative cases"
+        advice = "If an empty cell means absent, add them with empty: zeros."
+        notes = [f"{since} no label: {listed(none, 20)}."] if len(none) else []
+        return [*notes, *([f"{since} {many}: {'; '.join(texts[:20])}. {advice}"] if texts else [])]
 
     def _of_many_values(self) -> list[str]:
         """Columns that would be attributes if they had fewer values."""
@@ -333,14 +343,16 @@ def _learnable(
 ) -> tuple[str, list[str]]:
     """The largest cohort that can be trained on, and the targets or classes that it can teach.
 
-    A target needs positive and negative cases, a class column two classes with cases. Where no
-    cohort has them, the largest cohort and all targets.
+    A target needs `MIN_LABELLED` positive and negative cases, of which tuning and test take their
+    share; a class column needs two classes with cases. Where no cohort has so many, one of each is
+    enough; where none has these, the largest cohort and all targets.
     """
-    for cohort in cohorts:
-        rows = coverage.filter(pl.col("cohort") == cohort, pl.col("positive") > 0)
-        rows = rows if class_column else rows.filter(pl.col("negative") > 0)
-        if len(rows) >= (2 if class_column else 1):
-            return cohort, rows["target"].to_list()
+    for least in (1,) if class_column else (MIN_LABELLED, 1):
+        for cohort in cohorts:
+            rows = coverage.filter(pl.col("cohort") == cohort, pl.col("positive") >= least)
+            rows = rows if class_column else rows.filter(pl.col("negative") >= least)
+            if len(rows) >= (2 if class_column else 1):
+                return cohort, rows["target"].to_list()
     return cohorts[0], coverage["target"].unique(maintain_order=True).to_list()
 
 

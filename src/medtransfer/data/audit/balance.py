@@ -43,25 +43,25 @@ def missing_classes(table: CaseTable, data: DataConfig) -> list[Finding]:
             text = f"{name} in {usage}: {positive} positive, {negative} negative"
             if usage == "train" and min(positive, negative) == 0:
                 empty.append(text)
-            elif min(positive, negative) < MIN_CASES:
-                few.append(text)
+            elif min(positive, negative) < MIN_CASES and (positive or negative or usage in SPLITS):
+                few.append(text)  # a target that another cohort does not have is no small sample
     findings = [Finding("B001", enumerated(empty))] if empty else []
     return findings + ([Finding("B002", enumerated(few))] if few else [])
 
 
 def label_gaps(frame: pl.DataFrame, data: DataConfig) -> list[Finding]:
     """B003: shares of uncertain and of empty cells by cohort."""
-    findings: list[Finding] = []
+    texts: dict[str, list[str]] = {"uncertain": [], "empty": []}
     for name in label_columns(data):
         cells = frame.lazy().select("cohort", label_text(name)).group_by("cohort")
         empty, uncertain = pl.col(name).is_null(), pl.col(name).eq_missing(pl.lit("-1"))
         shares = cells.agg(uncertain=uncertain.mean(), empty=empty.mean()).collect().sort("cohort")
-        for word in ("uncertain", "empty"):
+        for word, of_word in texts.items():
             if shares[word].max():
                 each = shares.select(word, "cohort").iter_rows()
                 text = ", ".join(f"{share:.0%} of {cohort}" for share, cohort in each)
-                findings.append(Finding("B003", f"'{name}' is {word} in {text}"))
-    return findings
+                of_word.append(f"'{name}' is {word} in {text}")
+    return [Finding("B003", enumerated(of_word)) for of_word in texts.values() if of_word]
 
 
 def same_targets(table: CaseTable, data: DataConfig) -> list[Finding]:

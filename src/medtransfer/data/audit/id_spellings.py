@@ -72,7 +72,9 @@ def shared_ids(frame: pl.DataFrame) -> list[Finding]:
         if not chosen.is_empty():
             texts.append(f"'{printable(name)}' is both F and M for {_patients(chosen)}")
             patients.append(chosen)
-    for name, ages in ages_of(frame, free):
+    columns = dict(ages_of(frame, free))
+    exact = {name: a for name, a in columns.items() if (a["low"] == a["high"]).any()}
+    for name, ages in (exact or columns).items():  # bands say again what the ages say
         apart = pl.col("low").max() - pl.col("high").min() >= MIN_YEARS_APART
         owned = ages.filter(pl.col("low") <= MAX_YEARS, pl.col("high") > 0).join(
             frame.select(ROW, "patient_id"), on=ROW
