@@ -109,11 +109,11 @@ class Draft:
         if self.class_column is not None:
             kept = "their cases elsewhere are left empty by data.values"
             return [f"Classes without a case in {where}: {listed(absent, 20)}; {kept}."]
-        here = self.coverage.filter(
+        trained = self.coverage.filter(
             pl.col("target").is_in(absent), pl.col("cohort") == self.train_cohort
         )
-        none = here.filter(pl.col("positive") + pl.col("negative") == 0)["target"]
-        few = here.filter(~pl.col("target").is_in(none.implode()))
+        none = trained.filter(pl.col("positive") + pl.col("negative") == 0)["target"]
+        few = trained.filter(~pl.col("target").is_in(none.implode()))
         texts = [
             f"{name} ({positive:,} positive, {negative:,} negative, {empty:,} empty)"
             for name, positive, negative, empty in few.select(
