@@ -255,9 +255,11 @@ def proposed_attributes(
 
 
 def describes_cases(frame: pl.DataFrame, name: str) -> bool:
-    """False for columns about files, and for columns whose cells are lists or bytes."""
+    """False for columns about files, for lists and bytes, and for numbers with a column of bands."""
     kind = frame.schema[name]
-    return name.lower() not in NO_ATTRIBUTES and not kind.is_nested() and kind != pl.Binary()
+    if name.lower() in NO_ATTRIBUTES or f"{name}_band" in frame.columns:
+        return False
+    return not kind.is_nested() and kind != pl.Binary()
 
 
 def may_be_attribute(frame: pl.DataFrame, name: str) -> bool:
