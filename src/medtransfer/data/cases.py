@@ -255,7 +255,7 @@ def proposed_attributes(
 
 
 def describes_cases(frame: pl.DataFrame, name: str) -> bool:
-    """False for columns about files, for lists and bytes, and for numbers with a column of bands."""
+    """False for columns about files, for lists, bytes, and numbers beside a column of bands."""
     kind = frame.schema[name]
     if name.lower() in NO_ATTRIBUTES or f"{name}_band" in frame.columns:
         return False
