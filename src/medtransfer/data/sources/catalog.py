@@ -22,7 +22,8 @@ from medtransfer.data.sources.chest import (
     vindr_cxr,
 )
 from medtransfer.data.sources.generic import any_csv, image_folder, medmnist
-from medtransfer.data.sources.retina import aptos2019, eyepacs
+from medtransfer.data.sources.pathology import camelyon17
+from medtransfer.data.sources.retina import aptos2019, eyepacs, messidor2
 from medtransfer.data.sources.skin import (
     ddi,
     derm7pt,
@@ -30,6 +31,7 @@ from medtransfer.data.sources.skin import (
     ham10000,
     isic2019,
     isic2020,
+    isic2024,
     pad_ufes_20,
 )
 from medtransfer.data.sources.source import Overlap, Source
@@ -45,6 +47,7 @@ MODULES = (
     ham10000,
     isic2019,
     isic2020,
+    isic2024,
     pad_ufes_20,
     fitzpatrick17k,
     ddi,
@@ -58,6 +61,8 @@ MODULES = (
     cmmd,
     aptos2019,
     eyepacs,
+    messidor2,
+    camelyon17,
     medmnist,
     image_folder,
     any_csv,

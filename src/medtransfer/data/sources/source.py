@@ -16,7 +16,7 @@ from medtransfer.data.sources.odd_rows import OddRows, Rule
 from medtransfer.errors import TableError, fault_list, plural
 from medtransfer.tables.values.value_map import ValueMap
 
-Domain = Literal["chest", "breast", "skin", "retina", "any"]
+Domain = Literal["chest", "breast", "skin", "retina", "pathology", "any"]
 Access = Literal["open", "registration", "credentialed", "agreement"]
 PICTURES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files, in small letters."""

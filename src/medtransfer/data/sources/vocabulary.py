@@ -53,6 +53,7 @@ VOCABULARY: Mapping[Domain, tuple[str, ...]] = {
     "breast": ("malignant", "birads_high", "dense", *DENSITIES),
     "skin": ("malignant", *SKIN_CLASSES),
     "retina": ("referable", *GRADES),
+    "pathology": ("tumor",),
     "any": (),
 }
 """Every shared target name, by domain."""
