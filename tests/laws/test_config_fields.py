@@ -20,11 +20,12 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining, pretrain_id
 from medtransfer.runs.config import Transfer, run_id, scoring_digest
-from medtransfer.settings import Settings, Side, sides_of
+from medtransfer.settings import Settings, Side, _plain, sides_of
 from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
+FIELDS = GOLDEN.with_name("identity_fields.json")
 NORTH = RetrainConfig(cohort="north", fraction=1.0)
 DATA, WEIGHTS = "d" * 64, "e" * 64
 
@@ -340,6 +341,38 @@ def test_run_ids_are_as_they_were_reviewed() -> None:
     assert ids == json.loads(GOLDEN.read_text()), (
         "Run ids have moved: finished studies would be run again. If a number can change, raise "
         "IDENTITY_VERSION and write the new ids to tests/golden/run_ids.json"
+    )
+
+
+def identity_fields() -> dict[str, Any]:
+    """Every field on the side of identity, with its default and whether ids hold it always."""
+    fields: dict[str, Any] = {}
+    for config in CONFIGS:
+        for name, side in sides_of(config).items():
+            field = config.model_fields[name]
+            if side != "identity" or field.default_factory is not None:
+                continue
+            default = None if field.is_required() else _plain(field.default, (side,))
+            extra = field.json_schema_extra
+            is_later = isinstance(extra, dict) and "later" in extra
+            fields[f"{config.__name__}.{name}"] = {
+                "hashed": "if set" if is_later else "always",
+                "default": default,
+            }
+    return fields
+
+
+def test_a_setting_that_is_added_later_is_not_hashed_at_its_default() -> None:
+    reviewed, now = json.loads(FIELDS.read_text()), identity_fields()
+    added = {name: field for name, field in now.items() if name not in reviewed}
+    always = [name for name, field in added.items() if field["hashed"] == "always"]
+    assert not always, (
+        f"{always} would give finished runs other ids: declare them with identity_if_set"
+    )
+    assert now == reviewed, (
+        "Fields of identity or their defaults have moved. A changed default changes runs under "
+        "their old ids: raise IDENTITY_VERSION. Write the fields to tests/golden/"
+        "identity_fields.json"
     )
 
 
