@@ -14,7 +14,8 @@ from medtransfer.pretraining.pretrain import pretrain_rung
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.runs.events import OnEvent, ignore_progress
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.messages import Finished, Message, RunRequest, StepDone
+from medtransfer.runs.messages import Finished, Message, PredictRequest, RunRequest, StepDone
+from medtransfer.runs.tested.predict import predict_cohorts
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study import schedule
 from medtransfer.study.config import Study
@@ -30,7 +31,9 @@ class HereExecutor:
     def __init__(self, study: Path) -> None:
         self._study = StudyFolder(study)
 
-    def execute(self, request: RunRequest | PretrainRequest) -> Iterator[Message | None]:
+    def execute(
+        self, request: RunRequest | PredictRequest | PretrainRequest
+    ) -> Iterator[Message | None]:
         messages: list[Message] = []
 
         def on_step(report: StepReport) -> bool:
@@ -38,11 +41,16 @@ class HereExecutor:
             return False
 
         folder = request.folder(self._study)
-        folder.start(request.record(), environment(request.training))
+        if not isinstance(request, PredictRequest):
+            folder.start(request.record(), environment(request.training))
         match request:
             case PretrainRequest():
                 pretrain_rung(
                     request.pretrain, RungFolder(folder.path), on_step, planned_id=request.run_id
+                )
+            case PredictRequest():
+                predict_cohorts(
+                    request.run, self._study, folder, request.cohorts, planned=request.inputs
                 )
             case RunRequest():
                 transfer(request.run, self._study, folder, on_step, planned=request.inputs)

@@ -4,9 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from medtransfer.files import sha256
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.messages import RunRequest
+from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
@@ -14,13 +17,18 @@ from medtransfer.study.plan import PlannedRun, plan_runs, read_data
 from medtransfer.study.schedule import request_of
 from medtransfer.training.loop import ProgressCallback
 
+EMPTY = pl.DataFrame(
+    schema=dict.fromkeys(("cohort", "case_id", "image_id", "split", "sha256"), pl.String)
+)
+
 
 def request(study: Study, run_id: str = "a" * 12, **training: object) -> RunRequest:
     """A worker's request for the one run of a study without a manifest, training changed."""
     (cell,) = expand(study, None)  # type: ignore[arg-type] — no cohort is left out
     fields = cell.run.model_dump(mode="json")
     fields["training"] |= training
-    planned = PlannedRun(run_id, cell, (), steps=6, num_images=24, num_cases=4)
+    cases = PredictedCases(EMPTY, EMPTY, cell.run.data)
+    planned = PlannedRun(run_id, cell, (), steps=6, num_images=24, num_cases=4, predicted=cases)
     record = request_of(planned).record()
     return RunRequest.model_validate({**record, "run": fields})
 

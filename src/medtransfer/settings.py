@@ -31,6 +31,15 @@ def identity_if_set(default: Any, **rules: Any) -> Any:
     return Field(default, json_schema_extra={"side": "identity", "later": True}, **rules)
 
 
+def identity_by_rows(default: Any, **rules: Any) -> Any:
+    """A field that changes predictions only by the rows that a run trains on and selects with.
+
+    Run ids hold those rows, with the split of each, and so leave the field itself out: two
+    settings that lead to the same rows lead to the same run.
+    """
+    return Field(default, json_schema_extra={"side": "identity", "by": "rows"}, **rules)
+
+
 def scoring(default: Any = ..., **rules: Any) -> Any:
     """A field that changes results but no prediction."""
     return Field(default, json_schema_extra={"side": "scoring"}, **rules)
@@ -48,14 +57,25 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    def scope(self, *sides: Side) -> dict[str, Any]:  # JSON of any configuration
-        """The fields on some sides, as plain JSON values, nested configurations likewise."""
+    def scope(self, *sides: Side, by_rows: bool = True) -> dict[str, Any]:  # JSON of any kind
+        """The fields on some sides, as plain JSON values, nested configurations likewise.
+
+        Args:
+            sides: Identity, scoring or runtime.
+            by_rows: Take fields too that act by the rows of a run alone.
+        """
         values = {
-            name: _plain(getattr(self, name), sides)
+            name: _plain(getattr(self, name), sides, by_rows=by_rows)
             for name, taken in sides_of(type(self)).items()
-            if taken in sides or isinstance(getattr(self, name), Settings)
+            if (taken in sides and (by_rows or not self._acts_by_rows(name)))
+            or isinstance(getattr(self, name), Settings)
         }
         return {n: value for n, value in values.items() if not self._is_left_out(n, value)}
+
+    @classmethod
+    def _acts_by_rows(cls, name: str) -> bool:
+        extra = cls.model_fields[name].json_schema_extra
+        return isinstance(extra, dict) and "by" in extra
 
     def _is_left_out(self, name: str, plain: Any) -> bool:
         """True if a field was added later and is at its default, or has nothing in these scopes."""
@@ -101,13 +121,14 @@ def _spelled(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _plain(value: Any, sides: tuple[Side, ...]) -> Any:
+def _plain(value: Any, sides: tuple[Side, ...], *, by_rows: bool = True) -> Any:
     if isinstance(value, Settings):
-        return value.scope(*sides)
+        return value.scope(*sides, by_rows=by_rows)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {str(key): _plain(item, sides) for key, item in value.items()}  # type: ignore[misc]
+        items = value.items()  # type: ignore[misc]
+        return {str(key): _plain(item, sides, by_rows=by_rows) for key, item in items}  # type: ignore[misc]
     if isinstance(value, (list, tuple)):
-        return [_plain(item, sides) for item in value]  # type: ignore[misc]
+        return [_plain(item, sides, by_rows=by_rows) for item in value]  # type: ignore[misc]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -35,12 +35,14 @@ from medtransfer.runs.messages import (
     Heartbeat,
     Interrupted,
     Message,
+    PredictRequest,
     ProcessStarted,
     RunRequest,
     StepDone,
     to_json,
 )
 from medtransfer.runs.records import State
+from medtransfer.runs.tested.predict import predict_cohorts
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.training.distributed import is_launched_together, join_world
 from medtransfer.training.loop import Diverged, StepReport, Stopped
@@ -104,10 +106,21 @@ class Worker:
         if self.is_stopping:
             sys.exit(EXIT_STOPPED)
 
-    def _carry_out(self, request: RunRequest | PretrainRequest, folder: RunFolder) -> None:
-        if self.is_main:
+    def _carry_out(
+        self, request: RunRequest | PredictRequest | PretrainRequest, folder: RunFolder
+    ) -> None:
+        if self.is_main and not isinstance(request, PredictRequest):
             folder.start(request.record(), environment(request.training))
         match request:
+            case PredictRequest():
+                predict_cohorts(
+                    request.run,
+                    self.study,
+                    folder,
+                    request.cohorts,
+                    self.heartbeat_or_stop,
+                    planned=request.inputs,
+                )
             case RunRequest():
                 transfer(
                     request.run,
@@ -158,6 +171,18 @@ class Worker:
             self._last_heartbeat = now
             self.report(Heartbeat())
 
+    def heartbeat_or_stop(self, *_: object) -> None:
+        """Report as `heartbeat` does; stop where there is no step to stop after.
+
+        Raises:
+            Stopped: The worker was asked to stop.
+        """
+        self.heartbeat()
+        if os.getppid() != self._parent:
+            os._exit(1)
+        if self.is_stopping:
+            raise Stopped
+
     def report(self, message: Message) -> None:
         """Send a message, once for all processes that share the run."""
         if self.is_main:
@@ -183,16 +208,19 @@ class Worker:
         # a disk that fails takes no error file either: then only the parent learns of it, and stops
         with contextlib.suppress(StudyError):
             # of several processes the first to fail knows why; the others only miss it
-            if not is_launched_together() or folder.error() is None:
+            is_first = not is_launched_together() or folder.error() is None
+            if is_first and not folder.is_done():  # a run that predicts more stays finished
                 folder.fail(state, message, step=step, traceback=traceback)
         self.send(Finished(state, message))
         if is_launched_together():
             os._exit(1)  # torchrun ends the others
 
 
-def read_request(record: Record) -> RunRequest | PretrainRequest:
+def read_request(record: Record) -> RunRequest | PredictRequest | PretrainRequest:
     """The request that a ``run.json`` or a line of input holds."""
-    kind = PretrainRequest if "pretrain" in record else RunRequest
+    if "pretrain" in record:
+        return PretrainRequest.model_validate(record)
+    kind = PredictRequest if "cohorts" in record else RunRequest
     return kind.model_validate(record)
 
 

@@ -19,7 +19,7 @@ from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
 from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining, pretrain_id
-from medtransfer.runs.config import Transfer, run_id, scoring_digest
+from medtransfer.runs.config import Transfer, earlier_run_id, run_id, scoring_digest
 from medtransfer.settings import Settings, Side, _plain, sides_of
 from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
@@ -95,7 +95,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "attributes": ("sex",),
         "values": {"sex": {"w": "F"}},
         "image": ImageConfig(flip="both"),
-        "split": SplitConfig(seed=9),
+        "split": SplitConfig(train_fraction=0.9),
         "pixel_limit": 2_000_000,
     },
     ModelConfig: {"rung": "scratch/r26x1", "weights": Path("w.safetensors"), "pool": "max"},
@@ -311,9 +311,18 @@ def test_a_field_moves_the_run_id_exactly_if_it_is_identity(
     if changed is None:
         return
     moved = run_id(changed, DATA, None) != run_id(transfer(), DATA, None)
-    scored = scoring_digest(changed) != scoring_digest(transfer())
+    scored = scoring_digest(changed, DATA) != scoring_digest(transfer(), DATA)
     side = sides_of(config)[name]
+    if acts_by_rows(config, name):  # the rows are in the digest of the data
+        moved = not moved and earlier_run_id(changed, DATA, None) != earlier_run_id(
+            transfer(), DATA, None
+        )
     assert (moved, scored) == (side == "identity", side == "scoring")
+
+
+def acts_by_rows(config: type[Settings], name: str) -> bool:
+    extra = config.model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and "by" in extra
 
 
 def test_data_and_weights_are_part_of_the_run_id() -> None:
@@ -353,13 +362,19 @@ def identity_fields() -> dict[str, Any]:
             if side != "identity" or field.default_factory is not None:
                 continue
             default = None if field.is_required() else _plain(field.default, (side,))
-            extra = field.json_schema_extra
-            is_later = isinstance(extra, dict) and "later" in extra
             fields[f"{config.__name__}.{name}"] = {
-                "hashed": "if set" if is_later else "always",
+                "hashed": _hashed(config, name),
                 "default": default,
             }
     return fields
+
+
+def _hashed(config: type[Settings], name: str) -> str:
+    """How ids hold a field: always, if it is set, or by the rows that it leads to."""
+    if acts_by_rows(config, name):
+        return "by rows"
+    extra = config.model_fields[name].json_schema_extra
+    return "if set" if isinstance(extra, dict) and "later" in extra else "always"
 
 
 def test_a_setting_that_is_added_later_is_not_hashed_at_its_default() -> None:

@@ -52,12 +52,12 @@ def test_what_can_change_a_prediction_changes_the_name_and_not_the_scoring(
     other: Transfer,
 ) -> None:
     assert run_id(other, DATA, None) != run_id(transfer(), DATA, None)
-    assert scoring_digest(other) == scoring_digest(transfer())
+    assert scoring_digest(other, DATA) == scoring_digest(transfer(), DATA)
 
 
 def test_another_question_changes_the_scoring_and_not_the_name() -> None:
     other = transfer(attributes=["sex"])
-    assert scoring_digest(other) != scoring_digest(transfer())
+    assert scoring_digest(other, DATA) != scoring_digest(transfer(), DATA)
     assert run_id(other, DATA, None) == run_id(transfer(), DATA, None)
 
 
@@ -65,4 +65,4 @@ def test_a_run_survives_its_own_json() -> None:
     run = transfer({"steps": 100}, image={"resize": 72, "crop": 64})
     again = Transfer.model_validate(run.model_dump(mode="json"))
     assert run_id(again, DATA, None) == run_id(run, DATA, None)
-    assert scoring_digest(again) == scoring_digest(run)
+    assert scoring_digest(again, DATA) == scoring_digest(run, DATA)

@@ -1,4 +1,4 @@
-"""A study folder that version 0.1 wrote (golden/README.md) opens, reports and resumes."""
+"""Study folders that versions 0.1 and 0.2 wrote (golden/README.md) open, report and resume."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,14 @@ import pytest
 from polars.testing import assert_frame_equal
 from tests.in_process import run_here
 
+from medtransfer.errors import StudyError
+from medtransfer.integrity.fsck import fsck
 from medtransfer.posthoc.ood_detectors import DETECTORS
 from medtransfer.report.page import write_report
 from medtransfer.report.reading import load_study_data
-from medtransfer.runs.events import Event, Planned, RunEnded
+from medtransfer.runs.events import Additions, Event, Planned, Repaired, RunEnded
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.tested.files import read_identity
 from medtransfer.study.status import read_status
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables import old_names
@@ -32,6 +35,14 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
     shutil.copytree(GOLDEN / "folder", "studies/old")
     old_names._say_once.cache_clear()
     return StudyFolder(Path("studies/old"))
+
+
+@pytest.fixture
+def latest(old: StudyFolder) -> StudyFolder:
+    """The same study as version 0.2 left it, when test cases were still part of run ids."""
+    shutil.rmtree(old.path)
+    shutil.copytree(GOLDEN.with_name("study-0.2") / "folder", old.path)
+    return old
 
 
 def old_results() -> pl.DataFrame:
@@ -115,3 +126,44 @@ def test_only_an_added_seed_is_trained(old: StudyFolder) -> None:
     results = pl.read_parquet(old.path / "results.parquet")
     of_runs = auroc(results).filter(pl.col("seed").is_in([0, 1]))
     assert_frame_equal(of_runs, auroc(old_results()).filter(pl.col("seed").is_not_null()))
+
+
+def test_a_folder_of_version_02_is_taken_up_under_its_names_and_nothing_is_trained(
+    latest: StudyFolder,
+) -> None:
+    before, ids = auroc(pl.read_parquet(latest.path / "results.parquet")), latest.run_ids()
+    write_report(latest)
+    assert read_status(latest).counts() == {"done": 4}
+    events = run(latest)
+    assert next(event for event in events if isinstance(event, Planned)).done == 4
+    assert not [event for event in events if isinstance(event, RunEnded | Additions)]
+    assert_frame_equal(auroc(pl.read_parquet(latest.path / "results.parquet")), before)
+    assert latest.run_ids() == ids
+    identities = [read_identity(latest.run(run_id)) for run_id in ids]
+    assert not set(identities) & set(ids)
+    assert None not in identities
+    assert fsck(latest.path).passed
+    again = run(latest)
+    assert not [event for event in again if isinstance(event, RunEnded | Repaired)]
+
+
+def add_hospital(table: Path) -> None:
+    """Append the cases of hospital b once more, as another hospital's, its images changed."""
+    rows = pl.read_parquet(table)
+    added = rows.filter(pl.col("cohort") == "b").with_columns(
+        pl.concat_str(pl.lit("new-"), name).alias(name)
+        for name in ("image_id", "case_id", "patient_id", "cohort")
+    )
+    # bytes after the end of a picture change its digest and nothing else
+    added = added.with_columns(
+        pl.Series("image", [picture + b" " for picture in added["image"]], dtype=pl.Binary)
+    )
+    pl.concat([rows, added]).write_parquet(table)
+
+
+def test_an_upgrade_and_a_new_hospital_at_once_are_told_apart(latest: StudyFolder) -> None:
+    add_hospital(Path("lesion.parquet"))
+    with pytest.raises(StudyError, match="4 finished runs cannot predict new-b") as caught:
+        run(latest, waive={"A008": "the same pictures again, on purpose"})
+    assert "delete `done` in the folders of these runs" in str(caught.value)
+    assert len(latest.run_ids()) == 4

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from medtransfer.errors import plural, printable
 from medtransfer.runs.events import (
+    Additions,
     Event,
     OnEvent,
     Planned,
@@ -25,6 +26,7 @@ from medtransfer.runs.events import (
     PretrainStep,
     Repaired,
     RunEnded,
+    RunExtended,
     RunStep,
     Scoring,
     event_record,
@@ -110,6 +112,24 @@ def pretraining(step: PretrainStep) -> str:
     return ", ".join(parts)
 
 
+def additions_text(event: Additions) -> str:
+    """Cohort that finished runs are to predict, on one line."""
+    what = f"{event.cohort} ({plural(event.cases, 'test case')})"
+    reason = "has other cases or images than before" if event.is_changed else "is new"
+    verb = "predicts" if event.runs == 1 else "predict"
+    return (
+        f"{what} {reason}: {plural(event.runs, 'finished run')} {verb} it; nothing is trained again"
+    )
+
+
+def extended_text(event: RunExtended) -> str:
+    """Outcome of a run that predicted cohorts, on one line."""
+    verb = "could not predict" if event.message else "predicted"
+    reason = f": {one_line(event.message)}" if event.message else ""
+    cohorts = ", ".join(event.cohorts)
+    return f"[{event.finished}/{event.total}] {event.run.label} {verb} {cohorts}{reason}"
+
+
 LINE_SECONDS = 30.0
 """Minimum time between two lines on the progress of a run, without a terminal."""
 
@@ -185,6 +205,10 @@ class _Lines:
                 self._print(
                     f"[{event.finished}/{event.total}] {event.state} {event.run.label}{reason}"
                 )
+            case Additions():
+                self._print(additions_text(event))
+            case RunExtended():
+                self._print(extended_text(event))
             case Scoring(what):
                 self._print(f"writing {what}")
             case Repaired(_, message):
@@ -206,6 +230,8 @@ class LiveTable:
         self._finished = ""
         self._first_error = ""
         self._repairs: list[str] = []
+        self._additions: list[str] = []
+        self._extended = ""
         self._step: RunStep | None = None
 
     def handle(self, event: Event) -> None:
@@ -223,6 +249,10 @@ class LiveTable:
                 self._step = event
             case Repaired(_, message):
                 self._repairs.append(message)
+            case Additions():
+                self._additions.append(additions_text(event))
+            case RunExtended():
+                self._extended = extended_text(event)
             case RunEnded():
                 self._step = None
                 counts = self._rungs[event.run.rung]
@@ -245,6 +275,9 @@ class LiveTable:
             parts.append(Text(self._finished))
         if self._rungs:
             parts.append(self._table())
+        parts += [Text(line) for line in self._additions]
+        if self._extended:
+            parts.append(Text(self._extended))
         if self._step is not None:
             parts += self._running(self._step)
         if self._first_error:

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
+from medtransfer.settings import (
+    Settings,
+    identity,
+    identity_by_rows,
+    identity_if_set,
+    runtime,
+    scoring,
+)
 from medtransfer.tables.values.value_map import EMPTY
 
 Task = Literal["binary", "multi-label", "single-label"]
@@ -39,12 +46,12 @@ class RetrainConfig(Settings):
 class SplitConfig(Settings):
     """Split settings. Splits are always by patient."""
 
-    train_cohorts: tuple[Name, ...] | None = identity(None)
+    train_cohorts: tuple[Name, ...] | None = identity_by_rows(None)
     """Cohorts that are split into train, tune and test; every other cohort is shifted test data.
     Left out: all cohorts are pooled and there is no shift to measure."""
-    tune_fraction: float = identity(0.15, gt=0, lt=1)
+    tune_fraction: float = identity_by_rows(0.15, gt=0, lt=1)
     """Share of patients for selection, thresholds and calibration."""
-    test_fraction: float = identity(0.2, gt=0, lt=1)
+    test_fraction: float = identity_by_rows(0.2, gt=0, lt=1)
     """Share of patients for the internal test."""
     train_fraction: float = identity(1.0, gt=0, le=1)
     """Share of the training patients whose labels are used; smaller shares are nested in larger."""
@@ -52,11 +59,11 @@ class SplitConfig(Settings):
     """In place of a share: so many training patients of each class, smaller numbers nested in
     larger. Classes are those of a single-label task; else the patients of each target and those
     with a case without any."""
-    group_columns: tuple[Name, ...] = identity(())
+    group_columns: tuple[Name, ...] = identity_by_rows(())
     """Columns besides `patient_id` whose equal values must stay in one split, e.g. `lesion_id`."""
     retrain: RetrainConfig | None = identity_if_set(None)
     """A shifted cohort that is trained on again; a study takes `retrain_fractions` instead."""
-    seed: int = identity(0, ge=0)
+    seed: int = identity_by_rows(0, ge=0)
     """Seed of the split, apart from the run's: all runs are tested on the same cases."""
 
     @model_validator(mode="after")

@@ -125,6 +125,8 @@ class _Check:
             return
         for file, entry in _mapping(seal.get("files")).items():
             remedy = REPEAT if file == "predictions.parquet" else REPAIR
+            if file.startswith("predictions/"):
+                remedy = "`medtransfer run` predicts these cases again."
             if file.startswith("checkpoint/"):
                 remedy = f"The predictions are kept. To train again, delete {name}/done and run."
             self._compare(f"{name}/{file}", entry, remedy)
@@ -135,14 +137,17 @@ class _Check:
         record = self._json(run / "run.json")
         if record is not None and record.get("run_id", run.name) != run.name:
             self._fault(f"{name}/run.json", "is of another run", REPEAT)
-        try:
-            table = pl.read_parquet(run / "predictions.parquet", columns=["run_id"])
-            ids = table["run_id"].unique().to_list()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
-            self._fault(f"{name}/predictions.parquet", "cannot be read", REPEAT)
-            return
-        if ids != [run.name]:
-            self._fault(f"{name}/predictions.parquet", "is of another run", REPEAT)
+        for path in [run / "predictions.parquet", *sorted(run.glob("predictions/*.parquet"))]:
+            file = f"{name}/{path.relative_to(run).as_posix()}"
+            if path.parent != run and file not in self._compared:
+                continue  # no seal lists it, so nothing reads it
+            try:
+                ids = pl.read_parquet(path, columns=["run_id"])["run_id"].unique().to_list()
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+                self._fault(file, "cannot be read", REPEAT)
+                continue
+            if ids != [run.name]:
+                self._fault(file, "is of another run", REPEAT)
 
     def _check_plan(self) -> None:
         """Every planned run has a folder and an outcome."""

@@ -17,6 +17,10 @@ from medtransfer.settings import digest
 
 DONE = "done"
 PREDICTIONS = "predictions.parquet"
+TESTED = "tested.json"
+"""Identity of the run, and the cohorts of its predictions."""
+ADDED = "predictions"
+"""Folder of the predictions of cohorts that were added later."""
 RECORD = "run.json"
 VIEWS = (DONE, "error.json", "progress.json", "stacks.txt")
 """Files of a run folder that say nothing about its outcome; the study's seal lists them."""

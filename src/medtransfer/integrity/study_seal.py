@@ -62,6 +62,8 @@ def remove_damaged(folder: Path, *, verify: bool = False) -> list[str]:
     """
     names: list[str] = []
     has_cache = (folder / "cache").is_dir()
+    if not has_cache:  # deleted to save space: what is made of it later is all there is
+        note_change(folder / "cache")
     for name, entry in _entries(folder).items():
         path = folder / name
         if name.startswith(f"{RUNS}/") and Path(name).name == DONE:

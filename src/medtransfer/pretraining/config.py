@@ -14,13 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medtransfer.data.config import AugmentConfig, Flip, Name, SidePixels
 from medtransfer.models.config import RungName
-from medtransfer.runs.config import ID_LENGTH, IDENTITY_VERSION
+from medtransfer.runs.config import ID_LENGTH
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.settings import Settings, digest, identity, runtime
 from medtransfer.training.bit_hyperrule import Schedule
 from medtransfer.training.config import TrainingConfig
 
 RATE_PER_256 = 0.03
+PRETRAINING_VERSION = 4
+"""Raised when a change of code changes the weights that pre-training makes."""
 WARMUP_STEPS = 5_000
 MAX_WARMUP_SHARE = 0.2
 DROPS = (30 / 90, 60 / 90, 80 / 90)
@@ -168,7 +170,7 @@ def pretrain_id(run: Pretrain, data: str, weights: str | None) -> str:
         weights: SHA-256 of the weights it starts from; None for random ones.
     """
     identity_facts = {
-        "version": IDENTITY_VERSION,
+        "version": PRETRAINING_VERSION,
         "pretrain": run.scope("identity"),
         "data": data,
         "weights": weights,

@@ -6,8 +6,10 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.settings import Settings, digest, identity
 from medtransfer.training.config import TrainingConfig
 
-IDENTITY_VERSION = 4
+IDENTITY_VERSION = 5
 """Raised when a change of code changes the numbers that a run makes."""
+EARLIER_IDENTITY_VERSION = 4
+"""Before it, ids held every row of the manifest, also those that are only tested."""
 SCORING_VERSION = 8
 """Raised when a change of code changes the results that predictions are scored to."""
 ID_LENGTH = 12
@@ -33,11 +35,29 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
 
     Args:
         run: Its identity side is taken; places of files and scoring are not.
-        data: Digest of the rows and images, from `runs.inputs.data_digest`.
+        data: Digest of the rows and images that train and select, from
+            `runs.inputs.training_digest`.
         weights: SHA-256 of the weights file; None for random weights.
     """
     identity_facts = {
         "version": IDENTITY_VERSION,
+        "run": run.scope("identity", by_rows=False),
+        "data": data,
+        "weights": weights,
+    }
+    return digest(identity_facts)[:ID_LENGTH]
+
+
+def earlier_run_id(run: Transfer, data: str, weights: str | None) -> str:
+    """The name that versions before 0.2 gave a run.
+
+    Args:
+        run: As for `run_id`.
+        data: Digest of all rows and images, from `runs.inputs.data_digest`.
+        weights: As for `run_id`.
+    """
+    identity_facts = {
+        "version": EARLIER_IDENTITY_VERSION,
         "run": run.scope("identity"),
         "data": data,
         "weights": weights,
@@ -45,6 +65,12 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
     return digest(identity_facts)[:ID_LENGTH]
 
 
-def scoring_digest(run: Transfer) -> str:
-    """Digest of what changes a run's results without changing its predictions."""
-    return digest({"version": SCORING_VERSION, "run": run.scope("scoring")})
+def scoring_digest(run: Transfer, cases: str) -> str:
+    """Digest of what changes a run's results without changing its predictions.
+
+    Args:
+        run: Its scoring side is taken.
+        cases: Digest of the predicted cases with their labels and attributes, from
+            `runs.tested.cases.PredictedCases`.
+    """
+    return digest({"version": SCORING_VERSION, "run": run.scope("scoring"), "cases": cases})

@@ -52,6 +52,42 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Additions:
+    """Finished runs are to predict cohorts that came later, or whose cases or images changed.
+
+    Attributes:
+        cohort: The cohort.
+        cases: Number of its test cases.
+        runs: Number of finished runs that predict it; none is trained again.
+        is_changed: True if they predicted it before, with other cases or images.
+    """
+
+    cohort: str
+    cases: int
+    runs: int
+    is_changed: bool
+
+
+@dataclass(frozen=True)
+class RunExtended:
+    """A finished run predicted cohorts that came later, or could not.
+
+    Attributes:
+        run: The run.
+        cohorts: The cohorts.
+        message: The reason, if it could not.
+        finished: Runs that have predicted them.
+        total: Runs that are to.
+    """
+
+    run: RunName
+    cohorts: tuple[str, ...]
+    message: str
+    finished: int
+    total: int
+
+
+@dataclass(frozen=True)
 class RunStep:
     """A run finished a training step.
 
@@ -149,7 +185,18 @@ class RungMade:
     folder: str
 
 
-Event = Preparing | Planned | RunStep | RunEnded | Repaired | Scoring | PretrainStep | RungMade
+Event = (
+    Preparing
+    | Planned
+    | Additions
+    | RunStep
+    | RunEnded
+    | RunExtended
+    | Repaired
+    | Scoring
+    | PretrainStep
+    | RungMade
+)
 OnEvent = Callable[[Event], None]
 
 
@@ -163,7 +210,7 @@ def event_record(event: Event) -> dict[str, object]:
     match event:
         case Planned(runs, done):
             return record | {"runs": [run.run_id for run in runs], "done": done}
-        case RunStep(run) | RunEnded(run):
+        case RunStep(run) | RunEnded(run) | RunExtended(run):
             fields = {name: value for name, value in vars(event).items() if name != "run"}
             return record | fields | {"run_id": run.run_id, "rung": run.rung, "seed": run.seed}
         case _:

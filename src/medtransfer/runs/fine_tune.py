@@ -39,29 +39,52 @@ class RunCases:
     Attributes:
         all: All cases, sorted.
         train: Labelled cases to train on.
-        tune: Cases to validate on.
-        test: Cases to predict.
+        tune: Cases to validate on, which are predicted too.
+        test: Cases to predict, by cohort.
     """
 
     all: Cases
     train: Cases
     tune: Cases
-    test: Cases
+    test: dict[str, Cases]
+
+    @property
+    def predicted(self) -> tuple[Cases, ...]:
+        """Cases that are predicted together: the tuning split, and each cohort's test cases.
+
+        The last digits of a prediction depend on the cases that are in a batch with it. So no batch
+        holds cases of two of these: the predictions of a cohort are the same whatever other cohorts
+        there are.
+        """
+        return tuple(part for part in (self.tune, *self.test.values()) if len(part))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutputs:
+    """Outputs of a trained classifier.
+
+    Attributes:
+        reference: Its training cases as it sees them, for OOD detectors.
+        cases: Predicted cases, in parts.
+        outputs: For each part.
+    """
+
+    reference: OODReference
+    cases: Sequence[Cases]
+    outputs: Sequence[Outputs]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """Outputs and history of a trained classifier.
+    """Outputs and history of a classifier after its training.
 
     Attributes:
-        ood_reference: Its training cases as it sees them now.
-        outputs: For the test cases.
+        outputs: For all predicted cases.
         checks: Validations on the tuning split.
         state: Steps, images and time of its training.
     """
 
-    ood_reference: OODReference
-    outputs: Outputs
+    outputs: ModelOutputs
     checks: Sequence[Check | ProbeCheck]
     state: TrainingState
 
@@ -77,8 +100,14 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
         shots, share = run.data.split.shots, run.data.split.train_fraction
         budget = f"label fraction {share:g}" if shots is None else plural(shots, "shot")
         raise StudyError(f"No labelled training case is left at {budget}.")
-    tune = cases.take(cases.splits == "tune")
-    return RunCases(all=cases, train=train, tune=tune, test=predicted_cases(cases, run.data))
+    predicted = predicted_cases(cases, run.data)
+    tested = predicted.take(predicted.splits == "test")
+    return RunCases(
+        all=cases,
+        train=train,
+        tune=cases.take(cases.splits == "tune"),
+        test={str(name): tested.take(tested.cohorts == name) for name in np.unique(tested.cohorts)},
+    )
 
 
 def fine_tune(
@@ -102,11 +131,11 @@ def fine_tune(
         folder: Holds the checkpoints.
         on_step: Called after every step; it may ask to stop.
     """
-    to_train, to_test, as_tested = (PixelCache(cached) for cached in images)
-    tuning = CaseImages(cases.tune, to_test, spec)
+    to_train, to_test, as_tested = images
+    tuning = case_images(cases.tune, to_test, spec)
     augmentation = Augmentation(run.seed, run.data.image.flip, run.data.image.augment)
     batches = TrainingBatches(
-        CaseImages(cases.train, to_train, spec),
+        case_images(cases.train, to_train, spec),
         run.training.batch_size,
         augmentation=augmentation,
         micro_batch=run.training.micro_batch,
@@ -124,13 +153,42 @@ def fine_tune(
         checkpoints=CheckpointFolder(folder.checkpoint),
         on_step=on_step,
     )
-    trained_on = CaseImages(cases.train, as_tested, spec)
-    return TrainedModel(
-        ood_reference=read_ood_reference(classifier, trained_on, run.data.task),
-        outputs=outputs_of(classifier, CaseImages(cases.test, to_test, spec)),
-        checks=state.checks,
-        state=state,
+    outputs = predict_parts(
+        run, classifier, cases.train, cases.predicted, (as_tested, to_test), spec
     )
+    return TrainedModel(outputs, state.checks, state)
+
+
+def predict_parts(
+    run: Transfer,
+    classifier: Classifier,
+    train: Cases,
+    parts: Sequence[Cases],
+    images: tuple[CachedImages, CachedImages],
+    spec: InputSpec,
+) -> ModelOutputs:
+    """Outputs of a trained classifier for parts of the cases, each in batches of its own.
+
+    Args:
+        run: Its configuration.
+        classifier: After training.
+        train: Its training cases.
+        parts: To predict.
+        images: Of the training cases as they are tested, and of the others.
+        spec: The network's input.
+    """
+    as_tested, to_test = images
+    trained_on = case_images(train, as_tested, spec)
+    return ModelOutputs(
+        reference=read_ood_reference(classifier, trained_on, run.data.task),
+        cases=parts,
+        outputs=[outputs_of(classifier, case_images(part, to_test, spec)) for part in parts],
+    )
+
+
+def case_images(cases: Cases, images: CachedImages, spec: InputSpec) -> CaseImages:
+    """The images of some cases, in a pixel format that does not depend on other cases."""
+    return CaseImages(cases, PixelCache(images.of(cases.image_ids)), spec)
 
 
 def plan_training(run: Transfer, targets: NDArray[np.float64]) -> FitPlan:

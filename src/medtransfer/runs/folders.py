@@ -10,7 +10,8 @@ studies/<name>/
 ├── cache/          images at the networks' sizes; may be deleted
 ├── features/       of linear probes; may be deleted
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
-                    results.parquet cost.json done (last) | error.json
+                    tested.json results.parquet cost.json done (last) | error.json
+                    predictions/  cohorts that were predicted later
 ```
 """
 
@@ -33,7 +34,7 @@ from medtransfer.files import (
     write_json,
     write_text,
 )
-from medtransfer.integrity.run_seal import DONE, PREDICTIONS, seal_run
+from medtransfer.integrity.run_seal import ADDED, DONE, PREDICTIONS, SELECTED, TESTED, seal_run
 from medtransfer.integrity.study_seal import seal_study, sealed_entry
 from medtransfer.runs.lease import Lease
 from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
@@ -150,8 +151,19 @@ class RunFolder:
 
     def reopen(self) -> None:
         """Make the run unfinished: its outcome is dropped, and it is carried out again."""
-        for name in (DONE, PREDICTIONS, "results.parquet", "scoring.json", "cost.json"):
+        outcome = (PREDICTIONS, ADDED, TESTED, "results.parquet", "scoring.json", "cost.json")
+        for name in (DONE, *outcome):
             remove(self.path / name)
+
+    def has_weights(self) -> bool:
+        """True if the selected weights are in the folder."""
+        return any(self.checkpoint.glob(f"{SELECTED}*"))
+
+    def drop_weights(self) -> None:
+        """Delete the weights of the finished run, and seal what is left."""
+        if self.checkpoint.exists():
+            remove(self.checkpoint)
+            seal_run(self.path)
 
     def tidy(self) -> None:
         """Remove checkpoints that only resuming would need; the selected weights stay."""

@@ -5,7 +5,7 @@ before it is done: labels, images or weights that somebody replaces while a stud
 in results under the old id.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class PlannedInputs:
     """Digests of the inputs that a run's id was made from.
 
     Attributes:
-        data: Of rows and images, from `data_digest`.
+        data: Of all rows and images, from `data_digest`; the id is made from those that train.
         weights: SHA-256 of the weights file; None for random weights.
     """
 
@@ -116,6 +116,25 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
     ids as they are.
     """
     table = _identity_table(manifest, data).with_columns(facts["sha256"])
+    return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
+
+
+def training_digest(frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig) -> str:
+    """Digest of the rows that a run trains on and selects with: what its id is made from.
+
+    Their ids, cohorts, splits, raw labels and image contents are in it. Test cases are not: adding,
+    changing or removing some leaves the run as it is.
+
+    Args:
+        frame: Manifest rows with splits, from `assign_splits`.
+        facts: Digest of each image, in the same order.
+        data: Of the run.
+    """
+    ids = frame.select(
+        "image_id", "case_id", "patient_id", "cohort", pl.col("split").cast(pl.String)
+    )
+    table = ids.hstack(raw_labels(frame, data)).with_columns(facts["sha256"])
+    table = table.filter(pl.col("split") != "test")
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
@@ -276,6 +295,22 @@ def cache_requests(
 
     trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize
     return need(seen, trained), need(rest, spec.crop), need(seen, spec.crop)
+
+
+def prediction_requests(
+    run: Transfer, spec: InputSpec, frame: pl.DataFrame, cohorts: Sequence[str]
+) -> tuple[CacheRequest, CacheRequest]:
+    """The images that a finished run reads to predict cohorts.
+
+    Returns:
+        Training images as they are tested, which OOD detectors are fitted to, and the test images
+        of the cohorts. A linear probe keeps the features of whole cohorts, so it reads all images.
+    """
+    _, rest, seen = cache_requests(run, spec, frame)
+    if run.training.tuning.mode == "linear":
+        return seen, rest
+    is_asked = (frame["split"] == "test") & frame["cohort"].is_in(cohorts)
+    return seen, CacheRequest(np.flatnonzero(is_asked.to_numpy()), rest.recipe)
 
 
 def merge_requests(needs: Iterable[CacheRequest]) -> list[CacheRequest]:

@@ -69,6 +69,30 @@ class RunRequest(BaseModel):
         return self.model_dump(mode="json")
 
 
+class PredictRequest(BaseModel):
+    """Cohorts that a finished run is to predict."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    cohorts: tuple[str, ...]
+    run: Transfer
+    inputs: PlannedInputs | None = None
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The run's training settings; one process predicts, whatever number trained."""
+        return self.run.training.model_copy(update={"devices": 1})
+
+    def folder(self, study: StudyFolder) -> RunFolder:
+        """The run's folder in its study."""
+        return study.run(self.run_id)
+
+    def record(self) -> Mapping[str, object]:
+        """The line that the worker reads; ``run.json`` stays as it is."""
+        return self.model_dump(mode="json")
+
+
 @dataclass(frozen=True)
 class ProcessStarted:
     """One of several processes that share a run has started."""

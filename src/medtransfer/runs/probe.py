@@ -2,23 +2,32 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.cases import Cases
-from medtransfer.data.images.cache import CachedImages, PixelCache
+from medtransfer.data.images.cache import CachedImages
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.loader import CaseImages
 from medtransfer.evaluation.inference.feature_cache import kept_features
 from medtransfer.evaluation.inference.features import make_ood_reference, outputs_from
 from medtransfer.models.classifier import BuiltClassifier
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.fine_tune import RunCases, TrainedModel, tune_score
-from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.fine_tune import (
+    ModelOutputs,
+    RunCases,
+    TrainedModel,
+    case_images,
+    tune_score,
+)
+from medtransfer.runs.folders import RunFolder
 from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
 from medtransfer.training.linear_probe import LinearHead, ProbeCheck, fit_probe
 from medtransfer.training.loop import ProgressCallback, StepReport, Stopped
@@ -40,6 +49,76 @@ class CaseFeatures:
     def of(self, cases: Cases) -> NDArray[np.float32]:
         """Features of some of the cases. [M, D]"""
         return self.values[np.searchsorted(self.case_ids, cases.case_ids)]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSource:
+    """Cases whose features are to be had, from the study's folder or by a pass.
+
+    Attributes:
+        blocks: Cases that are extracted together, see `feature_blocks`.
+        images: All of them, as they are tested.
+        spec: The network's input.
+        parent: Folder of the features.
+    """
+
+    blocks: Sequence[Cases]
+    images: CachedImages
+    spec: InputSpec
+    parent: Path
+
+    def extract(
+        self, run: Transfer, built: BuiltClassifier, on_images: Callable[[int], None]
+    ) -> CaseFeatures:
+        """Features of all cases; those that are there are read.
+
+        Args:
+            run: Its configuration.
+            built: The classifier, whose head has no part in it.
+            on_images: Called with the number of images that went through the network.
+        """
+        determinants = {
+            "architecture": built.rung.architecture.name,
+            "weights": built.weights or f"random, seed {run.seed}",
+            "pool": run.model.pool,
+            "precision": built.classifier.precision,
+            "input": vars(self.spec),
+            "pixels": self.images.recipe.metadata(),
+        }
+        values = [
+            kept_features(
+                built.classifier,
+                case_images(block, self.images, self.spec),
+                contents=_contents(block, self.images.of(block.image_ids)),
+                about=determinants,
+                parent=self.parent,
+                heard=on_images,
+            )
+            for block in self.blocks
+        ]
+        names = np.concatenate([block.case_ids for block in self.blocks])
+        order = np.argsort(names)
+        return CaseFeatures(names[order], np.concatenate(values)[order])
+
+
+def feature_blocks(cases: Cases, manifest: pl.DataFrame) -> list[Cases]:
+    """Divide cases into those whose features are extracted together.
+
+    The last digits of features depend on the cases in a batch. A block holds one cohort, or, where
+    the manifest has splits of its own, the test cases of one cohort or its others. So a cohort or a
+    test case that is added later leaves the features of all training cases as they are, and runs
+    that leave out different cohorts share them.
+
+    Args:
+        cases: All cases of the manifest.
+        manifest: Its rows, with its own splits.
+    """
+    keys = cases.cohorts
+    if "split" in manifest.columns:
+        numbers = CaseNumbers.of(manifest)
+        is_tested = numbers.at_first(manifest["split"].cast(pl.String) == "test")
+        keys = np.char.add(np.where(is_tested, "1", "0"), keys)
+    return [cases.take(keys == key) for key in np.unique(keys)]
 
 
 class ProbeProgress:
@@ -91,10 +170,8 @@ def probe(
     run: Transfer,
     built: BuiltClassifier,
     cases: RunCases,
-    images: CachedImages,
-    spec: InputSpec,
+    source: FeatureSource,
     *,
-    study: StudyFolder,
     folder: RunFolder,
     on_step: ProgressCallback,
 ) -> TrainedModel:
@@ -104,15 +181,13 @@ def probe(
         run: Its configuration.
         built: The classifier, on the device it runs on.
         cases: Of the run, by their use.
-        images: All of them, as they are tested.
-        spec: The network's input.
-        study: Keeps the features.
+        source: Features of all of them.
         folder: Gets the weights.
         on_step: Called while features are extracted and penalties tried; it may ask to stop.
     """
     penalties = run.training.tuning.penalties
     progress = ProbeProgress(len(penalties), _loss_at_zero(run), on_step)
-    features = _extract(run, built, cases.all, images, spec, study=study, progress=progress)
+    features = source.extract(run, built, progress.add_images)
 
     train, tune = features.of(cases.train), features.of(cases.tune)
     fitted = fit_probe(
@@ -131,48 +206,37 @@ def probe(
     state = progress.state
     state.step, state.selected = len(penalties), fitted.selected
     CheckpointFolder(folder.checkpoint).select(fitted.selected, built.classifier)
-    trained_on = outputs_from(head, train)
-    return TrainedModel(
-        ood_reference=make_ood_reference(trained_on, cases.train, head, run.data.task),
-        outputs=outputs_from(head, features.of(cases.test)),
-        checks=fitted.checks,
-        state=state,
+    outputs = head_outputs(run, head, features, cases.train, cases.predicted)
+    return TrainedModel(outputs, fitted.checks, state)
+
+
+def head_outputs(
+    run: Transfer,
+    head: torch.nn.Linear,
+    features: CaseFeatures,
+    train: Cases,
+    parts: Sequence[Cases],
+) -> ModelOutputs:
+    """Outputs of a fitted head for parts of the cases.
+
+    Args:
+        run: Its configuration.
+        head: After the fit.
+        features: Of all these cases.
+        train: Its training cases.
+        parts: To predict.
+    """
+    trained_on = outputs_from(head, features.of(train))
+    return ModelOutputs(
+        reference=make_ood_reference(trained_on, train, head, run.data.task),
+        cases=parts,
+        outputs=[outputs_from(head, features.of(part)) for part in parts],
     )
 
 
 def _loss_at_zero(run: Transfer) -> float:
     """Loss of a head at zero, which gives every class the same probability."""
     return math.log(len(run.data.names) if run.data.task == "single-label" else 2)
-
-
-def _extract(
-    run: Transfer,
-    built: BuiltClassifier,
-    cases: Cases,
-    images: CachedImages,
-    spec: InputSpec,
-    *,
-    study: StudyFolder,
-    progress: ProbeProgress,
-) -> CaseFeatures:
-    """Features of all cases, from the study's folder or from a pass through the network."""
-    determinants = {
-        "architecture": built.rung.architecture.name,
-        "weights": built.weights or f"random, seed {run.seed}",
-        "pool": run.model.pool,
-        "precision": built.classifier.precision,
-        "input": vars(spec),
-        "pixels": images.recipe.metadata(),
-    }
-    values = kept_features(
-        built.classifier,
-        CaseImages(cases, PixelCache(images), spec),
-        contents=_contents(cases, images),
-        about=determinants,
-        parent=study.features,
-        heard=progress.add_images,
-    )
-    return CaseFeatures(cases.case_ids, values)
 
 
 def _contents(cases: Cases, images: CachedImages) -> list[list[str]]:

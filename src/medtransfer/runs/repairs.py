@@ -4,15 +4,16 @@ The outcome of a run is never repaired: a run whose predictions do not match is 
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 from medtransfer.data.images.shards import altered_shards, drop_shard
 from medtransfer.errors import StudyError
 from medtransfer.files import file_stamp, read_json, remove, write_json, write_text
 from medtransfer.integrity.run_seal import (
+    ADDED,
     CHECKPOINT,
     DONE,
     PREDICTIONS,
@@ -133,10 +134,13 @@ def repair_run(run: RunFolder, *, verify: bool = False) -> list[Repair]:
         seal_run(run.path)  # of version 0.1, which sealed the predictions alone
         return []
     repairs = [Repair(f"{place}/{n}", _mend(run, seal, n)) for n in sorted(damaged)]
+    added = {PurePosixPath(name).stem for name in damaged if name.startswith(f"{ADDED}/")}
+    if added:
+        seal = _without_additions(run, seal, added)
     if damaged & set(SCORED):
         for name in SCORED:
             remove(run.path / name)
-    elif is_smaller or (not damaged and seal.has_old_stamps(run.path)):
+    elif is_smaller or added or (not damaged and seal.has_old_stamps(run.path)):
         write_run_seal(run.path, _with_stamps(seal, run.path))
     return repairs
 
@@ -154,6 +158,8 @@ def _mend(run: RunFolder, seal: RunSeal, name: str) -> str:
     path = run.path / name
     if name in SCORED:
         return "The run is scored again."
+    if name.startswith(f"{ADDED}/"):
+        return "The run predicts these cases again."
     if name in seal.copies:
         if path.is_dir():
             remove(path)
@@ -163,6 +169,16 @@ def _mend(run: RunFolder, seal: RunSeal, name: str) -> str:
         f"The run's predictions are sound and kept. To train the run again, delete {RUNS}/"
         f"{run.run_id}/{DONE} and run the same command again."
     )
+
+
+def _without_additions(run: RunFolder, seal: RunSeal, stems: Collection[str]) -> RunSeal:
+    """Delete added predictions, each a table and its record, and the seal's entries of them."""
+    for stem in stems:
+        for path in (run.path / ADDED).glob(f"{stem}.*"):
+            remove(path)
+    names = {f"{ADDED}/{stem}{ending}" for stem in stems for ending in (".json", ".parquet")}
+    kept = {name: entry for name, entry in seal.files.items() if name not in names}
+    return replace(seal, files=kept)
 
 
 def _with_stamps(seal: RunSeal, folder: Path) -> RunSeal:

@@ -5,6 +5,7 @@ import resource
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+import polars as pl
 import torch
 
 from medtransfer.data.cases import build_cases, case_attributes
@@ -18,8 +19,13 @@ from medtransfer.files import remove
 from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
 from medtransfer.models.runtime import world
 from medtransfer.posthoc.ood_detectors import ood_scores
-from medtransfer.runs.config import Transfer, scoring_digest
-from medtransfer.runs.fine_tune import fine_tune, partition_cases, prepare_tuning
+from medtransfer.runs.config import Transfer, run_id, scoring_digest
+from medtransfer.runs.fine_tune import (
+    ModelOutputs,
+    fine_tune,
+    partition_cases,
+    prepare_tuning,
+)
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
     PlannedInputs,
@@ -28,9 +34,12 @@ from medtransfer.runs.inputs import (
     input_spec,
     known_architecture,
     merge_requests,
+    training_digest,
 )
-from medtransfer.runs.probe import probe
+from medtransfer.runs.probe import FeatureSource, feature_blocks, probe
 from medtransfer.runs.records import RunCost
+from medtransfer.runs.tested.cases import PredictedCases
+from medtransfer.runs.tested.files import write_tested
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import shard_weights
@@ -91,9 +100,9 @@ def transfer(
     split = partition_cases(cases, frame, run)
     if run.training.tuning.mode == "linear":
         images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
-        model = probe(
-            run, built, split, images[0], spec, study=study, folder=folder, on_step=on_step
-        )
+        blocks = feature_blocks(cases, manifest.frame)
+        source = FeatureSource(blocks, images[0], spec, study.features)
+        model = probe(run, built, split, source, folder=folder, on_step=on_step)
     else:
         images = [request.make(manifest, facts, study.cache) for request in requests]
         model = fine_tune(run, classifier, split, images, spec, folder=folder, on_step=on_step)
@@ -102,16 +111,37 @@ def transfer(
         return
     data.require_unchanged()
     require_intact_caches(images, folder)
-    outputs = model.outputs
-    ood = ood_scores(model.ood_reference, outputs.features, outputs.logits)
-    predictions = predictions_frame(split.test, outputs.logits, run.data.names, folder.run_id, ood)
+    predictions = pl.concat(prediction_parts(model.outputs, run, folder.run_id)).sort("case_id")
     folder.write_history(vars(check) for check in model.checks)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, cost)
+    predicted = PredictedCases(frame, facts, run.data)
+    identity = run_id(run, training_digest(frame, facts, run.data), built.weights)
+    write_tested(folder, identity, predicted.cohorts)
     attributes = case_attributes(frame, run.data.attributes)
     results = score(predictions, attributes, run.data.task, run.evaluation)
-    folder.write_results(results, scoring_digest(run))
+    folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
+
+
+def prediction_parts(outputs: ModelOutputs, run: Transfer, name: str) -> list[pl.DataFrame]:
+    """Predictions tables of the parts of a run's cases, with OOD scores.
+
+    Args:
+        outputs: Of its classifier.
+        run: Its configuration.
+        name: Of its folder.
+    """
+    return [
+        predictions_frame(
+            cases,
+            part.logits,
+            run.data.names,
+            name,
+            ood_scores(outputs.reference, part.features, part.logits),
+        )
+        for cases, part in zip(outputs.cases, outputs.outputs, strict=True)
+    ]
 
 
 def require_intact_caches(images: Sequence[CachedImages], folder: RunFolder) -> None:

@@ -19,6 +19,7 @@ from medtransfer.runs.inputs import (
     known_architecture,
     merge_requests,
 )
+from medtransfer.runs.tested.files import missing_cohorts
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, StudyData, read_data
@@ -127,9 +128,16 @@ def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
 
 
 def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheRequest]:
-    """Images that unfinished runs read: only these need preparing."""
-    waiting = [run for run in planned if not folder.run(run.run_id).is_done()]
-    return [need for run in waiting for need in run.needs]
+    """Images that unfinished runs read, and finished ones that are to predict more cohorts."""
+    needs: list[CacheRequest] = []
+    for run in planned:
+        run_folder = folder.run(run.run_id)
+        if not run_folder.is_done():
+            needs += run.needs
+        elif cohorts := missing_cohorts(run_folder, run.predicted.cohorts):
+            tested = run.predicted.rows_of([cohort.cohort for cohort in cohorts])
+            needs += [CacheRequest(tested, run.needs[1].recipe), run.needs[2]]
+    return needs
 
 
 def cache_states(

@@ -113,7 +113,7 @@ def _check(
     planned: list[PlannedRun] = []
     fault: MedTransferError | None = None
     try:
-        planned = plan_runs(study, data)
+        planned = plan_runs(study, data, folder)
         if audit_images:
             states = cache_states(folder, data, unmet_needs(folder, planned))
             make_caches(folder, data, states, on_event)

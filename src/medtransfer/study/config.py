@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -23,6 +23,7 @@ Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Keep = Literal["weights", "predictions"]
 Reason = Annotated[str, Field(min_length=10)]
 
 
@@ -112,6 +113,10 @@ class Study(Settings):
     adapt: AdaptConfig | None = scoring(None)
     """Adaptation of the networks to each shifted hospital with a few of its patients, without
     training: `{}` for the default settings. Trains nothing; writes `curves/adapt.parquet`."""
+    keep: Keep = runtime("weights")
+    """Content of finished runs besides their tables. With `weights`, about 4 bytes for each
+    parameter (94 MB for a ResNet-50), they predict cohorts that are added later. With `predictions`
+    the weights of finished runs are deleted, and such a cohort needs them to be trained again."""
     waive: dict[str, Reason] = scoring({})
     """Audit errors to accept: code and reason. Printed in the report."""
 

@@ -22,6 +22,7 @@ from medtransfer.models.ladder import find_rung
 from medtransfer.models.weight_files import find_weights, verified_digest
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.runs.config import run_id
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import (
     CacheRequest,
     PlannedInputs,
@@ -30,7 +31,10 @@ from medtransfer.runs.inputs import (
     input_spec,
     known_architecture,
     read_run_manifest,
+    training_digest,
 )
+from medtransfer.runs.tested.cases import PredictedCases
+from medtransfer.runs.tested.earlier import FolderName, RunNames
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
@@ -44,7 +48,7 @@ class StudyData:
     Attributes:
         manifest: Its images.
         facts: Header facts and digests of the images.
-        digest: Of everything in them that can change a prediction.
+        digest: Of all rows and images.
         findings: Of the audit.
         pairs: Rows of images that look the same, once the images were compared; no identifiers.
     """
@@ -72,7 +76,10 @@ class PlannedRun:
         num_images: It will train on, counted as often as they are seen. Of a linear probe all
             images, if it is the first that needs their features.
         num_cases: Of training.
-        inputs: Digests that its name was made from.
+        predicted: Cases that it predicts.
+        inputs: Digests of its data and weights.
+        identity: Its present id, if an earlier version named its folder otherwise.
+        earlier: Such a folder that is not marked yet.
     """
 
     run_id: str
@@ -81,7 +88,10 @@ class PlannedRun:
     steps: int
     num_images: int
     num_cases: int
+    predicted: PredictedCases
     inputs: PlannedInputs | None = None
+    identity: str = ""
+    earlier: FolderName | None = None
 
 
 def read_data(
@@ -143,8 +153,41 @@ def check_findings(study: Study, findings: tuple[Finding, ...]) -> None:
         )
 
 
-def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
+@dataclass(frozen=True, eq=False)
+class SplitData:
+    """The data of a study under one split.
+
+    Attributes:
+        frame: Manifest rows with their splits.
+        cases: Of these rows.
+        digest: Of the rows that train and select.
+        predicted: Cases that are predicted.
+    """
+
+    frame: pl.DataFrame
+    cases: CaseTable
+    digest: str
+    predicted: PredictedCases
+
+    @classmethod
+    def of(cls, data: StudyData, config: DataConfig) -> "SplitData":
+        """Split the data as a run does."""
+        frame = assign_splits(data.manifest, config)
+        return cls(
+            frame,
+            CaseTable(frame, config),
+            training_digest(frame, data.facts, config),
+            PredictedCases(frame, data.facts, config),
+        )
+
+
+def plan_runs(study: Study, data: StudyData, folder: StudyFolder | None = None) -> list[PlannedRun]:
     """Name and size every run of a study.
+
+    Args:
+        study: What is compared.
+        data: From `read_data`.
+        folder: Of the study; runs that an earlier version made in it keep their names.
 
     Raises:
         WeightsError: Weights of a rung are missing or altered; all such rungs are named.
@@ -152,19 +195,19 @@ def plan_runs(study: Study, data: StudyData) -> list[PlannedRun]:
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
-    splits: dict[tuple[str | None, bool], tuple[pl.DataFrame, CaseTable]] = {}
+    names = RunNames(folder, data.manifest, data.facts, study.data, data.digest)
+    splits: dict[tuple[str | None, bool], SplitData] = {}
     needs: CacheRequests = {}
     planned: list[PlannedRun] = []
     for cell in cells:
         if cell.split_key not in splits:
-            frame = assign_splits(data.manifest, cell.run.data)
-            splits[cell.split_key] = frame, CaseTable(frame, cell.run.data)
-        frame, cases = splits[cell.split_key]
+            splits[cell.split_key] = SplitData.of(data, cell.run.data)
+        split = splits[cell.split_key]
         placed = cell
         if cell.shots:
-            share = share_of_shots(cell, cases)
+            share = share_of_shots(cell, split.cases)
             placed = replace(cell, key=replace(cell.key, label_fraction=share))
-        planned.append(_plan_run(placed, data, weights[cell.rung], (frame, cases), needs))
+        planned.append(_plan_run(placed, data, weights[cell.rung], split, (names, needs)))
     check_budgets_differ([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))
 
@@ -209,12 +252,13 @@ def _plan_run(
     cell: Cell,
     data: StudyData,
     weights: str | None,
-    split: tuple[pl.DataFrame, CaseTable],
-    needs: CacheRequests,
+    split: SplitData,
+    shared: tuple[RunNames, CacheRequests],
 ) -> PlannedRun:
-    frame, table = split
+    names, needs = shared
+    frame, cases = split.frame, split.cases
     spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-    images = table.images[table.training_rows(frame, cell.run.data, cell.run.seed)]
+    images = cases.images[cases.training_rows(frame, cell.run.data, cell.run.seed)]
     config = cell.run.training
     linear = config.tuning.mode == "linear"
     key = *cell.split_key, spec, linear
@@ -226,15 +270,19 @@ def _plan_run(
         steps = make_schedule(len(images), config.learning_rate, config.steps).steps
         per_case = np.mean(images) if len(images) else 1.0
         num_images = round(steps * config.batch_size * float(per_case))
-    name = run_id(cell.run, data.digest, weights)
+    identity = run_id(cell.run, split.digest, weights)
+    folder = names.find(cell.run, identity, weights)
     return PlannedRun(
-        run_id=name,
+        run_id=folder.name,
         cell=cell,
         needs=needs[key],
         steps=steps,
         num_images=num_images,
         num_cases=len(images),
+        predicted=split.predicted,
         inputs=PlannedInputs(data.digest, weights),
+        identity=identity,
+        earlier=folder if folder.earlier else None,
     )
 
 

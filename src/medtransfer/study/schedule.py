@@ -1,6 +1,7 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -9,7 +10,7 @@ from medtransfer.data.audit.run import Finding
 from medtransfer.data.images.scan import decoding_of
 from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, plural
 from medtransfer.files import note_change, sweep_temporaries, write_text
 from medtransfer.runs.events import (
     OnEvent,
@@ -17,18 +18,29 @@ from medtransfer.runs.events import (
     Preparing,
     Repaired,
     RunEnded,
+    RunExtended,
     RunName,
     RunStep,
     Scoring,
     ignore_progress,
 )
-from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
 from medtransfer.runs.inputs import InputsChangedError, changed_inputs
-from medtransfer.runs.messages import Finished, Interrupted, RunRequest, StepDone
+from medtransfer.runs.messages import (
+    Finished,
+    Interrupted,
+    PredictRequest,
+    RunRequest,
+    StepDone,
+)
 from medtransfer.runs.progress import ProgressFile, RunProgress
 from medtransfer.runs.repairs import repair_study
+from medtransfer.runs.tested.additions import additions_of, require_weights
+from medtransfer.runs.tested.cases import PredictedCohort
+from medtransfer.runs.tested.earlier import mark_earlier_run
+from medtransfer.runs.tested.files import missing_cohorts
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
-from medtransfer.study.config import Study
+from medtransfer.study.config import Keep, Study
 from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import (
     PlannedRun,
@@ -102,15 +114,21 @@ def _complete(
     study: Study, folder: StudyFolder, data: StudyData, lease: Lease, on_event: OnEvent
 ) -> None:
     """Run what is missing and write the tables."""
-    planned = plan_runs(study, data)
+    planned = plan_runs(study, data, folder)
+    for run in planned:
+        if run.earlier is not None:
+            mark_earlier_run(folder, run.earlier, run.identity, run.predicted.cohorts)
+    require_weights(_with_folders(folder, runs_to_extend(folder, planned)))
     _write_plan(study, folder, data, planned)
     states = cache_states(folder, data, unmet_needs(folder, planned))
     make_caches(folder, data, states, on_event)
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
+    execution = StudyExecution(folder, planned, lease, on_event, keep=study.keep)
     try:
-        StudyExecution(folder, planned, lease, on_event).run_missing()
+        execution.run_missing()
+        execution.extend_finished()
     except InputsChangedError as error:
         message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
         raise InputsChangedError(message) from error
@@ -138,9 +156,16 @@ class StudyExecution:
     """Execution of a study's missing runs, one after another."""
 
     def __init__(
-        self, folder: StudyFolder, planned: list[PlannedRun], lease: Lease, on_event: OnEvent
+        self,
+        folder: StudyFolder,
+        planned: list[PlannedRun],
+        lease: Lease,
+        on_event: OnEvent,
+        *,
+        keep: Keep = "weights",
     ) -> None:
         self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
+        self.keep: Keep = keep
         ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
         self.waiting = [r for r in planned if r not in ended]
         self.finished = len(ended)
@@ -162,8 +187,73 @@ class StudyExecution:
                     if asked.is_set():
                         raise StudyStopped(self.finished, len(self.planned))
                     self._announce(run)
+                    self._drop_weights(run)
             finally:
                 self.executor.close()
+
+    def extend_finished(self) -> None:
+        """Have finished runs predict the cohorts that they have not; nothing is trained.
+
+        Raises:
+            StudyStopped: It was asked to stop.
+            StudyError: Some runs could not; the others have.
+        """
+        waiting = runs_to_extend(self.folder, self.planned)
+        for event in additions_of(_with_folders(self.folder, waiting)):
+            self.on_event(event)
+        failures: list[str] = []
+        with stopping(self.executor) as asked:
+            try:
+                for place, (run, cohorts) in enumerate(waiting):
+                    names = tuple(cohort.cohort for cohort in cohorts)
+                    failure = self._extend_one(run, names)
+                    if failure is None or asked.is_set():
+                        raise StudyStopped(self.finished, len(self.planned))
+                    failures += [failure] if failure else []
+                    done = place + 1 - len(failures)
+                    self.on_event(RunExtended(run_name(run), names, failure, done, len(waiting)))
+            finally:
+                self.executor.close()
+        if failures:
+            raise StudyError(
+                f"{len(failures)} of {plural(len(waiting), 'finished run')} could not predict the "
+                f"added cohorts: {failures[0]} The tables were not made again. Run the same "
+                "command again to retry."
+            )
+        for run in self.planned:
+            self._drop_weights(run)
+
+    def _extend_one(self, run: PlannedRun, cohorts: tuple[str, ...]) -> str | None:
+        """Have a run predict cohorts; the reason if it could not, None if it was stopped."""
+        for path in (self.folder.run(run.run_id).path, self.folder.images, self.folder.features):
+            note_change(path)  # the worker writes there
+        request = PredictRequest(
+            run_id=run.run_id, cohorts=cohorts, run=run.cell.run, inputs=run.inputs
+        )
+        failure = ""
+        try:
+            for message in self.executor.execute(request):
+                self.lease.require_held()
+                match message:
+                    case Interrupted():
+                        return None
+                    case Finished(message=text, inputs_changed=True):
+                        raise InputsChangedError(text)
+                    case Finished(state="waiting"):
+                        raise StudyError(message.message)
+                    case Finished():
+                        failure = message.message
+                    case _:
+                        pass
+        except WorkerDied as death:
+            if death.signal == "SIGTERM" or death.code == EXIT_STOPPED:
+                return None
+            failure = f"{death}."
+        return failure
+
+    def _drop_weights(self, run: PlannedRun) -> None:
+        if self.keep == "predictions" and self.folder.run(run.run_id).is_done():
+            self.folder.run(run.run_id).drop_weights()
 
     def _run_one(self, run: PlannedRun) -> bool:
         """Carry one run to its end; False if it was stopped before.
@@ -224,6 +314,24 @@ class StudyExecution:
         )
 
 
+def runs_to_extend(
+    folder: StudyFolder, planned: Sequence[PlannedRun]
+) -> list[tuple[PlannedRun, tuple[PredictedCohort, ...]]]:
+    """Finished runs, each with the test cohorts that it has not predicted."""
+    return [
+        (run, cohorts)
+        for run in planned
+        if folder.run(run.run_id).is_done()
+        and (cohorts := missing_cohorts(folder.run(run.run_id), run.predicted.cohorts))
+    ]
+
+
+def _with_folders(
+    folder: StudyFolder, waiting: Sequence[tuple[PlannedRun, tuple[PredictedCohort, ...]]]
+) -> list[tuple[RunFolder, tuple[PredictedCohort, ...]]]:
+    return [(folder.run(run.run_id), cohorts) for run, cohorts in waiting]
+
+
 def request_of(run: PlannedRun) -> RunRequest:
     """The request that a worker gets for a run."""
     cell = run.cell
@@ -260,6 +368,7 @@ def _write_plan(
             "steps": run.steps,
             "training_cases": run.num_cases,
             "images": run.num_images,
+            "tested": {cohort.cohort: cohort.images for cohort in run.predicted.cohorts},
         }
         for run in planned
     ]

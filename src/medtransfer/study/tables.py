@@ -17,12 +17,13 @@ from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, remove, write_json
-from medtransfer.integrity.run_seal import PREDICTIONS, read_run_seal
+from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, read_run_seal
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.records import RunCost
+from medtransfer.runs.tested.files import read_predictions_of
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
@@ -36,20 +37,32 @@ TABLES_VERSION = 6
 
 
 def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData) -> int:
-    """Score again the finished runs whose scoring has changed; how many that were."""
+    """Score again the finished runs whose scoring has changed; how many that were.
+
+    It has if settings, attributes or test labels changed, and if cohorts came or went.
+    """
     stale = [
         run
         for run in planned
         if folder.run(run.run_id).is_done()
-        and not folder.run(run.run_id).is_scored(scoring_digest(run.cell.run))
+        and not folder.run(run.run_id).is_scored(_scoring_of(run))
     ]
     for run in stale:
         config = run.cell.run
         attributes = case_attributes(data.manifest.frame, config.data.attributes)
-        predictions = folder.run(run.run_id).predictions()
+        predictions = _predictions(folder, run)
         results = score(predictions, attributes, config.data.task, config.evaluation)
-        folder.run(run.run_id).write_results(results, scoring_digest(config))
+        folder.run(run.run_id).write_results(results, _scoring_of(run))
     return len(stale)
+
+
+def _scoring_of(run: PlannedRun) -> str:
+    return scoring_digest(run.cell.run, run.predicted.digest)
+
+
+def _predictions(folder: StudyFolder, run: PlannedRun) -> pl.DataFrame:
+    """Predictions of a run for the cases that the manifest has now."""
+    return read_predictions_of(folder.run(run.run_id), run.predicted)
 
 
 def write_study_tables(
@@ -71,7 +84,7 @@ def write_study_tables(
     key = _collected_key(study, folder, done, data)
     if _is_collected(folder, key):
         return
-    predictions = pl.concat([folder.run(run.run_id).predictions() for run in done])
+    predictions = pl.concat([_predictions(folder, run) for run in done])
     write_frame(predictions, folder.path / "predictions.parquet")
     in_order = _in_order(study, done)
     runs = [_ladder_run(folder, run) for run in in_order]
@@ -139,9 +152,9 @@ def _collected_key(
 ) -> str:
     """Digest of what the study's tables are made from; if unchanged, they are kept."""
     attributes = case_attributes(data.manifest.frame, study.data.attributes)
-    seals = {run.run_id: read_run_seal(folder.run(run.run_id).path) for run in done}
     contents = {
-        "runs": {name: seal and seal.files[PREDICTIONS].sha256 for name, seal in seals.items()},
+        "runs": {run.run_id: _prediction_digests(folder, run) for run in done},
+        "cases": {run.run_id: run.predicted.digest for run in done},
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
         "order": [entry.rung for entry in study.rungs],
@@ -151,6 +164,17 @@ def _collected_key(
     return digest(contents)
 
 
+def _prediction_digests(folder: StudyFolder, run: PlannedRun) -> dict[str, str]:
+    """SHA-256 of the tables of a run's predictions, by file."""
+    seal = read_run_seal(folder.run(run.run_id).path)
+    files = {} if seal is None else seal.files
+    return {
+        name: entry.sha256
+        for name, entry in files.items()
+        if name == PREDICTIONS or (name.startswith(f"{ADDED}/") and name.endswith(".parquet"))
+    }
+
+
 def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
     """Runs by the study's order of rungs, most labels first."""
     order = [entry.rung for entry in study.rungs]
@@ -158,9 +182,12 @@ def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
-    finished = folder.run(run.run_id)
     return LadderRun(
-        run.run_id, run.cell.key, run.cell.seed, finished.predictions, finished.results
+        run.run_id,
+        run.cell.key,
+        run.cell.seed,
+        lambda: _predictions(folder, run),
+        folder.run(run.run_id).results,
     )
 
 
@@ -177,12 +204,11 @@ def _never_retrained(
                 continue
             if cell.held_out in (None, cohort):
                 kept = (pl.col("split") == "tune") | pl.col("case_id").is_in(cases.implode())
-                read = folder.run(run.run_id).predictions
                 yield LadderRun(
                     run.run_id,
                     GridKey(cell.rung, cell.label_fraction, cohort, 0.0),
                     cell.seed,
-                    lambda read=read, kept=kept: read().filter(kept),
+                    lambda run=run, kept=kept: _predictions(folder, run).filter(kept),
                 )
 
 

@@ -4,9 +4,12 @@ Every evaluation works from this table alone, ours or one written by another fra
 are joined from the manifest when scoring.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from medtransfer.errors import plural
 from medtransfer.tables.schema import (
@@ -158,6 +161,18 @@ def write_predictions(frame: pl.DataFrame, path: Path) -> None:
     frame = frame.sort(PREDICTION_KEY)
     raise_faults(PREDICTIONS_CONTRACT, path, check_predictions(frame.with_row_index(ROW, offset=1)))
     write_frame(frame, path)
+
+
+def target_columns(targets: NDArray[np.float64], names: Sequence[str]) -> dict[str, pl.Series]:
+    """Columns of targets, null where masked.
+
+    Args:
+        targets: NaN where masked. [N, T]
+        names: Of the targets. T
+    """
+    return {
+        f"target_{name}": pl.Series(targets[:, i]).fill_nan(None) for i, name in enumerate(names)
+    }
 
 
 def target_names(frame: pl.DataFrame) -> list[str]:

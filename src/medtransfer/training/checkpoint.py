@@ -15,6 +15,7 @@ from medtransfer.files import (
     read_json,
     remove,
     seal_folder,
+    sha256,
     write_json,
 )
 from medtransfer.models.partial_tuning import merged_state
@@ -169,6 +170,26 @@ class CheckpointFolder:
                 "again: this run starts over."
             )
         _load(model, read_tensors(folder / MODEL))
+
+    def load_final(self, step: int | None, model: nn.Module) -> str:
+        """Load the weights of a finished run into a model; nothing is changed on the disk.
+
+        Args:
+            step: Of the check at which they were selected.
+            model: Without low-rank products.
+
+        Returns:
+            SHA-256 of the weights' file.
+
+        Raises:
+            StudyError: They are not there, or are damaged.
+        """
+        folder = self.folder / f"selected-{step or 0:08d}"
+        if not is_whole(folder):
+            state = "are damaged" if folder.is_dir() else "are not there"
+            raise StudyError(f"The weights of the finished run {state}.")
+        _load(model, read_tensors(folder / MODEL))
+        return sha256(folder / MODEL)
 
     def _newest_whole(self) -> Path | None:
         for folder in reversed(self._steps()):

@@ -108,7 +108,7 @@ class CachedImages:
     Attributes:
         folder: Of their recipe.
         recipe: How they were made.
-        wanted: `image_id`, `content` and `decoder`, in the order asked for.
+        wanted: `image_id`, `content`, `decoder`, `channels` and `bits`, in the order asked for.
         kind: Pixel format that can hold all of them.
     """
 
@@ -116,6 +116,12 @@ class CachedImages:
     recipe: PixelRecipe
     wanted: pl.DataFrame
     kind: PixelFormat
+
+    def of(self, image_ids: Sequence[str]) -> "CachedImages":
+        """Some of the images, in the format that these alone need."""
+        wanted = self.wanted.filter(pl.col("image_id").is_in(image_ids))
+        kind = widest_format(_formats(wanted, self.recipe), self.recipe.size)
+        return CachedImages(self.folder, self.recipe, wanted, kind)
 
 
 class PixelCache:
@@ -176,7 +182,8 @@ def prepare_cache(
     """
     wanted = _wanted(manifest, indices, facts)
     folder, kind = recipe.folder(parent), widest_format(_formats(wanted, recipe), recipe.size)
-    images = CachedImages(folder, recipe, wanted.select("image_id", *KEYS), kind)
+    listed = wanted.select("image_id", *KEYS, "channels", "bits")
+    images = CachedImages(folder, recipe, listed, kind)
     sound = _sound_shards(folder, recipe, verify=verify)
     missing = _missing(wanted, sound)
     if verify and sound:

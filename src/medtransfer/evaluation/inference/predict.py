@@ -18,6 +18,7 @@ from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.folding import folded
 from medtransfer.models.runtime import is_out_of_memory, release_memory, world
+from medtransfer.tables.predictions import target_columns
 
 IMAGES_AT_ONCE = 128
 """Halved where memory runs out."""
@@ -125,10 +126,6 @@ def predictions_frame(
         run_id: The run that made them.
         foreign: How foreign each case is, by detector. [N] each
     """
-    id_columns = {
-        f"target_{name}": pl.Series(cases.targets[:, i]).fill_nan(None)
-        for i, name in enumerate(names)
-    }
     logit_columns = {
         f"logit_{name}": logits[:, i].astype(np.float64) for i, name in enumerate(names)
     }
@@ -140,7 +137,7 @@ def predictions_frame(
             "patient_id": cases.patient_ids.tolist(),
             "cohort": cases.cohorts.tolist(),
             "split": cases.splits.tolist(),
-            **id_columns,
+            **target_columns(cases.targets, names),
             **logit_columns,
             **{f"ood_{name}": scores for name, scores in (foreign or {}).items()},
         }

@@ -1,0 +1,101 @@
+"""Cases that a run predicts: those of its tuning split, and the test cases of every cohort.
+
+Test cases are no part of a run's identity. They are known by a digest of their own, so that a
+finished run predicts a cohort that is added later, and one whose images changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from medtransfer.data.cases import build_cases, case_attributes, predicted_cases
+from medtransfer.data.config import DataConfig
+from medtransfer.settings import rows_digest
+from medtransfer.tables.predictions import target_columns
+
+SLICE_ROWS = 100_000
+"""Rows that are spelled out at once for a digest."""
+
+
+@dataclass(frozen=True)
+class PredictedCohort:
+    """The test cases of one cohort.
+
+    Attributes:
+        cohort: Its name.
+        cases: Number of cases.
+        images: Digest of their ids and of the content of their images: all that their logits depend
+            on beside the network.
+    """
+
+    cohort: str
+    cases: int
+    images: str
+
+
+class PredictedCases:
+    """Cases that a run predicts, as the manifest has them now.
+
+    Attributes:
+        cohorts: Their test cases by cohort, by name.
+    """
+
+    def __init__(self, frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig) -> None:
+        """Take the digests of cohorts.
+
+        Args:
+            frame: Manifest rows with splits, from `assign_splits`.
+            facts: Digest of each image, in the same order.
+            data: Of the run.
+        """
+        self._frame, self._data = frame, data
+        contents = frame.select("cohort", "case_id", "image_id", "split").hstack([facts["sha256"]])
+        self.cohorts = tuple(_predicted_cohorts(contents, data))
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """`case_id`, `patient_id`, `cohort`, `split` and the targets, a row per predicted case."""
+        cases = predicted_cases(build_cases(self._predicted_rows, self._data), self._data)
+        ids = {
+            "case_id": cases.case_ids.tolist(),
+            "patient_id": cases.patient_ids.tolist(),
+            "cohort": cases.cohorts.tolist(),
+            "split": cases.splits.tolist(),
+        }
+        return pl.DataFrame(ids | target_columns(cases.targets, self._data.names))
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the table and of the attributes of its cases."""
+        attributes = case_attributes(self._predicted_rows, self._data.attributes)
+        table = self.table.join(attributes, on="case_id", how="left", maintain_order="left")
+        return _digest(table)
+
+    def rows_of(self, cohorts: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the manifest with the test images of some cohorts. [R]"""
+        is_asked = (self._frame["split"] == "test") & self._frame["cohort"].is_in(list(cohorts))
+        return np.flatnonzero(is_asked.to_numpy())
+
+    @property
+    def _predicted_rows(self) -> pl.DataFrame:
+        return self._frame.filter(pl.col("split") != "train")
+
+
+def _predicted_cohorts(contents: pl.DataFrame, data: DataConfig) -> Iterator[PredictedCohort]:
+    """The test cases of each cohort, or of the one that is trained on again."""
+    tested = contents.filter(pl.col("split") == "test")
+    again = data.split.retrain
+    names = tested["cohort"].unique().sort().to_list()
+    for name in names if again is None else [again.cohort]:
+        rows = tested.filter(pl.col("cohort") == name).sort("case_id", "image_id")
+        images = rows.select("case_id", "sha256")
+        yield PredictedCohort(name, images["case_id"].n_unique(), _digest(images))
+
+
+def _digest(table: pl.DataFrame) -> str:
+    slices = (part.rows() for part in table.iter_slices(SLICE_ROWS))
+    return rows_digest(table.columns, slices)

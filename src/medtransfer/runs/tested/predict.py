@@ -1,0 +1,106 @@
+"""The spine of an addition: a finished run predicts cohorts that came later. Nothing is trained."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from medtransfer.data.cases import build_cases
+from medtransfer.data.images.cache import require_intact
+from medtransfer.data.splits import assign_splits
+from medtransfer.models.classifier import build_classifier
+from medtransfer.models.runtime import world
+from medtransfer.runs.config import Transfer
+from medtransfer.runs.fine_tune import partition_cases, predict_parts
+from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.inputs import (
+    PlannedInputs,
+    RunData,
+    input_spec,
+    known_architecture,
+    merge_requests,
+    prediction_requests,
+)
+from medtransfer.runs.probe import FeatureSource, feature_blocks, head_outputs
+from medtransfer.runs.tested.cases import PredictedCases
+from medtransfer.runs.tested.files import CohortRecord, add_predictions
+from medtransfer.runs.transfer import (
+    environment,
+    move_to_device,
+    no_heartbeat,
+    pick_device,
+    prediction_parts,
+)
+from medtransfer.training.checkpoint import CheckpointFolder
+
+
+def predict_cohorts(
+    run: Transfer,
+    study: StudyFolder,
+    folder: RunFolder,
+    cohorts: Sequence[str],
+    heartbeat: Callable[..., None] = no_heartbeat,
+    *,
+    planned: PlannedInputs | None = None,
+) -> None:
+    """Predict test cohorts with the weights of a finished run, and add them to its folder.
+
+    Args:
+        run: Its configuration.
+        study: Holds the facts and caches of the images.
+        folder: The run's.
+        cohorts: Names of the cohorts.
+        heartbeat: Called after every pass through the network; it may raise to stop.
+        planned: Digests of data and weights; None compares nothing.
+
+    Raises:
+        InputsChangedError: Labels or images are not those of the plan, before or after.
+        MedTransferError: Something a user can mend.
+    """
+    data = RunData(run.data, study.images, planned)
+    manifest, facts = data.manifest, data.facts
+    frame = assign_splits(manifest, run.data)
+    cases = build_cases(frame, run.data)
+    predicted = PredictedCases(frame, facts, run.data)
+
+    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
+    device = pick_device(run.training)
+    built = build_classifier(
+        run.model,
+        len(run.data.names),
+        seed=run.seed,
+        device=device,
+        precision=run.training.precision,
+        input_size=spec.crop,
+    )
+    checkpoints = CheckpointFolder(folder.checkpoint)
+    weights = checkpoints.load_final(folder.cost().selected_step, built.classifier)
+    classifier = move_to_device(built.classifier, device, run.training, heartbeat).eval()
+
+    split = partition_cases(cases, frame, run)
+    parts = [split.test[name] for name in cohorts]
+    requests = prediction_requests(run, spec, frame, cohorts)
+    if run.training.tuning.mode == "linear":
+        images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
+        needed = np.concatenate([part.case_ids for part in (split.train, *parts)])
+        blocks = [
+            block
+            for block in feature_blocks(cases, manifest.frame)
+            if np.isin(block.case_ids, needed).any()
+        ]
+        source = FeatureSource(blocks, images[0], spec, study.features)
+        features = source.extract(run, built, heartbeat)
+        outputs = head_outputs(run, classifier.head, features, split.train, parts)
+    else:
+        images = [request.make(manifest, facts, study.cache) for request in requests]
+        as_tested, to_test = images
+        outputs = predict_parts(run, classifier, split.train, parts, (as_tested, to_test), spec)
+
+    if not world().is_main:
+        return
+    data.require_unchanged()
+    require_intact(images)
+    machine = environment(run.training)
+    of_cohort = {cohort.cohort: cohort for cohort in predicted.cohorts}
+    for name, table in zip(cohorts, prediction_parts(outputs, run, folder.run_id), strict=True):
+        record = CohortRecord(**vars(of_cohort[name]), weights=weights, environment=machine)
+        add_predictions(folder, record, table)
