@@ -37,7 +37,8 @@ def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCac
     for start in range(0, len(names), share):
         part = wanted[start : start + share]
         write_shard(folder, kind, recipe.codec, part, pixels[start : start + share])
-    return PixelCache(CachedImages(folder, recipe, wanted, kind))
+    formats = wanted.with_columns(channels=pl.lit(kind.channels), bits=pl.lit(kind.bits))
+    return PixelCache(CachedImages(folder, recipe, formats))
 
 
 def case_images(folder: Path, counts: tuple[int, ...] = COUNTS, size: int = 12) -> CaseImages:

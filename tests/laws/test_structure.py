@@ -62,6 +62,7 @@ TORCH = {
     "pretraining.validation",
     "runs.fine_tune",
     "runs.probe",
+    "runs.tested.predict",
     "runs.transfer",
     "training.checkpoint",
     "training.distributed",

@@ -137,6 +137,7 @@ def _print_outcome(folder: "StudyFolder", report_path: Path | None, next_step: s
 def _print_study(progress: "StudyStatus", folder: "StudyFolder") -> None:
     """Print a row per run, counts, the time left, and why runs failed."""
     from medtransfer.cli.display import duration, print_table, with_whole
+    from medtransfer.errors import plural
 
     head = ("run", "rung", "labels", "seed", "state", "steps", "tune AUROC", "minutes")
     rows = [
@@ -155,6 +156,8 @@ def _print_study(progress: "StudyStatus", folder: "StudyFolder") -> None:
     print_table(head, rows, right=(2, 3, 5, 6, 7))
     counts = ", ".join(f"{count} {state}" for state, count in progress.counts().items())
     print(f"{counts}; {duration(progress.seconds_left)} left")
+    for cohort, number in progress.unpredicted().items():
+        print(f"{cohort}: {plural(number, 'finished run')} still to predict it")
     for run in progress.runs:
         if run.message:
             message = with_whole(run.message, folder.run(run.run_id).path / "error.json")

@@ -25,7 +25,7 @@ RECORD = "run.json"
 VIEWS = (DONE, "error.json", "progress.json", "stacks.txt")
 """Files of a run folder that say nothing about its outcome; the study's seal lists them."""
 CHECKPOINT = "checkpoint"
-SELECTED = "selected-"
+SELECTED_WEIGHTS = "selected-"
 """Start of the folders of weights that are kept; others only serve to resume."""
 MAX_COPY = 200_000
 """Most bytes of a text file that is copied into the seal."""
@@ -117,7 +117,7 @@ def run_files(folder: Path) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         within = name.parts[1:2]
-        is_kept = name.parts[0] != CHECKPOINT or (within and within[0].startswith(SELECTED))
+        is_kept = name.parts[0] != CHECKPOINT or (within and within[0].startswith(SELECTED_WEIGHTS))
         if is_kept and path.is_file() and not is_temporary(path) and name.as_posix() not in VIEWS:
             yield name.as_posix()
 

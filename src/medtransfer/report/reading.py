@@ -1,5 +1,6 @@
 """Load a report's data from a study or evaluation folder."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.repairs import noted_repairs
+from medtransfer.runs.tested.files import cohort_predictions
+from medtransfer.runs.tested.reads import count_reads
 from medtransfer.study.config import Study
+from medtransfer.study.status import PlanEntry
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.old_names import with_current_metrics
 from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curve_tables
@@ -56,7 +60,9 @@ def load_study_data(folder: StudyFolder) -> ReportData:
     for run_id in folder.run_ids():
         run = folder.run(run_id)
         if run.is_done():
-            environments += [e for e in run.environments() if e not in environments]
+            later = [table.added for table in cohort_predictions(run).values()]
+            machines = [*run.environments(), *(dict(a.environment) for a in later if a)]
+            environments += [e for e in machines if e not in environments]
     runs = unguarded(pl.read_csv(folder.path / "runs.csv"))
     return ReportData(
         name=study.name,
@@ -72,7 +78,10 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         counts=tuple(_counts(row) for row in document["flow"]),
         leave_cohort_out=study.leave_cohort_out,
         runs=runs,
-        facts=tuple(_facts(study, document["digest"], runs, environments)),
+        facts=(
+            *_facts(study, document["digest"], runs, environments),
+            *_test_facts(folder),
+        ),
         findings=tuple(
             ReportedFinding(
                 code=finding["code"],
@@ -277,6 +286,32 @@ def _facts(
         packages = ", ".join(f"{name} {v}" for name, v in environment["packages"].items())
         device = f"{environment['device']}, {plural(environment['threads'], 'thread')}"
         facts.append(("Environment", f"{packages}, {environment['decoder']}; {device}"))
+    return facts
+
+
+def _test_facts(folder: StudyFolder) -> list[tuple[str, str]]:
+    """Use of the test cases of each cohort: runs, later additions, and evaluations."""
+    reads = count_reads(folder)
+    entries = [PlanEntry.of(row) for row in folder.read("plan.json")]
+    scored, added = Counter[str](), Counter[str]()
+    for entry in entries:
+        run = folder.run(entry.run_id)
+        predicted = cohort_predictions(run) if entry.tested and run.is_done() else {}
+        for cohort, images in entry.tested.items():
+            if images in predicted:
+                scored[cohort] += 1
+                added[cohort] += predicted[images].added is not None
+    facts: list[tuple[str, str]] = []
+    for cohort, number in scored.items():
+        text = f"predicted by {plural(number, 'run')}"
+        if added[cohort]:
+            text += f", {added[cohort]} of them after their training was finished"
+        if cohort in reads:
+            text += (
+                f"; evaluated in {plural(reads[cohort], 'way')} so far (other runs, settings or "
+                "labels count as another way)"
+            )
+        facts.append((f"Test cases of {cohort}", text))
     return facts
 
 

@@ -1,7 +1,7 @@
 """Fine-tuning: the cases of a run, and the training of its network on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -154,7 +154,12 @@ def fine_tune(
         on_step=on_step,
     )
     outputs = predict_parts(
-        run, classifier, cases.train, cases.predicted, (as_tested, to_test), spec
+        run,
+        classifier,
+        train=cases.train,
+        parts=cases.predicted,
+        images=(as_tested, to_test),
+        spec=spec,
     )
     return TrainedModel(outputs, state.checks, state)
 
@@ -162,6 +167,7 @@ def fine_tune(
 def predict_parts(
     run: Transfer,
     classifier: Classifier,
+    *,
     train: Cases,
     parts: Sequence[Cases],
     images: tuple[CachedImages, CachedImages],
@@ -188,7 +194,13 @@ def predict_parts(
 
 def case_images(cases: Cases, images: CachedImages, spec: InputSpec) -> CaseImages:
     """The images of some cases, in a pixel format that does not depend on other cases."""
-    return CaseImages(cases, PixelCache(images.of(cases.image_ids)), spec)
+    return CaseImages(cases, PixelCache(images_of(cases, images)), spec)
+
+
+def images_of(cases: Cases, images: CachedImages) -> CachedImages:
+    """The images of some cases among those of a cache."""
+    is_theirs = pl.col("image_id").is_in(cases.image_ids)
+    return replace(images, wanted=images.wanted.filter(is_theirs))
 
 
 def plan_training(run: Transfer, targets: NDArray[np.float64]) -> FitPlan:

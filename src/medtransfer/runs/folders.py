@@ -34,7 +34,14 @@ from medtransfer.files import (
     write_json,
     write_text,
 )
-from medtransfer.integrity.run_seal import ADDED, DONE, PREDICTIONS, SELECTED, TESTED, seal_run
+from medtransfer.integrity.run_seal import (
+    ADDED,
+    DONE,
+    PREDICTIONS,
+    SELECTED_WEIGHTS,
+    TESTED,
+    seal_run,
+)
 from medtransfer.integrity.study_seal import seal_study, sealed_entry
 from medtransfer.runs.lease import Lease
 from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
@@ -157,7 +164,7 @@ class RunFolder:
 
     def has_weights(self) -> bool:
         """True if the selected weights are in the folder."""
-        return any(self.checkpoint.glob(f"{SELECTED}*"))
+        return any(self.checkpoint.glob(f"{SELECTED_WEIGHTS}*"))
 
     def drop_weights(self) -> None:
         """Delete the weights of the finished run, and seal what is left."""

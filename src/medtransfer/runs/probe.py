@@ -25,6 +25,7 @@ from medtransfer.runs.fine_tune import (
     RunCases,
     TrainedModel,
     case_images,
+    images_of,
     tune_score,
 )
 from medtransfer.runs.folders import RunFolder
@@ -89,7 +90,7 @@ class FeatureSource:
             kept_features(
                 built.classifier,
                 case_images(block, self.images, self.spec),
-                contents=_contents(block, self.images.of(block.image_ids)),
+                contents=_contents(block, images_of(block, self.images)),
                 about=determinants,
                 parent=self.parent,
                 heard=on_images,

@@ -25,6 +25,7 @@ from medtransfer.integrity.run_seal import (
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.integrity.study_seal import RUNS, STUDY_SEAL, has_damaged_seal, remove_damaged
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.tested.reads import READS
 
 REPAIRS = "repairs.json"
 SCORED = ("results.parquet", "scoring.json")
@@ -35,6 +36,7 @@ NOT_MADE_BY_RUNS = {
     "findings.csv": "`medtransfer check` makes it again.",
     "pairs.csv": "`medtransfer check` makes it again.",
     "report.html": "`medtransfer report` makes it again.",
+    READS: "Earlier evaluations of the test cases are no longer counted.",
     REPAIRS: "What it said of earlier repairs is lost.",
     STUDY_SEAL: "It is made again. The files that it listed could not be compared.",
 }

@@ -1,6 +1,8 @@
 """Progress of a study or a rung, read from its folder alone. No torch, nothing is run."""
 
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from medtransfer.errors import StudyError, listed
@@ -10,6 +12,7 @@ from medtransfer.runs.events import Preparing, PretrainStep
 from medtransfer.runs.folders import MARK, Lease, RunFolder, StudyFolder
 from medtransfer.runs.progress import RungProgress, RunProgress, read_progress
 from medtransfer.runs.records import Record, RunCheck, RungCost, State
+from medtransfer.runs.tested.files import cohort_predictions
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class PlanEntry(Record):
         seed: Its seed.
         steps: All training steps.
         images: All images it trains on, counted as often as they are seen.
+        tested: Digest of the images of each test cohort; empty in plans of earlier versions.
     """
 
     run_id: str
@@ -31,6 +35,7 @@ class PlanEntry(Record):
     seed: int
     steps: int
     images: int
+    tested: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class RunStatus:
         tune_auroc: Of the latest validation; of a finished run, the best one.
         seconds: Training time of a finished run.
         message: The reason, if it failed or diverged.
+        unpredicted: Test cohorts that the finished run is still to predict.
     """
 
     run_id: str
@@ -62,6 +68,7 @@ class RunStatus:
     tune_auroc: float | None
     seconds: float | None
     message: str
+    unpredicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,10 @@ class StudyStatus:
         """Number of runs in each state that occurs."""
         states = [run.state for run in self.runs]
         return {state: states.count(state) for state in dict.fromkeys(states)}
+
+    def unpredicted(self) -> dict[str, int]:
+        """Number of finished runs that are still to predict a test cohort, by cohort."""
+        return dict(Counter(name for run in self.runs for name in run.unpredicted))
 
     def plain(self) -> dict[str, object]:
         """The status as a JSON object."""
@@ -153,7 +164,14 @@ def _run_status(folder: StudyFolder, plan: PlanEntry) -> RunStatus:
         tune_auroc=auroc,
         seconds=seconds,
         message="" if error is None else error.message,
+        unpredicted=_unpredicted(run, plan) if state == "done" else (),
     )
+
+
+def _unpredicted(run: RunFolder, plan: PlanEntry) -> tuple[str, ...]:
+    """Planned test cohorts whose images the run has not predicted."""
+    predicted = cohort_predictions(run) if plan.tested else {}
+    return tuple(name for name, images in plan.tested.items() if images not in predicted)
 
 
 def _best_auroc(history: list[RunCheck]) -> float | None:

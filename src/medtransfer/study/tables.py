@@ -23,7 +23,9 @@ from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.records import RunCost
+from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import read_predictions_of
+from medtransfer.runs.tested.reads import note_reads
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
@@ -100,6 +102,7 @@ def write_study_tables(
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
     write_curve_tables(tables.curves, folder.path / "curves")
+    note_reads(folder, _evaluations(study, done))
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
     files += _write_adaptation(study, folder, runs, _tested_again(in_order, data))
@@ -125,6 +128,32 @@ def _write_adaptation(
     frame = adapt_table(runs, study.data.task, config, study.adapt, tested=tested)
     write_frame(frame, path)
     return [path]
+
+
+def _evaluations(study: Study, done: Sequence[PlannedRun]) -> dict[str, str]:
+    """Digest of the runs, settings and labels that each test cohort is evaluated with."""
+    runs: dict[str, dict[str, PredictedCases]] = {}
+    for run in done:
+        for cohort in run.predicted.cohorts:
+            runs.setdefault(cohort.cohort, {})[run.run_id] = run.predicted
+    settings = {
+        "evaluation": study.evaluation.scope("scoring"),
+        "attributes": study.data.attributes,
+        "reference": study.reference_rung,
+    }
+    return {
+        cohort: digest(
+            settings
+            | {"runs": sorted(of_cohort), "cases": _case_digests(of_cohort.values(), cohort)}
+        )
+        for cohort, of_cohort in runs.items()
+    }
+
+
+def _case_digests(predicted: Iterable[PredictedCases], cohort: str) -> list[str]:
+    """Digests of the test cases of a cohort, which runs of other splits may have others of."""
+    distinct = {id(cases): cases for cases in predicted}.values()
+    return sorted({cases.digest_of(cohort) for cases in distinct})
 
 
 def _is_collected(folder: StudyFolder, key: str) -> bool:

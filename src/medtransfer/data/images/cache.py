@@ -109,19 +109,16 @@ class CachedImages:
         folder: Of their recipe.
         recipe: How they were made.
         wanted: `image_id`, `content`, `decoder`, `channels` and `bits`, in the order asked for.
-        kind: Pixel format that can hold all of them.
     """
 
     folder: Path
     recipe: PixelRecipe
     wanted: pl.DataFrame
-    kind: PixelFormat
 
-    def of(self, image_ids: Sequence[str]) -> "CachedImages":
-        """Some of the images, in the format that these alone need."""
-        wanted = self.wanted.filter(pl.col("image_id").is_in(image_ids))
-        kind = widest_format(_formats(wanted, self.recipe), self.recipe.size)
-        return CachedImages(self.folder, self.recipe, wanted, kind)
+    @property
+    def kind(self) -> PixelFormat:
+        """Pixel format that can hold all of them, and no more."""
+        return widest_format(_formats(self.wanted, self.recipe), self.recipe.size)
 
 
 class PixelCache:
@@ -181,9 +178,8 @@ def prepare_cache(
         StudyError: The disk is full, or has no room for the missing images.
     """
     wanted = _wanted(manifest, indices, facts)
-    folder, kind = recipe.folder(parent), widest_format(_formats(wanted, recipe), recipe.size)
-    listed = wanted.select("image_id", *KEYS, "channels", "bits")
-    images = CachedImages(folder, recipe, listed, kind)
+    folder = recipe.folder(parent)
+    images = CachedImages(folder, recipe, wanted.select("image_id", *KEYS, "channels", "bits"))
     sound = _sound_shards(folder, recipe, verify=verify)
     missing = _missing(wanted, sound)
     if verify and sound:

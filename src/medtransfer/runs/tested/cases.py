@@ -80,6 +80,11 @@ class PredictedCases:
         is_asked = (self._frame["split"] == "test") & self._frame["cohort"].is_in(list(cohorts))
         return np.flatnonzero(is_asked.to_numpy())
 
+    def digest_of(self, cohort: str) -> str:
+        """Digest of the test cases of one cohort, with their labels."""
+        is_asked = (pl.col("split") == "test") & (pl.col("cohort") == cohort)
+        return _digest(self.table.filter(is_asked))
+
     @property
     def _predicted_rows(self) -> pl.DataFrame:
         return self._frame.filter(pl.col("split") != "train")

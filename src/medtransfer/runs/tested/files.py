@@ -20,10 +20,11 @@ from medtransfer.files import make_folder, read_json, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, TESTED, read_run_seal, seal_run
 from medtransfer.runs.folders import RunFolder
 from medtransfer.runs.records import Record
-from medtransfer.runs.tested.cases import PredictedCases, PredictedCohort
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `medtransfer status` answers without tables
     import polars as pl
+
+    from medtransfer.runs.tested.cases import PredictedCases, PredictedCohort
 
 MAX_STEM = 40
 """Letters of a cohort's name that its file's name repeats."""
@@ -50,7 +51,7 @@ class CohortRecord(Record):
 
 @dataclass(frozen=True)
 class CohortPredictions:
-    """Where the predictions of one cohort lie.
+    """Place of the predictions of one cohort.
 
     Attributes:
         path: The table.
@@ -63,7 +64,7 @@ class CohortPredictions:
     added: CohortRecord | None = None
 
 
-def write_tested(run: RunFolder, identity: str, cohorts: Iterable[PredictedCohort]) -> None:
+def write_tested(run: RunFolder, identity: str, cohorts: "Iterable[PredictedCohort]") -> None:
     """Write the identity of a run and the cohorts of its own table."""
     record = {"identity": identity, "cohorts": [asdict(cohort) for cohort in cohorts]}
     write_json(run.path / TESTED, record)
@@ -84,9 +85,9 @@ def _tested(run: RunFolder) -> Mapping[str, Any]:  # open JSON until its records
 
 def cohort_predictions(run: RunFolder) -> dict[str, CohortPredictions]:
     """The cohorts that a run has predicted, by the digest of their images."""
-    own = run.path / PREDICTIONS
+    table = run.path / PREDICTIONS
     tables = {
-        str(cohort["images"]): CohortPredictions(own, str(cohort["cohort"]))
+        str(cohort["images"]): CohortPredictions(table, str(cohort["cohort"]))
         for cohort in _tested(run).get("cohorts", ())
     }
     for path in _sealed_additions(run):
@@ -116,11 +117,11 @@ def _sealed_additions(run: RunFolder) -> list[Path]:
 
 
 def missing_cohorts(
-    run: RunFolder, cohorts: Sequence[PredictedCohort]
-) -> tuple[PredictedCohort, ...]:
+    run: RunFolder, cohorts: "Sequence[PredictedCohort]"
+) -> "tuple[PredictedCohort, ...]":
     """The cohorts that a finished run has not predicted, or not with these images."""
-    known = cohort_predictions(run)
-    return tuple(cohort for cohort in cohorts if cohort.images not in known)
+    predicted = cohort_predictions(run)
+    return tuple(cohort for cohort in cohorts if cohort.images not in predicted)
 
 
 def add_predictions(run: RunFolder, record: CohortRecord, predictions: "pl.DataFrame") -> None:
@@ -140,7 +141,7 @@ def _stem(record: CohortRecord) -> str:
     return f"{plain or 'cohort'}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def read_predictions_of(run: RunFolder, cases: PredictedCases) -> "pl.DataFrame":
+def read_predictions_of(run: RunFolder, cases: "PredictedCases") -> "pl.DataFrame":
     """Predictions of a run for the cases that the manifest has now, with their present labels.
 
     Args:
@@ -152,16 +153,16 @@ def read_predictions_of(run: RunFolder, cases: PredictedCases) -> "pl.DataFrame"
 
     from medtransfer.tables.predictions import PREDICTION_KEY
 
-    own = pl.read_parquet(run.path / PREDICTIONS)
-    known = cohort_predictions(run)
-    parts = [own.filter(pl.col("split") == "tune")]
+    first = pl.read_parquet(run.path / PREDICTIONS)
+    places = cohort_predictions(run)
+    parts = [first.filter(pl.col("split") == "tune")]
     for cohort in cases.cohorts:
-        place = known.get(cohort.images)
+        place = places.get(cohort.images)
         if place is not None:
-            table = own if place.added is None else pl.read_parquet(place.path)
+            table = first if place.added is None else pl.read_parquet(place.path)
             of_cohort = (pl.col("cohort") == place.cohort) & (pl.col("split") == "test")
             parts.append(table.filter(of_cohort))
-    shared = [name for name in own.columns if all(name in part.columns for part in parts)]
+    shared = [name for name in first.columns if all(name in part.columns for part in parts)]
     outputs = pl.concat([part.select(shared) for part in parts])
     current = cases.table
     stale = [name for name in current.columns if name != "case_id"]

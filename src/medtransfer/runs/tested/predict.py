@@ -93,7 +93,14 @@ def predict_cohorts(
     else:
         images = [request.make(manifest, facts, study.cache) for request in requests]
         as_tested, to_test = images
-        outputs = predict_parts(run, classifier, split.train, parts, (as_tested, to_test), spec)
+        outputs = predict_parts(
+            run,
+            classifier,
+            train=split.train,
+            parts=parts,
+            images=(as_tested, to_test),
+            spec=spec,
+        )
 
     if not world().is_main:
         return
