@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Call
 from tests.data.sources import tree_chexpert, tree_csv, tree_nih_chestxray14
+from tests.data.sources.archive.exports import an_export
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.study.yaml_file import read_study
@@ -120,3 +121,36 @@ def test_cohorts_are_harmonised_and_joined(call: Call, tmp_path: Path) -> None:
     study = read_study(tmp_path / "study.yaml")
     assert "Effusion" in study.data.targets
     assert call("join", "a.parquet").code == 2
+
+
+def test_an_export_of_an_archive_becomes_a_manifest_and_then_a_study(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    an_export(tmp_path / "export", 6)
+    rows = "".join(f"A{n:03d};{'ja' if n % 2 else 'nein'}\n" for n in range(6))
+    (tmp_path / "labels.csv").write_text("Fallnummer;edema\n" + rows)
+    (tmp_path / "secret").write_text("0123456789abcdef" * 3)
+    labels = ["--labels", "labels.csv", "--on", "AccessionNumber=Fallnummer"]
+    words = ["--values", "edema=ja:1,nein:0", "--option", "targets=edema", "--secret", "secret"]
+    said = call("import", "dicom", "export", "-o", "work/m.csv", *labels, *words)
+    assert said.code == 0, said.err
+    assert "A folder of DICOM files: 12 images: 6 cases of 6 patients." in said.out
+    assert "importing (12 images)" in said.err
+    assert not (tmp_path / "settings").exists()
+    command = said.out.splitlines()[-1].split("Next: medtransfer ")[1]
+    assert call(*shlex.split(command)).code == 0
+    study = read_study(tmp_path / "work" / "study.yaml")
+    assert list(study.data.targets) == ["edema"]
+    checked = call("check", "work/m.csv", "--image-root", "export")
+    assert "Read 12 rows" not in checked.err
+    assert "cannot be used" not in checked.err
+
+
+def test_an_address_is_asked_of_dicomweb_alone(call: Call) -> None:
+    said = call("import", "dicomweb", "no/address", "--option", "modality=DX")
+    assert said.code == 2
+    assert "must begin with https:// or http://" in said.err
+    said = call("import", "folder", "https://archive/dicom-web")
+    assert said.code == 2
+    assert "is not a folder" in said.err

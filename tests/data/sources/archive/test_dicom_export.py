@@ -100,7 +100,10 @@ def test_every_column_is_read_from_the_header(folder: Path) -> None:
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "screenshots"),
         ({"NumberOfFrames": 12}, "files of several frames"),
         ({"Modality": "CT"}, "slices of CT, MR, PT, NM, kept with --option modality=…"),
-        ({"PresentationIntentType": "FOR PROCESSING"}, "images FOR PROCESSING"),
+        (
+            {"PresentationIntentType": "FOR PROCESSING"},
+            "images FOR PROCESSING, kept with --option intent=any",
+        ),
         ({"PixelData": None}, "objects without pixels"),
     ],
 )
@@ -230,6 +233,21 @@ def test_cohorts_are_institutions_or_devices_as_asked(folder: Path) -> None:
     assert frame["cohort"].n_unique() == 2
     frame, _ = run(folder, cohort_by="model")
     assert set(frame["cohort"]) == {"Siemens Luminos 3"}
+
+
+def test_values_are_written_in_columns_of_the_headers(folder: Path) -> None:
+    an_export(folder, 1)
+    values = {"view": {"LAT": "side"}, "model": {"Luminos 3": "room 1", "no such": "x"}}
+    frame, notes = run(folder, values)
+    assert frame["view"].to_list() == ["PA", "side"]
+    assert set(frame["model"]) == {"room 1"}
+    assert "'model': no row holds 'no such', which --values names." in notes
+    with pytest.raises(TableError, match="column 'vew' of --values is not in the table"):
+        run(folder, {"vew": {"LAT": "side"}})
+    with pytest.raises(TableError, match="column 'patient_id' of --values"):
+        run(folder, {"patient_id": {"00000": "x"}})
+    _, notes = run(folder, {"cohort": {"St. Mary": "north"}}, cohort_by="institution")
+    assert "'cohort': no image is of 'St. Mary', which --values names." in notes
 
 
 def test_a_study_of_two_devices_is_of_one_cohort(folder: Path) -> None:

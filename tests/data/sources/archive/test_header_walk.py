@@ -23,6 +23,7 @@ from tests.data.images.dicom.files import (
 from tests.data.sources.archive.exports import dicom_bytes
 from tests.strategies import FEW
 
+from medtransfer.data.sources.archive import header_walk
 from medtransfer.data.sources.archive.header_walk import (
     SYNTAX_TAG,
     UnusualHeaderError,
@@ -106,6 +107,25 @@ def test_sequences_without_a_length_are_passed_over(tmp_path: Path) -> None:
 def test_pixels_that_are_cut_off_are_seen(tmp_path: Path, cut: int) -> None:
     (tmp_path / "file").write_bytes(dicom_bytes()[:-cut])
     assert walked(tmp_path / "file").pixels == "cut"
+
+
+def test_a_header_that_ends_within_an_element_that_nobody_wants_is_cut(tmp_path: Path) -> None:
+    raw = dicom({"PatientID": "7", 0x00291010: Raw("OB", bytes(90))})
+    (tmp_path / "whole").write_bytes(raw)
+    (tmp_path / "file").write_bytes(raw[:-40])
+    assert walked(tmp_path / "whole").pixels == "none"
+    assert walked(tmp_path / "file").pixels == "cut"
+
+
+def test_of_a_large_deflated_file_the_start_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header_walk, "MAX_DEFLATED", 600)
+    large = dicom_bytes(syntax=DEFLATED, PixelData=bytes(range(256)) * 99, Rows=112, Columns=113)
+    (tmp_path / "file").write_bytes(large)
+    found = walked(tmp_path / "file")
+    assert found.values[TAGS["PatientID"]] == b"CANARY-ID "
+    assert found.pixels == "whole"
 
 
 @settings(FEW)

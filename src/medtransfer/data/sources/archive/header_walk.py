@@ -70,6 +70,9 @@ class Walked:
 class Window:
     """Bytes of an open file, read a piece at a time and only where they are asked for."""
 
+    is_complete = True
+    """False if there is more than can be looked at."""
+
     def __init__(self, path: str | bytes) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         self._start = 0
@@ -107,6 +110,7 @@ class InflatedWindow(Window):
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             self._bytes = unpacker.decompress(packed.take(at, MAX_DEFLATED), MAX_DEFLATED)
+            self.is_complete = unpacker.eof
         except zlib.error as error:
             raise UnusualHeaderError from error
 
@@ -238,10 +242,15 @@ class Walk:
             if element.tag in self._wanted:
                 self._keep(element.tag, element)
             at = element.end
-        return Walked(self._values, form.little, "none")
+        if not self._window.is_complete:
+            raise UnusualHeaderError
+        ends_well = at == 0 or bool(self._window.take(at - 1, 1))
+        return Walked(self._values, form.little, "none" if ends_well else "cut")
 
     def _pixels(self, pixels: ElementHead, form: Form) -> Pixels:
         """Presence of the pixels up to their end; no byte of them is looked at."""
+        if not self._window.is_complete:
+            return "whole"
         if pixels.length != UNDEFINED:
             last = self._window.take(pixels.end - 1, 1) if pixels.length else b"-"
             return "whole" if last else "cut"

@@ -10,8 +10,7 @@ import os
 import struct
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -34,6 +33,7 @@ from medtransfer.data.sources.archive.header_walk import (
     Walked,
     Window,
 )
+from medtransfer.data.sources.archive.parallel import in_parallel
 
 FILE, STATUS, PIXELS = "file", "status", "pixels"
 """Columns beside the entries: number of the file, whether it was read, and `Walked.pixels`."""
@@ -129,8 +129,8 @@ def read_header_frame(
     def read(chunk: range) -> list[Row]:
         return [_row(n + 1, root, paths[n]) for n in chunk]
 
-    with _quiet(), ThreadPoolExecutor(THREADS) as pool:
-        for rows in pool.map(read, chunks):
+    with _quiet(), closing(in_parallel(read, chunks, THREADS)) as results:
+        for rows in results:
             frames.append(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
             done += len(rows)
             progress(done, len(paths))

@@ -19,7 +19,7 @@ from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW, rows_of
 from medtransfer.tables.values.folding import name_words
 from medtransfer.tables.values.reading import Roles, read_cells
-from medtransfer.tables.values.value_map import absent_columns, map_values
+from medtransfer.tables.values.value_map import map_values
 
 KEYS = ("AccessionNumber", "StudyInstanceUID", "PatientID")
 """Entries of headers that labels can be joined by."""
@@ -282,12 +282,12 @@ def _with_cells(
     rows: pl.DataFrame, targets: list[str], attributes: list[str], download: Download
 ) -> tuple[pl.DataFrame, list[str]]:
     """Cells as those of any manifest are read, the targets as labels."""
-    values = {name: pairs for name, pairs in download.values.items() if name != "cohort"}
-    faults = absent_columns(rows, values)
+    columns = (*targets, *attributes)
+    values = {name: pairs for name, pairs in download.values.items() if name in columns}
     rows, notes = map_values(rows, values)
     read = read_cells(rows, [*targets, *attributes], Roles(targets), values)
     labelled = with_labels(read.frame, targets)
-    download.refuse([*faults, *read.faults, *labelled.faults])
+    download.refuse([*read.faults, *labelled.faults])
     rows = labelled.frame
     age_notes: list[str] = []
     if "age" in attributes:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from medtransfer.data.sources.archive.pseudonyms import Secret, pseudonyms
-from medtransfer.errors import plural
+from medtransfer.errors import plural, printable
 from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.missing_words import value_counts
 from medtransfer.tables.values.value_map import ValueMap
@@ -55,6 +55,12 @@ def with_cohorts(
     images = images.with_columns(name.alias("cohort"))
     images, moved = _one_per_case(images)
     notes = [_counts(images["cohort"])]
+    absent = [
+        theirs for theirs in values.get("cohort", {}) if plain_word(theirs) not in set(folded)
+    ]
+    if absent:
+        words = ", ".join(f"'{printable(theirs)}'" for theirs in absent)
+        notes.append(f"'cohort': no image is of {words}, which --values names.")
     if moved:
         notes.append(
             f"{plural(moved, 'image')} of studies with several cohorts: each study is of the "

@@ -13,7 +13,9 @@ from medtransfer.data.sources.archive.pseudonyms import Secret, open_secret, pse
 from medtransfer.data.sources.archive.selection import MODALITY, read_filters, select_images
 from medtransfer.data.sources.source import PATH, Download, ImportedSource
 from medtransfer.errors import TableError, plural
+from medtransfer.tables.values.value_map import absent_columns, map_values
 
+IDS = ("image_id", "path", "case_id", "patient_id")
 PERSON = "_person"
 """Column that tells patients apart, before it becomes a pseudonym."""
 RISKY = ("US", "SC", "OT", "ES", "XC")
@@ -52,6 +54,9 @@ def read_export(download: Download) -> ImportedSource:
         loose, keep = options["keys"] == "loose", options["unlabelled"] == "keep"
         labelled = join_labels(rows, table, loose=loose, keep=keep)
     rows, cohort_notes = with_cohorts(labelled.frame, options["cohort_by"], secret, download.values)
+    columns = [*(table.targets if table else ()), *(table.attributes if table else ())]
+    frame = _manifest_rows(rows, secret, [*columns, *_attributes(options, columns)])
+    frame, value_notes = _with_values(frame, download, columns)
     notes = (
         *selection.notes,
         *(table.notes if table else ()),
@@ -59,12 +64,11 @@ def read_export(download: Download) -> ImportedSource:
         *patient_notes,
         *described.notes,
         *cohort_notes,
+        *value_notes,
         *_privacy_notes(rows),
         secret.sentence(),
         PATHS,
     )
-    columns = [*(table.targets if table else ()), *(table.attributes if table else ())]
-    frame = _manifest_rows(rows, secret, [*columns, *_attributes(options, columns)])
     joins = (labelled.join,) if labelled.join else ()
     return ImportedSource(frame, joins, (), notes, is_read=True, secrets=(secret.path,))
 
@@ -73,6 +77,19 @@ def _attributes(options: Mapping[str, str], given: list[str]) -> list[str]:
     """Attributes of the headers that are written; the table's own take the place of theirs."""
     wanted = [name for name in ATTRIBUTES if name not in given]
     return [name for name in wanted if name != MONTH or options["dates"] == "month"]
+
+
+def _with_values(
+    frame: pl.DataFrame, download: Download, given: list[str]
+) -> tuple[pl.DataFrame, list[str]]:
+    """The rows with the values of ``--values`` in columns of the headers, and notes.
+
+    Columns of the table of labels and the names of institutions are mapped before.
+    """
+    before = {*given, *(["cohort"] if download.options["cohort_by"] != "export" else [])}
+    values = {name: pairs for name, pairs in download.values.items() if name not in before}
+    download.refuse(absent_columns(frame.drop(IDS), values))
+    return map_values(frame, values)
 
 
 def _with_people(

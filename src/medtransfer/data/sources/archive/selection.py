@@ -193,8 +193,8 @@ def _why(filters: Filters) -> pl.Expr:
         *kinds,
         (pl.col("ImageType").str.contains(SCREENS), "screenshots"),
         (frames > 1, "files of several frames"),
-        (pl.col(PIXELS).is_in(["none"]) | pl.col("Rows").is_null(), "objects without pixels"),
         (pl.col(PIXELS) == "cut", FAULTY[1]),
+        ((pl.col(PIXELS) == "none") | pl.col("Rows").is_null(), "objects without pixels"),
     ]
     if not filters.modalities:
         text = f"slices of {', '.join(VOLUMES)}, kept with --option modality=…"
@@ -206,7 +206,8 @@ def _why(filters: Filters) -> pl.Expr:
         others = ~uid.is_in(list(filters.classes))
         reasons.append((others, "images of another SOP class"))
     if filters.intent:
-        reasons.append((pl.col(INTENT) == filters.intent, f"images {filters.intent}"))
+        text = f"images {filters.intent}, kept with --option intent=any"
+        reasons.append((pl.col(INTENT) == filters.intent, text))
     if not filters.burned_in:
         marked = pl.col("BurnedInAnnotation").str.to_uppercase() == "YES"
         reasons.append((marked, "images with text burned in"))

@@ -136,7 +136,7 @@ def test_images_that_do_not_come_are_counted_and_fetched_the_next_time(tmp_path:
             run(archive, tmp_path, modality="DX")
         text = str(error.value)
         assert "18 images fetched" in text
-        assert "2 images could not be fetched: " in text
+        assert "2 images without an answer: " in text
         assert "status 404, nothing is there (1)" in text
         assert "status 500 (1)" in text
         assert "Run the same command again" in text
@@ -152,7 +152,7 @@ def test_an_archive_that_goes_away_stops_the_fetch(
     monkeypatch.setattr(fetch_images, "MAX_FAULTS", 5)
     archive = an_archive()
     archive.failing = {f"/{one.instance}": [500] * 9 for one in archive.objects[2:]}
-    with serving(archive), pytest.raises(StudyError, match="5 images in a row could not be"):
+    with serving(archive), pytest.raises(StudyError, match="5 images in a row without an answer"):
         run(archive, tmp_path, modality="DX")
 
 

@@ -4,13 +4,15 @@ Every file is written whole or not at all, under pseudonyms: what is there is no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 from medtransfer.data.sources.archive.label_table import KEY, open_labels
-from medtransfer.data.sources.archive.pseudonyms import digest_of, open_secret
+from medtransfer.data.sources.archive.parallel import in_parallel
+from medtransfer.data.sources.archive.pseudonyms import Secret, digest_of, open_secret
 from medtransfer.data.sources.archive.selection import Filters, read_filters, unwanted_kind
 from medtransfer.data.sources.archive.web.web_archive import (
     FetchError,
@@ -26,11 +28,44 @@ from medtransfer.files import make_folder, write_bytes
 THREADS = 4
 """Requests at a time: an archive has other work to do."""
 MAX_FAULTS = 20
-"""Images in a row that cannot be fetched before the fetch stops: the archive is gone."""
+"""Faults in a row before the fetch stops: the archive is gone."""
+T = TypeVar("T")
+R = TypeVar("R")
 Query = dict[str, str]
 """A question for studies: values by the keywords of the standard."""
 WILD = r"[*?\\]"
 """Signs in a key that an archive takes for a pattern or a list."""
+
+
+class Faults:
+    """Faults by kind, and an end to a fetch from an archive that is gone.
+
+    Args:
+        what: What fails, in the singular.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.counts: Counter[str] = Counter()
+        self._what = what
+        self._in_a_row = 0
+
+    def end_row(self) -> None:
+        """Note that something came."""
+        self._in_a_row = 0
+
+    def add(self, fault: FetchError) -> None:
+        """Note a fault.
+
+        Raises:
+            StudyError: It is the last of `MAX_FAULTS` in a row.
+        """
+        self.counts[str(fault)] += 1
+        self._in_a_row += 1
+        if self._in_a_row >= MAX_FAULTS:
+            raise StudyError(
+                f"{plural(self._in_a_row, self._what)} in a row without an answer of the archive "
+                f"({fault}). What came is kept: run the same command again to fetch the rest."
+            )
 
 
 def fetch_images(address: str, options: Mapping[str, str], progress: Progress) -> Fetched:
@@ -51,33 +86,35 @@ def fetch_images(address: str, options: Mapping[str, str], progress: Progress) -
     folder = make_folder(Path(options["into"]).expanduser())
     secret = open_secret(options["secret"], folder)
     with quiet_client():
-        offered = _offered(archive, queries, progress)
+        offered, unanswered = _offered(archive, queries, progress)
         wanted, left_out = _wanted(offered, filters)
-        places = {
-            image: folder
-            / f"s{digest_of(secret, 'study', image.study)}"
-            / f"i{digest_of(secret, 'image', image.instance)}.dcm"
-            for image in wanted
-        }
+        places = {image: _place(image, folder, secret) for image in wanted}
         missing = [image for image in wanted if not places[image].exists()]
-        faults = _fetch(archive, missing, places, progress)
-    present = len(wanted) - len(missing)
+        lost = _fetch(archive, missing, places, progress)
     studies = len({image.study for image in offered})
-    notes.append(
+    counts = (
         f"The archive has {plural(len(offered), 'object')} of {plural(studies, 'study')}: "
-        f"{plural(len(missing) - sum(faults.values()), 'image')} fetched, {present:,} there already"
-        f"{_left_out_text(left_out)}."
+        f"{plural(len(missing) - lost.total(), 'image')} fetched, "
+        f"{len(wanted) - len(missing):,} there already{_left_out_text(left_out)}."
     )
-    if faults:
-        counts = ", ".join(f"{fault} ({count:,})" for fault, count in faults.most_common())
+    if unanswered or lost:
+        faults = _fault_text(unanswered, "question") + _fault_text(lost, "image")
         raise StudyError(
-            f"{notes[-1]} {plural(sum(faults.values()), 'image')} could not be fetched: {counts}. "
-            "Run the same command again to fetch the rest, or import what is there: medtransfer "
-            f"import dicom {folder}"
+            f"{counts} {faults}Run the same command again to fetch the rest, or import what is "
+            f"there: medtransfer import dicom {folder}"
         )
     if not wanted:
-        raise StudyError(f"{notes[-1]} Nothing is left to import.")
-    return Fetched(folder, tuple(notes))
+        raise StudyError(f"{counts} Nothing is left to import.")
+    return Fetched(folder, (*notes, counts))
+
+
+def _place(image: OfferedImage, folder: Path, secret: Secret) -> Path:
+    """File of an image: its name holds pseudonyms, as the manifest does."""
+    study, instance = (
+        digest_of(secret, kind, uid)
+        for kind, uid in (("study", image.study), ("image", image.instance))
+    )
+    return folder / f"s{study}" / f"i{instance}.dcm"
 
 
 def _queries(options: Mapping[str, str], filters: Filters) -> tuple[list[Query], list[str]]:
@@ -127,23 +164,35 @@ def _days(options: Mapping[str, str]) -> Query:
     return {"StudyDate": f"{days['from']}-{days['to']}"} if any(days.values()) else {}
 
 
-def _offered(archive: WebArchive, queries: list[Query], progress: Progress) -> list[OfferedImage]:
-    """Every object of the studies that are asked for, in the order of the questions.
+def _offered(
+    archive: WebArchive, queries: list[Query], progress: Progress
+) -> tuple[list[OfferedImage], Counter[str]]:
+    """Every object of the studies that are asked for, and faults by kind.
 
     Raises:
-        StudyError: The archive does not answer.
+        StudyError: The archive does not answer the first question, or `MAX_FAULTS` in a row.
     """
+    faults = Faults("question")
+    studies: dict[str, None] = {}
+    with closing(in_parallel(_answered(archive.studies), queries, THREADS)) as answers:
+        for number, answer in enumerate(answers):
+            if isinstance(answer, FetchError):
+                if number == 0:
+                    raise no_answer(answer)
+                faults.add(answer)
+            else:
+                faults.end_row()
+                studies |= dict.fromkeys(answer)
     offered: dict[OfferedImage, None] = {}
-    try:
-        with ThreadPoolExecutor(THREADS) as pool:
-            answers = pool.map(archive.studies, queries)
-            studies = list(dict.fromkeys(study for answer in answers for study in answer))
-            for done, images in enumerate(pool.map(archive.images, studies), start=1):
+    with closing(in_parallel(_answered(archive.images), studies, THREADS)) as lists:
+        for done, images in enumerate(lists, start=1):
+            if isinstance(images, FetchError):
+                faults.add(images)
+            else:
+                faults.end_row()
                 offered |= dict.fromkeys(images)
-                progress(done, len(studies))
-    except FetchError as fault:
-        raise no_answer(fault) from None
-    return list(offered)
+            progress(done, len(studies))
+    return list(offered), faults.counts
 
 
 def _wanted(
@@ -173,29 +222,37 @@ def _fetch(
         StudyError: `MAX_FAULTS` images in a row could not be fetched.
     """
 
-    def fetch(image: OfferedImage) -> str:
-        try:
-            content = archive.file(image)
-        except FetchError as fault:
-            return str(fault)
-        write_bytes(places[image], content)
-        return ""
+    def fetch(image: OfferedImage) -> None:
+        write_bytes(places[image], archive.file(image))
 
-    faults: Counter[str] = Counter()
-    in_a_row = 0
-    with ThreadPoolExecutor(THREADS) as pool:
-        for done, fault in enumerate(pool.map(fetch, images), start=1):
-            in_a_row = in_a_row + 1 if fault else 0
-            faults += Counter([fault] if fault else [])
+    faults = Faults("image")
+    with closing(in_parallel(_answered(fetch), images, THREADS)) as results:
+        for done, fault in enumerate(results, start=1):
+            if fault is None:
+                faults.end_row()
+            else:
+                faults.add(fault)
             progress(done, len(images))
-            if in_a_row >= MAX_FAULTS:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise StudyError(
-                    f"{plural(in_a_row, 'image')} in a row could not be fetched ({fault}). "
-                    f"{plural(done - sum(faults.values()), 'image')} came and are kept: run the "
-                    "same command again to fetch the rest."
-                )
-    return faults
+    return faults.counts
+
+
+def _answered(ask: Callable[[T], R]) -> Callable[[T], R | FetchError]:
+    """A question whose fault is its answer."""
+
+    def answer(item: T) -> R | FetchError:
+        try:
+            return ask(item)
+        except FetchError as fault:
+            return fault
+
+    return answer
+
+
+def _fault_text(faults: Counter[str], what: str) -> str:
+    if not faults:
+        return ""
+    counts = ", ".join(f"{fault} ({count:,})" for fault, count in faults.most_common())
+    return f"{plural(faults.total(), what)} without an answer: {counts}. "
 
 
 def _left_out_text(left_out: Counter[str]) -> str:
