@@ -33,7 +33,7 @@ from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
 from medtransfer.evaluation.scoring.group_comparison import COMPARED, GAP, GAP_P, RATIO, WORST
-from medtransfer.metrics.catalog import CATALOG, OOD_METRICS, Metric
+from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS, Metric
 from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
 from medtransfer.study.config import Study
 from medtransfer.tables import manifest, predictions, results
@@ -167,10 +167,25 @@ def metrics_page() -> str:
         scaled=", ".join(code(name) for name in SCALED),
         compared=", ".join(code(name) for name in COMPARED),
     )
-    of_detectors = [(code(m.name), m.better, m.formula, m.reference) for m in OOD_METRICS.values()]
-    ood = table(("Metric", "Better", "Definition", "Source"), of_detectors)
+    head_of_others = ("Metric", "Better", "Definition", "Source")
+    hospitals, detectors = (
+        table(
+            head_of_others,
+            [(code(m.name), m.better, m.formula, m.reference) for m in of_room.values()],
+        )
+        for of_room in (COHORT_METRICS, OOD_METRICS)
+    )
     return page(
-        "Metrics", words["intro"], definitions, words["key"], table(head, facts), derived, ood
+        "Metrics",
+        words["intro"],
+        definitions,
+        words["key"],
+        table(head, facts),
+        derived,
+        words["hospitals"],
+        hospitals,
+        words["detectors"],
+        detectors,
     )
 
 

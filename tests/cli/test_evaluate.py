@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.cli.conftest import Call, Said
 
-from medtransfer.metrics.catalog import CATALOG, OOD_METRICS
+from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS
 from medtransfer.tables.results import CURVES
 
 COLUMNS = "case_id=study,patient_id=study,target_malignant=truth,prob_malignant=score"
@@ -180,7 +180,7 @@ def test_the_metrics_are_printed_with_their_definitions(call: Call) -> None:
     for name in CATALOG:
         assert name.split("@")[0] in said.out
     found = json.loads(call("metrics", "--json").out)
-    assert [metric["name"] for metric in found] == [*CATALOG, *OOD_METRICS]
+    assert [metric["name"] for metric in found] == [*CATALOG, *COHORT_METRICS, *OOD_METRICS]
     assert set(found[0]) == {
         "name",
         "title",

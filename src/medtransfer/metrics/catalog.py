@@ -66,6 +66,32 @@ DETECTOR_ENTRIES = (
     ),
 )
 
+COHORT_ENTRIES = (
+    Metric(
+        name="auroc_within",
+        title="AUROC within the training cohorts",
+        better="higher",
+        low=0,
+        high=1,
+        needs="both",
+        formula="mean of each training cohort's AUROC, weighted by its positive cases: "
+        "P(score of a positive > score of a negative of the same cohort) + ½ P(equal)",
+        reference="Janes and Pepe 2009",
+        by_group=False,
+    ),
+    Metric(
+        name="auroc_between",
+        title="AUROC owed to differences between the training cohorts",
+        better="neither",
+        low=-1,
+        high=1,
+        needs="both",
+        formula="AUROC of the training cohorts pooled, minus `auroc_within`",
+        reference="this project",
+        by_group=False,
+    ),
+)
+
 CATALOG: dict[str, Metric] = {
     metric.name: metric
     for room in (
@@ -84,10 +110,13 @@ CATALOG: dict[str, Metric] = {
 OOD_METRICS: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENTRIES}
 """Metrics of an OOD detector, by name."""
 
+COHORT_METRICS: dict[str, Metric] = {metric.name: metric for metric in COHORT_ENTRIES}
+"""Metrics of several training cohorts tested together, by name."""
+
 
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
-    return OOD_METRICS.get(name) or CATALOG[catalog_name(name)]
+    return OOD_METRICS.get(name) or COHORT_METRICS.get(name) or CATALOG[catalog_name(name)]
 
 
 def catalog_name(name: str) -> str:

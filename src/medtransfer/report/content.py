@@ -9,6 +9,7 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
+from medtransfer.evaluation.comparison.target_means import WITHIN
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import INTERNAL
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve
@@ -198,7 +199,7 @@ class ReportData:
         paired = [
             (row["difference"], rung)
             for rung in self.rungs
-            if (row := self.comparison_row(rung, self.main_cohort)) is not None
+            if (row := self.headline_difference(rung, self.main_cohort)) is not None
             and row["difference"] is not None
         ]
         if any(
@@ -207,7 +208,7 @@ class ReportData:
             for rung in self.rungs
         ):
             return max([(0.0, self.reference), *paired], key=lambda pair: pair[0])[1]
-        rows = self.overall(HEADLINE, self.full_fraction)
+        rows = self.overall(self.headline(self.main_cohort), self.full_fraction)
         rows = rows.filter((pl.col("cohort") == self.main_cohort) & pl.col("value").is_not_null())
         if rows.is_empty():
             return self.reference
@@ -235,6 +236,19 @@ class ReportData:
     def result_row(self, rung: str, cohort: str, metric: str) -> Row | None:
         """A rung's row of a metric over all cases at the full label fraction, if present."""
         return self._numbers.get((rung, cohort, metric, self.target_of(metric)))
+
+    def headline(self, cohort: str) -> str:
+        """The main metric on a cohort: AUROC; of several training cohorts, that within each."""
+        row = self._numbers.get((self.reference, cohort, WITHIN, self.target_of(HEADLINE)))
+        return HEADLINE if row is None or row["value"] is None else WITHIN
+
+    def headline_row(self, rung: str, cohort: str) -> Row | None:
+        """A rung's row of the main metric at the full label fraction, if present."""
+        return self.result_row(rung, cohort, self.headline(cohort))
+
+    def headline_difference(self, rung: str, cohort: str) -> Row | None:
+        """A rung's difference from the reference in the main metric, if present."""
+        return self.comparison_row(rung, cohort, self.headline(cohort))
 
     def comparison_row(self, rung: str, cohort: str, metric: str = HEADLINE) -> Row | None:
         """A rung's difference from the reference at the full label fraction, if present."""

@@ -36,6 +36,10 @@ DERIVED_TITLES = {
     "auroc_delong": "AUROC (DeLong interval)",
     "auroc_curve_area": "Mean AUROC of the learning curve",
     "auroc_drop": "AUROC drop",
+    "auroc_within": "AUROC within the training hospitals",
+    "auroc_between": "AUROC owed to differences between them",
+    "auroc_across": "AUROC, mean over such hospitals",
+    "auroc_next_cohort": "AUROC at the next such hospital",
     "equalized_odds": "Equalised odds",
 }
 """Titles of metrics that are derived from others and so are not in the catalogue."""

@@ -108,15 +108,15 @@ def simultaneous(contrasts: Sequence[Contrast], errors: Sequence[Floats]) -> lis
     share = 2 * float(ndtr(-float(np.sort(largest)[-1 - hits]))) if hits >= 0 else each
     share = min(1 - LEVEL, max(each, share))
     adjusted: list[Simultaneous] = []
-    for one in contrasts:
-        wider = _quantile(one.degrees, share) / _quantile(one.degrees, 1 - LEVEL)
-        low = one.value - wider * (one.value - one.low)
-        high = one.value + wider * (one.high - one.value)
-        p = min(1.0, number * one.p)
+    for difference in contrasts:
+        wider = _quantile(difference.degrees, share) / _quantile(difference.degrees, 1 - LEVEL)
+        low = difference.value - wider * (difference.value - difference.low)
+        high = difference.value + wider * (difference.high - difference.value)
+        p = min(1.0, number * difference.p)
         if len(largest):
-            above = (largest >= -float(ndtri(one.p / 2))).sum()
+            above = (largest >= -float(ndtri(difference.p / 2))).sum()
             p = min(p, float(1 + above) / (1 + len(largest)))
-        adjusted.append(Simultaneous(low, high, max(p, one.p)))
+        adjusted.append(Simultaneous(low, high, max(p, difference.p)))
     return adjusted
 
 

@@ -17,6 +17,7 @@ from medtransfer.evaluation.comparison.answered import (
 from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
 from medtransfer.evaluation.comparison.differences import Pairing, comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
 from medtransfer.evaluation.comparison.seed_means import (
@@ -170,7 +171,10 @@ def compare_runs(
     alike = _on_cases_of_all(ladder.rungs, scorer)
     frames = [
         *ladder.results,
-        *(_summary([*mean_results(m), *drops(m), *variances(m)], m.key) for m in means),
+        *(
+            _summary([*mean_results(m), *drops(m), *variances(m), *hospital_summaries(m)], m.key)
+            for m in means
+        ),
         *(
             _summary([row], key)
             for key, row in (

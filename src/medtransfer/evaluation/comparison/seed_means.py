@@ -10,6 +10,7 @@ from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.group_gaps import SeedGroups, mean_gaps, seed_groups
 from medtransfer.evaluation.comparison.target_means import (
+    WITHIN,
     SharedMean,
     TargetMean,
     comparable_means,
@@ -84,6 +85,12 @@ class Mean:
         """The mean as contrasts with other rungs use it: of targets with patients enough."""
         estimate = self.estimates[key]
         return with_mean(estimate, self.comparable[key]) if key in self.comparable else estimate
+
+    def home(self, key: ResultKey) -> ResultKey:
+        """The training cohorts' number that one of a shifted cohort is held against."""
+        home = replace(key, cohort=self.internal_name)
+        within = replace(home, metric=WITHIN)
+        return within if key.metric == HEADLINE and within in self.by_seed else home
 
     def seed_values(self, key: ResultKey) -> Floats:
         """Its values before the mean over seeds. [S, 1 + R]"""
@@ -236,7 +243,7 @@ def drops(mean: Mean) -> Iterator[Result]:
     The cohorts are resampled independently, so their replicates are too.
     """
     for key, shifted in mean.estimates.items():
-        internal = mean.estimates.get(replace(key, cohort=mean.internal_name))
+        internal = mean.estimates.get(mean.home(key))
         if key.cohort == mean.internal_name or key.attribute != ALL or internal is None:
             continue
         estimate = replace(shifted, reason=internal.reason or shifted.reason)
@@ -328,7 +335,7 @@ def internal_and_shifted(mean: Mean, key: ResultKey) -> tuple[Floats, Floats] | 
     Returns:
         Each [S, 1 + R]; None where one is undefined, or no target is shared or they are pooled.
     """
-    home = replace(key, cohort=mean.internal_name)
+    home = mean.home(key)
     if key in mean.shared:
         return mean.shared[key].internal.values, mean.shared[key].shifted.values
     if home not in mean.by_seed or key not in mean.by_seed:

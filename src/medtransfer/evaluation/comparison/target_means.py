@@ -22,6 +22,9 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.small_samples import MeanSupport
 from medtransfer.tables.results import MACRO
 
+WITHIN = "auroc_within"
+"""AUROC of several training cohorts, each within itself."""
+
 
 @dataclass(frozen=True)
 class TargetMean:
@@ -85,15 +88,25 @@ def shared_means(measured: MeasuredRun) -> dict[ResultKey, SharedMean]:
     for test_set in measured.test_sets:
         outside = by_name[test_set.name]
         for key, mean in outside.items():
-            if key.target != MACRO or key not in inside:
+            home = key._replace(metric=home_metric(key.metric, inside, key.target))
+            if key.target != MACRO or home not in inside:
                 continue
-            at_home = enough_targets(inside, key)
+            at_home = enough_targets(inside, home)
             targets = tuple(n for n in enough_targets(outside, key) if n in at_home)
-            if targets and not targets == mean.targets == inside[key].targets:
+            if targets and not targets == mean.targets == inside[home].targets:
                 means[test_set.subgroups[0].key(key)] = SharedMean(
-                    mean_over(inside, key.metric, targets), mean_over(outside, key.metric, targets)
+                    mean_over(inside, home.metric, targets), mean_over(outside, key.metric, targets)
                 )
     return means
+
+
+def home_metric(metric: str, inside: Estimates, target: str) -> str:
+    """Metric of the training cohorts that a metric of a shifted cohort is held against.
+
+    A shifted cohort is one hospital, so its AUROC is held against that within hospitals.
+    """
+    within = inside.get(MetricKey(target, WITHIN))
+    return WITHIN if metric == "auroc" and within is not None and within.is_defined else metric
 
 
 def mean_over(estimates: Estimates, metric: str, targets: Sequence[str]) -> TargetMean:

@@ -207,7 +207,7 @@ Estimates = dict[MetricKey, Estimate]
 
 def _has_score_interval(entry: Metric) -> bool:
     """True if small samples of a metric have an interval of their own."""
-    return entry.share is not None or entry.name == "auroc"
+    return entry.share is not None or entry.name in ("auroc", "auroc_within")
 
 
 def _is_point(ends: tuple[float, float]) -> bool:
@@ -224,8 +224,15 @@ def _clipped(value: float, metric: str) -> float:
     return inside if abs(inside - value) < ROUNDING else value
 
 
-def mean_support(estimates: Sequence[Estimate], metric: str) -> MeanSupport | None:
+def mean_support(
+    estimates: Sequence[Estimate], metric: str, weights: Sequence[float] | None = None
+) -> MeanSupport | None:
     """Support of the mean of some targets' estimates of a metric.
+
+    Args:
+        estimates: Of each target.
+        metric: Their metric.
+        weights: Of each in the mean, with a sum of 1; equal by default.
 
     A target of too few patients may have any value. A mean of AUROCs or of shares is so much wider
     for it; other metrics have no such bound, and their mean has no interval.
@@ -240,8 +247,11 @@ def mean_support(estimates: Sequence[Estimate], metric: str) -> MeanSupport | No
     fewest = min(estimate.fewest(metric) for estimate in estimates)
     if not bounded or lacking is not None:
         return MeanSupport(lacking, fewest, (0.0, 0.0))
-    squares = [_beyond_replicates(estimate, metric, entry) for estimate in estimates]
-    low, high = (sum(side) / len(estimates) ** 2 for side in zip(*squares, strict=True))
+    shares = [1 / len(estimates)] * len(estimates) if weights is None else weights
+    low = high = 0.0
+    for estimate, share in zip(estimates, shares, strict=True):
+        below, above = _beyond_replicates(estimate, metric, entry)
+        low, high = low + share**2 * below, high + share**2 * above
     return MeanSupport(None, fewest, (low, high))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medtransfer.errors import listed
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import (
     UNDEFINED,
@@ -16,7 +17,7 @@ from medtransfer.evaluation.scoring.estimate import (
 )
 from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.test_set import Subgroup, TestSet
+from medtransfer.evaluation.scoring.test_set import COHORT, Subgroup, TestSet
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Flags
@@ -84,6 +85,7 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
         evaluated = _evaluated(test_set, bindings_of, config)
         for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
             of_subgroup.update(of_target)
+    estimates[0] |= _within_cohorts(test_set, estimates)
     if len(run.names) > 1:
         for i, subgroup in enumerate(test_set.subgroups):
             estimates[i] |= _macro(run, subgroup, estimates[i])
@@ -223,6 +225,51 @@ def _with_values(
             by_key[binding.key] = estimate
         estimates.append(by_key)
     return estimates
+
+
+def _within_cohorts(test_set: TestSet, estimates: Sequence[Estimates]) -> Estimates:
+    """AUROC within the cohorts of a test set of several, and what pooling them adds.
+
+    Pooled cohorts of different prevalence can be told apart without a look at the disease. Weights
+    are the cohorts' shares of the positive cases (Janes and Pepe 2009).
+    """
+    of_cohorts = [
+        (subgroup.group, of_cohort)
+        for subgroup, of_cohort in zip(test_set.subgroups, estimates, strict=True)
+        if subgroup.attribute == COHORT
+    ]
+    derived: Estimates = {}
+    if len(of_cohorts) < 2 or not test_set.pools_cohorts:
+        return derived
+    for name in test_set.run.names:
+        pooled_cohorts = estimates[0].get(MetricKey(name, "auroc"))
+        if pooled_cohorts is None:
+            continue
+        each = {group: of_cohort[MetricKey(name, "auroc")] for group, of_cohort in of_cohorts}
+        defined = {group: e for group, e in each.items() if e.is_defined}
+        positives = np.array([e.positives or 0 for e in defined.values()], dtype=np.float64)
+        within = replace(pooled_cohorts, values=None, left_out=None, support=None)
+        if defined:
+            weights: list[float] = (positives / positives.sum()).tolist()
+            values = [
+                w * e.values
+                for w, e in zip(weights, defined.values(), strict=True)
+                if e.values is not None
+            ]
+            support = mean_support(list(defined.values()), "auroc", weights)
+            within = replace(within, values=np.sum(values, axis=0), of_targets=support)
+        left = [
+            f"{group} ({e.reason or UNDEFINED})"
+            for group, e in each.items()
+            if group not in defined
+        ]
+        within = replace(within, reason=f"without {listed(left)}" if left else within.reason)
+        between = within
+        if within.values is not None and pooled_cohorts.values is not None:
+            between = replace(within, values=pooled_cohorts.values - within.values)
+        derived[MetricKey(name, "auroc_within")] = within
+        derived[MetricKey(name, "auroc_between")] = between
+    return derived
 
 
 def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimates:

@@ -25,6 +25,8 @@ from medtransfer.tables.values.missing_words import UNKNOWN
 
 RARE = 5
 """Patterns of labels with fewer patients are one stratum together."""
+COHORT = "cohort"
+"""Attribute of the cases of several training cohorts that are tested together."""
 BOTH = " × "
 """Between the names, and the values, of two attributes that are crossed."""
 
@@ -84,6 +86,11 @@ class TestSet:
         patient[self.cases] = self.replicates.patient
         return patient
 
+    @property
+    def pools_cohorts(self) -> bool:
+        """True if its cases are of several cohorts."""
+        return self.run.frame.filter(pl.Series(self.cases))[COHORT].n_unique() > 1
+
     def run_cases(self, target: int) -> AnyCases:
         """All of the run's cases of a target, fits applied. [N]"""
         return cases_of_target(self.run, self.fit, target, self.config)
@@ -123,7 +130,7 @@ def attribute_groups(
         names = attributes.columns[1:]
         # where several training cohorts are taken together, the cohort counts as an attribute
         if run.frame.filter(pl.Series(cases))["cohort"].n_unique() > 1:
-            names = ["cohort", *(name for name in names if name != "cohort")]
+            names = [COHORT, *(name for name in names if name != COHORT)]
         values = {name: table[name].cast(pl.String) for name in names}
         for first, second in config.intersections:
             if first in values and second in values:

@@ -66,10 +66,11 @@ def _sentence(data: ReportData) -> str:
     best, reference, cohort = data.best, data.reference, data.main_cohort
     others = [rung for rung in data.rungs if rung != reference]
     if not others:
-        auroc = interval_text(data.result_row(reference, cohort, HEADLINE))
-        return f"Only {reference} was evaluated: AUROC {auroc} on {cohort}."
+        auroc = interval_text(data.headline_row(reference, cohort))
+        alone = f"Only {reference} was evaluated: AUROC {auroc} on {cohort}."
+        return f"{alone} {hospitals_sentence(data, reference)}".rstrip()
     rung = best if best != reference else _best_of(data, others)
-    row = data.comparison_row(rung, cohort)
+    row = data.headline_difference(rung, cohort)
     low, high, p_all = (None, None, None) if row is None else of_all_rungs(row)
     if row is None or low is None or high is None:
         return f"{rung} and {reference} could not be compared on {cohort}."
@@ -93,8 +94,36 @@ def _sentence(data: ReportData) -> str:
                 f"On {cohort}, there is no significant difference between {rung} and {reference} "
                 f"({amount}, {p}{detectable_text('difference', row['detectable'])})."
             )
-    parts = [sentence, _margin_sentence(row), answered_sentence(row), _one_seed(row)]
+    parts = [sentence, hospitals_sentence(data, rung), _margin_sentence(row)]
+    parts += [answered_sentence(row), _one_seed(row)]
     return " ".join(part for part in parts if part)
+
+
+def hospitals_sentence(data: ReportData, rung: str) -> str:
+    """Several training hospitals: within each, pooled, and at the next one; else empty."""
+    cohort = data.main_cohort
+    if data.headline(cohort) == HEADLINE:
+        return ""
+    within = interval_text(data.headline_row(rung, cohort))
+    pooled = interval_text(data.result_row(rung, cohort, HEADLINE))
+    first = (
+        f"AUROC here is within the training hospitals, where {rung} reaches {within}; with all "
+        f"their patients pooled it is {pooled}."
+    )
+    words = [first]
+    between = data.result_row(rung, cohort, "auroc_between")
+    if between is not None and between["low"] is not None and between["low"] > 0:
+        words.append(
+            f"Pooling adds {interval_text(between)} that is owed to differences between the "
+            "hospitals and not to the disease."
+        )
+    following = data.result_row(rung, cohort, "auroc_next_cohort")
+    if following is not None and following["low"] is not None:
+        ignorance = f" ({following['reason']})" if following["reason"] else ""
+        words.append(
+            f"At the next such hospital it is expected to be {interval_text(following)}{ignorance}."
+        )
+    return " ".join(words)
 
 
 def _one_seed(row: Row) -> str:
@@ -129,7 +158,7 @@ def _margin_sentence(row: Row) -> str:
 
 def _counts(data: ReportData) -> str:
     """Numbers of rungs that are better or worse than the reference."""
-    rows = [data.comparison_row(rung, data.main_cohort) for rung in data.rungs]
+    rows = [data.headline_difference(rung, data.main_cohort) for rung in data.rungs]
     counts = Counter(outcome(row) for row in rows if row is not None)
     total, unclear = counts.total(), counts["not significant"]
     if total < 2:
@@ -148,7 +177,7 @@ def _counts(data: ReportData) -> str:
 
 def _best_of(data: ReportData, others: list[str]) -> str:
     """The best of the other rungs."""
-    values = {name: data.result_row(name, data.main_cohort, HEADLINE) or {} for name in others}
+    values = {name: data.headline_row(name, data.main_cohort) or {} for name in others}
     return max(others, key=lambda name: values[name].get("value") or -1.0)
 
 
@@ -157,9 +186,9 @@ def _ladder(data: ReportData) -> Spec:
         {"row": rung, "cohort": cohort, **_interval(row), "note": _missing(row)}
         for rung in data.rungs
         for cohort in data.cohorts
-        if (row := data.result_row(rung, cohort, HEADLINE)) is not None
+        if (row := data.headline_row(rung, cohort)) is not None
     ]
-    reference = data.result_row(data.reference, data.main_cohort, HEADLINE) or {}
+    reference = data.headline_row(data.reference, data.main_cohort) or {}
     return figures.intervals(
         values,
         auroc_axis("AUROC", values),
@@ -214,7 +243,7 @@ def _differences(data: ReportData) -> ReportTable:
     rows: list[list[str]] = []
     for rung in data.rungs:
         for cohort in data.cohorts:
-            row = data.comparison_row(rung, cohort)
+            row = data.headline_difference(rung, cohort)
             spread = [
                 data.result_row(rung, cohort, HEADLINE + part)
                 for part in (BETWEEN_SEEDS, BETWEEN_PATIENTS)
@@ -222,7 +251,7 @@ def _differences(data: ReportData) -> ReportTable:
             line = [
                 rung,
                 cohort,
-                cells(data.result_row(rung, cohort, HEADLINE), 3),
+                cells(data.headline_row(rung, cohort), 3),
                 *(cells(_without_interval(part), 3) for part in spread),
                 cells(row, 3),
                 *(
