@@ -15,8 +15,8 @@ ACCESS = {
 
 
 def facts_of(source: Source) -> dict[str, object]:
-    """Everything but the reader and the rules of the tables, as plain values."""
-    facts = {name: value for name, value in asdict(source).items() if name != "read"}
+    """Everything but functions and the rules of the tables, as plain values."""
+    facts = {name: value for name, value in asdict(source).items() if not callable(value)}
     for table in facts["tables"]:
         del table["rules"]
     return facts
