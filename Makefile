@@ -9,7 +9,7 @@ DEV    := $(VENV)/.dev-$(DIGEST)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 OUT    ?= medtransfer-demo
 
-.PHONY: demo test test-all check format bench docs clean
+.PHONY: demo test test-all soak check format bench docs clean
 
 demo: $(RUN)            ## a small study on synthetic images, from images to a report
 	$(BIN)/medtransfer demo --out $(OUT)
@@ -19,6 +19,18 @@ test: $(DEV)            ## the suite: under 8 minutes on 2 cores
 
 test-all: $(DEV)        ## the suite with the slow tests
 	$(BIN)/python -m pytest -n 2
+
+# each part runs one whole: every operation, all random kills, thousands of examples
+SOAK_races     := tests/runs/test_lease.py
+SOAK_kills     := tests/study/test_kill_anywhere.py tests/cli/test_signals_in_phases.py
+SOAK_damage    := tests/integrity
+SOAK_injection := tests/study/test_injection.py
+SOAK_fuzz      := tests/study/test_fuzz.py tests/tables/test_fuzz.py
+SOAK_coverage  := tests/statistics/test_coverage.py tests/posthoc/test_conformal_coverage.py
+
+soak: $(DEV)            ## PART=races|kills|damage|injection|fuzz|coverage: that part of the tests, whole
+	@test -n "$(SOAK_$(PART))" || { echo "PART is one of races kills damage injection fuzz coverage"; exit 2; }
+	SOAK=1 $(BIN)/python -m pytest -n 2 $(SOAK_$(PART))
 
 check: $(DEV)           ## lint, format, types
 	$(BIN)/ruff check .

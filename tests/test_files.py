@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from medtransfer import files
 from medtransfer.errors import StudyError
+from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.models.tensors import write_tensors
 from medtransfer.tables.schema import write_frame
 from tests.strategies import FEW
@@ -387,3 +388,33 @@ def test_json_that_is_nested_too_deep_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("[" * 100_000)
     with pytest.raises(StudyError, match="RecursionError"):
         files.read_json(tmp_path / "a")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.EACCES])
+def test_a_file_that_the_system_does_not_let_read_is_named_and_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    entry = SealedFile.read(path)
+
+    def refuse(_name: str) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files, "on_operation", refuse)
+    with pytest.raises(StudyError, match=r'a" could not be read: .*Nothing was changed'):
+        entry.is_content_of(path, verify=True)
+    path.unlink()
+    monkeypatch.setattr(files, "on_operation", lambda _: None)
+    assert not entry.is_content_of(path, verify=True)
+
+
+def test_a_new_folder_and_its_parents_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "fsync", synced.append)
+    files.make_folder(tmp_path / "a" / "b" / "c")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    files.make_folder(tmp_path / "a" / "b" / "c")
+    assert len(synced) == 3

@@ -32,8 +32,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk, and of a user's exhausted quota."""
 
 on_operation: Callable[[str], None] = lambda _name: None  # noqa: E731
-"""Called before every step that changes the disk; fault-injection tests replace it."""
-
+"""Called before every step that reads or changes the disk; fault-injection tests replace it."""
 
 _guards: list[Callable[[], None]] = []
 
@@ -91,19 +90,19 @@ def replacing(path: Path) -> Generator[Path]:
     temporary = _temporary_name(path)
     try:
         on_operation("open")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(path.parent)
         mode = _create(temporary)
         yield temporary
         # safetensors puts a file of its own in its place, which nobody else may read
         temporary.chmod(mode)
         on_operation("fsync")
-        _fsync(temporary)
+        fsync(temporary)
         on_operation("replace")
         _ask_guards()
         temporary.replace(path)
         note_change(path)
         on_operation("fsync folder")
-        _fsync(path.parent)
+        fsync(path.parent)
     except OSError as error:
         if not isinstance(error, FileExistsError):  # somebody else's file
             with contextlib.suppress(OSError):
@@ -137,7 +136,7 @@ def link_over(source: Path, path: Path) -> None:
         on_operation("link")
         os.link(source, temporary)
         temporary.replace(path)
-        _fsync(path.parent)
+        fsync(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         try:
@@ -166,12 +165,12 @@ def create_private(path: Path, text: str) -> None:
         _create(temporary, 0o600)
         on_operation("write")
         temporary.write_text(text, encoding="utf-8")
-        _fsync(temporary)
+        fsync(temporary)
         on_operation("link")
         _ask_guards()
         os.link(temporary, path)  # unlike a move it never replaces what another process wrote
         note_change(path)
-        _fsync(path.parent)
+        fsync(path.parent)
     except FileExistsError:
         raise
     except OSError as error:
@@ -197,9 +196,15 @@ def read_json(path: Path) -> Any:
         StudyError: The file is missing or holds something else.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_content(path))
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f'"{path}" cannot be read as JSON ({type(error).__name__}).') from error
+
+
+def read_content(path: Path) -> bytes:
+    """Content of a small file; raises the system's error if it cannot be read."""
+    on_operation("read")
+    return path.read_bytes()
 
 
 def is_full(error: Exception) -> bool:
@@ -210,7 +215,8 @@ def is_full(error: Exception) -> bool:
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents; an existing one is fine."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        on_operation("make folder")
+        _make_folders(path)
     except OSError as error:
         raise _disk_error(path, error) from error
     return path
@@ -238,9 +244,23 @@ def remove(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, NotADirectoryError: There is no such file.
+        StudyError: It cannot be read, which says nothing about its content.
+    """
+    try:
+        on_operation("read")
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise StudyError(
+            f'"{path}" could not be read: {error.strerror or error}. Nothing was changed. Run the '
+            "same command again, or delete the file."
+        ) from error
 
 
 def file_stamp(path: Path | str) -> tuple[int, int, int, int]:
@@ -271,13 +291,13 @@ def is_whole(folder: Path, *, verify: bool = True) -> bool:
         verify: Compare SHA-256 too; without, only presence and size.
     """
     try:
-        files: dict[str, dict[str, int | str]] = json.loads((folder / SEAL).read_text("utf-8"))
+        files: dict[str, dict[str, int | str]] = json.loads(read_content(folder / SEAL))
         return all(
             (folder / name).stat().st_size == entry["size"]
             and (not verify or sha256(folder / name) == entry["sha256"])
             for name, entry in files.items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, StudyError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -336,6 +356,14 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f"{stem}{TEMPORARY}{secrets.token_hex(8)}")
 
 
+def _make_folders(path: Path) -> None:
+    """Create a folder and its parents, durably."""
+    missing = [p for p in (path, *path.parents) if not p.is_dir()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        fsync(folder.parent)
+
+
 def _create(path: Path, mode: int = 0o666) -> int:
     """Create an empty file under a name that nothing has; its mode."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -350,7 +378,8 @@ def _entry(path: Path) -> dict[str, int | str]:
     return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Have the disk keep a file's content, or a folder's names, also when the power fails."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

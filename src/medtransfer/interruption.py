@@ -38,6 +38,12 @@ def interruptible() -> Generator[None]:
         yield
 
 
+def ignore_signals() -> None:
+    """Let a process that has done its work end with its own exit code."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def handling(handler: Callable[[int, object], None]) -> Generator[None]:
     """While inside, signals are handled; one that is ignored, as nohup does, stays ignored."""

@@ -93,6 +93,7 @@ def test_settings_that_conflict_are_all_named(tmp_path: Path) -> None:
         (("rungs:", "data: {}\nrungs:"), "key 'data' is given twice"),
         (("name: chest", ""), "'name' is missing"),
         (("targets: [Edema, Effusion]", "targets: {Edema: {empty: maybe}}"), "that fits ^(ignore"),
+        (("[Edema, Effusion]", "[[Edema], Effusion]"), "a list within its list (allowed: names)"),
         (("targets", "image: {resize: 64, crop: 80}\n  targets"), "crop 80 is larger than resize"),
         (("targets", "image: {resize: 64}\n  targets"), "resize and crop go together"),
         (("rungs:", "training: {steps: 5}\nrungs:"), "checks is 10, more than steps (5)"),

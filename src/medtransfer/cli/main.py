@@ -1,5 +1,6 @@
 """``medtransfer COMMAND``: errors that a user can fix are printed without a traceback."""
 
+import atexit
 import os
 import sys
 from io import TextIOWrapper
@@ -8,7 +9,7 @@ from medtransfer.cli import evaluate, integrity, models, prepare, size, sources,
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export
 from medtransfer.errors import MedTransferError, system_fault
-from medtransfer.interruption import StopRequested, interruptible
+from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
 COMMANDS = (
     study.demo,
@@ -41,6 +42,7 @@ COMMANDS = (
 def main() -> None:
     """Run the command line and exit."""
     _use_utf8()
+    atexit.register(ignore_signals)  # taking the libraries down takes a while
     commands = {command.callback: command for command in app.registered_commands}
     app.registered_commands = [commands[callback] for callback in COMMANDS]
     try:

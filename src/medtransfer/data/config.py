@@ -180,6 +180,8 @@ class DataConfig(Settings):
     def _names_alone(cls, value: Any) -> Any:
         """Accept a list of names, and a name without a policy."""
         if isinstance(value, list):
+            if any(isinstance(name, (list, dict, set)) for name in value):  # type: ignore[misc]
+                raise ValueError("data.targets holds a list within its list (allowed: names)")
             return {name: {} for name in value}  # type: ignore[misc]
         if isinstance(value, dict):
             return {name: policy or {} for name, policy in value.items()}  # type: ignore[misc]

@@ -17,7 +17,7 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
-from medtransfer.sizes.limits import MAX_CELL, require_memory
+from medtransfer.sizes.cells import require_short_cells, require_texts
 from medtransfer.sizes.parquet import require_parquet_size
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
@@ -135,12 +135,13 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
             frame, sheets = read_workbook(path, what)
             frame, notes = _numbered(frame, what, first=2), tuple(sheets)
         case ".parquet":
-            frame, notes = _numbered(read_parquet(path, what, skip), what, first=1), ()
+            nested, notes = _nested_columns(path, what)
+            frame = _numbered(read_parquet(path, what, [*skip, *nested]), what, first=1)
         case other:
             raise TableError(f"{what} ends in '{other}' (allowed: {', '.join(ENDINGS)}).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
-    _require_short_cells(frame, what)
+    require_short_cells(frame, what, ROW)
     return TextTable(without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64))), notes)
 
 
@@ -371,26 +372,19 @@ def read_parquet(path: Path, what: str, skip: Sequence[str] = ()) -> pl.DataFram
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise TableError(f"{what} is not a readable Parquet file.") from error
     frame = pl.DataFrame(columns)
-    # a text that is packed once may be shown in every row, and is copied when it is stripped
-    texts = frame.select(pl.col(pl.String).str.len_bytes().cast(pl.Int64).sum())
-    require_memory(int(texts.sum_horizontal().sum() or 0) if texts.width else 0, what, TableError)
+    require_texts(frame, what)
     return frame
 
 
-def _require_short_cells(frame: pl.DataFrame, what: str) -> None:
-    """Refuse texts that are too long to be cells of a table; all columns at once."""
-    allowed = MAX_CELL.value()
-    faults: list[str] = []
-    for name in (name for name, kind in frame.schema.items() if kind == pl.String()):
-        long = rows_where(frame.select(ROW, name), pl.col(name).str.len_bytes() > allowed)
-        if not long.is_empty():
-            longest = long[name].str.len_bytes().max()
-            faults.append(f"'{printable(name, 80)}' holds {longest:,} bytes in {rows_of(long)}")
-    if faults:
-        raise TableError(
-            fault_list(
-                f"{what} has cells that are too long (allowed: up to {allowed:,} bytes)",
-                faults,
-                f"If they are meant, set the environment variable {MAX_CELL.variable}.",
-            )
-        )
+def _nested_columns(path: Path, what: str) -> tuple[list[str], tuple[str, ...]]:
+    """Columns of a Parquet file that hold no single values, and a note that they are not read."""
+    try:
+        kinds = pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return [], ()  # the reader names the fault
+    names = [name for name, kind in kinds.items() if kind.is_nested() or kind == pl.Duration]
+    if not names:
+        return [], ()
+    count = plural(len(names), "column")
+    note = f"{what}: {count} of lists, structures or durations not read: {listed(names)}."
+    return names, (note,)
