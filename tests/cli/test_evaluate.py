@@ -15,6 +15,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.cli.conftest import Call, Said
+from tests.evaluation.comparison.hospitals.test_summary import telling_hospitals_apart
 
 from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS
 from medtransfer.tables.results import CURVES
@@ -248,3 +249,17 @@ def test_radiographs_of_several_findings_are_evaluated_by_sex(
     assert 0.55 < overall["macro"] < 0.95
     by_sex = results.filter(pl.col("attribute") == "sex", pl.col("target") == "macro")
     assert set(by_sex["group"]) == {"F", "M"}
+
+
+def test_several_training_hospitals_are_scored_each_within_itself(
+    call: Call, tmp_path: Path
+) -> None:
+    telling_hospitals_apart().write_parquet(tmp_path / "p.parquet")
+    (tmp_path / "quick.yaml").write_text(QUICK, "utf-8")
+    said = call("evaluate", "p.parquet", "-o", "out", "--config", "quick.yaml")
+    assert said.code == 0, said.err
+    assert "AUROC internal, within hospitals" in said.out
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "Pooling adds 0.19" in page
+    assert "that is owed to differences between the hospitals" in page
+    assert "(of 3 hospitals: mostly ignorance)" in page

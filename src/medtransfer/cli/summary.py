@@ -4,6 +4,7 @@ import polars as pl
 
 from medtransfer.cli.display import print_table
 from medtransfer.errors import listed
+from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import interval_text, saved_text
 
@@ -18,15 +19,21 @@ def print_rungs(data: ReportData) -> None:
         [
             rung,
             *([_finished_runs(data, rung)] if trained else []),
-            *(interval_text(data.result_row(rung, cohort, "auroc")) for cohort in cohorts),
+            *(interval_text(data.headline_row(rung, cohort)) for cohort in cohorts),
             *([_labels_saved(data, rung)] if curve else []),
         ]
         for rung in data.rungs
     ]
-    head = ["rung", *(["runs"] if trained else []), *(f"AUROC {cohort}" for cohort in cohorts)]
+    head = ["rung", *(["runs"] if trained else []), *(_title(data, cohort) for cohort in cohorts)]
     print_table([*head, *(["labels saved"] if curve else [])], rows, right=(1,) if trained else ())
     if len(data.cohorts) > MAX_COHORTS:
         print(f"Cohorts in the report only: {listed(data.cohorts[MAX_COHORTS:])}.")
+
+
+def _title(data: ReportData, cohort: str) -> str:
+    """Title of a cohort's column; several training cohorts are scored each within itself."""
+    within = data.headline(cohort) != HEADLINE
+    return f"AUROC {cohort}{', within hospitals' if within else ''}"
 
 
 def _finished_runs(data: ReportData, rung: str) -> str:

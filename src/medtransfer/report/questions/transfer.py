@@ -77,7 +77,8 @@ def _sentence(data: ReportData) -> str:
     difference = row["difference"]
     p = p_text(p_all)
     if len(others) > 1:
-        p += f"; interval and p hold for all {len(others)} compared rungs at once"
+        all_rungs = "both" if len(others) == 2 else f"all {len(others)}"
+        p += f"; interval and p hold for {all_rungs} compared rungs at once"
     among = f" (the best of {len(others)} compared rungs)" if len(others) > 1 else ""
     match outcome(row):
         case "better":
