@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from medtransfer.data.sources.import_source import import_source
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+    from medtransfer.deploy.validation.config import ValidationConfig
+    from medtransfer.deploy.validation.from_predictions import (
+        LocalValidation,
+        validate_predictions,
+    )
     from medtransfer.errors import (
         BundleError,
         ConfigError,
@@ -69,6 +74,7 @@ __all__ = [
     "ExportOptions",
     "FsckReport",
     "ImageError",
+    "LocalValidation",
     "Manifest",
     "MedTransferError",
     "Pretrain",
@@ -80,6 +86,7 @@ __all__ = [
     "StudyFolder",
     "StudyStopped",
     "TableError",
+    "ValidationConfig",
     "WeightsError",
     "adaptation_curves",
     "adaptation_savings",
@@ -107,6 +114,7 @@ __all__ = [
     "run_study",
     "sample_size",
     "savings",
+    "validate_predictions",
     "write_report",
 ]
 
@@ -126,6 +134,7 @@ _MODULES = {
     "FsckReport": "integrity.fsck",
     "EvaluationConfig": "evaluation.scoring.config",
     "ExpectedPerformance": "evaluation.comparison.size.goals",
+    "LocalValidation": "deploy.validation.from_predictions",
     "Manifest": "tables.manifest",
     "Pretrain": "pretraining.config",
     "PretrainingStopped": "pretraining.run",
@@ -154,6 +163,8 @@ _MODULES = {
     "run_study": "study.schedule",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
+    "ValidationConfig": "deploy.validation.config",
+    "validate_predictions": "deploy.validation.from_predictions",
     "write_report": "report.page",
 }
 

@@ -15,6 +15,7 @@ from medtransfer.data.config import (
     RetrainConfig,
     SplitConfig,
 )
+from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
@@ -42,6 +43,7 @@ CONFIGS: tuple[type[Settings], ...] = (
     TrainingConfig,
     EvaluationConfig,
     AdaptConfig,
+    ValidationConfig,
     Transfer,
     RungEntry,
     SweepConfig,

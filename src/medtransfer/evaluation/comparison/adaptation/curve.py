@@ -41,7 +41,7 @@ from medtransfer.statistics.small_samples import Patients
 from medtransfer.tables.results import MACRO
 
 PROBABILITY_METRICS = ("nll", "brier", "ece", "calibration_bias")
-DECISION_METRICS = ("sensitivity@<point>", "specificity@<point>")
+DECISION_METRICS = ("auroc", "sensitivity@<point>", "specificity@<point>")
 BENEFIT_METRICS = ("net_benefit@<risk>",)
 
 
