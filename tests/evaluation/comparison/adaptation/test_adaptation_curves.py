@@ -121,7 +121,8 @@ def test_intercept_and_threshold_are_what_a_hand_makes_of_them(
         sensitivities.append(float((run.probabilities[ill, 0] >= positives[needed - 1]).mean()))
     row = one(curves, "intercept", 20, "nll")
     assert row["value"] == pytest.approx(np.mean(losses))
-    assert row["draw_sd"] == pytest.approx(np.std(losses, ddof=1))
+    # draws of 20 out of 60 patients vary by two thirds of what sets of new patients vary by
+    assert row["draw_sd"] == pytest.approx(np.std(losses, ddof=1) / np.sqrt(1 - 20 / 60))
     assert row["positives"] == pytest.approx(
         np.mean([truth[d.cases].sum() for d in nested_draws(run, division, (20,), FEW)])
     )
@@ -156,6 +157,16 @@ def test_a_moved_scale_is_mended_by_the_arms_that_can(curves: pl.DataFrame) -> N
     same = one(curves, "threshold", 40, "nll")
     assert same["difference"] == 0
     assert same["reason"] == "no interval of the difference: the arm changes nothing here"
+
+
+def test_a_draw_of_the_whole_pool_does_not_tell_how_others_would_differ(
+    moved: pl.DataFrame,
+) -> None:
+    table = table_of(moved, config=AdaptConfig(patients=(60,), draws=2))
+    row = one(table, "intercept", 60, "nll")
+    assert row["draw_sd"] is None
+    assert row["contains"] == "patients"
+    assert row["low"] < row["value"] < row["high"]
 
 
 def test_rows_in_another_order_give_the_same_table(

@@ -38,22 +38,46 @@ class SeededEstimate:
         estimate: Mean, with its replicates over patients.
         by_seed: The value of each seed. [S]
         by_draw: The value of each draw, mean over seeds. [D]
+        share: Patients of a draw over those of the pool; 0 for `carried`.
     """
 
     estimate: Estimate
     by_seed: Floats
     by_draw: Floats
+    share: float = 0.0
+
+    @property
+    def is_drawn(self) -> bool:
+        """True if the draws tell how another set of patients would differ."""
+        return len(self.by_draw) > 1 and self.share < 1
+
+    @property
+    def draw_variance(self) -> float | None:
+        """Variance between sets of patients of a draw's size; None if it is not known.
+
+        Draws from one pool are alike where they overlap: two draws of a share f of it vary by
+        1 - f of what two sets of new patients vary by, to first order.
+        """
+        return float(self.by_draw.var(ddof=1)) / (1 - self.share) if self.is_drawn else None
 
     @property
     def terms(self) -> list[SeedTerm | None]:
-        """Parts of the variance of the draws and of the seeds; unknown parts are left out."""
-        parts = (self.by_draw, self.by_seed)
-        return [seed_term(values) for values in parts if len(values) > 1]
+        """Parts of the variance of the draws and of the seeds; unknown parts are left out.
+
+        The mean over the draws varies by that of a mean over the whole pool, f times the variance
+        of a draw, and by that of D draws from it.
+        """
+        terms = [seed_term(self.by_seed)] if len(self.by_seed) > 1 else []
+        if self.draw_variance is not None:
+            draws = len(self.by_draw)
+            factor = self.share + (1 - self.share) / draws
+            terms.append(SeedTerm(self.draw_variance * factor, draws - 1))
+        return terms
 
     @property
     def contains(self) -> str:
         """Random variation in the interval, in words."""
-        extra = ["draws"] * (len(self.by_draw) > 1) + ["seeds"] * (len(self.by_seed) > 1)
+        extra = ["draws"] * self.is_drawn + ["seeds"] * (len(self.by_seed) > 1)
         return " and ".join(["patients", *extra]) if len(extra) < 2 else "patients, draws and seeds"
 
 
@@ -140,7 +164,8 @@ def _row(
     curves: Sequence[ArmCurve],
     carried: Sequence[ArmCurve],
 ) -> AdaptRow:
-    seeded = _over_seeds([curve.estimates[key] for curve in curves])
+    share = draft.patients / draft.pool_patients
+    seeded = replace(_over_seeds([curve.estimates[key] for curve in curves]), share=share)
     estimate = seeded.estimate
     draft = replace(
         draft,
@@ -156,9 +181,7 @@ def _row(
         return draft
     result = estimate.as_result(ResultKey(draft.cohort, ALL, ALL, key.target, key.metric))
     entry = find_metric(key.metric)
-    draft = replace(
-        draft, value=result.value, draw_sd=_deviation(seeded.by_draw), reason=result.reason
-    )
+    draft = replace(draft, value=result.value, draw_sd=_deviation(seeded), reason=result.reason)
     if result.value is not None and result.low is not None and result.high is not None:
         both = contrast(result.value, (result.low, result.high), seeded.terms)
         low, high = max(entry.low, both.low), min(entry.high, both.high)
@@ -187,7 +210,12 @@ def _with_difference(
     row = replace(row, difference=value)
     if interval is None:
         return row
-    differences = SeededEstimate(adapted, seeded.by_seed - start.by_seed, seeded.by_draw)
+    differences = SeededEstimate(
+        adapted,
+        seeded.by_seed - start.by_seed,
+        seeded.by_draw,
+        share=row.patients / row.pool_patients,
+    )
     both = contrast(value, interval, differences.terms)
     return replace(row, difference_low=both.low, difference_high=both.high)
 
@@ -203,9 +231,9 @@ def _over_seeds(estimates: Sequence[ArmEstimate]) -> SeededEstimate:
     return SeededEstimate(mean, values[:, 0], by_draw)
 
 
-def _deviation(by_draw: Floats) -> float | None:
-    """Standard deviation between draws; None for one draw."""
-    return float(by_draw.std(ddof=1)) if len(by_draw) > 1 else None
+def _deviation(seeded: SeededEstimate) -> float | None:
+    """Standard deviation between sets of patients; None if it is not known."""
+    return None if seeded.draw_variance is None else seeded.draw_variance**0.5
 
 
 def _out_of_reach(
