@@ -147,6 +147,15 @@ def test_rows_of_one_key_agree_or_are_refused_by_row(folder: Path, tmp_path: Pat
     assert "A000" not in str(error.value)
 
 
+def test_studies_with_several_labels_are_counted(folder: Path, tmp_path: Path) -> None:
+    dicom_file(folder / "x", 77, PatientID="00001", StudyInstanceUID="1.2.1", AccessionNumber="B1")
+    table = tmp_path / "labels.csv"
+    table.write_text(text_of(",", [*ROWS, ("B1", 0, 0, "")]))
+    frame, notes = joined(folder, table)
+    assert frame.filter(pl.col("path").str.ends_with("/x"))["edema"].to_list() == ["0"]
+    assert "1 study whose images have different labels, by different rows of labels.csv" in notes
+
+
 def test_attributes_of_the_table_take_the_place_of_the_headers(
     folder: Path, tmp_path: Path
 ) -> None:

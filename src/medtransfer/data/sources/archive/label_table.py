@@ -219,6 +219,14 @@ def join_labels(
             f"{plural(len(without), 'image')} without a row in {table.name} left out "
             "(--option unlabelled=keep keeps them)."
         )
+    several = pl.struct(table.targets).n_unique().over("StudyInstanceUID") > 1
+    torn = images.filter(pl.col("StudyInstanceUID").is_not_null()).filter(several)
+    if len(torn):
+        count = plural(torn["StudyInstanceUID"].n_unique(), "study")
+        notes.append(
+            f"{count} whose images have different labels, by different rows of {table.name}: each "
+            "image keeps its own."
+        )
     return LabelledImages(images.drop(KEY, "label_key"), join, tuple(notes))
 
 
