@@ -34,6 +34,7 @@ COMMANDS = {
     "pretrain": "pretrain",
     "run": "run_study",
     "report": "write_report",
+    "recommend": "recommend",
     "evaluate": "evaluate",
     "rank": "rank",
     "savings": "savings",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         read_adaptation,
     )
     from medtransfer.evaluation.comparison.adaptation.table import read_adapt_table
+    from medtransfer.evaluation.comparison.choice.rule import Recommendation
     from medtransfer.evaluation.comparison.label_savings import savings
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from medtransfer.pretraining.run import PretrainingStopped, pretrain
     from medtransfer.report.evaluate import Evaluation, evaluate
     from medtransfer.report.page import write_report
+    from medtransfer.report.recommendation import recommend
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.check import CheckReport, check_manifest, check_study
@@ -79,6 +81,7 @@ __all__ = [
     "MedTransferError",
     "Pretrain",
     "PretrainingStopped",
+    "Recommendation",
     "SampleSizes",
     "SizeGoals",
     "Study",
@@ -111,6 +114,7 @@ __all__ = [
     "read_pretrain",
     "read_results",
     "read_study",
+    "recommend",
     "run_study",
     "sample_size",
     "savings",
@@ -138,6 +142,7 @@ _MODULES = {
     "Manifest": "tables.manifest",
     "Pretrain": "pretraining.config",
     "PretrainingStopped": "pretraining.run",
+    "Recommendation": "evaluation.comparison.choice.rule",
     "SampleSizes": "evaluation.comparison.size.needed_size",
     "SizeGoals": "evaluation.comparison.size.goals",
     "Study": "study.config",
@@ -160,6 +165,7 @@ _MODULES = {
     "read_pretrain": "study.yaml_file",
     "read_results": "tables.results",
     "read_study": "study.yaml_file",
+    "recommend": "report.recommendation",
     "run_study": "study.schedule",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",

@@ -47,6 +47,7 @@ def test_commands_that_train_nothing_do_not_load_torch(desk: Desk) -> None:
         ["check", "study.yaml"],
         ["status", "studies/skin"],
         ["report", "studies/skin"],
+        ["recommend", "studies/skin"],
     ]
     code = (
         "import sys; from medtransfer.cli.main import main\n"
@@ -79,6 +80,7 @@ def test_it_says_its_version(call: Call) -> None:
         (["status"], "There are 0 studies in ./studies"),
         (["status", "nowhere"], "is not the folder of a study that was run"),
         (["report", "nowhere"], "is not the folder of a study that was run"),
+        (["recommend", "nowhere"], "is not the folder of a study that was run"),
         (["fetch", "scratch/r50x1"], "is not fetched from the hub"),
         (["fetch", "bit-m/r50x7"], "Did you mean"),
     ],
@@ -204,6 +206,16 @@ def test_status_and_report_read_a_finished_study(call: Call, finished: StudyFold
     assert {run["state"] for run in table["runs"]} == {"done"}
     again = call("report", str(finished.path))
     assert "report.html" in again.out
+
+
+def test_recommend_says_what_the_report_says(call: Call, finished: StudyFolder) -> None:
+    said = call("recommend", str(finished.path))
+    assert said.code == 0
+    assert said.out.startswith("No rung can be recommended over another: ")
+    found = json.loads(call("recommend", str(finished.path), "--json").out)
+    assert found["rung"] is None
+    assert said.out.strip() == found["reason"]
+    assert found["rests_on"]["seeds"] == 2
 
 
 def test_a_first_study_from_own_files_to_a_report(call: Call, own_data: Path) -> None:

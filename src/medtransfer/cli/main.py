@@ -23,6 +23,7 @@ COMMANDS = (
     study.run,
     study.status,
     study.report,
+    study.recommend,
     export.export,
     export.show,
     integrity.fsck,

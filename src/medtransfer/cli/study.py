@@ -1,4 +1,4 @@
-"""Commands that run a study and read it back: demo, run, status, report."""
+"""Commands that run a study and read it back: demo, run, status, report, recommend."""
 
 import json
 import sys
@@ -84,6 +84,16 @@ def report(where: Where = None) -> None:
     print(f"Report: {write_report(find_study(where))}")
 
 
+@app.command()
+def recommend(where: Where = None, as_json: AsJson = False) -> None:
+    """Recommend a rung of a finished study, or say why none can be recommended over another."""
+    from medtransfer.report.recommendation import recommend
+    from medtransfer.study.status import find_study
+
+    recommendation = recommend(find_study(where))
+    print(json.dumps(recommendation.plain()) if as_json else recommendation.sentence)
+
+
 def _run(
     study: "Study",
     out: Path | None,
@@ -126,9 +136,13 @@ def _print_outcome(folder: "StudyFolder", report_path: Path | None, next_step: s
     """Print the table of rungs, the report's path and the next command."""
     from medtransfer.cli.summary import print_rungs
     from medtransfer.report.reading import load_study_data
+    from medtransfer.report.recommendation import recommendation_line
 
     if report_path is not None:
-        print_rungs(load_study_data(folder))
+        data = load_study_data(folder)
+        print_rungs(data)
+        if recommendation := recommendation_line(data):
+            print(recommendation)
         print(f"Report: {report_path}   (open it in a browser)")
     if next_step:
         print(f"Next:   {next_step}")

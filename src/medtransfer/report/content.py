@@ -25,6 +25,8 @@ class RungInfo:
         images: Number of pre-training images.
         parameters: Number of weights of the network.
         full_name: Its name in the tables, if that is too long for the page.
+        budget: Training cases it saw with one seed over all settings tried at the largest label
+            fraction; None for a linear probe, and where it is unknown.
     """
 
     name: str
@@ -32,6 +34,7 @@ class RungInfo:
     images: int | None = None
     parameters: int | None = None
     full_name: str = ""
+    budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class ReportData:
         notes: Sentences on assumptions.
         findings: Of the audit; None if there was no audit.
         cautions: Sentences on limitations.
+        pairs: Differences between every two rungs; None in evaluations and in folders written
+            before there was a recommendation.
     """
 
     name: str
@@ -119,6 +124,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
+    pairs: pl.DataFrame | None = None
 
     @cached_property
     def target(self) -> str:

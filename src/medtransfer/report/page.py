@@ -22,6 +22,7 @@ from medtransfer.report.figures import chart_script, drawing
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import load_evaluation_data, load_study_data
+from medtransfer.report.recommendation import recommendation_line
 from medtransfer.report.text import short_names, unbroken
 from medtransfer.runs.folders import Lease, StudyFolder
 
@@ -85,6 +86,7 @@ def render(data: ReportData) -> str:
         title=f"{data.name}: {data.kind}",
         data_line=_data_line(data),
         made_line=_made_line(data),
+        recommendation=recommendation_line(data),
         sections=sections,
         css=Markup(_asset("report.css")),  # noqa: S704 — our own file
         script=Markup(script),  # noqa: S704 — the library's and our own file
@@ -123,6 +125,7 @@ def with_short_names(data: ReportData) -> ReportData:
         curves={kind: _renamed(frame, rungs, cohorts) for kind, frame in data.curves.items()},
         counts=tuple(replace(count, cohort=cohorts[count.cohort]) for count in data.counts),
         runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
+        pairs=None if data.pairs is None else _renamed(data.pairs, rungs, cohorts),
     )
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
+from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
@@ -34,6 +35,7 @@ FACTS = ("pretraining", "images", "parameters")
 TABLES = (
     "results.parquet",
     "comparisons.parquet",
+    "rung_pairs.parquet",
     "runs.csv",
     "data.json",
     "study.yaml",
@@ -71,7 +73,9 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         targets=study.data.names,
         evaluation=study.evaluation,
         reference=study.reference_rung,
-        rung_infos=_by_scale([find_rung(entry.rung) for entry in study.rungs]),
+        rung_infos=_with_budgets(
+            _by_scale([find_rung(entry.rung) for entry in study.rungs]), study, runs
+        ),
         results=_table(folder.path / "results.parquet", RESULTS_CONTRACT),
         comparisons=_table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
         curves=read_curve_tables(folder.path / "curves"),
@@ -93,6 +97,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             for finding in document["findings"]
         ),
         cautions=(*_cautions(study, environments), *map(str, noted_repairs(folder))),
+        pairs=_pairs(folder.path / "rung_pairs.parquet"),
     )
 
 
@@ -159,6 +164,28 @@ def _table(path: Path, contract: Contract) -> pl.DataFrame:
     missing = [c for c in contract.columns if c.name not in frame.columns]
     frame = typed(frame.with_columns(pl.lit(None).alias(c.name) for c in missing), contract)
     return with_current_metrics(frame)
+
+
+def _pairs(path: Path) -> pl.DataFrame | None:
+    """Differences between every two rungs; None where an older version wrote the folder."""
+    return typed(pl.read_parquet(path), PAIRS_CONTRACT) if path.is_file() else None
+
+
+def _with_budgets(
+    rungs: tuple[RungInfo, ...], study: Study, runs: pl.DataFrame
+) -> tuple[RungInfo, ...]:
+    """Rungs with the training cases that they saw with one seed, over all settings tried."""
+    at_most = runs.filter(
+        (pl.col("label_fraction") == pl.col("label_fraction").max())
+        & pl.col("retrain_fraction").is_null()
+    )
+    budgets: dict[str, float | None] = {}
+    for entry in study.rungs:
+        training = study.training_of(entry)
+        steps = sum(at_most.filter(pl.col("rung") == entry.rung)["steps"].to_list())
+        linear = training.tuning.mode == "linear"
+        budgets[entry.rung] = None if linear else steps * training.batch_size / len(study.seeds)
+    return tuple(replace(rung, budget=budgets.get(rung.name)) for rung in rungs)
 
 
 def _counts(row: Document) -> SplitCounts:

@@ -12,6 +12,7 @@ from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError, StudyError
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
+from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
@@ -33,8 +34,14 @@ from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, tria
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame, write_spreadsheet
 
-COLLECTED = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
-TABLES_VERSION = 6
+COLLECTED = (
+    "predictions.parquet",
+    "results.parquet",
+    "results.csv",
+    "comparisons.parquet",
+    "rung_pairs.parquet",
+)
+TABLES_VERSION = 7
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
 
@@ -101,6 +108,7 @@ def write_study_tables(
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
+    write_frame(pairs_frame(rung_pairs(tables.means)), folder.path / "rung_pairs.parquet")
     write_curve_tables(tables.curves, folder.path / "curves")
     note_reads(folder, _evaluations(study, done))
     files = [folder.path / name for name in COLLECTED]

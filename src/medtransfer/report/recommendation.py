@@ -1,0 +1,110 @@
+"""The study's recommendation, from the tables of its folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.errors import StudyError, listed
+from medtransfer.evaluation.comparison.choice.rule import (
+    Candidate,
+    Evidence,
+    Recommendation,
+    ShiftedAuroc,
+    recommended,
+)
+from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_of
+from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
+from medtransfer.report.content import ReportData, RungInfo
+from medtransfer.report.reading import load_study_data
+from medtransfer.report.text import interval_text
+from medtransfer.runs.folders import StudyFolder
+
+
+def recommend(study: StudyFolder | Path) -> Recommendation:
+    """Recommend a rung of a finished study, by the rule of docs/explanation/recommendation.md.
+
+    Args:
+        study: The study's folder, as `run_study` returns it, or its path.
+
+    Returns:
+        The rung, or None if none can be recommended over another, with the reason, the condition
+        and the numbers behind it.
+
+    Raises:
+        StudyError: The folder holds no finished run, was changed by hand, or was written before
+            there was a recommendation.
+    """
+    folder = study if isinstance(study, StudyFolder) else StudyFolder(study)
+    data = load_study_data(folder)
+    if data.pairs is None:
+        raise StudyError(
+            f'"{folder.path}" has no rung_pairs.parquet: an older version wrote its tables. '
+            "`medtransfer run study.yaml` makes them again; no run is repeated."
+        )
+    return recommendation_of(data)
+
+
+def recommendation_of(data: ReportData) -> Recommendation:
+    """The recommendation of a study whose data has been read."""
+    left_out = dict(_unfinished(data))
+    candidates = [
+        Candidate(info.name, info.parameters, info.budget)
+        for info in data.rung_infos
+        if info.name not in left_out
+    ]
+    evidence = Evidence(
+        label_fraction=_most_labels(data),
+        seeds=data.seeds,
+        candidates=tuple(sorted(candidate.rung for candidate in candidates)),
+        left_out=tuple(sorted(left_out.items())),
+        margin=data.evaluation.margin,
+    )
+    pairs = [] if data.pairs is None else pairs_of(data.pairs)
+    shifted = {info.name: tuple(_shifted_aurocs(data, info)) for info in data.rung_infos}
+    return recommended(candidates, pairs, evidence, shifted)
+
+
+def _most_labels(data: ReportData) -> float:
+    """The largest label fraction that was planned, finished or not."""
+    if data.runs is None:
+        return data.full_fraction
+    most = data.runs["label_fraction"].max()
+    return float(most) if isinstance(most, (int, float)) else data.full_fraction
+
+
+def _unfinished(data: ReportData) -> Iterator[tuple[str, str]]:
+    """Rungs that lack a run at the largest label fraction, with the reason in words."""
+    if data.runs is None:
+        return
+    at_most = data.runs.filter(
+        (pl.col("label_fraction") == _most_labels(data)) & pl.col("retrain_fraction").is_null()
+    )
+    for info in data.rung_infos:
+        runs = at_most.filter(pl.col("rung") == info.name)
+        if "taken" in runs.columns and runs["taken"].any():  # of a sweep, the settings it took
+            runs = runs.filter(pl.col("taken"))
+        missing = runs.filter(pl.col("state") != "done")
+        if len(missing) or runs.is_empty():
+            states = listed(sorted(missing["state"].unique().to_list())) or "not planned"
+            yield info.name, f"lacks {len(missing)} of {len(runs)} runs ({states})"
+
+
+def _shifted_aurocs(data: ReportData, info: RungInfo) -> Iterator[ShiftedAuroc]:
+    """A rung's AUROC at every shifted cohort, with its drop."""
+    for cohort in data.shifted:
+        row = data.result_row(info.name, cohort, HEADLINE)
+        if row is None or row["value"] is None:
+            continue
+        text = f"its AUROC is {interval_text(row)}"
+        drop = data.result_row(info.name, cohort, HEADLINE + DROP_SUFFIX)
+        if drop is not None and drop["value"] is not None and not data.leave_cohort_out:
+            text += f", a drop of {interval_text(drop)}"
+        yield ShiftedAuroc(cohort, text)
+
+
+def recommendation_line(data: ReportData) -> str:
+    """The recommendation as text; empty for one rung, evaluations and folders of older versions."""
+    if data.pairs is None or len(data.rung_infos) < 2:
+        return ""
+    return recommendation_of(data).sentence
