@@ -142,7 +142,7 @@ def test_without_a_tuning_split_no_cohort_is_shifted() -> None:
         (
             "at least: the smallest label fraction already reaches it",
             0.7,
-            "(the smallest fraction that was run) or fewer: at least 70% saved",
+            "or fewer: 70% or more saved (the 95% interval begins at 40%).",
         ),
         ("the reference's full-data AUROC is never reached", None, "No rung reaches the full-data"),
     ],

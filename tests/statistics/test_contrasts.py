@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import norm, t, ttest_ind
 
-from medtransfer.statistics.contrasts import contrast, seed_term, seeded_replicates
+from medtransfer.statistics.contrasts import (
+    PATIENTS_AND_SOME,
+    contrast,
+    seed_term,
+    seeded_replicates,
+)
 
 Z = float(norm.ppf(0.975))
 
@@ -36,8 +41,17 @@ def test_without_patients_a_mean_has_students_interval() -> None:
 def test_without_seeds_an_interval_stays_and_says_that_it_is_of_patients() -> None:
     found = contrast(0.1, (0.02, 0.25), [])
     assert (found.low, found.high, found.sources) == (0.02, 0.25, "patients")
-    one_seed = contrast(0.1, (0.02, 0.25), [seed_term(np.array([0.7])), seed_term(np.arange(3.0))])
+    one_seed = contrast(0.1, (0.02, 0.25), [seed_term(np.array([0.7])), None])
     assert (one_seed.low, one_seed.high, one_seed.sources) == (0.02, 0.25, "patients")
+
+
+def test_one_seed_on_one_side_leaves_the_seeds_of_the_other_in_the_interval() -> None:
+    values = np.array([0.02, 0.05, 0.03])
+    found = contrast(0.1, (0.08, 0.12), [seed_term(values), seed_term(values[:1])])
+    assert found.sources == PATIENTS_AND_SOME
+    width = np.hypot(0.02, t.ppf(0.975, 2) * values.std(ddof=1) / 3**0.5)
+    assert (found.low, found.high) == (pytest.approx(0.1 - width), pytest.approx(0.1 + width))
+    assert found.p > contrast(0.1, (0.08, 0.12), [None, None]).p
 
 
 def test_equal_seeds_add_nothing_but_are_contained() -> None:

@@ -7,7 +7,7 @@ from statsmodels.api import OLS, add_constant
 from statsmodels.stats.outliers_influence import variance_inflation_factor
 
 from medtransfer.statistics.bootstrap import Floats
-from medtransfer.statistics.scaling import ScaleEffect, Term, scale_effects
+from medtransfer.statistics.scaling import EXACT, ScaleEffect, Term, scale_effects
 
 SETS = {"1k": 1.28e6, "21k": 14.2e6, "jft": 300e6}
 NETWORKS = {"r50x1": 23.5e6, "r101x1": 42.5e6, "r50x3": 211e6, "r152x4": 928e6}
@@ -70,11 +70,19 @@ def test_two_networks_and_two_sets_are_paired_contrasts() -> None:
     span = np.log10(928e6 / 23.5e6)
     by_hand = ((large_1k - small_1k) + (large_21k - small_21k)) / 2 / span
     assert_allclose(found["network"].slopes, by_hand)
-    assert found["network"].model == "within pre-training sets"
     by_hand = ((small_21k - small_1k) + (large_21k - large_1k)) / 2 / np.log10(14.2 / 1.28)
     assert_allclose(found["data"].slopes, by_hand)
-    assert found["data"].model == "within architectures"
-    assert found["network"].rungs == found["data"].rungs == 4
+    both = ((large_21k - small_21k) - (large_1k - small_1k)) / span / np.log10(14.2 / 1.28)
+    assert_allclose(found["interaction"].slopes, both)
+    for effect in found.values():
+        assert (effect.model, effect.rungs) == ("interaction model", 4)
+        assert effect.reason == EXACT
+
+
+def test_four_rungs_that_are_not_two_by_two_have_no_interaction() -> None:
+    rungs = [("r50x1", "1k"), ("r152x4", "1k"), ("r50x1", "21k"), ("r101x1", "21k")]
+    found = effects(noisy(rungs), rungs)
+    assert found["network"].model == "within pre-training sets"
     lacking = found["interaction"]
     assert np.isnan(lacking.slopes).all()
     assert lacking.slopes.shape == (20,)

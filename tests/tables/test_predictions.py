@@ -126,6 +126,14 @@ def test_a_case_of_two_members_or_two_runs_is_not_counted_twice() -> None:
     assert check_predictions(runs.with_row_index("row")) == []
 
 
+def test_weights_of_cases_are_refused_unless_they_are_equal(tmp_path: Path) -> None:
+    assert "'Sample weight' holds weights of cases, and every case counts once here" in complaint(
+        tmp_path, table().with_columns(pl.Series("Sample weight", [1.0, 2.0, 1.0]))
+    )
+    write_frame(table().with_columns(weight=pl.lit(1.0)), tmp_path / "equal.parquet")
+    assert len(read_predictions(tmp_path / "equal.parquet")) == 3
+
+
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
 def test_logits_are_finite(tmp_path: Path, wrong: float) -> None:
     text = complaint(tmp_path, table(logit_x=[0.0, wrong, wrong]))

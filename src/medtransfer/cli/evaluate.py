@@ -181,9 +181,12 @@ def _print_ranking(ranked: "RankedRungs") -> None:
 def _saving_text(row: "LabelSaving") -> str:
     if row.saved is None:
         return "never reaches it"
+    if row.at_least:
+        low = "" if row.low is None else f" [at least {row.low:.0%}]"
+        return f"at least {row.saved:.0%}{low}"
     ends = ["not bounded" if end is None else f"{end:.0%}" for end in (row.low, row.high)]
     interval = "" if row.low is None and row.high is None else f" [{ends[0]}, {ends[1]}]"
-    return f"{'at least ' * row.at_least}{row.saved:.0%}{interval}"
+    return f"{row.saved:.0%}{interval}"
 
 
 def _metric_record(metric: "Metric") -> dict[str, str | float | None]:

@@ -19,6 +19,7 @@ from medtransfer.evaluation.comparison.evaluate_table import (
     write_evaluation,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.report.hints import reversed_scores
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.tables import known_facts
 from medtransfer.tables.other_predictions import Scores, read_other_predictions
@@ -104,6 +105,7 @@ def evaluate(
         on_run=on_run,
     )
     notes = (*table.notes, *([] if task else [reason]), *joined.said, *tables.notes)
+    notes = (*notes, *reversed_scores(tables.results))
     write_evaluation(
         out,
         tables,

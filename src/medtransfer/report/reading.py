@@ -20,7 +20,7 @@ from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.repairs import noted_repairs
 from medtransfer.runs.tested.files import cohort_predictions
 from medtransfer.runs.tested.reads import count_reads
-from medtransfer.study.config import Study
+from medtransfer.study.config import RungEntry, Study
 from medtransfer.study.status import PlanEntry
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.old_names import with_current_metrics
@@ -74,7 +74,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         evaluation=study.evaluation,
         reference=study.reference_rung,
         rung_infos=_with_budgets(
-            _by_scale([find_rung(entry.rung) for entry in study.rungs]), study, runs
+            _by_scale([_stated_info(entry) for entry in study.rungs]), study, runs
         ),
         results=_table(folder.path / "results.parquet", RESULTS_CONTRACT),
         comparisons=_table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
@@ -213,10 +213,16 @@ def _ladder_info(rung: Rung) -> RungInfo:
     return RungInfo(rung.name, rung.pretraining, rung.images, rung.architecture.parameters)
 
 
-def _by_scale(rungs: list[Rung]) -> tuple[RungInfo, ...]:
+def _stated_info(entry: RungEntry) -> RungInfo:
+    """Facts about a rung of a study; those that the study states come first."""
+    info = _ladder_info(find_rung(entry.rung))
+    images = info.images if entry.images is None else round(entry.images)
+    return replace(info, images=images, pretraining=entry.pretraining or info.pretraining)
+
+
+def _by_scale(rungs: list[RungInfo]) -> tuple[RungInfo, ...]:
     """By pre-training images, then parameters."""
-    rungs = sorted(rungs, key=lambda r: (r.images or 0, r.architecture.parameters or 0, r.name))
-    return tuple(_ladder_info(rung) for rung in rungs)
+    return tuple(sorted(rungs, key=lambda r: (r.images or 0, r.parameters or 0, r.name)))
 
 
 def _augmentation_text(augment: AugmentConfig) -> str:

@@ -9,6 +9,7 @@ from medtransfer.metrics.catalog import CATALOG, catalog_name
 from medtransfer.metrics.decisions import RISK_START, is_risk
 from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.report.content import Row
+from medtransfer.statistics.contrasts import PATIENTS_AND_SOME
 from medtransfer.statistics.sample_size import POWER, detectable_difference
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
@@ -94,11 +95,16 @@ def short_reason(reason: str | None) -> str:
 
 
 def saved_text(row: Row) -> str:
-    """Labels saved: ``≥ 70% [55%, 82%]``, or ``none``."""
+    """Labels saved: ``70% [55%, 82%]``, or ``none``.
+
+    ``≥ 90% [≥ 87%]`` where the smallest label fraction is enough: it may be far more.
+    """
     if row["value"] is None:
         return "none"
-    least = "≥ " if str(row["reason"] or "").startswith("at least") else ""
-    return f"{least}{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
+    if str(row["reason"] or "").startswith("at least"):
+        low = "" if row["low"] is None else f" [≥ {percent(row['low'])}]"
+        return f"≥ {row['value']:.0%}{low}"
+    return f"{row['value']:.0%} [{percent(row['low'])}, {percent(row['high'])}]"
 
 
 def p_text(p: float | None) -> str:
@@ -130,7 +136,8 @@ def of_all_rungs(row: Row) -> tuple[float | None, float | None, float | None]:
 
 def trained(name: str, row: Row) -> str:
     """A rung as the subject of a sentence; with one seed it is one trained model that is meant."""
-    return f"this one trained model of {name}" if row.get("contains") == "patients" else name
+    once = row.get("contains") in ("patients", PATIENTS_AND_SOME)
+    return f"this one trained model of {name}" if once else name
 
 
 def answered_sentence(row: Row) -> str:

@@ -16,9 +16,10 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
-Sources = Literal["patients", "patients and seeds"]
-"""The sources of variation that an interval contains."""
+Sources = Literal["patients", "patients and some seeds", "patients and seeds"]
+"""The sources of variation that an interval contains; some seeds where a rung has one alone."""
 PATIENTS_AND_SEEDS: Sources = "patients and seeds"
+PATIENTS_AND_SOME: Sources = "patients and some seeds"
 NEGLIGIBLE = 1e-30
 """Variance of the seeds that is rounding."""
 ENDLESS = 1e9
@@ -103,12 +104,11 @@ def contrast(
         terms: The seeds' term of every rung in it; None for a rung with one seed.
 
     Returns:
-        With an interval of patients alone where a rung has one seed.
+        Where a rung has one seed, its training is not in the interval, the seeds of others are.
     """
     known = [term for term in terms if term is not None and term.variance > NEGLIGIBLE]
-    complete = all(term is not None for term in terms)
-    seeds = sum(term.variance for term in known) if complete else 0.0
-    sources: Sources = PATIENTS_AND_SEEDS if complete and terms else "patients"
+    seeds = sum(term.variance for term in known)
+    sources = _sources(terms)
     sides = (value - interval[0], interval[1] - value)
     p = _p(value, sides[0] if value > 0 else sides[1], seeds, known)
     low, high = (_width(side, seeds, known) for side in sides)
@@ -122,6 +122,13 @@ def contrast(
         error=(low + high) / 2 / _quantile(degrees),
         degrees=degrees,
     )
+
+
+def _sources(terms: Sequence[SeedTerm | None]) -> Sources:
+    missing = sum(term is None for term in terms)
+    if missing == len(terms):
+        return "patients"
+    return PATIENTS_AND_SOME if missing else PATIENTS_AND_SEEDS
 
 
 def _degrees(patients: float, seeds: float, terms: Sequence[SeedTerm]) -> float:

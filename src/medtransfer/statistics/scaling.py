@@ -13,6 +13,8 @@ Term = Literal["network", "data", "interaction"]
 Model = Literal["interaction model", "within pre-training sets", "within architectures"]
 MIN_RUNGS = 5
 """Of the interaction model: more than its four terms."""
+EXACT = "an exact fit of two network sizes by two pre-training sizes: no check of the model"
+"""Note on effects of four rungs, as many as the model has terms."""
 MAX_INFLATION = 10.0
 """Variance inflation from which two scales count as not told apart."""
 
@@ -50,10 +52,11 @@ def scale_effects(
         n = log10(parameters), d = log10(images), both minus their means
 
     It needs five rungs, and scales that vary apart: variance inflation of at most 10 in every
-    term. Otherwise like is compared with like, by least squares with one intercept for each
-    group: network scale among rungs of one pre-training set, data scale among rungs of one
-    architecture. With two rungs in each group that is the mean of the paired contrasts, larger
-    spans of scale counting for more. The interaction is then undefined.
+    term. Four rungs are enough if they are two networks by two pre-training sizes; the fit is then
+    exact, and `reason` says so. Otherwise like is compared with like, by least squares with one
+    intercept for each group: network scale among rungs of one pre-training set, data scale among
+    rungs of one architecture. With two rungs in each group that is the mean of the paired
+    contrasts, larger spans of scale counting for more. The interaction is then undefined.
 
     Rungs are taken as they are, not as drawn from more: replicates are of patients alone.
 
@@ -70,7 +73,9 @@ def scale_effects(
     n, d = np.log10(parameters[kept]), np.log10(images[kept])
     slopes, reason = _interaction_model(y, n, d)
     if slopes is not None:
-        network, data, both = (ScaleEffect(row, "interaction model", len(y)) for row in slopes)
+        network, data, both = (
+            ScaleEffect(row, "interaction model", len(y), reason or None) for row in slopes
+        )
         return {"network": network, "data": data, "interaction": both}
     sets, kinds = (np.asarray(names)[kept] for names in (pretraining, architecture))
     nothing = np.full(values.shape[1], np.nan)
@@ -84,8 +89,9 @@ def scale_effects(
 
 
 def _interaction_model(y: Floats, n: Floats, d: Floats) -> tuple[Floats | None, str]:
-    """The three slopes [3, 1 + R], or why there are none."""
-    if len(y) < MIN_RUNGS:
+    """The three slopes [3, 1 + R] with a note on them, or why there are none."""
+    exact = _is_two_by_two(n, d)
+    if len(y) < MIN_RUNGS and not exact:
         return None, f"{len(y)} of the {MIN_RUNGS} pre-trained rungs that the model needs"
     n, d = n - n.mean(), d - d.mean()
     terms = np.stack([n, d, n * d - (n * d).mean()])
@@ -97,7 +103,14 @@ def _interaction_model(y: Floats, n: Floats, d: Floats) -> tuple[Floats | None, 
     inflation = np.diag(np.linalg.inv(scaled @ scaled.T / len(y))).max()
     if inflation > MAX_INFLATION:
         return None, f"network and data scale are hardly told apart (inflation {inflation:.0f})"
-    return (np.linalg.pinv(design) @ y)[1:], ""
+    return (np.linalg.pinv(design) @ y)[1:], EXACT if exact else ""
+
+
+def _is_two_by_two(n: Floats, d: Floats) -> bool:
+    """True if four rungs are two network sizes by two pre-training sizes."""
+    sizes, sets = np.unique(n.round(3)), np.unique(d.round(3))  # heads differ in a few weights
+    cells = set(zip(n.round(3).tolist(), d.round(3).tolist(), strict=True))
+    return len(n) == len(cells) == 4 and len(sizes) == len(sets) == 2
 
 
 def _within(

@@ -36,6 +36,10 @@ class RungEntry(Settings):
     """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
     pool: Pool = identity("mean")
     """Pooling over the images of a case."""
+    images: float | None = scoring(None, gt=0, lt=1e12)
+    """Images that it was pre-trained on, where the ladder does not know: from its model card."""
+    pretraining: Annotated[str, Field(min_length=1, max_length=80)] | None = scoring(None)
+    """Name of what it was pre-trained on, likewise; rungs of one name share their pre-training."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
 

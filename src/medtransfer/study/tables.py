@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
@@ -41,7 +43,7 @@ COLLECTED = (
     "comparisons.parquet",
     "rung_pairs.parquet",
 )
-TABLES_VERSION = 7
+TABLES_VERSION = 8
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
 
@@ -103,7 +105,7 @@ def write_study_tables(
         study.data.task,
         study.evaluation,
         reference=study.reference_rung,
-        facts=known_facts(entry.rung for entry in study.rungs),
+        facts=study_facts(study, folder, done),
     )
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
@@ -259,6 +261,24 @@ def _tested_again(done: Sequence[PlannedRun], data: StudyData) -> dict[str, pl.S
             of_cohort = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
             tested[again.cohort] = frame.filter(of_cohort)["case_id"].unique()
     return tested
+
+
+def study_facts(study: Study, folder: StudyFolder, done: Sequence[PlannedRun]) -> list[RungFacts]:
+    """Scale facts of a study's rungs; those that the study states come first.
+
+    The size of a network that the ladder does not know is that of its finished runs.
+    """
+    sizes = {run.cell.rung: folder.run(run.run_id).cost().parameters for run in done}
+    facts: list[RungFacts] = []
+    for entry in study.rungs:
+        for scale in known_facts([entry.rung]):
+            size = scale.parameters
+            if not np.isfinite(size):
+                size = float(sizes.get(entry.rung) or "nan")
+            images = scale.images if entry.images is None else entry.images
+            name = entry.pretraining or scale.pretraining
+            facts.append(replace(scale, parameters=size, images=images, pretraining=name))
+    return facts
 
 
 def known_facts(names: Iterable[str]) -> list[RungFacts]:

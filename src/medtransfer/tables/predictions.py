@@ -76,6 +76,11 @@ PREDICTIONS_CONTRACT = Contract(
     ),
 )
 PREDICTION_KEY = ["run_id", "member", "case_id"]
+WEIGHT_NAMES = (
+    *("weight", "weights", "sample_weight", "sample_weights", "sampling_weight"),
+    *("case_weight", "case_weights", "survey_weight", "ip_weight", "ipw"),
+)
+"""Names of columns that other tools take for weights of cases."""
 OOD_PREFIX = "ood_"
 """Prefix of the columns of OOD detectors."""
 
@@ -118,6 +123,7 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
         not_finite = frame.filter(~pl.col(column).is_finite())
         if not not_finite.is_empty():
             faults.append(f"'{column}' is not finite in {rows_of(not_finite)}")
+    faults += _weight_faults(frame)
     faults += _contradictions(frame, ["patient_id", "cohort", *(f"target_{n}" for n in names)])
     conflicting = frame.filter(
         pl.col("split").n_unique().over("run_id", "cohort", "patient_id") > 1
@@ -128,6 +134,16 @@ def check_predictions(frame: pl.DataFrame) -> list[str]:
             f"a run, {rows_of(conflicting)}"
         )
     return faults
+
+
+def _weight_faults(frame: pl.DataFrame) -> list[str]:
+    """Columns of case weights, which no number honours; weights that are all equal change none."""
+    return [
+        f"'{name}' holds weights of cases, and every case counts once here. Leave the column out "
+        "to have each counted once, or draw a sample by these weights before"
+        for name in frame.columns
+        if name.strip().lower().replace(" ", "_") in WEIGHT_NAMES and frame[name].n_unique() > 1
+    ]
 
 
 def _contradictions(frame: pl.DataFrame, names: list[str]) -> list[str]:

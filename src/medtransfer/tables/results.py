@@ -62,7 +62,7 @@ RESULTS_CONTRACT = Contract(
         _later(
             "contains",
             "text",
-            "Random variation in the interval: `patients`, or `patients and seeds`.",
+            "Random variation in the interval: `patients`, `patients and seeds` or `… some seeds`.",
         ),
         Column("rung", "text", "In a study: the rung.", required=False),
         Column(
@@ -206,7 +206,7 @@ COMPARISONS_CONTRACT = Contract(
         _later(
             "contains",
             "text",
-            "Random variation in interval and p-value: `patients`, or `patients and seeds`.",
+            "Variation in interval and p: `patients`, `patients and seeds` or `… some seeds`.",
         ),
         _later(
             "coverage",

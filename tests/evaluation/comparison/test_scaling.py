@@ -17,6 +17,7 @@ from medtransfer.evaluation.comparison.seed_means import Mean
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.scaling import EXACT
 from medtransfer.tables.results import Result
 
 RNG = np.random.default_rng(7)
@@ -228,14 +229,14 @@ def test_effects_of_scale_are_those_that_were_planted() -> None:
         assert (row.cohort, row.target, row.attribute, row.reason) == ("a", "x", "all", None)
 
 
-def test_two_by_two_rungs_are_compared_like_with_like_and_say_so() -> None:
+def test_two_by_two_rungs_fit_exactly_and_say_so() -> None:
     names = ["small/few", "small/many", "large/few", "large/many"]
     found = effects(ladder(names, 0.03, 0.05))
     assert found["auroc_scale_network"].value == pytest.approx(0.03)
     assert found["auroc_scale_data"].value == pytest.approx(0.05)
     row = found["auroc_scale_interaction"]
-    assert (row.value, row.low) == (None, None)
-    assert row.reason == "4 of the 5 pre-trained rungs that the model needs"
+    assert row.value == pytest.approx(0.0, abs=1e-9)
+    assert row.reason == EXACT
 
 
 def test_rungs_without_a_partner_have_no_effect_and_a_reason() -> None:

@@ -18,7 +18,6 @@ from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
 from medtransfer.statistics.bootstrap import two_sided_p
 from medtransfer.statistics.contrasts import (
-    PATIENTS_AND_SEEDS,
     Contrast,
     SeedTerm,
     contrast,
@@ -214,7 +213,7 @@ def _left_out_targets(mean: Mean, key: ResultKey) -> str | None:
 
 def _p_value(difference: Floats, both: Contrast) -> float | None:
     """The contrast's p-value; with one seed that of the replicates, down to their floor."""
-    if both.sources == PATIENTS_AND_SEEDS:
+    if both.sources != "patients":
         return both.p
     p = two_sided_p(difference)
     floor = 2 / len(difference)

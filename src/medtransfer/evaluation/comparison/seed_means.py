@@ -46,6 +46,8 @@ HEADLINE = "auroc"
 BIASED_DIFFERENCE = (
     "no interval: chance alone pushes the metric up, on both sides by different amounts"
 )
+OF_TARGETS = (HEADLINE, "auprc", "sensitivity", "specificity")
+"""Metrics that have means, differences and drops for each of several targets."""
 DROP_SUFFIX = "_drop"
 OTHER_TARGETS = "the two cohorts have different targets"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
@@ -138,7 +140,9 @@ class MeanOfSeeds:
             for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True):
                 for key, estimate in of_subgroup.items():
                     overall = key.target in run.overall or key.metric in OOD_METRICS
-                    if overall and (subgroup.attribute == ALL or key in compared):
+                    whole = subgroup.attribute == ALL
+                    of_target = whole and key.metric.partition("@")[0] in OF_TARGETS
+                    if of_target or (overall and (whole or key in compared)):
                         self._estimates.setdefault(subgroup.key(key), []).append(estimate)
 
     def mean(self) -> Mean:

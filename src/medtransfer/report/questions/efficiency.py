@@ -14,7 +14,7 @@ from medtransfer.report.components import (
     Section,
     without_empty_columns,
 )
-from medtransfer.report.content import POINT_COLUMNS, ReportData
+from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
     Cells,
@@ -63,11 +63,9 @@ def answer(data: ReportData) -> Answer:
     needed = f"{1 - row['value']:.0%} of the labels"
     if at_least:
         needed += " (the smallest fraction that was run) or fewer"
-    low, high = ("no limit" if row[end] is None else percent(row[end]) for end in ("low", "high"))
-    saved = f"{'at least ' * at_least}{row['value']:.0%} saved [{low}, {high}]"
     sentence = (
         f"On {cohort}, {row['rung']} reaches the full-data AUROC of {reference} with {needed}: "
-        f"{saved}."
+        f"{_saved_words(row, at_least=at_least)}."
     )
     if row["contains"] == "patients":
         sentence += " Each rung was trained once at each fraction, so the interval has no seeds."
@@ -75,6 +73,14 @@ def answer(data: ReportData) -> Answer:
         sentence += " This saving is not significant: the interval does not exclude zero"
         sentence += f"{detectable_text('saving', detectable(row), as_percent=True)}."
     return Answer(QUESTION, sentence)
+
+
+def _saved_words(row: Row, *, at_least: bool) -> str:
+    """Labels saved with their interval; without an upper end where fewer labels were not tried."""
+    low, high = ("no limit" if row[end] is None else percent(row[end]) for end in ("low", "high"))
+    if at_least:
+        return f"{row['value']:.0%} or more saved (the 95% interval begins at {low})"
+    return f"{row['value']:.0%} saved [{low}, {high}]"
 
 
 def _curves(data: ReportData) -> list[Component]:

@@ -25,7 +25,7 @@ from medtransfer.report.components import (
     without_empty_columns,
 )
 from medtransfer.report.content import ReportData
-from medtransfer.report.text import Cells, digits_of, metric_title, points_text
+from medtransfer.report.text import Cells, digits_of, metric_title, p_cell, points_text
 from medtransfer.tables.results import ALL
 
 TOPICS: dict[str, tuple[Metric, ...]] = {
@@ -114,6 +114,37 @@ def per_target(data: ReportData) -> list[Component]:
     title = "Results by class" if data.task == "single-label" else "Results by target"
     folds = [Fold(f"{title}, {cohort}", [_targets(data, cohort)]) for cohort in rest]
     return [Heading(title), _targets(data, first), *folds]
+
+
+def decisions_compared(data: ReportData) -> list[Component]:
+    """Differences from the reference for each target, in AUROC and at carried thresholds."""
+    whole = pl.col("retrain_fraction").is_null() & (pl.col("label_fraction") == data.full_fraction)
+    rows = data.comparisons.filter(whole & pl.col("target").is_in(list(data.targets)))
+    several = len(data.targets) > 1
+    at_threshold = pl.col("metric").str.contains("^(sensitivity|specificity)@")
+    shown = at_threshold | (pl.col("metric") == HEADLINE) if several else at_threshold
+    cells = Cells()
+    lines = [
+        [
+            row["rung"],
+            row["cohort"],
+            row["target"],
+            metric_title(row["metric"]),
+            cells(row, 3),
+            *(p_cell(row[name]) for name in ("p", "p_holm", "p_mcnemar")),
+        ]
+        for row in rows.filter(shown).to_dicts()
+    ]
+    if not lines:
+        return []
+    head = ["Rung", "Cohort", "Target", "Metric", "Difference", "p", "p (Holm)", "p (McNemar)"]
+    caption = (
+        f"Differences from {data.reference}. p (Holm) is corrected for the number of rungs, not of "
+        "targets and thresholds. p (McNemar): of the patients about whom two networks of one seed "
+        "each decide differently."
+    )
+    table = ReportTable(head, lines, caption, frozenset(range(4, 8)), cells.notes)
+    return [Fold("Differences by target and threshold", [without_empty_columns(table)])]
 
 
 def _targets(data: ReportData, cohort: str) -> ReportTable:

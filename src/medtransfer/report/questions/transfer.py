@@ -16,7 +16,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData, Row, RungInfo
 from medtransfer.report.figures import Axis, auroc_axis, figure
-from medtransfer.report.questions.metric_tables import every_metric, per_target
+from medtransfer.report.questions.metric_tables import decisions_compared, every_metric, per_target
 from medtransfer.report.questions.scaling import scale_parts
 from medtransfer.report.text import (
     Cells,
@@ -35,6 +35,7 @@ from medtransfer.report.text import (
     signed,
     trained,
 )
+from medtransfer.statistics.contrasts import PATIENTS_AND_SOME
 from medtransfer.statistics.sample_size import POWER
 
 QUESTION = "Transfer: which rung is better, and by how much?"
@@ -51,6 +52,7 @@ def section(data: ReportData) -> Section:
         *scale_parts(data),
         *_rankings(data),
         *per_target(data),
+        *decisions_compared(data),
         *every_metric(data),
     ]
     lead = f"{card.sentence} {_counts(data)}".rstrip()
@@ -129,6 +131,11 @@ def hospitals_sentence(data: ReportData, rung: str) -> str:
 
 def _one_seed(row: Row) -> str:
     """A caution where the interval does not contain the seeds."""
+    if row["contains"] == PATIENTS_AND_SOME:
+        return (
+            "One of the two was trained once, and the interval does not contain its training: "
+            "trained again with another seed, it may differ by more."
+        )
     if row["contains"] != "patients":
         return ""
     return (
