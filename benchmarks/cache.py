@@ -82,7 +82,8 @@ def filled(folder: Path, originals: NDArray[np.uint8], names: list[str]) -> Pixe
         part = wanted[start : start + 250]
         own = (originals[n % len(originals)][:, :, None] for n in range(start, start + len(part)))
         write_shard(folder, kind, recipe.codec, part, own)
-    return PixelCache(CachedImages(folder, recipe, wanted, kind))
+    formats = wanted.with_columns(channels=pl.lit(kind.channels), bits=pl.lit(kind.bits))
+    return PixelCache(CachedImages(folder, recipe, formats))
 
 
 def rate(work: Callable[[], int], repeats: int) -> float:

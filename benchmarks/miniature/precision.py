@@ -65,17 +65,16 @@ def changed(study: StudyFolder, folder: RunFolder, run: Transfer) -> list[float]
     built.classifier.load_state_dict(load_file(weights))
     tested = partition_cases(cases, frame, run).test
     pixels = PixelCache(cache_requests(run, spec, frame)[1].make(manifest, facts, study.cache))
-    found: dict[str, np.ndarray] = {}
-    for precision in ("float32", "bfloat16"):
-        built.classifier.precision = precision
-        found[precision] = predict(built.classifier, CaseImages(tested, pixels, spec))
     changes: list[float] = []
-    for cohort in np.unique(tested.cohorts):
-        here = tested.cohorts == cohort
-        areas = [
-            quick_score(tested.targets[here], own[here], run.data.task)[1] or np.nan
-            for own in found.values()
-        ]
+    for cohort, of_cohort in tested.items():
+        areas: list[float] = []
+        for precision in ("float32", "bfloat16"):
+            built.classifier.precision = precision
+            logits = predict(built.classifier, CaseImages(of_cohort, pixels, spec))
+            areas.append(
+                quick_score(of_cohort.targets, logits.astype(np.float64), run.data.task)[1]
+                or np.nan
+            )
         changes.append(abs(areas[1] - areas[0]))
         print(f"{run.model.rung} seed {run.seed}, {cohort}: {areas[0]:.5f}, {areas[1]:.5f}")
     return changes
