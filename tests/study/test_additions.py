@@ -18,6 +18,7 @@ from medtransfer.runs.events import Additions, Event, Planned, Repaired, RunEnde
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.tested import files
 from medtransfer.runs.tested.reads import count_reads
+from medtransfer.study.check import check_study
 from medtransfer.study.config import Study
 from medtransfer.study.plan import plan_runs, read_data
 from medtransfer.study.status import read_status
@@ -99,6 +100,8 @@ def done(tiny_study: Study, tables: Path, first: StudyFolder, tmp_path: Path) ->
 def test_an_added_hospital_trains_nothing_and_moves_nothing(done: Finished) -> None:
     before, ids, old = study_digests(done.folder), done.folder.run_ids(), done.table("predictions")
     done.take("abc")
+    report = check_study(done.study, done.folder.path)
+    assert (len(report.finished), report.unpredicted) == (2, {"c": 2})
     events = done.run()
     assert passes(events) == (0, 2)
     assert [event for event in events if isinstance(event, Additions)] == [

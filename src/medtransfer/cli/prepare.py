@@ -190,7 +190,10 @@ def _size(report: "CheckReport") -> str:
     if len(new) == len(report.runs):
         return f"{runs}, all new, {images:,} training images in all"
     finished = len(report.runs) - len(new)
-    return f"{runs} ({finished} finished, {len(new)} new), {images:,} training images left"
+    text = f"{runs} ({finished} finished, {len(new)} new), {images:,} training images left"
+    for cohort, number in report.unpredicted.items():
+        text += f"; {plural(number, 'finished run')} still to predict {cohort}"
+    return text
 
 
 def _ignore_plan(_plan: "CachePlan") -> None:

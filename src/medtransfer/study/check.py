@@ -4,8 +4,9 @@ Findings of the audit, the runs that are planned, and the files that list every 
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,7 @@ from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
+from medtransfer.study.schedule import runs_to_extend
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
 from medtransfer.tables.guessed_targets import other_spellings
@@ -39,6 +41,7 @@ class CheckReport:
             a study also the outcome of `deep`.
         runs: Runs of the study, finished ones too; empty for a manifest.
         finished: Ids of the runs that are finished.
+        unpredicted: Number of finished runs that are still to predict a test cohort, by cohort.
         rows_file: ``findings.csv``, every row of every finding; None without any.
         pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
         fault: Error that ended the check early, after the findings; None if there was none.
@@ -49,6 +52,7 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     runs: tuple[PlannedRun, ...] = ()
     finished: frozenset[str] = frozenset()
+    unpredicted: Mapping[str, int] = field(default_factory=dict[str, int])
     rows_file: Path | None = None
     pairs_file: Path | None = None
     fault: MedTransferError | None = None
@@ -126,6 +130,9 @@ def _check(
         notes=(*data.manifest.notes, *notes),
         runs=tuple(planned),
         finished=frozenset(r.run_id for r in planned if folder.run(r.run_id).is_done()),
+        unpredicted=Counter(
+            cohort.cohort for _, cohorts in runs_to_extend(folder, planned) for cohort in cohorts
+        ),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
         fault=fault,
