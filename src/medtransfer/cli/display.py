@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from medtransfer.runs.events import (
     event_record,
 )
 
+LINE = 100
+"""Characters of a line of running text."""
 MAX_CHARACTERS = 300
 MAX_TABLE_WIDTH = 100_000
 """Characters of a table's line; more than any table has."""
@@ -82,6 +85,11 @@ def print_coverage(coverage: pl.DataFrame) -> None:
 def one_line(message: str, limit: int = MAX_CHARACTERS) -> str:
     """A message as one line, cut if it is long; `error.json` of its run has the full text."""
     return printable(" ".join(message.split()), limit)
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines that a terminal shows without breaking words."""
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def with_whole(message: str, file: Path) -> str:

@@ -87,11 +87,12 @@ def report(where: Where = None) -> None:
 @app.command()
 def recommend(where: Where = None, as_json: AsJson = False) -> None:
     """Recommend a rung of a finished study, or say why none can be recommended over another."""
+    from medtransfer.cli.display import wrapped
     from medtransfer.report.recommendation import recommend
     from medtransfer.study.status import find_study
 
     recommendation = recommend(find_study(where))
-    print(json.dumps(recommendation.plain()) if as_json else recommendation.sentence)
+    print(json.dumps(recommendation.plain()) if as_json else wrapped(recommendation.sentence))
 
 
 def _run(
@@ -134,6 +135,7 @@ def _run(
 
 def _print_outcome(folder: "StudyFolder", report_path: Path | None, next_step: str) -> None:
     """Print the table of rungs, the report's path and the next command."""
+    from medtransfer.cli.display import wrapped
     from medtransfer.cli.summary import print_rungs
     from medtransfer.report.reading import load_study_data
     from medtransfer.report.recommendation import recommendation_line
@@ -142,7 +144,7 @@ def _print_outcome(folder: "StudyFolder", report_path: Path | None, next_step: s
         data = load_study_data(folder)
         print_rungs(data)
         if recommendation := recommendation_line(data):
-            print(recommendation)
+            print(wrapped(recommendation))
         print(f"Report: {report_path}   (open it in a browser)")
     if next_step:
         print(f"Next:   {next_step}")
