@@ -9,12 +9,14 @@ import argparse
 from pathlib import Path
 from typing import Literal, get_args
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 WIDTH, HEIGHT = 1200, 1360
+COLOURS = 128
 Scheme = Literal["light", "dark"]
 CHARTS_ARE_DRAWN = "document.querySelectorAll('figure .static').length === 0"
 
@@ -40,6 +42,8 @@ def take_screenshots(
             pictures[scheme] = folder / f"report-{scheme}.png"
             tab.screenshot(path=pictures[scheme])
             tab.close()
+            with Image.open(pictures[scheme]) as picture:  # text and few colours: a palette serves
+                picture.convert("RGB").quantize(COLOURS).save(pictures[scheme], optimize=True)
         browser.close()
     return pictures
 

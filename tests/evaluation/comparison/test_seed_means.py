@@ -17,6 +17,7 @@ from tests.evaluation.comparison.made_rungs import (
     widened,
 )
 from tests.prediction_tables import (
+    CLASSES,
     arrays_of,
     attributes_of,
     binary_table,
@@ -108,7 +109,7 @@ def test_a_single_label_rung_has_means_of_the_case_and_over_the_classes() -> Non
     table = class_table(SITES)
     means = results_frame(list(mean_results(mean_of("rung", [table], task="single-label"))))
     of_targets = means.filter(~pl.col("metric").is_in(list(OOD_METRICS)))
-    assert set(of_targets["target"]) == {"macro", "micro", "case"}
+    assert set(of_targets["target"]) == {"macro", "micro", "case", *CLASSES}
     scored = score(table, attributes_of(table), "single-label", CONFIG)
     for target, metric in (("macro", "auroc"), ("micro", "auroc"), ("case", "accuracy")):
         one, two = (one_row(f, metric, target=target, cohort="a") for f in (means, scored))
