@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer import files
-from medtransfer.errors import StudyError
+from medtransfer.errors import ConfigError, StudyError
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.models.tensors import write_tensors
+from medtransfer.permissions import UMASK
 from medtransfer.tables.schema import write_frame
 from tests.strategies import FEW
 
@@ -136,7 +137,7 @@ def test_a_table_that_the_disk_does_not_take_is_an_error_and_leaves_the_old_one(
     code = (
         "import resource, signal, sys; from pathlib import Path; import polars as pl\n"
         "from medtransfer.tables.schema import write_frame\n"
-        "from medtransfer.errors import StudyError\n"
+        "from medtransfer.errors import ConfigError, StudyError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_frame(pl.DataFrame({'x': [i / 7 for i in range(9999)]}), Path(sys.argv[1]))\n"
@@ -223,18 +224,54 @@ def write_some_tensors(path: Path) -> None:
     ],
     ids=["bytes", "table", "tensors"],
 )
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
-def test_who_may_read_a_file_follows_the_umask_whatever_it_holds(
-    tmp_path: Path, write: Callable[[Path], None], mask: int, mode: int
+@pytest.mark.parametrize(
+    ("ours", "mode"), [("", 0o600), ("022", 0o644), ("027", 0o640), ("007", 0o660)]
+)
+@pytest.mark.parametrize("shell", [0o022, 0o077])
+def test_who_may_read_a_file_follows_our_umask_whatever_it_holds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    ours: str,
+    mode: int,
+    shell: int,
 ) -> None:
-    before = os.umask(mask)
+    monkeypatch.setenv(UMASK, ours)
+    place = tmp_path / "new" / "er"
+    before = os.umask(shell)
     try:
-        write(tmp_path / "a.parquet")
-        write(tmp_path / "a.parquet")  # again, over the first
+        write(place / "a.parquet")
+        write(place / "a.parquet")  # again, over the first
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a.parquet").stat().st_mode) == mode
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    assert stat.S_IMODE((place / "a.parquet").stat().st_mode) == mode
+    assert [path.name for path in place.iterdir()] == ["a.parquet"]
+    for folder in (place, place.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == mode | (mode & 0o444) >> 2
+
+
+def test_the_group_of_a_team_s_folder_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(UMASK, "007")
+    tmp_path.chmod(0o2770)
+    files.write_bytes(tmp_path / "study" / "runs" / "a", b"new")
+    assert stat.S_IMODE((tmp_path / "study" / "runs").stat().st_mode) == 0o2770
+    existing = tmp_path / "study"
+    existing.chmod(0o2755)  # what is there is the user's
+    files.make_folder(existing)
+    files.write_bytes(existing / "b", b"new")
+    assert stat.S_IMODE(existing.stat().st_mode) == 0o2755
+
+
+@pytest.mark.parametrize("text", ["abc", "700", "0o77", "7", "-1", "1077"])
+def test_a_umask_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv(UMASK, text)
+    with pytest.raises(ConfigError, match=r"MEDTRANSFER_UMASK is '.*' \(allowed: 000 to 077"):
+        files.write_bytes(tmp_path / "a", b"new")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tensors_are_on_the_disk_before_they_take_the_name(

@@ -115,6 +115,12 @@ def printable(value: object, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def shown(text: str) -> str:
+    """A text of several lines without control characters but for line ends."""
+    lines = text.split("\n")
+    return "\n".join(printable(line, len(line)) for line in lines)
+
+
 def suggestion(value: str, allowed: Iterable[str]) -> str:
     """``Did you mean 'x' or 'y'?`` for the closest allowed names, or nothing."""
     from difflib import get_close_matches

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from medtransfer.errors import StudyError
+from medtransfer.permissions import permissions
 
 SEAL = "MANIFEST.json"
 TEMPORARY = ".tmp-"
@@ -80,9 +81,9 @@ def note_change(path: Path) -> None:
 def replacing(path: Path) -> Generator[Path]:
     """Give the path of an empty file to write to; on leaving, move it durably to `path`.
 
-    Its mode follows the umask, whatever the writer makes of it. An error inside leaves neither
-    `path` nor the temporary file. The temporary name is random and must be new, so that a link
-    which somebody planted in a shared folder is never written through.
+    Its mode is that of `permissions`, whatever the writer makes of it. An error inside leaves
+    neither `path` nor the temporary file. The temporary name is random and must be new, so that
+    a link which somebody planted in a shared folder is never written through.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
@@ -90,10 +91,11 @@ def replacing(path: Path) -> Generator[Path]:
     temporary = _temporary_name(path)
     try:
         on_operation("open")
+        mode = permissions(0o666)
         _make_folders(path.parent)
-        mode = _create(temporary)
+        _create(temporary, mode)
         yield temporary
-        # safetensors puts a file of its own in its place, which nobody else may read
+        # safetensors puts a file of its own in its place
         temporary.chmod(mode)
         on_operation("fsync")
         fsync(temporary)
@@ -161,7 +163,7 @@ def create_private(path: Path, text: str) -> None:
     temporary = _temporary_name(path)
     try:
         on_operation("open")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folders(path.parent)
         _create(temporary, 0o600)
         on_operation("write")
         temporary.write_text(text, encoding="utf-8")
@@ -213,7 +215,7 @@ def is_full(error: Exception) -> bool:
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder and its parents; an existing one is fine."""
+    """Create a folder and its parents, with `permissions`; an existing one is fine."""
     try:
         on_operation("make folder")
         _make_folders(path)
@@ -356,22 +358,23 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f"{stem}{TEMPORARY}{secrets.token_hex(8)}")
 
 
-def _make_folders(path: Path) -> None:
-    """Create a folder and its parents, durably."""
-    missing = [p for p in (path, *path.parents) if not p.is_dir()]
-    for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
-        fsync(folder.parent)
-
-
-def _create(path: Path, mode: int = 0o666) -> int:
-    """Create an empty file under a name that nothing has; its mode."""
+def _create(path: Path, mode: int) -> None:
+    """Create an empty file of a mode under a name that nothing has."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, mode)
-    try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)
+    os.close(os.open(path, flags, mode))
+
+
+def _make_folders(path: Path) -> None:
+    """Create what is missing of a folder and its parents, durably."""
+    mode = permissions(0o777)
+    for folder in reversed([p for p in (path, *path.parents) if not p.is_dir()]):
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            folder.mkdir(mode)
+            # mkdir obeys the shell's umask too; the set-gid bit hands a team's group on
+            folder.chmod(mode | stat.S_IMODE(folder.stat().st_mode) & stat.S_ISGID)
+        fsync(folder.parent)
+    if not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "it is a file", str(path))
 
 
 def _entry(path: Path) -> dict[str, int | str]:

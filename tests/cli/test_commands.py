@@ -94,13 +94,23 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(
     assert "Traceback" not in said.err
 
 
-def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("a bug")
+        raise ZeroDivisionError("a " + "fault")
 
     monkeypatch.setattr("medtransfer.study.yaml_file.read_study", broken)
     monkeypatch.setattr(sys, "argv", ["medtransfer", "run", "x.yaml"])
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 1
+    text = capsys.readouterr().err
+    assert "in broken" in text
+    assert "ZeroDivisionError" in text
+    assert "a fault" not in text  # a message may quote a cell of a table
+    monkeypatch.setenv("MEDTRANSFER_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError, match="a fault"):
         command_line.main()
 
 

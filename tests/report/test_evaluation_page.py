@@ -143,13 +143,13 @@ def test_a_group_too_small_is_given_as_its_count(sections: dict[str, Section]) -
     tables = [t for t in tables_of(list(fairness.parts)) if t.caption == "Groups."]
     by_age = {(row[0], row[1]): row for row in tables[1].rows}
     small = by_age["over 90", HOME]
-    assert small[2:4] == ["4", "2"]
+    assert small[2:4] == ["<10", "<10"]
     assert set(small[4:]) == {"– ᵃ"}
     assert "ᵃ fewer than 10 cases" in tables[1].notes
     figure = next(f for f in figures_of(fairness.parts) if f.name == "groups-1")
     rows = [row for row in figure.spec["datasets"]["rows"] if "over 90" in row["row"]]
     assert all(row["value"] is None and row["note"] == "fewer than 10 cases" for row in rows)
-    assert f"over 90, {HOME} (4)" in {row["row"] for row in rows}
+    assert f"over 90, {HOME} (<10)" in {row["row"] for row in rows}
     assert "fewer than 10 cases" in str(figure.svg)
 
 

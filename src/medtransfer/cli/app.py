@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+EXIT_BUG = 1
+"""An unexpected error."""
 EXIT_USER = 2
 """An error that the user can fix."""
 EXIT_STOPPED = 75

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from medtransfer.errors import plural, printable
+from medtransfer.errors import plural, printable, shown
 from medtransfer.runs.events import (
     Additions,
     Event,
@@ -54,7 +54,7 @@ def print_table(
     for number, title in enumerate(head):
         table.add_column(Text(title), justify="right" if number in right else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     # a console that is wide enough never cuts a name, and text without styles can be piped
     console = Console(width=MAX_TABLE_WIDTH, color_system=None)
     with console.capture() as capture:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medtransfer.cli.app import AsJson, Values, app
-from medtransfer.errors import listed, plural
+from medtransfer.errors import listed, plural, shown
 
 if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.label_savings import LabelSaving
@@ -150,7 +150,7 @@ def _print_evaluation(folder: Path, notes: tuple[str, ...]) -> None:
     from medtransfer.report.reading import load_evaluation_data
 
     for sentence in notes:
-        print(sentence)
+        print(shown(sentence))
     print_rungs(load_evaluation_data(folder))
 
 

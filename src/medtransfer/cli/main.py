@@ -3,12 +3,13 @@
 import atexit
 import os
 import sys
+import traceback
 from io import TextIOWrapper
 
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
-from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
+from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export
-from medtransfer.errors import MedTransferError, system_fault
+from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
 COMMANDS = (
@@ -38,6 +39,8 @@ COMMANDS = (
     models.doctor,
 )
 """In the order in which a user needs them."""
+DEBUG = "MEDTRANSFER_DEBUG"
+"""Environment variable that shows the messages of unexpected errors."""
 
 
 def main() -> None:
@@ -50,17 +53,36 @@ def main() -> None:
         with interruptible():
             app()
     except MedTransferError as error:
-        print(error, file=sys.stderr)
-        sys.exit(EXIT_USER)
-    except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        sentence = system_fault(error)
-        if sentence is None:
-            raise
-        print(sentence, file=sys.stderr)
+        print(shown(str(error)), file=sys.stderr)
         sys.exit(EXIT_USER)
     except StopRequested:
         print("Stopped. Run the same command again to resume.", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
+    except Exception as error:
+        if (sentence := system_fault(error)) is not None:
+            print(sentence, file=sys.stderr)
+            sys.exit(EXIT_USER)
+        if os.environ.get(DEBUG):
+            raise
+        print(bug_text(error), end="", file=sys.stderr)
+        sys.exit(EXIT_BUG)
+
+
+def bug_text(error: BaseException) -> str:
+    """Traceback of an unexpected error and of its causes, without their messages.
+
+    A message of a library may quote a cell of a table: ``could not convert 'DOE^JANE'``.
+    """
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines = "".join(traceback.format_tb(cause.__traceback__))
+        parts.insert(0, f"Traceback (most recent call last):\n{lines}{type(cause).__qualname__}\n")
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n".join(parts) + (
+        "This is a bug. Its message is left out, since it may quote a patient's data: set "
+        f"{DEBUG}=1 to see it.\n"
+    )
 
 
 def _use_utf8() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_USER, AsJson, Out, StudyFile, Values, app
-from medtransfer.errors import ConfigError, plural
+from medtransfer.errors import ConfigError, plural, shown
 
 if TYPE_CHECKING:
     from medtransfer.runs.events import OnEvent
@@ -48,7 +48,7 @@ def init(
     from medtransfer.tables.values.value_map import read_value_map
 
     written = init_study(manifest, out, image_root, read_value_map(values or []))
-    print("\n".join(written.notes))
+    print(shown("\n".join(written.notes)))
     print_coverage(written.coverage)
     verb = "is" if written.decisions == 1 else "are"
     print(
@@ -163,12 +163,12 @@ def _print_check(report: "CheckReport", next_step: str, *, as_json: bool) -> Non
         print(json.dumps(findings))
         return
     for sentence in report.notes:
-        print(sentence)
+        print(shown(sentence))
     for number, finding in enumerate(report.findings, start=1):
         level = "waived" if finding.code in report.waived else finding.level
         word = "row" if len(finding.rows) == 1 else "rows"
         rows = f"   {word} {listed(finding.rows, MAX_ROWS)}" if finding.rows else ""
-        print(f"{finding.code} {level:<8} {finding.sentence}{rows}")
+        print(shown(f"{finding.code} {level:<8} {finding.sentence}{rows}"))
         if number == len(report.findings) or report.findings[number].code != finding.code:
             print(f"     {CHECKS[finding.code][1]}.")
     errors = len(report.open_findings("error"))

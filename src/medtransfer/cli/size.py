@@ -9,6 +9,7 @@ import typer
 
 from medtransfer.cli.app import AsJson, app
 from medtransfer.cli.evaluate import ScoresOption, TaskOption
+from medtransfer.errors import shown
 
 if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.size.needed_size import NeededSize, SampleSizes
@@ -118,7 +119,7 @@ def _print_sizes(sizes: "SampleSizes") -> None:
     from medtransfer.cli.display import print_table
 
     for sentence in sizes.notes:
-        print(sentence)
+        print(shown(sentence))
     targets = ["target"] if any(row.target for row in sizes.rows) else []
     head = (*targets, "goal", "patients", "cases", "positives", "design effect", "assumed")
     rows = [[*([row.target] if targets else []), *_cells(row)] for row in sizes.rows]

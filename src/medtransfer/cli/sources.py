@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, Values, app
+from medtransfer.errors import shown
 
 if TYPE_CHECKING:
     from medtransfer.data.sources.import_source import WrittenManifest
@@ -135,7 +136,7 @@ def join(
 def _print_manifest(written: "WrittenManifest") -> None:
     """Print the notes on a manifest, and the command that comes next."""
     for sentence in written.notes:
-        print(sentence)
+        print(shown(sentence))
     if written.coverage is not None and len(written.coverage):
         from medtransfer.cli.display import print_coverage
 

@@ -21,6 +21,7 @@ from medtransfer.tables.values.personal_columns import (
     is_personal_header,
     personal_reason,
 )
+from medtransfer.tables.values.rare_values import merge_rare_groups
 
 
 class ImageLists(Sequence[tuple[str, ...]]):
@@ -248,7 +249,8 @@ def proposed_attributes(
         if name.lower() in telling:
             answers.append(name)
         elif reason or identifies(frame[name]) or is_personal_header(name):
-            personal.append(reason or f"{column_text(name)} differs between almost all cases")
+            differs = "" if is_personal_header(name) else " differs between almost all cases"
+            personal.append(reason or column_text(name) + differs)
         else:
             names.append(name)
     return ProposedAttributes(tuple(names), tuple(answers), tuple(personal))
@@ -267,6 +269,17 @@ def may_be_attribute(frame: pl.DataFrame, name: str) -> bool:
     kind = frame.schema[name]
     reserved = name == ROW or name in RESERVED - SIDE_COLUMNS
     return not reserved and not kind.is_nested() and kind != pl.Binary()
+
+
+def reported_attributes(frame: pl.DataFrame, attributes: Sequence[str], least: int) -> pl.DataFrame:
+    """Attributes per case, with values of fewer than `least` patients in one group.
+
+    Args:
+        frame: Rows of a manifest.
+        attributes: Columns to report by.
+        least: Patients from which a value is named.
+    """
+    return merge_rare_groups(case_attributes(frame, attributes), frame, least)[0]
 
 
 def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:

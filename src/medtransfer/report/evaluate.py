@@ -20,6 +20,7 @@ from medtransfer.evaluation.comparison.evaluate_table import (
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.hints import reversed_scores
+from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.tables import known_facts
 from medtransfer.tables.other_predictions import Scores, read_other_predictions
@@ -94,7 +95,7 @@ def evaluate(
         predictions, dict(columns or {}), scores, single_label=single_label
     )
     inferred, reason = infer_task(table.frame)
-    joined = join_attributes(table.frame, manifest, attributes, values)
+    joined = join_attributes(table.frame, manifest, attributes, values, config.minimum_group)
     tables = evaluate_table(
         table.frame,
         joined.frame,
@@ -117,5 +118,6 @@ def evaluate(
         attributes=joined.frame.columns[1:],
         said=notes,
     )
-    report = write_evaluation_report(out)
+    ids = identifiers_of(table.frame, readable_rows(manifest), config.minimum_group)
+    report = write_evaluation_report(out, ids)
     return Evaluation(out, report, tables.results, tables.comparisons, notes)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +20,10 @@ from medtransfer.files import write_text
 from medtransfer.report.components import Answer, Section, figures_of
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script, drawing
+from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
-from medtransfer.report.reading import load_evaluation_data, load_study_data
+from medtransfer.report.reading import load_evaluation_data, load_study_data, study_identifiers
 from medtransfer.report.recommendation import recommendation_line
 from medtransfer.report.text import short_names, unbroken
 from medtransfer.runs.folders import Lease, StudyFolder
@@ -45,7 +47,7 @@ def write_report(folder: StudyFolder | Path) -> Path:
         StudyError: The folder holds no finished run.
     """
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
-    page = render(load_study_data(folder))
+    page = searched_page(load_study_data(folder), study_identifiers(folder))
     lease = Lease(folder)
     if not lease.try_take():  # a process that works on the study seals the page at its end
         write_text(folder.report, page)
@@ -58,8 +60,12 @@ def write_report(folder: StudyFolder | Path) -> Path:
     return folder.report
 
 
-def write_evaluation_report(folder: Path) -> Path:
+def write_evaluation_report(folder: Path, identifiers: Identifiers | None = None) -> Path:
     """Write an evaluation's report from its folder.
+
+    Args:
+        folder: Of the evaluation.
+        identifiers: Texts that the page is searched for; None searches for nothing, and says so.
 
     Returns:
         ``report.html`` in the folder.
@@ -67,12 +73,36 @@ def write_evaluation_report(folder: Path) -> Path:
     Raises:
         StudyError: It is not an evaluation folder.
     """
-    write_text(folder / REPORT, render(load_evaluation_data(folder)))
+    write_text(folder / REPORT, searched_page(load_evaluation_data(folder), identifiers))
     return folder / REPORT
 
 
+def searched_page(data: ReportData, identifiers: Identifiers | None) -> str:
+    """The page, searched for identifiers, with a sentence on the search in it.
+
+    Args:
+        data: Of the report.
+        identifiers: Of the cases behind it; None if they are not at hand.
+    """
+    page = render(data)
+    if identifiers is None:
+        return page
+    ours = (_asset("report.css"), chart_script(_asset("report.js")))
+    search = search_page(page, identifiers.without(_asked_names(data)), ours)
+    if search.found:
+        logging.getLogger(__name__).warning("report.html: %s", search.sentence())
+    return page.replace(NOT_SEARCHED, search.sentence())
+
+
+def _asked_names(data: ReportData) -> list[str]:
+    """Names on the page that the user gave: of the study, targets, cohorts, groups and rungs."""
+    columns = ("cohort", "attribute", "group", "target", "rung", "run_id", "metric")
+    names = (data.results[name].drop_nulls().unique().to_list() for name in columns)
+    return [data.name, *data.targets, *(str(name) for of_column in names for name in of_column)]
+
+
 def render(data: ReportData) -> str:
-    """The page as text."""
+    """The page as text, not searched for identifiers."""
     data = with_short_names(data)
     with drawing():
         sections = all_sections(data)
@@ -92,6 +122,7 @@ def render(data: ReportData) -> str:
         script=Markup(script),  # noqa: S704 — the library's and our own file
         script_hash=_csp_hash(script),
         charts=_json_for_html(sections),
+        search=NOT_SEARCHED,
     )
 
 

@@ -16,6 +16,7 @@ from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
 from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
+from medtransfer.report.identifiers import Identifiers, identifiers_of, readable_rows
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.repairs import noted_repairs
 from medtransfer.runs.tested.files import cohort_predictions
@@ -99,6 +100,18 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         cautions=(*_cautions(study, environments), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
     )
+
+
+def study_identifiers(folder: StudyFolder) -> Identifiers:
+    """Ids, file names and personal cells of a study, from its tables and its manifest."""
+    study = read_study(folder.path / "study.yaml")
+    ids = pl.DataFrame(schema=dict.fromkeys(("image_id", "case_id", "patient_id"), pl.String))
+    for path in (folder.path / "predictions.parquet", folder.images):
+        if path.is_file():
+            schema = pl.read_parquet_schema(path)
+            table = pl.read_parquet(path, columns=[name for name in ids.columns if name in schema])
+            ids = pl.concat([ids, table.unique().cast(pl.String)], how="diagonal")
+    return identifiers_of(ids, readable_rows(study.data.manifest), study.evaluation.minimum_group)
 
 
 def require_sealed(folder: StudyFolder) -> None:

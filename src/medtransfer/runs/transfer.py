@@ -8,7 +8,7 @@ from importlib.metadata import version
 import polars as pl
 import torch
 
-from medtransfer.data.cases import build_cases, case_attributes
+from medtransfer.data.cases import build_cases, reported_attributes
 from medtransfer.data.images.cache import CachedImages, require_intact
 from medtransfer.data.images.decode import decoders
 from medtransfer.data.splits import assign_splits
@@ -118,7 +118,7 @@ def transfer(
     predicted = PredictedCases(frame, facts, run.data)
     identity = run_id(run, training_digest(frame, facts, run.data), built.weights)
     write_tested(folder, identity, predicted.cohorts)
-    attributes = case_attributes(frame, run.data.attributes)
+    attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()

@@ -119,7 +119,9 @@ def read_data(
     findings = {
         (finding.code, finding.sentence): finding
         for part in parts
-        for finding in audit(manifest, assign_splits(manifest, part), facts, part)
+        for finding in audit(
+            manifest, assign_splits(manifest, part), facts, part, study.evaluation.minimum_group
+        )
     }
     frames = (assign_splits(manifest, part) for part in parts)
     for finding in pretrained_on((entry.rung for entry in study.rungs), frames, facts):

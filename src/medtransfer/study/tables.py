@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from medtransfer.data.cases import case_attributes
+from medtransfer.data.cases import reported_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import ConfigError, StudyError
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
@@ -18,6 +18,7 @@ from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, run
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
+from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, remove, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, read_run_seal
@@ -60,7 +61,7 @@ def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData)
     ]
     for run in stale:
         config = run.cell.run
-        attributes = case_attributes(data.manifest.frame, config.data.attributes)
+        attributes = _attributes(data, config.data.attributes, config.evaluation)
         predictions = _predictions(folder, run)
         results = score(predictions, attributes, config.data.task, config.evaluation)
         folder.run(run.run_id).write_results(results, _scoring_of(run))
@@ -101,7 +102,7 @@ def write_study_tables(
     runs = [_ladder_run(folder, run) for run in in_order]
     tables = compare_runs(
         [*runs, *_never_retrained(folder, in_order, data)],
-        case_attributes(data.manifest.frame, study.data.attributes),
+        _attributes(data, study.data.attributes, study.evaluation),
         study.data.task,
         study.evaluation,
         reference=study.reference_rung,
@@ -178,6 +179,11 @@ def _is_collected(folder: StudyFolder, key: str) -> bool:
     return is_same and all(entry.is_content_of(path) for path, entry in entries.items())
 
 
+def _attributes(data: StudyData, names: Sequence[str], config: EvaluationConfig) -> pl.DataFrame:
+    """The attributes of all cases, as they are reported by."""
+    return reported_attributes(data.manifest.frame, names, config.minimum_group)
+
+
 def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
     """The runs of the settings that are best on tune; the whole sweep is written down."""
     trials = trials_of(folder, planned)
@@ -190,7 +196,7 @@ def _collected_key(
     study: Study, folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
 ) -> str:
     """Digest of what the study's tables are made from; if unchanged, they are kept."""
-    attributes = case_attributes(data.manifest.frame, study.data.attributes)
+    attributes = _attributes(data, study.data.attributes, study.evaluation)
     contents = {
         "runs": {run.run_id: _prediction_digests(folder, run) for run in done},
         "cases": {run.run_id: run.predicted.digest for run in done},

@@ -8,7 +8,11 @@ import polars as pl
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, free_columns, label_text
 from medtransfer.tables.schema import raise_faults
 from medtransfer.tables.values.missing_words import missing_words, without_words
-from medtransfer.tables.values.personal_columns import is_personal_header, personal_reason
+from medtransfer.tables.values.personal_columns import (
+    is_personal_header,
+    personal_faults,
+    personal_reason,
+)
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.sex import names_sex
 from medtransfer.tables.values.value_map import ValueMap
@@ -142,6 +146,7 @@ def read_for_study(manifest: Manifest, values: ValueMap | None = None) -> Manife
         manifest: From `read_manifest`, without named columns.
         values: Values that were read in place of others: they are read no further.
     """
+    raise_faults(MANIFEST_CONTRACT, manifest.path, personal_faults(manifest.frame, ["cohort"]))
     columns = free_columns(manifest.frame)
     classes = [name for name in columns if name.lower() in CLASS_NAMES]
     labels = [name for name in classes if is_target(_emptied(manifest.frame, name), name)]

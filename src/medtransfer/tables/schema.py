@@ -23,7 +23,7 @@ from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_whe
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 from medtransfer.tables.values.names import ALLOWED_ID, ALLOWED_NAME, is_no_id, is_no_name
-from medtransfer.tables.values.personal import quotable
+from medtransfer.tables.values.personal import MIN_BEHIND, quotable
 from medtransfer.tables.workbook import read_workbook
 
 Kind = Literal["text", "integer", "number", "bytes"]
@@ -37,8 +37,6 @@ ENDINGS = (".csv", ".tsv", ".xlsx", ".parquet")
 """Endings of tables that are read."""
 ROW = "row"
 """Name of the column that carries row numbers while a table is checked."""
-PATIENTS = "_patients"
-"""Name of a column that counts the patients behind a value."""
 
 
 @dataclass(frozen=True)
@@ -289,20 +287,24 @@ def _id_faults(cells: pl.DataFrame, column: str) -> list[str]:
     return [f"'{printable(column, 80)}' holds what is no id in {rows} (allowed: {ALLOWED_ID})"]
 
 
-def wrong_cells(wrong: pl.DataFrame, name: str, allowed: Sequence[str]) -> list[str]:
+def wrong_cells(
+    wrong: pl.DataFrame, name: str, allowed: Sequence[str], least: int = MIN_BEHIND
+) -> list[str]:
     """One fault per distinct wrong value: its count, its first row, and what is allowed.
 
-    Values that may identify a person, or have few patients behind them, are not quoted
-    unless they are nearly an allowed value.
+    Values that may identify a person, or have few patients behind them and are not nearly an
+    allowed value, are not quoted.
+
+    `least` patients are enough to quote a value: 1 in a table that is public anyway.
     """
     people = pl.col("patient_id").n_unique() if "patient_id" in wrong.columns else pl.len()
-    count = (pl.len().alias("n"), people.alias(PATIENTS), pl.col(ROW).min())
+    count = (pl.len().alias("n"), people.alias("_patients"), pl.col(ROW).min())
     rows = wrong.group_by(name).agg(count).sort(ROW)
     counts = rows.with_columns(pl.col(name).cast(pl.String))
     shown = printable(name, 80)
-    behind = dict(counts.select(name, PATIENTS).iter_rows())
+    behind = dict(counts.select(name, "_patients").iter_rows())
     near = [value for value in behind if get_close_matches(value, allowed, n=1, cutoff=0.8)]
-    quoted = counts.filter(pl.col(name).is_in(quotable(behind, near))).head(6)
+    quoted = counts.filter(pl.col(name).is_in(quotable(behind, near, least))).head(6)
     faults = [
         f"'{shown}' holds '{printable(row[name])}' in {plural(row['n'], 'row')}, "
         f"first in row {row[ROW]} (allowed: {', '.join(allowed)})"

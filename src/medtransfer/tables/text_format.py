@@ -97,6 +97,8 @@ def find_format(
         text = codecs.getincrementaldecoder(name)("replace").decode(head).removeprefix("\ufeff")
     except LookupError as error:
         raise TableError(f"{what}: there is no encoding '{encoding}'.") from error
+    except UnicodeError as error:  # UTF-16 without a byte order mark
+        raise TableError(f"{what} is not text in the encoding '{encoding}'.") from error
     except (OSError, EOFError, zlib.error):
         return TextFormat(separator or ",")  # the reader names the fault
     old = "\r" in text and "\n" not in text

@@ -310,6 +310,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "P002": (ninety_and_over, "'age' is over 89 in 1 row"),
     "P003": (dates_in_ids, "'path' in 1 row"),
     "P004": (one_ultrasound, "^1 file of modality US$"),
+    "P006": (a_rare_group, "^'sex': 1 value of fewer than 10 patients, fewer than 10 in all$"),
     "P005": (referrers, "^'sent_by' has cells that look like names of persons$"),
 }
 BESIDE = {
@@ -320,6 +321,8 @@ BESIDE = {
     "B004": {"A020"},
     "B005": {"B003"},
     "P002": {"A020"},
+    "B009": {"P006"},
+    "P006": {"B009"},
 }
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""
 CONCERNED = {

@@ -100,7 +100,7 @@ def test_an_attribute_that_differs_within_a_case_is_unknown(tmp_path: Path) -> N
     views = pl.DataFrame(
         {"case_id": [case[0], case[0], case[1], case[1]], "view": ["PA", "AP", "PA", None]}
     )
-    joined = join_attributes(TABLE, manifest(tmp_path, views), ["view"])
+    joined = join_attributes(TABLE, manifest(tmp_path, views), ["view"], None, 1)
     found = dict(joined.frame.select("case_id", "view").rows())
     assert found[case[0]] is None
     assert found[case[1]] == "PA"

@@ -144,7 +144,7 @@ def test_sexes_are_read_alike_everywhere(tmp_path: Path) -> None:
     imported = read_source(SOURCES["csv"], tmp_path / "x", {"columns": "sex=Geschlecht"})
     assert imported.frame["sex"].to_list() == expected
     predictions = pl.DataFrame({"case_id": ["i0", "i1", "i2", "i3"], "target_y": [1, 0, 1, 0]})
-    table = join_attributes(predictions, path, ["Geschlecht"])
+    table = join_attributes(predictions, path, ["Geschlecht"], None, 1)
     assert table.frame.sort("case_id")["Geschlecht"].to_list() == expected
     assert any("is not known of 1 case: counted as group Unknown" in note for note in table.said)
 

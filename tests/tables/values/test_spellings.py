@@ -54,4 +54,5 @@ def test_init_run_and_evaluate_see_one_class_and_one_group(tmp_path: Path, suffi
     with pytest.raises(TableError, match="'dx' holds 'Mel' in 30 rows"):
         read_manifest(path, class_column="dx", targets=["mole", "nv"])
     predictions = pl.DataFrame({"case_id": [f"i{n}" for n in range(6)], "target_y": [1, 0] * 3})
-    assert join_attributes(predictions, path, ["maker"]).frame["maker"].n_unique() == 2
+    joined = join_attributes(predictions, path, ["maker"], None, 1)
+    assert joined.frame["maker"].n_unique() == 2

@@ -54,6 +54,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "P002": ("warning", "The manifest contains ages over 89"),
     "P003": ("warning", "Ids or paths look like names or dates"),
     "P004": ("warning", "DICOM files may have a name or a date burned into their pixels"),
+    "P006": ("info", "Values of an attribute that few patients have are not named"),
     "P005": ("error", "Results are reported by what looks like personal data"),
 }
 """Every check: its level and its title."""

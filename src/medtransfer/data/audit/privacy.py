@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
+from medtransfer.data.cases import case_attributes
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import plural, printable
 from medtransfer.tables.chunks import rows_where
@@ -15,11 +16,13 @@ from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, age_range, names_age
 from medtransfer.tables.values.personal_columns import is_personal_header, personal_reason
+from medtransfer.tables.values.rare_values import merge_rare_groups
 
 ADULT = 18
 IN_IDS = (
     r"[\p{L}'-]{2,}\^[\p{L}'-]+|[\w.+-]@[\w-]+\.[A-Za-z]{2,}"
     r"|(^|\D)(19[2-9]|20[0-4])\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])($|\D)"
+    r"|(^|\D)(0?[1-9]|[12]\d|3[01])[._](0?[1-9]|1[0-2])[._](19|20)\d\d($|\D)"
 )
 """In an id or a path: a name in DICOM's spelling, an e-mail address, a date with dashes."""
 EIGHT_DIGITS = r"(?:^|\D)(\d{8})(?:\D|$)"
@@ -55,6 +58,18 @@ def personal_columns(frame: pl.DataFrame, data: DataConfig | None = None) -> lis
     if named:
         findings.append(Finding("P005", enumerated(named, 12)))
     return [*findings, *_old_ages(frame, free), *_identifying_ids(frame)]
+
+
+def rare_values(frame: pl.DataFrame, data: DataConfig, least: int) -> list[Finding]:
+    """P006: values that few patients have, by attribute; they are counted and not named.
+
+    Args:
+        frame: The manifest's rows.
+        data: Attributes.
+        least: Patients from which a value is named.
+    """
+    _, sentences = merge_rare_groups(case_attributes(frame, data.attributes), frame, least)
+    return [Finding("P006", enumerated(sentences, 12))] if sentences else []
 
 
 def _reported_columns(data: DataConfig | None) -> list[str]:

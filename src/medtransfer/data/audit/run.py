@@ -29,7 +29,12 @@ from medtransfer.data.audit.pixels import (
     suspicious_images,
     unused_range,
 )
-from medtransfer.data.audit.privacy import burned_in_text, implausible_ages, personal_columns
+from medtransfer.data.audit.privacy import (
+    burned_in_text,
+    implausible_ages,
+    personal_columns,
+    rare_values,
+)
 from medtransfer.data.audit.shortcuts import (
     border_features,
     predictive_borders,
@@ -53,6 +58,7 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.splits import divided_rows
 from medtransfer.tables.manifest import SPLITS, Manifest
+from medtransfer.tables.values.personal import MIN_BEHIND
 
 __all__ = [
     "CHECKS",
@@ -73,6 +79,7 @@ def audit(
     frame: pl.DataFrame,
     facts: pl.DataFrame | None,
     data: DataConfig,
+    least: int = MIN_BEHIND,
 ) -> list[Finding]:
     """Check the manifest and the digests of its files for faults that make results wrong.
 
@@ -81,6 +88,7 @@ def audit(
         frame: Its rows with their splits, from `assign_splits`.
         facts: Digest of each image, from `scan_images`; None skips checks that need the files.
         data: Targets, attributes and grouping columns.
+        least: Patients from which a value of an attribute is named.
 
     Returns:
         Findings, errors first.
@@ -105,6 +113,7 @@ def audit(
         *shared_ids(manifest.frame),
         *implausible_ages(manifest.frame),
         *personal_columns(manifest.frame, data),
+        *rare_values(manifest.frame, data, least),
         *(burned_in_text(manifest.frame, facts) if facts is not None else []),
     ]
     return errors_first(findings)

@@ -20,6 +20,7 @@ from medtransfer.tables.manifest import (
     read_manifest,
 )
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.personal_columns import listed_columns, personal_faults
 from medtransfer.tables.values.value_map import ValueMap, absent_columns
 
 IDS = ("image_id", "case_id", "patient_id")
@@ -130,6 +131,8 @@ def cohorts_text(manifest: Manifest) -> str:
 def _refuse_faults(
     manifests: Sequence[Manifest], values: ValueMap, absences: Sequence[str]
 ) -> None:
+    if reasons := [fault for m in manifests for fault in personal_faults(m.frame, ["cohort"])]:
+        raise TableError(fault_list("The manifests cannot be joined", [*dict.fromkeys(reasons)]))
     cohorts = [name for m in manifests for name in m.frame["cohort"].unique().sort()]
     twice = sorted({name for name in cohorts if cohorts.count(name) > 1})
     faults = [
@@ -195,6 +198,8 @@ def _column_notes(manifests: Sequence[Manifest]) -> list[str]:
     for manifest, names in zip(manifests, columns, strict=True):
         absent = [name for name in every if name not in names]
         if absent:
-            notes.append(f"{cohorts_text(manifest)}: {listed(absent, 30)} not there, left empty.")
+            notes.append(
+                f"{cohorts_text(manifest)}: {listed_columns(absent, 30)} not there, left empty."
+            )
     common = [name for name in every if all(name in names for names in columns)]
-    return [*notes, f"Columns of all: {listed(common, 30) or 'none'}."]
+    return [*notes, f"Columns of all: {listed_columns(common, 30) or 'none'}."]

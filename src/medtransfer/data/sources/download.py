@@ -19,6 +19,7 @@ from medtransfer.data.sources.source import PATH, Download, Source, Table, refus
 from medtransfer.errors import TableError, listed, suggestion
 from medtransfer.tables.csv_reader import read_csv
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.personal_columns import listed_columns
 from medtransfer.tables.workbook import read_workbook
 
 
@@ -171,7 +172,7 @@ def missing_columns(frame: pl.DataFrame, wanted: Iterable[str], name: str) -> li
         notes.append(f"'{column}'" + (f" (is it {near}?)" if near else ""))
     if not notes:
         return []
-    have = f"it has {listed([c for c in frame.columns if c != ROW], 12)}"
+    have = f"it has {listed_columns([c for c in frame.columns if c != ROW], 12)}"
     return [f"{name} lacks {'column' if len(notes) == 1 else 'columns'} {', '.join(notes)}; {have}"]
 
 

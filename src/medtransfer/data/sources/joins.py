@@ -5,8 +5,9 @@ from typing import Literal
 import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, Join
-from medtransfer.errors import TableError, listed, plural
+from medtransfer.errors import TableError, plural
 from medtransfer.tables.schema import duplicates
+from medtransfer.tables.values.personal_columns import listed_columns
 
 KEY = "_key"
 """A column of the frames on their way; dropped before a reader gives them back."""
@@ -71,8 +72,8 @@ def locate(
         folders = twice[PATH].str.replace(r"/?[^/]*$", "").replace("", ".").unique().sort()
         raise TableError(
             f"{plural(twice[KEY].n_unique(), 'image')} of {download.source.title} can be found in "
-            f"several folders below {download.folder}: {listed(folders)}. Choose one with "
-            "--option images=FOLDER."
+            f"several folders below {download.folder}: {listed_columns(folders, 8, 'folder')}. "
+            "Choose one with --option images=FOLDER."
         )
     joined = frame.drop(PATH, strict=False).join(keys, on=KEY, how="inner", maintain_order="left")
     if joined.is_empty():

@@ -105,7 +105,9 @@ def one_of(
             cells = cells.with_columns(pl.col(column).str.strip_chars())
         wrong = pl.col(column).is_not_null() & ~pl.col(column).is_in(list(allowed))
         odd = cells.filter(wrong)
-        return Breaches(odd.select(ROW).unique(), wrong_cells(odd, column, shown or allowed))
+        return Breaches(
+            odd.select(ROW).unique(), wrong_cells(odd, column, shown or allowed, least=1)
+        )
 
     return Rule((column,), breaches)
 

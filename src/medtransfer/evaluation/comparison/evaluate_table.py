@@ -32,7 +32,9 @@ from medtransfer.tables.schema import (
     write_frame,
 )
 from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.personal import MIN_BEHIND
 from medtransfer.tables.values.personal_columns import personal_faults
+from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
 from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
@@ -108,6 +110,7 @@ def join_attributes(
     manifest: Path | None,
     names: Sequence[str] | None,
     values: ValueMap | None = None,
+    least: int = MIN_BEHIND,
 ) -> AttributeTable:
     """Find the attributes of the cases in a manifest; both unmatched sides are counted.
 
@@ -116,6 +119,7 @@ def join_attributes(
         manifest: ``.csv`` or ``.parquet`` with `case_id`; one row per image or case.
         names: Attributes; by default those of `proposed_attributes` that are not targets.
         values: Values to read in place of others, by column of the manifest.
+        least: Patients from which a value is named; rarer ones are one group.
 
     Raises:
         TableError: No case is in both, an attribute is missing or differs within a case.
@@ -156,6 +160,8 @@ def join_attributes(
         notes.append(f"{plural(rest, 'case')} of the manifest without a prediction.")
     notes.append(f"Reported by: {listed(chosen, 20) or 'nothing'}.")
     joined = cases.join(table, on="case_id", how="left")
+    joined, merged = merge_rare_groups(joined, predictions, least)
+    notes += [f"{sentence}: not named, in group {rest_name(least)}." for sentence in merged]
     for name in chosen:
         if count := joined[name].null_count():
             sentence = f"'{printable(name, 80)}' is not known of {plural(count, 'case')}"

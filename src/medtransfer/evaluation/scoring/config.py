@@ -44,7 +44,8 @@ class EvaluationConfig(Settings):
     permutations: int = scoring(1000, ge=0, le=100_000)
     """Permutations in the test of "no difference between groups"."""
     minimum_group: int = scoring(10, ge=1)
-    """Groups of fewer cases are reported as counts only."""
+    """Groups of fewer cases are reported as counts only. A value that fewer patients have is not
+    named: its cases are in one group of rare values. The report prints smaller counts as `<10`."""
     intersections: tuple[Pair, ...] = scoring(())
     """Pairs of attributes whose groups are crossed: `[[sex, age_band]]`."""
     healthy_targets: tuple[str, ...] = scoring(())

@@ -29,6 +29,7 @@ from medtransfer.statistics.groups import (
 )
 from medtransfer.tables.results import Result
 from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.rare_values import is_rest
 
 ODDS = "equalized_odds"
 """The larger of the gaps in sensitivity and specificity (Hardt et al. 2016)."""
@@ -42,7 +43,8 @@ def subgroup_gaps(
 ) -> Iterator[Result]:
     """Worst group, gap, ratio and p-values for every attribute of a test set.
 
-    Cases whose attribute is not known are counted as a group, and compared with none.
+    Cases whose attribute is not known, and those of rare values together, are counted as groups,
+    and compared with none.
 
     Args:
         test_set: Its subgroups.
@@ -63,7 +65,9 @@ def comparisons_by_attribute(
         of_groups = [
             (subgroup, of_subgroup)
             for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True)
-            if subgroup.attribute == attribute and subgroup.group != UNKNOWN
+            if subgroup.attribute == attribute
+            and subgroup.group != UNKNOWN
+            and not is_rest(subgroup.group)
         ]
         comparisons[attribute] = [
             compare_groups(test_set, attribute, key, of_groups) for key in compared_keys(estimates)

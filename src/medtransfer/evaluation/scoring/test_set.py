@@ -22,6 +22,7 @@ from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.statistics.bootstrap import Replicates, draw_replicates
 from medtransfer.tables.results import ALL
 from medtransfer.tables.values.missing_words import UNKNOWN
+from medtransfer.tables.values.rare_values import merge_rare
 
 RARE = 5
 """Patterns of labels with fewer patients are one stratum together."""
@@ -134,7 +135,10 @@ def attribute_groups(
         values = {name: table[name].cast(pl.String) for name in names}
         for first, second in config.intersections:
             if first in values and second in values:
-                values[first + BOTH + second] = values[first] + BOTH + values[second]
+                both = values[first] + BOTH + values[second]
+                owners = table["patient_id"]
+                merged = merge_rare(both, owners, config.minimum_group)
+                values[first + BOTH + second] = merged.cells
         groups[test_set] = {
             name: groups_of.fill_null(UNKNOWN)
             for name, groups_of in values.items()

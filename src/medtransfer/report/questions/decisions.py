@@ -16,6 +16,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, figure
+from medtransfer.report.small_counts import group_counts
 from medtransfer.report.text import Cells, interval_text
 from medtransfer.tables.results import ALL
 
@@ -153,11 +154,12 @@ def _by_group(data: ReportData) -> list[Component]:
         name, _, risk = str(row["metric"]).partition("@")
         place = (row["attribute"], row["group"], row["cohort"], risk)
         by_place.setdefault(place, {})[name] = row
+    counts = group_counts(rows.to_dicts(), "num_cases", data.evaluation.minimum_group)
     lines = [
         [
             *place[:3],
             f"{100 * risk_of(place[3]):g}%",
-            f"{next(iter(by_name.values()))['num_cases']:,}",
+            counts[place[:3]],
             *(cells(by_name.get(name), _digits(name)) for name in COLUMNS),
         ]
         for place, by_name in by_place.items()

@@ -20,6 +20,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
+from medtransfer.report.small_counts import GroupKey, group_counts
 from medtransfer.report.text import (
     ALPHA,
     Cells,
@@ -150,7 +151,15 @@ def _lowest(data: ReportData, gap: Gap) -> str:
     if not rows:
         return ""
     row = min(rows, key=lambda r: r["value"])
-    return f" (lowest: {row['group']}, {interval_text(row)}, {row['num_cases']:,} cases)"
+    texts = _counts(data, gap.attribute, "num_cases")
+    count = texts[gap.attribute, row["group"], row["cohort"]]
+    return f" (lowest: {row['group']}, {interval_text(row)}, {count} cases)"
+
+
+def _counts(data: ReportData, attribute: str, column: str) -> dict[GroupKey, str]:
+    """Cases or patients of the groups of an attribute, as text by group and cohort."""
+    rows = data.group_rows(data.best, attribute)
+    return group_counts(rows, column, data.evaluation.minimum_group)
 
 
 def _attribute(data: ReportData, attribute: str, number: int) -> list[Component]:
@@ -183,14 +192,15 @@ def _forest(data: ReportData, rows: list[Row], number: int) -> Component:
     names = [name for name in names if any(key[2] == name for key in by_key)]
     labels: list[str] = []
     values: list[Row] = []
+    counts = _counts(data, rows[0]["attribute"], "num_cases")
     for group in dict.fromkeys(row["group"] for row in rows):
         for cohort in data.cohorts:
             metrics = [by_key.get((group, cohort, name)) for name in names]
-            count = next((row["num_cases"] for row in metrics if row is not None), None)
-            if count is None:
+            first = next((row for row in metrics if row is not None), None)
+            if first is None:
                 continue
             suffix = f", {cohort}" if len(data.cohorts) > 1 else ""
-            label = f"{group}{suffix} ({count:,})"
+            label = f"{group}{suffix} ({counts[first['attribute'], group, cohort]})"
             labels.append(label)
             for name, row in zip(names, metrics, strict=True):
                 if row is not None:
@@ -218,7 +228,8 @@ def _forest(data: ReportData, rows: list[Row], number: int) -> Component:
     caption = (
         f"{data.best}. Numbers of cases in brackets. Bars: 95% intervals over patients. "
         f"Groups with fewer than {minimum} cases are shown as counts only; a metric of positive or "
-        "negative cases needs as many of these."
+        "negative cases needs as many of these. Counts below that are printed as "
+        f"<{minimum}, others as ≥{minimum} where a difference would give one away."
     )
     return figure(f"groups-{number}", spec, caption)
 
@@ -232,6 +243,8 @@ def _group_table(data: ReportData, rows: list[Row]) -> ReportTable:
         if not name.startswith(ODDS) and any(key[2] == name for key in by_key)
     ]
     lines: list[list[str]] = []
+    attribute = rows[0]["attribute"]
+    counts = [_counts(data, attribute, column) for column in ("num_cases", "num_patients")]
     for group in dict.fromkeys(row["group"] for row in rows):
         for cohort in data.cohorts:
             metrics = [by_key.get((cohort, group, name)) for name in names]
@@ -239,8 +252,8 @@ def _group_table(data: ReportData, rows: list[Row]) -> ReportTable:
             if first is None:
                 continue
             texts = [cells(row, digits_of(n)) for row, n in zip(metrics, names, strict=True)]
-            counts = [f"{first['num_cases']:,}", f"{first['num_patients']:,}"]
-            lines.append([group, cohort, *counts, *texts])
+            key = first["attribute"], group, cohort
+            lines.append([group, cohort, *(texts_of[key] for texts_of in counts), *texts])
     head = ["Group", "Cohort", "Cases", "Patients", *(metric_title(name) for name in names)]
     numeric = frozenset(range(2, len(head)))
     return without_empty_columns(ReportTable(head, lines, "Groups.", numeric, cells.notes))

@@ -15,6 +15,7 @@ from medtransfer.report.components import (
     without_empty_columns,
 )
 from medtransfer.report.content import ReportData, SplitCounts
+from medtransfer.report.small_counts import count_text, count_texts
 from medtransfer.report.text import joined, points_text
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS
 
@@ -107,13 +108,19 @@ def _flow(data: ReportData) -> ReportTable:
     head = ["Cohort", "Split", *(["Images"] if images else []), "Cases", "Patients"]
     head += ["Positive"] if several else [f"{target}: positive" for target in data.targets]
     rows: list[list[str]] = []
-    for count in data.counts:
-        positive = [_positive_text(count, target) for target in data.targets]
+    least = data.evaluation.minimum_group
+    wholes = {
+        name: count_texts({n: getattr(c, name) or 0 for n, c in enumerate(data.counts)}, least)
+        for name in ("cases", "patients", "images")
+    }
+    for place, count in enumerate(data.counts):
+        positive = [_positive_text(count, target, least) for target in data.targets]
         if several:
             pairs = zip(data.targets, positive, strict=True)
             positive = [", ".join(f"{target} {number}" for target, number in pairs)]
-        numbers = [*([_cell(count.images)] if images else []), f"{count.cases:,}"]
-        rows.append([count.cohort, count.split, *numbers, f"{count.patients:,}", *positive])
+        shown = [*(["images"] if images else []), "cases", "patients"]
+        numbers = [wholes[name][place] for name in shown]
+        rows.append([count.cohort, count.split, *numbers, *positive])
     numeric = range(2, len(head) - 1 if several else len(head))
     splits = {count.split for count in data.counts}
     roles = ". ".join(
@@ -124,11 +131,15 @@ def _flow(data: ReportData) -> ReportTable:
     return ReportTable(head, rows, caption, frozenset(numeric))
 
 
-def _positive_text(count: SplitCounts, target: str) -> str:
-    """``45 of 76``, with the unlabelled cases if there are any."""
+def _positive_text(count: SplitCounts, target: str, least: int) -> str:
+    """``45 of 76``, with the unlabelled cases if there are any; small counts are hidden."""
     labelled = count.labelled(target)
-    text = f"{count.positive.get(target, 0):,} of {labelled:,}"
-    return text if labelled == count.cases else f"{text} ({count.cases - labelled:,} unlabelled)"
+    positive = count.positive.get(target, 0)
+    few_negative = 0 < labelled - positive < least <= positive  # 45 of 47 would say 2
+    part = f"≥{least}" if few_negative else count_text(positive, least)
+    text = f"{part} of {count_text(labelled, least)}"
+    rest = count_text(count.cases - labelled, least)
+    return text if labelled == count.cases else f"{text} ({rest} unlabelled)"
 
 
 def _scoring(data: ReportData) -> list[tuple[str, str]]:
@@ -151,6 +162,7 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
             f"with fewer than {MIN_PATIENTS}"
         )
     groups = (
+        f"values of fewer than {config.minimum_group} patients are not named and form one group; "
         f"at least {config.minimum_group} cases each, and as many positive or negative ones for "
         f"metrics of these; permutation tests with {config.permutations:,} permutations"
     )
@@ -200,10 +212,9 @@ def limits(data: ReportData) -> Section:
         notes.append("No shifted cohort: the results say nothing about other hospitals.")
     for count in data.counts:
         if count.split == "test" and count.patients < FEW_TEST_PATIENTS:
-            notes.append(
-                f"{plural(count.patients, 'test patient')} on {count.cohort}: only large "
-                "differences can be detected."
-            )
+            patients = count_text(count.patients, data.evaluation.minimum_group)
+            patients += " test patient" if patients == "1" else " test patients"
+            notes.append(f"{patients} on {count.cohort}: only large differences can be detected.")
     if len(data.rungs) > 2:
         notes.append(
             "The best rung was selected on the same test cases as its results, which makes them "

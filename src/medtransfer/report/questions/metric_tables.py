@@ -25,6 +25,7 @@ from medtransfer.report.components import (
     without_empty_columns,
 )
 from medtransfer.report.content import ReportData
+from medtransfer.report.small_counts import count_text
 from medtransfer.report.text import Cells, digits_of, metric_title, p_cell, points_text
 from medtransfer.tables.results import ALL
 
@@ -155,12 +156,13 @@ def _targets(data: ReportData, cohort: str) -> ReportTable:
         for row in data.run_means.filter(selected & (pl.col("cohort") == cohort)).to_dicts()
     }
     rows: list[list[str]] = []
+    least = data.evaluation.minimum_group
     for target in data.targets:
         for rung in data.shown_rungs:
             metrics = [by_key.get((rung, target, name)) for name in TARGET_METRICS]
             first = metrics[0] or {}
             counts = [first.get("num_cases"), first.get("num_positive")]
-            texts = ["–" if count is None else f"{count:,}" for count in counts]
+            texts = ["–" if count is None else count_text(count, least) for count in counts]
             rows.append([target, rung, *texts, *(cells(row) for row in metrics)])
     head = ["Target", "Rung", "Cases", "Positive", *(metric_title(name) for name in TARGET_METRICS)]
     means = " Values and interval limits are means over seeds." if data.seeds > 1 else ""

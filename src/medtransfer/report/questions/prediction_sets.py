@@ -13,6 +13,7 @@ from medtransfer.report.components import Component, Fold, Heading, ReportTable
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, figure
 from medtransfer.report.questions.metric_tables import metric_table
+from medtransfer.report.small_counts import group_counts
 from medtransfer.report.text import Cells, fixed, joined
 from medtransfer.tables.results import ALL
 
@@ -144,10 +145,11 @@ def _by_group(data: ReportData) -> list[Component]:
     for row in rows.to_dicts():
         key = (row["attribute"], row["group"], row["cohort"])
         by_group.setdefault(key, {})[row["metric"]] = row
+    counts = group_counts(rows.to_dicts(), "num_cases", data.evaluation.minimum_group)
     lines = [
         [
             *key,
-            f"{next(iter(by_metric.values()))['num_cases']:,}",
+            counts[key],
             *(cells(by_metric.get(metric)) for metric in metrics),
         ]
         for key, by_metric in by_group.items()

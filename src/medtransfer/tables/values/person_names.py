@@ -30,7 +30,7 @@ _GIVEN = """
     irene irina isabel isabella isabelle ivan jacek jacob jacqueline jacques jakub james jane
     janina jasmin javier jean jeffrey jennifer jens jerzy jessica joachim joanna jochen johan
     johanna johannes john jonas jonathan jorge josé josef josefine joseph joshua juan juana judith
-    julia julian julie juliette jürgen justine karen karin karl karolina katarina katarzyna
+    julia julian julie juliette jürgen justine karen karla karin karl karolina katarina katarzyna
     katharina katherine kathleen kathrin katja katrin kenneth kerstin kevin klaus konrad krzysztof
     kurt larissa larry lars laura laurent lena leon leonard leonie lisa lothar louise luc luca
     lucas lucia lucía ludwig luis luise lukas lukasz łukasz maciej magdalena malgorzata małgorzata

@@ -46,9 +46,16 @@ SHAPES = (
     r".{30}",
 )
 """Patterns of single cells that may identify a person; a column of them need not be personal."""
-CERTAIN_SHAPES = (*CONTENTS.values(), r"\d{6}", r"^\s*[\p{L}'-]+,\s+\p{L}[\p{L}'-]+\s*$")
+CERTAIN_SHAPES = (
+    *CONTENTS.values(),
+    r"\d{6}",
+    r"(^|\D)\d{1,2}[./-]\d{1,2}[./-](19|20)?\d\d(\D|$)|(19|20)\d\d[./-]\d{1,2}[./-]\d{1,2}",
+    r"^[\s\d.,;:/-]*\d{4}[\s\d.,;:/-]*$|\p{L}[-_ ]?(0\d{3}|[3-9]\d{3})(\D|$)",
+    r"(?i:\.(png|jpe?g|dcm|dicom|tiff?|bmp|pgm)\s*$)",
+    r"^\s*[\p{L}'-]+,\s+\p{L}[\p{L}'-]+\s*$",
+)
 """Patterns of texts that identify a person wherever they stand, as in a column's name."""
-MIN_PATIENTS = 10
+MIN_BEHIND = 10
 """Values with fewer patients behind them are counted and not named."""
 MAX_QUOTED = 12
 """A column with more unread values holds names or numbers, and none of them is quoted."""
@@ -64,6 +71,7 @@ _PUBLIC = """
     ja nein oui non sí si sim não nao tak nie evet hayır да нет 是 否 有 无 無 阳性 阴性 陽性
     陰性 positiv negativ positif négatif positivo negativo pozitif negatif
     train training val valid validation tune test testing dev internal external
+    female male woman man women men
     left right both l r links rechts gauche droite izquierda derecha esquerda direita
     divers diverse x d o u intersex intersexual non-binary nonbinary nonbinario transgender trans
     high low medium inf -inf
@@ -79,16 +87,19 @@ def looks_personal(text: str) -> bool:
     return bool(pl.Series([text]).str.contains(pattern)[0])
 
 
-def quotable(counts: Mapping[str, int], public: Collection[str] = ()) -> list[str]:
+def quotable(
+    counts: Mapping[str, int], public: Collection[str] = (), least: int = MIN_BEHIND
+) -> list[str]:
     """The values of a column that a message may quote, in order.
 
     A value is quoted if it is a common word, a short number or one of `public`, or if at least
-    `MIN_PATIENTS` are behind it, the column has at most `MAX_QUOTED` values, and it has no shape
+    `least` are behind it, the column has at most `MAX_QUOTED` values, and it has no shape
     of personal data.
 
     Args:
         counts: Values with the numbers of patients, or of rows, behind them.
         public: Values of a closed list, which name nobody.
+        least: Patients from which a value is quoted; 1 for a table that is public anyway.
     """
     cells = pl.Series([*counts], dtype=pl.String)
     is_short = cells.str.contains(NUMBERS)
@@ -98,7 +109,7 @@ def quotable(counts: Mapping[str, int], public: Collection[str] = ()) -> list[st
         value
         for value, short, shaped in zip(counts, is_short, is_shaped, strict=True)
         if value in public
-        or (few and not shaped and (_is_word(value) or short or counts[value] >= MIN_PATIENTS))
+        or (few and not shaped and (_is_word(value) or short or counts[value] >= least))
     ]
 
 

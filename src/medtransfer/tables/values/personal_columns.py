@@ -159,7 +159,8 @@ HEADERS = (
 """Kinds of personal data by header; the first that fits counts."""
 PERIOD = re.compile(r"^\s*(?:(?:19|20)\d\d(?:[-/ ]?[QqHhSTst]\d)?|[QqHh]?\d|\d{1,3})\s*$")
 """A year, a quarter, a number of days: no date of one person."""
-FLAGS = frozenset({"0", "1", "0.0", "1.0", "true", "false", "yes", "no"})
+_FLAGS = "0 1 -1 0.0 1.0 true false yes no ja nein oui non si sí no sim não tak nie"
+FLAGS = frozenset(_FLAGS.split())
 """Cells of a column of flags, which hold nothing of what its header names."""
 MAX_LETTERS_OF_HEADER = 80
 """A longer header is a cell that became a header, or a sentence."""
@@ -252,13 +253,14 @@ def column_text(name: str) -> str:
     return HIDDEN if is_personal_header(name) else f"'{printable(name, 80)}'"
 
 
-def listed_columns(names: Iterable[str], limit: int = 20) -> str:
-    """Names of columns for a message; those that look personal are counted and not named."""
+def listed_columns(names: Iterable[str], limit: int = 20, noun: str = "column") -> str:
+    """Names of columns, files or folders for a message; personal ones are counted, not named."""
     every = list(names)
     shown = [name for name in every if not is_personal_header(name)]
     texts = [listed(shown, limit)] if shown else []
     if hidden := len(every) - len(shown):
-        texts.append(HIDDEN if hidden == 1 else f"{hidden} columns whose names look personal")
+        one = f"a {noun} whose name looks personal"
+        texts.append(one if hidden == 1 else f"{hidden} {noun}s whose names look personal")
     return " and ".join(texts)
 
 

@@ -36,7 +36,7 @@ def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> 
         picture(tmp_path / name, number)
     found = read_source(FOLDER, tmp_path)
     assert {*found.frame["label"]} == {"Mel", "nv"}
-    assert "Classes: Mel, nv." in found.notes
+    assert "Classes: 2 of fewer than 10 images." in found.notes
     assert "'label': only case or blanks differ: read 2 spellings." in found.notes
 
 

@@ -20,6 +20,11 @@ from medtransfer.errors import TableError, fault_list, listed, plural, printable
 from medtransfer.tables.guessed_targets import is_class, is_target, spelled_target
 from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
+from medtransfer.tables.values.personal_columns import (
+    listed_columns,
+    personal_faults,
+    personal_reason,
+)
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import absent_columns, map_values
 
@@ -67,6 +72,7 @@ def read(download: Download) -> ImportedSource:
         rows, dropped_notes = _of_named(rows, named)
         people = [*people, *dropped_notes]
     joins: list[Join] = []
+    download.refuse(personal_faults(rows, ["cohort"]))
     if "image" not in rows.columns:
         rows, join = _located(rows, download)
         joins, notes = [join], [*coverage(join), *notes]
@@ -95,7 +101,7 @@ def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[s
     if not dropped:
         return rows, []
     note = (
-        f"{plural(len(dropped), 'column')} not named and left out: {listed(dropped, 20)}. Name "
+        f"{plural(len(dropped), 'column')} not named and left out: {listed_columns(dropped)}. Name "
         "what you need with --columns or --option targets; --option others=keep keeps all."
     )
     return rows.drop(dropped), [note, *_offers(rows, dropped)]
@@ -157,7 +163,7 @@ def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, 
         raise TableError(
             f"{'No table' if not matching else 'More than one table'} "
             f"{wanted or 'at the top'} of {download.folder} (tables there: "
-            f"{listed(tables) or 'none'}). Name one with --option table=FILE."
+            f"{listed_columns(tables, 8, 'table') or 'none'}). Name one with --option table=FILE."
         )
     return read_own_table(
         download.folder / matching[0],
@@ -178,7 +184,7 @@ def _renamed(
     mapping = {ours: parts_of(theirs, theirs_all) for ours, theirs in mapped.columns.items()}
     for ours, theirs in ((ours, theirs) for ours, parts in mapping.items() for theirs in parts):
         if theirs not in theirs_all:
-            near = suggestion(theirs, theirs_all) or f"It has {listed(theirs_all, 20)}."
+            near = suggestion(theirs, theirs_all) or f"It has {listed_columns(theirs_all)}."
             faults.append(f"column '{theirs}', named for {ours}, is not in the table. {near}"[:-1])
     given = {*theirs_all, *mapped.columns, *mapped.constants}
     if not holds_images and not (given & {"path"}):
@@ -234,6 +240,8 @@ def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame
     if column not in rows.columns:
         near = suggestion(column, rows.columns)
         raise TableError(f"Column '{column}', named for findings, is not in the table. {near}")
+    if reason := personal_reason(rows[column]):
+        raise TableError(f"{reason}: it is no column of findings.")
     separator = download.options["separator"]
     wanted = entries(download.options["targets"])
     names = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()

@@ -6,6 +6,9 @@ import polars as pl
 
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Option, Source
 from medtransfer.errors import ConfigError, listed, plural
+from medtransfer.tables.values.missing_words import value_counts
+from medtransfer.tables.values.personal import MIN_BEHIND, quotable
+from medtransfer.tables.values.personal_columns import identifies, personal_reason
 from medtransfer.tables.values.spellings import one_spelling
 
 SPLIT_FOLDERS = {
@@ -48,11 +51,24 @@ def read(download: Download) -> ImportedSource:
     if loose := len(parts) - len(inside):
         notes.append(f"{plural(loose, 'image')} outside a class folder: left out.")
     classes = rows["label"].unique().sort()
-    notes.append(f"Classes: {listed(classes)}.")
+    download.refuse(_no_classes(rows["label"]))
+    counts = value_counts(rows["label"])
+    named = [name for name in classes if name in quotable(counts)]
+    few = len(classes) - len(named)
+    more = f"{few} of fewer than {MIN_BEHIND} images" if few else ""
+    notes.append(f"Classes: {', '.join(text for text in (listed(named), more) if text)}.")
     if split:
         name = pl.col("top").replace_strict(SPLIT_FOLDERS, return_dtype=pl.String)
         rows = rows.with_columns(name.alias("split"))
     return ImportedSource(rows.drop("parts", "top"), (), (), tuple(notes))
+
+
+def _no_classes(folders: pl.Series) -> list[str]:
+    """A fault if the folders are of patients and not of classes."""
+    if not (identifies(folders) or personal_reason(folders)):
+        return []
+    count = f"{plural(len(folders), 'image')} in {plural(folders.n_unique(), 'folder')}"
+    return [f"the folders look like patients and not like classes: {count}"]
 
 
 def _with_ids(rows: pl.DataFrame, download: Download) -> pl.DataFrame:

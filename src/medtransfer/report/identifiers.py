@@ -1,0 +1,185 @@
+"""Search of a written page for the ids, file names and personal cells of the tables behind it."""
+
+import html
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.errors import TableError, plural
+from medtransfer.tables.manifest import MANIFEST_CONTRACT, RESERVED
+from medtransfer.tables.schema import ROW, read_noted_frame
+from medtransfer.tables.values.folding import INVISIBLE
+from medtransfer.tables.values.personal import MIN_BEHIND
+from medtransfer.tables.values.personal_columns import personal_reason
+
+IDS = ("image_id", "case_id", "patient_id")
+MIN_LETTERS = 5
+"""Shorter ids cannot be told from other text of a page."""
+MIN_DIGITS = 7
+"""Numbers of fewer digits cannot be told from counts and results."""
+NUMBER = r"^[\d\s.,:%+-]*$"
+WORD = re.compile(r"\w+")
+ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+NOT_SEARCHED = (
+    "The ids of the cases were not at hand when this page was written: it was not searched for "
+    "them."
+)
+
+
+@dataclass(frozen=True)
+class Identifiers:
+    """Texts that must not be on a page.
+
+    Attributes:
+        ids: Ids, file names and folder names.
+        cells: Cells of columns that look like personal data.
+        has_manifest: True if the manifest was read; else only ids of predictions are known.
+    """
+
+    ids: frozenset[str]
+    cells: frozenset[str] = frozenset()
+    has_manifest: bool = False
+
+    def without(self, names: Iterable[str]) -> "Identifiers":
+        """The same without ids that are also names that were asked for, such as those of cohorts.
+
+        Personal cells stay: a waived check makes them no less personal.
+        """
+        return replace(self, ids=self.ids - {_plain(name) for name in names})
+
+
+@dataclass(frozen=True)
+class PageSearch:
+    """Outcome of the search of a page.
+
+    Attributes:
+        ids: Number of ids and names that were searched.
+        cells: Number of cells of personal columns that were searched.
+        found: Number of both that are on the page.
+        not_searched: Number of both that are too short to be told from other text.
+        has_manifest: True if the manifest was read.
+    """
+
+    ids: int
+    cells: int
+    found: int
+    not_searched: int
+    has_manifest: bool
+
+    def sentence(self) -> str:
+        """The search in words: its extent and its outcome."""
+        names = "1 id or file name" if self.ids == 1 else f"{self.ids:,} ids and file names"
+        if self.cells:
+            names += f" and {plural(self.cells, 'cell')} of columns that look like personal data"
+        where = "of the manifest" if self.has_manifest else "of the predictions (no manifest)"
+        text = f"The page was searched for {names} {where}: "
+        if self.found:
+            verb = "is" if self.found == 1 else "are"
+            text += f"{self.found:,} of them {verb} on it. Do not pass it on."
+        else:
+            text += "none is on it."
+        if self.not_searched:
+            text += (
+                f" {self.not_searched:,} more are too short to be told from other text (under "
+                f"{MIN_LETTERS} characters, or numbers under {MIN_DIGITS} digits) and were not "
+                "searched."
+            )
+        return text
+
+
+def identifiers_of(
+    predictions: pl.DataFrame, manifest: pl.DataFrame | None = None, least: int = MIN_BEHIND
+) -> Identifiers:
+    """Every text of a manifest and of predictions that may identify a person.
+
+    Args:
+        predictions: `case_id` and `patient_id`.
+        manifest: Its rows, as far as it could be read.
+        least: Folders and file names that so many patients share identify none.
+    """
+    tables = [predictions, *([] if manifest is None else [manifest])]
+    ids = [_texts(table[name]) for table in tables for name in IDS if name in table.columns]
+    cells: list[pl.Series] = []
+    if manifest is not None:
+        if {"path", "patient_id"} <= {*manifest.columns}:
+            ids += _path_parts(manifest, least)
+        free = [name for name in manifest.columns if name not in RESERVED and name != ROW]
+        cells = [_texts(manifest[name]) for name in free if personal_reason(manifest[name])]
+    return Identifiers(_together(ids), _together(cells), manifest is not None)
+
+
+def readable_rows(manifest: Path | None) -> pl.DataFrame | None:
+    """The rows of a manifest as they stand in its file; None if it cannot be read."""
+    if manifest is None:
+        return None
+    try:
+        return read_noted_frame(manifest, MANIFEST_CONTRACT, skip=("image",)).frame
+    except (TableError, OSError):
+        return None
+
+
+def search_page(page: str, identifiers: Identifiers, ours: Collection[str] = ()) -> PageSearch:
+    """Search a page for texts as whole words; case does not matter.
+
+    Args:
+        page: HTML.
+        identifiers: From `identifiers_of`.
+        ours: Parts of the page that are the program's own, as its script.
+    """
+    for part in ours:
+        page = page.replace(part, " ")
+    text = _plain(html.unescape(ESCAPED.sub(lambda m: chr(int(m[1], 16)), page)))
+    words = set(WORD.findall(text))
+    ids, short_ids = _told(identifiers.ids)
+    cells, short_cells = _told(identifiers.cells - identifiers.ids)
+    matches = [name for name in (*ids, *cells) if _stands_in(name, text, words)]
+    return PageSearch(
+        ids=len(ids),
+        cells=len(cells),
+        found=len(matches),
+        not_searched=short_ids + short_cells,
+        has_manifest=identifiers.has_manifest,
+    )
+
+
+def _stands_in(name: str, text: str, words: set[str]) -> bool:
+    """True if a text stands on a page as a whole; most are told by a word that is not there."""
+    if not words.issuperset(WORD.findall(name)):
+        return False
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def _told(names: Collection[str]) -> tuple[list[str], int]:
+    """The texts that can be told from others on a page, and how many cannot."""
+    cells = pl.Series([*names], dtype=pl.String)
+    digits = cells.str.count_matches(r"\d")
+    is_number = cells.str.contains(NUMBER) & (digits < MIN_DIGITS)
+    told = cells.filter((cells.str.len_chars() >= MIN_LETTERS) & ~is_number)
+    return told.to_list(), len(cells) - len(told)
+
+
+def _path_parts(manifest: pl.DataFrame, least: int) -> list[pl.Series]:
+    """Paths, and the names of files and folders that few patients share."""
+    path = manifest["path"].cast(pl.String).str.replace_all("\\", "/", literal=True)
+    stems = path.str.replace(r"\.[A-Za-z0-9]{1,5}$", "")
+    parts = pl.DataFrame({"part": stems.str.split("/"), "owner": manifest["patient_id"]})
+    shared = parts.explode("part").group_by("part").agg(pl.col("owner").n_unique())
+    return [_texts(path), _texts(shared.filter(pl.col("owner") < least)["part"])]
+
+
+def _texts(cells: pl.Series) -> pl.Series:
+    return cells.drop_nulls().cast(pl.String, strict=False).unique()
+
+
+def _together(columns: list[pl.Series]) -> frozenset[str]:
+    names = (name for column in columns for name in column.to_list() if name)
+    return frozenset(plain for name in names if (plain := _plain(name)))
+
+
+def _plain(text: str) -> str:
+    """A text in small letters, with single blanks and no hidden characters."""
+    hidden = re.sub(f"[{INVISIBLE}]", "", text)
+    return " ".join(hidden.lower().split())
