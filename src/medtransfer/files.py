@@ -368,13 +368,10 @@ def _make_folders(path: Path) -> None:
     """Create what is missing of a folder and its parents, durably."""
     mode = permissions(0o777)
     for folder in reversed([p for p in (path, *path.parents) if not p.is_dir()]):
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            folder.mkdir(mode)
-            # mkdir obeys the shell's umask too; the set-gid bit hands a team's group on
-            folder.chmod(mode | stat.S_IMODE(folder.stat().st_mode) & stat.S_ISGID)
+        folder.mkdir(mode, exist_ok=True)  # another process may be quicker
+        # mkdir obeys the shell's umask too; the set-gid bit hands a team's group on
+        folder.chmod(mode | stat.S_IMODE(folder.stat().st_mode) & stat.S_ISGID)
         fsync(folder.parent)
-    if not path.is_dir():
-        raise FileExistsError(errno.EEXIST, "it is a file", str(path))
 
 
 def _entry(path: Path) -> dict[str, int | str]:
