@@ -157,8 +157,8 @@ def _told(names: Collection[str]) -> tuple[list[str], int]:
     cells = pl.Series([*names], dtype=pl.String)
     digits = cells.str.count_matches(r"\d")
     is_number = cells.str.contains(NUMBER) & (digits < MIN_DIGITS)
-    told = cells.filter((cells.str.len_chars() >= MIN_LETTERS) & ~is_number)
-    return told.to_list(), len(cells) - len(told)
+    searchable = cells.filter((cells.str.len_chars() >= MIN_LETTERS) & ~is_number)
+    return searchable.to_list(), len(cells) - len(searchable)
 
 
 def _path_parts(manifest: pl.DataFrame, least: int) -> list[pl.Series]:

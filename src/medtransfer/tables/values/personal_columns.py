@@ -259,8 +259,8 @@ def listed_columns(names: Iterable[str], limit: int = 20, noun: str = "column") 
     shown = [name for name in every if not is_personal_header(name)]
     texts = [listed(shown, limit)] if shown else []
     if hidden := len(every) - len(shown):
-        one = f"a {noun} whose name looks personal"
-        texts.append(one if hidden == 1 else f"{hidden} {noun}s whose names look personal")
+        single = f"a {noun} whose name looks personal"
+        texts.append(single if hidden == 1 else f"{hidden} {noun}s whose names look personal")
     return " and ".join(texts)
 
 
