@@ -168,7 +168,7 @@ def test_import_join_init_and_check_print_no_canary(hospital: Hospital) -> None:
 
 
 def test_with_all_columns_kept_persons_are_found_and_none_is_printed(hospital: Hospital) -> None:
-    keep = ("--option", "targets=pneumonia", "--option", "others=keep")
+    keep = ("--option", "targets=pneumonia", "--option", "others=keep", "--option", "cohort=north")
     hospital("import", "csv", "export", "--out", "data/all.csv", "--columns", COLUMNS, *keep)
     text = hospital("init", "data/all.csv", "--out", "out/drafted.yaml")
     assert "may name a person: 'Nachname' is named like a name; 'Zuweiser'" in text, text

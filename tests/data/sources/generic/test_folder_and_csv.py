@@ -124,7 +124,7 @@ def test_all_that_is_wrong_with_a_mapping_is_said_at_once(tmp_path: Path) -> Non
         ({**tree_csv.OPTIONS, "targets": "Part"}, "'Part' is not a column"),
         (
             {**tree_csv.OPTIONS, "targets": "sex"},
-            "'sex' holds 2 more wrong values in 3 rows, first in row 2",
+            "'sex' holds 'female' in 2 rows, first in row 2",
         ),
         ({**tree_csv.OPTIONS, "targets": "Edma"}, "Did you mean 'Edema'"),
     ],

@@ -21,6 +21,7 @@ from medtransfer.tables.guessed_targets import is_class, is_target, spelled_targ
 from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
 from medtransfer.tables.values.personal_columns import (
+    is_personal_header,
     listed_columns,
     personal_faults,
     personal_reason,
@@ -109,9 +110,10 @@ def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[s
 
 def _offers(rows: pl.DataFrame, dropped: Sequence[str]) -> list[str]:
     """Columns that were left out and look like labels, with the option that takes them."""
-    labels = [name for name in dropped if is_target(rows, name)]
-    spelled = [name for name in dropped if spelled_target(rows, name)]
-    classes = [name for name in dropped if name not in spelled and is_class(rows, name)]
+    shown = [name for name in dropped if not is_personal_header(name)]
+    labels = [name for name in shown if is_target(rows, name)]
+    spelled = [name for name in shown if spelled_target(rows, name)]
+    classes = [name for name in shown if name not in spelled and is_class(rows, name)]
     offers = [("labels", f"--option targets={','.join(map(printable, labels))}")] if labels else []
     for name in spelled:
         column = printable(name, 80)
