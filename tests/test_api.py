@@ -45,7 +45,9 @@ COMMANDS = {
 
 
 def test_every_command_that_computes_has_a_public_function() -> None:
-    assert set(COMMANDS.values()) | {"check_manifest"} == set(FUNCTIONS)
+    # `check` of a table, and what has no command yet
+    others = {"check_manifest", "adaptation_curves", "adaptation_savings", "validate_predictions"}
+    assert set(COMMANDS.values()) | others == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -6,7 +6,7 @@ from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.engines.local import EXIT_STOPPED, LocalExecutor, WorkerDied
 from medtransfer.engines.stopping import stopping
 from medtransfer.errors import StudyError
-from medtransfer.files import make_folder
+from medtransfer.files import make_folder, sweep_temporaries
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.own_rungs import OWN
@@ -47,6 +47,7 @@ def pretrain(
     make_folder(folder.path)
     lease = Lease(StudyFolder(folder.path))
     lease.take()
+    sweep_temporaries(folder.path, deep=False)  # also of a rung that was killed after its end
     reporter = PretrainReporter(run, folder, on_event)
     try:
         limit, reading = run.data.pixel_limit, reporter.preparing("reading images")

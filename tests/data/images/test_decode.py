@@ -203,7 +203,10 @@ def test_frames_of_one_file_in_two_splits_are_no_duplicates(tmp_path: Path) -> N
     [
         (["0", "1"], "'frame' holds '0' in 1 row, first in row 2 (allowed: whole numbers from 1)"),
         (["-3", ""], "'frame' holds '-3' in 1 row, first in row 2 (allowed: whole numbers from 1)"),
-        (["first", "1"], "'frame' holds 'first' in 1 row, first in row 2 (allowed: an integer)"),
+        (
+            ["first", "1"],
+            "'frame' holds 1 wrong value in 1 row, first in row 2 (allowed: an integer)",
+        ),
         (["1.5", "1"], "'frame' holds '1.5' in 1 row, first in row 2 (allowed: an integer)"),
     ],
 )

@@ -93,6 +93,9 @@ def validate_predictions(
         config: Margin, judged metrics, recalibration.
         fit: Thresholds and calibrators to carry; fitted on the promised tuning cases by default.
 
+    Returns:
+        The verdict with all numbers behind it.
+
     Raises:
         TableError: The tables do not fit together, or no case has a label.
         ConfigError: A judged metric is of an operating point that the network does not have.

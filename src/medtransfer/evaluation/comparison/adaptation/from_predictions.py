@@ -56,6 +56,9 @@ def adaptation_curves(
         task: Relation of the targets; inferred from the table by default.
         on_run: Called with the number of runs measured, and of all runs.
 
+    Returns:
+        The curves of every arm, and what was assumed on the way.
+
     Raises:
         TableError: The table cannot be read or breaks its contract, has no tuning split, or no
             hospital but those of the tuning split.

@@ -149,6 +149,12 @@ def adaptation_savings(table: pl.DataFrame, results: pl.DataFrame) -> list[Adapt
     Args:
         table: Of adaptation curves.
         results: Of the same study, with runs that were trained on the hospital again.
+
+    Returns:
+        One for each arm, hospital and share retrained on, also where the curve does not reach it.
+
+    Raises:
+        ColumnNotFoundError: A table is not of its contract.
     """
     overall = (pl.col("attribute") == ALL) & (pl.col("metric") == RETRAINED_LOSS)
     is_mean = pl.col("run_id").is_null() & pl.col("value").is_not_null()
