@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from medtransfer.data.sources.import_source import import_source
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+    from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
+    from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
     from medtransfer.deploy.validation.config import ValidationConfig
     from medtransfer.deploy.validation.from_predictions import (
         LocalValidation,
@@ -68,6 +70,8 @@ __all__ = [
     "AdaptationCurves",
     "Bundle",
     "BundleError",
+    "BundleModel",
+    "BundlePredictions",
     "CheckReport",
     "ConfigError",
     "Evaluation",
@@ -79,6 +83,7 @@ __all__ = [
     "LocalValidation",
     "Manifest",
     "MedTransferError",
+    "PredictionFiles",
     "Pretrain",
     "PretrainingStopped",
     "Recommendation",
@@ -101,6 +106,8 @@ __all__ = [
     "import_source",
     "init_study",
     "join_manifests",
+    "load_bundle",
+    "predict_files",
     "prepare_study",
     "pretrain",
     "rank",
@@ -133,6 +140,11 @@ _MODULES = {
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",
     "read_bundle": "deploy.bundle.reader",
+    "BundleModel": "deploy.inference.model",
+    "BundlePredictions": "deploy.inference.model",
+    "PredictionFiles": "deploy.inference.predict_files",
+    "load_bundle": "deploy.inference.model",
+    "predict_files": "deploy.inference.predict_files",
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
     "FsckReport": "integrity.fsck",

@@ -52,6 +52,27 @@ class MixUp:
     partner: NDArray[np.int64]
 
 
+def image_runs(counts: NDArray[np.int64], limit: int) -> list[NDArray[np.int64]]:
+    """Cut cases into runs of at most `limit` images, never inside a case.
+
+    Args:
+        counts: Number of images of each case. [N]
+        limit: Most images of a run; a case with more is a run of its own.
+
+    Returns:
+        Positions of the cases of each run.
+    """
+    chunks: list[list[int]] = [[]]
+    load = 0
+    for position, count in enumerate(counts.tolist()):
+        if chunks[-1] and load + count > limit:
+            chunks.append([])
+            load = 0
+        chunks[-1].append(position)
+        load += count
+    return [np.array(chunk, dtype=np.int64) for chunk in chunks if chunk]
+
+
 class CaseImages:
     """Cases with the places of their images in a cache."""
 
@@ -69,16 +90,8 @@ class CaseImages:
         return len(self.cases)
 
     def split(self, rows: NDArray[np.int64], limit: int) -> list[NDArray[np.int64]]:
-        """Cut positions into runs of at most `most` images, never inside a case."""
-        chunks: list[list[int]] = [[]]
-        load = 0
-        for position, count in enumerate(self._counts[rows].tolist()):
-            if chunks[-1] and load + count > limit:
-                chunks.append([])
-                load = 0
-            chunks[-1].append(position)
-            load += count
-        return [np.array(chunk, dtype=np.int64) for chunk in chunks if chunk]
+        """Cut positions into runs of at most `limit` images, never inside a case."""
+        return image_runs(self._counts[rows], limit)
 
     def test_batch(self, rows: NDArray[np.int64], device: torch.device) -> Batch:
         """Cases as they are tested: resized to the input, nothing drawn."""

@@ -143,7 +143,7 @@ def map_images(
     frames = manifest.frame["frame"] if "frame" in manifest.frame.columns else None
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[tuple[int, Future[T | ImageError]]] = deque()
-        for index, read in _readers(manifest, indices):
+        for index, read in image_readers(manifest, indices):
             frame = None if frames is None else frames[index]
             waiting.append((index, pool.submit(_attempt, read, work, frame)))
             if len(waiting) > 4 * THREADS:
@@ -177,10 +177,19 @@ def _attempt(
         return error
 
 
-def _readers(
+def image_readers(
     manifest: Manifest, indices: Sequence[int]
 ) -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """Positions with a function that reads the bytes; embedded images are read in chunks."""
+    """Positions with a function that reads the bytes; embedded images are read in chunks.
+
+    Args:
+        manifest: The images.
+        indices: Positions in the manifest's frame.
+
+    Yields:
+        Files in the order asked for, embedded images by their row. The function raises an
+        `ImageError` if the file cannot be read.
+    """
     if not manifest.embedded:
         paths = manifest.frame["path"]
         spans = _spans(manifest)

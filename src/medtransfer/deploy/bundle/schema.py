@@ -216,12 +216,14 @@ class DeferralRule:
     Attributes:
         set_method: Prediction sets that decide; a set of more or fewer answers than one defers.
             None: sets do not defer.
+        targets: Targets whose sets defer a case; None for all.
         ood: True if a case that any detector flags is deferred.
         missing_images: True if a case of which an image could not be read is deferred. It is
             predicted from its other images.
     """
 
     set_method: Name | None = "split"
+    targets: tuple[Name, ...] | None = None
     ood: bool = True
     missing_images: bool = True
 

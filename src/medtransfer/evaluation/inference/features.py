@@ -10,7 +10,7 @@ from torch import nn
 from medtransfer.data.cases import Labelled
 from medtransfer.data.config import Task
 from medtransfer.data.loader import CaseImages
-from medtransfer.evaluation.inference.predict import passes
+from medtransfer.evaluation.inference.predict import TestedImages, passes
 from medtransfer.models.classifier import Classifier
 from medtransfer.posthoc.ood_feature_scores import OODReference
 
@@ -28,7 +28,7 @@ class Outputs:
     logits: NDArray[np.float32]
 
 
-def outputs_of(classifier: Classifier, images: CaseImages) -> Outputs:
+def outputs_of(classifier: Classifier, images: TestedImages) -> Outputs:
     """Features and logits of cases from one pass, nothing drawn, no gradients.
 
     Args:

@@ -1,6 +1,7 @@
 """From a classifier to the predictions table, one row per case."""
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import Task
-from medtransfer.data.loader import CaseImages
+from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.loader import Batch
 from medtransfer.errors import StudyError
 from medtransfer.metrics.calibration import binary_nll, class_nll
 from medtransfer.metrics.discrimination import auroc
@@ -28,7 +30,28 @@ TOO_LARGE = (
 )
 
 
-def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
+class TestedImages(Protocol):
+    """Cases with their images as they are tested: of a cache, or decoded just now."""
+
+    @property
+    def spec(self) -> InputSpec:
+        """Input of the network."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        ...
+
+    def split(self, rows: NDArray[np.int64], limit: int) -> list[NDArray[np.int64]]:
+        """Cut positions into runs of at most `limit` images, never inside a case."""
+        ...
+
+    def test_batch(self, rows: NDArray[np.int64], device: torch.device) -> Batch:
+        """Cases as they are tested."""
+        ...
+
+
+def predict(classifier: Classifier, images: TestedImages) -> NDArray[np.float32]:
     """Logits of cases, nothing drawn, no gradients.
 
     Args:
@@ -43,7 +66,7 @@ def predict(classifier: Classifier, images: CaseImages) -> NDArray[np.float32]:
 
 @torch.inference_mode()
 def passes(
-    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64] | None = None
+    classifier: Classifier, images: TestedImages, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Features and logits of cases, some at a time, from one pass through the network.
 
@@ -83,7 +106,7 @@ def passes(
 
 
 def _outputs(
-    classifier: Classifier, images: CaseImages, rows: NDArray[np.int64], device: torch.device
+    classifier: Classifier, images: TestedImages, rows: NDArray[np.int64], device: torch.device
 ) -> torch.Tensor:
     """Features and logits of some cases beside each other; in smaller parts if need be. [B, D+T]"""
     waiting, batches = [rows], list[torch.Tensor]()

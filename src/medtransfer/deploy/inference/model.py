@@ -1,0 +1,297 @@
+"""A bundle ready to predict: `load_bundle`. Torch is loaded with the first prediction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.images.pictures import Pixels
+from medtransfer.data.images.scan import Progress, no_progress
+from medtransfer.deploy.bundle.card import bundle_page
+from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+from medtransfer.deploy.bundle.schema import BundleFacts
+from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
+from medtransfer.deploy.inference.pixels import InputRules, decode_images
+from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
+from medtransfer.errors import BundleError, ImageError
+from medtransfer.tables.predictions import OOD_PREFIX
+
+if TYPE_CHECKING:
+    from medtransfer.deploy.inference.runtime import BundleNetworks
+
+IMAGES_AT_ONCE = 128
+"""Images that go through a network together, as in a study; halved where memory runs out."""
+REFUSED_SCHEMA = {"case_id": pl.String, "image": pl.String, "reason": pl.String}
+NOT_FINITE = "the network's output for it is not a finite number"
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of some cases, before any decision.
+
+    Attributes:
+        scores: Predictions table, a row per case and member; targets are null.
+        refused: `case_id`, `image` and `reason` of every image that could not be used.
+        images: Images of every case that has a prediction, by `case_id`.
+    """
+
+    scores: pl.DataFrame
+    refused: pl.DataFrame
+    images: dict[str, CaseImagesRead]
+
+
+@dataclass(frozen=True, eq=False)
+class BundlePredictions:
+    """Predictions of a bundle.
+
+    Attributes:
+        frame: One row per case; see docs/how-to/deploy.md. A case without
+            a usable image has no numbers and a `reason`.
+        refused: `case_id`, `image` and `reason` of every image that could not be used.
+        scores: Predictions table of the predicted cases, for `evaluate`: a row per case and
+            member, targets null.
+        notes: Sentences on what was passed over or assumed.
+    """
+
+    frame: pl.DataFrame
+    refused: pl.DataFrame
+    scores: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unpredicted(self) -> int:
+        """Number of cases without a prediction."""
+        return int(self.frame["reason"].is_not_null().sum())
+
+    @property
+    def deferred(self) -> int:
+        """Number of predicted cases that are left to a person."""
+        return int(self.frame["deferred"].fill_null(value=False).sum())
+
+    @property
+    def out_of_distribution(self) -> int:
+        """Number of cases that a detector flags."""
+        has_gate = "ood" in self.frame.columns
+        return int(self.frame["ood"].fill_null(value=False).sum()) if has_gate else 0
+
+
+@dataclass(eq=False)
+class BundleModel:
+    """A bundle ready to predict.
+
+    Attributes:
+        bundle: The bundle.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        any_modality: True if DICOM files of modalities that were not trained on are not refused.
+    """
+
+    bundle: Bundle
+    device: str = "auto"
+    any_modality: bool = False
+
+    @cached_property
+    def rules(self) -> InputRules:
+        """Rules by which it reads images."""
+        return InputRules.of(self.bundle.facts.input, any_modality=self.any_modality)
+
+    @property
+    def facts(self) -> BundleFacts:
+        """Content of the bundle's ``bundle.json``."""
+        return self.bundle.facts
+
+    @cached_property
+    def networks(self) -> "BundleNetworks":
+        """Its networks, on their device."""
+        from medtransfer.deploy.inference.runtime import BundleNetworks
+
+        return BundleNetworks(self.bundle, self.device)
+
+    def show(self) -> str:
+        """One screen of text on the bundle."""
+        return bundle_page(self.bundle)
+
+    def source(self, inputs: Any, case: CaseRule = "auto") -> CaseSource:
+        """The cases that `predict` would predict."""
+        images = self.facts.training.images_per_case
+        return case_source(inputs, case, images_per_case=images)
+
+    def predict(
+        self, inputs: Any, *, case: CaseRule = "auto", on_progress: Progress = no_progress
+    ) -> BundlePredictions:
+        """Predict cases; what cannot be read never stops the rest.
+
+        Args:
+            inputs: A manifest or the path of a table with `path` (optional: `case_id`,
+                `patient_id`, `cohort`, `frame`); paths of files and folders; or arrays, uint8 or
+                uint16, [height, width] or [height, width, 3] each, black is 0, or a list of them
+                for each case.
+            case: How DICOM files are brought together to cases: `image`, `series`, `study`,
+                `side` (study and laterality), or `auto`.
+            on_progress: Called with the numbers of images done and to do.
+
+        Raises:
+            ConfigError: There is nothing to predict.
+            TableError: The table cannot be read.
+            BundleError: The bundle's weights cannot be used.
+        """
+        source = self.source(inputs, case)
+        scored = self.score(source, range(len(source.cases)), on_progress)
+        return self.decide(source, scored)
+
+    def score(
+        self, source: CaseSource, cases: Sequence[int], on_progress: Progress = no_progress
+    ) -> Scored:
+        """Scores of some cases of a source.
+
+        Args:
+            source: From `source`.
+            cases: Positions of the cases.
+            on_progress: Called with the numbers of images done and to do.
+        """
+        return _Scoring(self, source, cases, on_progress).carry_out()
+
+    def decide(self, source: CaseSource, scored: Scored) -> BundlePredictions:
+        """Decisions on scored cases, and a row for every case that has no score."""
+        reasons = scored.refused.group_by("case_id").agg(pl.col("reason").first())
+        ids = [case.case_id for case in source.cases]
+        listed = pl.DataFrame(
+            {
+                "case_id": ids,
+                "patient_id": [case.patient_id for case in source.cases],
+                "cohort": [case.cohort for case in source.cases],
+            }
+        )
+        if len(scored.scores):
+            decided = case_decisions(self.facts, scored.scores, scored.images)
+        else:
+            decided = listed.clear().with_columns(deferred=pl.lit(None, dtype=pl.Boolean))
+        without = listed.join(decided, on="case_id", how="anti").join(
+            reasons, on="case_id", how="left"
+        )
+        frame = pl.concat([decided, without], how="diagonal").sort("case_id")
+        if "reason" not in frame.columns:
+            frame = frame.with_columns(reason=pl.lit(None, dtype=pl.String))
+        return BundlePredictions(frame, scored.refused, scored.scores, tuple(source.notes))
+
+
+class _Scoring:
+    """One pass over some cases."""
+
+    def __init__(
+        self, model: BundleModel, source: CaseSource, cases: Sequence[int], on_progress: Progress
+    ) -> None:
+        self._model, self._source, self._cases = model, source, cases
+        self._on_progress = on_progress
+        self._total = sum(source.cases[case].images for case in cases)
+        self._parts: list[pl.DataFrame] = []
+        self._refused: list[tuple[str, str, str]] = []
+        self._images: dict[str, CaseImagesRead] = {}
+
+    def carry_out(self) -> Scored:
+        """Decode the images, and pass whole cases through the networks as they come."""
+        ready: list[tuple[int, list[Pixels]]] = []
+        waiting = 0
+        for case, pictures in self._decoded():
+            ready.append((case, pictures))
+            waiting += len(pictures)
+            if waiting >= IMAGES_AT_ONCE:
+                self._pass(ready)
+                ready, waiting = [], 0
+        if ready:
+            self._pass(ready)
+        scores = pl.concat(self._parts) if self._parts else pl.DataFrame()
+        refused = pl.DataFrame(self._refused, schema=REFUSED_SCHEMA, orient="row")
+        return Scored(scores, refused, self._images)
+
+    def _decoded(self) -> Iterator[tuple[int, list[Pixels]]]:
+        """Cases with at least one readable image, when all of their images are done."""
+        missing = {case: self._source.cases[case].images for case in self._cases}
+        held: dict[int, list[tuple[int, Pixels]]] = {}
+        requests = self._source.images(self._cases)
+        for done, (request, outcome) in enumerate(
+            decode_images(requests, self._model.rules), start=1
+        ):
+            case_id = self._source.cases[request.case].case_id
+            if isinstance(outcome, ImageError):
+                self._refused.append((case_id, request.name, f"the image {outcome}"))
+            else:
+                held.setdefault(request.case, []).append((request.place, outcome))
+            missing[request.case] -= 1
+            if missing[request.case] == 0 and request.case in held:
+                pictures = sorted(held.pop(request.case), key=lambda pair: pair[0])
+                number = self._source.cases[request.case].images
+                counts = CaseImagesRead(len(pictures), number - len(pictures))
+                self._images[case_id] = counts
+                yield request.case, [picture for _, picture in pictures]
+            self._on_progress(done, self._total)
+
+    def _pass(self, ready: Sequence[tuple[int, list[Pixels]]]) -> None:
+        from medtransfer.deploy.inference.decoded import DecodedCases, bundled_spec
+
+        facts = self._model.facts
+        cases = [self._source.cases[case] for case, _ in ready]
+        decoded = DecodedCases([pictures for _, pictures in ready], bundled_spec(facts.input))
+        scores = self._model.networks.scores(decoded)
+        finite = np.all([np.isfinite(s.logits).all(axis=1) for s in scores], axis=0)
+        for row in np.flatnonzero(~finite).tolist():
+            self._refused.append((cases[row].case_id, "", NOT_FINITE))
+            del self._images[cases[row].case_id]
+        ids = pl.DataFrame(
+            {
+                "case_id": [case.case_id for case in cases],
+                "patient_id": [case.patient_id for case in cases],
+                "cohort": [case.cohort for case in cases],
+            }
+        )
+        for member, of_member in enumerate(scores):
+            table = ids.select(
+                pl.lit(facts.name).alias("run_id"),
+                pl.lit(member, pl.Int64).alias("member"),
+                "case_id",
+                "patient_id",
+                "cohort",
+                pl.lit("test").alias("split"),
+                *(pl.lit(None, pl.Float64).alias(f"target_{name}") for name in facts.names),
+                *(
+                    pl.Series(f"logit_{name}", np.ascontiguousarray(of_member.logits[:, column]))
+                    for column, name in enumerate(facts.names)
+                ),
+                *(pl.Series(f"{OOD_PREFIX}{name}", v) for name, v in of_member.ood.items()),
+            )
+            self._parts.append(table.filter(pl.Series(finite)))
+
+
+def load_bundle(
+    path: Path | str,
+    *,
+    device: str = "auto",
+    any_modality: bool = False,
+    after_expiry: bool = False,
+) -> BundleModel:
+    """Open a bundle to predict with.
+
+    Args:
+        path: The bundle.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        any_modality: True if DICOM files of modalities that were not trained on are not refused.
+        after_expiry: True to predict although the bundle has expired.
+
+    Returns:
+        The bundle, ready to predict; its networks are loaded with the first prediction.
+
+    Raises:
+        BundleError: It is damaged, of another version, or has expired.
+    """
+    bundle = read_bundle(path)
+    expires = bundle.facts.expires
+    if expires is not None and not after_expiry and datetime.now(UTC).date() > expires:
+        raise BundleError(
+            f'Bundle "{bundle.path.name}" expired on {expires.isoformat()}. Ask whoever made it '
+            "for a newer one, or predict all the same with --after-expiry."
+        )
+    return BundleModel(bundle, device, any_modality)
