@@ -38,7 +38,7 @@ AWKWARD = (
     "@a",
     "a\\b",
     "~",
-    "2026-01",
+    "20.26",
     "UFES, Espirito Santo (Brazil)",
     "x" * 70,
 )
