@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medtransfer.data.sources.combine_manifests import join_manifests
     from medtransfer.data.sources.import_source import import_source
+    from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
     from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         LocalValidation,
         validate_predictions,
     )
+    from medtransfer.deploy.validation.validate import Validation, validate_bundle
     from medtransfer.errors import (
         BundleError,
         ConfigError,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptConfig",
     "AdaptationCurves",
+    "AdaptedBundle",
     "Bundle",
     "BundleError",
     "BundleModel",
@@ -94,8 +97,10 @@ __all__ = [
     "StudyFolder",
     "StudyStopped",
     "TableError",
+    "Validation",
     "ValidationConfig",
     "WeightsError",
+    "adapt_bundle",
     "adaptation_curves",
     "adaptation_savings",
     "check_manifest",
@@ -125,6 +130,7 @@ __all__ = [
     "run_study",
     "sample_size",
     "savings",
+    "validate_bundle",
     "validate_predictions",
     "write_report",
 ]
@@ -182,6 +188,10 @@ _MODULES = {
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
     "ValidationConfig": "deploy.validation.config",
+    "AdaptedBundle": "deploy.adaptation.adapt",
+    "Validation": "deploy.validation.validate",
+    "adapt_bundle": "deploy.adaptation.adapt",
+    "validate_bundle": "deploy.validation.validate",
     "validate_predictions": "deploy.validation.from_predictions",
     "write_report": "report.page",
 }

@@ -105,6 +105,7 @@ class ReportData:
         cautions: Sentences on limitations.
         pairs: Differences between every two rungs; None in evaluations and in folders written
             before there was a recommendation.
+        verdict: Of a validation at a hospital: the answer, then the numbers behind it.
     """
 
     name: str
@@ -125,6 +126,7 @@ class ReportData:
     findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
     pairs: pl.DataFrame | None = None
+    verdict: tuple[str, ...] = ()
 
     @cached_property
     def target(self) -> str:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from medtransfer.errors import plural
 from medtransfer.files import write_text
-from medtransfer.report.components import Answer, Section, figures_of
+from medtransfer.report.components import Answer, Note, Section, figures_of
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script, drawing
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
@@ -129,8 +129,23 @@ def render(data: ReportData) -> str:
 def all_sections(data: ReportData) -> list[Section]:
     """Every section; the one of a question that was not studied says so."""
     sections = [question.section(data) for question in QUESTIONS]
+    if data.verdict:
+        sections.insert(0, _verdict(data.verdict))
     sections += [section for section in (runs(data), method(data)) if section is not None]
     return [*sections, limits(data)]
+
+
+def _verdict(sentences: Sequence[str]) -> Section:
+    """Answer of a validation at a hospital, before all questions."""
+    answer, *numbers = sentences
+    question = "Does it hold here?"
+    return Section(
+        anchor="verdict",
+        title=question,
+        lead=answer,
+        parts=[Note(sentence) for sentence in numbers],
+        answer=Answer(question, answer),
+    )
 
 
 def answers(data: ReportData) -> list[Answer]:

@@ -162,6 +162,7 @@ def load_evaluation_data(folder: Path) -> ReportData:
         leave_cohort_out=_leaves_cohorts_out(results),
         facts=tuple(facts),
         notes=tuple(document["said"]),
+        verdict=tuple(document.get("verdict") or ()),
     )
 
 

@@ -23,6 +23,7 @@ from medtransfer.evaluation.comparison.adaptation.hospital_division import Divis
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
+from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.posthoc.adaptation.arms import Arm
 from medtransfer.posthoc.calibrators import Calibrator, Platt, Temperature
 
@@ -40,6 +41,7 @@ class Recalibration:
         fit_patients: Patients it was fitted on.
         fit_positives: Positive cases among theirs, by target.
         adapted: Calibrators and thresholds.
+        test: Cases of the other patients. [N]
         numbers: Metrics of the other patients.
         reason: Reason that the arm could not be fitted.
     """
@@ -49,6 +51,7 @@ class Recalibration:
     fit_patients: int
     fit_positives: Mapping[str, int]
     adapted: AdaptedRun
+    test: Flags
     numbers: Numbers
     reason: str | None
 
@@ -196,6 +199,7 @@ def recalibrate(network: LocalNetwork, config: ValidationConfig) -> Recalibratio
             for number, name in enumerate(run.names)
         },
         adapted=adapted,
+        test=division.test,
         numbers=network.measured(network.hospital, division.test, adapted),
         reason=next((reason for reason in reasons if reason is not None), None),
     )

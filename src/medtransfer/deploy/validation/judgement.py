@@ -136,7 +136,7 @@ def _with_needed(judgement: Judgement, margin: float) -> Judgement:
     hospital, which falls with n. If there is no true difference, the lower end is above minus the
     margin with 80 % probability where the standard error is at most margin / (1.96 + 0.84).
     """
-    promised, here = judgement.promised, judgement.here
+    promised, local = judgement.promised, judgement.here
     if promised.value is None or promised.interval is None:
         return judgement
     allowed = margin / (NORMAL_QUANTILE + float(ndtri(POWER)))
@@ -148,12 +148,12 @@ def _with_needed(judgement: Judgement, margin: float) -> Judgement:
         )
         both = "; ".join(r for r in (judgement.reason, reason) if r)
         return replace(judgement, reason=both)
-    here_variance = _variance(here, lower=True) if here.interval is not None else 0.0
+    here_variance = _variance(local, lower=True) if local.interval is not None else 0.0
     if here_variance > 0:
-        needed = here.patients * here_variance / left
+        needed = local.patients * here_variance / left
     else:
-        needed = _planned(judgement.metric, promised, here, left)
-    return replace(judgement, needed=math.ceil(max(needed, here.patients + 1)))
+        needed = _planned(judgement.metric, promised, local, left)
+    return replace(judgement, needed=math.ceil(max(needed, local.patients + 1)))
 
 
 def _variance(measured: Measured, *, lower: bool) -> float:

@@ -47,6 +47,6 @@ def decide(carried: Sequence[Judgement], recalibrated: Sequence[Judgement]) -> V
     if any(judgement.side == "below" for judgement in carried):
         return Verdict("does not hold", tuple(carried), tuple(recalibrated), None)
     numbers = [j.needed for j in carried if j.side == "unclear"]
-    known = [number for number in numbers if number is not None]
-    needed = max(known) if known and len(known) == len(numbers) else None
+    finite = [number for number in numbers if number is not None]
+    needed = max(finite) if finite and len(finite) == len(numbers) else None
     return Verdict("too few cases to say", tuple(carried), tuple(recalibrated), needed)

@@ -1,0 +1,108 @@
+"""Commands on a bundle at another hospital: validate, adapt."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medtransfer.cli.app import app
+from medtransfer.cli.bundles.export import BundleFile
+from medtransfer.cli.bundles.predict import images_display
+
+ManifestFile = Annotated[
+    Path, typer.Argument(help="Manifest of the hospital's images, with the bundle's targets.")
+]
+Cohort = Annotated[
+    str | None,
+    typer.Option(help="Hospital to take, if the manifest has several.", show_default=False),
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that paths are relative to; the manifest's own by default.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def validate(
+    bundle: BundleFile,
+    manifest: ManifestFile,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and page.")],
+    cohort: Cohort = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Loss against the promise that still counts as holding; the bundle's by default.",
+            show_default=False,
+        ),
+    ] = None,
+    arm: Annotated[str, typer.Option(help="Recalibration to judge.")] = "selected",
+    attributes: Annotated[
+        str | None,
+        typer.Option(help="Attributes to report by, comma-separated.", show_default=False),
+    ] = None,
+    image_root: ImageRoot = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
+    ] = None,
+) -> None:
+    """Tell a hospital whether to trust a bundle, from its own labelled cases."""
+    from medtransfer.deploy.inference.model import load_bundle
+    from medtransfer.deploy.validation.validate import (
+        validate_bundle,
+        validation_config,
+        validation_text,
+    )
+    from medtransfer.study.yaml_file import read_evaluation_config
+
+    model = load_bundle(bundle)
+    with images_display() as on_progress:
+        validation = validate_bundle(
+            model,
+            manifest,
+            out,
+            cohort=cohort,
+            attributes=None if attributes is None else attributes.split(","),
+            image_root=image_root,
+            config=validation_config(model.facts, margin=margin, arm=arm),
+            evaluation=read_evaluation_config(config),
+            on_progress=on_progress,
+        )
+    print(validation_text(validation, bundle, manifest))
+
+
+@app.command()
+def adapt(
+    bundle: BundleFile,
+    manifest: ManifestFile,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Bundle to write; its name ends in .medt.")
+    ],
+    arm: Annotated[
+        str,
+        typer.Option(
+            help="Way to adapt: threshold, intercept, platt, temperature, isotonic, prevalence, or "
+            "the one that cross-validation selects."
+        ),
+    ] = "selected",
+    cohort: Cohort = None,
+    image_root: ImageRoot = None,
+) -> None:
+    """Adapt a bundle to a hospital without training, into a new bundle."""
+    from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
+
+    with images_display() as on_progress:
+        adapted = adapt_bundle(
+            bundle,
+            manifest,
+            out,
+            arm=arm,
+            cohort=cohort,
+            image_root=image_root,
+            on_progress=on_progress,
+        )
+    print(adaptation_text(adapted))

@@ -1,0 +1,142 @@
+"""Labelled cases of a hospital, scored by a bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from medtransfer.data.cases import build_cases, case_attributes, proposed_attributes
+from medtransfer.data.config import DataConfig, LabelPolicy
+from medtransfer.data.images.scan import Progress, no_progress
+from medtransfer.deploy.bundle.schema import BundleFacts
+from medtransfer.deploy.inference.model import BundleModel
+from medtransfer.deploy.validation.overlap import training_overlap, without_cases
+from medtransfer.errors import TableError, listed, plural, suggestion
+from medtransfer.tables.manifest import Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class LabelledScores:
+    """Scores of a hospital's labelled cases.
+
+    Attributes:
+        scores: Predictions table with targets, a row per case and member.
+        attributes: `case_id` and the attributes to report by.
+        refused: `case_id`, `image` and `reason` of every image that could not be used.
+        notes: What was found, left out and assumed, in sentences.
+    """
+
+    scores: pl.DataFrame
+    attributes: pl.DataFrame
+    refused: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def score_labelled(
+    model: BundleModel,
+    manifest: Path,
+    *,
+    cohort: str | None = None,
+    attributes: Sequence[str] | None = None,
+    image_root: Path | None = None,
+    on_progress: Progress = no_progress,
+) -> LabelledScores:
+    """Predict a hospital's labelled cases; what was trained on is looked for first.
+
+    Args:
+        model: From `load_bundle`.
+        manifest: Manifest with the bundle's targets.
+        cohort: Hospital to take, if the manifest has several.
+        attributes: Columns to report by; those that `init` proposes by default.
+        image_root: Folder that `path` cells are relative to; the manifest's own by default.
+        on_progress: Called with the numbers of images done and to do.
+
+    Raises:
+        TableError: The manifest cannot be used, there is no such cohort, no label, or no case that
+            was not trained on.
+    """
+    data = data_config(model.facts, manifest)
+    table = read_manifest(
+        manifest,
+        targets=data.names,
+        class_column=data.class_column,
+        attributes=attributes or (),
+        image_root=image_root,
+    )
+    frame = _of_cohort(table.frame, cohort)
+    table = replace(table, frame=frame)
+    source = model.source(table)
+    overlap = training_overlap(source, model.facts, model.bundle.training_digests)
+    kept = np.flatnonzero(~overlap.cases).tolist()
+    labels = label_table(table, data)
+    labels = without_cases(labels, source, overlap.cases)
+    blank = labels.filter(pl.all_horizontal(pl.exclude("case_id").is_null()))
+    if len(blank) == len(labels):
+        columns = [data.class_column] if data.class_column else list(data.names)
+        raise TableError(f"No case has a label ({listed(columns)}): nothing can be validated.")
+    scored = model.score(source, kept, on_progress)
+    if scored.scores.is_empty():
+        raise TableError("No image of the manifest could be used, so nothing can be validated.")
+    blank_targets = [f"target_{name}" for name in data.names]
+    scores = scored.scores.drop(blank_targets).join(labels, on="case_id", how="left")
+    notes = [*overlap.notes]
+    if len(blank):
+        notes.append(f"{plural(len(blank), 'case')} without a label count for the OOD share alone.")
+    if len(scored.refused):
+        notes.append(f"{plural(len(scored.refused), 'image')} could not be used (refused.csv).")
+    names = list(attributes) if attributes is not None else _proposed(table, data)
+    return LabelledScores(
+        scores=scores,
+        attributes=case_attributes(frame, names),
+        refused=scored.refused,
+        notes=tuple(notes),
+    )
+
+
+def data_config(facts: BundleFacts, manifest: Path) -> DataConfig:
+    """Targets and label policies of a bundle, for a hospital's manifest."""
+    return DataConfig(
+        manifest=manifest,
+        task=facts.task,
+        targets={
+            target.name: LabelPolicy(uncertain=target.uncertain, empty=target.empty)
+            for target in facts.targets
+        },
+        class_column=facts.class_column,
+    )
+
+
+def label_table(table: Manifest, data: DataConfig) -> pl.DataFrame:
+    """`case_id` and `target_<name>` of every case, null where there is no label."""
+    cases = build_cases(table.frame.with_columns(split=pl.lit("test")), data)
+    return pl.DataFrame(
+        {
+            "case_id": cases.case_ids.tolist(),
+            **{
+                f"target_{name}": pl.Series(cases.targets[:, column]).fill_nan(None)
+                for column, name in enumerate(data.names)
+            },
+        }
+    )
+
+
+def _of_cohort(frame: pl.DataFrame, cohort: str | None) -> pl.DataFrame:
+    cohorts = frame["cohort"].unique().sort().to_list()
+    if cohort is None:
+        if len(cohorts) > 1:
+            raise TableError(
+                f"The manifest has {len(cohorts)} cohorts: {listed(cohorts)}. Name one hospital "
+                "with --cohort."
+            )
+        return frame
+    if cohort not in cohorts:
+        hint = suggestion(cohort, cohorts) or f"Cohorts: {listed(cohorts)}."
+        raise TableError(f"The manifest has no cohort '{cohort}'. {hint}")
+    return frame.filter(pl.col("cohort") == cohort)
+
+
+def _proposed(table: Manifest, data: DataConfig) -> list[str]:
+    answers = {*data.names, data.class_column}
+    return [name for name in proposed_attributes(table.frame) if name not in answers]
