@@ -42,6 +42,8 @@ COMMANDS = {
     "fsck": "fsck",
     "export": "export_bundle",
     "predict": "predict_files",
+    "validate": "validate_bundle",
+    "adapt": "adapt_bundle",
 }
 
 

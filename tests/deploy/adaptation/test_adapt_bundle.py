@@ -4,7 +4,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from medtransfer.deploy.inference.model import load_bundle
 from scipy.special import expit
 from tests.deploy.validation.test_validate_bundle import QUICK, hospital_manifest
 from typer.testing import CliRunner
@@ -13,6 +12,7 @@ from medtransfer.cli.main import app
 from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.validation.labelled_cases import score_labelled
 from medtransfer.errors import ConfigError
 

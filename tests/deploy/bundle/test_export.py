@@ -1,5 +1,6 @@
 """A study's network becomes a bundle, the same to the byte, without a name in it."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 
+from medtransfer.deploy.bundle import choice as choice_of_runs
 from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.export import export_bundle, export_options
 from medtransfer.deploy.bundle.fits import carried_fit
@@ -17,6 +19,7 @@ from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
 from medtransfer.files import read_json
 from medtransfer.posthoc.ood_detectors import flag_threshold
+from medtransfer.report.recommendation import recommend
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.tables.results import read_results
 
@@ -151,7 +154,7 @@ def test_seeds_go_in_together(finished: StudyFolder, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({}, r"The study has 2 rungs: .*Name one with --rung"),
+        ({}, r"No rung can be recommended over another: .*Name a rung with --rung: "),
         ({"rung": "scratch/r14x1"}, r"no finished run of rung 'scratch/r14x1'. Did you mean"),
         ({"run_id": "0" * 12}, r"Run '000000000000' of .* is not finished or not there"),
         ({"run_id": "0" * 12, "ensemble": True}, "give one"),
@@ -162,6 +165,18 @@ def test_runs_that_are_not_there_are_named(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         export_bundle(finished, tmp_path / "x.medt", **choice)  # type: ignore[arg-type]
+
+
+def test_without_a_rung_the_recommended_one_is_taken(
+    finished: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = recommend(finished)  # the study is too small to recommend any
+    advice = replace(none, rung="scratch/r14x0.5", reason="It is the best.", condition="Here.")
+    monkeypatch.setattr(choice_of_runs, "recommend", lambda _: advice)
+    export_bundle(finished, tmp_path / "x.medt")
+    page = bundle_page(read_bundle(tmp_path / "x.medt"))
+    assert "scratch/r14x0.5, seed" in page
+    assert "It is the best. Here." in page
 
 
 def test_options_out_of_range_are_refused_together(finished: StudyFolder, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from medtransfer.deploy.inference.model import load_bundle
 from typer.testing import CliRunner
 
 from medtransfer.cli.main import app
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.deploy.bundle.reader import Bundle
+from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.validate import Validation, validate_bundle, validation_config
 from medtransfer.errors import ConfigError, TableError

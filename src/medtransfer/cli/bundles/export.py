@@ -25,7 +25,10 @@ def export(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Bundle to write; its name ends in .medt.")
     ],
-    rung: Annotated[str | None, typer.Option(help="Rung to take.", show_default=False)] = None,
+    rung: Annotated[
+        str | None,
+        typer.Option(help="Rung to take, in place of the recommended one.", show_default=False),
+    ] = None,
     run: Annotated[
         str | None, typer.Option(help="Run to take, in place of a rung.", show_default=False)
     ] = None,

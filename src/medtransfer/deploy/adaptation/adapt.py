@@ -80,6 +80,9 @@ def adapt_bundle(
         evaluation: Replicates and seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
 
+    Returns:
+        The new bundle, the arm in it, and what was dropped or assumed on the way.
+
     Raises:
         BundleError: The bundle is damaged or has expired.
         ConfigError: There is no such arm, it cannot be fitted, or `out` has another ending.

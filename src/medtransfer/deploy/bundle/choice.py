@@ -1,11 +1,13 @@
 """Runs of a study whose networks go into a bundle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from medtransfer.errors import ConfigError, StudyError, listed, plural, suggestion
 from medtransfer.files import read_json
+from medtransfer.report.recommendation import recommend
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.messages import RunRequest
 
@@ -37,7 +39,7 @@ def choose_runs(
 
     Args:
         study: A study with finished runs.
-        rung: The rung; None if the study has only one.
+        rung: The rung; by default the only one, or the one that `recommend` gives.
         run_id: One run, whatever its rung and its labels.
         ensemble: True for all seeds of the rung together.
 
@@ -59,9 +61,7 @@ def choose_runs(
     if rung is None and len(names) == 1:
         rung, why = names[0], "the only rung of the study"
     if rung is None:
-        raise ConfigError(
-            f"The study has {plural(len(names), 'rung')}: {listed(names)}. Name one with --rung."
-        )
+        rung, why = _recommended(study, names)
     if rung not in names:
         hint = suggestion(rung, names) or f"Finished rungs: {listed(names)}."
         raise ConfigError(f"The study has no finished run of rung '{rung}'. {hint}")
@@ -76,6 +76,18 @@ def choose_runs(
     if len(seeds) > 1:
         why += f"; of {plural(len(seeds), 'seed')} the best AUROC on the tuning split"
     return ChosenRuns((best,), f"{rung}, seed {best.seed}: {why}")
+
+
+def _recommended(study: StudyFolder, names: Sequence[str]) -> tuple[str, str]:
+    """The study's recommendation and its reason.
+
+    Raises:
+        ConfigError: No rung can be recommended over another.
+    """
+    advice = recommend(study)
+    if advice.rung is None or advice.rung not in names:
+        raise ConfigError(f"{advice.sentence} Name a rung with --rung: {listed(names)}.")
+    return advice.rung, advice.sentence
 
 
 def with_reason(chosen: ChosenRuns, reason: str) -> ChosenRuns:

@@ -141,7 +141,7 @@ def export_bundle(
     Args:
         study: The study's folder.
         out: File to write; its name ends in ``.medt``.
-        rung: Rung to take; None if the study has only one.
+        rung: Rung to take; by default the only one, or the one that `recommend` gives.
         run_id: One run, in place of a rung.
         ensemble: True for all seeds of the rung together.
         options: What goes in beside the network.

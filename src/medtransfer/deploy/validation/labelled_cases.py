@@ -10,6 +10,7 @@ import polars as pl
 from medtransfer.data.cases import build_cases, case_attributes, proposed_attributes
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.images.scan import Progress, no_progress
+from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.model import BundleModel
 from medtransfer.deploy.validation.overlap import training_overlap, without_cases
@@ -138,5 +139,5 @@ def _of_cohort(frame: pl.DataFrame, cohort: str | None) -> pl.DataFrame:
 
 
 def _proposed(table: Manifest, data: DataConfig) -> list[str]:
-    answers = {*data.names, data.class_column}
-    return [name for name in proposed_attributes(table.frame) if name not in answers]
+    answers = [*data.names, *([data.class_column] if data.class_column else [])]
+    return list(proposed_attributes(table.frame, answers, label_tellers()).names)

@@ -21,6 +21,7 @@ from medtransfer.evaluation.comparison.evaluate_table import evaluate_table, wri
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json, remove, write_json
 from medtransfer.posthoc.adaptation.arms import ARMS
+from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.tables.predictions import write_predictions
 from medtransfer.tables.schema import write_spreadsheet
@@ -73,6 +74,9 @@ def validate_bundle(
         config: Margin (the bundle's by default), judged metrics, recalibration.
         evaluation: Replicates, groups, seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
+
+    Returns:
+        The verdict with its numbers, and where tables and page lie.
 
     Raises:
         BundleError: The bundle is damaged or has expired.
@@ -207,4 +211,5 @@ def _write(
     remove(refused)
     if len(labelled.refused):
         write_spreadsheet(labelled.refused, refused)
-    return write_evaluation_report(out)
+    rows, least = readable_rows(manifest), network.evaluation.minimum_group
+    return write_evaluation_report(out, identifiers_of(labelled.scores, rows, least))
