@@ -174,10 +174,11 @@ def _lines(network: LocalNetwork, checked: Recalibration | None) -> Sequence[str
         network.hospital, checked.test, carried_run(network.run, network.fit)
     )
     points = network.evaluation.operating_points
+    fitted = f"{checked.arm} fitted on half of the patients, measured on the others"
     return [
         decisions_line(f"{label} ({point})", numbers, network.target, point)
         for point in points[:1]
-        for label, numbers in (("as carried", carried), (checked.arm, checked.numbers))
+        for label, numbers in (("as carried", carried), (fitted, checked.numbers))
     ]
 
 

@@ -12,6 +12,7 @@ from tests.evaluation.comparison.made_rungs import CONFIG
 from tests.prediction_tables import Site, binary_table, no_attributes
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.choice.rung_pairs import rung_pairs
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.statistics.variance import random_effects
@@ -95,6 +96,21 @@ def test_means_over_targets_and_seeds_have_it_too() -> None:
     far = row_of("auroc", results, target="macro", cohort="far")
     assert drop["value"] == pytest.approx(within["value"] - far["value"])  # type: ignore[operator]
     assert row_of("auroc_next_cohort", results, target="macro")["low"] is not None
+
+
+def test_rungs_are_recommended_by_what_they_do_within_hospitals() -> None:
+    told = {name: SHIFTS[name] + logit(site.prevalence) for name, site in SITES.items()}
+    shift = pl.col("cohort").replace_strict(told, return_dtype=pl.Float64)
+    honest = TABLE.with_columns(pl.col("logit_x") - shift)  # the same within every hospital
+    runs = [
+        LadderRun(rung, GridKey(rung), 0, lambda table=table: table)
+        for rung, table in (("telling", TABLE), ("honest", honest))
+    ]
+    tables = compare_runs(runs, no_attributes(TABLE), "binary", CONFIG, reference="honest")
+    (pooled,) = tables.comparisons.filter(metric="auroc", cohort="internal")["difference"]
+    assert pooled > 0.1
+    (pair,) = [pair for pair in rung_pairs(tables.means) if pair.use == "choice"]
+    assert pair.difference == pytest.approx(0, abs=1e-9)
 
 
 def test_one_training_hospital_has_no_such_rows() -> None:

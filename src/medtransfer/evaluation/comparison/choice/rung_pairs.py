@@ -195,7 +195,9 @@ def _parts(first: Sequence[Mean], second: Sequence[Mean]) -> Iterator[Part]:
         for key in keys:
             held_out = mean.key.held_out
             if key.target == target and held_out in (None, key.cohort):
-                yield Part(mean, base, key)
+                # of several training hospitals the AUROC within each, as everywhere
+                inside = mean.home(key) if key.cohort == mean.internal_name else key
+                yield Part(mean, base, inside if inside in base.estimates else key)
 
 
 def _is_choice(part: Part) -> bool:
