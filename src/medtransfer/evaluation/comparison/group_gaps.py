@@ -13,7 +13,12 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
 from medtransfer.evaluation.scoring.fairness import comparisons_by_attribute, gap_rows
 from medtransfer.evaluation.scoring.gap_tests import BIASED_GAP
-from medtransfer.evaluation.scoring.group_comparison import GAP_P, TOO_FEW, GroupComparison
+from medtransfer.evaluation.scoring.group_comparison import (
+    GAP_P,
+    TOO_FEW,
+    ComparedGroups,
+    GroupComparison,
+)
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
@@ -45,7 +50,7 @@ class SeedGroups:
 
 
 @dataclass(frozen=True)
-class MeanGroups:
+class MeanGroups(ComparedGroups):
     """The groups of one attribute with a metric's mean over seeds.
 
     Attributes:
@@ -59,7 +64,7 @@ class MeanGroups:
     reason: str | None = None
 
     @property
-    def key(self) -> MetricKey:
+    def measured(self) -> MetricKey:
         """Target and metric."""
         return MetricKey(self.subject.target, self.subject.metric)
 
@@ -88,46 +93,30 @@ class MeanGroups:
         heavy: Floats = np.sqrt((number - 1) / squares)
         return patients + apart @ weights * heavy / np.sqrt(number * (number - 1))
 
-    def undefined(self, name: str, reason: str) -> Result:
-        """Row of the results table for an undefined number."""
-        return self._row(name, None, reason=self.reason or reason)
-
-    def number(
-        self,
-        name: str,
-        value: float,
-        interval: tuple[float, float] | None,
-        missing: str = NO_INTERVAL,
-    ) -> Result:
-        """Row of the results table; arguments as for a single run's groups."""
-        if not np.isfinite(value):
-            return self.undefined(name, "undefined: no group is above 0")
-        lacks_interval = interval is None and self.seeds[0].errors is not None
-        return self._row(name, value, interval, missing if lacks_interval else None)
-
     def test(self, config: EvaluationConfig) -> Result:
         """Row of the p-value of no gap, which agrees with the gap's interval."""
-        name = self.key.metric + GAP_P
+        name = self.measured.metric + GAP_P
         values = self.values
         if len(values) < 2:
             return self.undefined(name, TOO_FEW)
-        if find_metric(self.key.metric).biased:
+        if find_metric(self.measured.metric).biased:
             return self.undefined(name, BIASED_GAP)
         noise = self.noise(config)
         p = None if noise is None else gap_p(values, noise)
         if p is None:
             return self.undefined(name, NO_INTERVAL)
-        return replace(self._row(name, p), contains=PATIENTS_AND_SEEDS)
+        return replace(self.row(name, p), contains=PATIENTS_AND_SEEDS)
 
-    def _row(
+    def row(
         self,
         name: str,
         value: float | None,
         interval: tuple[float, float] | None = None,
         reason: str | None = None,
     ) -> Result:
+        """Row of the results table, with the counts of these groups."""
         counts = self.seeds[0].counts
-        counts = replace(counts, reason=reason or counts.reason)
+        counts = replace(counts, reason=self.reason or reason or counts.reason)
         row = counts.row(replace(self.subject, metric=name), value, interval)
         return replace(row, contains=PATIENTS_AND_SEEDS) if row.contains else row
 

@@ -84,7 +84,7 @@ def gap_rows(comparisons: Sequence[ComparedGroups], config: EvaluationConfig) ->
 
 def _gap_rows(comparison: ComparedGroups, config: EvaluationConfig) -> Iterator[Result]:
     """Worst group, gap and ratio of one metric."""
-    name = comparison.key.metric
+    name = comparison.measured.metric
     metric = find_metric(name)
     has_worst = metric.better != "neither"
     if len(comparison.values) < 2:
@@ -111,7 +111,7 @@ def _gap_rows(comparison: ComparedGroups, config: EvaluationConfig) -> Iterator[
 
 def _odds_rows(comparisons: Sequence[ComparedGroups], config: EvaluationConfig) -> Iterator[Result]:
     """Equalised odds: the larger of the gaps in sensitivity and specificity."""
-    by_key = {comparison.key: comparison for comparison in comparisons}
+    by_key = {comparison.measured: comparison for comparison in comparisons}
     for key, sens in by_key.items():
         point = key.metric.removeprefix("sensitivity@")
         spec = by_key.get(MetricKey(key.target, f"specificity@{point}"))

@@ -1,8 +1,8 @@
 """Comparison of the groups of an attribute: those large enough for a metric, and their rows."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -41,26 +41,36 @@ TOO_FEW = "fewer than two groups large enough"
 SubgroupEstimates = Sequence[tuple[Subgroup, Estimates]]
 
 
-class ComparedGroups(Protocol):
+class ComparedGroups(ABC):
     """The groups of one attribute with a metric, of a run or of a mean over seeds."""
 
     @property
-    def key(self) -> MetricKey:
-        """Target and metric."""
-        ...
-
-    @property
+    @abstractmethod
     def values(self) -> list[Floats]:
         """The metric of each group, in the sample and in every replicate. G times [1 + R]"""
-        ...
 
+    @property
+    @abstractmethod
+    def measured(self) -> MetricKey:
+        """Target and metric."""
+
+    @abstractmethod
     def noise(self, config: EvaluationConfig) -> Floats | None:
         """Draws of the groups' errors; None where those of the replicates serve. [G, R]"""
-        ...
+
+    @abstractmethod
+    def row(
+        self,
+        name: str,
+        value: float | None,
+        interval: tuple[float, float] | None = None,
+        reason: str | None = None,
+    ) -> Result:
+        """Row of the results table, with the counts of these groups."""
 
     def undefined(self, name: str, reason: str) -> Result:
         """Row of the results table for an undefined number."""
-        ...
+        return self.row(name, None, reason=reason)
 
     def number(
         self,
@@ -69,12 +79,22 @@ class ComparedGroups(Protocol):
         interval: tuple[float, float] | None,
         missing: str = NO_INTERVAL,
     ) -> Result:
-        """Row of the results table for a number of these groups."""
-        ...
+        """Row of the results table.
+
+        Args:
+            name: In the column `metric`.
+            value: Infinite or NaN where no group is above 0.
+            interval: Its ends, if it has any.
+            missing: Reason if replicates were drawn and give no interval.
+        """
+        if not np.isfinite(value):
+            return self.undefined(name, "undefined: no group is above 0")
+        lacks_interval = interval is None and len(self.values[0]) > 1
+        return self.row(name, value, interval, missing if lacks_interval else None)
 
 
 @dataclass(frozen=True)
-class GroupComparison:
+class GroupComparison(ComparedGroups):
     """The groups of one attribute that are large enough for a metric.
 
     Attributes:
@@ -127,41 +147,23 @@ class GroupComparison:
         rng = generator(config.seed, "groups", self.test_set.name, self.attribute, str(self.key))
         return interval_noise(values, known, len(self.values[0]) - 1, rng)
 
-    def undefined(self, name: str, reason: str) -> Result:
-        """Row of the results table for an undefined number."""
-        return self._row(name, None, reason=reason)
+    @property
+    def measured(self) -> MetricKey:
+        """Target and metric."""
+        return self.key
 
     def p_value(self, p: float) -> Result:
         """Row of the results table for the p-value of no gap."""
-        return self._row(self.key.metric + GAP_P, p)
+        return self.row(self.key.metric + GAP_P, p)
 
-    def number(
-        self,
-        name: str,
-        value: float,
-        interval: tuple[float, float] | None,
-        missing: str = NO_INTERVAL,
-    ) -> Result:
-        """Row of the results table.
-
-        Args:
-            name: In the column `metric`.
-            value: Infinite or NaN where no group is above 0.
-            interval: Its ends, if it has any.
-            missing: Reason if replicates were drawn and give no interval.
-        """
-        if not np.isfinite(value):
-            return self.undefined(name, "undefined: no group is above 0")
-        lacks_interval = interval is None and len(self.values[0]) > 1
-        return self._row(name, value, interval, missing if lacks_interval else None)
-
-    def _row(
+    def row(
         self,
         name: str,
         value: float | None,
         interval: tuple[float, float] | None = None,
         reason: str | None = None,
     ) -> Result:
+        """Row of the results table, with the counts of these groups."""
         run, cases = self.test_set.run, self.cases
         counts = Estimate(
             values=None,
