@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.cli.conftest import Call, Said
 from tests.evaluation.comparison.hospitals.test_summary import telling_hospitals_apart
+from tests.prediction_tables import Site, binary_table
 
 from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS
 from medtransfer.tables.results import CURVES
@@ -263,3 +264,20 @@ def test_several_training_hospitals_are_scored_each_within_itself(
     assert "Pooling adds 0.19" in page
     assert "that is owed to differences between the hospitals" in page
     assert "(of 3 hospitals: mostly ignorance)" in page
+
+
+def test_a_cohort_with_other_targets_is_not_read_as_a_gain(call: Call, tmp_path: Path) -> None:
+    sites = {"home": Site({"tune": 40, "test": 80}), "away": Site({"test": 80}, separation=1.2)}
+    table = binary_table(sites, targets=("x", "y", "hard"))
+    away = pl.col("cohort") == "away"
+    table = table.with_columns(
+        logit_hard=pl.Series(np.random.default_rng(0).normal(size=len(table))),
+        target_hard=pl.when(~away).then("target_hard"),
+    )
+    table.write_parquet(tmp_path / "p.parquet")
+    (tmp_path / "quick.yaml").write_text(QUICK, "utf-8")
+    said = call("evaluate", "p.parquet", "-o", "out", "--config", "quick.yaml")
+    assert said.code == 0, said.err
+    text = " ".join(said.out.split())
+    assert "away has other targets than home: their AUROCs above are not alike." in text
+    assert "over the 2 of 3 targets that both have: x, y is 0." in text

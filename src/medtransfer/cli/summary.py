@@ -1,10 +1,12 @@
 """Summary of a study or an evaluation, for the terminal."""
 
+from collections.abc import Iterator
+
 import polars as pl
 
-from medtransfer.cli.display import print_table
+from medtransfer.cli.display import print_table, wrapped
 from medtransfer.errors import listed
-from medtransfer.evaluation.comparison.seed_means import HEADLINE
+from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE, OVER_SHARED
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import interval_text, saved_text
 
@@ -28,6 +30,20 @@ def print_rungs(data: ReportData) -> None:
     print_table([*head, *(["labels saved"] if curve else [])], rows, right=(1,) if trained else ())
     if len(data.cohorts) > MAX_COHORTS:
         print(f"Cohorts in the report only: {listed(data.cohorts[MAX_COHORTS:])}.")
+    for sentence in _other_targets(data):
+        print(wrapped(sentence))
+
+
+def _other_targets(data: ReportData) -> Iterator[str]:
+    """Sentences on cohorts whose mean is of other targets than at home."""
+    for cohort in data.shifted:
+        drop = data.result_row(data.best, cohort, HEADLINE + DROP_SUFFIX)
+        if drop is not None and (drop["reason"] or "").startswith(OVER_SHARED):
+            value = "" if drop["value"] is None else f" is {interval_text(drop)}"
+            yield (
+                f"{cohort} has other targets than {data.drop_baseline}: their AUROCs above are not "
+                f"alike. The drop of {data.best} {drop['reason']}{value}."
+            )
 
 
 def _title(data: ReportData, cohort: str) -> str:

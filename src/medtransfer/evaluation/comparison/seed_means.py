@@ -49,6 +49,8 @@ BIASED_DIFFERENCE = (
 OF_TARGETS = (HEADLINE, "auprc", "sensitivity", "specificity")
 """Metrics that have means, differences and drops for each of several targets."""
 DROP_SUFFIX = "_drop"
+OVER_SHARED = "over the"
+"""Start of the reason of a drop over the targets that both cohorts have."""
 OTHER_TARGETS = "the two cohorts have different targets"
 BETWEEN_SEEDS, BETWEEN_PATIENTS = "_sd_seeds", "_sd_patients"
 """Suffixes of a metric's name: its standard deviation between seeds, and between patients."""
@@ -264,7 +266,9 @@ def drops(mean: Mean) -> Iterator[Result]:
             shared = mean.shared[key]
             whole = len(set(internal.targets) | set(shifted.targets))
             names = shared.shifted.targets
-            reason = f"over the {len(names)} of {whole} targets that both have: {listed(names)}"
+            reason = (
+                f"{OVER_SHARED} {len(names)} of {whole} targets that both have: {listed(names)}"
+            )
             estimate = replace(estimate, reason=reason)
             sides = with_mean(internal, shared.internal), with_mean(shifted, shared.shifted)
         interval, missing = drop_interval(*sides, key.metric)
