@@ -242,34 +242,37 @@ def _within_cohorts(test_set: TestSet, estimates: Sequence[Estimates]) -> Estima
     if len(of_cohorts) < 2 or not test_set.pools_cohorts:
         return derived
     for name in test_set.run.names:
-        pooled_cohorts = estimates[0].get(MetricKey(name, "auroc"))
-        if pooled_cohorts is None:
+        together = estimates[0].get(MetricKey(name, "auroc"))
+        if together is None:
             continue
-        each = {group: of_cohort[MetricKey(name, "auroc")] for group, of_cohort in of_cohorts}
-        defined = {group: e for group, e in each.items() if e.is_defined}
-        positives = np.array([e.positives or 0 for e in defined.values()], dtype=np.float64)
-        within = replace(pooled_cohorts, values=None, left_out=None, support=None)
-        if defined:
-            weights: list[float] = (positives / positives.sum()).tolist()
-            values = [
-                w * e.values
-                for w, e in zip(weights, defined.values(), strict=True)
-                if e.values is not None
-            ]
-            support = mean_support(list(defined.values()), "auroc", weights)
-            within = replace(within, values=np.sum(values, axis=0), of_targets=support)
-        left = [
-            f"{group} ({e.reason or UNDEFINED})"
-            for group, e in each.items()
-            if group not in defined
-        ]
-        within = replace(within, reason=f"without {listed(left)}" if left else within.reason)
+        within = _within({group: of[MetricKey(name, "auroc")] for group, of in of_cohorts})
         between = within
-        if within.values is not None and pooled_cohorts.values is not None:
-            between = replace(within, values=pooled_cohorts.values - within.values)
+        if within.values is not None and together.values is not None:
+            between = replace(within, values=together.values - within.values)
         derived[MetricKey(name, "auroc_within")] = within
         derived[MetricKey(name, "auroc_between")] = between
     return derived
+
+
+def _within(of_cohorts: dict[str, Estimate]) -> Estimate:
+    """The mean of the cohorts that have an AUROC, by positive cases; names those that have none."""
+    defined = [estimate for estimate in of_cohorts.values() if estimate.is_defined]
+    left = [
+        f"{name} ({e.reason or UNDEFINED})" for name, e in of_cohorts.items() if not e.is_defined
+    ]
+    within = Estimate(
+        values=None,
+        cases=sum(e.cases for e in defined),
+        patients=sum(e.patients for e in defined),
+        positives=sum(e.positives or 0 for e in defined),
+        reason=f"without {listed(left)}" if left else None,
+    )
+    if not defined:
+        return within
+    weights = [(e.positives or 0) / (within.positives or 1) for e in defined]
+    parts = [w * e.values for w, e in zip(weights, defined, strict=True) if e.values is not None]
+    support = mean_support(defined, "auroc", weights)
+    return replace(within, values=np.sum(parts, axis=0), of_targets=support)
 
 
 def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimates:

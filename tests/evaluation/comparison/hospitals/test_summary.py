@@ -98,6 +98,19 @@ def test_means_over_targets_and_seeds_have_it_too() -> None:
     assert row_of("auroc_next_cohort", results, target="macro")["low"] is not None
 
 
+def test_a_hospital_that_is_too_small_is_left_out_and_named() -> None:
+    tiny = Site({"tune": 20, "test": 12}, separation=0.6, prevalence=0.5)
+    table = binary_table({**SITES, "tiny": tiny})
+    results = tables_of("binary", table).results.filter(pl.col("run_id").is_null())
+    within, others = row_of("auroc_within", results), table.filter(pl.col("split") == "test")
+    assert "without tiny (fewer than 10 " in str(within["reason"])
+    three = others.filter(pl.col("cohort").is_in(list(PREVALENCES)))
+    assert within["num_cases"] == len(three)
+    assert within["num_positive"] == (three["target_x"] == 1).sum()
+    following = row_of("auroc_next_cohort", results)
+    assert following["reason"] == "of 3 hospitals: mostly ignorance; without tiny: no interval"
+
+
 def test_rungs_are_recommended_by_what_they_do_within_hospitals() -> None:
     told = {name: SHIFTS[name] + logit(site.prevalence) for name, site in SITES.items()}
     shift = pl.col("cohort").replace_strict(told, return_dtype=pl.Float64)

@@ -19,6 +19,8 @@ ACROSS, NEXT = "auroc_across", "auroc_next_cohort"
 """Mean over such hospitals, and the same with the interval of the next one's true value."""
 FEW_HOSPITALS = 5
 """Hospitals below which a prediction interval is mostly ignorance."""
+TWO_HOSPITALS = "no prediction interval from two training cohorts"
+PATIENTS = "patients"
 TOO_FEW = "fewer than two training cohorts with an interval"
 
 
@@ -31,44 +33,45 @@ def hospital_summaries(mean: Mean) -> Iterator[Result]:
         usable = [row for row in rows if row.low is not None and row.high is not None]
         left = [row.group for row in rows if row not in usable]
         note = f"without {listed(left)}: no interval" if left else None
-        blank = replace(
-            rows[0],
-            attribute=ALL,
-            group=ALL,
-            target=target,
-            cohort=cohort,
-            metric=ACROSS,
-            value=None,
-            low=None,
-            high=None,
-            contains=None,
-            num_cases=sum(row.num_cases for row in usable),
-            num_patients=sum(row.num_patients for row in usable),
-            num_positive=sum(row.num_positive or 0 for row in usable),
-            reason=note or TOO_FEW,
-        )
+        across = _blank(cohort, target, usable or rows)
         if len(usable) < 2:
-            yield blank
+            yield replace(across, reason="; ".join(filter(None, (TOO_FEW, note))))
             continue
         summary = random_effects(*_on_logits(usable))
-        sources = (
-            "patients and seeds"
-            if all("seeds" in (r.contains or "") for r in usable)
-            else "patients"
-        )
-        across = replace(blank, value=float(expit(summary.mean)), contains=sources, reason=note)
-        yield replace(
-            across, low=float(expit(summary.interval[0])), high=float(expit(summary.interval[1]))
-        )
+        across = replace(across, value=float(expit(summary.mean)), reason=note)
+        yield _with_ends(across, summary.interval, usable)
+        following = replace(across, metric=NEXT)
         if summary.next_one is None:
-            reason = "no prediction interval from two training cohorts"
-            yield replace(across, metric=NEXT, contains=None, reason=reason)
+            yield replace(following, reason="; ".join(filter(None, (TWO_HOSPITALS, note))))
             continue
-        reason = (
-            f"of {len(usable)} hospitals: mostly ignorance" if len(usable) < FEW_HOSPITALS else None
-        )
-        low, high = (float(expit(end)) for end in summary.next_one)
-        yield replace(across, metric=NEXT, low=low, high=high, reason=reason or note)
+        few = f"of {len(usable)} hospitals: mostly ignorance" if len(usable) < FEW_HOSPITALS else ""
+        following = replace(following, reason="; ".join(filter(None, (few, note))) or None)
+        yield _with_ends(following, summary.next_one, usable)
+
+
+def _blank(cohort: str, target: str, rows: Sequence[Result]) -> Result:
+    """Row of a summary with the counts of its cohorts, still without a value."""
+    return Result(
+        run_id=None,
+        split=rows[0].split,
+        cohort=cohort,
+        target=target,
+        metric=ACROSS,
+        value=None,
+        num_cases=sum(row.num_cases for row in rows),
+        num_patients=sum(row.num_patients for row in rows),
+        num_positive=sum(row.num_positive or 0 for row in rows),
+        attribute=ALL,
+        group=ALL,
+    )
+
+
+def _with_ends(row: Result, ends: tuple[float, float], rows: Sequence[Result]) -> Result:
+    """A row with an interval on the logit scale, which contains what all cohorts' do."""
+    low, high = (float(expit(end)) for end in ends)
+    contained = {of_cohort.contains for of_cohort in rows}
+    contains = contained.pop() if len(contained) == 1 else PATIENTS
+    return replace(row, low=low, high=high, contains=contains)
 
 
 def _by_target(mean: Mean) -> dict[tuple[str, str], list[Result]]:
