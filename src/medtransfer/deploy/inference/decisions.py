@@ -32,10 +32,14 @@ class CaseImagesRead:
     Attributes:
         read: Number of images that the prediction is made of.
         refused: Number that could not be read.
+        brightness: Mean of their pixels, from 0 (black) to 1, at the network's size.
+        contrast: Standard deviation of the pixels of an image, mean over the images.
     """
 
     read: int
     refused: int
+    brightness: float | None = None
+    contrast: float | None = None
 
 
 def case_decisions(
@@ -49,7 +53,8 @@ def case_decisions(
         images: By `case_id`.
 
     Returns:
-        `case_id`, `patient_id`, `cohort`, `images`, `images_refused`; of every target `logit_`,
+        `case_id`, `patient_id`, `cohort`, `images`, `images_refused`, `brightness`, `contrast`;
+        of every target `logit_`,
         `probability_` (calibrated), `call_<target>_<point>` (1 or 0), `set_<target>`, or `class`
         and `set` of a single-label task; `ood_<detector>`, `ood`, `ood_by`; `deferred`,
         `deferred_because`.
@@ -60,6 +65,8 @@ def case_decisions(
     columns: Columns = {
         "images": pl.Series([count.read for count in counts], dtype=pl.Int64),
         "images_refused": pl.Series([count.refused for count in counts], dtype=pl.Int64),
+        "brightness": pl.Series([count.brightness for count in counts], dtype=pl.Float64),
+        "contrast": pl.Series([count.contrast for count in counts], dtype=pl.Float64),
     }
     reasons: list[list[str]] = [[] for _ in counts]
     columns |= _target_columns(facts, run, fit, reasons)

@@ -16,6 +16,7 @@ from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
+from medtransfer.deploy.inference.occasions import occasion_columns
 from medtransfer.deploy.inference.pixels import InputRules, decode_images
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
 from medtransfer.errors import BundleError, ImageError
@@ -166,8 +167,11 @@ class BundleModel:
                 "cohort": [case.cohort for case in source.cases],
             }
         )
+        listed = listed.with_columns(**occasion_columns(case.occasion for case in source.cases))
+        occasions = listed.drop("patient_id", "cohort")
         if len(scored.scores):
             decided = case_decisions(self.facts, scored.scores, scored.images)
+            decided = decided.join(occasions, on="case_id", how="left")
         else:
             decided = listed.clear().with_columns(deferred=pl.lit(None, dtype=pl.Boolean))
         without = listed.join(decided, on="case_id", how="anti").join(
@@ -225,8 +229,7 @@ class _Scoring:
             if missing[request.case] == 0 and request.case in held:
                 pictures = sorted(held.pop(request.case), key=lambda pair: pair[0])
                 number = self._source.cases[request.case].images
-                counts = CaseImagesRead(len(pictures), number - len(pictures))
-                self._images[case_id] = counts
+                self._images[case_id] = _images_read([picture for _, picture in pictures], number)
                 yield request.case, [picture for _, picture in pictures]
             self._on_progress(done, self._total)
 
@@ -264,6 +267,22 @@ class _Scoring:
                 *(pl.Series(f"{OOD_PREFIX}{name}", v) for name, v in of_member.ood.items()),
             )
             self._parts.append(table.filter(pl.Series(finite)))
+
+
+def _images_read(pictures: Sequence[Pixels], number: int) -> CaseImagesRead:
+    """Counts and mean statistics of a case's images.
+
+    Args:
+        pictures: Those that could be read; uint8 or uint16.
+        number: How many the case has.
+    """
+    scaled = [picture / float(np.iinfo(picture.dtype).max) for picture in pictures]
+    return CaseImagesRead(
+        read=len(pictures),
+        refused=number - len(pictures),
+        brightness=float(np.mean([image.mean() for image in scaled])),
+        contrast=float(np.mean([image.std() for image in scaled])),
+    )
 
 
 def load_bundle(

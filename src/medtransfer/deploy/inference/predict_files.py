@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ PART_CASES = 512
 """Cases of a part: at most so many are predicted again when a pass was stopped."""
 ENDINGS_OUT = (".csv", ".parquet", ".jsonl")
 SCORES, REFUSED, IMAGES = "scores", "refused", "images"
+IMAGES_SCHEMA = {
+    "case_id": pl.String,
+    "read": pl.Int64,
+    "refused": pl.Int64,
+    "brightness": pl.Float64,
+    "contrast": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,7 @@ class _Part:
     ) -> None:
         self._model, self._source, self._cases = model, source, cases
         made_from = {
+            "columns": list(IMAGES_SCHEMA),
             "bundle": model.bundle.digest,
             "any_modality": model.any_modality,
             "cases": [[source.cases[case].case_id, source.stamp(case)] for case in cases],
@@ -166,18 +174,17 @@ class _Part:
             refused = pl.read_parquet(self._path(REFUSED))
         except (OSError, pl.exceptions.PolarsError):
             return None
-        counts = {case: CaseImagesRead(read, lost) for case, read, lost in images.iter_rows()}
+        counts = {case: CaseImagesRead(*of_case) for case, *of_case in images.iter_rows()}
         return Scored(scores if scores.width > 1 else pl.DataFrame(), refused, counts)
 
     def make(self, on_progress: Progress) -> Scored:
         """Make the scores and keep them."""
         scored = self._model.score(self._source, self._cases, on_progress)
         scores = scored.scores if len(scored.scores) else pl.DataFrame({"none": [0]})
-        rows = [(case, n.read, n.refused) for case, n in scored.images.items()]
-        schema = {"case_id": pl.String, "read": pl.Int64, "refused": pl.Int64}
+        rows = [(case, *astuple(counts)) for case, counts in scored.images.items()]
         write_frame(scores, self._path(SCORES))
         write_frame(scored.refused, self._path(REFUSED))
-        write_frame(pl.DataFrame(rows, schema=schema, orient="row"), self._path(IMAGES))
+        write_frame(pl.DataFrame(rows, schema=IMAGES_SCHEMA, orient="row"), self._path(IMAGES))
         return scored
 
     def _path(self, table: str) -> Path:

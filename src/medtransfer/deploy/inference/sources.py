@@ -12,6 +12,12 @@ from medtransfer.data.images.decode import is_dicom
 from medtransfer.data.images.dicom.elements import header_words
 from medtransfer.data.images.pictures import Pixels, read_file
 from medtransfer.data.images.scan import image_readers
+from medtransfer.deploy.inference.occasions import (
+    NO_OCCASION,
+    Occasion,
+    header_occasions,
+    table_occasions,
+)
 from medtransfer.errors import ConfigError, TableError, listed, plural
 from medtransfer.files import file_stamp
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, manifest_faults
@@ -37,12 +43,14 @@ class CaseRequest:
         patient_id: Its patient, if the source says.
         cohort: Its hospital, if the source says.
         images: Number of its images.
+        occasion: Its month and device, if the source says.
     """
 
     case_id: str
     patient_id: str
     cohort: str
     images: int
+    occasion: Occasion = NO_OCCASION
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,12 @@ class ManifestSource:
         )
         rows = grouped.rows()
         self._rows: list[list[int]] = [row[3] for row in rows]
-        self.cases = tuple(CaseRequest(row[0], row[1], row[2], len(row[3])) for row in rows)
+        first = [of_case[0] for of_case in self._rows]
+        occasions = table_occasions(manifest.frame[first])
+        self.cases = tuple(
+            CaseRequest(row[0], row[1], row[2], len(row[3]), occasion)
+            for row, occasion in zip(rows, occasions, strict=True)
+        )
         self._place_of = {
             index: (case, place)
             for case, of_case in enumerate(self._rows)
@@ -151,9 +164,10 @@ class FileSource:
             without += case is None and rule != "image"
             groups.setdefault(file.name if case is None else case, []).append(file)
         self._files = [sorted(groups[name], key=lambda f: f.name) for name in sorted(groups)]
+        occasions = header_occasions([of_case[0].path for of_case in self._files])
         self.cases = tuple(
-            CaseRequest(name, UNNAMED, UNNAMED, len(of_case))
-            for name, of_case in zip(sorted(groups), self._files, strict=True)
+            CaseRequest(name, UNNAMED, UNNAMED, len(of_case), occasion)
+            for name, of_case, occasion in zip(sorted(groups), self._files, occasions, strict=True)
         )
         self.notes = tuple(notes)
         if without:

@@ -39,6 +39,8 @@ AGE = r"^0*(\d{1,3})([YMWD])$"
 DATE = r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
 EXPOSURE = {"kvp": (1.0, 500.0), "exposure_mas": (0.0, 10_000.0)}
 """Columns of exposure, with the range of values that a device can have."""
+MODEL_WORDS = ("Manufacturer", "ManufacturerModelName")
+"""Header entries that name a device."""
 MONTH = "month"
 """Column of the study's month, if it is asked for."""
 
@@ -65,7 +67,7 @@ def describe_images(headers: pl.DataFrame) -> Described:
     frame = headers.with_columns(
         pl.col(MODALITY).alias("modality"),
         pl.col(INTENT).alias("intent"),
-        _month().alias(MONTH),
+        study_month().alias(MONTH),
         *(_number(*pair) for pair in (("KVP", "kvp"), ("Exposure", "exposure_mas"))),
         _by_words("PatientSex", SEXES).alias("sex"),
     )
@@ -73,7 +75,7 @@ def describe_images(headers: pl.DataFrame) -> Described:
     mas = pl.coalesce("exposure_mas", _sane(micro, "exposure_mas")).round(2)
     frame = frame.with_columns(mas.alias("exposure_mas"))
     notes: list[str] = []
-    for step in (_with_views, _with_sides, _with_body_parts, _with_devices, _with_ages):
+    for step in (_with_views, _with_sides, _with_body_parts, with_devices, _with_ages):
         frame, of_step = step(frame)
         notes += of_step
     given = pl.col("PatientSex").str.to_uppercase()
@@ -101,8 +103,8 @@ def _sane(number: pl.Expr, name: str) -> pl.Expr:
     return pl.when(number.is_between(low, high)).then(number)
 
 
-def _month() -> pl.Expr:
-    """``2019-03``; null for anything that is no date."""
+def study_month() -> pl.Expr:
+    """Month of `StudyDate` as ``2019-03``; null for anything that is no date."""
     date = pl.col("StudyDate").str.replace_all(".", "", literal=True)  # 2019.03.07, of ACR-NEMA
     return pl.when(date.str.contains(DATE)).then(
         pl.concat_str(date.str.slice(0, 4), pl.lit("-"), date.str.slice(4, 2))
@@ -178,7 +180,12 @@ def _with_body_parts(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return frame, _emptied("Body part", len(odd), "its entry is not a word of the standard")
 
 
-def _with_devices(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def with_devices(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """`maker` and `model` of images, and what was left empty.
+
+    Args:
+        frame: `Manufacturer` and `ManufacturerModelName`.
+    """
     text = pl.col("Manufacturer").str.to_uppercase()
     maker = pl.when(pl.lit(value=False)).then(pl.lit(""))
     for word, name in MAKERS.items():
