@@ -46,6 +46,7 @@ TORCH = {
     "data.loader",
     "data.transforms",
     "deploy.bundle.trained_run",
+    "deploy.exchange.onnx_graph",
     "deploy.inference.decoded",
     "deploy.inference.network",
     "deploy.inference.runtime",
@@ -94,6 +95,7 @@ DOORS = {
     "jpeg_ls": {"data/images/dicom/codecs.py"},
     "rle": {"data/images/dicom/codecs.py"},
     "yaml": {"study/", "yaml_text.py"},
+    "onnxruntime": {"deploy/inference/onnx_network.py"},
     "jinja2": {"deploy/bundle/card.py", "pretraining/rung_folder.py", "report/page.py"},
     "huggingface_hub": {"models/weight_files.py"},
 }

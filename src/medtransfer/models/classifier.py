@@ -60,10 +60,10 @@ class CasePool(nn.Module):
         # a product with the membership matrix sums in one order on every device
         member = (owner[None, :] == torch.arange(cases, device=owner.device)[:, None]).float()
         if self.pool == "attention":
-            member = member * self._attention(features, member)
+            member = member * self.attention(features, member)
         return (member @ features) / member.sum(dim=1, keepdim=True)
 
-    def _attention(self, features: torch.Tensor, member: torch.Tensor) -> torch.Tensor:
+    def attention(self, features: torch.Tensor, member: torch.Tensor) -> torch.Tensor:
         """Unnormalised weights of the images, stabilised within each case. [B, M]"""
         gated = torch.tanh(self.value(features)) * torch.sigmoid(self.gate(features))
         scores = self.score(gated).squeeze(1)[None, :].expand_as(member)

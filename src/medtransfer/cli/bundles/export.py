@@ -64,6 +64,9 @@ def export(
             help="Last day on which the bundle predicts.", formats=["%Y-%m-%d"], show_default=False
         ),
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Add the networks in ONNX (extra onnx).")
+    ] = False,
     patient_digests: Annotated[
         bool,
         typer.Option(
@@ -86,6 +89,7 @@ def export(
         licence=licence,
         patient_digests=patient_digests,
         expires=_day(expires),
+        onnx=onnx,
     )
     bundle = export_bundle(
         find_study(study),

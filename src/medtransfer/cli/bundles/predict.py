@@ -62,6 +62,9 @@ def predict(
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    runtime: Annotated[
+        str, typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx).")
+    ] = "torch",
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),
@@ -77,7 +80,13 @@ def predict(
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
 
-    model = load_bundle(bundle, device=device, any_modality=any_modality, after_expiry=after_expiry)
+    model = load_bundle(
+        bundle,
+        device=device,
+        any_modality=any_modality,
+        after_expiry=after_expiry,
+        runtime=runtime,  # type: ignore[arg-type] — checked there
+    )
     with images_display() as on_progress:
         files = predict_files(model, inputs, out, case=case, on_progress=on_progress)  # type: ignore[arg-type] — checked there
     print(prediction_summary(files))

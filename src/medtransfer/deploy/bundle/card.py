@@ -6,7 +6,12 @@ from typing import Any, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from medtransfer.deploy.bundle.reader import Bundle
-from medtransfer.deploy.bundle.schema import BundleFacts, PromisedNumber, TargetFacts
+from medtransfer.deploy.bundle.schema import (
+    BundleFacts,
+    OnnxFacts,
+    PromisedNumber,
+    TargetFacts,
+)
 from medtransfer.errors import plural, printable
 
 NOT_A_DEVICE = (
@@ -39,6 +44,7 @@ def bundle_card(facts: BundleFacts) -> str:
         discrimination=[n for n in facts.promises if n.metric == "auroc"],
         deferral=deferral_sentence(facts),
         steps=input_steps(facts),
+        onnx=None if facts.onnx is None else onnx_sentence(facts.onnx),
         not_a_device=NOT_A_DEVICE,
     )
 
@@ -80,6 +86,8 @@ def bundle_page(bundle: Bundle) -> str:
     lines += [
         f"  licence      {one.subject}: {printable(one.terms, 200)}" for one in facts.licences
     ]
+    if facts.onnx is not None:
+        lines.append(f"  ONNX         {onnx_sentence(facts.onnx)}")
     if facts.expires is not None:
         lines.append(f"  expires      after {facts.expires.isoformat()}")
     if facts.parent is not None:
@@ -129,6 +137,20 @@ def deferral_sentence(facts: BundleFacts) -> str:
     if rule.missing_images:
         parts.append("one of its images could not be read")
     return f"a case is left to a person if {' or '.join(parts)}" if parts else "nothing"
+
+
+def onnx_sentence(onnx: OnnxFacts) -> str:
+    """Opset of the ONNX networks, and their difference from torch."""
+    precision = (
+        ""
+        if onnx.precision_difference is None
+        else f", {onnx.precision_difference:.2g} from torch in the study's precision"
+    )
+    return (
+        f"opset {onnx.opset} in float32 by {onnx.exporter}; on {onnx.inputs} generated images the "
+        f"logits differ from torch in float32 by at most {onnx.logit_difference:.2g}{precision} "
+        f"({onnx.runtime})"
+    )
 
 
 def input_steps(facts: BundleFacts) -> list[str]:

@@ -73,6 +73,7 @@ class ExportOptions:
         licence: Licence of the data, beside what the ladder and the sources know.
         patient_digests: False leaves out the digests of training patients.
         expires: Last day on which the bundle predicts.
+        onnx: True to add the networks in ONNX.
     """
 
     name: str | None = None
@@ -83,6 +84,7 @@ class ExportOptions:
     licence: str | None = None
     patient_digests: bool = True
     expires: date | None = None
+    onnx: bool = False
 
 
 DEFAULTS = ExportOptions()
@@ -97,6 +99,7 @@ def export_options(
     licence: str | None = None,
     patient_digests: bool = True,
     expires: date | None = None,
+    onnx: bool = False,
 ) -> ExportOptions:
     """Options as they are typed on a command line, checked.
 
@@ -118,6 +121,7 @@ def export_options(
         licence=licence,
         patient_digests=patient_digests,
         expires=expires,
+        onnx=onnx,
     )
 
 
@@ -173,6 +177,10 @@ class _Export:
 
         self._study, self._chosen, self._options = study, chosen, options
         self._on_stage = on_stage
+        if options.onnx:
+            from medtransfer.deploy.exchange.onnx_graph import require_exporter
+
+            require_exporter()
         self._first = chosen.requests[0]
         data = self._first.run.data
         check_detectors(options.detectors, single_label=data.task == "single-label")
@@ -200,6 +208,11 @@ class _Export:
         entries[PROMISED] = array_bytes(vars(promised))
         facts = self._facts(measured, salt)
         entries[CARD] = bundle_card(facts).encode()
+        if self._options.onnx:
+            from medtransfer.deploy.exchange.onnx_graph import with_onnx
+
+            self._on_stage("exporting to ONNX")
+            facts, entries = with_onnx(facts, entries)
         self._on_stage("writing the bundle")
         return write_bundle(out, facts, entries)
 

@@ -22,6 +22,7 @@ from medtransfer.files import json_text
 
 FACTS, CARD = "bundle.json", "MODEL_CARD.md"
 PROMISED, TRAINING = "promised.safetensors", "training.safetensors"
+PARITY = "parity.safetensors"
 MAX_FACTS = 64 * 2**20
 MAX_CARD = 4 * 2**20
 MAX_ARRAYS = 2**31
@@ -39,6 +40,11 @@ def weights_name(member: int) -> str:
 def detectors_name(member: int) -> str:
     """Entry of the statistics of a member's detectors."""
     return f"detectors/{member}.safetensors"
+
+
+def onnx_name(member: int) -> str:
+    """Entry of a member's network in ONNX."""
+    return "network.onnx" if member == 0 else f"network-{member}.onnx"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +101,19 @@ class Bundle:
     def weights(self, member: int) -> bytes:
         """The safetensors file of a member's weights."""
         return self.archive.read(weights_name(member))
+
+    def onnx(self, member: int) -> bytes:
+        """A member's network in ONNX; its digest is compared before anything opens it."""
+        return self.archive.read(onnx_name(member), MAX_ARRAYS)
+
+    def parity(self) -> NumpyArrays:
+        """Inputs and outputs on which the ONNX networks were compared with torch.
+
+        Returns:
+            `pixels` uint8 [32, crop, crop, 3]; `images_of_case` [B, 32], 1 where an image belongs
+            to a case; `features` [members, B, D] and `logits` [members, B, T] of torch in float32.
+        """
+        return self._arrays(PARITY)
 
     def detectors(self, member: int) -> NumpyArrays:
         """Statistics of a member's detectors, for `gate.carried_detectors`."""
@@ -290,6 +309,8 @@ def _check_entries_of(bundle: Bundle) -> None:
     wanted = {FACTS, CARD, PROMISED, TRAINING}
     wanted |= {weights_name(member) for member in range(facts.members)}
     wanted |= {detectors_name(member) for member in range(facts.members)}
+    if facts.onnx is not None:
+        wanted |= {PARITY} | {onnx_name(member) for member in range(facts.members)}
     faults = [f"{name} is missing" for name in sorted(wanted - set(bundle.archive.entries))]
     extra = sorted(set(bundle.archive.entries) - wanted)
     faults += [f"{name} is no part of a bundle" for name in extra]

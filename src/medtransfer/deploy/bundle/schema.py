@@ -297,6 +297,27 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, config=STRICT)
+class OnnxFacts:
+    """The network in ONNX, and how far it is from torch.
+
+    Attributes:
+        opset: Version of ONNX's operators.
+        exporter: torch, with its version.
+        runtime: onnxruntime, with its version, on which it was compared.
+        inputs: Number of generated images it was compared on; they and torch's outputs are inside.
+        logit_difference: Largest difference of a logit from torch in float32.
+        precision_difference: The same from torch in the study's precision; None if that is float32.
+    """
+
+    opset: Annotated[int, Field(ge=1, le=1000)]
+    exporter: Name
+    runtime: Name
+    inputs: Count
+    logit_difference: Annotated[float, Field(ge=0)]
+    precision_difference: Annotated[float, Field(ge=0)] | None
+
+
+@dataclass(frozen=True, config=STRICT)
 class LicenceFacts:
     """A licence that binds whoever uses or passes on the bundle.
 
@@ -333,6 +354,7 @@ class BundleFacts:
         expires: Last day on which it predicts; None for no end.
         parent: Digest of the bundle that this one supersedes.
         changes: Sentences on what was changed since the parent.
+        onnx: The networks in ONNX beside torch's; None if they are not inside.
     """
 
     schema_version: Literal[1]
@@ -354,6 +376,7 @@ class BundleFacts:
     expires: date | None = None
     parent: Sha256 | None = None
     changes: tuple[Text, ...] = ()
+    onnx: OnnxFacts | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -16,14 +16,12 @@ from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
+from medtransfer.deploy.inference.networks import BundleNetworks, Runtime
 from medtransfer.deploy.inference.occasions import occasion_columns
 from medtransfer.deploy.inference.pixels import InputRules, decode_images
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
-from medtransfer.errors import BundleError, ImageError
+from medtransfer.errors import BundleError, ConfigError, ImageError, listed
 from medtransfer.tables.predictions import OOD_PREFIX
-
-if TYPE_CHECKING:
-    from medtransfer.deploy.inference.runtime import BundleNetworks
 
 IMAGES_AT_ONCE = 128
 """Images that go through a network together, as in a study; halved where memory runs out."""
@@ -89,11 +87,13 @@ class BundleModel:
         bundle: The bundle.
         device: `auto`, `cpu`, `cuda` or `mps`.
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
+        runtime: `torch`, or `onnx` for onnxruntime, which is in float32 whatever the study was.
     """
 
     bundle: Bundle
     device: str = "auto"
     any_modality: bool = False
+    runtime: Runtime = "torch"
 
     @cached_property
     def rules(self) -> InputRules:
@@ -106,11 +106,17 @@ class BundleModel:
         return self.bundle.facts
 
     @cached_property
-    def networks(self) -> "BundleNetworks":
+    def networks(self) -> BundleNetworks:
         """Its networks, on their device."""
-        from medtransfer.deploy.inference.runtime import BundleNetworks
+        match self.runtime:
+            case "torch":
+                from medtransfer.deploy.inference.runtime import torch_networks
 
-        return BundleNetworks(self.bundle, self.device)
+                return BundleNetworks(self.bundle, torch_networks(self.bundle, self.device))
+            case "onnx":
+                from medtransfer.deploy.inference.onnx_network import onnx_networks
+
+                return BundleNetworks(self.bundle, onnx_networks(self.bundle, self.device))
 
     def show(self) -> str:
         """One screen of text on the bundle."""
@@ -234,12 +240,9 @@ class _Scoring:
             self._on_progress(done, self._total)
 
     def _pass(self, ready: Sequence[tuple[int, list[Pixels]]]) -> None:
-        from medtransfer.deploy.inference.decoded import DecodedCases, bundled_spec
-
         facts = self._model.facts
         cases = [self._source.cases[case] for case, _ in ready]
-        decoded = DecodedCases([pictures for _, pictures in ready], bundled_spec(facts.input))
-        scores = self._model.networks.scores(decoded)
+        scores = self._model.networks.scores([pictures for _, pictures in ready])
         finite = np.all([np.isfinite(s.logits).all(axis=1) for s in scores], axis=0)
         for row in np.flatnonzero(~finite).tolist():
             self._refused.append((cases[row].case_id, "", NOT_FINITE))
@@ -291,6 +294,7 @@ def load_bundle(
     device: str = "auto",
     any_modality: bool = False,
     after_expiry: bool = False,
+    runtime: Runtime = "torch",
 ) -> BundleModel:
     """Open a bundle to predict with.
 
@@ -299,13 +303,17 @@ def load_bundle(
         device: `auto`, `cpu`, `cuda` or `mps`.
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
         after_expiry: True to predict although the bundle has expired.
+        runtime: `torch`, or `onnx` for onnxruntime.
 
     Returns:
         The bundle, ready to predict; its networks are loaded with the first prediction.
 
     Raises:
         BundleError: It is damaged, of another version, or has expired.
+        ConfigError: There is no such runtime.
     """
+    if runtime not in get_args(Runtime):
+        raise ConfigError(f"--runtime is '{runtime}' (allowed: {listed(get_args(Runtime))}).")
     bundle = read_bundle(path)
     expires = bundle.facts.expires
     if expires is not None and not after_expiry and datetime.now(UTC).date() > expires:
@@ -313,4 +321,4 @@ def load_bundle(
             f'Bundle "{bundle.path.name}" expired on {expires.isoformat()}. Ask whoever made it '
             "for a newer one, or predict all the same with --after-expiry."
         )
-    return BundleModel(bundle, device, any_modality)
+    return BundleModel(bundle, device, any_modality, runtime)

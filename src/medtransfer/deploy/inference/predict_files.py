@@ -162,6 +162,7 @@ class _Part:
             "columns": list(IMAGES_SCHEMA),
             "bundle": model.bundle.digest,
             "any_modality": model.any_modality,
+            "runtime": model.runtime,
             "cases": [[source.cases[case].case_id, source.stamp(case)] for case in cases],
         }
         self._stem = folder / digest(made_from)[:24]

@@ -1,0 +1,95 @@
+"""The networks of a bundle at work, in any runtime: logits and detector scores of decoded cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.data.images.pictures import Pixels
+from medtransfer.deploy.bundle.gate import carried_detectors
+from medtransfer.deploy.bundle.reader import Bundle
+from medtransfer.metrics.kernels.sums import Floats
+
+Runtime = Literal["torch", "onnx"]
+Pictures = Sequence[Sequence[Pixels]]
+"""Images of each case at the network's size, [crop, crop, 1 or 3] each; no case is without."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkOutputs:
+    """Outputs of a network for some cases.
+
+    Attributes:
+        features: Pooled over the images of a case, before the head. [N, D]
+        logits: [N, T]
+    """
+
+    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+class Network(Protocol):
+    """A network in any runtime."""
+
+    def outputs(self, pictures: Pictures) -> NetworkOutputs:
+        """Features and logits of decoded cases."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MemberScores:
+    """Scores of some cases by one network.
+
+    Attributes:
+        logits: [N, T]
+        ood: By detector. Each [N]
+    """
+
+    logits: NDArray[np.float64]
+    ood: dict[str, Floats]
+
+
+class BundleNetworks:
+    """The networks of a bundle with their detectors."""
+
+    def __init__(self, bundle: Bundle, networks: Sequence[Network]) -> None:
+        """Take networks and load their detectors.
+
+        Args:
+            bundle: The bundle.
+            networks: One of each member, in order.
+
+        Raises:
+            BundleError: The detectors are damaged, or belong to another network.
+        """
+        facts = bundle.facts
+        names = [detector.name for detector in facts.detectors]
+        width, targets = facts.network.architecture.width, len(facts.targets)
+        single_label = facts.task == "single-label"
+        self._members = [
+            (
+                network,
+                carried_detectors(
+                    names, bundle.detectors(member), width, targets, single_label=single_label
+                ),
+            )
+            for member, network in enumerate(networks)
+        ]
+
+    def scores(self, pictures: Pictures) -> list[MemberScores]:
+        """Scores of decoded cases by each network."""
+        scores: list[MemberScores] = []
+        for network, detectors in self._members:
+            outputs = network.outputs(pictures)
+            logits = outputs.logits.astype(np.float64)
+            finite = np.isfinite(logits).all(axis=1) & np.isfinite(outputs.features).all(axis=1)
+            ood: dict[str, Floats] = {}
+            for name, scorer in detectors.items():
+                values = np.full(len(logits), np.nan)
+                if finite.any():
+                    values[finite] = scorer.score(outputs.features[finite], logits[finite])
+                ood[name] = values
+            scores.append(MemberScores(logits, ood))
+        return scores
