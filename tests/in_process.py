@@ -1,7 +1,7 @@
 """A study carried out in one process, so that a test can end it at any point."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from medtransfer.runs.tested.predict import predict_cohorts
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study import schedule
 from medtransfer.study.config import Study
+from medtransfer.study.execution import execution
 from medtransfer.training.loop import StepReport
 
 TABLES = ("predictions.parquet", "results.parquet", "results.csv", "comparisons.parquet")
@@ -28,7 +29,7 @@ OF_RUNS = ("predictions.parquet", "results.parquet", "history.jsonl")
 class HereExecutor:
     """Stands in for `LocalExecutor`: no worker process, whose start takes seconds."""
 
-    def __init__(self, study: Path) -> None:
+    def __init__(self, study: Path, _variables: Mapping[str, str] | None = None) -> None:
         self._study = StudyFolder(study)
 
     def execute(
@@ -65,7 +66,7 @@ class HereExecutor:
 def no_worker() -> Generator[None]:
     """While inside, studies and pre-training are carried out in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "LocalExecutor", HereExecutor)
+        patch.setattr(execution, "LocalExecutor", HereExecutor)
         patch.setattr(pretraining, "LocalExecutor", HereExecutor)
         yield
 

@@ -12,9 +12,9 @@ from medtransfer.runs.messages import RunRequest
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.transfer import environment, transfer
 from medtransfer.study.config import Study
+from medtransfer.study.execution.requests import request_of
 from medtransfer.study.grid import expand
 from medtransfer.study.plan import PlannedRun, plan_runs, read_data
-from medtransfer.study.schedule import request_of
 from medtransfer.training.loop import ProgressCallback
 
 EMPTY = pl.DataFrame(

@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.check import CheckReport, check_manifest, check_study
     from medtransfer.study.config import Study
-    from medtransfer.study.schedule import StudyStopped, run_study
+    from medtransfer.study.execution.execution import StudyStopped
+    from medtransfer.study.schedule import run_study
     from medtransfer.study.template import init_study
     from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
     from medtransfer.tables.manifest import Manifest, read_manifest
@@ -165,7 +166,7 @@ _MODULES = {
     "SizeGoals": "evaluation.comparison.size.goals",
     "Study": "study.config",
     "StudyFolder": "runs.folders",
-    "StudyStopped": "study.schedule",
+    "StudyStopped": "study.execution.execution",
     "check_manifest": "study.check",
     "check_study": "study.check",
     "fsck": "integrity.fsck",

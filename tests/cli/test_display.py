@@ -22,7 +22,7 @@ from medtransfer.runs.events import (
     RunStep,
     Scoring,
 )
-from medtransfer.study.schedule import run_name
+from medtransfer.study.execution.requests import run_name
 
 FIRST, SECOND = (run_name(run) for run in planned_runs())
 RUNS = (FIRST, SECOND)

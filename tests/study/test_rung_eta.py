@@ -10,7 +10,7 @@ SLOW, FAST = planned_runs()  # 1,920 images each
 
 def test_nothing_is_known_before_the_first_step() -> None:
     assert RungEta().seconds(SLOW) is None
-    assert RungEta().total([SLOW], 12.0) is None
+    assert RungEta().total([SLOW], {}) is None
 
 
 def test_a_run_takes_its_images_by_the_speed_of_its_rung() -> None:
@@ -27,12 +27,20 @@ def test_a_rung_not_seen_yet_is_taken_to_be_as_slow_as_the_slowest() -> None:
     assert eta.seconds(FAST) == pytest.approx(20.0)
 
 
-def test_the_study_takes_what_is_left_of_the_current_run_and_all_that_wait() -> None:
+def test_the_study_takes_what_is_left_of_its_unfinished_runs() -> None:
     eta = RungEta()
     eta.note("scratch/r14x0.5", 96.0)
     eta.note("imagenet/effnet-lite0", 192.0)
-    assert eta.total([SLOW, FAST], 3.0) == pytest.approx(3.0 + 20.0 + 10.0)
-    assert eta.total([], 3.0) == 3.0
+    assert eta.total([SLOW, FAST], {SLOW.run_id: 0.15}) == pytest.approx(3.0 + 10.0)
+    assert eta.total([], {}) == 0.0
+
+
+def test_workers_share_the_runs_and_the_longest_run_is_a_bound() -> None:
+    eta = RungEta()
+    eta.note("scratch/r14x0.5", 96.0)
+    eta.note("imagenet/effnet-lite0", 192.0)
+    assert eta.total([SLOW, FAST], {}, workers=2) == pytest.approx(20.0)
+    assert eta.total([SLOW, SLOW, FAST, FAST], {}, workers=2) == pytest.approx(30.0)
 
 
 def test_a_speed_of_nothing_is_not_believed() -> None:

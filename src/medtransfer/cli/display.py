@@ -230,7 +230,7 @@ class _Lines:
 
 
 class LiveTable:
-    """A table of rungs above the current run; of pre-training, the run alone."""
+    """A table of rungs above the runs at work; of pre-training, the run alone."""
 
     def __init__(self) -> None:
         self._event: Event | None = None
@@ -240,7 +240,7 @@ class LiveTable:
         self._repairs: list[str] = []
         self._additions: list[str] = []
         self._extended = ""
-        self._step: RunStep | None = None
+        self._steps: dict[str, RunStep] = {}
 
     def handle(self, event: Event) -> None:
         """Update the table."""
@@ -254,7 +254,7 @@ class LiveTable:
                     counts = self._rungs.setdefault(run.rung, {"runs": 0})
                     counts["runs"] += 1
             case RunStep():
-                self._step = event
+                self._steps[event.run.run_id] = event
             case Repaired(_, message):
                 self._repairs.append(message)
             case Additions():
@@ -262,7 +262,7 @@ class LiveTable:
             case RunExtended():
                 self._extended = extended_text(event)
             case RunEnded():
-                self._step = None
+                self._steps.pop(event.run.run_id, None)
                 counts = self._rungs[event.run.rung]
                 counts[event.state] = counts.get(event.state, 0) + 1
                 if event.message and not self._first_error:
@@ -286,8 +286,8 @@ class LiveTable:
         parts += [Text(line) for line in self._additions]
         if self._extended:
             parts.append(Text(self._extended))
-        if self._step is not None:
-            parts += self._running(self._step)
+        for step in self._steps.values():
+            parts += self._running(step)
         if self._first_error:
             parts.append(Text(f"first failure: {self._first_error}", style="red"))
         return Group(*parts)

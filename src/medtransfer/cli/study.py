@@ -18,6 +18,15 @@ Where = Annotated[
     Path | None,
     typer.Argument(help="A study's folder or file; by default the only study in ./studies."),
 ]
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers",
+        "-w",
+        help="Runs that are carried out at once: a number, or auto for what suits machine and "
+        "networks.",
+    ),
+]
 StudyOrRung = Annotated[
     Path | None,
     typer.Argument(
@@ -39,12 +48,13 @@ def run(
             "times.",
         ),
     ] = False,
+    workers: Workers = "auto",
     as_json: AsJsonLines = False,
 ) -> None:
     """Run a study, or resume it: finished runs are kept."""
     from medtransfer.study.yaml_file import read_study
 
-    _run(read_study(study), out, verify=verify, as_json=as_json)
+    _run(read_study(study), out, verify=verify, workers=_worker_count(workers), as_json=as_json)
 
 
 @app.command()
@@ -95,23 +105,34 @@ def recommend(where: Where = None, as_json: AsJson = False) -> None:
     print(json.dumps(recommendation.plain()) if as_json else wrapped(recommendation.sentence))
 
 
+def _worker_count(text: str) -> int | None:
+    """Number of workers that an option holds; None for ``auto``."""
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise typer.BadParameter(f"'{text}' (allowed: a number from 1, or auto)")
+    return int(text)
+
+
 def _run(
     study: "Study",
     out: Path | None,
     *,
     as_json: bool,
     verify: bool = False,
+    workers: int | None = None,
     next_step: str = "",
 ) -> None:
     """Run a study, write its report, and end with the exit code that its runs deserve."""
     from medtransfer.cli.display import display
     from medtransfer.report.page import write_report
-    from medtransfer.study.schedule import StudyStopped, run_study
+    from medtransfer.study.execution.execution import StudyStopped
+    from medtransfer.study.schedule import run_study
     from medtransfer.study.status import read_status
 
     try:
         with display(as_json=as_json) as on_event:
-            folder = run_study(study, out, on_event, verify=verify)
+            folder = run_study(study, out, on_event, verify=verify, workers=workers)
     except StudyStopped as stopped:
         print(f"Stopped; {stopped}", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: one for run after run, or several for a run, by torchrun."""
+"""Worker process on this machine: one for run after run, or several for a run, by torchrun."""
 
 import contextlib
 import json
@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
+from medtransfer.engines.machine import usable_cores
 from medtransfer.engines.watchdog import Watchdog
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.lease import LEASE_VARIABLE, held_token
@@ -56,6 +57,14 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(2**33),
     "MALLOC_TOP_PAD_": str(2**28),
 }
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+"""Variables that libraries read as they are loaded."""
 
 
 class WorkerDied(Exception):  # noqa: N818
@@ -93,8 +102,16 @@ class WorkerTimedOut(WorkerDied):
 class LocalExecutor:
     """Runs one run at a time in a process of its own, or in several that share it."""
 
-    def __init__(self, study: Path) -> None:
+    def __init__(self, study: Path, variables: Mapping[str, str] | None = None) -> None:
+        """Prepare; the process starts with the first run.
+
+        Args:
+            study: The study's folder.
+            variables: Environment variables of the process.
+        """
         self._study = study
+        self._variables = dict(variables or {})
+        self._threads: int | None = None
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str | None] = Queue()
         self._printed: deque[str] = deque(maxlen=10_000)
@@ -115,7 +132,7 @@ class LocalExecutor:
         if is_shared:
             process = self._start_together(request)
         else:
-            process = self._worker()
+            process = self._worker(request.threads)
             self._send(process, request)
         watchdog, has_stacks = Watchdog(training.hang_seconds), False
         for message in self._listen(process):
@@ -155,9 +172,16 @@ class LocalExecutor:
         while self._handles:
             os.close(self._handles.pop())
 
-    def _worker(self) -> "subprocess.Popen[str]":
+    def _worker(self, threads: int | None) -> "subprocess.Popen[str]":
+        """The process with a number of threads; they are fixed as its libraries are loaded."""
+        if threads != self._threads:
+            self.close()
+            self._threads = threads
         if self._process is None:
-            self._process = self._start([*COMMAND, str(self._study)], {}, _pass_on)
+            counts = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+            self._process = self._start(
+                [*COMMAND, str(self._study)], self._variables | counts, _pass_on
+            )
         return self._process
 
     def _start_together(self, request: WorkerRequest) -> "subprocess.Popen[str]":
@@ -165,7 +189,7 @@ class LocalExecutor:
         self.close()
         request.folder(StudyFolder(self._study)).describe(request.record())
         devices = request.training.devices
-        threads = max(1, len(os.sched_getaffinity(0)) // devices)
+        threads = request.threads or max(1, usable_cores() // devices)
         self._process = self._start(
             [
                 *TORCHRUN,
@@ -195,8 +219,8 @@ class LocalExecutor:
             errors="replace",
             env={
                 **ALLOCATOR,
-                **variables,
                 **os.environ,
+                **variables,
                 LEASE_VARIABLE: held_token(self._study),
             },
             start_new_session=True,  # Ctrl-C reaches the parent alone

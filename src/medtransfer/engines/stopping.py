@@ -4,13 +4,21 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Protocol
 
-from medtransfer.engines.local import LocalExecutor
 from medtransfer.interruption import StopRequested, handling
 
 
+class Stoppable(Protocol):
+    """Work that can be asked to stop."""
+
+    def stop(self) -> None:
+        """Ask it to save its state and stop."""
+        ...
+
+
 @contextmanager
-def stopping(executor: LocalExecutor) -> Generator[threading.Event]:
+def stopping(work: Stoppable) -> Generator[threading.Event]:
     """While inside, signals stop after the current step; the second Ctrl-C at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -21,7 +29,7 @@ def stopping(executor: LocalExecutor) -> Generator[threading.Event]:
         if asked.is_set() and number == signal.SIGINT:
             raise StopRequested
         asked.set()
-        executor.stop()
+        work.stop()
 
     with handling(ask):
         yield asked

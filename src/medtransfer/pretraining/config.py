@@ -191,6 +191,11 @@ class PretrainRequest(BaseModel):
         """Its training settings."""
         return self.pretrain.training
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of each of its processes: what torch takes."""
+        return None
+
     def folder(self, study: StudyFolder) -> RunFolder:
         """The rung's folder, which takes the place of the study's."""
         return RunFolder(study.path)

@@ -31,6 +31,11 @@ class WorkerRequest(Protocol):
         """Its training settings."""
         ...
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of each of its processes, which can change last digits; None for torch's own."""
+        ...
+
     def folder(self, study: StudyFolder) -> RunFolder:
         """The run's folder."""
         ...
@@ -54,6 +59,7 @@ class RunRequest(BaseModel):
     retrain_fraction: float | None
     run: Transfer
     inputs: PlannedInputs | None = None
+    threads: int | None = None
 
     @property
     def training(self) -> TrainingConfig:
@@ -78,6 +84,7 @@ class PredictRequest(BaseModel):
     cohorts: tuple[str, ...]
     run: Transfer
     inputs: PlannedInputs | None = None
+    threads: int | None = None
 
     @property
     def training(self) -> TrainingConfig:

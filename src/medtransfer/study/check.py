@@ -20,9 +20,9 @@ from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
+from medtransfer.study.execution.requests import runs_to_extend
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
-from medtransfer.study.schedule import runs_to_extend
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
 from medtransfer.tables.guessed_targets import other_spellings

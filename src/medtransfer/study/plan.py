@@ -3,7 +3,7 @@
 Listing is its own step, so `check` and `status` can say what a study is without running it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -340,8 +340,19 @@ class RungEta:
         rate = self.rates.get(run.cell.rung, min(self.rates.values()))
         return run.num_images * share_left / rate
 
-    def total(self, waiting: Sequence[PlannedRun], current: float) -> float | None:
-        """Time left of the study: of the current run and of all that wait."""
-        estimates = [self.seconds(run) for run in waiting]
-        times = [time for time in estimates if time is not None]
-        return current + sum(times) if len(times) == len(estimates) else None
+    def total(
+        self, unfinished: Sequence[PlannedRun], shares: Mapping[str, float], workers: int = 1
+    ) -> float | None:
+        """Time left of a study; None if no speed is known.
+
+        Args:
+            unfinished: Runs that are at work or wait.
+            shares: Share of each that is left, by run id; all of those that are not named.
+            workers: Runs that are carried out at once.
+        """
+        times = [self.seconds(run, shares.get(run.run_id, 1.0)) for run in unfinished]
+        seconds = [time for time in times if time is not None]
+        if len(seconds) < len(times) or not self.rates:
+            return None
+        at_once = max(1, min(workers, len(seconds)))
+        return max(sum(seconds) / at_once, max(seconds, default=0.0))

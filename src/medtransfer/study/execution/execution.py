@@ -1,0 +1,162 @@
+"""Execution of what a study lacks: runs to be trained, cohorts to be predicted."""
+
+from collections.abc import Sequence
+
+from medtransfer.engines.contract import Engine
+from medtransfer.engines.local import LocalExecutor
+from medtransfer.engines.local_engine import LocalEngine
+from medtransfer.errors import StudyError, plural
+from medtransfer.runs.events import OnEvent, Planned, RunEnded, RunExtended, RunStep
+from medtransfer.runs.folders import Lease, StudyFolder
+from medtransfer.runs.messages import StepDone
+from medtransfer.runs.tested.additions import additions_of
+from medtransfer.study.config import Keep
+from medtransfer.study.execution.dispatch import dispatch
+from medtransfer.study.execution.jobs import PredictionJob, TrainingJob
+from medtransfer.study.execution.requests import run_name, runs_to_extend, with_folders
+from medtransfer.study.execution.workers import Workers, recorded_threads
+from medtransfer.study.plan import PlannedRun, RungEta
+
+
+class StudyStopped(Exception):  # noqa: N818
+    """The study was asked to stop; the same command goes on.
+
+    Attributes:
+        done: Runs that are over.
+        total: Runs of the study.
+    """
+
+    def __init__(self, done: int, total: int) -> None:
+        super().__init__(f"{done} of {total} runs are done. Run the same command again to resume.")
+        self.done, self.total = done, total
+
+
+class StudyExecution:
+    """Execution of a study's missing runs."""
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        planned: list[PlannedRun],
+        lease: Lease,
+        on_event: OnEvent,
+        *,
+        workers: Workers,
+        keep: Keep = "weights",
+    ) -> None:
+        self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
+        self.workers = workers
+        self.keep: Keep = keep
+        ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
+        self.waiting = [r for r in planned if r not in ended]
+        self.finished = len(ended)
+        self._eta = RungEta()
+        self._shares: dict[str, float] = {}
+
+    def run_missing(self) -> None:
+        """Run what is neither done nor diverged; a failed run leaves its error, others go on.
+
+        Raises:
+            StudyStopped: It was asked to stop.
+        """
+        self.on_event(Planned(tuple(run_name(run) for run in self.planned), self.finished))
+        jobs = [
+            TrainingJob(
+                self.folder,
+                run,
+                self.workers.threads_of(run, self.folder.run(run.run_id)),
+                self._step,
+            )
+            for run in self.waiting
+        ]
+        if not dispatch(self._engine(len(jobs)), jobs, self.lease, self._end_training):
+            raise StudyStopped(self.finished, len(self.planned))
+
+    def extend_finished(self) -> None:
+        """Have finished runs predict the cohorts that they have not; nothing is trained.
+
+        Raises:
+            StudyStopped: It was asked to stop.
+            StudyError: Some runs could not; the others have.
+        """
+        waiting = runs_to_extend(self.folder, self.planned)
+        for event in additions_of(with_folders(self.folder, waiting)):
+            self.on_event(event)
+        jobs = [
+            PredictionJob(
+                self.folder,
+                run,
+                tuple(cohort.cohort for cohort in cohorts),
+                recorded_threads(self.folder.run(run.run_id)),
+            )
+            for run, cohorts in waiting
+        ]
+        done: list[PredictionJob] = []
+
+        def end(job: PredictionJob, _waiting: int) -> None:
+            if job.failure is None:
+                raise StudyStopped(self.finished, len(self.planned))
+            done.extend([] if job.failure else [job])
+            self.on_event(
+                RunExtended(run_name(job.run), job.cohorts, job.failure, len(done), len(jobs))
+            )
+
+        if not dispatch(self._engine(len(jobs)), jobs, self.lease, end):
+            raise StudyStopped(self.finished, len(self.planned))
+        if failures := [job.failure for job in jobs if job.failure]:
+            raise StudyError(
+                f"{len(failures)} of {plural(len(jobs), 'finished run')} could not predict the "
+                f"added cohorts: {failures[0]} The tables were not made again. Run the same "
+                "command again to retry."
+            )
+        for run in self.planned:
+            self._drop_weights(run)
+
+    def _engine(self, num_jobs: int) -> Engine:
+        return LocalEngine(
+            self.folder.path,
+            slots=max(1, min(self.workers.count, num_jobs)),
+            cores=self.workers.cores,
+            gpus=self.workers.gpus,
+            make=LocalExecutor,
+        )
+
+    def _end_training(self, job: TrainingJob, _waiting: int) -> None:
+        run = job.run
+        self.waiting.remove(run)
+        self._shares.pop(run.run_id, None)
+        if job.was_stopped:
+            return
+        self.finished += 1
+        folder = self.folder.run(run.run_id)
+        error = folder.error()
+        message = "" if error is None else error.message
+        self.on_event(
+            RunEnded(run_name(run), folder.state(), message, self.finished, len(self.planned))
+        )
+        self._drop_weights(run)
+
+    def _drop_weights(self, run: PlannedRun) -> None:
+        if self.keep == "predictions" and self.folder.run(run.run_id).is_done():
+            self.folder.run(run.run_id).drop_weights()
+
+    def _step(self, run: PlannedRun, message: StepDone) -> None:
+        """Announce a training step with the time left."""
+        self._eta.note(run.cell.rung, message.images_per_second)
+        self._shares[run.run_id] = 1 - message.step / message.steps
+        self.on_event(
+            RunStep(
+                run=run_name(run),
+                step=message.step,
+                steps=message.steps,
+                loss=message.loss,
+                images_per_second=message.images_per_second,
+                tune_auroc=message.tune_auroc,
+                seconds_left=self._eta.seconds(run, self._shares[run.run_id]) or 0.0,
+                study_seconds_left=self._study_seconds(self.waiting),
+            )
+        )
+
+    def _study_seconds(self, unfinished: Sequence[PlannedRun]) -> float | None:
+        """Time left of the study, its runs shared out over the workers."""
+        return self._eta.total(unfinished, self._shares, self.workers.count)

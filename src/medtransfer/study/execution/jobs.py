@@ -1,0 +1,172 @@
+"""Jobs of a study: runs to be trained, and finished runs that predict added cohorts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from medtransfer.engines.contract import EngineEvent, RunLost
+from medtransfer.errors import StudyError
+from medtransfer.files import note_change
+from medtransfer.models.ladder import find_rung
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.inputs import InputsChangedError
+from medtransfer.runs.messages import (
+    Finished,
+    Interrupted,
+    PredictRequest,
+    RunRequest,
+    StepDone,
+)
+from medtransfer.runs.progress import ProgressFile, RunProgress
+from medtransfer.study.execution.requests import request_of
+from medtransfer.study.plan import PlannedRun
+
+
+@dataclass
+class TrainingJob:
+    """A run that is carried to its end.
+
+    Attributes:
+        folder: Of the study.
+        run: What is run.
+        threads: Of each of its processes.
+        on_step: Called after every training step.
+        was_stopped: It was stopped before its end.
+    """
+
+    folder: StudyFolder
+    run: PlannedRun
+    threads: int | None
+    on_step: Callable[[PlannedRun, StepDone], None]
+    was_stopped: bool = False
+
+    @property
+    def request(self) -> RunRequest:
+        """Request for the worker."""
+        return self._request
+
+    @cached_property
+    def _request(self) -> RunRequest:
+        return request_of(self.run, self.threads)
+
+    @property
+    def shared_input(self) -> object | None:
+        """Features of a linear probe: the first of one network extracts them for the others."""
+        config = self.run.cell.run
+        if config.training.tuning.mode != "linear":
+            return None
+        drawn = config.seed if find_rung(config.model.rung).is_random else 0
+        return config.model.rung, config.model.pool, drawn, self.run.cell.split_key
+
+    @cached_property
+    def _progress(self) -> ProgressFile:
+        return ProgressFile(self.folder.run(self.run.run_id))
+
+    def start(self) -> None:
+        """Note the folders that the worker writes to."""
+        note_folders(self.folder, self.run.run_id)
+
+    def take(self, event: EngineEvent, /) -> bool:
+        """Take an event of the run; True if it was the last.
+
+        Raises:
+            InputsChangedError: The data are no longer those of the plan.
+            StudyError: The disk is full, or fails.
+        """
+        if isinstance(event, RunLost):
+            self.was_stopped = event.was_stopped
+            if not event.was_stopped:
+                message = f"{event.reason}. The same command tries again; {event.advice}"
+                self.folder.run(self.run.run_id).fail("failed", message)
+            return True
+        match event.message:
+            case StepDone() as step:
+                self.on_step(self.run, step)
+                progress = RunProgress(step.step, step.steps, step.tune_auroc)
+                self._progress.update(progress, last=step.step == step.steps)
+            case Interrupted():
+                self._progress.write()
+                self.was_stopped = True
+                return True
+            case Finished(message=text, inputs_changed=True):
+                raise InputsChangedError(text)
+            case Finished() as end:
+                if self.folder.run(self.run.run_id).state() == "waiting":
+                    raise StudyError(end.message)
+                return True
+            case _:
+                pass
+        return False
+
+
+@dataclass
+class PredictionJob:
+    """A finished run that predicts cohorts it has not.
+
+    Attributes:
+        folder: Of the study.
+        run: The run.
+        cohorts: Their names.
+        threads: Of the process.
+        failure: The reason if it could not, empty if it has, None if it was stopped.
+    """
+
+    folder: StudyFolder
+    run: PlannedRun
+    cohorts: tuple[str, ...]
+    threads: int | None
+    failure: str | None = ""
+
+    @property
+    def request(self) -> PredictRequest:
+        """Request for the worker."""
+        return self._request
+
+    @cached_property
+    def _request(self) -> PredictRequest:
+        return PredictRequest(
+            run_id=self.run.run_id,
+            cohorts=self.cohorts,
+            run=self.run.cell.run,
+            inputs=self.run.inputs,
+            threads=self.threads,
+        )
+
+    @property
+    def shared_input(self) -> object | None:
+        """No input that others would make."""
+        return None
+
+    def start(self) -> None:
+        """Note the folders that the worker writes to."""
+        note_folders(self.folder, self.run.run_id)
+
+    def take(self, event: EngineEvent, /) -> bool:
+        """Take an event of the run; True if it was the last.
+
+        Raises:
+            InputsChangedError: The data are no longer those of the plan.
+            StudyError: The disk is full, or fails.
+        """
+        if isinstance(event, RunLost):
+            self.failure = None if event.was_stopped else f"{event.reason}."
+            return True
+        match event.message:
+            case Interrupted():
+                self.failure = None
+                return True
+            case Finished(message=text, inputs_changed=True):
+                raise InputsChangedError(text)
+            case Finished(state="waiting", message=text):
+                raise StudyError(text)
+            case Finished(message=text):
+                self.failure = text
+                return True
+            case _:
+                return False
+
+
+def note_folders(folder: StudyFolder, run_id: str) -> None:
+    """Note the folders that a worker writes to: their files are sealed anew."""
+    for path in (folder.run(run_id).path, folder.images, folder.features):
+        note_change(path)

@@ -1,0 +1,57 @@
+"""Requests that workers get for planned runs, and the names of runs in events."""
+
+from collections.abc import Sequence
+
+from medtransfer.runs.events import RunName
+from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.messages import RunRequest
+from medtransfer.runs.tested.cases import PredictedCohort
+from medtransfer.runs.tested.files import missing_cohorts
+from medtransfer.study.plan import PlannedRun
+
+Additions = list[tuple[PlannedRun, tuple[PredictedCohort, ...]]]
+"""Finished runs, each with the test cohorts that it has not predicted."""
+
+
+def request_of(run: PlannedRun, threads: int | None = None) -> RunRequest:
+    """The request that a worker gets for a run.
+
+    Args:
+        run: What is run.
+        threads: Of each of its processes; None for what torch takes.
+    """
+    cell = run.cell
+    return RunRequest(
+        run_id=run.run_id,
+        rung=cell.rung,
+        label_fraction=cell.label_fraction,
+        shots=cell.shots,
+        seed=cell.seed,
+        held_out=cell.held_out,
+        retrain_fraction=cell.retrain_fraction,
+        run=cell.run,
+        inputs=run.inputs,
+        threads=threads,
+    )
+
+
+def run_name(run: PlannedRun) -> RunName:
+    """The run as progress events name it."""
+    return RunName(run.run_id, run.cell.rung, run.cell.seed, run.cell.label)
+
+
+def runs_to_extend(folder: StudyFolder, planned: Sequence[PlannedRun]) -> Additions:
+    """Finished runs, each with the test cohorts that it has not predicted."""
+    return [
+        (run, cohorts)
+        for run in planned
+        if folder.run(run.run_id).is_done()
+        and (cohorts := missing_cohorts(folder.run(run.run_id), run.predicted.cohorts))
+    ]
+
+
+def with_folders(
+    folder: StudyFolder, waiting: Additions
+) -> list[tuple[RunFolder, tuple[PredictedCohort, ...]]]:
+    """The folders of finished runs, with the cohorts that they are to predict."""
+    return [(folder.run(run.run_id), cohorts) for run, cohorts in waiting]
