@@ -7,6 +7,7 @@ from torch import nn
 from medtransfer.errors import ConfigError
 from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
+from medtransfer.models.folding import folded
 from medtransfer.models.partial_tuning import (
     add_low_rank,
     freeze_stages,
@@ -132,6 +133,15 @@ def test_products_change_nothing_at_first_and_merge_to_the_bit(rung: str, side: 
         plain.load_state_dict(ready)
         assert torch.equal(plain(pictures, OWNER, 4), adapted)
     assert set(model.state_dict()) == set(plain.state_dict())
+
+
+def test_a_network_with_batch_norm_predicts_while_its_products_are_apart() -> None:
+    model = classifier("scratch/effnet-lite0").eval()
+    add_low_rank(model, rank=2, scale=0.5, seed=1)
+    with torch.no_grad():
+        expected = model.backbone(images())
+        with folded(model.backbone, "float32"):
+            torch.testing.assert_close(model.backbone(images()), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_added_is_the_scaled_product_of_the_rank() -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from medtransfer.models.backbones import standardised_convolution
@@ -72,10 +73,18 @@ def _replacements(
     kind = f"{type(module).__module__.removeprefix('timm.models.')}.{type(module).__name__}"
     for first, second in CONVOLUTION_THEN_NORM.get(kind, ()):
         convolution, norm = getattr(module, first, None), getattr(module, second, None)
-        if isinstance(convolution, nn.Conv2d) and _is_plain_norm(norm):
+        if _is_plain_convolution(convolution) and _is_plain_norm(norm):
             prefix = f"{name}." if name else ""
-            yield prefix + first, _fused(convolution, cast("nn.BatchNorm2d", norm))
+            yield (
+                prefix + first,
+                _fused(cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm)),
+            )
             yield prefix + second, _rest(cast("nn.BatchNorm2d", norm))
+
+
+def _is_plain_convolution(module: Any) -> bool:
+    """False for one whose weights are a sum in training (low-rank tuning): it is left as it is."""
+    return isinstance(module, nn.Conv2d) and not parametrize.is_parametrized(module)
 
 
 def _is_plain_norm(norm: Any) -> bool:

@@ -93,6 +93,8 @@ def test_every_family_and_way_of_tuning_is_predicted_as_in_its_study(
 ) -> None:
     from tests.in_process import run_here
 
+    if mode == "linear" and pool == "attention":
+        pool = "max"  # a linear probe learns no attention
     manifest = phantom_folder / f"{table}.parquet"
     study = Study.model_validate(
         {
@@ -103,8 +105,7 @@ def test_every_family_and_way_of_tuning_is_predicted_as_in_its_study(
                 "targets": [target],
                 "image": {"resize": 36, "crop": 32},
             },
-            "rungs": [rung],
-            "pool": pool,
+            "rungs": [{"rung": rung, "pool": pool}],
             "seeds": [0],
             "training": {
                 "batch_size": 8,
