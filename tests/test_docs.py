@@ -17,7 +17,14 @@ PAGES = sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)
 OUTSIDE = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 LESSONS = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
 
-LONG = {"deploy.md", "resume-and-extend.md", "use-local-weights.md", "augment.md", "fine-tune.md"}
+LONG = {
+    "deploy.md",
+    "resume-and-extend.md",
+    "use-local-weights.md",
+    "use-embeddings.md",
+    "augment.md",
+    "fine-tune.md",
+}
 """Lessons that train for longer than the others."""
 MARKED_LESSONS = [
     pytest.param(page, marks=pytest.mark.slow) if page.name in LONG else page for page in LESSONS

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from medtransfer.report.evaluate import Evaluation, evaluate
     from medtransfer.report.page import write_report
     from medtransfer.report.recommendation import recommend
+    from medtransfer.runs.embedded.make import FeatureFile, write_features
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.check import CheckReport, check_manifest, check_study
@@ -82,6 +83,7 @@ __all__ = [
     "EvaluationConfig",
     "ExpectedPerformance",
     "ExportOptions",
+    "FeatureFile",
     "FsckReport",
     "ImageError",
     "LocalValidation",
@@ -133,6 +135,7 @@ __all__ = [
     "savings",
     "validate_bundle",
     "validate_predictions",
+    "write_features",
     "write_report",
 ]
 
@@ -154,6 +157,7 @@ _MODULES = {
     "predict_files": "deploy.inference.predict_files",
     "CheckReport": "study.check",
     "Evaluation": "report.evaluate",
+    "FeatureFile": "runs.embedded.make",
     "FsckReport": "integrity.fsck",
     "EvaluationConfig": "evaluation.scoring.config",
     "ExpectedPerformance": "evaluation.comparison.size.goals",
@@ -194,6 +198,7 @@ _MODULES = {
     "adapt_bundle": "deploy.adaptation.adapt",
     "validate_bundle": "deploy.validation.validate",
     "validate_predictions": "deploy.validation.from_predictions",
+    "write_features": "runs.embedded.make",
     "write_report": "report.page",
 }
 

@@ -100,7 +100,14 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "split": SplitConfig(train_fraction=0.9),
         "pixel_limit": 2_000_000,
     },
-    ModelConfig: {"rung": "scratch/r26x1", "weights": Path("w.safetensors"), "pool": "max"},
+    ModelConfig: {
+        "rung": "scratch/r26x1",
+        "weights": Path("w.safetensors"),
+        "pool": "max",
+        "features": Path("f.npy"),
+        "feature_ids": Path("ids.csv"),
+        "head": "mlp",
+    },
     TrainingConfig: {
         "batch_size": 64,
         "learning_rate": 0.1,
@@ -123,6 +130,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "layer_decay": 0.7,
         "clip_norm": 1.0,
         "ema": 0.99,
+        "ood": False,
         "loss": LossConfig(kind="focal"),
         "tuning": TuningConfig(mode="linear"),
     },

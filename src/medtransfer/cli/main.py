@@ -21,6 +21,7 @@ COMMANDS = (
     prepare.check,
     prepare.prepare,
     models.pretrain,
+    models.features,
     study.run,
     study.status,
     study.report,

@@ -1,4 +1,4 @@
-"""Informational commands, and pre-training: ladder, fetch, schema, doctor, pretrain."""
+"""Informational commands, features and pre-training: ladder, fetch, schema, doctor, features."""
 
 import json
 import sys
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, AsJson, AsJsonLines, app
+from medtransfer.errors import plural
 
 if TYPE_CHECKING:
     from medtransfer.models.ladder import Rung
@@ -88,6 +89,47 @@ def pretrain(
     if not as_json:
         print(f"Rung:   own/{config.name}   (name it under `rungs:` in a study)")
         print(f"Card:   {folder.path / 'README.md'}")
+
+
+@app.command()
+def features(
+    rung: Annotated[str, typer.Argument(help="A rung with a network.")],
+    manifest: Annotated[Path, typer.Argument(help="The manifest, .csv or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Table to write, .parquet.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights file of a file/ rung, or another place.", show_default=False),
+    ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that `path` cells are relative to; the manifest's own folder by default.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=4096,
+            help="Side of the network's input in pixels; by default from the images' median area.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the features of a rung's network for every image, as a rung embeddings/NAME."""
+    from medtransfer.runs.embedded.make import write_features
+
+    written = write_features(rung, manifest, out, weights=weights, image_root=image_root, size=size)
+    if as_json:
+        print(json.dumps({**asdict(written), "path": str(written.path)}))
+        return
+    print(
+        f"{written.path}: {plural(written.images, 'image')}, {written.width} features each, of "
+        f"images of {written.size} px ({written.seconds:g} s)"
+    )
+    print("In a study: {rung: embeddings/NAME, features: " + str(written.path) + "}")
 
 
 def _fetch_all(rungs: list[str], folder: Path) -> None:

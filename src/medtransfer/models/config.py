@@ -7,9 +7,10 @@ from pydantic import AfterValidator
 
 from medtransfer.errors import ConfigError
 from medtransfer.models.ladder import find_rung
-from medtransfer.settings import Settings, identity, runtime
+from medtransfer.settings import Settings, identity, identity_if_set, runtime
 
 Pool = Literal["mean", "max", "attention"]
+Head = Literal["linear", "neighbours", "centroid", "mlp"]
 
 
 def _known(name: str) -> str:
@@ -34,3 +35,10 @@ class ModelConfig(Settings):
     digest is in the run id, its place is not."""
     pool: Pool = identity("mean")
     """Pooling of the features of a case's images: mean, maximum, or learned attention."""
+    features: Path | None = runtime(None)
+    """File with the features of an `embeddings/…` rung; its digest is in the run id, its place is
+    not."""
+    feature_ids: Path | None = runtime(None)
+    """Table with the ids of the rows of a `.npy` file."""
+    head: Head = identity_if_set("linear")
+    """Classifier on the features of an `embeddings/…` rung."""

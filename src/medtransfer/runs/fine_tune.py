@@ -18,9 +18,10 @@ from medtransfer.evaluation.inference.features import (
     outputs_of,
     read_ood_reference,
 )
-from medtransfer.evaluation.inference.predict import predict, quick_score
+from medtransfer.evaluation.inference.predict import predict, predictions_frame, quick_score
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
+from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder
@@ -184,7 +185,8 @@ def predict_parts(
         spec: The network's input.
     """
     as_tested, to_test = images
-    trained_on = case_images(train, as_tested, spec)
+    reference = train if run.training.ood else train.take(np.arange(0))
+    trained_on = case_images(reference, as_tested, spec)
     return ModelOutputs(
         reference=read_ood_reference(classifier, trained_on, run.data.task),
         cases=parts,
@@ -245,3 +247,23 @@ def prepare_tuning(classifier: Classifier, tuning: TuningConfig, seed: int) -> i
 def tune_score(logits: NDArray[np.float64], cases: Cases, run: Transfer) -> TuneScore:
     """Loss and AUROC of logits on the tuning split."""
     return TuneScore(*quick_score(cases.targets, logits, run.data.task))
+
+
+def prediction_parts(outputs: ModelOutputs, run: Transfer, name: str) -> list[pl.DataFrame]:
+    """Predictions tables of the parts of a run's cases, with OOD scores.
+
+    Args:
+        outputs: Of its classifier.
+        run: Its configuration.
+        name: Of its folder.
+    """
+    return [
+        predictions_frame(
+            cases,
+            part.logits,
+            run.data.names,
+            name,
+            ood_scores(outputs.reference, part.features, part.logits) if run.training.ood else None,
+        )
+        for cases, part in zip(outputs.cases, outputs.outputs, strict=True)
+    ]

@@ -93,20 +93,26 @@ class CacheRequest:
         )
 
 
-def read_run_manifest(data: DataConfig) -> Manifest:
+def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
     """Read and check the manifest of a run.
+
+    Args:
+        data: Of the run.
+        images: False if none are read: the table then needs no paths, and loses those that it has.
 
     Raises:
         TableError: It does not keep its contract.
     """
-    return read_manifest(
+    manifest = read_manifest(
         data.manifest,
         targets=data.names,
         class_column=data.class_column,
         attributes=(*data.attributes, *data.split.group_columns),
         image_root=data.image_root,
         values=data.values,
+        images=images,
     )
+    return manifest if images else manifest.without_images()
 
 
 def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
@@ -155,19 +161,28 @@ class RunData:
         facts: Header facts and digests of the images.
     """
 
-    def __init__(self, data: DataConfig, memory: Path, planned: PlannedInputs | None) -> None:
+    def __init__(
+        self,
+        data: DataConfig,
+        memory: Path,
+        planned: PlannedInputs | None,
+        *,
+        images: bool = True,
+    ) -> None:
         """Read them.
 
         Args:
             data: Of the run.
             memory: Parquet file that remembers image facts between calls.
             planned: Digests of the plan; None compares nothing.
+            images: False if none are read.
 
         Raises:
             InputsChangedError: They are not those of the plan.
             MedTransferError: They cannot be read, and there is no plan.
         """
         self._data, self._memory, self._planned = data, memory, planned
+        self._has_images = images
         self._stamp = file_stamp(data.manifest)
         self.manifest, self.facts = self._read()
         self._compare(self.manifest, self.facts)
@@ -187,7 +202,7 @@ class RunData:
 
     def _read(self, manifest: Manifest | None = None) -> tuple[Manifest, pl.DataFrame]:
         try:
-            manifest = manifest or read_run_manifest(self._data)
+            manifest = manifest or read_run_manifest(self._data, images=self._has_images)
             return manifest, scan_images(manifest, self._data.pixel_limit, self._memory)
         except (TableError, ImageError) as error:
             if self._planned is None:
@@ -212,7 +227,7 @@ def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memo
         memory: Parquet file that remembers image facts between calls.
     """
     try:
-        after = read_run_manifest(data)
+        after = read_run_manifest(data, images=before.has_images)
         now = scan_images(after, data.pixel_limit, memory)
     except (TableError, ImageError) as error:
         return f"{_CHANGED} {error} {_ADVICE}"

@@ -1,7 +1,5 @@
 """A linear probe: a head fitted to features that the study keeps."""
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.cases import Cases
@@ -18,8 +15,9 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.evaluation.inference.feature_cache import kept_features
 from medtransfer.evaluation.inference.features import make_ood_reference, outputs_from
 from medtransfer.models.classifier import BuiltClassifier
-from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer
+from medtransfer.runs.embedded.case_features import CaseFeatures
+from medtransfer.runs.embedded.progress import ProbeProgress, loss_at_zero
 from medtransfer.runs.fine_tune import (
     ModelOutputs,
     RunCases,
@@ -29,27 +27,10 @@ from medtransfer.runs.fine_tune import (
     tune_score,
 )
 from medtransfer.runs.folders import RunFolder
-from medtransfer.training.checkpoint import CheckpointFolder, TrainingState
-from medtransfer.training.linear_probe import LinearHead, ProbeCheck, fit_probe
-from medtransfer.training.loop import ProgressCallback, StepReport, Stopped
+from medtransfer.training.checkpoint import CheckpointFolder
+from medtransfer.training.linear_probe import LinearHead, fit_probe
+from medtransfer.training.loop import ProgressCallback
 from medtransfer.training.losses import make_loss
-
-
-@dataclass(frozen=True, eq=False)
-class CaseFeatures:
-    """Features of all cases of a run.
-
-    Attributes:
-        case_ids: Sorted. [N]
-        values: Before the head. [N, D]
-    """
-
-    case_ids: NDArray[np.str_]
-    values: NDArray[np.float32]
-
-    def of(self, cases: Cases) -> NDArray[np.float32]:
-        """Features of some of the cases. [M, D]"""
-        return self.values[np.searchsorted(self.case_ids, cases.case_ids)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,51 +103,6 @@ def feature_blocks(cases: Cases, manifest: pl.DataFrame) -> list[Cases]:
     return [cases.take(keys == key) for key in np.unique(keys)]
 
 
-class ProbeProgress:
-    """Progress of a linear probe: the extraction of features, then a step for each penalty."""
-
-    def __init__(self, steps: int, initial_loss: float, on_step: ProgressCallback) -> None:
-        """Start the clock.
-
-        Args:
-            steps: Number of penalties.
-            initial_loss: Of a head at zero.
-            on_step: Called with every report; it may ask to stop.
-        """
-        self.state = TrainingState()
-        self._steps, self._on_step = steps, on_step
-        self._started = time.monotonic()
-        self._step, self._loss = 0, initial_loss
-        self._auroc: float | None = None
-
-    def add_images(self, count: int) -> None:
-        """Count images whose features were extracted."""
-        self.state.images += count
-        self.report()
-
-    def add_check(self, check: ProbeCheck) -> None:
-        """Take the validation of a penalty."""
-        self._step, self._loss, self._auroc = check.step, check.train_loss, check.tune_auroc
-        self.report()
-
-    def report(self) -> None:
-        """Report the latest step.
-
-        Raises:
-            Stopped: The callback of any process asked to stop before the last step.
-        """
-        self.state.seconds = time.monotonic() - self._started
-        report = StepReport(
-            step=self._step,
-            steps=self._steps,
-            loss=self._loss,
-            images_per_second=self.state.images / max(1e-9, self.state.seconds),
-            tune_auroc=self._auroc,
-        )
-        if world().any(self._on_step(report)) and self._step < self._steps:
-            raise Stopped
-
-
 def probe(
     run: Transfer,
     built: BuiltClassifier,
@@ -187,7 +123,7 @@ def probe(
         on_step: Called while features are extracted and penalties tried; it may ask to stop.
     """
     penalties = run.training.tuning.penalties
-    progress = ProbeProgress(len(penalties), _loss_at_zero(run), on_step)
+    progress = ProbeProgress(len(penalties), loss_at_zero(run), on_step)
     features = source.extract(run, built, progress.add_images)
 
     train, tune = features.of(cases.train), features.of(cases.tune)
@@ -233,11 +169,6 @@ def head_outputs(
         cases=parts,
         outputs=[outputs_from(head, features.of(part)) for part in parts],
     )
-
-
-def _loss_at_zero(run: Transfer) -> float:
-    """Loss of a head at zero, which gives every class the same probability."""
-    return math.log(len(run.data.names) if run.data.task == "single-label" else 2)
 
 
 def _contents(cases: Cases, images: CachedImages) -> list[list[str]]:

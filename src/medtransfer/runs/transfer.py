@@ -13,17 +13,17 @@ from medtransfer.data.images.cache import CachedImages, require_intact
 from medtransfer.data.images.decode import decoders
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.inference.predict import predictions_frame
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import remove
 from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
+from medtransfer.models.ladder import find_rung
 from medtransfer.models.runtime import world
-from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.runs.config import Transfer, run_id, scoring_digest
+from medtransfer.runs.embedded.transfer import transfer_features
 from medtransfer.runs.fine_tune import (
-    ModelOutputs,
     fine_tune,
     partition_cases,
+    prediction_parts,
     prepare_tuning,
 )
 from medtransfer.runs.folders import RunFolder, StudyFolder
@@ -76,6 +76,9 @@ def transfer(
         Diverged: The loss is no longer a number.
         Stopped: `on_step` asked to stop.
     """
+    if not find_rung(run.model.rung).reads_images:
+        transfer_features(run, study, folder, on_step, planned=planned)
+        return
     data = RunData(run.data, study.images, planned)
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
@@ -122,26 +125,6 @@ def transfer(
     results = score(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
-
-
-def prediction_parts(outputs: ModelOutputs, run: Transfer, name: str) -> list[pl.DataFrame]:
-    """Predictions tables of the parts of a run's cases, with OOD scores.
-
-    Args:
-        outputs: Of its classifier.
-        run: Its configuration.
-        name: Of its folder.
-    """
-    return [
-        predictions_frame(
-            cases,
-            part.logits,
-            run.data.names,
-            name,
-            ood_scores(outputs.reference, part.features, part.logits),
-        )
-        for cases, part in zip(outputs.cases, outputs.outputs, strict=True)
-    ]
 
 
 def require_intact_caches(images: Sequence[CachedImages], folder: RunFolder) -> None:

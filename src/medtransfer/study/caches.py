@@ -10,6 +10,7 @@ from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import plural
 from medtransfer.files import free_bytes, require_disk
+from medtransfer.models.ladder import find_rung
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.inputs import (
@@ -118,7 +119,8 @@ def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
     by_inputs: dict[tuple[str | None, bool, str], tuple[CacheRequest, ...]] = {}
     frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
     for cell in expand(study, data.manifest.frame):
-        if (*cell.split_key, cell.rung) not in by_inputs:
+        is_new = (*cell.split_key, cell.rung) not in by_inputs
+        if is_new and find_rung(cell.rung).reads_images:
             if cell.split_key not in frames:
                 frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
             frame = frames[cell.split_key]
@@ -134,7 +136,7 @@ def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[Cach
         run_folder = folder.run(run.run_id)
         if not run_folder.is_done():
             needs += run.needs
-        elif cohorts := missing_cohorts(run_folder, run.predicted.cohorts):
+        elif run.needs and (cohorts := missing_cohorts(run_folder, run.predicted.cohorts)):
             tested = run.predicted.rows_of([cohort.cohort for cohort in cohorts])
             needs += [CacheRequest(tested, run.needs[1].recipe), run.needs[2]]
     return needs

@@ -12,10 +12,11 @@ from medtransfer.data.config import DataConfig
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
-from medtransfer.models.config import ModelConfig, Pool, RungName
+from medtransfer.models.config import Head, ModelConfig, Pool, RungName
+from medtransfer.models.ladder import find_rung
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.sizes.limits import MAX_RUNS, count_fault
-from medtransfer.training.config import TrainingConfig
+from medtransfer.training.config import TrainingConfig, TuningConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=10)]
@@ -34,6 +35,15 @@ class RungEntry(Settings):
     """Its name in the ladder."""
     weights: Path | None = runtime(None)
     """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
+    features: Path | None = runtime(None)
+    """Features of an `embeddings/…` rung: `.parquet` with `image_id` or `case_id` and a column of
+    lists, or `.npy`; relative to study.yaml."""
+    feature_ids: Path | None = runtime(None)
+    """For `.npy`: table with `image_id` or `case_id` in the order of the rows. By default the table
+    of the same name beside it."""
+    head: Head = identity_if_set("linear")
+    """Classifier on the features of an `embeddings/…` rung: `linear` (logistic regression),
+    `neighbours` (cosine), `centroid` (nearest), or `mlp` (one hidden layer)."""
     pool: Pool = identity("mean")
     """Pooling over the images of a case."""
     images: float | None = scoring(None, gt=0, lt=1e12)
@@ -42,6 +52,37 @@ class RungEntry(Settings):
     """Name of what it was pre-trained on, likewise; rungs of one name share their pre-training."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
+
+    @model_validator(mode="after")
+    def _features_of_their_rung(self) -> "RungEntry":
+        if not find_rung(self.rung).reads_images:
+            faults = self._feature_faults()
+        else:
+            fields = {"features": None, "feature_ids": None, "head": "linear"}
+            faults = [
+                f"{name} is for embeddings/ rungs; `medtransfer features` writes the features of "
+                "a network"
+                for name, default in fields.items()
+                if getattr(self, name) != default
+            ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _feature_faults(self) -> list[str]:
+        """Settings that features in a file need or exclude."""
+        faults: list[str] = []
+        if self.features is None:
+            faults.append(f"rung '{self.rung}' needs features: the file of its features")
+        if self.weights is not None:
+            faults.append(f"rung '{self.rung}' has no weights: its features are in a file")
+        tuning = self.training.tuning if "tuning" in self.training.model_fields_set else None
+        if tuning is not None and tuning.mode != "linear":
+            faults.append(f"rung '{self.rung}' has fixed features: tuning.mode must be linear")
+        weighs = self.training.loss.weights != "none"
+        if weighs and self.head in ("neighbours", "centroid"):
+            faults.append(f"head {self.head} has no loss.weights")
+        return faults
 
 
 class SweepConfig(Settings):
@@ -250,8 +291,18 @@ class Study(Settings):
         overrides = {
             name: getattr(entry.training, name) for name in entry.training.model_fields_set
         }
-        return TrainingConfig(**(self.training.model_dump() | overrides))
+        training = TrainingConfig(**(self.training.model_dump() | overrides))
+        if find_rung(entry.rung).reads_images or training.tuning.mode == "linear":
+            return training
+        return training.model_copy(update={"tuning": TuningConfig(mode="linear")})
 
     def model_of(self, entry: RungEntry) -> ModelConfig:
         """The model settings of a rung."""
-        return ModelConfig(rung=entry.rung, weights=entry.weights, pool=entry.pool)
+        return ModelConfig(
+            rung=entry.rung,
+            weights=entry.weights,
+            pool=entry.pool,
+            features=entry.features,
+            feature_ids=entry.feature_ids,
+            head=entry.head,
+        )

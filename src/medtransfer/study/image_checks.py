@@ -65,6 +65,7 @@ def audit_study_images(
     Raises:
         ImageError: Images are damaged; all of them are listed by row.
     """
+    planned = [run for run in planned if run.needs]
     if not planned:
         return data
     run = min(planned, key=lambda r: (r.needs[1].recipe.size, r.needs[1].recipe.interpolation))

@@ -19,9 +19,10 @@ from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.weight_files import find_weights, verified_digest
+from medtransfer.models.weight_files import model_digest
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.runs.config import run_id
+from medtransfer.runs.embedded.features import coverage_findings
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import (
     CacheRequest,
@@ -39,6 +40,7 @@ from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
 from medtransfer.training.bit_hyperrule import make_schedule
+from medtransfer.training.heads.settings import head_steps
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,18 @@ class StudyData:
     findings: tuple[Finding, ...]
     pairs: pl.DataFrame | None = None
 
+    def without_images(self, config: DataConfig) -> "StudyData":
+        """The data as runs see them that read no image."""
+        manifest = self.manifest.without_images()
+        facts = scan_images(manifest, config.pixel_limit, Path())
+        return replace(
+            self, manifest=manifest, facts=facts, digest=data_digest(manifest, facts, config)
+        )
 
-CacheRequests = dict[tuple[str | None, bool, InputSpec, bool], tuple[CacheRequest, ...]]
+
+SplitKey = tuple[str | None, bool, bool]
+"""Cohort left out, whether it is trained on again, and whether images are read."""
+CacheRequests = dict[tuple[SplitKey, InputSpec, bool], tuple[CacheRequest, ...]]
 """Images that runs read, by held-out cohort, sizes, and tuning mode."""
 
 
@@ -71,7 +83,7 @@ class PlannedRun:
     Attributes:
         run_id: Its name.
         cell: Its place in the grid.
-        needs: The image caches it reads.
+        needs: The image caches it reads; empty if its features come from a file.
         steps: Of training; of a linear probe the penalties it tries.
         num_images: It will train on, counted as often as they are seen. Of a linear probe all
             images, if it is the first that needs their features.
@@ -113,18 +125,25 @@ def read_data(
         TableError: The manifest does not keep its contract.
         ImageError: Images are missing or unusable.
     """
-    manifest = read_run_manifest(study.data)
+    images = any(find_rung(entry.rung).reads_images for entry in study.rungs)
+    manifest = read_run_manifest(study.data, images=images)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress, deep=deep)
     parts = splits_of(study, manifest)
     findings = {
         (finding.code, finding.sentence): finding
         for part in parts
         for finding in audit(
-            manifest, assign_splits(manifest, part), facts, part, study.evaluation.minimum_group
+            manifest,
+            assign_splits(manifest, part),
+            facts if images else None,
+            part,
+            study.evaluation.minimum_group,
         )
     }
     frames = (assign_splits(manifest, part) for part in parts)
     for finding in pretrained_on((entry.rung for entry in study.rungs), frames, facts):
+        findings[finding.code, finding.sentence] = finding
+    for finding in coverage_findings(map(study.model_of, study.rungs), manifest):
         findings[finding.code, finding.sentence] = finding
     return StudyData(
         manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
@@ -197,19 +216,23 @@ def plan_runs(study: Study, data: StudyData, folder: StudyFolder | None = None) 
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
+    unread = data.without_images(study.data) if data.manifest.has_images else data
     names = RunNames(folder, data.manifest, data.facts, study.data, data.digest)
-    splits: dict[tuple[str | None, bool], SplitData] = {}
+    splits: dict[SplitKey, SplitData] = {}
     needs: CacheRequests = {}
     planned: list[PlannedRun] = []
     for cell in cells:
-        if cell.split_key not in splits:
-            splits[cell.split_key] = SplitData.of(data, cell.run.data)
-        split = splits[cell.split_key]
+        reads_images = find_rung(cell.rung).reads_images
+        inputs = data if reads_images else unread
+        key = (*cell.split_key, reads_images)
+        if key not in splits:
+            splits[key] = SplitData.of(inputs, cell.run.data)
+        split = splits[key]
         placed = cell
         if cell.shots:
             share = share_of_shots(cell, split.cases)
             placed = replace(cell, key=replace(cell.key, label_fraction=share))
-        planned.append(_plan_run(placed, data, weights[cell.rung], split, (names, needs)))
+        planned.append(_plan_run(placed, inputs, weights[cell.rung], split, (names, needs)))
     check_budgets_differ([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))
 
@@ -259,14 +282,19 @@ def _plan_run(
 ) -> PlannedRun:
     names, needs = shared
     frame, cases = split.frame, split.cases
-    spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
     images = cases.images[cases.training_rows(frame, cell.run.data, cell.run.seed)]
     config = cell.run.training
     linear = config.tuning.mode == "linear"
-    key = *cell.split_key, spec, linear
-    if key not in needs:  # runs share them: they name every image
-        needs[key] = cache_requests(cell.run, spec, frame)
-    if linear:
+    requests: tuple[CacheRequest, ...] = ()
+    if data.manifest.has_images:
+        spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
+        key = (*cell.split_key, True), spec, linear
+        if key not in needs:  # runs share them: they name every image
+            needs[key] = cache_requests(cell.run, spec, frame)
+        requests = needs[key]
+    if not data.manifest.has_images:
+        steps, num_images = head_steps(cell.run.model.head, config.tuning, len(images)), 0
+    elif linear:
         steps, num_images = len(config.tuning.penalties), 0
     else:
         steps = make_schedule(len(images), config.learning_rate, config.steps).steps
@@ -277,7 +305,7 @@ def _plan_run(
     return PlannedRun(
         run_id=folder.name,
         cell=cell,
-        needs=needs[key],
+        needs=requests,
         steps=steps,
         num_images=num_images,
         num_cases=len(images),
@@ -296,7 +324,8 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
         model, seed = run.cell.run.model, run.cell.run.seed
         drawn = seed if find_rung(model.rung).is_random else 0
         key = model.rung, model.pool, drawn
-        first = run.cell.run.training.tuning.mode == "linear" and key not in seen
+        reads = run.cell.run.training.tuning.mode == "linear" and bool(run.needs)
+        first = reads and key not in seen
         seen |= {key} if first else set()
         sized.append(replace(run, num_images=num_images) if first else run)
     return sized
@@ -308,9 +337,7 @@ def _weights(study: Study) -> dict[str, str | None]:
     faults: list[str] = []
     for entry in study.rungs:
         try:
-            path = find_weights(study.model_of(entry))
-            rung = find_rung(entry.rung)
-            digests[entry.rung] = None if path is None else verified_digest(path, rung)
+            digests[entry.rung] = model_digest(study.model_of(entry))
         except WeightsError as error:
             faults.append(str(error))
     if faults:

@@ -357,6 +357,8 @@ def _weights_text(cost: RunCost | None) -> str | None:
     """Use of a run's weights file; None for random weights and runs without results."""
     if cost is None or cost.weights is None:
         return None
+    if cost.weights_loaded == 0:
+        return "features from a file, no network"
     loaded = "all" if cost.weights_loaded is None else cost.weights_loaded
     texts = [f"{loaded} tensors loaded from the weights file"]
     if cost.weights_left_out:

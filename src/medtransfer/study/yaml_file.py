@@ -76,7 +76,11 @@ def resolve_paths(study: Study, folder: Path) -> Study:
     data = study.data.model_copy(
         update={"manifest": at(study.data.manifest), "image_root": at(study.data.image_root)}
     )
-    rungs = tuple(entry.model_copy(update={"weights": at(entry.weights)}) for entry in study.rungs)
+    places = ("weights", "features", "feature_ids")
+    rungs = tuple(
+        entry.model_copy(update={name: at(getattr(entry, name)) for name in places})
+        for entry in study.rungs
+    )
     return study.model_copy(update={"data": data, "rungs": rungs})
 
 

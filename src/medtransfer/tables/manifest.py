@@ -5,7 +5,7 @@ A *case* is the unit that gets a prediction, a *patient* the unit that is split 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,16 @@ class Manifest:
     embedded: bool
     notes: tuple[str, ...] = ()
 
+    @property
+    def has_images(self) -> bool:
+        """False for a table of cases alone."""
+        return self.embedded or "path" in self.frame.columns
+
+    def without_images(self) -> "Manifest":
+        """The same rows without the places of their images."""
+        frame = self.frame.drop("path", strict=False)
+        return replace(self, frame=frame, embedded=False)
+
     def __len__(self) -> int:
         """Number of images."""
         return len(self.frame)
@@ -131,6 +141,7 @@ def read_manifest(
     image_root: Path | None = None,
     values: ValueMap | None = None,
     whole: bool = True,
+    images: bool = True,
 ) -> Manifest:
     """Read and check a manifest; report all faults at once, with row numbers.
 
@@ -143,6 +154,7 @@ def read_manifest(
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         values: Values to write in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
         whole: False if the table is one of several, of which each may lack columns of `values`.
+        images: True if the table must name its images.
 
     Returns:
         The manifest, its rows sorted by `image_id`, its cells read as `values.reading` says.
@@ -160,7 +172,7 @@ def read_manifest(
     cells = read_cells(frame, readable_columns(frame), roles, values)
     frame = cells.frame
     faults += [*check_columns(frame, MANIFEST_CONTRACT), *cells.faults]
-    if not {"path", "image"} & {*frame.columns, *(["image"] if embedded else [])}:
+    if images and not {"path", "image"} & {*frame.columns, *(["image"] if embedded else [])}:
         faults.append("it has neither a 'path' nor an 'image' column")
     if not {"case_id", "patient_id", "cohort"} & set(frame.columns):
         faults.append(

@@ -130,6 +130,9 @@ class TrainingConfig(Settings):
     """Loss settings."""
     tuning: TuningConfig = identity_if_set(TuningConfig())
     """Weights to train."""
+    ood: bool = identity_if_set(default=True)
+    """Score how foreign each predicted case is. `false` saves its time, which grows with the square
+    of the number of cases."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
     Networks with batch normalisation take their statistics over it. Halved, for the rest of the

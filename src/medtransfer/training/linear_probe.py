@@ -38,21 +38,23 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class ProbeCheck:
-    """Outcome of one penalty.
+    """Outcome of one setting of a head.
 
     Attributes:
-        step: Its number, from 1.
-        penalty: Its strength.
+        step: Its number, from 1; of an MLP the epoch.
+        penalty: Strength of the L2 penalty of a linear head; None for other heads.
         train_loss: Mean loss on the training cases, without the penalty.
         tune_loss: Mean loss on the tuning split.
         tune_auroc: Macro AUROC on the tuning split; None where it is undefined.
+        neighbours: Training cases that vote; None for other heads.
     """
 
     step: int
-    penalty: float
+    penalty: float | None
     train_loss: float
     tune_loss: float
     tune_auroc: float | None
+    neighbours: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,11 +158,26 @@ def partial_loss(logits: torch.Tensor, batch: Batch, loss: Loss, entries: int) -
     Returns:
         A scalar; summed over the micro-batches of a step it is the step's mean loss.
     """
+    return masked_loss(logits, batch.targets, batch.known, loss, entries)
+
+
+def masked_loss(
+    logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor, loss: Loss, entries: int
+) -> torch.Tensor:
+    """Sum of the losses of known targets over a number of entries, as in `partial_loss`.
+
+    Args:
+        logits: [B, T]
+        targets: 0 where they are not known. [B, T]
+        known: 1 where a target is known. [B, T]
+        loss: Which loss.
+        entries: What the sum is divided by.
+    """
     if loss.task == "single-label":
-        each = _of_classes(logits, _smoothed(batch.targets, loss.smoothing, logits.shape[1]), loss)
-        return (each * batch.known.all(dim=1)).sum() / entries
-    each = _of_targets(logits, _smoothed(batch.targets, loss.smoothing, 2), loss)
-    return (each * batch.known).sum() / entries
+        each = _of_classes(logits, _smoothed(targets, loss.smoothing, logits.shape[1]), loss)
+        return (each * known.all(dim=1)).sum() / entries
+    each = _of_targets(logits, _smoothed(targets, loss.smoothing, 2), loss)
+    return (each * known).sum() / entries
 
 
 def loss_entries(known: int, targets: int, task: Task) -> int:

@@ -33,6 +33,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A019": ("warning", "Ids may be one patient in several spellings, or rounded numbers"),
     "A020": ("warning", "A patient id may belong to several people"),
     "A021": ("warning", "The brightness of the images predicts the cohort"),
+    "A022": ("warning", "The features of a rung and the manifest have different ids"),
     "B001": ("error", "The training split contains only one class of a target"),
     "B005": ("error", "A split has no labelled case"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),

@@ -76,11 +76,16 @@ def scan_images(
         deep: Read every image again, whatever its stamp says.
 
     Returns:
-        One row per image with the columns of `FACTS`.
+        One row per image with the columns of `FACTS`; empty but for the ids if the manifest names
+        no images.
 
     Raises:
         ImageError: Images are missing or unusable; all of them are listed by row.
     """
+    if not manifest.has_images:
+        return pl.DataFrame({"image_id": manifest.frame["image_id"]}).match_to_schema(
+            FACTS, missing_columns="insert"
+        )
     stamps = _stamps(manifest)
     remembered = {} if deep else _remembered(facts_file, stamps, pixel_limit)
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in remembered]
@@ -122,7 +127,12 @@ def decoding_of(facts: pl.DataFrame) -> dict[str, int]:
     format_and_rule = pl.concat_str(
         "format", pl.when(pl.col("rule") != "").then("rule"), separator=", ", ignore_nulls=True
     )
-    counts = facts.group_by(format_and_rule.alias("decoding")).len().sort("decoding")
+    counts = (
+        facts.drop_nulls("format")
+        .group_by(format_and_rule.alias("decoding"))
+        .len()
+        .sort("decoding")
+    )
     return dict(counts.iter_rows())
 
 

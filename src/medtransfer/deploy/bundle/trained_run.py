@@ -19,7 +19,7 @@ from medtransfer.errors import StudyError
 from medtransfer.evaluation.inference.features import read_ood_reference
 from medtransfer.files import is_whole
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.ladder import Architecture, Precision
+from medtransfer.models.ladder import Architecture, Precision, find_rung
 from medtransfer.models.tensors import read_tensors
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
@@ -107,6 +107,11 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
         StudyError: Its data have changed since, or its weights are damaged or gone.
     """
     run, folder = request.run, study.run(request.run_id)
+    if not find_rung(run.model.rung).reads_images:
+        raise StudyError(
+            f"Rung '{run.model.rung}' is a file of features: the network that made them is not "
+            "here, so no bundle can be made of it."
+        )
     data = RunData(run.data, study.images, request.inputs)
     frame = assign_splits(data.manifest, run.data)
     cases = partition_cases(build_cases(frame, run.data), frame, run)

@@ -8,9 +8,11 @@ from medtransfer.data.cases import build_cases
 from medtransfer.data.images.cache import require_intact
 from medtransfer.data.splits import assign_splits
 from medtransfer.models.classifier import build_classifier
+from medtransfer.models.ladder import find_rung
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer
-from medtransfer.runs.fine_tune import partition_cases, predict_parts
+from medtransfer.runs.embedded.transfer import predict_feature_cohorts
+from medtransfer.runs.fine_tune import partition_cases, predict_parts, prediction_parts
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
     PlannedInputs,
@@ -28,7 +30,6 @@ from medtransfer.runs.transfer import (
     move_to_device,
     no_heartbeat,
     pick_device,
-    prediction_parts,
 )
 from medtransfer.training.checkpoint import CheckpointFolder
 
@@ -56,6 +57,11 @@ def predict_cohorts(
         InputsChangedError: Labels or images are not those of the plan, before or after.
         MedTransferError: Something a user can mend.
     """
+    if not find_rung(run.model.rung).reads_images:
+        predict_feature_cohorts(
+            run, study, folder, cohorts, lambda: environment(run.training), planned=planned
+        )
+        return
     data = RunData(run.data, study.images, planned)
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)

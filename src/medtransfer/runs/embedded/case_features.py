@@ -1,0 +1,25 @@
+"""Features of the cases of a run, whoever made them. No torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.data.cases import Cases
+
+
+@dataclass(frozen=True, eq=False)
+class CaseFeatures:
+    """Features of all cases of a run.
+
+    Attributes:
+        case_ids: Sorted. [N]
+        values: Before the head. [N, D]
+    """
+
+    case_ids: NDArray[np.str_]
+    values: NDArray[np.float32]
+
+    def of(self, cases: Cases) -> NDArray[np.float32]:
+        """Features of some of the cases. [M, D]"""
+        return self.values[np.searchsorted(self.case_ids, cases.case_ids)]
