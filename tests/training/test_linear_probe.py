@@ -6,8 +6,10 @@ from numpy.testing import assert_allclose
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from medtransfer.data.config import Task
+from medtransfer.training import linear_probe
 from medtransfer.training.config import LossConfig
-from medtransfer.training.linear_probe import LinearHead, fit_probe
+from medtransfer.training.linear_probe import LinearHead, Probe, fit_probe
 from medtransfer.training.loop import Diverged, TuneScore
 from medtransfer.training.losses import Loss, make_loss
 
@@ -145,3 +147,34 @@ def test_a_fit_gives_signs_of_life_and_can_be_ended_by_them() -> None:
     with pytest.raises(KeyboardInterrupt):
         fit_probe(features, targets, BINARY, [0.01], lambda _: TuneScore(0.5, 0.5), heartbeat=alive)
     assert len(heard) == 3
+
+
+@pytest.mark.parametrize("task", ["multi-label", "single-label"])
+def test_along_the_principal_axes_the_optimum_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, task: Task
+) -> None:
+    draw = np.random.default_rng(5)
+    mixing = draw.normal(size=(12, 12)) * np.exp(-np.arange(12))[:, None]
+    features = (draw.normal(size=(300, 12)) @ mixing + 3).astype(np.float32)
+    targets = np.eye(3)[draw.integers(0, 3, 300)]
+    targets[:, 0] = np.where(draw.random(300) < 0.3, 1.0, targets[:, 0])
+    if task == "multi-label":
+        targets[draw.random(targets.shape) < 0.2] = np.nan
+    else:
+        targets = np.eye(3)[np.nan_to_num(targets).argmax(axis=1)]
+
+    def fit() -> Probe:
+        return fit_probe(
+            features,
+            targets,
+            Loss(task),
+            penalties=(1.0, 1e-3),
+            tune=lambda head: TuneScore(-float(np.abs(head.weight).sum()), None),
+        )
+
+    plain = fit()
+    monkeypatch.setattr(linear_probe, "PRECONDITIONED_CASES", 100)
+    along = fit()
+    first, second = (head.head.logits(features) for head in (plain, along))
+    assert np.abs(first - second).max() < 2e-3 * np.abs(first).max()
+    assert along.checks[-1].train_loss == pytest.approx(plain.checks[-1].train_loss, abs=1e-6)
