@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
     from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
+    from medtransfer.deploy.monitoring.config import MonitorConfig
+    from medtransfer.deploy.monitoring.monitor import Watch, monitor
     from medtransfer.deploy.validation.config import ValidationConfig
     from medtransfer.deploy.validation.from_predictions import (
         LocalValidation,
@@ -89,6 +91,7 @@ __all__ = [
     "LocalValidation",
     "Manifest",
     "MedTransferError",
+    "MonitorConfig",
     "PredictionFiles",
     "Pretrain",
     "PretrainingStopped",
@@ -102,6 +105,7 @@ __all__ = [
     "TableError",
     "Validation",
     "ValidationConfig",
+    "Watch",
     "WeightsError",
     "adapt_bundle",
     "adaptation_curves",
@@ -115,6 +119,7 @@ __all__ = [
     "init_study",
     "join_manifests",
     "load_bundle",
+    "monitor",
     "predict_files",
     "prepare_study",
     "pretrain",
@@ -192,6 +197,9 @@ _MODULES = {
     "run_study": "study.schedule",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
+    "MonitorConfig": "deploy.monitoring.config",
+    "Watch": "deploy.monitoring.monitor",
+    "monitor": "deploy.monitoring.monitor",
     "ValidationConfig": "deploy.validation.config",
     "AdaptedBundle": "deploy.adaptation.adapt",
     "Validation": "deploy.validation.validate",

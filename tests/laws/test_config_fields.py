@@ -15,6 +15,7 @@ from medtransfer.data.config import (
     RetrainConfig,
     SplitConfig,
 )
+from medtransfer.deploy.monitoring.config import MonitorConfig
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -43,6 +44,7 @@ CONFIGS: tuple[type[Settings], ...] = (
     TrainingConfig,
     EvaluationConfig,
     AdaptConfig,
+    MonitorConfig,
     ValidationConfig,
     Transfer,
     RungEntry,

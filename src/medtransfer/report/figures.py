@@ -8,6 +8,7 @@ mode and print.
 import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, cast
 
 import altair as alt
@@ -268,8 +269,12 @@ def figure(name: str, spec: Spec, caption: str, title: str = "") -> Figure:
     return Figure(name, printable_texts(spec), svg, caption, title)
 
 
+@cache
 def chart_script(snippet: str) -> str:
-    """The chart library's script for a page, with our own snippet that calls `vegaEmbed`."""
+    """The chart library's script for a page, with our own snippet that calls `vegaEmbed`.
+
+    Kept: bundling takes up to two seconds.
+    """
     import vl_convert
 
     return vl_convert.javascript_bundle(snippet)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
@@ -32,6 +32,23 @@ REPORT = "report.html"
 QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
 MAX_TARGETS = 6
 """Targets whose prevalence the first line gives."""
+
+
+@dataclass(frozen=True)
+class PageHead:
+    """Title and first lines of a page.
+
+    Attributes:
+        title: Of the page.
+        data_line: The data that it is about.
+        made_line: Origin of the page.
+        recommendation: The answer above all sections; empty for none.
+    """
+
+    title: str
+    data_line: str
+    made_line: str
+    recommendation: str = ""
 
 
 def write_report(folder: StudyFolder | Path) -> Path:
@@ -87,8 +104,7 @@ def searched_page(data: ReportData, identifiers: Identifiers | None) -> str:
     page = render(data)
     if identifiers is None:
         return page
-    ours = (_asset("report.css"), chart_script(_asset("report.js")))
-    search = search_page(page, identifiers.without(_asked_names(data)), ours)
+    search = search_page(page, identifiers.without(_asked_names(data)), own_parts())
     if search.found:
         logging.getLogger(__name__).warning("report.html: %s", search.sentence())
     return page.replace(NOT_SEARCHED, search.sentence())
@@ -106,6 +122,22 @@ def render(data: ReportData) -> str:
     data = with_short_names(data)
     with drawing():
         sections = all_sections(data)
+    head = PageHead(
+        title=f"{data.name}: {data.kind}",
+        data_line=_data_line(data),
+        made_line=_made_line(data),
+        recommendation=recommendation_line(data),
+    )
+    return page_text(head, sections)
+
+
+def page_text(head: PageHead, sections: Sequence[Section]) -> str:
+    """A page of sections in the report's style: one file, offline, not searched for identifiers.
+
+    Args:
+        head: Its title and first lines.
+        sections: Their figures were made within `figures.drawing`.
+    """
     script = chart_script(_asset("report.js"))
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")
@@ -113,10 +145,10 @@ def render(data: ReportData) -> str:
     environment.filters["unbroken"] = unbroken  # pyright: ignore[reportUnknownMemberType]  untyped
     template = environment.from_string(_asset("report.html.j2"))
     return template.render(
-        title=f"{data.name}: {data.kind}",
-        data_line=_data_line(data),
-        made_line=_made_line(data),
-        recommendation=recommendation_line(data),
+        title=head.title,
+        data_line=head.data_line,
+        made_line=head.made_line,
+        recommendation=head.recommendation,
         sections=sections,
         css=Markup(_asset("report.css")),  # noqa: S704 — our own file
         script=Markup(script),  # noqa: S704 — the library's and our own file
@@ -124,6 +156,11 @@ def render(data: ReportData) -> str:
         charts=_json_for_html(sections),
         search=NOT_SEARCHED,
     )
+
+
+def own_parts() -> tuple[str, str]:
+    """Parts of a page that are the program's own and are not searched for identifiers."""
+    return _asset("report.css"), chart_script(_asset("report.js"))
 
 
 def all_sections(data: ReportData) -> list[Section]:
@@ -195,7 +232,7 @@ def _csp_hash(script: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def _json_for_html(sections: list[Section]) -> Markup:
+def _json_for_html(sections: Sequence[Section]) -> Markup:
     """The charts' specifications, with the characters escaped that could open or end an element."""
     figures = (figure for section in sections for figure in figures_of(section.parts))
     text = json.dumps({figure.name: figure.spec for figure in figures}, allow_nan=False)

@@ -179,7 +179,7 @@ def read_manifest(
             "it has none of a manifest's ids: `medtransfer import csv FOLDER` makes a manifest of "
             "a table with other column names"
         )
-    faults += _named_column_faults(frame, class_column, targets, attributes)
+    faults += named_column_faults(frame, class_column, targets, attributes)
     frame = typed(frame, MANIFEST_CONTRACT)
     faults += duplicates(frame, ["image_id"]) + _spelling_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
@@ -263,12 +263,20 @@ def _by_image(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([frame.drop_in_place(name).gather(order) for name in names])
 
 
-def _named_column_faults(
+def named_column_faults(
     frame: pl.DataFrame,
     class_column: str | None,
     targets: Sequence[str],
     attributes: Sequence[str],
 ) -> list[str]:
+    """Faults of the columns that a study names, in the order in which it names them.
+
+    Args:
+        frame: The table after `read_cells`, with a `row` column.
+        class_column: Column of a class name, for single-label tasks.
+        targets: Columns of labels, or the class names.
+        attributes: Columns to report by.
+    """
     wanted = [(name, "attribute") for name in attributes]
     wanted += [(class_column, "class column")] if class_column else [(t, "target") for t in targets]
     faults: list[str] = []
