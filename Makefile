@@ -9,7 +9,7 @@ DEV    := $(VENV)/.dev-$(DIGEST)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 OUT    ?= medtransfer-demo
 
-.PHONY: demo test test-all soak check format bench docs clean
+.PHONY: demo test test-all soak check format bench docs lock audit sbom licences clean
 
 demo: $(RUN)            ## a small study on synthetic images, from images to a report
 	$(BIN)/medtransfer demo --out $(OUT)
@@ -48,6 +48,25 @@ bench: $(DEV)           ## every benchmark, full length
 docs: $(DEV)            ## the documentation as HTML, warnings as errors
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+
+lock: $(RUN)            ## requirements.lock: versions and hashes, for the index that pip uses here
+	$(BIN)/python supply/lock.py requirements.lock
+
+licences: $(RUN)        ## licences of all that is installed with the product
+	PYTHONPATH=. $(BIN)/python supply/licences.py
+
+# their own environment: what they bring is no part of the product's list
+$(VENV)/supply/bin/cyclonedx-py:
+	$(PYTHON) -m venv $(VENV)/supply
+	$(VENV)/supply/bin/python -m pip --disable-pip-version-check --quiet install pip-audit cyclonedx-bom
+
+audit: $(RUN) $(VENV)/supply/bin/cyclonedx-py   ## known vulnerabilities; fails where the database is out of reach
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/supply/installed.txt
+	$(VENV)/supply/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)/supply/installed.txt || { echo "make audit: see above. Where a package could not be audited, the vulnerability database is out of reach from here."; exit 1; }
+
+sbom: $(RUN) $(VENV)/supply/bin/cyclonedx-py    ## sbom.cdx.json: the installed packages, in CycloneDX
+	$(VENV)/supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json $(BIN)/python
+	@echo "sbom.cdx.json written"
 
 clean:
 	rm -rf $(VENV) docs/_build
