@@ -45,6 +45,11 @@ def scoring(default: Any = ..., **rules: Any) -> Any:
     return Field(default, json_schema_extra={"side": "scoring"}, **rules)
 
 
+def scoring_if_set(default: Any, **rules: Any) -> Any:
+    """A field of the scoring side that was added later: at its default no run is scored again."""
+    return Field(default, json_schema_extra={"side": "scoring", "later": True}, **rules)
+
+
 def runtime(default: Any = ..., **rules: Any) -> Any:
     """A field that changes no number."""
     return Field(default, json_schema_extra={"side": "runtime"}, **rules)

@@ -114,20 +114,29 @@ class TargetCases(Sharing):
         """Some of the cases."""
         return _subset(self, rows)
 
+    def bare(self) -> "TargetCases":
+        """The same cases without calibrated probabilities, sets, and what metrics have shared."""
+        return TargetCases(
+            self.targets,
+            self.logits,
+            self.probabilities,
+            predicted_positive=self.predicted_positive,
+        )
+
     @cached_property
     def ones(self) -> WeightedTerm:
         """1 for every case."""
-        return WeightedTerm(np.ones(len(self)))
+        return WeightedTerm(np.ones(len(self), dtype=np.bool_))
 
     @cached_property
     def positive(self) -> WeightedTerm:
         """1 for the positives."""
-        return WeightedTerm((self.targets == 1).astype(np.float64))
+        return WeightedTerm(self.targets == 1)
 
     @cached_property
     def negative(self) -> WeightedTerm:
         """1 for the negatives."""
-        return WeightedTerm((self.targets == 0).astype(np.float64))
+        return WeightedTerm(self.targets == 0)
 
     @cached_property
     def order(self) -> "Order":
@@ -160,7 +169,7 @@ class TargetCases(Sharing):
         )
         tp, fp = (predicted_positive & (self.targets == t) for t in (1, 0))
         fn, tn = (~predicted_positive & (self.targets == t) for t in (1, 0))
-        columns = (WeightedTerm(part.astype(np.float64)) for part in (tp, fp, fn, tn))
+        columns = (WeightedTerm(part) for part in (tp, fp, fn, tn))
         return Decisions(*columns)
 
 
@@ -201,7 +210,7 @@ class ClassCases(Sharing):
     @cached_property
     def ones(self) -> WeightedTerm:
         """1 for every case."""
-        return WeightedTerm(np.ones(len(self)))
+        return WeightedTerm(np.ones(len(self), dtype=np.bool_))
 
     @cached_property
     def confidence(self) -> Floats:

@@ -100,8 +100,8 @@ def _called(
     p = cases.probabilities if calibrator is None else cases.calibrated[calibrator]
     called = p >= risk_of(name)
     return (
-        WeightedTerm((called & (cases.targets == 1)).astype(np.float64)),
-        WeightedTerm((called & (cases.targets == 0)).astype(np.float64)),
+        WeightedTerm(called & (cases.targets == 1)),
+        WeightedTerm(called & (cases.targets == 0)),
     )
 
 

@@ -77,8 +77,8 @@ def balanced_accuracy(classes: Labels, decisions: Labels) -> Weighted:
         decisions: Decided class. [n]
     """
     members = [classes == label for label in (np.unique(classes) if len(classes) else [0])]
-    correct = [WeightedTerm((mask & (classes == decisions)).astype(np.float64)) for mask in members]
-    counted = [WeightedTerm(mask.astype(np.float64)) for mask in members]
+    correct = [WeightedTerm(mask & (classes == decisions)) for mask in members]
+    counted = [WeightedTerm(mask) for mask in members]
 
     def of(*sums: Floats) -> Floats:
         half = len(sums) // 2

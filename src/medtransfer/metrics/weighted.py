@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, column_sums
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, column_sums
 
 THREADS_FROM = 2_000_000
 """Product of cases and replicates from which several threads pay off."""
@@ -22,9 +22,9 @@ THREADS_FROM = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class WeightedTerm:
-    """Numbers of the cases, to be summed by weight. [n]"""
+    """Numbers of the cases, to be summed by weight; flags count as 0 and 1. [n]"""
 
-    values: Floats
+    values: Floats | Flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,9 @@ class _Plan:
         return [w.combine(*(inputs[id(s)] for s in w.sources)) for w in self.subgroup.bound]
 
 
-def _sums_by_patient(patient: Int32Array, columns: Sequence[Floats]) -> tuple[Int32Array, Floats]:
+def _sums_by_patient(
+    patient: Int32Array, columns: Sequence[Floats | Flags]
+) -> tuple[Int32Array, Floats]:
     """Patients that occur, and each column's sum over their cases. [M], [M, K]"""
     patients, code = np.unique(patient, return_inverse=True)
     sums = np.zeros((len(patients), len(columns)))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
 from medtransfer.metrics.cases import AnyCases, Labels, TargetCases
 from medtransfer.metrics.decisions import net_benefit, odds_of
-from medtransfer.metrics.kernels.sums import Floats, Int32Array, binned_sums
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import interval_quantiles
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
@@ -28,6 +29,8 @@ from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
 GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
+WEIGHTS_AT_ONCE = 2**23
+"""Product of cases and replicates that a curve is drawn of in one piece."""
 DECILES = 10
 NONE, TEMPERATURE, PLATT, TREAT_ALL = "none", "temperature", "platt", "treat_all"
 DECISION_STEP = 0.01
@@ -79,7 +82,7 @@ def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
     return lines
 
 
-def _decision_lines(test_set: TestSet, overall: str, counts: Floats) -> dict[LineKey, Line]:
+def _decision_lines(test_set: TestSet, overall: str, counts: Counts) -> dict[LineKey, Line]:
     """Net benefit over the stated range of thresholds, of each target and of their mean."""
     thresholds = decision_grid(test_set.config.decision_thresholds)
     if not len(thresholds):
@@ -121,7 +124,7 @@ def decision_grid(thresholds: Sequence[float]) -> Floats:
 
 
 def net_benefits(
-    targets: Labels, probabilities: Floats, thresholds: Floats, patient: Int32Array, counts: Floats
+    targets: Labels, probabilities: Floats, thresholds: Floats, patient: Int32Array, counts: Counts
 ) -> Floats:
     """Net benefit at each threshold, in the sample and in every replicate. -> [W, G].
 
@@ -142,7 +145,7 @@ def net_benefits(
     return net_benefit(odds_of(thresholds)[:, None], tp, fp, positives, total).T
 
 
-def _deciles(test_set: TestSet, detector: DetectorScores, counts: Floats) -> Line | None:
+def _deciles(test_set: TestSet, detector: DetectorScores, counts: Counts) -> Line | None:
     """Share of a test set's cases between the deciles of tune's scores: a tenth if alike."""
     tune, scores = np.sort(detector.scores[test_set.run.tuned()]), detector.scores[test_set.cases]
     if not len(tune) or not np.isfinite(tune).all() or not np.isfinite(scores).all():
@@ -249,24 +252,34 @@ def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
                 yield "retrain", Point(*subject, again or 0.0, *ends)
 
 
-def _counts(test_set: TestSet) -> Floats:
+def _counts(test_set: TestSet) -> Counts:
     """The sample, then up to `MAX_DRAWN` replicates. [P, 1 + W]"""
-    blocks: list[Floats] = []
+    blocks: list[Counts] = []
     for block in test_set.replicates.blocks():
-        blocks.append(block.astype(np.float64))
+        blocks.append(block)
         if sum(b.shape[1] for b in blocks) > MAX_DRAWN:
             break
     return np.concatenate(blocks, axis=1)[:, : 1 + MAX_DRAWN]
 
 
-def _mean(test_set: TestSet, targets: Sequence[int], counts: Floats, draw: CurveFunction) -> Floats:
+def _mean(test_set: TestSet, targets: Sequence[int], counts: Counts, draw: CurveFunction) -> Floats:
     """The mean of the targets' curves, over those that have one. [1 + W, G]"""
 
     def of_part(part: tuple[AnyCases, Int32Array]) -> Floats:
-        return draw(part[0], counts[part[1]])
+        cases, patient = part
+        width = max(1, WEIGHTS_AT_ONCE // max(1, len(patient)))
+        starts = range(0, counts.shape[1], width)
+        return np.concatenate(
+            [draw(cases, counts[:, s : s + width][patient].astype(np.float64)) for s in starts]
+        )
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        curves = list(pool.map(of_part, list(_parts(test_set, targets))))
+    threads = len(os.sched_getaffinity(0))
+    curves: list[Floats] = []
+    parts = _parts(test_set, targets)
+    with ThreadPoolExecutor(threads) as pool:
+        # no more targets at once than threads: each holds all of its cases
+        while batch := list(islice(parts, threads)):
+            curves += pool.map(of_part, batch)
     defined = [curve for curve in curves if np.isfinite(curve[0]).any()]
     return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
 
@@ -291,7 +304,7 @@ def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _reliability(
-    test_set: TestSet, targets: Sequence[int], counts: Floats, calibrator: str | None
+    test_set: TestSet, targets: Sequence[int], counts: Counts, calibrator: str | None
 ) -> Line | None:
     """Observed over predicted in the bins of the calibration error, all targets pooled."""
     sums = np.zeros((3, BINS, counts.shape[1]))

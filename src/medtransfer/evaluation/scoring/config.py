@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from medtransfer.errors import listed, suggestion
+from medtransfer.metrics.catalog import CATALOG
 from medtransfer.metrics.decisions import risk_name
-from medtransfer.settings import Settings, scoring
+from medtransfer.metrics.metric import Metric
+from medtransfer.settings import Settings, scoring, scoring_if_set
 from medtransfer.statistics.bootstrap import Kind
 
 Point = Annotated[
@@ -16,6 +18,21 @@ Point = Annotated[
 ]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Pair = tuple[str, str]
+ALL_METRICS = "all"
+CORE_METRICS = "core"
+CORE = (
+    "auroc",
+    "auprc",
+    "brier",
+    "ece",
+    "prevalence",
+    "predicted_prevalence",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+)
+"""Metrics that `core` stands for."""
 
 
 class EvaluationConfig(Settings):
@@ -41,6 +58,10 @@ class EvaluationConfig(Settings):
     `bayesian` weights, or `poisson` counts."""
     interval: Literal["percentile", "bca"] = scoring("percentile")
     """Kind of interval for metrics that chance does not push one way."""
+    metrics: tuple[str, ...] = scoring_if_set((ALL_METRICS,))
+    """Metrics that are computed: `all`, `core` (AUROC, AUPRC, Brier score, ECE, prevalence, and
+    sensitivity, specificity, PPV and NPV at the operating points: a tenth of the time and memory,
+    for hundreds of thousands of cases), or names that `medtransfer metrics` lists, without `@…`."""
     permutations: int = scoring(1000, ge=0, le=100_000)
     """Permutations in the test of "no difference between groups"."""
     minimum_group: int = scoring(10, ge=1)
@@ -63,10 +84,44 @@ class EvaluationConfig(Settings):
             raise ValueError(f"decision_thresholds do not rise: {listed(thresholds, 20)}")
         return thresholds
 
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(_base(name) for name in CATALOG)]
+        wrong = [name for name in names if name not in known]
+        faults = [f"'{name}' {suggestion(name, known)}".rstrip() for name in wrong]
+        if faults or not names:
+            unknown = f"no metrics: {listed(faults, 20)}. " if faults else ""
+            raise ValueError(
+                f"{unknown}Name metrics without `@…`, as `medtransfer metrics` lists them, or say "
+                f"{ALL_METRICS} or {CORE_METRICS}"
+            )
+        return names
+
+    def computes(self, metric: Metric) -> bool:
+        """True if a metric of the catalogue is among those that are computed."""
+        wanted = set(self.metrics)
+        is_core = CORE_METRICS in wanted and _base(metric.name) in CORE
+        return ALL_METRICS in wanted or is_core or _base(metric.name) in wanted
+
+    @property
+    def needs_fits(self) -> bool:
+        """True if a metric needs calibrators or prediction sets, beside operating points."""
+        return any(
+            metric.calibrator is not None or metric.conformal is not None
+            for metric in CATALOG.values()
+            if self.computes(metric)
+        )
+
     @property
     def risks(self) -> tuple[str, ...]:
         """Names of the decision thresholds, as ``risk10``."""
         return tuple(risk_name(threshold) for threshold in self.decision_thresholds)
+
+
+def _base(name: str) -> str:
+    """Name of a metric without its operating point or decision threshold."""
+    return name.partition("@")[0]
 
 
 def unknown_names(

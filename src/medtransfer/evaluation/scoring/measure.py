@@ -79,8 +79,8 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
                 run, subgroup, run.name_of(target), cases=cases, rows=rows, config=config
             )
             bindings_of.append((rows, list(bindings)))
-            if isinstance(cases, TargetCases):
-                cases_of[i].append(cases)
+            if isinstance(cases, TargetCases) and len(run.names) > 1:
+                cases_of[i].append(cases.bare())
                 rows_of[i].append(rows)
         evaluated = _evaluated(test_set, bindings_of, config)
         for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
@@ -149,7 +149,7 @@ def _too_few(metric: Metric, cases: AnyCases, count: int, least: int) -> str | N
 def _is_reported(
     metric: Metric, run: RunArrays, subgroup: Subgroup, name: str, config: EvaluationConfig
 ) -> bool:
-    if subgroup.attribute != ALL and not metric.by_group:
+    if not config.computes(metric) or (subgroup.attribute != ALL and not metric.by_group):
         return False
     # what has to be stated first is left out rather than listed as missing
     if (metric.costs and config.miss_cost is None) or (metric.ordinal and not config.grades):

@@ -69,7 +69,12 @@ def measure_run(
     """Measure a run on all of its test sets; arguments as for `score`."""
     run = run_arrays(predictions, task)
     groups = attribute_groups(run, attributes, config)
-    fit = fit_on_tune(run, config.operating_points, *groups.values())
+    fit = fit_on_tune(
+        run,
+        config.operating_points,
+        *groups.values(),
+        thresholds_only=not config.needs_fits,
+    )
     test_sets = make_test_sets(run, fit, groups, config)
     estimates = measure(test_sets, config)
     return MeasuredRun(run, fit, test_sets, estimates)
@@ -77,7 +82,7 @@ def measure_run(
 
 def results_of(measured: MeasuredRun, config: EvaluationConfig) -> pl.DataFrame:
     """Results table of a measured run."""
-    rows = list(tune_rows(measured.run, measured.fit))
+    rows = list(tune_rows(measured.run, measured.fit, temperatures=config.needs_fits))
     for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
         rows += estimate_rows(test_set, estimates)
         rows += subgroup_gaps(test_set, estimates, config)
@@ -130,12 +135,12 @@ def _delong_interval(auroc: Aurocs, sides: list[int]) -> tuple[float, float] | N
     return (low, high) if np.isfinite(low) else None
 
 
-def tune_rows(run: RunArrays, fit: TuneFit) -> Iterator[Result]:
+def tune_rows(run: RunArrays, fit: TuneFit, *, temperatures: bool = True) -> Iterator[Result]:
     """Thresholds and temperatures as rows of the tuning split."""
     for target, of_target in fit.items():
         rows = run.tuned() & run.labelled(target)
         fitted = {f"threshold@{point}": value for point, value in of_target.thresholds.items()}
-        if target == WHOLE_CASE or not run.single_label:
+        if temperatures and (target == WHOLE_CASE or not run.single_label):
             fitted["temperature"] = of_target.temperature
         for metric, value in fitted.items():
             point = metric.partition("@")[2]

@@ -18,13 +18,16 @@ Groups = Mapping[str, pl.Series]
 """Attribute to its value of each of the run's cases, null where it is not known. Each [N]"""
 
 
-def fit_on_tune(run: RunArrays, points: tuple[str, ...], *groups: Groups) -> TuneFit:
+def fit_on_tune(
+    run: RunArrays, points: tuple[str, ...], *groups: Groups, thresholds_only: bool = False
+) -> TuneFit:
     """Fit operating points, calibrators and prediction sets on the tuning split alone.
 
     Args:
         run: The predictions.
         points: Operating points, as `sens90`.
         groups: Attributes for whose groups prediction sets are fitted too.
+        thresholds_only: Fit no calibrator and no prediction set.
 
     Raises:
         TableError: A case of another split got in.
@@ -41,7 +44,9 @@ def fit_on_tune(run: RunArrays, points: tuple[str, ...], *groups: Groups) -> Tun
         logits, splits = run.scores(target)[rows], run.splits[rows]
         patients = run.frame["patient_id"].to_numpy().astype(np.str_)[rows]
         tune_names = {attribute: values[rows] for attribute, values in names.items()}
-        if target == WHOLE_CASE:
+        if target == WHOLE_CASE and thresholds_only:
+            fit[target] = TargetFit()
+        elif target == WHOLE_CASE:
             fit[target] = fit_classes(
                 truth,
                 logits,
@@ -50,7 +55,7 @@ def fit_on_tune(run: RunArrays, points: tuple[str, ...], *groups: Groups) -> Tun
                 groups=tune_names,
                 patients=patients,
             )
-        elif run.single_label:  # a class is calibrated with the others, not alone
+        elif run.single_label or thresholds_only:  # a class is calibrated with the others
             fit[target] = fit_thresholds(
                 truth, probabilities, splits=splits, points=points, patients=patients
             )
