@@ -5,8 +5,8 @@ position, dash or shape the rung. Lines and text take the page's own colour, so 
 mode and print.
 """
 
-import contextlib
-from collections.abc import Generator, Mapping, Sequence
+import atexit
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, cast
@@ -249,16 +249,8 @@ def scatter(
 
 
 _drawer = Drawer()
+atexit.register(_drawer.close)  # the process starts slowly: it stays for the next report
 NOT_DRAWN = Markup("<p>This figure could not be drawn. Its numbers are in the tables.</p>")
-
-
-@contextlib.contextmanager
-def drawing() -> Generator[None]:
-    """End the process that draws figures on leaving."""
-    try:
-        yield
-    finally:
-        _drawer.close()
 
 
 def figure(name: str, spec: Spec, caption: str, title: str = "") -> Figure:

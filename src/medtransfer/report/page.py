@@ -19,7 +19,7 @@ from medtransfer.errors import plural
 from medtransfer.files import write_text
 from medtransfer.report.components import Answer, Note, Section, figures_of
 from medtransfer.report.content import ReportData
-from medtransfer.report.figures import chart_script, drawing
+from medtransfer.report.figures import chart_script
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
 from medtransfer.report.questions.method import limits, method, runs
@@ -120,8 +120,7 @@ def _asked_names(data: ReportData) -> list[str]:
 def render(data: ReportData) -> str:
     """The page as text, not searched for identifiers."""
     data = with_short_names(data)
-    with drawing():
-        sections = all_sections(data)
+    sections = all_sections(data)
     head = PageHead(
         title=f"{data.name}: {data.kind}",
         data_line=_data_line(data),
@@ -136,7 +135,7 @@ def page_text(head: PageHead, sections: Sequence[Section]) -> str:
 
     Args:
         head: Its title and first lines.
-        sections: Their figures were made within `figures.drawing`.
+        sections: In the order of the page.
     """
     script = chart_script(_asset("report.js"))
     if "</script" in script.lower():

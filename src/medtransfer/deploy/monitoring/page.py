@@ -14,7 +14,7 @@ from medtransfer.deploy.monitoring.periods import BASELINE_PERIOD, PeriodNumber
 from medtransfer.deploy.monitoring.words import alarm_line, odds_text
 from medtransfer.errors import printable
 from medtransfer.report.components import Answer, Component, Fold, Note, ReportTable, Section
-from medtransfer.report.figures import Axis, drawing, figure, intervals
+from medtransfer.report.figures import Axis, figure, intervals
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.page import PageHead, own_parts, page_text
 from medtransfer.report.small_counts import count_text
@@ -80,14 +80,13 @@ def monitor_page(
         identifiers: Ids that must not be on the page.
     """
     watched = Watched(evidence, periods, performance, config)
-    with drawing():
-        sections = [
-            _changes(watched, sentence, lines),
-            *_quantities(watched),
-            *_devices(watched),
-            *_performance(watched),
-            _method(watched, notes),
-        ]
+    sections = [
+        _changes(watched, sentence, lines),
+        *_quantities(watched),
+        *_devices(watched),
+        *_performance(watched),
+        _method(watched, notes),
+    ]
     head = PageHead(
         title=f"{printable(bundle.facts.name, 80)}: monitoring",
         data_line=counts,
