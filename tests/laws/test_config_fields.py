@@ -165,6 +165,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "decision_thresholds": (0.1, 0.2),
         "miss_cost": 5.0,
         "grades": ("low", "high"),
+        "metrics": ("core",),
     },
     Transfer: {
         "data": None,

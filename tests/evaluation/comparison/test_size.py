@@ -5,11 +5,10 @@ import pytest
 from tests.prediction_tables import binary_table
 
 from medtransfer.errors import TableError
-from medtransfer.evaluation.comparison.evaluate_table import (
-    free_memory,
-    memory_needed,
-    require_memory,
-)
+from medtransfer.evaluation.comparison.evaluate_table import require_memory
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.sizes.limits import free_memory
+from medtransfer.sizes.scoring import scoring_memory
 
 TABLE = binary_table(targets=("x", "y"))
 
@@ -18,23 +17,32 @@ def test_ten_million_rows_are_refused_with_what_they_need_and_what_to_do() -> No
     row = TABLE.head(1)
     huge = pl.concat([row] * 10).select(pl.all().repeat_by(1_000_000).explode())
     assert len(huge) == 10_000_000
+    whole = EvaluationConfig()
     with pytest.raises(TableError) as caught:
-        require_memory(huge, free=20 * 2**30)
+        require_memory(huge, whole, free=20 * 2**30)
     said = str(caught.value)
-    assert "A run of 10,000,000 rows needs about 98" in said
+    assert "A run of 10,000,000 rows needs about 38" in said
     assert "20.0 GiB are free" in said
     assert "fewer targets" in said
-    require_memory(huge, free=200 * 2**30)
+    assert "Set `metrics: [core]`" in said
+    assert "about 12.6 GiB" in said
+    core = EvaluationConfig(metrics=("core",))
+    require_memory(huge, core, free=20 * 2**30)
+    for config in (core, whole):
+        with pytest.raises(TableError, match=r"are free\. Evaluate fewer targets"):
+            require_memory(huge, config, free=10 * 2**30)
+    require_memory(huge, whole, free=200 * 2**30)
 
 
 def test_runs_are_scored_one_after_the_other_and_count_once() -> None:
+    bytes_of_one = scoring_memory(len(TABLE), 2, fits=True)
     two = pl.concat([TABLE, TABLE.with_columns(run_id=pl.lit("other"))])
-    assert memory_needed(two) == memory_needed(TABLE)
-    longer = pl.concat([TABLE, TABLE])
-    assert memory_needed(longer) > memory_needed(TABLE)
+    require_memory(two, EvaluationConfig(), free=bytes_of_one)
+    with pytest.raises(TableError):
+        require_memory(pl.concat([TABLE, TABLE]), EvaluationConfig(), free=bytes_of_one)
 
 
 def test_the_system_says_how_much_is_free() -> None:
     free = free_memory()
     assert free is None or 2**20 < free < 2**50
-    require_memory(TABLE)
+    require_memory(TABLE, EvaluationConfig())

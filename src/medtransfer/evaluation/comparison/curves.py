@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
 import numpy as np
 
@@ -259,7 +260,7 @@ def _counts(test_set: TestSet) -> Counts:
         blocks.append(block)
         if sum(b.shape[1] for b in blocks) > MAX_DRAWN:
             break
-    return np.concatenate(blocks, axis=1)[:, : 1 + MAX_DRAWN]
+    return cast("Counts", np.concatenate(blocks, axis=1)[:, : 1 + MAX_DRAWN])
 
 
 def _mean(test_set: TestSet, targets: Sequence[int], counts: Counts, draw: CurveFunction) -> Floats:

@@ -17,8 +17,8 @@ from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
-from medtransfer.files import sha256, size_text, write_json
-from medtransfer.sizes.limits import free_memory
+from medtransfer.files import sha256, write_json
+from medtransfer.sizes.scoring import require_scoring_memory
 from medtransfer.tables.other_predictions import targets_are_exclusive
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import write_curve_tables, write_results
@@ -38,39 +38,22 @@ from medtransfer.tables.values.rare_values import merge_rare_groups, rest_name
 from medtransfer.tables.values.reading import ReadCells, Roles, read_cells
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
-BYTES_PER_CELL = 3_500
-"""Peak for each case and target of a run, of which every metric holds its parts (measured at
-1,000,000 cases)."""
-FIXED_BYTES = 2**29
 
-
-def memory_needed(predictions: pl.DataFrame) -> int:
-    """Bytes that scoring takes at most: runs are scored one after the other."""
-    largest = predictions.group_by("run_id").len()["len"].max()
-    targets = len(target_names(predictions))
-    pooled = targets > 1
-    return FIXED_BYTES + int(str(largest or 0)) * (targets + pooled) * BYTES_PER_CELL
-
-
-def require_memory(predictions: pl.DataFrame, free: int | None = None) -> None:
+def require_memory(
+    predictions: pl.DataFrame, config: EvaluationConfig, free: int | None = None
+) -> None:
     """Stop before a table is scored that does not fit.
 
     Args:
         predictions: The table.
+        config: Which metrics.
         free: Bytes of memory that are free; by default what the system says.
 
     Raises:
         TableError: It needs more.
     """
-    free = free_memory() if free is None else free
-    needed = memory_needed(predictions)
-    if free is not None and needed > free:
-        rows = predictions.group_by("run_id").len()["len"].max()
-        raise TableError(
-            f"A run of {plural(int(str(rows)), 'row')} needs about {size_text(needed)} of memory "
-            f"to be scored, and {size_text(free)} are free. Evaluate fewer targets or cohorts at "
-            "a time, draw a sample of its patients, or use a larger machine."
-        )
+    rows = int(str(predictions.group_by("run_id").len()["len"].max() or 0))
+    require_scoring_memory(rows, len(target_names(predictions)), fits=config.needs_fits, free=free)
 
 
 ATTRIBUTES = Contract(
@@ -242,7 +225,7 @@ def evaluate_table(
         TableError: There is no such rung, no test case, a binary task has several targets, or a
             setting names a target or an attribute that is not there; the memory is too small.
     """
-    require_memory(predictions)
+    require_memory(predictions, config)
     rungs = rung_names(predictions)
     require_reference(reference, rungs)
     require_settings(predictions, attributes, task, config)

@@ -89,13 +89,13 @@ class EvaluationConfig(Settings):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         known = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(_base(name) for name in CATALOG)]
         wrong = [name for name in names if name not in known]
-        faults = [f"'{name}' {suggestion(name, known)}".rstrip() for name in wrong]
+        faults = [f"no metric is called '{n}'. {suggestion(n, known)}".rstrip() for n in wrong]
         if faults or not names:
-            unknown = f"no metrics: {listed(faults, 20)}. " if faults else ""
-            raise ValueError(
-                f"{unknown}Name metrics without `@…`, as `medtransfer metrics` lists them, or say "
+            how = (
+                "Name metrics without `@…`, as `medtransfer metrics` lists them, or say "
                 f"{ALL_METRICS} or {CORE_METRICS}"
             )
+            raise ValueError(" ".join([*faults, how]))
         return names
 
     def computes(self, metric: Metric) -> bool:
