@@ -62,15 +62,19 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True
     )
 
-    def scope(self, *sides: Side, by_rows: bool = True) -> dict[str, Any]:  # JSON of any kind
+    def scope(
+        self, *sides: Side, by_rows: bool = True, memo: "ScopeMemo | None" = None
+    ) -> dict[str, Any]:  # JSON of any kind
         """The fields on some sides, as plain JSON values, nested configurations likewise.
 
         Args:
             sides: Identity, scoring or runtime.
             by_rows: Take fields too that act by the rows of a run alone.
+            memo: Remembers nested configurations, for many that share theirs; one for each set of
+                the other arguments.
         """
         values = {
-            name: _plain(getattr(self, name), sides, by_rows=by_rows)
+            name: _plain(getattr(self, name), sides, by_rows=by_rows, memo=memo)
             for name, taken in sides_of(type(self)).items()
             if (taken in sides and (by_rows or not self._acts_by_rows(name)))
             or isinstance(getattr(self, name), Settings)
@@ -126,9 +130,19 @@ def _spelled(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _plain(value: Any, sides: tuple[Side, ...], *, by_rows: bool = True) -> Any:
+ScopeMemo = dict[int, tuple[Settings, object]]
+"""Scopes by identity of the configuration, which is kept so that its identity stays its own."""
+
+
+def _plain(
+    value: Any, sides: tuple[Side, ...], *, by_rows: bool = True, memo: ScopeMemo | None = None
+) -> Any:
     if isinstance(value, Settings):
-        return value.scope(*sides, by_rows=by_rows)
+        if memo is None:
+            return value.scope(*sides, by_rows=by_rows)
+        if id(value) not in memo:
+            memo[id(value)] = value, value.scope(*sides, by_rows=by_rows, memo=memo)
+        return memo[id(value)][1]
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):

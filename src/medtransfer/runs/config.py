@@ -3,7 +3,7 @@
 from medtransfer.data.config import DataConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.models.config import ModelConfig
-from medtransfer.settings import Settings, digest, identity
+from medtransfer.settings import ScopeMemo, Settings, digest, identity
 from medtransfer.training.config import TrainingConfig
 
 IDENTITY_VERSION = 5
@@ -30,7 +30,7 @@ class Transfer(Settings):
     """Of the draw of label fractions, random weights, order, augmentation."""
 
 
-def run_id(run: Transfer, data: str, weights: str | None) -> str:
+def run_id(run: Transfer, data: str, weights: str | None, *, memo: ScopeMemo | None = None) -> str:
     """The name of a run: 12 hexadecimal digits from what can change its predictions.
 
     Args:
@@ -38,10 +38,11 @@ def run_id(run: Transfer, data: str, weights: str | None) -> str:
         data: Digest of the rows and images that train and select, from
             `runs.inputs.training_digest`.
         weights: SHA-256 of the weights file; None for random weights.
+        memo: Remembers parts that many runs share.
     """
     identity_facts = {
         "version": IDENTITY_VERSION,
-        "run": run.scope("identity", by_rows=False),
+        "run": run.scope("identity", by_rows=False, memo=memo),
         "data": data,
         "weights": weights,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,11 @@ from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
 from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.models.config import ModelConfig
 from medtransfer.runs.config import Transfer
 from medtransfer.sizes.limits import MAX_RUNS, require_count
-from medtransfer.study.config import RungEntry, Study
+from medtransfer.study.config import Study
+from medtransfer.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -98,56 +101,79 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
     if study.leave_cohort_out:
         held_out = sorted(frame["cohort"].unique().to_list())
         splits = list(zip(held_out, leave_one_cohort_out(frame, study.data.split), strict=True))
+    blocks = list(_blocks(study, frame, splits))
     cells: list[Cell] = []
     for seed in study.seeds:
-        for cohort, split in splits:
-            budgets = [(fraction, None) for fraction in sorted(study.label_fractions, reverse=True)]
-            budgets += [(0.0, shots) for shots in sorted(study.shots, reverse=True)]
-            for fraction, shots in budgets:
-                part = split.model_copy(
-                    update={"shots": shots} if shots else {"train_fraction": fraction}
+        for block in blocks:
+            cells += [
+                Cell(
+                    key,
+                    seed,
+                    _transfer(study, block.data, model, training, seed),
+                    block.shots,
+                    study.sweep.is_set,
                 )
-                data = study.data.model_copy(update={"split": part})
-                for entry in study.rungs:
-                    for run in _runs(study, entry, seed, data):
-                        key = GridKey(entry.rung, fraction, cohort)
-                        cells.append(Cell(key, seed, run, shots, study.sweep.is_set))
-            cells += _retrained(study, frame, split, cohort, seed)
-            # a study counts its own runs; how many cohorts there are is known only here
-            require_count(len(cells), "runs", MAX_RUNS, "The study", StudyError, partly=True)
+                for key, model, training in block.places
+            ]
+        # a study counts its own runs; how many cohorts there are is known only here
+        require_count(len(cells), "runs", MAX_RUNS, "The study", StudyError, partly=True)
     return cells
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Runs of one seed on one training set; seeds share their configurations."""
+
+    data: DataConfig
+    shots: int | None
+    places: tuple[tuple[GridKey, ModelConfig, TrainingConfig], ...]
+
+
+def _blocks(
+    study: Study, frame: pl.DataFrame, splits: Sequence[tuple[str | None, SplitConfig]]
+) -> Iterator[_Block]:
+    """Training sets of a study, each with its rungs and their settings, in the order they run."""
+    settings = [
+        (study.model_of(entry), training)
+        for entry in study.rungs
+        for training in study.sweep.settings(study.training_of(entry))
+    ]
+
+    def block(part: SplitConfig, shots: int | None, *place: Any) -> _Block:
+        data = study.data.model_copy(update={"split": part})
+        places = ((GridKey(model.rung, *place), model, training) for model, training in settings)
+        return _Block(data, shots, tuple(places))
+
+    for cohort, split in splits:
+        for fraction in sorted(study.label_fractions, reverse=True):
+            part = split.model_copy(update={"train_fraction": fraction})
+            yield block(part, None, fraction, cohort)
+        for shots in sorted(study.shots, reverse=True):
+            yield block(split.model_copy(update={"shots": shots}), shots, 0.0, cohort)
+        most = max(study.label_fractions)
+        for shifted, fraction in _retrained(study, frame, split, cohort):
+            again = RetrainConfig(cohort=shifted, fraction=fraction, pool=study.retrain_pool)
+            part = split.model_copy(update={"train_fraction": most, "retrain": again})
+            yield block(part, None, most, shifted, fraction)
+
+
 def _retrained(
-    study: Study, frame: pl.DataFrame, split: SplitConfig, held_out: str | None, seed: int
-) -> Iterator[Cell]:
-    """Runs that are trained on a share of a shifted cohort too, with most labels at home."""
-    most = max(study.label_fractions)
+    study: Study, frame: pl.DataFrame, split: SplitConfig, held_out: str | None
+) -> Iterator[tuple[str, float]]:
+    """Shifted cohorts that are trained on again, with most labels at home, and their shares."""
     if not study.retrain_fractions:
         return
     for cohort in [held_out] if held_out is not None else shifted_cohorts(frame, split):
         for fraction in sorted(study.retrain_fractions, reverse=True):
-            again = RetrainConfig(cohort=cohort, fraction=fraction, pool=study.retrain_pool)
-            part = split.model_copy(update={"train_fraction": most, "retrain": again})
-            data = study.data.model_copy(update={"split": part})
-            for entry in study.rungs:
-                for run in _runs(study, entry, seed, data):
-                    key = GridKey(entry.rung, most, cohort, fraction)
-                    yield Cell(key, seed, run, swept=study.sweep.is_set)
+            yield cohort, fraction
 
 
-def _runs(study: Study, entry: RungEntry, seed: int, data: DataConfig) -> list[Transfer]:
-    """One run for each of the settings that are tried."""
-    return [
-        Transfer(
-            data=data,
-            model=study.model_of(entry),
-            training=training,
-            evaluation=study.evaluation,
-            seed=seed,
-        )
-        for training in study.sweep.settings(study.training_of(entry))
-    ]
+def _transfer(
+    study: Study, data: DataConfig, model: ModelConfig, training: TrainingConfig, seed: int
+) -> Transfer:
+    return Transfer(
+        data=data, model=model, training=training, evaluation=study.evaluation, seed=seed
+    )
 
 
 def share_of_shots(cell: Cell, cases: CaseTable) -> float:

@@ -36,6 +36,7 @@ from medtransfer.runs.inputs import (
 )
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.earlier import FolderName, RunNames
+from medtransfer.settings import ScopeMemo
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import SPLITS, Manifest
@@ -72,8 +73,6 @@ class StudyData:
 
 SplitKey = tuple[str | None, bool, bool]
 """Cohort left out, whether it is trained on again, and whether images are read."""
-CacheRequests = dict[tuple[SplitKey, InputSpec, bool], tuple[CacheRequest, ...]]
-"""Images that runs read, by held-out cohort, sizes, and tuning mode."""
 
 
 @dataclass(frozen=True)
@@ -202,13 +201,21 @@ class SplitData:
         )
 
 
-def plan_runs(study: Study, data: StudyData, folder: StudyFolder | None = None) -> list[PlannedRun]:
+def plan_runs(
+    study: Study,
+    data: StudyData,
+    folder: StudyFolder | None = None,
+    *,
+    draw_seeds: bool = True,
+) -> list[PlannedRun]:
     """Name and size every run of a study.
 
     Args:
         study: What is compared.
         data: From `read_data`.
         folder: Of the study; runs that an earlier version made in it keep their names.
+        draw_seeds: Draw the training cases of every seed. Otherwise all seeds are as large as the
+            first: numbers of cases and steps may be a little off, and nothing else.
 
     Raises:
         WeightsError: Weights of a rung are missing or altered; all such rungs are named.
@@ -216,25 +223,83 @@ def plan_runs(study: Study, data: StudyData, folder: StudyFolder | None = None) 
     """
     cells = expand(study, data.manifest.frame)
     weights = _weights(study)
-    unread = data.without_images(study.data) if data.manifest.has_images else data
     names = RunNames(folder, data.manifest, data.facts, study.data, data.digest)
-    splits: dict[SplitKey, SplitData] = {}
-    needs: CacheRequests = {}
+    memo = _Memo(study, data, names, study.seeds[0] if not draw_seeds else None)
+    shares: dict[tuple[int, str | None], float] = {}
     planned: list[PlannedRun] = []
     for cell in cells:
-        reads_images = find_rung(cell.rung).reads_images
-        inputs = data if reads_images else unread
-        key = (*cell.split_key, reads_images)
-        if key not in splits:
-            splits[key] = SplitData.of(inputs, cell.run.data)
-        split = splits[key]
-        placed = cell
+        split, placed = memo.split(cell), cell
         if cell.shots:
-            share = share_of_shots(cell, split.cases)
-            placed = replace(cell, key=replace(cell.key, label_fraction=share))
-        planned.append(_plan_run(placed, inputs, weights[cell.rung], split, (names, needs)))
+            place = cell.shots, cell.held_out
+            if place not in shares:
+                shares[place] = share_of_shots(cell, split.cases)
+            placed = replace(cell, key=replace(cell.key, label_fraction=shares[place]))
+        planned.append(_plan_run(placed, weights[cell.rung], split, memo))
     check_budgets_differ([run.cell for run in planned])
     return _with_extraction(planned, len(data.manifest))
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Size of a training set: its cases, and the mean of their images."""
+
+    cases: int
+    images_per_case: float
+
+
+class _Memo:
+    """Parts of a plan that runs share, each worked out once."""
+
+    def __init__(
+        self, study: Study, data: StudyData, names: RunNames, only_seed: int | None
+    ) -> None:
+        self._data, self.names = data, names
+        self.scopes: ScopeMemo = {}
+        self._unread = data.without_images(study.data) if data.manifest.has_images else data
+        self._reads = {entry.rung: find_rung(entry.rung).reads_images for entry in study.rungs}
+        self._only_seed = only_seed
+        self._splits: dict[SplitKey, SplitData] = {}
+        self._specs: dict[tuple[object, ...], InputSpec] = {}
+        self._needs: dict[tuple[object, ...], tuple[CacheRequest, ...]] = {}
+        self._draws: dict[tuple[int, int, bool], _Draw] = {}
+
+    def inputs(self, cell: Cell) -> StudyData:
+        """The data as the run sees them: with images, or without."""
+        return self._data if self._reads[cell.rung] else self._unread
+
+    def split(self, cell: Cell) -> SplitData:
+        """The data of a run, split."""
+        key = (*cell.split_key, self._reads[cell.rung])
+        if key not in self._splits:
+            self._splits[key] = SplitData.of(self.inputs(cell), cell.run.data)
+        return self._splits[key]
+
+    def needs(self, cell: Cell) -> tuple[CacheRequest, ...]:
+        """The images that a run reads; they name every image, so runs share them."""
+        if not self.inputs(cell).manifest.has_images:
+            return ()
+        frame, image = self.split(cell).frame, cell.run.data.image
+        place = (*cell.split_key, cell.rung, image.resize, image.crop)
+        if place not in self._specs:
+            architecture = known_architecture(cell.rung)
+            self._specs[place] = input_spec(cell.run, architecture, frame, self._data.facts)
+        spec = self._specs[place]
+        key = *cell.split_key, spec, cell.run.training.tuning.mode == "linear"
+        if key not in self._needs:
+            self._needs[key] = cache_requests(cell.run, spec, frame)
+        return self._needs[key]
+
+    def draw(self, cell: Cell) -> _Draw:
+        """Size of the training set of a run."""
+        seed = cell.seed if self._only_seed is None else self._only_seed
+        # seeds of one training set share its configuration
+        key = id(cell.run.data), seed, self._reads[cell.rung]
+        if key not in self._draws:
+            frame, cases = (split := self.split(cell)).frame, split.cases
+            images = cases.images[cases.training_rows(frame, cell.run.data, seed)]
+            mean = float(np.mean(images)) if len(images) else 1.0
+            self._draws[key] = _Draw(len(images), mean)
+        return self._draws[key]
 
 
 FlowRow = dict[str, Any]
@@ -273,44 +338,27 @@ def flow_of(study: Study, data: StudyData) -> list[FlowRow]:
     return rows
 
 
-def _plan_run(
-    cell: Cell,
-    data: StudyData,
-    weights: str | None,
-    split: SplitData,
-    shared: tuple[RunNames, CacheRequests],
-) -> PlannedRun:
-    names, needs = shared
-    frame, cases = split.frame, split.cases
-    images = cases.images[cases.training_rows(frame, cell.run.data, cell.run.seed)]
+def _plan_run(cell: Cell, weights: str | None, split: SplitData, memo: _Memo) -> PlannedRun:
     config = cell.run.training
-    linear = config.tuning.mode == "linear"
-    requests: tuple[CacheRequest, ...] = ()
-    if data.manifest.has_images:
-        spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-        key = (*cell.split_key, True), spec, linear
-        if key not in needs:  # runs share them: they name every image
-            needs[key] = cache_requests(cell.run, spec, frame)
-        requests = needs[key]
-    if not data.manifest.has_images:
-        steps, num_images = head_steps(cell.run.model.head, config.tuning, len(images)), 0
-    elif linear:
+    draw = memo.draw(cell)
+    if not memo.inputs(cell).manifest.has_images:
+        steps, num_images = head_steps(cell.run.model.head, config.tuning, draw.cases), 0
+    elif config.tuning.mode == "linear":
         steps, num_images = len(config.tuning.penalties), 0
     else:
-        steps = make_schedule(len(images), config.learning_rate, config.steps).steps
-        per_case = np.mean(images) if len(images) else 1.0
-        num_images = round(steps * config.batch_size * float(per_case))
-    identity = run_id(cell.run, split.digest, weights)
-    folder = names.find(cell.run, identity, weights)
+        steps = make_schedule(draw.cases, config.learning_rate, config.steps).steps
+        num_images = round(steps * config.batch_size * draw.images_per_case)
+    identity = run_id(cell.run, split.digest, weights, memo=memo.scopes)
+    folder = memo.names.find(cell.run, identity, weights)
     return PlannedRun(
         run_id=folder.name,
         cell=cell,
-        needs=requests,
+        needs=memo.needs(cell),
         steps=steps,
         num_images=num_images,
-        num_cases=len(images),
+        num_cases=draw.cases,
         predicted=split.predicted,
-        inputs=PlannedInputs(data.digest, weights),
+        inputs=PlannedInputs(memo.inputs(cell).digest, weights),
         identity=identity,
         earlier=folder if folder.earlier else None,
     )
@@ -321,11 +369,13 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
     sized: list[PlannedRun] = []
     seen: set[tuple[str, str, int]] = set()
     for run in planned:
+        if run.cell.run.training.tuning.mode != "linear" or not run.needs:
+            sized.append(run)
+            continue
         model, seed = run.cell.run.model, run.cell.run.seed
         drawn = seed if find_rung(model.rung).is_random else 0
         key = model.rung, model.pool, drawn
-        reads = run.cell.run.training.tuning.mode == "linear" and bool(run.needs)
-        first = reads and key not in seen
+        first = key not in seen
         seen |= {key} if first else set()
         sized.append(replace(run, num_images=num_images) if first else run)
     return sized

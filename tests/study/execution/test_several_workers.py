@@ -51,8 +51,9 @@ def test_two_workers_end_in_the_bits_of_one(six_runs: Study, tmp_path: Path) -> 
 
 
 def workers_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children]
+    """Children of all threads of a process: each worker is started by the thread that listens."""
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for text in lists for child in text.split()]
 
 
 def start(study: Study, folder: Path) -> "subprocess.Popen[str]":
@@ -81,19 +82,19 @@ def test_killed_workers_and_drivers_cost_no_bit_and_no_run(six_runs: Study, tmp_
     folder = tmp_path / "torn" / "s"
     folder.parent.mkdir()
     for _ in range(2):  # the driver dies; its workers notice
-        process = start(six_runs, folder)
-        wait_for_steps(process, 3)
-        orphans = workers_of(process.pid)
-        process.kill()
-        process.wait()
+        with start(six_runs, folder) as process:
+            wait_for_steps(process, 3)
+            orphans = workers_of(process.pid)
+            assert orphans
+            process.kill()
         deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in orphans):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-    process = start(six_runs, folder)
-    wait_for_steps(process, 2)
-    os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # a worker dies; the other goes on
-    process.communicate()
+    with start(six_runs, folder) as process:
+        wait_for_steps(process, 2)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)  # a worker dies; the other goes on
+        process.communicate()
     assert process.returncode == 2  # one run failed
     run_study(six_runs, folder, workers=2)
     assert study_digests(StudyFolder(folder)) == golden
