@@ -19,11 +19,13 @@ class RunProgress:
         step: Finished steps.
         steps: All steps.
         tune_auroc: Of the last check on the tuning split; None before the first.
+        images_per_second: Since the run was started or resumed; None in files of earlier versions.
     """
 
     step: int
     steps: int
     tune_auroc: float | None
+    images_per_second: float | None = None
 
     def record(self) -> Mapping[str, object]:
         """Content of ``progress.json``."""

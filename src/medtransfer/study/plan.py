@@ -3,8 +3,8 @@
 Listing is its own step, so `check` and `status` can say what a study is without running it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -393,43 +393,3 @@ def _weights(study: Study) -> dict[str, str | None]:
     if faults:
         raise WeightsError("\n".join(faults))
     return digests
-
-
-@dataclass
-class RungEta:
-    """Time left of a study, from the images per second of each rung.
-
-    Attributes:
-        rates: Latest speed of each rung.
-    """
-
-    rates: dict[str, float] = field(default_factory=dict[str, float])
-
-    def note(self, rung: str, images_per_second: float) -> None:
-        """Remember a rung's speed."""
-        if images_per_second > 0:
-            self.rates[rung] = images_per_second
-
-    def seconds(self, run: PlannedRun, share_left: float = 1.0) -> float | None:
-        """Time left of a run; a rung without a speed is taken to be as slow as the slowest."""
-        if not self.rates:
-            return None
-        rate = self.rates.get(run.cell.rung, min(self.rates.values()))
-        return run.num_images * share_left / rate
-
-    def total(
-        self, unfinished: Sequence[PlannedRun], shares: Mapping[str, float], workers: int = 1
-    ) -> float | None:
-        """Time left of a study; None if no speed is known.
-
-        Args:
-            unfinished: Runs that are at work or wait.
-            shares: Share of each that is left, by run id; all of those that are not named.
-            workers: Runs that are carried out at once.
-        """
-        times = [self.seconds(run, shares.get(run.run_id, 1.0)) for run in unfinished]
-        seconds = [time for time in times if time is not None]
-        if len(seconds) < len(times) or not self.rates:
-            return None
-        at_once = max(1, min(workers, len(seconds)))
-        return max(sum(seconds) / at_once, max(seconds, default=0.0))

@@ -24,6 +24,7 @@ from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
+from medtransfer.study.execution.worker_count import write_workers
 from medtransfer.study.execution.workers import plan_workers
 from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import (
@@ -34,6 +35,7 @@ from medtransfer.study.plan import (
     plan_runs,
     read_data,
 )
+from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.yaml_file import resolve_paths
 
@@ -104,14 +106,9 @@ def _complete(
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
-    execution = StudyExecution(
-        folder,
-        planned,
-        lease,
-        on_event,
-        workers=plan_workers(workers, planned),
-        keep=study.keep,
-    )
+    at_work = plan_workers(workers, planned)
+    write_workers(folder, at_work.count, at_work.cores)
+    execution = StudyExecution(folder, planned, lease, on_event, workers=at_work, keep=study.keep)
     try:
         execution.run_missing()
         execution.extend_finished()
@@ -150,6 +147,7 @@ def _write_plan(
     runs = [
         {
             **request_of(run).model_dump(exclude={"run", "inputs", "threads"}),
+            "kind": kind_of(run),
             "steps": run.steps,
             "training_cases": run.num_cases,
             "images": run.num_images,

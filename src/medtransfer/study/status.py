@@ -1,7 +1,8 @@
 """Progress of a study or a rung, read from its folder alone. No torch, nothing is run."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from medtransfer.runs.folders import MARK, Lease, RunFolder, StudyFolder
 from medtransfer.runs.progress import RungProgress, RunProgress, read_progress
 from medtransfer.runs.records import Record, RunCheck, RungCost, State
 from medtransfer.runs.tested.files import cohort_predictions
+from medtransfer.study.execution.worker_count import read_workers
+from medtransfer.study.planning.speeds import RunSize, read_speeds
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class PlanEntry(Record):
         steps: All training steps.
         images: All images it trains on, counted as often as they are seen.
         tested: Digest of the images of each test cohort; empty in plans of earlier versions.
+        kind: Runs of one kind are as fast as each other; empty in plans of earlier versions.
     """
 
     run_id: str
@@ -36,6 +40,7 @@ class PlanEntry(Record):
     steps: int
     images: int
     tested: Mapping[str, str] = field(default_factory=dict[str, str])
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,12 +140,27 @@ def read_status(folder: StudyFolder) -> StudyStatus:
         StudyError: The folder is not that of a study that was run.
     """
     working = Lease(folder).holder() is not None
-    runs = [_run_status(folder, PlanEntry.of(row)) for row in folder.read("plan.json")]
+    plan = [PlanEntry.of(row) for row in folder.read("plan.json")]
+    runs = [_run_status(folder, entry) for entry in plan]
     if working:
-        waiting = next((i for i, run in enumerate(runs) if run.state == "waiting"), None)
-        if waiting is not None:
-            runs[waiting] = replace(runs[waiting], state="running")
-    return StudyStatus(tuple(runs), working, _seconds_left(runs))
+        at_work = _at_work(folder, runs)
+        runs = [replace(r, state="running") if r.run_id in at_work else r for r in runs]
+    kinds = {entry.run_id: entry.kind or entry.rung for entry in plan}
+    return StudyStatus(tuple(runs), working, _seconds_left(folder, runs, kinds))
+
+
+def _at_work(folder: StudyFolder, runs: Sequence[RunStatus]) -> set[str]:
+    """Unfinished runs that processes work on: as many as there are workers, latest start first."""
+    started: list[tuple[float, str]] = []
+    for run in runs:
+        if run.state == "waiting":
+            with contextlib.suppress(OSError):
+                begun = (folder.run(run.run_id).path / "run.json").stat().st_mtime
+                started.append((begun, run.run_id))
+    if not started:  # the first is about to start
+        return {next((run.run_id for run in runs if run.state == "waiting"), "")}
+    latest = sorted(started, reverse=True)[: read_workers(folder)]
+    return {run_id for _, run_id in latest}
 
 
 def _run_status(folder: StudyFolder, plan: PlanEntry) -> RunStatus:
@@ -179,22 +199,20 @@ def _best_auroc(history: list[RunCheck]) -> float | None:
     return max(values) if values else None
 
 
-def _seconds_left(runs: list[RunStatus]) -> float | None:
-    """Time left of all unfinished runs, from the speed of each rung's finished runs."""
-    speeds: dict[str, list[float]] = {}
-    for run in runs:
-        if run.seconds:
-            speeds.setdefault(run.rung, []).append(run.images / run.seconds)
-    if not speeds:
-        return 0.0 if all(run.state not in ("waiting", "running") for run in runs) else None
-    slowest = min(min(values) for values in speeds.values())
-    left = 0.0
-    for run in runs:
-        if run.state in ("waiting", "running"):
-            rates = speeds.get(run.rung, [slowest])
-            share = 1 - run.step / run.steps
-            left += run.images * share / (sum(rates) / len(rates))
-    return left
+def _seconds_left(
+    folder: StudyFolder, runs: Sequence[RunStatus], kinds: Mapping[str, str]
+) -> float | None:
+    """Time left of all unfinished runs; a failed run is not counted until it is tried again."""
+    sizes = [
+        RunSize(run.run_id, kinds[run.run_id], run.images, 1 - run.step / max(1, run.steps))
+        for run in runs
+    ]
+    speeds = read_speeds(folder, sizes)
+    unfinished = (
+        size for size, run in zip(sizes, runs, strict=True) if run.state in ("waiting", "running")
+    )
+    total = speeds.total(unfinished, read_workers(folder))
+    return None if total is None else total.middle
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Execution of what a study lacks: runs to be trained, cohorts to be predicted."""
 
-from collections.abc import Sequence
-
 from medtransfer.engines.contract import Engine
 from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
@@ -15,7 +13,9 @@ from medtransfer.study.execution.dispatch import dispatch
 from medtransfer.study.execution.jobs import PredictionJob, TrainingJob
 from medtransfer.study.execution.requests import run_name, runs_to_extend, with_folders
 from medtransfer.study.execution.workers import Workers, recorded_threads
-from medtransfer.study.plan import PlannedRun, RungEta
+from medtransfer.study.plan import PlannedRun
+from medtransfer.study.planning.kinds import kind_of, size_of
+from medtransfer.study.planning.speeds import Seconds, TimeLeft, note_run, read_speeds, share_left
 
 
 class StudyStopped(Exception):  # noqa: N818
@@ -50,8 +50,9 @@ class StudyExecution:
         ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
         self.waiting = [r for r in planned if r not in ended]
         self.finished = len(ended)
-        self._eta = RungEta()
-        self._shares: dict[str, float] = {}
+        self._speeds = read_speeds(folder, map(size_of, planned))
+        self._left = TimeLeft()
+        self._shares = {run.run_id: share_left(folder.run(run.run_id)) for run in self.waiting}
 
     def run_missing(self) -> None:
         """Run what is neither done nor diverged; a failed run leaves its error, others go on.
@@ -129,6 +130,8 @@ class StudyExecution:
             return
         self.finished += 1
         folder = self.folder.run(run.run_id)
+        if folder.is_done():
+            note_run(self._speeds, size_of(run), folder)
         error = folder.error()
         message = "" if error is None else error.message
         self.on_event(
@@ -142,8 +145,9 @@ class StudyExecution:
 
     def _step(self, run: PlannedRun, message: StepDone) -> None:
         """Announce a training step with the time left."""
-        self._eta.note(run.cell.rung, message.images_per_second)
-        self._shares[run.run_id] = 1 - message.step / message.steps
+        self._speeds.note_step(kind_of(run), message.images_per_second)
+        self._shares[run.run_id] = share = 1 - message.step / message.steps
+        left = self._speeds.seconds(size_of(run, share))
         self.on_event(
             RunStep(
                 run=run_name(run),
@@ -152,11 +156,12 @@ class StudyExecution:
                 loss=message.loss,
                 images_per_second=message.images_per_second,
                 tune_auroc=message.tune_auroc,
-                seconds_left=self._eta.seconds(run, self._shares[run.run_id]) or 0.0,
-                study_seconds_left=self._study_seconds(self.waiting),
+                seconds_left=0.0 if left is None else left.middle,
+                study_seconds_left=self._left.seconds(self._study_seconds),
             )
         )
 
-    def _study_seconds(self, unfinished: Sequence[PlannedRun]) -> float | None:
+    def _study_seconds(self) -> Seconds | None:
         """Time left of the study, its runs shared out over the workers."""
-        return self._eta.total(unfinished, self._shares, self.workers.count)
+        unfinished = (size_of(run, self._shares.get(run.run_id, 1.0)) for run in self.waiting)
+        return self._speeds.total(unfinished, self.workers.count)

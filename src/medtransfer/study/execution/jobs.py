@@ -82,7 +82,9 @@ class TrainingJob:
         match event.message:
             case StepDone() as step:
                 self.on_step(self.run, step)
-                progress = RunProgress(step.step, step.steps, step.tune_auroc)
+                progress = RunProgress(
+                    step.step, step.steps, step.tune_auroc, step.images_per_second
+                )
                 self._progress.update(progress, last=step.step == step.steps)
             case Interrupted():
                 self._progress.write()

@@ -1,0 +1,15 @@
+"""Kind and size of a planned run: runs of one kind train as fast as each other."""
+
+from medtransfer.study.plan import PlannedRun
+from medtransfer.study.planning.speeds import RunSize
+
+
+def kind_of(run: PlannedRun) -> str:
+    """Kind of a run: those of one kind train as fast as each other."""
+    side = f" {run.needs[1].recipe.size} px" if run.needs else ""
+    return f"{run.cell.rung}{side} {run.cell.run.training.tuning.mode}"
+
+
+def size_of(run: PlannedRun, share_left: float = 1.0) -> RunSize:
+    """Size of a planned run."""
+    return RunSize(run.run_id, kind_of(run), run.num_images, share_left)
