@@ -53,9 +53,10 @@ class TrainingJob:
     def shared_input(self) -> object | None:
         """Features of a linear probe: the first of one network extracts them for the others."""
         config = self.run.cell.run
-        if config.training.tuning.mode != "linear":
+        rung = find_rung(config.model.rung)
+        if config.training.tuning.mode != "linear" or not rung.reads_images:
             return None
-        drawn = config.seed if find_rung(config.model.rung).is_random else 0
+        drawn = config.seed if rung.is_random else 0
         return config.model.rung, config.model.pool, drawn, self.run.cell.split_key
 
     @cached_property

@@ -83,7 +83,10 @@ def plan_workers(asked: int | None, planned: Sequence[PlannedRun]) -> Workers:
 
 def is_small(run: PlannedRun) -> bool:
     """True if one thread a run is faster than several, by parameters and pixels of the input."""
-    parameters = find_rung(run.cell.rung).architecture.parameters or LARGE
+    rung = find_rung(run.cell.rung)
+    if not rung.reads_images:  # a head on features of another program
+        return True
+    parameters = rung.architecture.parameters or LARGE
     side = run.needs[1].recipe.size if run.needs else 224
     return parameters * (side / 224) ** 2 < SMALL
 
