@@ -142,10 +142,10 @@ class Speeds:
         speed = None if samples is None else samples.speed()
         if speed is not None or kind in self._rules:
             return speed or self._rules[kind]
-        known = [each for kind in self._samples if (each := self._samples[kind].speed())]
-        if not known:
+        speeds = [each for kind in self._samples if (each := self._samples[kind].speed())]
+        if not speeds:
             return None
-        slowest = min(known, key=lambda each: each.middle)
+        slowest = min(speeds, key=lambda each: each.middle)
         return Speed(slowest.low / UNKNOWN, slowest.middle, slowest.high * UNKNOWN, slowest.besides)
 
     def seconds(self, run: RunSize) -> Seconds | None:
