@@ -41,6 +41,9 @@ LAYERS = (
 named here belongs to the room it lies in."""
 
 TORCH = {
+    "analysis.probes",
+    "analysis.stages",
+    "analysis.weights",
     "worker",
     "data.augment",
     "data.loader",
@@ -71,6 +74,9 @@ TORCH = {
     "runs.fine_tune",
     "runs.probe",
     "runs.tested.predict",
+    "runs.understanding.answer",
+    "runs.understanding.measure",
+    "runs.understanding.network",
     "runs.transfer",
     "training.checkpoint",
     "training.distributed",

@@ -105,6 +105,7 @@ class ReportData:
         cautions: Sentences on limitations.
         pairs: Differences between every two rungs; None in evaluations and in folders written
             before there was a recommendation.
+        understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
     """
 
@@ -126,6 +127,7 @@ class ReportData:
     findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
     pairs: pl.DataFrame | None = None
+    understanding: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
 
     @cached_property

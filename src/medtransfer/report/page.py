@@ -21,7 +21,7 @@ from medtransfer.report.components import Answer, Note, Section, figures_of
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
-from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty
+from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty, why
 from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import load_evaluation_data, load_study_data, study_identifiers
 from medtransfer.report.recommendation import recommendation_line
@@ -165,6 +165,8 @@ def own_parts() -> tuple[str, str]:
 def all_sections(data: ReportData) -> list[Section]:
     """Every section; the one of a question that was not studied says so."""
     sections = [question.section(data) for question in QUESTIONS]
+    if data.understanding is not None:
+        sections.append(why.section(data, data.understanding))
     if data.verdict:
         sections.insert(0, _verdict(data.verdict))
     sections += [section for section in (runs(data), method(data)) if section is not None]
@@ -208,6 +210,9 @@ def with_short_names(data: ReportData) -> ReportData:
         counts=tuple(replace(count, cohort=cohorts[count.cohort]) for count in data.counts),
         runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
         pairs=None if data.pairs is None else _renamed(data.pairs, rungs, cohorts),
+        understanding=None
+        if data.understanding is None
+        else _renamed(data.understanding, rungs, cohorts),
     )
 
 

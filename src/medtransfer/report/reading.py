@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from medtransfer.analysis.table import find_understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
@@ -101,6 +102,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         ),
         cautions=(*_cautions(study, environments), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
+        understanding=find_understanding(folder.path / "curves"),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import listed, suggestion
@@ -158,6 +159,10 @@ class Study(Settings):
     adapt: AdaptConfig | None = scoring(None)
     """Adaptation of the networks to each shifted hospital with a few of its patients, without
     training: `{}` for the default settings. Trains nothing; writes `curves/adapt.parquet`."""
+    understanding: tuple[Understanding, ...] = scoring(())
+    """Questions about why a rung wins, asked of each finished run with most labels, on up to 2,000
+    tuning cases. Trains nothing; writes `curves/understanding.parquet`. All but `convergence` need
+    the weights of the runs, see `keep`."""
     keep: Keep = runtime("weights")
     """Content of finished runs besides their tables. With `weights`, about 4 bytes for each
     parameter (94 MB for a ResNet-50), they predict cohorts that are added later. With `predictions`
@@ -208,6 +213,7 @@ class Study(Settings):
             "label_fractions": [str(fraction) for fraction in self.label_fractions],
             "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
             "shots": [str(count) for count in self.shots],
+            "understanding": list(self.understanding),
             "sweep.learning_rates": [str(rate) for rate in self.sweep.learning_rates],
             "sweep.steps": [str(steps) for steps in self.sweep.steps],
             "sweep.weight_decays": [str(decay) for decay in self.sweep.weight_decays],

@@ -37,6 +37,7 @@ from medtransfer.study.plan import (
 )
 from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.tables import rescore, write_study_tables
+from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
 
 
@@ -118,6 +119,7 @@ def _complete(
     on_event(Scoring("tables"))
     rescore(folder, planned, data)
     write_study_tables(study, folder, planned, data)
+    write_understanding(study, folder, planned, on_event)
 
 
 def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progress) -> StudyData:

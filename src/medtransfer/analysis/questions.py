@@ -1,0 +1,10 @@
+"""Questions about why a rung wins. No torch."""
+
+from typing import Literal, get_args
+
+Understanding = Literal[
+    "convergence", "similarity", "reset", "weight_distance", "layer_probe", "attribute_probe"
+]
+QUESTIONS: tuple[Understanding, ...] = get_args(Understanding)
+MAX_CASES = 2_000
+"""Tuning cases that are looked at; of more, as many patients as hold them are drawn."""
