@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from medtransfer.study.check import CheckReport, check_manifest, check_study
     from medtransfer.study.config import Study
     from medtransfer.study.execution.execution import StudyStopped
-    from medtransfer.study.schedule import run_study
+    from medtransfer.study.planning.plan_study import plan_study
+    from medtransfer.study.planning.study_plan import StudyPlan
+    from medtransfer.study.schedule import probe_study, run_study
     from medtransfer.study.template import init_study
     from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
     from medtransfer.tables.manifest import Manifest, read_manifest
@@ -101,6 +103,7 @@ __all__ = [
     "Study",
     "StudyError",
     "StudyFolder",
+    "StudyPlan",
     "StudyStopped",
     "TableError",
     "Validation",
@@ -120,9 +123,11 @@ __all__ = [
     "join_manifests",
     "load_bundle",
     "monitor",
+    "plan_study",
     "predict_files",
     "prepare_study",
     "pretrain",
+    "probe_study",
     "rank",
     "read_adapt_table",
     "read_adaptation",
@@ -195,6 +200,9 @@ _MODULES = {
     "read_study": "study.yaml_file",
     "recommend": "report.recommendation",
     "run_study": "study.schedule",
+    "probe_study": "study.schedule",
+    "plan_study": "study.planning.plan_study",
+    "StudyPlan": "study.planning.study_plan",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
     "MonitorConfig": "deploy.monitoring.config",

@@ -10,6 +10,7 @@ A field's side says what changing it costs:
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,19 +83,28 @@ class Settings(BaseModel):
         return {n: value for n, value in values.items() if not self._is_left_out(n, value)}
 
     @classmethod
+    @cache
     def _acts_by_rows(cls, name: str) -> bool:
         extra = cls.model_fields[name].json_schema_extra
         return isinstance(extra, dict) and "by" in extra
 
     def _is_left_out(self, name: str, plain: Any) -> bool:
         """True if a field was added later and is at its default, or has nothing in these scopes."""
-        field = type(self).model_fields[name]
-        extra = field.json_schema_extra
-        if not isinstance(extra, dict) or "later" not in extra:
+        if name not in _added_later(type(self)):
             return False
-        return getattr(self, name) == field.default or plain == {}
+        return getattr(self, name) == type(self).model_fields[name].default or plain == {}
 
 
+@cache
+def _added_later(config: type[BaseModel]) -> frozenset[str]:
+    """Fields that run ids leave out at their default."""
+    extras = {name: field.json_schema_extra for name, field in config.model_fields.items()}
+    return frozenset(
+        n for n, extra in extras.items() if isinstance(extra, dict) and "later" in extra
+    )
+
+
+@cache
 def sides_of(config: type[BaseModel]) -> dict[str, Side]:
     """Field name → side, for every field of a configuration.
 

@@ -30,6 +30,7 @@ from medtransfer.runs.events import (
     RunExtended,
     RunStep,
     Scoring,
+    TimeEstimated,
     event_record,
 )
 
@@ -130,6 +131,17 @@ def additions_text(event: Additions) -> str:
     )
 
 
+def time_text(event: TimeEstimated) -> str:
+    """Time that a study's unfinished runs take, on one line."""
+    from medtransfer.study.planning.speeds import rough_time
+
+    middle, low, high = (rough_time(each) for each in (event.middle, event.low, event.high))
+    return (
+        f"{plural(event.runs, 'run')} to carry out, {event.workers:,} at once: about {middle} "
+        f"({low} to {high})"
+    )
+
+
 def extended_text(event: RunExtended) -> str:
     """Outcome of a run that predicted cohorts, on one line."""
     verb = "could not predict" if event.message else "predicted"
@@ -213,6 +225,8 @@ class _Lines:
                 self._print(
                     f"[{event.finished}/{event.total}] {event.state} {event.run.label}{reason}"
                 )
+            case TimeEstimated():
+                self._print(time_text(event))
             case Additions():
                 self._print(additions_text(event))
             case RunExtended():
@@ -257,6 +271,8 @@ class LiveTable:
                 self._steps[event.run.run_id] = event
             case Repaired(_, message):
                 self._repairs.append(message)
+            case TimeEstimated():
+                self._finished = f"{self._finished}  {time_text(event)}".strip()
             case Additions():
                 self._additions.append(additions_text(event))
             case RunExtended():

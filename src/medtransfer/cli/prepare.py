@@ -105,7 +105,7 @@ def check(
     else:
         with _reading(as_json=as_json) as on_event:
             report = check_study(read_study(study), out, on_event, deep=deep)
-        next_step = f"{_size(report)}. Run it with: medtransfer run {study}"
+        next_step = f"{_size(report)}. {_time(report)}Run it with: medtransfer run {study}"
     _print_check(report, next_step, as_json=as_json)
     if report.fault is not None:
         raise report.fault
@@ -194,6 +194,15 @@ def _size(report: "CheckReport") -> str:
     for cohort, number in report.unpredicted.items():
         text += f"; {plural(number, 'finished run')} still to predict {cohort}"
     return text
+
+
+def _time(report: "CheckReport") -> str:
+    """Sentence on the time that the runs take; empty if none is left or the data have a fault."""
+    from medtransfer.cli.studies.plan import time_line
+
+    if report.plan is None or not report.plan.to_run:
+        return ""
+    return f"{time_line(report.plan)} "
 
 
 def _ignore_plan(_plan: "CachePlan") -> None:

@@ -8,24 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, AsJson, AsJsonLines, Out, StudyFile, app
+from medtransfer.cli.studies.plan import MaxHours
+from medtransfer.cli.studies.worker_option import WorkersOption, worker_count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medtransfer.runs.events import OnEvent
     from medtransfer.runs.folders import StudyFolder
-    from medtransfer.study.config import Study
     from medtransfer.study.status import RungStatus, StudyStatus
 
 Where = Annotated[
     Path | None,
     typer.Argument(help="A study's folder or file; by default the only study in ./studies."),
-]
-Workers = Annotated[
-    str,
-    typer.Option(
-        "--workers",
-        "-w",
-        help="Runs that are carried out at once: a number, or auto for what suits machine and "
-        "networks.",
-    ),
 ]
 StudyOrRung = Annotated[
     Path | None,
@@ -48,23 +43,35 @@ def run(
             "times.",
         ),
     ] = False,
-    workers: Workers = "auto",
+    workers: WorkersOption = "auto",
+    max_hours: MaxHours = None,
     as_json: AsJsonLines = False,
 ) -> None:
     """Run a study, or resume it: finished runs are kept."""
+    from medtransfer.study.schedule import run_study
     from medtransfer.study.yaml_file import read_study
 
-    _run(read_study(study), out, verify=verify, workers=_worker_count(workers), as_json=as_json)
+    config, asked = read_study(study), worker_count(workers)
+    _run(
+        lambda on_event: run_study(
+            config, out, on_event, verify=verify, workers=asked, max_hours=max_hours
+        ),
+        as_json=as_json,
+    )
 
 
 @app.command()
 def demo(out: Out = None, as_json: AsJsonLines = False) -> None:
     """Run a small study on synthetic images: 4 rungs × 2 label fractions × 2 seeds."""
     from medtransfer.recipes.demo import demo_study
+    from medtransfer.study.schedule import run_study
 
     folder = out or Path("medtransfer-demo")
+    config = demo_study(folder)
     _run(
-        demo_study(folder), folder, as_json=as_json, next_step="medtransfer init your-manifest.csv"
+        lambda on_event: run_study(config, folder, on_event),
+        as_json=as_json,
+        next_step="medtransfer init your-manifest.csv",
     )
 
 
@@ -105,34 +112,18 @@ def recommend(where: Where = None, as_json: AsJson = False) -> None:
     print(json.dumps(recommendation.plain()) if as_json else wrapped(recommendation.sentence))
 
 
-def _worker_count(text: str) -> int | None:
-    """Number of workers that an option holds; None for ``auto``."""
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise typer.BadParameter(f"'{text}' (allowed: a number from 1, or auto)")
-    return int(text)
-
-
 def _run(
-    study: "Study",
-    out: Path | None,
-    *,
-    as_json: bool,
-    verify: bool = False,
-    workers: int | None = None,
-    next_step: str = "",
+    carry_out: "Callable[[OnEvent], StudyFolder]", *, as_json: bool, next_step: str = ""
 ) -> None:
     """Run a study, write its report, and end with the exit code that its runs deserve."""
     from medtransfer.cli.display import display
     from medtransfer.report.page import write_report
     from medtransfer.study.execution.execution import StudyStopped
-    from medtransfer.study.schedule import run_study
     from medtransfer.study.status import read_status
 
     try:
         with display(as_json=as_json) as on_event:
-            folder = run_study(study, out, on_event, verify=verify, workers=workers)
+            folder = carry_out(on_event)
     except StudyStopped as stopped:
         print(f"Stopped; {stopped}", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None

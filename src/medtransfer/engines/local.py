@@ -128,8 +128,8 @@ class LocalExecutor:
         """
         training = request.training
         # a linear probe is one pass and a fit of seconds: nothing to share
-        is_shared = training.devices > 1 and training.tuning.mode != "linear"
-        if is_shared:
+        ends_with_run = training.devices > 1 and training.tuning.mode != "linear"
+        if ends_with_run:
             process = self._start_together(request)
         else:
             process = self._worker(request.threads)
@@ -146,9 +146,10 @@ class LocalExecutor:
                 self._note_stacks(request.folder(StudyFolder(self._study)))
             yield None if isinstance(message, Heartbeat) else message
             if isinstance(message, Finished | Interrupted):
+                ends_with_run |= isinstance(message, Interrupted)
                 break
-        if is_shared:
-            self.close()  # such processes end with their run
+        if ends_with_run:
+            self.close()  # such processes end with their run, and so does one that was stopped
 
     def stop(self) -> None:
         """Ask the worker to save its state and stop after the current step."""

@@ -52,6 +52,25 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class TimeEstimated:
+    """The time that a study's unfinished runs take is known about.
+
+    Attributes:
+        runs: Unfinished ones.
+        workers: Runs that are carried out at once.
+        low: Shortest time that is likely, in seconds.
+        middle: Estimate, in seconds.
+        high: Longest time that is likely, in seconds.
+    """
+
+    runs: int
+    workers: int
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Additions:
     """Finished runs are to predict cohorts that came later, or whose cases or images changed.
 
@@ -188,6 +207,7 @@ class RungMade:
 Event = (
     Preparing
     | Planned
+    | TimeEstimated
     | Additions
     | RunStep
     | RunEnded

@@ -132,10 +132,12 @@ def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
 def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheRequest]:
     """Images that unfinished runs read, and finished ones that are to predict more cohorts."""
     needs: list[CacheRequest] = []
+    shared: set[int] = set()  # runs share them: 100,000 runs have a handful
+    present = set(folder.run_ids())
     for run in planned:
-        run_folder = folder.run(run.run_id)
-        if not run_folder.is_done():
-            needs += run.needs
+        if run.run_id not in present or not (run_folder := folder.run(run.run_id)).is_done():
+            needs += run.needs if id(run.needs) not in shared else ()
+            shared.add(id(run.needs))
         elif run.needs and (cohorts := missing_cohorts(run_folder, run.predicted.cohorts)):
             tested = run.predicted.rows_of([cohort.cohort for cohort in cohorts])
             needs += [CacheRequest(tested, run.needs[1].recipe), run.needs[2]]

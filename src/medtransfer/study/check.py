@@ -21,8 +21,10 @@ from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.execution.requests import runs_to_extend
+from medtransfer.study.execution.workers import plan_workers
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
+from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
 from medtransfer.tables.guessed_targets import other_spellings
@@ -44,6 +46,7 @@ class CheckReport:
         unpredicted: Number of finished runs that are still to predict a test cohort, by cohort.
         rows_file: ``findings.csv``, every row of every finding; None without any.
         pairs_file: ``pairs.csv``, rows of images that look the same; None without any.
+        plan: Time, memory and disk of a study's runs; None for a manifest, or after a fault.
         fault: Error that ended the check early, after the findings; None if there was none.
     """
 
@@ -55,6 +58,7 @@ class CheckReport:
     unpredicted: Mapping[str, int] = field(default_factory=dict[str, int])
     rows_file: Path | None = None
     pairs_file: Path | None = None
+    plan: StudyPlan | None = None
     fault: MedTransferError | None = None
 
     def open_findings(self, level: Level) -> list[Finding]:
@@ -115,9 +119,11 @@ def _check(
     data = read_data(study, folder.images, reading, deep=deep)
     notes = () if before is None else (_changed_note(before, data),)
     planned: list[PlannedRun] = []
+    plan: StudyPlan | None = None
     fault: MedTransferError | None = None
     try:
         planned = plan_runs(study, data, folder)
+        plan = make_plan(study, folder, planned, plan_workers(None, planned))
         if audit_images:
             states = cache_states(folder, data, unmet_needs(folder, planned))
             make_caches(folder, data, states, on_event)
@@ -135,6 +141,7 @@ def _check(
         ),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),
+        plan=plan,
         fault=fault,
     )
 

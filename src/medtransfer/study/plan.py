@@ -151,7 +151,8 @@ def read_data(
 
 def splits_of(study: Study, manifest: Manifest) -> list[DataConfig]:
     """The splits of a study, each to be audited; rungs, seeds and label fractions share one."""
-    return list({c.split_key: c.run.data for c in expand(study, manifest.frame)}.values())
+    first = study.model_copy(update={"seeds": study.seeds[:1]})
+    return list({c.split_key: c.run.data for c in expand(first, manifest.frame)}.values())
 
 
 def check_findings(study: Study, findings: tuple[Finding, ...]) -> None:

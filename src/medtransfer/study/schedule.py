@@ -1,6 +1,7 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from medtransfer.runs.events import (
     Preparing,
     Repaired,
     Scoring,
+    TimeEstimated,
     ignore_progress,
 )
 from medtransfer.runs.folders import Lease, StudyFolder
@@ -36,9 +38,30 @@ from medtransfer.study.plan import (
     read_data,
 )
 from medtransfer.study.planning.kinds import kind_of
+from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
+
+PROBE_STEPS = 30
+"""Steps after which a probe stops: the first ones are slower."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of one command that runs a study; none changes a result.
+
+    Attributes:
+        verify: Compare the content of every finished file with its seal.
+        workers: Runs that are carried out at once; None for what suits machine and networks.
+        max_hours: Longest time that is left, or nothing is run.
+        probe_steps: Train the first run of each kind for so many steps, and stop.
+    """
+
+    verify: bool = False
+    workers: int | None = None
+    max_hours: float | None = None
+    probe_steps: int | None = None
 
 
 def run_study(
@@ -48,6 +71,7 @@ def run_study(
     *,
     verify: bool = False,
     workers: int | None = None,
+    max_hours: float | None = None,
 ) -> StudyFolder:
     """Run what is missing of a study.
 
@@ -58,6 +82,7 @@ def run_study(
         verify: Compare the content of every finished file with its seal, not only size and times.
         workers: Processes that each carry out a run; None for what suits the machine and the
             networks, see `execution.workers.plan_workers`.
+        max_hours: Longest estimate of the time that is left; a longer study is refused.
 
     Returns:
         The study's folder, its tables written.
@@ -66,6 +91,41 @@ def run_study(
         MedTransferError: Something a user can mend; nothing that was computed is lost.
         StudyStopped: Ctrl-C or SIGTERM; state is saved.
     """
+    options = RunOptions(verify=verify, workers=workers, max_hours=max_hours)
+    return _run(study, out, on_event, options)
+
+
+def probe_study(
+    study: Study,
+    out: Path | None = None,
+    on_event: OnEvent = ignore_progress,
+    *,
+    steps: int = PROBE_STEPS,
+    workers: int | None = None,
+) -> StudyFolder:
+    """Measure the speed of a study's networks: a few steps of the first run of each kind.
+
+    The steps are not lost: `run_study` resumes these runs where they stopped.
+
+    Args:
+        study: From `read_study`, or made in Python.
+        out: The study's folder; ``studies/<name>`` by default.
+        on_event: Called with every progress event.
+        steps: After which a run is stopped.
+        workers: As for `run_study`; runs have the threads that they would have there.
+
+    Returns:
+        The study's folder.
+
+    Raises:
+        MedTransferError: Something a user can mend.
+        StudyStopped: Ctrl-C or SIGTERM; state is saved.
+    """
+    return _run(study, out, on_event, RunOptions(workers=workers, probe_steps=steps))
+
+
+def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions) -> StudyFolder:
+    """Take a study's folder, audit its data, and run what is asked for."""
     study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
@@ -76,11 +136,11 @@ def run_study(
     sweep_temporaries(folder.path / "curves")
     try:
         with folder.sealing():
-            for repair in repair_study(folder, verify=verify, was_killed=was_killed):
+            for repair in repair_study(folder, verify=options.verify, was_killed=was_killed):
                 on_event(Repaired(repair.file, str(repair)))
             data = prepare(study, folder, on_event)
         with folder.sealing():
-            _complete(study, folder, data, lease, on_event, workers=workers)
+            _complete(study, data, options, lease, on_event=on_event, folder=folder)
     finally:
         lease.drop()
     return folder
@@ -88,12 +148,12 @@ def run_study(
 
 def _complete(
     study: Study,
-    folder: StudyFolder,
     data: StudyData,
+    options: RunOptions,
     lease: Lease,
-    on_event: OnEvent,
     *,
-    workers: int | None,
+    folder: StudyFolder,
+    on_event: OnEvent,
 ) -> None:
     """Run what is missing and write the tables."""
     planned = plan_runs(study, data, folder)
@@ -107,9 +167,13 @@ def _complete(
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
-    at_work = plan_workers(workers, planned)
+    at_work = plan_workers(options.workers, planned)
     write_workers(folder, at_work.count, at_work.cores)
+    _announce_time(make_plan(study, folder, planned, at_work), options, on_event)
     execution = StudyExecution(folder, planned, lease, on_event, workers=at_work, keep=study.keep)
+    if options.probe_steps is not None:
+        execution.probe(options.probe_steps)
+        return
     try:
         execution.run_missing()
         execution.extend_finished()
@@ -120,6 +184,19 @@ def _complete(
     rescore(folder, planned, data)
     write_study_tables(study, folder, planned, data)
     write_understanding(study, folder, planned, on_event)
+
+
+def _announce_time(plan: StudyPlan, options: RunOptions, on_event: OnEvent) -> None:
+    """Tell how long what is left takes; refuse what takes longer than it may.
+
+    Raises:
+        StudyError: It takes longer than `max_hours`.
+    """
+    if options.max_hours is not None:
+        plan.require_hours(options.max_hours)
+    if plan.to_run and plan.seconds is not None:
+        low, middle, high = plan.seconds.low, plan.seconds.middle, plan.seconds.high
+        on_event(TimeEstimated(plan.to_run, plan.workers, low, middle, high))
 
 
 def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progress) -> StudyData:

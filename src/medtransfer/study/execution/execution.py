@@ -10,7 +10,7 @@ from medtransfer.runs.messages import StepDone
 from medtransfer.runs.tested.additions import additions_of
 from medtransfer.study.config import Keep
 from medtransfer.study.execution.dispatch import dispatch
-from medtransfer.study.execution.jobs import PredictionJob, TrainingJob
+from medtransfer.study.execution.jobs import PredictionJob, ProbeJob, TrainingJob
 from medtransfer.study.execution.requests import run_name, runs_to_extend, with_folders
 from medtransfer.study.execution.workers import Workers, recorded_threads
 from medtransfer.study.plan import PlannedRun
@@ -71,6 +71,33 @@ class StudyExecution:
             for run in self.waiting
         ]
         if not dispatch(self._engine(len(jobs)), jobs, self.lease, self._end_training):
+            raise StudyStopped(self.finished, len(self.planned))
+
+    def probe(self, steps: int) -> None:
+        """Train the first unfinished run of each kind for a few steps; its state is saved.
+
+        Kinds that were measured already are left out.
+
+        Raises:
+            StudyStopped: It was asked to stop.
+        """
+        firsts: dict[str, PlannedRun] = {}
+        for run in self.waiting:
+            firsts.setdefault(kind_of(run), run)
+        engine = self._engine(1)
+        jobs = [
+            ProbeJob(
+                self.folder,
+                run,
+                self.workers.threads_of(run, self.folder.run(run.run_id)),
+                self._step,
+                steps=steps,
+                stop=engine.stop,
+            )
+            for kind, run in firsts.items()
+            if not self._speeds.is_measured(kind)
+        ]
+        if not dispatch(engine, jobs, self.lease, lambda _job, _waiting: None):
             raise StudyStopped(self.finished, len(self.planned))
 
     def extend_finished(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from medtransfer.engines.contract import EngineEvent, RunLost
+from medtransfer.engines.contract import EngineEvent, RunLost, RunMessage
 from medtransfer.errors import StudyError
 from medtransfer.files import note_change
 from medtransfer.models.ladder import find_rung
@@ -100,6 +100,29 @@ class TrainingJob:
             case _:
                 pass
         return False
+
+
+@dataclass
+class ProbeJob(TrainingJob):
+    """A run that is stopped after a few steps, its state saved.
+
+    Attributes:
+        steps: After which it is stopped.
+        stop: Stops the run.
+    """
+
+    steps: int = 1
+    stop: Callable[[], None] = lambda: None
+    begun: int | None = None
+
+    def take(self, event: EngineEvent, /) -> bool:
+        """Take an event of the run; True if it was the last."""
+        if isinstance(event, RunMessage) and isinstance(event.message, StepDone):
+            step = event.message.step
+            self.begun = step if self.begun is None else self.begun
+            if step - self.begun >= self.steps:
+                self.stop()
+        return super().take(event)
 
 
 @dataclass

@@ -223,6 +223,15 @@ def note_run(speeds: Speeds, size: RunSize, run: RunFolder) -> None:
         speeds.note_finished(size.kind, images / cost.seconds, besides)
 
 
+def rough_time(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3.4 h`` or ``5.2 days``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 5970:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 86_400:,.1f} days"
+
+
 class TimeLeft:
     """Time left of a study, worked out again only so often that it costs next to nothing."""
 
