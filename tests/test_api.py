@@ -44,6 +44,8 @@ COMMANDS = {
     "predict": "predict_files",
     "validate": "validate_bundle",
     "adapt": "adapt_bundle",
+    "features": "write_features",
+    "monitor": "monitor",
 }
 
 
@@ -51,7 +53,9 @@ WITHOUT_COMMAND = {
     "adaptation_curves",
     "adaptation_savings",
     "check_manifest",
+    "export_layout",
     "load_bundle",
+    "remake_bundle",
     "validate_predictions",
 }
 """Functions that only Python has, or whose command calls another one."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+    from medtransfer.deploy.exchange.export_layout import export_layout
+    from medtransfer.deploy.exchange.file_input import FileInput
+    from medtransfer.deploy.exchange.remake import remake_bundle
     from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
     from medtransfer.deploy.monitoring.config import MonitorConfig
@@ -88,6 +91,7 @@ __all__ = [
     "ExpectedPerformance",
     "ExportOptions",
     "FeatureFile",
+    "FileInput",
     "FsckReport",
     "ImageError",
     "LocalValidation",
@@ -117,6 +121,7 @@ __all__ = [
     "check_study",
     "evaluate",
     "export_bundle",
+    "export_layout",
     "fsck",
     "import_source",
     "init_study",
@@ -140,6 +145,7 @@ __all__ = [
     "read_results",
     "read_study",
     "recommend",
+    "remake_bundle",
     "run_study",
     "sample_size",
     "savings",
@@ -160,6 +166,9 @@ _MODULES = {
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",
     "read_bundle": "deploy.bundle.reader",
+    "FileInput": "deploy.exchange.file_input",
+    "export_layout": "deploy.exchange.export_layout",
+    "remake_bundle": "deploy.exchange.remake",
     "BundleModel": "deploy.inference.model",
     "BundlePredictions": "deploy.inference.model",
     "PredictionFiles": "deploy.inference.predict_files",

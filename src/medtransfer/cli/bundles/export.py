@@ -9,8 +9,14 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, app
-from medtransfer.cli.study import Where
 
+Trusted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Public key that must have signed the bundle (extra sign); repeat for several.",
+        show_default=False,
+    ),
+]
 BundleFile = Annotated[Path, typer.Argument(help="The bundle.", metavar="BUNDLE.medt")]
 
 
@@ -20,10 +26,21 @@ def _day(value: datetime | None) -> date | None:
 
 @app.command()
 def export(
-    study: Where = None,
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The study's folder, or a bundle to make another of. The only study in studies/ "
+            "by default.",
+            metavar="[STUDY|BUNDLE.medt]",
+            show_default=False,
+        ),
+    ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Bundle to write; its name ends in .medt.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="Bundle to write, its name ends in .medt; with --layout a folder."
+        ),
     ],
     rung: Annotated[
         str | None,
@@ -33,8 +50,13 @@ def export(
         str | None, typer.Option(help="Run to take, in place of a rung.", show_default=False)
     ] = None,
     ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Take all seeds of the rung, as an ensemble.")
-    ] = False,
+        str | None,
+        typer.Option(
+            help="seeds: take all seeds of the rung, as an ensemble.",
+            metavar="seeds",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name of the bundle; the study's by default.", show_default=False),
@@ -67,6 +89,25 @@ def export(
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Add the networks in ONNX (extra onnx).")
     ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Write a folder for another library in place of a bundle: huggingface (timm) or "
+            "monai.",
+            show_default=False,
+        ),
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private Ed25519 key, PEM or OpenSSH, that signs the bundle (extra sign).",
+            show_default=False,
+        ),
+    ] = None,
+    supersedes: Annotated[
+        Path | None,
+        typer.Option(help="Older bundle that this one takes the place of.", show_default=False),
+    ] = None,
     patient_digests: Annotated[
         bool,
         typer.Option(
@@ -75,11 +116,18 @@ def export(
         ),
     ] = True,
 ) -> None:
-    """Make a bundle of a study's network, with all between a file and a decision."""
+    """Make a bundle of a study's network, with all between a file and a decision.
+
+    Of a bundle it makes another one with --onnx, --sign, --expires or --supersedes, or a folder
+    for another library with --layout.
+    """
     from medtransfer.deploy.bundle.card import bundle_page
-    from medtransfer.deploy.bundle.export import export_bundle, export_options
-    from medtransfer.files import size_text
-    from medtransfer.study.status import find_study
+    from medtransfer.deploy.bundle.export import export_options
+    from medtransfer.deploy.exchange.export_source import (
+        bundle_or_study,
+        ensemble_of,
+        export_source,
+    )
 
     options = export_options(
         name=name,
@@ -90,25 +138,38 @@ def export(
         patient_digests=patient_digests,
         expires=_day(expires),
         onnx=onnx,
+        sign=sign,
+        supersedes=supersedes,
     )
-    bundle = export_bundle(
-        find_study(study),
+    bundle = export_source(
+        bundle_or_study(source),
         out,
         rung=rung,
         run_id=run,
-        ensemble=ensemble,
+        ensemble=ensemble_of(ensemble),
         options=options,
+        layout=layout,  # type: ignore[arg-type] — checked there
         on_stage=lambda stage: print(stage, file=sys.stderr),
     )
-    print(bundle_page(bundle))
-    print(f"{out}: {size_text(out.stat().st_size)}")
+    print(bundle_page(bundle, trusted=sign is not None))
+    print(written_text(out))
 
 
 @app.command()
-def show(bundle: BundleFile, as_json: AsJson = False) -> None:
+def show(bundle: BundleFile, trusted: Trusted = None, as_json: AsJson = False) -> None:
     """Show what a bundle holds and promises."""
     from medtransfer.deploy.bundle.card import bundle_page
     from medtransfer.deploy.bundle.reader import facts_text, read_bundle
 
-    opened = read_bundle(bundle)
-    print(json.dumps(json.loads(facts_text(opened.facts))) if as_json else bundle_page(opened))
+    opened = read_bundle(bundle, trusted=trusted or ())
+    text = bundle_page(opened, trusted=bool(trusted))
+    print(json.dumps(json.loads(facts_text(opened.facts))) if as_json else text)
+
+
+def written_text(out: Path) -> str:
+    """File or folder that was written, with its size."""
+    from medtransfer.files import size_text
+
+    if out.is_dir():
+        return f"{out}: a folder of {size_text(sum(p.stat().st_size for p in out.rglob('*')))}"
+    return f"{out}: {size_text(out.stat().st_size)}"

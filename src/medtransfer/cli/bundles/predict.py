@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtransfer.cli.app import app
-from medtransfer.cli.bundles.export import BundleFile
+from medtransfer.cli.bundles.export import BundleFile, Trusted
 
 if TYPE_CHECKING:
     from medtransfer.data.images.scan import Progress
@@ -72,6 +72,7 @@ def predict(
     after_expiry: Annotated[
         bool, typer.Option("--after-expiry", help="Predict although the bundle has expired.")
     ] = False,
+    trusted: Trusted = None,
 ) -> None:
     """Predict cases with a bundle: probability, call, prediction set, OOD flag, deferral.
 
@@ -85,6 +86,7 @@ def predict(
         device=device,
         any_modality=any_modality,
         after_expiry=after_expiry,
+        trusted=trusted or (),
         runtime=runtime,  # type: ignore[arg-type] — checked there
     )
     with images_display() as on_progress:

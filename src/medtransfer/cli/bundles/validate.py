@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import app
-from medtransfer.cli.bundles.export import BundleFile
+from medtransfer.cli.bundles.export import BundleFile, Trusted
 from medtransfer.cli.bundles.predict import images_display
 
 ManifestFile = Annotated[
@@ -48,6 +48,7 @@ def validate(
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
     ] = None,
+    trusted: Trusted = None,
 ) -> None:
     """Tell a hospital whether to trust a bundle, from its own labelled cases."""
     from medtransfer.deploy.inference.model import load_bundle
@@ -58,7 +59,7 @@ def validate(
     )
     from medtransfer.study.yaml_file import read_evaluation_config
 
-    model = load_bundle(bundle)
+    model = load_bundle(bundle, trusted=trusted or ())
     with images_display() as on_progress:
         validation = validate_bundle(
             model,
@@ -91,13 +92,15 @@ def adapt(
     ] = "selected",
     cohort: Cohort = None,
     image_root: ImageRoot = None,
+    trusted: Trusted = None,
 ) -> None:
     """Adapt a bundle to a hospital without training, into a new bundle."""
     from medtransfer.deploy.adaptation.adapt import adapt_bundle, adaptation_text
+    from medtransfer.deploy.inference.model import load_bundle
 
     with images_display() as on_progress:
         adapted = adapt_bundle(
-            bundle,
+            load_bundle(bundle, trusted=trusted or ()),
             manifest,
             out,
             arm=arm,

@@ -10,7 +10,7 @@ import json
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ MAX_ENTRIES = 256
 MAX_DIRECTORY = 2**20
 """Most bytes of the zip's own list of entries."""
 MAX_SEAL = 2**20
+SIGNATURE = "SIGNATURE.json"
+"""The one entry that the list does not name: it signs the list."""
+MAX_SIGNATURE = 2**12
 ENTRY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})?")
 """One folder at most, and no name that begins with a dot."""
 YEAR_ZERO = (1980, 1, 1, 0, 0, 0)
@@ -45,11 +48,13 @@ class Archive:
         path: The file.
         entries: By name, without the list itself.
         digest: SHA-256 of the list, which stands for the whole bundle.
+        signature: Of the digest, as it is stored; None if there is none.
     """
 
     path: Path
     entries: Mapping[str, Entry]
     digest: str
+    signature: bytes | None = None
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Content of an entry.
@@ -79,8 +84,15 @@ class Archive:
         return content
 
 
-def write_archive(path: Path, contents: Mapping[str, bytes]) -> None:
+def write_archive(
+    path: Path, contents: Mapping[str, bytes], sign: Callable[[str], bytes] | None = None
+) -> None:
     """Write a bundle file, whole or not at all; the same contents give the same bytes.
+
+    Args:
+        path: The file.
+        contents: By name.
+        sign: Gives the signature of a digest; None for none.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
@@ -93,7 +105,11 @@ def write_archive(path: Path, contents: Mapping[str, bytes]) -> None:
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in names:
             archive.writestr(_zip_entry(name), contents[name])
-        archive.writestr(_zip_entry(SEAL), json_text(seal))
+        listing = json_text(seal).encode()
+        archive.writestr(_zip_entry(SEAL), listing)
+        if sign is not None:
+            signature = sign(hashlib.sha256(listing).hexdigest())
+            archive.writestr(_zip_entry(SIGNATURE), signature)
 
 
 def open_archive(path: Path) -> Archive:
@@ -108,15 +124,18 @@ def open_archive(path: Path) -> Archive:
             infos = archive.infolist()
             _check_entries(path, infos)
             seal = archive.read(SEAL)
+            is_signed = SIGNATURE in archive.namelist()
+            signature = archive.read(SIGNATURE) if is_signed else None
     except BundleError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(path, f"it is no complete zip file ({type(error).__name__})") from error
     entries = _listed_entries(path, seal)
-    sizes = {info.filename: info.file_size for info in infos if info.filename != SEAL}
+    listed = [info for info in infos if info.filename not in (SEAL, SIGNATURE)]
+    sizes = {info.filename: info.file_size for info in listed}
     if sizes != {name: entry.size for name, entry in entries.items()}:
         raise _damaged(path, f"its entries are not those of {SEAL}")
-    return Archive(path, entries, hashlib.sha256(seal).hexdigest())
+    return Archive(path, entries, hashlib.sha256(seal).hexdigest(), signature)
 
 
 def _zip_entry(name: str) -> zipfile.ZipInfo:
@@ -173,6 +192,8 @@ def _check_entries(path: Path, infos: list[zipfile.ZipInfo]) -> None:
         faults.append(f"{SEAL} is missing")
     elif next(info for info in infos if info.filename == SEAL).file_size > MAX_SEAL:
         faults.append(f"{SEAL} is too large")
+    if any(i.filename == SIGNATURE and i.file_size > MAX_SIGNATURE for i in infos):
+        faults.append(f"{SIGNATURE} is too large")
     if faults:
         raise BundleError(fault_list(f'Bundle "{path.name}" cannot be used', faults, _ADVICE))
 

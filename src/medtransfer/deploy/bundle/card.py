@@ -1,6 +1,7 @@
 """Model card of a bundle (after Mitchell et al. 2019), and the page that `show` prints."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -49,8 +50,13 @@ def bundle_card(facts: BundleFacts) -> str:
     )
 
 
-def bundle_page(bundle: Bundle) -> str:
-    """One screen of text on a bundle."""
+def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
+    """One screen of text on a bundle.
+
+    Args:
+        bundle: The bundle.
+        trusted: True if its signature was checked against a key that the user trusts.
+    """
     facts, training = bundle.facts, bundle.facts.training
     lines = [
         f"{printable(facts.name, 80)}: {facts.network.rung}, {facts.task}, "
@@ -89,10 +95,15 @@ def bundle_page(bundle: Bundle) -> str:
     if facts.onnx is not None:
         lines.append(f"  ONNX         {onnx_sentence(facts.onnx)}")
     if facts.expires is not None:
-        lines.append(f"  expires      after {facts.expires.isoformat()}")
+        over = " (it has expired)" if datetime.now(UTC).date() > facts.expires else ""
+        lines.append(f"  expires      after {facts.expires.isoformat()}{over}")
     if facts.parent is not None:
         lines.append(f"  supersedes   bundle {facts.parent[:12]}")
         lines += [f"  changed      {printable(change, 300)}" for change in facts.changes]
+    signature = bundle.signature
+    if signature is not None:
+        checked = "" if trusted else "; --trusted KEY checks it"
+        lines.append(f"  signed       by key {signature.key_id}{checked}")
     lines.append(f"  digest       {bundle.digest[:12]}, written by medtransfer {facts.medtransfer}")
     return "\n".join([*lines, NOT_A_DEVICE])
 

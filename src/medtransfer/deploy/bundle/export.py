@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from medtransfer.deploy.bundle.reader import (
     Bundle,
     array_bytes,
     detectors_name,
+    read_bundle,
     weights_name,
     write_bundle,
 )
@@ -39,6 +40,7 @@ from medtransfer.deploy.bundle.schema import (
     LicenceFacts,
     TrainingFacts,
 )
+from medtransfer.deploy.bundle.signature import read_private_key
 from medtransfer.deploy.bundle.training_digests import (
     digest_table,
     image_digests,
@@ -74,6 +76,8 @@ class ExportOptions:
         patient_digests: False leaves out the digests of training patients.
         expires: Last day on which the bundle predicts.
         onnx: True to add the networks in ONNX.
+        sign: File of the private Ed25519 key that signs the bundle.
+        supersedes: Bundle that this one takes the place of.
     """
 
     name: str | None = None
@@ -85,6 +89,8 @@ class ExportOptions:
     patient_digests: bool = True
     expires: date | None = None
     onnx: bool = False
+    sign: Path | None = None
+    supersedes: Path | None = None
 
 
 DEFAULTS = ExportOptions()
@@ -100,6 +106,8 @@ def export_options(
     patient_digests: bool = True,
     expires: date | None = None,
     onnx: bool = False,
+    sign: Path | None = None,
+    supersedes: Path | None = None,
 ) -> ExportOptions:
     """Options as they are typed on a command line, checked.
 
@@ -122,7 +130,23 @@ def export_options(
         patient_digests=patient_digests,
         expires=expires,
         onnx=onnx,
+        sign=sign,
+        supersedes=supersedes,
     )
+
+
+def check_options(options: ExportOptions) -> None:
+    """Check, before anything is computed, what options need from outside.
+
+    Raises:
+        ConfigError: A package is not installed, or a key cannot be used.
+    """
+    if options.sign is not None:
+        read_private_key(options.sign)
+    if options.onnx:
+        from medtransfer.deploy.exchange.onnx_graph import require_exporter
+
+        require_exporter()
 
 
 OnStage = Callable[[str], None]
@@ -167,6 +191,18 @@ def export_bundle(
     return _Export(folder, chosen, options, on_stage).write(out)
 
 
+def superseded(facts: BundleFacts, older: Path | None) -> BundleFacts:
+    """Facts that name the bundle that this one takes the place of, if there is one.
+
+    Raises:
+        BundleError: The older bundle is damaged.
+    """
+    if older is None:
+        return facts
+    change = f"another network: {facts.network.rung} of study {facts.training.study}"
+    return replace(facts, parent=read_bundle(older).digest, changes=(change,))
+
+
 class _Export:
     """One bundle in the making."""
 
@@ -177,10 +213,7 @@ class _Export:
 
         self._study, self._chosen, self._options = study, chosen, options
         self._on_stage = on_stage
-        if options.onnx:
-            from medtransfer.deploy.exchange.onnx_graph import require_exporter
-
-            require_exporter()
+        check_options(options)
         self._first = chosen.requests[0]
         data = self._first.run.data
         check_detectors(options.detectors, single_label=data.task == "single-label")
@@ -206,15 +239,16 @@ class _Export:
         self._on_stage("making digests of the training data")
         entries[TRAINING] = self._training_entry(salt)
         entries[PROMISED] = array_bytes(vars(promised))
-        facts = self._facts(measured, salt)
+        facts = superseded(self._facts(measured, salt), self._options.supersedes)
         entries[CARD] = bundle_card(facts).encode()
-        if self._options.onnx:
+        options = self._options
+        if options.onnx:
             from medtransfer.deploy.exchange.onnx_graph import with_onnx
 
             self._on_stage("exporting to ONNX")
             facts, entries = with_onnx(facts, entries)
         self._on_stage("writing the bundle")
-        return write_bundle(out, facts, entries)
+        return write_bundle(out, facts, entries, options.sign)
 
     def _network_entries(self) -> dict[str, bytes]:
         """Weights, and statistics of the detectors, of every member."""

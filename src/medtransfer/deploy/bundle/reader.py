@@ -1,6 +1,6 @@
 """A bundle as it is read: facts first, arrays and weights when they are asked for. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from medtransfer.deploy.bundle.archive import Archive, open_archive, write_archive
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.schema import SCHEMA_VERSION, BundleFacts
+from medtransfer.deploy.bundle.signature import Signature, read_signature, require_trusted, sign
 from medtransfer.deploy.bundle.training_digests import DIGEST_BYTES, TrainingDigests
 from medtransfer.errors import BundleError, fault_list, printable
 from medtransfer.files import json_text
@@ -92,6 +93,12 @@ class Bundle:
     def digest(self) -> str:
         """SHA-256 that stands for the whole bundle."""
         return self.archive.digest
+
+    @property
+    def signature(self) -> Signature | None:
+        """Its signature; None if it has none. `read_bundle` checks it against trusted keys."""
+        raw = self.archive.signature
+        return None if raw is None else read_signature(self.path.name, raw)
 
     @cached_property
     def card(self) -> str:
@@ -196,33 +203,53 @@ class Bundle:
         )
 
 
-def read_bundle(path: Path | str) -> Bundle:
+def read_bundle(path: Path | str, *, trusted: Sequence[Path | str] = ()) -> Bundle:
     """Open a bundle and check its facts; weights and arrays are read when they are asked for.
 
+    Args:
+        path: The bundle.
+        trusted: Files of public keys, one of which must have signed it; none for any bundle.
+
     Raises:
-        BundleError: It is damaged, of another schema version, or holds what is not allowed.
+        BundleError: It is damaged, of another schema version, or holds what is not allowed; with
+            `trusted` also if it is not signed, by another key, or was changed since.
+        ConfigError: A file holds no public key.
     """
     path = Path(path)
     archive = open_archive(path)
-    facts = _read_facts(path.name, archive.read(FACTS, MAX_FACTS))
+    if trusted:
+        keys = [Path(key) for key in trusted]
+        raw = archive.signature
+        signature = None if raw is None else read_signature(path.name, raw)
+        require_trusted(path.name, archive.digest, signature, keys)
+    facts = read_facts(path.name, archive.read(FACTS, MAX_FACTS))
     bundle = Bundle(facts, archive)
     _check_entries_of(bundle)
     carried_fit(facts)  # its calibrators are those of their kinds
     return bundle
 
 
-def write_bundle(path: Path, facts: BundleFacts, entries: Mapping[str, bytes]) -> Bundle:
+def write_bundle(
+    path: Path, facts: BundleFacts, entries: Mapping[str, bytes], key: Path | None = None
+) -> Bundle:
     """Write a bundle and open it again; the same facts and entries give the same bytes.
 
     Args:
         path: File to write.
         facts: Content of ``bundle.json``.
         entries: All other entries.
+        key: File of the private key that signs it; None for no signature.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
+        ConfigError: The file holds no private key.
     """
-    write_archive(path, {**entries, FACTS: facts_text(facts).encode()})
+
+    def signed(digest: str) -> bytes:
+        return sign(digest, key).content() if key is not None else b""
+
+    contents = {**entries, FACTS: facts_text(facts).encode()}
+    write_archive(path, contents, None if key is None else signed)
     return read_bundle(path)
 
 
@@ -275,7 +302,7 @@ def promised_frame(facts: BundleFacts, promised: PromisedCases) -> pl.DataFrame:
     return pl.concat(members)
 
 
-def _read_facts(name: str, content: bytes) -> BundleFacts:
+def read_facts(name: str, content: bytes) -> BundleFacts:
     """Facts of ``bundle.json``.
 
     Raises:

@@ -295,6 +295,7 @@ def load_bundle(
     any_modality: bool = False,
     after_expiry: bool = False,
     runtime: Runtime = "torch",
+    trusted: Sequence[Path | str] = (),
 ) -> BundleModel:
     """Open a bundle to predict with.
 
@@ -304,17 +305,18 @@ def load_bundle(
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
         after_expiry: True to predict although the bundle has expired.
         runtime: `torch`, or `onnx` for onnxruntime.
+        trusted: Files of public keys, one of which must have signed it; none for any bundle.
 
     Returns:
         The bundle, ready to predict; its networks are loaded with the first prediction.
 
     Raises:
-        BundleError: It is damaged, of another version, or has expired.
-        ConfigError: There is no such runtime.
+        BundleError: It is damaged, of another version, has expired, or is not signed as asked.
+        ConfigError: There is no such runtime, or a file holds no public key.
     """
     if runtime not in get_args(Runtime):
         raise ConfigError(f"--runtime is '{runtime}' (allowed: {listed(get_args(Runtime))}).")
-    bundle = read_bundle(path)
+    bundle = read_bundle(path, trusted=trusted)
     expires = bundle.facts.expires
     if expires is not None and not after_expiry and datetime.now(UTC).date() > expires:
         raise BundleError(
