@@ -17,12 +17,17 @@ from torch import nn
 
 from medtransfer.errors import WeightsError, fault_list, listed
 from medtransfer.models.backbones import adapt_weights
+from medtransfer.models.foreign.hugging_face import (
+    Translation,
+    from_hugging_face,
+    is_hugging_face,
+)
+from medtransfer.models.foreign.torchvision import from_torchvision, is_torchvision
 from medtransfer.sizes.archives import require_array_sizes, require_member_sizes
 
 State = dict[str, torch.Tensor]
 BIT_ROOT = "resnet/root_block/standardized_conv2d/kernel"
 LITE_STEM = "_conv_stem.weight"
-TORCHVISION_MOBILENET = ("features.0.0.weight", "features.18.0.weight", "classifier.1.weight")
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,38 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
     Raises:
         WeightsError: The tensors belong to another network; the layers are named.
     """
-    given = _translate(state, network)
+    plan = _fitted(network, state, head, file)
+    network.load_state_dict(plan.tensors, strict=False)
+    return plan.report
+
+
+def require_fitting(network: nn.Module, state: State, head: str, file: str) -> None:
+    """Compare the names and shapes of tensors with a network; nothing is loaded.
+
+    Args:
+        network: On the meta device, with or without its own head.
+        state: Tensors of a file, on the meta device too.
+        head: As for `load_weights`.
+        file: Name of the file, for errors.
+
+    Raises:
+        WeightsError: The tensors belong to another network; the layers are named.
+    """
+    _fitted(network, state, head, file)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Tensors that a network takes, and what became of the others."""
+
+    tensors: State
+    report: WeightsReport
+
+
+def _fitted(network: nn.Module, state: State, head: str, file: str) -> _Fitted:
+    """The tensors of a file under the names and in the shapes of a network."""
+    translation = _translate(state, network)
+    given = translation.tensors
     state, changed = adapt_weights(network, given)
     network_state = cast("Mapping[str, torch.Tensor]", network.state_dict())
     unknown = [
@@ -90,16 +126,16 @@ def load_state(network: nn.Module, state: State, head: str, file: str) -> Weight
         title = f'The weights in "{file}" belong to another network'
         raise WeightsError(fault_list(title, faults, "Check the rung's architecture."))
     fitting = {name: state[name] for name in network_state if name in state}
-    network.load_state_dict(fitting, strict=False)
     unused = {name for name in (*given, *state) if name not in network_state}
-    return WeightsReport(
+    report = WeightsReport(
         len(fitting),
-        tuple(sorted(unused)),
+        tuple(sorted({*unused, *translation.left_out})),
         tuple(
             f"{name}: {_shape(given[name])} to {_shape(network_state[name])}, {what}"
             for name, what in sorted(changed.items())
         ),
     )
+    return _Fitted(fitting, report)
 
 
 def read_weights(path: Path) -> State:
@@ -150,17 +186,18 @@ def _plain(content: Any) -> State:
     }
 
 
-def _translate(state: State, network: nn.Module) -> State:
+def _translate(state: State, network: nn.Module) -> Translation:
     """From the file's naming to timm's."""
+    wanted = cast("Mapping[str, torch.Tensor]", network.state_dict())
     if BIT_ROOT in state:
-        return {
-            name: value for key, array in state.items() for name, value in [_from_bit(key, array)]
-        }
+        return Translation(dict(_from_bit(key, array) for key, array in state.items()))
     if LITE_STEM in state:
-        return _from_lite(state, network)
-    if all(name in state for name in TORCHVISION_MOBILENET):
-        return _from_torchvision_mobilenet(state, network)
-    return state
+        return Translation(_from_lite(state, network))
+    if is_torchvision(state):
+        return Translation(from_torchvision(state, wanted))
+    if is_hugging_face(list(state)):
+        return from_hugging_face(state, wanted)
+    return Translation(state)
 
 
 def _from_bit(key: str, array: torch.Tensor) -> tuple[str, torch.Tensor]:
@@ -228,23 +265,6 @@ def _from_lite(state: State, network: nn.Module) -> State:
         names = inverted if hasattr(stages[stage][block], "conv_pwl") else separable
         out[f"blocks.{stage}.{block}.{names.get(part, part)}.{leaf}"] = value
     return out
-
-
-def _from_torchvision_mobilenet(state: State, network: nn.Module) -> State:
-    """The MobileNetV2 of torchvision to timm's: both list the same tensors in the same order.
-
-    Names of another network are left as they are, for the caller to name.
-    """
-    network_state = cast("Mapping[str, torch.Tensor]", network.state_dict())
-    body = [name for name in state if not name.startswith("classifier.1.")]
-    head = {name: state[name] for name in state if name not in body}
-    wanted = [name for name in network_state if not name.startswith("classifier.")]
-    if [state[name].shape for name in body] != [network_state[name].shape for name in wanted]:
-        return state
-    return {
-        **{new: state[old] for old, new in zip(body, wanted, strict=True)},
-        **{name.replace("classifier.1.", "classifier."): value for name, value in head.items()},
-    }
 
 
 def _shape(tensor: torch.Tensor) -> str:

