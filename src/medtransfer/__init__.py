@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
     from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
     from medtransfer.deploy.bundle.reader import Bundle, read_bundle
+    from medtransfer.deploy.dicom_report.reports import DicomReports, write_dicom_reports
     from medtransfer.deploy.exchange.export_layout import export_layout
     from medtransfer.deploy.exchange.file_input import FileInput
     from medtransfer.deploy.exchange.remake import remake_bundle
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
     from medtransfer.deploy.monitoring.config import MonitorConfig
     from medtransfer.deploy.monitoring.monitor import Watch, monitor
+    from medtransfer.deploy.server.config import ServerConfig
+    from medtransfer.deploy.server.serve import serve
     from medtransfer.deploy.validation.config import ValidationConfig
     from medtransfer.deploy.validation.from_predictions import (
         LocalValidation,
@@ -86,6 +89,7 @@ __all__ = [
     "BundlePredictions",
     "CheckReport",
     "ConfigError",
+    "DicomReports",
     "Evaluation",
     "EvaluationConfig",
     "ExpectedPerformance",
@@ -103,6 +107,7 @@ __all__ = [
     "PretrainingStopped",
     "Recommendation",
     "SampleSizes",
+    "ServerConfig",
     "SizeGoals",
     "Study",
     "StudyError",
@@ -149,8 +154,10 @@ __all__ = [
     "run_study",
     "sample_size",
     "savings",
+    "serve",
     "validate_bundle",
     "validate_predictions",
+    "write_dicom_reports",
     "write_features",
     "write_report",
 ]
@@ -214,6 +221,10 @@ _MODULES = {
     "StudyPlan": "study.planning.study_plan",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
+    "DicomReports": "deploy.dicom_report.reports",
+    "write_dicom_reports": "deploy.dicom_report.reports",
+    "ServerConfig": "deploy.server.config",
+    "serve": "deploy.server.serve",
     "MonitorConfig": "deploy.monitoring.config",
     "Watch": "deploy.monitoring.monitor",
     "monitor": "deploy.monitoring.monitor",

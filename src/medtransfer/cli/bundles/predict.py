@@ -73,14 +73,32 @@ def predict(
         bool, typer.Option("--after-expiry", help="Predict although the bundle has expired.")
     ] = False,
     trusted: Trusted = None,
+    dicom_sr: Annotated[
+        Path | None,
+        typer.Option(
+            "--dicom-sr",
+            help="Folder for DICOM structured reports on cases of DICOM files (extra dicom-sr).",
+            show_default=False,
+        ),
+    ] = None,
+    sr_statement: Annotated[
+        str | None,
+        typer.Option(
+            help="Use that these reports state. [default: Not for diagnosis: for research only]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Predict cases with a bundle: probability, call, prediction set, OOD flag, deferral.
 
     Images that cannot be read are listed beside the predictions; the exit code is then 1.
     """
+    from medtransfer.deploy.dicom_report.reports import require_extra, write_dicom_reports
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
 
+    if dicom_sr is not None:
+        require_extra()
     model = load_bundle(
         bundle,
         device=device,
@@ -92,5 +110,15 @@ def predict(
     with images_display() as on_progress:
         files = predict_files(model, inputs, out, case=case, on_progress=on_progress)  # type: ignore[arg-type] — checked there
     print(prediction_summary(files))
+    if dicom_sr is not None:
+        reports = write_dicom_reports(
+            model,
+            inputs,
+            files.outcome,
+            dicom_sr,
+            case=case,  # type: ignore[arg-type] — checked there
+            statement=sr_statement,
+        )
+        print(reports.sentence())
     if files.refused is not None:
         raise typer.Exit(EXIT_REFUSED)

@@ -1,0 +1,194 @@
+"""The server's routes: predict, the bundle, health, and a page that loads nothing else."""
+
+import asyncio
+import html
+import logging
+import queue
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from medtransfer.deploy.bundle.card import NOT_A_DEVICE
+from medtransfer.deploy.inference.model import BundleModel
+from medtransfer.deploy.server.batches import Batches, CaseAnswer
+from medtransfer.deploy.server.config import ServerConfig
+from medtransfer.deploy.server.requests import (
+    RateLimit,
+    RequestError,
+    check_token,
+    read_body,
+    request_images,
+)
+from medtransfer.errors import MedTransferError
+
+LOG = logging.getLogger(__name__)
+PATHS = ("/", "/health", "/bundle", "/predict", "/openapi.json")
+"""Paths that are named in the log; any other could hold an identifier."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+IMAGE_KINDS = ("application/dicom", "image/png", "image/jpeg", "application/octet-stream")
+Next = Callable[[Request], Awaitable[Response]]
+Json = dict[str, object]
+Routes = dict[str, dict[str, dict[str, str]]]
+"""Path to method to summary and description."""
+
+
+def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
+    """The application.
+
+    Args:
+        model: That predicts.
+        config: Token and limits.
+    """
+    batches = Batches(model, config.max_waiting)
+    limit = RateLimit(config.requests_per_minute)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        yield
+        batches.close()
+
+    app = FastAPI(
+        title="medtransfer",
+        version=model.facts.medtransfer,
+        description=NOT_A_DEVICE,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    if config.is_local:
+        # another page in a browser of this machine must not reach it under a name of its own
+        hosts = ["localhost", "127.0.0.1", "[::1]", "testserver"]
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.middleware("http")(_logged)
+    app.exception_handler(RequestError)(_refused)
+    app.exception_handler(MedTransferError)(_unusable)
+    app.exception_handler(Exception)(_failed)
+
+    @app.get("/health", summary="State of the server")
+    def health() -> Json:  # pyright: ignore[reportUnusedFunction]: a route
+        return {"status": "ok", "bundle": model.bundle.digest[:12]}
+
+    @app.get("/bundle", summary="Targets, operating points, detectors and origin of the bundle")
+    def bundle(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]: a route
+        check_token(config.token, request.headers.get("authorization"))
+        return bundle_answer(model)
+
+    @app.get("/", include_in_schema=False)
+    def page() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]: a route
+        text = routes_page(app, model)
+        return HTMLResponse(text, headers={"Content-Security-Policy": POLICY})
+
+    @app.post(
+        "/predict",
+        summary="Prediction for one case",
+        description="The body is one image (DICOM, PNG or JPEG), or multipart/form-data with the "
+        "images of one case. The answer has the columns of `medtransfer predict`.",
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_KINDS
+                },
+            }
+        },
+    )
+    async def predict(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]: a route
+        check_token(config.token, request.headers.get("authorization"))
+        limit.take(request.client.host if request.client else "")
+        length = request.headers.get("content-length")
+        body = await read_body(request.stream(), length, config.max_bytes)
+        kind = request.headers.get("content-type", "")
+        images = request_images(body, kind, config.max_images)
+        try:
+            waiting = batches.submit(images)
+        except queue.Full:
+            raise RequestError(503, "Too many requests wait. Try again.", 1) from None
+        answer = await asyncio.wrap_future(waiting)
+        return JSONResponse(answer_json(model, answer), 200 if answer.is_predicted else 422)
+
+    return app
+
+
+def answer_json(model: BundleModel, answer: CaseAnswer) -> Json:
+    """An answer as JSON."""
+    return {
+        "bundle": model.bundle.digest,
+        "prediction": answer.values if answer.is_predicted else None,
+        "refused": [{"image": place, "reason": reason} for place, reason in answer.refused],
+        "notice": NOT_A_DEVICE,
+    }
+
+
+def bundle_answer(model: BundleModel) -> Json:
+    """Description of the bundle for a client."""
+    facts = model.facts
+    return {
+        "name": facts.name,
+        "digest": model.bundle.digest,
+        "task": facts.task,
+        "targets": [
+            {"name": t.name, "calibrator": t.calibrator, "thresholds": dict(t.thresholds)}
+            for t in facts.targets
+        ],
+        "detectors": [{"name": d.name, "threshold": d.threshold} for d in facts.detectors],
+        "modalities": sorted(model.rules.modalities),
+        "expires": None if facts.expires is None else facts.expires.isoformat(),
+        "notice": NOT_A_DEVICE,
+    }
+
+
+def routes_page(app: FastAPI, model: BundleModel) -> str:
+    """Page of the routes, from the OpenAPI description; it needs no script."""
+    paths = cast("Routes", app.openapi()["paths"])
+    rows = [
+        f"<tr><td><code>{method.upper()} {html.escape(path)}</code></td>"
+        f"<td>{html.escape(route.get('summary', ''))}</td>"
+        f"<td>{html.escape(route.get('description', ''))}</td></tr>"
+        for path, methods in paths.items()
+        for method, route in methods.items()
+    ]
+    name = html.escape(model.facts.name)
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{name}</title>"
+        "<style>body{font:16px system-ui;margin:2rem;max-width:60rem}td{padding:.3rem 1rem .3rem 0;"
+        "vertical-align:top}</style>"
+        f"<h1>{name}</h1><p>{html.escape(NOT_A_DEVICE)}</p><table>{''.join(rows)}</table>"
+        "<p>Machine-readable: <a href='openapi.json'>openapi.json</a></p></html>"
+    )
+
+
+async def _logged(request: Request, call_next: Next) -> Response:
+    """Log method, known path, status and time; nothing that the client wrote."""
+    begun = time.perf_counter()
+    response = await call_next(request)
+    path = request.url.path if request.url.path in PATHS else "(another path)"
+    method = request.method if request.method in ("GET", "POST", "HEAD") else "(another method)"
+    spent = (time.perf_counter() - begun) * 1000
+    LOG.info("%s %s %d in %.0f ms", method, path, response.status_code, spent)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestError):
+        raise error
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"reason": error.reason}, error.status, headers)
+
+
+async def _unusable(_: Request, error: Exception) -> JSONResponse:
+    LOG.error("a request failed: %s", type(error).__name__)
+    return JSONResponse({"reason": "The bundle cannot be used; see the server's log."}, 500)
+
+
+async def _failed(_: Request, error: Exception) -> JSONResponse:
+    LOG.error("a request failed: %s", type(error).__name__)  # a message may quote the request
+    return JSONResponse({"reason": "The request could not be answered."}, 500)
