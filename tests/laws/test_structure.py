@@ -66,6 +66,7 @@ TORCH = {
     "models.foreign.torchvision",
     "models.load_weights",
     "models.partial_tuning",
+    "models.rungs.partial_start",
     "models.runtime",
     "models.tensors",
     "pretraining.batches",

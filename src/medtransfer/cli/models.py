@@ -161,7 +161,8 @@ def _print_ladder(rungs: "list[Rung]") -> None:
             print(f"{rung.name}: {rung.note}")
     print(
         "Open forms: timm/<model> (any pre-trained timm model), scratch/timm:<model>, "
-        "file/<architecture> with `weights:`."
+        "file/<architecture> with `weights:`, own/<name>, embeddings/<name> with `features:`. A "
+        "name that ends in @stages2 or @mean-variance starts from a part of its weights."
     )
 
 

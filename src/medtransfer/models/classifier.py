@@ -14,6 +14,7 @@ from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.fast_layers import use_plain_attention
 from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
 from medtransfer.models.load_weights import WeightsReport, load_weights
+from medtransfer.models.rungs.partial_start import apply_start, copy_of
 from medtransfer.models.runtime import seeded
 from medtransfer.models.weight_files import find_weights, verified_digest
 
@@ -181,7 +182,10 @@ def build_classifier(
     if path is not None:
         stamp = file_stamp(path)
         digest = verified_digest(path, rung)
+        random = None if rung.start is None else copy_of(backbone)
         fit = load_weights(backbone, path, head_prefix(backbone))
+        if rung.start is not None and random is not None:
+            apply_start(backbone, rung.start, random, seed)
         if file_stamp(path) != stamp:
             raise WeightsError(
                 f"The weights of rung '{rung.name}' in \"{path.name}\" changed while they were "

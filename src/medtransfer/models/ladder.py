@@ -15,6 +15,7 @@ from typing import Any, Literal
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
 from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
+from medtransfer.models.rungs.start import START_MARK, Start, split_name
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
@@ -82,18 +83,25 @@ class Rung:
         sha256: Of the weights file, if it is pinned; otherwise it is recorded at first use.
         licence: Of the weights.
         note: Caveat for the reader, e.g. that it is a stand-in.
+        start: Part of the weights that it starts from; None for all.
     """
 
     name: str
     architecture: Architecture
     pretraining: str
-    images: int | None
-    supervised: bool | None
-    source: SourceKind
+    images: int | None = None
+    supervised: bool | None = None
+    source: SourceKind = "none"
     location: str = ""
     sha256: str = ""
     licence: str = ""
     note: str = ""
+    start: Start | None = None
+
+    @property
+    def base(self) -> str:
+        """The name without its start, under which its weights lie."""
+        return self.name.partition(START_MARK)[0]
 
     @property
     def init(self) -> str:
@@ -120,8 +128,13 @@ def find_rung(name: str) -> Rung:
     Raises:
         ConfigError: The rung does not exist.
     """
-    if name in LADDER:
-        return LADDER[name]
+    if START_MARK in name:
+        return _started(name)
+    return LADDER[name] if name in LADDER else _open_form(name)
+
+
+def _open_form(name: str) -> Rung:
+    """A rung that only its name describes."""
     init, _, architecture = name.partition("/")
     open_form = architecture.removeprefix(TIMM)
     match init:
@@ -130,8 +143,6 @@ def find_rung(name: str) -> Rung:
                 name=name,
                 architecture=_timm(architecture),
                 pretraining="see its model card",
-                images=None,
-                supervised=None,
                 source="hub",
                 location=f"timm/{architecture}",
                 licence="see its model card",
@@ -145,8 +156,6 @@ def find_rung(name: str) -> Rung:
                 name=name,
                 architecture=architecture_of(architecture),
                 pretraining="a local file",
-                images=None,
-                supervised=None,
                 source="file",
             )
         case "embeddings" if EMBEDDINGS_NAME.fullmatch(architecture):
@@ -167,14 +176,27 @@ def find_rung(name: str) -> Rung:
             )
 
 
+def _started(name: str) -> Rung:
+    """A rung that starts from a part of its weights; what it has seen is no longer its scale."""
+    base, start = split_name(name)
+    rung = find_rung(base)
+    if start is None or rung.is_random or not rung.reads_images:
+        raise ConfigError(f"rung '{name}' has no pre-trained weights to take a part of.")
+    return replace(
+        rung,
+        name=name,
+        pretraining=f"{rung.pretraining}: {start.sentence}",
+        images=None,
+        start=start,
+    )
+
+
 def _embeddings(name: str) -> Rung:
     """A rung whose features are in a file; who made them, and how, only the user knows."""
     return Rung(
         name=name,
         architecture=Architecture(EMBEDDINGS, "", None, None),
         pretraining="not stated",
-        images=None,
-        supervised=None,
         source="features",
     )
 
@@ -186,8 +208,6 @@ def _scratch(name: str, architecture: Architecture) -> Rung:
         architecture=architecture,
         pretraining="none",
         images=0,
-        supervised=None,
-        source="none",
     )
 
 

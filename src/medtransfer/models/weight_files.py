@@ -157,7 +157,7 @@ def _candidates(rung: Rung, named: Path | None) -> list[Path]:
 
 
 def _file_name(rung: Rung) -> str:
-    return rung.name.replace("/", "--").replace(":", "-") + ".safetensors"
+    return rung.base.replace("/", "--").replace(":", "-") + ".safetensors"
 
 
 def _record(path: Path) -> Path:

@@ -8,6 +8,7 @@ import polars as pl
 from medtransfer.data.audit.findings import Finding, finding_for_rows
 from medtransfer.errors import plural
 from medtransfer.models.own_rungs import OWN, find_own
+from medtransfer.models.rungs.start import START_MARK
 
 CODE = "A017"
 TRAINED_ON = "trained_on.parquet"
@@ -46,7 +47,7 @@ def pretrained_on(
 
 def pretrained_files(name: str) -> pl.DataFrame | None:
     """`DIGEST` of every file that a rung was trained on; None where nothing is known of it."""
-    init, _, own_name = name.partition("/")
+    init, _, own_name = name.partition(START_MARK)[0].partition("/")
     facts = find_own(own_name) if init == OWN else None
     path = None if facts is None else Path(facts["file"]).with_name(TRAINED_ON)
     return pl.read_parquet(path) if path is not None and path.is_file() else None
