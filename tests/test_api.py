@@ -54,9 +54,11 @@ WITHOUT_COMMAND = {
     "adaptation_savings",
     "check_manifest",
     "export_layout",
+    "export_report",
     "load_bundle",
     "remake_bundle",
     "validate_predictions",
+    "write_features",
 }
 """Functions that only Python has, or whose command calls another one."""
 

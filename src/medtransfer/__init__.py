@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from medtransfer.pretraining.config import Pretrain
     from medtransfer.pretraining.run import PretrainingStopped, pretrain
     from medtransfer.report.evaluate import Evaluation, evaluate
+    from medtransfer.report.formats.export import ReportFiles, ReportFormats, export_report
     from medtransfer.report.page import write_report
     from medtransfer.report.recommendation import recommend
     from medtransfer.runs.embedded.make import FeatureFile, write_features
@@ -106,6 +107,8 @@ __all__ = [
     "Pretrain",
     "PretrainingStopped",
     "Recommendation",
+    "ReportFiles",
+    "ReportFormats",
     "SampleSizes",
     "ServerConfig",
     "SizeGoals",
@@ -127,6 +130,7 @@ __all__ = [
     "evaluate",
     "export_bundle",
     "export_layout",
+    "export_report",
     "fsck",
     "import_source",
     "init_study",
@@ -215,6 +219,9 @@ _MODULES = {
     "read_results": "tables.results",
     "read_study": "study.yaml_file",
     "recommend": "report.recommendation",
+    "ReportFiles": "report.formats.export",
+    "ReportFormats": "report.formats.export",
+    "export_report": "report.formats.export",
     "run_study": "study.schedule",
     "probe_study": "study.schedule",
     "plan_study": "study.planning.plan_study",

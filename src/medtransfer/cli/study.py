@@ -3,17 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, AsJson, AsJsonLines, Out, StudyFile, app
 from medtransfer.cli.studies.plan import MaxHours
 from medtransfer.cli.studies.worker_option import WorkersOption, worker_count
+from medtransfer.report.components import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from medtransfer.report.formats.export import ReportFiles
     from medtransfer.runs.events import OnEvent
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.status import RungStatus, StudyStatus
@@ -93,12 +95,49 @@ def status(where: StudyOrRung = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def report(where: Where = None) -> None:
-    """Write a study's report again from its folder."""
+def report(
+    where: Where = None,
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            help="Reader whose pages are open at first, and are printed: clinic or methods. The "
+            "report holds both.",
+        ),
+    ] = "methods",
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print report.pdf beside it; needs Chromium.")
+    ] = False,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="Folder for every figure as SVG, PNG and CSV."),
+    ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", help="Folder for the main tables as LaTeX and Word."),
+    ] = None,
+    slides: Annotated[
+        Path | None, typer.Option("--slides", help="PowerPoint file of tables and figures.")
+    ] = None,
+) -> None:
+    """Write a study's report again from its folder, also as PDF, slides, tables and figures."""
+    from medtransfer.report.formats.export import ReportFormats, export_report
     from medtransfer.report.page import write_report
     from medtransfer.study.status import find_study
 
-    print(f"Report: {write_report(find_study(where))}")
+    if reader not in get_args(Reader):
+        raise typer.BadParameter(f"--for '{reader}' (allowed: {', '.join(get_args(Reader))})")
+    folder = find_study(where)
+    path = write_report(folder, cast("Reader", reader))
+    print(f"Report: {path}")
+    formats = ReportFormats(
+        pdf=path.with_suffix(".pdf") if pdf else None,
+        slides=slides,
+        figures=figures,
+        tables=tables,
+        reader=cast("Reader", reader),
+    )
+    print_export(export_report(folder, formats))
 
 
 @app.command()
@@ -110,6 +149,14 @@ def recommend(where: Where = None, as_json: AsJson = False) -> None:
 
     recommendation = recommend(find_study(where))
     print(json.dumps(recommendation.plain()) if as_json else wrapped(recommendation.sentence))
+
+
+def print_export(files: "ReportFiles") -> None:
+    """Print the files of an export, and what could not be written."""
+    for path in files.paths:
+        print(path)
+    for sentence in files.missing:
+        print(sentence, file=sys.stderr)
 
 
 def _run(

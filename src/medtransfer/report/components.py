@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
+Reader = Literal["clinic", "methods"]
+"""`clinic`: words and pictures; `methods`: every table."""
 Spec = dict[str, Any]  # a Vega-Lite specification: open JSON, its schema is the chart library's
 MAX_ROW, MIN_FIRST, MAX_TEXT = 135, 20, 40
 """Letters of a row that fit the page; of its first column at least; of a column of text at most,
@@ -63,6 +65,22 @@ class ReportTable:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """Small drawings side by side, with their words.
+
+    Attributes:
+        title: Above them.
+        svgs: The drawings.
+        caption: Below them.
+    """
+
+    title: str
+    svgs: Sequence[Markup]
+    caption: str
+    kind: str = "picture"
+
+
+@dataclass(frozen=True)
 class Facts:
     """Pairs of name and text."""
 
@@ -95,7 +113,7 @@ class Fold:
     kind: str = "fold"
 
 
-Component = Figure | ReportTable | Facts | Note | Heading | Fold
+Component = Figure | Picture | ReportTable | Facts | Note | Heading | Fold
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,7 @@ class Section:
         lead: The first sentences: for a question, its answer.
         parts: The components that follow.
         answer: The card of its question, if it has one.
+        reader: Of the two readers of a report, the one who sees it.
     """
 
     anchor: str
@@ -130,6 +149,7 @@ class Section:
     lead: str = ""
     parts: Sequence[Component] = field(default_factory=list[Component])
     answer: Answer | None = None
+    reader: Reader = "methods"
 
 
 def figures_of(parts: Iterable[Component]) -> Iterator[Figure]:

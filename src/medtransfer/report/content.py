@@ -107,6 +107,7 @@ class ReportData:
             before there was a recommendation.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
+        chosen: The recommended rung; None if none can be recommended over another.
     """
 
     name: str
@@ -129,6 +130,7 @@ class ReportData:
     pairs: pl.DataFrame | None = None
     understanding: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
+    chosen: str | None = None
 
     @cached_property
     def target(self) -> str:
@@ -200,8 +202,22 @@ class ReportData:
         counts = runs.group_by("rung").agg(pl.col("seed").n_unique())["seed"].to_list()
         return max(counts, default=1)
 
-    @cached_property
+    @property
     def best(self) -> str:
+        """The rung that all details are of: the recommended one, else that of the best AUROC."""
+        return self.chosen if self.chosen in self.rungs else self._highest
+
+    @property
+    def best_reason(self) -> str:
+        """Words on why details are of that rung."""
+        if self.chosen in self.rungs:
+            return "the recommended rung"
+        if len(self.rungs) < 2:
+            return "the only rung"
+        return f"the rung with the best AUROC on {self.main_cohort}"
+
+    @cached_property
+    def _highest(self) -> str:
         """The rung with the highest mean AUROC on the main cohort.
 
         Where rungs answered different cases, by the differences on shared cases.
@@ -223,6 +239,11 @@ class ReportData:
         if rows.is_empty():
             return self.reference
         return str(rows.sort("value", descending=True)["rung"][0])
+
+    def best_of(self, rungs: Sequence[str]) -> str:
+        """The rung with the highest AUROC on the main cohort among some."""
+        values = {name: self.headline_row(name, self.main_cohort) or {} for name in rungs}
+        return max(rungs, key=lambda name: values[name].get("value") or -1.0)
 
     @property
     def shown_rungs(self) -> list[str]:

@@ -261,6 +261,13 @@ def figure(name: str, spec: Spec, caption: str, title: str = "") -> Figure:
     return Figure(name, printable_texts(spec), svg, caption, title)
 
 
+def png_of(svg: str) -> bytes:
+    """A drawing as PNG, on white, in twice its size."""
+    import vl_convert
+
+    return vl_convert.svg_to_png(svg, scale=2)
+
+
 @cache
 def chart_script(snippet: str) -> str:
     """The chart library's script for a page, with our own snippet that calls `vegaEmbed`.

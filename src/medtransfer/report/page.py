@@ -11,25 +11,32 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-import polars as pl
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from medtransfer.errors import plural
-from medtransfer.files import write_text
-from medtransfer.report.components import Answer, Note, Section, figures_of
+from medtransfer.files import write_json, write_text
+from medtransfer.report.clinic.pages import clinic_sections
+from medtransfer.report.components import Answer, Note, Reader, Section, figures_of
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script
+from medtransfer.report.front_page.build import front_page
+from medtransfer.report.front_page.facts import FrontPage, Quantity
+from medtransfer.report.front_page.names import with_readable_names, with_short_names
+from medtransfer.report.front_page.pictures import auroc_scale, curve_pictures, interval_picture
+from medtransfer.report.front_page.sentences import interval
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty, why
 from medtransfer.report.questions.method import limits, method, runs
 from medtransfer.report.reading import load_evaluation_data, load_study_data, study_identifiers
-from medtransfer.report.recommendation import recommendation_line
-from medtransfer.report.text import short_names, unbroken
+from medtransfer.report.recommendation import recommendation_of
+from medtransfer.report.text import fixed, percent, unbroken
 from medtransfer.runs.folders import Lease, StudyFolder
 
-REPORT = "report.html"
+REPORT, FACTS = "report.html", "report.json"
 QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
+MAX_HOSPITALS = 6
+"""Hospitals on the first page."""
 MAX_TARGETS = 6
 """Targets whose prevalence the first line gives."""
 
@@ -42,36 +49,40 @@ class PageHead:
         title: Of the page.
         data_line: The data that it is about.
         made_line: Origin of the page.
-        recommendation: The answer above all sections; empty for none.
+        front: The first page; a page without one opens with the cards of its sections.
+        reader: Of two readers, the one whose pages are open at first; None if all have one reader.
     """
 
     title: str
     data_line: str
     made_line: str
-    recommendation: str = ""
+    front: Markup = Markup()  # noqa: RUF009 — a text never changes
+    reader: Reader | None = None
 
 
-def write_report(folder: StudyFolder | Path) -> Path:
+def write_report(folder: StudyFolder | Path, reader: Reader = "methods") -> Path:
     """Write a study's report from its folder; runs nothing again.
 
     Args:
         folder: The study's folder, as `run_study` returns it, or its path.
+        reader: The reader whose pages are open at first; the page holds those of both.
 
     Returns:
-        ``report.html`` in the folder.
+        ``report.html`` in the folder; beside it lies ``report.json``, the first page's facts.
 
     Raises:
         StudyError: The folder holds no finished run.
     """
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
-    page = searched_page(load_study_data(folder), study_identifiers(folder))
+    data = load_study_data(folder)
+    page, facts = searched_page(data, study_identifiers(folder), reader), report_facts(data)
     lease = Lease(folder)
     if not lease.try_take():  # a process that works on the study seals the page at its end
-        write_text(folder.report, page)
+        _write(folder.path, page, facts)
         return folder.report
     try:
         with folder.sealing():
-            write_text(folder.report, page)
+            _write(folder.path, page, facts)
     finally:
         lease.drop()
     return folder.report
@@ -90,18 +101,34 @@ def write_evaluation_report(folder: Path, identifiers: Identifiers | None = None
     Raises:
         StudyError: It is not an evaluation folder.
     """
-    write_text(folder / REPORT, searched_page(load_evaluation_data(folder), identifiers))
+    data = load_evaluation_data(folder)
+    _write(folder, searched_page(data, identifiers), report_facts(data))
     return folder / REPORT
 
 
-def searched_page(data: ReportData, identifiers: Identifiers | None) -> str:
+def _write(folder: Path, page: str, facts: Mapping[str, object]) -> None:
+    """Write the page and its facts."""
+    write_text(folder / REPORT, page)
+    write_json(folder / FACTS, facts)
+
+
+def report_facts(data: ReportData) -> dict[str, object]:
+    """Facts of the first page, for machines."""
+    front = front_page(with_readable_names(with_choice(data)))
+    return {"medtransfer": version("medtransfer"), **front.plain()}
+
+
+def searched_page(
+    data: ReportData, identifiers: Identifiers | None, reader: Reader = "methods"
+) -> str:
     """The page, searched for identifiers, with a sentence on the search in it.
 
     Args:
         data: Of the report.
         identifiers: Of the cases behind it; None if they are not at hand.
+        reader: The reader whose pages are open at first.
     """
-    page = render(data)
+    page = render(data, reader)
     if identifiers is None:
         return page
     search = search_page(page, identifiers.without(_asked_names(data)), own_parts())
@@ -117,15 +144,19 @@ def _asked_names(data: ReportData) -> list[str]:
     return [data.name, *data.targets, *(str(name) for of_column in names for name in of_column)]
 
 
-def render(data: ReportData) -> str:
+def render(data: ReportData, reader: Reader = "methods") -> str:
     """The page as text, not searched for identifiers."""
+    data = with_choice(data)
+    readable = with_readable_names(data)
+    front = front_page(readable)
     data = with_short_names(data)
-    sections = all_sections(data)
+    sections = [*clinic_sections(readable, front), *all_sections(data)]
     head = PageHead(
         title=f"{data.name}: {data.kind}",
         data_line=_data_line(data),
         made_line=_made_line(data),
-        recommendation=recommendation_line(data),
+        front=_front_html(data, front),
+        reader=reader,
     )
     return page_text(head, sections)
 
@@ -140,26 +171,76 @@ def page_text(head: PageHead, sections: Sequence[Section]) -> str:
     script = chart_script(_asset("report.js"))
     if "</script" in script.lower():
         raise AssertionError("the chart library's script would end its own element")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    environment.filters["unbroken"] = unbroken  # pyright: ignore[reportUnknownMemberType]  untyped
-    template = environment.from_string(_asset("report.html.j2"))
-    return template.render(
-        title=head.title,
-        data_line=head.data_line,
-        made_line=head.made_line,
-        recommendation=head.recommendation,
-        sections=sections,
-        css=Markup(_asset("report.css")),  # noqa: S704 — our own file
-        script=Markup(script),  # noqa: S704 — the library's and our own file
-        script_hash=_csp_hash(script),
-        charts=_json_for_html(sections),
-        search=NOT_SEARCHED,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            head=head,
+            sections=sections,
+            css=Markup(_asset("report.css")),  # noqa: S704 — our own file
+            script=Markup(script),  # noqa: S704 — the library's and our own file
+            script_hash=_csp_hash(script),
+            charts=_json_for_html(sections),
+            search=NOT_SEARCHED,
+        )
     )
 
 
 def own_parts() -> tuple[str, str]:
     """Parts of a page that are the program's own and are not searched for identifiers."""
     return _asset("report.css"), chart_script(_asset("report.js"))
+
+
+def with_choice(data: ReportData) -> ReportData:
+    """The same data with the recommended rung, which its details are then of."""
+    if data.pairs is None or len(data.rung_infos) < 2:
+        return data
+    return replace(data, chosen=recommendation_of(data).rung)
+
+
+def render_front(data: ReportData) -> str:
+    """The first page alone, as a part of a page; it needs none of the charts."""
+    data = with_choice(data)
+    return _front_html(data, front_page(with_readable_names(data)))
+
+
+def _front_html(data: ReportData, front: FrontPage) -> Markup:
+    first, *rest = data.targets
+    scale = auroc_scale([hospital.auroc for hospital in front.hospitals])
+
+    def dot(estimate: Quantity, name: str) -> Markup:
+        return interval_picture(estimate, name, *scale)
+
+    environment = _environment()
+    environment.filters["dot"] = dot  # pyright: ignore[reportUnknownMemberType]  untyped
+    text = environment.get_template("front_page.html.j2").render(
+        front=front,
+        one_target="" if rest else first,
+        shown_hospitals=front.hospitals[:MAX_HOSPITALS],
+        more_hospitals=max(0, len(front.hospitals) - MAX_HOSPITALS),
+        scale=scale,
+        curves=curve_pictures(front.curve, front.reference),
+        renamed=any(name.readable != name.rung for name in front.names),
+    )
+    return Markup(text)  # noqa: S704 — its template escapes
+
+
+def _environment() -> Environment:
+    """The templates with the filters that they use."""
+
+    def plain(text: str) -> str:
+        return text.replace("`", "")
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        loader=FunctionLoader(_asset),
+    )
+    environment.filters.update(  # pyright: ignore[reportUnknownMemberType]  untyped
+        unbroken=unbroken, interval=interval, fixed=fixed, plain=plain, percent=percent
+    )
+    return environment
 
 
 def all_sections(data: ReportData) -> list[Section]:
@@ -189,42 +270,6 @@ def _verdict(sentences: Sequence[str]) -> Section:
 def answers(data: ReportData) -> list[Answer]:
     """One card per question."""
     return [question.answer(data) for question in QUESTIONS]
-
-
-def with_short_names(data: ReportData) -> ReportData:
-    """The same data under names that fit the page; rungs keep their full names for one table."""
-    rungs = short_names([rung.name for rung in data.rung_infos])
-    tested = [*data.results["cohort"].unique(maintain_order=True)]
-    cohorts = short_names([*tested, *(count.cohort for count in data.counts)])
-    if all(short == name for name, short in [*rungs.items(), *cohorts.items()]):
-        return data
-    return replace(
-        data,
-        reference=rungs.get(data.reference, data.reference),
-        rung_infos=tuple(
-            replace(rung, name=rungs[rung.name], full_name=rung.name) for rung in data.rung_infos
-        ),
-        results=_renamed(data.results, rungs, cohorts),
-        comparisons=_renamed(data.comparisons, rungs, cohorts),
-        curves={kind: _renamed(frame, rungs, cohorts) for kind, frame in data.curves.items()},
-        counts=tuple(replace(count, cohort=cohorts[count.cohort]) for count in data.counts),
-        runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
-        pairs=None if data.pairs is None else _renamed(data.pairs, rungs, cohorts),
-        understanding=None
-        if data.understanding is None
-        else _renamed(data.understanding, rungs, cohorts),
-    )
-
-
-def _renamed(
-    frame: pl.DataFrame, rungs: Mapping[str, str], cohorts: Mapping[str, str]
-) -> pl.DataFrame:
-    maps = {"rung": rungs, "reference": rungs, "cohort": cohorts, "held_out": cohorts}
-    return frame.with_columns(
-        pl.col(name).cast(pl.String).replace(dict(names))
-        for name, names in maps.items()
-        if name in frame.columns
-    )
 
 
 def _asset(name: str) -> str:

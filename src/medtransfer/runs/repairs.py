@@ -36,6 +36,7 @@ NOT_MADE_BY_RUNS = {
     "findings.csv": "`medtransfer check` makes it again.",
     "pairs.csv": "`medtransfer check` makes it again.",
     "report.html": "`medtransfer report` makes it again.",
+    "report.json": "`medtransfer report` makes it again.",
     READS: "Earlier evaluations of the test cases are no longer counted.",
     REPAIRS: "What it said of earlier repairs is lost.",
     STUDY_SEAL: "It is made again. The files that it listed could not be compared.",

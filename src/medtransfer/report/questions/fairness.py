@@ -1,7 +1,7 @@
 """Fairness: differences between the groups of an attribute."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
@@ -54,7 +54,7 @@ def section(data: ReportData) -> Section:
                 "each is tested: in AUROC, sensitivity, specificity, balanced accuracy and "
                 "under-diagnosis by permuting the groups among patients with the same labels, in "
                 "other metrics, and for means over seeds, by the bootstrap. All values are of "
-                f"{data.best}, the rung with the best AUROC on {data.main_cohort}."
+                f"{data.best}, {data.best_reason}."
                 f"{f' {points}.' if points else ''}"
             )
         )
@@ -65,29 +65,36 @@ def section(data: ReportData) -> Section:
 
 @dataclass(frozen=True)
 class Gap:
-    """A gap between the groups of an attribute, tested."""
+    """A gap between the groups of an attribute, tested.
+
+    Attributes:
+        attribute: Whose groups.
+        metric: Measured in each.
+        row: Of the gap, in the results.
+        p: Of no gap.
+        corrected: The same after Holm correction for all gaps that are tested.
+    """
 
     attribute: str
     metric: str
     row: Row
     p: float
+    corrected: float = 1.0
 
 
 def answer(data: ReportData) -> Answer:
     """The card: the result in words that match its interval."""
     if not data.attributes:
         return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
-    gaps = _tested_gaps(data)
+    gaps = corrected_gaps(data)
     cohort = data.main_cohort
     if not gaps:
         return Answer(QUESTION, f"No attribute has two groups on {cohort} that can be compared.")
-    corrected = [p if p is not None else 1.0 for p in holm([gap.p for gap in gaps])]
-    first = min(range(len(gaps)), key=lambda i: (corrected[i], -gaps[i].row["value"]))
-    gap, p = gaps[first], corrected[first]
-    p_value = p_text(p)
+    gap = gaps[0]
+    p_value = p_text(gap.corrected)
     if len(gaps) > 1:
         p_value += f" after Holm correction for {len(gaps)} tests"
-    significant = p < ALPHA
+    significant = gap.corrected < ALPHA
     verdict = "significant" if significant else "not significant, but not ruled out"
     verdict += "" if significant else detectable_text("gap", detectable(gap.row, len(gaps)))
     sentence = (
@@ -95,7 +102,7 @@ def answer(data: ReportData) -> Answer:
         f"{_metric_of(gap.metric, f'{data.best} on {cohort}')} differs by "
         f"{interval_text(gap.row)}{_lowest(data, gap)}, {p_value}: {verdict}."
     )
-    more = sum(value < ALPHA for value in corrected) - 1
+    more = sum(other.corrected < ALPHA for other in gaps) - 1
     if significant and more > 0:
         verb = "is" if more == 1 else "are"
         sentence += f" {plural(more, 'more gap')} {verb} significant, see below."
@@ -109,6 +116,14 @@ def _metric_of(metric: str, owner: str) -> str:
         return f"{metric_title(name)} of {owner}"
     title = metric_title(metric).removesuffix(f" at {point}")
     return f"{title[0].lower()}{title[1:]} of {owner}, at the threshold with {point_words(point)},"
+
+
+def corrected_gaps(data: ReportData) -> list[Gap]:
+    """The gaps that the answer rests on, the most significant and then the largest first."""
+    gaps = _tested_gaps(data)
+    corrected = [1.0 if p is None else p for p in holm([gap.p for gap in gaps])]
+    gaps = [replace(gap, corrected=p) for gap, p in zip(gaps, corrected, strict=True)]
+    return sorted(gaps, key=lambda gap: (gap.corrected, -gap.row["value"]))
 
 
 def _tested_gaps(data: ReportData) -> list[Gap]:

@@ -47,7 +47,7 @@ def section(data: ReportData) -> Section:
     card = answer(data)
     parts: list[Component] = [
         figure("ladder", _ladder(data), _ladder_caption(data)),
-        _differences(data),
+        difference_table(data),
         *_facts(data),
         *scale_parts(data),
         *_rankings(data),
@@ -71,7 +71,7 @@ def _sentence(data: ReportData) -> str:
         auroc = interval_text(data.headline_row(reference, cohort))
         alone = f"Only {reference} was evaluated: AUROC {auroc} on {cohort}."
         return f"{alone} {hospitals_sentence(data, reference)}".rstrip()
-    rung = best if best != reference else _best_of(data, others)
+    rung = best if best != reference else data.best_of(others)
     row = data.headline_difference(rung, cohort)
     low, high, p_all = (None, None, None) if row is None else of_all_rungs(row)
     if row is None or low is None or high is None:
@@ -183,12 +183,6 @@ def _counts(data: ReportData) -> str:
     return f"Of {total} rungs compared with {data.reference}, {joined(words)}."
 
 
-def _best_of(data: ReportData, others: list[str]) -> str:
-    """The best of the other rungs."""
-    values = {name: data.headline_row(name, data.main_cohort) or {} for name in others}
-    return max(others, key=lambda name: values[name].get("value") or -1.0)
-
-
 def _ladder(data: ReportData) -> Spec:
     values = [
         {"row": rung, "cohort": cohort, **_interval(row), "note": _missing(row)}
@@ -227,7 +221,7 @@ def _missing(row: Row) -> str | None:
     return f"undefined: {short_reason(row['reason'])}" if row["value"] is None else None
 
 
-def _differences(data: ReportData) -> ReportTable:
+def difference_table(data: ReportData) -> ReportTable:
     """AUROC of every rung on every cohort, against the reference."""
     cells = Cells()
     margin = data.evaluation.margin

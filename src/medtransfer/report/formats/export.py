@@ -1,0 +1,113 @@
+"""Export of a finished study's report as PDF, slides, tables and figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medtransfer.errors import ConfigError
+from medtransfer.files import make_folder, write_bytes, write_text
+from medtransfer.report.components import Figure, Reader, Section
+from medtransfer.report.content import ReportData
+from medtransfer.report.figures import png_of
+from medtransfer.report.formats.figure_files import all_figures, standalone, write_figures
+from medtransfer.report.formats.latex import latex_tables
+from medtransfer.report.formats.main_tables import main_tables
+from medtransfer.report.formats.pdf import find_browser, pdf_of
+from medtransfer.report.formats.slides import SlidePicture, slides_of
+from medtransfer.report.formats.word import word_tables
+from medtransfer.report.front_page.build import front_page
+from medtransfer.report.front_page.names import with_readable_names, with_short_names
+from medtransfer.report.page import all_sections, searched_page, with_choice
+from medtransfer.report.reading import load_study_data, study_identifiers
+from medtransfer.runs.folders import StudyFolder
+
+
+@dataclass(frozen=True)
+class ReportFormats:
+    """Files to write beside the report; None writes nothing.
+
+    Attributes:
+        pdf: The report as PDF, of one reader's pages.
+        slides: Figures and main tables as PowerPoint.
+        figures: Folder for every figure as SVG, PNG and CSV.
+        tables: Folder for the main tables as LaTeX and, with python-docx, Word.
+        reader: The reader whose pages are printed.
+    """
+
+    pdf: Path | None = None
+    slides: Path | None = None
+    figures: Path | None = None
+    tables: Path | None = None
+    reader: Reader = "methods"
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Files that were written, and those that were not, in sentences."""
+
+    paths: tuple[Path, ...]
+    missing: tuple[str, ...] = ()
+
+
+def export_report(study: StudyFolder | Path, formats: ReportFormats) -> ReportFiles:
+    """Write a finished study's report in other formats; runs nothing again.
+
+    Args:
+        study: The study's folder, as `run_study` returns it, or its path.
+        formats: The files.
+
+    Returns:
+        The files, and a sentence on each that could not be written.
+
+    Raises:
+        StudyError: The folder holds no finished run, or the PDF cannot be printed.
+        ConfigError: A package is missing that the slides need.
+    """
+    folder = study if isinstance(study, StudyFolder) else StudyFolder(study)
+    if formats.pdf is not None:
+        find_browser()  # before the page is drawn
+    data = load_study_data(folder)
+    paths: list[Path] = []
+    missing: list[str] = []
+    if formats.pdf is not None:
+        page = searched_page(data, study_identifiers(folder), formats.reader)
+        write_bytes(formats.pdf, pdf_of(page, data.name))
+        paths.append(formats.pdf)
+    if formats.tables is not None:
+        written, missing = _write_tables(data, formats.tables)
+        paths += written
+    if formats.figures is not None or formats.slides is not None:
+        chosen = with_short_names(with_choice(data))
+        sections = all_sections(chosen)
+        if formats.figures is not None:
+            paths += write_figures(sections, formats.figures)
+        if formats.slides is not None:
+            write_bytes(formats.slides, _slides(data, sections))
+            paths.append(formats.slides)
+    return ReportFiles(tuple(paths), tuple(missing))
+
+
+def _write_tables(data: ReportData, folder: Path) -> tuple[list[Path], list[str]]:
+    """The main tables as files, and a sentence if the Word file could not be written."""
+    readable = with_readable_names(with_choice(data))
+    tables = main_tables(readable, front_page(readable))
+    make_folder(folder)
+    path = folder / "main-tables.tex"
+    write_text(path, latex_tables(tables))
+    try:
+        content = word_tables(data.name, tables)
+    except ConfigError as error:
+        return [path], [str(error)]
+    write_bytes(path.with_suffix(".docx"), content)
+    return [path, path.with_suffix(".docx")], []
+
+
+def _slides(data: ReportData, sections: list[Section]) -> bytes:
+    readable = with_readable_names(with_choice(data))
+    front = front_page(readable)
+    pictures = [_picture(title, figure) for title, figure in all_figures(sections)]
+    return slides_of(front, main_tables(readable, front)[:2], pictures)
+
+
+def _picture(section: str, figure: Figure) -> SlidePicture:
+    title = f"{section}: {figure.title}" if figure.title else section
+    return SlidePicture(title, png_of(standalone(figure)), figure.caption)

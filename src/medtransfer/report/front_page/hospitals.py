@@ -1,0 +1,80 @@
+"""Hospitals of the first page: test cases, labels, and the performance of one rung there."""
+
+from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
+from medtransfer.evaluation.scoring.run import INTERNAL
+from medtransfer.report.content import ReportData, SplitCounts
+from medtransfer.report.front_page.facts import HospitalFacts, LabelCounts, Quantity
+from medtransfer.report.small_counts import count_text, count_texts
+
+TEST, TUNE = "test", "tune"
+
+
+def hospital_facts(data: ReportData, rung: str) -> tuple[HospitalFacts, ...]:
+    """Every hospital with test results, the internal test set first.
+
+    Args:
+        data: Of the report.
+        rung: Whose performance is given.
+    """
+    return tuple(_hospital(data, rung, cohort) for cohort in data.cohorts)
+
+
+def operating_point(data: ReportData) -> str | None:
+    """The operating point whose missed and called cases are given; None without one."""
+    points = data.evaluation.operating_points
+    return points[0] if points else None
+
+
+def _hospital(data: ReportData, rung: str, cohort: str) -> HospitalFacts:
+    counts = _test_counts(data, cohort)
+    row = data.headline_row(rung, cohort) or {}
+    least = data.evaluation.minimum_group
+    cases = sum(c.cases for c in counts) if counts else row.get("num_cases")
+    patients = sum(c.patients for c in counts) if counts else row.get("num_patients")
+    point = operating_point(data)
+    shares = [
+        Quantity.of(data.result_row(rung, cohort, f"{metric}@{point}"), "no operating point")
+        for metric in ("sensitivity", "specificity")
+    ]
+    drop = data.result_row(rung, cohort, HEADLINE + DROP_SUFFIX)
+    shifted = cohort in data.shifted
+    return HospitalFacts(
+        cohort=cohort,
+        trained=not shifted and data.internal_name is not None,
+        cases="–" if cases is None else count_text(cases, least),
+        patients="–" if patients is None else count_text(patients, least),
+        targets=_targets(data, counts),
+        auroc=Quantity.of(row or None),
+        missed=shares[0].missed(),
+        called=shares[1].missed(),
+        drop=Quantity.of(drop) if shifted and drop is not None else None,
+    )
+
+
+def _test_counts(data: ReportData, cohort: str) -> list[SplitCounts]:
+    """Counts of a cohort's test cases; of every training cohort, if it is all of them together."""
+    names = {cohort}
+    if cohort == INTERNAL:
+        names = {count.cohort for count in data.counts if count.split == TUNE}
+    counts = [count for count in data.counts if count.cohort in names]
+    if data.leave_cohort_out:  # all cases of a cohort are tested in the turn that leaves it out
+        return counts
+    return [count for count in counts if count.split == TEST]
+
+
+def _targets(data: ReportData, counts: list[SplitCounts]) -> tuple[LabelCounts, ...]:
+    """Labels of every target, the one with the fewest positive cases first."""
+    if not counts:
+        return ()
+    least = data.evaluation.minimum_group
+    totals: list[tuple[int, LabelCounts]] = []
+    for target in data.targets:
+        positive = sum(count.positive.get(target, 0) for count in counts)
+        labelled = sum(count.labelled(target) for count in counts)
+        parts = {
+            "positive": positive,
+            "negative": labelled - positive,
+            "unlabelled": sum(count.cases for count in counts) - labelled,
+        }
+        totals.append((positive, LabelCounts(target, **count_texts(parts, least))))
+    return tuple(entry for _, entry in sorted(totals, key=lambda total: total[0]))

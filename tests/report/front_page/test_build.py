@@ -1,0 +1,140 @@
+"""The first page: its answers are those of the tables."""
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.report.hand_made import OTHER, areas, gap_rows, report_data, result
+
+from medtransfer.report.content import SplitCounts
+from medtransfer.report.front_page.build import front_page
+from medtransfer.report.front_page.facts import FrontPage
+from medtransfer.report.page import render_front, with_choice
+from medtransfer.report.reading import load_evaluation_data, load_study_data
+from medtransfer.report.recommendation import recommend
+from medtransfer.runs.folders import StudyFolder
+
+AWAY = (("north", "tune"), ("north", "test"), ("south", "test"))
+
+
+def two_hospitals(drop: tuple[float, float, float] = (0.15, 0.02, 0.3)):
+    """The other rung at both hospitals: of 100 with the finding 12 and 24 are missed."""
+    rows = areas()
+    for of_rung in rows.values():
+        for cohort, sensitivity, specificity in (("north", 0.88, 0.8), ("south", 0.76, 0.79)):
+            for name, value in (("sensitivity", sensitivity), ("specificity", specificity)):
+                of_rung.append(
+                    result(f"{name}@sens90", value, value - 0.1, value + 0.1, cohort=cohort)
+                )
+        of_rung.append(result("auroc", 0.65, 0.55, 0.75, cohort="south"))
+        of_rung.append(result("auroc_drop", *drop, cohort="south"))
+    return report_data(rows, splits=AWAY, gaps=gap_rows("sex", "sensitivity@sens90", 0.2, 0.001))
+
+
+def test_a_hospital_has_its_cases_its_labels_and_what_is_missed_and_called() -> None:
+    home, away = front_page(two_hospitals()).hospitals
+    assert (home.cohort, home.trained, away.cohort, away.trained) == ("north", True, "south", False)
+    assert home.cases == "90"
+    (labels,) = home.targets
+    assert (labels.positive, labels.negative, labels.unlabelled) == ("30", "60", "0")
+    assert away.missed.value == pytest.approx(24)
+    assert (away.missed.low, away.missed.high) == (pytest.approx(14), pytest.approx(34))
+    assert away.called.value == pytest.approx(21)
+    assert home.drop is None
+    assert away.drop is not None
+    assert away.drop.value == 0.15
+
+
+def test_the_three_answers_are_on_the_page_in_the_words_of_the_tables() -> None:
+    text = text_of(render_front(two_hospitals()))
+    assert "AUROC is lower than at north at south (0.15 [0.02, 0.30])." in text
+    assert "24 [14, 34]" in text
+    assert "sensitivity at north is lower for F than for M by 0.20 [0.15, 0.25] (p < 0.01)" in text
+    assert "of 100 F with the finding, 30 [20, 40] are missed" in text
+    assert "That it works at further hospitals: only south took part." in text
+
+
+def test_small_counts_of_labels_are_hidden_with_a_second_one() -> None:
+    data = two_hospitals()
+    few = SplitCounts("north", "test", 90, 80, {"y": 4}, {"y": 20})
+    counts = (few, *(c for c in data.counts if (c.cohort, c.split) != ("north", "test")))
+    (labels,) = front_page(replace(data, counts=counts)).hospitals[0].targets
+    assert (labels.positive, labels.negative, labels.unlabelled) == ("<10", "66", "≥10")
+    cautions = front_page(replace(data, counts=counts)).not_concluded
+    assert any("missed cases are well known at north" in sentence for sentence in cautions)
+
+
+def test_what_was_not_studied_is_marked_and_must_not_be_concluded() -> None:
+    front = front_page(report_data(areas()))
+    assert [finding.mark for finding in front.findings] == [
+        "shown",
+        "not studied",
+        "not studied",
+        "not studied",
+        "not shown",
+    ]
+    assert "That it works at another hospital: none was tested." in front.not_concluded
+    assert "That it serves all patients alike: no group was looked at." in front.not_concluded
+
+
+def test_a_difference_that_fails_after_correction_is_not_marked_as_shown() -> None:
+    finding = front_page(report_data(areas(), (0.1, 0.01, 0.2, 0.2))).finding("transfer")
+    assert finding.mark == "not shown"
+    assert "do not differ significantly" in finding.sentence
+
+
+def test_a_study_page_gives_the_recommendation_of_its_tables(finished: StudyFolder) -> None:
+    data = with_choice(load_study_data(finished))
+    recommendation = recommend(finished)
+    front = front_page(data)
+    assert front.recommended == recommendation.rung == data.chosen
+    text = text_of(render_front(data))
+    for rung in data.rungs:
+        assert rung in text
+    assert consistent(front, data.results)
+
+
+def test_an_evaluation_page_agrees_with_its_results(evaluation: Path) -> None:
+    data = load_evaluation_data(evaluation)
+    front = front_page(data)
+    assert front.recommended is None
+    assert "a recommendation needs" in front.reason
+    assert consistent(front, data.results)
+    assert len(front.curve) == 4
+
+
+def consistent(front: FrontPage, results: pl.DataFrame) -> bool:
+    """True if every AUROC and every loss of the page is in the results table."""
+    rows = results.filter(
+        (pl.col("rung") == front.subject)
+        & pl.col("run_id").is_null()
+        & (pl.col("attribute") == "all")
+        & (pl.col("label_fraction") == results["label_fraction"].max())
+        & pl.col("retrain_fraction").is_null()
+    )
+
+    def holds(cohort: str, metric: str, value: float | None) -> bool:
+        of_metric = rows.filter((pl.col("cohort") == cohort) & (pl.col("metric") == metric))
+        return value in of_metric["value"].to_list()
+
+    return all(
+        holds(hospital.cohort, "auroc", hospital.auroc.value)
+        and (hospital.drop is None or holds(hospital.cohort, "auroc_drop", hospital.drop.value))
+        for hospital in front.hospitals
+    )
+
+
+def text_of(page: str) -> str:
+    """The words of a page, without markup and no-break spaces."""
+    visible = re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", " ", visible)).replace("\u00a0", " ")
+    return " ".join(text.split())
+
+
+def test_a_recommended_rung_heads_the_page_and_its_details() -> None:
+    data = replace(two_hospitals(), chosen=OTHER)
+    assert front_page(data).subject == OTHER
+    assert front_page(data).subject_reason == "the recommended rung"

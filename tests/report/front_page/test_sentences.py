@@ -1,0 +1,158 @@
+"""Sentences of the first page: a table of cases, and marks that agree with their intervals."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medtransfer.report.front_page.facts import Quantity
+from medtransfer.report.front_page.sentences import (
+    Claim,
+    GroupGap,
+    HospitalLoss,
+    better_rung,
+    fewer_labels,
+    other_hospitals,
+    probability_errors,
+    served_worse,
+)
+
+UP, DOWN, OPEN = Quantity(0.1, 0.02, 0.2), Quantity(-0.1, -0.2, -0.02), Quantity(0.03, -0.1, 0.2)
+NONE = Quantity(None, reason="no positive case")
+
+CASES: dict[str, tuple[Claim, str, str]] = {
+    "better": (
+        better_rung("new", "old", "north", UP, 0.05),
+        "shown",
+        "new is better than old: AUROC higher by 0.100 [0.020, 0.200] at north.",
+    ),
+    "worse": (
+        better_rung("new", "old", "north", DOWN),
+        "shown",
+        "new is worse than old: AUROC lower by 0.100 [0.020, 0.200] at north.",
+    ),
+    "no difference": (
+        better_rung("new", "old", "north", OPEN, 0.0567),
+        "not shown",
+        (
+            "new and old do not differ significantly at north (difference in AUROC 0.030 [−0.100, "
+            "0.200]). A true difference of 0.057 would have been shown with 80% probability."
+        ),
+    ),
+    "too few to compare": (
+        better_rung("new", "old", "north", NONE),
+        "not shown",
+        "new and old could not be compared: no positive case.",
+    ),
+    "lost, gained and unclear": (
+        other_hospitals(
+            "north", [HospitalLoss("a", UP), HospitalLoss("b", DOWN), HospitalLoss("c", OPEN, 0.2)]
+        ),
+        "shown",
+        (
+            "AUROC is lower than at north at a (0.10 [0.02, 0.20]). AUROC is higher than at "
+            "north at b "
+            "(0.10 [0.02, 0.20]). No change from north was shown at c (0.03 [−0.10, 0.20]), "
+            "loss in "
+            "brackets. A true loss of 0.20 would have been shown with 80% probability."
+        ),
+    ),
+    "no loss": (
+        other_hospitals("north", [HospitalLoss("c", OPEN)]),
+        "not shown",
+        "No change from north was shown at c (0.03 [−0.10, 0.20]), loss in brackets.",
+    ),
+    "labels saved": (
+        fewer_labels("new", "old", Quantity(0.6, 0.2, 0.8)),
+        "shown",
+        "new saves 60% [20%, 80%] of the labels that old needs for its AUROC.",
+    ),
+    "at least": (
+        fewer_labels("new", "old", Quantity(0.9, 0.8, None), at_least=True),
+        "shown",
+        "new saves 90% or more [80% or more] of the labels that old needs for its AUROC.",
+    ),
+    "maybe saved": (
+        fewer_labels("new", "old", Quantity(0.6, None, 0.8)),
+        "not shown",
+        "new may save 60% [no limit, 80%] of the labels that old needs: zero is not ruled out.",
+    ),
+    "never reached": (
+        fewer_labels("new", "old", NONE),
+        "not shown",
+        "No network reaches the AUROC of old with fewer labels than all.",
+    ),
+    "group worse": (
+        served_worse(
+            GroupGap(
+                "sex",
+                "sensitivity at north",
+                UP,
+                0.004,
+                2,
+                "F",
+                "M",
+                missed={"F": Quantity(25, 15, 36), "M": Quantity(7, 2, 15)},
+            )
+        ),
+        "shown",
+        (
+            "sex: sensitivity at north is lower for F than for M by 0.10 [0.02, 0.20] (p < 0.01, "
+            "corrected for 2 tests): of 100 F with the finding, 25 [15, 36] are missed; of "
+            "100 M with "
+            "the finding, 7 [2, 15] are missed."
+        ),
+    ),
+    "gap not shown": (
+        served_worse(GroupGap("sex", "AUROC at north", UP, 0.3, 1, detectable=0.2)),
+        "not shown",
+        (
+            "No gap between groups was shown; the clearest is in AUROC at north by sex, 0.10 "
+            "[0.02, "
+            "0.20] (p = 0.30). A true gap of 0.20 would have been shown with 80% probability."
+        ),
+    ),
+    "probabilities wrong": (
+        probability_errors({"a": Quantity(0.12, 0.05, 0.2), "b": Quantity(0.02, 0.0, 0.05)}),
+        "shown",
+        (
+            "Its probabilities are wrong by so many percentage points on average at a (12 "
+            "[5, 20]). No "
+            "error was shown at b (2 [0, 5])."
+        ),
+    ),
+    "probabilities not shown wrong": (
+        probability_errors({"b": Quantity(0.02, 0.0, 0.05)}),
+        "not shown",
+        (
+            "No error of its probabilities was shown; mean error in percentage points at b "
+            "(2 [0, 5]). "
+            "Errors up to the upper ends are not ruled out."
+        ),
+    ),
+    "no probabilities": (
+        probability_errors({"b": NONE}),
+        "not shown",
+        "The error of its probabilities is unknown: no positive case.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_answer_has_its_mark_and_its_words(case: str) -> None:
+    claim, mark, sentence = CASES[case]
+    assert claim.mark == mark
+    assert claim.sentence == sentence
+
+
+@given(ends=st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted))
+def test_a_mark_says_shown_only_if_its_interval_excludes_zero(ends: list[float]) -> None:
+    low, high = ends
+    number = Quantity((low + high) / 2, low, high)
+    excludes = low > 0 or high < 0
+    for claim in (
+        better_rung("a", "b", "c", number),
+        other_hospitals("a", [HospitalLoss("b", number)]),
+    ):
+        assert (claim.mark == "shown") == excludes
+    assert (fewer_labels("a", "b", number).mark == "shown") == (low > 0)
+    assert (probability_errors({"a": number}).mark == "shown") == (low > 0)
