@@ -1,6 +1,6 @@
 """Components of a report's page: charts, tables, notes, and the sections that hold them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class ReportTable:
         caption: Above it.
         numeric: Columns set flush right.
         notes: Below it: explanations of the marks in the cells.
+        folded: Names of rows without any value, which the page folds away.
+        folded_reason: Cause that they share, if they do.
     """
 
     head: Sequence[str]
@@ -51,6 +53,8 @@ class ReportTable:
     caption: str = ""
     numeric: frozenset[int] = frozenset()
     notes: Sequence[str] = ()
+    folded: Sequence[str] = ()
+    folded_reason: str = ""
     kind: str = "table"
 
     @property
@@ -186,6 +190,44 @@ def without_empty_columns(table: ReportTable) -> ReportTable:
         numeric=frozenset(new for new, old in enumerate(kept) if old in table.numeric),
         notes=notes,
     )
+
+
+def without_empty_rows(table: ReportTable) -> ReportTable:
+    """The table without rows whose numbers are all undefined; their names and reasons stay.
+
+    A table of nothing but such rows keeps them: their reasons are what it says.
+    """
+    empty = [
+        row
+        for row in table.rows
+        if table.numeric and all(_is_empty(row[i]) for i in table.numeric if i < len(row))
+    ]
+    if not empty or len(empty) == len(table.rows):
+        return table
+    reasons = dict(note.split(" ", 1) for note in table.notes if " " in note)
+    marks = dict.fromkeys(mark for row in empty for cell in row for mark in cell.split())
+    causes = [reasons[mark] for mark in marks if mark in reasons]
+    rows = [row for row in table.rows if row not in empty]
+    shown = {mark for row in rows for cell in row for mark in cell.split()}
+    labels = [i for i in range(len(table.head)) if i not in table.numeric]
+    folded = [", ".join(row[i] for i in labels if not _is_empty(row[i])) for row in empty]
+    if len(causes) > 1:
+        folded = [
+            f"{name} ({_cause(row, reasons)})" for name, row in zip(folded, empty, strict=True)
+        ]
+    return replace(
+        table,
+        rows=rows,
+        notes=[n for n in table.notes if n.split(" ", 1)[0] in shown or ":" in n.split(" ", 1)[0]],
+        folded=folded,
+        folded_reason=causes[0] if len(causes) == 1 else "",
+    )
+
+
+def _cause(row: Sequence[str], reasons: Mapping[str, str]) -> str:
+    """The reasons that the marks of a row stand for."""
+    marks = dict.fromkeys(mark for cell in row for mark in cell.split() if mark in reasons)
+    return "; ".join(reasons[mark] for mark in marks) or "no number"
 
 
 def _is_empty(cell: str) -> bool:

@@ -335,16 +335,22 @@ class ReportData:
         names = self.means.filter(pl.col("attribute") != ALL)["attribute"]
         return names.unique(maintain_order=True).to_list()
 
-    def group_rows(self, rung: str, attribute: str) -> list[Row]:
-        """A rung's means in the groups of an attribute, at the full label fraction."""
+    @cached_property
+    def _grouped(self) -> pl.DataFrame:
+        """Means in groups of attributes at the full label fraction, for the task as a whole."""
         rows = self.means.filter(
-            (pl.col("rung") == rung)
-            & (pl.col("attribute") == attribute)
-            & (pl.col("group") != ALL)
+            (pl.col("attribute") != ALL)
             & (pl.col("label_fraction") == self.full_fraction)
+            & pl.col("target").is_in([self.target, CASE])
         )
         wanted = {metric: self.target_of(metric) for metric in rows["metric"].unique()}
-        return [row for row in rows.to_dicts() if row["target"] == wanted[row["metric"]]]
+        return rows.filter(pl.col("target") == pl.col("metric").replace_strict(wanted, default=""))
+
+    def group_rows(self, rung: str, attribute: str) -> list[Row]:
+        """A rung's means in the groups of an attribute, at the full label fraction."""
+        return self._grouped.filter(
+            (pl.col("rung") == rung) & (pl.col("attribute") == attribute) & (pl.col("group") != ALL)
+        ).to_dicts()
 
     def gap_rows(self, rung: str, cohort: str, attribute: str) -> list[Row]:
         """Gaps between the groups of an attribute: of a rung's means, or of its only network."""
@@ -354,7 +360,7 @@ class ReportData:
             & (pl.col("attribute") == attribute)
             & (pl.col("group") == ALL)
         )
-        rows = self.means.filter(where & (pl.col("label_fraction") == self.full_fraction))
+        rows = self._grouped.filter(where)
         return (self.run_means.filter(where) if rows.is_empty() else rows).to_dicts()
 
     @cached_property
@@ -364,7 +370,9 @@ class ReportData:
     @cached_property
     def _numbers(self) -> dict[tuple[str, str, str, str], Row]:
         rows = self.means.filter(
-            (pl.col("label_fraction") == self.full_fraction) & (pl.col("attribute") == ALL)
+            (pl.col("label_fraction") == self.full_fraction)
+            & (pl.col("attribute") == ALL)
+            & pl.col("target").is_in([self.target, CASE])
         )
         return _rows_by_key(rows)
 
@@ -373,6 +381,7 @@ class ReportData:
         rows = pl.col("retrain_fraction").is_null() & (
             pl.col("label_fraction") == self.full_fraction
         )
+        rows &= pl.col("target").is_in([self.target, CASE])
         return _rows_by_key(self.comparisons.filter(rows))
 
 

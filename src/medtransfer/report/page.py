@@ -17,7 +17,14 @@ from markupsafe import Markup
 from medtransfer.errors import plural
 from medtransfer.files import write_json, write_text
 from medtransfer.report.clinic.pages import clinic_sections
-from medtransfer.report.components import Answer, Note, Reader, Section, figures_of
+from medtransfer.report.components import (
+    Answer,
+    Note,
+    Reader,
+    Section,
+    figures_of,
+    without_empty_rows,
+)
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script
 from medtransfer.report.front_page.build import front_page
@@ -238,7 +245,12 @@ def _environment() -> Environment:
         loader=FunctionLoader(_asset),
     )
     environment.filters.update(  # pyright: ignore[reportUnknownMemberType]  untyped
-        unbroken=unbroken, interval=interval, fixed=fixed, plain=plain, percent=percent
+        unbroken=unbroken,
+        folded=without_empty_rows,
+        interval=interval,
+        fixed=fixed,
+        plain=plain,
+        percent=percent,
     )
     return environment
 

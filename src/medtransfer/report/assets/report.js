@@ -1,4 +1,4 @@
-// Scripts only add to the page: tooltips on the charts, sorting in the tables.
+// Scripts only add to the page: tooltips on the charts, sorting and filtering in the tables.
 const specs = JSON.parse(document.getElementById("charts").textContent);
 for (const figure of document.querySelectorAll("figure[data-chart]")) {
   const live = figure.querySelector(".live");
@@ -24,4 +24,20 @@ for (const head of document.querySelectorAll("th[data-sort]")) {
     });
     body.append(...rows);
   });
+}
+const MIN_ROWS = 15;
+for (const box of document.querySelectorAll(".scroll")) {
+  const rows = [...box.querySelectorAll("tbody tr")];
+  if (rows.length < MIN_ROWS) continue;
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  label.className = "filter";
+  label.textContent = "Rows that contain";
+  input.type = "search";
+  input.addEventListener("input", () => {
+    const wanted = input.value.toLowerCase();
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  });
+  label.append(input);
+  box.before(label);
 }

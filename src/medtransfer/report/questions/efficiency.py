@@ -16,6 +16,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
+from medtransfer.report.questions.metric_tables import detailed_rungs
 from medtransfer.report.text import (
     Cells,
     detectable,
@@ -84,7 +85,7 @@ def _saved_words(row: Row, *, at_least: bool) -> str:
 
 
 def _curves(data: ReportData) -> list[Component]:
-    points = data.curve("learning")
+    points = data.curve("learning", detailed_rungs(data))
     if points.is_empty():
         return []
     levels = {
@@ -103,7 +104,7 @@ def _curves(data: ReportData) -> list[Component]:
         x,
         auroc_axis("AUROC", values),
         cohorts=data.cohorts,
-        panels=data.rungs,
+        panels=detailed_rungs(data),
         points=True,
     )
     caption = (

@@ -20,6 +20,7 @@ from medtransfer.report.components import (
 )
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
+from medtransfer.report.questions.metric_tables import detailed_rungs
 from medtransfer.report.small_counts import GroupKey, group_counts
 from medtransfer.report.text import (
     ALPHA,
@@ -181,14 +182,18 @@ def _attribute(data: ReportData, attribute: str, number: int) -> list[Component]
     rows = data.group_rows(data.best, attribute)
     if not rows:
         return []
-    tables = [_gap_table(data, rung, attribute) for rung in data.rungs]
+    tables = [_gap_table(data, rung, attribute) for rung in detailed_rungs(data)]
     return [
         Heading(f"By {attribute}"),
         _forest(data, rows, number),
         _group_table(data, rows),
         _gap_table(data, data.best, attribute, _main_metrics(data)),
-        Fold(f"All gaps by {attribute}, all rungs", [table for table in tables if table.rows]),
+        Fold(f"All gaps by {attribute}, {_which(data)}", [table for table in tables if table.rows]),
     ]
+
+
+def _which(data: ReportData) -> str:
+    return "all rungs" if detailed_rungs(data) == data.rungs else "the rungs shown in detail"
 
 
 def _main_metrics(data: ReportData) -> list[str]:

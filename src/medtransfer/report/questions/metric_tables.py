@@ -39,8 +39,22 @@ TOPICS: dict[str, tuple[Metric, ...]] = {
     "Conformal sets and ensembles": ensembles.ENTRIES,
 }
 """Topic to its metrics."""
+MAX_DIFFERENCES = 2000
+"""Differences by target and threshold that the page lists of all rungs."""
+MAX_DETAILED = 8
+"""Rungs with every number on the page; of more, the best are, and the tables on disk hold all."""
 TARGET_METRICS = (HEADLINE, DELONG, "auprc")
 """Metrics of each target."""
+
+
+def detailed_rungs(data: ReportData) -> list[str]:
+    """Rungs that every table shows: all, or of many the best few and the reference."""
+    if len(data.rungs) <= MAX_DETAILED + 2:
+        return data.rungs
+    values = {rung: data.headline_row(rung, data.main_cohort) or {} for rung in data.rungs}
+    first = sorted(data.rungs, key=lambda rung: -(values[rung].get("value") or -1.0))
+    kept = {*first[:MAX_DETAILED], data.best, data.reference}
+    return [rung for rung in data.rungs if rung in kept]
 
 
 def every_metric(data: ReportData) -> list[Component]:
@@ -56,6 +70,11 @@ def every_metric(data: ReportData) -> list[Component]:
         return []
     sentences = [f"At {data.full_fraction:.0%} of the training labels"]
     sentences += [text] if (text := points_text(data.evaluation.operating_points)) else []
+    if more := len(data.rungs) - len(detailed_rungs(data)):
+        sentences.append(
+            f"Of {len(data.rungs)} rungs the best {len(detailed_rungs(data))} (with the reference) "
+            f"are shown; results.parquet holds all numbers of the other {more}"
+        )
     sentences.append("The command medtransfer metrics prints definitions and references")
     return [Heading("All metrics"), Note(f"{'. '.join(sentences)}."), *folds]
 
@@ -67,14 +86,14 @@ def _topic(data: ReportData, topic: str, metrics: tuple[Metric, ...]) -> ReportT
         names = result_names(metric, data.evaluation.operating_points, data.evaluation.risks)
         for name, _ in names:
             for cohort in data.cohorts:
-                by_rung = [data.result_row(rung, cohort, name) for rung in data.rungs]
+                by_rung = [data.result_row(rung, cohort, name) for rung in detailed_rungs(data)]
                 if any(row is not None for row in by_rung):
                     digits = digits_of(name)
                     texts = [cells(row, digits) for row in by_rung]
                     rows.append([metric_title(name), cohort, *texts])
     if topic == "Discrimination" and len(data.targets) == 1:
         rows += _delong(data, cells)
-    head = ["Metric", "Cohort", *data.rungs]
+    head = ["Metric", "Cohort", *detailed_rungs(data)]
     return ReportTable(head, rows, "", frozenset(range(2, len(head))), cells.notes)
 
 
@@ -82,7 +101,7 @@ def _delong(data: ReportData, cells: Cells) -> list[list[str]]:
     """AUROC with the DeLong interval, as a cross-check of the bootstrap."""
     rows: list[list[str]] = []
     for cohort in data.cohorts:
-        by_rung = [data.run_mean_rows(rung, DELONG, cohort=cohort) for rung in data.rungs]
+        by_rung = [data.run_mean_rows(rung, DELONG, cohort=cohort) for rung in detailed_rungs(data)]
         if any(by_rung):
             texts = [cells(means[0] if means else None) for means in by_rung]
             rows.append([metric_title(DELONG), cohort, *texts])
@@ -98,7 +117,7 @@ def metric_table(data: ReportData, names: tuple[str, ...], caption: str) -> Repo
             cohort,
             *(cells(data.result_row(rung, cohort, name), digits_of(name)) for name in names),
         ]
-        for rung in data.rungs
+        for rung in detailed_rungs(data)
         for cohort in data.cohorts
     ]
     head = ["Rung", "Cohort", *(metric_title(name) for name in names)]
@@ -121,6 +140,10 @@ def decisions_compared(data: ReportData) -> list[Component]:
     """Differences from the reference for each target, in AUROC and at carried thresholds."""
     whole = pl.col("retrain_fraction").is_null() & (pl.col("label_fraction") == data.full_fraction)
     rows = data.comparisons.filter(whole & pl.col("target").is_in(list(data.targets)))
+    left_out = ""
+    if len(rows) > MAX_DIFFERENCES:
+        rows = rows.filter(pl.col("rung").is_in(data.shown_rungs))
+        left_out = f" Of {' and '.join(data.shown_rungs)}; comparisons.parquet holds all rungs."
     several = len(data.targets) > 1
     at_threshold = pl.col("metric").str.contains("^(sensitivity|specificity)@")
     shown = at_threshold | (pl.col("metric") == HEADLINE) if several else at_threshold
@@ -142,7 +165,7 @@ def decisions_compared(data: ReportData) -> list[Component]:
     caption = (
         f"Differences from {data.reference}. p (Holm) is corrected for the number of rungs, not of "
         "targets and thresholds. p (McNemar): of the patients about whom two networks of one seed "
-        "each decide differently."
+        f"each decide differently.{left_out}"
     )
     table = ReportTable(head, lines, caption, frozenset(range(4, 8)), cells.notes)
     return [Fold("Differences by target and threshold", [without_empty_columns(table)])]

@@ -21,7 +21,7 @@ from medtransfer.report.components import (
 from medtransfer.report.content import POINT_COLUMNS, ReportData
 from medtransfer.report.figures import Axis, figure
 from medtransfer.report.questions.decisions import decision_curves
-from medtransfer.report.questions.metric_tables import metric_table
+from medtransfer.report.questions.metric_tables import detailed_rungs, metric_table
 from medtransfer.report.questions.prediction_sets import coverage_sentence, prediction_sets
 from medtransfer.report.text import Cells, interval_text, metric_title
 
@@ -99,7 +99,7 @@ def _other_cohorts(data: ReportData) -> list[str]:
 
 def _calibration(data: ReportData) -> list[Component]:
     parts: list[Component] = [Heading("Calibration")]
-    charts = [(rung, chart) for rung in data.rungs if (chart := _reliability(data, rung))]
+    charts = [(rung, chart) for rung in detailed_rungs(data) if (chart := _reliability(data, rung))]
     parts += [chart for rung, chart in charts if rung == data.best]
     others = [chart for rung, chart in charts if rung != data.best]
     caption = "Calibration errors."
@@ -187,7 +187,7 @@ def _selective(data: ReportData) -> list[Component]:
 
 def _ood(data: ReportData) -> list[Component]:
     """OOD detection: scores and metrics of the detectors."""
-    tables = {rung: _detectors(data, rung) for rung in data.rungs}
+    tables = {rung: _detectors(data, rung) for rung in detailed_rungs(data)}
     first = tables.pop(data.best, None)
     if first is None or not first.rows:
         note = "Not studied: there is no shifted cohort or no detector."
