@@ -56,7 +56,7 @@ def test_its_file_is_that_of_the_rung_and_its_scale_is_not() -> None:
     [
         (
             f"{RUNG}@stages0",
-            r"ends in '@stages0' \(allowed: @stages1, @stages2, … and ",
+            r"ends in '@stages0' \(allowed: @stages1, @stages2, …, @mean-variance, ",
         ),
         (f"{RUNG}@half", "ends in '@half'"),
         ("scratch/r26x0.25@stages1", "has no pre-trained weights to take a part of"),

@@ -182,7 +182,8 @@ def build_classifier(
     if path is not None:
         stamp = file_stamp(path)
         digest = verified_digest(path, rung)
-        random = None if rung.start is None else copy_of(backbone)
+        is_partial = rung.start is not None and rung.start.control is None
+        random = copy_of(backbone) if is_partial else None
         fit = load_weights(backbone, path, head_prefix(backbone))
         if rung.start is not None and random is not None:
             apply_start(backbone, rung.start, random, seed)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
 from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
-from medtransfer.models.rungs.start import START_MARK, Start, split_name
+from medtransfer.models.rungs.start import START_MARK, Start, split_name, start_fault
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
@@ -83,7 +83,7 @@ class Rung:
         sha256: Of the weights file, if it is pinned; otherwise it is recorded at first use.
         licence: Of the weights.
         note: Caveat for the reader, e.g. that it is a stand-in.
-        start: Part of the weights that it starts from; None for all.
+        start: Change before it is trained; None if there is none.
     """
 
     name: str
@@ -177,11 +177,11 @@ def _open_form(name: str) -> Rung:
 
 
 def _started(name: str) -> Rung:
-    """A rung that starts from a part of its weights; what it has seen is no longer its scale."""
+    """A changed rung; what it has seen is no longer its scale."""
     base, start = split_name(name)
     rung = find_rung(base)
-    if start is None or rung.is_random or not rung.reads_images:
-        raise ConfigError(f"rung '{name}' has no pre-trained weights to take a part of.")
+    if fault := start_fault(start, rung.is_random, rung.reads_images):
+        raise ConfigError(f"rung '{name}' {fault}.")
     return replace(
         rung,
         name=name,

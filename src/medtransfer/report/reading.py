@@ -19,6 +19,7 @@ from medtransfer.models.config import Head
 from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.report.identifiers import Identifiers, identifiers_of, readable_rows
+from medtransfer.report.questions.controls import control_cautions
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.repairs import noted_repairs
 from medtransfer.runs.tested.files import cohort_predictions
@@ -70,6 +71,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             machines = [*run.environments(), *(dict(a.environment) for a in later if a)]
             environments += [e for e in machines if e not in environments]
     runs = unguarded(pl.read_csv(folder.path / "runs.csv"))
+    results = _table(folder.path / "results.parquet", RESULTS_CONTRACT)
     return ReportData(
         name=study.name,
         kind="transfer study",
@@ -80,7 +82,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         rung_infos=_with_budgets(
             _by_scale([_stated_info(entry) for entry in study.rungs]), study, runs
         ),
-        results=_table(folder.path / "results.parquet", RESULTS_CONTRACT),
+        results=results,
         comparisons=_table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
         curves=read_curve_tables(folder.path / "curves"),
         counts=tuple(_counts(row) for row in document["flow"]),
@@ -100,7 +102,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             )
             for finding in document["findings"]
         ),
-        cautions=(*_cautions(study, environments), *map(str, noted_repairs(folder))),
+        cautions=(*_cautions(study, environments, results), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
         understanding=find_understanding(folder.path / "curves"),
     )
@@ -380,9 +382,9 @@ def _split_text(study: Study) -> str:
     )
 
 
-def _cautions(study: Study, environments: list[Document]) -> list[str]:
-    """Limitations that follow from the study's settings."""
-    cautions: list[str] = []
+def _cautions(study: Study, environments: list[Document], results: pl.DataFrame) -> list[str]:
+    """Limitations that follow from the study's settings, and controls that did not fail."""
+    cautions = control_cautions(results)
     custom = [
         entry.rung
         for entry in study.rungs

@@ -15,6 +15,7 @@ from medtransfer.evaluation.comparison.choice.rule import (
 )
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_of
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
+from medtransfer.models.rungs.start import control_of
 from medtransfer.report.content import ReportData, RungInfo
 from medtransfer.report.reading import load_study_data
 from medtransfer.report.text import interval_text
@@ -47,7 +48,7 @@ def recommend(study: StudyFolder | Path) -> Recommendation:
 
 def recommendation_of(data: ReportData) -> Recommendation:
     """The recommendation of a study whose data has been read."""
-    left_out = dict(_unfinished(data))
+    left_out = {**dict(_unfinished(data)), **dict(_controls(data))}
     candidates = [
         Candidate(info.name, info.parameters, info.budget)
         for info in data.rung_infos
@@ -88,6 +89,13 @@ def _unfinished(data: ReportData) -> Iterator[tuple[str, str]]:
         if len(missing) or runs.is_empty():
             states = listed(sorted(missing["state"].unique().to_list())) or "not planned"
             yield info.name, f"lacks {len(missing)} of {len(runs)} runs ({states})"
+
+
+def _controls(data: ReportData) -> Iterator[tuple[str, str]]:
+    """Rungs that are negative controls, with the reason in words."""
+    for info in data.rung_infos:
+        if control_of(info.full_name or info.name) is not None:
+            yield info.name, "is a negative control"
 
 
 def _shifted_aurocs(data: ReportData, info: RungInfo) -> Iterator[ShiftedAuroc]:

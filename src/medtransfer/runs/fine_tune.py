@@ -21,10 +21,12 @@ from medtransfer.evaluation.inference.features import (
 from medtransfer.evaluation.inference.predict import predict, predictions_frame, quick_score
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
+from medtransfer.models.rungs.start import control_of
 from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder
+from medtransfer.seeds import generator
 from medtransfer.training.bit_hyperrule import make_schedule, mixup_alpha
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TuningConfig
@@ -101,6 +103,9 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
         shots, share = run.data.split.shots, run.data.split.train_fraction
         budget = f"label fraction {share:g}" if shots is None else plural(shots, "shot")
         raise StudyError(f"No labelled training case is left at {budget}.")
+    if control_of(run.model.rung) == "shuffled-labels":
+        order = generator(run.seed, "shuffled labels").permutation(len(train))
+        train = replace(train, targets=train.targets[order])
     predicted = predicted_cases(cases, run.data)
     tested = predicted.take(predicted.splits == "test")
     return RunCases(

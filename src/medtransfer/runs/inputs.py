@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
+from medtransfer.data.images.controls import ControlRecipe
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
@@ -23,6 +24,7 @@ from medtransfer.data.splits import internal_rows
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, plural
 from medtransfer.files import file_stamp
 from medtransfer.models.ladder import Architecture, find_rung
+from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.config import Transfer
 from medtransfer.settings import rows_digest
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -305,7 +307,12 @@ def cache_requests(
     image, limit = run.data.image, run.data.pixel_limit
     codec = Codec(image.codec) if image.jpeg_quality is None else Codec("jpeg", image.jpeg_quality)
 
+    control = control_of(run.model.rung)
+
     def need(indices: NDArray[np.int64], size: int) -> CacheRequest:
+        if control in ("border-only", "patch-shuffled"):
+            recipe = ControlRecipe(size, spec.interpolation, limit, codec, control)
+            return CacheRequest(indices, recipe)
         return CacheRequest(indices, PixelRecipe(size, spec.interpolation, limit, codec))
 
     trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize

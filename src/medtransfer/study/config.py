@@ -15,6 +15,7 @@ from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import Head, ModelConfig, Pool, RungName
 from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.start import START_MARK
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.sizes.limits import MAX_RUNS, count_fault
 from medtransfer.training.config import TrainingConfig, TuningConfig
@@ -25,6 +26,7 @@ Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+ControlName = Literal["shuffled_labels", "border_only", "patch_shuffled"]
 Keep = Literal["weights", "predictions"]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -130,6 +132,10 @@ class Study(Settings):
     """Manifest, prediction task and label columns."""
     rungs: tuple[RungEntry, ...] = identity(min_length=1)
     """The rungs to compare: names, or mappings with `rung` and its own settings."""
+    controls: tuple[ControlName, ...] = identity_if_set(())
+    """Negative controls of the reference rung, as further rungs that should fail:
+    `shuffled_labels`, `border_only` (the outer tenth of each side), `patch_shuffled` (the squares
+    of an 8 × 8 grid in another order)."""
     reference: str | None = scoring(None)
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
@@ -176,6 +182,21 @@ class Study(Settings):
         if isinstance(value, (list, tuple)):
             return [{"rung": v} if isinstance(v, str) else v for v in value]  # type: ignore[misc]
         return value
+
+    @model_validator(mode="after")
+    def _with_controls(self) -> "Study":
+        """Add the controls to the rungs, as often as the study is read."""
+        names = {entry.rung for entry in self.rungs}
+        base = next((entry for entry in self.rungs if entry.rung == self.reference_rung), None)
+        added = [
+            RungEntry.model_validate({**dict(base), "rung": name})
+            for control in (self.controls if base is not None else ())
+            if base is not None
+            and (name := f"{base.rung}{START_MARK}{control.replace('_', '-')}") not in names
+        ]
+        if added:
+            object.__setattr__(self, "rungs", (*self.rungs, *added))
+        return self
 
     @field_validator("waive")
     @classmethod

@@ -29,6 +29,7 @@ from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
+from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
@@ -65,7 +66,7 @@ def audit_study_images(
     Raises:
         ImageError: Images are damaged; all of them are listed by row.
     """
-    planned = [run for run in planned if run.needs]
+    planned = [run for run in planned if run.needs and control_of(run.cell.rung) is None]
     if not planned:
         return data
     run = min(planned, key=lambda r: (r.needs[1].recipe.size, r.needs[1].recipe.interpolation))

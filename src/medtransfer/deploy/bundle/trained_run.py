@@ -20,6 +20,7 @@ from medtransfer.evaluation.inference.features import read_ood_reference
 from medtransfer.files import is_whole
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.ladder import Architecture, Precision, find_rung
+from medtransfer.models.rungs.start import control_of
 from medtransfer.models.tensors import read_tensors
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
@@ -107,6 +108,8 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
         StudyError: Its data have changed since, or its weights are damaged or gone.
     """
     run, folder = request.run, study.run(request.run_id)
+    if control_of(run.model.rung) is not None:
+        raise StudyError(f"Rung '{run.model.rung}' is a negative control: no bundle is made of it.")
     if not find_rung(run.model.rung).reads_images:
         raise StudyError(
             f"Rung '{run.model.rung}' is a file of features: the network that made them is not "

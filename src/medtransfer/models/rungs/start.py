@@ -1,51 +1,83 @@
-"""A rung that starts from a part of its weights: the end of its name after ``@``. No torch.
+"""A rung that is changed before it is trained: the end of its name after ``@``. No torch.
 
 ``bit-m/r50x1@stages2`` takes the pre-trained weights of the two lowest groups of layers alone, the
 stem being the first; ``bit-m/r50x1@mean-variance`` draws every tensor anew with the mean and
-variance of the pre-trained one (Raghu et al. 2019).
+variance of the pre-trained one (Raghu et al. 2019). ``@shuffled-labels``, ``@border-only`` and
+``@patch-shuffled`` are negative controls: the network as it is, on data that tell it less.
 """
 
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from medtransfer.errors import ConfigError
 
+ImageControl = Literal["border-only", "patch-shuffled"]
+Control = Literal["shuffled-labels", "border-only", "patch-shuffled"]
+CONTROLS: tuple[Control, ...] = get_args(Control)
 START_MARK = "@"
 MEAN_VARIANCE = "mean-variance"
 STAGES = re.compile(r"stages([1-9]\d?)")
-ALLOWED = "@stages1, @stages2, … and @mean-variance"
+ALLOWED = f"@stages1, @stages2, …, @{MEAN_VARIANCE}, {', '.join(f'@{name}' for name in CONTROLS)}"
+SENTENCES: dict[Control, str] = {
+    "shuffled-labels": "trained on labels that were dealt out anew among the training cases",
+    "border-only": "sees the outer tenth of each side alone",
+    "patch-shuffled": "sees the squares of an 8 × 8 grid in another order",
+}
 
 
 @dataclass(frozen=True)
 class Start:
-    """The part of the weights that a network starts from.
+    """A change of a rung.
 
     Attributes:
-        stages: Lowest groups of layers that take them; None if none does.
+        stages: Lowest groups of layers that take pre-trained weights; None for other changes.
+        control: A negative control; None for other changes.
     """
 
-    stages: int | None
+    stages: int | None = None
+    control: Control | None = None
 
     @property
     def sentence(self) -> str:
-        """The part in words."""
+        """The change in words."""
+        if self.control is not None:
+            return SENTENCES[self.control]
         if self.stages is None:
             return "mean and variance of each tensor alone"
         return f"lowest {self.stages} groups of layers alone"
 
 
-def split_name(name: str) -> tuple[str, Start | None]:
-    """The rung that a name begins with, and its start.
+def split_name(name: str) -> tuple[str, Start]:
+    """The rung that a name with a change begins with, and the change.
 
     Raises:
-        ConfigError: The start is none of those allowed.
+        ConfigError: The change is none of those allowed.
     """
-    rung, mark, start = name.partition(START_MARK)
-    if not mark:
-        return name, None
+    rung, _, start = name.partition(START_MARK)
     if start == MEAN_VARIANCE:
-        return rung, Start(None)
+        return rung, Start()
+    for control in CONTROLS:
+        if start == control:
+            return rung, Start(control=control)
     match = STAGES.fullmatch(start)
     if match is None:
         raise ConfigError(f"rung '{name}' ends in '{START_MARK}{start}' (allowed: {ALLOWED})")
     return rung, Start(int(match[1]))
+
+
+def control_of(name: str) -> Control | None:
+    """The negative control that a rung's name ends in; None if it ends in none."""
+    end = name.partition(START_MARK)[2]
+    return next((control for control in CONTROLS if control == end), None)
+
+
+def start_fault(start: Start, is_random: bool, reads_images: bool) -> str | None:
+    """Reason why a rung cannot be changed so; None if it can."""
+    if start.control == "shuffled-labels":
+        return None
+    if start.control is not None:
+        return None if reads_images else "reads no image that could be changed"
+    if is_random or not reads_images:
+        return "has no pre-trained weights to take a part of"
+    return None

@@ -1,0 +1,59 @@
+"""Images of negative controls keep what they should and lose the rest."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medtransfer.data.images.cache import PixelRecipe
+from medtransfer.data.images.controls import ControlRecipe, border_alone, shuffled_patches
+
+
+def image(side: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    return draw.integers(0, 255, (side, side, channels)).astype(np.uint8)
+
+
+@given(st.integers(10, 70), st.sampled_from([1, 3]))
+def test_only_the_outer_tenth_is_left(side: int, channels: int) -> None:
+    pixels = image(side, channels)
+    width = max(1, round(side / 10))
+    changed = border_alone(pixels)
+    inside = changed[width : side - width, width : side - width]
+    assert np.array_equal(changed[:width], pixels[:width])
+    assert np.array_equal(changed[:, -width:], pixels[:, -width:])
+    assert (inside == inside[0, 0]).all()
+    other = pixels.copy()
+    other[width : side - width, width : side - width] = 7
+    assert np.array_equal(border_alone(other), changed)
+
+
+@given(st.integers(8, 70), st.text(max_size=5))
+def test_patches_are_moved_whole_and_none_is_lost(side: int, name: str) -> None:
+    pixels = image(side, 3)
+    changed = shuffled_patches(pixels, name)
+    assert np.array_equal(np.sort(changed, axis=None), np.sort(pixels, axis=None))
+    patch = side // 8
+
+    def squares(array: np.ndarray) -> set[bytes]:
+        steps = range(0, 8 * patch, patch)
+        return {array[a : a + patch, b : b + patch].tobytes() for a in steps for b in steps}
+
+    assert squares(changed) == squares(pixels)
+    assert np.array_equal(changed, shuffled_patches(pixels, name))
+
+
+def test_the_order_depends_on_the_image() -> None:
+    assert not np.array_equal(shuffled_patches(image(32), "a"), shuffled_patches(image(32), "b"))
+
+
+def test_its_cache_is_apart_and_others_keep_their_place() -> None:
+    from pathlib import Path
+
+    plain = PixelRecipe(32, "bilinear", 1_000_000)
+    controls = [
+        ControlRecipe(32, "bilinear", 1_000_000, control=name)
+        for name in ("border-only", "patch-shuffled")
+    ]
+    folders = {recipe.folder(Path()) for recipe in (plain, *controls)}
+    assert len(folders) == 3
+    assert "control" not in plain.metadata()
