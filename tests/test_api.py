@@ -45,6 +45,7 @@ COMMANDS = {
     "validate": "validate_bundle",
     "adapt": "adapt_bundle",
     "features": "write_features",
+    "plan": "plan_study",
     "monitor": "monitor",
 }
 
@@ -56,9 +57,9 @@ WITHOUT_COMMAND = {
     "export_layout",
     "export_report",
     "load_bundle",
+    "probe_study",
     "remake_bundle",
     "validate_predictions",
-    "write_features",
 }
 """Functions that only Python has, or whose command calls another one."""
 
