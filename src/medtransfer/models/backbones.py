@@ -79,7 +79,8 @@ def with_timm_facts(rung: Rung) -> Rung:
         cpu_precision="float32" if _has_batch_norm(network) else "bfloat16",
         channels_last=_has_batch_norm(network),
     )
-    return replace(rung, architecture=facts)
+    licence = config.get("license") if rung.source == "hub" else None
+    return replace(rung, architecture=facts, licence=str(licence or rung.licence))
 
 
 def head_prefix(network: nn.Module) -> str:

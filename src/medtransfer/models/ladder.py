@@ -1,10 +1,8 @@
 """The ladder as data: the facts of every rung, stated once.
 
-A rung is a backbone with its weights, ``init/architecture``. Beside the named rungs there are five
-open forms: ``timm/<model>`` (any pre-trained timm model), ``scratch/timm:<model>`` (any timm
-architecture from random weights), ``file/<architecture>`` (a local weights file), ``own/<name>``
-(the result of ``medtransfer pretrain``) and ``embeddings/<name>`` (features that another program
-computed, in a file; the network itself is not needed).
+A rung is a backbone with its weights, ``init/architecture``. Five forms are open: ``timm/<model>``
+(pre-trained), ``scratch/timm:<model>`` (random weights), ``file/<architecture>`` (a weights file),
+``own/<name>`` (of ``medtransfer pretrain``) and ``embeddings/<name>`` (features in a file).
 """
 
 import re
@@ -16,6 +14,7 @@ from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
 from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
 from medtransfer.models.rungs.start import START_MARK, Start, split_name, start_fault
+from medtransfer.models.rungs.timm_tags import UNKNOWN_SET, tag_facts
 
 Interpolation = Literal["bilinear", "bicubic"]
 Precision = Literal["float32", "bfloat16"]
@@ -139,13 +138,15 @@ def _open_form(name: str) -> Rung:
     open_form = architecture.removeprefix(TIMM)
     match init:
         case "timm" if architecture:
+            facts = tag_facts(architecture)
             return Rung(
                 name=name,
                 architecture=_timm(architecture),
-                pretraining="see its model card",
+                pretraining=facts.pretraining,
+                images=facts.images,
                 source="hub",
                 location=f"timm/{architecture}",
-                licence="see its model card",
+                licence=UNKNOWN_SET,
             )
         case "scratch" if architecture.startswith(TIMM) and open_form:
             return _scratch(name, _timm(open_form))
@@ -160,16 +161,14 @@ def _open_form(name: str) -> Rung:
             )
         case "embeddings" if EMBEDDINGS_NAME.fullmatch(architecture):
             return _embeddings(name)
-        case "own" if (facts := find_own(architecture)) is not None:
-            return _own(name, facts)
+        case "own" if (of_own := find_own(architecture)) is not None:
+            return _own(name, of_own)
         case _:
             pool = [*LADDER, *(f"file/{network}" for network in ARCHITECTURES)]
             pool += [f"{OWN}/{rung_name}" for rung_name in own_names()]
-            where = (
-                f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
-                if init == OWN
-                else " (a name has letters, digits, '.', '_' and '-')" * (init == EMBEDDINGS)
-            )
+            where = " (a name has letters, digits, '.', '_' and '-')" * (init == EMBEDDINGS)
+            if init == OWN:
+                where = f" in {RUNGS}/ of the working folder or {OWN}/ of the weights folder"
             raise ConfigError(
                 f"rung '{name}' does not exist{where}. {suggestion(name, pool)} "
                 "`medtransfer ladder` lists all.".replace("  ", " ")
@@ -238,7 +237,7 @@ def architecture_of(name: str) -> Architecture:
 
 
 def _timm(name: str) -> Architecture:
-    """An architecture whose facts timm knows; `models.backbones.with_timm_facts` fills them in."""
+    """An architecture whose facts timm knows; see `models.backbones.with_timm_facts`."""
     return Architecture(TIMM + name, name, None, None)
 
 

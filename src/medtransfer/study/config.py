@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig
+from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
@@ -53,6 +54,9 @@ class RungEntry(Settings):
     """Images that it was pre-trained on, where the ladder does not know: from its model card."""
     pretraining: Annotated[str, Field(min_length=1, max_length=80)] | None = scoring(None)
     """Name of what it was pre-trained on, likewise; rungs of one name share their pre-training."""
+    seen: tuple[str, ...] = scoring(())
+    """Public sets that it was pre-trained on, by their names in `medtransfer sources`, from its
+    model card: a study that tests on them is stopped (A023)."""
     training: TrainingConfig = identity(TrainingConfig())
     """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
 
@@ -71,6 +75,15 @@ class RungEntry(Settings):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @field_validator("seen")
+    @classmethod
+    def _known_sets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in SOURCES:
+                hint = suggestion(name, SOURCES)
+                raise ValueError(f"seen names '{name}', which is no public set. {hint}".rstrip())
+        return value
 
     def _feature_faults(self) -> list[str]:
         """Settings that features in a file need or exclude."""

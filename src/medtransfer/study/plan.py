@@ -3,7 +3,7 @@
 Listing is its own step, so `check` and `status` can say what a study is without running it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.weight_files import model_digest, require_fitting_weights
 from medtransfer.pretraining.leakage import pretrained_on
+from medtransfer.pretraining.seen_sets import seen_test_sets
 from medtransfer.runs.config import run_id
 from medtransfer.runs.embedded.features import coverage_findings
 from medtransfer.runs.folders import StudyFolder
@@ -128,22 +129,22 @@ def read_data(
     manifest = read_run_manifest(study.data, images=images)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress, deep=deep)
     parts = splits_of(study, manifest)
+    contents, least = facts if images else None, study.evaluation.minimum_group
     findings = {
         (finding.code, finding.sentence): finding
         for part in parts
-        for finding in audit(
-            manifest,
-            assign_splits(manifest, part),
-            facts if images else None,
-            part,
-            study.evaluation.minimum_group,
-        )
+        for finding in audit(manifest, assign_splits(manifest, part), contents, part, least)
     }
-    frames = (assign_splits(manifest, part) for part in parts)
-    for finding in pretrained_on((entry.rung for entry in study.rungs), frames, facts):
-        findings[finding.code, finding.sentence] = finding
-    for finding in coverage_findings(map(study.model_of, study.rungs), manifest):
-        findings[finding.code, finding.sentence] = finding
+
+    def frames() -> Iterator[pl.DataFrame]:
+        return (assign_splits(manifest, part) for part in parts)
+
+    of_rungs = [
+        *pretrained_on((entry.rung for entry in study.rungs), frames(), facts),
+        *seen_test_sets({entry.rung: entry.seen for entry in study.rungs}, frames()),
+        *coverage_findings(map(study.model_of, study.rungs), manifest),
+    ]
+    findings |= {(finding.code, finding.sentence): finding for finding in of_rungs}
     return StudyData(
         manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
     )

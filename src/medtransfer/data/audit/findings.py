@@ -34,6 +34,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A020": ("warning", "A patient id may belong to several people"),
     "A021": ("warning", "The brightness of the images predicts the cohort"),
     "A022": ("warning", "The features of a rung and the manifest have different ids"),
+    "A023": ("error", "A rung was pre-trained on the public set of a test cohort"),
     "B001": ("error", "The training split contains only one class of a target"),
     "B005": ("error", "A split has no labelled case"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),
