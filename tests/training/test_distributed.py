@@ -101,6 +101,7 @@ OTHER: Task = {
 SMALL: Task = {"small_memory_at": 1}
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_predict_like_one(together: Together, alone) -> None:
     plain, spread = together(2, [BIT, SPREAD])
     assert_alike(plain, alone(BIT))
