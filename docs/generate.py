@@ -29,6 +29,7 @@ from medtransfer.data.sources.import_source import COMMON
 from medtransfer.data.sources.source import Option, Source
 from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.adaptation.table import ADAPT_CONTRACT
+from medtransfer.evaluation.comparison.readers.table import READINGS_CONTRACT
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
@@ -471,6 +472,7 @@ TABLES = {
     "comparisons": results.COMPARISONS_CONTRACT,
     "curves": results.CURVES_CONTRACT,
     "adaptation": ADAPT_CONTRACT,
+    "readings": READINGS_CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {
     **{name: partial(contract_page, TABLES[name], WORDS["tables"][name]) for name in TABLES},

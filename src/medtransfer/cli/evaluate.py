@@ -50,6 +50,14 @@ def evaluate(
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
     ] = None,
+    readings: Annotated[
+        Path | None,
+        typer.Option(help="Table of several readers' labels: case_id, reader, target_<name>."),
+    ] = None,
+    truth: Annotated[
+        str | None,
+        typer.Option(help="Truth of read cases: majority, each, or a reader's name."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a predictions table of any framework: metrics, intervals and a report."""
@@ -71,6 +79,8 @@ def evaluate(
             values=read_value_map(values or []),
             reference=reference,
             config=read_evaluation_config(config),
+            readings=readings,
+            truth=truth,
             on_run=on_run,
         )
     if as_json:

@@ -108,6 +108,7 @@ class ReportData:
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         chosen: The recommended rung; None if none can be recommended over another.
+        readers: Agreement of readers, and rungs beside them; None where there were no readings.
     """
 
     name: str
@@ -131,6 +132,7 @@ class ReportData:
     understanding: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
     chosen: str | None = None
+    readers: pl.DataFrame | None = None
 
     @cached_property
     def target(self) -> str:

@@ -18,6 +18,11 @@ from medtransfer.evaluation.comparison.evaluate_table import (
     rung_names,
     write_evaluation,
 )
+from medtransfer.evaluation.comparison.readers.scored_cases import (
+    by_reading,
+    read_by_several,
+    write_readers,
+)
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of, readable_rows
@@ -62,6 +67,8 @@ def evaluate(
     values: ValueMap | None = None,
     reference: str | None = None,
     config: EvaluationConfig | None = None,
+    readings: Path | None = None,
+    truth: str | None = None,
     on_run: Callable[[int, int], None] = _ignore_runs,
 ) -> Evaluation:
     """Evaluate a predictions table: metrics, intervals, comparisons and a report.
@@ -77,6 +84,12 @@ def evaluate(
         values: Values to read in place of others, by column of `manifest`: ``{"sex": {"w": "F"}}``.
         reference: Rung that others are compared with; the first by default.
         config: Intervals, operating points and minimum group size.
+        readings: Table of what several readers said: `case_id`, `reader` and a column
+            ``target_<name>`` for each target. Readers are compared with each other and with the
+            predictions in ``readers.parquet`` and in the report.
+        truth: Truth of a case that several have read: `majority`, `each` (every reading is a
+            case), or a reader's name. By default the targets of `predictions`, and the majority
+            where it has none.
         on_run: Called with the number of runs scored and the number of runs.
 
     Returns:
@@ -91,26 +104,33 @@ def evaluate(
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     config = config or EvaluationConfig()
     single_label = None if task is None else task == "single-label"
+    read = read_by_several(readings, truth, single_label=single_label)
     table = read_other_predictions(
-        predictions, dict(columns or {}), scores, single_label=single_label
+        predictions,
+        dict(columns or {}),
+        scores,
+        single_label=single_label,
+        labels=None if read is None else read.labels,
     )
     inferred, reason = infer_task(table.frame)
     joined = join_attributes(table.frame, manifest, attributes, values, config.minimum_group)
+    scored = by_reading(read, table, joined.frame)
     tables = evaluate_table(
-        table.frame,
-        joined.frame,
+        scored.frame,
+        scored.attributes,
         task or inferred,
         config,
         reference=reference,
         facts=known_facts(rung_names(table.frame)),
         on_run=on_run,
     )
-    notes = (*table.notes, *([] if task else [reason]), *joined.said, *tables.notes)
+    notes = (*table.notes, *([] if task else [reason]), *joined.said)
+    notes = (*notes, *scored.notes, *tables.notes)
     notes = (*notes, *reversed_scores(tables.results))
     write_evaluation(
         out,
         tables,
-        table.frame,
+        scored.frame,
         source=predictions,
         task=task or inferred,
         config=config,
@@ -118,6 +138,7 @@ def evaluate(
         attributes=joined.frame.columns[1:],
         said=notes,
     )
+    write_readers(out, read, table.frame, task or inferred, config)
     ids = identifiers_of(table.frame, readable_rows(manifest), config.minimum_group)
     report = write_evaluation_report(out, ids)
     return Evaluation(out, report, tables.results, tables.comparisons, notes)

@@ -35,6 +35,7 @@ from medtransfer.report.front_page.sentences import interval
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty, why
 from medtransfer.report.questions.method import limits, method, runs
+from medtransfer.report.questions.readers import readers_section
 from medtransfer.report.reading import load_evaluation_data, load_study_data, study_identifiers
 from medtransfer.report.recommendation import recommendation_of
 from medtransfer.report.text import fixed, percent, unbroken
@@ -262,7 +263,8 @@ def all_sections(data: ReportData) -> list[Section]:
         sections.append(why.section(data, data.understanding))
     if data.verdict:
         sections.insert(0, _verdict(data.verdict))
-    sections += [section for section in (runs(data), method(data)) if section is not None]
+    beside = (readers_section(data), runs(data), method(data))
+    sections += [section for section in beside if section is not None]
     return [*sections, limits(data)]
 
 

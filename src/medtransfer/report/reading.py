@@ -12,6 +12,7 @@ from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
+from medtransfer.evaluation.comparison.readers.scored_cases import READERS
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
@@ -169,6 +170,7 @@ def load_evaluation_data(folder: Path) -> ReportData:
         facts=tuple(facts),
         notes=tuple(document["said"]),
         verdict=tuple(document.get("verdict") or ()),
+        readers=pl.read_parquet(folder / READERS) if (folder / READERS).is_file() else None,
     )
 
 

@@ -57,10 +57,25 @@ class ImportedPredictions:
     Attributes:
         frame: The table.
         notes: Assumptions, as sentences for the user and the report.
+        labelled: True if its targets are the labels that were given beside it.
     """
 
     frame: pl.DataFrame
     notes: tuple[str, ...]
+    labelled: bool = False
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of cases that lie beside their predictions.
+
+    Attributes:
+        frame: `case_id` and ``target_<name>`` columns.
+        first: True if they come before targets that the predictions have themselves.
+    """
+
+    frame: pl.DataFrame
+    first: bool
 
 
 def read_other_predictions(
@@ -69,6 +84,7 @@ def read_other_predictions(
     scores: Scores | None = None,
     *,
     single_label: bool | None = None,
+    labels: Labels | None = None,
 ) -> ImportedPredictions:
     """Read predictions that another framework wrote.
 
@@ -79,6 +95,7 @@ def read_other_predictions(
         scores: Content of the score columns, if their names do not tell.
         single_label: True if the classes exclude each other; by default inferred from the
             targets.
+        labels: Labels that lie beside the predictions; cases without one are unlabelled.
 
     Raises:
         TableError: A column is missing, the kind of the scores is unclear, or the contract is
@@ -86,6 +103,7 @@ def read_other_predictions(
     """
     table = read_noted_frame(path, replace(PREDICTIONS_CONTRACT, columns=_expected(columns or {})))
     frame = _renamed(table.frame, columns or {}, path)
+    frame, labelled = _with_labels(frame, labels)
     frame, notes = _with_defaults(frame)
     faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
     if not any(name.startswith("target_") for name in frame.columns):
@@ -103,7 +121,7 @@ def read_other_predictions(
     raise_faults(
         PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)]
     )
-    return ImportedPredictions(frame.drop(ROW), (*table.notes, *notes, *converted))
+    return ImportedPredictions(frame.drop(ROW), (*table.notes, *notes, *converted), labelled)
 
 
 def read_columns(text: Sequence[str]) -> dict[str, str]:
@@ -156,6 +174,15 @@ def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.Dat
     taken = {*columns, *columns.values()}
     beside = [name for name in frame.columns if name not in taken]
     return frame.select(*beside, *(pl.col(theirs).alias(o) for o, theirs in columns.items()))
+
+
+def _with_labels(frame: pl.DataFrame, labels: Labels | None) -> tuple[pl.DataFrame, bool]:
+    """The table with the labels beside it, and True if they were taken."""
+    own = _columns_with(frame, TARGET)
+    if labels is None or "case_id" not in frame.columns or (own and not labels.first):
+        return frame, False
+    ids = frame.with_columns(pl.col("case_id").cast(pl.String)).drop(own)
+    return ids.join(labels.frame, on="case_id", how="left", maintain_order="left"), True
 
 
 def _with_defaults(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

@@ -110,6 +110,7 @@ def _with_names(
         ),
         runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
         pairs=None if data.pairs is None else _renamed(data.pairs, rungs, cohorts),
+        readers=None if data.readers is None else _renamed(data.readers, rungs, cohorts),
         understanding=None
         if data.understanding is None
         else _renamed(data.understanding, rungs, cohorts),
@@ -119,7 +120,8 @@ def _with_names(
 def _renamed(
     frame: pl.DataFrame, rungs: Mapping[str, str], cohorts: Mapping[str, str]
 ) -> pl.DataFrame:
-    maps = {"rung": rungs, "reference": rungs, "cohort": cohorts, "held_out": cohorts}
+    maps = {"rung": rungs, "reference": rungs, "subject": rungs}
+    maps |= {"cohort": cohorts, "held_out": cohorts}
     return frame.with_columns(
         pl.col(name).cast(pl.String).replace(dict(names))
         for name, names in maps.items()

@@ -1,0 +1,57 @@
+"""Agreement between readers: Cohen's kappa of pairs, Krippendorff's alpha of all."""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.metrics.agreement import kappa
+from medtransfer.metrics.cases import ClassCases
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.weighted import Weighted, WeightedTerm, ratio
+
+Codes = NDArray[np.int64]
+"""Class of each case as each reader has it, -1 where the reader did not say. [R, n]"""
+
+
+def pair_kappa(one: Codes, other: Codes, classes: int) -> Weighted:
+    """Cohen's kappa of two readers of the same cases (Cohen 1960).
+
+    Undefined if both say the same one class of all cases.
+
+    Args:
+        one: Class of each case by one reader. [n]
+        other: By the other. [n]
+        classes: Their number, C.
+    """
+    chosen: Floats = np.eye(classes)[other]
+    return kappa(ClassCases(one, chosen, chosen), 1 - np.eye(classes))
+
+
+def krippendorff_alpha(codes: Codes, classes: int) -> Weighted:
+    """Krippendorff's alpha for classes without an order (Krippendorff 2011).
+
+    Cases that fewer than two readers have read count for nothing. Undefined if only one class
+    occurs.
+
+    Args:
+        codes: Of all readers. [R, n]
+        classes: Their number, C.
+    """
+    counts = np.stack([(codes == c).sum(axis=0) for c in range(classes)]).astype(np.float64)
+    read = counts.sum(axis=0)
+    counts *= read >= 2
+    spare = np.maximum(read - 1, 1.0)
+    pairs = list(combinations(range(classes), 2))
+    # each disagreement of a case, over the readers that another reading could be paired with
+    terms = [WeightedTerm(2 * counts[c] * counts[k] / spare) for c, k in pairs]
+    totals = [WeightedTerm(counts[c]) for c in range(classes)]
+
+    def of(*sums: Floats) -> Floats:
+        seen = np.sum(sums[: len(pairs)], axis=0)
+        of_class = sums[len(pairs) :]
+        total = np.sum(of_class, axis=0)
+        chance = 2 * np.sum([of_class[c] * of_class[k] for c, k in pairs], axis=0)
+        return 1 - ratio((total - 1) * seen, chance)
+
+    return Weighted((*terms, *totals), of)
