@@ -66,7 +66,7 @@ class ImportedPredictions:
 
 
 @dataclass(frozen=True)
-class Labels:
+class CaseLabels:
     """Labels of cases that lie beside their predictions.
 
     Attributes:
@@ -84,7 +84,7 @@ def read_other_predictions(
     scores: Scores | None = None,
     *,
     single_label: bool | None = None,
-    labels: Labels | None = None,
+    labels: CaseLabels | None = None,
 ) -> ImportedPredictions:
     """Read predictions that another framework wrote.
 
@@ -95,7 +95,7 @@ def read_other_predictions(
         scores: Content of the score columns, if their names do not tell.
         single_label: True if the classes exclude each other; by default inferred from the
             targets.
-        labels: Labels that lie beside the predictions; cases without one are unlabelled.
+        labels: CaseLabels that lie beside the predictions; cases without one are unlabelled.
 
     Raises:
         TableError: A column is missing, the kind of the scores is unclear, or the contract is
@@ -176,12 +176,12 @@ def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.Dat
     return frame.select(*beside, *(pl.col(theirs).alias(o) for o, theirs in columns.items()))
 
 
-def _with_labels(frame: pl.DataFrame, labels: Labels | None) -> tuple[pl.DataFrame, bool]:
+def _with_labels(frame: pl.DataFrame, labels: CaseLabels | None) -> tuple[pl.DataFrame, bool]:
     """The table with the labels beside it, and True if they were taken."""
-    own = _columns_with(frame, TARGET)
-    if labels is None or "case_id" not in frame.columns or (own and not labels.first):
+    targets = _columns_with(frame, TARGET)
+    if labels is None or "case_id" not in frame.columns or (targets and not labels.first):
         return frame, False
-    ids = frame.with_columns(pl.col("case_id").cast(pl.String)).drop(own)
+    ids = frame.with_columns(pl.col("case_id").cast(pl.String)).drop(targets)
     return ids.join(labels.frame, on="case_id", how="left", maintain_order="left"), True
 
 

@@ -87,9 +87,9 @@ class EvaluationConfig(Settings):
     @field_validator("metrics")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        known = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(_base(name) for name in CATALOG)]
-        wrong = [name for name in names if name not in known]
-        faults = [f"no metric is called '{n}'. {suggestion(n, known)}".rstrip() for n in wrong]
+        allowed = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(_base(name) for name in CATALOG)]
+        wrong = [name for name in names if name not in allowed]
+        faults = [f"no metric is called '{n}'. {suggestion(n, allowed)}".rstrip() for n in wrong]
         if faults or not names:
             how = (
                 "Name metrics without `@…`, as `medtransfer metrics` lists them, or say "

@@ -67,11 +67,11 @@ def _decisions(data: ReportData, readers: pl.DataFrame) -> ReportTable:
     rows = readers.filter(is_decision & pl.col("against").str.starts_with(WITHOUT))
     keys = ["cohort", "target", "against", "metric", "subject"]
     order = ["cohort", "target", "against"]
-    made: list[list[str]] = []
+    cells: list[list[str]] = []
     for _, of_truth in rows.group_by(order, maintain_order=True):
         for _, runs in of_truth.group_by(keys, maintain_order=True):
             row = runs.row(0, named=True)
-            made.append(
+            cells.append(
                 [
                     row["cohort"],
                     row["target"],
@@ -84,7 +84,7 @@ def _decisions(data: ReportData, readers: pl.DataFrame) -> ReportTable:
             )
     head = ("Cohort", "Target", "Truth", "Who", "Share", "Value", "Cases", "Patients")
     return ReportTable(
-        head, made, caption="Readers and rungs on the same cases", numeric=frozenset({5, 6, 7})
+        head, cells, caption="Readers and rungs on the same cases", numeric=frozenset({5, 6, 7})
     )
 
 
@@ -92,14 +92,14 @@ def _areas(data: ReportData, readers: pl.DataFrame) -> ReportTable:
     """AUROC of each rung against each reader alone."""
     rows = readers.filter(pl.col("metric") == "auroc")
     keys = ["cohort", "target", "against", "subject"]
-    made: list[list[str]] = []
+    cells: list[list[str]] = []
     for _, runs in rows.group_by(keys, maintain_order=True):
         row = runs.row(0, named=True)
-        about = [row["cohort"], row["target"], row["subject"], row["against"]]
-        made.append([*about, _of_runs(runs), *_counts(data, row)])
+        names = [row["cohort"], row["target"], row["subject"], row["against"]]
+        cells.append([*names, _of_runs(runs), *_counts(data, row)])
     return ReportTable(
         ("Cohort", "Target", "Rung", "Reader as truth", "AUROC", "Cases", "Patients"),
-        made,
+        cells,
         caption="AUROC against each reader",
         numeric=frozenset({4, 5, 6}),
     )

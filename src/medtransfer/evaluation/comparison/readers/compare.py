@@ -114,8 +114,8 @@ def reader_rows(read: ReadCases) -> Iterator[Row]:
     """Sensitivity and specificity of every reader against the majority of the others."""
     for target, name in enumerate(read.run.names):
         for number, reader in enumerate(read.names):
-            said = read.labels[number, :, target]
-            called = {DECIDED: said == 1}
+            labels = read.labels[number, :, target]
+            called = {DECIDED: labels == 1}
             judged = Judged(reader, OTHERS.format(reader))
             for result in _shares(read, name, called, *_truth(read, number, target)):
                 yield judged, result
@@ -187,16 +187,15 @@ def _shares(
     )
     for point in called:
         for share in SHARES:
-            yield _estimated(read, target, f"{share}{POINT}", cases, rows, point)
+            yield _estimated(read, target, f"{share}{POINT}", cases, rows=rows, point=point)
 
 
 def _auroc(read: ReadCases, target: str, truth: Floats, probabilities: Floats) -> Result:
     """AUROC of a rung against the labels of one reader. [n], [n]"""
     rows = np.isfinite(truth)
     scores = probabilities[rows]
-    return _estimated(
-        read, target, AUROC, TargetCases(truth[rows].astype(np.int64), scores, scores), rows
-    )
+    cases = TargetCases(truth[rows].astype(np.int64), scores, scores)
+    return _estimated(read, target, AUROC, cases, rows=rows)
 
 
 def _estimated(
@@ -204,6 +203,7 @@ def _estimated(
     target: str,
     metric: str,
     cases: TargetCases,
+    *,
     rows: Flags,
     point: str | None = None,
 ) -> Result:

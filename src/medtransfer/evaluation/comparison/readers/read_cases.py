@@ -47,8 +47,8 @@ class ReadCases:
         columns = [f"target_{name}" for name in self.run.names]
         of_reader: list[NDArray[np.float64]] = []
         for name in self.names:
-            own = self.readings.frame.filter(pl.col(READER) == name)
-            joined = of_case.join(own, on=CASE_ID, how="left", maintain_order="left")
+            readings = self.readings.frame.filter(pl.col(READER) == name)
+            joined = of_case.join(readings, on=CASE_ID, how="left", maintain_order="left")
             filled = joined.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan))
             of_reader.append(filled.to_numpy())
         return np.stack(of_reader)
@@ -60,13 +60,13 @@ class ReadCases:
             Name, class of each case by each reader (-1 for none) [R, n], number of classes.
         """
         if self.run.single_label:
-            known = np.isfinite(self.labels).all(axis=2) & (self.labels.sum(axis=2) == 1)
+            complete = np.isfinite(self.labels).all(axis=2) & (self.labels.sum(axis=2) == 1)
             chosen = np.nan_to_num(self.labels).argmax(axis=2)
-            yield CASE, np.where(known, chosen, -1), self.labels.shape[2]
+            yield CASE, np.where(complete, chosen, -1), self.labels.shape[2]
             return
         for target, name in enumerate(self.run.names):
-            own = self.labels[:, :, target]
-            codes = np.where(np.isfinite(own), np.nan_to_num(own), -1).astype(np.int64)
+            labels = self.labels[:, :, target]
+            codes = np.where(np.isfinite(labels), np.nan_to_num(labels), -1).astype(np.int64)
             yield name, codes, 2
 
     def majority_without(self, reader: int, target: int) -> Floats:

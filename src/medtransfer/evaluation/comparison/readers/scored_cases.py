@@ -24,8 +24,8 @@ from medtransfer.evaluation.comparison.readers.truth import (
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import remove
 from medtransfer.tables.other_predictions import (
+    CaseLabels,
     ImportedPredictions,
-    Labels,
     targets_are_exclusive,
 )
 from medtransfer.tables.predictions import target_names
@@ -40,7 +40,7 @@ class ReadBySeveral:
 
     Attributes:
         readings: The table.
-        truth: Labels of the cases.
+        truth: CaseLabels of the cases.
         rule: `majority`, `each` or a reader.
         asked: True if the rule was asked for, so that it comes before other targets.
     """
@@ -51,9 +51,9 @@ class ReadBySeveral:
     asked: bool
 
     @property
-    def labels(self) -> Labels:
-        """Labels for the predictions."""
-        return Labels(self.truth.frame, first=self.asked)
+    def labels(self) -> CaseLabels:
+        """CaseLabels for the predictions."""
+        return CaseLabels(self.truth.frame, first=self.asked)
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ def by_reading(
     if lacking := missing_targets(read.readings, target_names(table.frame)):
         raise TableError(f"{lacking} Add it, or leave that target out of the predictions.")
     cases = table.frame.unique(CASE_ID)
-    known = cases.join(read.readings.frame, on=CASE_ID, how="semi")
-    if known.is_empty():
+    read_here = cases.join(read.readings.frame, on=CASE_ID, how="semi")
+    if read_here.is_empty():
         raise TableError("No case of the predictions is in the readings. Is case_id the same?")
     foreign = read.readings.frame.join(cases, on=CASE_ID, how="anti")[CASE_ID].n_unique()
-    notes = [f"{plural(len(known), 'case')} of {len(cases):,} were read."]
+    notes = [f"{plural(len(read_here), 'case')} of {len(cases):,} were read."]
     if foreign:
         notes.append(f"{plural(foreign, 'case')} of the readings have no prediction: left out.")
     if not table.labelled:
@@ -120,8 +120,8 @@ def by_reading(
     notes = [*read.truth.notes, *notes]
     if read.rule != EACH:
         return ScoredCases(table.frame, attributes, tuple(notes))
-    frame, about, said = readings_as_cases(table.frame, attributes, read.readings)
-    return ScoredCases(frame, about, (said, *notes))
+    frame, repeated, sentence = readings_as_cases(table.frame, attributes, read.readings)
+    return ScoredCases(frame, repeated, (sentence, *notes))
 
 
 def write_readers(

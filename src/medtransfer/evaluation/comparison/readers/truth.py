@@ -48,15 +48,17 @@ def truth_of(readings: Readings, rule: str, *, single_label: bool = False) -> Tr
         )
     names = [f"target_{name}" for name in readings.targets]
     if rule in readings.readers:
-        own = readings.frame.filter(pl.col(READER) == rule).drop(READER)
-        return Truth(own, (f"Truth: what reader {rule} said, of {plural(len(own), 'case')}.",))
+        labels = readings.frame.filter(pl.col(READER) == rule).drop(READER)
+        return Truth(
+            labels, (f"Truth: what reader {rule} said, of {plural(len(labels), 'case')}.",)
+        )
     grouped = readings.frame.group_by(CASE_ID, maintain_order=True)
     if single_label:
         votes = grouped.agg(pl.col(names).sum())
         most = pl.max_horizontal(names)
         alone = pl.sum_horizontal((pl.col(name) == most).cast(pl.Int64) for name in names) == 1
         decided = alone & (most > 0)
-        made = votes.with_columns(
+        labels = votes.with_columns(
             pl.when(decided).then((pl.col(name) == most).cast(pl.Float64)).alias(name)
             for name in names
         )
@@ -64,16 +66,16 @@ def truth_of(readings: Readings, rule: str, *, single_label: bool = False) -> Tr
     else:
         shares = grouped.agg(pl.col(names).mean())
         ties = {name: int((shares[name] == 0.5).sum()) for name in names}
-        made = shares.with_columns(
+        labels = shares.with_columns(
             pl.when(pl.col(name) != 0.5).then((pl.col(name) > 0.5).cast(pl.Float64)).alias(name)
             for name in names
         )
-    said = [f"Truth: the majority of {plural(len(readings.readers), 'reader')}."]
+    notes = [f"Truth: the majority of {plural(len(readings.readers), 'reader')}."]
     for name, count in ties.items():
         if count and rule == MAJORITY:
-            of = f" for '{name.removeprefix('target_')}'" if name else ""
-            said.append(f"{plural(count, 'case')} without a majority{of}: left out there.")
-    return Truth(made, tuple(said) if rule == MAJORITY else ())
+            for_target = f" for '{name.removeprefix('target_')}'" if name else ""
+            notes.append(f"{plural(count, 'case')} without a majority{for_target}: left out there.")
+    return Truth(labels, tuple(notes) if rule == MAJORITY else ())
 
 
 def readings_as_cases(
@@ -92,19 +94,19 @@ def readings_as_cases(
         Both tables with a row per reading, and a sentence.
     """
     names = [f"target_{name}" for name in readings.targets]
-    own = readings.frame.filter(pl.any_horizontal(pl.col(names).is_not_null()))
+    read = readings.frame.filter(pl.any_horizontal(pl.col(names).is_not_null()))
     given = [name for name in names if name in predictions.columns]
-    by_reading = predictions.drop(given).join(own, on=CASE_ID, how="inner", maintain_order="left")
+    by_reading = predictions.drop(given).join(read, on=CASE_ID, how="inner", maintain_order="left")
     named = pl.concat_str([CASE_ID, READER], separator=BETWEEN).alias(CASE_ID)
     columns = [*predictions.drop(given).columns, *names]
-    about = attributes.join(own.select(CASE_ID, READER), on=CASE_ID, how="inner")
+    repeated = attributes.join(read.select(CASE_ID, READER), on=CASE_ID, how="inner")
     unread = predictions[CASE_ID].n_unique() - by_reading[CASE_ID].n_unique()
-    cases = own.join(predictions.select(CASE_ID).unique(), on=CASE_ID, how="semi")
-    said = f"Truth: each of {plural(len(cases), 'reading')} counts as a case."
+    cases = read.join(predictions.select(CASE_ID).unique(), on=CASE_ID, how="semi")
+    sentence = f"Truth: each of {plural(len(cases), 'reading')} counts as a case."
     if unread:
-        said += f" {plural(unread, 'case')} without a reading: left out."
+        sentence += f" {plural(unread, 'case')} without a reading: left out."
     return (
         by_reading.with_columns(named).select(columns),
-        about.with_columns(named).drop(READER),
-        said,
+        repeated.with_columns(named).drop(READER),
+        sentence,
     )
