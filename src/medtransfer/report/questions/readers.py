@@ -5,7 +5,7 @@ import polars as pl
 from medtransfer.report.components import Component, Note, ReportTable, Section
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.small_counts import count_text
-from medtransfer.report.text import fixed, interval_text, joined, metric_title
+from medtransfer.report.text import fixed, interval_text, joined
 
 AGREEMENT = {"kappa": "Cohen's kappa", "alpha": "Krippendorff's alpha"}
 WITHOUT = "majority without "
@@ -63,28 +63,30 @@ def _agreement(data: ReportData, readers: pl.DataFrame) -> ReportTable:
 
 def _decisions(data: ReportData, readers: pl.DataFrame) -> ReportTable:
     """Sensitivity and specificity of readers and rungs against the same majorities."""
-    is_decision = pl.col("metric").str.split("@").list.first().is_in(DECISIONS)
-    rows = readers.filter(is_decision & pl.col("against").str.starts_with(WITHOUT))
-    keys = ["cohort", "target", "against", "metric", "subject"]
-    order = ["cohort", "target", "against"]
+    parts = pl.col("metric").str.split("@")
+    rows = readers.filter(
+        parts.list.first().is_in(DECISIONS) & pl.col("against").str.starts_with(WITHOUT)
+    ).with_columns(point=parts.list.get(1, null_on_oob=True))
+    keys = ["cohort", "target", "against", "subject", "point"]
+    truths = rows.select(keys[:3]).unique(maintain_order=True).with_row_index("truth")
+    ordered = rows.join(truths, on=keys[:3]).sort("truth", maintain_order=True)
     cells: list[list[str]] = []
-    for _, of_truth in rows.group_by(order, maintain_order=True):
-        for _, runs in of_truth.group_by(keys, maintain_order=True):
-            row = runs.row(0, named=True)
-            cells.append(
-                [
-                    row["cohort"],
-                    row["target"],
-                    row["against"],
-                    row["subject"],
-                    metric_title(row["metric"]),
-                    _of_runs(runs),
-                    *_counts(data, row),
-                ]
-            )
-    head = ("Cohort", "Target", "Truth", "Who", "Share", "Value", "Cases", "Patients")
+    for _, of_subject in ordered.group_by(keys, maintain_order=True):
+        row = of_subject.row(0, named=True)
+        share = pl.col("metric").str.starts_with
+        cells.append(
+            [
+                row["cohort"],
+                row["target"],
+                row["against"],
+                row["subject"] if row["point"] is None else f"{row['subject']} at {row['point']}",
+                *(_of_runs(of_subject.filter(share(name))) for name in DECISIONS),
+                *_counts(data, row),
+            ]
+        )
+    head = ("Cohort", "Target", "Truth", "Who", "Sensitivity", "Specificity", "Cases", "Patients")
     return ReportTable(
-        head, cells, caption="Readers and rungs on the same cases", numeric=frozenset({5, 6, 7})
+        head, cells, caption="Readers and rungs on the same cases", numeric=frozenset({4, 5, 6, 7})
     )
 
 
