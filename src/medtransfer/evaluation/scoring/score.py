@@ -18,7 +18,7 @@ from medtransfer.evaluation.scoring.fairness import subgroup_gaps
 from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
-from medtransfer.evaluation.scoring.tune_fit import TuneFit, fit_on_tune
+from medtransfer.evaluation.scoring.tune_fit import TuneFit, fit_for_metrics
 from medtransfer.statistics.delong import Aurocs, delong, logit_intervals
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS, auroc_interval
 from medtransfer.tables.results import ALL, Result, results_frame
@@ -69,12 +69,7 @@ def measure_run(
     """Measure a run on all of its test sets; arguments as for `score`."""
     run = run_arrays(predictions, task)
     groups = attribute_groups(run, attributes, config)
-    fit = fit_on_tune(
-        run,
-        config.operating_points,
-        *groups.values(),
-        thresholds_only=not config.needs_fits,
-    )
+    fit = fit_for_metrics(run, config, groups)
     test_sets = make_test_sets(run, fit, groups, config)
     estimates = measure(test_sets, config)
     return MeasuredRun(run, fit, test_sets, estimates)

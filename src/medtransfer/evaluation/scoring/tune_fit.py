@@ -18,6 +18,24 @@ Groups = Mapping[str, pl.Series]
 """Attribute to its value of each of the run's cases, null where it is not known. Each [N]"""
 
 
+def fit_for_metrics(
+    run: RunArrays, config: EvaluationConfig, groups: Mapping[str, Groups]
+) -> TuneFit:
+    """Fit on the tuning split what the metrics that are computed need.
+
+    Args:
+        run: The predictions.
+        config: Metrics and operating points.
+        groups: For each test set its attributes.
+
+    Raises:
+        TableError: A case of another split got in.
+    """
+    thresholds_only = not config.needs_fits
+    points = config.operating_points
+    return fit_on_tune(run, points, *groups.values(), thresholds_only=thresholds_only)
+
+
 def fit_on_tune(
     run: RunArrays, points: tuple[str, ...], *groups: Groups, thresholds_only: bool = False
 ) -> TuneFit:
