@@ -12,7 +12,7 @@ from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
-from medtransfer.evaluation.comparison.readers.scored_cases import READERS
+from medtransfer.evaluation.comparison.readers.scored_cases import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
@@ -151,8 +151,7 @@ def load_evaluation_data(folder: Path) -> ReportData:
     document: Document = read_json(path)
     facts = [("Task", f"{document['task']}, {plural(len(document['targets']), 'target')}")]
     if versions := document["versions"]:
-        software = ", ".join(f"{name} {version}" for name, version in versions.items())
-        facts.append(("Software", software))
+        facts.append(("Software", ", ".join(f"{name} {v}" for name, v in versions.items())))
     results = _table(folder / "results.parquet", RESULTS_CONTRACT)
     return ReportData(
         name=document["name"],
@@ -170,7 +169,7 @@ def load_evaluation_data(folder: Path) -> ReportData:
         facts=tuple(facts),
         notes=tuple(document["said"]),
         verdict=tuple(document.get("verdict") or ()),
-        readers=pl.read_parquet(folder / READERS) if (folder / READERS).is_file() else None,
+        readers=find_readers(folder),
     )
 
 

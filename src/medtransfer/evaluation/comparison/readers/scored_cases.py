@@ -148,3 +148,9 @@ def write_readers(
     table = compare_readers(predictions, read.readings, task, config)
     for place in (path, path.with_suffix(".csv")):
         write_frame(table, place)
+
+
+def find_readers(folder: Path) -> pl.DataFrame | None:
+    """The table of readers in an evaluation's folder; None if there is none."""
+    path = folder / READERS
+    return pl.read_parquet(path) if path.is_file() else None
