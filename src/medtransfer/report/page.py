@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from medtransfer.errors import plural
 from medtransfer.files import write_json, write_text
+from medtransfer.report.beside.readers import readers_section
 from medtransfer.report.clinic.pages import clinic_sections
 from medtransfer.report.components import (
     Answer,
@@ -35,7 +36,6 @@ from medtransfer.report.front_page.sentences import interval
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty, why
 from medtransfer.report.questions.method import limits, method, runs
-from medtransfer.report.questions.readers import readers_section
 from medtransfer.report.reading import load_evaluation_data, load_study_data, study_identifiers
 from medtransfer.report.recommendation import recommendation_of
 from medtransfer.report.text import fixed, percent, unbroken
