@@ -47,6 +47,7 @@ COMMANDS = {
     "features": "write_features",
     "plan": "plan_study",
     "monitor": "monitor",
+    "serve": "serve",
 }
 
 
@@ -60,6 +61,7 @@ WITHOUT_COMMAND = {
     "probe_study",
     "remake_bundle",
     "validate_predictions",
+    "write_dicom_reports",
 }
 """Functions that only Python has, or whose command calls another one."""
 

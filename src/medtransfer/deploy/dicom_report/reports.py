@@ -65,6 +65,9 @@ def write_dicom_reports(
         case: As for `BundleModel.predict`.
         statement: What the reports may be used for; by default that they are not for diagnosis.
 
+    Returns:
+        The reports that were written, and the cases that have none.
+
     Raises:
         ConfigError: The extra `dicom-sr` is not installed, or the statement is too long.
         StudyError: `out` is a file, or the disk is full.

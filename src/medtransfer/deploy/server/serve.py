@@ -22,6 +22,9 @@ def serve(
         config: Address, token and limits; `server_config` checks them.
         on_start: Called with the address once the network is loaded.
 
+    Returns:
+        Nothing, once the process is told to stop.
+
     Raises:
         ConfigError: The extra `serve` is not installed, or there is no token beyond this machine.
         BundleError: The bundle is damaged or has expired.
