@@ -135,3 +135,21 @@ def test_no_changed_byte_goes_unnoticed(data: st.DataObject, tmp_path_factory) -
     except BundleError:
         return
     assert contents == CONTENTS  # only dates, attributes and the like were changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bit", range(8))
+def test_no_flipped_bit_of_any_byte_goes_unnoticed(bit: int, tmp_path: Path) -> None:
+    path = tmp_path / "mutated.medt"
+    write_archive(path, CONTENTS)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+        try:
+            archive = open_archive(path)
+            contents = {name: archive.read(name) for name in archive.entries}
+        except BundleError:
+            continue
+        assert contents == CONTENTS, place

@@ -7,9 +7,11 @@ file's own size. Every entry is compared with its SHA-256 when it is read.
 
 import hashlib
 import json
+import lzma
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,12 @@ YEAR_ZERO = (1980, 1, 1, 0, 0, 0)
 """Date of every entry, so that the same content gives the same bytes."""
 END = b"PK\x05\x06"
 END_64 = b"PK\x06\x06"
+
+UNREADABLE = (
+    OSError, EOFError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError, struct.error,
+)  # fmt: skip
+"""Errors of Python's zip reader on changed bytes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Archive:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(name)
-        except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise _damaged(self.path, f"{name} cannot be read ({type(error).__name__})") from error
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise _damaged(self.path, f"{name} is not what it was when the bundle was made")
@@ -128,7 +136,7 @@ def open_archive(path: Path) -> Archive:
             signature = archive.read(SIGNATURE) if is_signed else None
     except BundleError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise _damaged(path, f"it is no complete zip file ({type(error).__name__})") from error
     entries = _listed_entries(path, seal)
     listed = [info for info in infos if info.filename not in (SEAL, SIGNATURE)]
