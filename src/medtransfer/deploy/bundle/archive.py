@@ -34,9 +34,16 @@ END = b"PK\x05\x06"
 END_64 = b"PK\x06\x06"
 
 UNREADABLE = (
-    OSError, EOFError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error,
-    lzma.LZMAError, struct.error,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
 """Errors of Python's zip reader on changed bytes."""
 
 
