@@ -95,6 +95,7 @@ class ReportData:
         rung_infos: Rungs in reading order.
         results: The results table: runs and means over seeds.
         comparisons: Differences from the reference rung.
+        ensembles: Differences of ensembles of seeds from their rungs; None if there are none.
         curves: By kind; any may be empty.
         counts: Cases and patients of each cohort and split.
         leave_cohort_out: Each cohort was left out of training in turn.
@@ -129,6 +130,7 @@ class ReportData:
     findings: tuple[ReportedFinding, ...] | None = None
     cautions: tuple[str, ...] = ()
     pairs: pl.DataFrame | None = None
+    ensembles: pl.DataFrame | None = None
     understanding: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
     chosen: str | None = None

@@ -12,6 +12,7 @@ from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
+from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
 from medtransfer.evaluation.comparison.readers.scored_cases import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
@@ -72,7 +73,8 @@ def load_study_data(folder: StudyFolder) -> ReportData:
             machines = [*run.environments(), *(dict(a.environment) for a in later if a)]
             environments += [e for e in machines if e not in environments]
     runs = unguarded(pl.read_csv(folder.path / "runs.csv"))
-    results = _table(folder.path / "results.parquet", RESULTS_CONTRACT)
+    results = of_rungs(_table(folder.path / "results.parquet", RESULTS_CONTRACT))
+    comparisons = _table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT)
     return ReportData(
         name=study.name,
         kind="transfer study",
@@ -80,12 +82,11 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         targets=study.data.names,
         evaluation=study.evaluation,
         reference=study.reference_rung,
-        rung_infos=_with_budgets(
-            _by_scale([_stated_info(entry) for entry in study.rungs]), study, runs
-        ),
+        rung_infos=_with_budgets(study, runs),
         results=results,
-        comparisons=_table(folder.path / "comparisons.parquet", COMPARISONS_CONTRACT),
-        curves=read_curve_tables(folder.path / "curves"),
+        comparisons=of_rungs(comparisons),
+        ensembles=comparisons.filter(IS_ENSEMBLE),
+        curves={k: of_rungs(f) for k, f in read_curve_tables(folder.path / "curves").items()},
         counts=tuple(_counts(row) for row in document["flow"]),
         leave_cohort_out=study.leave_cohort_out,
         runs=runs,
@@ -192,9 +193,7 @@ def _pairs(path: Path) -> pl.DataFrame | None:
     return typed(pl.read_parquet(path), PAIRS_CONTRACT) if path.is_file() else None
 
 
-def _with_budgets(
-    rungs: tuple[RungInfo, ...], study: Study, runs: pl.DataFrame
-) -> tuple[RungInfo, ...]:
+def _with_budgets(study: Study, runs: pl.DataFrame) -> tuple[RungInfo, ...]:
     """Rungs with the training cases that they saw with one seed, over all settings tried."""
     at_most = runs.filter(
         (pl.col("label_fraction") == pl.col("label_fraction").max())
@@ -206,6 +205,7 @@ def _with_budgets(
         steps = sum(at_most.filter(pl.col("rung") == entry.rung)["steps"].to_list())
         linear = training.tuning.mode == "linear"
         budgets[entry.rung] = None if linear else steps * training.batch_size / len(study.seeds)
+    rungs = _by_scale([_stated_info(entry) for entry in study.rungs])
     return tuple(replace(rung, budget=budgets.get(rung.name)) for rung in rungs)
 
 

@@ -1,6 +1,7 @@
 """The study's recommendation, from the tables of its folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,9 +15,10 @@ from medtransfer.evaluation.comparison.choice.rule import (
     recommended,
 )
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_of
+from medtransfer.evaluation.comparison.grid_key import ensemble_parts
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
 from medtransfer.models.rungs.start import control_of
-from medtransfer.report.content import ReportData, RungInfo
+from medtransfer.report.content import ReportData, Row, RungInfo
 from medtransfer.report.reading import load_study_data
 from medtransfer.report.text import interval_text
 from medtransfer.runs.folders import StudyFolder
@@ -63,7 +65,40 @@ def recommendation_of(data: ReportData) -> Recommendation:
     )
     pairs = [] if data.pairs is None else pairs_of(data.pairs)
     shifted = {info.name: tuple(_shifted_aurocs(data, info)) for info in data.rung_infos}
-    return recommended(candidates, pairs, evidence, shifted)
+    return with_ensemble(recommended(candidates, pairs, evidence, shifted), data)
+
+
+def with_ensemble(advice: Recommendation, data: ReportData) -> Recommendation:
+    """The recommendation with the ensemble of its rung's seeds, if the study has it."""
+    row = None if advice.rung is None else _ensemble_row(data, advice.rung)
+    if row is None:
+        return advice
+    amount = f"{interval_text(row, 3)} on {row['cohort']}, over patients alone"
+    _, members = ensemble_parts(row["rung"])
+    if row["low"] is not None and row["low"] > 0:
+        sentence = (
+            f" Its {members} seeds together are better than one of them, by {amount}: take the "
+            f"ensemble if {members} times the computing time is no obstacle."
+        )
+        return replace(advice, reason=advice.reason + sentence, ensemble=row["rung"])
+    sentence = f" Its {members} seeds together are not shown better than one of them ({amount})."
+    return replace(advice, reason=advice.reason + sentence)
+
+
+def _ensemble_row(data: ReportData, rung: str) -> Row | None:
+    """Difference in AUROC of a rung's ensemble from the rung; None if the study has none."""
+    if data.ensembles is None:
+        return None
+    metric = data.headline(data.main_cohort)
+    rows = data.ensembles.filter(
+        (pl.col("reference") == rung)
+        & (pl.col("label_fraction") == _most_labels(data))
+        & (pl.col("cohort") == data.main_cohort)
+        & (pl.col("metric") == metric)
+        & (pl.col("target") == data.target_of(metric))
+        & pl.col("retrain_fraction").is_null()
+    ).to_dicts()
+    return rows[0] if rows else None
 
 
 def _most_labels(data: ReportData) -> float:

@@ -158,6 +158,9 @@ class Study(Settings):
     in `data.split.shots`. In tables and curves each is at its share of the training patients."""
     seeds: tuple[Seed, ...] = identity((0, 1, 2), min_length=1)
     """Each run is repeated with each seed."""
+    ensemble: Literal["seeds"] | None = scoring(None)
+    """`seeds`: the seeds of each rung as one more rung, `RUNG (ensemble of N seeds)`, whose
+    probabilities are their mean. Trains nothing; compared with the rung itself."""
     retrain_fractions: tuple[Fraction, ...] = identity_if_set(())
     """Shares of a shifted cohort's patients whose cases join the training, each a run of its own
     with all labels at home. They are tested on that cohort's other patients; what no such training
@@ -230,6 +233,7 @@ class Study(Settings):
         faults = [
             *self._repetition_faults(),
             *self._reference_faults(),
+            *self._ensemble_faults(),
             *unknown_names(self.evaluation, self.data.names, self.data.attributes),
             *self._training_faults(),
             *self._sweep_faults(),
@@ -258,6 +262,12 @@ class Study(Settings):
             if repeated:
                 faults.append(f"{setting} holds {listed(sorted(repeated))} twice")
         return faults
+
+    def _ensemble_faults(self) -> list[str]:
+        """An ensemble of one seed."""
+        if self.ensemble is None or len(self.seeds) > 1:
+            return []
+        return ["ensemble is seeds, and seeds has one: an ensemble needs two"]
 
     def _reference_faults(self) -> list[str]:
         """A reference that is no rung of the study."""

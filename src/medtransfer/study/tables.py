@@ -15,6 +15,7 @@ from medtransfer.errors import ConfigError, StudyError
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
+from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
@@ -100,13 +101,15 @@ def write_study_tables(
     write_frame(predictions, folder.path / "predictions.parquet")
     in_order = _in_order(study, done)
     runs = [_ladder_run(folder, run) for run in in_order]
+    compared = [*runs, *_never_retrained(folder, in_order, data)]
     tables = compare_runs(
-        [*runs, *_never_retrained(folder, in_order, data)],
+        compared,
         _attributes(data, study.data.attributes, study.evaluation),
         study.data.task,
         study.evaluation,
         reference=study.reference_rung,
         facts=study_facts(study, folder, done),
+        ensembles=seed_ensembles(compared, len(study.seeds)) if study.ensemble else (),
     )
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from medtransfer.errors import ConfigError, StudyError, listed, plural, suggestion
+from medtransfer.evaluation.comparison.grid_key import ensemble_parts
 from medtransfer.files import read_json
 from medtransfer.report.recommendation import recommend
 from medtransfer.runs.folders import StudyFolder
@@ -62,6 +63,8 @@ def choose_runs(
         rung, why = names[0], "the only rung of the study"
     if rung is None:
         rung, why = _recommended(study, names)
+    rung, members = ensemble_parts(rung)
+    ensemble = ensemble or members > 1
     if rung not in names:
         hint = suggestion(rung, names) or f"Finished rungs: {listed(names)}."
         raise ConfigError(f"The study has no finished run of rung '{rung}'. {hint}")
@@ -87,7 +90,7 @@ def _recommended(study: StudyFolder, names: Sequence[str]) -> tuple[str, str]:
     advice = recommend(study)
     if advice.rung is None or advice.rung not in names:
         raise ConfigError(f"{advice.sentence} Name a rung with --rung: {listed(names)}.")
-    return advice.rung, advice.sentence
+    return advice.ensemble or advice.rung, advice.sentence
 
 
 def with_reason(chosen: ChosenRuns, reason: str) -> ChosenRuns:

@@ -1,6 +1,14 @@
 """Position in a ladder's grid: one rung on one training set."""
 
+import re
 from dataclasses import dataclass
+
+import polars as pl
+
+ENSEMBLE = re.compile(r"(?P<rung>.+) \(ensemble of (?P<members>\d+) seeds\)")
+"""Name of the seeds of a rung as one more rung."""
+IS_ENSEMBLE = pl.col("rung").str.contains(r" \(ensemble of \d+ seeds\)$").fill_null(value=False)
+"""True for rows of ensembles."""
 
 
 @dataclass(frozen=True)
@@ -28,3 +36,19 @@ class GridKey:
     def curve(self) -> tuple[str, str | None, float | None]:
         """Curve over label fractions: its points share this."""
         return self.rung, self.held_out, self.retrain_fraction
+
+
+def of_rungs(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a table without those of ensembles."""
+    return frame.filter(~IS_ENSEMBLE) if "rung" in frame.columns else frame
+
+
+def ensemble_name(rung: str, members: int) -> str:
+    """Name of the seeds of a rung together."""
+    return f"{rung} (ensemble of {members} seeds)"
+
+
+def ensemble_parts(name: str) -> tuple[str, int]:
+    """Rung and number of members behind a name; one member if it names no ensemble."""
+    match = ENSEMBLE.fullmatch(name)
+    return (name, 1) if match is None else (match["rung"], int(match["members"]))

@@ -16,7 +16,7 @@ from medtransfer.evaluation.comparison.answered import (
 )
 from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
 from medtransfer.evaluation.comparison.differences import Pairing, comparisons
-from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.grid_key import GridKey, ensemble_parts
 from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
@@ -47,14 +47,14 @@ class LadderRun:
     Attributes:
         run_id: Its name.
         key: Rung and training set.
-        seed: Of its training.
+        seed: Of its training; None for an ensemble of seeds.
         predictions: Reads its predictions table.
         results: Reads its results table, if it was scored already.
     """
 
     run_id: str
     key: GridKey
-    seed: int
+    seed: int | None
     predictions: Callable[[], pl.DataFrame]
     results: Callable[[], pl.DataFrame] | None = None
 
@@ -122,7 +122,7 @@ class Scorer:
             return None
         mean = MeanOfSeeds(rung.mean.key, self.config)
         for run in rung.runs:
-            mean.add(self.measure(restricted(run.predictions(), cases)), run.seed)
+            mean.add(self.measure(restricted(run.predictions(), cases)), run.seed or 0)
         return mean.mean()
 
 
@@ -149,9 +149,13 @@ def compare_runs(
     *,
     reference: str,
     facts: Sequence[RungFacts] = (),
+    ensembles: Sequence[LadderRun] = (),
     on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LadderTables:
     """Measure every run and sum the ladder up.
+
+    An ensemble of the seeds of a rung is compared with that rung alone, and is in no interval that
+    holds for the whole ladder: what is said of the rungs is the same with ensembles and without.
 
     Args:
         runs: In the order of their rungs.
@@ -160,6 +164,7 @@ def compare_runs(
         config: Intervals, operating points, smallest group size.
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
+        ensembles: Of the seeds of these rungs.
         on_run: Called with the number of runs done, and of all runs.
 
     Raises:
@@ -167,13 +172,16 @@ def compare_runs(
     """
     scorer = Scorer(attributes, task, config)
     ladder = measure_ladder(runs, scorer, on_run)
+    together = measure_ladder(ensembles, scorer, lambda _done, _total: None)
     means = [rung.mean for rung in ladder.rungs]
+    all_means = [*means, *(rung.mean for rung in together.rungs)]
     alike = _on_cases_of_all(ladder.rungs, scorer)
     frames = [
         *ladder.results,
+        *together.results,
         *(
             _summary([*mean_results(m), *drops(m), *variances(m), *hospital_summaries(m)], m.key)
-            for m in means
+            for m in all_means
         ),
         *(
             _summary([row], key)
@@ -187,8 +195,13 @@ def compare_runs(
     ]
     return LadderTables(
         results=pl.concat(frames),
-        comparisons=_differences(ladder.rungs, reference, scorer),
-        curves=_curve_frames([*ladder.points, *mean_points(means)]),
+        comparisons=pl.concat(
+            [
+                _differences(ladder.rungs, reference, scorer),
+                *_ensemble_differences(ladder.rungs, together.rungs, scorer),
+            ]
+        ),
+        curves=_curve_frames([*ladder.points, *together.points, *mean_points(all_means)]),
         means=tuple(means),
         notes=tuple(_left_out(ladder.rungs, reference)),
     )
@@ -199,7 +212,7 @@ def measure_ladder(
 ) -> MeasuredLadder:
     """Measure every run, one rung after the other; arguments as for `compare_runs`."""
     groups: dict[GridKey, list[LadderRun]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):  # seeds are paired by position
+    for run in sorted(runs, key=lambda run: run.seed or 0):  # seeds are paired by position
         groups.setdefault(run.key, []).append(run)
     ladder = MeasuredLadder([], [], [])
     seen: list[Answered] = []
@@ -215,7 +228,7 @@ def measure_ladder(
             ladder.results.append(_with_key(results, key, run.seed))
             lines.append(run_lines(measured))
             tested.append(answered_once(predictions, seen))
-            mean.add(measured, run.seed)
+            mean.add(measured, run.seed or 0)
         ladder.points.extend(points(key, lines))
         rung = RungRuns(tuple(groups[key]), tuple(tested), mean.mean())
         ladder.rungs.append(_on_shared_cases(rung, scorer))
@@ -234,6 +247,18 @@ def _differences(rungs: Sequence[RungRuns], reference: str, scorer: Scorer) -> p
     rows = comparisons(means, reference, scorer.config, paired)
     held_out = pl.col("held_out")
     return comparisons_frame(rows).filter(held_out.is_null() | (pl.col("cohort") == held_out))
+
+
+def _ensemble_differences(
+    rungs: Sequence[RungRuns], ensembles: Sequence[RungRuns], scorer: Scorer
+) -> Iterator[pl.DataFrame]:
+    """Comparisons of each ensemble with the rung whose seeds it is made of."""
+    by_key = {rung.mean.key: rung for rung in rungs}
+    for ensemble in ensembles:
+        rung, _ = ensemble_parts(ensemble.mean.key.rung)
+        base = by_key.get(replace(ensemble.mean.key, rung=rung))
+        if base is not None:
+            yield _differences([base, ensemble], rung, scorer)
 
 
 def _on_shared_cases(rung: RungRuns, scorer: Scorer) -> RungRuns:

@@ -103,7 +103,7 @@ def adapt_table(
     chosen = [run for run in runs if run.key.retrain_fraction is None]
     most = max((run.key.label_fraction for run in chosen), default=1.0)
     groups: dict[GridKey, list[LadderRun]] = {}
-    for run in sorted(chosen, key=lambda run: run.seed):
+    for run in sorted(chosen, key=lambda run: run.seed or 0):
         if run.key.label_fraction == most:
             groups.setdefault(run.key, []).append(run)
     rows: list[AdaptRow] = []

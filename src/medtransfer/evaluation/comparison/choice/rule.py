@@ -74,12 +74,14 @@ class Recommendation:
         reason: Sentences on why, and what would be needed if there is none.
         condition: Sentences on where and for whom it holds; empty without a rung.
         rests_on: The numbers behind it.
+        ensemble: Name of its seeds together if these are shown better than one of them.
     """
 
     rung: str | None
     reason: str
     condition: str
     rests_on: Evidence
+    ensemble: str | None = None
 
     @property
     def sentence(self) -> str:

@@ -145,7 +145,7 @@ def sample_size(
     first = reference or rungs[0]
     runs = [run for run in ladder_runs(table.frame) if run.key.retrain_fraction is None]
     # of several runs of a rung the last one here stays: all labels, the first seed
-    runs.sort(key=lambda run: (run.key.label_fraction, -run.seed))
+    runs.sort(key=lambda run: (run.key.label_fraction, -(run.seed or 0)))
     arrays = {run.key.rung: run_arrays(run.predictions(), task or inferred) for run in runs}
     sizes = _measured(arrays, first, cohort, point or DEFAULT_POINT, expected=expected, goals=goals)
     if len(runs) == len(arrays):
