@@ -56,6 +56,7 @@ WITHOUT_COMMAND = {
     "adaptation_savings",
     "check_manifest",
     "export_layout",
+    "follow_folder",
     "export_report",
     "load_bundle",
     "probe_study",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from medtransfer.deploy.exchange.export_layout import export_layout
     from medtransfer.deploy.exchange.file_input import FileInput
     from medtransfer.deploy.exchange.remake import remake_bundle
+    from medtransfer.deploy.inference.follow import Followed, follow_folder
     from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
     from medtransfer.deploy.monitoring.config import MonitorConfig
@@ -97,6 +98,7 @@ __all__ = [
     "ExportOptions",
     "FeatureFile",
     "FileInput",
+    "Followed",
     "FsckReport",
     "ImageError",
     "LocalValidation",
@@ -131,6 +133,7 @@ __all__ = [
     "export_bundle",
     "export_layout",
     "export_report",
+    "follow_folder",
     "fsck",
     "import_source",
     "init_study",
@@ -178,6 +181,8 @@ _MODULES = {
     "export_bundle": "deploy.bundle.export",
     "read_bundle": "deploy.bundle.reader",
     "FileInput": "deploy.exchange.file_input",
+    "Followed": "deploy.inference.follow",
+    "follow_folder": "deploy.inference.follow",
     "export_layout": "deploy.exchange.export_layout",
     "remake_bundle": "deploy.exchange.remake",
     "BundleModel": "deploy.inference.model",

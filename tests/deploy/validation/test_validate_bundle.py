@@ -1,6 +1,8 @@
 """A bundle at another hospital: verdict, tables, page, the search for training patients."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,6 +16,7 @@ from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.validate import Validation, validate_bundle, validation_config
 from medtransfer.errors import ConfigError, TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.report.questions.fairness import group_cohort
 from medtransfer.tables.results import read_results
 
 QUICK = EvaluationConfig(replicates=100, permutations=20)
@@ -139,3 +142,11 @@ def test_the_command_prints_the_verdict(bundle: Bundle, south: Path, tmp_path: P
     assert done.exit_code == 0, done.output
     assert "south, 60 patients" in done.output or "south, " in done.output
     assert "report.html" in done.output
+
+
+def test_the_page_compares_groups_at_the_hospital_that_was_validated() -> None:
+    facts = {"shifted": ["south"], "main_cohort": "home"}
+    validation: Any = SimpleNamespace(verdict=("holds",), **facts)
+    assert group_cohort(validation) == "south"
+    study: Any = SimpleNamespace(verdict=(), **facts)
+    assert group_cohort(study) == "home"

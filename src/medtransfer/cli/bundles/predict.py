@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medtransfer.cli.app import app
+from medtransfer.cli.app import EXIT_STOPPED, app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
 
 if TYPE_CHECKING:
@@ -43,17 +43,47 @@ def images_display() -> Generator["Progress"]:
         print(file=sys.stderr)
 
 
+def print_batch(table: Path, files: int, refused: int) -> None:
+    """Print one line on a batch of a followed folder."""
+    from medtransfer.errors import plural
+
+    lost = f", {refused:,} could not be used" if refused else ""
+    print(f"{table}: {plural(files, 'file')}{lost}", flush=True)
+
+
 @app.command()
 def predict(
     bundle: BundleFile,
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="Image files and folders, or one table with a path column."),
-    ],
+    ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Predictions: .csv, .parquet or .jsonl.")
-    ] = Path("predictions.csv"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Predictions: .csv, .parquet or .jsonl; with --follow a folder for tables. "
+            "[default: predictions.csv, or predictions]",
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[
+        Path | None,
+        typer.Option(
+            help="Drop folder: each image is predicted once, as it comes, until Ctrl-C.",
+            show_default=False,
+        ),
+    ] = None,
+    still: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that a dropped file must rest before it is taken. [default: 2; 30 if "
+            "files make cases]",
+            show_default=False,
+        ),
+    ] = None,
     case: Annotated[
         str,
         typer.Option(
@@ -91,9 +121,15 @@ def predict(
 ) -> None:
     """Predict cases with a bundle: probability, call, prediction set, OOD flag, deferral.
 
-    Images that cannot be read are listed beside the predictions; the exit code is then 1.
+    Images that cannot be read are listed beside the predictions; the exit code is then 1. With
+    --follow it is 75 after Ctrl-C, and the same command goes on.
     """
     from medtransfer.deploy.dicom_report.reports import require_extra, write_dicom_reports
+    from medtransfer.deploy.inference.follow import (
+        follow_folder,
+        follow_summary,
+        refuse_with_follow,
+    )
     from medtransfer.deploy.inference.model import load_bundle
     from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
 
@@ -107,13 +143,26 @@ def predict(
         trusted=trusted or (),
         runtime=runtime,  # type: ignore[arg-type] — checked there
     )
+    if follow is not None:
+        refuse_with_follow(inputs, dicom_sr)
+        followed = follow_folder(
+            model,
+            follow,
+            out or Path("predictions"),
+            case=case,  # type: ignore[arg-type] — checked there
+            still=still,
+            on_batch=print_batch,
+        )
+        print(follow_summary(followed))
+        raise typer.Exit(EXIT_STOPPED)
+    out = out or Path("predictions.csv")
     with images_display() as on_progress:
-        files = predict_files(model, inputs, out, case=case, on_progress=on_progress)  # type: ignore[arg-type] — checked there
+        files = predict_files(model, inputs or [], out, case=case, on_progress=on_progress)  # type: ignore[arg-type] — checked there
     print(prediction_summary(files))
     if dicom_sr is not None:
         reports = write_dicom_reports(
             model,
-            inputs,
+            inputs or [],
             files.outcome,
             dicom_sr,
             case=case,  # type: ignore[arg-type] — checked there

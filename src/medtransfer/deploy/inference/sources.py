@@ -214,6 +214,19 @@ class ArraySource:
         return [case]
 
 
+def case_rule(rule: CaseRule, images_per_case: int) -> CaseRule:
+    """Meaning of `auto`: the study if the bundle was trained on cases of several images.
+
+    Raises:
+        ConfigError: There is no such rule.
+    """
+    if rule not in get_args(CaseRule):
+        raise ConfigError(f"--case is '{rule}' (allowed: {listed(get_args(CaseRule))}).")
+    if rule != "auto":
+        return rule
+    return "study" if images_per_case > 1 else "image"
+
+
 def case_source(inputs: Any, rule: CaseRule, *, images_per_case: int) -> CaseSource:
     """The cases that a user asks for.
 
@@ -228,8 +241,7 @@ def case_source(inputs: Any, rule: CaseRule, *, images_per_case: int) -> CaseSou
         ConfigError: There is nothing to predict, or inputs are of no kind that is known.
         TableError: The table cannot be read.
     """
-    if rule not in get_args(CaseRule):
-        raise ConfigError(f"--case is '{rule}' (allowed: {listed(get_args(CaseRule))}).")
+    rule = case_rule(rule, images_per_case)
     if isinstance(inputs, Manifest):
         return ManifestSource(inputs)
     if isinstance(inputs, (str, Path)):
@@ -245,8 +257,6 @@ def case_source(inputs: Any, rule: CaseRule, *, images_per_case: int) -> CaseSou
         raise ConfigError("Name one table, or files and folders, not both.")
     if tables:
         return ManifestSource(read_prediction_table(tables[0]))
-    if rule == "auto":
-        rule = "study" if images_per_case > 1 else "image"
     files, notes = image_files(named)
     if not files:
         raise ConfigError(f"There is no image in {listed(named)}. {' '.join(notes)}".rstrip())

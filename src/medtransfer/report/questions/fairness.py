@@ -83,12 +83,17 @@ class Gap:
     corrected: float = 1.0
 
 
+def group_cohort(data: ReportData) -> str:
+    """Cohort whose groups are compared: the hospital of a validation, else the main one."""
+    return data.shifted[0] if data.verdict and data.shifted else data.main_cohort
+
+
 def answer(data: ReportData) -> Answer:
     """The card: the result in words that match its interval."""
     if not data.attributes:
         return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
     gaps = corrected_gaps(data)
-    cohort = data.main_cohort
+    cohort = group_cohort(data)
     if not gaps:
         return Answer(QUESTION, f"No attribute has two groups on {cohort} that can be compared.")
     gap = gaps[0]
@@ -132,7 +137,7 @@ def _tested_gaps(data: ReportData) -> list[Gap]:
     names = [HEADLINE, *(f"sensitivity@{p}" for p in data.evaluation.operating_points[:1])]
     tested: list[Gap] = []
     for attribute in data.attributes:
-        gaps = _gaps(data, data.best, data.main_cohort, attribute)
+        gaps = _gaps(data, data.best, group_cohort(data), attribute)
         for name in names:
             row, p = gaps.get(name + GAP), gaps.get(name + GAP_P)
             if row and p and row["value"] is not None and p["value"] is not None:
@@ -161,7 +166,7 @@ def _lowest(data: ReportData, gap: Gap) -> str:
         row
         for row in data.group_rows(data.best, gap.attribute)
         if row["metric"] == gap.metric
-        and row["cohort"] == data.main_cohort
+        and row["cohort"] == group_cohort(data)
         and row["value"] is not None
     ]
     if not rows:
