@@ -104,8 +104,7 @@ class ReportData:
         notes: Sentences on assumptions.
         findings: Of the audit; None if there was no audit.
         cautions: Sentences on limitations.
-        pairs: Differences between every two rungs; None in evaluations and in folders written
-            before there was a recommendation.
+        pairs: Differences between every two rungs; None in evaluations and in old folders.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         chosen: The recommended rung; None if none can be recommended over another.
