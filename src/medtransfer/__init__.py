@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from medtransfer.deploy.exchange.export_layout import export_layout
     from medtransfer.deploy.exchange.file_input import FileInput
     from medtransfer.deploy.exchange.remake import remake_bundle
+    from medtransfer.deploy.gallery.gallery import Gallery, make_gallery
+    from medtransfer.deploy.gallery.selection import GalleryChoice
     from medtransfer.deploy.inference.follow import Followed, follow_folder
     from medtransfer.deploy.inference.model import BundleModel, BundlePredictions, load_bundle
     from medtransfer.deploy.inference.predict_files import PredictionFiles, predict_files
@@ -100,6 +102,8 @@ __all__ = [
     "FileInput",
     "Followed",
     "FsckReport",
+    "Gallery",
+    "GalleryChoice",
     "ImageError",
     "LocalValidation",
     "Manifest",
@@ -139,6 +143,7 @@ __all__ = [
     "init_study",
     "join_manifests",
     "load_bundle",
+    "make_gallery",
     "monitor",
     "plan_study",
     "predict_files",
@@ -233,6 +238,9 @@ _MODULES = {
     "StudyPlan": "study.planning.study_plan",
     "sample_size": "evaluation.comparison.size.needed_size",
     "savings": "evaluation.comparison.label_savings",
+    "Gallery": "deploy.gallery.gallery",
+    "GalleryChoice": "deploy.gallery.selection",
+    "make_gallery": "deploy.gallery.gallery",
     "DicomReports": "deploy.dicom_report.reports",
     "write_dicom_reports": "deploy.dicom_report.reports",
     "ServerConfig": "deploy.server.config",

@@ -51,6 +51,8 @@ TORCH = {
     "deploy.bundle.trained_run",
     "deploy.exchange.onnx_graph",
     "deploy.exchange.timm_network",
+    "deploy.gallery.explained",
+    "deploy.gallery.heat_maps",
     "deploy.inference.decoded",
     "deploy.inference.network",
     "deploy.inference.runtime",
@@ -120,7 +122,12 @@ DOORS = {
     "yaml": {"study/", "yaml_text.py"},
     "cryptography": {"deploy/bundle/signature.py"},
     "onnxruntime": {"deploy/inference/onnx_network.py"},
-    "jinja2": {"deploy/bundle/card.py", "pretraining/rung_folder.py", "report/page.py"},
+    "jinja2": {
+        "deploy/bundle/card.py",
+        "deploy/gallery/page.py",
+        "pretraining/rung_folder.py",
+        "report/page.py",
+    },
     "huggingface_hub": {"models/weight_files.py"},
 }
 """Package → the only files that may import it."""

@@ -8,7 +8,7 @@ from io import TextIOWrapper
 
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
-from medtransfer.cli.bundles import export, monitor, predict, serve, validate
+from medtransfer.cli.bundles import export, gallery, monitor, predict, serve, validate
 from medtransfer.cli.studies import plan
 from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
@@ -35,6 +35,7 @@ COMMANDS = (
     validate.adapt,
     monitor.monitor,
     serve.serve,
+    gallery.gallery,
     integrity.fsck,
     evaluate.evaluate,
     evaluate.rank,

@@ -1,0 +1,66 @@
+"""Pictures of a gallery: an image as it is looked at, and a heat map laid over it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medtransfer.data.images.decode import decode
+from medtransfer.data.images.pictures import Pixels, encode_png, resize_image
+
+SIDE = 320
+"""Pixels of a side; the page gives the picture its proportions back."""
+OPACITY = 0.45
+RAMP = np.array(
+    [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], dtype=np.float64
+)
+"""Inferno, at five places."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a page.
+
+    Attributes:
+        png: The file.
+        ratio: Width over height of the image.
+    """
+
+    png: bytes
+    ratio: float
+
+
+def shown_pixels(content: bytes, pixel_limit: int, frame: int | None) -> tuple[Pixels, float]:
+    """An image at the size of a page, 8 bits, and its proportions.
+
+    Args:
+        content: A file's content.
+        pixel_limit: Most pixels.
+        frame: Number of the frame in a file with several.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    pixels = decode(content, pixel_limit, frame)
+    ratio = pixels.shape[1] / pixels.shape[0]
+    small = resize_image(pixels, SIDE, "bilinear")
+    return (small >> 8).astype(np.uint8) if small.dtype == np.uint16 else small, ratio
+
+
+def picture(pixels: Pixels, ratio: float, heat: NDArray[np.float64] | None = None) -> Picture:
+    """A picture, with a heat map over it if there is one.
+
+    Args:
+        pixels: From `shown_pixels`.
+        ratio: Width over height.
+        heat: Not negative; the largest value is the brightest. [h, w]
+    """
+    if heat is None:
+        return Picture(encode_png(pixels), ratio)
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    levels = (255 * heat / max(float(heat.max()), 1e-12)).astype(np.uint8)
+    shown = resize_image(levels, SIDE, "bilinear").astype(np.float64) / 255
+    places = np.linspace(0, 1, len(RAMP))
+    colours = np.stack([np.interp(shown, places, RAMP[:, c]) for c in range(3)], axis=2)
+    mixed = (1 - OPACITY) * grey[:, :, None] + OPACITY * colours
+    return Picture(encode_png(mixed.round().astype(np.uint8)), ratio)
