@@ -32,14 +32,12 @@ def test_probabilities_of_0_and_1_are_labels() -> None:
     assert_allclose(numbers["auroc"] or 0, roc_auc_score(labels, scores))
     assert_allclose(numbers["sensitivity@x"] or 0, called[labels == 1].mean())
     assert_allclose(numbers["specificity@x"] or 0, (~called)[labels == 0].mean())
-    assert_allclose(numbers["ppv@x"] or 0, labels[called].mean())
 
 
 def test_sums_by_hand() -> None:
     numbers = expected([0.9, 0.5, 0.1], [3, 2, 1], 2)
     assert numbers["sensitivity@x"] == pytest.approx(1.4 / 1.5)
     assert numbers["specificity@x"] == pytest.approx(0.9 / 1.5)
-    assert numbers["ppv@x"] == pytest.approx(1.4 / 2)
 
 
 def test_calibrated_probabilities_foretell_the_measured_performance() -> None:
@@ -60,7 +58,6 @@ def test_nothing_is_expected_where_it_is_undefined() -> None:
         "auroc": None,
         "sensitivity@x": None,
         "specificity@x": 1.0,
-        "ppv@x": None,
     }
 
 

@@ -125,6 +125,7 @@ def test_a_shift_is_an_alarm_that_says_what_and_since_when(
     expected = expit(shifted["logit_x"].to_numpy() / 2).mean()
     assert score["mean"] == pytest.approx(expected)
     assert not any(quantity in ("brightness", "OOD score") for quantity, _ in alarms)
+    assert any("Inputs have changed (first noticed: 2026-03)" in n for n in content["notes"])
     page = (tmp_path / "out" / "monitor.html").read_text("utf-8")
     text = page + (tmp_path / "out" / "monitor.json").read_text("utf-8") + done.output
     assert not re.search(r"(case|person)-2026", text)
@@ -204,6 +205,29 @@ def test_a_change_of_what_a_score_means_is_seen_by_labels_alone(
         if stream.alarms
     }
     assert alarms == {("performance", 1): "lower", ("performance", 0): "higher"}
+    assert not any("holds no longer" in note for note in watch.notes)  # no input has changed
+
+
+@NO_PAGE
+def test_an_alarm_of_labels_names_the_month_of_its_patient(
+    bundle_file: Path, tmp_path: Path
+) -> None:
+    frames = [month(f"2026-0{number}", 300) for number in (1, 2, 3)]
+    labels = labels_of(*frames, slope=3)
+    mixed = labels["x"].to_numpy().copy()
+    mixed[600:] = np.random.default_rng(5).permutation(mixed[600:])
+    labels = labels.with_columns(x=pl.Series(mixed))
+    paths = written(tmp_path, a=frames[0], b=frames[1], c=frames[2], labels=labels)
+    watch = monitor(
+        bundle_file,
+        [paths["b"], paths["c"]],
+        tmp_path / "out",
+        baseline=paths["a"],
+        labels=paths["labels"],
+        config=QUICK,
+    )
+    periods = {one.alarm_period for one in watch.evidence if one.key.family == "performance"}
+    assert periods == {"2026-03"}
 
 
 @NO_PAGE

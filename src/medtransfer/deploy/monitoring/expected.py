@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.statistics.bootstrap import percentile_interval
 
-METRICS = ("auroc", "sensitivity", "specificity", "ppv")
+METRICS = ("auroc", "sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def expected_performance(
     replicates: int,
     rng: np.random.Generator,
 ) -> dict[str, Expected]:
-    """Expected AUROC, and sensitivity, specificity and PPV at operating points.
+    """Expected AUROC, and sensitivity and specificity at operating points.
 
     Args:
         probabilities: Calibrated. [n]
@@ -54,7 +54,7 @@ def expected_performance(
         rng: Draws them.
 
     Returns:
-        `auroc`, `sensitivity@<point>`, `specificity@<point>`, `ppv@<point>`.
+        `auroc`, `sensitivity@<point>`, `specificity@<point>`.
     """
     weights = _weights(patient, replicates, rng)
     order = np.argsort(scores, kind="stable")
@@ -65,7 +65,6 @@ def expected_performance(
         fn, tn = positive[:, ~called].sum(axis=1), negative[:, ~called].sum(axis=1)
         values[f"sensitivity@{point}"] = _share(tp, fn)
         values[f"specificity@{point}"] = _share(tn, fp)
-        values[f"ppv@{point}"] = _share(tp, fp)
     return {name: _estimate(numbers) for name, numbers in values.items()}
 
 

@@ -16,7 +16,7 @@ from medtransfer.deploy.monitoring.page import monitor_page
 from medtransfer.deploy.monitoring.performance import PerformanceNumber, performance_numbers
 from medtransfer.deploy.monitoring.periods import PeriodNumber, period_numbers, periods_of
 from medtransfer.deploy.monitoring.streams import input_streams, performance_streams
-from medtransfer.deploy.monitoring.words import alarm_lines, watch_sentence
+from medtransfer.deploy.monitoring.words import alarm_lines, expectation_notes, watch_sentence
 from medtransfer.deploy.validation.validate import home_predictions
 from medtransfer.errors import ConfigError, StudyError, plural
 from medtransfer.files import write_json, write_text
@@ -108,6 +108,7 @@ def monitor(
         notes.append(OWN_BASELINE)
     if watched.unpredicted:
         notes.append(f"{plural(watched.unpredicted, 'case')} without a prediction not counted.")
+    notes += expectation_notes(evidence)
     watch = Watch(
         bundle=opened.digest,
         config=config,

@@ -34,7 +34,7 @@ class PerformanceNumber:
     Attributes:
         period: A month, a table, or `all`.
         target: The target.
-        metric: `auroc`, `sensitivity@<point>`, `specificity@<point>` or `ppv@<point>`.
+        metric: `auroc`, `sensitivity@<point>` or `specificity@<point>`.
         promised: By the bundle, for its own test cases.
         expected: From calibrated probabilities, without labels.
         measured: From labels; None if no case of the period has one.

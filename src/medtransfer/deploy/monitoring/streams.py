@@ -73,7 +73,8 @@ def input_streams(
         baseline: Cases of the time before.
         config: Least number of patients of a baseline.
     """
-    new, old = _first_of_patients(watched.frame), _first_of_patients(baseline.frame)
+    new = _first_of_patients(_numbered(watched.frame))
+    old = _first_of_patients(_numbered(baseline.frame))
     streams = [_stream(key, column, old, new) for key, column in _columns(baseline)]
     devices = (
         old["device"].drop_nulls().value_counts().filter(pl.col("count") >= config.min_baseline)
@@ -111,8 +112,8 @@ def performance_streams(
     for name in watched.facts.names:
         for label in (1, 0):
             is_known = pl.col(f"target_{name}") == label
-            old = _first_of_patients(baseline.frame.filter(is_known))
-            new = _first_of_patients(watched.frame.filter(is_known))
+            old = _first_of_patients(_numbered(baseline.frame).filter(is_known))
+            new = _first_of_patients(_numbered(watched.frame).filter(is_known))
             key = StreamKey("performance", "score", name, label=label)
             streams.append(_stream(key, f"probability_{name}", old, new))
     return [stream for stream in streams if len(stream.baseline) >= config.min_baseline]
@@ -146,7 +147,11 @@ def _stream(key: StreamKey, column: str, old: pl.DataFrame, new: pl.DataFrame) -
     )
 
 
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Cases with their row in the frame of the watch."""
+    return frame.with_row_index("_row")
+
+
 def _first_of_patients(frame: pl.DataFrame) -> pl.DataFrame:
-    """The first case of each patient, with its row."""
-    numbered = frame.drop("_row", strict=False).with_row_index("_row")
-    return numbered.unique("patient", keep="first", maintain_order=True)
+    """The first case of each patient."""
+    return frame.unique("patient", keep="first", maintain_order=True)

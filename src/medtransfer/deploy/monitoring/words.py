@@ -54,6 +54,22 @@ def alarm_line(stream: StreamEvidence) -> str:
     )
 
 
+def expectation_notes(evidence: Sequence[StreamEvidence]) -> list[str]:
+    """Warning on performance that is expected without labels, once an input has changed."""
+    periods = [
+        stream.alarm_period
+        for stream in evidence
+        if stream.key.family == "inputs" and stream.alarm_period is not None
+    ]
+    if not periods:
+        return []
+    sentence = (
+        f"Inputs have changed (first noticed: {min(periods)}): performance that is expected "
+        "without labels holds no longer from then on. Label some of these cases (--labels)."
+    )
+    return [sentence]
+
+
 def odds_text(stream: StreamEvidence) -> str:
     """Strongest evidence of a stream: ``12 of 800``, its wealth and the wealth of an alarm."""
     strongest = f"{stream.strongest:,.0f}" if stream.strongest < 1e6 else f"{stream.strongest:.0e}"
