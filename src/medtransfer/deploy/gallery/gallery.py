@@ -12,7 +12,7 @@ from medtransfer.data.images.scan import image_readers
 from medtransfer.deploy.bundle.choice import choose_runs
 from medtransfer.deploy.gallery.fiftyone import write_fiftyone
 from medtransfer.deploy.gallery.page import CardSection, CaseCard, gallery_page
-from medtransfer.deploy.gallery.pictures import Picture, picture, shown_pixels
+from medtransfer.deploy.gallery.pictures import CasePicture, picture, shown_pixels
 from medtransfer.deploy.gallery.selection import (
     GalleryCase,
     GalleryChoice,
@@ -134,8 +134,8 @@ class _Shown:
         images = {case.case_id: self._rows[case.case_id][:MAX_PICTURES] for case in cases}
         contents = self._contents([row for rows in images.values() for row in rows])
         for number, case in enumerate(cases, start=before + 1):
-            pictures: list[Picture] = []
-            maps: list[Picture] = []
+            pictures: list[CasePicture] = []
+            maps: list[CasePicture] = []
             notes: list[str] = []
             for row in images[case.case_id]:
                 content, frame = contents[row]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from medtransfer.deploy.gallery.pictures import Picture
+from medtransfer.deploy.gallery.pictures import CasePicture
 from medtransfer.deploy.gallery.selection import GalleryCase
 
 WARNING = (
@@ -33,8 +33,8 @@ class CaseCard:
     number: int
     case: GalleryCase
     facts: Sequence[str]
-    pictures: Sequence[Picture]
-    maps: Sequence[Picture] = ()
+    pictures: Sequence[CasePicture]
+    maps: Sequence[CasePicture] = ()
     notes: Sequence[str] = ()
 
 
@@ -102,7 +102,7 @@ def _card(card: CaseCard) -> dict[str, object]:
     }
 
 
-def _image(picture: Picture) -> dict[str, str]:
+def _image(picture: CasePicture) -> dict[str, str]:
     return {
         "source": f"data:image/png;base64,{base64.b64encode(picture.png).decode()}",
         "ratio": f"{picture.ratio:.4f}",

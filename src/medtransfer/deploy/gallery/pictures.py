@@ -18,7 +18,7 @@ RAMP = np.array(
 
 
 @dataclass(frozen=True)
-class Picture:
+class CasePicture:
     """A picture of a page.
 
     Attributes:
@@ -47,7 +47,7 @@ def shown_pixels(content: bytes, pixel_limit: int, frame: int | None) -> tuple[P
     return (small >> 8).astype(np.uint8) if small.dtype == np.uint16 else small, ratio
 
 
-def picture(pixels: Pixels, ratio: float, heat: NDArray[np.float64] | None = None) -> Picture:
+def picture(pixels: Pixels, ratio: float, heat: NDArray[np.float64] | None = None) -> CasePicture:
     """A picture, with a heat map over it if there is one.
 
     Args:
@@ -56,11 +56,11 @@ def picture(pixels: Pixels, ratio: float, heat: NDArray[np.float64] | None = Non
         heat: Not negative; the largest value is the brightest. [h, w]
     """
     if heat is None:
-        return Picture(encode_png(pixels), ratio)
+        return CasePicture(encode_png(pixels), ratio)
     grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
     levels = (255 * heat / max(float(heat.max()), 1e-12)).astype(np.uint8)
     shown = resize_image(levels, SIDE, "bilinear").astype(np.float64) / 255
     places = np.linspace(0, 1, len(RAMP))
     colours = np.stack([np.interp(shown, places, RAMP[:, c]) for c in range(3)], axis=2)
     mixed = (1 - OPACITY) * grey[:, :, None] + OPACITY * colours
-    return Picture(encode_png(mixed.round().astype(np.uint8)), ratio)
+    return CasePicture(encode_png(mixed.round().astype(np.uint8)), ratio)
