@@ -1,7 +1,7 @@
 """Headers of the DICOM images behind a case, as far as a report has to name them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydicom import dcmread  # pyright: ignore[reportUnknownVariableType]: leave
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from pydicom.valuerep import DA, TM
 
 from medtransfer.data.images.decode import is_dicom
 from medtransfer.data.images.dicom.elements import DAMAGE
@@ -21,6 +22,11 @@ COPIED = (
     *("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
 )
 """Entries of patient and study that a report repeats; empty where an image lacks them."""
+TIMES: dict[str, Callable[[str], object]] = {
+    "StudyDate": DA,
+    "PatientBirthDate": DA,
+    "StudyTime": TM,
+}
 OTHER = ("Modality", "PatientAge", "SpecificCharacterSet", "StudyDescription")
 
 
@@ -48,13 +54,33 @@ def image_header(content: bytes | Pixels) -> Dataset:
                     setattr(header, name, getattr(read, name))
         except DAMAGE as error:
             raise ImageError("has a header that cannot be read") from error
-    missing = [name for name in NEEDED if not UID(str(header.get(name, ""))).is_valid]
+        missing = [name for name in NEEDED if not UID(str(header.get(name, ""))).is_valid]
+        _tidy(header)
     if missing:
         raise ImageError(f"has no valid {', '.join(missing)}")
+    return header
+
+
+def _tidy(header: Dataset) -> None:
+    """Fill what an image lacks, and write dates and times as the standard does."""
     for name in COPIED:
         if name not in header:
             setattr(header, name, "")
-    return header
+    for name, kind in TIMES.items():
+        setattr(header, name, _readable(kind, str(header.get(name) or "")))
+
+
+def _readable(kind: Callable[[str], object], text: str) -> str:
+    """A date or time as the standard writes it, or nothing if it is none.
+
+    ACR-NEMA, and some exports, write ``2004.01.19`` and ``07:27:30``.
+    """
+    plain = text.strip().replace(":", "") if kind is TM else text.strip().replace(".", "")
+    try:
+        kind(plain)
+    except (ValueError, TypeError):
+        return ""
+    return plain
 
 
 def one_study(headers: Sequence[Dataset]) -> None:

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from medtransfer.data.images.dicom.elements import DAMAGE
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.deploy.inference.model import BundleModel, BundlePredictions
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource
@@ -145,26 +146,30 @@ def dicom_report(
     digest = model.bundle.digest
     uids = sorted(str(header.SOPInstanceUID) for header in headers)
     uid = generate_uid(entropy_srcs=[digest, statement, *uids])
-    # pydicom's warnings may quote values that it copies from the images
+    stream = BytesIO()
+    # pydicom's warnings and errors may quote values that it copies from the images
     with warnings.catch_warnings(action="ignore"):
-        report = ComprehensiveSR(
-            evidence=headers,
-            content=report_content(model.bundle, row, headers, statement)[0],
-            series_instance_uid=generate_uid(
-                entropy_srcs=[digest, str(headers[0].StudyInstanceUID)]
-            ),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=uid,
-            instance_number=1,
-            manufacturer=SOFTWARE,
-            is_complete=True,
-            is_final=False,
-            is_verified=False,
-            series_description=statement,
-            software_versions=f"medtransfer {model.facts.medtransfer}",
-        )
-        stream = BytesIO()
-        report.save_as(stream, enforce_file_format=True)
+        content = report_content(model.bundle, row, headers, statement)[0]
+        try:
+            report = ComprehensiveSR(
+                evidence=headers,
+                content=content,
+                series_instance_uid=generate_uid(
+                    entropy_srcs=[digest, str(headers[0].StudyInstanceUID)]
+                ),
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=uid,
+                instance_number=1,
+                manufacturer=SOFTWARE,
+                is_complete=True,
+                is_final=False,
+                is_verified=False,
+                series_description=statement,
+                software_versions=f"medtransfer {model.facts.medtransfer}",
+            )
+            report.save_as(stream, enforce_file_format=True)
+        except DAMAGE as error:
+            raise ImageError("has a header that a report cannot repeat") from error
     return str(uid), stream.getvalue()
 
 
