@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,17 @@ def test_large_and_frequent_requests_are_turned_away(by_hand: BundleModel) -> No
     assert (empty.status_code, empty.json()["reason"]) == (400, "The request has no image.")
     assert often.status_code == 429
     assert int(often.headers["Retry-After"]) >= 1
+
+
+def test_a_bundle_that_expires_while_the_server_runs_predicts_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "old.medt"
+    handmade.write_by_hand(path, handmade.facts(expires=date(2020, 1, 1)))
+    with client_of(load_bundle(path, after_expiry=True)) as client:
+        answer = client.post("/predict", content=b"x")
+    assert (answer.status_code, answer.json()["reason"]) == (
+        503,
+        "The bundle expired on 2020-01-01.",
+    )
 
 
 def test_a_bucket_fills_again_and_every_client_has_its_own() -> None:

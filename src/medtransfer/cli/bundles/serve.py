@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import app
-from medtransfer.cli.bundles.export import BundleFile
+from medtransfer.cli.bundles.export import BundleFile, Trusted
 
 
 @app.command()
@@ -37,6 +37,7 @@ def serve(
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),
     ] = False,
+    trusted: Trusted = None,
 ) -> None:
     """Answer requests with a bundle over HTTP (extra serve): POST /predict, GET /health."""
     from medtransfer.deploy.inference.model import load_bundle
@@ -52,4 +53,5 @@ def serve(
         certificate=certificate,
         key=key,
     )
-    serving.serve(load_bundle(bundle, device=device, any_modality=any_modality), config)
+    model = load_bundle(bundle, device=device, any_modality=any_modality, trusted=trusted or ())
+    serving.serve(model, config)

@@ -7,6 +7,7 @@ import queue
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
@@ -100,6 +101,7 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
     async def predict(request: Request) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]: a route
         check_token(config.token, request.headers.get("authorization"))
         limit.take(request.client.host if request.client else "")
+        check_expiry(model)
         length = request.headers.get("content-length")
         body = await read_body(request.stream(), length, config.max_bytes)
         kind = request.headers.get("content-type", "")
@@ -112,6 +114,17 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
         return JSONResponse(answer_json(model, answer), 200 if answer.is_predicted else 422)
 
     return app
+
+
+def check_expiry(model: BundleModel) -> None:
+    """Turn requests away after the bundle's last day, on which a server may still run.
+
+    Raises:
+        RequestError: The bundle has expired.
+    """
+    expires = model.facts.expires
+    if expires is not None and datetime.now(UTC).date() > expires:
+        raise RequestError(503, f"The bundle expired on {expires.isoformat()}.")
 
 
 def answer_json(model: BundleModel, answer: CaseAnswer) -> Json:
