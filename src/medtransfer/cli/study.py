@@ -119,6 +119,20 @@ def report(
     slides: Annotated[
         Path | None, typer.Option("--slides", help="PowerPoint file of tables and figures.")
     ] = None,
+    checklists: Annotated[
+        Path | None,
+        typer.Option(
+            "--checklists", help="Markdown file of CLAIM 2024, TRIPOD+AI and EU AI Act Annex IV."
+        ),
+    ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            "--about",
+            help="YAML file of statements that only people can make, for --checklists; written to "
+            "be filled in if it does not exist.",
+        ),
+    ] = None,
 ) -> None:
     """Write a study's report again from its folder, also as PDF, slides, tables and figures."""
     from medtransfer.report.formats.export import ReportFormats, export_report
@@ -135,6 +149,8 @@ def report(
         slides=slides,
         figures=figures,
         tables=tables,
+        checklists=checklists,
+        about=about,
         reader=cast("Reader", reader),
     )
     print_export(export_report(folder, formats))

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from medtransfer.errors import ConfigError
 from medtransfer.files import make_folder, write_bytes, write_text
+from medtransfer.report.checklists.about import About, about_template, read_about
+from medtransfer.report.checklists.fill import checklist_text
+from medtransfer.report.checklists.proofs import proofs_of
 from medtransfer.report.components import Figure, Reader, Section
 from medtransfer.report.content import ReportData
 from medtransfer.report.figures import png_of
@@ -31,6 +34,9 @@ class ReportFormats:
         figures: Folder for every figure as SVG, PNG and CSV.
         tables: Folder for the main tables as LaTeX and, with python-docx, Word.
         reader: The reader whose pages are printed.
+        checklists: CLAIM 2024, TRIPOD+AI and Annex IV of the EU AI Act, filled, as Markdown.
+        about: Statements that only people can make, for the checklists; a file that does not exist
+            is written, to be filled in.
     """
 
     pdf: Path | None = None
@@ -38,6 +44,8 @@ class ReportFormats:
     figures: Path | None = None
     tables: Path | None = None
     reader: Reader = "methods"
+    checklists: Path | None = None
+    about: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ def export_report(study: StudyFolder | Path, formats: ReportFormats) -> ReportFi
     if formats.tables is not None:
         written, missing = _write_tables(data, formats.tables)
         paths += written
+    if formats.checklists is not None:
+        paths += _write_checklists(data, formats.checklists, formats.about)
     if formats.figures is not None or formats.slides is not None:
         chosen = with_short_names(with_choice(data))
         sections = all_sections(chosen)
@@ -99,6 +109,21 @@ def _write_tables(data: ReportData, folder: Path) -> tuple[list[Path], list[str]
         return [path], [str(error)]
     write_bytes(path.with_suffix(".docx"), content)
     return [path, path.with_suffix(".docx")], []
+
+
+def _write_checklists(data: ReportData, path: Path, about: Path | None) -> list[Path]:
+    """The checklists, and the statements to fill in where there are none yet."""
+    readable = with_readable_names(with_choice(data))
+    proofs = proofs_of(readable, front_page(readable))
+    written = [path]
+    statements: About = {}
+    if about is not None and about.exists():
+        statements = read_about(about)
+    elif about is not None:
+        write_text(about, about_template())
+        written.append(about)
+    write_text(path, checklist_text(data.name, proofs, statements))
+    return written
 
 
 def _slides(data: ReportData, sections: list[Section]) -> bytes:
