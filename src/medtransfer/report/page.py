@@ -4,7 +4,8 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -84,16 +85,23 @@ def write_report(folder: StudyFolder | Path, reader: Reader = "methods") -> Path
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
     data = load_study_data(folder)
     page, facts = searched_page(data, study_identifiers(folder), reader), report_facts(data)
-    lease = Lease(folder)
-    if not lease.try_take():  # a process that works on the study seals the page at its end
+    with sealed_writes(folder):
         _write(folder.path, page, facts)
-        return folder.report
+    return folder.report
+
+
+@contextmanager
+def sealed_writes(folder: StudyFolder) -> Generator[None]:
+    """Seal what is written inside to a study's folder, unless a process works on the study."""
+    lease = Lease(folder)
+    if not lease.try_take():  # that process seals the files at its end
+        yield
+        return
     try:
         with folder.sealing():
-            _write(folder.path, page, facts)
+            yield
     finally:
         lease.drop()
-    return folder.report
 
 
 def write_evaluation_report(folder: Path, identifiers: Identifiers | None = None) -> Path:

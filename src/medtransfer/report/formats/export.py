@@ -19,7 +19,7 @@ from medtransfer.report.formats.slides import SlidePicture, slides_of
 from medtransfer.report.formats.word import word_tables
 from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.names import with_readable_names, with_short_names
-from medtransfer.report.page import all_sections, searched_page, with_choice
+from medtransfer.report.page import all_sections, sealed_writes, searched_page, with_choice
 from medtransfer.report.reading import load_study_data, study_identifiers
 from medtransfer.runs.folders import StudyFolder
 
@@ -73,6 +73,11 @@ def export_report(study: StudyFolder | Path, formats: ReportFormats) -> ReportFi
     folder = study if isinstance(study, StudyFolder) else StudyFolder(study)
     if formats.pdf is not None:
         find_browser()  # before the page is drawn
+    with sealed_writes(folder):  # the files may lie in the study's folder
+        return _export(folder, formats)
+
+
+def _export(folder: StudyFolder, formats: ReportFormats) -> ReportFiles:
     data = load_study_data(folder)
     paths: list[Path] = []
     missing: list[str] = []
