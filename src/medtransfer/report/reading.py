@@ -303,6 +303,7 @@ def _sweep_text(study: Study, runs: pl.DataFrame) -> str:
         )
         if values
     ]
+    settings += [f"axes {', '.join(study.axes.names)}"] if study.axes.is_set else []
     hours = float(runs["seconds"].sum()) / 3600
     selected = float(runs.filter(pl.col("taken"))["seconds"].sum()) / 3600
     return (
@@ -331,7 +332,7 @@ def _facts(
     for entry in study.rungs:
         head = None if find_rung(entry.rung).reads_images else entry.head
         facts.append((f"Recipe, {entry.rung}", recipe_of(study.training_of(entry), head)))
-    if study.sweep.is_set:
+    if study.is_swept:
         facts.append(("Sweep", _sweep_text(study, runs)))
     done = plural(runs.filter(pl.col("state") == "done").height, "run")
     facts += [

@@ -19,6 +19,8 @@ from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.start import START_MARK
 from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
 from medtransfer.sizes.limits import MAX_RUNS, count_fault
+from medtransfer.study.axes.combinations import GridSettings, axis_faults, combined
+from medtransfer.study.axes.config import AxesConfig
 from medtransfer.training.config import TrainingConfig, TuningConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -176,6 +178,9 @@ class Study(Settings):
     """Every combination is a run at every place of the grid, with every seed. Of each rung and
     label budget the one with the best mean AUROC on the tuning split is in the tables; the others
     are in `sweep.csv` with what they cost."""
+    axes: AxesConfig = identity_if_set(AxesConfig())
+    """More settings to try at every place of the grid, by dotted path; chosen among as in `sweep`.
+    """
     evaluation: EvaluationConfig = identity(EvaluationConfig())
     """Scoring settings."""
     adapt: AdaptConfig | None = scoring(None)
@@ -227,9 +232,12 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
+        if unknown := axis_faults(self.axes):
+            raise ValueError("; ".join(unknown))
         # before the faults: they are looked for in every combination
-        if fault := count_fault(self.num_runs, "runs", MAX_RUNS, "The study"):
-            raise ValueError(fault)
+        for count in (self._most_runs, self.num_runs):
+            if fault := count_fault(count, "runs", MAX_RUNS, "The study"):
+                raise ValueError(fault)
         faults = [
             *self._repetition_faults(),
             *self._reference_faults(),
@@ -303,7 +311,8 @@ class Study(Settings):
         conflicts = [
             fault
             for entry in self.rungs
-            for fault in self.training_of(entry).faults(self.data.task, self.data.names, entry.pool)
+            for each in self.settings_of(entry)
+            for fault in each.training.faults(self.data.task, self.data.names, each.model.pool)
         ]
         return list(dict.fromkeys(conflicts))
 
@@ -320,6 +329,11 @@ class Study(Settings):
     @property
     def num_runs(self) -> int:
         """Number of its runs, where no cohort is left out or trained on again more than once."""
+        return self._places * sum(len(self.settings_of(entry)) for entry in self.rungs)
+
+    @property
+    def _most_runs(self) -> int:
+        """Number of its runs before conditions and exclusions of its axes; nothing is listed."""
         sweep = self.sweep
         swept = math.prod(
             max(1, len(values))
@@ -328,8 +342,32 @@ class Study(Settings):
         settings = sum(
             1 if self.training_of(entry).tuning.mode == "linear" else swept for entry in self.rungs
         )
+        # the combinations of the axes alone have to be listed, to see which are excluded
+        return max(self._places * settings, self.axes.most)
+
+    @property
+    def _places(self) -> int:
+        """Label budgets by seeds."""
         budgets = len(self.label_fractions) + len(self.shots) + len(self.retrain_fractions)
-        return len(self.seeds) * budgets * settings
+        return len(self.seeds) * budgets
+
+    def settings_of(self, entry: RungEntry) -> list[GridSettings]:
+        """Settings that are tried of a rung: of the sweep, by those of the axes.
+
+        Raises:
+            ValueError: A combination of the axes is no valid setting.
+        """
+        model = self.model_of(entry)
+        return [
+            settings
+            for training in self.sweep.settings(self.training_of(entry))
+            for settings in combined(self.axes, GridSettings(model, training, self.data.image))
+        ]
+
+    @property
+    def is_swept(self) -> bool:
+        """True if several settings are tried at every place of the grid."""
+        return self.sweep.is_set or self.axes.is_set
 
     @property
     def reference_rung(self) -> str:

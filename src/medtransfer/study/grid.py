@@ -12,11 +12,10 @@ from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
 from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.models.config import ModelConfig
 from medtransfer.runs.config import Transfer
 from medtransfer.sizes.limits import MAX_RUNS, require_count
+from medtransfer.study.axes.combinations import Combination, GridSettings, words
 from medtransfer.study.config import Study
-from medtransfer.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Cell:
         run: The complete configuration.
         shots: Training patients of each class, where those are what is drawn.
         swept: Whether its training settings are one of several that are tried.
+        axes: Settings of the study's axes that it has.
     """
 
     key: GridKey
@@ -37,6 +37,7 @@ class Cell:
     run: Transfer
     shots: int | None = None
     swept: bool = False
+    axes: Combination = ()
 
     @property
     def rung(self) -> str:
@@ -67,10 +68,12 @@ class Cell:
     def setting(self) -> str:
         """Settings tried in a sweep, in words; empty if there is no sweep."""
         training = self.run.training
-        if not self.swept or training.tuning.mode == "linear":
-            return ""
-        steps = "" if training.steps is None else f", {plural(training.steps, 'step')}"
-        return f" (rate {training.learning_rate:g}{steps}, decay {training.weight_decay:g})"
+        parts = [words(self.axes)] if self.axes else []
+        if self.swept and training.tuning.mode != "linear":
+            steps = "" if training.steps is None else f", {plural(training.steps, 'step')}"
+            rate = f"rate {training.learning_rate:g}{steps}, decay {training.weight_decay:g}"
+            parts.insert(0, rate)
+        return f" ({', '.join(parts)})" if parts else ""
 
     @property
     def label(self) -> str:
@@ -107,13 +110,14 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
         for block in blocks:
             cells += [
                 Cell(
-                    key,
-                    seed,
-                    _transfer(study, block.data, model, training, seed),
-                    block.shots,
-                    study.sweep.is_set,
+                    key=key,
+                    seed=seed,
+                    run=_transfer(study, data, settings, seed),
+                    shots=block.shots,
+                    swept=study.sweep.is_set,
+                    axes=settings.axes,
                 )
-                for key, model, training in block.places
+                for key, data, settings in block.places
             ]
         # a study counts its own runs; how many cohorts there are is known only here
         require_count(len(cells), "runs", MAX_RUNS, "The study", StudyError, partly=True)
@@ -124,25 +128,25 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
 class _Block:
     """Runs of one seed on one training set; seeds share their configurations."""
 
-    data: DataConfig
     shots: int | None
-    places: tuple[tuple[GridKey, ModelConfig, TrainingConfig], ...]
+    places: tuple[tuple[GridKey, DataConfig, GridSettings], ...]
 
 
 def _blocks(
     study: Study, frame: pl.DataFrame, splits: Sequence[tuple[str | None, SplitConfig]]
 ) -> Iterator[_Block]:
     """Training sets of a study, each with its rungs and their settings, in the order they run."""
-    settings = [
-        (study.model_of(entry), training)
-        for entry in study.rungs
-        for training in study.sweep.settings(study.training_of(entry))
-    ]
+    settings = [each for entry in study.rungs for each in study.settings_of(entry)]
 
     def block(part: SplitConfig, shots: int | None, *place: Any) -> _Block:
-        data = study.data.model_copy(update={"split": part})
-        places = ((GridKey(model.rung, *place), model, training) for model, training in settings)
-        return _Block(data, shots, tuple(places))
+        by_image = {
+            id(each.image): study.data.model_copy(update={"split": part, "image": each.image})
+            for each in settings
+        }
+        places = (
+            (GridKey(each.model.rung, *place), by_image[id(each.image)], each) for each in settings
+        )
+        return _Block(shots, tuple(places))
 
     for cohort, split in splits:
         for fraction in sorted(study.label_fractions, reverse=True):
@@ -168,11 +172,13 @@ def _retrained(
             yield cohort, fraction
 
 
-def _transfer(
-    study: Study, data: DataConfig, model: ModelConfig, training: TrainingConfig, seed: int
-) -> Transfer:
+def _transfer(study: Study, data: DataConfig, settings: GridSettings, seed: int) -> Transfer:
     return Transfer(
-        data=data, model=model, training=training, evaluation=study.evaluation, seed=seed
+        data=data,
+        model=settings.model,
+        training=settings.training,
+        evaluation=study.evaluation,
+        seed=seed,
     )
 
 

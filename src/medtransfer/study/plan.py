@@ -295,7 +295,7 @@ class _Memo:
         """Size of the training set of a run."""
         seed = cell.seed if self._only_seed is None else self._only_seed
         # seeds of one training set share its configuration
-        key = id(cell.run.data), seed, self._reads[cell.rung]
+        key = id(cell.run.data.split), seed, self._reads[cell.rung]
         if key not in self._draws:
             frame, cases = (split := self.split(cell)).frame, split.cases
             images = cases.images[cases.training_rows(frame, cell.run.data, seed)]

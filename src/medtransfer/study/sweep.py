@@ -4,7 +4,7 @@ Test predictions have no part in it: what is read is each run's look at the tuni
 weights were kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,9 +12,25 @@ import polars as pl
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.records import RunCheck
+from medtransfer.study.axes.combinations import Combination
 from medtransfer.study.plan import PlannedRun
 
-Setting = tuple[float, int, float]
+
+@dataclass(frozen=True)
+class Setting:
+    """Settings that are tried at a place of the grid.
+
+    Attributes:
+        learning_rate: Peak of the schedule.
+        steps: Length of the schedule.
+        weight_decay: Of the optimiser.
+        axes: Settings of the study's axes.
+    """
+
+    learning_rate: float
+    steps: int
+    weight_decay: float
+    axes: Combination = ()
 
 
 @dataclass(frozen=True)
@@ -23,7 +39,7 @@ class Trial:
 
     Attributes:
         key: Rung and training set.
-        setting: Learning rate, steps, weight decay.
+        setting: Learning rate, steps, weight decay, and settings of the axes.
         runs: One per seed.
         done: How many of them ended with predictions.
         tune_auroc: Mean over these of the tuning AUROC of the weights that were kept; None where
@@ -73,15 +89,17 @@ def chosen_trials(trials: Sequence[Trial]) -> list[Trial]:
 
 def sweep_frame(trials: Sequence[Trial], chosen: Sequence[Trial]) -> pl.DataFrame:
     """One row per trial, with what it cost and whether it is the one that was taken."""
+    names = dict.fromkeys(name for trial in trials for name, _ in trial.setting.axes)
     rows: list[dict[str, object]] = [
         {
             "rung": trial.key.rung,
             "label_fraction": trial.key.label_fraction,
             "held_out": trial.key.held_out,
             "retrain_fraction": trial.key.retrain_fraction,
-            "learning_rate": trial.setting[0],
-            "steps": trial.setting[1],
-            "weight_decay": trial.setting[2],
+            "learning_rate": trial.setting.learning_rate,
+            "steps": trial.setting.steps,
+            "weight_decay": trial.setting.weight_decay,
+            **axis_cells(trial.setting.axes, names),
             "seeds": len(trial.runs),
             "seeds_done": trial.done,
             "tune_auroc": trial.tune_auroc,
@@ -96,9 +114,15 @@ def sweep_frame(trials: Sequence[Trial], chosen: Sequence[Trial]) -> pl.DataFram
 
 
 def setting_of(run: PlannedRun) -> Setting:
-    """Learning rate, steps and weight decay of a run."""
+    """Learning rate, steps, weight decay of a run, and its settings of the axes."""
     training = run.cell.run.training
-    return training.learning_rate, run.steps, training.weight_decay
+    return Setting(training.learning_rate, run.steps, training.weight_decay, run.cell.axes)
+
+
+def axis_cells(axes: Combination, names: Iterable[str]) -> dict[str, str | None]:
+    """A column for each axis, as text: values of one axis may be words and numbers."""
+    values = dict(axes)
+    return {name: None if (value := values.get(name)) is None else str(value) for name in names}
 
 
 def _trial(

@@ -34,7 +34,7 @@ from medtransfer.runs.tested.reads import note_reads
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
-from medtransfer.study.sweep import chosen_trials, setting_of, sweep_frame, trials_of
+from medtransfer.study.sweep import axis_cells, chosen_trials, setting_of, sweep_frame, trials_of
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame, write_spreadsheet
 
@@ -89,7 +89,7 @@ def write_study_tables(
     done = [run for run in planned if folder.run(run.run_id).is_done()]
     for run in done:
         folder.run(run.run_id).tidy()  # it may have been killed just after it was done
-    taken = _taken(folder, planned) if study.sweep.is_set else None
+    taken = _taken(folder, planned) if study.is_swept else None
     write_spreadsheet(_runs_frame(folder, planned, taken), folder.path / "runs.csv")
     if not done:
         return
@@ -317,6 +317,7 @@ def _runs_frame(
 ) -> pl.DataFrame:
     """One row per run: where it stands, what it took; of a sweep, what was tried and taken."""
     rows: list[dict[str, object]] = []
+    axes = dict.fromkeys(name for run in planned for name, _ in run.cell.axes)
     for run in planned:
         run_folder = folder.run(run.run_id)
         cost = run_folder.cost() if run_folder.is_done() else None
@@ -344,8 +345,13 @@ def _runs_frame(
         ):
             row[name] = None if cost is None else getattr(cost, name)
         if taken is not None:
-            rate, _, decay = setting_of(run)
-            row |= {"learning_rate": rate, "weight_decay": decay, "taken": run.run_id in taken}
+            setting = setting_of(run)
+            row |= {
+                "learning_rate": setting.learning_rate,
+                "weight_decay": setting.weight_decay,
+                **axis_cells(setting.axes, axes),
+                "taken": run.run_id in taken,
+            }
         rows.append(
             {
                 **row,
