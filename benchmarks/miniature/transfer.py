@@ -12,7 +12,7 @@ from pathlib import Path
 from medtransfer.cli.display import display
 from medtransfer.recipes.miniature import TARGETS, imagenet_study, miniature_study
 from medtransfer.report.page import write_report
-from medtransfer.study.execution.execution import StudyStopped
+from medtransfer.study.execution.stopped import StudyStopped
 from medtransfer.study.schedule import run_study
 
 

@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.check import CheckReport, check_manifest, check_study
     from medtransfer.study.config import Study
-    from medtransfer.study.execution.execution import StudyStopped
+    from medtransfer.study.execution.one import run_one
+    from medtransfer.study.execution.stopped import StudyStopped
     from medtransfer.study.planning.plan_study import plan_study
     from medtransfer.study.planning.study_plan import StudyPlan
     from medtransfer.study.schedule import probe_study, run_study
@@ -163,6 +164,7 @@ __all__ = [
     "read_study",
     "recommend",
     "remake_bundle",
+    "run_one",
     "run_study",
     "sample_size",
     "savings",
@@ -210,7 +212,7 @@ _MODULES = {
     "SizeGoals": "evaluation.comparison.size.goals",
     "Study": "study.config",
     "StudyFolder": "runs.folders",
-    "StudyStopped": "study.execution.execution",
+    "StudyStopped": "study.execution.stopped",
     "check_manifest": "study.check",
     "check_study": "study.check",
     "fsck": "integrity.fsck",
@@ -232,6 +234,7 @@ _MODULES = {
     "ReportFiles": "report.formats.export",
     "ReportFormats": "report.formats.export",
     "export_report": "report.formats.export",
+    "run_one": "study.execution.one",
     "run_study": "study.schedule",
     "probe_study": "study.schedule",
     "plan_study": "study.planning.plan_study",

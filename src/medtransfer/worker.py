@@ -234,7 +234,7 @@ def main() -> None:
     # whatever libraries print must not get between the messages
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    guard_worker(Path(sys.argv[1]))
+    guard_worker()
     worker = Worker(StudyFolder(Path(sys.argv[1])), output)
     # the parent asks for the stacks of a worker that hangs; works where Python no longer does
     faulthandler.register(signal.SIGUSR1, all_threads=True)

@@ -59,3 +59,8 @@ def test_check_tells_the_time(call: Call) -> None:
 def test_a_number_of_workers_is_a_number(call: Call, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     assert "allowed: a number from 1, or auto" in call("plan", "study.yaml", "-w", "two").err
+
+
+def test_where_runs_are_trained_is_a_known_place(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    assert "'moon' (allowed: local, slurm)" in call("run", "study.yaml", "--on", "moon").err

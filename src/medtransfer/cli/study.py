@@ -47,6 +47,25 @@ def run(
     ] = False,
     workers: WorkersOption = "auto",
     max_hours: MaxHours = None,
+    on: Annotated[
+        str,
+        typer.Option(help="Where runs are trained: local, or slurm for job arrays."),
+    ] = "local",
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Options for sbatch: --sbatch=--partition=gpu; repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    one: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN_ID",
+            help="Carry out one run, as jobs of a cluster do; exit code 75 if it was stopped.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJsonLines = False,
 ) -> None:
     """Run a study, or resume it: finished runs are kept."""
@@ -54,9 +73,21 @@ def run(
     from medtransfer.study.yaml_file import read_study
 
     config, asked = read_study(study), worker_count(workers)
+    if on not in ("local", "slurm"):
+        raise typer.BadParameter(f"'{on}' (allowed: local, slurm)", param_hint="--on")
+    if one is not None:
+        _run_one(out or Path("studies") / config.name, one, as_json=as_json)
+        return
     _run(
         lambda on_event: run_study(
-            config, out, on_event, verify=verify, workers=asked, max_hours=max_hours
+            config,
+            out,
+            on_event,
+            verify=verify,
+            workers=asked,
+            max_hours=max_hours,
+            on=on,
+            sbatch=sbatch or (),
         ),
         as_json=as_json,
     )
@@ -175,13 +206,32 @@ def print_export(files: "ReportFiles") -> None:
         print(sentence, file=sys.stderr)
 
 
+def _run_one(path: Path, run_id: str, *, as_json: bool) -> None:
+    """Carry out one run, and end with the exit code that a cluster's job needs."""
+    from medtransfer.cli.display import display
+    from medtransfer.runs.folders import StudyFolder
+    from medtransfer.study.execution.one import run_one
+    from medtransfer.study.execution.stopped import StudyStopped
+
+    try:
+        with display(as_json=as_json) as on_event:
+            state = run_one(StudyFolder(path), run_id, on_event)
+    except StudyStopped:
+        print(f"Stopped; run {run_id} resumes with the same command.", file=sys.stderr)
+        raise typer.Exit(EXIT_STOPPED) from None
+    if not as_json:
+        print(f"{run_id} {state}")
+    if state == "failed":
+        raise typer.Exit(EXIT_USER)
+
+
 def _run(
     carry_out: "Callable[[OnEvent], StudyFolder]", *, as_json: bool, next_step: str = ""
 ) -> None:
     """Run a study, write its report, and end with the exit code that its runs deserve."""
     from medtransfer.cli.display import display
     from medtransfer.report.page import write_report
-    from medtransfer.study.execution.execution import StudyStopped
+    from medtransfer.study.execution.stopped import StudyStopped
     from medtransfer.study.status import read_status
 
     try:

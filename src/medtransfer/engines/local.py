@@ -16,7 +16,7 @@ from threading import Thread
 from medtransfer.engines.machine import usable_cores
 from medtransfer.engines.watchdog import Watchdog
 from medtransfer.runs.folders import RunFolder, StudyFolder
-from medtransfer.runs.lease import LEASE_VARIABLE, held_token
+from medtransfer.runs.lease import LEASE_VARIABLE, held_claim
 from medtransfer.runs.messages import (
     Finished,
     Heartbeat,
@@ -222,7 +222,7 @@ class LocalExecutor:
                 **ALLOCATOR,
                 **os.environ,
                 **variables,
-                LEASE_VARIABLE: held_token(self._study),
+                LEASE_VARIABLE: held_claim(self._study),
             },
             start_new_session=True,  # Ctrl-C reaches the parent alone
         )

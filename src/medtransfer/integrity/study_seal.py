@@ -20,6 +20,8 @@ STUDY_SEAL = "seal.json"
 UNSEALED = (STUDY_SEAL, "lease.json")
 LEASES = "lease-"
 """Start of the names of claims to the folder, which come and go."""
+RUN_LEASES = "leases"
+"""Folder of the leases of single runs, which come and go."""
 RUNS = "runs"
 PIXELS = ".pixels"
 """Images of a cache: the index beside them seals them."""
@@ -94,7 +96,9 @@ def unsealed_changes(folder: Path, starts: Sequence[str]) -> list[str]:
 def sealed_names(folder: Path) -> Iterator[str]:
     """Files that the study's seal lists, by path."""
     for place, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = (
+            sorted(set(folders) - {RUN_LEASES}) if place == str(folder) else sorted(folders)
+        )
         where = Path(place).relative_to(folder)
         if where.parts[:1] == (RUNS,) and len(where.parts) == 2:
             folders.clear()

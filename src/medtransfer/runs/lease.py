@@ -12,7 +12,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -24,10 +25,12 @@ CLAIMS = "lease-*.json"
 LEASE_SECONDS = 120
 """A lease that was not renewed for so long is taken over, if its process cannot be looked up."""
 HEARTBEAT_SECONDS = 10.0
+RUN_LEASES = "leases"
+"""Folder in a study's with a folder for each run that is carried out without a driver."""
 ATTEMPTS = 8
 """Times that a claim is tried when another process claims at the same instant."""
 LEASE_VARIABLE = "MEDTRANSFER_LEASE"
-"""Environment variable by which a worker learns the token of the process that started it."""
+"""Environment variable by which a worker learns the claim of the process that started it."""
 Holder = Mapping[str, Any]
 """Content of a lease: open JSON, other versions write fewer facts."""
 
@@ -38,13 +41,17 @@ _held: dict[str, Path] = {}
 class Folder(Protocol):
     """A folder with a path."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        ...
 
 
 class Lease:
     """The right of this process to work on a folder."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, what: str = "study") -> None:
+        self._what = what
         self.token = secrets.token_hex(8)
         self._folder = folder.path
         self._path = folder.path / LEASE
@@ -61,8 +68,8 @@ class Lease:
         holder = self._try_take()
         if holder is not None:
             raise StudyError(
-                f"Process {holder['pid']} on {holder['host']} is working on this study. Wait for "
-                "it, or stop it first."
+                f"Process {holder['pid']} on {holder['host']} is working on this {self._what}. "
+                "Wait for it, or stop it first."
             )
 
     def try_take(self) -> bool:
@@ -195,18 +202,41 @@ def require_claim(claim: Path) -> None:
         )
 
 
-def held_token(folder: Path) -> str:
-    """Token of the lease that this process holds on a folder; empty if it holds none."""
-    claims = [token for token, claim in _held.items() if claim.parent == folder]
-    return claims[0] if claims else ""
+@dataclass(frozen=True)
+class RunPlace:
+    """Folder of the lease of one run, beside the run's own, which is sealed as a whole.
+
+    Attributes:
+        path: Its path.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, study: Path, run_id: str) -> "RunPlace":
+        """The place of a run of a study."""
+        return cls(study / RUN_LEASES / run_id)
 
 
-def guard_worker(folder: Path) -> None:
+def leased_runs(study: Path) -> Iterator[tuple[str, Holder]]:
+    """Runs that living processes carry out without a driver, with these processes."""
+    for folder in sorted((study / RUN_LEASES).glob("*")):
+        if (holder := Lease(RunPlace(folder), "run").holder()) is not None:
+            yield folder.name, holder
+
+
+def held_claim(folder: Path) -> str:
+    """Path of this process's claim to a study, or else to one of its runs; empty without one."""
+    claims = [claim for claim in _held.values() if claim.parent == folder]
+    claims += [claim for claim in _held.values() if claim.is_relative_to(folder / RUN_LEASES)]
+    return str(claims[0].absolute()) if claims else ""
+
+
+def guard_worker() -> None:
     """Make a worker write only while the process that started it holds its lease."""
-    token = os.environ.get(LEASE_VARIABLE, "")
-    if token:
-        claim = folder / f"lease-{token}.json"
-        add_guard(lambda: require_claim(claim))
+    claim = os.environ.get(LEASE_VARIABLE, "")
+    if claim:
+        add_guard(lambda: require_claim(Path(claim)))
 
 
 def process_facts() -> dict[str, Any]:

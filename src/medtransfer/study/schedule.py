@@ -1,13 +1,17 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
 from medtransfer.data.audit.run import Finding
 from medtransfer.data.images.scan import decoding_of
+from medtransfer.engines.slurm import SlurmEngine, check_sbatch
 from medtransfer.files import sweep_temporaries, write_text
 from medtransfer.runs.events import (
     OnEvent,
@@ -25,6 +29,7 @@ from medtransfer.runs.tested.earlier import mark_earlier_run
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.execution.execution import StudyExecution
+from medtransfer.study.execution.one import require_no_other
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
 from medtransfer.study.execution.worker_count import write_workers
 from medtransfer.study.execution.workers import plan_workers
@@ -43,6 +48,7 @@ from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
 
+EngineName = Literal["local", "slurm"]
 PROBE_STEPS = 30
 """Steps after which a probe stops: the first ones are slower."""
 
@@ -56,12 +62,16 @@ class RunOptions:
         workers: Runs that are carried out at once; None for what suits machine and networks.
         max_hours: Longest time that is left, or nothing is run.
         probe_steps: Train the first run of each kind for so many steps, and stop.
+        on: Where runs are trained: this machine, or jobs of Slurm.
+        sbatch: Options for ``sbatch``.
     """
 
     verify: bool = False
     workers: int | None = None
     max_hours: float | None = None
     probe_steps: int | None = None
+    on: EngineName = "local"
+    sbatch: tuple[str, ...] = ()
 
 
 def run_study(
@@ -72,6 +82,8 @@ def run_study(
     verify: bool = False,
     workers: int | None = None,
     max_hours: float | None = None,
+    on: EngineName = "local",
+    sbatch: Sequence[str] = (),
 ) -> StudyFolder:
     """Run what is missing of a study.
 
@@ -83,6 +95,9 @@ def run_study(
         workers: Processes that each carry out a run; None for what suits the machine and the
             networks, see `execution.workers.plan_workers`.
         max_hours: Longest estimate of the time that is left; a longer study is refused.
+        on: Where runs are trained: `local`, or `slurm` for job arrays; then `workers` is the
+            number of tasks that run at once.
+        sbatch: Options for ``sbatch``, such as ``--partition=gpu``.
 
     Returns:
         The study's folder, its tables written.
@@ -91,7 +106,9 @@ def run_study(
         MedTransferError: Something a user can mend; nothing that was computed is lost.
         StudyStopped: Ctrl-C or SIGTERM; state is saved.
     """
-    options = RunOptions(verify=verify, workers=workers, max_hours=max_hours)
+    options = RunOptions(
+        verify=verify, workers=workers, max_hours=max_hours, on=on, sbatch=tuple(sbatch)
+    )
     return _run(study, out, on_event, options)
 
 
@@ -126,6 +143,7 @@ def probe_study(
 
 def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions) -> StudyFolder:
     """Take a study's folder, audit its data, and run what is asked for."""
+    check_sbatch(options.sbatch)
     study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
@@ -167,10 +185,23 @@ def _complete(
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
-    at_work = plan_workers(options.workers, planned)
-    write_workers(folder, at_work.count, at_work.cores)
+    is_local = options.on == "local"
+    at_work = plan_workers(options.workers if is_local else None, planned)
+    write_workers(folder, at_work.count, at_work.cores, options.on)
+    if is_local:
+        require_no_other(folder)
     _announce_time(make_plan(study, folder, planned, at_work), options, on_event)
-    execution = StudyExecution(folder, planned, lease, on_event, workers=at_work, keep=study.keep)
+    execution = StudyExecution(
+        folder,
+        planned,
+        lease,
+        on_event,
+        workers=at_work,
+        keep=study.keep,
+        make_engine=None
+        if is_local
+        else partial(SlurmEngine, folder.path, options=options.sbatch, at_once=options.workers),
+    )
     if options.probe_steps is not None:
         execution.probe(options.probe_steps)
         return

@@ -1,34 +1,25 @@
 """Execution of what a study lacks: runs to be trained, cohorts to be predicted."""
 
+from collections.abc import Callable
+from functools import partial
+
 from medtransfer.engines.contract import Engine
 from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
 from medtransfer.errors import StudyError, plural
 from medtransfer.runs.events import OnEvent, Planned, RunEnded, RunExtended, RunStep
 from medtransfer.runs.folders import Lease, StudyFolder
-from medtransfer.runs.messages import StepDone
+from medtransfer.runs.messages import RunRequest, StepDone
 from medtransfer.runs.tested.additions import additions_of
 from medtransfer.study.config import Keep
 from medtransfer.study.execution.dispatch import dispatch
 from medtransfer.study.execution.jobs import PredictionJob, ProbeJob, TrainingJob
-from medtransfer.study.execution.requests import run_name, runs_to_extend, with_folders
-from medtransfer.study.execution.workers import Workers, recorded_threads
+from medtransfer.study.execution.requests import request_of, run_name, runs_to_extend, with_folders
+from medtransfer.study.execution.stopped import StudyStopped
+from medtransfer.study.execution.workers import Workers, is_small, recorded_threads
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import kind_of, size_of
 from medtransfer.study.planning.speeds import Seconds, TimeLeft, note_run, read_speeds, share_left
-
-
-class StudyStopped(Exception):  # noqa: N818
-    """The study was asked to stop; the same command goes on.
-
-    Attributes:
-        done: Runs that are over.
-        total: Runs of the study.
-    """
-
-    def __init__(self, done: int, total: int) -> None:
-        super().__init__(f"{done} of {total} runs are done. Run the same command again to resume.")
-        self.done, self.total = done, total
 
 
 class StudyExecution:
@@ -43,7 +34,21 @@ class StudyExecution:
         *,
         workers: Workers,
         keep: Keep = "weights",
+        make_engine: Callable[[], Engine] | None = None,
     ) -> None:
+        """Look at what is done.
+
+        Args:
+            folder: Of the study.
+            planned: Its runs.
+            lease: Of the study.
+            on_event: Called with every progress event.
+            workers: Processes of this machine.
+            keep: Content of finished runs.
+            make_engine: Makes the engine that trains; None for this machine.
+        """
+        self._make_engine = make_engine
+        self._runs = {run.run_id: run for run in planned}
         self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
         self.workers = workers
         self.keep: Keep = keep
@@ -62,15 +67,11 @@ class StudyExecution:
         """
         self.on_event(Planned(tuple(run_name(run) for run in self.planned), self.finished))
         jobs = [
-            TrainingJob(
-                self.folder,
-                run,
-                self.workers.threads_of(run, self.folder.run(run.run_id)),
-                self._step,
-            )
+            TrainingJob(self.folder, self._request(run), partial(self._step, run))
             for run in self.waiting
         ]
-        if not dispatch(self._engine(len(jobs)), jobs, self.lease, self._end_training):
+        engine = self._engine(len(jobs)) if self._make_engine is None else self._make_engine()
+        if not dispatch(engine, jobs, self.lease, self._end_training):
             raise StudyStopped(self.finished, len(self.planned))
 
     def probe(self, steps: int) -> None:
@@ -88,9 +89,8 @@ class StudyExecution:
         jobs = [
             ProbeJob(
                 self.folder,
-                run,
-                self.workers.threads_of(run, self.folder.run(run.run_id)),
-                self._step,
+                self._request(run),
+                partial(self._step, run),
                 steps=steps,
                 stop=engine.stop,
             )
@@ -140,6 +140,14 @@ class StudyExecution:
         for run in self.planned:
             self._drop_weights(run)
 
+    def _request(self, run: PlannedRun) -> RunRequest:
+        folder = self.folder.run(run.run_id)
+        if self._make_engine is None:
+            return request_of(run, self.workers.threads_of(run, folder))
+        # a cluster's job has other cores than this machine: a large network takes all of them
+        threads = recorded_threads(folder, run.cell.run.training.devices)
+        return request_of(run, threads or (1 if is_small(run) else None))
+
     def _engine(self, num_jobs: int) -> Engine:
         return LocalEngine(
             self.folder.path,
@@ -150,7 +158,7 @@ class StudyExecution:
         )
 
     def _end_training(self, job: TrainingJob, _waiting: int) -> None:
-        run = job.run
+        run = self._runs[job.request.run_id]
         self.waiting.remove(run)
         self._shares.pop(run.run_id, None)
         if job.was_stopped:

@@ -18,7 +18,6 @@ from medtransfer.runs.messages import (
     StepDone,
 )
 from medtransfer.runs.progress import ProgressFile, RunProgress
-from medtransfer.study.execution.requests import request_of
 from medtransfer.study.plan import PlannedRun
 
 
@@ -28,44 +27,34 @@ class TrainingJob:
 
     Attributes:
         folder: Of the study.
-        run: What is run.
-        threads: Of each of its processes.
+        request: What the worker gets.
         on_step: Called after every training step.
         was_stopped: It was stopped before its end.
     """
 
     folder: StudyFolder
-    run: PlannedRun
-    threads: int | None
-    on_step: Callable[[PlannedRun, StepDone], None]
+    request: RunRequest
+    on_step: Callable[[StepDone], None]
     was_stopped: bool = False
-
-    @property
-    def request(self) -> RunRequest:
-        """Request for the worker."""
-        return self._request
-
-    @cached_property
-    def _request(self) -> RunRequest:
-        return request_of(self.run, self.threads)
 
     @property
     def shared_input(self) -> object | None:
         """Features of a linear probe: the first of one network extracts them for the others."""
-        config = self.run.cell.run
+        config = self.request.run
         rung = find_rung(config.model.rung)
         if config.training.tuning.mode != "linear" or not rung.reads_images:
             return None
         drawn = config.seed if rung.is_random else 0
-        return config.model.rung, config.model.pool, drawn, self.run.cell.split_key
+        split = self.request.held_out, self.request.retrain_fraction is not None
+        return config.model.rung, config.model.pool, drawn, split
 
     @cached_property
     def _progress(self) -> ProgressFile:
-        return ProgressFile(self.folder.run(self.run.run_id))
+        return ProgressFile(self.folder.run(self.request.run_id))
 
     def start(self) -> None:
         """Note the folders that the worker writes to."""
-        note_folders(self.folder, self.run.run_id)
+        note_folders(self.folder, self.request.run_id)
 
     def take(self, event: EngineEvent, /) -> bool:
         """Take an event of the run; True if it was the last.
@@ -78,11 +67,11 @@ class TrainingJob:
             self.was_stopped = event.was_stopped
             if not event.was_stopped:
                 message = f"{event.reason}. The same command tries again; {event.advice}"
-                self.folder.run(self.run.run_id).fail("failed", message)
+                self.folder.run(self.request.run_id).fail("failed", message)
             return True
         match event.message:
             case StepDone() as step:
-                self.on_step(self.run, step)
+                self.on_step(step)
                 progress = RunProgress(
                     step.step, step.steps, step.tune_auroc, step.images_per_second
                 )
@@ -94,7 +83,7 @@ class TrainingJob:
             case Finished(message=text, inputs_changed=True):
                 raise InputsChangedError(text)
             case Finished() as end:
-                if self.folder.run(self.run.run_id).state() == "waiting":
+                if self.folder.run(self.request.run_id).state() == "waiting":
                     raise StudyError(end.message)
                 return True
             case _:
