@@ -23,6 +23,7 @@ from medtransfer.models.config import ModelConfig
 from medtransfer.pretraining.config import Pretrain, UpstreamConfig, UpstreamTraining, pretrain_id
 from medtransfer.runs.config import Transfer, earlier_run_id, run_id, scoring_digest
 from medtransfer.settings import Settings, Side, _plain, sides_of
+from medtransfer.study.axes.config import AxesConfig, AxisRange, ConditionConfig, SampleConfig
 from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
 
@@ -49,6 +50,10 @@ CONFIGS: tuple[type[Settings], ...] = (
     Transfer,
     RungEntry,
     SweepConfig,
+    AxesConfig,
+    AxisRange,
+    SampleConfig,
+    ConditionConfig,
     Study,
     UpstreamConfig,
     UpstreamTraining,

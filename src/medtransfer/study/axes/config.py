@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
-from medtransfer.settings import Settings, identity
+from medtransfer.settings import Settings, identity_if_set
 
 Scalar = bool | int | float | str | None
 AxisName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -25,11 +25,11 @@ def rounded(value: float) -> float:
 class AxisRange(Settings):
     """Range of an axis: `log` or `linear`, and the number of its values."""
 
-    log: Bounds | None = identity(None)
+    log: Bounds | None = identity_if_set(None)
     """Lowest and highest value; each is a constant factor above the one before."""
-    linear: Bounds | None = identity(None)
+    linear: Bounds | None = identity_if_set(None)
     """Lowest and highest value; each is a constant step above the one before."""
-    count: Count = identity(2)
+    count: Count = identity_if_set(2)
     """Number of values, the bounds included. Not for `sample`, which draws between the bounds."""
 
     @model_validator(mode="after")
@@ -71,23 +71,23 @@ Match = dict[AxisName, Scalar | tuple[Scalar, ...]]
 class SampleConfig(Settings):
     """Points that are drawn from several ranges together."""
 
-    method: Literal["random", "sobol"] = identity("sobol")
+    method: Literal["random", "sobol"] = identity_if_set("sobol")
     """`sobol`: scrambled Sobol points (scipy), which fill the ranges evenly; best in powers of 2.
     `random`: independent draws."""
-    count: Count = identity()
+    count: Count = identity_if_set(...)
     """Number of points."""
-    seed: int = identity(0, ge=0, lt=2**31)
+    seed: int = identity_if_set(0, ge=0, lt=2**31)
     """Of the draw."""
-    over: dict[AxisName, AxisRange] = identity(min_length=1)
+    over: dict[AxisName, AxisRange] = identity_if_set(..., min_length=1)
     """Settings by dotted path, each with its range."""
 
 
 class ConditionConfig(Settings):
     """Axes that are tried only where other settings have certain values."""
 
-    when: Match = identity(min_length=1)
+    when: Match = identity_if_set(..., min_length=1)
     """Settings by dotted path, or `rung`, with the values that they must have."""
-    axes: Axes = identity(min_length=1)
+    axes: Axes = identity_if_set(..., min_length=1)
     """Settings by dotted path with the values to try there, by product."""
 
 
@@ -97,15 +97,15 @@ class AxesConfig(Settings):
     A path may stand directly under `axes`, as in `axes: {training.weight_decay: [0, 0.01]}`.
     """
 
-    product: Axes = identity({})
+    product: Axes = identity_if_set({})
     """Every combination of the values."""
-    together: tuple[Axes, ...] = identity(())
+    together: tuple[Axes, ...] = identity_if_set(())
     """Settings that change together: the first values of all, then the second, and so on."""
-    sample: tuple[SampleConfig, ...] = identity(())
+    sample: tuple[SampleConfig, ...] = identity_if_set(())
     """Points drawn from ranges."""
-    conditions: tuple[ConditionConfig, ...] = identity(())
+    conditions: tuple[ConditionConfig, ...] = identity_if_set(())
     """Axes that apply only where other settings have certain values."""
-    exclude: tuple[Match, ...] = identity(())
+    exclude: tuple[Match, ...] = identity_if_set(())
     """Combinations that are left out: those in which all of the settings have the values."""
 
     @model_validator(mode="before")
