@@ -235,9 +235,10 @@ class Study(Settings):
         if unknown := axis_faults(self.axes):
             raise ValueError("; ".join(unknown))
         # before the faults: they are looked for in every combination
-        for count in (self._most_runs, self.num_runs):
-            if fault := count_fault(count, "runs", MAX_RUNS, "The study"):
-                raise ValueError(fault)
+        # the bound first: the exact number lists every combination, and a billion fill the memory
+        fault = count_fault(self._most_runs, "runs", MAX_RUNS, "The study")
+        if fault := fault or count_fault(self.num_runs, "runs", MAX_RUNS, "The study"):
+            raise ValueError(fault)
         faults = [
             *self._repetition_faults(),
             *self._reference_faults(),
