@@ -3,7 +3,9 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from email.message import Message
 from importlib.metadata import Distribution, distribution
+from typing import cast
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -59,7 +61,7 @@ def dependencies(root: str, extras: tuple[str, ...] = ()) -> list[Dependency]:
 
 def stated_licence(installed: Distribution) -> str:
     """Licence that a distribution states: its expression, else classifiers, else its own words."""
-    about = installed.metadata
+    about = cast("Message", installed.metadata)
     if expression := about.get("License-Expression"):
         return expression
     classifiers = [

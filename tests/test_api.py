@@ -48,6 +48,7 @@ COMMANDS = {
     "plan": "plan_study",
     "monitor": "monitor",
     "serve": "serve",
+    "gallery": "make_gallery",
 }
 
 
@@ -61,6 +62,7 @@ WITHOUT_COMMAND = {
     "load_bundle",
     "probe_study",
     "remake_bundle",
+    "run_one",
     "validate_predictions",
     "write_dicom_reports",
 }

@@ -147,7 +147,7 @@ def test_a_run_with_the_seal_and_predictions_of_another_is_carried_out_again(
 
 def test_edited_tables_are_not_reported(copy: StudyFolder) -> None:
     flip(copy.path / "results.parquet", random.Random(1))
-    with pytest.raises(StudyError, match=r"^results.parquet of .* does not match the seal"):
+    with pytest.raises(StudyError, match=r"^Not as sealed .*: results.parquet of "):
         load_study_data(copy)
 
 

@@ -12,6 +12,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "medtransfer"
@@ -28,10 +29,13 @@ Place = tuple[str, int, str]
 """File below `src/medtransfer`, line, and what stands there."""
 
 
-def trees(src: Path = SRC) -> Iterator[tuple[str, ast.Module]]:
-    """Every module with its path below `src/medtransfer`."""
-    for path in sorted(src.rglob("*.py")):
-        yield path.relative_to(src).as_posix(), ast.parse(path.read_text("utf-8"))
+@cache
+def trees(src: Path = SRC) -> tuple[tuple[str, ast.Module], ...]:
+    """Every module with its path below `src/medtransfer`, parsed once."""
+    return tuple(
+        (path.relative_to(src).as_posix(), ast.parse(path.read_text("utf-8")))
+        for path in sorted(src.rglob("*.py"))
+    )
 
 
 def long_calls() -> list[Place]:

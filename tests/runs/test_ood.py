@@ -65,7 +65,7 @@ def test_detectors_are_fitted_to_the_labelled_training_cases_as_they_would_be_te
     original, training, forward = fine_tune.read_ood_reference, fine_tune.fit, Classifier.features
     monkeypatch.setattr(fine_tune, "read_ood_reference", listen)
     monkeypatch.setattr(fine_tune, "fit", fit)
-    monkeypatch.setattr(execute, "ood_scores", keep)
+    monkeypatch.setattr(fine_tune, "ood_scores", keep)
     monkeypatch.setattr(Classifier, "features", count)
     run = local(tmp_path, study)
     run.carry_out()

@@ -11,7 +11,7 @@ from medtransfer.report.reading import load_study_data
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.grid import expand
-from medtransfer.study.sweep import Trial, chosen_trials, sweep_frame
+from medtransfer.study.sweep import Setting, Trial, chosen_trials, sweep_frame
 
 COHORTS = pl.DataFrame({"cohort": ["a", "b"]})
 KEY = GridKey("scratch/r14x1")
@@ -22,7 +22,7 @@ def study(tiny: Study, **changes: object) -> Study:
 
 
 def trial(rate: float, area: float | None, loss: float = 0.5, done: int = 2, key=KEY) -> Trial:
-    return Trial(key, (rate, 100, 0.0), (), done, area, loss, 10.0, 640)
+    return Trial(key, Setting(rate, 100, 0.0), (), done, area, loss, 10.0, 640)
 
 
 def test_every_combination_is_a_run_of_its_own(tiny_study: Study) -> None:

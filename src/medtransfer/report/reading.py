@@ -130,10 +130,9 @@ def require_sealed(folder: StudyFolder) -> None:
     """
     names = unsealed_changes(folder.path, TABLES)
     if names:
-        verb = "does" if len(names) == 1 else "do"
         raise StudyError(
-            f'{listed(names)} of "{folder.path}" {verb} not match the seal: damaged, edited or '
-            "deleted. `medtransfer run study.yaml` makes it again."
+            f'Not as sealed (damaged, edited or deleted): {listed(names)} of "{folder.path}". '
+            "`medtransfer run study.yaml` makes it again."
         )
 
 

@@ -8,30 +8,28 @@ from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.evaluate_table import require_memory
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.sizes.limits import free_memory
-from medtransfer.sizes.scoring import scoring_memory
+from medtransfer.sizes.scoring import require_scoring_memory, scoring_memory
 
 TABLE = binary_table(targets=("x", "y"))
 
 
 def test_ten_million_rows_are_refused_with_what_they_need_and_what_to_do() -> None:
-    row = TABLE.head(1)
-    huge = pl.concat([row] * 10).select(pl.all().repeat_by(1_000_000).explode())
-    assert len(huge) == 10_000_000
-    whole = EvaluationConfig()
+    def require(gib: int, *, fits: bool) -> None:
+        require_scoring_memory(10_000_000, 2, fits=fits, free=gib * 2**30)
+
     with pytest.raises(TableError) as caught:
-        require_memory(huge, whole, free=20 * 2**30)
+        require(20, fits=True)
     said = str(caught.value)
     assert "A run of 10,000,000 rows needs about 38" in said
     assert "20.0 GiB are free" in said
     assert "fewer targets" in said
     assert "Set `metrics: [core]`" in said
     assert "about 12.6 GiB" in said
-    core = EvaluationConfig(metrics=("core",))
-    require_memory(huge, core, free=20 * 2**30)
-    for config in (core, whole):
+    require(20, fits=False)
+    for fits in (True, False):
         with pytest.raises(TableError, match=r"are free\. Evaluate fewer targets"):
-            require_memory(huge, config, free=10 * 2**30)
-    require_memory(huge, whole, free=200 * 2**30)
+            require(10, fits=fits)
+    require(200, fits=True)
 
 
 def test_runs_are_scored_one_after_the_other_and_count_once() -> None:

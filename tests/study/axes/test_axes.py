@@ -190,7 +190,9 @@ def test_a_study_of_a_billion_runs_is_refused_at_once_with_its_count(tiny_study:
 
 def test_every_identity_setting_of_training_and_images_is_an_axis() -> None:
     paths = axis_paths()
-    assert {RATE, MODE, FROZEN, CROP, "training.loss.kind", "data.image.augment.rotate"} <= set(paths)
+    assert {RATE, MODE, FROZEN, CROP, "training.loss.kind", "data.image.augment.rotate"} <= set(
+        paths
+    )
     assert not {"training.device", "data.image.codec"} & set(paths)  # they change no number
 
 

@@ -72,6 +72,9 @@ def make_gallery(
         heat_maps: True to lay heat maps over the images; needs the run's weights.
         fiftyone: True to write the same list for FiftyOne.
 
+    Returns:
+        The page and the cases on it.
+
     Raises:
         ConfigError: A name does not exist, or `out` lies in the study's folder.
         StudyError: The study is not finished, or its images have changed.
