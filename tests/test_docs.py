@@ -20,6 +20,7 @@ LESSONS = sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
 LONG = {
     "deploy.md",
     "first-study.md",
+    "your-own-images.md",
     "monitor.md",
     "resume-and-extend.md",
     "use-local-weights.md",

@@ -171,8 +171,8 @@ def named_rightly(shared: Path, rung_name: str, mean, std) -> float:
     ("rung", "share"),
     [
         ("imagenet/effnet-lite0", 0.85),
-        ("imagenet/effnet-lite1", 0.87),
-        ("imagenet/effnet-lite2", 0.89),
+        pytest.param("imagenet/effnet-lite1", 0.87, marks=pytest.mark.slow),
+        pytest.param("imagenet/effnet-lite2", 0.89, marks=pytest.mark.slow),
         ("imagenet/mobilenetv2", 0.83),
     ],
 )
@@ -199,6 +199,7 @@ def test_torchvisions_mobilenet_answers_as_it_does_there(tmp_path: Path) -> None
     assert fit.loaded == len(theirs.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_another_networks_mean_and_std_would_cost_several_points(shared: Path) -> None:
     rung = "imagenet/effnet-lite2"
