@@ -81,6 +81,17 @@ def test_other_column_names_and_probabilities_become_our_table(tmp_path: Path, s
     assert read_predictions(tmp_path / "ours.parquet").equals(found.frame)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("word", ["NA", "nan", "n/a", "."])
+def test_missing_words_in_a_target_leave_it_empty_and_are_said(
+    tmp_path: Path, word: str, suffix: str
+) -> None:
+    path = written(tmp_path, table(target_x=["0", word, "1", word]), suffix)
+    found = read_other_predictions(path)
+    assert found.frame["target_x"].to_list() == [0, None, 1, None]
+    assert f"'target_x': read as missing: '{word}' in 2 rows." in found.notes
+
+
 def test_our_own_table_comes_back_as_it_is_and_nothing_is_said(tmp_path: Path) -> None:
     own = table(
         prob_x=None,

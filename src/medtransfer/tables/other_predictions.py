@@ -30,6 +30,7 @@ from medtransfer.tables.schema import (
     rows_of,
     typed,
 )
+from medtransfer.tables.values.reading import Roles, read_cells
 
 Scores = Literal["logits", "probabilities"]
 PROBABILITY, LOGIT, TARGET = "prob_", "logit_", "target_"
@@ -105,7 +106,10 @@ def read_other_predictions(
     frame = _renamed(table.frame, columns or {}, path)
     frame, labelled = _with_labels(frame, labels)
     frame, notes = _with_defaults(frame)
-    faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
+    targets = _columns_with(frame, TARGET)
+    cells = read_cells(frame, targets, Roles(targets=targets))
+    frame, notes = cells.frame, [*notes, *cells.notes]
+    faults = [*cells.faults, *check_columns(frame, OTHER_CONTRACT), *_score_faults(frame, scores)]
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the target has another name, pass --columns target_<name>=COLUMN")
     if faults:

@@ -60,8 +60,8 @@ class EvaluationConfig(Settings):
     """Kind of interval for metrics that chance does not push one way."""
     metrics: tuple[str, ...] = scoring_if_set((ALL_METRICS,))
     """Metrics that are computed: `all`, `core` (AUROC, AUPRC, Brier score, ECE, prevalence, and
-    sensitivity, specificity, PPV and NPV at the operating points: a tenth of the time and memory,
-    for hundreds of thousands of cases), or names that `medtransfer metrics` lists, without `@…`."""
+    sensitivity, specificity, PPV and NPV at the operating points: a quarter of the time, for
+    hundreds of thousands of cases), or names that `medtransfer metrics` lists, without `@…`."""
     permutations: int = scoring(1000, ge=0, le=100_000)
     """Permutations in the test of "no difference between groups"."""
     minimum_group: int = scoring(10, ge=1)

@@ -82,3 +82,22 @@ def test_two_readers_of_disjoint_cases_have_no_agreement_but_a_reason() -> None:
     kappa = found.filter(metric="kappa", cohort="a")
     assert kappa["value"].is_null().all()
     assert kappa["reason"].to_list() == ["no case was read by both"]
+
+
+def test_folds_are_one_run_and_readers_are_judged_on_the_cases_of_all_runs() -> None:
+    test = TABLE.filter(pl.col("split") == "test", pl.col("cohort") == "a")
+    ids = test["case_id"].unique().sort()
+    half = pl.col("case_id").is_in(ids[: len(ids) // 2].implode())
+    folds = test.with_columns(
+        rung=pl.lit("net"),
+        run_id=pl.when(half).then(pl.lit("fold1")).otherwise(pl.lit("fold2")),
+    )
+    found = compare_readers(folds, READ, "binary", QUICK)
+    whole = compare_readers(test, READ, "binary", QUICK)
+    agreed = ["subject", "metric", "value", "num_cases"]
+    for metric in ("kappa", "alpha", "sensitivity"):
+        expected = whole.filter(metric=metric).select(agreed)
+        assert found.filter(metric=metric).select(agreed).equals(expected)
+    areas = found.filter(metric="auroc", against="r1")
+    assert areas["subject"].to_list() == ["net"]
+    assert areas["value"].to_list() == whole.filter(metric="auroc", against="r1")["value"].to_list()

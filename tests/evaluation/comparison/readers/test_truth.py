@@ -88,3 +88,21 @@ def test_a_table_that_is_none_of_readings_is_refused(text: str, said: str, tmp_p
     path.write_text(text, "utf-8")
     with pytest.raises(TableError, match=said):
         read_readings(path)
+
+
+def test_missing_words_are_no_reading_and_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "readings.csv"
+    path.write_text("case_id,reader,target_x\nc1,r1,1\nc1,r2,NA\nc2,r1,n/a\nc2,r2,0\n", "utf-8")
+    readings = read_readings(path)
+    assert readings.frame["target_x"].to_list() == [1, None, None, 0]
+    assert any("missing" in note for note in readings.notes)
+
+
+def test_readers_under_persons_names_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "readings.csv"
+    names = ("Dr. Maria Huber", "Prof. Hans Meier")
+    rows = [f"c{k},{name},{k % 2}" for k in range(20) for name in names]
+    path.write_text("case_id,reader,target_x\n" + "\n".join(rows) + "\n", "utf-8")
+    with pytest.raises(TableError, match="codes such as r1 will do") as caught:
+        read_readings(path)
+    assert "Huber" not in str(caught.value)

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.answered import pool_folds
+from medtransfer.evaluation.comparison.evaluate_table import run_keys
 from medtransfer.evaluation.comparison.readers.agreement import krippendorff_alpha, pair_kappa
 from medtransfer.evaluation.comparison.readers.read_cases import ReadCases
 from medtransfer.evaluation.comparison.readers.table import Readings
@@ -71,7 +73,8 @@ def compare_readers(
 
     A reader is judged by the majority of the other readers, as no truth may hold the reader's own
     vote. Rungs are judged on the same cases by the same majority, at thresholds fixed on tune, and
-    by AUROC against each reader alone. Every run is judged by itself.
+    by AUROC against each reader alone. Every run is judged by itself, folds of a cross-validation
+    as one run; readers are judged on the test cases of all runs.
 
     Args:
         predictions: Of one or several runs.
@@ -82,17 +85,18 @@ def compare_readers(
     Returns:
         One row per number, with the columns of `SCHEMA`.
     """
+    pooled, _ = pool_folds(predictions, run_keys(predictions))
+    every_case = pooled.unique("case_id", maintain_order=True)
+    alone = run_arrays(every_case.with_columns(run_id=pl.lit(ALL_READERS)), task)
     rows: list[Row] = []
-    for number, (_, of_run) in enumerate(predictions.group_by("run_id", maintain_order=True)):
+    for read in _read_cases(alone, readings, config):
+        rows += [*agreement_rows(read), *reader_rows(read)]
+    for _, of_run in pooled.group_by("run_id", maintain_order=True):
         rung = str(of_run["rung" if "rung" in of_run.columns else "run_id"][0])
         run = run_arrays(of_run, task)
         fit = fit_on_tune(run, config.operating_points, thresholds_only=True)
-        for cohort, cases in run.test_cases().items():
-            replicates = test_set_replicates(run, cohort, cases, config)
-            read = ReadCases(run, cohort, cases, readings, replicates)
-            if number == 0:
-                rows += [*agreement_rows(read), *reader_rows(read)]
-            rows += rung_rows(read, run, rung, fit)
+        for read in _read_cases(run, readings, config):
+            rows += rung_rows(read, rung, fit)
     return pl.DataFrame([_record(*row) for row in rows], schema=SCHEMA)
 
 
@@ -121,15 +125,15 @@ def reader_rows(read: ReadCases) -> Iterator[Row]:
                 yield judged, result
 
 
-def rung_rows(read: ReadCases, run: RunArrays, rung: str, fit: TuneFit) -> Iterator[Row]:
+def rung_rows(read: ReadCases, rung: str, fit: TuneFit) -> Iterator[Row]:
     """A rung on each reader's cases against the same majority, and against the reader.
 
     Args:
-        read: Test cases that the run has predicted.
-        run: The run.
-        rung: Its rung.
-        fit: Its operating points.
+        read: Test cases that one of its runs has predicted.
+        rung: Its name.
+        fit: Operating points of the run.
     """
+    run = read.run
     for target, name in enumerate(run.names):
         probabilities = run.probabilities_of(target)[read.cases]
         thresholds = fit[target].thresholds
@@ -141,6 +145,15 @@ def rung_rows(read: ReadCases, run: RunArrays, rung: str, fit: TuneFit) -> Itera
             truth = read.labels[number, :, target]
             result = _auroc(read, name, truth, probabilities)
             yield Judged(rung, reader, run.run_id), result
+
+
+def _read_cases(
+    run: RunArrays, readings: Readings, config: EvaluationConfig
+) -> Iterator[ReadCases]:
+    """The run's test cases, cohort by cohort."""
+    for cohort, cases in run.test_cases().items():
+        replicates = test_set_replicates(run, cohort, cases, config)
+        yield ReadCases(run, cohort, cases, readings, replicates)
 
 
 def _truth(read: ReadCases, reader: int, target: int) -> tuple[Floats, Flags]:

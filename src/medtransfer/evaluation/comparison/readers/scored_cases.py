@@ -115,6 +115,7 @@ def by_reading(
     notes = [f"{plural(len(read_here), 'case')} of {len(cases):,} were read."]
     if foreign:
         notes.append(f"{plural(foreign, 'case')} of the readings have no prediction: left out.")
+    notes = [*read.readings.notes, *notes]
     if not table.labelled:
         return ScoredCases(table.frame, attributes, tuple(notes))
     notes = [*read.truth.notes, *notes]

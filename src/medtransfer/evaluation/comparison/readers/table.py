@@ -19,6 +19,7 @@ from medtransfer.tables.schema import (
     typed,
 )
 from medtransfer.tables.values.personal_columns import personal_faults
+from medtransfer.tables.values.reading import Roles, read_cells
 
 CASE_ID, READER = "case_id", "reader"
 READINGS_CONTRACT = Contract(
@@ -73,10 +74,11 @@ def read_readings(path: Path) -> Readings:
             there are fewer than two readers, or readers seem to have persons' names; all at once.
     """
     table = read_noted_frame(path, READINGS_CONTRACT)
-    faults = check_columns(table.frame, READINGS_CONTRACT)
+    names = [f"target_{name}" for name in target_names(table.frame)]
+    cells = read_cells(table.frame, names, Roles(targets=names))
+    faults = [*cells.faults, *check_columns(cells.frame, READINGS_CONTRACT)]
     raise_faults(READINGS_CONTRACT, path, faults)
-    frame = typed(table.frame, READINGS_CONTRACT)
-    names = [f"target_{name}" for name in target_names(frame)]
+    frame = typed(cells.frame, READINGS_CONTRACT)
     faults = duplicates(frame, (CASE_ID, READER))
     for name in names:
         odd = frame.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in([0.0, 1.0]))
@@ -87,7 +89,9 @@ def read_readings(path: Path) -> Readings:
         faults.append(f"there is {plural(readers, 'reader')}; agreement needs at least two")
     faults += [f"{fault} (codes such as r1 will do)" for fault in personal_faults(frame, [READER])]
     raise_faults(READINGS_CONTRACT, path, faults)
-    return Readings(frame.select(CASE_ID, READER, *names).drop(ROW, strict=False), table.notes)
+    return Readings(
+        frame.select(CASE_ID, READER, *names).drop(ROW, strict=False), (*table.notes, *cells.notes)
+    )
 
 
 def missing_targets(readings: Readings, targets: list[str]) -> str | None:
