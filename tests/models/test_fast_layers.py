@@ -10,6 +10,7 @@ from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.fast_layers import (
+    CheckedConv2d,
     DetouredMaxPool2d,
     StandardisedConv2d,
     use_fast_layers,
@@ -41,6 +42,22 @@ def test_a_standardised_convolution_is_timms(kernel: int, stride: int, bias: boo
     images = torch.randn(4, 6, 9, 9, dtype=torch.float64)
     for ours_, theirs_ in zip(answers(ours, images), answers(theirs, images), strict=True):
         torch.testing.assert_close(ours_, theirs_, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("layer", [CheckedConv2d, StandardisedConv2d])
+@pytest.mark.parametrize(("width", "stride"), [(1, 2), (2, 3), (3, 4)])
+def test_gradients_of_images_narrower_than_the_stride_are_right(layer, width, stride) -> None:
+    """Freed memory is filled first: a gradient that is not written shows what was there."""
+    torch.manual_seed(0)
+    part = layer(32, 32, 3, stride=stride, padding=1, bias=False)
+    images = torch.randn(4, 32, width, width)
+    right = answers(part, images)[-1].clone()
+    for _ in range(4):
+        part.zero_grad()
+        torch.full((part.weight.numel(),), 1e30)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = answers(part, images)[-1]
+        torch.testing.assert_close(found, right, rtol=0.1, atol=0.1 * float(right.abs().max()))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
