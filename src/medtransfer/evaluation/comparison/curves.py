@@ -30,7 +30,7 @@ from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
 GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
-WEIGHTS_AT_ONCE = 2**23
+WEIGHTS_AT_ONCE = 2**21
 """Product of cases and replicates that a curve is drawn of in one piece."""
 DECILES = 10
 NONE, TEMPERATURE, PLATT, TREAT_ALL = "none", "temperature", "platt", "treat_all"

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from medtransfer.evaluation.comparison.readers.agreement import krippendorff_alpha, pair_kappa
+from medtransfer.evaluation.comparison.readers.agreement import (
+    agreement_interval,
+    krippendorff_alpha,
+    pair_kappa,
+)
+from medtransfer.metrics.weighted import SubgroupMetrics, evaluate_replicates
+from medtransfer.statistics.bootstrap import draw_replicates
 
 NONE = -1
 KRIPPENDORFF = """
@@ -55,3 +61,52 @@ def test_cases_of_one_reader_count_for_nothing_and_one_class_alone_has_no_agreem
     without = krippendorff_alpha(codes[:, :3], 2)(np.ones((1, 3)))[0]
     assert krippendorff_alpha(codes, 2)(np.ones((1, 4)))[0] == pytest.approx(without)
     assert np.isnan(krippendorff_alpha(np.zeros((2, 4), dtype=int), 2)(np.ones((1, 4)))[0])
+
+
+def drawn(
+    rng: np.random.Generator, cases: int, prevalence: float, a_patient: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Patients and readings of three readers, right in 90, 90 and 80 %; truth is the patient's."""
+    patient = np.repeat(np.arange(cases // a_patient), a_patient)
+    truth = (rng.random(cases // a_patient) < prevalence)[patient]
+    right = rng.random((3, len(truth))) < np.array([[0.9], [0.9], [0.8]])
+    return patient, np.where(right, truth, ~truth).astype(np.int64)
+
+
+def test_few_patients_with_the_rarer_class_have_no_interval() -> None:
+    patient, codes = drawn(np.random.default_rng(0), 60, 0.5, 1)
+    values = np.linspace(0.3, 0.7, 101)
+    assert agreement_interval(values, codes, patient) is not None
+    rare = np.zeros_like(codes)
+    rare[0, :9] = 1
+    assert agreement_interval(values, rare, patient) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cases", "prevalence", "a_patient"),
+    [(50, 0.5, 1), (100, 0.5, 1), (100, 0.1, 1), (300, 0.1, 1), (100, 0.3, 2)],
+)
+def test_intervals_of_agreement_hold_the_truth(
+    cases: int, prevalence: float, a_patient: int
+) -> None:
+    """1,000 data sets each; the table of docs/explanation/intervals.md."""
+    rng = np.random.default_rng(1)
+    _, many = drawn(rng, 400_000, prevalence, a_patient)
+    ones = np.ones((1, many.shape[1]))
+    truths = [pair_kappa(many[0], many[1], 2)(ones)[0], krippendorff_alpha(many, 2)(ones)[0]]
+    held, given = np.zeros(2), np.zeros(2)
+    for number in range(1000):
+        patient, codes = drawn(rng, cases, prevalence, a_patient)
+        replicates = draw_replicates(patient.astype(str), 400, number, "a")
+        bound = (pair_kappa(codes[0], codes[1], 2), krippendorff_alpha(codes, 2))
+        part = SubgroupMetrics(replicates.patient, bound)
+        found = evaluate_replicates([part], replicates.blocks(), threads=1)[0]
+        for k, (values, of_case) in enumerate(zip(found, (codes[:2], codes), strict=True)):
+            ends = agreement_interval(values, of_case, patient)
+            if ends is not None:
+                given[k] += 1
+                held[k] += ends[0] <= truths[k] <= ends[1]
+    print(cases, prevalence, a_patient, held / given, given)
+    assert ((held / given) > 0.92).all()
+    assert ((held / given) < 0.975).all()

@@ -9,6 +9,8 @@ from medtransfer.metrics.agreement import kappa
 from medtransfer.metrics.cases import ClassCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import Weighted, WeightedTerm, ratio
+from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.small_samples import MIN_BOOTSTRAP, widened_interval
 
 Codes = NDArray[np.int64]
 """Class of each case as each reader has it, -1 where the reader did not say. [R, n]"""
@@ -55,3 +57,30 @@ def krippendorff_alpha(codes: Codes, classes: int) -> Weighted:
         return 1 - ratio((total - 1) * seen, chance)
 
     return Weighted((*terms, *totals), of)
+
+
+def agreement_interval(
+    values: Floats, codes: Codes, patient: NDArray[np.int64]
+) -> tuple[float, float] | None:
+    """The percentile interval of a coefficient of agreement, widened as few patients ask.
+
+    What agreement is worth rests on the cases that are not of the commonest class: so many patients
+    as have such a reading, or one of the commonest class, are taken for its sample size. Coverage:
+    docs/explanation/intervals.md.
+
+    Args:
+        values: The coefficient, then its replicates. [1 + B]
+        codes: Of the cases behind it. [R, n]
+        patient: Number of each case's patient. [n]
+
+    Returns:
+        None below ten such patients, and where most replicates are undefined.
+    """
+    readings = codes[codes >= 0]
+    if not len(readings) or not np.isfinite(values[0]):
+        return None
+    commonest = np.bincount(readings).argmax()
+    sides = (codes == commonest, (codes >= 0) & (codes != commonest))
+    fewest = min(len(np.unique(patient[side.any(axis=0)])) for side in sides)
+    interval = percentile_interval(values) if fewest >= MIN_BOOTSTRAP else None
+    return None if interval is None else widened_interval(float(values[0]), interval, fewest)

@@ -10,7 +10,12 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.answered import pool_folds
 from medtransfer.evaluation.comparison.evaluate_table import run_keys
-from medtransfer.evaluation.comparison.readers.agreement import krippendorff_alpha, pair_kappa
+from medtransfer.evaluation.comparison.readers.agreement import (
+    Codes,
+    agreement_interval,
+    krippendorff_alpha,
+    pair_kappa,
+)
 from medtransfer.evaluation.comparison.readers.read_cases import ReadCases
 from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -23,7 +28,6 @@ from medtransfer.metrics.catalog import CATALOG
 from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.metrics.metric import POINT
 from medtransfer.metrics.weighted import Weighted
-from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.small_samples import MIN_BOOTSTRAP, Patients
 from medtransfer.tables.results import ALL, Result
 
@@ -106,12 +110,17 @@ def agreement_rows(read: ReadCases) -> Iterator[Row]:
         for i, j in combinations(range(len(read.names)), 2):
             both = (codes[i] >= 0) & (codes[j] >= 0)
             pair = f"{read.names[i]} and {read.names[j]}"
-            bound = pair_kappa(codes[i][both], codes[j][both], classes)
-            yield Judged(pair, pair), _agreement(read, target, "kappa", bound, both)
+            of_pair = codes[[i, j]][:, both]
+            bound = pair_kappa(of_pair[0], of_pair[1], classes)
+            yield (
+                Judged(pair, pair),
+                _agreement(read, target, "kappa", bound=bound, rows=both, codes=of_pair),
+            )
         several = (codes >= 0).sum(axis=0) >= 2
-        alpha = krippendorff_alpha(codes[:, several], classes)
+        of_all = codes[:, several]
+        alpha = krippendorff_alpha(of_all, classes)
         judged = Judged(ALL_READERS, ALL_READERS)
-        yield judged, _agreement(read, target, "alpha", alpha, several)
+        yield judged, _agreement(read, target, "alpha", bound=alpha, rows=several, codes=of_all)
 
 
 def reader_rows(read: ReadCases) -> Iterator[Row]:
@@ -162,17 +171,19 @@ def _truth(read: ReadCases, reader: int, target: int) -> tuple[Floats, Flags]:
     return truth, np.isfinite(truth) & np.isfinite(read.labels[reader, :, target])
 
 
-def _agreement(read: ReadCases, target: str, metric: str, bound: Weighted, rows: Flags) -> Result:
-    """A coefficient of agreement with its percentile interval, from ten patients on."""
-    patients = len(np.unique(read.patients(rows)))
+def _agreement(
+    read: ReadCases, target: str, metric: str, *, bound: Weighted, rows: Flags, codes: Codes
+) -> Result:
+    """A coefficient of agreement with its interval, if enough patients are behind it."""
+    patient = read.patients(rows)
     values = read.values(bound, rows) if rows.any() else np.full(1, np.nan)
     defined = bool(np.isfinite(values[0]))
-    ends = percentile_interval(values) if defined and patients >= MIN_BOOTSTRAP else None
+    ends = agreement_interval(values, codes, patient)
     reason = None
     if not defined:
         reason = "only one class was said" if rows.any() else "no case was read by both"
-    elif patients < MIN_BOOTSTRAP:
-        reason = f"no interval: fewer than {MIN_BOOTSTRAP} patients"
+    elif ends is None:
+        reason = f"no interval: fewer than {MIN_BOOTSTRAP} patients with or without the finding"
     return Result(
         run_id=None,
         split="test",
@@ -183,7 +194,7 @@ def _agreement(read: ReadCases, target: str, metric: str, bound: Weighted, rows:
         low=ends[0] if ends else None,
         high=ends[1] if ends else None,
         num_cases=int(rows.sum()),
-        num_patients=patients,
+        num_patients=len(np.unique(patient)),
         reason=reason,
     )
 
