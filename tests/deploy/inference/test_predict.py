@@ -20,6 +20,7 @@ from medtransfer.deploy.bundle.schema import DeferralRule
 from medtransfer.deploy.inference import model as model_module
 from medtransfer.deploy.inference import predict_files as files_module
 from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
+from medtransfer.deploy.inference.follow import follow_folder
 from medtransfer.deploy.inference.model import BundleModel, load_bundle
 from medtransfer.deploy.inference.pixels import InputRules
 from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
@@ -226,6 +227,17 @@ def test_a_bundle_that_has_expired_predicts_only_on_demand(tmp_path: Path) -> No
     with pytest.raises(BundleError, match="expired on 2020-01-01"):
         load_bundle(made.path)
     assert load_bundle(made.path, after_expiry=True).facts.expires == date(2020, 1, 1)
+
+
+def test_a_bundle_that_expires_while_a_folder_is_followed_predicts_no_more(tmp_path: Path) -> None:
+    made = handmade.write_by_hand(tmp_path / "a.medt", handmade.facts(expires=date(2020, 1, 1)))
+    model = load_bundle(made.path, after_expiry=True)
+    model.after_expiry = False  # its last day has passed
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"no image")
+    with pytest.raises(BundleError, match="expired on 2020-01-01"):
+        follow_folder(model, tmp_path / "in", tmp_path / "out", still=0, until=lambda: True)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

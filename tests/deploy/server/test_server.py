@@ -136,8 +136,12 @@ def test_large_and_frequent_requests_are_turned_away(by_hand: BundleModel) -> No
 def test_a_bundle_that_expires_while_the_server_runs_predicts_no_more(tmp_path: Path) -> None:
     path = tmp_path / "old.medt"
     handmade.write_by_hand(path, handmade.facts(expires=date(2020, 1, 1)))
-    with client_of(load_bundle(path, after_expiry=True)) as client:
+    model = load_bundle(path, after_expiry=True)
+    with client_of(model) as client:
+        assert client.get("/health").json()["status"] == "ok"
+        model.after_expiry = False  # its last day has passed
         answer = client.post("/predict", content=b"x")
+        assert client.get("/health").json()["status"] == "expired"
     assert (answer.status_code, answer.json()["reason"]) == (
         503,
         "The bundle expired on 2020-01-01.",

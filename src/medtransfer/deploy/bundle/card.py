@@ -1,7 +1,6 @@
 """Model card of a bundle (after Mitchell et al. 2019), and the page that `show` prints."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -95,7 +94,7 @@ def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
     if facts.onnx is not None:
         lines.append(f"  ONNX         {onnx_sentence(facts.onnx)}")
     if facts.expires is not None:
-        over = " (it has expired)" if datetime.now(UTC).date() > facts.expires else ""
+        over = " (it has expired)" if bundle.has_expired else ""
         lines.append(f"  expires      after {facts.expires.isoformat()}{over}")
     if facts.parent is not None:
         lines.append(f"  supersedes   bundle {facts.parent[:12]}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -93,6 +94,11 @@ class Bundle:
     def digest(self) -> str:
         """SHA-256 that stands for the whole bundle."""
         return self.archive.digest
+
+    @property
+    def has_expired(self) -> bool:
+        """True after its last day, in UTC."""
+        return self.facts.expires is not None and datetime.now(UTC).date() > self.facts.expires
 
     @property
     def signature(self) -> Signature | None:

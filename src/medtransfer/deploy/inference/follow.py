@@ -115,7 +115,7 @@ def follow_folder(
 
     Raises:
         ConfigError: A setting or a folder cannot be used.
-        BundleError: The bundle's weights cannot be used.
+        BundleError: The bundle's weights cannot be used, or it has expired.
         StudyError: The disk is full.
     """
     follower = _Follower(model, Path(folder), Path(out), case, ending)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -88,12 +87,14 @@ class BundleModel:
         device: `auto`, `cpu`, `cuda` or `mps`.
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
         runtime: `torch`, or `onnx` for onnxruntime, which is in float32 whatever the study was.
+        after_expiry: True to predict although the bundle has expired.
     """
 
     bundle: Bundle
     device: str = "auto"
     any_modality: bool = False
     runtime: Runtime = "torch"
+    after_expiry: bool = False
 
     @cached_property
     def rules(self) -> InputRules:
@@ -117,6 +118,24 @@ class BundleModel:
                 from medtransfer.deploy.inference.onnx_network import onnx_networks
 
                 return BundleNetworks(self.bundle, onnx_networks(self.bundle, self.device))
+
+    @property
+    def has_expired(self) -> bool:
+        """True after the bundle's last day, unless it is to predict all the same."""
+        return self.bundle.has_expired and not self.after_expiry
+
+    def require_unexpired(self) -> None:
+        """Refuse to go on after the bundle's last day.
+
+        Raises:
+            BundleError: It has expired.
+        """
+        if self.has_expired:
+            raise BundleError(
+                f'Bundle "{self.bundle.path.name}" expired on {self.facts.expires}. Ask whoever '
+                "made it for a newer one; `medtransfer predict --after-expiry` predicts all the "
+                "same."
+            )
 
     def show(self) -> str:
         """One screen of text on the bundle."""
@@ -144,7 +163,7 @@ class BundleModel:
         Raises:
             ConfigError: There is nothing to predict.
             TableError: The table cannot be read.
-            BundleError: The bundle's weights cannot be used.
+            BundleError: The bundle's weights cannot be used, or it has expired since it was opened.
         """
         source = self.source(inputs, case)
         scored = self.score(source, range(len(source.cases)), on_progress)
@@ -159,7 +178,11 @@ class BundleModel:
             source: From `source`.
             cases: Positions of the cases.
             on_progress: Called with the numbers of images done and to do.
+
+        Raises:
+            BundleError: The bundle's weights cannot be used, or it has expired since it was opened.
         """
+        self.require_unexpired()
         return _Scoring(self, source, cases, on_progress).carry_out()
 
     def decide(self, source: CaseSource, scored: Scored) -> BundlePredictions:
@@ -317,10 +340,6 @@ def load_bundle(
     if runtime not in get_args(Runtime):
         raise ConfigError(f"--runtime is '{runtime}' (allowed: {listed(get_args(Runtime))}).")
     bundle = read_bundle(path, trusted=trusted)
-    expires = bundle.facts.expires
-    if expires is not None and not after_expiry and datetime.now(UTC).date() > expires:
-        raise BundleError(
-            f'Bundle "{bundle.path.name}" expired on {expires.isoformat()}. Ask whoever made it '
-            "for a newer one, or predict all the same with --after-expiry."
-        )
-    return BundleModel(bundle, device, any_modality, runtime)
+    model = BundleModel(bundle, device, any_modality, runtime, after_expiry)
+    model.require_unexpired()
+    return model

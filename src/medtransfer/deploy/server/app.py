@@ -7,7 +7,6 @@ import queue
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
@@ -72,7 +71,10 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
 
     @app.get("/health", summary="State of the server")
     def health() -> Json:  # pyright: ignore[reportUnusedFunction]: a route
-        return {"status": "ok", "bundle": model.bundle.digest[:12]}
+        return {
+            "status": "expired" if model.has_expired else "ok",
+            "bundle": model.bundle.digest[:12],
+        }
 
     @app.get("/bundle", summary="Targets, operating points, detectors and origin of the bundle")
     def bundle(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]: a route
@@ -122,9 +124,8 @@ def check_expiry(model: BundleModel) -> None:
     Raises:
         RequestError: The bundle has expired.
     """
-    expires = model.facts.expires
-    if expires is not None and datetime.now(UTC).date() > expires:
-        raise RequestError(503, f"The bundle expired on {expires.isoformat()}.")
+    if model.has_expired:
+        raise RequestError(503, f"The bundle expired on {model.facts.expires}.")
 
 
 def answer_json(model: BundleModel, answer: CaseAnswer) -> Json:
