@@ -9,7 +9,7 @@ from tests.deploy import handmade
 from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.export import export_options
 from medtransfer.deploy.bundle.reader import read_bundle
-from medtransfer.deploy.exchange.export_source import ensemble_of, export_source
+from medtransfer.deploy.exchange.export_source import export_source
 from medtransfer.deploy.exchange.remake import remake_bundle
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.errors import BundleError, ConfigError
@@ -66,7 +66,6 @@ def test_options_that_do_not_go_with_the_source_are_refused(tmp_path: Path) -> N
     (tmp_path / "full" / "a").touch()
     with pytest.raises(ConfigError, match="is not an empty folder"):
         export_source(plain, tmp_path / "full", layout="monai")
-    with pytest.raises(ConfigError, match=r"--ensemble is 'folds' \(allowed: seeds\)"):
-        ensemble_of("folds")
-    assert (ensemble_of(None), ensemble_of("seeds")) == (False, True)
+    with pytest.raises(ConfigError, match="need the study: licence, rung, run or ensemble"):
+        export_source(plain, out, rung="x", layout="monai", options=export_options(licence="CC0"))
     assert not out.exists()

@@ -71,6 +71,7 @@ def export_source(
         check_layout(out, layout)
         _refuse_bundle_options(options)
         if isinstance(source, Path) and source.suffix == SUFFIX:
+            _refuse_study_options(options, chosen=bool(rung or run_id or ensemble))
             return _laid_out(read_bundle(source), out, layout)
         with TemporaryDirectory() as folder:
             bundle = export_bundle(
