@@ -4,7 +4,7 @@ import json
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ Trusted = Annotated[
         show_default=False,
     ),
 ]
+EnsembleOption = Literal["seeds"]
+LayoutOption = Literal["huggingface", "monai"]
 BundleFile = Annotated[Path, typer.Argument(help="The bundle.", metavar="BUNDLE.medt")]
 
 
@@ -50,12 +52,8 @@ def export(
         str | None, typer.Option(help="Run to take, in place of a rung.", show_default=False)
     ] = None,
     ensemble: Annotated[
-        str | None,
-        typer.Option(
-            help="seeds: take all seeds of the rung, as an ensemble.",
-            metavar="seeds",
-            show_default=False,
-        ),
+        EnsembleOption | None,
+        typer.Option(help="seeds: take all seeds of the rung, as an ensemble.", show_default=False),
     ] = None,
     name: Annotated[
         str | None,
@@ -90,7 +88,7 @@ def export(
         bool, typer.Option("--onnx", help="Add the networks in ONNX (extra onnx).")
     ] = False,
     layout: Annotated[
-        str | None,
+        LayoutOption | None,
         typer.Option(
             help="Write a folder for another library in place of a bundle: huggingface (timm) or "
             "monai.",
@@ -123,11 +121,7 @@ def export(
     """
     from medtransfer.deploy.bundle.card import bundle_page
     from medtransfer.deploy.bundle.export import export_options
-    from medtransfer.deploy.exchange.export_source import (
-        bundle_or_study,
-        ensemble_of,
-        export_source,
-    )
+    from medtransfer.deploy.exchange.export_source import bundle_or_study, export_source
 
     options = export_options(
         name=name,
@@ -146,9 +140,9 @@ def export(
         out,
         rung=rung,
         run_id=run,
-        ensemble=ensemble_of(ensemble),
+        ensemble=ensemble is not None,
         options=options,
-        layout=layout,  # type: ignore[arg-type] — checked there
+        layout=layout,
         on_stage=lambda stage: print(stage, file=sys.stderr),
     )
     print(bundle_page(bundle, trusted=sign is not None))

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,8 @@ from medtransfer.cli.bundles.export import BundleFile, Trusted
 if TYPE_CHECKING:
     from medtransfer.data.images.scan import Progress
 
+CaseOption = Literal["auto", "image", "series", "study", "side"]
+RuntimeOption = Literal["torch", "onnx"]
 EXIT_REFUSED = 1
 """Some images could not be used; all others are predicted."""
 
@@ -85,7 +87,7 @@ def predict(
         ),
     ] = None,
     case: Annotated[
-        str,
+        CaseOption,
         typer.Option(
             help="How DICOM files make cases: image, series, study, side (study and laterality), "
             "or auto, as in training."
@@ -93,7 +95,8 @@ def predict(
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     runtime: Annotated[
-        str, typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx).")
+        RuntimeOption,
+        typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx)."),
     ] = "torch",
     any_modality: Annotated[
         bool,
@@ -141,7 +144,7 @@ def predict(
         any_modality=any_modality,
         after_expiry=after_expiry,
         trusted=trusted or (),
-        runtime=runtime,  # type: ignore[arg-type] — checked there
+        runtime=runtime,
     )
     if follow is not None:
         refuse_with_follow(inputs, dicom_sr)
@@ -149,7 +152,7 @@ def predict(
             model,
             follow,
             out or Path("predictions"),
-            case=case,  # type: ignore[arg-type] — checked there
+            case=case,
             still=still,
             on_batch=print_batch,
         )
@@ -157,7 +160,7 @@ def predict(
         raise typer.Exit(EXIT_STOPPED)
     out = out or Path("predictions.csv")
     with images_display() as on_progress:
-        files = predict_files(model, inputs or [], out, case=case, on_progress=on_progress)  # type: ignore[arg-type] — checked there
+        files = predict_files(model, inputs or [], out, case=case, on_progress=on_progress)
     print(prediction_summary(files))
     if dicom_sr is not None:
         reports = write_dicom_reports(
@@ -165,7 +168,7 @@ def predict(
             inputs or [],
             files.outcome,
             dicom_sr,
-            case=case,  # type: ignore[arg-type] — checked there
+            case=case,
             statement=sr_statement,
         )
         print(reports.sentence())

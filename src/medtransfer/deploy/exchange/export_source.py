@@ -25,17 +25,6 @@ def bundle_or_study(path: Path | None) -> StudyFolder | Path:
     return path if path is not None and path.suffix == SUFFIX else find_study(path)
 
 
-def ensemble_of(value: str | None) -> bool:
-    """True for `seeds`, the only ensemble there is.
-
-    Raises:
-        ConfigError: It is another one.
-    """
-    if value not in (None, "seeds"):
-        raise ConfigError(f"--ensemble is '{value}' (allowed: seeds).")
-    return value is not None
-
-
 def export_source(
     source: StudyFolder | Path,
     out: Path,
