@@ -69,6 +69,18 @@ def test_foreign_cases_are_the_highest_scores() -> None:
         ids(GalleryChoice("ood", detector="knn"))
 
 
+def test_a_case_is_called_at_the_point_in_every_order() -> None:
+    predictions = table(("x",), [[0.6], [0.99], [0.75]], [0, 0, 1])
+    calls = [
+        {case.case_id: case.answer for case in section.cases}
+        for order in ("uncertain", "ood")
+        for section in chosen_sections(
+            predictions, SEX, "binary", GalleryChoice(order, point=POINT)
+        )
+    ]
+    assert calls == [{"c0": "0", "c1": "1", "c2": "0"}] * 2
+
+
 def test_groups_and_cohorts_leave_the_others_out() -> None:
     assert ids(GalleryChoice(point=POINT, group=("sex", "F"))) == [["c0", "c2"]]
     assert ids(GalleryChoice("uncertain", point=POINT, cohort="b")) == [["c4"]]

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy.special import entr
+from scipy.special import entr, logit
 
 from medtransfer.data.config import Task
 from medtransfer.errors import ConfigError, listed, suggestion
@@ -148,8 +148,8 @@ def _target(run: RunArrays, rows: Flags, number: int, choice: GalleryChoice) -> 
     """Errors or uncertain cases of a target."""
     name, probability = run.names[number], run.probabilities[:, number]
     point = choice.point or "youden"
-    threshold = fit_on_tune(run, (point,))[number].thresholds[point]
-    answer = probability >= (0.5 if threshold is None else threshold)
+    cut = _threshold(run, number, point)
+    answer = probability >= cut
     labelled = run.labelled(number)
     truth = run.truth(number)
     if choice.order == "errors":
@@ -158,8 +158,7 @@ def _target(run: RunArrays, rows: Flags, number: int, choice: GalleryChoice) -> 
         title, words = f"Errors of {name} at {point}", "far from its label by"
     else:
         taken = rows
-        cut = 0.5 if threshold is None else threshold
-        rank = -np.abs(run.logits[:, number] - np.log(cut / (1 - cut)))
+        rank = -np.abs(run.logits[:, number] - logit(cut))
         title, words = f"Uncertain cases of {name} at {point}", "logit from the threshold"
     cases = [
         GalleryCase(
@@ -175,6 +174,12 @@ def _target(run: RunArrays, rows: Flags, number: int, choice: GalleryChoice) -> 
         for row in _best(rank, taken, choice.count)
     ]
     return GallerySection(title, tuple(cases), int(taken.sum()))
+
+
+def _threshold(run: RunArrays, number: int, point: str) -> float:
+    """Threshold of a target at an operating point; ½ where the tuning cases give none."""
+    threshold = fit_on_tune(run, (point,))[number].thresholds[point]
+    return 0.5 if threshold is None else threshold
 
 
 def _classes(run: RunArrays, rows: Flags, choice: GalleryChoice) -> GallerySection:
@@ -210,6 +215,7 @@ def _foreign(run: RunArrays, rows: Flags, choice: GalleryChoice) -> GallerySecti
     rank = run.frame[f"{OOD_PREFIX}{name}"].to_numpy().astype(np.float64)
     number = run.names.index(choice.target) if choice.target else 0
     is_known = run.labelled(WHOLE_CASE if run.single_label else number)
+    cut = 0.5 if run.single_label else _threshold(run, number, choice.point or "youden")
     cases: list[GalleryCase] = []
     for row in _best(rank, rows & np.isfinite(rank), choice.count):
         if run.single_label:
@@ -222,7 +228,7 @@ def _foreign(run: RunArrays, rows: Flags, choice: GalleryChoice) -> GallerySecti
                 cohort=run.frame["cohort"][row],
                 target=run.names[number],
                 truth=str(int(run.truth(number)[row])) if is_known[row] else None,
-                answer=str(int(probability >= 0.5)),
+                answer=str(int(probability >= cut)),
                 probability=probability,
                 rank_value=float(rank[row]),
                 words=f"{name} {rank[row]:.4g}",
