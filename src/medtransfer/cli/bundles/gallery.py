@@ -54,6 +54,7 @@ def gallery(
 ) -> None:
     """Show cases with their images on a local page, which must not be passed on."""
     from medtransfer.deploy.gallery.gallery import gallery_choice, make_gallery
+    from medtransfer.errors import plural
     from medtransfer.study.status import find_study
 
     choice = gallery_choice(
@@ -77,4 +78,5 @@ def gallery(
         fiftyone=fiftyone,
     )
     print("\n".join(written.lines))
-    print(f"{written.cases} cases with images of patients: {written.page}   (do not pass it on)")
+    shown = plural(written.cases, "case")
+    print(f"{shown} with images of patients: {written.page}   (do not pass it on)")

@@ -75,10 +75,15 @@ def choose_runs(
         if len(seeds) < 2:
             raise ConfigError(f"An ensemble needs two seeds; rung '{rung}' has one.")
         return ChosenRuns(tuple(seeds), f"{rung}, {plural(len(seeds), 'seed')} together: {why}")
-    best = max(seeds, key=lambda r: (_tune_auroc(study, r), -r.seed))
+    best = best_seed(study, seeds)
     if len(seeds) > 1:
         why += f"; of {plural(len(seeds), 'seed')} the best AUROC on the tuning split"
     return ChosenRuns((best,), f"{rung}, seed {best.seed}: {why}")
+
+
+def best_seed(study: StudyFolder, seeds: Sequence[RunRequest]) -> RunRequest:
+    """The run with the best AUROC on the tuning split; of equal ones the smallest seed."""
+    return max(seeds, key=lambda r: (_tune_auroc(study, r), -r.seed))
 
 
 def _recommended(study: StudyFolder, names: Sequence[str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.images.scan import image_readers
-from medtransfer.deploy.bundle.choice import choose_runs
+from medtransfer.deploy.bundle.choice import best_seed, choose_runs
 from medtransfer.deploy.gallery.fiftyone import write_fiftyone
 from medtransfer.deploy.gallery.page import CardSection, CaseCard, gallery_page
 from medtransfer.deploy.gallery.pictures import CasePicture, picture, shown_pixels
@@ -82,7 +82,7 @@ def make_gallery(
     out, choice = Path(out), choice or GalleryChoice()
     folder = study if isinstance(study, StudyFolder) else StudyFolder(Path(study))
     _check_folder(folder, out)
-    request = choose_runs(folder, rung=rung, run_id=run_id).requests[0]
+    request = best_seed(folder, choose_runs(folder, rung=rung, run_id=run_id).requests)
     shown = _Shown(folder, request)
     point = chosen_point(request.run.evaluation.operating_points, choice.point)
     sections = chosen_sections(
