@@ -235,10 +235,27 @@ def test_beyond_this_machine_a_token_is_needed(
     (tmp_path / "token").write_text(f"{TOKEN}\n", "utf-8")
     config = server_config(host="0.0.0.0", token_file=tmp_path / "token")
     assert (config.token, config.is_local) == (TOKEN, False)
+    (tmp_path / "token").write_bytes(bytes(range(128, 160)))
+    with pytest.raises(ConfigError, match="the token has 32 characters"):
+        server_config(token_file=tmp_path / "token")
     with pytest.raises(ConfigError) as error:
         server_config(port=70_000, max_megabytes=0, certificate=tmp_path / "none")
     for fault in ("--port is 70000", "--max-megabytes is 0", "does not exist", "belong together"):
         assert fault in str(error.value)
+
+
+def test_a_certificate_that_is_none_is_refused(bundle_model: BundleModel, tmp_path: Path) -> None:
+    file = tmp_path / "no certificate"
+    file.write_bytes(b"x")
+    with pytest.raises(ConfigError, match="are no TLS certificate with its key"):
+        serve(bundle_model, ServerConfig(certificate=file, key=file), on_start=lambda _: None)
+
+
+def test_any_address_of_this_machine_answers_under_its_own_name(by_hand: BundleModel) -> None:
+    with client_of(by_hand, host="127.0.0.2") as client:
+        named = client.get("/health", headers={"Host": "127.0.0.2:8000"})
+        foreign = client.get("/health", headers={"Host": "evil.example"})
+    assert (named.status_code, foreign.status_code) == (200, 400)
 
 
 @pytest.fixture

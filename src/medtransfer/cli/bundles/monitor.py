@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medtransfer.cli.app import AsJson, app
-from medtransfer.cli.bundles.export import BundleFile
+from medtransfer.cli.bundles.export import BundleFile, Trusted
 
 EXIT_ALARM = 3
 """A stream has changed."""
@@ -46,16 +46,18 @@ def monitor(
             show_default=False,
         ),
     ] = None,
+    trusted: Trusted = None,
     as_json: AsJson = False,
 ) -> None:
     """Watch a network in use: alarm if scores, calls, OOD scores or images have changed.
 
     The exit code is 0 if nothing has changed, 3 on an alarm, 2 for input that cannot be used.
     """
+    from medtransfer.deploy.bundle.reader import read_bundle
     from medtransfer.deploy.monitoring import monitor as watching
 
     watch = watching.monitor(
-        bundle,
+        read_bundle(bundle, trusted=trusted or ()),
         predictions,
         out,
         baseline=baseline,

@@ -94,10 +94,10 @@ def follow_folder(
 
     A file is taken when its size and its time have not changed for `still` seconds; a case of
     several files when none of them has. If a file of a case comes later, the case is predicted
-    again with all of its files, and the later row counts. Each batch is a table in `out`, which
-    `monitor` reads as a folder; the list of files that it took is written beside it, last. The
-    same call goes on where an earlier one was stopped. A file that was written over is predicted
-    again.
+    again with all of its files, in a later row. Each batch is a table in `out`, which `monitor`
+    reads as a folder, each case by its first row; the list of files that it took is written beside
+    it, last. The same call goes on where an earlier one was stopped. A file that was written over
+    is predicted again.
 
     Args:
         model: From `load_bundle`.

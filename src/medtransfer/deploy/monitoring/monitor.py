@@ -65,7 +65,7 @@ class Watch:
 
 
 def monitor(
-    bundle: BundleModel | Path | str,
+    bundle: BundleModel | Bundle | Path | str,
     predictions: Sequence[Path | str],
     out: Path | str,
     *,
@@ -76,7 +76,7 @@ def monitor(
     """Watch a network in use: whether scores, calls, OOD scores or images have changed.
 
     Args:
-        bundle: From `load_bundle`, or its path; an expired one too.
+        bundle: From `load_bundle` or `read_bundle`, or its path; an expired one too.
         predictions: Tables and folders that `predict` wrote, all since the baseline; in the order
             of time if they name no months.
         out: Folder for page, JSON and table.
@@ -95,7 +95,10 @@ def monitor(
     out, config = Path(out), config or MonitorConfig()
     if out.is_file():
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
-    opened: Bundle = bundle.bundle if isinstance(bundle, BundleModel) else read_bundle(bundle)
+    if isinstance(bundle, BundleModel):
+        opened = bundle.bundle
+    else:
+        opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     home = home_predictions(opened)
     watched, before = watched_and_baseline(opened, home, predictions, baseline, labels)
     evidence = [

@@ -62,7 +62,7 @@ def server_app(model: BundleModel, config: ServerConfig) -> FastAPI:
     )
     if config.is_local:
         # another page in a browser of this machine must not reach it under a name of its own
-        hosts = ["localhost", "127.0.0.1", "[::1]", "testserver"]
+        hosts = ["localhost", "127.0.0.1", "[::1]", "testserver", config.host]
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     app.middleware("http")(_logged)
     app.exception_handler(RequestError)(_refused)

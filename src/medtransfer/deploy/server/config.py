@@ -110,7 +110,15 @@ def is_loopback(host: str) -> bool:
 
 
 def _token(file: Path | None) -> str | None:
-    text = file.read_text("utf-8") if file is not None else os.environ.get(TOKEN, "")
+    """The token; characters that no token has become others that are refused.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    try:
+        text = file.read_text("utf-8", "replace") if file else os.environ.get(TOKEN, "")
+    except OSError as error:
+        raise ConfigError(f'--token-file "{file}" cannot be read ({error.strerror}).') from error
     return text.strip() or None
 
 

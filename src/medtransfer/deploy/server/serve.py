@@ -1,6 +1,7 @@
 """A bundle over HTTP."""
 
 import logging
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def serve(
         Nothing, once the process is told to stop.
 
     Raises:
-        ConfigError: The extra `serve` is not installed, or there is no token beyond this machine.
+        ConfigError: The extra `serve` is not installed, there is no token beyond this machine, or
+            the certificate cannot be used.
         BundleError: The bundle is damaged or has expired.
     """
     try:
@@ -42,15 +44,22 @@ def serve(
     _ = model.networks  # the first request must not wait for it
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     scheme = "http" if config.certificate is None else "https"
-    on_start(f"{scheme}://{config.host}:{config.port}   (Ctrl-C ends it)")
-    uvicorn.run(
-        server_app(model, config),
-        host=config.host,
-        port=config.port,
-        access_log=False,  # it holds paths as clients wrote them
-        log_level="warning",
-        server_header=False,
-        ssl_certfile=None if config.certificate is None else str(config.certificate),
-        ssl_keyfile=None if config.key is None else str(config.key),
-        h11_max_incomplete_event_size=64 * 1024,
-    )
+    host = f"[{config.host}]" if ":" in config.host else config.host  # IPv6
+    on_start(f"{scheme}://{host}:{config.port}   (Ctrl-C ends it)")
+    try:
+        uvicorn.run(
+            server_app(model, config),
+            host=config.host,
+            port=config.port,
+            access_log=False,  # it holds paths as clients wrote them
+            log_level="warning",
+            server_header=False,
+            ssl_certfile=None if config.certificate is None else str(config.certificate),
+            ssl_keyfile=None if config.key is None else str(config.key),
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    except ssl.SSLError as error:
+        raise ConfigError(
+            "--certificate and --key are no TLS certificate with its key, both PEM "
+            f"({error.reason or type(error).__name__})."
+        ) from error
