@@ -189,6 +189,21 @@ def test_a_machine_without_slurm_is_told_where_to_go(
         engine.poll()
 
 
+def test_a_study_is_refused_before_its_data_are_read_where_slurm_is_not_installed(
+    tiny_study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StudyError, match="'sbatch' is not installed here"):
+        run_study(tiny_study, tmp_path / "s", on="slurm")
+    assert not (tmp_path / "s").exists()
+
+
+def test_options_for_sbatch_without_slurm_are_refused(tiny_study: Study, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--sbatch is for --on slurm"):
+        run_study(tiny_study, tmp_path / "s", sbatch=["--partition=gpu"])
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.slow
 def test_a_study_by_jobs_that_are_stopped_and_requeued_has_the_bits_of_a_serial_one(
     fake: Path, tiny_study: Study, tmp_path: Path

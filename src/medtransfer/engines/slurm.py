@@ -5,6 +5,7 @@ driver that is killed loses nothing, and the next one finds the jobs that are st
 """
 
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -223,6 +224,24 @@ def check_sbatch(options: Sequence[str]) -> list[str]:
     return words
 
 
+def require_slurm() -> None:
+    """Refuse a machine without Slurm, before any data are read.
+
+    Raises:
+        StudyError: ``sbatch`` or ``squeue`` is not installed.
+    """
+    for command in ("sbatch", "squeue"):
+        if shutil.which(command) is None:
+            raise _not_installed(command)
+
+
+def _not_installed(command: str) -> StudyError:
+    return StudyError(
+        f"'{command}' is not installed here. Run `medtransfer run --on slurm` on a login node of "
+        "the cluster."
+    )
+
+
 def _call(command: list[str]) -> str:
     """Output of a command of Slurm.
 
@@ -232,10 +251,7 @@ def _call(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603 — our own words
     except FileNotFoundError:
-        raise StudyError(
-            f"'{command[0]}' is not installed here. Run `medtransfer run --on slurm` on a login "
-            "node of the cluster."
-        ) from None
+        raise _not_installed(command[0]) from None
     except subprocess.TimeoutExpired:
         raise StudyError(f"'{command[0]}' has not answered for 120 s.") from None
     if done.returncode:

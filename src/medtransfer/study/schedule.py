@@ -11,7 +11,8 @@ import yaml
 
 from medtransfer.data.audit.run import Finding
 from medtransfer.data.images.scan import decoding_of
-from medtransfer.engines.slurm import SlurmEngine, check_sbatch
+from medtransfer.engines.slurm import SlurmEngine, check_sbatch, require_slurm
+from medtransfer.errors import ConfigError
 from medtransfer.files import sweep_temporaries, write_text
 from medtransfer.runs.events import (
     OnEvent,
@@ -32,7 +33,7 @@ from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
 from medtransfer.study.execution.worker_count import write_workers
-from medtransfer.study.execution.workers import plan_workers
+from medtransfer.study.execution.workers import plan_tasks, plan_workers
 from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import (
     PlannedRun,
@@ -143,7 +144,7 @@ def probe_study(
 
 def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions) -> StudyFolder:
     """Take a study's folder, audit its data, and run what is asked for."""
-    check_sbatch(options.sbatch)
+    _check_engine(options)
     study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
@@ -162,6 +163,20 @@ def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions)
     finally:
         lease.drop()
     return folder
+
+
+def _check_engine(options: RunOptions) -> None:
+    """Compare the options with the engine and the machine, before any data are read.
+
+    Raises:
+        ConfigError: Options for ``sbatch`` are wrong, or nothing is submitted.
+        StudyError: Slurm is not installed.
+    """
+    check_sbatch(options.sbatch)
+    if options.on == "slurm":
+        require_slurm()
+    elif options.sbatch:
+        raise ConfigError("--sbatch is for --on slurm: on this machine nothing is submitted.")
 
 
 def _complete(
@@ -186,7 +201,9 @@ def _complete(
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
     is_local = options.on == "local"
-    at_work = plan_workers(options.workers if is_local else None, planned)
+    # on a cluster this machine only predicts added cohorts
+    here = plan_workers(options.workers if is_local else None, planned)
+    at_work = here if is_local else plan_tasks(options.workers, planned)
     write_workers(folder, at_work.count, at_work.cores, options.on)
     if is_local:
         require_no_other(folder)
@@ -196,7 +213,7 @@ def _complete(
         planned,
         lease,
         on_event,
-        workers=at_work,
+        workers=here,
         keep=study.keep,
         make_engine=None
         if is_local

@@ -12,7 +12,7 @@ from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.models.config import ModelConfig
 from medtransfer.runs.folders import RunFolder
 from medtransfer.study.execution import workers
-from medtransfer.study.execution.workers import Workers, is_small, plan_workers
+from medtransfer.study.execution.workers import Workers, is_small, plan_tasks, plan_workers
 from medtransfer.study.plan import PlannedRun
 
 SMALL = planned_runs()[0]
@@ -86,6 +86,13 @@ def test_other_devices_share_out_the_cores_anew(tmp_path: Path) -> None:
 def test_a_number_that_makes_no_sense_is_refused(asked: int) -> None:
     with pytest.raises(ConfigError, match=rf"workers holds {asked} \(allowed: 1 to 256, or auto\)"):
         plan_workers(asked, [SMALL])
+
+
+def test_a_cluster_runs_as_many_at_once_as_it_is_told_to() -> None:
+    assert plan_tasks(3, [SMALL] * 20).count == 3
+    assert plan_tasks(None, [SMALL] * 20).count == 20
+    with pytest.raises(ConfigError, match="workers holds 0"):
+        plan_tasks(0, [SMALL])
 
 
 def test_the_cores_of_this_machine_are_counted() -> None:

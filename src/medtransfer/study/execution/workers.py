@@ -6,7 +6,7 @@ processes work at once changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medtransfer.engines.machine import usable_cores, visible_gpus
 from medtransfer.errors import ConfigError
@@ -16,6 +16,7 @@ from medtransfer.sizes.limits import available_memory
 from medtransfer.study.plan import PlannedRun
 
 MAX_WORKERS = 256
+MAX_TASKS = 100_000
 SMALL = 12e6
 """Parameters, at 224 px, up to which one thread a run is faster than several: the layers of such a
 network are too short to be shared out (benchmarks/study.py, docs/explanation/speed.md)."""
@@ -71,14 +72,33 @@ def plan_workers(asked: int | None, planned: Sequence[PlannedRun]) -> Workers:
     if all(run.cell.run.training.device == "cpu" for run in planned):
         gpus = ()
     if asked is not None:
-        if not 1 <= asked <= MAX_WORKERS:
-            raise ConfigError(f"workers holds {asked} (allowed: 1 to {MAX_WORKERS}, or auto).")
+        _require_between(asked, MAX_WORKERS)
         return Workers(asked, max(cores, asked), gpus, is_chosen=True)
     if gpus:
         return Workers(len(gpus), cores, gpus)
     fitting = max(1, available_memory() // WORKER_BYTES)
     small = sum(is_small(run) for run in planned)
     return Workers(max(1, min(cores, fitting, small)), cores)
+
+
+def plan_tasks(asked: int | None, planned: Sequence[PlannedRun]) -> Workers:
+    """Tasks of a cluster for the runs of a study.
+
+    Args:
+        asked: Tasks that run at once; None for all of them, since only the cluster knows better.
+        planned: All runs of the study.
+
+    Raises:
+        ConfigError: The number is not between 1 and 100,000.
+    """
+    if asked is not None:
+        _require_between(asked, MAX_TASKS)
+    return replace(plan_workers(None, planned), count=asked or max(1, len(planned)))
+
+
+def _require_between(asked: int, most: int) -> None:
+    if not 1 <= asked <= most:
+        raise ConfigError(f"workers holds {asked} (allowed: 1 to {most:,}, or auto).")
 
 
 def is_small(run: PlannedRun) -> bool:
