@@ -217,7 +217,8 @@ class ReportData:
             return "the recommended rung"
         if len(self.rungs) < 2:
             return "the only rung"
-        return f"the rung with the best AUROC on {self.main_cohort}"
+        shared = "the shared cases of " if self._is_paired else ""
+        return f"the rung with the best AUROC on {shared}{self.main_cohort}"
 
     @cached_property
     def _highest(self) -> str:
@@ -225,23 +226,22 @@ class ReportData:
 
         Where rungs answered different cases, by the differences on shared cases.
         """
-        paired = [
-            (row["difference"], rung)
-            for rung in self.rungs
-            if (row := self.headline_difference(rung, self.main_cohort)) is not None
-            and row["difference"] is not None
-        ]
-        if any(
-            (row := self.comparison_row(rung, self.main_cohort)) is not None
-            and min(row.get("coverage") or 1, row.get("coverage_reference") or 1) < 1
-            for rung in self.rungs
-        ):
-            return max([(0.0, self.reference), *paired], key=lambda pair: pair[0])[1]
+        if self._is_paired:
+            rows = {rung: self.headline_difference(rung, self.main_cohort) for rung in self.rungs}
+            values = {rung: (row or {}).get("difference") for rung, row in rows.items()}
+            above = {self.reference: 0.0} | {r: x for r, x in values.items() if x is not None}
+            return max(above, key=above.__getitem__)
         rows = self.overall(self.headline(self.main_cohort), self.full_fraction)
         rows = rows.filter((pl.col("cohort") == self.main_cohort) & pl.col("value").is_not_null())
-        if rows.is_empty():
-            return self.reference
-        return str(rows.sort("value", descending=True)["rung"][0])
+        highest = rows.sort("value", descending=True)["rung"].to_list()
+        return str(highest[0]) if highest else self.reference
+
+    @cached_property
+    def _is_paired(self) -> bool:
+        """True if rungs answered different cases of the main cohort."""
+        rows = [self.comparison_row(rung, self.main_cohort) or {} for rung in self.rungs]
+        shares = [row.get(s) or 1 for row in rows for s in ("coverage", "coverage_reference")]
+        return min(shares, default=1) < 1
 
     def best_of(self, rungs: Sequence[str]) -> str:
         """The rung with the highest AUROC on the main cohort among some."""

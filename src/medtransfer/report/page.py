@@ -33,7 +33,7 @@ from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.facts import FrontPage, Quantity
 from medtransfer.report.front_page.names import with_readable_names, with_short_names
 from medtransfer.report.front_page.pictures import auroc_scale, curve_pictures, interval_picture
-from medtransfer.report.front_page.sentences import interval
+from medtransfer.report.front_page.sentences import interval, left_out
 from medtransfer.report.identifiers import NOT_SEARCHED, Identifiers, search_page
 from medtransfer.report.questions import efficiency, fairness, shift, transfer, uncertainty, why
 from medtransfer.report.questions.method import limits, method, runs
@@ -257,6 +257,7 @@ def _environment() -> Environment:
         unbroken=unbroken,
         folded=without_empty_rows,
         interval=interval,
+        left_out=left_out,
         fixed=fixed,
         plain=plain,
         percent=percent,

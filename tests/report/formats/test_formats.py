@@ -67,7 +67,7 @@ def test_slides_open_with_the_recommendation_and_show_the_figures(chart: Figure)
     pptx = pytest.importorskip("pptx", reason="python-pptx is not installed")
     from medtransfer.report.figures import png_of
 
-    front = replace(front_page(two_hospitals()), recommended="Net A", reason="It is better.")
+    front = replace(front_page(two_hospitals()), verdict="Take Net A.", reason="It is better.")
     picture = SlidePicture("Transfer", png_of(str(chart.svg)), "A caption.")
     deck = pptx.Presentation(io.BytesIO(slides_of(front, [TABLE], [picture])))
     titles = [slide.shapes.title.text for slide in deck.slides]

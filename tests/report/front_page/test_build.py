@@ -50,7 +50,7 @@ def test_a_hospital_has_its_cases_its_labels_and_what_is_missed_and_called() -> 
 
 def test_the_three_answers_are_on_the_page_in_the_words_of_the_tables() -> None:
     text = text_of(render_front(two_hospitals()))
-    assert "AUROC is lower than at north at south (0.15 [0.02, 0.30])." in text
+    assert "AUROC is lower than at north: by 0.15 [0.02, 0.30] at south." in text
     assert "24 [14, 34]" in text
     assert "sensitivity at north is lower for F than for M by 0.20 [0.15, 0.25] (p < 0.01)" in text
     assert "of 100 F with the finding, 30 [20, 40] are missed" in text
@@ -64,7 +64,37 @@ def test_small_counts_of_labels_are_hidden_with_a_second_one() -> None:
     (labels,) = front_page(replace(data, counts=counts)).hospitals[0].targets
     assert (labels.positive, labels.negative, labels.unlabelled) == ("<10", "66", "≥10")
     cautions = front_page(replace(data, counts=counts)).not_concluded
-    assert any("missed cases are well known at north" in sentence for sentence in cautions)
+    assert any("missed cases is well known at north" in sentence for sentence in cautions)
+
+
+def test_few_positive_cases_are_cautioned_of_where_their_number_is_hidden() -> None:
+    data = two_hospitals()
+    hidden = SplitCounts("south", "test", 90, 80, {"y": 12}, {"y": 5})
+    counts = (hidden, *(c for c in data.counts if c.cohort != "south"))
+    front = front_page(replace(data, counts=counts))
+    assert front.hospitals[1].targets[0].positive == "≥10"
+    assert any("well known at south: fewer than 30" in text for text in front.not_concluded)
+
+
+def test_without_a_tuning_split_no_hospital_is_said_to_be_another() -> None:
+    data = replace(
+        two_hospitals(), counts=tuple(c for c in two_hospitals().counts if c.split != "tune")
+    )
+    assert [hospital.trained for hospital in front_page(data).hospitals] == [None, None]
+    text = text_of(render_front(data))
+    assert text.count("training unknown") == 2
+    assert "That it works at another hospital: where it was trained is unknown." in text
+
+
+def test_a_loss_without_a_value_is_not_said_to_be_overlooked() -> None:
+    data = two_hospitals()
+    rows = data.results.with_columns(
+        pl.when(pl.col("metric") == "auroc_drop").then(None).otherwise(pl.col(name)).alias(name)
+        for name in ("value", "low", "high")
+    )
+    front = front_page(replace(data, results=rows))
+    assert "is unknown" in front.finding("shift").sentence
+    assert "That nothing is lost at south: the loss could not be measured." in front.not_concluded
 
 
 def test_what_was_not_studied_is_marked_and_must_not_be_concluded() -> None:

@@ -38,6 +38,14 @@ CASES: dict[str, tuple[Claim, str, str]] = {
             "0.200]). A true difference of 0.057 would have been shown with 80% probability."
         ),
     ),
+    "one training each": (
+        better_rung("new", "old", "north", UP, trained_once=True),
+        "shown",
+        (
+            "This one trained model of new is better than old: AUROC higher by 0.100 "
+            "[0.020, 0.200] at north."
+        ),
+    ),
     "too few to compare": (
         better_rung("new", "old", "north", NONE),
         "not shown",
@@ -49,17 +57,26 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         ),
         "shown",
         (
-            "AUROC is lower than at north at a (0.10 [0.02, 0.20]). AUROC is higher than at "
-            "north at b "
-            "(0.10 [0.02, 0.20]). No change from north was shown at c (0.03 [−0.10, 0.20]), "
-            "loss in "
-            "brackets. A true loss of 0.20 would have been shown with 80% probability."
+            "AUROC is lower than at north: by 0.10 [0.02, 0.20] at a. AUROC is higher than at "
+            "north: by 0.10 [0.02, 0.20] at b. No change in AUROC from north was shown: the loss "
+            "is 0.03 [−0.10, 0.20] at c. A true loss of 0.20 would have been shown with 80% "
+            "probability."
         ),
     ),
     "no loss": (
         other_hospitals("north", [HospitalLoss("c", OPEN)]),
         "not shown",
-        "No change from north was shown at c (0.03 [−0.10, 0.20]), loss in brackets.",
+        "No change in AUROC from north was shown: the loss is 0.03 [−0.10, 0.20] at c.",
+    ),
+    "loss unknown": (
+        other_hospitals("north", [HospitalLoss("c", NONE), HospitalLoss("d", NONE)]),
+        "not shown",
+        "The loss at c and d is unknown: no positive case.",
+    ),
+    "loss over fewer targets": (
+        other_hospitals("north", [HospitalLoss("a", Quantity(0.1, 0.02, 0.2, "over x alone"))]),
+        "shown",
+        "AUROC is lower than at north: by 0.10 [0.02, 0.20] (over x alone) at a.",
     ),
     "labels saved": (
         fewer_labels("new", "old", Quantity(0.6, 0.2, 0.8)),
@@ -115,18 +132,16 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         probability_errors({"a": Quantity(0.12, 0.05, 0.2), "b": Quantity(0.02, 0.0, 0.05)}),
         "shown",
         (
-            "Its probabilities are wrong by so many percentage points on average at a (12 "
-            "[5, 20]). No "
-            "error was shown at b (2 [0, 5])."
+            "Its probabilities are wrong, on average by this many percentage points: 12 [5, 20] "
+            "at a. No error was shown elsewhere: 2 [0, 5] at b."
         ),
     ),
     "probabilities not shown wrong": (
         probability_errors({"b": Quantity(0.02, 0.0, 0.05)}),
         "not shown",
         (
-            "No error of its probabilities was shown; mean error in percentage points at b "
-            "(2 [0, 5]). "
-            "Errors up to the upper ends are not ruled out."
+            "No error of its probabilities was shown; the mean error in percentage points is "
+            "2 [0, 5] at b. Errors up to the upper ends are not ruled out."
         ),
     ),
     "no probabilities": (

@@ -16,7 +16,7 @@ EXPLANATION = """Items in our own words, numbered as published; the sources have
 *Answered*: the study and the statements in about.yaml hold all that the item asks for, as far as a
 program can tell. *Partly*: a person must add to it. *For a person*: nothing is known. A filled
 checklist is no proof of quality."""
-TABLE_HEAD = ("| Item | Topic | ItemState | Answer |", "| --- | --- | --- | --- |")
+TABLE_HEAD = ("| Item | Topic | State | Answer |", "| --- | --- | --- | --- |")
 SEARCHED = Proof("The report was searched for ids, file names and personal cells", "page-one")
 
 

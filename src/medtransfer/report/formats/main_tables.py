@@ -3,7 +3,7 @@
 from medtransfer.report.components import ReportTable
 from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.facts import FrontPage
-from medtransfer.report.front_page.sentences import interval
+from medtransfer.report.front_page.sentences import interval, noted
 from medtransfer.report.questions.transfer import difference_table
 
 INTERVALS = "In brackets 95% intervals."
@@ -26,7 +26,7 @@ def hospital_table(front: FrontPage) -> ReportTable:
     rows: list[list[str]] = []
     for hospital in front.hospitals:
         numbers = [
-            interval(hospital.auroc),
+            noted(hospital.auroc),
             interval(hospital.missed, 0),
             interval(hospital.called, 0),
         ]

@@ -49,8 +49,7 @@ def slides_of(
     pptx = extra_module("pptx", "python-pptx", "the PowerPoint file")
     deck: Any = pptx.Presentation()
     deck.slide_width, deck.slide_height = 33 * CM + CM * 867 // 1000, 19 * CM + CM // 20
-    verdict = f"Take {front.recommended}" if front.recommended else "No network is recommended"
-    _bullets(deck, verdict, [front.reason, front.condition])
+    _bullets(deck, front.verdict.rstrip("."), [front.reason, front.condition])
     _bullets(deck, front.title, [f"{f.question} {f.mark}: {f.sentence}" for f in front.findings])
     _bullets(deck, "Must not be concluded", front.not_concluded)
     for table in tables:

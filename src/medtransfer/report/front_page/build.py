@@ -10,10 +10,10 @@ from medtransfer.report.front_page.findings import all_findings, point_in_words
 from medtransfer.report.front_page.hospitals import hospital_facts, operating_point
 from medtransfer.report.recommendation import recommendation_of
 
-ONE_RUNG = "One network was evaluated, so none is recommended over another."
+ONE_RUNG = "With nothing to compare it with, it can be neither recommended nor advised against."
 NO_PAIRS = (
-    "The tables compare each network with the reference alone; `medtransfer run` on a study "
-    "compares every two, which a recommendation needs."
+    "These tables compare each network with the reference only. `medtransfer run` on a study "
+    "compares every pair of networks, which a recommendation needs."
 )
 
 
@@ -23,12 +23,13 @@ def front_page(data: ReportData) -> FrontPage:
     Args:
         data: Of the report, its rungs under readable names.
     """
-    recommended, reason, condition = _recommendation(data)
+    verdict, recommended, reason, condition = _recommendation(data)
     hospitals = hospital_facts(data, data.best)
     findings = all_findings(data)
     point = operating_point(data)
     return FrontPage(
         title=f"{data.name}: {data.kind}",
+        verdict=verdict,
         recommended=recommended,
         reason=reason,
         condition=condition,
@@ -48,16 +49,19 @@ def front_page(data: ReportData) -> FrontPage:
     )
 
 
-def _recommendation(data: ReportData) -> tuple[str | None, str, str]:
-    """The rung, its reason and its condition."""
+def _recommendation(data: ReportData) -> tuple[str, str | None, str, str]:
+    """The verdict, the rung, its reason and its condition."""
     if len(data.rung_infos) < 2:
-        return None, ONE_RUNG, ""
+        return f"One network was evaluated: {data.best}.", None, ONE_RUNG, ""
     if data.pairs is None:
-        return None, NO_PAIRS, ""
+        return "No recommendation is made from these tables.", None, NO_PAIRS, ""
     chosen = recommendation_of(data)
     reason = chosen.reason.removeprefix(f"{NO_RUNG}: ")
     reason = reason.removeprefix(f"{chosen.rung} is recommended: ")
-    return chosen.rung, reason[0].upper() + reason[1:], chosen.condition
+    reason = reason[0].upper() + reason[1:]
+    if chosen.rung is None:
+        return "No network can be recommended over another.", None, reason, chosen.condition
+    return f"Take {chosen.rung}.", chosen.rung, reason, chosen.condition
 
 
 def _curve(data: ReportData) -> tuple[CurvePoint, ...]:

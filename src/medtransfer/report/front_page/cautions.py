@@ -4,10 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.facts import HospitalFacts, QuestionLine
+from medtransfer.report.front_page.hospitals import few_positive
 from medtransfer.report.text import fixed, joined
-
-FEW = 30
-"""Positive test cases below which a share of them is hardly known."""
 
 
 def not_concluded(
@@ -33,23 +31,35 @@ def _of_networks(data: ReportData, findings: Sequence[QuestionLine]) -> Iterator
         yield "That the networks are equal: this study could not tell them apart."
     if len(data.rungs) > 1:
         yield (
-            "That its AUROC will be as high on new patients: it was picked among "
+            f"That the AUROC of {data.best} will be as high on new patients: it was picked among "
             f"{len(data.rungs)} on these."
         )
     if data.seeds == 1:
-        yield "That a network trained again does the same: each was trained once."
+        yield "That a network trained again does the same: one run of each was evaluated."
 
 
 def _of_hospitals(data: ReportData, findings: Sequence[QuestionLine]) -> Iterator[str]:
     if not data.shifted:
-        yield "That it works at another hospital: none was tested."
+        why = "where it was trained is unknown" if data.internal_name is None else "none was tested"
+        yield f"That it works at another hospital: {why}."
         return
     shift = _finding(findings, "shift")
-    tested = joined(data.shifted[:3]) + (" and others" if len(data.shifted) > 3 else "")
     if shift.mark == "not shown":
         amount = "" if shift.detectable is None else f" below {fixed(shift.detectable)}"
-        yield f"That nothing is lost at {tested}: a loss{amount} may have been overlooked."
-    yield f"That it works at further hospitals: only {tested} took part."
+        measured = [name for name, loss in shift.estimates.items() if loss.value is not None]
+        unknown = [name for name in shift.estimates if name not in measured]
+        if measured:
+            places = _named(measured)
+            yield f"That nothing is lost at {places}: a loss{amount} may have been overlooked."
+        if unknown:
+            yield f"That nothing is lost at {_named(unknown)}: the loss could not be measured."
+    yield f"That it works at further hospitals: only {_named(data.shifted)} took part."
+
+
+def _named(cohorts: Sequence[str]) -> str:
+    """The first hospitals in words."""
+    rest = ["others"] if len(cohorts) > 3 else []
+    return joined([*cohorts[:3], *rest])
 
 
 def _of_groups(findings: Sequence[QuestionLine]) -> Iterator[str]:
@@ -62,20 +72,14 @@ def _of_groups(findings: Sequence[QuestionLine]) -> Iterator[str]:
 
 def _of_counts(data: ReportData, hospitals: Sequence[HospitalFacts]) -> Iterator[str]:
     """Hospitals with so few positive cases that the missed share is hardly known."""
-    least = data.evaluation.minimum_group
     few = [
         hospital.cohort
         for hospital in hospitals
-        if any(_number(entry.positive, least) < FEW for entry in hospital.targets)
+        if any(entry.few_positive for entry in hospital.targets)
     ]
     if few:
+        finding = "the finding" if len(data.targets) == 1 else "a finding"
         yield (
-            f"That the missed cases are well known at {joined(few)}: fewer than {FEW} test cases "
-            "with the finding."
+            f"That the share of missed cases is well known at {joined(few)}: fewer than "
+            f"{few_positive(data.evaluation.minimum_group)} test cases with {finding}."
         )
-
-
-def _number(text: str, least: int) -> int:
-    """A count; of one that is hidden, the most that the text allows to be said."""
-    digits = text.replace(",", "")
-    return int(digits) if digits.isdigit() else 0 if digits.startswith("<") else max(FEW, least)

@@ -66,12 +66,14 @@ class LabelCounts:
         positive: Cases with it.
         negative: Cases without it.
         unlabelled: Cases without a label, which enter no metric of it.
+        few_positive: True if a share of the positive cases is hardly known.
     """
 
     target: str
     positive: str
     negative: str
     unlabelled: str
+    few_positive: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class HospitalFacts:
 
     Attributes:
         cohort: Its name.
-        trained: True if the network was trained with cases of it.
+        trained: True if the network was trained with cases of it; None if that is unknown.
         cases: Number of test cases, as text.
         patients: Number of their patients, as text.
         targets: Counts of each target, the one with the fewest positive cases first.
@@ -91,7 +93,7 @@ class HospitalFacts:
     """
 
     cohort: str
-    trained: bool
+    trained: bool | None
     cases: str
     patients: str
     targets: tuple[LabelCounts, ...]
@@ -147,6 +149,7 @@ class FrontPage:
 
     Attributes:
         title: Of the report.
+        verdict: The recommendation in one sentence.
         recommended: The rung to take; None if none can be recommended over another.
         reason: Sentences on why, or what would be needed.
         condition: Sentences on where and for whom it holds.
@@ -162,6 +165,7 @@ class FrontPage:
     """
 
     title: str
+    verdict: str
     recommended: str | None
     reason: str
     condition: str

@@ -17,7 +17,13 @@ from medtransfer.report.front_page.sentences import (
 )
 from medtransfer.report.questions import efficiency, fairness, shift
 from medtransfer.report.questions.fairness import Gap
-from medtransfer.report.text import detectable, metric_title, of_all_rungs
+from medtransfer.report.text import (
+    answered_sentence,
+    detectable,
+    metric_title,
+    of_all_rungs,
+    trained,
+)
 
 QUESTIONS: dict[Topic, str] = {
     "transfer": "Which network is better?",
@@ -49,18 +55,20 @@ def _transfer(data: ReportData) -> QuestionLine:
     rung = data.best if data.best != data.reference else data.best_of(others)
     row = data.headline_difference(rung, cohort)
     difference, p, shown = Quantity(None, reason="no shared cases"), None, None
+    trained_once, answered = False, ""
     if row is not None:
         low, high, p = of_all_rungs(row)
         if p is not None and p >= 0.05 and low is not None and high is not None:
             low, high = min(low, 0.0), max(high, 0.0)
         difference = Quantity(row["difference"], low, high, row.get("reason"))
         shown = row["detectable"]
-    claim = better_rung(rung, data.reference, cohort, difference, shown)
+        trained_once, answered = trained(rung, row) != rung, answered_sentence(row)
+    claim = better_rung(rung, data.reference, cohort, difference, shown, trained_once=trained_once)
     return QuestionLine(
         "transfer",
         QUESTIONS["transfer"],
         claim.mark,
-        claim.sentence,
+        f"{claim.sentence} {answered}".rstrip(),
         {f"{rung} − {data.reference}": difference},
         p=p,
         detectable=shown,

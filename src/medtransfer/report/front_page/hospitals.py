@@ -7,6 +7,17 @@ from medtransfer.report.front_page.facts import HospitalFacts, LabelCounts, Quan
 from medtransfer.report.small_counts import count_text, count_texts
 
 TEST, TUNE = "test", "tune"
+FEW = 30
+"""Positive test cases below which a share of them is hardly known."""
+
+
+def few_positive(least: int) -> int:
+    """Number of positive cases below which they are few; no smaller than a count that is hidden.
+
+    Args:
+        least: Smallest count that is printed.
+    """
+    return max(FEW, least)
 
 
 def hospital_facts(data: ReportData, rung: str) -> tuple[HospitalFacts, ...]:
@@ -40,7 +51,7 @@ def _hospital(data: ReportData, rung: str, cohort: str) -> HospitalFacts:
     shifted = cohort in data.shifted
     return HospitalFacts(
         cohort=cohort,
-        trained=not shifted and data.internal_name is not None,
+        trained=None if data.internal_name is None else not shifted,
         cases="–" if cases is None else count_text(cases, least),
         patients="–" if patients is None else count_text(patients, least),
         targets=_targets(data, counts),
@@ -76,5 +87,7 @@ def _targets(data: ReportData, counts: list[SplitCounts]) -> tuple[LabelCounts, 
             "negative": labelled - positive,
             "unlabelled": sum(count.cases for count in counts) - labelled,
         }
-        totals.append((positive, LabelCounts(target, **count_texts(parts, least))))
+        is_few = positive < few_positive(least)
+        entry = LabelCounts(target, **count_texts(parts, least), few_positive=is_few)
+        totals.append((positive, entry))
     return tuple(entry for _, entry in sorted(totals, key=lambda total: total[0]))

@@ -13,6 +13,8 @@ from medtransfer.statistics.sample_size import POWER
 
 COULD = f"with {POWER:.0%} probability"
 POINTS = 100
+NO_INTERVAL = "no interval: "
+"""Beginning of the reason of a number without an interval."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,17 @@ def interval(estimate: Quantity, digits: int = 2, unit: str = "") -> str:
     return f"{fixed(estimate.value, digits)}{unit} {ends}"
 
 
+def left_out(estimate: Quantity) -> str:
+    """Words on what a number with an interval leaves out, such as targets; mostly empty."""
+    return "" if estimate.low is None else estimate.reason or ""
+
+
+def noted(estimate: Quantity) -> str:
+    """The number with its interval and what it leaves out."""
+    note = left_out(estimate)
+    return interval(estimate) + (f" ({note})" if note else "")
+
+
 def could_show(noun: str, amount: float | None, digits: int = 2) -> str:
     """Sentence on what such a study would have shown; empty without an amount."""
     if amount is None:
@@ -84,7 +97,13 @@ def could_show(noun: str, amount: float | None, digits: int = 2) -> str:
 
 
 def better_rung(
-    rung: str, reference: str, cohort: str, difference: Quantity, detectable: float | None = None
+    rung: str,
+    reference: str,
+    cohort: str,
+    difference: Quantity,
+    detectable: float | None = None,
+    *,
+    trained_once: bool = False,
 ) -> Claim:
     """Claim on the difference in AUROC between two rungs.
 
@@ -94,19 +113,21 @@ def better_rung(
         cohort: Where they were compared.
         difference: Of the first minus the second; its interval holds for all rungs at once.
         detectable: Smallest true difference that the study would have shown.
+        trained_once: The interval is over patients alone and holds for this training only.
     """
     if difference.value is None or difference.low is None or difference.high is None:
-        why = difference.reason or "too few cases for an interval"
+        why = (difference.reason or "too few cases for an interval").removeprefix(NO_INTERVAL)
         return Claim("not shown", f"{rung} and {reference} could not be compared: {why}.")
+    subject = f"This one trained model of {rung}" if trained_once else rung
     if difference.is_above_zero:
         amount = interval(difference, 3)
         return Claim(
-            "shown", f"{rung} is better than {reference}: AUROC higher by {amount} at {cohort}."
+            "shown", f"{subject} is better than {reference}: AUROC higher by {amount} at {cohort}."
         )
     if difference.is_below_zero:
         amount = interval(difference.negated(), 3)
         return Claim(
-            "shown", f"{rung} is worse than {reference}: AUROC lower by {amount} at {cohort}."
+            "shown", f"{subject} is worse than {reference}: AUROC lower by {amount} at {cohort}."
         )
     amount = interval(difference, 3)
     return Claim(
@@ -123,21 +144,32 @@ def other_hospitals(home: str, losses: Sequence[HospitalLoss]) -> Claim:
         home: The baseline of the losses.
         losses: At every other hospital.
     """
-    lost = [f"{x.cohort} ({interval(x.drop)})" for x in losses if x.drop.is_above_zero]
-    higher = [f"{x.cohort} ({interval(x.drop.negated())})" for x in losses if x.drop.is_below_zero]
-    unclear = [x for x in losses if not (x.drop.is_above_zero or x.drop.is_below_zero)]
+    lost = [_at(x.cohort, x.drop) for x in losses if x.drop.is_above_zero]
+    higher = [_at(x.cohort, x.drop.negated()) for x in losses if x.drop.is_below_zero]
+    measured = [x for x in losses if x.drop.value is not None]
+    unclear = [x for x in measured if not (x.drop.is_above_zero or x.drop.is_below_zero)]
     parts: list[str] = []
     if lost:
-        parts.append(f"AUROC is lower than at {home} at {joined(lost)}.")
+        parts.append(f"AUROC is lower than at {home}: by {joined(lost)}.")
     if higher:
-        parts.append(f"AUROC is higher than at {home} at {joined(higher)}.")
+        parts.append(f"AUROC is higher than at {home}: by {joined(higher)}.")
     if unclear:
-        names = joined([f"{x.cohort} ({interval(x.drop)})" for x in unclear])
+        amounts = joined([_at(x.cohort, x.drop) for x in unclear])
         sizes = [x.detectable for x in unclear if x.detectable is not None]
-        parts.append(f"No change from {home} was shown at {names}, loss in brackets.")
+        parts.append(f"No change in AUROC from {home} was shown: the loss is {amounts}.")
         parts.append(could_show("loss", max(sizes, default=None)).strip())
+    unknown: dict[str, list[str]] = {}
+    for loss in losses:
+        if loss.drop.value is None:
+            unknown.setdefault(loss.drop.reason or "no value", []).append(loss.cohort)
+    parts += [f"The loss at {joined(names)} is unknown: {why}." for why, names in unknown.items()]
     mark: Mark = "shown" if lost or higher else "not shown"
     return Claim(mark, " ".join(part for part in parts if part))
+
+
+def _at(cohort: str, amount: Quantity) -> str:
+    """``0.05 [0.03, 0.07] at away``, with what the number leaves out."""
+    return f"{noted(amount)} at {cohort}"
 
 
 def fewer_labels(
@@ -215,18 +247,18 @@ def probability_errors(errors: Mapping[str, Quantity]) -> Claim:
     if not measured:
         why = next((error.reason for error in errors.values()), None) or "no case has one"
         return Claim("not shown", f"The error of its probabilities is unknown: {why}.")
-    wrong = [f"{c} ({_points(e)})" for c, e in measured.items() if e.is_above_zero]
-    unclear = [f"{c} ({_points(e)})" for c, e in measured.items() if not e.is_above_zero]
+    wrong = [f"{_points(e)} at {c}" for c, e in measured.items() if e.is_above_zero]
+    unclear = [f"{_points(e)} at {c}" for c, e in measured.items() if not e.is_above_zero]
     if wrong:
-        rest = f" No error was shown at {joined(unclear)}." if unclear else ""
+        rest = f" No error was shown elsewhere: {joined(unclear)}." if unclear else ""
         return Claim(
             "shown",
-            f"Its probabilities are wrong by so many percentage points on average at "
+            "Its probabilities are wrong, on average by this many percentage points: "
             f"{joined(wrong)}.{rest}",
         )
     return Claim(
         "not shown",
-        f"No error of its probabilities was shown; mean error in percentage points at "
+        "No error of its probabilities was shown; the mean error in percentage points is "
         f"{joined(unclear)}. Errors up to the upper ends are not ruled out.",
     )
 

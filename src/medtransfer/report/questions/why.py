@@ -68,19 +68,19 @@ def _of(rows: Sequence[Row], question: str, rung: str) -> list[Row]:
 
 
 def _convergence_sentence(rows: Sequence[Row], rungs: Sequence[str]) -> list[str]:
-    """The rung that reached 95 % of its final AUROC in the smallest share of its steps."""
-    shares = {
+    """The rungs that needed the fewest and the most steps to 95% of their gain in AUROC."""
+    steps = {
         rung: row["value"]
         for rung in rungs
         for row in _of(rows, "convergence", rung)
         if row["metric"] == "steps_to_95" and row["value"] is not None
     }
-    if len(shares) < 2:
+    if len(steps) < 2:
         return []
-    fast, slow = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    fast, slow = min(steps, key=steps.__getitem__), max(steps, key=steps.__getitem__)
     sentence = (
-        f"{fast} came within 95 % of its final tuning AUROC after {shares[fast]:,.0f} steps, "
-        f"{slow} after {shares[slow]:,.0f}."
+        f"{fast} covered 95% of the way from 0.5 to its last tuning AUROC in "
+        f"{steps[fast]:,.0f} steps, {slow} in {steps[slow]:,.0f}."
     )
     return [sentence]
 
@@ -103,8 +103,8 @@ def _reuse_sentence(rows: Sequence[Row], rungs: Sequence[str]) -> list[str]:
     first, last = top[kept], top[changed]
     ends = (first["low"], last["high"])
     apart = None not in ends and float(ends[0] or 0) > float(ends[1] or 0)
-    verb = "those of" if apart else "not told apart from those of"
-    return [f"{text}, {verb} {changed} most ({interval_text(top[changed], 2)})."]
+    note = "" if apart else "; the intervals overlap"
+    return [f"{text}, those of {changed} most ({interval_text(top[changed], 2)}){note}."]
 
 
 def _convergence(rows: Sequence[Row], rungs: Sequence[str]) -> list[Component]:
@@ -118,7 +118,7 @@ def _convergence(rows: Sequence[Row], rungs: Sequence[str]) -> list[Component]:
     if not lines:
         return []
     caption = (
-        "Steps until 95 % of the way from 0.5 to the last tuning AUROC, read off the validations, "
+        "Steps until 95% of the way from 0.5 to the last tuning AUROC, read off the validations, "
         "between which a straight line is taken; more `checks` make it finer."
     )
     head = ["Rung", "Steps", "Share of all steps", "Note"]
