@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> None:
 def test_a_plan_is_printed_with_ranges_questions_disk_and_savings(call: Call) -> None:
     shown = call("plan", "study.yaml")
     assert shown.code == 0
-    assert shown.out.startswith("4 runs: 4 to run. About ")
+    assert shown.out.startswith("4 runs: 4 to run. It will take about ")
     assert "scratch/r14x0.5 32 px full" in shown.out
     assert "transfer, shift, fairness, uncertainty: all labels" in shown.out
     assert "Disk: up to " in shown.out
@@ -53,7 +53,7 @@ def test_a_limit_of_hours_refuses_and_tips_what_to_leave_out(call: Call) -> None
 @pytest.mark.usefixtures("study")
 def test_check_tells_the_time(call: Call) -> None:
     assert "4 runs, all new" in (said := call("check", "study.yaml").out)
-    assert "About " in said
+    assert "It will take about " in said
 
 
 def test_a_number_of_workers_is_a_number(call: Call, tmp_path: Path) -> None:

@@ -109,3 +109,18 @@ def test_a_total_that_takes_long_is_worked_out_less_often() -> None:
         assert left.seconds(answer) == 2
         now[0] += 0.1
     assert 3 <= len(calls) <= 7
+
+
+def test_a_run_that_has_its_features_takes_as_long_as_earlier_ones_from_start_to_end() -> None:
+    speeds = Speeds()
+    fit = RunSize("r", "embeddings/x, linear", 0)
+    unknown = speeds.seconds(fit)
+    assert unknown is not None
+    assert 0 < unknown.middle < 60
+    for seconds in (2.0, 4.0, 9.0):
+        speeds.note_fit(fit.kind, seconds)
+    known = speeds.seconds(fit)
+    assert known is not None
+    assert (known.low, known.middle, known.high) == (2.0, 4.0, 9.0)
+    assert speeds.is_measured(fit.kind)
+    assert not speeds.has_rate(fit.kind)

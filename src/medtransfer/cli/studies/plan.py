@@ -73,7 +73,7 @@ def print_plan(study_plan: "StudyPlan") -> None:
                 kind.kind,
                 f"{kind.runs:,}",
                 f"{kind.to_run:,}",
-                *_hours(kind.seconds, study_plan.workers),
+                *_hours(kind.seconds, study_plan.at_once),
                 _memory(kind.memory),
                 kind.source if kind.to_run else "–",
             )
@@ -88,7 +88,7 @@ def print_plan(study_plan: "StudyPlan") -> None:
                 question.question,
                 f"{question.runs:,}",
                 f"{question.to_run:,}",
-                *_hours(question.seconds, study_plan.workers),
+                *_hours(question.seconds, study_plan.at_once),
             )
             for question in study_plan.questions
         ],
@@ -117,7 +117,7 @@ def time_line(study_plan: "StudyPlan") -> str:
     from medtransfer.errors import plural
     from medtransfer.study.planning.speeds import rough_time
 
-    at_once = f"{plural(study_plan.workers, 'run')} at once"
+    at_once = f"{plural(study_plan.at_once, 'run')} at once"
     if not study_plan.to_run:
         return "Nothing is left to run."
     if study_plan.seconds is None:
@@ -130,15 +130,16 @@ def time_line(study_plan: "StudyPlan") -> str:
             study_plan.seconds.high,
         )
     )
-    return f"About {middle} left ({low} to {high}), {at_once}."
+    left = f"About {middle} left" if study_plan.is_begun else f"It will take about {middle}"
+    return f"{left} ({low} to {high}), {at_once}."
 
 
-def _hours(seconds: "Seconds | None", workers: int) -> tuple[str, str]:
-    """Hours of runs that are shared out over workers, and their range."""
+def _hours(seconds: "Seconds | None", at_once: int) -> tuple[str, str]:
+    """Hours of runs of which so many are carried out at once, and their range."""
     if seconds is None:
         return "unknown", "–"
     low, middle, high = (
-        value / workers / 3600 for value in (seconds.low, seconds.middle, seconds.high)
+        value / at_once / 3600 for value in (seconds.low, seconds.middle, seconds.high)
     )
     return f"{middle:,.2f}", f"{low:,.2f}–{high:,.2f}"
 

@@ -19,6 +19,7 @@ from medtransfer.study.execution.stopped import StudyStopped
 from medtransfer.study.execution.workers import Workers, is_small, recorded_threads
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import kind_of, size_of
+from medtransfer.study.planning.rules import note_rules
 from medtransfer.study.planning.speeds import Seconds, TimeLeft, note_run, read_speeds, share_left
 
 
@@ -56,6 +57,7 @@ class StudyExecution:
         self.waiting = [r for r in planned if r not in ended]
         self.finished = len(ended)
         self._speeds = read_speeds(folder, map(size_of, planned))
+        note_rules(self._speeds, planned, workers)
         self._left = TimeLeft()
         self._shares = {run.run_id: share_left(folder.run(run.run_id)) for run in self.waiting}
 

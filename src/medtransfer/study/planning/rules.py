@@ -6,14 +6,17 @@ finished, or is at work, replaces the rule for its kind.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
 from medtransfer.models.ladder import find_rung
+from medtransfer.study.execution.workers import Workers, is_small
 from medtransfer.study.plan import PlannedRun
-from medtransfer.study.planning.speeds import Speed
+from medtransfer.study.planning.kinds import kind_of
+from medtransfer.study.planning.speeds import Speed, Speeds
 
 MULTIPLICATIONS = 160
 """Per parameter and image of 224 px."""
@@ -32,6 +35,8 @@ ACTIVATION = 20_000
 """Bytes of activations and their gradients, per image of 224 px and square root of parameters: 100
 MB for a ResNet-50."""
 MEMORY_SPREAD = 1.6
+HEAD_PARAMETERS = 500_000
+"""Those of a head on features of another program, at most: a layer of 256 on 2,048 features."""
 UNKNOWN_PARAMETERS = 25_000_000
 """Those of a ResNet-50, for networks of which the ladder knows none."""
 
@@ -72,6 +77,26 @@ def rule_speed(run: PlannedRun, threads: int) -> Speed:
     return Speed(core * EFFICIENCY.low, core * EFFICIENCY.middle, core * EFFICIENCY.high, besides)
 
 
+def note_rules(speeds: Speeds, planned: Iterable[PlannedRun], workers: Workers) -> None:
+    """Note speeds by rule, of kinds that were not measured; there is no rule for GPUs.
+
+    Args:
+        speeds: That runs have shown.
+        planned: Runs of a study; the first of each kind stands for it.
+        workers: That carry them out.
+    """
+    firsts: dict[str, PlannedRun] = {}
+    for run in planned:
+        firsts.setdefault(kind_of(run), run)
+    for kind, run in firsts.items():
+        on_cpu = not workers.gpus and run.cell.run.training.device in ("auto", "cpu")
+        if on_cpu and not speeds.has_rate(kind):
+            threads = 1 if is_small(run) else workers.cores
+            if workers.is_chosen:
+                threads = max(1, workers.cores // workers.count)
+            speeds.note_rule(kind, rule_speed(run, threads))
+
+
 @cache
 def core_speed() -> float:
     """Operations a second of a matrix product on one core, the best of several."""
@@ -109,7 +134,10 @@ def checkpoint_bytes(run: PlannedRun) -> int:
 
 def parameters_of(run: PlannedRun) -> int:
     """Parameters of a run's network."""
-    return find_rung(run.cell.rung).architecture.parameters or UNKNOWN_PARAMETERS
+    rung = find_rung(run.cell.rung)
+    if not rung.reads_images:
+        return HEAD_PARAMETERS
+    return rung.architecture.parameters or UNKNOWN_PARAMETERS
 
 
 def area_of(run: PlannedRun) -> float:

@@ -59,6 +59,8 @@ class Seconds:
 
 
 ZERO = Seconds(0.0, 0.0, 0.0)
+FIT = Seconds(0.3, 1.0, 5.0)
+"""Time of a run whose features are there, where none was finished yet: a head is fitted."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Speeds:
     def __init__(self) -> None:
         self._samples: dict[str, _Samples] = {}
         self._rules: dict[str, Speed] = {}
+        self._fits: dict[str, list[float]] = {}
 
     def note_finished(self, kind: str, images_per_second: float, besides: float = 0.0) -> None:
         """Take note of a finished run.
@@ -122,6 +125,10 @@ class Speeds:
             samples.rates.append(images_per_second)
             samples.besides.append(max(0.0, besides))
 
+    def note_fit(self, kind: str, seconds: float) -> None:
+        """Take note of a finished run that had its features, from start to end."""
+        self._fits.setdefault(kind, []).append(max(0.0, seconds))
+
     def note_step(self, kind: str, images_per_second: float) -> None:
         """Take note of a training step."""
         if images_per_second > 0:
@@ -133,6 +140,10 @@ class Speeds:
 
     def is_measured(self, kind: str) -> bool:
         """True if a run of the kind was seen at work."""
+        return self.has_rate(kind) or kind in self._fits
+
+    def has_rate(self, kind: str) -> bool:
+        """True if a run of the kind was seen reading images."""
         samples = self._samples.get(kind)
         return samples is not None and samples.speed() is not None
 
@@ -150,10 +161,17 @@ class Speeds:
 
     def seconds(self, run: RunSize) -> Seconds | None:
         """Time left of a run; None if no speed is known."""
-        if run.images == 0 or run.share_left <= 0:  # its features are there: it takes seconds
+        if run.share_left <= 0:
             return ZERO
+        if run.images == 0:  # its features are there
+            return self._fit(run.kind)
         speed = self.of(run.kind)
         return None if speed is None else speed.seconds(run.images, run.share_left)
+
+    def _fit(self, kind: str) -> Seconds:
+        """Time of a run that has its features."""
+        times = sorted(self._fits.get(kind, ()))
+        return Seconds(times[0], times[len(times) // 2], times[-1]) if times else FIT
 
     def total(self, runs: Iterable[RunSize], workers: int) -> Seconds | None:
         """Time left of a study, its unfinished runs shared out over workers.
@@ -216,9 +234,11 @@ def note_run(speeds: Speeds, size: RunSize, run: RunFolder) -> None:
     """Take note of a finished run's speed, from its folder."""
     cost = run.cost()
     images = cost.images or size.images  # earlier versions did not write it
-    if cost.seconds and images:
-        # a resumed run has its latest start in run.json, and then too little is counted
-        begun, ended = (_time(run.path / name) for name in ("run.json", "cost.json"))
+    # a resumed run has its latest start in run.json, and then too little is counted
+    begun, ended = (_time(run.path / name) for name in ("run.json", "cost.json"))
+    if not images:
+        speeds.note_fit(size.kind, ended - begun if begun else cost.seconds)
+    elif cost.seconds:
         besides = ended - begun - cost.seconds if begun else 0.0
         speeds.note_finished(size.kind, images / cost.seconds, besides)
 

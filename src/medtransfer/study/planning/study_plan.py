@@ -7,17 +7,18 @@ from typing import Literal
 
 from medtransfer.errors import StudyError, plural
 from medtransfer.files import free_bytes
+from medtransfer.models.ladder import find_rung
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.caches import CacheState
 from medtransfer.study.config import Study
-from medtransfer.study.execution.workers import Workers, is_small
+from medtransfer.study.execution.workers import Workers
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import size_of
 from medtransfer.study.planning.rules import (
     Amount,
     checkpoint_bytes,
+    note_rules,
     rule_memory,
-    rule_speed,
     weights_bytes,
 )
 from medtransfer.study.planning.savings import Saving, largest_savings
@@ -27,6 +28,7 @@ from medtransfer.study.planning.speeds import (
     Seconds,
     Speeds,
     read_speeds,
+    rough_time,
     share_left,
 )
 
@@ -83,7 +85,7 @@ class StudyPlan:
         questions: Of the study, with what each costs.
         savings: Largest first.
         shared: Linear probes that use features which another extracts.
-        workers: Runs that are carried out at once.
+        workers: Runs that are carried out at once, at most.
         seconds: Until all is done; None if unknown.
         cache_bytes: Disk that images take which are still to be prepared.
         weights_bytes: Disk that the weights of runs take when all are finished.
@@ -114,6 +116,16 @@ class StudyPlan:
         return self.num_runs - self.states.get("done", 0) - self.states.get("diverged", 0)
 
     @property
+    def at_once(self) -> int:
+        """Runs that are carried out at once: no more than there are."""
+        return max(1, min(self.workers, self.to_run))
+
+    @property
+    def is_begun(self) -> bool:
+        """True if a run has ended."""
+        return set(self.states) > {"waiting"}
+
+    @property
     def disk_bytes(self) -> int:
         """Disk that is needed besides what is used now."""
         return self.cache_bytes + self.weights_bytes + self.working_bytes
@@ -128,15 +140,16 @@ class StudyPlan:
             return
         if self.seconds is None:
             raise StudyError(
-                f"How long {plural(self.to_run, 'run')} take is not known, and --max-hours is "
+                f"The time of {plural(self.to_run, 'run')} is not known, and --max-hours is "
                 f"{most:g}. `medtransfer plan --probe` measures a few steps of each network."
             )
-        low, middle, high = (value / 3600 for value in asdict(self.seconds).values())
-        if middle > most:
+        if self.seconds.middle > 3600 * most:
+            low, middle, high = (rough_time(value) for value in asdict(self.seconds).values())
+            verb = "takes" if self.to_run == 1 else "take"
             tips = "".join(f" {saving.sentence}" for saving in self.savings[:2])
             raise StudyError(
-                f"{plural(self.to_run, 'run')} take about {middle:,.1f} h ({low:,.1f} to "
-                f"{high:,.1f} h), more than --max-hours {most:g}. Nothing was run.{tips}"
+                f"{plural(self.to_run, 'run')} {verb} about {middle} ({low} to {high}), more than "
+                f"--max-hours {most:g}. Nothing was run.{tips}"
             )
 
     def plain(self) -> dict[str, object]:
@@ -168,8 +181,8 @@ def make_plan(
     sizes = {run.run_id: _size(run, states[run.run_id], folder, present) for run in planned}
     speeds = read_speeds(folder, sizes.values())
     kinds = {run_id: size.kind for run_id, size in sizes.items()}
-    examples = {kinds[run.run_id]: run for run in reversed(planned)}
-    _note_rules(speeds, examples, workers)
+    note_rules(speeds, planned, workers)
+    examples = {kinds[run.run_id]: run for run in planned}
     left = [run for run in planned if states[run.run_id] not in ("done", "diverged")]
     times = {run.run_id: speeds.seconds(sizes[run.run_id]) for run in left}
     keeps = study.keep == "weights"
@@ -178,8 +191,8 @@ def make_plan(
         states=dict(Counter(states.values())),
         kinds=_kinds(planned, kinds, times, speeds, peaks=_peaks(folder, planned, kinds, states)),
         questions=_questions(planned, times),
-        savings=largest_savings(study, left, times, workers.count),
-        shared=sum(_is_linear(run) and run.num_images == 0 for run in left),
+        savings=largest_savings(study, left, times, max(1, min(workers.count, len(left)))),
+        shared=sum(_shares_features(run) for run in left),
         workers=workers.count,
         seconds=speeds.total((sizes[run.run_id] for run in left), workers.count),
         cache_bytes=sum(cache.nbytes for cache in caches),
@@ -202,19 +215,7 @@ def summed(times: Iterable[Seconds | None]) -> Seconds | None:
 def _size(run: PlannedRun, state: str, folder: StudyFolder, present: set[str]) -> RunSize:
     if state in ("done", "diverged"):
         return size_of(run, 0.0)
-    started = run.run_id in present and state == "waiting"
-    return size_of(run, share_left(folder.run(run.run_id)) if started else 1.0)
-
-
-def _note_rules(speeds: Speeds, examples: Mapping[str, PlannedRun], workers: Workers) -> None:
-    """Speeds by rule of kinds that were not measured; there is no rule for GPUs."""
-    for kind, run in examples.items():
-        on_cpu = not workers.gpus and run.cell.run.training.device in ("auto", "cpu")
-        if on_cpu and not speeds.is_measured(kind):
-            threads = 1 if is_small(run) else workers.cores
-            if workers.is_chosen:
-                threads = max(1, workers.cores // workers.count)
-            speeds.note_rule(kind, rule_speed(run, threads))
+    return size_of(run, share_left(folder.run(run.run_id)) if run.run_id in present else 1.0)
 
 
 def _kinds(
@@ -228,24 +229,26 @@ def _kinds(
     groups: dict[str, list[PlannedRun]] = defaultdict(list)
     for run in planned:
         groups[kinds[run.run_id]].append(run)
-    rows = [
-        KindPlan(
-            kind=kind,
-            runs=len(runs),
-            to_run=sum(run.run_id in times for run in runs),
-            seconds=summed(times[run.run_id] for run in runs if run.run_id in times),
-            memory=peaks.get(kind) or rule_memory(runs[0]),
-            source=_source(speeds, kind),
+    rows: list[KindPlan] = []
+    for kind, runs in groups.items():
+        seconds = summed(times[run.run_id] for run in runs if run.run_id in times)
+        rows.append(
+            KindPlan(
+                kind=kind,
+                runs=len(runs),
+                to_run=sum(run.run_id in times for run in runs),
+                seconds=seconds,
+                memory=peaks.get(kind) or rule_memory(runs[0]),
+                source=_source(speeds, kind, seconds),
+            )
         )
-        for kind, runs in groups.items()
-    ]
     return tuple(sorted(rows, key=lambda row: -(row.seconds.middle if row.seconds else 0.0)))
 
 
-def _source(speeds: Speeds, kind: str) -> Source:
+def _source(speeds: Speeds, kind: str, seconds: Seconds | None) -> Source:
     if speeds.is_measured(kind):
         return "measured"
-    return "unknown" if speeds.of(kind) is None else "rule"
+    return "unknown" if seconds is None else "rule"
 
 
 def _peaks(
@@ -296,5 +299,7 @@ def question_of(run: PlannedRun) -> str:
     return "transfer, shift, fairness, uncertainty: all labels"
 
 
-def _is_linear(run: PlannedRun) -> bool:
-    return run.cell.run.training.tuning.mode == "linear"
+def _shares_features(run: PlannedRun) -> bool:
+    """True if it is a linear probe whose features another one extracts."""
+    is_linear = run.cell.run.training.tuning.mode == "linear"
+    return is_linear and run.num_images == 0 and find_rung(run.cell.rung).reads_images
