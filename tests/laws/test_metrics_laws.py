@@ -357,14 +357,17 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("calibration_auroc", "classes"): (NAN, NAN, 0.5),
     **{
         (f"coverage_{method}", kind): (1, 0, 1)
-        for method in ("split", "class", "group")
+        for method in ("split", "class", "group", "shifted")
         for kind in KINDS
     },
-    **{(f"set_size_{method}", "target"): (1, 1, 2) for method in ("split", "class", "group")},
+    **{
+        (f"set_size_{method}", "target"): (1, 1, 2)
+        for method in ("split", "class", "group", "shifted")
+    },
     **{(f"coverage_{method}", "classes"): (1, 0, 1) for method in ("aps", "raps")},
     **{
         (f"set_size_{method}", "classes"): (1, 1, 4)
-        for method in ("split", "class", "group", "aps", "raps")
+        for method in ("split", "class", "group", "shifted", "aps", "raps")
     },
     **{("disagreement", kind): (0, 0, 0.5) for kind in KINDS},
     **{("mutual_information", kind): (0, 0, 0.25) for kind in KINDS},

@@ -49,7 +49,7 @@ def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
         calibrated=maps,
         predicted_positive={point: p >= limit for point, limit in LIMITS.items()},
         thresholds=LIMITS,
-        sets=dict.fromkeys(("split", "class", "group"), sets),
+        sets=dict.fromkeys(("split", "class", "group", "shifted"), sets),
         spread=_spread(logits),
         prevalence=0.3,
         miss_cost=MISS_COST,
@@ -67,7 +67,7 @@ def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
             "temperature": softmax(logits / 1.7, axis=1),
             "vector": softmax(logits * np.array([1.0, 0.8, 1.2, 0.9]) + 0.1, axis=1),
         },
-        sets=dict.fromkeys(("split", "class", "group", "aps", "raps"), p >= 0.2),
+        sets=dict.fromkeys(("split", "class", "group", "shifted", "aps", "raps"), p >= 0.2),
         spread=_spread(logits[:, 0]),
         grades=np.array([0, 2, 1, 3]),
     )

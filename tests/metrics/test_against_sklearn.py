@@ -144,7 +144,7 @@ def test_a_large_sample_with_ties_clusters_and_many_replicates() -> None:
         calibrated=dict.fromkeys(ENDINGS.values(), np.round(p, 2)),
         predicted_positive={point: p >= limit for point, limit in LIMITS.items()},
         thresholds=LIMITS,
-        sets=dict.fromkeys(("split", "class", "group"), np.ones((900, 2), dtype=bool)),
+        sets=dict.fromkeys(("split", "class", "group", "shifted"), np.ones((900, 2), dtype=bool)),
         spread=dict.fromkeys(("disagreement", "mutual_information", "diversity"), p),
         prevalence=0.1,
         miss_cost=4.0,

@@ -10,6 +10,7 @@ from tests.metrics.drawn_cases import LAW, drawn, plain, target_cases, value
 
 from medtransfer.metrics.cases import ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
+from medtransfer.metrics.ensembles import METHODS
 from medtransfer.metrics.metric import Metric
 
 POINTS, RISKS = ("sens90", "youden", "recall5"), ("risk2.5", "risk10")
@@ -131,7 +132,7 @@ def test_what_tune_did_not_give_is_lacking_with_a_reason(metric: Metric) -> None
 @every_entry
 def test_nothing_is_lacking_where_tune_gave_all(metric: Metric) -> None:
     maps = dict.fromkeys(("temperature", "platt", "beta", "isotonic", "vector"), np.full(2, 0.5))
-    sets = dict.fromkeys(("split", "class", "group", "aps", "raps"), np.ones((2, 2), dtype=bool))
+    sets = dict.fromkeys(METHODS, np.ones((2, 2), dtype=bool))
     spread = dict.fromkeys(("disagreement", "mutual_information", "diversity"), np.zeros(2))
     shared = {"calibrated": maps, "sets": sets, "spread": spread}
     calls = {"sens90": np.ones(2, dtype=bool)}

@@ -12,6 +12,7 @@ METHODS = {
     "split": ("split conformal", "Vovk et al. 2005; Sadinle et al. 2019", True),
     "class": ("class-conditional conformal", "Vovk 2012", True),
     "group": ("group-conditional conformal", "Vovk 2012; Romano et al. 2020a", True),
+    "shifted": ("conformal for shifted frequencies", "Podkopaev and Ramdas 2021", True),
     "aps": ("adaptive sets (APS)", "Romano et al. 2020b", False),
     "raps": ("regularised adaptive sets (RAPS)", "Angelopoulos et al. 2021", False),
 }

@@ -101,10 +101,11 @@ class Metric:
     def lacking(self, cases: AnyCases, point: str | None = None) -> str | None:
         """Reason that a fit or a setting that it needs is missing; None if all are there."""
         why = cases.missing.get(self.calibrator or "", "tune lacks a class")
+        no_sets = cases.missing.get(self.conformal or "", "tune lacks a class")
         missing = {
             f"no {self.calibrator} calibration: {why}": self.calibrator is not None
             and self.calibrator not in cases.calibrated,
-            f"no {self.conformal} sets: tune lacks a class": self.conformal is not None
+            f"no {self.conformal} sets: {no_sets}": self.conformal is not None
             and self.conformal not in cases.sets,
             "no ensemble: one member": self.spread is not None and self.spread not in cases.spread,
         }

@@ -19,6 +19,7 @@ from medtransfer.posthoc.conformal import (
     SetScore,
     fit_conformal,
 )
+from medtransfer.posthoc.label_shift import TunedScores, tuned_scores
 from medtransfer.posthoc.risk_control import guarantee_of, guaranteed_threshold
 from medtransfer.posthoc.tuning_split import require_tune
 
@@ -40,6 +41,7 @@ class TargetFit:
         calibrators: By kind; those that tune determines.
         conformal: Prediction sets by method.
         by_group: Prediction sets that hold for every group of an attribute, by attribute.
+        tuned: Scores of the tuning cases, for sets at other frequencies of the classes.
         prevalence: Share of positives in tune.
         reason: Why thresholds, the temperature and sets are missing.
         missing: Calibrator, or guaranteed operating point, to why tune does not determine it.
@@ -51,6 +53,7 @@ class TargetFit:
     )
     conformal: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
     by_group: dict[str, Conformal] = field(default_factory=dict[str, Conformal])
+    tuned: TunedScores | None = None
     prevalence: float | None = None
     reason: str | None = None
     missing: dict[str, str] = field(default_factory=dict[str, str])
@@ -92,6 +95,10 @@ class SetFit:
             groups=groups,
             patients=self.patients,
         )
+
+    def tuned(self) -> TunedScores | None:
+        """Scores for sets at other frequencies of the classes; None if a class has no case."""
+        return tuned_scores(self.classes, self.probabilities, splits=self.splits, alpha=ALPHA)
 
     def methods(self) -> dict[str, Conformal]:
         """Sets with one threshold for all cases, and with one for each class."""
@@ -176,6 +183,7 @@ def fit_target(
         calibrators=calibrators,
         conformal=conformal,
         by_group=sets.by_group(groups) if conformal else {},
+        tuned=sets.tuned(),
         prevalence=fit.prevalence,
         reason=fit.reason,
         missing={**missing, **fit.missing},
@@ -213,6 +221,7 @@ def fit_classes(
         calibrators=calibrators,
         conformal={**sets.methods(), **adaptive},
         by_group=sets.by_group(groups),
+        tuned=sets.tuned(),
         missing=missing,
     )
 

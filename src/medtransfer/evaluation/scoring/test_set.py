@@ -16,6 +16,7 @@ from medtransfer.evaluation.scoring.tune_fit import (
     TuneFit,
     cases_of_target,
     with_group_sets,
+    with_shifted_sets,
 )
 from medtransfer.metrics.cases import AnyCases
 from medtransfer.metrics.kernels.sums import Flags, Floats
@@ -94,7 +95,9 @@ class TestSet:
 
     def run_cases(self, target: int) -> AnyCases:
         """All of the run's cases of a target, fits applied. [N]"""
-        return cases_of_target(self.run, self.fit, target, self.config)
+        cases = cases_of_target(self.run, self.fit, target, self.config)
+        tested = self.cases & self.run.labelled(target)
+        return with_shifted_sets(cases, self.fit[target], tested)
 
     def run_cases_by_attribute(self, target: int) -> dict[str, AnyCases]:
         """The same for `all`, and with an attribute's prediction sets for each attribute."""

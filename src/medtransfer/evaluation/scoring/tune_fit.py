@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.kernels.sums import Flags
+from medtransfer.posthoc.calibrators import CalibratorKind
+from medtransfer.posthoc.label_shift import estimated_shares
 from medtransfer.posthoc.target_fit import TargetFit, fit_classes, fit_target, fit_thresholds
 
 TuneFit = dict[int, TargetFit]
@@ -151,6 +154,35 @@ def _grades(run: RunArrays, config: EvaluationConfig) -> NDArray[np.int64] | Non
     if not config.grades:
         return None
     return np.array([config.grades.index(name) for name in run.names], dtype=np.int64)
+
+
+SHIFTED = "shifted"
+"""Sets for the frequencies of the classes that answers to a test set show, without its labels."""
+AT_HOME: tuple[CalibratorKind, ...] = ("platt", "vector")
+"""Calibrators after which probabilities are right at the frequencies of the tuning split."""
+
+
+def with_shifted_sets(cases: AnyCases, fit: TargetFit, tested: Flags) -> AnyCases:
+    """The same cases with the prediction sets for the frequencies of a test set's classes.
+
+    The frequencies are estimated from the network's answers alone. They are those to cases with a
+    label, though the label is not used: other cases are behind no number.
+
+    Args:
+        cases: From `cases_of_target`. [N]
+        fit: Of the target.
+        tested: Mask of the test set's labelled cases. [N]
+    """
+    kind = next((kind for kind in AT_HOME if kind in cases.recalibrated), None)
+    if fit.tuned is None or not fit.conformal or not tested.any():
+        return cases
+    if kind is None:
+        missing = next((fit.missing[kind] for kind in AT_HOME if kind in fit.missing), "")
+        reason = f"the frequencies need a calibration{': ' if missing else ''}{missing}"
+        return replace(cases, missing={**cases.missing, SHIFTED: reason})
+    shares = estimated_shares(cases.recalibrated[kind][tested], fit.tuned.shares)
+    sets = fit.tuned.sets(cases.probabilities, shares)
+    return replace(cases, sets={**cases.sets, SHIFTED: sets})
 
 
 def with_group_sets(cases: AnyCases, fit: TargetFit, attribute: str, values: pl.Series) -> AnyCases:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from medtransfer.evaluation.scoring.coverage import EXPECTED
+from medtransfer.evaluation.scoring.tune_fit import SHIFTED
 from medtransfer.metrics.ensembles import METHODS, SET_COVERAGE
 from medtransfer.posthoc.coverage_law import coverage_verdict
 from medtransfer.report import figures
@@ -107,21 +108,28 @@ def _verdicts(data: ReportData) -> list[Component]:
         for cohort in data.cohorts:
             row = data.result_row(data.best, cohort, f"coverage_{method}")
             expected = _expected(data, cohort, method)
-            if row is None or row["value"] is None or expected is None:
+            if row is None or row["value"] is None or (expected is None and method != SHIFTED):
                 continue
             size = data.result_row(data.best, cohort, f"set_size_{method}")
-            verdict = coverage_verdict(row["value"], expected["low"], expected["high"])
-            title = METHODS[method][0]
-            line = [title, cohort, cells(row), cells(size), _range_text(expected), verdict]
-            lines.append(line)
+            judged = _judged(row, expected)
+            lines.append([METHODS[method][0], cohort, cells(row), cells(size), *judged])
     if not lines:
         return []
     head = ["Sets", "Cohort", "Coverage", "Size", "Expected", "Verdict"]
     caption = (
         f"{data.best}. Expected: range of the coverage in 95% of studies with as many tuning and "
-        "test patients, if the cohort's cases are like the tuning cases."
+        "test patients, if the cohort's cases are like the tuning cases. Sets for shifted "
+        "frequencies suppose that only the frequency of the finding differs there, and estimate it "
+        "from the answers of the network; they are not judged."
     )
     return [ReportTable(head, lines, caption, frozenset({2, 3, 4}), cells.notes)]
+
+
+def _judged(row: Row, expected: Row | None) -> tuple[str, str]:
+    """Range that is expected of a coverage, and the verdict."""
+    if expected is None:
+        return "–", "not judged"
+    return _range_text(expected), coverage_verdict(row["value"], expected["low"], expected["high"])
 
 
 def _set_title(title: str) -> str:
