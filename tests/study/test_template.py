@@ -183,7 +183,8 @@ def test_only_rungs_that_are_here_are_proposed(
     path = manifest(tmp_path, y=["1", "0"])
     both, _ = drafted(path)
     assert [entry.rung for entry in both.rungs] == ["scratch/effnet-lite0", "imagenet/effnet-lite0"]
-    monkeypatch.setattr("medtransfer.study.template.is_available", lambda rung: rung.is_random)
+    place = "medtransfer.study.drafting.draft.is_available"
+    monkeypatch.setattr(place, lambda rung: rung.is_random)
     alone, _ = drafted(path)
     assert [entry.rung for entry in alone.rungs] == ["scratch/effnet-lite0"]
 

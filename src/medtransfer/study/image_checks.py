@@ -34,8 +34,9 @@ from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
 from medtransfer.study.config import Study
+from medtransfer.study.drafting.draft import Draft
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
-from medtransfer.study.template import Draft, NoTargetError, draft_of
+from medtransfer.study.template import NoTargetError, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.values.value_map import ValueMap
 
