@@ -54,9 +54,19 @@ class HereExecutor:
                     request.run, self._study, folder, request.cohorts, planned=request.inputs
                 )
             case RunRequest():
-                transfer(request.run, self._study, folder, on_step, planned=request.inputs)
+                transfer(
+                    request.run,
+                    self._study,
+                    folder,
+                    on_step,
+                    planned=request.inputs,
+                    tune_only=request.tune_only,
+                )
         yield from messages
         yield Finished("done")
+
+    def stop(self) -> None:
+        """Do nothing: a run here is over when its first message comes."""
 
     def close(self) -> None:
         pass

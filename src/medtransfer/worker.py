@@ -129,6 +129,7 @@ class Worker:
                     self.on_step,
                     self.heartbeat,
                     planned=request.inputs,
+                    tune_only=request.tune_only,
                 )
             case PretrainRequest():
                 rung_folder = RungFolder(folder.path)

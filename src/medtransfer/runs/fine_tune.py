@@ -51,6 +51,10 @@ class RunCases:
     tune: Cases
     test: dict[str, Cases]
 
+    def without_test(self) -> "RunCases":
+        """The same cases without those of the test split."""
+        return replace(self, test={})
+
     @property
     def predicted(self) -> tuple[Cases, ...]:
         """Cases that are predicted together: the tuning split, and each cohort's test cases.

@@ -60,6 +60,7 @@ class RunRequest(BaseModel):
     run: Transfer
     inputs: PlannedInputs | None = None
     threads: int | None = None
+    tune_only: bool = False
 
     @property
     def training(self) -> TrainingConfig:

@@ -103,6 +103,18 @@ def feature_blocks(cases: Cases, manifest: pl.DataFrame) -> list[Cases]:
     return [cases.take(keys == key) for key in np.unique(keys)]
 
 
+def needed_blocks(blocks: Sequence[Cases], train: Cases, parts: Sequence[Cases]) -> list[Cases]:
+    """Blocks that hold cases which a run trains on or predicts.
+
+    Args:
+        blocks: From `feature_blocks`.
+        train: Training cases.
+        parts: Cases to predict.
+    """
+    needed = np.concatenate([part.case_ids for part in (train, *parts)])
+    return [block for block in blocks if np.isin(block.case_ids, needed).any()]
+
+
 def probe(
     run: Transfer,
     built: BuiltClassifier,

@@ -36,7 +36,7 @@ from medtransfer.runs.inputs import (
     merge_requests,
     training_digest,
 )
-from medtransfer.runs.probe import FeatureSource, feature_blocks, probe
+from medtransfer.runs.probe import FeatureSource, feature_blocks, needed_blocks, probe
 from medtransfer.runs.records import RunCost
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import write_tested
@@ -58,6 +58,7 @@ def transfer(
     heartbeat: Callable[..., None] = no_heartbeat,
     *,
     planned: PlannedInputs | None = None,
+    tune_only: bool = False,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -69,6 +70,8 @@ def transfer(
         on_step: Called after every step; it may ask to stop.
         heartbeat: Called after every pass through the network.
         planned: Digests of data and weights that the run's id was made from; None compares nothing.
+        tune_only: Predict the tuning split alone; the test split is predicted later, when the run
+            was selected.
 
     Raises:
         InputsChangedError: Labels or images are not those of the plan, before training or after it.
@@ -77,7 +80,7 @@ def transfer(
         Stopped: `on_step` asked to stop.
     """
     if not find_rung(run.model.rung).reads_images:
-        transfer_features(run, study, folder, on_step, planned=planned)
+        transfer_features(run, study, folder, on_step, planned=planned, tune_only=tune_only)
         return
     data = RunData(run.data, study.images, planned)
     manifest, facts = data.manifest, data.facts
@@ -101,9 +104,11 @@ def transfer(
 
     requests = cache_requests(run, spec, frame)
     split = partition_cases(cases, frame, run)
+    split = split.without_test() if tune_only else split
     if run.training.tuning.mode == "linear":
         images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
         blocks = feature_blocks(cases, manifest.frame)
+        blocks = needed_blocks(blocks, split.train, split.predicted)
         source = FeatureSource(blocks, images[0], spec, study.features)
         model = probe(run, built, split, source, folder=folder, on_step=on_step)
     else:
@@ -118,7 +123,7 @@ def transfer(
     folder.write_history(vars(check) for check in model.checks)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, cost)
-    predicted = PredictedCases(frame, facts, run.data)
+    predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
     identity = run_id(run, training_digest(frame, facts, run.data), built.weights)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)

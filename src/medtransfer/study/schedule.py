@@ -1,7 +1,7 @@
 """From a study to its finished folder: what is done stays done, what is missing is run."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from medtransfer.runs.tested.additions import require_weights
 from medtransfer.runs.tested.earlier import mark_earlier_run
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
+from medtransfer.study.execution.dispatch import never
 from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
@@ -65,6 +66,8 @@ class RunOptions:
         probe_steps: Train the first run of each kind for so many steps, and stop.
         on: Where runs are trained: this machine, or jobs of Slurm.
         sbatch: Options for ``sbatch``.
+        tune_only: Runs predict the tuning split alone; no table is made.
+        until: Says that the time is over; then runs save their state and stop.
     """
 
     verify: bool = False
@@ -73,6 +76,8 @@ class RunOptions:
     probe_steps: int | None = None
     on: EngineName = "local"
     sbatch: tuple[str, ...] = ()
+    tune_only: bool = False
+    until: Callable[[], bool] = never
 
 
 def run_study(
@@ -140,6 +145,40 @@ def probe_study(
         StudyStopped: Ctrl-C or SIGTERM; state is saved.
     """
     return _run(study, out, on_event, RunOptions(workers=workers, probe_steps=steps))
+
+
+def select_on_tuning(
+    study: Study,
+    out: Path,
+    on_event: OnEvent = ignore_progress,
+    *,
+    until: Callable[[], bool] = never,
+    steps: int | None = None,
+    workers: int | None = None,
+) -> StudyFolder:
+    """Train what is missing of a study without a look at its test cases.
+
+    The runs predict their tuning split; no table is made. `run_study` has runs predict the test
+    cases that it finds unpredicted, so a study of the runs that were selected reads them once.
+
+    Args:
+        study: From `read_study`, or made in Python.
+        out: The study's folder.
+        on_event: Called with every progress event.
+        until: Asked about once a second; if it says so, runs save their state and stop.
+        steps: Train the first run of each kind for so many steps, to measure its speed; None for
+            all runs to their ends.
+        workers: As for `run_study`.
+
+    Returns:
+        The study's folder; runs that were stopped by `until` are waiting.
+
+    Raises:
+        MedTransferError: Something a user can mend.
+        StudyStopped: Ctrl-C or SIGTERM; state is saved.
+    """
+    options = RunOptions(workers=workers, probe_steps=steps, tune_only=True, until=until)
+    return _run(study, out, on_event, options)
 
 
 def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions) -> StudyFolder:
@@ -218,12 +257,15 @@ def _complete(
         make_engine=None
         if is_local
         else partial(SlurmEngine, folder.path, options=options.sbatch, at_once=options.workers),
+        tune_only=options.tune_only,
     )
     if options.probe_steps is not None:
         execution.probe(options.probe_steps)
         return
     try:
-        execution.run_missing()
+        execution.run_missing(options.until)
+        if options.tune_only:
+            return
         execution.extend_finished()
     except InputsChangedError as error:
         message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
@@ -273,7 +315,7 @@ def _write_plan(
     write_text(folder.path / "study.yaml", text)
     runs = [
         {
-            **request_of(run).model_dump(exclude={"run", "inputs", "threads"}),
+            **request_of(run).model_dump(exclude={"run", "inputs", "threads", "tune_only"}),
             "kind": kind_of(run),
             "steps": run.steps,
             "training_cases": run.num_cases,

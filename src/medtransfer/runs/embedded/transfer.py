@@ -33,6 +33,7 @@ def transfer_features(
     on_step: ProgressCallback,
     *,
     planned: PlannedInputs | None = None,
+    tune_only: bool = False,
 ) -> None:
     """Carry one run on given features from its manifest to its results.
 
@@ -43,6 +44,7 @@ def transfer_features(
         on_step: Called after every setting of the head; it may ask to stop.
         planned: Digests of data and features that the run's id was made from; None compares
             nothing.
+        tune_only: Predict the tuning split alone.
 
     Raises:
         InputsChangedError: Labels are not those of the plan, before training or after it.
@@ -60,6 +62,7 @@ def transfer_features(
         planned.require_weights(run.model.rung, digest)
     features = read_case_features(run.model, cases)
     split = partition_cases(cases, frame, run)
+    split = split.without_test() if tune_only else split
     steps = head_steps(run.model.head, run.training.tuning, len(split.train))
     progress = ProbeProgress(steps, loss_at_zero(run), on_step)
     fitted = fit_head(run, split, features, progress)
@@ -72,7 +75,7 @@ def transfer_features(
     CheckpointFolder(folder.checkpoint).select(fitted.selected, fitted.head)
     folder.write_history(vars(check) for check in fitted.checks)
     folder.write_outcome(predictions, _cost(fitted, progress, split, digest))
-    predicted = PredictedCases(frame, facts, run.data)
+    predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
     identity = run_id(run, training_digest(frame, facts, run.data), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)

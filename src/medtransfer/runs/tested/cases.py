@@ -17,6 +17,8 @@ from medtransfer.data.config import DataConfig
 from medtransfer.settings import rows_digest
 from medtransfer.tables.predictions import target_columns
 
+TESTED = ["tune", "test"]
+"""Splits that a run predicts."""
 SLICE_ROWS = 100_000
 """Rows that are spelled out at once for a digest."""
 
@@ -44,17 +46,25 @@ class PredictedCases:
         cohorts: Their test cases by cohort, by name.
     """
 
-    def __init__(self, frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig) -> None:
+    def __init__(
+        self,
+        frame: pl.DataFrame,
+        facts: pl.DataFrame,
+        data: DataConfig,
+        *,
+        tune_only: bool = False,
+    ) -> None:
         """Take the digests of cohorts.
 
         Args:
             frame: Manifest rows with splits, from `assign_splits`.
             facts: Digest of each image, in the same order.
             data: Of the run.
+            tune_only: The test split is not predicted yet: there are no cohorts.
         """
-        self._frame, self._data = frame, data
+        self._frame, self._data, self._splits = frame, data, ["tune"] if tune_only else TESTED
         contents = frame.select("cohort", "case_id", "image_id", "split").hstack([facts["sha256"]])
-        self.cohorts = tuple(_predicted_cohorts(contents, data))
+        self.cohorts = () if tune_only else tuple(_predicted_cohorts(contents, data))
 
     @cached_property
     def table(self) -> pl.DataFrame:
@@ -87,7 +97,7 @@ class PredictedCases:
 
     @property
     def _predicted_rows(self) -> pl.DataFrame:
-        return self._frame.filter(pl.col("split") != "train")
+        return self._frame.filter(pl.col("split").is_in(self._splits))
 
 
 def _predicted_cohorts(contents: pl.DataFrame, data: DataConfig) -> Iterator[PredictedCohort]:

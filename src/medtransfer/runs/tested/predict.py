@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from medtransfer.data.cases import build_cases
 from medtransfer.data.images.cache import require_intact
 from medtransfer.data.splits import assign_splits
@@ -22,7 +20,7 @@ from medtransfer.runs.inputs import (
     merge_requests,
     prediction_requests,
 )
-from medtransfer.runs.probe import FeatureSource, feature_blocks, head_outputs
+from medtransfer.runs.probe import FeatureSource, feature_blocks, head_outputs, needed_blocks
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import CohortRecord, add_predictions
 from medtransfer.runs.transfer import (
@@ -87,12 +85,7 @@ def predict_cohorts(
     requests = prediction_requests(run, spec, frame, cohorts)
     if run.training.tuning.mode == "linear":
         images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
-        needed = np.concatenate([part.case_ids for part in (split.train, *parts)])
-        blocks = [
-            block
-            for block in feature_blocks(cases, manifest.frame)
-            if np.isin(block.case_ids, needed).any()
-        ]
+        blocks = needed_blocks(feature_blocks(cases, manifest.frame), split.train, parts)
         source = FeatureSource(blocks, images[0], spec, study.features)
         features = source.extract(run, built, heartbeat)
         outputs = head_outputs(run, classifier.head, features, split.train, parts)

@@ -34,8 +34,18 @@ class Job(Protocol):
 J = TypeVar("J", bound=Job)
 
 
+def never() -> bool:
+    """Say that it is not over."""
+    return False
+
+
 def dispatch(
-    engine: Engine, jobs: Sequence[J], lease: Lease, on_end: Callable[[J, int], None]
+    engine: Engine,
+    jobs: Sequence[J],
+    lease: Lease,
+    on_end: Callable[[J, int], None],
+    *,
+    until: Callable[[], bool] = never,
 ) -> bool:
     """Carry out jobs, in their order as far as the engine has room for them.
 
@@ -44,6 +54,8 @@ def dispatch(
         jobs: Requests with their handlers.
         lease: Of the study; compared after every event.
         on_end: Called with each job as it ends, and the number of those that are still to start.
+        until: Asked about once a second; if it says so, what is at work is stopped and nothing more
+            is started, as if a signal had come.
 
     Returns:
         False if it was asked to stop; jobs that were at work have saved their state.
@@ -55,6 +67,10 @@ def dispatch(
     with stopping(engine) as asked:
         try:
             while active or (waiting and not asked.is_set()):
+                if not asked.is_set() and until():
+                    asked.set()
+                    engine.stop()
+                    continue
                 while not asked.is_set() and (job := _next(engine, waiting, active, inputs)):
                     waiting.remove(job)
                     active[job.request.run_id] = job

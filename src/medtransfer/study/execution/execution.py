@@ -12,7 +12,7 @@ from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.messages import RunRequest, StepDone
 from medtransfer.runs.tested.additions import additions_of
 from medtransfer.study.config import Keep
-from medtransfer.study.execution.dispatch import dispatch
+from medtransfer.study.execution.dispatch import dispatch, never
 from medtransfer.study.execution.jobs import PredictionJob, ProbeJob, TrainingJob
 from medtransfer.study.execution.requests import request_of, run_name, runs_to_extend, with_folders
 from medtransfer.study.execution.stopped import StudyStopped
@@ -36,6 +36,7 @@ class StudyExecution:
         workers: Workers,
         keep: Keep = "weights",
         make_engine: Callable[[], Engine] | None = None,
+        tune_only: bool = False,
     ) -> None:
         """Look at what is done.
 
@@ -47,7 +48,9 @@ class StudyExecution:
             workers: Processes of this machine.
             keep: Content of finished runs.
             make_engine: Makes the engine that trains; None for this machine.
+            tune_only: Runs predict the tuning split alone, not the test split.
         """
+        self._tune_only = tune_only
         self._make_engine = make_engine
         self._runs = {run.run_id: run for run in planned}
         self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
@@ -61,11 +64,14 @@ class StudyExecution:
         self._left = TimeLeft()
         self._shares = {run.run_id: share_left(folder.run(run.run_id)) for run in self.waiting}
 
-    def run_missing(self) -> None:
+    def run_missing(self, until: Callable[[], bool] = never) -> None:
         """Run what is neither done nor diverged; a failed run leaves its error, others go on.
 
+        Args:
+            until: Asked about once a second; if it says so, runs save their state and stop.
+
         Raises:
-            StudyStopped: It was asked to stop.
+            StudyStopped: A signal asked it to stop.
         """
         self.on_event(Planned(tuple(run_name(run) for run in self.planned), self.finished))
         jobs = [
@@ -73,7 +79,7 @@ class StudyExecution:
             for run in self.waiting
         ]
         engine = self._engine(len(jobs)) if self._make_engine is None else self._make_engine()
-        if not dispatch(engine, jobs, self.lease, self._end_training):
+        if not dispatch(engine, jobs, self.lease, self._end_training, until=until) and not until():
             raise StudyStopped(self.finished, len(self.planned))
 
     def probe(self, steps: int) -> None:
@@ -145,7 +151,8 @@ class StudyExecution:
     def _request(self, run: PlannedRun) -> RunRequest:
         folder = self.folder.run(run.run_id)
         if self._make_engine is None:
-            return request_of(run, self.workers.threads_of(run, folder))
+            threads = self.workers.threads_of(run, folder)
+            return request_of(run, threads, tune_only=self._tune_only)
         # a cluster's job has other cores than this machine: a large network takes all of them
         threads = recorded_threads(folder, run.cell.run.training.devices)
         return request_of(run, threads or (1 if is_small(run) else None))

@@ -13,12 +13,15 @@ Additions = list[tuple[PlannedRun, tuple[PredictedCohort, ...]]]
 """Finished runs, each with the test cohorts that it has not predicted."""
 
 
-def request_of(run: PlannedRun, threads: int | None = None) -> RunRequest:
+def request_of(
+    run: PlannedRun, threads: int | None = None, *, tune_only: bool = False
+) -> RunRequest:
     """The request that a worker gets for a run.
 
     Args:
         run: What is run.
         threads: Of each of its processes; None for what torch takes.
+        tune_only: The test split is not predicted yet.
     """
     cell = run.cell
     return RunRequest(
@@ -32,6 +35,7 @@ def request_of(run: PlannedRun, threads: int | None = None) -> RunRequest:
         run=cell.run,
         inputs=run.inputs,
         threads=threads,
+        tune_only=tune_only,
     )
 
 
