@@ -29,6 +29,7 @@ COMMANDS = {
     "import": "import_source",
     "join": "join_manifests",
     "init": "init_study",
+    "auto": "auto_study",
     "check": "check_study",
     "prepare": "prepare_study",
     "pretrain": "pretrain",

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medtransfer.automatic.advice import Advice
+    from medtransfer.automatic.auto_study import AutoOutcome, auto_study
     from medtransfer.data.sources.combine_manifests import join_manifests
     from medtransfer.data.sources.import_source import import_source
     from medtransfer.deploy.adaptation.adapt import AdaptedBundle, adapt_bundle
@@ -88,6 +90,8 @@ __all__ = [
     "AdaptConfig",
     "AdaptationCurves",
     "AdaptedBundle",
+    "Advice",
+    "AutoOutcome",
     "Bundle",
     "BundleError",
     "BundleModel",
@@ -132,6 +136,7 @@ __all__ = [
     "adapt_bundle",
     "adaptation_curves",
     "adaptation_savings",
+    "auto_study",
     "check_manifest",
     "check_study",
     "evaluate",
@@ -177,6 +182,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Advice": "automatic.advice",
+    "AutoOutcome": "automatic.auto_study",
+    "auto_study": "automatic.auto_study",
     "AdaptConfig": "evaluation.comparison.adaptation.config",
     "AdaptationCurves": "evaluation.comparison.adaptation.from_predictions",
     "adaptation_curves": "evaluation.comparison.adaptation.from_predictions",

@@ -18,7 +18,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("deploy", "recipes"),
+    ("automatic", "deploy", "recipes"),
     ("report",),
     ("study", "worker"),
     ("pretraining",),

@@ -20,6 +20,7 @@ from rich.text import Text
 from medtransfer.errors import plural, printable, shown
 from medtransfer.runs.events import (
     Additions,
+    Decided,
     Event,
     OnEvent,
     Planned,
@@ -233,7 +234,7 @@ class _Lines:
                 self._print(extended_text(event))
             case Scoring(what):
                 self._print(f"writing {what}")
-            case Repaired(_, message):
+            case Repaired(_, message) | Decided(_, message):
                 self._print(message)
             case _:
                 pass
@@ -271,6 +272,11 @@ class LiveTable:
                 self._steps[event.run.run_id] = event
             case Repaired(_, message):
                 self._repairs.append(message)
+            case Decided(_, message):  # another stage begins
+                self._repairs.append(message)
+                self._rungs.clear()
+                self._steps.clear()
+                self._finished = ""
             case TimeEstimated():
                 self._finished = f"{self._finished}  {time_text(event)}".strip()
             case Additions():

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export, gallery, monitor, predict, serve, validate
-from medtransfer.cli.studies import plan
+from medtransfer.cli.studies import auto, plan
 from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
@@ -21,6 +21,7 @@ COMMANDS = (
     prepare.init,
     prepare.check,
     prepare.prepare,
+    auto.auto,
     models.pretrain,
     models.features,
     plan.plan,

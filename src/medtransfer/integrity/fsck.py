@@ -20,6 +20,7 @@ from medtransfer.errors import StudyError
 CHUNK = 1 << 20
 LEASE = re.compile(r"lease(-[0-9a-f]+)?\.json")
 SHARD = re.compile(r"[13]x(8|16)-[0-9a-f]{16}\.parquet")
+STUDY_VIEWS = {"seal.json", "auto/clock.json"}
 RUN_VIEWS = {"done", "error.json", "progress.json", "stacks.txt"}
 REPAIR = "`medtransfer run` repairs it."
 REPEAT = "`medtransfer run` carries the run out again."
@@ -233,7 +234,7 @@ class _Check:
             is_open = (
                 parts[0] == "runs" and not (self._folder / "runs" / parts[1] / "done").exists()
             )
-            if name in self._compared or is_open or name in self._faults or name == "seal.json":
+            if name in self._compared or is_open or name in self._faults or name in STUDY_VIEWS:
                 continue
             if parts[0] == "runs" and parts[-1] in RUN_VIEWS:
                 continue

@@ -17,7 +17,9 @@ from medtransfer.integrity.sealed_file import SealedFile, read_entries
 from medtransfer.settings import digest
 
 STUDY_SEAL = "seal.json"
-UNSEALED = (STUDY_SEAL, "lease.json")
+CLOCK = "auto/clock.json"
+"""Time that an automatic study has used: a view that may be lost."""
+UNSEALED = (STUDY_SEAL, "lease.json", CLOCK)
 LEASES = "lease-"
 """Start of the names of claims to the folder, which come and go."""
 RUN_LEASES = "leases"

@@ -171,6 +171,19 @@ class Scoring:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """An automatic study decided, or goes on from a decision that it made earlier.
+
+    Attributes:
+        stage: That the decision ends.
+        sentence: The decision in words.
+    """
+
+    stage: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class PretrainStep:
     """Pre-training finished a step.
 
@@ -214,6 +227,7 @@ Event = (
     | RunExtended
     | Repaired
     | Scoring
+    | Decided
     | PretrainStep
     | RungMade
 )

@@ -25,7 +25,6 @@ from medtransfer.data.audit.run import (
 )
 from medtransfer.data.audit.tables import USAGE
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
-from medtransfer.data.config import DataConfig
 from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
@@ -34,7 +33,7 @@ from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import CacheRequest
 from medtransfer.study.config import Study
-from medtransfer.study.drafting.draft import Draft
+from medtransfer.study.drafting.draft import Draft, drafted_settings
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
 from medtransfer.study.template import NoTargetError, draft_of
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -135,7 +134,7 @@ def audit_manifest(
             )
         table_findings = audit_ids(manifest, facts)
     else:
-        asked = _data_settings(draft)
+        asked = drafted_settings(draft)
         frame = assign_splits(manifest, asked)
         placed = add_usage(frame, facts, asked)
         table_findings = audit(manifest, frame, facts, asked)
@@ -145,21 +144,6 @@ def audit_manifest(
     decoder_findings = disagreeing_decoders(manifest, facts, PIXEL_LIMIT)
     findings: list[Finding] = errors_first([*table_findings, *image_findings, *decoder_findings])
     return StudyData(manifest, facts, "", tuple(findings), pairs), draft
-
-
-def _data_settings(draft: Draft) -> DataConfig:
-    """Data settings that the draft of a study would have."""
-    return DataConfig.model_validate(
-        {
-            "manifest": draft.manifest.path,
-            "task": draft.task,
-            "targets": list(draft.targets),
-            "class_column": draft.class_column,
-            "attributes": draft.attributes,
-            "values": draft.values,
-            "split": {"train_cohorts": [draft.train_cohort]},
-        }
-    )
 
 
 def _compared(

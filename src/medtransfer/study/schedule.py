@@ -260,7 +260,7 @@ def _complete(
         tune_only=options.tune_only,
     )
     if options.probe_steps is not None:
-        execution.probe(options.probe_steps)
+        execution.probe(options.probe_steps, options.until)
         return
     try:
         execution.run_missing(options.until)

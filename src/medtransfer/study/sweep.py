@@ -130,7 +130,7 @@ def _trial(
 ) -> Trial:
     folders = [folder.run(run.run_id) for run in runs]
     done = [run_folder for run_folder in folders if run_folder.is_done()]
-    checks = [_kept_check(run_folder) for run_folder in done]
+    checks = [kept_check(run_folder) for run_folder in done]
     aurocs = [check.tune_auroc for check in checks if check.tune_auroc is not None]
     costs = [run_folder.cost() for run_folder in done]
     is_defined = bool(aurocs) and len(aurocs) == len(checks)
@@ -146,7 +146,7 @@ def _trial(
     )
 
 
-def _kept_check(run: RunFolder) -> RunCheck:
+def kept_check(run: RunFolder) -> RunCheck:
     """The validation of the weights that a run kept."""
     selected = run.cost().selected_step
     return next(check for check in run.history() if check.step == selected)

@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 
 from medtransfer.data.cases import MAX_GROUPS, describes_cases
-from medtransfer.data.config import SplitConfig
+from medtransfer.data.config import DataConfig, SplitConfig
 from medtransfer.errors import listed, plural
 from medtransfer.models.ladder import LADDER
 from medtransfer.models.weight_files import is_available
@@ -244,6 +244,21 @@ class Draft:
 
     def _cases_of(self, cohort: str) -> int:
         return self.manifest.frame.filter(pl.col("cohort") == cohort)["case_id"].n_unique()
+
+
+def drafted_settings(draft: Draft) -> DataConfig:
+    """Data settings that the draft of a study would have."""
+    return DataConfig.model_validate(
+        {
+            "manifest": draft.manifest.path,
+            "task": draft.task,
+            "targets": list(draft.targets),
+            "class_column": draft.class_column,
+            "attributes": draft.attributes,
+            "values": draft.values,
+            "split": {"train_cohorts": [draft.train_cohort]},
+        }
+    )
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -207,9 +207,9 @@ def sizes_of_sample(manifest: Manifest) -> ImageSizes | None:
 
 def sizes_of_facts(facts: pl.DataFrame) -> ImageSizes | None:
     """Sizes of images from `scan_images`, or from columns of the same names."""
-    known = facts.drop_nulls("width")
-    if known.is_empty():
+    readable = facts.drop_nulls("width")
+    if readable.is_empty():
         return None
-    middle = {name: int(np.median(known[name].to_numpy())) for name in ("width", "height")}
-    most = {name: int(known[name].to_numpy().max()) for name in ("bits", "channels")}
-    return ImageSizes(len(known), **middle, **most)
+    middle = {name: int(np.median(readable[name].to_numpy())) for name in ("width", "height")}
+    most = {name: int(readable[name].to_numpy().max()) for name in ("bits", "channels")}
+    return ImageSizes(len(readable), **middle, **most)

@@ -4,7 +4,7 @@ A setting is *fixed* (the same for all data), set *by rule* (follows from a fact
 (timed on this machine). Each derivation says which.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -23,6 +23,8 @@ V = TypeVar("V")
 Basis = Literal["fixed", "rule", "measured"]
 CPU_SIDES = (144, 128)
 """Resized and cropped side on a CPU, where the 480 px of BiT-HyperRule are hours."""
+SHORT_SIDES = ((144, 128), (108, 96), (72, 64))
+"""Resized and cropped sides that an automatic study may take on a CPU, largest first."""
 RATE_OF_RULE = 0.003
 """Learning rate of BiT-HyperRule."""
 BATCH, RATE = 128, 0.001
@@ -37,6 +39,7 @@ MIN_POSITIVES = 10
 FEW_POSITIVES = 5
 """Likewise for 80 %."""
 SEEDS = (0, 1, 2)
+MARGIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,21 @@ def choose_sides(sizes: ImageSizes | None, machine: Machine) -> Derived[Sides]:
         f"{SMALL_AREA:,} pixels"
     )
     return Derived(Sides(*sides), "resolution", "rule", text)
+
+
+def choose_sides_for_time(seconds: Mapping[int, float], most: float) -> Derived[Sides]:
+    """Resolution on a CPU: the largest side of a network's input whose work fits the time.
+
+    Args:
+        seconds: Estimated work at each side of `SHORT_SIDES`.
+        most: Seconds that it may take.
+    """
+    fitting = [sides for sides in SHORT_SIDES if seconds[sides[1]] <= most]
+    resize, crop = fitting[0] if fitting else SHORT_SIDES[-1]
+    listing = ", ".join(f"{side} px {value / 60:,.0f} min" for side, value in seconds.items())
+    limit = "" if fitting else ", the smallest side"
+    text = f"no GPU; probes and two fine-tuned rungs: {listing}, of {most / 60:,.0f} min{limit}"
+    return Derived(Sides(resize, crop), "resolution", "rule", text)
 
 
 def choose_batch() -> Derived[int]:
@@ -195,6 +213,12 @@ def choose_points(labels: Sequence[LabelCount], split: SplitConfig) -> Derived[t
 def choose_seeds() -> Derived[tuple[int, ...]]:
     """Seeds of every rung."""
     return Derived(SEEDS, "seeds", "fixed", "three show the spread between repetitions")
+
+
+def choose_margin() -> Derived[float]:
+    """Difference in AUROC that counts as none, stated before anything is trained."""
+    text = f"a smaller network that is at most {MARGIN:g} AUROC worse is preferred"
+    return Derived(MARGIN, "margin", "fixed", text)
 
 
 def rung_note(proposed: Sequence[str], others: Sequence[str]) -> str:

@@ -82,13 +82,17 @@ class StudyExecution:
         if not dispatch(engine, jobs, self.lease, self._end_training, until=until) and not until():
             raise StudyStopped(self.finished, len(self.planned))
 
-    def probe(self, steps: int) -> None:
+    def probe(self, steps: int, until: Callable[[], bool] = never) -> None:
         """Train the first unfinished run of each kind for a few steps; its state is saved.
 
         Kinds that were measured already are left out.
 
+        Args:
+            steps: After which a run is stopped.
+            until: As for `run_missing`.
+
         Raises:
-            StudyStopped: It was asked to stop.
+            StudyStopped: A signal asked it to stop.
         """
         firsts: dict[str, PlannedRun] = {}
         for run in self.waiting:
@@ -105,7 +109,8 @@ class StudyExecution:
             for kind, run in firsts.items()
             if not self._speeds.is_measured(kind)
         ]
-        if not dispatch(engine, jobs, self.lease, lambda _job, _waiting: None):
+        is_over = dispatch(engine, jobs, self.lease, lambda _job, _waiting: None, until=until)
+        if not is_over and not until():
             raise StudyStopped(self.finished, len(self.planned))
 
     def extend_finished(self) -> None:

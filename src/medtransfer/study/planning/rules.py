@@ -22,6 +22,8 @@ MULTIPLICATIONS = 160
 """Per parameter and image of 224 px."""
 PASSES = 6
 """Operations of training per multiplication: it is an addition too, forward and twice backward."""
+FORWARD = 3
+"""Images that a pass forward alone takes in the time of a training step."""
 EFFICIENCY = Speed(0.1, 0.3, 0.8)
 """Share of the speed of a matrix product that training reaches (docs/explanation/speed.md: a tenth
 for small networks on small images, up to 0.8 for a ResNet-50)."""
@@ -68,13 +70,24 @@ def rule_speed(run: PlannedRun, threads: int) -> Speed:
         run: One of its runs.
         threads: Of each run.
     """
-    work = PASSES * MULTIPLICATIONS * parameters_of(run) * area_of(run)
-    core = core_speed() * threads / max(1.0, work)
+    core = images_per_second(parameters_of(run), area_of(run), threads)
     if run.cell.run.training.tuning.mode == "linear":
-        core *= 3  # forward alone
+        core *= FORWARD
     others = len(run.needs[1].indices) if run.needs else 0
     besides = START_SECONDS + 2 * others / (3 * core * EFFICIENCY.middle)
     return Speed(core * EFFICIENCY.low, core * EFFICIENCY.middle, core * EFFICIENCY.high, besides)
+
+
+def images_per_second(parameters: int, area: float, threads: int) -> float:
+    """Images that training takes a second on a CPU at the speed of a matrix product.
+
+    Args:
+        parameters: Of the network.
+        area: Pixels of its input, as a share of 224 × 224.
+        threads: Of each run.
+    """
+    work = PASSES * MULTIPLICATIONS * parameters * area
+    return core_speed() * threads / max(1.0, work)
 
 
 def note_rules(speeds: Speeds, planned: Iterable[PlannedRun], workers: Workers) -> None:

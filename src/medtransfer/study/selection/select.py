@@ -1,0 +1,353 @@
+"""Selection of an automatic study: probes first, then halving, on the tuning split alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from medtransfer.errors import StudyError, fault_list, listed, plural
+from medtransfer.runs.events import Decided, Event, OnEvent
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.study.config import Study
+from medtransfer.study.drafting.fingerprint import Machine
+from medtransfer.study.planning.plan_study import plan_study
+from medtransfer.study.planning.speeds import rough_time
+from medtransfer.study.planning.study_plan import StudyPlan
+from medtransfer.study.schedule import select_on_tuning
+from medtransfer.study.selection.candidates import Candidates, has_features
+from medtransfer.study.selection.clock import Clock
+from medtransfer.study.selection.decisions import Decision, Decisions, SelectionStage
+from medtransfer.study.selection.halving import (
+    MAX_CONTENDERS,
+    SEED_COUNTS,
+    Cut,
+    Dropped,
+    Race,
+    TunedRung,
+    best_of,
+    common_seeds,
+    finalists,
+    half,
+    plan_race,
+    within_time,
+)
+from medtransfer.study.selection.stage_runs import (
+    memory_by_rung,
+    read_stage,
+    reasons_of,
+    scores_of,
+    seconds_by_rung,
+    steps_by_rung,
+)
+from medtransfer.study.selection.stages import (
+    SHORT_SHARE,
+    final_study_of,
+    full_study_of,
+    probe_study_of,
+    short_study_of,
+)
+
+PROBE_SHARE = 1 / 3
+"""Share of the time that linear probes may take by estimate."""
+PROBE_LIMIT = 1 / 2
+"""Share of the time after which probes that have not ended are given up."""
+FINAL_SHARE = 0.1
+"""Share of the time that is kept for the test cases and the tables."""
+MEASURED_STEPS = 5
+"""Steps of fine-tuning that measure its speed; they count when the rung is fine-tuned."""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """The stages of an automatic study, each ended by a decision that is written once.
+
+    Attributes:
+        folder: Of the study.
+        base: Study that the stages are made from.
+        machine: This machine.
+        clock: Time that was used.
+        on_event: Called with every progress event.
+        workers: Runs that are carried out at once; None for what suits the machine.
+    """
+
+    folder: StudyFolder
+    base: Study
+    machine: Machine
+    clock: Clock
+    on_event: OnEvent
+    workers: int | None = None
+
+    @property
+    def _decisions(self) -> Decisions:
+        return Decisions(self.folder)
+
+    def select(self, candidates: Candidates) -> Study:
+        """Carry out the stages that are not decided yet.
+
+        Args:
+            candidates: Rungs that can be tried.
+
+        Returns:
+            The study of the finalists; no run has predicted a test case yet.
+
+        Raises:
+            MedTransferError: Something a user can mend.
+            StudyStopped: Ctrl-C or SIGTERM; state is saved.
+        """
+        tried = self._decided("candidates", lambda: self._choose_candidates(candidates))
+        probes = self._decided("probes", lambda: self._probe(tried.kept))
+        race = self._decided("race", lambda: self._plan_race(probes.kept))
+        entrants = race.kept
+        if len(race.kept) > 2:
+            entrants = self._decided("short", lambda: self._run_short(race)).kept
+        full = None
+        if entrants:
+            full = self._decided("full", lambda: self._run_full(entrants))
+        final = self._decided("finalists", lambda: self._choose_finalists(race, probes, full))
+        modes = final.modes or {}
+        return final_study_of(self.base, {rung: modes[rung] for rung in final.kept}, final.seeds)
+
+    def _decided(self, stage: SelectionStage, decide: Callable[[], Decision]) -> Decision:
+        """The decision of a stage: the one that was written, else a new one."""
+        decision = self._decisions.find(stage)
+        if decision is None:
+            decision = self._decisions.record(decide())
+            self.clock.note(least=0)
+        self.on_event(Decided(stage, decision.sentence))
+        return decision
+
+    def _choose_candidates(self, candidates: Candidates) -> Decision:
+        """Rungs whose probes fit the machine and the time."""
+        plan = self._plan(probe_study_of(self.base, candidates.rungs))
+        fitting, too_large = self._fitting(candidates.rungs, plan)
+        most = PROBE_SHARE * self.clock.seconds
+        seconds = seconds_by_rung(plan)
+        timed = within_time({rung: seconds.get(rung) for rung in fitting}, most)
+        order = [rung for rung in candidates.rungs if rung in timed.kept]
+        text = f"{plural(len(order), 'rung')} can be tried: {listed(order, 12)}."
+        if candidates.left_out:
+            away = plural(len(candidates.left_out), "rung")
+            text += f" {away} of the ladder left out: no weights on this machine."
+        return Decision(
+            stage="candidates",
+            kept=tuple(order),
+            dropped=(*too_large, *timed.dropped, *candidates.left_out),
+            sentence=text,
+            tune_auroc={},
+            seconds=_known(seconds),
+            seconds_left=self._left(),
+        )
+
+    def _probe(self, rungs: Sequence[str]) -> Decision:
+        """Linear probes of all rungs that have features; the better half contends."""
+        probed = [rung for rung in rungs if has_features(rung)]
+        others = [rung for rung in rungs if rung not in probed]
+        cut, scores = Cut((), ()), dict[str, float | None]()
+        if probed:
+            study = probe_study_of(self.base, probed)
+            self._train(study, lambda: self.clock.spent > PROBE_LIMIT * self.clock.seconds)
+            runs = read_stage(self.folder)
+            scores = scores_of(runs)
+            keep = min(MAX_CONTENDERS, half(len(probed)))
+            cut = best_of(scores, keep, reasons_of(runs))
+        kept = (*cut.kept, *others)
+        if not kept:
+            messages = [f"{item.rung}: {item.reason}" for item in cut.dropped]
+            raise StudyError(fault_list("No rung can be selected", messages, ""))
+        text = f"Linear probes of {plural(len(probed), 'rung')}: {_scores_text(scores, cut.kept)}."
+        return Decision(
+            stage="probes",
+            kept=kept,
+            dropped=cut.dropped,
+            sentence=text,
+            tune_auroc=_known(scores),
+            seconds={},
+            seconds_left=self._left(),
+        )
+
+    def _plan_race(self, ranked: Sequence[str]) -> Decision:
+        """Measure the speed of fine-tuning, and plan as much of it as the time allows."""
+        if self.base.training.tuning.mode == "linear":
+            text = "No fine-tuning: the study file asks for linear probes."
+            return Decision(
+                stage="race",
+                kept=(),
+                dropped=(),
+                sentence=text,
+                tune_auroc={},
+                seconds={},
+                seeds=tuple(range(SEED_COUNTS[0])),
+            )
+        study = full_study_of(self.base, ranked)
+        self._train(study, lambda: self._left() <= 0, steps=MEASURED_STEPS)
+        plan = self._plan(study)
+        fitting, too_large = self._fitting(ranked, plan)
+        seconds = {rung: seconds_by_rung(plan).get(rung) for rung in fitting}
+        left = self._left()
+        race = plan_race(fitting, seconds, SHORT_SHARE, left)
+        return Decision(
+            stage="race",
+            kept=race.entrants,
+            dropped=(*too_large, *race.dropped),
+            sentence=_race_text(race, left),
+            tune_auroc={},
+            seconds=_known(seconds),
+            seconds_left=left,
+            seeds=tuple(range(race.seeds)),
+        )
+
+    def _run_short(self, race: Decision) -> Decision:
+        """Fine-tune on the short schedule; the better half goes on."""
+        later = plan_race(
+            race.kept[: half(len(race.kept))], race.seconds, 0.0, float("inf")
+        ).seconds
+        study = short_study_of(self.base, steps_by_rung(self.folder, race.kept))
+        self._train(study, lambda: self._left() <= later)
+        return self._halved("short", half(len(race.kept)), "Short schedule")
+
+    def _run_full(self, rungs: Sequence[str]) -> Decision:
+        """Fine-tune on the whole schedule."""
+        self._train(full_study_of(self.base, rungs), lambda: self._left() <= 0)
+        return self._halved("full", len(rungs), "Whole schedule")
+
+    def _halved(self, stage: SelectionStage, keep: int, what: str) -> Decision:
+        runs = read_stage(self.folder)
+        scores = scores_of(runs)
+        cut = best_of(scores, keep, reasons_of(runs))
+        return Decision(
+            stage=stage,
+            kept=cut.kept,
+            dropped=cut.dropped,
+            sentence=f"{what}: {_scores_text(scores, cut.kept)}.",
+            tune_auroc=_known(scores),
+            seconds={},
+            seconds_left=self._left(),
+        )
+
+    def _choose_finalists(
+        self, race: Decision, probes: Decision, full: Decision | None
+    ) -> Decision:
+        """The two best rungs, each in its better mode, at seeds that both have."""
+        tuned: Mapping[str, float] = {} if full is None else full.tune_auroc
+        scores: dict[TunedRung, float] = {
+            **{(rung, "linear"): score for rung, score in probes.tune_auroc.items()},
+            **{(rung, "full"): score for rung, score in tuned.items()},
+        }
+        arms = finalists(scores)
+        if not arms:
+            raise StudyError(
+                "No rung was trained to its end within the time. Ask for more hours, or name "
+                "smaller rungs."
+            )
+        modes = dict(arms)
+        wanted = race.seeds if "full" in modes.values() else tuple(range(SEED_COUNTS[0]))
+        self._train(final_study_of(self.base, modes, wanted), lambda: self._left() <= 0)
+        done = {
+            rung: [
+                run.seed
+                for run in read_stage(self.folder)
+                if run.rung == rung and run.state == "done"
+            ]
+            for rung in modes
+        }
+        seeds = common_seeds(done)
+        dropped = _losers(scores, modes)
+        names = " and ".join(f"{rung} ({_mode_text(mode)})" for rung, mode in arms)
+        return Decision(
+            stage="finalists",
+            kept=tuple(modes),
+            dropped=dropped,
+            sentence=f"Finalists: {names}, at {plural(len(seeds), 'seed')}.",
+            tune_auroc={f"{rung} {mode}": score for (rung, mode), score in scores.items()},
+            seconds={},
+            seconds_left=self._left(),
+            modes=modes,
+            seeds=seeds,
+        )
+
+    def _train(self, study: Study, until: Callable[[], bool], steps: int | None = None) -> None:
+        """Train what is missing of a stage, until its time is over."""
+
+        def is_over() -> bool:
+            self.clock.note()
+            return until()
+
+        select_on_tuning(
+            study,
+            self.folder.path,
+            self._hear,
+            until=is_over,
+            steps=steps,
+            workers=self.workers,
+        )
+
+    def _plan(self, study: Study) -> StudyPlan:
+        return plan_study(study, self.folder.path, self._hear, workers=self.workers)
+
+    def _hear(self, event: Event) -> None:
+        self.clock.note()
+        self.on_event(event)
+
+    def _left(self) -> float:
+        """Seconds that are left for training: some are kept for the test cases."""
+        return self.clock.left - FINAL_SHARE * self.clock.seconds
+
+    def _fitting(
+        self, rungs: Sequence[str], plan: StudyPlan
+    ) -> tuple[list[str], tuple[Dropped, ...]]:
+        """Rungs whose runs fit the memory; that of GPUs is not known here."""
+        if self.machine.gpus:
+            return list(rungs), ()
+        needed = memory_by_rung(plan)
+        too_large = tuple(
+            Dropped(
+                rung,
+                f"needs about {needed[rung] / 2**30:.1f} GiB, and "
+                f"{self.machine.memory / 2**30:.1f} GiB are available",
+            )
+            for rung in rungs
+            if needed.get(rung, 0.0) > self.machine.memory
+        )
+        names = {item.rung for item in too_large}
+        return [rung for rung in rungs if rung not in names], too_large
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    """The numbers that are known, by rung."""
+    return {rung: value for rung, value in values.items() if value is not None}
+
+
+def _scores_text(scores: Mapping[str, float | None], kept: Sequence[str]) -> str:
+    """Tuning AUROC of the rungs that go on, and the number of the others."""
+    texts = [f"{rung} {scores[rung]:.3f}" for rung in kept if scores.get(rung) is not None]
+    others = len(scores) - len(texts)
+    rest = f"; {plural(others, 'other')} dropped" if others else ""
+    return f"tuning AUROC {', '.join(texts)}{rest}" if texts else "no number"
+
+
+def _race_text(race: Race, left: float) -> str:
+    """Plan of fine-tuning in a sentence."""
+    if not race.entrants:
+        return (
+            f"No fine-tuning: it takes about {rough_time(race.seconds)} at least, and "
+            f"{rough_time(max(0.0, left))} are left. The linear probes decide."
+        )
+    return (
+        f"Fine-tuning of {listed(race.entrants)}, {race.seeds} seeds of the finalists: at most "
+        f"{rough_time(race.seconds)} of {rough_time(left)}."
+    )
+
+
+def _mode_text(mode: str) -> str:
+    return "linear probe" if mode == "linear" else "fine-tuned"
+
+
+def _losers(scores: Mapping[TunedRung, float], modes: Mapping[str, str]) -> tuple[Dropped, ...]:
+    """Rungs with a tuning number that are no finalists."""
+    last = min(scores[arm] for arm in modes.items())
+    best: dict[str, float] = {}
+    for (rung, _), score in scores.items():
+        best[rung] = max(score, best.get(rung, 0.0))
+    return tuple(
+        Dropped(rung, f"tuning AUROC {score:.3f}, below {last:.3f} of the last finalist")
+        for rung, score in sorted(best.items(), key=lambda item: -item[1])
+        if rung not in modes
+    )
