@@ -50,6 +50,8 @@ COMMANDS = {
     "monitor": "monitor",
     "serve": "serve",
     "gallery": "make_gallery",
+    "cancel": "cancel_study",
+    "retry": "retry_runs",
 }
 
 

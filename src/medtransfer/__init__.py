@@ -73,6 +73,9 @@ if TYPE_CHECKING:
     from medtransfer.runs.embedded.make import FeatureFile, write_features
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
+    from medtransfer.study.care.cancel import Cancellation, cancel_study
+    from medtransfer.study.care.logs import LogEntry, read_log
+    from medtransfer.study.care.retry import RetriedRun, retry_runs
     from medtransfer.study.check import CheckReport, check_manifest, check_study
     from medtransfer.study.config import Study
     from medtransfer.study.execution.one import run_one
@@ -96,6 +99,7 @@ __all__ = [
     "BundleError",
     "BundleModel",
     "BundlePredictions",
+    "Cancellation",
     "CheckReport",
     "ConfigError",
     "DicomReports",
@@ -111,6 +115,7 @@ __all__ = [
     "GalleryChoice",
     "ImageError",
     "LocalValidation",
+    "LogEntry",
     "Manifest",
     "MedTransferError",
     "MonitorConfig",
@@ -120,6 +125,7 @@ __all__ = [
     "Recommendation",
     "ReportFiles",
     "ReportFormats",
+    "RetriedRun",
     "SampleSizes",
     "ServerConfig",
     "SizeGoals",
@@ -137,6 +143,7 @@ __all__ = [
     "adaptation_curves",
     "adaptation_savings",
     "auto_study",
+    "cancel_study",
     "check_manifest",
     "check_study",
     "evaluate",
@@ -162,6 +169,7 @@ __all__ = [
     "read_bundle",
     "read_comparisons",
     "read_evaluation_config",
+    "read_log",
     "read_manifest",
     "read_predictions",
     "read_pretrain",
@@ -169,6 +177,7 @@ __all__ = [
     "read_study",
     "recommend",
     "remake_bundle",
+    "retry_runs",
     "run_one",
     "run_study",
     "sample_size",
@@ -267,6 +276,12 @@ _MODULES = {
     "validate_predictions": "deploy.validation.from_predictions",
     "write_features": "runs.embedded.make",
     "write_report": "report.page",
+    "Cancellation": "study.care.cancel",
+    "cancel_study": "study.care.cancel",
+    "RetriedRun": "study.care.retry",
+    "retry_runs": "study.care.retry",
+    "LogEntry": "study.care.logs",
+    "read_log": "study.care.logs",
 }
 
 

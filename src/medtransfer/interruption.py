@@ -44,6 +44,14 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def interrupt_self() -> None:
+    """Send this process the first signal that stops it: Ctrl-C's, unless nohup has it ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            os.kill(os.getpid(), number)
+            return
+
+
 @contextmanager
 def handling(handler: Callable[[int, object], None]) -> Generator[None]:
     """While inside, signals are handled; one that is ignored, as nohup does, stays ignored."""

@@ -19,7 +19,7 @@ from medtransfer.settings import digest
 STUDY_SEAL = "seal.json"
 CLOCK = "auto/clock.json"
 """Time that an automatic study has used: a view that may be lost."""
-UNSEALED = (STUDY_SEAL, "lease.json", CLOCK)
+UNSEALED = (STUDY_SEAL, "lease.json", CLOCK, "stop.json")
 LEASES = "lease-"
 """Start of the names of claims to the folder, which come and go."""
 RUN_LEASES = "leases"

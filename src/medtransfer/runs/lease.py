@@ -4,6 +4,9 @@ A claimant writes a file of its own, ``lease-TOKEN.json``, and looks for others 
 that claim at once at least one sees the other and withdraws, so there are never two holders. The
 holder publishes its claim as ``lease.json``, renews it from a thread, and compares it before every
 file it moves into place. Claims of dead processes are deleted by whoever finds them.
+
+Another process asks the holder to stop by ``stop.json`` beside the lease: the holder may be on
+another machine that shares the disk, where no signal reaches it.
 """
 
 import contextlib
@@ -19,12 +22,17 @@ from typing import Any, Protocol, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import add_guard, link_over, read_json, remove_guard, write_json
+from medtransfer.interruption import interrupt_self
 
 LEASE = "lease.json"
 CLAIMS = "lease-*.json"
+STOP = "stop.json"
+"""Request to the holder of the lease beside it, by its token: it stops as on Ctrl-C."""
 LEASE_SECONDS = 120
 """A lease that was not renewed for so long is taken over, if its process cannot be looked up."""
 HEARTBEAT_SECONDS = 10.0
+LISTEN_SECONDS = 1.0
+"""Time between two looks for a request to stop."""
 RUN_LEASES = "leases"
 """Folder in a study's with a folder for each run that is carried out without a driver."""
 ATTEMPTS = 8
@@ -81,6 +89,18 @@ class Lease:
         content = _read(self._path)
         return content if content and self._is_alive(content, self._path) else None
 
+    def ask_to_stop(self) -> Holder | None:
+        """Ask the living process that holds the lease to stop as on Ctrl-C; the process, if any."""
+        holder = self.holder()
+        if holder is not None:
+            write_json(self._folder / STOP, {"token": holder.get("token")})
+        return holder
+
+    def is_asked_to_stop(self) -> bool:
+        """True if another process asked this one, which holds the lease, to stop."""
+        path = self._folder / STOP
+        return path.exists() and _asked_token(path) == self.token
+
     def is_left(self) -> bool:
         """True if the last holder was killed before it gave up the lease."""
         return self._path.exists() and self.holder() is None
@@ -99,6 +119,9 @@ class Lease:
         remove_guard(self.require_held)
         if _held.pop(self.token, None) is None:
             return
+        with contextlib.suppress(OSError):
+            if self.is_asked_to_stop():
+                (self._folder / STOP).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             if (_read(self._path) or {}).get("token") == self.token:
                 self._path.unlink()
@@ -134,6 +157,8 @@ class Lease:
         if other is not None:
             self._withdraw()
             return other
+        with contextlib.suppress(OSError):  # a request to a holder that is gone
+            (self._folder / STOP).unlink(missing_ok=True)
         add_guard(self.require_held)
         threading.Thread(target=self._renew_always, daemon=True).start()
         return None
@@ -181,7 +206,14 @@ class Lease:
         return is_here and _born(str(os.getpid())) == self._process["born"]
 
     def _renew_always(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
+        renewed, was_asked = time.monotonic(), False
+        while not self._stop.wait(min(LISTEN_SECONDS, HEARTBEAT_SECONDS)):
+            if not was_asked and self.is_asked_to_stop():
+                was_asked = True
+                interrupt_self()
+            if time.monotonic() - renewed < HEARTBEAT_SECONDS:
+                continue
+            renewed = time.monotonic()
             if not self._claim.exists():
                 return
             with contextlib.suppress(OSError):
@@ -260,6 +292,15 @@ def _read(path: Path) -> Holder | None:
         return None
     holder = cast("Holder", content)
     return holder if {"pid", "host", "born"} <= set(holder) else None
+
+
+def _asked_token(path: Path) -> str:
+    """Token of the holder that a request to stop is for; empty where it cannot be read."""
+    try:
+        content = read_json(path)
+    except StudyError:
+        return ""
+    return str(cast("Holder", content).get("token")) if isinstance(content, dict) else ""
 
 
 def _touch(claim: Path, published: Path) -> None:

@@ -1,0 +1,28 @@
+"""The commands that look after a study."""
+
+import json
+
+from tests.cli.conftest import Call, Desk
+
+
+def test_logs_are_lines_or_json(call: Call, desk: Desk) -> None:
+    (run_id,) = (path.name for path in (desk.path / "studies" / "skin" / "runs").iterdir())
+    said = call("logs")
+    assert said.code == 0
+    assert f"{run_id}  done: 2 steps" in said.out
+    lines = call("logs", run_id, "--study", "studies/skin", "--json").out.splitlines()
+    assert {json.loads(line)["run_id"] for line in lines} == {run_id}
+
+
+def test_a_study_without_failures_has_nothing_to_retry(call: Call, desk: Desk) -> None:
+    assert call("retry", "--failed").out == "No run failed or diverged.\n"
+    said = call("retry")
+    assert said.code == 2
+    assert "--failed" in said.err
+    assert json.loads(call("retry", "--failed", "--json").out) == []
+
+
+def test_a_study_at_rest_has_nothing_to_cancel(call: Call, desk: Desk) -> None:
+    said = call("cancel", "studies/skin")
+    assert said.code == 2
+    assert "No process works on" in said.err
