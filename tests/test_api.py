@@ -52,6 +52,7 @@ COMMANDS = {
     "gallery": "make_gallery",
     "cancel": "cancel_study",
     "retry": "retry_runs",
+    "gc": "collect_garbage",
 }
 
 

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.care.cancel import Cancellation, cancel_study
+    from medtransfer.study.care.garbage import Garbage, collect_garbage
     from medtransfer.study.care.logs import LogEntry, read_log
     from medtransfer.study.care.retry import RetriedRun, retry_runs
     from medtransfer.study.check import CheckReport, check_manifest, check_study
@@ -113,6 +114,7 @@ __all__ = [
     "FsckReport",
     "Gallery",
     "GalleryChoice",
+    "Garbage",
     "ImageError",
     "LocalValidation",
     "LogEntry",
@@ -146,6 +148,7 @@ __all__ = [
     "cancel_study",
     "check_manifest",
     "check_study",
+    "collect_garbage",
     "evaluate",
     "export_bundle",
     "export_layout",
@@ -282,6 +285,8 @@ _MODULES = {
     "retry_runs": "study.care.retry",
     "LogEntry": "study.care.logs",
     "read_log": "study.care.logs",
+    "Garbage": "study.care.garbage",
+    "collect_garbage": "study.care.garbage",
 }
 
 

@@ -26,3 +26,16 @@ def test_a_study_at_rest_has_nothing_to_cancel(call: Call, desk: Desk) -> None:
     said = call("cancel", "studies/skin")
     assert said.code == 2
     assert "No process works on" in said.err
+
+
+def test_gc_deletes_only_when_told(call: Call, desk: Desk) -> None:
+    folder = desk.path / "studies" / "skin" / "cache" / "9px-abc"
+    folder.mkdir()
+    (folder / "1x8-0.pixels").write_bytes(b"x" * 2048)
+    said = call("gc")
+    assert "cache/9px-abc   2.0 KiB" in said.out
+    assert "Nothing was deleted. --yes deletes these 2.0 KiB." in said.out
+    assert folder.is_dir()
+    assert json.loads(call("gc", "--yes", "--json").out)["nbytes"] == 2048
+    assert not folder.exists()
+    assert call("gc", "studies/skin").out == "Nothing to delete.\n"

@@ -30,6 +30,7 @@ COMMANDS = (
     care.logs,
     care.cancel,
     care.retry,
+    care.gc,
     study.report,
     study.recommend,
     export.export,

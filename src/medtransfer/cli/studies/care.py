@@ -1,4 +1,4 @@
-"""Commands that look after a study: logs, cancel, retry."""
+"""Commands that look after a study: logs, cancel, retry, gc."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from medtransfer.study.care.cancel import Cancellation
+    from medtransfer.study.care.garbage import Garbage
     from medtransfer.study.care.logs import LogEntry
     from medtransfer.study.care.retry import RetriedRun
 
@@ -90,6 +91,20 @@ def retry(
         _print_retried(retried)
 
 
+@app.command()
+def gc(
+    where: AnyStudy = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what nothing in a study's folder needs any more, with sizes; delete it with --yes."""
+    from medtransfer.study.care.garbage import collect_garbage
+    from medtransfer.study.status import find_study
+
+    garbage = collect_garbage(find_study(where), delete=yes)
+    print(json.dumps(garbage.plain())) if as_json else _print_garbage(garbage)
+
+
 def _print_log(entries: "Sequence[LogEntry]", *, as_json: bool) -> None:
     """Print a log, one line an entry."""
     from medtransfer.errors import shown
@@ -124,3 +139,25 @@ def _print_retried(retried: "Sequence[RetriedRun]") -> None:
         start = "from its first step" if run.starts_over else "from its last checkpoint"
         print(f"{run.run_id} {run.state}, is tried again {start}: {one_line(run.message)}")
     print("`medtransfer run` with the same study takes them again.")
+
+
+def _print_garbage(garbage: "Garbage") -> None:
+    """Print what nothing needs, its size, and what was done about it."""
+    from medtransfer.cli.display import print_table, wrapped
+    from medtransfer.files import size_text
+    from medtransfer.study.care.garbage import GARBAGE_REASONS
+
+    if garbage.items:
+        rows = [
+            (item.path, size_text(item.nbytes), GARBAGE_REASONS[item.kind])
+            for item in garbage.items
+        ]
+        print_table(("file or folder", "size", "reason"), rows, right=(1,))
+    for note in garbage.notes:
+        print(wrapped(note))
+    if not garbage.items:
+        print("Nothing to delete.")
+    elif garbage.is_deleted:
+        print(f"Deleted: {size_text(garbage.nbytes)}.")
+    else:
+        print(f"Nothing was deleted. --yes deletes these {size_text(garbage.nbytes)}.")

@@ -7,6 +7,7 @@ from medtransfer.errors import StudyError, printable, suggestion
 from medtransfer.files import remove
 from medtransfer.integrity.run_seal import DONE
 from medtransfer.runs.folders import Lease, RunFolder, StudyFolder
+from medtransfer.runs.repairs import repair_study
 from medtransfer.study.execution.one import require_no_other
 
 
@@ -19,10 +20,13 @@ def at_rest(folder: StudyFolder) -> Generator[None]:
     """
     folder.read("study.json")
     lease = Lease(folder)
+    was_killed = lease.is_left()
     lease.take()
     try:
         require_no_other(folder)
         with folder.sealing():
+            if was_killed:  # the seal is older than what the killed process wrote
+                repair_study(folder, was_killed=True)
             yield
     finally:
         lease.drop()

@@ -1,0 +1,187 @@
+"""Files of a study that nothing needs any more: named with their sizes, deleted when asked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from medtransfer.data.images.shards import drop_shard, find_shards
+from medtransfer.data.splits import assign_splits
+from medtransfer.errors import MedTransferError
+from medtransfer.files import is_temporary, read_json, remove
+from medtransfer.models.ladder import find_rung
+from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.inputs import (
+    CacheRequest,
+    cache_requests,
+    input_spec,
+    known_architecture,
+)
+from medtransfer.study.care.rest import at_rest, remove_run
+from medtransfer.study.grid import Cell, expand
+from medtransfer.study.plan import StudyData, read_data
+from medtransfer.study.yaml_file import read_study
+
+GarbageKind = Literal["temporary", "checkpoint", "run", "images", "features"]
+GARBAGE_REASONS: dict[GarbageKind, str] = {
+    "temporary": "half-written file of a killed process",
+    "checkpoint": "checkpoint of a finished run, which nothing resumes",
+    "run": "run that the study no longer plans",
+    "images": "prepared images that no planned run reads",
+    "features": "features, while no planned run is a linear probe of images",
+}
+UNKNOWN = (
+    "Prepared images and features were left: which of them runs read is not known, because the "
+    "study's data cannot be read now. {error}"
+)
+
+
+@dataclass(frozen=True)
+class GarbageItem:
+    """A file or folder that nothing needs.
+
+    Attributes:
+        path: In the study's folder.
+        kind: Reason why nothing needs it.
+        nbytes: Its size, or that of all files in it.
+    """
+
+    path: str
+    kind: GarbageKind
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Files that nothing needs.
+
+    Attributes:
+        items: Files and folders, by kind.
+        notes: Parts that could not be decided.
+        is_deleted: True if they were deleted.
+    """
+
+    items: tuple[GarbageItem, ...]
+    notes: tuple[str, ...]
+    is_deleted: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all of them."""
+        return sum(item.nbytes for item in self.items)
+
+    def plain(self) -> dict[str, object]:
+        """The items as a JSON object."""
+        return {**asdict(self), "nbytes": self.nbytes}
+
+
+def collect_garbage(folder: StudyFolder, *, delete: bool = False) -> Garbage:
+    """Name what nothing needs in a study's folder, and delete it if asked.
+
+    That is: half-written files, checkpoints of finished runs, runs that the study no longer plans,
+    and prepared images and features that no planned run reads. The plan is that of the latest
+    `run`. Results of a run that is no longer planned are lost with it.
+
+    Args:
+        folder: Of the study.
+        delete: Delete it.
+
+    Returns:
+        The files and folders with their sizes.
+
+    Raises:
+        StudyError: Another process works on the study, or it was never run.
+    """
+    planned = {str(row["run_id"]) for row in folder.read("plan.json")}
+    with at_rest(folder):
+        notes: list[str] = []
+        items = [*_temporaries(folder), *_of_runs(folder, planned)]
+        try:
+            study = read_study(folder.path / "study.yaml")
+            data = read_data(study, folder.images)
+            items += _unread(folder, expand(study, data.manifest.frame), data)
+        except MedTransferError as error:
+            notes.append(UNKNOWN.format(error=error))
+        for item in items if delete else ():
+            _delete(folder, item)
+    return Garbage(tuple(items), tuple(notes), is_deleted=delete)
+
+
+def _delete(folder: StudyFolder, item: GarbageItem) -> None:
+    path = folder.path / item.path
+    match item.kind:
+        case "run":
+            remove_run(folder.run(path.name))
+        case "images" if path.suffix:
+            drop_shard(path)
+        case _:
+            remove(path)
+
+
+def _temporaries(folder: StudyFolder) -> Iterator[GarbageItem]:
+    for path in sorted(folder.path.rglob("*.tmp*")):
+        if is_temporary(path) and path.is_file():
+            yield _item(folder, path, "temporary")
+
+
+def _of_runs(folder: StudyFolder, planned: set[str]) -> Iterator[GarbageItem]:
+    """Runs that are not planned, and checkpoints of the others."""
+    for run_id in folder.run_ids():
+        run = folder.run(run_id)
+        if run_id not in planned:
+            yield _item(folder, run.path, "run")
+        elif run.is_done():
+            for path in sorted(run.checkpoint.glob("step-*")):
+                yield _item(folder, path, "checkpoint")
+
+
+def _unread(folder: StudyFolder, cells: Sequence[Cell], data: StudyData) -> Iterator[GarbageItem]:
+    """Prepared images and features that no planned run reads."""
+    contents: dict[str, set[str]] = {}
+    for need in _needs(cells, data):
+        place = need.recipe.folder(folder.cache).name
+        contents.setdefault(place, set()).update(data.facts["sha256"][need.indices].to_list())
+    latest = max(folder.cache.glob("sketch-*"), key=lambda p: p.stat().st_mtime_ns, default=None)
+    for path in sorted(folder.cache.glob("*")):
+        if path == latest:  # sketches of the images, which the audit compares
+            continue
+        if path.name not in contents:
+            yield _item(folder, path, "images")
+            continue
+        size = int(read_json(path / "recipe.json")["size"])
+        for shard in find_shards(path, size):
+            if contents[path.name].isdisjoint(shard.index["content"].to_list()):
+                nbytes = sum(p.stat().st_size for p in path.glob(f"{shard.path.stem}.*"))
+                name = shard.path.relative_to(folder.path).as_posix()
+                yield GarbageItem(name, "images", nbytes)
+    is_probed = any(
+        cell.run.training.tuning.mode == "linear" and find_rung(cell.rung).reads_images
+        for cell in cells
+    )
+    if not is_probed and folder.features.is_dir():
+        yield _item(folder, folder.features, "features")
+
+
+def _needs(cells: Sequence[Cell], data: StudyData) -> Iterator[CacheRequest]:
+    """Images that the runs of a study read; their weights need not be available."""
+    frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
+    seen: set[tuple[object, ...]] = set()
+    for cell in cells:
+        is_linear = cell.run.training.tuning.mode == "linear"
+        inputs = (*cell.split_key, cell.rung, cell.run.data.image, is_linear)
+        if inputs in seen or not find_rung(cell.rung).reads_images:
+            continue
+        seen.add(inputs)
+        if cell.split_key not in frames:
+            frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
+        frame = frames[cell.split_key]
+        spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
+        yield from cache_requests(cell.run, spec, frame)
+
+
+def _item(folder: StudyFolder, path: Path, kind: GarbageKind) -> GarbageItem:
+    files = [p for p in (path, *path.rglob("*")) if p.is_file() and not p.is_symlink()]
+    nbytes = sum(file.stat().st_size for file in files)
+    return GarbageItem(path.relative_to(folder.path).as_posix(), kind, nbytes)
