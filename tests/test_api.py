@@ -53,6 +53,7 @@ COMMANDS = {
     "cancel": "cancel_study",
     "retry": "retry_runs",
     "gc": "collect_garbage",
+    "forget": "forget_runs",
 }
 
 
@@ -63,6 +64,7 @@ WITHOUT_COMMAND = {
     "export_layout",
     "follow_folder",
     "export_report",
+    "forget_patient",
     "load_bundle",
     "probe_study",
     "remake_bundle",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medtransfer.deploy.exchange.export_layout import export_layout
     from medtransfer.deploy.exchange.file_input import FileInput
     from medtransfer.deploy.exchange.remake import remake_bundle
+    from medtransfer.deploy.forgetting.forget_patient import ForgottenPatient, forget_patient
     from medtransfer.deploy.gallery.gallery import Gallery, make_gallery
     from medtransfer.deploy.gallery.selection import GalleryChoice
     from medtransfer.deploy.inference.follow import Followed, follow_folder
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from medtransfer.runs.folders import StudyFolder
     from medtransfer.study.caches import prepare_study
     from medtransfer.study.care.cancel import Cancellation, cancel_study
+    from medtransfer.study.care.forget import ForgottenRuns, forget_runs
     from medtransfer.study.care.garbage import Garbage, collect_garbage
     from medtransfer.study.care.logs import LogEntry, read_log
     from medtransfer.study.care.retry import RetriedRun, retry_runs
@@ -111,6 +113,8 @@ __all__ = [
     "FeatureFile",
     "FileInput",
     "Followed",
+    "ForgottenPatient",
+    "ForgottenRuns",
     "FsckReport",
     "Gallery",
     "GalleryChoice",
@@ -154,6 +158,8 @@ __all__ = [
     "export_layout",
     "export_report",
     "follow_folder",
+    "forget_patient",
+    "forget_runs",
     "fsck",
     "import_source",
     "init_study",
@@ -285,6 +291,10 @@ _MODULES = {
     "retry_runs": "study.care.retry",
     "LogEntry": "study.care.logs",
     "read_log": "study.care.logs",
+    "ForgottenPatient": "deploy.forgetting.forget_patient",
+    "forget_patient": "deploy.forgetting.forget_patient",
+    "ForgottenRuns": "study.care.forget",
+    "forget_runs": "study.care.forget",
     "Garbage": "study.care.garbage",
     "collect_garbage": "study.care.garbage",
 }

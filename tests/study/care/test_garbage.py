@@ -1,6 +1,5 @@
 """Garbage of a study: named with sizes, deleted only when asked, and nothing else is."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from medtransfer.files import sha256
 from medtransfer.integrity.fsck import fsck
 from medtransfer.integrity.study_seal import seal_study
 from medtransfer.runs.folders import Lease, StudyFolder
-
-
-@pytest.fixture
-def study(finished: StudyFolder, tmp_path: Path) -> StudyFolder:
-    """A copy of the finished study."""
-    shutil.copytree(finished.path, tmp_path / "study", copy_function=shutil.copy2)
-    return StudyFolder(tmp_path / "study")
 
 
 @pytest.fixture
