@@ -54,6 +54,8 @@ COMMANDS = {
     "retry": "retry_runs",
     "gc": "collect_garbage",
     "forget": "forget_runs",
+    "drift": "study_drift",
+    "reproduce": "reproduce_run",
 }
 
 

@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from medtransfer.study.execution.stopped import StudyStopped
     from medtransfer.study.planning.plan_study import plan_study
     from medtransfer.study.planning.study_plan import StudyPlan
+    from medtransfer.study.record.drift import Drift, study_drift
+    from medtransfer.study.record.reproduce import Reproduction, reproduce_run
     from medtransfer.study.schedule import probe_study, run_study
     from medtransfer.study.template import init_study
     from medtransfer.study.yaml_file import read_evaluation_config, read_pretrain, read_study
@@ -106,6 +108,7 @@ __all__ = [
     "CheckReport",
     "ConfigError",
     "DicomReports",
+    "Drift",
     "Evaluation",
     "EvaluationConfig",
     "ExpectedPerformance",
@@ -131,6 +134,7 @@ __all__ = [
     "Recommendation",
     "ReportFiles",
     "ReportFormats",
+    "Reproduction",
     "RetriedRun",
     "SampleSizes",
     "ServerConfig",
@@ -186,12 +190,14 @@ __all__ = [
     "read_study",
     "recommend",
     "remake_bundle",
+    "reproduce_run",
     "retry_runs",
     "run_one",
     "run_study",
     "sample_size",
     "savings",
     "serve",
+    "study_drift",
     "validate_bundle",
     "validate_predictions",
     "write_dicom_reports",
@@ -291,6 +297,10 @@ _MODULES = {
     "retry_runs": "study.care.retry",
     "LogEntry": "study.care.logs",
     "read_log": "study.care.logs",
+    "Drift": "study.record.drift",
+    "study_drift": "study.record.drift",
+    "Reproduction": "study.record.reproduce",
+    "reproduce_run": "study.record.reproduce",
     "ForgottenPatient": "deploy.forgetting.forget_patient",
     "forget_patient": "deploy.forgetting.forget_patient",
     "ForgottenRuns": "study.care.forget",

@@ -8,6 +8,8 @@ import typer
 
 EXIT_BUG = 1
 """An unexpected error."""
+EXIT_DIFFERS = 1
+"""A comparison found differences, as `diff` ends."""
 EXIT_USER = 2
 """An error that the user can fix."""
 EXIT_STOPPED = 75

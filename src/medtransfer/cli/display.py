@@ -21,6 +21,7 @@ from medtransfer.errors import plural, printable, shown
 from medtransfer.runs.events import (
     Additions,
     Decided,
+    Drifted,
     Event,
     OnEvent,
     Planned,
@@ -234,7 +235,7 @@ class _Lines:
                 self._print(extended_text(event))
             case Scoring(what):
                 self._print(f"writing {what}")
-            case Repaired(_, message) | Decided(_, message):
+            case Repaired(_, message) | Decided(_, message) | Drifted(_, message):
                 self._print(message)
             case _:
                 pass
@@ -270,7 +271,7 @@ class LiveTable:
                     counts["runs"] += 1
             case RunStep():
                 self._steps[event.run.run_id] = event
-            case Repaired(_, message):
+            case Repaired(_, message) | Drifted(_, message):
                 self._repairs.append(message)
             case Decided(_, message):  # another stage begins
                 self._repairs.append(message)

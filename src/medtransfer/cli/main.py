@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export, gallery, monitor, predict, serve, validate
-from medtransfer.cli.studies import auto, care, forget, plan
+from medtransfer.cli.studies import auto, care, forget, plan, record
 from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
@@ -32,6 +32,8 @@ COMMANDS = (
     care.retry,
     care.gc,
     forget.forget,
+    record.drift,
+    record.reproduce,
     study.report,
     study.recommend,
     export.export,

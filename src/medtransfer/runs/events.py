@@ -164,6 +164,19 @@ class Repaired:
 
 
 @dataclass(frozen=True)
+class Drifted:
+    """Circumstances of the study are not those of its latest command.
+
+    Attributes:
+        names: Of the circumstances.
+        message: The first of them with their values.
+    """
+
+    names: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True)
 class Scoring:
     """The study's tables are being made."""
 
@@ -226,6 +239,7 @@ Event = (
     | RunEnded
     | RunExtended
     | Repaired
+    | Drifted
     | Scoring
     | Decided
     | PretrainStep

@@ -15,6 +15,7 @@ from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import remove
+from medtransfer.integrity.code_digest import code_digest
 from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.runtime import world
@@ -230,6 +231,7 @@ def environment(config: TrainingConfig) -> dict[str, object]:
     packages = ("medtransfer", "torch", "timm", "numpy", "scipy", "polars", "safetensors")
     return {
         "packages": {name: version(name) for name in packages},
+        "code": code_digest(),
         "decoder": decoders(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -224,7 +224,7 @@ def plan_runs(
         StudyError: A few-shot budget takes in every patient, or is a label fraction too.
     """
     cells = expand(study, data.manifest.frame)
-    weights = _weights(study)
+    weights = weights_of(study)
     names = RunNames(folder, data.manifest, data.facts, study.data, data.digest)
     memo = _Memo(study, data, names, study.seeds[0] if not draw_seeds else None)
     shares: dict[tuple[int, str | None], float] = {}
@@ -383,8 +383,8 @@ def _with_extraction(planned: list[PlannedRun], num_images: int) -> list[Planned
     return sized
 
 
-def _weights(study: Study) -> dict[str, str | None]:
-    """Digest of each rung's weights."""
+def weights_of(study: Study) -> dict[str, str | None]:
+    """Digest of each rung's weights; raises a `WeightsError` that names all that are missing."""
     digests: dict[str, str | None] = {}
     faults: list[str] = []
     for entry in study.rungs:

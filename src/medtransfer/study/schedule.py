@@ -46,6 +46,7 @@ from medtransfer.study.plan import (
 )
 from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
+from medtransfer.study.record.lock import note_circumstances, write_lock
 from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
@@ -239,6 +240,7 @@ def _complete(
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
+    note_circumstances(folder, study, data, planned, on_event)
     is_local = options.on == "local"
     # on a cluster this machine only predicts added cohorts
     here = plan_workers(options.workers if is_local else None, planned)
@@ -274,6 +276,7 @@ def _complete(
     rescore(folder, planned, data)
     write_study_tables(study, folder, planned, data)
     write_understanding(study, folder, planned, on_event)
+    write_lock(folder, study, data, planned)
 
 
 def _announce_time(plan: StudyPlan, options: RunOptions, on_event: OnEvent) -> None:

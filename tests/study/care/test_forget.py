@@ -13,7 +13,7 @@ from medtransfer.runs.folders import Lease
 from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.runs.tested.files import cohort_predictions
 from medtransfer.study.care.forget import forget_in_study
-from medtransfer.study.care.patient_data import request_in
+from medtransfer.study.execution.requests import recorded_request
 from medtransfer.study.yaml_file import read_study
 
 
@@ -27,7 +27,7 @@ def patient_of(folder: StudyFolder, cohort: str, split: str) -> str:
 
 def trained_on(folder: StudyFolder, run_id: str) -> set[str]:
     """Patients of the training cases that a run drew, by its configuration."""
-    request = request_in(folder.run(run_id))
+    request = recorded_request(folder.run(run_id))
     assert request is not None
     data = request.run.data
     frame = assign_splits(read_run_manifest(data), data)

@@ -11,9 +11,10 @@ from medtransfer.files import read_json, remove, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, seal_run
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.tested.files import read_identity, write_tested
-from medtransfer.study.care.patient_data import PatientData, patient_data, request_in
+from medtransfer.study.care.patient_data import PatientData, patient_data
 from medtransfer.study.care.patient_traces import StudyTraces, derived_files, find_traces
 from medtransfer.study.care.rest import at_rest, remove_run, require_runs
+from medtransfer.study.execution.requests import recorded_request
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.predictions import write_predictions
 from medtransfer.tables.schema import write_frame
@@ -147,7 +148,7 @@ def _drop_rows(run: RunFolder, patient: str, data: object) -> None:
     The cohorts that it has predicted are noted as they are without the patient, so that it need
     not predict them again once the manifest has them no more.
     """
-    request = request_in(run)
+    request = recorded_request(run)
     cohorts = {}
     if request is not None and isinstance(data, PatientData) and not data.rows.is_empty():
         cohorts = {cohort.cohort: cohort for cohort in data.cohorts_without(request)}
@@ -163,9 +164,9 @@ def _drop_rows(run: RunFolder, patient: str, data: object) -> None:
                     changed = {"images": cohort.images, "cases": cohort.cases}
                     write_json(record, {**noted, **changed})
     identity = read_identity(run)
-    own = {str(row["cohort"]) for row in _own_cohorts(run)}
-    if identity is not None and own <= set(cohorts):
-        write_tested(run, identity, [cohorts[name] for name in sorted(own)])
+    in_table = {str(row["cohort"]) for row in _own_cohorts(run)}
+    if identity is not None and in_table <= set(cohorts):
+        write_tested(run, identity, [cohorts[name] for name in sorted(in_table)])
     for name in ("results.parquet", "scoring.json"):
         remove(run.path / name)
     seal_run(run.path)

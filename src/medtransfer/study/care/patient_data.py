@@ -13,10 +13,9 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import MedTransferError, StudyError
-from medtransfer.files import read_json
+from medtransfer.errors import MedTransferError
 from medtransfer.models.ladder import find_rung
-from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.runs.messages import RunRequest
 from medtransfer.runs.tested.cases import PredictedCases, PredictedCohort
@@ -101,14 +100,6 @@ class PatientData:
             others = others.without_images()
             facts = scan_images(others, data.pixel_limit, others.path)
         return PredictedCases(assign_splits(others, data), facts, data).cohorts
-
-
-def request_in(run: RunFolder) -> RunRequest | None:
-    """The request that a run was carried out by; None where it cannot be read."""
-    try:
-        return RunRequest.model_validate(read_json(run.path / "run.json"))
-    except (StudyError, ValueError):
-        return None
 
 
 def patient_data(

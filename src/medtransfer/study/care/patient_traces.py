@@ -11,8 +11,9 @@ from medtransfer.data.images.shards import INDEX
 from medtransfer.errors import MedTransferError, plural
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS
 from medtransfer.runs.folders import RunFolder, StudyFolder
-from medtransfer.study.care.patient_data import PatientData, count_rows, request_in
+from medtransfer.study.care.patient_data import PatientData, count_rows
 from medtransfer.study.config import Study
+from medtransfer.study.execution.requests import recorded_request
 
 TraceKind = Literal["trained", "predicted", "table", "images", "sketches", "features", "facts"]
 TRACE_REASONS: dict[TraceKind, str] = {
@@ -121,7 +122,7 @@ def _in_run(
     """The whole folder of a run that was trained on the patient, or its predictions for them."""
     tables = [run.path / PREDICTIONS, *sorted((run.path / ADDED).glob("*.parquet"))]
     counts = {path: count_rows(path, patient) for path in tables if path.is_file()}
-    request = request_in(run)
+    request = recorded_request(run)
     is_trained = _has_tuned(run.path / PREDICTIONS, patient)
     if request is not None and isinstance(data, PatientData) and not data.rows.is_empty():
         is_trained |= data.is_trained_on(request)

@@ -13,6 +13,7 @@ from medtransfer.runs.progress import RunEta
 from medtransfer.runs.records import State
 from medtransfer.study.execution.dispatch import dispatch
 from medtransfer.study.execution.jobs import TrainingJob
+from medtransfer.study.execution.requests import name_of_request
 from medtransfer.study.execution.stopped import StudyStopped
 from medtransfer.study.execution.worker_count import read_engine
 
@@ -47,10 +48,10 @@ def run_one(folder: StudyFolder, run_id: str, on_event: OnEvent = ignore_progres
                 f"Process {driver['pid']} on {driver['host']} carries out the runs of this study. "
                 "Wait for it, or stop it first."
             )
-        name = RunName(run_id, request.rung, request.seed, f"{request.rung} seed {request.seed}")
+        name = name_of_request(request)
         engine = LocalEngine(folder.path, cores=usable_cores(), make=LocalExecutor)
         eta = RunEta()
-        job = TrainingJob(folder, request, lambda step: on_event(_step(name, step, eta)))
+        job = TrainingJob(folder, request, lambda step: on_event(step_event(name, step, eta)))
         is_over = dispatch(engine, [job], lease, lambda _job, _waiting: None)
         if not is_over or job.was_stopped:
             raise StudyStopped(0, 1)
@@ -95,7 +96,8 @@ def _request(folder: StudyFolder, run_id: str) -> RunRequest:
     return RunRequest.model_validate(read_json(path))
 
 
-def _step(run: RunName, message: StepDone, eta: RunEta) -> RunStep:
+def step_event(run: RunName, message: StepDone, eta: RunEta) -> RunStep:
+    """Event of a step of a run that is carried out alone."""
     left = eta.after(message.step, message.steps)
     return RunStep(
         run=run,

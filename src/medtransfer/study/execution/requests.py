@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from medtransfer.errors import StudyError
+from medtransfer.files import read_json
 from medtransfer.runs.events import RunName
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.messages import RunRequest
@@ -39,9 +41,23 @@ def request_of(
     )
 
 
+def recorded_request(run: RunFolder) -> RunRequest | None:
+    """The request that a run was carried out by; None where it cannot be read."""
+    try:
+        return RunRequest.model_validate(read_json(run.path / "run.json"))
+    except (StudyError, ValueError):
+        return None
+
+
 def run_name(run: PlannedRun) -> RunName:
     """The run as progress events name it."""
     return RunName(run.run_id, run.cell.rung, run.cell.seed, run.cell.label)
+
+
+def name_of_request(request: RunRequest) -> RunName:
+    """A run that is carried out alone, as progress events name it."""
+    label = f"{request.rung} seed {request.seed}"
+    return RunName(request.run_id, request.rung, request.seed, label)
 
 
 def runs_to_extend(folder: StudyFolder, planned: Sequence[PlannedRun]) -> Additions:
