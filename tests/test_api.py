@@ -37,6 +37,8 @@ COMMANDS = {
     "report": "write_report",
     "recommend": "recommend",
     "evaluate": "evaluate",
+    "compare": "compare_studies",
+    "leaderboard": "leaderboard",
     "rank": "rank",
     "savings": "savings",
     "size": "sample_size",

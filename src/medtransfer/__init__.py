@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from medtransfer.integrity.fsck import FsckReport, fsck
     from medtransfer.pretraining.config import Pretrain
     from medtransfer.pretraining.run import PretrainingStopped, pretrain
+    from medtransfer.report.compare.compare import compare_studies
+    from medtransfer.report.compare.leaderboard import Leaderboard, leaderboard
     from medtransfer.report.evaluate import Evaluation, evaluate
     from medtransfer.report.formats.export import ReportFiles, ReportFormats, export_report
     from medtransfer.report.page import write_report
@@ -123,6 +125,7 @@ __all__ = [
     "GalleryChoice",
     "Garbage",
     "ImageError",
+    "Leaderboard",
     "LocalValidation",
     "LogEntry",
     "Manifest",
@@ -157,6 +160,7 @@ __all__ = [
     "check_manifest",
     "check_study",
     "collect_garbage",
+    "compare_studies",
     "evaluate",
     "export_bundle",
     "export_layout",
@@ -168,6 +172,7 @@ __all__ = [
     "import_source",
     "init_study",
     "join_manifests",
+    "leaderboard",
     "load_bundle",
     "make_gallery",
     "monitor",
@@ -235,6 +240,7 @@ _MODULES = {
     "FsckReport": "integrity.fsck",
     "EvaluationConfig": "evaluation.scoring.config",
     "ExpectedPerformance": "evaluation.comparison.size.goals",
+    "Leaderboard": "report.compare.leaderboard",
     "LocalValidation": "deploy.validation.from_predictions",
     "Manifest": "tables.manifest",
     "Pretrain": "pretraining.config",
@@ -247,11 +253,13 @@ _MODULES = {
     "StudyStopped": "study.execution.stopped",
     "check_manifest": "study.check",
     "check_study": "study.check",
+    "compare_studies": "report.compare.compare",
     "fsck": "integrity.fsck",
     "evaluate": "report.evaluate",
     "import_source": "data.sources.import_source",
     "init_study": "study.template",
     "join_manifests": "data.sources.combine_manifests",
+    "leaderboard": "report.compare.leaderboard",
     "prepare_study": "study.caches",
     "pretrain": "pretraining.run",
     "rank": "evaluation.comparison.task_ranks",

@@ -2,18 +2,20 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from medtransfer.cli.app import AsJson, Values, app
-from medtransfer.errors import listed, plural, shown
+from medtransfer.errors import ConfigError, listed, plural, shown
 
 if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.label_savings import LabelSaving
     from medtransfer.evaluation.comparison.task_ranks import RankedRungs
     from medtransfer.metrics.metric import Metric
+    from medtransfer.report.evaluate import Evaluation
 
 ScoresOption = Literal["logits", "probabilities"]
 TaskOption = Literal["binary", "multi-label", "single-label"]
@@ -58,37 +60,44 @@ def evaluate(
         str | None,
         typer.Option(help="Truth of read cases: majority, each, or a reader's name."),
     ] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a finished study whose rungs stand beside the predictions."),
+    ] = None,
+    internal: Annotated[
+        str | None,
+        typer.Option(help="Cohort of the rows, if the table has no column cohort."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a predictions table of any framework: metrics, intervals and a report."""
     from medtransfer.cli.display import runs_display
+    from medtransfer.report.compare.compare import compare_studies
     from medtransfer.report.evaluate import evaluate
     from medtransfer.study.yaml_file import read_evaluation_config
     from medtransfer.tables.other_predictions import read_columns
     from medtransfer.tables.values.value_map import read_value_map
 
+    refused = {"task": task, "readings": readings, "truth": truth}
+    if study is not None and (given := [name for name in refused if refused[name] is not None]):
+        names = listed(f"--{name}" for name in given)
+        raise ConfigError(f"{names} cannot be used with --study: the study has its task and truth.")
+    beside = partial(compare_studies, [] if study is None else [study], predictions=[predictions])
+    alone = partial(evaluate, predictions, task=task, readings=readings, truth=truth)
     with runs_display(as_json=as_json) as on_run:
-        evaluation = evaluate(
-            predictions,
-            out,
+        evaluation = (alone if study is None else beside)(
+            out=out,
             manifest=manifest,
             columns=read_columns(columns or []),
             scores=scores,
-            task=task,
-            attributes=None if attributes is None else _names(attributes),
+            attributes=None if attributes is None else names_of(attributes),
             values=read_value_map(values or []),
             reference=reference,
-            config=read_evaluation_config(config),
-            readings=readings,
-            truth=truth,
+            config=None if config is None else read_evaluation_config(config),
+            internal=internal,
             on_run=on_run,
         )
-    if as_json:
-        notes, rows = list(evaluation.notes), len(evaluation.results)
-        print(json.dumps({"said": notes, "report": str(evaluation.report), "rows": rows}))
-    else:
-        _print_evaluation(evaluation.folder, evaluation.notes)
-        print(f"Report: {evaluation.report}   (open it in a browser)")
+    print_evaluation(evaluation, as_json=as_json)
 
 
 @app.command()
@@ -149,19 +158,23 @@ def metrics(as_json: AsJson = False) -> None:
     print_table(("metric", "what", "better", "definition", "reference"), rows)
 
 
-def _names(text: str) -> list[str]:
+def names_of(text: str) -> list[str]:
     """Names of a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _print_evaluation(folder: Path, notes: tuple[str, ...]) -> None:
-    """Print what was assumed, and a row per rung."""
+def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
+    """Print what was assumed, a row per rung, and where the report is."""
     from medtransfer.cli.summary import print_rungs
     from medtransfer.report.reading import load_evaluation_data
 
-    for sentence in notes:
-        print(shown(sentence))
-    print_rungs(load_evaluation_data(folder))
+    if as_json:
+        notes, rows = list(evaluation.notes), len(evaluation.results)
+        print(json.dumps({"said": notes, "report": str(evaluation.report), "rows": rows}))
+        return
+    print("\n".join(shown(sentence) for sentence in evaluation.notes))
+    print_rungs(load_evaluation_data(evaluation.folder))
+    print(f"Report: {evaluation.report}   (open it in a browser)")
 
 
 def _print_ranking(ranked: "RankedRungs") -> None:

@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export, gallery, monitor, predict, serve, validate
-from medtransfer.cli.studies import auto, care, forget, plan, record
+from medtransfer.cli.studies import auto, care, compare, forget, plan, record
 from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
@@ -46,6 +46,8 @@ COMMANDS = (
     gallery.gallery,
     integrity.fsck,
     evaluate.evaluate,
+    compare.compare,
+    compare.leaderboard,
     evaluate.rank,
     evaluate.savings,
     size.size,

@@ -28,7 +28,7 @@ from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.tables import known_facts
-from medtransfer.tables.other_predictions import Scores, read_other_predictions
+from medtransfer.tables.other_predictions import Completion, Scores, read_other_predictions
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -69,6 +69,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     readings: Path | None = None,
     truth: str | None = None,
+    internal: str | None = None,
     on_run: Callable[[int, int], None] = _ignore_runs,
 ) -> Evaluation:
     """Evaluate a predictions table: metrics, intervals, comparisons and a report.
@@ -81,7 +82,8 @@ def evaluate(
         scores: Content of the score columns, if their names do not say it.
         task: Relation of the targets; inferred from the table by default.
         attributes: Columns of `manifest` to report by; by default every column with few values.
-        values: Values to read in place of others, by column of `manifest`: ``{"sex": {"w": "F"}}``.
+        values: Values to read in place of others, by column of `manifest`, or of `predictions`
+            without one: ``{"sex": {"w": "F"}}``.
         reference: Rung that others are compared with; the first by default.
         config: Intervals, operating points and minimum group size.
         readings: Table of what several readers said: `case_id`, `reader` and a column
@@ -90,6 +92,7 @@ def evaluate(
         truth: Truth of a case that several have read: `majority`, `each` (every reading is a
             case), or a reader's name. By default the targets of `predictions`, and the majority
             where it has none.
+        internal: Cohort of the rows, if the table has no column `cohort`.
         on_run: Called with the number of runs scored and the number of runs.
 
     Returns:
@@ -111,6 +114,7 @@ def evaluate(
         scores,
         single_label=single_label,
         labels=None if read is None else read.labels,
+        completion=Completion(None, internal, {} if manifest else values or {}),
     )
     inferred, reason = infer_task(table.frame)
     joined = join_attributes(table.frame, manifest, attributes, values, config.minimum_group)

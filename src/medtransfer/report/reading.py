@@ -1,6 +1,7 @@
 """Load a report's data from a study or evaluation folder."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,13 @@ def study_identifiers(folder: StudyFolder) -> Identifiers:
     return identifiers_of(ids, readable_rows(study.data.manifest), study.evaluation.minimum_group)
 
 
-def require_sealed(folder: StudyFolder) -> None:
+def require_sealed(folder: StudyFolder, tables: Sequence[str] = TABLES) -> None:
     """Compare the study's tables with its seal.
 
     Raises:
         StudyError: They were damaged or edited; the files are named.
     """
-    names = unsealed_changes(folder.path, TABLES)
+    names = unsealed_changes(folder.path, tables)
     if names:
         raise StudyError(
             f'Not as sealed (damaged, edited or deleted): {listed(names)} of "{folder.path}". '
@@ -142,20 +143,18 @@ def load_evaluation_data(folder: Path) -> ReportData:
     Raises:
         StudyError: It is not an evaluation folder.
     """
-    path = folder / EVALUATION
-    if not path.is_file():
-        raise StudyError(
-            f'"{folder}" has no {EVALUATION}: it is not an evaluation folder. '
-            "`medtransfer evaluate` creates one."
-        )
+    if not (path := folder / EVALUATION).is_file():
+        text = f'"{folder}" has no {EVALUATION}: it is not an evaluation folder.'
+        raise StudyError(f"{text} `medtransfer evaluate` creates one.")
     document: Document = read_json(path)
     facts = [("Task", f"{document['task']}, {plural(len(document['targets']), 'target')}")]
+    facts += [(name, text) for name, text in document.get("facts", ())]
     if versions := document["versions"]:
         facts.append(("Software", ", ".join(f"{name} {v}" for name, v in versions.items())))
     results = _table(folder / "results.parquet", RESULTS_CONTRACT)
     return ReportData(
         name=document["name"],
-        kind="evaluation",
+        kind=document.get("kind", "evaluation"),
         task=document["task"],
         targets=tuple(document["targets"]),
         evaluation=EvaluationConfig.model_validate(document["config"]),

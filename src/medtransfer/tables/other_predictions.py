@@ -4,7 +4,7 @@ Nothing that could change a number is guessed: ambiguous tables are rejected wit
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,7 @@ from medtransfer.tables.schema import (
     typed,
 )
 from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 Scores = Literal["logits", "probabilities"]
 PROBABILITY, LOGIT, TARGET = "prob_", "logit_", "target_"
@@ -79,6 +80,22 @@ class CaseLabels:
     first: bool
 
 
+@dataclass(frozen=True)
+class Completion:
+    """Columns that a predictions table may leave out, and the reading of its cells.
+
+    Attributes:
+        cases: A row per case of the study beside it: `case_id`, `patient_id`, `cohort`, `split` and
+            its targets. Columns that the table has itself are kept. None without a study.
+        cohort: Cohort of the table's rows if it has no column of them; None for that of the case.
+        values: Values to read in place of others, by the table's own column names.
+    """
+
+    cases: pl.DataFrame | None = None
+    cohort: str | None = None
+    values: ValueMap = field(default_factory=dict[str, dict[str, str]])
+
+
 def read_other_predictions(
     path: Path,
     columns: dict[str, str] | None = None,
@@ -86,6 +103,7 @@ def read_other_predictions(
     *,
     single_label: bool | None = None,
     labels: CaseLabels | None = None,
+    completion: Completion | None = None,
 ) -> ImportedPredictions:
     """Read predictions that another framework wrote.
 
@@ -97,19 +115,24 @@ def read_other_predictions(
         single_label: True if the classes exclude each other; by default inferred from the
             targets.
         labels: CaseLabels that lie beside the predictions; cases without one are unlabelled.
+        completion: Columns that the table may leave out.
 
     Raises:
         TableError: A column is missing, the kind of the scores is unclear, or the contract is
             violated; all faults at once.
     """
     table = read_noted_frame(path, replace(PREDICTIONS_CONTRACT, columns=_expected(columns or {})))
-    frame = _renamed(table.frame, columns or {}, path)
+    frame, mapped = _with_values(table.frame, completion, path)
+    frame = _renamed(frame, columns or {}, path)
+    frame, completed = _completed(frame, completion)
     frame, labelled = _with_labels(frame, labels)
     frame, notes = _with_defaults(frame)
     targets = _columns_with(frame, TARGET)
     cells = read_cells(frame, targets, Roles(targets=targets))
     frame, notes = cells.frame, [*notes, *cells.notes]
     faults = [*cells.faults, *check_columns(frame, OTHER_CONTRACT), *_score_faults(frame, scores)]
+    notes = [*mapped, *completed, *notes]
+    faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the target has another name, pass --columns target_<name>=COLUMN")
     if faults:
@@ -178,6 +201,40 @@ def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.Dat
     taken = {*columns, *columns.values()}
     beside = [name for name in frame.columns if name not in taken]
     return frame.select(*beside, *(pl.col(theirs).alias(o) for o, theirs in columns.items()))
+
+
+def _with_values(
+    frame: pl.DataFrame, completion: Completion | None, path: Path
+) -> tuple[pl.DataFrame, list[str]]:
+    """The table with wanted values in place of others, and notes on them."""
+    values: ValueMap = {} if completion is None else completion.values
+    raise_faults(PREDICTIONS_CONTRACT, path, absent_columns(frame, values))
+    return map_values(frame, values)
+
+
+def _completed(
+    frame: pl.DataFrame, completion: Completion | None
+) -> tuple[pl.DataFrame, list[str]]:
+    """The table with the columns that it lacks, from the cases of a study, and notes on them."""
+    if completion is None:
+        return frame, []
+    notes: list[str] = []
+    if "cohort" not in frame.columns and completion.cohort is not None:
+        frame = frame.with_columns(cohort=pl.lit(completion.cohort))
+        notes.append(f"Column 'cohort' is missing: '{completion.cohort}' was assumed.")
+    if completion.cases is None or "case_id" not in frame.columns:
+        return frame, notes
+    names = [name for name in ("patient_id", "cohort", "split") if name not in frame.columns]
+    names += [] if _columns_with(frame, TARGET) else _columns_with(completion.cases, TARGET)
+    if not names:
+        return frame, notes
+    frame = frame.with_columns(pl.col("case_id").cast(pl.String))
+    cases = completion.cases.select("case_id", *names)
+    known = frame.join(cases, on="case_id", how="inner", maintain_order="left")
+    notes.append(f"Taken from the study by case_id: {listed(names)}.")
+    if unknown := len(frame) - len(known):
+        notes.append(f"{plural(unknown, 'row')} of cases that the study did not predict: left out.")
+    return known, notes
 
 
 def _with_labels(frame: pl.DataFrame, labels: CaseLabels | None) -> tuple[pl.DataFrame, bool]:

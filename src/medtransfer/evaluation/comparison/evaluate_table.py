@@ -1,6 +1,6 @@
 """Every question asked of a predictions table, ours or another framework's, into a folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -285,8 +285,22 @@ def write_evaluation(
     reference: str,
     attributes: Sequence[str],
     said: Sequence[str],
+    beside: Mapping[str, object] | None = None,
 ) -> None:
-    """Write results, comparisons, curves, and what they were made of."""
+    """Write results, comparisons, curves, and what they were made of.
+
+    Args:
+        folder: Of the evaluation.
+        tables: From `evaluate_table`.
+        predictions: The table that was evaluated.
+        source: Its file.
+        task: What the targets are to each other.
+        config: Of the evaluation.
+        reference: The rung that others are compared with.
+        attributes: Columns that were reported by.
+        said: Assumptions, in sentences.
+        beside: Entries of ``evaluation.json`` in place of those made here, or beside them.
+    """
     write_results(tables.results, folder / "results.parquet")
     write_results(tables.results, folder / "results.csv")
     write_frame(tables.comparisons, folder / "comparisons.parquet")
@@ -305,6 +319,7 @@ def write_evaluation(
             "said": list(said),
             "counts": _counts(predictions),
             "versions": {n: version(n) for n in ("medtransfer", "numpy", "scipy", "numba")},
+            **(beside or {}),
         },
     )
 

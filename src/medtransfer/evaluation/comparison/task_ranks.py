@@ -72,7 +72,7 @@ def rank_tasks(
         StudyError: A task lacks the metric or the cohort, the metric has no better side, or
             fewer than two rungs are in every task.
     """
-    better = _direction(metric)
+    better = ranked_metric(metric)
     faults: list[str] = []
     values_by_task: dict[str, dict[str, float]] = {}
     for task, table in results.items():
@@ -96,7 +96,15 @@ def rank_tasks(
     return RankedRungs(tuple(rungs), tuple(results), values, ranking, left_out)
 
 
-def _direction(metric: str) -> str:
+def ranked_metric(metric: str) -> str:
+    """Better side of a metric that ranks.
+
+    Returns:
+        "higher" or "lower".
+
+    Raises:
+        StudyError: There is no such metric, or it has no better side.
+    """
     try:
         better = find_metric(metric).better
     except KeyError:
