@@ -19,12 +19,12 @@ def test_positives_are_of_labelled_cases() -> None:
     line = _data_line(data)
     assert "338 cases" in line
     assert "Positive: y 76% of 249 labelled (89 unlabelled)." in line
-    table = method.method(data).parts[0]
+    table = method.method(data).parts[1]
     assert isinstance(table, ReportTable)
     assert table.head[-1] == "y: positive"
     assert table.rows[0][-1] == "189 of 249 (89 unlabelled)"
     whole = replace(data, counts=(SplitCounts("north", "test", 76, 70, {"y": 45}),))
-    table = method.method(whole).parts[0]
+    table = method.method(whole).parts[1]
     assert isinstance(table, ReportTable)
     assert table.rows[0][-1] == "45 of 76"
 

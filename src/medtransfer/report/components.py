@@ -24,6 +24,7 @@ class Figure:
         svg: The static chart.
         caption: Explanation below it.
         title: Above it, if a section has several.
+        live: False for a drawing that scripts leave alone; its specification holds the numbers.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Figure:
     svg: Markup
     caption: str
     title: str = ""
+    live: bool = True
     kind: str = "figure"
 
 

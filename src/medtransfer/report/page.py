@@ -306,7 +306,9 @@ def _csp_hash(script: str) -> str:
 
 def _json_for_html(sections: Sequence[Section]) -> Markup:
     """The charts' specifications, with the characters escaped that could open or end an element."""
-    figures = (figure for section in sections for figure in figures_of(section.parts))
+    figures = (
+        figure for section in sections for figure in figures_of(section.parts) if figure.live
+    )
     text = json.dumps({figure.name: figure.spec for figure in figures}, allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

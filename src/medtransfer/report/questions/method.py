@@ -15,7 +15,9 @@ from medtransfer.report.components import (
     without_empty_columns,
 )
 from medtransfer.report.content import ReportData, SplitCounts
-from medtransfer.report.small_counts import count_text, count_texts
+from medtransfer.report.flow.counts import flow_texts
+from medtransfer.report.flow.diagram import flow_parts
+from medtransfer.report.small_counts import count_text
 from medtransfer.report.text import joined, points_text
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS
 
@@ -85,7 +87,7 @@ def _cell(value: Any) -> str:
 
 def method(data: ReportData) -> Section:
     """Cases by split, settings, versions, assumptions, audit findings."""
-    parts: list[Component] = [_flow(data), Facts([*data.facts, *_scoring(data)])]
+    parts: list[Component] = [*flow_parts(data), _flow(data), Facts([*data.facts, *_scoring(data)])]
     parts += [Note(sentence) for sentence in data.notes]
     if data.findings is not None:
         rows = [
@@ -103,23 +105,20 @@ def method(data: ReportData) -> Section:
 
 def _flow(data: ReportData) -> ReportTable:
     """Cases by cohort and split; many targets share one column of positive cases."""
-    images = any(count.images is not None for count in data.counts)
+    images = all(count.images is not None for count in data.counts)
     several = len(data.targets) > 6
     head = ["Cohort", "Split", *(["Images"] if images else []), "Cases", "Patients"]
     head += ["Positive"] if several else [f"{target}: positive" for target in data.targets]
     rows: list[list[str]] = []
     least = data.evaluation.minimum_group
-    wholes = {
-        name: count_texts({n: getattr(c, name) or 0 for n, c in enumerate(data.counts)}, least)
-        for name in ("cases", "patients", "images")
-    }
-    for place, count in enumerate(data.counts):
+    texts = flow_texts(data.counts, least)
+    for count in data.counts:
         positive = [_positive_text(count, target, least) for target in data.targets]
         if several:
             pairs = zip(data.targets, positive, strict=True)
             positive = [", ".join(f"{target} {number}" for target, number in pairs)]
         shown = [*(["images"] if images else []), "cases", "patients"]
-        numbers = [wholes[name][place] for name in shown]
+        numbers = [texts.splits[count.cohort, count.split][name] for name in shown]
         rows.append([count.cohort, count.split, *numbers, *positive])
     numeric = range(2, len(head) - 1 if several else len(head))
     splits = {count.split for count in data.counts}
