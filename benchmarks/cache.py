@@ -35,8 +35,9 @@ from torch import nn
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases
-from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
+from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import CaseImages, TrainingBatches
 

@@ -17,8 +17,9 @@ from tests.strategies import FEW
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases
 from medtransfer.data.config import AugmentConfig, Flip
-from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
+from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
 

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import Codec
 from medtransfer.errors import TableError, fault_list, listed, plural
 from medtransfer.models.ladder import Architecture

@@ -14,9 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
-from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
+from medtransfer.data.images.cache import CachedImages, prepare_cache
 from medtransfer.data.images.controls import ControlRecipe
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
 from medtransfer.data.labels import raw_labels

@@ -19,8 +19,9 @@ from medtransfer.data.audit.run import (
     compare_images,
 )
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
-from medtransfer.data.images.cache import CachedImages, PixelRecipe, prepare_cache
+from medtransfer.data.images.cache import CachedImages, prepare_cache
 from medtransfer.data.images.pictures import encode_png
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.splits import assign_splits

@@ -22,10 +22,11 @@ from tests.data.audit.corpus import embedded_manifest
 from tests.strategies import FEW
 
 from medtransfer import files
-from medtransfer.data.images import cache, scan, shards
-from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe, prepare_cache
+from medtransfer.data.images import cache, pixel_recipe, scan, shards
+from medtransfer.data.images.cache import CachedImages, PixelCache, prepare_cache
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import DECODER, resize_image
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.images.shards import INDEX, PIXELS, Codec, Coding
 from medtransfer.errors import ConfigError, ImageError, StudyError
@@ -179,7 +180,7 @@ def test_an_image_is_made_once_whatever_order_or_set_it_is_asked_for_in(
 ) -> None:
     made_of: list[bytes] = []
     monkeypatch.setattr(
-        cache,
+        pixel_recipe,
         "decode",
         lambda data, limit, frame: made_of.append(data) or decode(data, limit, frame),
     )
@@ -217,7 +218,8 @@ def test_a_recipe_is_keyed_by_everything_that_makes_pixels(
         PixelRecipe(8, "bilinear", LIMIT, Codec("jpeg", 91)),
     ]
     folders = {recipe.folder(tmp_path) for recipe in recipes}
-    monkeypatch.setattr(cache, "DECODER", "Pillow 99.0")  # which resizes, too
+    for module in (cache, pixel_recipe):  # it resizes, too
+        monkeypatch.setattr(module, "DECODER", "Pillow 99.0")
     folders.add(RECIPE.folder(tmp_path))
     assert len(folders) == len(recipes) + 1
     assert RECIPE.folder(tmp_path) == PixelRecipe(8, "bilinear", 9 * LIMIT).folder(tmp_path)
@@ -399,7 +401,8 @@ def test_two_processes_at_once_do_no_harm(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import numpy as np, polars as pl\n"
         "from medtransfer.data.images import cache\n"
-        "from medtransfer.data.images.cache import PixelCache, PixelRecipe, prepare_cache\n"
+        "from medtransfer.data.images.cache import PixelCache, prepare_cache\n"
+        "from medtransfer.data.images.pixel_recipe import PixelRecipe\n"
         "from medtransfer.tables.manifest import read_manifest\n"
         "cache.SHARD_BYTES = 64; folder = Path(sys.argv[1])\n"
         "manifest = read_manifest(folder / 'manifest.parquet')\n"

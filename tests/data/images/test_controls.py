@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.controls import ControlRecipe, border_alone, shuffled_patches
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 
 
 def image(side: int, channels: int = 1, seed: int = 0) -> np.ndarray:

@@ -15,10 +15,11 @@ from tests.data.images.dicom.files import dicom, picture, slope
 
 from medtransfer.data.audit.run import audit
 from medtransfer.data.config import DataConfig
-from medtransfer.data.images.cache import PixelCache, PixelRecipe, prepare_cache
+from medtransfer.data.images.cache import PixelCache, prepare_cache
 from medtransfer.data.images.decode import decode, decoders, inspect, is_dicom
 from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES
 from medtransfer.data.images.pictures import DECODER, decode_image, inspect_image, resize_image
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import FACTS, decoding_of, scan_images
 from medtransfer.errors import ImageError
 from medtransfer.tables.manifest import Manifest, read_manifest

@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.audit.perceptual_hash import SIDE
-from medtransfer.data.images.cache import CachedImages, PixelCache, PixelRecipe
+from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.decode import decoders
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.files import SEAL, is_whole, make_folder, remove, seal_folder
 from medtransfer.settings import digest
 from medtransfer.tables.schema import write_frame

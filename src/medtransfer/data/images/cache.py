@@ -8,20 +8,20 @@ it: a cached image is not made again. It may be deleted at any time.
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.images.decode import DICOM, decode, decoders, digests
-from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
+from medtransfer.data.images.decode import DICOM, decoders, digests
+from medtransfer.data.images.pictures import DECODER, Pixels
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import Progress, check_images, map_images, no_progress
 from medtransfer.data.images.shards import (
     INDEX,
     PIXELS,
-    Codec,
     PixelFormat,
     PixelRows,
     Shard,
@@ -39,7 +39,6 @@ from medtransfer.files import (
     sweep_temporaries,
     write_json,
 )
-from medtransfer.settings import digest
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
@@ -47,58 +46,7 @@ SHARD_BYTES = 256 * 2**20
 """Most raw bytes of a shard: the work a kill can lose, and the number of files of a large cache."""
 STALE_SECONDS = 600.0
 """A half-written file untouched for this long was left by a killed process."""
-FORMAT = 1
-"""Part of every recipe's key; raised when the same recipe gives other pixels."""
 KEYS = ["content", "decoder"]
-
-
-@dataclass(frozen=True)
-class PixelRecipe:
-    """Recipe by which the images of a cache are made.
-
-    Attributes:
-        size: Side of the square they are resized to.
-        interpolation: The rung's.
-        pixel_limit: Most pixels an image may claim.
-        codec: Encoding of the cached images.
-    """
-
-    size: int
-    interpolation: Interpolation
-    pixel_limit: int
-    codec: Codec = field(default_factory=Codec)
-
-    def metadata(self) -> dict[str, str | int]:
-        """Everything that turns a decoded image into pixels; the decoder differs by image."""
-        return {
-            "format": FORMAT,
-            "size": self.size,
-            "interpolation": self.interpolation,
-            "resized_by": DECODER,
-            "coding": self.codec.coding,
-            "quality": self.codec.quality,
-        }
-
-    def make(self, data: bytes, frame: int | None = None) -> Pixels:
-        """Decode and resize one image.
-
-        Args:
-            data: The image's file.
-            frame: Number of the frame in a file with several, from 1.
-
-        Returns:
-            [size, size, channels], uint8 or uint16.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
-        pixels = decode(data, self.pixel_limit, frame)
-        pixels = resize_image(pixels, self.size, self.interpolation)
-        return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-    def folder(self, parent: Path) -> Path:
-        """Folder that holds the images of this recipe."""
-        return parent / f"{self.size}px-{digest(self.metadata())[:12]}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.pictures import Pixels
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.models.rungs.start import ImageControl
 from medtransfer.seeds import generator
 

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 from medtransfer.errors import ImageError
 
 Interpolation = Literal["bilinear", "bicubic"]
+Resampling = Literal["bilinear", "bicubic", "box"]
 Pixels = NDArray[np.uint8 | np.uint16]
 FORMATS = ("PNG", "JPEG")
 DECODER = f"Pillow {Image.__version__}"
@@ -47,6 +48,7 @@ _DAMAGE = (
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
 }
 
 
@@ -174,12 +176,26 @@ def resize_image(pixels: Pixels, size: int, interpolation: Interpolation) -> Pix
     Returns:
         The same type, [size, size] or [size, size, 3].
     """
-    if pixels.shape[:2] == (size, size):
+    return resample_image(pixels, (size, size), interpolation)
+
+
+def resample_image(pixels: Pixels, shape: tuple[int, int], resampling: Resampling) -> Pixels:
+    """Resize to a height and a width.
+
+    Args:
+        pixels: [H, W], or [H, W, 3] of 8 bits.
+        shape: Height and width of the result.
+        resampling: Kernel.
+
+    Returns:
+        The same type at the new height and width.
+    """
+    if pixels.shape[:2] == shape:
         return pixels
-    resampling = _RESAMPLING[interpolation]
+    size, kernel = (shape[1], shape[0]), _RESAMPLING[resampling]
     if pixels.dtype == np.uint8:
-        return np.asarray(Image.fromarray(pixels).resize((size, size), resampling))
-    floats = Image.fromarray(pixels.astype(np.float32)).resize((size, size), resampling)
+        return np.asarray(Image.fromarray(pixels).resize(size, kernel))
+    floats = Image.fromarray(pixels.astype(np.float32)).resize(size, kernel)
     return np.clip(np.rint(np.asarray(floats)), 0, 65535).astype(np.uint16)
 
 

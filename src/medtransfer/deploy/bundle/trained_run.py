@@ -8,8 +8,9 @@ import polars as pl
 import torch
 
 from medtransfer.data.cases import build_cases
-from medtransfer.data.images.cache import PixelCache, PixelRecipe
+from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.data.loader import CaseImages
 from medtransfer.data.splits import assign_splits

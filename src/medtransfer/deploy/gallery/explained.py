@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from medtransfer.data.images.cache import PixelRecipe
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.deploy.bundle.trained_run import open_run
 from medtransfer.deploy.gallery.heat_maps import (
     HeatMap,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.decode import inspect, is_dicom
 from medtransfer.data.images.pictures import Pixels, resize_image
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import Codec, PixelFormat
 from medtransfer.deploy.bundle.schema import InputFacts
 from medtransfer.deploy.inference.sources import ImageRequest

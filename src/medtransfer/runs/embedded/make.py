@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
-from medtransfer.data.images.cache import PixelCache, PixelRecipe, prepare_cache
+from medtransfer.data.images.cache import PixelCache, prepare_cache
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.loader import CaseImages
 from medtransfer.errors import ConfigError
