@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from medtransfer.evaluation.comparison.adaptation.table import read_adapt_table
     from medtransfer.evaluation.comparison.choice.rule import Recommendation
+    from medtransfer.evaluation.comparison.corruptions.table import read_corruptions
     from medtransfer.evaluation.comparison.label_savings import savings
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
@@ -186,6 +187,7 @@ __all__ = [
     "read_adaptation",
     "read_bundle",
     "read_comparisons",
+    "read_corruptions",
     "read_evaluation_config",
     "read_log",
     "read_manifest",
@@ -220,6 +222,7 @@ _MODULES = {
     "adaptation_savings": "evaluation.comparison.adaptation.reading",
     "read_adapt_table": "evaluation.comparison.adaptation.table",
     "read_adaptation": "evaluation.comparison.adaptation.reading",
+    "read_corruptions": "evaluation.comparison.corruptions.table",
     "Bundle": "deploy.bundle.reader",
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",

@@ -80,6 +80,7 @@ TORCH = {
     "runs.embedded.transfer",
     "runs.fine_tune",
     "runs.probe",
+    "runs.tested.corrupted_outputs",
     "runs.tested.predict",
     "runs.understanding.answer",
     "runs.understanding.measure",

@@ -106,6 +106,7 @@ class ReportData:
         cautions: Sentences on limitations.
         pairs: Differences between every two rungs; None in evaluations and in old folders.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
+        corruptions: Of the internal test cases; None if there were none.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         chosen: The recommended rung; None if none can be recommended over another.
         readers: Agreement of readers, and rungs beside them; None where there were no readings.
@@ -131,6 +132,7 @@ class ReportData:
     pairs: pl.DataFrame | None = None
     ensembles: pl.DataFrame | None = None
     understanding: pl.DataFrame | None = None
+    corruptions: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
     chosen: str | None = None
     readers: pl.DataFrame | None = None
@@ -290,10 +292,7 @@ class ReportData:
 
     @cached_property
     def run_means(self) -> pl.DataFrame:
-        """Means over seeds of the metrics of single runs, at the full label fraction.
-
-        Interval limits are means too.
-        """
+        """Means over seeds of single runs' metrics and limits, at the full label fraction."""
         rows = self.results.filter(
             pl.col("run_id").is_not_null()
             & pl.col("retrain_fraction").is_null()

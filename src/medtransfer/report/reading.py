@@ -13,6 +13,7 @@ from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
+from medtransfer.evaluation.comparison.corruptions.table import find_corruptions
 from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
 from medtransfer.evaluation.comparison.readers.scored_cases import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -91,10 +92,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         counts=tuple(_counts(row) for row in document["flow"]),
         leave_cohort_out=study.leave_cohort_out,
         runs=runs,
-        facts=(
-            *_facts(study, document["digest"], runs, environments),
-            *_test_facts(folder),
-        ),
+        facts=(*_facts(study, document["digest"], runs, environments), *_test_facts(folder)),
         findings=tuple(
             ReportedFinding(
                 code=finding["code"],
@@ -108,6 +106,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         cautions=(*_cautions(study, environments, results), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
         understanding=find_understanding(folder.path / "curves"),
+        corruptions=find_corruptions(folder.path / "curves"),
     )
 
 

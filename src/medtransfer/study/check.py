@@ -13,6 +13,7 @@ import polars as pl
 
 from medtransfer.data.audit.findings import Level
 from medtransfer.data.audit.run import Finding
+from medtransfer.data.images.corruptions import named_corruptions
 from medtransfer.data.images.scan import remembered_contents
 from medtransfer.errors import MedTransferError, plural
 from medtransfer.files import remove
@@ -20,6 +21,7 @@ from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
+from medtransfer.study.corruptions.asked import corrupted_needs
 from medtransfer.study.execution.requests import runs_to_extend
 from medtransfer.study.execution.workers import plan_workers
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
@@ -121,11 +123,14 @@ def _check(
     planned: list[PlannedRun] = []
     plan: StudyPlan | None = None
     fault: MedTransferError | None = None
+    corruptions = named_corruptions(study.corruptions)
     try:
         planned = plan_runs(study, data, folder)
         plan = make_plan(study, folder, planned, plan_workers(None, planned))
         if audit_images:
-            states = cache_states(folder, data, unmet_needs(folder, planned))
+            needs = unmet_needs(folder, planned)
+            needs += corrupted_needs(folder, data, planned, corruptions)
+            states = cache_states(folder, data, needs)
             make_caches(folder, data, states, on_event)
             data = audit_study_images(study, folder, data, planned, on_event)
     except MedTransferError as error:
@@ -137,7 +142,9 @@ def _check(
         runs=tuple(planned),
         finished=frozenset(r.run_id for r in planned if folder.run(r.run_id).is_done()),
         unpredicted=Counter(
-            cohort.cohort for _, cohorts in runs_to_extend(folder, planned) for cohort in cohorts
+            cohort.cohort
+            for _, cohorts in runs_to_extend(folder, planned, corruptions)
+            for cohort in cohorts
         ),
         rows_file=_write_rows(folder.path / "findings.csv", data.findings),
         pairs_file=_write_pairs(folder.path / "pairs.csv", data.pairs),

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig
+from medtransfer.data.images.corruptions import CorruptionName
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
@@ -17,16 +18,21 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_name
 from medtransfer.models.config import Head, ModelConfig, Pool, RungName
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.start import START_MARK
-from medtransfer.settings import Settings, identity, identity_if_set, runtime, scoring
+from medtransfer.settings import (
+    Settings,
+    identity,
+    identity_if_set,
+    runtime,
+    scoring,
+    scoring_if_set,
+)
 from medtransfer.sizes.limits import MAX_RUNS, count_fault
 from medtransfer.study.axes.combinations import GridSettings, axis_faults, combined
 from medtransfer.study.axes.config import AxesConfig
+from medtransfer.study.axes.sweep_config import SweepConfig
 from medtransfer.training.config import TrainingConfig, TuningConfig
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Rate = Annotated[float, Field(gt=0, lt=10)]
-Steps = Annotated[int, Field(ge=1, le=10_000_000)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
 Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 ControlName = Literal["shuffled_labels", "border_only", "patch_shuffled"]
@@ -103,41 +109,6 @@ class RungEntry(Settings):
         return faults
 
 
-class SweepConfig(Settings):
-    """Settings of training that are tried at every place of the grid; the best on tune is taken."""
-
-    learning_rates: tuple[Rate, ...] = identity(())
-    """In place of `training.learning_rate`."""
-    steps: tuple[Steps, ...] = identity(())
-    """In place of `training.steps`."""
-    weight_decays: tuple[Decay, ...] = identity(())
-    """In place of `training.weight_decay`."""
-
-    def settings(self, training: TrainingConfig) -> list[TrainingConfig]:
-        """Every combination on top of other settings, those alone where there is none.
-
-        A linear probe has its own penalties to try and takes no part.
-        """
-        if training.tuning.mode == "linear":
-            return [training]
-        rates = self.learning_rates or (training.learning_rate,)
-        lengths = self.steps or (training.steps,)
-        decays = self.weight_decays or (training.weight_decay,)
-        return [
-            training.model_copy(
-                update={"learning_rate": rate, "steps": length, "weight_decay": decay}
-            )
-            for rate in rates
-            for length in lengths
-            for decay in decays
-        ]
-
-    @property
-    def is_set(self) -> bool:
-        """True if there is anything to try."""
-        return bool(self.learning_rates or self.steps or self.weight_decays)
-
-
 class Study(Settings):
     """A study: the rungs to compare, on which data, and how."""
 
@@ -186,6 +157,10 @@ class Study(Settings):
     adapt: AdaptConfig | None = scoring(None)
     """Adaptation of the networks to each shifted hospital with a few of its patients, without
     training: `{}` for the default settings. Trains nothing; writes `curves/adapt.parquet`."""
+    corruptions: tuple[CorruptionName, ...] = scoring_if_set(())
+    """Corruptions of the internal test cases, which runs with most labels predict too: `jpeg`,
+    `blur`, `noise`, `contrast`, `resolution`, at severities 1, 3 and 5; `blur@2` is severity 2
+    alone. Trains nothing; writes `curves/corruptions.parquet`. Needs the weights of the runs."""
     understanding: tuple[Understanding, ...] = scoring(())
     """Questions about why a rung wins, asked of each finished run with most labels, on up to 2,000
     tuning cases. Trains nothing; writes `curves/understanding.parquet`. All but `convergence` need
@@ -261,6 +236,7 @@ class Study(Settings):
             "retrain_fractions": [str(fraction) for fraction in self.retrain_fractions],
             "shots": [str(count) for count in self.shots],
             "understanding": list(self.understanding),
+            "corruptions": list(self.corruptions),
             "sweep.learning_rates": [str(rate) for rate in self.sweep.learning_rates],
             "sweep.steps": [str(steps) for steps in self.sweep.steps],
             "sweep.weight_decays": [str(decay) for decay in self.sweep.weight_decays],
@@ -305,6 +281,8 @@ class Study(Settings):
             faults.append("adapt needs a shifted cohort: name data.split.train_cohorts")
         if self.leave_cohort_out and split.train_cohorts is not None:
             faults.append("leave_cohort_out and data.split.train_cohorts exclude each other")
+        if self.corruptions and self.keep == "predictions":
+            faults.append("corruptions need the weights of finished runs: keep must be weights")
         return faults
 
     def _training_faults(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 import yaml
 
 from medtransfer.data.audit.run import Finding
+from medtransfer.data.images.corruptions import named_corruptions
 from medtransfer.data.images.scan import decoding_of
 from medtransfer.engines.slurm import SlurmEngine, check_sbatch, require_slurm
 from medtransfer.errors import ConfigError
@@ -29,6 +30,7 @@ from medtransfer.runs.tested.additions import require_weights
 from medtransfer.runs.tested.earlier import mark_earlier_run
 from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
+from medtransfer.study.corruptions.asked import corrupted_needs
 from medtransfer.study.execution.dispatch import never
 from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
@@ -233,9 +235,12 @@ def _complete(
     for run in planned:
         if run.earlier is not None:
             mark_earlier_run(folder, run.earlier, run.identity, run.predicted.cohorts)
-    require_weights(with_folders(folder, runs_to_extend(folder, planned)))
+    corruptions = named_corruptions(study.corruptions)
+    require_weights(with_folders(folder, runs_to_extend(folder, planned, corruptions)))
     _write_plan(study, folder, data, planned)
-    states = cache_states(folder, data, unmet_needs(folder, planned))
+    needs = unmet_needs(folder, planned)
+    needs += corrupted_needs(folder, data, planned, corruptions)
+    states = cache_states(folder, data, needs)
     make_caches(folder, data, states, on_event)
     data = audit_study_images(study, folder, data, planned, on_event)
     check_findings(study, data.findings)
@@ -256,6 +261,7 @@ def _complete(
         on_event,
         workers=here,
         keep=study.keep,
+        corruptions=corruptions,
         make_engine=None
         if is_local
         else partial(SlurmEngine, folder.path, options=options.sbatch, at_once=options.workers),

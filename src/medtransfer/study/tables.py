@@ -33,6 +33,7 @@ from medtransfer.runs.tested.files import read_predictions_of
 from medtransfer.runs.tested.reads import note_reads
 from medtransfer.settings import digest
 from medtransfer.study.config import Study
+from medtransfer.study.corruptions.collect import write_corruptions
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.sweep import axis_cells, chosen_trials, setting_of, sweep_frame, trials_of
 from medtransfer.tables.results import write_curve_tables, write_results
@@ -120,6 +121,7 @@ def write_study_tables(
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
     files += _write_adaptation(study, folder, runs, _tested_again(in_order, data))
+    files += write_corruptions(study, folder, done)
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }

@@ -11,6 +11,7 @@ from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report import figures
+from medtransfer.report.beside.corruptions import corruptions_passage
 from medtransfer.report.components import (
     Answer,
     Component,
@@ -60,7 +61,7 @@ def section(data: ReportData) -> Section:
     parts: list[Component] = []
     if card.studied:
         parts += [*_scatter(data), _drops(data), *_thresholds(data)]
-    parts += _retraining(data)
+    parts += [*_retraining(data), *corruptions_passage(data)]
     return Section("shift", "Shift", card.sentence, parts, card)
 
 

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from medtransfer.data.cases import build_cases, case_attributes, predicted_cases
 from medtransfer.data.config import DataConfig
-from medtransfer.settings import rows_digest
+from medtransfer.data.images.corruptions import FORMAT as CORRUPTION_FORMAT
+from medtransfer.data.images.corruptions import Corruption
+from medtransfer.errors import TableError
+from medtransfer.runs.tested.corrupted import corrupted_name, home_name, internal_tests
+from medtransfer.settings import digest, rows_digest
 from medtransfer.tables.predictions import target_columns
 
 TESTED = ["tune", "test"]
@@ -65,6 +69,9 @@ class PredictedCases:
         self._frame, self._data, self._splits = frame, data, ["tune"] if tune_only else TESTED
         contents = frame.select("cohort", "case_id", "image_id", "split").hstack([facts["sha256"]])
         self.cohorts = () if tune_only else tuple(_predicted_cohorts(contents, data))
+        self._frame, self._data, self._sha256 = frame, data, facts["sha256"]
+        contents = frame.select("cohort", "case_id", "image_id", "split").hstack([self._sha256])
+        self.cohorts = tuple(_predicted_cohorts(contents, data))
 
     @cached_property
     def table(self) -> pl.DataFrame:
@@ -89,6 +96,32 @@ class PredictedCases:
         """Rows of the manifest with the test images of some cohorts. [R]"""
         is_asked = (self._frame["split"] == "test") & self._frame["cohort"].is_in(list(cohorts))
         return np.flatnonzero(is_asked.to_numpy())
+
+    def corrupted(self, corruptions: Sequence[Corruption]) -> tuple[PredictedCohort, ...]:
+        """The internal test cases with each corruption, as cohorts of their own.
+
+        Raises:
+            TableError: The manifest has a cohort of such a name.
+        """
+        home, rows = home_name(self._frame), np.flatnonzero(internal_tests(self._frame).to_numpy())
+        images = self._frame[rows].select("case_id", "image_id").hstack([self._sha256[rows]])
+        images = images.sort("case_id", "image_id").select("case_id", "sha256")
+        contents, cases = _digest(images), images["case_id"].n_unique()
+        cohorts = [
+            PredictedCohort(
+                corrupted_name(home, corruption),
+                cases,
+                digest([contents, corruption.name, CORRUPTION_FORMAT]),
+            )
+            for corruption in (corruptions if cases else ())
+        ]
+        taken = {cohort.cohort for cohort in cohorts} & set(self._frame["cohort"])
+        if taken:
+            raise TableError(
+                f"Cohort '{min(taken)}' has the name of a corrupted cohort. Give the cohort of the "
+                "manifest another name."
+            )
+        return tuple(cohorts)
 
     def digest_of(self, cohort: str) -> str:
         """Digest of the test cases of one cohort, with their labels."""

@@ -2,15 +2,23 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import polars as pl
+
 from medtransfer.data.cases import build_cases
-from medtransfer.data.images.cache import require_intact
+from medtransfer.data.images.cache import CachedImages, require_intact
 from medtransfer.data.splits import assign_splits
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.embedded.transfer import predict_feature_cohorts
-from medtransfer.runs.fine_tune import partition_cases, predict_parts, prediction_parts
+from medtransfer.runs.fine_tune import (
+    ModelOutputs,
+    partition_cases,
+    predict_parts,
+    prediction_parts,
+)
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import (
     PlannedInputs,
@@ -22,6 +30,8 @@ from medtransfer.runs.inputs import (
 )
 from medtransfer.runs.probe import FeatureSource, feature_blocks, head_outputs, needed_blocks
 from medtransfer.runs.tested.cases import PredictedCases
+from medtransfer.runs.tested.corrupted import named_in
+from medtransfer.runs.tested.corrupted_outputs import TrainedRun, predict_corrupted
 from medtransfer.runs.tested.files import CohortRecord, add_predictions
 from medtransfer.runs.transfer import (
     environment,
@@ -47,7 +57,8 @@ def predict_cohorts(
         run: Its configuration.
         study: Holds the facts and caches of the images.
         folder: The run's.
-        cohorts: Names of the cohorts.
+        cohorts: Names of the cohorts; those of corrupted test cases are of
+            `tested.cases.corrupted_name`.
         heartbeat: Called after every pass through the network; it may raise to stop.
         planned: Digests of data and weights; None compares nothing.
 
@@ -100,13 +111,66 @@ def predict_cohorts(
             images=(as_tested, to_test),
             spec=spec,
         )
+    trained = TrainedRun(
+        run=run,
+        study=study,
+        data=data,
+        frame=frame,
+        cases=partition_cases(cases, frame, run),
+        spec=spec,
+        built=built,
+        classifier=classifier,
+    )
+    corruptions = named_in(frame, cohorts)
+    plain = [name for name in cohorts if name not in corruptions]
+    images: list[CachedImages] = []
+    tables: dict[str, pl.DataFrame] = {}
+    if plain:
+        outputs, images = _predict_plain(trained, plain, heartbeat)
+        tables |= zip(plain, prediction_parts(outputs, run, folder.run_id), strict=True)
+    if corruptions:
+        outputs, more = predict_corrupted(trained, corruptions, heartbeat)
+        images += more
+        tables |= zip(corruptions, prediction_parts(outputs, run, folder.run_id), strict=True)
 
     if not world().is_main:
         return
     data.require_unchanged()
     require_intact(images)
     machine = environment(run.training)
-    of_cohort = {cohort.cohort: cohort for cohort in predicted.cohorts}
-    for name, table in zip(cohorts, prediction_parts(outputs, run, folder.run_id), strict=True):
+    predictable = (*predicted.cohorts, *predicted.corrupted(list(corruptions.values())))
+    of_cohort = {cohort.cohort: cohort for cohort in predictable}
+    for name, table in tables.items():
         record = CohortRecord(**vars(of_cohort[name]), weights=weights, environment=machine)
         add_predictions(folder, record, table)
+
+
+def _predict_plain(
+    trained: TrainedRun, cohorts: Sequence[str], heartbeat: Callable[..., None]
+) -> tuple[ModelOutputs, list[CachedImages]]:
+    """Outputs for cohorts of the manifest, and the images that were read."""
+    run, split, spec, study = trained.run, trained.cases, trained.spec, trained.study
+    parts = [split.test[name] for name in cohorts]
+    requests = prediction_requests(run, spec, trained.frame, cohorts)
+    if run.training.tuning.mode == "linear":
+        images = [trained.images_of(request) for request in merge_requests(requests)]
+        needed = np.concatenate([part.case_ids for part in (split.train, *parts)])
+        blocks = [
+            block
+            for block in feature_blocks(split.all, trained.data.manifest.frame)
+            if np.isin(block.case_ids, needed).any()
+        ]
+        source = FeatureSource(blocks, images[0], spec, study.features)
+        features = source.extract(run, trained.built, heartbeat)
+        return head_outputs(run, trained.classifier.head, features, split.train, parts), images
+    images = [trained.images_of(request) for request in requests]
+    as_tested, to_test = images
+    outputs = predict_parts(
+        run,
+        trained.classifier,
+        train=split.train,
+        parts=parts,
+        images=(as_tested, to_test),
+        spec=spec,
+    )
+    return outputs, images

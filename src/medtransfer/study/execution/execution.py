@@ -1,8 +1,9 @@
 """Execution of what a study lacks: runs to be trained, cohorts to be predicted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from medtransfer.data.images.corruptions import Corruption
 from medtransfer.engines.contract import Engine
 from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
@@ -35,6 +36,7 @@ class StudyExecution:
         *,
         workers: Workers,
         keep: Keep = "weights",
+        corruptions: Sequence[Corruption] = (),
         make_engine: Callable[[], Engine] | None = None,
         tune_only: bool = False,
     ) -> None:
@@ -47,6 +49,7 @@ class StudyExecution:
             on_event: Called with every progress event.
             workers: Processes of this machine.
             keep: Content of finished runs.
+            corruptions: Of the internal test cases, to be predicted too.
             make_engine: Makes the engine that trains; None for this machine.
             tune_only: Runs predict the tuning split alone, not the test split.
         """
@@ -56,6 +59,7 @@ class StudyExecution:
         self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
         self.workers = workers
         self.keep: Keep = keep
+        self._corruptions = corruptions
         ended = [r for r in planned if folder.run(r.run_id).state() in ("done", "diverged")]
         self.waiting = [r for r in planned if r not in ended]
         self.finished = len(ended)
@@ -120,7 +124,7 @@ class StudyExecution:
             StudyStopped: It was asked to stop.
             StudyError: Some runs could not; the others have.
         """
-        waiting = runs_to_extend(self.folder, self.planned)
+        waiting = runs_to_extend(self.folder, self.planned, self._corruptions)
         for event in additions_of(with_folders(self.folder, waiting)):
             self.on_event(event)
         jobs = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from medtransfer.data.images.corruptions import Corruption
 from medtransfer.errors import StudyError
 from medtransfer.files import read_json
 from medtransfer.runs.events import RunName
@@ -9,6 +10,7 @@ from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.messages import RunRequest
 from medtransfer.runs.tested.cases import PredictedCohort
 from medtransfer.runs.tested.files import missing_cohorts
+from medtransfer.study.corruptions.asked import corrupted_runs
 from medtransfer.study.plan import PlannedRun
 
 Additions = list[tuple[PlannedRun, tuple[PredictedCohort, ...]]]
@@ -68,6 +70,31 @@ def runs_to_extend(folder: StudyFolder, planned: Sequence[PlannedRun]) -> Additi
         if folder.run(run.run_id).is_done()
         and (cohorts := missing_cohorts(folder.run(run.run_id), run.predicted.cohorts))
     ]
+
+
+def runs_to_extend(
+    folder: StudyFolder, planned: Sequence[PlannedRun], corruptions: Sequence[Corruption] = ()
+) -> Additions:
+    """Finished runs, each with the test cohorts that it has not predicted, and its corrupted ones.
+
+    Args:
+        folder: Of the study.
+        planned: Its runs.
+        corruptions: That its runs with most labels are to predict.
+    """
+    asked = corrupted_runs(folder, planned) if corruptions else []
+    corrupted = {run.run_id for run in asked}
+    waiting: Additions = []
+    for run in planned:
+        run_folder = folder.run(run.run_id)
+        if not run_folder.is_done():
+            continue
+        cohorts = run.predicted.cohorts
+        if run.run_id in corrupted:
+            cohorts += run.predicted.corrupted(corruptions)
+        if missing := missing_cohorts(run_folder, cohorts):
+            waiting.append((run, missing))
+    return waiting
 
 
 def with_folders(

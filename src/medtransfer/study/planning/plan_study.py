@@ -3,10 +3,12 @@
 import contextlib
 from pathlib import Path
 
+from medtransfer.data.images.corruptions import named_corruptions
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.caches import cache_states, unmet_needs
 from medtransfer.study.config import Study
+from medtransfer.study.corruptions.asked import corrupted_needs
 from medtransfer.study.execution.workers import plan_workers
 from medtransfer.study.plan import plan_runs, read_data
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
@@ -50,7 +52,9 @@ def plan_study(
                 lambda done, total: on_event(Preparing("reading images", done, total)),
             )
         planned = plan_runs(study, data, folder, draw_seeds=False)
-        caches = cache_states(folder, data, unmet_needs(folder, planned))
+        needs = unmet_needs(folder, planned)
+        needs += corrupted_needs(folder, data, planned, named_corruptions(study.corruptions))
+        caches = cache_states(folder, data, needs)
         return make_plan(study, folder, planned, plan_workers(workers, planned), caches)
     finally:
         lease.drop()
