@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.audit.duplicates import find_pairs
-from medtransfer.data.audit.perceptual_hash import RADIUS, SIDE, TURNS, close_pairs
+from medtransfer.data.audit.hashing.perceptual_hash import RADIUS, SIDE, TURNS, close_pairs
 from medtransfer.data.audit.run import audit
 from medtransfer.data.config import DataConfig
 from medtransfer.tables.manifest import Manifest

@@ -83,7 +83,8 @@ def joined(batches: list[Batch]) -> Batch:
 
 def same(one: Batch, two: Batch) -> bool:
     return all(
-        torch.equal(a, b) for a, b in zip(vars(one).values(), vars(two).values(), strict=True)
+        a is b is None or torch.equal(a, b)
+        for a, b in zip(vars(one).values(), vars(two).values(), strict=True)
     )
 
 

@@ -114,6 +114,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "features": Path("f.npy"),
         "feature_ids": Path("ids.csv"),
         "head": "mlp",
+        "covariates": ("age",),
     },
     TrainingConfig: {
         "batch_size": 64,

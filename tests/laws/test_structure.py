@@ -83,6 +83,7 @@ TORCH = {
     "runs.tested.corrupted_outputs",
     "runs.tested.predict",
     "runs.understanding.answer",
+    "runs.understanding.covariates",
     "runs.understanding.measure",
     "runs.understanding.network",
     "runs.transfer",

@@ -10,7 +10,8 @@ from tests.data.audit import corpus
 from medtransfer.data.audit.run import Finding
 from medtransfer.errors import StudyError, WeightsError
 from medtransfer.study.config import Study
-from medtransfer.study.plan import StudyData, check_findings, flow_of, plan_runs, read_data
+from medtransfer.study.plan import StudyData, check_findings, plan_runs, read_data
+from medtransfer.study.planning.flow import flow_of
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from medtransfer.data.audit.run import audit
 from medtransfer.data.splits import assign_splits
 from medtransfer.study.config import Study
 from medtransfer.runs.inputs import open_manifest
-from medtransfer.study.plan import StudyData, flow_of, plan_runs
+from medtransfer.study.plan import StudyData, plan_runs
+from medtransfer.study.planning.flow import flow_of
 
 study = Study.model_validate(json.loads(sys.argv[1]))
 begun = time.process_time()

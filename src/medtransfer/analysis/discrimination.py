@@ -44,7 +44,10 @@ def macro_auroc(targets: Floats, scores: Floats, weights: Floats) -> Floats:
             areas.append(auroc(truth, scores[rows, column])(weights[:, rows]))
     if not areas:
         return np.full(len(weights), np.nan)
-    return np.nanmean(np.stack(areas), axis=0)
+    stacked = np.stack(areas)
+    # a sample of few patients may have one class alone, for every target
+    defined = (~np.isnan(stacked)).sum(axis=0)
+    return np.where(defined > 0, np.nansum(stacked, axis=0) / np.maximum(defined, 1), np.nan)
 
 
 def interval_of(values: Floats) -> Interval:

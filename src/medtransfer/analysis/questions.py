@@ -3,7 +3,13 @@
 from typing import Literal, get_args
 
 Understanding = Literal[
-    "convergence", "similarity", "reset", "weight_distance", "layer_probe", "attribute_probe"
+    "convergence",
+    "similarity",
+    "reset",
+    "weight_distance",
+    "layer_probe",
+    "attribute_probe",
+    "covariate_importance",
 ]
 QUESTIONS: tuple[Understanding, ...] = get_args(Understanding)
 MAX_CASES = 2_000

@@ -98,6 +98,7 @@ class Cases:
         splits: ``train``, ``tune`` or ``test``. [N]
         targets: 0 to 1, NaN where masked. [N, T]
         images: Image ids of each case, sorted. N lists
+        covariates: Clinical data as numbers; None where they are not used. [N, C]
     """
 
     case_ids: NDArray[np.str_]
@@ -106,6 +107,7 @@ class Cases:
     splits: NDArray[np.str_]
     targets: NDArray[np.float64]
     images: Sequence[tuple[str, ...]]
+    covariates: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Keep the images in one piece."""
@@ -126,6 +128,7 @@ class Cases:
             splits=self.splits[chosen],
             targets=self.targets[chosen],
             images=self._lists.take(chosen),
+            covariates=None if self.covariates is None else self.covariates[chosen],
         )
 
     @property

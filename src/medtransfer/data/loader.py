@@ -27,12 +27,14 @@ class Batch:
         case_of_image: Which case of the batch each image belongs to, 0 to B-1. [M]
         targets: 0 to 1; 0 where masked. [B, T]
         known: False where the target is masked. [B, T]
+        covariates: Clinical data as numbers; None where they are not used. [B, C]
     """
 
     images: torch.Tensor
     case_of_image: torch.Tensor
     targets: torch.Tensor
     known: torch.Tensor
+    covariates: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -152,11 +154,13 @@ class CaseImages:
         device: torch.device,
     ) -> Batch:
         targets = self.cases.targets[rows]
+        covariates: NDArray[np.float32] | None = getattr(self.cases, "covariates", None)
         return Batch(
             images,
             torch.as_tensor(owner).to(device),
             torch.as_tensor(np.nan_to_num(targets).astype(np.float32)).to(device),
             torch.as_tensor(~np.isnan(targets)).to(device),
+            None if covariates is None else torch.as_tensor(covariates[rows]).to(device),
         )
 
 
@@ -293,6 +297,7 @@ def _with_squares(
         batch.case_of_image,
         seen * batch.targets + (1 - seen) * partner.targets,
         batch.known & partner.known,
+        _mixed_covariates(batch, partner, seen),
     )
 
 
@@ -302,4 +307,12 @@ def _mixed(batch: Batch, partner: Batch, pairs: torch.Tensor, share: float) -> B
         batch.case_of_image,
         share * batch.targets + (1 - share) * partner.targets,
         batch.known & partner.known,
+        _mixed_covariates(batch, partner, share),
     )
+
+
+def _mixed_covariates(batch: Batch, partner: Batch, share: float) -> torch.Tensor | None:
+    """Clinical data mixed as the targets are; None where they are not used. [B, C]"""
+    if batch.covariates is None or partner.covariates is None:
+        return None
+    return share * batch.covariates + (1 - share) * partner.covariates

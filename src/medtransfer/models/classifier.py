@@ -81,6 +81,7 @@ class Classifier(nn.Module):
     Pooling and head run in float32 whatever the backbone's precision.
 
     Attributes:
+        covariates: Width of the clinical data that are put beside the pooled features.
         memory_format: That images are brought into before the backbone; None leaves them as they
             come. Convolutions go on in the format of what they are given, and batches are cut from
             stored images, whose channels are last.
@@ -93,6 +94,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.pool = pool
         self.head = head
+        self.covariates = 0
         self.precision: Precision = precision
         self.memory_format: torch.memory_format | None = None
         self._frozen_norms: list[nn.Module] = []
@@ -110,27 +112,55 @@ class Classifier(nn.Module):
             part.eval()
         return self
 
-    def features(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
+    def add_covariates(self, width: int) -> None:
+        """Widen the head by columns of clinical data; it starts at zero again."""
+        self.covariates = width
+        self.head = zero_head(self.head.in_features + width, self.head.out_features)
+
+    @property
+    def image_width(self) -> int:
+        """Length of the feature vector of the images alone."""
+        return self.head.in_features - self.covariates
+
+    def features(
+        self,
+        images: torch.Tensor,
+        owner: torch.Tensor,
+        cases: int,
+        covariates: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Features of cases, before the head.
 
         Args:
             images: [M, 3, H, W], normalised.
             owner: Which case each image belongs to. [M]
             cases: Number of cases B.
+            covariates: Clinical data of the cases; zeros where they are left out. [B, C]
 
         Returns:
-            float32 [B, width]
+            float32 [B, width + C]
         """
         if self.memory_format is not None:
             images = images.contiguous(memory_format=self.memory_format)
         half = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             image_features = self.backbone(images)
-        return self.pool(image_features.float(), owner, cases)
+        pooled: torch.Tensor = self.pool(image_features.float(), owner, cases)
+        if not self.covariates:
+            return pooled
+        if covariates is None:
+            covariates = pooled.new_zeros((cases, self.covariates))
+        return torch.cat([pooled, covariates], dim=1)
 
-    def forward(self, images: torch.Tensor, owner: torch.Tensor, cases: int) -> torch.Tensor:
+    def forward(
+        self,
+        images: torch.Tensor,
+        owner: torch.Tensor,
+        cases: int,
+        covariates: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Logits of cases. [B, T]"""
-        return self.head(self.features(images, owner, cases))
+        return self.head(self.features(images, owner, cases, covariates))
 
 
 @dataclass(frozen=True)
@@ -182,7 +212,7 @@ def build_classifier(
     if path is not None:
         stamp = file_stamp(path)
         digest = verified_digest(path, rung)
-        is_partial = rung.start is not None and rung.start.control is None
+        is_partial = rung.start is not None and rung.start.changes_weights
         random = copy_of(backbone) if is_partial else None
         fit = load_weights(backbone, path, head_prefix(backbone))
         if rung.start is not None and random is not None:

@@ -42,3 +42,5 @@ class ModelConfig(Settings):
     """Table with the ids of the rows of a `.npy` file."""
     head: Head = identity_if_set("linear")
     """Classifier on the features of an `embeddings/…` rung."""
+    covariates: tuple[str, ...] = identity_if_set(())
+    """Columns of clinical data that the head sees; a study's `covariates` sets them."""

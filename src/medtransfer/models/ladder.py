@@ -13,7 +13,7 @@ from typing import Any, Literal
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
 from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
-from medtransfer.models.rungs.start import START_MARK, Start, split_name, start_fault
+from medtransfer.models.rungs.start import METADATA_ONLY, START_MARK, Start, split_name, start_fault
 from medtransfer.models.rungs.timm_tags import UNKNOWN_SET, tag_facts
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -159,6 +159,8 @@ def _open_form(name: str) -> Rung:
                 pretraining="a local file",
                 source="file",
             )
+        case "metadata-only" if name == METADATA_ONLY:
+            return replace(_embeddings(name), pretraining="clinical data alone")
         case "embeddings" if EMBEDDINGS_NAME.fullmatch(architecture):
             return _embeddings(name)
         case "own" if (of_own := find_own(architecture)) is not None:
@@ -202,12 +204,7 @@ def _embeddings(name: str) -> Rung:
 
 def _scratch(name: str, architecture: Architecture) -> Rung:
     """A rung with random weights."""
-    return Rung(
-        name=name,
-        architecture=architecture,
-        pretraining="none",
-        images=0,
-    )
+    return Rung(name=name, architecture=architecture, pretraining="none", images=0)
 
 
 def _own(name: str, facts: Mapping[str, Any]) -> Rung:

@@ -14,6 +14,7 @@ from medtransfer.files import make_folder, read_json, replacing, sha256, write_j
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import Rung, find_rung
 from medtransfer.models.own_rungs import FOLDER_VARIABLE, weights_folder
+from medtransfer.models.rungs.start import METADATA_ONLY
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".npz", ".pth")
@@ -30,7 +31,7 @@ def find_weights(model: ModelConfig) -> Path | None:
         ConfigError: There is no such rung.
     """
     rung = find_rung(model.rung)
-    if rung.is_random:
+    if rung.is_random or rung.name == METADATA_ONLY:
         return None
     named = model.weights if rung.reads_images else model.features
     for path in _candidates(rung, named):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases, predicted_cases, training_cases
+from medtransfer.data.covariates.cells import covariate_cells
+from medtransfer.data.covariates.encoding import CovariateEncoding
 from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.loader import CaseImages, TrainingBatches
@@ -44,12 +46,19 @@ class RunCases:
         train: Labelled cases to train on.
         tune: Cases to validate on, which are predicted too.
         test: Cases to predict, by cohort.
+        encoding: Of the clinical data; None where they are not used.
     """
 
     all: Cases
     train: Cases
     tune: Cases
     test: dict[str, Cases]
+    encoding: CovariateEncoding | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns of clinical data beside the features of the images."""
+        return 0 if self.encoding is None else self.encoding.width
 
     def without_test(self) -> "RunCases":
         """The same cases without those of the test split."""
@@ -107,17 +116,34 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
         shots, share = run.data.split.shots, run.data.split.train_fraction
         budget = f"label fraction {share:g}" if shots is None else plural(shots, "shot")
         raise StudyError(f"No labelled training case is left at {budget}.")
+    encoding, encoded = None, cases
+    if run.model.covariates:
+        encoding, encoded = _with_covariates(cases, train, frame, run.model.covariates)
+        train = encoded.take(np.isin(cases.case_ids, train.case_ids))
     if control_of(run.model.rung) == "shuffled-labels":
         order = generator(run.seed, "shuffled labels").permutation(len(train))
         train = replace(train, targets=train.targets[order])
-    predicted = predicted_cases(cases, run.data)
+    predicted = predicted_cases(encoded, run.data)
     tested = predicted.take(predicted.splits == "test")
     return RunCases(
         all=cases,
         train=train,
-        tune=cases.take(cases.splits == "tune"),
+        tune=encoded.take(cases.splits == "tune"),
         test={str(name): tested.take(tested.cohorts == name) for name in np.unique(tested.cohorts)},
+        encoding=encoding,
     )
+
+
+def _with_covariates(
+    cases: Cases, train: Cases, frame: pl.DataFrame, names: Sequence[str]
+) -> tuple[CovariateEncoding, Cases]:
+    """The encoding of clinical data, fitted to training cases, and all cases with it."""
+    cells = covariate_cells(frame, names)
+    is_trained = cells["case_id"].is_in(train.case_ids.tolist())
+    encoding = CovariateEncoding.fit(cells.filter(is_trained), names)
+    of_cases = pl.DataFrame({"case_id": cases.case_ids.tolist()})
+    in_order = of_cases.join(cells, on="case_id", how="left", maintain_order="left")
+    return encoding, replace(cases, covariates=encoding.encode(in_order))
 
 
 def fine_tune(

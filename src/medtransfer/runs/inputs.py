@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.config import DataConfig
+from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.images.cache import CachedImages, prepare_cache
 from medtransfer.data.images.controls import ControlRecipe
 from medtransfer.data.images.input_spec import InputSpec
@@ -128,7 +129,9 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
-def training_digest(frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig) -> str:
+def training_digest(
+    frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig, covariates: Sequence[str] = ()
+) -> str:
     """Digest of the rows that a run trains on and selects with: what its id is made from.
 
     Their ids, cohorts, splits, raw labels and image contents are in it. Test cases are not: adding,
@@ -138,11 +141,14 @@ def training_digest(frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig) 
         frame: Manifest rows with splits, from `assign_splits`.
         facts: Digest of each image, in the same order.
         data: Of the run.
+        covariates: Columns of clinical data that it sees.
     """
     ids = frame.select(
         "image_id", "case_id", "patient_id", "cohort", pl.col("split").cast(pl.String)
     )
     table = ids.hstack(raw_labels(frame, data)).with_columns(facts["sha256"])
+    if covariates:
+        table = table.join(covariate_cells(frame, covariates), on="case_id", maintain_order="left")
     table = table.filter(pl.col("split") != "test")
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 

@@ -87,6 +87,7 @@ def transfer(
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
     cases = build_cases(frame, run.data)
+    split = partition_cases(cases, frame, run)
 
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
@@ -100,6 +101,7 @@ def transfer(
     )
     if planned is not None:
         planned.require_weights(run.model.rung, built.weights)
+    built.classifier.add_covariates(split.width) if split.width else None
     trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
@@ -126,6 +128,9 @@ def transfer(
     folder.write_outcome(predictions, cost)
     predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
     identity = run_id(run, training_digest(frame, facts, run.data), built.weights)
+    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
+    trained_on = training_digest(frame, facts, run.data, run.model.covariates)
+    identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
     results = score(predictions, attributes, run.data.task, run.evaluation)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
-from medtransfer.data.config import DataConfig
+from medtransfer.data.config import DataConfig, Name
 from medtransfer.data.images.corruptions import CorruptionName
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.errors import listed, suggestion
@@ -17,7 +17,7 @@ from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.models.config import Head, ModelConfig, Pool, RungName
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.rungs.start import START_MARK
+from medtransfer.models.rungs.start import COVARIATES, METADATA_ONLY, START_MARK, sees_covariates
 from medtransfer.settings import (
     Settings,
     identity,
@@ -35,7 +35,7 @@ from medtransfer.training.config import TrainingConfig, TuningConfig
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-ControlName = Literal["shuffled_labels", "border_only", "patch_shuffled"]
+ControlName = Literal["shuffled_labels", "border_only", "patch_shuffled", "metadata_only"]
 Keep = Literal["weights", "predictions"]
 Reason = Annotated[str, Field(min_length=10)]
 
@@ -71,7 +71,7 @@ class RungEntry(Settings):
     @model_validator(mode="after")
     def _features_of_their_rung(self) -> "RungEntry":
         if not find_rung(self.rung).reads_images:
-            faults = self._feature_faults()
+            faults = self._feature_faults() if self.rung != METADATA_ONLY else []
         else:
             fields = {"features": None, "feature_ids": None, "head": "linear"}
             faults = [
@@ -121,7 +121,12 @@ class Study(Settings):
     controls: tuple[ControlName, ...] = identity_if_set(())
     """Negative controls of the reference rung, as further rungs that should fail:
     `shuffled_labels`, `border_only` (the outer tenth of each side), `patch_shuffled` (the squares
-    of an 8 × 8 grid in another order)."""
+    of an 8 × 8 grid in another order). `metadata_only`, clinical data without images, comes with
+    `covariates`."""
+    covariates: tuple[Name, ...] = identity_if_set(())
+    """Columns of clinical data that are put beside the features of the images. Every rung is then
+    there twice, without them and as `RUNG@covariates`, and `metadata-only/linear` sees them alone.
+    Numbers are standardised on the training cases, other values are columns of 0 and 1."""
     reference: str | None = scoring(None)
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
@@ -183,11 +188,23 @@ class Study(Settings):
     def _with_controls(self) -> "Study":
         """Add the controls to the rungs, as often as the study is read."""
         names = {entry.rung for entry in self.rungs}
+        if self.covariates:
+            twins = [
+                RungEntry.model_validate({**dict(entry), "rung": name})
+                for entry in self.rungs
+                if START_MARK not in entry.rung
+                and entry.rung != METADATA_ONLY
+                and (name := f"{entry.rung}{START_MARK}{COVARIATES}") not in names
+            ]
+            if METADATA_ONLY not in names:
+                twins.append(RungEntry(rung=METADATA_ONLY))
+            object.__setattr__(self, "rungs", (*self.rungs, *twins))
         base = next((entry for entry in self.rungs if entry.rung == self.reference_rung), None)
         added = [
             RungEntry.model_validate({**dict(base), "rung": name})
             for control in (self.controls if base is not None else ())
             if base is not None
+            and control != "metadata_only"
             and (name := f"{base.rung}{START_MARK}{control.replace('_', '-')}") not in names
         ]
         if added:
@@ -237,6 +254,7 @@ class Study(Settings):
             "shots": [str(count) for count in self.shots],
             "understanding": list(self.understanding),
             "corruptions": list(self.corruptions),
+            "covariates": list(self.covariates),
             "sweep.learning_rates": [str(rate) for rate in self.sweep.learning_rates],
             "sweep.steps": [str(steps) for steps in self.sweep.steps],
             "sweep.weight_decays": [str(decay) for decay in self.sweep.weight_decays],
@@ -281,6 +299,11 @@ class Study(Settings):
             faults.append("adapt needs a shifted cohort: name data.split.train_cohorts")
         if self.leave_cohort_out and split.train_cohorts is not None:
             faults.append("leave_cohort_out and data.split.train_cohorts exclude each other")
+        blind = [entry.rung for entry in self.rungs if sees_covariates(entry.rung)]
+        if not self.covariates and (blind or "metadata_only" in self.controls):
+            faults.append(
+                f"covariates names no column, which {(blind or ['metadata_only'])[0]} needs"
+            )
         if self.corruptions and self.keep == "predictions":
             faults.append("corruptions need the weights of finished runs: keep must be weights")
         return faults
@@ -372,4 +395,5 @@ class Study(Settings):
             features=entry.features,
             feature_ids=entry.feature_ids,
             head=entry.head,
+            covariates=self.covariates if sees_covariates(entry.rung) else (),
         )

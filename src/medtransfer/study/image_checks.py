@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.audit.findings import errors_first
-from medtransfer.data.audit.perceptual_hash import TURNS
+from medtransfer.data.audit.hashing.perceptual_hash import TURNS
 from medtransfer.data.audit.pixels import disagreeing_decoders
 from medtransfer.data.audit.run import (
     ComparedImages,

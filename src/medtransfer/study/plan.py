@@ -6,11 +6,11 @@ Listing is its own step, so `check` and `status` can say what a study is without
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from medtransfer.data.audit.covariates import covariate_findings
 from medtransfer.data.audit.run import CHECKS, Finding, audit
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
@@ -40,7 +40,7 @@ from medtransfer.runs.tested.earlier import FolderName, RunNames
 from medtransfer.settings import ScopeMemo
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
-from medtransfer.tables.manifest import SPLITS, Manifest
+from medtransfer.tables.manifest import Manifest
 from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.heads.settings import head_steps
 
@@ -143,6 +143,7 @@ def read_data(
         *pretrained_on((entry.rung for entry in study.rungs), frames(), facts),
         *seen_test_sets({entry.rung: entry.seen for entry in study.rungs}, frames()),
         *coverage_findings(map(study.model_of, study.rungs), manifest),
+        *covariate_findings(study.covariates, frames(), study.data),
     ]
     findings |= {(finding.code, finding.sentence): finding for finding in of_rungs}
     return StudyData(
@@ -192,14 +193,16 @@ class SplitData:
     predicted: PredictedCases
 
     @classmethod
-    def of(cls, data: StudyData, config: DataConfig) -> "SplitData":
+    def of(
+        cls, data: StudyData, config: DataConfig, covariates: tuple[str, ...] = ()
+    ) -> "SplitData":
         """Split the data as a run does."""
         frame = assign_splits(data.manifest, config)
         return cls(
             frame,
             CaseTable(frame, config),
-            training_digest(frame, data.facts, config),
-            PredictedCases(frame, data.facts, config),
+            training_digest(frame, data.facts, config, covariates),
+            PredictedCases(frame, data.facts, config, covariates),
         )
 
 
@@ -260,7 +263,7 @@ class _Memo:
         self._unread = data.without_images(study.data) if data.manifest.has_images else data
         self._reads = {entry.rung: find_rung(entry.rung).reads_images for entry in study.rungs}
         self._only_seed = only_seed
-        self._splits: dict[SplitKey, SplitData] = {}
+        self._splits: dict[tuple[SplitKey, tuple[str, ...]], SplitData] = {}
         self._specs: dict[tuple[object, ...], InputSpec] = {}
         self._needs: dict[tuple[object, ...], tuple[CacheRequest, ...]] = {}
         self._draws: dict[tuple[int, int, bool], _Draw] = {}
@@ -271,9 +274,10 @@ class _Memo:
 
     def split(self, cell: Cell) -> SplitData:
         """The data of a run, split."""
-        key = (*cell.split_key, self._reads[cell.rung])
+        covariates = cell.run.model.covariates
+        key = (*cell.split_key, self._reads[cell.rung]), covariates
         if key not in self._splits:
-            self._splits[key] = SplitData.of(self.inputs(cell), cell.run.data)
+            self._splits[key] = SplitData.of(self.inputs(cell), cell.run.data, covariates)
         return self._splits[key]
 
     def needs(self, cell: Cell) -> tuple[CacheRequest, ...]:
@@ -302,42 +306,6 @@ class _Memo:
             mean = float(np.mean(images)) if len(images) else 1.0
             self._draws[key] = _Draw(len(images), mean)
         return self._draws[key]
-
-
-FlowRow = dict[str, Any]
-"""Counts of one split of one cohort: open, since targets are its keys."""
-
-
-def flow_of(study: Study, data: StudyData) -> list[FlowRow]:
-    """Number of images, cases and patients of each split of each cohort, with their labels.
-
-    Returns:
-        One row per cohort and split, with positive, negative and masked cases of every target.
-    """
-    table = CaseTable(assign_splits(data.manifest, study.data), study.data)
-    cohorts = table.kinds["cohort"]
-    rows: list[FlowRow] = []
-    for cohort in sorted(cohorts.unique().cast(pl.String).to_list()):
-        for split in SPLITS:
-            in_cohort = ((cohorts == cohort) & (table.kinds["split"] == split)).to_numpy()
-            if in_cohort.any():
-                targets = table.targets[in_cohort]
-                rows.append(
-                    {
-                        "cohort": cohort,
-                        "split": split,
-                        "images": int(table.images[in_cohort].sum()),
-                        "cases": int(in_cohort.sum()),
-                        "patients": len(np.unique(table.patients[in_cohort])),
-                        "positive": dict(
-                            zip(study.data.names, (targets == 1).sum(0).tolist(), strict=True)
-                        ),
-                        "masked": dict(
-                            zip(study.data.names, np.isnan(targets).sum(0).tolist(), strict=True)
-                        ),
-                    }
-                )
-    return rows
 
 
 def _plan_run(cell: Cell, weights: str | None, split: SplitData, memo: _Memo) -> PlannedRun:

@@ -42,10 +42,10 @@ from medtransfer.study.plan import (
     PlannedRun,
     StudyData,
     check_findings,
-    flow_of,
     plan_runs,
     read_data,
 )
+from medtransfer.study.planning.flow import flow_of
 from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.record.lock import note_circumstances, write_lock

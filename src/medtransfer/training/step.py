@@ -136,7 +136,7 @@ class _Attempt:
 
     def _pass(self, batch: Batch, loss: PartialLoss, *, counts: bool) -> None:
         """Add a micro-batch's gradients to the weights."""
-        logits = self._classifier(batch.images, batch.case_of_image, len(batch))
+        logits = self._classifier(batch.images, batch.case_of_image, len(batch), batch.covariates)
         part = loss(logits, batch) * float(counts)
         cast("Any", part).backward()
         if counts:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from medtransfer.data.audit.duplicates import MIN_SIMILARITY, find_pairs
-from medtransfer.data.audit.perceptual_hash import SIDE
+from medtransfer.data.audit.hashing.perceptual_hash import SIDE
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 
 Change = Callable[[Image.Image], Image.Image]

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.audit.perceptual_hash import (
+from medtransfer.data.audit.hashing.perceptual_hash import (
     TURNS,
     Turn,
     close_pairs,

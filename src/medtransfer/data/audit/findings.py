@@ -37,6 +37,8 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "A023": ("error", "A rung was pre-trained on the public set of a test cohort"),
     "B001": ("error", "The training split contains only one class of a target"),
     "B005": ("error", "A split has no labelled case"),
+    "A024": ("error", "A covariate predicts a target nearly alone"),
+    "A025": ("info", "Covariates of cases outside training count as missing"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),
     "B003": ("info", "Labels are uncertain or empty; the shares are listed by cohort"),
     "B004": ("warning", "An attribute differs between the images of one case"),

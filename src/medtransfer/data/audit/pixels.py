@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.audit.duplicates import FLAT
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
-from medtransfer.data.audit.perceptual_hash import BLOCK, TURNS, normalised
+from medtransfer.data.audit.hashing.perceptual_hash import BLOCK, TURNS, normalised
 from medtransfer.data.audit.privacy import TEXT_MODALITIES
 from medtransfer.data.config import DataConfig
 from medtransfer.data.images.decode import decode

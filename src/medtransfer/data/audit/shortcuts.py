@@ -5,6 +5,8 @@ often visible in the image too, and a network learns it first. Every prediction 
 patient's own rows never take part in it. An AUROC that is undefined is None and reports nothing.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -110,14 +112,30 @@ def predictive_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) 
         table: Their cases.
         data: Targets.
     """
+    predictions = [
+        f"'{name}' alone predicts {target} with AUROC {value:.2f}"
+        for name, target, value in column_aurocs(frame, table, data, _candidates(frame, data))
+    ]
+    return [Finding("A011", enumerated(predictions))] if predictions else []
+
+
+def column_aurocs(
+    frame: pl.DataFrame, table: CaseTable, data: DataConfig, columns: Sequence[str]
+) -> Iterator[tuple[str, str, float]]:
+    """Columns with targets that they predict nearly alone, and the AUROC of that.
+
+    Args:
+        frame: Rows with their splits.
+        table: Their cases.
+        data: Targets.
+        columns: To try.
+    """
     rows = _sample(frame, table)
-    columns = _candidates(frame, data)
     if not columns or rows.sum() < 4 * MIN_CASES:
-        return []
+        return
     chosen = frame.select("patient_id", *columns)[table.first[rows]]
     fold = folds_of(chosen["patient_id"])
     targets = table.targets[rows]
-    predictions: list[str] = []
     for name in columns:
         values = _values(chosen[name])
         threshold = MIN_PROXY_AUROC if name.lower() in PROXIES else MIN_AUROC
@@ -126,8 +144,7 @@ def predictive_columns(frame: pl.DataFrame, table: CaseTable, data: DataConfig) 
             positive = targets[labelled, number] > 0.5
             value = auroc_of_values(values.filter(pl.Series(labelled)), positive, fold[labelled])
             if value is not None and value >= threshold:
-                predictions.append(f"'{name}' alone predicts {target} with AUROC {value:.2f}")
-    return [Finding("A011", enumerated(predictions))] if predictions else []
+                yield name, target, value
 
 
 def _sample(frame: pl.DataFrame, table: CaseTable) -> Flags:

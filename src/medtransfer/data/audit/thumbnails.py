@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.audit.perceptual_hash import SIDE
+from medtransfer.data.audit.hashing.perceptual_hash import SIDE
 from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.decode import decoders
 from medtransfer.data.images.pixel_recipe import PixelRecipe

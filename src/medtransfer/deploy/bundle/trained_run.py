@@ -16,7 +16,7 @@ from medtransfer.data.loader import CaseImages
 from medtransfer.data.splits import assign_splits
 from medtransfer.deploy.bundle.schema import ArchitectureFacts, NetworkFacts
 from medtransfer.deploy.inference.network import trained_classifier
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, listed
 from medtransfer.evaluation.inference.features import read_ood_reference
 from medtransfer.files import is_whole
 from medtransfer.models.classifier import Classifier
@@ -111,6 +111,11 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
     run, folder = request.run, study.run(request.run_id)
     if control_of(run.model.rung) is not None:
         raise StudyError(f"Rung '{run.model.rung}' is a negative control: no bundle is made of it.")
+    if run.model.covariates:
+        raise StudyError(
+            f"Rung '{run.model.rung}' sees clinical data ({listed(run.model.covariates)}), which "
+            "bundles do not take yet: no bundle is made of it. Export its twin without them."
+        )
     if not find_rung(run.model.rung).reads_images:
         raise StudyError(
             f"Rung '{run.model.rung}' is a file of features: the network that made them is not "

@@ -76,7 +76,7 @@ def _extract(
     for features, _ in passes(classifier, images, rows):
         heard(int(before[done : done + len(features)].sum()))
         done += len(features)
-        yield features
+        yield features[:, : classifier.image_width]  # clinical data are no part of it
 
 
 def _keep(features: NDArray[np.float32], folder: Path) -> None:

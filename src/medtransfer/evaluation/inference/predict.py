@@ -115,7 +115,9 @@ def _outputs(
         lacking = False
         try:
             batch = images.test_batch(part, device)
-            features = classifier.features(batch.images, batch.case_of_image, len(batch))
+            features = classifier.features(
+                batch.images, batch.case_of_image, len(batch), batch.covariates
+            )
             batches.append(torch.cat([features, classifier.head(features).float()], dim=1))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

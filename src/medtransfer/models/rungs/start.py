@@ -4,6 +4,7 @@
 stem being the first; ``bit-m/r50x1@mean-variance`` draws every tensor anew with the mean and
 variance of the pre-trained one (Raghu et al. 2019). ``@shuffled-labels``, ``@border-only`` and
 ``@patch-shuffled`` are negative controls: the network as it is, on data that tell it less.
+``@covariates`` puts clinical data beside the features of the images.
 """
 
 import re
@@ -17,8 +18,13 @@ Control = Literal["shuffled-labels", "border-only", "patch-shuffled"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 START_MARK = "@"
 MEAN_VARIANCE = "mean-variance"
+COVARIATES = "covariates"
+METADATA_ONLY = "metadata-only/linear"
+"""Logistic regression on the clinical data of a case, without its images."""
 STAGES = re.compile(r"stages([1-9]\d?)")
-ALLOWED = f"@stages1, @stages2, …, @{MEAN_VARIANCE}, {', '.join(f'@{name}' for name in CONTROLS)}"
+ALLOWED = ", ".join(
+    ["@stages1", "@stages2", "…", *(f"@{name}" for name in (MEAN_VARIANCE, COVARIATES, *CONTROLS))]
+)
 SENTENCES: dict[Control, str] = {
     "shuffled-labels": "trained on labels that were dealt out anew among the training cases",
     "border-only": "sees the outer tenth of each side alone",
@@ -33,16 +39,25 @@ class Start:
     Attributes:
         stages: Lowest groups of layers that take pre-trained weights; None for other changes.
         control: A negative control; None for other changes.
+        covariates: Clinical data are put beside the features of the images.
     """
 
     stages: int | None = None
     control: Control | None = None
+    covariates: bool = False
+
+    @property
+    def changes_weights(self) -> bool:
+        """True if it starts from other weights than those of its file."""
+        return self.control is None and not self.covariates
 
     @property
     def sentence(self) -> str:
         """The change in words."""
         if self.control is not None:
             return SENTENCES[self.control]
+        if self.covariates:
+            return "with clinical data beside the images"
         if self.stages is None:
             return "mean and variance of each tensor alone"
         return f"lowest {self.stages} groups of layers alone"
@@ -57,6 +72,8 @@ def split_name(name: str) -> tuple[str, Start]:
     rung, _, start = name.partition(START_MARK)
     if start == MEAN_VARIANCE:
         return rung, Start()
+    if start == COVARIATES:
+        return rung, Start(covariates=True)
     for control in CONTROLS:
         if start == control:
             return rung, Start(control=control)
@@ -72,9 +89,14 @@ def control_of(name: str) -> Control | None:
     return next((control for control in CONTROLS if control == end), None)
 
 
+def sees_covariates(name: str) -> bool:
+    """True for a rung that sees clinical data, with images or alone."""
+    return name == METADATA_ONLY or name.endswith(f"{START_MARK}{COVARIATES}")
+
+
 def start_fault(start: Start, is_random: bool, reads_images: bool) -> str | None:
     """Reason why a rung cannot be changed so; None if it can."""
-    if start.control == "shuffled-labels":
+    if start.covariates or start.control == "shuffled-labels":
         return None
     if start.control is not None:
         return None if reads_images else "reads no image that could be changed"

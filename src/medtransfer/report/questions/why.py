@@ -51,7 +51,7 @@ def section(data: ReportData, table: pl.DataFrame) -> Section:
     parts: list[Component] = [*_convergence(rows, rungs)]
     for question, (title, caption) in TEXTS.items():
         parts += _by_stage(question, title, caption, rows, rungs)
-    parts += [*_layers(rows, rungs), *_attributes(rows, rungs)]
+    parts += [*_layers(rows, rungs), *_attributes(rows, rungs), *_covariates(rows, rungs)]
     parts.append(
         Note(
             "Measured on tuning cases, which selected the weights: these numbers explain, they do "
@@ -197,3 +197,24 @@ def _attributes(rows: Sequence[Row], rungs: Sequence[str]) -> list[Component]:
         names = listed(sorted(set(missing)))
         parts.append(Fold("Not probed", [Note(f"Too few cases on the tuning split: {names}.")]))
     return parts
+
+
+def _covariates(rows: Sequence[Row], rungs: Sequence[str]) -> list[Component]:
+    """Permutation importance of clinical data, a row per rung and covariate."""
+    lines = [
+        [rung, row["attribute"], interval_text(row, 3)]
+        for rung in rungs
+        for row in _of(rows, "covariate_importance", rung)
+    ]
+    if not lines:
+        return []
+    caption = (
+        "Drop of the tuning AUROC if the values of one covariate are dealt out anew among "
+        "patients, mean over 20 deals: what the network takes from it and cannot take from the "
+        "images or the other covariates."
+    )
+    head = ["Rung", "Covariate", "Drop of AUROC"]
+    return [
+        Heading("What the clinical data give"),
+        ReportTable(head, lines, caption, frozenset({2})),
+    ]

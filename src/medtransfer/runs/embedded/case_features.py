@@ -21,5 +21,10 @@ class CaseFeatures:
     values: NDArray[np.float32]
 
     def of(self, cases: Cases) -> NDArray[np.float32]:
-        """Features of some of the cases. [M, D]"""
+        """Features of some of the cases, with their clinical data if they have any. [M, D + C]"""
+        values = self.alone(cases)
+        return values if cases.covariates is None else np.hstack([values, cases.covariates])
+
+    def alone(self, cases: Cases) -> NDArray[np.float32]:
+        """Features of some of the cases without clinical data. [M, D]"""
         return self.values[np.searchsorted(self.case_ids, cases.case_ids)]

@@ -14,6 +14,7 @@ from medtransfer.errors import WeightsError, plural
 from medtransfer.files import file_stamp
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.start import METADATA_ONLY
 from medtransfer.models.weight_files import find_weights, model_digest
 from medtransfer.runs.embedded.case_features import CaseFeatures
 from medtransfer.tables.manifest import Manifest
@@ -31,12 +32,17 @@ def rung_embeddings(model: ModelConfig) -> Embeddings:
     return read_embeddings(_path(model), model.feature_ids)
 
 
-def embeddings_digest(model: ModelConfig) -> str:
+def embeddings_digest(model: ModelConfig) -> str | None:
     """SHA-256 of a rung's file of features; read once in a process while it does not change.
+
+    Returns:
+        None for a rung that has none: clinical data alone.
 
     Raises:
         WeightsError: It names no file, or one that is not there.
     """
+    if model.rung == METADATA_ONLY:
+        return None
     path, ids = _path(model), model.feature_ids
     return _digest(model.rung, path, ids, file_stamp(path), ids and file_stamp(ids))
 
@@ -55,7 +61,9 @@ def _path(model: ModelConfig) -> Path:
 
 
 def read_case_features(model: ModelConfig, cases: Cases) -> CaseFeatures:
-    """Features of all cases of a run."""
+    """Features of all cases of a run; of width 0 for clinical data alone."""
+    if model.rung == METADATA_ONLY:
+        return CaseFeatures(np.sort(cases.case_ids), np.zeros((len(cases), 0), np.float32))
     values = case_embeddings(rung_embeddings(model), cases, model.pool)
     order = np.argsort(cases.case_ids)
     return CaseFeatures(cases.case_ids[order], values[order])
@@ -69,7 +77,7 @@ def coverage_findings(models: Iterable[ModelConfig], manifest: Manifest) -> Iter
         TableError: A file does not hold features, or lacks those of whole cases.
     """
     for model in models:
-        if find_rung(model.rung).reads_images:
+        if find_rung(model.rung).reads_images or model.rung == METADATA_ONLY:
             continue
         coverage = Coverage.of(rung_embeddings(model), manifest)
         coverage.require_cases(model.rung)

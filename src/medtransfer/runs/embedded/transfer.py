@@ -77,6 +77,8 @@ def transfer_features(
     folder.write_outcome(predictions, _cost(fitted, progress, split, digest))
     predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
     identity = run_id(run, training_digest(frame, facts, run.data), digest)
+    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
+    identity = run_id(run, training_digest(frame, facts, run.data, run.model.covariates), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
     results = score(predictions, attributes, run.data.task, run.evaluation)
@@ -110,10 +112,10 @@ def predict_feature_cohorts(
     data = RunData(run.data, study.images, planned, images=False)
     frame = assign_splits(data.manifest, run.data)
     cases = build_cases(frame, run.data)
-    predicted = PredictedCases(frame, data.facts, run.data)
+    predicted = PredictedCases(frame, data.facts, run.data, run.model.covariates)
     features = read_case_features(run.model, cases)
     split = partition_cases(cases, frame, run)
-    head = empty_head(run, features.values.shape[1])
+    head = empty_head(run, features.of(split.train).shape[1])
     weights = CheckpointFolder(folder.checkpoint).load_final(folder.cost().selected_step, head)
     if isinstance(head, NeighbourHead):
         head.set_bank(features.of(split.train), split.train.targets[:])
@@ -126,7 +128,9 @@ def predict_feature_cohorts(
         add_predictions(folder, record, table)
 
 
-def _cost(fitted: FittedHead, progress: ProbeProgress, split: RunCases, digest: str) -> RunCost:
+def _cost(
+    fitted: FittedHead, progress: ProbeProgress, split: RunCases, digest: str | None
+) -> RunCost:
     """Time of the fit and size of the head."""
     return RunCost(
         seconds=round(progress.state.seconds, 1),

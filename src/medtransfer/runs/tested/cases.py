@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.cases import build_cases, case_attributes, predicted_cases
 from medtransfer.data.config import DataConfig
+from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.images.corruptions import FORMAT as CORRUPTION_FORMAT
 from medtransfer.data.images.corruptions import Corruption
 from medtransfer.errors import TableError
@@ -57,6 +58,7 @@ class PredictedCases:
         data: DataConfig,
         *,
         tune_only: bool = False,
+        covariates: Sequence[str] = (),
     ) -> None:
         """Take the digests of cohorts.
 
@@ -65,11 +67,17 @@ class PredictedCases:
             facts: Digest of each image, in the same order.
             data: Of the run.
             tune_only: The test split is not predicted yet: there are no cohorts.
+            covariates: Columns of clinical data that the run sees; they count as images do.
         """
         self._frame, self._data, self._splits = frame, data, ["tune"] if tune_only else TESTED
         contents = frame.select("cohort", "case_id", "image_id", "split").hstack([facts["sha256"]])
         self.cohorts = () if tune_only else tuple(_predicted_cohorts(contents, data))
         self._frame, self._data, self._sha256 = frame, data, facts["sha256"]
+        if covariates:
+            cells = covariate_cells(frame, covariates)
+            joined = frame.select("case_id").join(cells, on="case_id", maintain_order="left")
+            seen = joined.select(covariates).hstack([self._sha256])
+            self._sha256 = pl.Series("sha256", [digest(list(row)) for row in seen.iter_rows()])
         contents = frame.select("cohort", "case_id", "image_id", "split").hstack([self._sha256])
         self.cohorts = tuple(_predicted_cohorts(contents, data))
 

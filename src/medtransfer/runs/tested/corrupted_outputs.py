@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from medtransfer.data.cases import Cases
 from medtransfer.data.images.cache import CachedImages
@@ -113,7 +114,7 @@ def _probed(
     )
     whole = trained.images_of(CacheRequest(np.flatnonzero(needed), as_tested.recipe))
     source = FeatureSource(blocks, whole, trained.spec, trained.study.features)
-    train = source.extract(run, trained.built, heartbeat).of(split.train)
+    train = source.extract(run, trained.built, heartbeat).alone(split.train)
     outputs: list[ModelOutputs] = []
     for part, of_part in zip(parts, images, strict=True):
         source = FeatureSource([part], of_part, trained.spec, trained.study.features)
@@ -145,4 +146,10 @@ def _joined(parts: Sequence[Cases]) -> Cases:
         splits=np.concatenate([part.splits for part in parts])[order],
         targets=np.concatenate([part.targets for part in parts])[order],
         images=[images[row] for row in order],
+        covariates=_joined_covariates(parts, order),
     )
+
+
+def _joined_covariates(parts: Sequence[Cases], order: list[int]) -> NDArray[np.float32] | None:
+    values = [part.covariates for part in parts if part.covariates is not None]
+    return np.concatenate(values)[order] if values else None

@@ -75,7 +75,8 @@ def predict_cohorts(
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
     cases = build_cases(frame, run.data)
-    predicted = PredictedCases(frame, facts, run.data)
+    split = partition_cases(cases, frame, run)
+    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
 
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
@@ -87,6 +88,7 @@ def predict_cohorts(
         precision=run.training.precision,
         input_size=spec.crop,
     )
+    built.classifier.add_covariates(split.width) if split.width else None
     checkpoints = CheckpointFolder(folder.checkpoint)
     weights = checkpoints.load_final(folder.cost().selected_step, built.classifier)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat).eval()
@@ -116,7 +118,7 @@ def predict_cohorts(
         study=study,
         data=data,
         frame=frame,
-        cases=partition_cases(cases, frame, run),
+        cases=split,
         spec=spec,
         built=built,
         classifier=classifier,

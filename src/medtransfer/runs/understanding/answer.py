@@ -14,6 +14,7 @@ from medtransfer.runs.config import Transfer
 from medtransfer.runs.embedded.features import read_case_features
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import PlannedInputs, RunData
+from medtransfer.runs.understanding.covariates import importance_rows
 from medtransfer.runs.understanding.measure import (
     AFTER,
     BEFORE,
@@ -54,7 +55,11 @@ def answer(
     answers: Answers = {}
     if "convergence" in questions:
         answers["convergence"] = list(convergence_rows(name, folder.history()))
-    others: list[Understanding] = [name for name in questions if name != "convergence"]
+    if "covariate_importance" in questions:
+        rows = importance_rows(run, study, folder, name, planned)
+        answers["covariate_importance"] = list(rows)
+    apart = ("convergence", "covariate_importance")
+    others: list[Understanding] = [name for name in questions if name not in apart]
     if others and not find_rung(run.model.rung).reads_images:
         return answers | _of_features(run, study, name, others, planned)
     if others:
@@ -82,7 +87,7 @@ def _of_network(
             }
             cases = network.cases
             return list(attribute_rows(name, features, network.attributes, cases.patient_ids))
-        case "convergence":
+        case "convergence" | "covariate_importance":
             return []
 
 

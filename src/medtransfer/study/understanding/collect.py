@@ -85,8 +85,12 @@ def _tables_of(study: Study, folder: StudyFolder, run: PlannedRun) -> list[pl.Da
     """A run's answers, those that are there already and those that are measured now."""
     config = run.cell.run
     is_fixed = config.training.tuning.mode == "linear" or not find_rung(run.cell.rung).reads_images
+    sees_covariates = bool(config.model.covariates)
     asked: list[Understanding] = [
-        name for name in study.understanding if not (is_fixed and name in OF_TRAINING)
+        name
+        for name in study.understanding
+        if not (is_fixed and name in OF_TRAINING)
+        and (name == "covariate_importance") == sees_covariates
     ]
     places = {question: _place(folder, run, question) for question in asked}
     missing: list[Understanding] = [name for name in asked if not places[name].is_file()]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from medtransfer.data.audit import perceptual_hash
-from medtransfer.data.audit.perceptual_hash import (
+from medtransfer.data.audit.hashing import perceptual_hash
+from medtransfer.data.audit.hashing.perceptual_hash import (
     FREQUENCIES,
     SIDE,
     TURNS,

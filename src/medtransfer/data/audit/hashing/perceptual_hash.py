@@ -147,7 +147,7 @@ def _compared(queries: Codes, codes: Codes, radius: int) -> NDArray[np.int32]:
 def _looked_up(
     queries: Codes, codes: Codes, radius: int, progress: Callable[[int, int], None]
 ) -> Iterator[NDArray[np.int32]]:
-    from medtransfer.data.audit.hash_kernel import close_in_index
+    from medtransfer.data.audit.hashing.hash_kernel import close_in_index
 
     order, offsets = _index(codes)
     reach = radius // 4
