@@ -101,12 +101,12 @@ def transfer(
     )
     if planned is not None:
         planned.require_weights(run.model.rung, built.weights)
-    built.classifier.add_covariates(split.width) if split.width else None
+    if split.width:
+        built.classifier.add_covariates(split.width)
     trained_parameters = prepare_tuning(built.classifier, run.training.tuning, run.seed)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
 
     requests = cache_requests(run, spec, frame)
-    split = partition_cases(cases, frame, run)
     split = split.without_test() if tune_only else split
     if run.training.tuning.mode == "linear":
         images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
@@ -126,10 +126,9 @@ def transfer(
     folder.write_history(vars(check) for check in model.checks)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, cost)
-    predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
-    identity = run_id(run, training_digest(frame, facts, run.data), built.weights)
-    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
-    trained_on = training_digest(frame, facts, run.data, run.model.covariates)
+    covariates = run.model.covariates
+    predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
+    trained_on = training_digest(frame, facts, run.data, covariates)
     identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)

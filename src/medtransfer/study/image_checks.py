@@ -25,7 +25,6 @@ from medtransfer.data.audit.run import (
 )
 from medtransfer.data.audit.tables import USAGE
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
-from medtransfer.data.images.cache import PixelRecipe
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits

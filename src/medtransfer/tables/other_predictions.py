@@ -129,10 +129,8 @@ def read_other_predictions(
     frame, notes = _with_defaults(frame)
     targets = _columns_with(frame, TARGET)
     cells = read_cells(frame, targets, Roles(targets=targets))
-    frame, notes = cells.frame, [*notes, *cells.notes]
+    frame, notes = cells.frame, [*mapped, *completed, *notes, *cells.notes]
     faults = [*cells.faults, *check_columns(frame, OTHER_CONTRACT), *_score_faults(frame, scores)]
-    notes = [*mapped, *completed, *notes]
-    faults = check_columns(frame, OTHER_CONTRACT) + _score_faults(frame, scores)
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the target has another name, pass --columns target_<name>=COLUMN")
     if faults:
@@ -230,11 +228,11 @@ def _completed(
         return frame, notes
     frame = frame.with_columns(pl.col("case_id").cast(pl.String))
     cases = completion.cases.select("case_id", *names)
-    known = frame.join(cases, on="case_id", how="inner", maintain_order="left")
+    kept = frame.join(cases, on="case_id", how="inner", maintain_order="left")
     notes.append(f"Taken from the study by case_id: {listed(names)}.")
-    if unknown := len(frame) - len(known):
+    if unknown := len(frame) - len(kept):
         notes.append(f"{plural(unknown, 'row')} of cases that the study did not predict: left out.")
-    return known, notes
+    return kept, notes
 
 
 def _with_labels(frame: pl.DataFrame, labels: CaseLabels | None) -> tuple[pl.DataFrame, bool]:

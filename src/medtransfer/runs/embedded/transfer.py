@@ -75,10 +75,9 @@ def transfer_features(
     CheckpointFolder(folder.checkpoint).select(fitted.selected, fitted.head)
     folder.write_history(vars(check) for check in fitted.checks)
     folder.write_outcome(predictions, _cost(fitted, progress, split, digest))
-    predicted = PredictedCases(frame, facts, run.data, tune_only=tune_only)
-    identity = run_id(run, training_digest(frame, facts, run.data), digest)
-    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
-    identity = run_id(run, training_digest(frame, facts, run.data, run.model.covariates), digest)
+    covariates = run.model.covariates
+    predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
+    identity = run_id(run, training_digest(frame, facts, run.data, covariates), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
     results = score(predictions, attributes, run.data.task, run.evaluation)

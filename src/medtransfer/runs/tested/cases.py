@@ -56,9 +56,9 @@ class PredictedCases:
         frame: pl.DataFrame,
         facts: pl.DataFrame,
         data: DataConfig,
+        covariates: Sequence[str] = (),
         *,
         tune_only: bool = False,
-        covariates: Sequence[str] = (),
     ) -> None:
         """Take the digests of cohorts.
 
@@ -66,20 +66,18 @@ class PredictedCases:
             frame: Manifest rows with splits, from `assign_splits`.
             facts: Digest of each image, in the same order.
             data: Of the run.
-            tune_only: The test split is not predicted yet: there are no cohorts.
             covariates: Columns of clinical data that the run sees; they count as images do.
+            tune_only: The test split is not predicted yet: there are no cohorts.
         """
         self._frame, self._data, self._splits = frame, data, ["tune"] if tune_only else TESTED
-        contents = frame.select("cohort", "case_id", "image_id", "split").hstack([facts["sha256"]])
-        self.cohorts = () if tune_only else tuple(_predicted_cohorts(contents, data))
-        self._frame, self._data, self._sha256 = frame, data, facts["sha256"]
+        self._sha256 = facts["sha256"]
         if covariates:
             cells = covariate_cells(frame, covariates)
             joined = frame.select("case_id").join(cells, on="case_id", maintain_order="left")
             seen = joined.select(covariates).hstack([self._sha256])
             self._sha256 = pl.Series("sha256", [digest(list(row)) for row in seen.iter_rows()])
         contents = frame.select("cohort", "case_id", "image_id", "split").hstack([self._sha256])
-        self.cohorts = tuple(_predicted_cohorts(contents, data))
+        self.cohorts = () if tune_only else tuple(_predicted_cohorts(contents, data))
 
     @cached_property
     def table(self) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import polars as pl
 
 from medtransfer.data.cases import build_cases
@@ -88,31 +87,12 @@ def predict_cohorts(
         precision=run.training.precision,
         input_size=spec.crop,
     )
-    built.classifier.add_covariates(split.width) if split.width else None
+    if split.width:
+        built.classifier.add_covariates(split.width)
     checkpoints = CheckpointFolder(folder.checkpoint)
     weights = checkpoints.load_final(folder.cost().selected_step, built.classifier)
     classifier = move_to_device(built.classifier, device, run.training, heartbeat).eval()
 
-    split = partition_cases(cases, frame, run)
-    parts = [split.test[name] for name in cohorts]
-    requests = prediction_requests(run, spec, frame, cohorts)
-    if run.training.tuning.mode == "linear":
-        images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
-        blocks = needed_blocks(feature_blocks(cases, manifest.frame), split.train, parts)
-        source = FeatureSource(blocks, images[0], spec, study.features)
-        features = source.extract(run, built, heartbeat)
-        outputs = head_outputs(run, classifier.head, features, split.train, parts)
-    else:
-        images = [request.make(manifest, facts, study.cache) for request in requests]
-        as_tested, to_test = images
-        outputs = predict_parts(
-            run,
-            classifier,
-            train=split.train,
-            parts=parts,
-            images=(as_tested, to_test),
-            spec=spec,
-        )
     trained = TrainedRun(
         run=run,
         study=study,
@@ -156,12 +136,8 @@ def _predict_plain(
     requests = prediction_requests(run, spec, trained.frame, cohorts)
     if run.training.tuning.mode == "linear":
         images = [trained.images_of(request) for request in merge_requests(requests)]
-        needed = np.concatenate([part.case_ids for part in (split.train, *parts)])
-        blocks = [
-            block
-            for block in feature_blocks(split.all, trained.data.manifest.frame)
-            if np.isin(block.case_ids, needed).any()
-        ]
+        blocks = feature_blocks(split.all, trained.data.manifest.frame)
+        blocks = needed_blocks(blocks, split.train, parts)
         source = FeatureSource(blocks, images[0], spec, study.features)
         features = source.extract(run, trained.built, heartbeat)
         return head_outputs(run, trained.classifier.head, features, split.train, parts), images

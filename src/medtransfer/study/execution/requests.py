@@ -62,16 +62,6 @@ def name_of_request(request: RunRequest) -> RunName:
     return RunName(request.run_id, request.rung, request.seed, label)
 
 
-def runs_to_extend(folder: StudyFolder, planned: Sequence[PlannedRun]) -> Additions:
-    """Finished runs, each with the test cohorts that it has not predicted."""
-    return [
-        (run, cohorts)
-        for run in planned
-        if folder.run(run.run_id).is_done()
-        and (cohorts := missing_cohorts(folder.run(run.run_id), run.predicted.cohorts))
-    ]
-
-
 def runs_to_extend(
     folder: StudyFolder, planned: Sequence[PlannedRun], corruptions: Sequence[Corruption] = ()
 ) -> Additions:
