@@ -132,5 +132,5 @@ def test_no_question_leaves_no_table(study: Study, folder: StudyFolder, tmp_path
 
 
 def test_a_question_nobody_knows_is_refused(study: Study) -> None:
-    with pytest.raises(ValueError, match="'layer_probe' or 'attribute_probe'"):
+    with pytest.raises(ValueError, match="'attribute_probe' or 'covariate_importance'"):
         Study.model_validate(study.model_dump() | {"understanding": ["why"]})
