@@ -18,6 +18,7 @@ from markupsafe import Markup
 from medtransfer.errors import plural
 from medtransfer.files import write_json, write_text
 from medtransfer.report.beside.readers import readers_section
+from medtransfer.report.beside.selection import selection_sections
 from medtransfer.report.clinic.pages import clinic_sections
 from medtransfer.report.components import (
     Answer,
@@ -84,10 +85,21 @@ def write_report(folder: StudyFolder | Path, reader: Reader = "methods") -> Path
     """
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
     data = load_study_data(folder)
-    page, facts = searched_page(data, study_identifiers(folder), reader), report_facts(data)
+    page, facts = study_page(folder, data, reader), report_facts(data)
     with sealed_writes(folder):
         _write(folder.path, page, facts)
     return folder.report
+
+
+def study_page(folder: StudyFolder, data: ReportData, reader: Reader = "methods") -> str:
+    """The page of a study, searched for identifiers.
+
+    Args:
+        folder: Of the study.
+        data: Loaded from it.
+        reader: The reader whose pages are open at first.
+    """
+    return searched_page(data, study_identifiers(folder), reader, selection_sections(folder))
 
 
 @contextmanager
@@ -135,7 +147,10 @@ def report_facts(data: ReportData) -> dict[str, object]:
 
 
 def searched_page(
-    data: ReportData, identifiers: Identifiers | None, reader: Reader = "methods"
+    data: ReportData,
+    identifiers: Identifiers | None,
+    reader: Reader = "methods",
+    more: Sequence[Section] = (),
 ) -> str:
     """The page, searched for identifiers, with a sentence on the search in it.
 
@@ -143,8 +158,9 @@ def searched_page(
         data: Of the report.
         identifiers: Of the cases behind it; None if they are not at hand.
         reader: The reader whose pages are open at first.
+        more: Sections on what is not in its data.
     """
-    page = render(data, reader)
+    page = render(data, reader, more)
     if identifiers is None:
         return page
     search = search_page(page, identifiers.without(_asked_names(data)), own_parts())
@@ -160,13 +176,14 @@ def _asked_names(data: ReportData) -> list[str]:
     return [data.name, *data.targets, *(str(name) for of_column in names for name in of_column)]
 
 
-def render(data: ReportData, reader: Reader = "methods") -> str:
-    """The page as text, not searched for identifiers."""
+def render(data: ReportData, reader: Reader = "methods", more: Sequence[Section] = ()) -> str:
+    """The page as text, not searched for identifiers; arguments as for `searched_page`."""
     data = with_choice(data)
     readable = with_readable_names(data)
     front = front_page(readable)
     data = with_short_names(data)
-    sections = [*clinic_sections(readable, front), *all_sections(data)]
+    *questions, last = all_sections(data)
+    sections = [*clinic_sections(readable, front), *questions, *more, last]
     head = PageHead(
         title=f"{data.name}: {data.kind}",
         data_line=_data_line(data),

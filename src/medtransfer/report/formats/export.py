@@ -19,8 +19,8 @@ from medtransfer.report.formats.slides import SlidePicture, slides_of
 from medtransfer.report.formats.word import word_tables
 from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.names import with_readable_names, with_short_names
-from medtransfer.report.page import all_sections, sealed_writes, searched_page, with_choice
-from medtransfer.report.reading import load_study_data, study_identifiers
+from medtransfer.report.page import all_sections, sealed_writes, study_page, with_choice
+from medtransfer.report.reading import load_study_data
 from medtransfer.runs.folders import StudyFolder
 
 
@@ -82,7 +82,7 @@ def _export(folder: StudyFolder, formats: ReportFormats) -> ReportFiles:
     paths: list[Path] = []
     missing: list[str] = []
     if formats.pdf is not None:
-        page = searched_page(data, study_identifiers(folder), formats.reader)
+        page = study_page(folder, data, formats.reader)
         write_bytes(formats.pdf, pdf_of(page, data.name))
         paths.append(formats.pdf)
     if formats.tables is not None:
