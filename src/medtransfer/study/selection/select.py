@@ -30,6 +30,7 @@ from medtransfer.study.selection.halving import (
     within_time,
 )
 from medtransfer.study.selection.stage_runs import (
+    measured_rungs,
     memory_by_rung,
     read_stage,
     reasons_of,
@@ -51,6 +52,8 @@ PROBE_LIMIT = 1 / 2
 """Share of the time after which probes that have not ended are given up."""
 FINAL_SHARE = 0.1
 """Share of the time that is kept for the test cases and the tables."""
+MEASURE_SHARE = 0.1
+"""Share of the time that measuring the speed of fine-tuning may take."""
 MEASURED_STEPS = 5
 """Steps of fine-tuning that measure its speed; they count when the rung is fine-tuned."""
 
@@ -177,10 +180,14 @@ class Selector:
                 seeds=tuple(range(SEED_COUNTS[0])),
             )
         study = full_study_of(self.base, ranked)
-        self._train(study, lambda: self._left() <= 0, steps=MEASURED_STEPS)
         plan = self._plan(study)
         fitting, too_large = self._fitting(ranked, plan)
-        seconds = {rung: seconds_by_rung(plan).get(rung) for rung in fitting}
+        lowest = seconds_by_rung(plan, "low")
+        hopeful = plan_race(fitting, lowest, SHORT_SHARE, self._left()).entrants
+        worth = [rung for rung in fitting if rung in hopeful or lowest[rung] is None]
+        seconds = seconds_by_rung(plan)
+        if worth:
+            seconds |= self._measure(worth)
         left = self._left()
         race = plan_race(fitting, seconds, SHORT_SHARE, left)
         return Decision(
@@ -189,10 +196,19 @@ class Selector:
             dropped=(*too_large, *race.dropped),
             sentence=_race_text(race, left),
             tune_auroc={},
-            seconds=_known(seconds),
+            seconds=_known({rung: seconds[rung] for rung in fitting}),
             seconds_left=left,
             seeds=tuple(range(race.seeds)),
         )
+
+    def _measure(self, rungs: Sequence[str]) -> dict[str, float | None]:
+        """Seconds of the whole schedule of each rung, by a few steps; None if there was no time."""
+        study = full_study_of(self.base, rungs)
+        end = self.clock.spent + MEASURE_SHARE * self.clock.seconds
+        self._train(study, lambda: self.clock.spent > end, steps=MEASURED_STEPS)
+        plan = self._plan(study)
+        measured, seconds = measured_rungs(plan), seconds_by_rung(plan)
+        return {rung: seconds[rung] if rung in measured else None for rung in rungs}
 
     def _run_short(self, race: Decision) -> Decision:
         """Fine-tune on the short schedule; the better half goes on."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.records import State
@@ -46,8 +47,14 @@ def reasons_of(runs: Sequence[StageRun]) -> dict[str, str]:
     return {run.rung: run.reason for run in runs if run.reason}
 
 
-def seconds_by_rung(plan: StudyPlan) -> dict[str, float | None]:
+def seconds_by_rung(
+    plan: StudyPlan, estimate: Literal["low", "middle"] = "middle"
+) -> dict[str, float | None]:
     """Estimated seconds of an unfinished run of each rung, as its share of the workers' time.
+
+    Args:
+        plan: Of the runs.
+        estimate: The shortest time that is likely, or the estimate itself.
 
     Returns:
         None where the speed is not known.
@@ -55,7 +62,7 @@ def seconds_by_rung(plan: StudyPlan) -> dict[str, float | None]:
     seconds: dict[str, float | None] = {}
     for kind in plan.kinds:
         at_once = max(1, min(plan.workers, plan.num_runs))
-        total = None if kind.seconds is None else kind.seconds.middle
+        total = None if kind.seconds is None else getattr(kind.seconds, estimate)
         seconds[_rung_of(kind.kind)] = (
             None if total is None else total / max(1, kind.to_run) / at_once
         )
@@ -65,6 +72,11 @@ def seconds_by_rung(plan: StudyPlan) -> dict[str, float | None]:
 def memory_by_rung(plan: StudyPlan) -> dict[str, float]:
     """Bytes of a run of each rung."""
     return {_rung_of(kind.kind): kind.memory.middle for kind in plan.kinds}
+
+
+def measured_rungs(plan: StudyPlan) -> set[str]:
+    """Rungs whose speed was measured."""
+    return {_rung_of(kind.kind) for kind in plan.kinds if kind.source == "measured"}
 
 
 def steps_by_rung(folder: StudyFolder, rungs: Sequence[str]) -> dict[str, int]:
