@@ -76,9 +76,7 @@ def auto_study(
         raise ConfigError(f"hours holds {hours:g} (allowed: over 0, below 10000).")
     request = AutoRequest(Path(source), hours, tuple(rungs), image_root, values)
     candidates, machine = _candidates(request), this_machine()
-    name = study_name(request)
-    folder = StudyFolder(out or Path("studies") / name)
-    folder.claim(name)
+    folder = StudyFolder(out or Path("studies") / study_name(request))
     start = begin(folder, request, candidates.rungs, machine)
     for sentence in start_sentences(start.base):
         on_event(Decided("start", sentence))

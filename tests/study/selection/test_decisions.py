@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.study.test_template import manifest
 
-from medtransfer.errors import StudyError
+from medtransfer.errors import StudyError, TableError
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.drafting.fingerprint import Machine
 from medtransfer.study.selection.clock import Clock
@@ -139,6 +139,22 @@ def test_a_study_file_keeps_its_settings(table: Path, tmp_path: Path) -> None:
     path.write_text(path.read_text() + "leave_cohort_out: true\n")
     with pytest.raises(StudyError, match="leave_cohort_out has a tuning split for each cohort"):
         begin(StudyFolder(tmp_path / "other"), AutoRequest(path, 1.0), RUNGS, LAPTOP)
+
+
+def test_a_source_that_cannot_be_read_leaves_no_folder(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "out")
+    with pytest.raises(TableError, match="does not exist"):
+        begin(folder, AutoRequest(tmp_path / "nowhere.csv", 1.0), RUNGS, LAPTOP)
+    assert not folder.path.exists()
+
+
+def test_a_study_of_another_kind_is_left_alone(table: Path, tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "out")
+    folder.claim("m")
+    folder.write("plan.json", [])
+    with pytest.raises(StudyError, match="was not selected automatically"):
+        begin(folder, AutoRequest(table, 1.0), RUNGS, LAPTOP)
+    assert not (folder.path / "auto").exists()
 
 
 def test_a_start_holds_no_id(table: Path, tmp_path: Path) -> None:

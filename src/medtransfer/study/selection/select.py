@@ -254,7 +254,8 @@ class Selector:
                 "smaller rungs."
             )
         modes = dict(arms)
-        wanted = race.seeds if "full" in modes.values() else tuple(range(SEED_COUNTS[0]))
+        # the head of a probe is fitted to its optimum: further seeds would say nothing more
+        wanted = race.seeds if "full" in modes.values() else tuple(range(SEED_COUNTS[-1]))
         self._train(final_study_of(self.base, modes, wanted), lambda: self._left() <= 0)
         done = {
             rung: [

@@ -107,24 +107,30 @@ def begin(
     """Start an automatic study, or go on with the one that was started in the folder.
 
     Args:
-        folder: Of the study, claimed.
+        folder: Of the study; it is claimed once the source was read.
         request: What is asked.
         rungs: That can be tried.
         machine: This machine.
 
     Raises:
-        StudyError: The folder holds one that was asked for otherwise.
+        StudyError: The folder holds one that was asked for otherwise, or something else.
         TableError: The manifest does not keep its contract.
     """
     path = folder.path / FOLDER / START
     asked = request.asked(machine)
     if path.is_file():
         return _read(path, asked, request)
+    if (folder.path / "plan.json").is_file():
+        raise StudyError(
+            f'"{folder.path}" holds a study that was not selected automatically, and its tables '
+            "would be made again. Write elsewhere with --out."
+        )
     if request.is_study:
         base = base_of_study(read_study(request.source), rungs)
     else:
         draft = draft_study(request.source, request.image_root, request.values)
         base = base_of_draft(draft, study_name(request), rungs, 3600 * asked.hours)
+    folder.claim(base.study.name)
     base = replace(base, study=resolve_paths(base.study, Path.cwd()))
     start = Start(asked, base)
     make_folder(path.parent)
