@@ -17,7 +17,7 @@ from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.messages import WorkerRequest
 from medtransfer.runs.tested.reads import count_reads
 from medtransfer.study.config import Study
-from medtransfer.study.execution.dispatch import dispatch
+from medtransfer.study.execution.dispatch import TimeWatch, dispatch
 from medtransfer.study.schedule import select_on_tuning
 
 
@@ -116,6 +116,16 @@ class _Engine:
 
     def close(self) -> None:
         pass
+
+
+def test_a_signal_that_comes_before_the_end_of_the_time_is_no_end_of_time() -> None:
+    answers = [False, True]
+    watch = TimeWatch(lambda: answers.pop(0))
+    assert not watch()
+    assert not watch.is_over
+    assert watch()
+    assert watch()  # and it stays so
+    assert watch.is_over
 
 
 def test_nothing_is_started_when_the_time_is_over_already() -> None:

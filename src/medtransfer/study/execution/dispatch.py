@@ -1,6 +1,7 @@
 """Keeping an engine busy: jobs are submitted as it has room, until all have ended."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from medtransfer.engines.contract import Engine, EngineEvent
@@ -32,6 +33,24 @@ class Job(Protocol):
 
 
 J = TypeVar("J", bound=Job)
+
+
+@dataclass
+class TimeWatch:
+    """A question whether the time is over, which remembers that it was.
+
+    Attributes:
+        until: The question.
+        is_over: The answer was yes, before a signal came.
+    """
+
+    until: Callable[[], bool]
+    is_over: bool = False
+
+    def __call__(self) -> bool:
+        """Ask."""
+        self.is_over = self.is_over or self.until()
+        return self.is_over
 
 
 def never() -> bool:

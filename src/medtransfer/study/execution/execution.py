@@ -13,7 +13,7 @@ from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.messages import RunRequest, StepDone
 from medtransfer.runs.tested.additions import additions_of
 from medtransfer.study.config import Keep
-from medtransfer.study.execution.dispatch import dispatch, never
+from medtransfer.study.execution.dispatch import TimeWatch, dispatch, never
 from medtransfer.study.execution.jobs import PredictionJob, ProbeJob, TrainingJob
 from medtransfer.study.execution.requests import request_of, run_name, runs_to_extend, with_folders
 from medtransfer.study.execution.stopped import StudyStopped
@@ -83,7 +83,9 @@ class StudyExecution:
             for run in self.waiting
         ]
         engine = self._engine(len(jobs)) if self._make_engine is None else self._make_engine()
-        if not dispatch(engine, jobs, self.lease, self._end_training, until=until) and not until():
+        watch = TimeWatch(until)
+        is_through = dispatch(engine, jobs, self.lease, self._end_training, until=watch)
+        if not is_through and not watch.is_over:
             raise StudyStopped(self.finished, len(self.planned))
 
     def probe(self, steps: int, until: Callable[[], bool] = never) -> None:
@@ -113,8 +115,9 @@ class StudyExecution:
             for kind, run in firsts.items()
             if not self._speeds.is_measured(kind)
         ]
-        is_over = dispatch(engine, jobs, self.lease, lambda _job, _waiting: None, until=until)
-        if not is_over and not until():
+        watch = TimeWatch(until)
+        is_through = dispatch(engine, jobs, self.lease, lambda _job, _waiting: None, until=watch)
+        if not is_through and not watch.is_over:
             raise StudyStopped(self.finished, len(self.planned))
 
     def extend_finished(self) -> None:
