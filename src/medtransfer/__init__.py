@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from medtransfer.report.compare.leaderboard import Leaderboard, leaderboard
     from medtransfer.report.evaluate import Evaluation, evaluate
     from medtransfer.report.formats.export import ReportFiles, ReportFormats, export_report
+    from medtransfer.report.live.live_server import watch_study
     from medtransfer.report.page import write_report
     from medtransfer.report.recommendation import recommend
     from medtransfer.runs.embedded.make import FeatureFile, write_features
@@ -207,6 +208,7 @@ __all__ = [
     "study_drift",
     "validate_bundle",
     "validate_predictions",
+    "watch_study",
     "write_dicom_reports",
     "write_features",
     "write_report",
@@ -312,6 +314,7 @@ _MODULES = {
     "study_drift": "study.record.drift",
     "Reproduction": "study.record.reproduce",
     "reproduce_run": "study.record.reproduce",
+    "watch_study": "report.live.live_server",
     "ForgottenPatient": "deploy.forgetting.forget_patient",
     "forget_patient": "deploy.forgetting.forget_patient",
     "ForgottenRuns": "study.care.forget",

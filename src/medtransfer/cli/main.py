@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from medtransfer.cli import evaluate, integrity, models, prepare, size, sources, study
 from medtransfer.cli.app import EXIT_BUG, EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.bundles import export, gallery, monitor, predict, serve, validate
-from medtransfer.cli.studies import auto, care, compare, forget, plan, record
+from medtransfer.cli.studies import auto, care, compare, forget, plan, record, watch
 from medtransfer.errors import MedTransferError, shown, system_fault
 from medtransfer.interruption import StopRequested, ignore_signals, interruptible
 
@@ -27,6 +27,7 @@ COMMANDS = (
     plan.plan,
     study.run,
     study.status,
+    watch.watch,
     care.logs,
     care.cancel,
     care.retry,

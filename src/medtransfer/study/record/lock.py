@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -37,6 +38,8 @@ PACKAGES = (
 )
 MAX_CHANGES = 1_000
 """Latest changes that are kept."""
+MAX_RUNS_READ = 1_000
+"""Finished runs whose machines are read; `runs.read` in the lock is their number."""
 MAX_TOLD = 5
 """Changes that are told one by one."""
 MAX_TEXT = 160
@@ -159,15 +162,17 @@ def _scope(study: Study) -> Plain:
 
 
 def _run_facts(runs: Iterable[RunFolder]) -> dict[str, Plain]:
-    """Devices, threads and precisions that finished runs had."""
+    """Devices, threads and precisions of finished runs, of the first ones in a large study."""
     values: dict[str, set[str]] = {"device": set(), "threads": set(), "precision": set()}
-    for run in runs:
-        if run.is_done():
-            values["precision"].add(str(run.cost().precision))
-            for machine in run.environments():
-                values["device"].add(str(machine.get("device")))
-                values["threads"].add(str(machine.get("threads")))
-    return {f"{OF_RUNS}{name}": sorted(texts) for name, texts in values.items() if texts}
+    count = 0
+    for run in islice((run for run in runs if run.is_done()), MAX_RUNS_READ):
+        count += 1
+        values["precision"].add(str(run.cost().precision))
+        for machine in run.environments():
+            values["device"].add(str(machine.get("device")))
+            values["threads"].add(str(machine.get("threads")))
+    facts: dict[str, Plain] = {f"{OF_RUNS}{name}": sorted(texts) for name, texts in values.items()}
+    return {**facts, f"{OF_RUNS}read": count}
 
 
 def _without_runs(changed: Iterable[Difference]) -> list[Difference]:
