@@ -56,6 +56,7 @@ COMMANDS = {
     "retry": "retry_runs",
     "gc": "collect_garbage",
     "forget": "forget_runs",
+    "export-log": "export_log",
     "watch": "watch_study",
     "drift": "study_drift",
     "reproduce": "reproduce_run",

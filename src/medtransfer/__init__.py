@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from medtransfer.study.planning.plan_study import plan_study
     from medtransfer.study.planning.study_plan import StudyPlan
     from medtransfer.study.record.drift import Drift, study_drift
+    from medtransfer.study.record.export_log import ExportedLog, export_log
     from medtransfer.study.record.reproduce import Reproduction, reproduce_run
     from medtransfer.study.schedule import probe_study, run_study
     from medtransfer.study.template import init_study
@@ -117,6 +118,7 @@ __all__ = [
     "EvaluationConfig",
     "ExpectedPerformance",
     "ExportOptions",
+    "ExportedLog",
     "FeatureFile",
     "FileInput",
     "Followed",
@@ -166,6 +168,7 @@ __all__ = [
     "evaluate",
     "export_bundle",
     "export_layout",
+    "export_log",
     "export_report",
     "follow_folder",
     "forget_patient",
@@ -315,6 +318,8 @@ _MODULES = {
     "Reproduction": "study.record.reproduce",
     "reproduce_run": "study.record.reproduce",
     "watch_study": "report.live.live_server",
+    "ExportedLog": "study.record.export_log",
+    "export_log": "study.record.export_log",
     "ForgottenPatient": "deploy.forgetting.forget_patient",
     "forget_patient": "deploy.forgetting.forget_patient",
     "ForgottenRuns": "study.care.forget",

@@ -130,6 +130,9 @@ DOORS = {
         "pretraining/rung_folder.py",
         "report/page.py",
     },
+    "tensorboard": {"study/record/trackers.py"},
+    "mlflow": {"study/record/trackers.py"},
+    "wandb": {"study/record/trackers.py"},
     "huggingface_hub": {"models/weight_files.py"},
 }
 """Package → the only files that may import it."""

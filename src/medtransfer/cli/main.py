@@ -35,6 +35,7 @@ COMMANDS = (
     forget.forget,
     record.drift,
     record.reproduce,
+    record.export_log,
     study.report,
     study.recommend,
     export.export,

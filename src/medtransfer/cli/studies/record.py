@@ -95,3 +95,26 @@ def _print_differences(items: "Sequence[Difference]") -> None:
 
     if items:
         print_table(("circumstance", "then", "now"), [item.texts() for item in items])
+
+
+@app.command("export-log")
+def export_log(
+    where: AnyStudy = None,
+    to: Annotated[
+        str, typer.Option("--to", help="Format: csv, tensorboard, mlflow or wandb.")
+    ] = "csv",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A new folder; log-FORMAT by default."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write histories and settings of a study's runs for other programs, without a network."""
+    from medtransfer.study.record.export_log import export_log
+    from medtransfer.study.status import find_study
+
+    exported = export_log(find_study(where), out or Path(f"log-{to}"), to)
+    if as_json:
+        print(json.dumps(exported.plain()))
+    else:
+        print(f"{exported.folder}: {exported.runs:,} runs, {exported.values:,} values")
