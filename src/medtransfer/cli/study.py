@@ -160,8 +160,21 @@ def report(
         Path | None,
         typer.Option(
             "--about",
-            help="YAML file of statements that only people can make, for --checklists; written to "
-            "be filled in if it does not exist.",
+            help="YAML file of statements that only people can make, for --checklists and cards; "
+            "written to be filled in if it does not exist.",
+        ),
+    ] = None,
+    model_card: Annotated[
+        Path | None,
+        typer.Option(
+            "--model-card",
+            help="Markdown file of the recommended network's card; JSON is written beside it.",
+        ),
+    ] = None,
+    croissant: Annotated[
+        Path | None,
+        typer.Option(
+            "--croissant", help="JSON file that describes the manifest (Croissant 1.1), no ids."
         ),
     ] = None,
 ) -> None:
@@ -182,6 +195,8 @@ def report(
         tables=tables,
         checklists=checklists,
         about=about,
+        model_card=model_card,
+        croissant=croissant,
         reader=cast("Reader", reader),
     )
     print_export(export_report(folder, formats))

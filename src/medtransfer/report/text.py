@@ -292,3 +292,9 @@ def _shared_prefix(names: Sequence[str]) -> int:
 def _without_middle(name: str, limit: int) -> str:
     half = (limit - 1) // 2
     return name if len(name) <= limit else f"{name[: limit - 1 - half]}…{name[-half:]}"
+
+
+def unmarked(text: str) -> str:
+    """A text that cannot end a cell of a Markdown table or open a link or markup."""
+    escaped = "".join(f"\\{letter}" if letter in "\\|[]<>*_`" else letter for letter in text)
+    return " ".join(escaped.split())

@@ -9,6 +9,7 @@ from medtransfer.report.checklists.claim import CLAIM
 from medtransfer.report.checklists.item import Checklist, Item, ItemState
 from medtransfer.report.checklists.proofs import Proof
 from medtransfer.report.checklists.tripod import TRIPOD
+from medtransfer.report.text import unmarked
 
 CHECKLISTS = (CLAIM, TRIPOD, ANNEX_IV)
 STATES: tuple[ItemState, ...] = ("answered", "partly", "for a person")
@@ -72,7 +73,7 @@ def checklist_text(
         report: Address of the report, relative to the file.
     """
     parts = [
-        f"# Checklists: {_cell(name)}",
+        f"# Checklists: {unmarked(name)}",
         EXPLANATION,
     ]
     for checklist in CHECKLISTS:
@@ -90,8 +91,8 @@ def checklist_text(
 
 
 def _row(entry: FilledItem, report: str) -> str:
-    answers = [f"[{_cell(p.text)}]({report}#{p.anchor})" for p in entry.proofs]
-    answers += [_cell(text) for text in entry.statements]
+    answers = [f"[{unmarked(p.text)}]({report}#{p.anchor})" for p in entry.proofs]
+    answers += [unmarked(text) for text in entry.statements]
     if entry.missing:
         wanted = "; ".join(f"`{field}`: {STATEMENTS[field]}" for field in entry.missing)
         answers.append(f"Missing in about.yaml: {wanted}")
@@ -99,9 +100,3 @@ def _row(entry: FilledItem, report: str) -> str:
         answers.append("A person writes the rest.")
     cells = (entry.item.number, entry.item.topic, entry.state, " ".join(answers) or "–")
     return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    """A text that cannot end a cell or open a link or markup."""
-    escaped = "".join(f"\\{letter}" if letter in "\\|[]<>*_`" else letter for letter in text)
-    return " ".join(escaped.split())

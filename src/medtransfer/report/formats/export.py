@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medtransfer.errors import ConfigError
-from medtransfer.files import make_folder, write_bytes, write_text
+from medtransfer.files import make_folder, write_bytes, write_json, write_text
+from medtransfer.report.cards.croissant import croissant_text
+from medtransfer.report.cards.model_card import card_text, model_card
 from medtransfer.report.checklists.about import About, about_template, read_about
 from medtransfer.report.checklists.fill import checklist_text
 from medtransfer.report.checklists.proofs import proofs_of
@@ -22,6 +24,7 @@ from medtransfer.report.front_page.names import with_readable_names, with_short_
 from medtransfer.report.page import all_sections, sealed_writes, study_page, with_choice
 from medtransfer.report.reading import load_study_data
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.study.yaml_file import read_study
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,10 @@ class ReportFormats:
         tables: Folder for the main tables as LaTeX and, with python-docx, Word.
         reader: The reader whose pages are printed.
         checklists: CLAIM 2024, TRIPOD+AI and Annex IV of the EU AI Act, filled, as Markdown.
-        about: Statements that only people can make, for the checklists; a file that does not exist
-            is written, to be filled in.
+        about: Statements that only people can make, for checklists and cards; a file that does not
+            exist is written, to be filled in.
+        model_card: Card of the recommended network as Markdown, and as JSON beside it.
+        croissant: Description of the manifest as Croissant 1.1, without ids.
     """
 
     pdf: Path | None = None
@@ -46,6 +51,8 @@ class ReportFormats:
     reader: Reader = "methods"
     checklists: Path | None = None
     about: Path | None = None
+    model_card: Path | None = None
+    croissant: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,7 @@ def _export(folder: StudyFolder, formats: ReportFormats) -> ReportFiles:
     if formats.tables is not None:
         written, missing = _write_tables(data, formats.tables)
         paths += written
-    if formats.checklists is not None:
-        paths += _write_checklists(data, formats.checklists, formats.about)
+    paths += _write_statements(folder, data, formats)
     if formats.figures is not None or formats.slides is not None:
         chosen = with_short_names(with_choice(data))
         sections = all_sections(chosen)
@@ -116,18 +122,31 @@ def _write_tables(data: ReportData, folder: Path) -> tuple[list[Path], list[str]
     return [path, path.with_suffix(".docx")], []
 
 
-def _write_checklists(data: ReportData, path: Path, about: Path | None) -> list[Path]:
-    """The checklists, and the statements to fill in where there are none yet."""
-    readable = with_readable_names(with_choice(data))
-    proofs = proofs_of(readable, front_page(readable))
-    written = [path]
+def _write_statements(folder: StudyFolder, data: ReportData, formats: ReportFormats) -> list[Path]:
+    """Files that hold statements of people, and the statements to fill in if there are none yet."""
+    if formats.checklists is None and formats.model_card is None and formats.croissant is None:
+        return []
+    source, written = formats.about, list[Path]()
     statements: About = {}
-    if about is not None and about.exists():
-        statements = read_about(about)
-    elif about is not None:
-        write_text(about, about_template())
-        written.append(about)
-    write_text(path, checklist_text(data.name, proofs, statements))
+    if source is not None and source.exists():
+        statements = read_about(source)
+    elif source is not None:
+        write_text(source, about_template())
+        written.append(source)
+    readable = with_readable_names(with_choice(data))
+    front = front_page(readable)
+    if (path := formats.checklists) is not None:
+        write_text(path, checklist_text(data.name, proofs_of(readable, front), statements))
+        written.append(path)
+    if (path := formats.model_card) is not None:
+        card = model_card(readable, front, statements)
+        write_text(path, card_text(card))
+        write_json(path.with_suffix(".json"), card.plain())
+        written += [path, path.with_suffix(".json")]
+    if (path := formats.croissant) is not None:
+        study = read_study(folder.path / "study.yaml")
+        write_text(path, croissant_text(data, study, statements))
+        written.append(path)
     return written
 
 
