@@ -26,6 +26,7 @@ from medtransfer.settings import Settings, Side, _plain, sides_of
 from medtransfer.study.axes.config import AxesConfig, AxisRange, ConditionConfig, SampleConfig
 from medtransfer.study.config import RungEntry, Study, SweepConfig
 from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
+from medtransfer.training.mitigation.config import MitigationConfig, StudyMitigation
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
 FIELDS = GOLDEN.with_name("identity_fields.json")
@@ -43,6 +44,8 @@ CONFIGS: tuple[type[Settings], ...] = (
     LossConfig,
     TuningConfig,
     TrainingConfig,
+    MitigationConfig,
+    StudyMitigation,
     EvaluationConfig,
     AdaptConfig,
     MonitorConfig,
@@ -139,6 +142,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "clip_norm": 1.0,
         "ema": 0.99,
         "ood": False,
+        "mitigation": MitigationConfig(groups="sex", method="weights"),
         "loss": LossConfig(kind="focal"),
         "tuning": TuningConfig(mode="linear"),
     },

@@ -96,6 +96,7 @@ TORCH = {
     "training.linear_probe",
     "training.loop",
     "training.losses",
+    "training.mitigation.balance",
     "training.optim",
     "training.step",
 }

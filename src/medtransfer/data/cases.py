@@ -99,6 +99,7 @@ class Cases:
         targets: 0 to 1, NaN where masked. [N, T]
         images: Image ids of each case, sorted. N lists
         covariates: Clinical data as numbers; None where they are not used. [N, C]
+        groups: Number of the group of each training case; None where none are told apart. [N]
     """
 
     case_ids: NDArray[np.str_]
@@ -108,6 +109,7 @@ class Cases:
     targets: NDArray[np.float64]
     images: Sequence[tuple[str, ...]]
     covariates: NDArray[np.float32] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Keep the images in one piece."""
@@ -129,6 +131,7 @@ class Cases:
             targets=self.targets[chosen],
             images=self._lists.take(chosen),
             covariates=None if self.covariates is None else self.covariates[chosen],
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
     @property

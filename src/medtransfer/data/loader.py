@@ -14,8 +14,12 @@ from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Labelled
 from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.input_spec import InputSpec
+from medtransfer.data.stratify import balanced_order
 from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
+
+REPEATED = 1_000_003
+"""A case that comes again in an epoch is augmented as in an epoch so much later."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Batch:
         targets: 0 to 1; 0 where masked. [B, T]
         known: False where the target is masked. [B, T]
         covariates: Clinical data as numbers; None where they are not used. [B, C]
+        weights: Weight of each case in the loss; None for 1. [B]
+        groups: Group of each case; None where none are told apart. [B]
     """
 
     images: torch.Tensor
@@ -35,6 +41,8 @@ class Batch:
     targets: torch.Tensor
     known: torch.Tensor
     covariates: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+    groups: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -86,6 +94,8 @@ class CaseImages:
         self._starts: NDArray[np.int64] = np.cumsum(np.append(0, self._counts))
         self._places = cache.positions(cases.image_ids)
         self._keys = text_keys(cases.image_ids)
+        self.weights: NDArray[np.float32] | None = None
+        self.groups: NDArray[np.int64] | None = getattr(cases, "groups", None)
 
     def __len__(self) -> int:
         """Number of cases."""
@@ -160,7 +170,10 @@ class CaseImages:
             torch.as_tensor(owner).to(device),
             torch.as_tensor(np.nan_to_num(targets).astype(np.float32)).to(device),
             torch.as_tensor(~np.isnan(targets)).to(device),
-            None if covariates is None else torch.as_tensor(covariates[rows]).to(device),
+            *(
+                None if values is None else torch.as_tensor(values[rows]).to(device)
+                for values in (covariates, self.weights, self.groups)
+            ),
         )
 
 
@@ -178,13 +191,15 @@ class TrainingBatches:
         *,
         micro_batch: int,
         augmentation: Augmentation,
+        balanced: bool = False,
     ) -> None:
         self.images = images
+        self.balanced = balanced
         self.batch_size = batch_size
         self.micro_batch = micro_batch
         self._augmentation = augmentation
         self._keys = text_keys(images.cases.case_ids.tolist())
-        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._orders: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def at(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Cases of a step and the epoch each is seen in. [B], [B]"""
@@ -192,10 +207,10 @@ class TrainingBatches:
         epochs, offsets = np.divmod(places, len(self.images))
         orders = {epoch: self._order(epoch) for epoch in np.unique(epochs).tolist()}
         self._orders = orders
-        rows = [
-            orders[epoch][offset] for epoch, offset in zip(epochs.tolist(), offsets, strict=True)
-        ]
-        return np.array(rows, dtype=np.int64), epochs
+        pairs = list(zip(epochs.tolist(), offsets.tolist(), strict=True))
+        rows = np.array([orders[epoch][0][offset] for epoch, offset in pairs], dtype=np.int64)
+        repeats = np.array([orders[epoch][1][offset] for epoch, offset in pairs], dtype=np.int64)
+        return rows, epochs + REPEATED * repeats
 
     def known(self, step: int) -> int:
         """Unmasked target entries of a step."""
@@ -243,13 +258,16 @@ class TrainingBatches:
                     batch = _mixed(batch, partner, pairs, mix.share)
             yield batch
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
+    def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Cases of an epoch, and how often each came in it before. [N], [N]"""
         if epoch in self._orders:
             return self._orders[epoch]
+        if self.balanced and self.images.groups is not None:
+            rng = generator(self._augmentation.seed, "balanced order", epoch)
+            return balanced_order(self.images.groups, rng)
         epochs = np.full(len(self._keys), epoch)
-        return np.argsort(
-            uniforms(self._augmentation.seed, "order", epochs, self._keys), kind="stable"
-        )
+        draws = uniforms(self._augmentation.seed, "order", epochs, self._keys)
+        return np.argsort(draws, kind="stable"), np.zeros(len(draws), dtype=np.int64)
 
 
 def draw_mixup(seed: int, step: int, batch_size: int, alpha: float) -> MixUp | None:
@@ -297,7 +315,8 @@ def _with_squares(
         batch.case_of_image,
         seen * batch.targets + (1 - seen) * partner.targets,
         batch.known & partner.known,
-        _mixed_covariates(batch, partner, seen),
+        covariates=_mixed_values(batch.covariates, partner.covariates, seen),
+        weights=_mixed_values(batch.weights, partner.weights, seen),
     )
 
 
@@ -307,12 +326,13 @@ def _mixed(batch: Batch, partner: Batch, pairs: torch.Tensor, share: float) -> B
         batch.case_of_image,
         share * batch.targets + (1 - share) * partner.targets,
         batch.known & partner.known,
-        _mixed_covariates(batch, partner, share),
+        covariates=_mixed_values(batch.covariates, partner.covariates, share),
+        weights=_mixed_values(batch.weights, partner.weights, share),
     )
 
 
-def _mixed_covariates(batch: Batch, partner: Batch, share: float) -> torch.Tensor | None:
-    """Clinical data mixed as the targets are; None where they are not used. [B, C]"""
-    if batch.covariates is None or partner.covariates is None:
-        return None
-    return share * batch.covariates + (1 - share) * partner.covariates
+def _mixed_values(
+    own: torch.Tensor | None, partner: torch.Tensor | None, share: float
+) -> torch.Tensor | None:
+    """Clinical data, or weights, mixed as the targets are; None where there are none. [B, …]"""
+    return None if own is None or partner is None else share * own + (1 - share) * partner

@@ -146,3 +146,32 @@ def _share_out(
         chosen.append(choice)
         start = end
     return chosen
+
+
+def balanced_order(
+    number: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """An epoch in which every group comes equally often: its cases, and how often each came before.
+
+    A group of fewer cases than its share starts over in another order; of a larger one some cases
+    wait for another epoch.
+
+    Args:
+        number: Group of each case. [N]
+        rng: Of the epoch.
+
+    Returns:
+        [N], [N]
+    """
+    groups = np.unique(number)
+    shares = np.diff(np.linspace(0, len(number), len(groups) + 1).round().astype(np.int64))
+    rows: list[NDArray[np.int64]] = []
+    repeats: list[NDArray[np.int64]] = []
+    for group, share in zip(groups, rng.permutation(shares), strict=True):
+        members = np.flatnonzero(number == group)
+        rounds = -(-int(share) // len(members))
+        drawn = np.concatenate([rng.permutation(members) for _ in range(max(1, rounds))])
+        rows.append(drawn[:share])
+        repeats.append(np.arange(int(share), dtype=np.int64) // len(members))
+    order = rng.permutation(len(number))
+    return np.concatenate(rows)[order], np.concatenate(repeats)[order]

@@ -60,6 +60,12 @@ class UpstreamTraining(TrainingConfig):
                 return {**values, "learning_rate": RATE_PER_256 * batch / 256}  # type: ignore[dict-item]
         return values  # type: ignore[return-value]
 
+    @model_validator(mode="after")
+    def _no_groups(self) -> "UpstreamTraining":
+        if self.mitigation is not None:
+            raise ValueError("mitigation is for the runs of a study; pre-training knows no groups")
+        return self
+
     def length(self, num_images: int) -> int:
         """Steps of training on so many images."""
         return self.steps or max(1, math.ceil(self.epochs * num_images / self.batch_size))

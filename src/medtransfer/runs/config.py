@@ -29,6 +29,13 @@ class Transfer(Settings):
     seed: int = identity(0, ge=0)
     """Of the draw of label fractions, random weights, order, augmentation."""
 
+    @property
+    def training_columns(self) -> tuple[str, ...]:
+        """Columns of the manifest besides labels that change what is learned."""
+        mitigation = self.training.mitigation
+        groups = () if mitigation is None else (mitigation.groups,)
+        return tuple(dict.fromkeys((*self.model.covariates, *groups)))
+
 
 def run_id(run: Transfer, data: str, weights: str | None, *, memo: ScopeMemo | None = None) -> str:
     """The name of a run: 12 hexadecimal digits from what can change its predictions.

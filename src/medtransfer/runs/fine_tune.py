@@ -23,7 +23,7 @@ from medtransfer.evaluation.inference.features import (
 from medtransfer.evaluation.inference.predict import predict, predictions_frame, quick_score
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
-from medtransfer.models.rungs.start import control_of
+from medtransfer.models.rungs.start import Mitigation, control_of
 from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
@@ -35,6 +35,7 @@ from medtransfer.training.config import TuningConfig
 from medtransfer.training.linear_probe import ProbeCheck
 from medtransfer.training.loop import FitPlan, ProgressCallback, TuneScore, fit
 from medtransfer.training.losses import make_loss
+from medtransfer.training.mitigation.groups import case_groups
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ def partition_cases(cases: Cases, frame: pl.DataFrame, run: Transfer) -> RunCase
     if run.model.covariates:
         encoding, encoded = _with_covariates(cases, train, frame, run.model.covariates)
         train = encoded.take(np.isin(cases.case_ids, train.case_ids))
+    if run.training.mitigation is not None:
+        groups = case_groups(frame, run.training.mitigation.groups, train.case_ids)
+        train = replace(train, groups=groups.number)
     if control_of(run.model.rung) == "shuffled-labels":
         order = generator(run.seed, "shuffled labels").permutation(len(train))
         train = replace(train, targets=train.targets[order])
@@ -175,6 +179,7 @@ def fine_tune(
         run.training.batch_size,
         augmentation=augmentation,
         micro_batch=run.training.micro_batch,
+        balanced=_treats_alike(run, "sampling"),
     )
 
     def validate() -> TuneScore:
@@ -255,7 +260,14 @@ def plan_training(run: Transfer, targets: NDArray[np.float64]) -> FitPlan:
         loss=make_loss(config.loss, run.data.task, run.data.names, targets),
         seed=run.seed,
         select_best=config.selection == "best",
+        mitigation=config.mitigation,
     )
+
+
+def _treats_alike(run: Transfer, method: Mitigation) -> bool:
+    """True if groups are treated alike in a way."""
+    mitigation = run.training.mitigation
+    return mitigation is not None and mitigation.method == method
 
 
 def prepare_tuning(classifier: Classifier, tuning: TuningConfig, seed: int) -> int:

@@ -130,7 +130,7 @@ def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> st
 
 
 def training_digest(
-    frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig, covariates: Sequence[str] = ()
+    frame: pl.DataFrame, facts: pl.DataFrame, data: DataConfig, columns: Sequence[str] = ()
 ) -> str:
     """Digest of the rows that a run trains on and selects with: what its id is made from.
 
@@ -141,14 +141,16 @@ def training_digest(
         frame: Manifest rows with splits, from `assign_splits`.
         facts: Digest of each image, in the same order.
         data: Of the run.
-        covariates: Columns of clinical data that it sees.
+        columns: Others whose values change what it learns.
     """
     ids = frame.select(
         "image_id", "case_id", "patient_id", "cohort", pl.col("split").cast(pl.String)
     )
     table = ids.hstack(raw_labels(frame, data)).with_columns(facts["sha256"])
-    if covariates:
-        table = table.join(covariate_cells(frame, covariates), on="case_id", maintain_order="left")
+    if columns:
+        cells = covariate_cells(frame, columns)
+        renamed = cells.rename({name: f"column {name}" for name in columns})
+        table = table.join(renamed, on="case_id", maintain_order="left")
     table = table.filter(pl.col("split") != "test")
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 

@@ -31,6 +31,7 @@ from medtransfer.training.checkpoint import CheckpointFolder
 from medtransfer.training.linear_probe import LinearHead, fit_probe
 from medtransfer.training.loop import ProgressCallback
 from medtransfer.training.losses import make_loss
+from medtransfer.training.mitigation.groups import balancing_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +148,7 @@ def probe(
         tune=lambda head: tune_score(head.logits(tune), cases.tune, run),
         on_check=progress.add_check,
         heartbeat=progress.report,
+        case_weights=None if cases.train.groups is None else balancing_weights(cases.train.groups),
     )
     head = built.classifier.head
     _set_head(head, fitted.head)

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,13 +10,12 @@ from medtransfer.analysis.questions import Understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import DataConfig, Name
 from medtransfer.data.images.corruptions import CorruptionName
-from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.errors import listed, suggestion
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
-from medtransfer.models.config import Head, ModelConfig, Pool, RungName
+from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.rungs.start import COVARIATES, METADATA_ONLY, START_MARK, sees_covariates
+from medtransfer.models.rungs.start import mitigation_of, sees_covariates
 from medtransfer.settings import (
     Settings,
     identity,
@@ -30,83 +28,16 @@ from medtransfer.sizes.limits import MAX_RUNS, count_fault
 from medtransfer.study.axes.combinations import GridSettings, axis_faults, combined
 from medtransfer.study.axes.config import AxesConfig
 from medtransfer.study.axes.sweep_config import SweepConfig
+from medtransfer.study.rungs.entry import RungEntry
+from medtransfer.study.rungs.twins import ControlName, twins
 from medtransfer.training.config import TrainingConfig, TuningConfig
+from medtransfer.training.mitigation.config import MitigationConfig, StudyMitigation
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Shots = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-ControlName = Literal["shuffled_labels", "border_only", "patch_shuffled", "metadata_only"]
 Keep = Literal["weights", "predictions"]
 Reason = Annotated[str, Field(min_length=10)]
-
-
-class RungEntry(Settings):
-    """One rung of the study, with its own settings."""
-
-    rung: RungName = identity()
-    """Its name in the ladder."""
-    weights: Path | None = runtime(None)
-    """Its weights file, for `file/…` rungs or another place; relative to study.yaml."""
-    features: Path | None = runtime(None)
-    """Features of an `embeddings/…` rung: `.parquet` with `image_id` or `case_id` and a column of
-    lists, or `.npy`; relative to study.yaml."""
-    feature_ids: Path | None = runtime(None)
-    """For `.npy`: table with `image_id` or `case_id` in the order of the rows. By default the table
-    of the same name beside it."""
-    head: Head = identity_if_set("linear")
-    """Classifier on the features of an `embeddings/…` rung: `linear` (logistic regression),
-    `neighbours` (cosine), `centroid` (nearest), or `mlp` (one hidden layer)."""
-    pool: Pool = identity("mean")
-    """Pooling over the images of a case."""
-    images: float | None = scoring(None, gt=0, lt=1e12)
-    """Images that it was pre-trained on, where the ladder does not know: from its model card."""
-    pretraining: Annotated[str, Field(min_length=1, max_length=80)] | None = scoring(None)
-    """Name of what it was pre-trained on, likewise; rungs of one name share their pre-training."""
-    seen: tuple[str, ...] = scoring(())
-    """Public sets that it was pre-trained on, by their names in `medtransfer sources`, from its
-    model card: a study that tests on them is stopped (A023)."""
-    training: TrainingConfig = identity(TrainingConfig())
-    """Fields given here stand in for the study's own, e.g. more steps for a rung from scratch."""
-
-    @model_validator(mode="after")
-    def _features_of_their_rung(self) -> "RungEntry":
-        if not find_rung(self.rung).reads_images:
-            faults = self._feature_faults() if self.rung != METADATA_ONLY else []
-        else:
-            fields = {"features": None, "feature_ids": None, "head": "linear"}
-            faults = [
-                f"{name} is for embeddings/ rungs; `medtransfer features` writes the features of "
-                "a network"
-                for name, default in fields.items()
-                if getattr(self, name) != default
-            ]
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-    @field_validator("seen")
-    @classmethod
-    def _known_sets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in SOURCES:
-                hint = suggestion(name, SOURCES)
-                raise ValueError(f"seen names '{name}', which is no public set. {hint}".rstrip())
-        return value
-
-    def _feature_faults(self) -> list[str]:
-        """Settings that features in a file need or exclude."""
-        faults: list[str] = []
-        if self.features is None:
-            faults.append(f"rung '{self.rung}' needs features: the file of its features")
-        if self.weights is not None:
-            faults.append(f"rung '{self.rung}' has no weights: its features are in a file")
-        tuning = self.training.tuning if "tuning" in self.training.model_fields_set else None
-        if tuning is not None and tuning.mode != "linear":
-            faults.append(f"rung '{self.rung}' has fixed features: tuning.mode must be linear")
-        weighs = self.training.loss.weights != "none"
-        if weighs and self.head in ("neighbours", "centroid"):
-            faults.append(f"head {self.head} has no loss.weights")
-        return faults
 
 
 class Study(Settings):
@@ -127,6 +58,9 @@ class Study(Settings):
     """Columns of clinical data that are put beside the features of the images. Every rung is then
     there twice, without them and as `RUNG@covariates`, and `metadata-only/linear` sees them alone.
     Numbers are standardised on the training cases, other values are columns of 0 and 1."""
+    mitigation: StudyMitigation | None = identity_if_set(None)
+    """Trainings of the reference rung that treat groups of patients alike, as further rungs
+    `RUNG@group-weights`, so that a gap has an alternative beside it."""
     reference: str | None = scoring(None)
     """The rung that others are compared with; the first one by default."""
     label_fractions: tuple[Fraction, ...] = identity((1.0,), min_length=1)
@@ -185,28 +119,15 @@ class Study(Settings):
         return value
 
     @model_validator(mode="after")
-    def _with_controls(self) -> "Study":
-        """Add the controls to the rungs, as often as the study is read."""
-        names = {entry.rung for entry in self.rungs}
-        if self.covariates:
-            twins = [
-                RungEntry.model_validate({**dict(entry), "rung": name})
-                for entry in self.rungs
-                if START_MARK not in entry.rung
-                and entry.rung != METADATA_ONLY
-                and (name := f"{entry.rung}{START_MARK}{COVARIATES}") not in names
-            ]
-            if METADATA_ONLY not in names:
-                twins.append(RungEntry(rung=METADATA_ONLY))
-            object.__setattr__(self, "rungs", (*self.rungs, *twins))
-        base = next((entry for entry in self.rungs if entry.rung == self.reference_rung), None)
-        added = [
-            RungEntry.model_validate({**dict(base), "rung": name})
-            for control in (self.controls if base is not None else ())
-            if base is not None
-            and control != "metadata_only"
-            and (name := f"{base.rung}{START_MARK}{control.replace('_', '-')}") not in names
-        ]
+    def _with_twins(self) -> "Study":
+        """Add the twins of the rungs, as often as the study is read."""
+        added = twins(
+            self.rungs,
+            self.reference_rung,
+            covariates=bool(self.covariates),
+            controls=self.controls,
+            mitigation=self.mitigation.methods if self.mitigation else (),
+        )
         if added:
             object.__setattr__(self, "rungs", (*self.rungs, *added))
         return self
@@ -299,6 +220,11 @@ class Study(Settings):
             faults.append("adapt needs a shifted cohort: name data.split.train_cohorts")
         if self.leave_cohort_out and split.train_cohorts is not None:
             faults.append("leave_cohort_out and data.split.train_cohorts exclude each other")
+        grouped = [entry.rung for entry in self.rungs if mitigation_of(entry.rung)]
+        if self.data.image.augment.cutmix and "dro" in map(mitigation_of, grouped):
+            faults.append("mitigation dro mixes no cases of several groups: set cutmix to 0")
+        if grouped and self.mitigation is None:
+            faults.append(f"mitigation names no groups, which {grouped[0]} needs")
         blind = [entry.rung for entry in self.rungs if sees_covariates(entry.rung)]
         if not self.covariates and (blind or "metadata_only" in self.controls):
             faults.append(
@@ -381,6 +307,10 @@ class Study(Settings):
         overrides = {
             name: getattr(entry.training, name) for name in entry.training.model_fields_set
         }
+        method = mitigation_of(entry.rung)
+        if method is not None and self.mitigation is not None:
+            groups, rate = self.mitigation.groups, self.mitigation.rate
+            overrides["mitigation"] = MitigationConfig(groups=groups, method=method, rate=rate)
         training = TrainingConfig(**(self.training.model_dump() | overrides))
         if find_rung(entry.rung).reads_images or training.tuning.mode == "linear":
             return training

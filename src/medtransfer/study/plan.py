@@ -22,7 +22,7 @@ from medtransfer.models.ladder import find_rung
 from medtransfer.models.weight_files import model_digest, require_fitting_weights
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.pretraining.seen_sets import seen_test_sets
-from medtransfer.runs.config import run_id
+from medtransfer.runs.config import Transfer, run_id
 from medtransfer.runs.embedded.features import coverage_findings
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import (
@@ -193,16 +193,15 @@ class SplitData:
     predicted: PredictedCases
 
     @classmethod
-    def of(
-        cls, data: StudyData, config: DataConfig, covariates: tuple[str, ...] = ()
-    ) -> "SplitData":
+    def of(cls, data: StudyData, run: Transfer) -> "SplitData":
         """Split the data as a run does."""
+        config = run.data
         frame = assign_splits(data.manifest, config)
         return cls(
             frame,
             CaseTable(frame, config),
-            training_digest(frame, data.facts, config, covariates),
-            PredictedCases(frame, data.facts, config, covariates),
+            training_digest(frame, data.facts, config, run.training_columns),
+            PredictedCases(frame, data.facts, config, run.model.covariates),
         )
 
 
@@ -263,7 +262,7 @@ class _Memo:
         self._unread = data.without_images(study.data) if data.manifest.has_images else data
         self._reads = {entry.rung: find_rung(entry.rung).reads_images for entry in study.rungs}
         self._only_seed = only_seed
-        self._splits: dict[tuple[SplitKey, tuple[str, ...]], SplitData] = {}
+        self._splits: dict[tuple[object, ...], SplitData] = {}
         self._specs: dict[tuple[object, ...], InputSpec] = {}
         self._needs: dict[tuple[object, ...], tuple[CacheRequest, ...]] = {}
         self._draws: dict[tuple[int, int, bool], _Draw] = {}
@@ -274,10 +273,10 @@ class _Memo:
 
     def split(self, cell: Cell) -> SplitData:
         """The data of a run, split."""
-        covariates = cell.run.model.covariates
-        key = (*cell.split_key, self._reads[cell.rung]), covariates
+        columns = cell.run.model.covariates, cell.run.training_columns
+        key = (*cell.split_key, self._reads[cell.rung]), columns
         if key not in self._splits:
-            self._splits[key] = SplitData.of(self.inputs(cell), cell.run.data, covariates)
+            self._splits[key] = SplitData.of(self.inputs(cell), cell.run)
         return self._splits[key]
 
     def needs(self, cell: Cell) -> tuple[CacheRequest, ...]:

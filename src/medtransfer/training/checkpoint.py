@@ -62,6 +62,7 @@ class TrainingState:
         images: Images trained on so far.
         micro_batch: The largest that memory was found to hold; None while it held the one asked
             for.
+        group_weights: Of the groups that are treated alike by `dro`; empty before the first step.
     """
 
     step: int = 0
@@ -71,6 +72,7 @@ class TrainingState:
     seconds: float = 0.0
     images: int = 0
     micro_batch: int | None = None
+    group_weights: list[float] = field(default_factory=list[float])
 
 
 class CheckpointFolder:

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 from medtransfer.data.config import Task
 from medtransfer.errors import listed, suggestion
 from medtransfer.models.config import Pool
+from medtransfer.models.rungs.start import Mitigation
 from medtransfer.settings import Settings, identity, identity_if_set, runtime
+from medtransfer.training.mitigation.config import MitigationConfig
 
 Weight = Annotated[float, Field(gt=0, le=10_000)]
 Penalty = Annotated[float, Field(gt=0, le=1e6)]
@@ -133,6 +135,9 @@ class TrainingConfig(Settings):
     ood: bool = identity_if_set(default=True)
     """Score how foreign each predicted case is. `false` saves its time, which grows with the square
     of the number of cases."""
+    mitigation: MitigationConfig | None = identity_if_set(None)
+    """Training that treats groups of patients alike; a study's `mitigation` sets it for some
+    rungs."""
     micro_batch: int = identity(64, ge=1, le=65_536)
     """Most images held at once; the gradients of a step's micro-batches add up to the step's.
     Networks with batch normalisation take their statistics over it. Halved, for the rest of the
@@ -179,6 +184,8 @@ class TrainingConfig(Settings):
                     f"loss.weights names '{name}', which is no target (targets: {listed(names)}). "
                     f"{hint}".rstrip()
                 )
+        if self.mitigation is not None:
+            messages += self._mitigation_faults(self.mitigation.method)
         if self.tuning.mode == "linear" and self.devices > 1:
             messages.append("tuning.mode linear runs in one process: leave devices out")
         if self.tuning.mode == "low-rank" and self.spread_weights:
@@ -191,4 +198,15 @@ class TrainingConfig(Settings):
                     "tuning.mode linear is logistic regression: loss.kind must be cross-entropy, "
                     "without smoothing"
                 )
+        return messages
+
+    def _mitigation_faults(self, method: Mitigation) -> list[str]:
+        """Settings that a way of treating groups alike excludes."""
+        messages: list[str] = []
+        if self.tuning.mode == "linear" and method != "weights":
+            messages.append(f"tuning.mode linear has no mitigation {method}: its way is weights")
+        if method == "dro" and self.mixup != 0:
+            messages.append("mitigation dro mixes no cases of several groups: set mixup to 0")
+        if method == "dro" and self.devices > 1:
+            messages.append("mitigation dro runs in one process: leave devices out")
         return messages

@@ -82,6 +82,7 @@ def fit_probe(
     tune: Callable[[LinearHead], TuneScore],
     on_check: Callable[[ProbeCheck], None] = lambda _check: None,
     heartbeat: Callable[[], None] = lambda: None,
+    case_weights: Floats | None = None,
 ) -> Probe:
     """Fit a head with each penalty and take the best on the tuning split; the strongest of equals.
 
@@ -98,6 +99,7 @@ def fit_probe(
         tune: Scores a head on the tuning split.
         on_check: Called with the check of each penalty.
         heartbeat: Called after every iteration; an exception that it raises ends the fit.
+        case_weights: Weight of each case in the mean loss; None for 1. [N]
 
     Raises:
         Diverged: Features or losses are no numbers.
@@ -109,7 +111,8 @@ def fit_probe(
     spread[spread == 0] = 1.0
     inputs, turn = _in_spanned_space((features - mean) / spread)
     is_large = len(inputs) >= max(PRECONDITIONED_CASES, 2 * inputs.shape[1])
-    problem = _Problem(inputs, targets, loss, heartbeat, _PrincipalAxes.of(inputs, is_large))
+    axes = _PrincipalAxes.of(inputs, is_large)
+    problem = _Problem(inputs, targets, loss, heartbeat, axes, case_weights=case_weights)
     solution = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
     best: tuple[tuple[float, float], LinearHead, int] | None = None
     checks: list[ProbeCheck] = []
@@ -168,6 +171,8 @@ class _Problem:
         loss: Loss,
         alive: Callable[[], None],
         axes: _PrincipalAxes | None = None,
+        *,
+        case_weights: Floats | None = None,
     ) -> None:
         self._inputs, self._alive, self._axes = inputs, alive, axes
         labelled = ~np.isnan(targets)
@@ -179,6 +184,9 @@ class _Problem:
         positive = loss.weights.positive if loss.weights else ones
         negative = loss.weights.negative if loss.weights else ones
         share = labelled / np.maximum(labelled.sum(axis=0), 1)
+        if case_weights is not None:
+            weighted = share * case_weights[:, None]
+            share = weighted / np.maximum(weighted.sum(axis=0), np.finfo(np.float64).tiny)
         self._positive = share * np.array(positive)
         self._negative = share * np.array(negative)
         prevalence = (share * self._targets).sum(axis=0)

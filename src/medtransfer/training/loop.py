@@ -14,6 +14,8 @@ from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingSta
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import require_work_for_all
 from medtransfer.training.losses import Loss, loss_entries, partial_loss
+from medtransfer.training.mitigation.balance import GroupBalance
+from medtransfer.training.mitigation.config import MitigationConfig
 from medtransfer.training.optim import OptimizerStep, make_updater
 from medtransfer.training.step import StepRandomness, step_gradients
 
@@ -58,6 +60,7 @@ class FitPlan:
         loss: What is made small.
         seed: The run's seed.
         select_best: Keep the weights of the best check, not the last.
+        mitigation: Way in which groups are treated alike; None if they are not told apart.
     """
 
     schedule: Schedule
@@ -65,6 +68,7 @@ class FitPlan:
     loss: Loss
     seed: int
     select_best: bool = True
+    mitigation: MitigationConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -167,15 +171,19 @@ def _one_step(
     mix = draw_mixup(plan.seed, state.step, batches.batch_size, plan.mixup)
     targets = batches.images.cases.targets.shape[1]
     entries = loss_entries(batches.known(state.step), targets, plan.loss.task)
+    balance = GroupBalance(plan.mitigation, plan.loss, batches, state)
     total = step_gradients(
         classifier,
         batches,
         state,
         StepRandomness(plan.seed, mix),
-        lambda logits, batch: partial_loss(logits, batch, plan.loss, entries),
+        lambda logits, batch: balance.watched(
+            partial_loss(logits, batch, plan.loss, entries), logits, batch
+        ),
     )
     if not math.isfinite(total):
         raise Diverged(state.step)
+    balance.update()
     updater.apply(state.step)
     state.step += 1
     state.losses.append(total)

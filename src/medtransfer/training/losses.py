@@ -158,7 +158,21 @@ def partial_loss(logits: torch.Tensor, batch: Batch, loss: Loss, entries: int) -
     Returns:
         A scalar; summed over the micro-batches of a step it is the step's mean loss.
     """
-    return masked_loss(logits, batch.targets, batch.known, loss, entries)
+    if batch.weights is None:
+        return masked_loss(logits, batch.targets, batch.known, loss, entries)
+    of_cases = case_losses(logits, batch.targets, batch.known, loss)
+    return (of_cases * batch.weights.to(of_cases.dtype)).sum() / entries
+
+
+def case_losses(
+    logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor, loss: Loss
+) -> torch.Tensor:
+    """Loss of each case, summed over its known targets; arguments as for `masked_loss`. [B]"""
+    if loss.task == "single-label":
+        each = _of_classes(logits, _smoothed(targets, loss.smoothing, logits.shape[1]), loss)
+        return each * known.all(dim=1)
+    each = _of_targets(logits, _smoothed(targets, loss.smoothing, 2), loss)
+    return (each * known).sum(dim=1)
 
 
 def masked_loss(

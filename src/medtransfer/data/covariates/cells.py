@@ -27,8 +27,8 @@ def covariate_cells(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     missing = [name for name in names if name not in frame.columns or name not in columns]
     if missing:
         raise TableError(
-            f"covariates names {listed(missing)}, which is no column of clinical data in the "
-            f"manifest (columns: {listed(columns, 20)}). {suggestion(missing[0], columns)}".rstrip()
+            f"{listed(missing)}, of covariates or of mitigation, is no column of clinical data "
+            f"(columns: {listed(columns, 20)}). {suggestion(missing[0], columns)}".rstrip()
         )
     cells = case_attributes(frame, names)
     blank = [

@@ -4,7 +4,8 @@
 stem being the first; ``bit-m/r50x1@mean-variance`` draws every tensor anew with the mean and
 variance of the pre-trained one (Raghu et al. 2019). ``@shuffled-labels``, ``@border-only`` and
 ``@patch-shuffled`` are negative controls: the network as it is, on data that tell it less.
-``@covariates`` puts clinical data beside the features of the images.
+``@covariates`` puts clinical data beside the features of the images. ``@group-sampling``,
+``@group-weights`` and ``@group-dro`` are trained so that groups of patients count alike.
 """
 
 import re
@@ -19,11 +20,23 @@ CONTROLS: tuple[Control, ...] = get_args(Control)
 START_MARK = "@"
 MEAN_VARIANCE = "mean-variance"
 COVARIATES = "covariates"
+Mitigation = Literal["sampling", "weights", "dro"]
+MITIGATIONS: dict[Mitigation, str] = {
+    "sampling": "group-sampling",
+    "weights": "group-weights",
+    "dro": "group-dro",
+}
+"""Ways to treat groups of patients alike in training, and how the names of rungs end."""
 METADATA_ONLY = "metadata-only/linear"
 """Logistic regression on the clinical data of a case, without its images."""
 STAGES = re.compile(r"stages([1-9]\d?)")
 ALLOWED = ", ".join(
-    ["@stages1", "@stages2", "…", *(f"@{name}" for name in (MEAN_VARIANCE, COVARIATES, *CONTROLS))]
+    [
+        "@stages1",
+        "@stages2",
+        "…",
+        *(f"@{name}" for name in (MEAN_VARIANCE, COVARIATES, *MITIGATIONS.values(), *CONTROLS)),
+    ]
 )
 SENTENCES: dict[Control, str] = {
     "shuffled-labels": "trained on labels that were dealt out anew among the training cases",
@@ -40,16 +53,18 @@ class Start:
         stages: Lowest groups of layers that take pre-trained weights; None for other changes.
         control: A negative control; None for other changes.
         covariates: Clinical data are put beside the features of the images.
+        mitigation: Way in which groups are treated alike; None for other changes.
     """
 
     stages: int | None = None
     control: Control | None = None
     covariates: bool = False
+    mitigation: Mitigation | None = None
 
     @property
     def changes_weights(self) -> bool:
         """True if it starts from other weights than those of its file."""
-        return self.control is None and not self.covariates
+        return self.control is None and not self.covariates and self.mitigation is None
 
     @property
     def sentence(self) -> str:
@@ -58,6 +73,8 @@ class Start:
             return SENTENCES[self.control]
         if self.covariates:
             return "with clinical data beside the images"
+        if self.mitigation is not None:
+            return f"trained by {MITIGATIONS[self.mitigation]}"
         if self.stages is None:
             return "mean and variance of each tensor alone"
         return f"lowest {self.stages} groups of layers alone"
@@ -74,6 +91,9 @@ def split_name(name: str) -> tuple[str, Start]:
         return rung, Start()
     if start == COVARIATES:
         return rung, Start(covariates=True)
+    for method, end in MITIGATIONS.items():
+        if start == end:
+            return rung, Start(mitigation=method)
     for control in CONTROLS:
         if start == control:
             return rung, Start(control=control)
@@ -89,6 +109,12 @@ def control_of(name: str) -> Control | None:
     return next((control for control in CONTROLS if control == end), None)
 
 
+def mitigation_of(name: str) -> Mitigation | None:
+    """The way in which a rung's name says that groups are treated alike; None if it says none."""
+    end = name.partition(START_MARK)[2]
+    return next((method for method, word in MITIGATIONS.items() if word == end), None)
+
+
 def sees_covariates(name: str) -> bool:
     """True for a rung that sees clinical data, with images or alone."""
     return name == METADATA_ONLY or name.endswith(f"{START_MARK}{COVARIATES}")
@@ -96,7 +122,7 @@ def sees_covariates(name: str) -> bool:
 
 def start_fault(start: Start, is_random: bool, reads_images: bool) -> str | None:
     """Reason why a rung cannot be changed so; None if it can."""
-    if start.covariates or start.control == "shuffled-labels":
+    if start.covariates or start.mitigation or start.control == "shuffled-labels":
         return None
     if start.control is not None:
         return None if reads_images else "reads no image that could be changed"

@@ -18,6 +18,7 @@ from medtransfer.training.heads.neighbours import NeighbourHead, fit_neighbours
 from medtransfer.training.linear_probe import ProbeCheck, fit_probe
 from medtransfer.training.loop import TuneScore
 from medtransfer.training.losses import make_loss
+from medtransfer.training.mitigation.groups import balancing_weights
 
 Score = Callable[[NDArray[np.float64]], TuneScore]
 
@@ -50,6 +51,9 @@ def fit_head(
                 tune=lambda head: score(head.logits(tune)),
                 on_check=progress.add_check,
                 heartbeat=progress.report,
+                case_weights=None
+                if cases.train.groups is None
+                else balancing_weights(cases.train.groups),
             )
             head = FeatureHead(train.shape[1], targets.shape[1])
             head.set_last(fitted.head.weight, fitted.head.bias)
