@@ -233,9 +233,6 @@ def _completed(
     if unknown := len(frame) - len(kept):
         notes.append(f"{plural(unknown, 'row')} of cases that the study did not predict: left out.")
     return kept, notes
-    joined = frame.join(cases, on="case_id", how="inner", maintain_order="left")
-    if unknown := len(frame) - len(joined):
-    return joined, notes
 
 
 def _with_labels(frame: pl.DataFrame, labels: CaseLabels | None) -> tuple[pl.DataFrame, bool]:

@@ -11,7 +11,7 @@ from medtransfer.errors import StudyError, TableError
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.drafting.fingerprint import Machine
 from medtransfer.study.selection.clock import Clock
-from medtransfer.study.selection.decisions import Decision, Decisions, left_out
+from medtransfer.study.selection.decisions import Decision, Decisions, dropped_rungs
 from medtransfer.study.selection.halving import Dropped
 from medtransfer.study.selection.start import AutoRequest, begin, read_start
 from medtransfer.study.yaml_file import read_study
@@ -55,7 +55,10 @@ def test_a_damaged_decision_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_rung_is_left_out_once_for_its_first_reason() -> None:
     later = decision(stage="race", dropped=(Dropped("c", "later"), Dropped("a", "slow")))
-    assert left_out([decision(), later]) == [Dropped("c", "tuning AUROC 0.5"), Dropped("a", "slow")]
+    assert dropped_rungs([decision(), later]) == [
+        Dropped("c", "tuning AUROC 0.5"),
+        Dropped("a", "slow"),
+    ]
 
 
 def test_the_clock_goes_on_from_its_last_note(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from medtransfer.errors import plural
 from medtransfer.report.components import Component, Note, ReportTable, Section
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.study.selection.decisions import Decision, Decisions, SelectionStage, left_out
-from medtransfer.study.selection.start import Start, read_start
+from medtransfer.study.selection.decisions import Decision, Decisions, SelectionStage, dropped_rungs
+from medtransfer.study.selection.start import StudyStart, read_start
 
 NUMBERS: dict[SelectionStage, str] = {
     "probes": "Linear probe",
@@ -32,7 +32,7 @@ def selection_sections(folder: StudyFolder) -> list[Section]:
     return [Section("selection", "How the rungs were selected", _lead(start, decisions), parts)]
 
 
-def _lead(start: Start, decisions: Sequence[Decision]) -> str:
+def _lead(start: StudyStart, decisions: Sequence[Decision]) -> str:
     """Number of rungs, time, and the finalists, in sentences."""
     tried = decisions[0].kept
     facts = f" Fingerprint: {start.base.facts}" if start.base.facts else ""
@@ -56,7 +56,7 @@ def _steps(decisions: Sequence[Decision]) -> ReportTable:
 def _rungs(decisions: Sequence[Decision]) -> ReportTable:
     """Every rung with its tuning numbers, and why it was dropped."""
     stages = [decision for decision in decisions if decision.stage in NUMBERS]
-    reasons = {item.rung: item.reason for item in left_out(decisions)}
+    reasons = {item.rung: item.reason for item in dropped_rungs(decisions)}
     final = decisions[-1]
     rows = [
         [
@@ -91,7 +91,7 @@ def _outcome(rung: str, final: Decision, reasons: dict[str, str]) -> str:
     return reasons.get(rung, "not decided")
 
 
-def _settings(start: Start) -> ReportTable:
+def _settings(start: StudyStart) -> ReportTable:
     """Settings that were derived, with their rules."""
     return ReportTable(
         ("Setting", "Value", "Rule"),

@@ -73,7 +73,7 @@ def export_log(folder: StudyFolder, out: Path, to: str = "csv") -> ExportedLog:
             write_wandb(logs, out, name)
         case _:
             _write_csv(logs, out)
-    fmt: LogFormat = next(known for known in get_args(LogFormat) if known == to)
+    fmt: LogFormat = next(name for name in get_args(LogFormat) if name == to)
     return ExportedLog(out, fmt, len(logs), number_of_points(logs))
 
 

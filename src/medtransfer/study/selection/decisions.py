@@ -106,7 +106,7 @@ class Decisions:
         return self._folder / f"{STAGES.index(stage) + 1}-{stage}.json"
 
 
-def left_out(decisions: Sequence[Decision]) -> list[Dropped]:
+def dropped_rungs(decisions: Sequence[Decision]) -> list[Dropped]:
     """Every rung that was dropped, once, in the order of the decisions."""
     by_rung: dict[str, Dropped] = {}
     for decision in decisions:

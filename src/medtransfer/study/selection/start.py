@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Start:
+class StudyStart:
     """Start of an automatic study.
 
     Attributes:
@@ -103,7 +103,7 @@ def study_name(request: AutoRequest) -> str:
 
 def begin(
     folder: StudyFolder, request: AutoRequest, rungs: Sequence[str], machine: Machine
-) -> Start:
+) -> StudyStart:
     """Start an automatic study, or go on with the one that was started in the folder.
 
     Args:
@@ -132,7 +132,7 @@ def begin(
         base = base_of_draft(draft, study_name(request), rungs, 3600 * asked.hours)
     folder.claim(base.study.name)
     base = replace(base, study=resolve_paths(base.study, Path.cwd()))
-    start = Start(asked, base)
+    start = StudyStart(asked, base)
     make_folder(path.parent)
     write_text(path.with_name(STUDY_TEXT), study_text(base))
     record = {
@@ -146,7 +146,7 @@ def begin(
     return start
 
 
-def read_start(folder: StudyFolder) -> Start | None:
+def read_start(folder: StudyFolder) -> StudyStart | None:
     """The start of an automatic study; None if the folder holds another study."""
     path = folder.path / FOLDER / START
     return _of(cast("Mapping[str, Any]", read_json(path))) if path.is_file() else None
@@ -167,7 +167,7 @@ def study_text(base: Base) -> str:
     return comment + yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def _read(path: Path, asked: Asked, request: AutoRequest) -> Start:
+def _read(path: Path, asked: Asked, request: AutoRequest) -> StudyStart:
     """The start that was written, compared with what is asked now."""
     start = _of(cast("Mapping[str, Any]", read_json(path)))
     faults: list[str] = []
@@ -193,7 +193,7 @@ def _read(path: Path, asked: Asked, request: AutoRequest) -> Start:
     return replace(start, base=replace(start.base, study=study))
 
 
-def _of(record: Mapping[str, Any]) -> Start:  # JSON of the start's file
+def _of(record: Mapping[str, Any]) -> StudyStart:  # JSON of the start's file
     asked = cast("Mapping[str, Any]", record["asked"])
     base = Base(
         study=Study.model_validate(record["study"]),
@@ -201,7 +201,7 @@ def _of(record: Mapping[str, Any]) -> Start:  # JSON of the start's file
         notes=tuple(SettingNote(**note) for note in record["notes"]),
         ignored=tuple(record["ignored"]),
     )
-    return Start(
+    return StudyStart(
         Asked(asked["source"], asked["hours"], tuple(asked["rungs"]), asked["values"]), base
     )
 
