@@ -81,7 +81,7 @@ def test_every_section_and_answer_is_there(page: Path) -> None:
 
 def test_it_is_readable_without_scripts(page: Path) -> None:
     text = re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-    drawn = text.count('<div class="static"><svg')
+    drawn = text.count('<div class="static"><svg') + text.count('<div class="drawing"><svg')
     assert drawn == text.count("<figure ") >= 4  # every chart is drawn in the page
     assert "scratch/r14x0.5" in text
     assert "imagenet/effnet-lite0" in text

@@ -155,6 +155,7 @@ def test_the_methods_show_it_before_the_table_and_the_page_draws_it_once(data: R
     page = render(data)
     assert page.count('class="flow"') == 1
     assert 'data-chart="flow"' not in page
+    assert '<div class="drawing"><svg' in page  # scripts wait until nothing is static any more
 
 
 def test_many_cohorts_are_in_the_table_alone(data: ReportData) -> None:
