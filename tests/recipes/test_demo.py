@@ -20,6 +20,8 @@ from medtransfer.errors import StudyError
 from medtransfer.files import sha256
 from medtransfer.recipes import demo
 from medtransfer.recipes.demo import demo_study
+from medtransfer.recipes.planted import planted_truths
+from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.study.grid import expand
 from medtransfer.tables.results import read_results
@@ -47,22 +49,36 @@ def shown() -> str:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same recipe on fewer and smaller pictures."""
-    hospitals = {"hospital-a": Hospital(40), "hospital-b": Hospital(12)}
+    hospitals = {"hospital-a": Hospital(60), "hospital-b": Hospital(12)}
     monkeypatch.setattr(demo, "PHANTOM", Phantom(hospitals=hospitals, size=16))
 
 
 @pytest.mark.usefixtures("small")
-def test_it_is_a_ladder_at_two_label_fractions_with_two_seeds(tmp_path: Path) -> None:
+def test_it_is_a_ladder_at_two_label_fractions_with_four_seeds(tmp_path: Path) -> None:
     study = demo_study(tmp_path / "demo")
     cells = expand(study, pl.DataFrame({"cohort": ["hospital-a", "hospital-b"]}))
     assert len(cells) == 16
     inits = {cell.rung.split("/")[0] for cell in cells}
-    assert inits == {"scratch", "tiny-10k", "tiny-100k", "imagenet"}
+    assert inits == {"scratch", "tiny-100k"}
     steps = {cell.rung: cell.run.training.steps for cell in cells}
-    scratch, imagenet = steps["scratch/r26x0.25"], steps["imagenet/effnet-lite0"]
+    scratch, pretrained = steps["scratch/r26x0.25"], steps["tiny-100k/r26x0.25"]
     assert scratch is not None
-    assert imagenet is not None
-    assert scratch > imagenet  # scratch is not starved
+    assert pretrained is not None
+    assert scratch > pretrained  # scratch is not starved
+
+
+@pytest.mark.usefixtures("small")
+def test_runs_of_the_quick_one_are_among_those_of_the_whole_one(tmp_path: Path) -> None:
+    cohorts = pl.DataFrame({"cohort": ["hospital-a", "hospital-b"]})
+    quick, whole = (
+        {
+            (cell.rung, cell.label_fraction, cell.seed): cell.run
+            for cell in expand(demo_study(tmp_path / "demo", quick=quick), cohorts)
+        }
+        for quick in (True, False)
+    )
+    assert len(quick) == 4
+    assert all(whole[place] == run for place, run in quick.items())
 
 
 @pytest.mark.usefixtures("small")
@@ -84,6 +100,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
+@pytest.mark.slow
 def test_its_data_have_no_fault_that_stops_a_study(tmp_path: Path) -> None:
     study = demo_study(tmp_path / "demo")
     manifest = read_run_manifest(study.data)
@@ -135,6 +152,12 @@ def test_it_ends_in_the_reviewed_numbers_in_time(tmp_path: Path) -> None:
             f"The demonstration has moved. If it should, write {found} to {GOLDEN.name} and the "
             "new output to README.md"
         )
+    truths = {t.topic: t for t in planted_truths(demo.PHANTOM, StudyFolder(folder))}
+    for topic in ("shift", "groups", "probabilities"):
+        truth = truths[topic]
+        assert truth.estimate.low is not None
+        assert truth.estimate.high is not None
+        assert 0 < truth.estimate.low <= truth.truth <= truth.estimate.high, truth.sentence
     # processor time: the clock would measure what else the machine does
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert used < PROMISED_SECONDS * CORES

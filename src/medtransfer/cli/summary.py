@@ -1,6 +1,9 @@
 """Summary of a study or an evaluation, for the terminal."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -9,6 +12,9 @@ from medtransfer.errors import listed
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE, OVER_SHARED
 from medtransfer.report.content import ReportData
 from medtransfer.report.text import interval_text, saved_text
+
+if TYPE_CHECKING:
+    from medtransfer.recipes.planted import PlantedTruth
 
 MAX_COHORTS = 4
 
@@ -62,3 +68,13 @@ def _finished_runs(data: ReportData, rung: str) -> str:
 def _labels_saved(data: ReportData, rung: str) -> str:
     row = data.result_row(rung, data.main_cohort, "labels_saved")
     return "–" if row is None else saved_text(row)
+
+
+def print_truths(truths: "Sequence[PlantedTruth]", *, as_json: bool) -> None:
+    """Print what was planted in a phantom beside what a study found of it."""
+    if as_json:
+        print(json.dumps({"planted": [asdict(truth) for truth in truths]}))
+        return
+    for truth in truths:
+        print(wrapped(f"{truth.topic}: planted: {truth.planted}."))
+        print(wrapped(f"  found: {truth.found}."))

@@ -34,6 +34,7 @@ class Hospital:
         noise: Standard deviation of the pixel noise, on the scale 0 to 1.
         blur: Standard deviation of the blur in pixels.
         prevalence: Share of positive cases of every target.
+        signal: Share of the sign that its positive cases show: at an earlier stage they show less.
     """
 
     cases: int
@@ -41,6 +42,7 @@ class Hospital:
     noise: float = 0.03
     blur: float = 0.0
     prevalence: float = 0.4
+    signal: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Phantom:
         views: Most images a case has; each case has 1 to `views`.
         signal: Strength of what tells positive from negative; 0 leaves nothing to learn.
         group_gap: Share of the signal that is missing for sex F, 0 to 1.
+        spread: Standard deviation of the sign among cases of one label. With 0, cases of a label
+            differ in nothing that tells; with more, no reader can be right about all of them.
         label_noise: Share of labels that are flipped after the picture is made.
         uncertain: Share of labels that are written as -1; `diagnosis` is then empty.
         cases_per_patient: Cases each patient has.
@@ -67,6 +71,7 @@ class Phantom:
     views: int = 1
     signal: float = 1.0
     group_gap: float = 0.0
+    spread: float = 0.0
     label_noise: float = 0.0
     uncertain: float = 0.0
     cases_per_patient: int = 1
@@ -112,13 +117,19 @@ def _site(phantom: Phantom, name: str, site: Hospital) -> list[Row]:
         rng = generator(phantom.seed, "phantom", name, number)
         patient = f"{name}-p{number // phantom.cases_per_patient:04d}"
         person = generator(phantom.seed, "phantom patient", patient)
-        attributes = {"sex": str(person.choice(["F", "M"])), "age": int(person.integers(20, 90))}
+        sex = str(person.choice(["F", "M"]))
+        attributes = {"sex": sex, "age": int(person.integers(20, 90))}
         truth = {target: int(rng.random() < site.prevalence) for target in phantom.targets}
-        strength = phantom.signal * (1 - phantom.group_gap * (attributes["sex"] == "F"))
+        strength = sign_strength(phantom, site, sex)
         labels = _labels(phantom, truth, rng)
+        sign = {target: value * strength for target, value in truth.items()}
+        if phantom.spread:
+            sign = {t: value + phantom.spread * rng.normal() for t, value in sign.items()}
         for view in range(int(rng.integers(1, phantom.views + 1))):
-            draw = _radiograph if phantom.kind == "radiograph" else _lesion
-            picture = draw(phantom.size, truth, strength, rng)
+            if phantom.kind == "radiograph":
+                picture = _radiograph(phantom.size, sign, rng)
+            else:
+                picture = _lesion(phantom.size, sign, rng, fine=phantom.spread > 0)
             rows.append(
                 {
                     "image_id": f"{name}-c{number:04d}-v{view}",
@@ -134,6 +145,11 @@ def _site(phantom: Phantom, name: str, site: Hospital) -> list[Row]:
     return rows
 
 
+def sign_strength(phantom: Phantom, site: Hospital, sex: str) -> float:
+    """Mean sign of positive cases of a hospital and sex; that of negative ones is 0."""
+    return phantom.signal * site.signal * (1 - phantom.group_gap * (sex == "F"))
+
+
 def _labels(phantom: Phantom, truth: dict[str, int], rng: np.random.Generator) -> Row:
     labels: Row = {}
     for target, value in truth.items():
@@ -145,13 +161,20 @@ def _labels(phantom: Phantom, truth: dict[str, int], rng: np.random.Generator) -
     return labels
 
 
-def _lesion(size: int, truth: dict[str, int], strength: float, rng: np.random.Generator) -> Floats:
-    """A pigmented blob on skin. A malignant one has a ragged border and uneven colour."""
-    malignant = truth["malignant"] * strength
+def _lesion(size: int, sign: dict[str, float], rng: np.random.Generator, *, fine: bool) -> Floats:
+    """A pigmented blob on skin. A malignant one has a ragged border and uneven colour.
+
+    Args:
+        size: Side in pixels.
+        sign: How malignant it looks: 0 not at all, 1 fully; beyond both if `fine`.
+        rng: Of the case.
+        fine: Uneven in small spots, from whose contrast any sign can be read.
+    """
+    malignant = sign["malignant"]
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     y, x = y - rng.normal(0, 0.05), x - rng.normal(0, 0.05)
     angle, radius = np.arctan2(y, x), np.hypot(y, x)
-    ragged = 0.05 + 0.10 * malignant
+    ragged = 0.05 * np.exp(0.6 * malignant) if fine else 0.05 + 0.10 * malignant
     border = rng.uniform(0.17, 0.28) * (
         1
         + sum(
@@ -160,7 +183,8 @@ def _lesion(size: int, truth: dict[str, int], strength: float, rng: np.random.Ge
         )
     )
     inside = 1 / (1 + np.exp((radius - border) * rng.uniform(60, 120)))
-    blotches = _texture(size, 0.06 * size, rng) * (0.35 + 0.65 * malignant)
+    unevenness = 0.45 * np.exp(0.9 * malignant) if fine else 0.35 + 0.65 * malignant
+    blotches = _texture(size, (0.022 if fine else 0.06) * size, rng) * unevenness
     skin = np.array([0.86, 0.68, 0.58]) * rng.uniform(0.75, 1.05)
     pigment = np.array([0.45, 0.28, 0.20]) * rng.uniform(0.8, 1.3)
     colour = pigment * (1 + 0.35 * blotches[:, :, None])
@@ -169,9 +193,7 @@ def _lesion(size: int, truth: dict[str, int], strength: float, rng: np.random.Ge
     return picture * grain[:, :, None]
 
 
-def _radiograph(
-    size: int, truth: dict[str, int], strength: float, rng: np.random.Generator
-) -> Floats:
+def _radiograph(size: int, sign: dict[str, float], rng: np.random.Generator) -> Floats:
     """Two dark lungs with ribs; an opacity is a hazy patch, a nodule a small disc."""
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     lungs = sum(
@@ -182,9 +204,9 @@ def _radiograph(
     side = rng.choice([-0.2, 0.2])
     place = (x - side - rng.normal(0, 0.03)) ** 2 + (y - rng.uniform(-0.2, 0.2)) ** 2
     haze = np.exp(-place / 0.012) * (0.6 + 0.4 * _texture(size, 0.04 * size, rng))
-    picture += 0.22 * strength * truth["opacity"] * haze
+    picture += 0.22 * sign["opacity"] * haze
     spot = (x + side - rng.normal(0, 0.03)) ** 2 + (y - rng.uniform(-0.2, 0.2)) ** 2
-    picture += 0.25 * strength * truth["nodule"] / (1 + np.exp((np.sqrt(spot) - 0.045) * 90))
+    picture += 0.25 * sign["nodule"] / (1 + np.exp((np.sqrt(spot) - 0.045) * 90))
     return picture
 
 
