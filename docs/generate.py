@@ -30,6 +30,7 @@ from medtransfer.data.sources.source import Option, Source
 from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.adaptation.table import ADAPT_CONTRACT
 from medtransfer.evaluation.comparison.corruptions.table import CORRUPTIONS_CONTRACT
+from medtransfer.evaluation.comparison.policies.table import GROUP_THRESHOLDS_CONTRACT
 from medtransfer.evaluation.comparison.readers.table import READINGS_CONTRACT
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
@@ -474,6 +475,7 @@ TABLES = {
     "curves": results.CURVES_CONTRACT,
     "adaptation": ADAPT_CONTRACT,
     "corruptions": CORRUPTIONS_CONTRACT,
+    "group-thresholds": GROUP_THRESHOLDS_CONTRACT,
     "readings": READINGS_CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.choice.rule import Recommendation
     from medtransfer.evaluation.comparison.corruptions.table import read_corruptions
     from medtransfer.evaluation.comparison.label_savings import savings
+    from medtransfer.evaluation.comparison.policies.table import read_group_thresholds
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
     from medtransfer.evaluation.comparison.task_ranks import rank
@@ -193,6 +194,7 @@ __all__ = [
     "read_comparisons",
     "read_corruptions",
     "read_evaluation_config",
+    "read_group_thresholds",
     "read_log",
     "read_manifest",
     "read_predictions",
@@ -228,6 +230,7 @@ _MODULES = {
     "read_adapt_table": "evaluation.comparison.adaptation.table",
     "read_adaptation": "evaluation.comparison.adaptation.reading",
     "read_corruptions": "evaluation.comparison.corruptions.table",
+    "read_group_thresholds": "evaluation.comparison.policies.table",
     "Bundle": "deploy.bundle.reader",
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",

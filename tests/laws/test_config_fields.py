@@ -170,6 +170,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "resample": "bayesian",
         "interval": "bca",
         "intersections": (("sex", "age_band"),),
+        "group_thresholds": ("sex",),
         "healthy_targets": ("No Finding",),
         "margin": 0.02,
         "decision_thresholds": (0.1, 0.2),

@@ -25,8 +25,7 @@ class RungInfo:
         images: Number of pre-training images.
         parameters: Number of weights of the network.
         full_name: Its name in the tables, if that is too long for the page.
-        budget: Training cases it saw with one seed over all settings tried at the largest label
-            fraction; None for a linear probe, and where it is unknown.
+        budget: Training cases of one seed over all settings tried; None where it is unknown.
     """
 
     name: str
@@ -107,6 +106,7 @@ class ReportData:
         pairs: Differences between every two rungs; None in evaluations and in old folders.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         corruptions: Of the internal test cases; None if there were none.
+        group_thresholds: Thresholds by group beside shared ones; None if they were not asked for.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         chosen: The recommended rung; None if none can be recommended over another.
         readers: Agreement of readers, and rungs beside them; None where there were no readings.
@@ -133,6 +133,7 @@ class ReportData:
     ensembles: pl.DataFrame | None = None
     understanding: pl.DataFrame | None = None
     corruptions: pl.DataFrame | None = None
+    group_thresholds: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
     chosen: str | None = None
     readers: pl.DataFrame | None = None

@@ -8,12 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from medtransfer.analysis.table import find_understanding
 from medtransfer.data.audit.run import CHECKS
 from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
-from medtransfer.evaluation.comparison.corruptions.table import find_corruptions
 from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
 from medtransfer.evaluation.comparison.readers.scored_cases import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -21,6 +19,7 @@ from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
 from medtransfer.models.config import Head
 from medtransfer.models.ladder import LADDER, Rung, find_rung
+from medtransfer.report.beside.tables import tables_beside
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.report.identifiers import Identifiers, identifiers_of, readable_rows
 from medtransfer.report.questions.controls import control_cautions
@@ -105,8 +104,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         ),
         cautions=(*_cautions(study, environments, results), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
-        understanding=find_understanding(folder.path / "curves"),
-        corruptions=find_corruptions(folder.path / "curves"),
+        **tables_beside(folder.path / "curves"),
     )
 
 

@@ -18,6 +18,11 @@ from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, run
 from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
+from medtransfer.evaluation.comparison.policies.group_thresholds import group_threshold_rows
+from medtransfer.evaluation.comparison.policies.table import (
+    GROUP_THRESHOLDS_FILE,
+    group_thresholds_frame,
+)
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
@@ -122,6 +127,7 @@ def write_study_tables(
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
     files += _write_adaptation(study, folder, runs, _tested_again(in_order, data))
     files += write_corruptions(study, folder, done)
+    files += _write_group_thresholds(study, folder, runs, data)
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }
@@ -143,6 +149,21 @@ def _write_adaptation(
     config = study.evaluation
     frame = adapt_table(runs, study.data.task, config, study.adapt, tested=tested)
     write_frame(frame, path)
+    return [path]
+
+
+def _write_group_thresholds(
+    study: Study, folder: StudyFolder, runs: Sequence[LadderRun], data: StudyData
+) -> list[Path]:
+    """Write the table of thresholds by group if it is asked for, else remove an earlier one."""
+    path = folder.path / "curves" / GROUP_THRESHOLDS_FILE
+    config = study.evaluation
+    if not config.group_thresholds:
+        remove(path)
+        return []
+    attributes = _attributes(data, study.data.attributes, config)
+    rows = group_threshold_rows(runs, attributes, study.data.task, config)
+    write_frame(group_thresholds_frame(rows), path)
     return [path]
 
 

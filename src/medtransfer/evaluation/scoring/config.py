@@ -69,6 +69,9 @@ class EvaluationConfig(Settings):
     named: its cases are in one group of rare values. The report prints smaller counts as `<10`."""
     intersections: tuple[Pair, ...] = scoring(())
     """Pairs of attributes whose groups are crossed: `[[sex, age_band]]`."""
+    group_thresholds: tuple[str, ...] = scoring_if_set(())
+    """Attributes for whose groups the operating points are fixed apart too, on the tuning cases of
+    each group: what that choice of policy would change is in `curves/group_thresholds.parquet`."""
     healthy_targets: tuple[str, ...] = scoring(())
     """Targets that mean "no finding": under-diagnosis is calling the ill healthy."""
     margin: float | None = scoring(None, gt=0, lt=1)
@@ -133,6 +136,10 @@ def unknown_names(
         if name not in attributes:
             hint = suggestion(name, attributes) or f"attributes: {listed(attributes) or 'none'}"
             faults.append(f"intersections names '{name}', which is no attribute. {hint}")
+    for name in config.group_thresholds:
+        if name not in attributes:
+            hint = suggestion(name, attributes) or f"attributes: {listed(attributes) or 'none'}"
+            faults.append(f"group_thresholds names '{name}', which is no attribute. {hint}")
     for name in config.healthy_targets:
         if name not in targets:
             hint = suggestion(name, targets) or f"targets: {listed(targets)}"

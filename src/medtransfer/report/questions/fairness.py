@@ -8,6 +8,7 @@ from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
 from medtransfer.evaluation.scoring.group_comparison import GAP, GAP_P, RATIO, WORST
 from medtransfer.report import figures
+from medtransfer.report.beside.group_thresholds import group_thresholds_passage
 from medtransfer.report.components import (
     Answer,
     Component,
@@ -61,6 +62,7 @@ def section(data: ReportData) -> Section:
         )
     for number, attribute in enumerate(data.attributes):
         parts += _attribute(data, attribute, number)
+    parts += group_thresholds_passage(data)
     return Section("fairness", "Fairness", card.sentence, parts, card)
 
 

@@ -7,18 +7,15 @@ Thresholds and calibrators come from the tuning split, which is not corrupted.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.corruptions.table import CorruptionRow
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import paired_interval
+from medtransfer.evaluation.comparison.policies.paired_mean import paired_mean
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, MetricKey, ResultKey
 from medtransfer.evaluation.scoring.score import measure_run
-from medtransfer.metrics.catalog import find_metric
-from medtransfer.statistics.contrasts import contrast, seed_term
 from medtransfer.tables.results import ALL, MICRO
 
 METRICS = ("auroc", "auprc", "sensitivity", "specificity", "brier", "ece")
@@ -147,37 +144,16 @@ def _row(
         num_positive=first.positives,
         reason=first.reason,
     )
-    corrupted, clean = (_mean([pair[side] for pair in pairs]) for side in (0, 1))
-    if corrupted.values is None or clean.values is None:
-        return replace(draft, reason=corrupted.reason or clean.reason)
-    result = corrupted.as_result(ResultKey(draft.cohort, ALL, ALL, key.target, key.metric))
-    entry = find_metric(key.metric)
-    values = [pair[0].values for pair in pairs if pair[0].values is not None]
-    before = [pair[1].values for pair in pairs if pair[1].values is not None]
-    term = seed_term(np.array([value[0] for value in values]))
-    draft = replace(draft, value=result.value, reason=result.reason)
-    if result.value is not None and result.low is not None and result.high is not None:
-        both = contrast(result.value, (result.low, result.high), [term])
-        draft = replace(
-            draft,
-            low=max(entry.low, both.low),
-            high=min(entry.high, both.high),
-            contains=both.sources,
-        )
-    difference = float(corrupted.values[0] - clean.values[0])
-    interval, missing = paired_interval(corrupted, clean, key.metric)
-    draft = replace(draft, clean=float(clean.values[0]), difference=difference)
-    if interval is None:
-        return replace(draft, reason="; ".join(r for r in (draft.reason, missing) if r) or None)
-    by_seed = np.array([a[0] - b[0] for a, b in zip(values, before, strict=True)])
-    both = contrast(difference, interval, [seed_term(by_seed)])
-    return replace(draft, difference_low=both.low, difference_high=both.high)
-
-
-def _mean(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean over seeds; undefined where it is undefined for one."""
-    first = next((e for e in estimates if e.values is None), estimates[0])
-    if first.values is None:
-        return first
-    values = np.stack([e.values for e in estimates if e.values is not None])
-    return replace(first, values=values.mean(axis=0), left_out=None)
+    paired = paired_mean(pairs, ResultKey(draft.cohort, ALL, ALL, key.target, key.metric))
+    return replace(
+        draft,
+        value=paired.value,
+        low=paired.low,
+        high=paired.high,
+        clean=paired.other,
+        difference=paired.difference,
+        difference_low=paired.difference_low,
+        difference_high=paired.difference_high,
+        reason=paired.reason,
+        contains=paired.contains,
+    )
