@@ -209,7 +209,7 @@ def our_network(bench: Bench, rung: str, side: int) -> Any:
 def timm_network(bench: Bench, rung: str, side: int) -> Any:
     """A network of timm in bfloat16 by autocast, ResNets in channels-last."""
     name = find_rung(rung).architecture.timm
-    sized = {"img_size": side} if "vit" in name else {}
+    sized: dict[str, Any] = {"img_size": side} if "vit" in name else {}
     network = timm.create_model(name, num_classes=TARGETS, **sized).to(bench.device)
     if "vit" not in name:
         network = network.to(memory_format=torch.channels_last)

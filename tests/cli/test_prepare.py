@@ -9,7 +9,7 @@ from tests.cli.conftest import Call, Desk
 from tests.in_process import no_worker
 
 from medtransfer import files
-from medtransfer.data.images import cache
+from medtransfer.data.images import pixel_recipe
 
 
 def pictures(desk: Desk) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def test_a_run_reads_the_prepared_pictures_and_no_file(
     def decode(_data: bytes, _limit: int, _frame: int | None) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(cache, "decode", decode)
+    monkeypatch.setattr(pixel_recipe, "decode", decode)
     assert call("check", "study.yaml").code == 0
 
 

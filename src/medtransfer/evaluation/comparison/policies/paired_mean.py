@@ -45,10 +45,10 @@ def paired_mean(pairs: Sequence[tuple[Estimate, Estimate]], key: ResultKey) -> P
         pairs: Both versions, with the same replicates; one pair for each seed.
         key: Names the metric.
     """
-    one, other = (_mean([pair[side] for pair in pairs]) for side in (0, 1))
-    if one.values is None or other.values is None:
-        return PairedMean(reason=one.reason or other.reason)
-    result = one.as_result(key)
+    first, other = (_mean([pair[side] for pair in pairs]) for side in (0, 1))
+    if first.values is None or other.values is None:
+        return PairedMean(reason=first.reason or other.reason)
+    result = first.as_result(key)
     entry = find_metric(key.metric)
     values = [pair[0].values for pair in pairs if pair[0].values is not None]
     before = [pair[1].values for pair in pairs if pair[1].values is not None]
@@ -56,7 +56,7 @@ def paired_mean(pairs: Sequence[tuple[Estimate, Estimate]], key: ResultKey) -> P
         value=result.value,
         reason=result.reason,
         other=float(other.values[0]),
-        difference=float(one.values[0] - other.values[0]),
+        difference=float(first.values[0] - other.values[0]),
     )
     if result.value is not None and result.low is not None and result.high is not None:
         term = seed_term(np.array([value[0] for value in values]))
@@ -67,7 +67,7 @@ def paired_mean(pairs: Sequence[tuple[Estimate, Estimate]], key: ResultKey) -> P
             high=min(entry.high, both.high),
             contains=both.sources,
         )
-    interval, missing = paired_interval(one, other, key.metric)
+    interval, missing = paired_interval(first, other, key.metric)
     if interval is None or paired.difference is None:
         reason = "; ".join(r for r in (paired.reason, missing) if r) or None
         return replace(paired, reason=reason)
