@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit, logit, softmax
 
 from medtransfer.errors import TableError
+from medtransfer.posthoc.adaptation.prevalence import estimate_binary_prevalence
 from medtransfer.posthoc.conformal import conformal_quantile, fit_conformal
 from medtransfer.posthoc.label_shift import estimated_shares, tuned_scores, weighted_quantile
 
@@ -76,6 +77,18 @@ def test_shares_are_found_without_labels() -> None:
     truth = rng.random(20_000) < 0.05
     logits = logit(0.4) + 2.0 * (rng.normal(size=20_000) + np.where(truth, 1.0, -1.0))
     assert_allclose(estimated_shares(logits, np.array([0.6, 0.4])), [0.95, 0.05], atol=0.01)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.05, 0.4, 0.9]), st.sampled_from([0.1, 0.6]))
+@settings(max_examples=30)
+def test_two_classes_have_the_shares_that_steps_of_expectation_maximisation_reach(
+    seed: int, prevalence: float, home: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = 3 * (rng.normal(size=80) + np.where(rng.random(80) < prevalence, 1.0, -1.0))
+    found = estimated_shares(logits, np.array([1 - home, home]))
+    assert_allclose(found[1], estimate_binary_prevalence(logits, home), atol=1e-3)
+    assert_allclose(found.sum(), 1)
 
 
 def drawn(rng: np.random.Generator, cases: int, prevalence: float) -> tuple[np.ndarray, np.ndarray]:

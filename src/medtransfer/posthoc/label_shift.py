@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import log_expit
 
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
@@ -21,6 +23,8 @@ from medtransfer.posthoc.tuning_split import require_tune
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.str_]
 LAC = SetScore("lac")
+ENOUGH = 1e-6
+"""Change of a share in one step that moves no set."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,32 @@ def estimated_shares(logits: Floats, home: Floats) -> Floats:
             [N] or [N, C]
         home: Share of each class there; each over 0. [C]
     """
-    table = np.stack([np.zeros_like(logits), logits], axis=1) if logits.ndim == 1 else logits
-    return estimate_prevalence(table, home).shares
+    if logits.ndim == 1:
+        share = _binary_share(logits, float(home[1]))
+        return np.array([1 - share, share])
+    return estimate_prevalence(logits, home, ENOUGH).shares
+
+
+def _binary_share(logits: Floats, home: float) -> float:
+    """The share of positives of largest likelihood, where its derivative is 0.
+
+    `estimate_prevalence` comes to the same by steps, of which it takes thousands where the network
+    tells little. As there, no share is below 1 / (n + 2).
+    """
+    positive = np.asarray(log_expit(logits)) - math.log(home)
+    negative = np.asarray(log_expit(-logits)) - math.log1p(-home)
+    scale = np.maximum(positive, negative)
+    positive, negative = np.exp(positive - scale), np.exp(negative - scale)
+
+    def slope(share: float) -> float:
+        return float(np.mean((positive - negative) / (share * positive + (1 - share) * negative)))
+
+    least = 1 / (len(logits) + 2)
+    if slope(least) <= 0:
+        return least
+    if slope(1 - least) >= 0:
+        return 1 - least
+    return float(brentq(slope, least, 1 - least, xtol=1e-10))
 
 
 def weighted_quantile(scores: Floats, weights: Floats, own: float, alpha: float) -> float:

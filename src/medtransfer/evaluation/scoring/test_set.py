@@ -95,14 +95,12 @@ class TestSet:
 
     def run_cases(self, target: int) -> AnyCases:
         """All of the run's cases of a target, fits applied. [N]"""
-        cases = cases_of_target(self.run, self.fit, target, self.config)
-        tested = self.cases & self.run.labelled(target)
-        return with_shifted_sets(cases, self.fit[target], tested)
+        return cases_of_target(self.run, self.fit, target, self.config)
 
     def run_cases_by_attribute(self, target: int) -> dict[str, AnyCases]:
         """The same for `all`, and with an attribute's prediction sets for each attribute."""
-        cases = self.run_cases(target)
-        fit = self.fit[target]
+        fit, tested = self.fit[target], self.cases & self.run.labelled(target)
+        cases = with_shifted_sets(self.run_cases(target), fit, tested)
         return {ALL: cases} | {
             name: with_group_sets(cases, fit, name, values) for name, values in self.groups.items()
         }

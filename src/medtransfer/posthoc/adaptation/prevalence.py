@@ -30,7 +30,9 @@ class EstimatedPrevalence:
     iterations: int
 
 
-def estimate_prevalence(logits: Floats, home: Floats) -> EstimatedPrevalence:
+def estimate_prevalence(
+    logits: Floats, home: Floats, tolerance: float = TOLERANCE
+) -> EstimatedPrevalence:
     """Estimate the prevalence among unlabelled cases by expectation-maximisation.
 
     Each step takes the mean of the probabilities after weighting with the shares of the step
@@ -40,6 +42,7 @@ def estimate_prevalence(logits: Floats, home: Floats) -> EstimatedPrevalence:
     Args:
         logits: Of calibrated probabilities, up to a constant of each case. [n, C]
         home: Prevalence at which these are calibrated; each over 0. [C]
+        tolerance: Largest change of a share at which the iteration stops.
     """
     ratios = np.asarray(log_softmax(logits, axis=1)) - np.log(home)
     shares = home / home.sum()
@@ -51,7 +54,7 @@ def estimate_prevalence(logits: Floats, home: Floats) -> EstimatedPrevalence:
         update /= update.sum()
         change = float(np.abs(update - shares).max())
         shares = update
-        if change < TOLERANCE:
+        if change < tolerance:
             return EstimatedPrevalence(shares, step)
     return EstimatedPrevalence(shares, MAX_ITERATIONS)
 
