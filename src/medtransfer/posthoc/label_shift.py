@@ -23,7 +23,7 @@ from medtransfer.posthoc.tuning_split import require_tune
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.str_]
 LAC = SetScore("lac")
-ENOUGH = 1e-6
+ENOUGH = 1e-5
 """Change of a share in one step that moves no set."""
 
 
