@@ -22,6 +22,7 @@ LONG = {
     "first-study.md",
     "your-own-images.md",
     "monitor.md",
+    "score-other-predictions.md",
     "resume-and-extend.md",
     "use-local-weights.md",
     "use-embeddings.md",

@@ -177,13 +177,9 @@ evaluation: {{replicates: 50, permutations: 20}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "devices"),
-    [
-        (signal.SIGINT, 1),
-        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
-    ],
+    ("number", "devices"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)]
 )
 def test_ctrl_c_saves_and_the_same_command_goes_on(
     phantom_folder: Path, tmp_path: Path, number: signal.Signals, devices: int

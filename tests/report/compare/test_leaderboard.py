@@ -10,6 +10,8 @@ from medtransfer.report.compare.leaderboard import SCHEMA, Leaderboard, leaderbo
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.tables.results import read_results
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def board(
