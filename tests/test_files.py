@@ -159,6 +159,16 @@ def test_a_folder_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> N
         files.make_folder(tmp_path / "a" / "b")
 
 
+def test_a_pipe_or_a_device_is_left_as_it_is(tmp_path: Path) -> None:
+    """As root, a rename over /dev/null would take it from the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StudyError, match="it is a device or a pipe"):
+        files.write_text(pipe, "x")
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_folders_are_made_and_may_be_there(tmp_path: Path) -> None:
     folder = files.make_folder(tmp_path / "a" / "b")
     assert files.make_folder(folder).is_dir()

@@ -82,8 +82,8 @@ def replacing(path: Path) -> Generator[Path]:
     """Give the path of an empty file to write to; on leaving, move it durably to `path`.
 
     Its mode is that of `permissions`, whatever the writer makes of it. An error inside leaves
-    neither `path` nor the temporary file. The temporary name is random and must be new, so that
-    a link which somebody planted in a shared folder is never written through.
+    neither `path` nor the temporary file. Its random name must be new: no planted link is written
+    through. A device or a pipe is not replaced.
 
     Raises:
         StudyError: The disk is full or does not let itself be written to.
@@ -91,12 +91,13 @@ def replacing(path: Path) -> Generator[Path]:
     temporary = _temporary_name(path)
     try:
         on_operation("open")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError(errno.EINVAL, "it is a device or a pipe")
         mode = permissions(0o666)
         _make_folders(path.parent)
         _create(temporary, mode)
         yield temporary
-        # safetensors puts a file of its own in its place
-        temporary.chmod(mode)
+        temporary.chmod(mode)  # safetensors puts a file of its own in its place
         on_operation("fsync")
         fsync(temporary)
         on_operation("replace")
@@ -394,7 +395,5 @@ def _disk_error(path: Path, error: OSError) -> StudyError:
             f'The disk is full: "{path}" could not be written ({free:.0f} MiB free). What was '
             "finished is kept; free some space and run the same command again."
         )
-    return StudyError(
-        f'"{path}" could not be written: {error.strerror or error}. Check the permissions of the '
-        "folder, or write elsewhere with --out."
-    )
+    why = f'"{path}" could not be written: {error.strerror or error}.'
+    return StudyError(f"{why} Check the permissions of the folder, or write elsewhere with --out.")
