@@ -130,6 +130,7 @@ def test_an_image_in_two_cohorts_is_an_error_without_a_study(call: Call, copied:
     assert "A008 error    1 pair of images with the same pixels: " in said.out
 
 
+@pytest.mark.slow
 def test_a_check_says_how_many_runs_are_new(call: Call, copied: Path) -> None:
     path = copied.parent / "study.yaml"
     path.write_text(STUDY)

@@ -38,6 +38,7 @@ def worker(folder: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     monkeypatch.setattr(sys, "executable", str(script))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_said_with_a_likely_cause_and_the_same_command_goes_on(
     call: Call, new_run: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_label_fraction_without_a_labelled_case_is_refused(
         made.carry_out()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_leaves_a_diverged_run_and_the_study_goes_on(
     tiny_study: Study, tmp_path: Path
 ) -> None:
