@@ -128,8 +128,6 @@ def transfer(
     folder.write_outcome(predictions, cost)
     covariates = run.model.covariates
     predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
-    trained_on = training_digest(frame, facts, run.data, covariates)
-    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
     trained_on = training_digest(frame, facts, run.data, run.training_columns)
     identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)

@@ -77,8 +77,6 @@ def transfer_features(
     folder.write_outcome(predictions, _cost(fitted, progress, split, digest))
     covariates = run.model.covariates
     predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
-    identity = run_id(run, training_digest(frame, facts, run.data, covariates), digest)
-    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
     identity = run_id(run, training_digest(frame, facts, run.data, run.training_columns), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)

@@ -150,7 +150,8 @@ def _require_inputs(
     faults: list[str] = []
     if weights != run.cost().weights:
         faults.append(f"the weights of rung '{config.model.rung}' have another content")
-    identity = name_of(config, training_digest(frame, facts, config.data), run.cost().weights)
+    trained_on = training_digest(frame, facts, config.data, config.training_columns)
+    identity = name_of(config, trained_on, run.cost().weights)
     if identity != (read_identity(run) or run.run_id):
         faults.append(
             "the rows and images that train and select are others, or this version of the package "
@@ -161,9 +162,8 @@ def _require_inputs(
         for images, table in cohort_predictions(run).items()
         if table.added is None
     }
-    now = {
-        cohort.cohort: cohort.images for cohort in PredictedCases(frame, facts, config.data).cohorts
-    }
+    cases = PredictedCases(frame, facts, config.data, config.model.covariates)
+    now = {cohort.cohort: cohort.images for cohort in cases.cohorts}
     changed = [name for name, images in predicted.items() if now.get(name) != images]
     faults += [f"the test cases of {printable(name)} are others" for name in changed]
     if faults:
