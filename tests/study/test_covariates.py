@@ -1,5 +1,6 @@
 """Clinical data beside images: twins of every rung, a check of leaks, and what the data give."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import StudyError, TableError
 from medtransfer.report.page import write_report
 from medtransfer.runs.events import Event, RunEnded, RunExtended
+from medtransfer.runs.inputs import InputsChangedError, RunData, changed_inputs
 from medtransfer.runs.understanding.covariates import with_permuted
 from medtransfer.study.check import check_study
 from medtransfer.study.config import Study
@@ -55,6 +57,25 @@ def test_every_rung_has_its_twins_and_the_plain_ones_keep_their_ids(
     assert len(set(ids.values())) == 3
     with pytest.raises(ValueError, match="covariates names no column, which metadata_only needs"):
         study_of(tiny_study, covariates=[], controls=["metadata_only"])
+
+
+def test_a_value_that_changes_while_a_study_runs_stops_the_runs_that_see_it(
+    tiny_study: Study, tmp_path: Path
+) -> None:
+    frame = pl.read_parquet(tiny_study.data.manifest)
+    frame.write_parquet(tmp_path / "table.parquet")
+    study, memory = study_of(tiny_study, tmp_path / "table.parquet"), tmp_path / "images.parquet"
+    data = read_data(study, memory)
+    planned = {run.cell.rung: run for run in plan_runs(study, data)}
+    age = pl.when(pl.int_range(pl.len()) == 0).then(pl.col("age") + 1).otherwise("age")
+    frame.with_columns(age=age).write_parquet(tmp_path / "table.parquet")
+    for rung, run in planned.items():
+        sees = rung != "scratch/r14x0.5"
+        images = rung != "metadata-only/linear"
+        with pytest.raises(InputsChangedError) if sees else nullcontext():
+            RunData(run.cell.run, memory, run.inputs, images=images)
+    message = changed_inputs(study.data, data.manifest, data.facts, memory, ("age",))
+    assert "ids, splits, clinical data or labels of 1 row, row " in message
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
 from medtransfer.data.labels import raw_labels
 from medtransfer.data.splits import internal_rows
-from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, plural
+from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
 from medtransfer.files import file_stamp
 from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.models.rungs.start import control_of
@@ -119,13 +119,21 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
     return manifest if images else manifest.without_images()
 
 
-def data_digest(manifest: Manifest, facts: pl.DataFrame, data: DataConfig) -> str:
+def data_digest(
+    manifest: Manifest, facts: pl.DataFrame, data: DataConfig, columns: Sequence[str] = ()
+) -> str:
     """Digest of ids, cohorts, splits, raw labels and image contents; not of places or attributes.
 
     The rows stand in the order of `image_id`, so a moved folder or another row order leaves run
     ids as they are.
+
+    Args:
+        manifest: The images.
+        facts: Digest of each, in the same order.
+        data: Of the run.
+        columns: Others whose values change what it learns.
     """
-    table = _identity_table(manifest, data).with_columns(facts["sha256"])
+    table = _identity_table(manifest, data, columns).with_columns(facts["sha256"])
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
@@ -155,13 +163,16 @@ def training_digest(
     return rows_digest(table.columns, (part.rows() for part in table.iter_slices(100_000)))
 
 
-def _identity_table(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
-    """Ids, cohorts, splits and raw labels of every image."""
+def _identity_table(
+    manifest: Manifest, data: DataConfig, columns: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Ids, cohorts, splits, raw labels and some columns of every image."""
     ids = ["image_id", "case_id", "patient_id", "cohort"]
     ids += [name for name in ("split",) if name in manifest.frame.columns]
     ids += list(data.split.group_columns)
     table = manifest.frame.select(pl.col(name).cast(pl.String) for name in ids)
-    return table.hstack(raw_labels(manifest.frame, data))
+    cells = (pl.col(name).cast(pl.String).alias(f"column {name}") for name in columns)
+    return table.hstack(raw_labels(manifest.frame, data)).hstack(manifest.frame.select(cells))
 
 
 class RunData:
@@ -174,7 +185,7 @@ class RunData:
 
     def __init__(
         self,
-        data: DataConfig,
+        run: Transfer,
         memory: Path,
         planned: PlannedInputs | None,
         *,
@@ -183,7 +194,7 @@ class RunData:
         """Read them.
 
         Args:
-            data: Of the run.
+            run: Its configuration.
             memory: Parquet file that remembers image facts between calls.
             planned: Digests of the plan; None compares nothing.
             images: False if none are read.
@@ -192,9 +203,9 @@ class RunData:
             InputsChangedError: They are not those of the plan.
             MedTransferError: They cannot be read, and there is no plan.
         """
-        self._data, self._memory, self._planned = data, memory, planned
-        self._has_images = images
-        self._stamp = file_stamp(data.manifest)
+        self._data, self._memory, self._planned = run.data, memory, planned
+        self._columns, self._has_images = run.training_columns, images
+        self._stamp = file_stamp(run.data.manifest)
         self.manifest, self.facts = self._read()
         self._compare(self.manifest, self.facts)
 
@@ -221,14 +232,25 @@ class RunData:
             raise InputsChangedError(f"{_CHANGED} {error}") from error
 
     def _compare(self, manifest: Manifest, facts: pl.DataFrame) -> None:
-        if self._planned and data_digest(manifest, facts, self._data) != self._planned.data:
+        if self._planned is None:
+            return
+        gone = [name for name in self._columns if name not in manifest.frame.columns]
+        if gone:
+            raise InputsChangedError(f"{_CHANGED} {listed(gone)} is no column any more.")
+        if data_digest(manifest, facts, self._data, self._columns) != self._planned.data:
             raise InputsChangedError(_CHANGED)
 
 
 _CHANGED = "The data changed while the study ran."
 
 
-def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memory: Path) -> str:
+def changed_inputs(
+    data: DataConfig,
+    before: Manifest,
+    facts: pl.DataFrame,
+    memory: Path,
+    columns: Sequence[str] = (),
+) -> str:
     """Message that names what changed in the data since a study was planned.
 
     Args:
@@ -236,14 +258,17 @@ def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memo
         before: The manifest of the plan.
         facts: Its images.
         memory: Parquet file that remembers image facts between calls.
+        columns: Others that a run of the study learns from.
     """
     try:
         after = read_run_manifest(data, images=before.has_images)
         now = scan_images(after, data.pixel_limit, memory)
     except (TableError, ImageError) as error:
         return f"{_CHANGED} {error} {_ADVICE}"
-    old, new = _identity_table(before, data), _identity_table(after, data)
-    parts: list[str] = []
+    gone = [name for name in columns if name not in after.frame.columns]
+    kept = [name for name in columns if name not in gone]
+    old, new = (_identity_table(table, data, kept) for table in (before, after))
+    parts = [f"{listed(gone)} is no column any more"] if gone else []
     added = after.frame.filter(~pl.col("image_id").is_in(old["image_id"].implode()))
     removed = before.frame.filter(~pl.col("image_id").is_in(new["image_id"].implode()))
     if len(added):
@@ -257,7 +282,8 @@ def changed_inputs(data: DataConfig, before: Manifest, facts: pl.DataFrame, memo
         rows = after.frame.join(relabelled, on="image_id", how="semi", maintain_order="left")
         rows = rows.join(added, on="image_id", how="anti", maintain_order="left")
         if len(rows):
-            parts.append(f"ids, splits or labels of {plural(len(rows), 'row')}, {rows_of(rows)}")
+            what = f"ids, splits{', clinical data' if kept else ''} or labels"
+            parts.append(f"{what} of {plural(len(rows), 'row')}, {rows_of(rows)}")
     images = now.join(facts, on=["image_id", "sha256"], how="anti")
     images = images.join(added, on="image_id", how="anti")
     rows = after.frame.join(images, on="image_id", how="semi", maintain_order="left")

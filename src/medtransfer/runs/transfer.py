@@ -83,7 +83,7 @@ def transfer(
     if not find_rung(run.model.rung).reads_images:
         transfer_features(run, study, folder, on_step, planned=planned, tune_only=tune_only)
         return
-    data = RunData(run.data, study.images, planned)
+    data = RunData(run, study.images, planned)
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
     cases = build_cases(frame, run.data)

@@ -1,6 +1,6 @@
 """The image caches of a study: what they lack, the disk they take, and making them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from medtransfer.runs.inputs import (
 )
 from medtransfer.runs.tested.files import missing_cohorts
 from medtransfer.study.config import Study
-from medtransfer.study.grid import expand
+from medtransfer.study.grid import Cell, expand
 from medtransfer.study.plan import PlannedRun, StudyData, read_data
 from medtransfer.study.yaml_file import resolve_paths
 
@@ -105,7 +105,8 @@ def prepare_study(
                 lambda done, total: on_event(Preparing("reading images", done, total)),
                 deep=verify,
             )
-            states = cache_states(folder, data, study_needs(study, data))
+            needs = study_needs(expand(study, data.manifest.frame), data)
+            states = cache_states(folder, data, needs)
             plan = CachePlan(tuple(states), folder.cache, free_bytes(folder.cache))
             on_plan(plan)
             make_caches(folder, data, states, on_event, verify=verify)
@@ -114,19 +115,21 @@ def prepare_study(
     return plan
 
 
-def study_needs(study: Study, data: StudyData) -> list[CacheRequest]:
-    """Images that all runs of a study read; their weights need not be available."""
-    by_inputs: dict[tuple[str | None, bool, str], tuple[CacheRequest, ...]] = {}
+def study_needs(cells: Sequence[Cell], data: StudyData) -> Iterator[CacheRequest]:
+    """Images that the runs of a study read; their weights need not be available."""
     frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
-    for cell in expand(study, data.manifest.frame):
-        is_new = (*cell.split_key, cell.rung) not in by_inputs
-        if is_new and find_rung(cell.rung).reads_images:
-            if cell.split_key not in frames:
-                frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
-            frame = frames[cell.split_key]
-            spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-            by_inputs[*cell.split_key, cell.rung] = cache_requests(cell.run, spec, frame)
-    return [need for needs in by_inputs.values() for need in needs]
+    seen: set[tuple[object, ...]] = set()
+    for cell in cells:
+        is_linear = cell.run.training.tuning.mode == "linear"
+        inputs = (*cell.split_key, cell.rung, cell.run.data.image, is_linear)
+        if inputs in seen or not find_rung(cell.rung).reads_images:
+            continue
+        seen.add(inputs)
+        if cell.split_key not in frames:
+            frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
+        frame = frames[cell.split_key]
+        spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
+        yield from cache_requests(cell.run, spec, frame)
 
 
 def unmet_needs(folder: StudyFolder, planned: Sequence[PlannedRun]) -> list[CacheRequest]:

@@ -19,6 +19,7 @@ from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
 from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.start import control_of
 from medtransfer.models.weight_files import model_digest, require_fitting_weights
 from medtransfer.pretraining.leakage import pretrained_on
 from medtransfer.pretraining.seen_sets import seen_test_sets
@@ -262,6 +263,7 @@ class _Memo:
         self._unread = data.without_images(study.data) if data.manifest.has_images else data
         self._reads = {entry.rung: find_rung(entry.rung).reads_images for entry in study.rungs}
         self._only_seed = only_seed
+        self._digests: dict[tuple[object, ...], str] = {}
         self._splits: dict[tuple[object, ...], SplitData] = {}
         self._specs: dict[tuple[object, ...], InputSpec] = {}
         self._needs: dict[tuple[object, ...], tuple[CacheRequest, ...]] = {}
@@ -270,6 +272,17 @@ class _Memo:
     def inputs(self, cell: Cell) -> StudyData:
         """The data as the run sees them: with images, or without."""
         return self._data if self._reads[cell.rung] else self._unread
+
+    def digest(self, cell: Cell) -> str:
+        """Digest of the data as the run sees them, with the columns that it learns from."""
+        inputs, columns = self.inputs(cell), cell.run.training_columns
+        if not columns:
+            return inputs.digest
+        key = self._reads[cell.rung], columns
+        if key not in self._digests:
+            data = cell.run.data
+            self._digests[key] = data_digest(inputs.manifest, inputs.facts, data, columns)
+        return self._digests[key]
 
     def split(self, cell: Cell) -> SplitData:
         """The data of a run, split."""
@@ -289,7 +302,8 @@ class _Memo:
             architecture = known_architecture(cell.rung)
             self._specs[place] = input_spec(cell.run, architecture, frame, self._data.facts)
         spec = self._specs[place]
-        key = *cell.split_key, spec, cell.run.training.tuning.mode == "linear"
+        is_linear = cell.run.training.tuning.mode == "linear"
+        key = *cell.split_key, spec, image, control_of(cell.rung), is_linear
         if key not in self._needs:
             self._needs[key] = cache_requests(cell.run, spec, frame)
         return self._needs[key]
@@ -327,7 +341,7 @@ def _plan_run(cell: Cell, weights: str | None, split: SplitData, memo: _Memo) ->
         num_images=num_images,
         num_cases=draw.cases,
         predicted=split.predicted,
-        inputs=PlannedInputs(memo.inputs(cell).digest, weights),
+        inputs=PlannedInputs(memo.digest(cell), weights),
         identity=identity,
         earlier=folder if folder.earlier else None,
     )

@@ -276,7 +276,10 @@ def _complete(
             return
         execution.extend_finished()
     except InputsChangedError as error:
-        message = changed_inputs(study.data, data.manifest, data.facts, folder.images)
+        columns = dict.fromkeys(c for run in planned for c in run.cell.run.training_columns)
+        message = changed_inputs(
+            study.data, data.manifest, data.facts, folder.images, tuple(columns)
+        )
         raise InputsChangedError(message) from error
     on_event(Scoring("tables"))
     rescore(folder, planned, data)

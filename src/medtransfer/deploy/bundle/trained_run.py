@@ -121,7 +121,7 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
             f"Rung '{run.model.rung}' is a file of features: the network that made them is not "
             "here, so no bundle can be made of it."
         )
-    data = RunData(run.data, study.images, request.inputs)
+    data = RunData(run, study.images, request.inputs)
     frame = assign_splits(data.manifest, run.data)
     cases = partition_cases(build_cases(frame, run.data), frame, run)
     architecture = known_architecture(run.model.rung)

@@ -119,7 +119,7 @@ class _Shown:
     def __init__(self, study: StudyFolder, request: RunRequest) -> None:
         data = request.run.data
         self.predictions = study.run(request.run_id).predictions()
-        self._manifest: Manifest = RunData(data, study.images, request.inputs).manifest
+        self._manifest: Manifest = RunData(request.run, study.images, request.inputs).manifest
         self._limit = data.pixel_limit
         frame = self._manifest.frame
         names = [name for name in data.attributes if name in frame.columns]

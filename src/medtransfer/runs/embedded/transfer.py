@@ -52,7 +52,7 @@ def transfer_features(
         Diverged: The loss is no longer a number.
         Stopped: `on_step` asked to stop.
     """
-    data = RunData(run.data, study.images, planned, images=False)
+    data = RunData(run, study.images, planned, images=False)
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
     cases = build_cases(frame, run.data)
@@ -108,7 +108,7 @@ def predict_feature_cohorts(
         InputsChangedError: Labels are not those of the plan, before or after.
         MedTransferError: Something a user can mend.
     """
-    data = RunData(run.data, study.images, planned, images=False)
+    data = RunData(run, study.images, planned, images=False)
     frame = assign_splits(data.manifest, run.data)
     cases = build_cases(frame, run.data)
     predicted = PredictedCases(frame, data.facts, run.data, run.model.covariates)

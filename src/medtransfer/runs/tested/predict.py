@@ -70,7 +70,7 @@ def predict_cohorts(
             run, study, folder, cohorts, lambda: environment(run.training), planned=planned
         )
         return
-    data = RunData(run.data, study.images, planned)
+    data = RunData(run, study.images, planned)
     manifest, facts = data.manifest, data.facts
     frame = assign_splits(manifest, run.data)
     cases = build_cases(frame, run.data)

@@ -99,7 +99,7 @@ def _of_features(
     planned: PlannedInputs | None,
 ) -> Answers:
     """Answers for features in a file, which are what they are before and after."""
-    data = RunData(run.data, study.images, planned, images=False)
+    data = RunData(run, study.images, planned, images=False)
     frame = assign_splits(data.manifest, run.data)
     cases = tuning_cases(build_cases(frame, run.data))
     values = read_case_features(run.model, cases).of(cases)

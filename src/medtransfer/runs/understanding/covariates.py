@@ -62,7 +62,7 @@ def importance_rows(
         StudyError: The data changed, or the weights are gone or damaged.
     """
     reads_images = find_rung(run.model.rung).reads_images
-    data = RunData(run.data, study.images, planned, images=reads_images)
+    data = RunData(run, study.images, planned, images=reads_images)
     frame = assign_splits(data.manifest, run.data)
     split = partition_cases(build_cases(frame, run.data), frame, run)
     cases = tuning_cases(split.tune)

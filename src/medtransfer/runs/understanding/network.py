@@ -68,7 +68,7 @@ def open_network(
     Raises:
         StudyError: The data changed, or the weights are gone or damaged.
     """
-    data = RunData(run.data, study.images, planned)
+    data = RunData(run, study.images, planned)
     frame = assign_splits(data.manifest, run.data)
     spec = input_spec(run, known_architecture(run.model.rung), frame, data.facts)
     device = pick_device(run.training)

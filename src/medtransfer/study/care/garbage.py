@@ -5,20 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from medtransfer.data.images.shards import drop_shard, find_shards
-from medtransfer.data.splits import assign_splits
 from medtransfer.errors import MedTransferError
 from medtransfer.files import is_temporary, read_json, remove
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.inputs import (
-    CacheRequest,
-    cache_requests,
-    input_spec,
-    known_architecture,
-)
+from medtransfer.study.caches import study_needs
 from medtransfer.study.care.rest import at_rest, remove_run
 from medtransfer.study.grid import Cell, expand
 from medtransfer.study.plan import StudyData, read_data
@@ -140,7 +132,7 @@ def _of_runs(folder: StudyFolder, planned: set[str]) -> Iterator[GarbageItem]:
 def _unread(folder: StudyFolder, cells: Sequence[Cell], data: StudyData) -> Iterator[GarbageItem]:
     """Prepared images and features that no planned run reads."""
     contents: dict[str, set[str]] = {}
-    for need in _needs(cells, data):
+    for need in study_needs(cells, data):
         place = need.recipe.folder(folder.cache).name
         contents.setdefault(place, set()).update(data.facts["sha256"][need.indices].to_list())
     latest = max(folder.cache.glob("sketch-*"), key=lambda p: p.stat().st_mtime_ns, default=None)
@@ -162,23 +154,6 @@ def _unread(folder: StudyFolder, cells: Sequence[Cell], data: StudyData) -> Iter
     )
     if not is_probed and folder.features.is_dir():
         yield _item(folder, folder.features, "features")
-
-
-def _needs(cells: Sequence[Cell], data: StudyData) -> Iterator[CacheRequest]:
-    """Images that the runs of a study read; their weights need not be available."""
-    frames: dict[tuple[str | None, bool], pl.DataFrame] = {}
-    seen: set[tuple[object, ...]] = set()
-    for cell in cells:
-        is_linear = cell.run.training.tuning.mode == "linear"
-        inputs = (*cell.split_key, cell.rung, cell.run.data.image, is_linear)
-        if inputs in seen or not find_rung(cell.rung).reads_images:
-            continue
-        seen.add(inputs)
-        if cell.split_key not in frames:
-            frames[cell.split_key] = assign_splits(data.manifest, cell.run.data)
-        frame = frames[cell.split_key]
-        spec = input_spec(cell.run, known_architecture(cell.rung), frame, data.facts)
-        yield from cache_requests(cell.run, spec, frame)
 
 
 def _item(folder: StudyFolder, path: Path, kind: GarbageKind) -> GarbageItem:

@@ -174,7 +174,8 @@ def _require_inputs(
                 "Put the files back that it was made from; nothing was run.",
             )
         )
-    return PlannedInputs(data_digest(manifest, facts, config.data), weights)
+    digest = data_digest(manifest, facts, config.data, config.training_columns)
+    return PlannedInputs(digest, weights)
 
 
 def _carry_out(place: StudyFolder, request: RunRequest, lease: Lease, on_event: OnEvent) -> None:
