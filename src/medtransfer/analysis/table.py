@@ -8,15 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.analysis.interval import Interval, mean_over_runs
-from medtransfer.tables.schema import (
-    ROW,
-    Column,
-    Contract,
-    check_columns,
-    raise_faults,
-    read_frame,
-    typed,
-)
+from medtransfer.tables.schema import Column, Contract, read_records, records_frame
 
 UNDERSTANDING_FILE = "understanding.parquet"
 SHARES = ("cka", "linear_auroc", "neighbour_auroc", "auroc")
@@ -74,11 +66,7 @@ class UnderstandingRow:
 
 def understanding_frame(rows: Sequence[UnderstandingRow]) -> pl.DataFrame:
     """Rows as a table in the contract's column order."""
-    names = [column.name for column in UNDERSTANDING_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, UNDERSTANDING_CONTRACT)
+    return records_frame(rows, UNDERSTANDING_CONTRACT)
 
 
 def with_means(rows: pl.DataFrame) -> pl.DataFrame:
@@ -135,7 +123,4 @@ def read_understanding(path: Path | str) -> pl.DataFrame:
     Raises:
         TableError: The table violates its contract.
     """
-    path = Path(path)
-    frame = read_frame(path, UNDERSTANDING_CONTRACT)
-    raise_faults(UNDERSTANDING_CONTRACT, path, check_columns(frame, UNDERSTANDING_CONTRACT))
-    return typed(frame, UNDERSTANDING_CONTRACT).drop(ROW)
+    return read_records(path, UNDERSTANDING_CONTRACT)

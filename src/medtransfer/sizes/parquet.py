@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
+
 from medtransfer.errors import TableError
+from medtransfer.sizes.cells import require_texts
 from medtransfer.sizes.limits import MAX_COLUMNS, MAX_ROWS, require_count, require_memory
 
 MAGIC = b"PAR1"
@@ -190,3 +193,26 @@ def _value(data: _Bytes, kind: int, depth: int) -> Any:
             return _structure(data, depth + 1)
         case _:
             raise ValueError("an unknown type of field")
+
+
+def read_parquet(path: Path, what: str, skip: Collection[str] = ()) -> pl.DataFrame:
+    """Read a Parquet file whose size was checked first.
+
+    Args:
+        path: The file.
+        what: Name in messages.
+        skip: Columns that are not read.
+
+    Raises:
+        TableError: The file is damaged or too large.
+    """
+    require_parquet_size(path, what, skip)
+    try:
+        names = [name for name in pl.read_parquet_schema(path) if name not in skip]
+        # column by column: memory for unpacking one is released before the next
+        columns = [pl.read_parquet(path, columns=[name]).to_series() for name in names]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise TableError(f"{what} is not a readable Parquet file.") from error
+    frame = pl.DataFrame(columns)
+    require_texts(frame, what)
+    return frame

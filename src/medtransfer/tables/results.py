@@ -19,6 +19,8 @@ from medtransfer.tables.schema import (
     check_columns,
     raise_faults,
     read_frame,
+    read_records,
+    records_frame,
     typed,
     write_frame,
     write_spreadsheet,
@@ -263,11 +265,7 @@ class RungComparison:
 
 def comparisons_frame(rows: Sequence[RungComparison]) -> pl.DataFrame:
     """Comparisons as a table in the contract's column order."""
-    names = [column.name for column in COMPARISONS_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, COMPARISONS_CONTRACT)
+    return records_frame(rows, COMPARISONS_CONTRACT)
 
 
 def read_comparisons(path: Path | str) -> pl.DataFrame:
@@ -276,10 +274,7 @@ def read_comparisons(path: Path | str) -> pl.DataFrame:
     Raises:
         TableError: The table violates its contract.
     """
-    path = Path(path)
-    frame = read_frame(path, COMPARISONS_CONTRACT)
-    raise_faults(COMPARISONS_CONTRACT, path, check_columns(frame, COMPARISONS_CONTRACT))
-    return typed(frame, COMPARISONS_CONTRACT).drop(ROW)
+    return read_records(path, COMPARISONS_CONTRACT)
 
 
 Curve = Literal[
@@ -346,13 +341,7 @@ class Point:
 
 def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
     """Points as a table in the contract's column order."""
-    names = [column.name for column in CURVES_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(point) for point in points],
-        schema=dict.fromkeys(names),
-        infer_schema_length=None,
-    )
-    return typed(frame, CURVES_CONTRACT)
+    return records_frame(points, CURVES_CONTRACT)
 
 
 def write_curve_tables(curves: dict[Curve, pl.DataFrame], folder: Path) -> None:

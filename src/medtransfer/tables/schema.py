@@ -17,8 +17,8 @@ import polars as pl
 
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.files import replacing
-from medtransfer.sizes.cells import require_short_cells, require_texts
-from medtransfer.sizes.parquet import require_parquet_size
+from medtransfer.sizes.cells import require_short_cells
+from medtransfer.sizes.parquet import read_parquet
 from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
@@ -202,6 +202,26 @@ def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     )
 
 
+def records_frame(records: Sequence[object], contract: Contract) -> pl.DataFrame:
+    """Records with a field for each column of a contract, as a table in its order."""
+    names = [column.name for column in contract.columns]
+    rows = [vars(record) for record in records]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names), infer_schema_length=None)
+    return typed(frame, contract)
+
+
+def read_records(path: Path | str, contract: Contract) -> pl.DataFrame:
+    """Read and check a table that `records_frame` made.
+
+    Raises:
+        TableError: The table violates its contract.
+    """
+    path = Path(path)
+    frame = read_frame(path, contract)
+    raise_faults(contract, path, check_columns(frame, contract))
+    return typed(frame, contract).drop(ROW)
+
+
 def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     """One fault if rows share the same key; ids themselves are not printed."""
     if not set(keys) <= set(frame.columns):
@@ -353,29 +373,6 @@ def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
             f"{what} has a column '{ROW}', which is reserved for row numbers. Rename it."
         )
     return frame.with_row_index(ROW, offset=first)
-
-
-def read_parquet(path: Path, what: str, skip: Sequence[str] = ()) -> pl.DataFrame:
-    """Read a Parquet file whose size was checked first.
-
-    Args:
-        path: The file.
-        what: Name in messages.
-        skip: Columns that are not read.
-
-    Raises:
-        TableError: The file is damaged or too large.
-    """
-    require_parquet_size(path, what, skip)
-    try:
-        names = [name for name in pl.read_parquet_schema(path) if name not in skip]
-        # column by column: memory for unpacking one is released before the next
-        columns = [pl.read_parquet(path, columns=[name]).to_series() for name in names]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise TableError(f"{what} is not a readable Parquet file.") from error
-    frame = pl.DataFrame(columns)
-    require_texts(frame, what)
-    return frame
 
 
 def _nested_columns(path: Path, what: str) -> tuple[list[str], tuple[str, ...]]:

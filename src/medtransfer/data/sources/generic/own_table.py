@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.errors import printable, suggestion
+from medtransfer.sizes.parquet import read_parquet
 from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import LABEL_CELLS, label_text
-from medtransfer.tables.schema import ROW, read_parquet, without_blanks, wrong_cells
+from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
 from medtransfer.tables.values.value_map import cell_text
 from medtransfer.tables.workbook import read_workbook
 

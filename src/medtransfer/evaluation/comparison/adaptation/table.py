@@ -6,15 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.tables.schema import (
-    ROW,
-    Column,
-    Contract,
-    check_columns,
-    raise_faults,
-    read_frame,
-    typed,
-)
+from medtransfer.tables.schema import Column, Contract, read_records, records_frame
 
 FILE_NAME = "adapt.parquet"
 ADAPT_CONTRACT = Contract(
@@ -94,11 +86,7 @@ class AdaptRow:
 
 def adapt_frame(rows: Sequence[AdaptRow]) -> pl.DataFrame:
     """Rows as a table in the contract's column order."""
-    names = [column.name for column in ADAPT_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, ADAPT_CONTRACT)
+    return records_frame(rows, ADAPT_CONTRACT)
 
 
 def read_adapt_table(path: Path | str) -> pl.DataFrame:
@@ -107,7 +95,4 @@ def read_adapt_table(path: Path | str) -> pl.DataFrame:
     Raises:
         TableError: The table breaks its contract.
     """
-    path = Path(path)
-    frame = read_frame(path, ADAPT_CONTRACT)
-    raise_faults(ADAPT_CONTRACT, path, check_columns(frame, ADAPT_CONTRACT))
-    return typed(frame, ADAPT_CONTRACT).drop(ROW)
+    return read_records(path, ADAPT_CONTRACT)

@@ -21,7 +21,7 @@ from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.contrasts import SeedTerm, contrast
 from medtransfer.statistics.sample_size import detectable_difference
 from medtransfer.tables.results import ALL, MACRO, MICRO
-from medtransfer.tables.schema import Column, Contract, typed
+from medtransfer.tables.schema import Column, Contract, records_frame
 
 PairUse = Literal["choice", "shift"]
 """`choice`: the internal test set, or all held-out cohorts; `shift`: one other cohort."""
@@ -318,11 +318,7 @@ def _with_interval(
 
 def pairs_frame(pairs: Sequence[RungPair]) -> pl.DataFrame:
     """Pairs as a table in the contract's column order."""
-    names = [column.name for column in PAIRS_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(pair) for pair in pairs], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, PAIRS_CONTRACT)
+    return records_frame(pairs, PAIRS_CONTRACT)
 
 
 def pairs_of(frame: pl.DataFrame) -> list[RungPair]:

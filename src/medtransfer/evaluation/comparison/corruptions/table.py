@@ -6,15 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.tables.schema import (
-    ROW,
-    Column,
-    Contract,
-    check_columns,
-    raise_faults,
-    read_frame,
-    typed,
-)
+from medtransfer.tables.schema import Column, Contract, read_records, records_frame
 
 CORRUPTIONS_FILE = "corruptions.parquet"
 CORRUPTIONS_CONTRACT = Contract(
@@ -79,11 +71,7 @@ class CorruptionRow:
 
 def corruptions_frame(rows: Sequence[CorruptionRow]) -> pl.DataFrame:
     """Rows as a table in the contract's column order."""
-    names = [column.name for column in CORRUPTIONS_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, CORRUPTIONS_CONTRACT)
+    return records_frame(rows, CORRUPTIONS_CONTRACT)
 
 
 def read_corruptions(path: Path | str) -> pl.DataFrame:
@@ -92,10 +80,7 @@ def read_corruptions(path: Path | str) -> pl.DataFrame:
     Raises:
         TableError: The table breaks its contract.
     """
-    path = Path(path)
-    frame = read_frame(path, CORRUPTIONS_CONTRACT)
-    raise_faults(CORRUPTIONS_CONTRACT, path, check_columns(frame, CORRUPTIONS_CONTRACT))
-    return typed(frame, CORRUPTIONS_CONTRACT).drop(ROW)
+    return read_records(path, CORRUPTIONS_CONTRACT)
 
 
 def find_corruptions(folder: Path) -> pl.DataFrame | None:

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.tables.schema import (
-    ROW,
-    Column,
-    Contract,
-    check_columns,
-    raise_faults,
-    read_frame,
-    typed,
-)
+from medtransfer.tables.schema import Column, Contract, read_records, records_frame
 
 GROUP_THRESHOLDS_FILE = "group_thresholds.parquet"
 GROUP_THRESHOLDS_CONTRACT = Contract(
@@ -81,11 +73,7 @@ class GroupThresholdRow:
 
 def group_thresholds_frame(rows: Sequence[GroupThresholdRow]) -> pl.DataFrame:
     """Rows as a table in the contract's column order."""
-    names = [column.name for column in GROUP_THRESHOLDS_CONTRACT.columns]
-    frame = pl.DataFrame(
-        [vars(row) for row in rows], schema=dict.fromkeys(names), infer_schema_length=None
-    )
-    return typed(frame, GROUP_THRESHOLDS_CONTRACT)
+    return records_frame(rows, GROUP_THRESHOLDS_CONTRACT)
 
 
 def read_group_thresholds(path: Path | str) -> pl.DataFrame:
@@ -94,10 +82,7 @@ def read_group_thresholds(path: Path | str) -> pl.DataFrame:
     Raises:
         TableError: The table breaks its contract.
     """
-    path = Path(path)
-    frame = read_frame(path, GROUP_THRESHOLDS_CONTRACT)
-    raise_faults(GROUP_THRESHOLDS_CONTRACT, path, check_columns(frame, GROUP_THRESHOLDS_CONTRACT))
-    return typed(frame, GROUP_THRESHOLDS_CONTRACT).drop(ROW)
+    return read_records(path, GROUP_THRESHOLDS_CONTRACT)
 
 
 def find_group_thresholds(folder: Path) -> pl.DataFrame | None:
