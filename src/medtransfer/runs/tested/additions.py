@@ -13,18 +13,19 @@ Missing = Sequence[tuple[RunFolder, tuple[PredictedCohort, ...]]]
 
 
 def additions_of(missing: Missing) -> list[Additions]:
-    """Events that name the cohorts that finished runs are to predict."""
-    counts: dict[PredictedCohort, int] = {}
-    changed: set[PredictedCohort] = set()
+    """Events that name the cohorts that finished runs are to predict, one for each.
+
+    Runs that see clinical data know a cohort by another digest than the others: it is one cohort.
+    """
+    counts: dict[tuple[str, int, bool], int] = {}
     for run, cohorts in missing:
         predicted = {table.cohort for table in cohort_predictions(run).values()}
         for cohort in cohorts:
-            counts[cohort] = counts.get(cohort, 0) + 1
-            if cohort.cohort in predicted:
-                changed.add(cohort)
+            place = cohort.cohort, cohort.cases, cohort.cohort in predicted
+            counts[place] = counts.get(place, 0) + 1
     return [
-        Additions(cohort.cohort, cohort.cases, runs, cohort in changed)
-        for cohort, runs in counts.items()
+        Additions(cohort, cases, runs, is_changed)
+        for (cohort, cases, is_changed), runs in counts.items()
     ]
 
 
