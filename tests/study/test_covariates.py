@@ -114,7 +114,7 @@ def test_check_finds_a_covariate_that_is_the_answer_and_values_unseen(
     fine = study_of(tiny_study, weak, covariates=["crp"])
     codes = {f.code for f in read_data(fine, tmp_path / "i.parquet").findings}
     assert "A024" not in codes
-    with pytest.raises(TableError, match="bmi, of covariates or of mitigation, is no"):
+    with pytest.raises(TableError, match="covariates or mitigation names bmi, which"):
         read_data(study_of(tiny_study, covariates=["bmi"]), tmp_path / "i.parquet")
     with pytest.raises(TableError, match="'malignant' is the target"):
         read_data(study_of(tiny_study, covariates=["malignant"]), tmp_path / "i.parquet")

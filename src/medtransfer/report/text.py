@@ -83,6 +83,17 @@ def interval_text(row: Row | None, digits: int = 2) -> str:
     return f"{fixed(value, digits)} {_interval(row, digits) or '[no interval]'}"
 
 
+def difference_text(row: Row, digits: int = 3) -> str:
+    """``−0.056 [−0.085, −0.023]`` of a paired difference; – where it is undefined."""
+    if row["difference"] is None:
+        return "–"
+    text = signed(row["difference"], digits)
+    if row["difference_low"] is None:
+        return f"{text} [no interval]"
+    ends = (fixed(row[f"difference_{end}"], digits) for end in ("low", "high"))
+    return f"{text} [{', '.join(ends)}]"
+
+
 def _interval(row: Row, digits: int) -> str:
     if row["low"] is None or row["high"] is None:
         return ""

@@ -87,5 +87,5 @@ def test_a_case_has_the_value_that_its_images_agree_on() -> None:
     )
     table = covariate_cells(frame, ["age", "view"])
     assert table.rows() == [("a", "50", "PA"), ("b", "41", None), ("c", "7", None)]
-    with pytest.raises(TableError, match="bmi, of covariates or of mitigation, is no column"):
+    with pytest.raises(TableError, match="covariates or mitigation names bmi, which"):
         covariate_cells(frame, ["bmi"])

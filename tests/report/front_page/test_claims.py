@@ -56,11 +56,11 @@ WORLDS = {
         noise={FIRST: (2.0, 2.0), SECOND: (0.5, 2.0)},
         shown={
             "transfer": f"{SECOND} is better than {FIRST}",
-            "shift": f"AUROC is lower than at {HOME} at {AWAY}",
+            "shift": f"AUROC is lower than at {HOME}: by",
         },
     ),
     "one group worse": World(lost=0.6, shown={"groups": "is lower for F than for M"}),
-    "probabilities too high away": World(rare=True, shown={"probabilities": f"at {AWAY} ("}),
+    "probabilities too high away": World(rare=True, shown={"probabilities": "wrong, on average"}),
 }
 ASKED: dict[str, tuple[Topic, ...]] = {
     "all equal": ("transfer", "shift", "groups", "probabilities"),

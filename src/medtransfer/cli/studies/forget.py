@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from medtransfer.deploy.forgetting.forget_patient import ForgottenPatient
     from medtransfer.study.care.forget import ForgottenRuns
 
-ONE_OF_TWO = "name runs, or a patient with --patient"
+ONE_OF_TWO = "name runs, or a patient with --patient, and not both; the study's folder is --study"
 NOT_DELETED = "Nothing was deleted. --yes deletes what lies in the study's folder."
 
 

@@ -27,7 +27,7 @@ def covariate_cells(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     missing = [name for name in names if name not in frame.columns or name not in columns]
     if missing:
         raise TableError(
-            f"{listed(missing)}, of covariates or of mitigation, is no column of clinical data "
+            f"covariates or mitigation names {listed(missing)}, which the manifest does not have "
             f"(columns: {listed(columns, 20)}). {suggestion(missing[0], columns)}".rstrip()
         )
     cells = case_attributes(frame, names)

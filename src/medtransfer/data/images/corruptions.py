@@ -13,19 +13,31 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, cast, get_args
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator
 from scipy.ndimage import gaussian_filter
 
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import Pixels, decode_image, encode_jpeg, resample_image
 from medtransfer.data.images.pixel_recipe import PixelRecipe
-from medtransfer.errors import ConfigError
+from medtransfer.errors import ConfigError, suggestion
 from medtransfer.seeds import generator
 
 Kind = Literal["jpeg", "blur", "noise", "contrast", "resolution"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NAME = re.compile(rf"(?P<kind>{'|'.join(KINDS)})(@(?P<severity>[1-5]))?")
-CorruptionName = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
+
+
+def _known(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        near = suggestion(name.partition("@")[0], KINDS)
+        raise ValueError(
+            f"no corruption is called '{name}' (allowed: {', '.join(KINDS)}, each also at one "
+            f"severity from 1 to 5, as blur@3). {near}".rstrip()
+        )
+    return name
+
+
+CorruptionName = Annotated[str, AfterValidator(_known)]
 """A kind, or a kind at one severity: ``blur``, ``blur@3``."""
 SEVERITIES = (1, 3, 5)
 """Severities that a kind alone stands for."""

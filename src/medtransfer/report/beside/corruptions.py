@@ -4,8 +4,8 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable
-from medtransfer.report.content import ReportData, Row
-from medtransfer.report.text import fixed, interval_text, metric_title, signed
+from medtransfer.report.content import ReportData
+from medtransfer.report.text import difference_text, fixed, interval_text, metric_title
 from medtransfer.tables.results import CASE
 
 TITLE = "Worse images of the same patients"
@@ -55,21 +55,11 @@ def _sentence(data: ReportData, areas: pl.DataFrame) -> str:
     lost = [row for row in defined if (row["difference_high"] or 0.0) < 0]
     sentence = (
         f"{data.best} loses most to {WORDS[worst['corruption']]} at severity {worst['severity']}: "
-        f"AUROC {fixed(worst['value'])} after {fixed(worst['clean'])} ({_difference(worst)})."
+        f"AUROC {fixed(worst['value'])} after {fixed(worst['clean'])} ({difference_text(worst)})."
     )
     if worst["difference"] >= 0:
         sentence = f"{data.best} loses no AUROC to any of {len(defined)} corruptions."
     return f"{sentence} The interval of the loss excludes 0 in {len(lost)} of {len(defined)}."
-
-
-def _difference(row: Row) -> str:
-    """A paired difference with its interval."""
-    if row["difference"] is None:
-        return "–"
-    text = signed(row["difference"], 3)
-    if row["difference_low"] is None:
-        return f"{text} [no interval]"
-    return f"{text} [{fixed(row['difference_low'], 3)}, {fixed(row['difference_high'], 3)}]"
 
 
 def _table(data: ReportData, rows: pl.DataFrame, metric: str) -> ReportTable:
@@ -82,7 +72,7 @@ def _table(data: ReportData, rows: pl.DataFrame, metric: str) -> ReportTable:
             str(row["severity"]),
             "–" if row["clean"] is None else fixed(row["clean"], 3),
             interval_text(row, 3),
-            _difference(row),
+            difference_text(row),
         ]
         for row in sorted(
             rows.to_dicts(),

@@ -3,9 +3,9 @@
 import polars as pl
 
 from medtransfer.report.components import Component, Heading, Note, ReportTable
-from medtransfer.report.content import ReportData, Row
+from medtransfer.report.content import ReportData
 from medtransfer.report.small_counts import count_text
-from medtransfer.report.text import fixed, interval_text, signed
+from medtransfer.report.text import difference_text, fixed, interval_text
 
 TITLE = "Thresholds for each group: a choice of policy"
 AROUND = (
@@ -35,7 +35,7 @@ def group_thresholds_passage(data: ReportData) -> list[Component]:
             f"{row['metric']} at {row['point']}",
             "–" if row["shared"] is None else fixed(row["shared"], 3),
             interval_text({**row, "value": row["own"]}, 3),
-            _difference(row),
+            difference_text(row),
             count_text(row["num_cases"], data.evaluation.minimum_group),
         ]
         for row in rows.iter_rows(named=True)
@@ -46,13 +46,3 @@ def group_thresholds_passage(data: ReportData) -> list[Component]:
         Note(AROUND),
         ReportTable(head, cells, f"Of {data.best}", frozenset({4, 5, 6, 7})),
     ]
-
-
-def _difference(row: Row) -> str:
-    """A paired difference with its interval."""
-    if row["difference"] is None:
-        return "–"
-    text = signed(row["difference"], 3)
-    if row["difference_low"] is None:
-        return f"{text} [no interval]"
-    return f"{text} [{fixed(row['difference_low'], 3)}, {fixed(row['difference_high'], 3)}]"

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import polars as pl
 
 from medtransfer.models.ladder import LADDER
+from medtransfer.models.rungs.start import COVARIATES, METADATA_ONLY, START_MARK
 from medtransfer.report.content import ReportData, RungInfo
 from medtransfer.report.text import short_names
 
@@ -19,7 +20,9 @@ NETWORKS = {
 }
 """Start of an architecture's name to the start of its readable name; its number follows."""
 SCRATCH = "from scratch"
-MAX_READABLE = 45
+CHANGES = {COVARIATES: "clinical data", "group-dro": "group DRO"}
+"""End of a changed rung's name to its words; others are read as they stand."""
+MAX_READABLE = 50
 """Letters of a readable name."""
 
 
@@ -42,6 +45,12 @@ def readable_names(rungs: Sequence[RungInfo]) -> dict[str, str]:
 
 
 def _readable(rung: str, *, with_images: bool = False) -> str:
+    if rung == METADATA_ONLY:
+        return "Clinical data alone"
+    base, _, start = rung.partition(START_MARK)
+    if start and base in LADDER:
+        network = _readable(base, with_images=with_images).removesuffix(")")
+        return f"{network}, {CHANGES.get(start, start.replace('-', ' '))})"
     if rung not in LADDER:
         return rung
     entry = LADDER[rung]
@@ -102,19 +111,19 @@ def _with_names(
             replace(rung, name=rungs[rung.name], full_name=rung.full_name or rung.name)
             for rung in data.rung_infos
         ),
-        results=_renamed(data.results, rungs, cohorts),
-        comparisons=_renamed(data.comparisons, rungs, cohorts),
         curves={kind: _renamed(frame, rungs, cohorts) for kind, frame in data.curves.items()},
         counts=tuple(
             replace(count, cohort=cohorts.get(count.cohort, count.cohort)) for count in data.counts
         ),
-        runs=None if data.runs is None else _renamed(data.runs, rungs, cohorts),
-        pairs=None if data.pairs is None else _renamed(data.pairs, rungs, cohorts),
-        readers=None if data.readers is None else _renamed(data.readers, rungs, cohorts),
-        understanding=None
-        if data.understanding is None
-        else _renamed(data.understanding, rungs, cohorts),
+        **{  # every table, so that one added later is not forgotten
+            name: _renamed(value, rungs, cohorts)
+            for name, value in vars(data).items()
+            if isinstance(value, pl.DataFrame) and name in _FIELDS
+        },
     )
+
+
+_FIELDS = {field.name for field in fields(ReportData)}
 
 
 def _renamed(
