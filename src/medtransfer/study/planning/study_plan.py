@@ -48,6 +48,7 @@ class KindPlan:
         seconds: Of the unfinished ones, one after another; None if unknown.
         memory: Of one run's process, in bytes.
         source: `measured` by runs of this study, or by `rule`.
+        steps: Of the longest run; of a linear probe the penalties it tries.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class KindPlan:
     seconds: Seconds | None
     memory: Amount
     source: Source
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,7 @@ def _kinds(
                 seconds=seconds,
                 memory=peaks.get(kind) or rule_memory(runs[0]),
                 source=_source(speeds, kind, seconds),
+                steps=max(run.steps for run in runs),
             )
         )
     return tuple(sorted(rows, key=lambda row: -(row.seconds.middle if row.seconds else 0.0)))

@@ -216,7 +216,10 @@ class Selector:
         later = plan_race(
             race.kept[: half(len(race.kept))], race.seconds, 0.0, float("inf")
         ).seconds
-        study = short_study_of(self.base, steps_by_rung(self.folder, race.kept))
+        # of the whole schedule, and not of the study that was planned last: a command that resumes
+        # finds the short one there
+        whole = steps_by_rung(self._plan(full_study_of(self.base, race.kept)))
+        study = short_study_of(self.base, {rung: whole[rung] for rung in race.kept})
         self._train(study, lambda: self._left() <= later)
         return self._halved("short", half(len(race.kept)), "Short schedule")
 

@@ -79,10 +79,9 @@ def measured_rungs(plan: StudyPlan) -> set[str]:
     return {_rung_of(kind.kind) for kind in plan.kinds if kind.source == "measured"}
 
 
-def steps_by_rung(folder: StudyFolder, rungs: Sequence[str]) -> dict[str, int]:
-    """Steps of the runs of some rungs, by the study that was planned last."""
-    steps = {str(row["rung"]): int(row["steps"]) for row in folder.read("plan.json")}
-    return {rung: steps[rung] for rung in rungs}
+def steps_by_rung(plan: StudyPlan) -> dict[str, int]:
+    """Steps of the longest run of each rung."""
+    return {_rung_of(kind.kind): kind.steps for kind in plan.kinds}
 
 
 def _rung_of(kind: str) -> str:
