@@ -3,13 +3,16 @@
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from medtransfer import files
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
-from medtransfer.runs.folders import StudyFolder
+from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.study.config import Study
 
 if TYPE_CHECKING:
@@ -44,6 +47,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def no_lease_left() -> Iterator[None]:
+    """A lease that a test leaves taken would guard the writes of the next one, its folder gone."""
+    held = list(files._guards)
+    yield
+    for guard in [guard for guard in files._guards if guard not in held]:
+        cast("Lease", cast("MethodType", guard).__self__).drop()
 
 
 @pytest.fixture(scope="session")
