@@ -25,6 +25,7 @@ LAYERS = (
     ("engines",),
     ("runs",),
     ("evaluation.comparison", "analysis"),
+    ("evaluation.kept",),
     ("evaluation.scoring",),
     ("data.audit", "training", "evaluation.inference"),
     ("data", "data.sources"),

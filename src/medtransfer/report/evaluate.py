@@ -27,7 +27,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
-from medtransfer.study.tables import known_facts
+from medtransfer.study.rungs.facts import known_facts
 from medtransfer.tables.other_predictions import Completion, Scores, read_other_predictions
 from medtransfer.tables.values.value_map import ValueMap
 

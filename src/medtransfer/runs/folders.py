@@ -9,6 +9,7 @@ studies/<name>/
 ├── data.json       digest, findings, splits             images.parquet  facts of the images
 ├── cache/          images at the networks' sizes; may be deleted
 ├── features/       of linear probes; may be deleted
+├── estimates/      numbers of runs with their replicates; may be deleted
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
                     tested.json results.parquet cost.json done (last) | error.json
                     predictions/  cohorts that were predicted later
@@ -48,6 +49,8 @@ from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from medtransfer.evaluation.kept.estimates import KeptEstimates
 
 __all__ = ["MARK", "Lease", "RunFolder", "StudyFolder"]
 MARK = "study.json"
@@ -243,8 +246,16 @@ class StudyFolder:
         self.path = path
         self.cache = path / "cache"
         self.features = path / "features"
+        self.estimates = path / "estimates"
         self.images = path / "images.parquet"
         self.report = path / "report.html"
+
+    def kept_estimates(self) -> "KeptEstimates":
+        """Estimates of the study's runs, which are measured once."""
+        from medtransfer.evaluation.kept.estimates import KeptEstimates
+        from medtransfer.runs.config import SCORING_VERSION
+
+        return KeptEstimates(self.estimates, SCORING_VERSION)
 
     def claim(self, name: str) -> None:
         """Make this the folder of a study.

@@ -132,7 +132,8 @@ def transfer(
     identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
-    results = score(predictions, attributes, run.data.task, run.evaluation)
+    measure = study.kept_estimates().measuring(predictions, attributes, run.data.task)
+    results = score(predictions, attributes, run.data.task, run.evaluation, measure)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
 

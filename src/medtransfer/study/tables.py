@@ -1,17 +1,14 @@
 """The study's tables from its runs'."""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import polars as pl
 
 from medtransfer.data.cases import reported_attributes
 from medtransfer.data.splits import assign_splits
-from medtransfer.errors import ConfigError, StudyError
+from medtransfer.errors import StudyError
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
@@ -23,13 +20,11 @@ from medtransfer.evaluation.comparison.policies.table import (
     GROUP_THRESHOLDS_FILE,
     group_thresholds_frame,
 )
-from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, remove, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, read_run_seal
 from medtransfer.integrity.sealed_file import SealedFile
-from medtransfer.models.ladder import find_rung
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.records import RunCost
@@ -40,6 +35,7 @@ from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.corruptions.collect import write_corruptions
 from medtransfer.study.plan import PlannedRun, StudyData
+from medtransfer.study.rungs.facts import study_facts
 from medtransfer.study.sweep import axis_cells, chosen_trials, setting_of, sweep_frame, trials_of
 from medtransfer.tables.results import write_curve_tables, write_results
 from medtransfer.tables.schema import write_frame, write_spreadsheet
@@ -70,7 +66,8 @@ def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData)
         config = run.cell.run
         attributes = _attributes(data, config.data.attributes, config.evaluation)
         predictions = _predictions(folder, run)
-        results = score(predictions, attributes, config.data.task, config.evaluation)
+        measure = folder.kept_estimates().measuring(predictions, attributes, config.data.task)
+        results = score(predictions, attributes, config.data.task, config.evaluation, measure)
         folder.run(run.run_id).write_results(results, _scoring_of(run))
     return len(stale)
 
@@ -108,6 +105,7 @@ def write_study_tables(
     in_order = _in_order(study, done)
     runs = [_ladder_run(folder, run) for run in in_order]
     compared = [*runs, *_never_retrained(folder, in_order, data)]
+    kept = folder.kept_estimates()
     tables = compare_runs(
         compared,
         _attributes(data, study.data.attributes, study.evaluation),
@@ -116,7 +114,9 @@ def write_study_tables(
         reference=study.reference_rung,
         facts=study_facts(study, folder, done),
         ensembles=seed_ensembles(compared, len(study.seeds)) if study.ensemble else (),
+        kept=kept,
     )
+    kept.drop_others()
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
@@ -293,46 +293,6 @@ def _tested_again(done: Sequence[PlannedRun], data: StudyData) -> dict[str, pl.S
             of_cohort = (pl.col("cohort") == again.cohort) & (pl.col("split") == "test")
             tested[again.cohort] = frame.filter(of_cohort)["case_id"].unique()
     return tested
-
-
-def study_facts(study: Study, folder: StudyFolder, done: Sequence[PlannedRun]) -> list[RungFacts]:
-    """Scale facts of a study's rungs; those that the study states come first.
-
-    The size of a network that the ladder does not know is that of its finished runs.
-    """
-    sizes = {run.cell.rung: folder.run(run.run_id).cost().parameters for run in done}
-    facts: list[RungFacts] = []
-    for entry in study.rungs:
-        for scale in known_facts([entry.rung]):
-            size = scale.parameters
-            if not np.isfinite(size):
-                size = float(sizes.get(entry.rung) or "nan")
-            images = scale.images if entry.images is None else entry.images
-            name = entry.pretraining or scale.pretraining
-            facts.append(replace(scale, parameters=size, images=images, pretraining=name))
-    return facts
-
-
-def known_facts(names: Iterable[str]) -> list[RungFacts]:
-    """Scale facts of rungs in the ladder; other names are left out."""
-    facts: list[RungFacts] = []
-    for name in names:
-        with contextlib.suppress(ConfigError):
-            facts.append(_facts(name))
-    return facts
-
-
-def _facts(name: str) -> RungFacts:
-    """Scale facts of a rung in the ladder; a rung from scratch has seen no image."""
-    rung = find_rung(name)
-    images = 0 if rung.is_random else rung.images
-    return RungFacts(
-        name,
-        float(rung.architecture.parameters or "nan"),
-        float("nan") if images is None else float(images),
-        rung.architecture.name,
-        rung.pretraining,
-    )
 
 
 def _runs_frame(

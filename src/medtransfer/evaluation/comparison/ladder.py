@@ -27,6 +27,7 @@ from medtransfer.evaluation.comparison.seed_means import (
     mean_results,
     variances,
 )
+from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run, results_of
 from medtransfer.tables.results import (
@@ -106,14 +107,22 @@ class Scorer:
         attributes: `case_id` and the attributes to report by.
         task: How the targets relate to each other.
         config: Intervals, operating points, smallest group size.
+        kept: Estimates of runs that were measured before; None to measure them all.
     """
 
     attributes: pl.DataFrame
     task: Task
     config: EvaluationConfig
+    kept: KeptEstimates | None = None
 
     def measure(self, predictions: pl.DataFrame) -> MeasuredRun:
-        """Measure a run on all of its test cases."""
+        """Measure a run on all of its test cases, if it was not before."""
+        if self.kept is None:
+            return self._measured(predictions)
+        measure = self.kept.measuring(predictions, self.attributes, self.task)
+        return measure_run(predictions, self.attributes, self.task, self.config, measure)
+
+    def _measured(self, predictions: pl.DataFrame) -> MeasuredRun:
         return measure_run(predictions, self.attributes, self.task, self.config)
 
     def mean(self, rung: RungRuns, cases: Answered) -> Mean | None:
@@ -122,7 +131,8 @@ class Scorer:
             return None
         mean = MeanOfSeeds(rung.mean.key, self.config)
         for run in rung.runs:
-            mean.add(self.measure(restricted(run.predictions(), cases)), run.seed or 0)
+            some = restricted(run.predictions(), cases)
+            mean.add(self._measured(some), run.seed or 0)
         return mean.mean()
 
 
@@ -150,6 +160,7 @@ def compare_runs(
     reference: str,
     facts: Sequence[RungFacts] = (),
     ensembles: Sequence[LadderRun] = (),
+    kept: KeptEstimates | None = None,
     on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LadderTables:
     """Measure every run and sum the ladder up.
@@ -165,12 +176,13 @@ def compare_runs(
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
         ensembles: Of the seeds of these rungs.
+        kept: Estimates of runs that were measured before; None to measure them all.
         on_run: Called with the number of runs done, and of all runs.
 
     Raises:
         TableError: Runs of one rung share no test case.
     """
-    scorer = Scorer(attributes, task, config)
+    scorer = Scorer(attributes, task, config, kept)
     ladder = measure_ladder(runs, scorer, on_run)
     together = measure_ladder(ensembles, scorer, lambda _done, _total: None)
     means = [rung.mean for rung in ladder.rungs]

@@ -4,7 +4,7 @@ Nothing but the table and the cases' attributes is needed. Thresholds and calibr
 tuning split and are carried unchanged to every cohort and group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,9 @@ DELONG = "auroc_delong"
 TOO_FEW_PATIENTS = f"no interval: fewer than {MIN_PATIENTS} patients with or without"
 NO_VARIANCE = "no interval: DeLong's variance is 0"
 
+Measure = Callable[[Sequence[TestSet], EvaluationConfig], tuple[list[Estimates], ...]]
+"""From test sets to the estimates of each of their subgroups, as `measure.measure`."""
+
 
 @dataclass(frozen=True)
 class MeasuredRun:
@@ -47,7 +50,11 @@ class MeasuredRun:
 
 
 def score(
-    predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
+    predictions: pl.DataFrame,
+    attributes: pl.DataFrame,
+    task: Task,
+    config: EvaluationConfig,
+    measure: Measure = measure,
 ) -> pl.DataFrame:
     """Every number of one run.
 
@@ -56,15 +63,20 @@ def score(
         attributes: `case_id` and the attributes to report by, from `cases.case_attributes`.
         task: How the targets relate to each other.
         config: Intervals, operating points, smallest group size.
+        measure: Of test sets; that of `kept.estimates` does it once.
 
     Returns:
         The results table.
     """
-    return results_of(measure_run(predictions, attributes, task, config), config)
+    return results_of(measure_run(predictions, attributes, task, config, measure), config)
 
 
 def measure_run(
-    predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task, config: EvaluationConfig
+    predictions: pl.DataFrame,
+    attributes: pl.DataFrame,
+    task: Task,
+    config: EvaluationConfig,
+    measure: Measure = measure,
 ) -> MeasuredRun:
     """Measure a run on all of its test sets; arguments as for `score`."""
     run = run_arrays(predictions, task)

@@ -80,7 +80,8 @@ def transfer_features(
     identity = run_id(run, training_digest(frame, facts, run.data, run.training_columns), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
-    results = score(predictions, attributes, run.data.task, run.evaluation)
+    measure = study.kept_estimates().measuring(predictions, attributes, run.data.task)
+    results = score(predictions, attributes, run.data.task, run.evaluation, measure)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
 

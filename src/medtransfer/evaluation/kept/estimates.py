@@ -1,0 +1,230 @@
+"""Estimates of runs with their replicates, kept so that each run is measured once.
+
+A study scores a run when it is trained, and needs the replicates again whenever tables are made.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import polars as pl
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter
+from safetensors import SafetensorError
+
+from medtransfer.data.config import Task
+from medtransfer.errors import StudyError
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, MetricKey
+from medtransfer.evaluation.scoring.measure import measure
+from medtransfer.evaluation.scoring.score import Measure
+from medtransfer.evaluation.scoring.test_set import TestSet
+from medtransfer.files import read_content, remove, write_bytes
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.small_samples import MeanSupport, Support
+
+MAX_BYTES = 16 * 2**20
+"""Largest file of a run; what is larger is measured again, so that a disk does not fill."""
+LAYOUT = 1
+"""Raised when the files are laid out otherwise."""
+
+
+@dataclass(frozen=True)
+class KeptEstimates:
+    """Estimates of runs in a folder, each file named by what it was made from and by its content.
+
+    A file that is missing, damaged or of other settings is made again; nothing depends on it.
+
+    Attributes:
+        folder: May be deleted at any time.
+        version: Of the scoring; estimates of another are not read.
+        used: Names of the files that were read or written.
+    """
+
+    folder: Path
+    version: int
+    used: set[str] = field(default_factory=set[str])
+
+    def measuring(self, predictions: pl.DataFrame, attributes: pl.DataFrame, task: Task) -> Measure:
+        """A `measure` of a run that takes the estimates that were kept, or keeps those it makes.
+
+        Args:
+            predictions: Rows of the run of the predictions table.
+            attributes: `case_id` and the attributes to report by, from `cases.case_attributes`.
+            task: How the targets relate to each other.
+        """
+
+        def find_or_measure(
+            test_sets: Sequence[TestSet], config: EvaluationConfig
+        ) -> tuple[list[Estimates], ...]:
+            key = self.key(predictions, attributes, task, config)
+            estimates = self.find(key)
+            if estimates is None:
+                estimates = measure(test_sets, config)
+                self.keep(key, estimates)
+            return estimates
+
+        return find_or_measure
+
+    def find(self, key: str) -> tuple[list[Estimates], ...] | None:
+        """The estimates that were kept under a key; None if there are none that are whole."""
+        for path in sorted(self.folder.glob(f"{key}-*.safetensors")):
+            try:
+                content = read_content(path)
+                if path.name == _name(key, content):
+                    estimates = _decoded(content)
+                    self.used.add(path.name)
+                    return estimates
+            except (StudyError, OSError, ValueError, KeyError, SafetensorError):
+                continue
+        return None
+
+    def keep(self, key: str, estimates: tuple[list[Estimates], ...]) -> None:
+        """Write estimates; without a word if they are large or cannot be written."""
+        subgroups = itertools.chain.from_iterable(estimates)
+        each = itertools.chain.from_iterable(by_key.values() for by_key in subgroups)
+        numbers = (values for e in each for values in (e.values, e.left_out))
+        nbytes = sum(values.nbytes for values in numbers if values is not None)
+        if nbytes > MAX_BYTES:
+            return
+        content = _encoded(estimates)
+        path = self.folder / _name(key, content)
+        try:
+            write_bytes(path, content)
+        except StudyError:  # what can be measured again must not stop a study
+            return
+        self.used.add(path.name)
+
+    def drop_others(self) -> None:
+        """Delete the files that were neither read nor written."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path.name not in self.used:
+                remove(path)
+
+    def key(
+        self,
+        predictions: pl.DataFrame,
+        attributes: pl.DataFrame,
+        task: Task,
+        config: EvaluationConfig,
+    ) -> str:
+        """Digest of all that the estimates of a run are made from."""
+        cases = predictions.select("case_id").unique(maintain_order=True)
+        settings = {
+            "layout": LAYOUT,
+            "version": self.version,
+            "task": task,
+            "config": config.model_dump(mode="json"),
+        }
+        hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for frame in (predictions, cases.join(attributes, on="case_id", how="left")):
+            for column in frame.get_columns():
+                for part in _parts(column):
+                    hashed.update(part)
+        return hashed.hexdigest()[:32]
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+
+
+def _parts(column: pl.Series) -> Iterator[bytes]:
+    """Bytes that tell a column from every other."""
+    yield f"{column.name}\0{column.dtype}\0{len(column)}\0".encode()
+    if column.dtype.is_numeric():
+        yield column.is_null().to_numpy().tobytes()
+        yield column.fill_null(0).to_numpy().tobytes()
+    else:
+        yield json.dumps(column.to_list(), default=str).encode()
+
+
+class _Row(NamedTuple):
+    """An estimate: places of its numbers among the arrays, and its other fields."""
+
+    target: str
+    metric: str
+    values: int | None
+    left_out: int | None
+    cases: int
+    patients: int
+    positives: int | None
+    reason: str | None
+    support: Support | None
+    of_targets: MeanSupport | None
+    targets: tuple[str, ...]
+
+
+_ROWS = TypeAdapter(list[list[list[_Row]]], config=ConfigDict(ser_json_inf_nan="constants"))
+
+
+def _encoded(estimates: tuple[list[Estimates], ...]) -> bytes:
+    """Estimates as a file of safetensors."""
+    arrays: list[Floats] = []
+    sets = [
+        [[_row(key, e, arrays) for key, e in of_subgroup.items()] for of_subgroup in of_set]
+        for of_set in estimates
+    ]
+    arrays_by_name = {
+        "numbers": np.concatenate([*arrays, np.empty(0)]),
+        "lengths": np.array([len(values) for values in arrays], dtype=np.int64),
+        "rows": np.frombuffer(_ROWS.dump_json(sets), dtype=np.uint8),
+    }
+    return cast("bytes", cast("Any", safetensors.numpy).save(arrays_by_name))
+
+
+def _row(key: MetricKey, estimate: Estimate, arrays: list[Floats]) -> _Row:
+    """The row of an estimate; its numbers are added to `arrays`."""
+    places: list[int | None] = []
+    for values in (estimate.values, estimate.left_out):
+        places.append(None if values is None else len(arrays))
+        arrays += [] if values is None else [values]
+    return _Row(
+        *key,
+        *places,
+        cases=estimate.cases,
+        patients=estimate.patients,
+        positives=estimate.positives,
+        reason=estimate.reason,
+        support=estimate.support,
+        of_targets=estimate.of_targets,
+        targets=estimate.targets,
+    )
+
+
+def _decoded(content: bytes) -> tuple[list[Estimates], ...]:
+    """Estimates of a file.
+
+    Raises:
+        ValueError, KeyError, SafetensorError: It was made by something else.
+    """
+    archive = cast("dict[str, NDArray[Any]]", cast("Any", safetensors.numpy).load(content))
+    numbers, lengths = archive["numbers"], archive["lengths"]
+    sets = _ROWS.validate_json(archive["rows"].tobytes())
+    arrays = np.split(numbers, np.cumsum(lengths)[:-1]) if len(lengths) else []
+    return tuple(
+        [
+            {MetricKey(row.target, row.metric): _estimate(row, arrays) for row in of_subgroup}
+            for of_subgroup in of_set
+        ]
+        for of_set in sets
+    )
+
+
+def _estimate(row: _Row, arrays: Sequence[Floats]) -> Estimate:
+    return Estimate(
+        values=None if row.values is None else arrays[row.values],
+        cases=row.cases,
+        patients=row.patients,
+        positives=row.positives,
+        reason=row.reason,
+        left_out=None if row.left_out is None else arrays[row.left_out],
+        support=row.support,
+        of_targets=row.of_targets,
+        targets=row.targets,
+    )
