@@ -283,6 +283,10 @@ EXTREMES: dict[tuple[str, str], tuple[float, float, float]] = {
     ("net_benefit_adjusted@<risk>", "target"): (0.3, -0.7 / 4, 0.3 - 0.7 / 4),
     ("net_benefit_platt@<risk>", "target"): (0.25, -0.75 / 4, 0.25 - 0.75 / 4),
     ("expected_cost@<point>", "target"): (0, (2 * 4 + 6) / 8, 2 * 4 / 8),
+    # errors 0 → 1 twice, 1 → 2, 2 → 3, 3 → 0 cost 1, 1, 1, 2 and 20; calling all 0 costs 5, 1, 20,
+    # and calling all 1, the cheapest if nothing is known, 1 for each case of another class
+    ("expected_cost", "classes"): (0, 25 / 5, 26 / 5),
+    ("expected_cost_weighed", "classes"): (0, 25 / 5, 4 / 5),
     # 0 → 1 twice, 1 → 2, 2 → 3, 3 → 0: Σ true · predicted is 6 of 25
     ("mcc", "classes"): (1, -6 / 18, NAN),
     ("kappa", "classes"): (1, -6 / 19, 0),

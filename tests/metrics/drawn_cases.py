@@ -19,6 +19,8 @@ POINT = "sens90"
 RISKS = ("risk20", "risk60")
 """Decision thresholds that metrics are taken at."""
 MISS_COST = 4.0
+COSTS = np.array([[0.0, 1, 1, 1], [5, 0, 1, 1], [1, 1, 0, 2], [20, 1, 1, 0]])
+"""Of true class by class called."""
 BOUND = [
     (name, kind)
     for name, metric in CATALOG.items()
@@ -70,6 +72,7 @@ def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
         sets=dict.fromkeys(("split", "class", "group", "shifted", "aps", "raps"), p >= 0.2),
         spread=_spread(logits[:, 0]),
         grades=np.array([0, 2, 1, 3]),
+        costs=COSTS,
     )
 
 

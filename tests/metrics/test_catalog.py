@@ -127,6 +127,10 @@ def test_what_tune_did_not_give_is_lacking_with_a_reason(metric: Metric) -> None
         classes = ClassCases(np.array([0, 1]), np.zeros((2, 2)), np.full((2, 2), 0.5))
         reason = "no order of the classes: evaluation.grades is not set"
         assert metric.lacking(classes) == reason
+    if metric.costs and metric.of_classes:
+        classes = ClassCases(np.array([0, 1]), np.zeros((2, 2)), np.full((2, 2), 0.5))
+        reason = "no costs of classes: evaluation.miss_cost does not state them"
+        assert metric.lacking(classes) == reason
 
 
 @every_entry
@@ -151,6 +155,7 @@ def test_nothing_is_lacking_where_tune_gave_all(metric: Metric) -> None:
         np.zeros((2, 2)),
         np.full((2, 2), 0.5),
         grades=np.array([0, 1]),
+        costs=1 - np.eye(2),
         **shared,
     )
     assert metric.lacking(classes) is None

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from tests.metrics.drawn_cases import LAW, drawn_targets, value
 
-from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.cases import ClassCases, TargetCases
 from medtransfer.metrics.decisions import risk_name, risk_of
 from medtransfer.metrics.kernels.sums import Floats
 
@@ -107,6 +108,29 @@ def test_at_its_own_prevalence_the_adjusted_net_benefit_is_the_plain_one() -> No
 def test_the_name_of_a_threshold_says_its_percentage(threshold: float, name: str) -> None:
     assert risk_name(threshold) == name
     assert risk_of(name) == pytest.approx(threshold, abs=1e-15)
+
+
+@LAW
+@given(cases=drawn_targets(), cost=st.floats(0.1, 50))
+def test_the_cost_of_two_classes_is_that_of_a_target_at_one_half(
+    cases: TargetCases, cost: float
+) -> None:
+    p = np.stack([1 - cases.probabilities, cases.probabilities], axis=1)
+    costs = np.array([[0.0, 1.0], [cost, 0.0]])
+    two = ClassCases(cases.targets, p, p, costs=costs)
+    called = {"sens90": p.argmax(axis=1) == 1}
+    one = replace(cases, miss_cost=cost, predicted_positive=called)
+    assert value("expected_cost", two) == pytest.approx(value("expected_cost@sens90", one))
+
+
+def test_deciding_by_cost_calls_the_rare_and_dear_class() -> None:
+    p = np.array([[0.8, 0.2], [0.9, 0.1], [0.3, 0.7]])
+    cases = ClassCases(np.array([1, 0, 1]), p, p, costs=np.array([[0.0, 1.0], [5.0, 0.0]]))
+    assert value("expected_cost", cases) == pytest.approx(5 / 3)
+    # called from a risk of 1 / 6 on: the second case alone is not
+    assert value("expected_cost_weighed", cases) == 0
+    with pytest.raises(ValueError, match="needs the costs of the classes"):
+        value("expected_cost", replace(cases, costs=None))
 
 
 def test_the_expected_cost_charges_a_miss_and_a_false_alarm() -> None:

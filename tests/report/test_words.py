@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from medtransfer.metrics.catalog import CATALOG
 from medtransfer.report.components import ReportTable, without_empty_columns
+from medtransfer.report.questions.method import costs_text
 from medtransfer.report.text import (
     Cells,
     fixed,
@@ -27,6 +28,12 @@ def test_numbers_without_interval_and_missing_numbers_are_marked() -> None:
     )
     assert interval_text({"value": 0.5, "low": None, "high": None}) == "0.50 [no interval]"
     assert [p_text(p) for p in (None, 0.001, 0.04, 1.0)] == ["", "p < 0.01", "p = 0.04", "p = 1.00"]
+
+
+def test_costs_are_named_by_target_and_by_pair_of_classes() -> None:
+    assert costs_text(20.0) == "20 false alarms"
+    costs: dict[str, float | dict[str, float]] = {"a": 0.5, "b": {"a": 3.0, "c": 0.0}}
+    assert costs_text(costs) == "a 0.5, b called a 3, b called c 0 (in false alarms)"
 
 
 def test_nothing_is_minus_zero() -> None:

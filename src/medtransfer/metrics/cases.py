@@ -23,6 +23,8 @@ HALF = "half"
 HALF_THRESHOLD = 0.5
 BUDGET = "recall"
 """Start of the name of an operating point that calls a share of the cases."""
+COST = "cost"
+"""Name of the reason that a target has no cost of a miss."""
 PER_TARGET = (
     "thresholds",
     "prevalence",
@@ -31,6 +33,7 @@ PER_TARGET = (
     "missing",
     "miss_cost",
     "grades",
+    "costs",
 )
 """Fields with one value for all cases."""
 
@@ -87,7 +90,7 @@ class TargetCases(Sharing):
         prevalence: Share of positives in the tuning split, which other cohorts are adjusted to.
         from_logits: True if the probabilities are the sigmoid of the logits.
         healthy: True if the target means "no finding".
-        missing: Calibrator that tune does not determine to the reason.
+        missing: Calibrator that tune does not determine, or `COST`, to the reason.
         miss_cost: Cost of a missed positive, in false alarms.
     """
 
@@ -187,6 +190,7 @@ class ClassCases(Sharing):
         spread: Measure of an ensemble's disagreement to its value. Each [n]
         missing: Calibrator that tune does not determine to the reason.
         grades: Grade of each class if the classes have an order: 0 for the lowest. [C]
+        costs: Cost of each answer to a case of each class, true class by class called. [C, C]
     """
 
     classes: Labels
@@ -198,6 +202,7 @@ class ClassCases(Sharing):
     spread: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     grades: Labels | None = None
+    costs: Floats | None = None
 
     def __len__(self) -> int:
         """Number of cases, n."""

@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.cases import ClassCases, Labels, TargetCases
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import POINT, RISK, Better, Metric, RequiredClasses
 from medtransfer.metrics.thresholded import of_decisions
-from medtransfer.metrics.weighted import Weighted, WeightedTerm, ratio
+from medtransfer.metrics.weighted import Weighted, WeightedTerm, mean_of, ratio
 
 RISK_START = "risk"
 """Start of the name of a decision threshold: ``risk10`` is a probability of 10 %."""
@@ -119,6 +119,48 @@ def expected_cost(cases: TargetCases, point: str) -> Weighted:
         return ratio(cost * fn + fp, tp + fp + fn + tn)
 
     return of_decisions(cases, point, of)
+
+
+def costs_of(cases: ClassCases) -> Floats:
+    """Cost of each answer to a case of each class, true class by class called. [C, C]
+
+    Raises:
+        ValueError: The costs are not known.
+    """
+    if cases.costs is None:
+        raise ValueError("an expected cost needs the costs of the classes")
+    return cases.costs
+
+
+def _mean_cost(cases: ClassCases, called: Labels) -> Weighted:
+    return mean_of(costs_of(cases)[cases.classes, called])
+
+
+def cost_of_likeliest(cases: ClassCases) -> Weighted:
+    """Mean cost of calling each case its most probable class."""
+    return _mean_cost(cases, cases.probabilities.argmax(axis=1))
+
+
+def cost_of_cheapest(cases: ClassCases) -> Weighted:
+    """Mean cost of calling each case the class of the least expected cost (Elkan 2001)."""
+    return _mean_cost(cases, (cases.probabilities @ costs_of(cases)).argmin(axis=1))
+
+
+def _cost_of_classes(
+    name: str, title: str, formula: str, reference: str, bind: Callable[[ClassCases], Weighted]
+) -> Metric:
+    return Metric(
+        name=name,
+        title=title,
+        better="lower",
+        low=0,
+        high=np.inf,
+        needs="case",
+        formula=formula,
+        reference=reference,
+        costs=True,
+        of_classes=bind,
+    )
 
 
 def _at_risk(
@@ -228,5 +270,20 @@ ENTRIES = (
         costs=True,
         one_against_rest=True,
         of_target=expected_cost,
+    ),
+    _cost_of_classes(
+        name="expected_cost",
+        title="Expected cost, classes",
+        formula="mean cost of calling a case its most probable class; `evaluation.miss_cost` "
+        "states costs by true and called class, an error that it does not name costs 1",
+        reference="Metz 1978",
+        bind=cost_of_likeliest,
+    ),
+    _cost_of_classes(
+        name="expected_cost_weighed",
+        title="Expected cost, decided by cost",
+        formula="as expected_cost, calling the class k with the least Σ p_i · cost(i, k)",
+        reference="Elkan 2001",
+        bind=cost_of_cheapest,
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.cases import COST, AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.weighted import Weighted
 
 RequiredClasses = Literal["case", "positive", "negative", "both"]
@@ -40,7 +40,7 @@ class Metric:
         conformal: Conformal method of the sets.
         spread: Measure of an ensemble's disagreement.
         adjusted: True if it is computed at the prevalence of the tuning split.
-        costs: True if it needs the cost of a missed positive.
+        costs: True if it needs the cost of a missed positive, or the costs of all answers.
         ordinal: True if it needs the order of the classes.
         one_against_rest: True if it is also reported for each class of a single-label task.
         micro: True if it is also reported for all targets pooled.
@@ -115,11 +115,15 @@ class Metric:
                 and point not in cases.predicted_positive,
                 "no prevalence to adjust to: tune lacks a class": self.adjusted
                 and cases.prevalence is None,
-                "no cost of a missed positive: evaluation.miss_cost is not set": self.costs
-                and cases.miss_cost is None,
+                cases.missing.get(
+                    COST, "no cost of a missed positive: evaluation.miss_cost is not set"
+                ): self.costs and cases.miss_cost is None,
             }
         else:
-            missing["no order of the classes: evaluation.grades is not set"] = (
-                self.ordinal and cases.grades is None
-            )
+            missing |= {
+                "no order of the classes: evaluation.grades is not set": self.ordinal
+                and cases.grades is None,
+                "no costs of classes: evaluation.miss_cost does not state them": self.costs
+                and cases.costs is None,
+            }
         return next((reason for reason, applies in missing.items() if applies), None)

@@ -156,7 +156,12 @@ class Study(Settings):
             *self._repetition_faults(),
             *self._reference_faults(),
             *self._ensemble_faults(),
-            *unknown_names(self.evaluation, self.data.names, self.data.attributes),
+            *unknown_names(
+                self.evaluation,
+                self.data.names,
+                self.data.attributes,
+                single_label=self.data.task == "single-label",
+            ),
             *self._training_faults(),
             *self._sweep_faults(),
             *self._split_faults(),

@@ -29,7 +29,7 @@ from medtransfer.metrics.metric import Metric
 SITES = {"a": Site({"tune": 60, "test": 80})}
 POINTS = ("sens90", "youden")
 CONFIG = QUICK.model_copy(update={"operating_points": POINTS, "miss_cost": 5.0})
-GRADED = CONFIG.model_copy(update={"grades": CLASSES})
+GRADED = CONFIG.model_copy(update={"grades": CLASSES, "miss_cost": dict.fromkeys(CLASSES, 5.0)})
 MULTI = binary_table(SITES, targets=("x", "y", "z"))
 TABLES: dict[Task, pl.DataFrame] = {
     "binary": binary_table(SITES),

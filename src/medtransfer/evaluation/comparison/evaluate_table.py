@@ -267,7 +267,9 @@ def require_settings(
             f"The task is binary, but there are {len(names)} targets: {listed(names)}. "
             "Say multi-label or single-label."
         )
-    faults = unknown_names(config, names, attributes.columns[1:])
+    faults = unknown_names(
+        config, names, attributes.columns[1:], single_label=task == "single-label"
+    )
     if faults:
         raise TableError(fault_list("The evaluation settings do not fit", faults, ""))
     if not (predictions["split"] == "test").any():

@@ -1,14 +1,16 @@
 """Scoring settings. A change scores runs again; it trains nothing again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from medtransfer.errors import listed, suggestion
 from medtransfer.metrics.catalog import CATALOG
 from medtransfer.metrics.decisions import risk_name
+from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.settings import Settings, scoring, scoring_if_set
 from medtransfer.statistics.bootstrap import Kind
@@ -18,6 +20,8 @@ Point = Annotated[
 ]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 Pair = tuple[str, str]
+MissCost = float | dict[str, float | dict[str, float]]
+"""Cost of a miss: of all targets, of each target or class, or of each class called instead."""
 ALL_METRICS = "all"
 CORE_METRICS = "core"
 CORE = (
@@ -46,8 +50,10 @@ class EvaluationConfig(Settings):
     decision_thresholds: tuple[Threshold, ...] = scoring((0.05, 0.1, 0.2, 0.3, 0.5))
     """Probabilities from which a clinician might act, rising: net benefit is reported at each, and
     decision curves run from the first to the last. Empty for none."""
-    miss_cost: float | None = scoring(None, gt=0)
-    """Cost of a missed positive, in false alarms, for the expected cost."""
+    miss_cost: MissCost | None = scoring(None)
+    """Cost of a missed positive, in false alarms, for the expected cost: `20`, or of each target,
+    `{melanoma: 20, nevus: 1}`. For the classes of a single-label task also by the class that is
+    called instead: `{melanoma: {nevus: 20, keratosis: 5}}`; an error that is not named costs 1."""
     grades: tuple[str, ...] = scoring(())
     """Classes of a single-label task from the lowest grade to the highest, if they have an order
     (retinopathy, BI-RADS): weighted kappa and errors in grades are reported."""
@@ -87,6 +93,15 @@ class EvaluationConfig(Settings):
             raise ValueError(f"decision_thresholds do not rise: {listed(thresholds, 20)}")
         return thresholds
 
+    @field_validator("miss_cost", mode="before")
+    @classmethod
+    def _costs(cls, value: Any) -> Any:
+        faults: list[str] = []
+        costs = _read_costs("miss_cost", value, faults)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return costs
+
     @field_validator("metrics")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -116,6 +131,34 @@ class EvaluationConfig(Settings):
             if self.computes(metric)
         )
 
+    def cost_of_miss(self, target: str) -> float | None:
+        """Cost of a missed positive of a target; None if it is not stated as one number."""
+        if not isinstance(self.miss_cost, dict):
+            return self.miss_cost
+        cost = self.miss_cost.get(target)
+        return None if isinstance(cost, dict) else cost
+
+    def cost_table(self, classes: Sequence[str]) -> Floats | None:
+        """Cost of each answer to a case of each class; None if costs are not stated by class.
+
+        An error costs 1 unless another cost is stated, as a false alarm does.
+
+        Args:
+            classes: In the order of the table.
+
+        Returns:
+            True class by class called; 0 on the diagonal. [C, C]
+        """
+        if not isinstance(self.miss_cost, dict):
+            return None
+        table = 1.0 - np.eye(len(classes))
+        for true, name in enumerate(classes):
+            cost = self.miss_cost.get(name, 1.0)
+            for called, other in enumerate(classes):
+                if called != true:
+                    table[true, called] = cost.get(other, 1.0) if isinstance(cost, dict) else cost
+        return table
+
     @property
     def risks(self) -> tuple[str, ...]:
         """Names of the decision thresholds, as ``risk10``."""
@@ -127,10 +170,78 @@ def _base(name: str) -> str:
     return name.partition("@")[0]
 
 
+def _read_costs(setting: str, value: Any, faults: list[str]) -> MissCost | None:
+    """Costs of misses as numbers; a sentence on each cell that is none joins `faults`."""
+    if value is None or _is_cost(value, least=None):
+        return value
+    if not isinstance(value, dict) or not value:
+        faults.append(f"{setting} is {value!r} (allowed: a number over 0, or one for each target)")
+        return None
+    costs: dict[str, float | dict[str, float]] = {}
+    for name, cost in cast("dict[Any, Any]", value).items():  # any YAML
+        if _is_cost(cost, least=None):
+            costs[str(name)] = cost
+        elif isinstance(cost, dict) and cost:
+            by_class = cast("dict[Any, Any]", cost)
+            faults += [
+                f"{setting}.{name}.{called} is {amount!r} (allowed: 0 or a number over 0)"
+                for called, amount in by_class.items()
+                if not _is_cost(amount, least=0.0)
+            ]
+            costs[str(name)] = {str(called): amount for called, amount in by_class.items()}
+        else:
+            faults.append(
+                f"{setting}.{name} is {cost!r} (allowed: a number over 0, or a number for each "
+                "class called instead)"
+            )
+    return costs
+
+
+def _is_cost(value: Any, *, least: float | None) -> bool:
+    """True for a finite number from `least` on, or over 0 if there is none; not for yes and no."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        return False
+    return value > 0 if least is None else value >= least
+
+
+def _cost_faults(
+    costs: MissCost | None, targets: Sequence[str], *, single_label: bool
+) -> Iterator[str]:
+    """Names in the costs that are no target, and tables of costs where no class can have one."""
+    for name, cost in costs.items() if isinstance(costs, dict) else ():
+        if name not in targets:
+            hint = suggestion(name, targets) or f"targets: {listed(targets)}"
+            yield f"miss_cost names '{name}', which is no target. {hint}"
+        if not isinstance(cost, dict):
+            continue
+        if not single_label:
+            yield (
+                f"miss_cost.{name} is a table, which only a class of a single-label task can have: "
+                "give one number"
+            )
+        for called in cost:
+            if called == name:
+                yield f"miss_cost.{name} names '{name}' itself: a correct answer costs nothing"
+            elif called not in targets:
+                hint = suggestion(called, targets) or f"targets: {listed(targets)}"
+                yield f"miss_cost.{name} names '{called}', which is no target. {hint}"
+
+
 def unknown_names(
-    config: EvaluationConfig, targets: Sequence[str], attributes: Sequence[str]
+    config: EvaluationConfig,
+    targets: Sequence[str],
+    attributes: Sequence[str],
+    *,
+    single_label: bool = False,
 ) -> list[str]:
-    """Names in the settings that are neither a target nor an attribute, a sentence each."""
+    """Names in the settings that are neither a target nor an attribute, a sentence each.
+
+    Args:
+        config: The settings.
+        targets: Of the task.
+        attributes: To report by.
+        single_label: True if the targets are classes.
+    """
     faults: list[str] = []
     for name in dict.fromkeys(name for pair in config.intersections for name in pair):
         if name not in attributes:
@@ -144,6 +255,7 @@ def unknown_names(
         if name not in targets:
             hint = suggestion(name, targets) or f"targets: {listed(targets)}"
             faults.append(f"healthy_targets names '{name}', which is no target. {hint}")
+    faults += _cost_faults(config.miss_cost, targets, single_label=single_label)
     if config.grades and sorted(config.grades) != sorted(targets):
         faults.append(
             f"grades are {listed(config.grades, 20)}, but the targets are {listed(targets, 20)}: "

@@ -152,7 +152,7 @@ def _is_reported(
     if not config.computes(metric) or (subgroup.attribute != ALL and not metric.by_group):
         return False
     # what has to be stated first is left out rather than listed as missing
-    if (metric.costs and config.miss_cost is None) or (metric.ordinal and not config.grades):
+    if (metric.costs and not _costs_stated(name, config)) or (metric.ordinal and not config.grades):
         return False
     if (metric.spread is not None and run.members == 1) or (
         metric.conformal == "group" and subgroup.attribute == ALL
@@ -164,6 +164,11 @@ def _is_reported(
     if name == MICRO and not metric.micro:
         return False
     return metric.of_target is not None and (metric.one_against_rest or not run.single_label)
+
+
+def _costs_stated(name: str, config: EvaluationConfig) -> bool:
+    """True if costs are stated; for a case as a whole, whose errors are all misses, by class."""
+    return isinstance(config.miss_cost, dict) or (config.miss_cost is not None and name != CASE)
 
 
 def _undefined(metric: Metric, cases: AnyCases, point: str | None) -> str | None:

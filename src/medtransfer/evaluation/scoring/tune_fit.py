@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
-from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.cases import COST, AnyCases, ClassCases, TargetCases
 from medtransfer.metrics.kernels.sums import Flags
 from medtransfer.posthoc.calibrators import CalibratorKind
 from medtransfer.posthoc.label_shift import estimated_shares
@@ -129,7 +129,9 @@ def cases_of_target(
             spread={name: value[:, 0] for name, value in run.spread.items()},
             missing=of_target.missing,
             grades=_grades(run, config),
+            costs=config.cost_table(run.names),
         )
+    name = run.names[target]
     thresholds = {point: t for point, t in of_target.thresholds.items() if t is not None}
     return TargetCases(
         targets=np.nan_to_num(run.targets[:, target], nan=-1).astype(np.int64),
@@ -143,10 +145,19 @@ def cases_of_target(
         spread={name: value[:, target] for name, value in run.spread.items()},
         prevalence=of_target.prevalence,
         from_logits=not run.single_label,
-        healthy=run.names[target] in config.healthy_targets,
-        missing=of_target.missing,
-        miss_cost=config.miss_cost,
+        healthy=name in config.healthy_targets,
+        missing={**of_target.missing, **_cost_missing(config, name)},
+        miss_cost=config.cost_of_miss(name),
     )
+
+
+def _cost_missing(config: EvaluationConfig, name: str) -> dict[str, str]:
+    """Reason that a target has no cost of a miss, where others have."""
+    if not isinstance(config.miss_cost, dict) or config.cost_of_miss(name) is not None:
+        return {}
+    stated = name in config.miss_cost
+    why = "depends on the class called instead" if stated else "is not in evaluation.miss_cost"
+    return {COST: f"the cost of a missed positive {why}"}
 
 
 def _grades(run: RunArrays, config: EvaluationConfig) -> NDArray[np.int64] | None:

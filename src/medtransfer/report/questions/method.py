@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from medtransfer.errors import plural
+from medtransfer.evaluation.scoring.config import MissCost
 from medtransfer.report.components import (
     Component,
     Facts,
@@ -182,12 +183,25 @@ def _scoring(data: ReportData) -> list[tuple[str, str]]:
         risks = joined([f"{100 * threshold:g}%" for threshold in config.decision_thresholds])
         facts.append(("Decision thresholds", f"{risks}; stated in advance, not chosen by results"))
     if config.miss_cost is not None:
-        facts.append(("Cost of a missed positive", f"{config.miss_cost:g} false alarms"))
+        facts.append(("Cost of a missed positive", costs_text(config.miss_cost)))
     if config.grades:
         facts.append(("Grades, lowest first", ", ".join(config.grades)))
     if config.healthy_targets:
         facts.append(("Healthy targets", ", ".join(config.healthy_targets)))
     return facts
+
+
+def costs_text(costs: MissCost) -> str:
+    """Costs of misses in words, as `evaluation.miss_cost` states them."""
+    if not isinstance(costs, dict):
+        return f"{costs:g} false alarms"
+    parts: list[str] = []
+    for name, cost in costs.items():
+        if isinstance(cost, dict):
+            parts += [f"{name} called {other} {amount:g}" for other, amount in cost.items()]
+        else:
+            parts.append(f"{name} {cost:g}")
+    return f"{', '.join(parts)} (in false alarms)"
 
 
 def limits(data: ReportData) -> Section:
