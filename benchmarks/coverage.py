@@ -10,6 +10,9 @@
 (d) The gap between groups of few positives. Goal: the interval holds it in at least 93 %.
 (e) The difference in AUROC of two rungs on the same few positives, and the drop between two
     hospitals of few positives. Goal: as in (b).
+(f) The interaction of two networks by two pre-training sizes, of AUROCs without one and with one:
+    how often the interval excludes 0, and holds the truth. Goal: at most 7 % without an
+    interaction, and at least 93 %.
 
 A goal is missed where the share is beyond it by more than three standard errors of so many
 data sets; 4,000 in (a), 1,000 else, a tenth with --quick.
@@ -26,8 +29,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from medtransfer.evaluation.comparison.seed_means import drop_interval, paired_interval
-from medtransfer.evaluation.scoring.estimate import Estimate
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.scaling import SCALE, RungFacts, scale_results
+from medtransfer.evaluation.comparison.seed_means import (
+    HEADLINE,
+    Mean,
+    drop_interval,
+    paired_interval,
+)
+from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics
@@ -40,6 +50,7 @@ from medtransfer.statistics.groups import (
     permutation_ps,
 )
 from medtransfer.statistics.small_samples import MIN_PATIENTS, NORMAL_QUANTILE, Support
+from medtransfer.tables.results import ALL
 
 Row = tuple[str, float, float, float]
 """Setting, share found, least and most allowed."""
@@ -213,6 +224,82 @@ def _auroc_estimate(labels: NDArray[np.int64], scores: Floats, seed: int, cohort
     )
 
 
+def interactions(number: int) -> Iterator[Row]:
+    """Part (f): the rungs share patients, each has noise of its own, and each of its seeds."""
+    patients = _interaction_error()
+    for effect, what, least, most in ((0.0, "excludes 0", 0.0, 0.07), (0.06, "holds", 0.93, 1.0)):
+        for seeds in (1, 2, 3, 5):
+            # one seed has no error of its own here: its interval speaks of just these trainings
+            for ratio in (0.5, 1.0, 2.0) if seeds > 1 else (np.inf,):
+                deviation = patients / ratio * seeds**0.5 / 2
+                hits = 0
+                for seed in range(number):
+                    rng = np.random.default_rng([seed, seeds, int(10 * min(ratio, 100))])
+                    low, high = _interaction(rng, seeds, deviation, effect)
+                    hits += low <= effect <= high if effect else not low <= 0 <= high
+                setting = f"(f) {effect:g} {what}, {seeds} seeds, patients / seeds {ratio:g}"
+                yield setting, hits / number, least, most
+
+
+CELLS = ((1e7, 1e6), (1e7, 1e7), (1e8, 1e6), (1e8, 1e7))
+"""Weights and pre-training images of the rungs: a tenfold step of each."""
+CELL_AUROCS = np.array([0.62, 0.66, 0.70, 0.74])
+"""Without an interaction."""
+INTERACTION_CASES = 600
+
+
+def _interaction(
+    rng: np.random.Generator, seeds: int, deviation: float, effect: float
+) -> tuple[float, float]:
+    """Interval of the interaction of one data set.
+
+    Args:
+        rng: Source of patients, and of trainings.
+        seeds: Of each rung.
+        deviation: Of the true AUROC between seeds of a rung.
+        effect: True interaction.
+    """
+    labels = (np.arange(INTERACTION_CASES) % 5 < 2).astype(np.int64)
+    names = [str(i) for i in range(INTERACTION_CASES)]
+    drawn = draw_replicates(names, REPLICATES, int(rng.integers(2**31)), "a")
+    truths = CELL_AUROCS + np.array([0, 0, 0, effect])
+    shared = rng.normal(size=INTERACTION_CASES)
+    key = ResultKey("a", ALL, ALL, "x", HEADLINE)
+    support = Support(int(labels.sum()), int((1 - labels).sum()), len(labels), len(labels))
+    means: list[Mean] = []
+    facts: list[RungFacts] = []
+    for number, (truth, (parameters, images)) in enumerate(zip(truths, CELLS, strict=True)):
+        of_rung = rng.normal(size=INTERACTION_CASES)
+        values: list[Floats] = []
+        for _ in range(seeds):
+            trained = np.clip(truth + deviation * rng.normal(), 0.3, 0.99)
+            strength = 2**0.5 * float(ndtri(trained))
+            noise = 0.4 * shared + 0.4 * of_rung + 0.2 * rng.normal(size=INTERACTION_CASES)
+            scores = noise / 0.6 + strength * labels
+            values.append(drawn.values(auroc(labels, scores), np.ones(len(labels), dtype=np.bool_)))
+        by_seed = np.stack(values)
+        estimate = Estimate(by_seed.mean(axis=0), len(labels), len(labels), support=support)
+        rung = str(number)
+        means.append(Mean(GridKey(rung), {key: estimate}, {key: by_seed}, "a"))
+        facts.append(RungFacts(rung, parameters, images, f"{parameters:g}", f"{images:g}"))
+    rows = {row.metric: row for _, row in scale_results(means, facts, 0)}
+    row = rows[f"{HEADLINE}{SCALE}interaction"]
+    assert row.low is not None
+    assert row.high is not None
+    return row.low, row.high
+
+
+def _interaction_error() -> float:
+    """Standard error of the interaction that patients alone make, one seed a rung."""
+    widths = [
+        high - low
+        for low, high in (
+            _interaction(np.random.default_rng([seed, 9]), 1, 0.0, 0.0) for seed in range(20)
+        )
+    ]
+    return float(np.mean(widths)) / 2 / NORMAL_QUANTILE
+
+
 def _correlated(rng: np.random.Generator, patient: NDArray[np.int64], share: float) -> Floats:
     """Standard normal noise of cases that correlates within a patient. [n]"""
     own: Floats = rng.normal(size=len(patient))
@@ -226,6 +313,7 @@ PARTS: tuple[tuple[str, int, Callable[[int], Iterator[Row]]], ...] = (
     ("Equal groups, share with p < .05", 1000, group_levels),
     ("Gaps of small groups, share of intervals that hold the truth", 1000, group_gaps),
     ("Contrasts of few positives, share of intervals that hold the truth", 1000, contrasts),
+    ("Interaction of two networks by two pre-training sizes", 1000, interactions),
 )
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ does not keep its nominal rate, what it does keep is asserted. `pytest -m slow -
 of the tables in docs/explanation/intervals.md.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,3 +306,14 @@ def test_effects_of_scale_hold_for_a_group_and_not_for_the_worst(of, least, most
         held += ends[0] <= right <= ends[1]
     print(f"effect of data on {of}: {held / DATA_SETS:.1%}")
     assert least <= held / DATA_SETS <= most
+
+
+def test_the_simulations_of_the_benchmark_meet_their_goals() -> None:
+    """Seeds, few positives, unequal groups, contrasts, interactions: a tenth of the data sets."""
+    script = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+    ran = subprocess.run(
+        [sys.executable, str(script), "--quick"], capture_output=True, text=True, check=False
+    )
+    print(ran.stdout)
+    assert ran.stdout.endswith("goals missed: none\n"), ran.stderr
+    assert ran.returncode == 0
