@@ -31,6 +31,7 @@ from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.adaptation.table import ADAPT_CONTRACT
 from medtransfer.evaluation.comparison.corruptions.table import CORRUPTIONS_CONTRACT
 from medtransfer.evaluation.comparison.policies.table import GROUP_THRESHOLDS_CONTRACT
+from medtransfer.evaluation.comparison.readers.judged import READERS_CONTRACT
 from medtransfer.evaluation.comparison.readers.table import READINGS_CONTRACT
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
@@ -477,6 +478,7 @@ TABLES = {
     "corruptions": CORRUPTIONS_CONTRACT,
     "group-thresholds": GROUP_THRESHOLDS_CONTRACT,
     "readings": READINGS_CONTRACT,
+    "readers": READERS_CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {
     **{name: partial(contract_page, TABLES[name], WORDS["tables"][name]) for name in TABLES},

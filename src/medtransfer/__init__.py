@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.corruptions.table import read_corruptions
     from medtransfer.evaluation.comparison.label_savings import savings
     from medtransfer.evaluation.comparison.policies.table import read_group_thresholds
+    from medtransfer.evaluation.comparison.readers.judged import read_readers
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
     from medtransfer.evaluation.comparison.size.needed_size import SampleSizes, sample_size
     from medtransfer.evaluation.comparison.task_ranks import rank
@@ -199,6 +200,7 @@ __all__ = [
     "read_manifest",
     "read_predictions",
     "read_pretrain",
+    "read_readers",
     "read_results",
     "read_study",
     "recommend",
@@ -231,6 +233,7 @@ _MODULES = {
     "read_adaptation": "evaluation.comparison.adaptation.reading",
     "read_corruptions": "evaluation.comparison.corruptions.table",
     "read_group_thresholds": "evaluation.comparison.policies.table",
+    "read_readers": "evaluation.comparison.readers.judged",
     "Bundle": "deploy.bundle.reader",
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",

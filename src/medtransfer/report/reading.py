@@ -13,7 +13,7 @@ from medtransfer.data.config import AugmentConfig
 from medtransfer.errors import StudyError, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import PAIRS_CONTRACT
 from medtransfer.evaluation.comparison.grid_key import IS_ENSEMBLE, of_rungs
-from medtransfer.evaluation.comparison.readers.scored_cases import find_readers
+from medtransfer.evaluation.comparison.readers.judged import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes

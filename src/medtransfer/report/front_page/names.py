@@ -129,7 +129,7 @@ _FIELDS = {field.name for field in fields(ReportData)}
 def _renamed(
     frame: pl.DataFrame, rungs: Mapping[str, str], cohorts: Mapping[str, str]
 ) -> pl.DataFrame:
-    maps = {"rung": rungs, "reference": rungs, "subject": rungs}
+    maps = {"rung": rungs, "reference": rungs}
     maps |= {"cohort": cohorts, "held_out": cohorts}
     return frame.with_columns(
         pl.col(name).cast(pl.String).replace(dict(names))

@@ -76,6 +76,15 @@ class ReadCases:
         decided = (read > 0) & (2 * votes != read)
         return np.where(decided, (2 * votes > read).astype(np.float64), np.nan)
 
+    def truth_without(self, reader: int, target: int) -> tuple[Floats, Flags]:
+        """Majority without a reader, and mask of the cases that it and the reader judged.
+
+        Returns:
+            [n], [n]
+        """
+        truth = self.majority_without(reader, target)
+        return truth, np.isfinite(truth) & np.isfinite(self.labels[reader, :, target])
+
     def patients(self, rows: Flags) -> NDArray[np.int64]:
         """Number of the patient of some of the cases. [n] -> [m]"""
         return self.replicates.patient[rows].astype(np.int64)

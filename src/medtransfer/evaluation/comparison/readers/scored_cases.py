@@ -8,6 +8,7 @@ import polars as pl
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError, plural
 from medtransfer.evaluation.comparison.readers.compare import compare_readers
+from medtransfer.evaluation.comparison.readers.judged import READERS_FILE
 from medtransfer.evaluation.comparison.readers.table import (
     CASE_ID,
     Readings,
@@ -30,8 +31,6 @@ from medtransfer.tables.other_predictions import (
 )
 from medtransfer.tables.predictions import target_names
 from medtransfer.tables.schema import write_frame
-
-READERS = "readers.parquet"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def write_readers(
         task: How the targets relate to each other.
         config: Replicates and operating points.
     """
-    path = folder / READERS
+    path = folder / READERS_FILE
     if read is None:
         for old in (path, path.with_suffix(".csv")):
             remove(old)
@@ -149,9 +148,3 @@ def write_readers(
     table = compare_readers(predictions, read.readings, task, config)
     for place in (path, path.with_suffix(".csv")):
         write_frame(table, place)
-
-
-def find_readers(folder: Path) -> pl.DataFrame | None:
-    """The table of readers in an evaluation's folder; None if there is none."""
-    path = folder / READERS
-    return pl.read_parquet(path) if path.is_file() else None
