@@ -13,6 +13,8 @@
 (f) The interaction of two networks by two pre-training sizes, of AUROCs without one and with one:
     how often the interval excludes 0, and holds the truth. Goal: at most 7 % without an
     interaction, and at least 93 %.
+(g) Rungs of several seeds beside three readers: sensitivity, its difference from the reader's, and
+    AUROC with the reader as truth. Goal: the interval holds the truth in at least 93 %.
 
 A goal is missed where the share is beyond it by more than three standard errors of so many
 data sets; 4,000 in (a), 1,000 else, a tenth with --quick.
@@ -26,10 +28,20 @@ import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.readers.judged import DIFFERENCE, OTHERS
+from medtransfer.evaluation.comparison.readers.read_cases import ReadCases
+from medtransfer.evaluation.comparison.readers.rungs import (
+    BesideReader,
+    Place,
+    run_estimates,
+    rung_rows,
+)
+from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.evaluation.comparison.scaling import SCALE, RungFacts, scale_results
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
@@ -38,9 +50,11 @@ from medtransfer.evaluation.comparison.seed_means import (
     paired_interval,
 )
 from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
+from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics
+from medtransfer.posthoc.target_fit import TargetFit
 from medtransfer.statistics.bootstrap import draw_replicates
 from medtransfer.statistics.contrasts import contrast, seed_term
 from medtransfer.statistics.groups import (
@@ -300,6 +314,95 @@ def _interaction_error() -> float:
     return float(np.mean(widths)) / 2 / NORMAL_QUANTILE
 
 
+READ_CASES = 300
+READER_ERROR = 0.1
+RUNG = 0.8
+"""True sensitivity of the rung, false positive rate from 1, and AUROC, over all seeds."""
+
+
+def beside_readers(number: int) -> Iterator[Row]:
+    """Part (g): readers err independently; seeds share patients."""
+    truths = _true_beside_reader()
+    for deviation in (0.02, 0.06):
+        for seeds in (2, 3, 5):
+            held = np.zeros(len(truths))
+            for seed in range(number):
+                rng = np.random.default_rng([seed, seeds, int(100 * deviation)])
+                found = _beside_reader(rng, seeds, deviation)
+                held += [
+                    low is not None and high is not None and low <= truth <= high
+                    for (low, high), truth in zip(found, truths.values(), strict=True)
+                ]
+            for name, share in zip(truths, held / number, strict=True):
+                setting = f"(g) {name}, {seeds} seeds of SD {deviation:g}"
+                yield setting, float(share), 0.93, 1.0
+
+
+def _true_beside_reader() -> dict[str, float]:
+    """True numbers against the majority of the other two, and against the reader alone."""
+    right, prevalence = 1 - READER_ERROR, 0.4
+    both = prevalence * right**2
+    diseased = both / (both + (1 - prevalence) * READER_ERROR**2)
+    sensitivity, reader = (diseased * p + (1 - diseased) * (1 - p) for p in (RUNG, right))
+    called, cleared = prevalence * right, (1 - prevalence) * right
+    a = called / (called + (1 - prevalence) * READER_ERROR)
+    b = cleared / (cleared + prevalence * READER_ERROR)
+    area = a * b * RUNG + (1 - a) * (1 - b) * (1 - RUNG) + (a * (1 - b) + (1 - a) * b) / 2
+    return {
+        "sensitivity": sensitivity,
+        "sensitivity less the reader's": sensitivity - reader,
+        "AUROC against the reader": area,
+    }
+
+
+def _beside_reader(
+    rng: np.random.Generator, seeds: int, deviation: float
+) -> list[tuple[float | None, float | None]]:
+    """Intervals of the three numbers in one data set; target x is called, target y is ranked."""
+    ids = [str(i) for i in range(READ_CASES)]
+    disease = rng.random(READ_CASES) < 0.4
+    said = disease ^ (rng.random((3, READ_CASES)) < READER_ERROR)
+    readings = Readings(
+        pl.concat(
+            pl.DataFrame({"case_id": ids, "reader": f"r{i}", "target_x": one, "target_y": one})
+            for i, one in enumerate(said.astype(np.float64))
+        )
+    )
+    drawn = draw_replicates(ids, REPLICATES, int(rng.integers(2**31)), "a")
+    shared = rng.normal(size=(2, READ_CASES))
+    frame = pl.DataFrame({"case_id": ids, "patient_id": ids, "cohort": "a", "split": "test"})
+    every = np.ones(READ_CASES, dtype=np.bool_)
+    fit = {0: TargetFit(thresholds={"sens90": 0.5}), 1: TargetFit()}
+    runs: list[tuple[str, dict[Place, BesideReader]]] = []
+    for seed in range(seeds):
+        noise = 0.5**0.5 * (shared + rng.normal(size=(2, READ_CASES)))
+        right, area = np.clip(RUNG + deviation * rng.normal(size=2), 0.3, 0.99)
+        called = (noise[0] < ndtri(right)) == disease
+        scores = np.stack([10.0 * called - 5, noise[1] + 2**0.5 * ndtri(area) * disease], axis=1)
+        run = RunArrays(
+            run_id=str(seed),
+            task="multi-label",
+            names=("x", "y"),
+            frame=frame,
+            targets=np.zeros_like(scores),
+            logits=scores,
+            probabilities=expit(scores),
+        )
+        read = ReadCases(run, "a", every, readings, drawn)
+        runs.append((str(seed), run_estimates(read, fit)))
+    rows = {
+        (row.against, row.target, row.metric): (row.low, row.high)
+        for row in rung_rows("net", runs)
+        if row.run_id is None
+    }
+    majority = OTHERS.format("r0")
+    return [
+        rows[majority, "x", "sensitivity@sens90"],
+        rows[majority, "x", f"sensitivity{DIFFERENCE}@sens90"],
+        rows["r0", "y", "auroc"],
+    ]
+
+
 def _correlated(rng: np.random.Generator, patient: NDArray[np.int64], share: float) -> Floats:
     """Standard normal noise of cases that correlates within a patient. [n]"""
     own: Floats = rng.normal(size=len(patient))
@@ -314,6 +417,7 @@ PARTS: tuple[tuple[str, int, Callable[[int], Iterator[Row]]], ...] = (
     ("Gaps of small groups, share of intervals that hold the truth", 1000, group_gaps),
     ("Contrasts of few positives, share of intervals that hold the truth", 1000, contrasts),
     ("Interaction of two networks by two pre-training sizes", 1000, interactions),
+    ("Rungs beside readers, share of intervals that hold the truth", 1000, beside_readers),
 )
 
 if __name__ == "__main__":
