@@ -44,6 +44,7 @@ TABLES = (
     "results.parquet",
     "comparisons.parquet",
     "rung_pairs.parquet",
+    "readers.parquet",
     "runs.csv",
     "data.json",
     "study.yaml",
@@ -104,6 +105,7 @@ def load_study_data(folder: StudyFolder) -> ReportData:
         ),
         cautions=(*_cautions(study, environments, results), *map(str, noted_repairs(folder))),
         pairs=_pairs(folder.path / "rung_pairs.parquet"),
+        readers=find_readers(folder.path),
         **tables_beside(folder.path / "curves"),
     )
 

@@ -138,7 +138,7 @@ def _check(
     return CheckReport(
         findings=data.findings,
         waived=study.waive,
-        notes=(*data.manifest.notes, *notes),
+        notes=(*data.notes, *notes),
         runs=tuple(planned),
         finished=frozenset(r.run_id for r in planned if folder.run(r.run_id).is_done()),
         unpredicted=Counter(

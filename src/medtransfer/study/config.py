@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -100,6 +101,11 @@ class Study(Settings):
     """Corruptions of the internal test cases, which runs with most labels predict too: `jpeg`,
     `blur`, `noise`, `contrast`, `resolution`, at severities 1, 3 and 5; `blur@2` is severity 2
     alone. Trains nothing; writes `curves/corruptions.parquet`. Needs the weights of the runs."""
+    readings: Path | None = runtime(None)
+    """Labels of several readers: a table of `case_id`, `reader` and `target_<name>`,
+    relative to study.yaml. Readers and rungs are judged against it on the test cases, in
+    `readers.parquet`; training and results keep the labels of the manifest. Its content decides
+    whether tables are made again, its place does not."""
     understanding: tuple[Understanding, ...] = scoring(())
     """Questions about why a rung wins, asked of each finished run with most labels, on up to 2,000
     tuning cases. Trains nothing; writes `curves/understanding.parquet`. All but `convergence` need

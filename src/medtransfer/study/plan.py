@@ -18,6 +18,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError, WeightsError, fault_list
+from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.models.ladder import find_rung
 from medtransfer.models.rungs.start import control_of
 from medtransfer.models.weight_files import model_digest, require_fitting_weights
@@ -39,6 +40,7 @@ from medtransfer.runs.inputs import (
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.earlier import FolderName, RunNames
 from medtransfer.settings import ScopeMemo
+from medtransfer.study.beside.readings import study_readings
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, check_budgets_differ, expand, share_of_shots
 from medtransfer.tables.manifest import Manifest
@@ -56,6 +58,7 @@ class StudyData:
         digest: Of all rows and images.
         findings: Of the audit.
         pairs: Rows of images that look the same, once the images were compared; no identifiers.
+        readings: Of its cases by several readers; None if the study names none.
     """
 
     manifest: Manifest
@@ -63,6 +66,12 @@ class StudyData:
     digest: str
     findings: tuple[Finding, ...]
     pairs: pl.DataFrame | None = None
+    readings: Readings | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on cells of the data that were read otherwise than they were written."""
+        return (*self.manifest.notes, *(() if self.readings is None else self.readings.notes))
 
     def without_images(self, config: DataConfig) -> "StudyData":
         """The data as runs see them that read no image."""
@@ -123,11 +132,12 @@ def read_data(
         deep: Read every image again, also where size and times are as they were.
 
     Raises:
-        TableError: The manifest does not keep its contract.
+        TableError: The manifest, or the table of readings, does not keep its contract.
         ImageError: Images are missing or unusable.
     """
     images = any(find_rung(entry.rung).reads_images for entry in study.rungs)
     manifest = read_run_manifest(study.data, images=images)
+    readings = study_readings(study, manifest)
     facts = scan_images(manifest, study.data.pixel_limit, memory, progress, deep=deep)
     parts = splits_of(study, manifest)
     contents, least = facts if images else None, study.evaluation.minimum_group
@@ -147,9 +157,8 @@ def read_data(
         *covariate_findings(study.covariates, frames(), study.data),
     ]
     findings |= {(finding.code, finding.sentence): finding for finding in of_rungs}
-    return StudyData(
-        manifest, facts, data_digest(manifest, facts, study.data), tuple(findings.values())
-    )
+    of_data = data_digest(manifest, facts, study.data)
+    return StudyData(manifest, facts, of_data, tuple(findings.values()), readings=readings)
 
 
 def splits_of(study: Study, manifest: Manifest) -> list[DataConfig]:

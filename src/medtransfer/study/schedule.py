@@ -310,7 +310,7 @@ def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progre
     data = read_data(
         study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
     )
-    for note in data.manifest.notes:
+    for note in data.notes:
         logging.getLogger(__name__).warning(note)
     check_findings(study, data.findings)
     return data
@@ -345,7 +345,7 @@ def _write_plan(
             "decoding": decoding_of(data.facts),
             "findings": [_record(finding) for finding in data.findings],
             "waived": study.waive,
-            "notes": list(data.manifest.notes),
+            "notes": list(data.notes),
             "flow": flow_of(study, data),
         },
     )

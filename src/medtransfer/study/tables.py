@@ -1,7 +1,6 @@
 """The study's tables from its runs'."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import polars as pl
@@ -9,20 +8,13 @@ import polars as pl
 from medtransfer.data.cases import reported_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
-from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
-from medtransfer.evaluation.comparison.policies.group_thresholds import group_threshold_rows
-from medtransfer.evaluation.comparison.policies.table import (
-    GROUP_THRESHOLDS_FILE,
-    group_thresholds_frame,
-)
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.files import read_json, remove, write_json
+from medtransfer.files import read_json, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, read_run_seal
 from medtransfer.integrity.sealed_file import SealedFile
 from medtransfer.runs.config import SCORING_VERSION, scoring_digest
@@ -32,6 +24,12 @@ from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import read_predictions_of
 from medtransfer.runs.tested.reads import note_reads
 from medtransfer.settings import digest
+from medtransfer.study.beside.collect import (
+    write_adaptation,
+    write_group_thresholds,
+    write_study_readers,
+)
+from medtransfer.study.beside.readings import readings_digest
 from medtransfer.study.config import Study
 from medtransfer.study.corruptions.collect import write_corruptions
 from medtransfer.study.plan import PlannedRun, StudyData
@@ -122,52 +120,21 @@ def write_study_tables(
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
     write_frame(pairs_frame(rung_pairs(tables.means)), folder.path / "rung_pairs.parquet")
     write_curve_tables(tables.curves, folder.path / "curves")
-    note_reads(folder, _evaluations(study, done))
+    note_reads(folder, _evaluations(study, done, data))
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
-    files += _write_adaptation(study, folder, runs, _tested_again(in_order, data))
+    files += write_adaptation(study, folder, runs, _tested_again(in_order, data))
     files += write_corruptions(study, folder, done)
-    files += _write_group_thresholds(study, folder, runs, data)
+    attributes = _attributes(data, study.data.attributes, study.evaluation)
+    files += write_group_thresholds(study, folder, runs, attributes)
+    files += write_study_readers(study, folder, runs, data.readings)
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }
     write_json(folder.path / "collected.json", {"digest": key, "files": sealed})
 
 
-def _write_adaptation(
-    study: Study, folder: StudyFolder, runs: Sequence[LadderRun], tested: Mapping[str, pl.Series]
-) -> list[Path]:
-    """Write the adaptation curves if they are asked for, else remove earlier ones.
-
-    Returns:
-        The files written.
-    """
-    path = folder.path / "curves" / FILE_NAME
-    if study.adapt is None:
-        remove(path)
-        return []
-    config = study.evaluation
-    frame = adapt_table(runs, study.data.task, config, study.adapt, tested=tested)
-    write_frame(frame, path)
-    return [path]
-
-
-def _write_group_thresholds(
-    study: Study, folder: StudyFolder, runs: Sequence[LadderRun], data: StudyData
-) -> list[Path]:
-    """Write the table of thresholds by group if it is asked for, else remove an earlier one."""
-    path = folder.path / "curves" / GROUP_THRESHOLDS_FILE
-    config = study.evaluation
-    if not config.group_thresholds:
-        remove(path)
-        return []
-    attributes = _attributes(data, study.data.attributes, config)
-    rows = group_threshold_rows(runs, attributes, study.data.task, config)
-    write_frame(group_thresholds_frame(rows), path)
-    return [path]
-
-
-def _evaluations(study: Study, done: Sequence[PlannedRun]) -> dict[str, str]:
+def _evaluations(study: Study, done: Sequence[PlannedRun], data: StudyData) -> dict[str, str]:
     """Digest of the runs, settings and labels that each test cohort is evaluated with."""
     runs: dict[str, dict[str, PredictedCases]] = {}
     for run in done:
@@ -177,6 +144,7 @@ def _evaluations(study: Study, done: Sequence[PlannedRun]) -> dict[str, str]:
         "evaluation": study.evaluation.scope("scoring"),
         "attributes": study.data.attributes,
         "reference": study.reference_rung,
+        **_by_readers(data),
     }
     return {
         cohort: digest(
@@ -185,6 +153,12 @@ def _evaluations(study: Study, done: Sequence[PlannedRun]) -> dict[str, str]:
         )
         for cohort, of_cohort in runs.items()
     }
+
+
+def _by_readers(data: StudyData) -> dict[str, str]:
+    """Digest of the readings; empty where there are none, as before there could be any."""
+    of_readings = readings_digest(data.readings)
+    return {} if of_readings is None else {"readings": of_readings}
 
 
 def _case_digests(predicted: Iterable[PredictedCases], cohort: str) -> list[str]:
@@ -231,6 +205,7 @@ def _collected_key(
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
         "tables": TABLES_VERSION,
+        **_by_readers(data),
     }
     return digest(contents)
 

@@ -81,7 +81,8 @@ def resolve_paths(study: Study, folder: Path) -> Study:
         entry.model_copy(update={name: at(getattr(entry, name)) for name in places})
         for entry in study.rungs
     )
-    return study.model_copy(update={"data": data, "rungs": rungs})
+    readings = at(study.readings)
+    return study.model_copy(update={"data": data, "rungs": rungs, "readings": readings})
 
 
 def _parse(path: Path) -> tuple[Any, dict[YamlPath, int]]:

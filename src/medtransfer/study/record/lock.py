@@ -20,6 +20,7 @@ from medtransfer.files import read_json
 from medtransfer.integrity.code_digest import code_digest
 from medtransfer.runs.events import Drifted, OnEvent
 from medtransfer.runs.folders import RunFolder, StudyFolder
+from medtransfer.study.beside.readings import readings_digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun, StudyData
 from medtransfer.study.record.differences import (
@@ -144,11 +145,13 @@ def study_facts_of(study: Study) -> dict[str, Plain]:
 
 
 def data_facts(data: StudyData) -> dict[str, Plain]:
-    """Digest and size of the data."""
+    """Digest and size of the data, and digest of the readings."""
+    of_readings = readings_digest(data.readings)
     return {
         "data.digest": data.digest,
         "data.images": len(data.manifest),
         "data.patients": int(data.manifest.frame["patient_id"].n_unique()),
+        **({} if of_readings is None else {"data.readings": of_readings}),
     }
 
 
