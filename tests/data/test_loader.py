@@ -22,6 +22,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import PixelFormat, write_shard
 from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
+from medtransfer.sizes.image_size import image_size
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(12, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
@@ -31,7 +32,7 @@ COUNTS = (1, 3, 2, 1, 4, 1, 2)
 
 def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCache:
     """A cache of given pixels, in several shards."""
-    recipe = PixelRecipe(pixels.shape[1], "bilinear", 10**6)
+    recipe = PixelRecipe(image_size(*pixels.shape[1:3]), "bilinear", 10**6)
     kind = PixelFormat(recipe.size, pixels.shape[3], 8)
     wanted = pl.DataFrame({"image_id": names, "content": names, "decoder": "none"})
     share = -(-len(names) // 5)
@@ -42,11 +43,16 @@ def shelf(folder: Path, names: list[str], pixels: NDArray[np.uint8]) -> PixelCac
     return PixelCache(CachedImages(folder, recipe, formats))
 
 
-def case_images(folder: Path, counts: tuple[int, ...] = COUNTS, size: int = 12) -> CaseImages:
+def case_images(
+    folder: Path,
+    counts: tuple[int, ...] = COUNTS,
+    size: tuple[int, int] = (12, 12),
+    spec: InputSpec = SPEC,
+) -> CaseImages:
     """Cases over a cache of random grey pixels, whose rows stand against the order of names."""
     total = sum(counts)
     names = [f"image-{i:04d}" for i in range(total)]
-    pixels = np.random.default_rng(0).integers(0, 256, (total, size, size, 1), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (total, *size, 1), dtype=np.uint8)
     cache = shelf(folder, names[::-1], pixels[::-1])
     starts = np.cumsum((0, *counts)).tolist()
     rng = np.random.default_rng(1)
@@ -55,7 +61,7 @@ def case_images(folder: Path, counts: tuple[int, ...] = COUNTS, size: int = 12) 
     ids = np.array([f"case-{i:04d}" for i in range(len(counts))])
     images = tuple(tuple(names[a:b]) for a, b in pairwise(starts))
     cases = Cases(ids, ids, ids, np.full(len(ids), "train"), targets, images)
-    return CaseImages(cases, cache, SPEC)
+    return CaseImages(cases, cache, spec)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +253,7 @@ def test_unmasked_entries_of_a_step_are_counted(images: CaseImages) -> None:
 
 
 def test_a_step_takes_memory_for_its_own_images_alone(tmp_path: Path) -> None:
-    images = case_images(tmp_path, (1,) * 3000, size=32)
+    images = case_images(tmp_path, (1,) * 3000, size=(32, 32))
     batches = stream(images, 4)
     list(batches.micro_batches(0, CPU))  # whatever is loaded once is loaded now
     gc.collect()
@@ -332,6 +338,25 @@ def with_square(own: torch.Tensor, other: torch.Tensor, y: int, x: int, side: in
     found = own.clone()
     found[:, y : y + side, x : x + side] = other[:, y : y + side, x : x + side]
     return found
+
+
+def test_cutmix_of_height_and_width_mixes_targets_by_the_area_that_is_seen(tmp_path: Path) -> None:
+    spec = InputSpec((12, 9), (10, 6), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
+    images = case_images(tmp_path, (1,) * 6, (12, 9), spec)
+    step, changes = 4, AugmentConfig(cutmix=1.0)
+    mix = draw_cutmix(5, step, 6, 1.0, or_mixup=False)
+    assert mix is not None
+    (plain,) = stream(images, 6, 10**6).micro_batches(step, CPU)
+    (mixed,) = stream(images, 6, 10**6, changes=changes).micro_batches(step, CPU)
+    assert mixed.images.shape == (6, 3, 10, 6)
+    height, width = (round(side * (1 - mix.share) ** 0.5) for side in (10, 6))
+    moved = mix.partner != np.arange(6)
+    others = (mixed.images != plain.images).any(dim=1).sum(dim=(1, 2))[moved]
+    assert 0 < int(others.max()) <= height * width
+    assert int(others.min()) > 0.9 * height * width  # some pixels of both are alike by chance
+    seen, partner = 1 - height * width / 60, torch.as_tensor(mix.partner)
+    targets = seen * plain.targets + (1 - seen) * plain.targets[partner]
+    assert torch.allclose(mixed.targets, targets)
 
 
 def test_a_step_is_mixed_in_one_way_only(images: CaseImages) -> None:

@@ -12,12 +12,13 @@ from medtransfer.data.config import Flip
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.transforms import Views, cut_views, draw_views, normalise, whole_images
 from medtransfer.seeds import text_keys
+from medtransfer.sizes.image_size import ImageSize
 
 FLIPS: tuple[Flip, ...] = ("none", "horizontal", "vertical", "both")
 MANY = text_keys([f"image-{i}" for i in range(3000)])
 
 
-def spec(resize: int = 12, crop: int = 8) -> InputSpec:
+def spec(resize: ImageSize = 12, crop: ImageSize = 8) -> InputSpec:
     return InputSpec(resize, crop, (0.5, 0.4, 0.3), (0.25, 0.5, 1.0), "bilinear")
 
 
@@ -65,6 +66,18 @@ def test_every_place_of_a_crop_is_drawn_about_as_often() -> None:
         assert np.bincount(start, minlength=3).min() > 900
     together = np.bincount(3 * views.top + views.left, minlength=9)
     assert together.min() > 260
+
+
+def test_a_crop_of_height_and_width_has_room_of_its_own_in_each_direction() -> None:
+    views = draw_views(0, np.zeros(3000, np.int64), MANY, spec((12, 9), (8, 8)), "none")
+    assert np.bincount(views.top, minlength=5).min() > 500
+    assert np.bincount(views.left, minlength=2).min() > 1400
+    assert (views.top.max(), views.left.max()) == (4, 1)
+
+
+def test_a_crop_of_a_square_is_drawn_as_that_of_its_sides() -> None:
+    wide = draw_views(0, np.zeros(50, np.int64), MANY[:50], spec((12, 12), (8, 8)), "both")
+    assert columns(wide) == columns(drawn(50))
 
 
 def test_without_room_there_is_one_crop() -> None:
@@ -117,6 +130,13 @@ def test_views_are_cut_then_flipped(
                 row = views.top[i] + (7 - y if views.upended[i] else y)
                 column = views.left[i] + (7 - x if views.mirrored[i] else x)
                 assert cut[i, :, y, x].tolist() == pixels[i, row, column].tolist()
+
+
+def test_a_view_of_height_and_width_is_flipped_within_itself() -> None:
+    pixels = np.arange(12 * 9, dtype=np.uint8).reshape(12, 9, 1)
+    views = Views(np.array([3]), np.array([1]), np.array([True]), np.array([True]))
+    cut = cut_views([pixels], views, (8, 6))
+    assert np.array_equal(cut[0, 0], pixels[3:11, 1:7, 0][::-1, ::-1])
 
 
 def test_a_test_image_is_whole() -> None:

@@ -17,6 +17,7 @@ from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import ARCHITECTURES, find_rung
 from medtransfer.models.load_weights import load_weights
+from medtransfer.sizes.image_size import ImageSize, size_words
 
 CPU = torch.device("cpu")
 SMALL = ARCHITECTURES["r14x0.5"]
@@ -71,6 +72,19 @@ def test_position_embeddings_are_interpolated_to_the_images_by_timms_function(tm
     assert torch.allclose(found, pooled(theirs, images(96)), atol=1e-6)
 
 
+def test_position_embeddings_follow_height_and_width(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    theirs = hub_file(VIT, path)
+    model = ModelConfig(rung=f"file/timm:{VIT}", weights=path)
+    tall = build_classifier(model, 2, seed=0, device=CPU, precision="float32", input_size=(96, 64))
+    expected = resample_abs_pos_embed(theirs.pos_embed, [6, 4], num_prefix_tokens=1)
+    assert torch.allclose(tall.classifier.get_parameter("backbone.pos_embed"), expected, atol=1e-6)
+    theirs.set_input_size(img_size=(96, 64))
+    pictures = images(96)[:, :, :, :64]
+    found = tall.classifier.eval().features(pictures, torch.arange(2), 2)
+    assert torch.allclose(found, pooled(theirs, pictures), atol=1e-6)
+
+
 def test_a_file_of_another_input_size_is_interpolated_once_not_twice(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     theirs = hub_file(VIT, path, img_size=64)
@@ -103,13 +117,17 @@ def test_windows_of_a_swin_network_follow_the_images_too(tmp_path: Path) -> None
     ("rung", "size", "why"),
     [
         ("scratch/timm:test_vit", 100, "its patches have 16 px"),
+        ("scratch/timm:test_vit", (64, 40), "its patches have 16 px"),
         ("scratch/timm:mixer_s32_224", 96, "its size is fixed"),
+        ("scratch/timm:mixer_s32_224", (96, 64), "its size is fixed"),
     ],
 )
 def test_a_size_that_a_network_cannot_take_is_refused_with_one_that_it_can(
-    rung: str, size: int, why: str
+    rung: str, size: ImageSize, why: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"cannot take images of {size} px: {why}") as caught:
+    with pytest.raises(
+        ConfigError, match=f"cannot take images of {size_words(size)}: {why}"
+    ) as caught:
         build_backbone(find_rung(rung).architecture, seed=0, input_size=size)
     assert "under data.image, for example {resize: " in str(caught.value)
 

@@ -212,16 +212,19 @@ def _ignore_plan(_plan: "CachePlan") -> None:
 def _print_plan(plan: "CachePlan") -> None:
     """Print images to make and disk to use, before anything is made."""
     from medtransfer.files import size_text
+    from medtransfer.sizes.image_size import size_words
 
     for cache in plan.caches:
         images = plural(len(cache.need.indices), "image")
         todo = f"{cache.missing:,} to make ({size_text(cache.nbytes)})"
-        print(f"{cache.need.recipe.size} px: {images}, {todo if cache.missing else 'ready'}")
+        print(
+            f"{size_words(cache.need.recipe.size)}: {images}, {todo if cache.missing else 'ready'}"
+        )
     if plan.nbytes:
         print(f"Disk: {size_text(plan.nbytes)} needed, {size_text(plan.free_bytes)} free.")
 
 
-def _plan_records(plan: "CachePlan") -> list[dict[str, str | int]]:
+def _plan_records(plan: "CachePlan") -> list[dict[str, str | int | tuple[int, int]]]:
     return [
         {
             "size": cache.need.recipe.size,

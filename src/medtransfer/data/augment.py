@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as ops
 
 from medtransfer.data.config import AugmentConfig, Flip
 from medtransfer.seeds import uniforms
+from medtransfer.sizes.image_size import ImageSize, height_width
 
 SMALLEST_ERASED = 0.02
 """Least share of an image that is erased where something is."""
@@ -126,17 +127,17 @@ def draw_parts(
     return _rectangles(draw, least + (1 - least) * draw("area"), ASPECTS)
 
 
-def cut_part(image: torch.Tensor, part: Sequence[float], size: int) -> torch.Tensor:
-    """A part of an image, resized to a square with anti-aliasing.
+def cut_part(image: torch.Tensor, part: Sequence[float], size: ImageSize) -> torch.Tensor:
+    """A part of an image, resized with anti-aliasing.
 
     Args:
         image: [C, H, W]
         part: Top, left, height and width as shares of the sides.
-        size: Side of the square.
+        size: Of the result.
     """
     top, left, height, width = _in_pixels(part, image)
     cut = ops.crop(image, top, left, max(height, 1), max(width, 1))
-    return ops.resize(cut, [size, size], InterpolationMode.BILINEAR, antialias=True)
+    return ops.resize(cut, [*height_width(size)], InterpolationMode.BILINEAR, antialias=True)
 
 
 def change_images(images: torch.Tensor, changes: Changes) -> torch.Tensor:

@@ -1,10 +1,19 @@
 """Data settings: targets, labels, images, splits."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from medtransfer.errors import printable
 from medtransfer.settings import (
     Settings,
     identity,
@@ -13,13 +22,53 @@ from medtransfer.settings import (
     runtime,
     scoring,
 )
+from medtransfer.sizes.image_size import ImageSize, height_width, image_size, sides_words, size_name
 from medtransfer.tables.values.value_map import EMPTY
 
 Task = Literal["binary", "multi-label", "single-label"]
 Flip = Literal["none", "horizontal", "vertical", "both"]
 Policy = Annotated[str, Field(pattern=r"^(ignore|zeros|ones|soft\((0(\.\d+)?|1(\.0+)?|\.\d+)\))$")]
+SIZE = re.compile(r"(\d{1,4})\s*[x×]\s*(\d{1,4})")
+"""Height and width as text: axes are lists of values, so that a pair there must be one."""
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 SidePixels = Annotated[int, Field(ge=8, le=4096)]
+
+
+def _size(value: Any, info: ValidationInfo) -> ImageSize:
+    """A size as it is kept: one number for a square.
+
+    Raises:
+        ValueError: It is neither a side nor a height and a width.
+    """
+    given = SIZE.fullmatch(value) if isinstance(value, str) else None
+    parts: Any = given.groups() if given else value
+    sides = list(cast("Any", parts)) if isinstance(parts, (list, tuple)) else [parts]
+    try:
+        sizes = [int(side) for side in sides if float(side).is_integer()]
+    except (TypeError, ValueError, OverflowError):
+        sizes = []
+    fits = len(sizes) == len(sides) in (1, 2) and all(8 <= side <= 4096 for side in sizes)
+    if not fits or any(isinstance(side, bool) for side in sides):
+        raise ValueError(
+            f"{info.field_name} holds {printable(value)} (allowed: the side of a square, or height "
+            "and width as [1152, 896]; whole numbers from 8 up to 4096)"
+        )
+    return image_size(sizes[0], sizes[-1])
+
+
+_SIDE = {"type": "integer", "minimum": 8, "maximum": 4096}
+SizePixels = Annotated[
+    ImageSize,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {"anyOf": [_SIDE, {"type": "array", "prefixItems": [_SIDE, _SIDE], "maxItems": 2}]}
+    ),
+]
+"""Side of a square, or height and width."""
+
+
+MAX_STRETCH = 1.1
+"""Most that training images may be stretched in one direction against test images."""
 
 
 class LabelPolicy(Settings):
@@ -117,10 +166,11 @@ class AugmentConfig(Settings):
 class ImageConfig(Settings):
     """From a decoded image to the network's input."""
 
-    resize: SidePixels | None = identity(None)
-    """Side of the square a training image is resized to. Left out: BiT-HyperRule, by image area."""
-    crop: SidePixels | None = identity(None)
-    """Side of the random crop, and of the test image. Left out: BiT-HyperRule, by image area."""
+    resize: SizePixels | None = identity(None)
+    """Size that a training image is resized to: the side of a square, or height and width as
+    `[1152, 896]`. Left out: BiT-HyperRule, by image area."""
+    crop: SizePixels | None = identity(None)
+    """Size of the random crop, and of the test image, likewise. Left out: BiT-HyperRule."""
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""
     augment: AugmentConfig = identity_if_set(AugmentConfig())
@@ -132,15 +182,43 @@ class ImageConfig(Settings):
     """Keep prepared images as JPEG of this quality. Lossy; 8 bits only. Left out: they are kept as
     `codec` says."""
 
+    @property
+    def sizes(self) -> str:
+        """Both sizes for a reader: ``256 → 224 px``."""
+        if self.resize is None or self.crop is None:
+            return "by BiT-HyperRule"
+        if isinstance(self.resize, int) and isinstance(self.crop, int):
+            return f"{self.resize} → {self.crop} px"
+        return f"{sides_words(self.resize)} → {sides_words(self.crop)} px, height × width"
+
     @model_validator(mode="after")
     def _fit_together(self) -> "ImageConfig":
         if (self.resize is None) != (self.crop is None):
             raise ValueError("resize and crop go together: give both or neither")
-        if self.resize is not None and self.crop is not None and self.crop > self.resize:
-            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        if self.resize is not None and self.crop is not None:
+            _check_sizes(self.resize, self.crop)
         if self.jpeg_quality is not None and self.codec != "raw":
             raise ValueError("codec png keeps every bit and jpeg_quality does not: give one")
         return self
+
+
+def _check_sizes(resize: ImageSize, crop: ImageSize) -> None:
+    """Check that a crop fits in the image that it is cut from, and has about its proportions.
+
+    Raises:
+        ValueError: It does not.
+    """
+    (high, wide), (height, width) = height_width(resize), height_width(crop)
+    if height > high or width > wide:
+        raise ValueError(f"crop {size_name(crop)} is larger than resize {size_name(resize)}")
+    stretched = max(high * width, wide * height) / min(high * width, wide * height)
+    if stretched > MAX_STRETCH:
+        raise ValueError(
+            f"resize {size_name(resize)} and crop {size_name(crop)} have other proportions: "
+            f"training images would be stretched {stretched:.2f} times against test images, which "
+            f"are resized to the crop itself (allowed: up to {MAX_STRETCH}). Give both as one "
+            "number, or both as height and width of about the same proportions"
+        )
 
 
 class DataConfig(Settings):

@@ -299,17 +299,17 @@ def _with_squares(
     corners: NDArray[np.float64],
     share: float,
 ) -> Batch:
-    """A square of each partner put into each image; targets are mixed by what is seen of both."""
+    """A part of each partner put into each image; targets are mixed by what is seen of both."""
     images, others = batch.images.clone(), partner.images[pairs]
-    side = images.shape[2]
-    square = round(side * (1 - share) ** 0.5)
-    room = side - square + 1
+    high, wide = images.shape[2:]
+    height, width = (round(side * (1 - share) ** 0.5) for side in (high, wide))
+    room = np.array((high - height + 1, wide - width + 1))
     for image, other, (top, left) in zip(
         images, others, (corners * room).astype(np.int64).tolist(), strict=True
     ):
-        place = (slice(None), slice(top, top + square), slice(left, left + square))
+        place = (slice(None), slice(top, top + height), slice(left, left + width))
         image[place] = other[place]
-    seen = 1 - (square / side) ** 2
+    seen = 1 - (height / high) * (width / wide)
     return Batch(
         images,
         batch.case_of_image,

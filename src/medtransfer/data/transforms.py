@@ -22,6 +22,7 @@ from medtransfer.data.config import Flip
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.seeds import uniforms
+from medtransfer.sizes.image_size import ImageSize, height_width
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,15 @@ def draw_views(
         spec: Sizes.
         flip: Which flips are allowed.
     """
-    room = spec.resize - spec.crop + 1
+    (high, wide), (height, width) = height_width(spec.resize), height_width(spec.crop)
 
     def draw(purpose: str) -> NDArray[np.float64]:
         return uniforms(seed, purpose, epochs, keys)
 
     never = np.zeros(len(keys), dtype=bool)
     return Views(
-        top=(draw("crop top") * room).astype(np.int64),
-        left=(draw("crop left") * room).astype(np.int64),
+        top=(draw("crop top") * (high - height + 1)).astype(np.int64),
+        left=(draw("crop left") * (wide - width + 1)).astype(np.int64),
         mirrored=draw("mirror") < 0.5 if flip in ("horizontal", "both") else never,
         upended=draw("upend") < 0.5 if flip in ("vertical", "both") else never,
     )
@@ -86,7 +87,7 @@ def training_images(
         device: Where the result is made.
 
     Returns:
-        float32, [N, 3, crop, crop].
+        float32, [N, 3, H, W] of the crop.
     """
     seed, asked = augmentation.seed, augmentation.changes
     views = draw_views(seed, epochs, keys, spec, augmentation.flip)
@@ -105,10 +106,10 @@ def _cut_parts(
     pictures: Sequence[Pixels],
     parts: NDArray[np.float64],
     views: Views,
-    crop: int,
+    crop: ImageSize,
     device: torch.device,
 ) -> torch.Tensor:
-    """A part of each picture resized to the crop, and flipped. [N, C, crop, crop]"""
+    """A part of each picture resized to the crop, and flipped. [N, C, H, W]"""
     cut: list[torch.Tensor] = []
     for i, picture in enumerate(pictures):
         image = cut_part(unit(whole_images(picture[None]).to(device))[0], parts[i].tolist(), crop)
@@ -117,20 +118,21 @@ def _cut_parts(
     return torch.stack(cut)
 
 
-def cut_views(pixels: Sequence[Pixels], views: Views, crop: int) -> torch.Tensor:
+def cut_views(pixels: Sequence[Pixels], views: Views, crop: ImageSize) -> torch.Tensor:
     """Cut each image's view.
 
     Args:
         pixels: N images of one type, [H, W, C] each.
         views: From `draw_views`. N of them.
-        crop: Side of the view.
+        crop: Size of the view.
 
     Returns:
-        The same pixels, [N, C, crop, crop], uint8 or int32.
+        The same pixels, [N, C, height, width], uint8 or int32.
     """
-    cut = np.empty((len(pixels), crop, crop, pixels[0].shape[2]), dtype=pixels[0].dtype)
+    height, width = height_width(crop)
+    cut = np.empty((len(pixels), height, width, pixels[0].shape[2]), dtype=pixels[0].dtype)
     for i, (top, left) in enumerate(zip(views.top.tolist(), views.left.tolist(), strict=True)):
-        view = pixels[i][top : top + crop, left : left + crop]
+        view = pixels[i][top : top + height, left : left + width]
         view = view[:, ::-1] if views.mirrored[i] else view
         cut[i] = view[::-1] if views.upended[i] else view
     return whole_images(cut)

@@ -20,12 +20,13 @@ from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
 from medtransfer.models.ladder import Architecture, Rung
 from medtransfer.models.runtime import seeded
+from medtransfer.sizes.image_size import ImageSize, height_width, size_words
 
 PretrainedCfg = dict[str, Any]  # of timm: open, every family adds keys
 
 
 def build_backbone(
-    architecture: Architecture, seed: int, classes: int = 0, input_size: int | None = None
+    architecture: Architecture, seed: int, classes: int = 0, input_size: ImageSize | None = None
 ) -> nn.Module:
     """A network with random weights.
 
@@ -33,7 +34,7 @@ def build_backbone(
         architecture: What to build.
         seed: The weights are drawn from it.
         classes: Outputs of its own head; 0 leaves the pooled features.
-        input_size: Side of the images in pixels, which networks with position embeddings must
+        input_size: Of the images in pixels, which networks with position embeddings must
             know; None for the size that they were designed for.
 
     Returns:
@@ -227,25 +228,27 @@ def _first_convolutions(network: nn.Module) -> list[str]:
     return [f"{name}.weight" for name in ((named,) if isinstance(named, str) else named)]
 
 
-def _sized(architecture: Architecture, facts: PretrainedCfg, classes: int, size: int) -> nn.Module:
+def _sized(
+    architecture: Architecture, facts: PretrainedCfg, classes: int, size: ImageSize
+) -> nn.Module:
     try:
         network = _create(architecture.timm, classes, img_size=size)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise _wrong_size(architecture, facts, size, str(error)) from error
     patches: Any = getattr(cast("Any", network).patch_embed, "patch_size", (1,))
-    if size % int(patches[0]):
+    if any(side % int(patches[0]) for side in height_width(size)):
         raise _wrong_size(architecture, facts, size, f"its patches have {patches[0]} px")
     return network
 
 
 def _wrong_size(
-    architecture: Architecture, facts: PretrainedCfg, size: int, why: str
+    architecture: Architecture, facts: PretrainedCfg, size: ImageSize, why: str
 ) -> ConfigError:
     native_size = facts["input_size"][-1]
     example = f"{{resize: {round(native_size * 8 / 7)}, crop: {native_size}}}"
     return ConfigError(
-        f"Network '{architecture.name}' cannot take images of {size} px: {why}. Set a supported "
-        f"size under data.image, for example {example}."
+        f"Network '{architecture.name}' cannot take images of {size_words(size)}: {why}. Set a "
+        f"supported size under data.image, for example {example}."
     )
 
 

@@ -17,6 +17,7 @@ from medtransfer.models.load_weights import WeightsReport, load_weights
 from medtransfer.models.rungs.partial_start import apply_start, copy_of
 from medtransfer.models.runtime import seeded
 from medtransfer.models.weight_files import find_weights, verified_digest
+from medtransfer.sizes.image_size import ImageSize
 
 
 def zero_head(width: int, targets: int) -> nn.Linear:
@@ -187,7 +188,7 @@ def build_classifier(
     seed: int,
     device: torch.device,
     precision: PrecisionSetting = "auto",
-    input_size: int | None = None,
+    input_size: ImageSize | None = None,
 ) -> BuiltClassifier:
     """Build a classifier, its backbone's weights loaded and its head at zero.
 
@@ -197,7 +198,7 @@ def build_classifier(
         seed: Random weights are drawn from it.
         device: Where it will run; decides what ``auto`` precision means and the memory format.
         precision: Of the backbone.
-        input_size: Side of the images in pixels; position embeddings are interpolated to it. None
+        input_size: Of the images in pixels; position embeddings are interpolated to it. None
             for the size that the network was designed for.
 
     Raises:

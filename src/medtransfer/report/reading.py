@@ -319,12 +319,11 @@ def _facts(
         for name, policy in study.data.targets.items()
     )
     image = study.data.image
-    size = "by BiT-HyperRule" if image.crop is None else f"{image.resize} → {image.crop} px"
     facts = [
         ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
         ("Label policy", policies if study.data.class_column is None else "one class per case"),
         ("Split", _split_text(study)),
-        ("Images", f"{size}, flips: {image.flip}{_augmentation_text(image.augment)}"),
+        ("Images", f"{image.sizes}, flips: {image.flip}{_augmentation_text(image.augment)}"),
     ]
     for entry in study.rungs:
         head = None if find_rung(entry.rung).reads_images else entry.head

@@ -29,6 +29,7 @@ from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.config import Transfer
 from medtransfer.settings import rows_digest
+from medtransfer.sizes.image_size import ImageSize, height_width, pixel_count
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.schema import rows_of
 from medtransfer.training.bit_hyperrule import resolution
@@ -344,7 +345,7 @@ def cache_requests(
 
     control = control_of(run.model.rung)
 
-    def need(indices: NDArray[np.int64], size: int) -> CacheRequest:
+    def need(indices: NDArray[np.int64], size: ImageSize) -> CacheRequest:
         if control in ("border-only", "patch-shuffled"):
             recipe = ControlRecipe(size, spec.interpolation, limit, codec, control)
             return CacheRequest(indices, recipe)
@@ -370,10 +371,15 @@ def prediction_requests(
     return seen, CacheRequest(np.flatnonzero(is_asked.to_numpy()), rest.recipe)
 
 
+def by_size(recipe: PixelRecipe) -> tuple[int, tuple[int, int], str]:
+    """Order of recipes: fewest pixels first."""
+    return pixel_count(recipe.size), height_width(recipe.size), recipe.interpolation
+
+
 def merge_requests(needs: Iterable[CacheRequest]) -> list[CacheRequest]:
-    """One need per recipe for all images that some needs name, smallest size first."""
+    """One need per recipe for all images that some needs name, fewest pixels first."""
     wanted: dict[PixelRecipe, list[NDArray[np.int64]]] = {}
     for need in {id(need): need for need in needs}.values():
         wanted.setdefault(need.recipe, []).append(need.indices)
-    ordered = sorted(wanted, key=lambda recipe: (recipe.size, recipe.interpolation))
+    ordered = sorted(wanted, key=by_size)
     return [CacheRequest(np.unique(np.concatenate(wanted[recipe])), recipe) for recipe in ordered]

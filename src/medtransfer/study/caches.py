@@ -21,6 +21,7 @@ from medtransfer.runs.inputs import (
     merge_requests,
 )
 from medtransfer.runs.tested.files import missing_cohorts
+from medtransfer.sizes.image_size import size_words
 from medtransfer.study.config import Study
 from medtransfer.study.grid import Cell, expand
 from medtransfer.study.plan import PlannedRun, StudyData, read_data
@@ -183,7 +184,7 @@ def make_caches(
     count, needed = sum(state.missing for state in states), sum(state.nbytes for state in states)
     require_disk(folder.cache, needed, f"Preparing {plural(count, 'picture')}")
     for state in states:
-        what = f"preparing images at {state.need.recipe.size} px"
+        what = f"preparing images at {size_words(state.need.recipe.size)}"
         state.need.make(
             data.manifest,
             data.facts,

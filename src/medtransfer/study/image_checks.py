@@ -31,7 +31,8 @@ from medtransfer.data.splits import assign_splits
 from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.inputs import CacheRequest
+from medtransfer.runs.inputs import CacheRequest, by_size
+from medtransfer.sizes.image_size import height_width, size_words
 from medtransfer.study.config import Study
 from medtransfer.study.drafting.draft import Draft, drafted_settings
 from medtransfer.study.plan import PlannedRun, StudyData, splits_of
@@ -69,12 +70,12 @@ def audit_study_images(
     planned = [run for run in planned if run.needs and control_of(run.cell.rung) is None]
     if not planned:
         return data
-    run = min(planned, key=lambda r: (r.needs[1].recipe.size, r.needs[1].recipe.interpolation))
+    run = min(planned, key=lambda r: by_size(r.needs[1].recipe))
     _, others, seen = run.needs
     needs = [need for need in (seen, others) if len(need.indices)]
     limit = study.data.pixel_limit
     images = _compared(data.manifest, data.facts, needs, folder.cache, limit, on_event=on_event)
-    side = max(r.needs[1].recipe.size for r in planned)
+    side = max(max(height_width(r.needs[1].recipe.size)) for r in planned)
     findings = {(f.code, f.sentence): f for f in data.findings}
     for finding in disagreeing_decoders(data.manifest, data.facts, limit):
         findings[finding.code, finding.sentence] = finding
@@ -164,7 +165,7 @@ def _compared(
         CacheSource(
             need.indices,
             lambda need=need: need.make(
-                manifest, facts, parent, hear(f"preparing images at {recipe.size} px")
+                manifest, facts, parent, hear(f"preparing images at {size_words(recipe.size)}")
             ),
         )
         for need in needs

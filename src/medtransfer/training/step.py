@@ -10,6 +10,7 @@ from medtransfer.data.loader import Batch, MixUp, TrainingBatches
 from medtransfer.errors import StudyError
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.runtime import World, is_out_of_memory, release_memory, seeded, world
+from medtransfer.sizes.image_size import sides_words
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.distributed import RunningStatistics, is_sharded, sum_gradients
 
@@ -154,8 +155,8 @@ def _restore_buffers(classifier: Classifier, before: list[torch.Tensor]) -> None
 
 
 def _too_large(batches: TrainingBatches) -> str:
-    size = batches.images.spec.crop
+    size = sides_words(batches.images.spec.crop)
     return (
-        f"The memory does not hold one case of a training step (micro_batch 1, images of {size} × "
-        f"{size} pixels). Choose a smaller rung or data.image.crop, or a device with more memory."
+        f"The memory does not hold one case of a training step (micro_batch 1, images of {size} "
+        f"pixels). Choose a smaller rung or data.image.crop, or a device with more memory."
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,10 +27,11 @@ from medtransfer.data.images import cache, pixel_recipe, scan, shards
 from medtransfer.data.images.cache import CachedImages, PixelCache, prepare_cache
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import DECODER, resize_image
-from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.pixel_recipe import PixelRecipe, RecipeFacts, recipe_size
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.images.shards import INDEX, PIXELS, Codec, Coding
 from medtransfer.errors import ConfigError, ImageError, StudyError
+from medtransfer.files import read_json
 from medtransfer.tables.manifest import Manifest
 
 LIMIT = 1_000_000
@@ -87,6 +89,27 @@ def test_every_image_is_found_under_its_own_name(
     assert images.positions(ids).tolist() == list(range(24))
     for name, row, place in zip(ids, manifest.frame["row"], images.positions(ids), strict=True):
         assert np.array_equal(images.pixels[place][:, :, 0], expected(pictures[row - 1])), name
+
+
+@pytest.mark.parametrize("coding", ["raw", "png"])
+def test_a_size_may_be_height_and_width(tmp_path: Path, coding: Coding) -> None:
+    pictures = greys(5)
+    manifest = embedded_manifest(tmp_path, list(pictures))
+    recipe = replace(RECIPE, size=(12, 8), codec=Codec(coding))
+    cached = made(tmp_path, manifest, recipe=recipe)
+    images = PixelCache(cached)
+    assert images.pixels.shape == (5, 12, 8, 1)
+    for place, row in enumerate(manifest.frame["row"]):
+        assert np.array_equal(images.pixels[place][:, :, 0], expected(pictures[row - 1], recipe))
+    assert cached.folder.name.startswith("12x8px-")
+    facts = read_json(cached.folder / "recipe.json")
+    assert recipe_size(cast("RecipeFacts", facts)) == (12, 8)
+
+
+def test_the_facts_of_a_square_are_those_of_earlier_versions() -> None:
+    """Prepared images of finished studies are found again."""
+    assert PixelRecipe(224, "bilinear", 1).metadata()["size"] == 224
+    assert PixelRecipe(224, "bilinear", 1).folder(Path()).name.startswith("224px-")
 
 
 def test_some_images_stand_in_the_order_asked_for(tmp_path: Path) -> None:

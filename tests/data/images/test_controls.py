@@ -8,9 +8,9 @@ from medtransfer.data.images.controls import ControlRecipe, border_alone, shuffl
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 
 
-def image(side: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+def image(height: int, channels: int = 1, seed: int = 0, width: int = 0) -> np.ndarray:
     draw = np.random.default_rng(seed)
-    return draw.integers(0, 255, (side, side, channels)).astype(np.uint8)
+    return draw.integers(0, 255, (height, width or height, channels)).astype(np.uint8)
 
 
 @given(st.integers(10, 70), st.sampled_from([1, 3]))
@@ -40,6 +40,21 @@ def test_patches_are_moved_whole_and_none_is_lost(side: int, name: str) -> None:
 
     assert squares(changed) == squares(pixels)
     assert np.array_equal(changed, shuffled_patches(pixels, name))
+
+
+def test_a_tall_image_keeps_a_tenth_of_each_side_and_every_part_of_its_grid() -> None:
+    pixels = image(60, width=40)
+    left = border_alone(pixels) == pixels
+    assert left[:6].all()
+    assert left[:, -4:].all()
+    assert not left[6:-6, 4:-4].all()
+    changed = shuffled_patches(pixels, "a")
+    parts = [
+        {array[y : y + 7, x : x + 5].tobytes() for y in range(0, 56, 7) for x in range(0, 40, 5)}
+        for array in (pixels, changed)
+    ]
+    assert parts[0] == parts[1]
+    assert not np.array_equal(pixels, changed)
 
 
 def test_the_order_depends_on_the_image() -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 
 def network_input(content: bytes, facts: dict[str, Any]) -> Any:
-    """Input of the network. [3, crop, crop]
+    """Input of the network. [3, height, width]
 
     Args:
         content: Of a file: PNG, JPEG, or uncompressed grey DICOM with a window.
@@ -21,8 +21,10 @@ def network_input(content: bytes, facts: dict[str, Any]) -> Any:
     pixels = film(content) if content[128:132] == b"DICM" else picture(content)
     top = 255 if pixels.dtype == np.uint8 else 65535
     pixels = np.atleast_3d(pixels).astype(float)
-    for axis in (1, 0):
-        pixels = resized(pixels, axis, facts["crop"], facts["interpolation"])
+    crop = facts["crop"]
+    height, width = crop if isinstance(crop, list) else (crop, crop)
+    for axis, size in ((1, width), (0, height)):
+        pixels = resized(pixels, axis, size, facts["interpolation"])
         pixels = np.clip(np.rint(pixels), 0, 255) if top == 255 else pixels
     pixels = np.clip(np.rint(pixels), 0, top)
     if facts["coding"] == "jpeg":

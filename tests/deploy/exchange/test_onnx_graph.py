@@ -20,6 +20,7 @@ from medtransfer.errors import BundleError, ConfigError
 from medtransfer.models.classifier import CasePool, build_classifier
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.sizes.image_size import ImageSize
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -98,9 +99,11 @@ def test_the_same_study_gives_the_same_bytes_with_onnx(
         ("scratch/timm:convnext_atto", "mean", 64),
         ("scratch/timm:resnet18", "attention", 64),
         ("scratch/mobilenetv2", "mean", 64),
+        ("scratch/r26x0.25", "mean", (64, 40)),
+        ("scratch/timm:vit_tiny_patch16_224", "mean", (64, 48)),
     ],
 )
-def test_every_family_and_pooling_is_exported(rung: str, pool: Pool, crop: int) -> None:
+def test_every_family_and_pooling_is_exported(rung: str, pool: Pool, crop: ImageSize) -> None:
     facts, entries = untrained(rung, pool, crop)
     exported, added = with_onnx(facts, entries)
     assert exported.onnx is not None
@@ -109,7 +112,7 @@ def test_every_family_and_pooling_is_exported(rung: str, pool: Pool, crop: int) 
     assert exported.onnx.logit_difference < 1e-4 * max(1, largest)
 
 
-def untrained(rung: str, pool: Pool, crop: int) -> tuple[BundleFacts, dict[str, bytes]]:
+def untrained(rung: str, pool: Pool, crop: ImageSize) -> tuple[BundleFacts, dict[str, bytes]]:
     """Facts and weights of a network with random weights, also in its head."""
     import safetensors.torch
     import torch

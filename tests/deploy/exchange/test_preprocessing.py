@@ -64,8 +64,8 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("crop", [32, 50])
-def test_the_documented_steps_give_the_same_input(name: str, interpolation: Any, crop: int) -> None:
+@pytest.mark.parametrize("crop", [32, 50, (50, 32)])
+def test_the_documented_steps_give_the_same_input(name: str, interpolation: Any, crop: Any) -> None:
     """50 is between the sides of the images: one is made smaller, one larger."""
     agree(FILES[name](), replace(handmade.facts().input, crop=crop, interpolation=interpolation))
 

@@ -3,17 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.cli.planned import planned_runs
 
+from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.engines.machine import usable_cores
 from medtransfer.errors import ConfigError
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.models.config import ModelConfig
 from medtransfer.runs.folders import RunFolder
+from medtransfer.runs.inputs import CacheRequest
+from medtransfer.sizes.image_size import ImageSize
 from medtransfer.study.execution import workers
 from medtransfer.study.execution.workers import Workers, is_small, plan_tasks, plan_workers
 from medtransfer.study.plan import PlannedRun
+from medtransfer.study.planning.kinds import kind_of
+from medtransfer.study.planning.rules import area_of
 
 SMALL = planned_runs()[0]
 
@@ -38,6 +44,17 @@ def test_small_networks_have_a_thread_each_and_large_ones_all_cores(tmp_path: Pa
     assert auto.threads_of(SMALL, RunFolder(tmp_path)) == 1
     assert auto.threads_of(large(), RunFolder(tmp_path)) == 8
     assert plan_workers(None, [large()] * 20).count == 1
+
+
+def test_a_tall_image_counts_by_its_pixels() -> None:
+    def sized(size: ImageSize) -> PlannedRun:
+        need = CacheRequest(np.arange(0), PixelRecipe(size, "bilinear", 10**6))
+        return replace(SMALL, needs=(need, need, need))
+
+    assert is_small(sized((448, 56)))  # as many as 158 px square
+    assert not is_small(sized((4096, 2048)))
+    assert area_of(sized((448, 112))) == 1.0
+    assert kind_of(sized((448, 112))).endswith(" 448 × 112 px full")
 
 
 def test_threads_do_not_depend_on_how_much_is_left_to_run(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def image_stats(
 def stats_folder(facts: pl.DataFrame, recipe: PixelRecipe, parent: Path) -> Path:
     """Folder of the statistics of these images; its name depends on everything that makes them."""
     decoder = decoders(facts["format"].unique())
-    key = [recipe.size, recipe.interpolation, decoder, VERSION]
+    key = [recipe.metadata()["size"], recipe.interpolation, decoder, VERSION]
     return parent / f"sketch-{digest([facts['sha256'].to_list(), *key])[:16]}"
 
 
@@ -174,19 +174,18 @@ def pixel_digest(pixels: NDArray[Any]) -> str:
 
 
 def _stats_of(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], Floats]:
-    """Thumbnails [B, SIDE²] and facts [B, F] of cached pixels [B, side, side, channels]."""
+    """Thumbnails [B, SIDE²] and facts [B, F] of cached pixels [B, H, W, channels]."""
     grey = _grey(pixels)
-    side = grey.shape[1]
-    weights = _means(side)
-    thumbnails = np.clip(np.rint(weights @ grey @ weights.T), 0, 255)
-    width = max(1, side // 64)
-    inside = (slice(None), slice(width, side - width), slice(width, side - width))
-    count = side * side - (side - 2 * width) ** 2
+    high, wide = grey.shape[1:]
+    thumbnails = np.clip(np.rint(_means(high) @ grey @ _means(wide).T), 0, 255)
+    down, across = (max(1, side // 64) for side in (high, wide))
+    inside = (slice(None), slice(down, high - down), slice(across, wide - across))
+    count = high * wide - (high - 2 * down) * (wide - 2 * across)
 
     def of_border(values: NDArray[Any]) -> Floats:
         return (values.sum(axis=(1, 2)) - values[inside].sum(axis=(1, 2))) / np.float32(count)
 
-    corners = [thumbnails[:, down, across].mean(axis=(1, 2)) for down, across in _CORNERS]
+    corners = [thumbnails[:, rows, columns].mean(axis=(1, 2)) for rows, columns in _CORNERS]
     facts = [
         grey.min(axis=(1, 2)),
         grey.max(axis=(1, 2)),
@@ -205,7 +204,7 @@ _CORNERS = tuple((down, across) for down in _EDGES for across in _EDGES)
 
 
 def _grey(pixels: NDArray[Any]) -> Floats:
-    """Luminance on the scale 0 to 255. [B, side, side]"""
+    """Luminance on the scale 0 to 255. [B, H, W]"""
     scale = np.float32(1 / 257 if pixels.dtype == np.uint16 else 1)
     if pixels.shape[3] == 1:
         return pixels[:, :, :, 0].astype(np.float32) * scale
@@ -225,16 +224,16 @@ def _means(side: int) -> Floats:
 def _writing(grey: Floats) -> Floats:
     """Share of the corners' pixels that are left or right edges of thin bright strokes on black.
 
-    A corner counts if at least half of it is black; strokes are up to a 40th of a side wide.
+    A corner counts if at least half of it is black; strokes are up to a 40th of the width wide.
     """
-    side = grey.shape[1]
-    if side < 64:
+    high, wide = grey.shape[1:]
+    if min(high, wide) < 64:
         return np.zeros(len(grey), dtype=np.float32)
-    reach = max(2, side // 40)
-    down, across = side // 6, side // 3
+    reach = max(2, wide // 40)
+    down, across = high // 6, wide // 3
     largest = np.zeros(len(grey), dtype=np.float32)
-    for rows in (slice(0, down), slice(side - down, side)):
-        for columns in (slice(0, across), slice(side - across, side)):
+    for rows in (slice(0, down), slice(high - down, high)):
+        for columns in (slice(0, across), slice(wide - across, wide)):
             box = grey[:, rows, columns]
             middle = box[:, :, reach:-reach]
             thin = np.maximum(box[:, :, : -2 * reach], box[:, :, 2 * reach :])

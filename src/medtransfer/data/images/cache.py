@@ -39,6 +39,7 @@ from medtransfer.files import (
     sweep_temporaries,
     write_json,
 )
+from medtransfer.sizes.image_size import size_words
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
@@ -135,7 +136,7 @@ def prepare_cache(
     if not missing.is_empty():
         _check_codec(recipe, missing)
         need = _raw_bytes(missing, recipe)
-        what = f"Preparing {plural(len(missing), 'image')} at {recipe.size} px"
+        what = f"Preparing {plural(len(missing), 'image')} at {size_words(recipe.size)}"
         require_disk(parent, need, what)
         make_folder(folder)
         sweep_temporaries(folder, STALE_SECONDS)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from medtransfer.data.images.pictures import Pixels
-from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.pixel_recipe import PixelRecipe, RecipeFacts
 from medtransfer.models.rungs.start import ImageControl
 from medtransfer.seeds import generator
 
 BORDER = 0.1
 """Share of each side that `border-only` leaves."""
 GRID = 8
-"""Squares along each side that `patch-shuffled` puts in another order."""
+"""Parts along each side that `patch-shuffled` puts in another order."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ControlRecipe(PixelRecipe):
 
     control: ImageControl = "border-only"
 
-    def metadata(self) -> dict[str, str | int]:
+    def metadata(self) -> RecipeFacts:
         """Everything that turns a decoded image into pixels."""
         return {**super().metadata(), "control": self.control}
 
@@ -42,31 +42,30 @@ class ControlRecipe(PixelRecipe):
 
 
 def border_alone(pixels: Pixels) -> Pixels:
-    """The image with its middle at the mean of its border. [S, S, C]"""
-    side = len(pixels)
-    width = max(1, round(BORDER * side))
-    is_border = np.ones((side, side), dtype=bool)
-    is_border[width : side - width, width : side - width] = False
+    """The image with its middle at the mean of its border. [H, W, C]"""
+    is_border = np.ones(pixels.shape[:2], dtype=bool)
+    high, wide = (max(1, round(BORDER * side)) for side in pixels.shape[:2])
+    is_border[high:-high, wide:-wide] = False
     changed = pixels.copy()
     changed[~is_border] = pixels[is_border].mean(axis=0).astype(pixels.dtype)
     return changed
 
 
 def shuffled_patches(pixels: Pixels, name: str) -> Pixels:
-    """The squares of an 8 × 8 grid in an order drawn for the image; the rest of a side stays.
+    """The parts of an 8 × 8 grid in an order drawn for the image; the rest of a side stays.
 
     Args:
-        pixels: [S, S, C]
+        pixels: [H, W, C]
         name: Of the image; gives the order.
     """
-    patch = len(pixels) // GRID
-    if not patch:
+    high, wide = (side // GRID for side in pixels.shape[:2])
+    if not high or not wide:
         return pixels
-    end = patch * GRID
-    squares = pixels[:end, :end].reshape(GRID, patch, GRID, patch, -1).swapaxes(1, 2)
-    flat = squares.reshape(GRID * GRID, patch, patch, -1)
+    bottom, right = high * GRID, wide * GRID
+    squares = pixels[:bottom, :right].reshape(GRID, high, GRID, wide, -1).swapaxes(1, 2)
+    flat = squares.reshape(GRID * GRID, high, wide, -1)
     order = generator(0, "patches", name).permutation(len(flat))
-    mixed = flat[order].reshape(GRID, GRID, patch, patch, -1).swapaxes(1, 2)
+    mixed = flat[order].reshape(GRID, GRID, high, wide, -1).swapaxes(1, 2)
     changed = pixels.copy()
-    changed[:end, :end] = mixed.reshape(end, end, -1)
+    changed[:bottom, :right] = mixed.reshape(bottom, right, -1)
     return changed

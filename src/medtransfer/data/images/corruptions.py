@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import Pixels, decode_image, encode_jpeg, resample_image
-from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.pixel_recipe import PixelRecipe, RecipeFacts
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.seeds import generator
 
@@ -110,7 +110,7 @@ class CorruptedRecipe(PixelRecipe):
 
     corruption: Corruption | None = None
 
-    def metadata(self) -> dict[str, str | int]:
+    def metadata(self) -> RecipeFacts:
         """Everything that turns a decoded image into pixels."""
         name = "" if self.corruption is None else f"{self.corruption.name}, {FORMAT}"
         return {**super().metadata(), "corruption": name}

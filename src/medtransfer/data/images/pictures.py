@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from medtransfer.errors import ImageError
+from medtransfer.sizes.image_size import ImageSize, height_width
 
 Interpolation = Literal["bilinear", "bicubic"]
 Resampling = Literal["bilinear", "bicubic", "box"]
@@ -165,18 +166,18 @@ def decode_image(data: bytes, pixel_limit: int) -> Pixels:
             raise ImageError("is truncated or damaged") from error
 
 
-def resize_image(pixels: Pixels, size: int, interpolation: Interpolation) -> Pixels:
-    """Resize to a square without keeping the aspect ratio (as BiT does), with anti-aliasing.
+def resize_image(pixels: Pixels, size: ImageSize, interpolation: Interpolation) -> Pixels:
+    """Resize without keeping the aspect ratio (as BiT does), with anti-aliasing.
 
     Args:
         pixels: From `decode_image`.
-        size: Side of the result.
+        size: Of the result.
         interpolation: The rung's.
 
     Returns:
-        The same type, [size, size] or [size, size, 3].
+        The same type, [height, width] or [height, width, 3].
     """
-    return resample_image(pixels, (size, size), interpolation)
+    return resample_image(pixels, height_width(size), interpolation)
 
 
 def resample_image(pixels: Pixels, shape: tuple[int, int], resampling: Resampling) -> Pixels:

@@ -7,7 +7,10 @@ from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
 from medtransfer.data.images.shards import Codec
 from medtransfer.settings import digest
+from medtransfer.sizes.image_size import ImageSize, image_size, size_name
 
+RecipeFacts = dict[str, str | int | list[int]]
+"""Everything that turns a decoded image into pixels, as JSON."""
 FORMAT = 1
 """Part of every recipe's key; raised when the same recipe gives other pixels."""
 
@@ -17,22 +20,22 @@ class PixelRecipe:
     """Recipe by which the images of a cache are made.
 
     Attributes:
-        size: Side of the square they are resized to.
+        size: That they are resized to.
         interpolation: The rung's.
         pixel_limit: Most pixels an image may claim.
         codec: Encoding of the cached images.
     """
 
-    size: int
+    size: ImageSize
     interpolation: Interpolation
     pixel_limit: int
     codec: Codec = field(default_factory=Codec)
 
-    def metadata(self) -> dict[str, str | int]:
+    def metadata(self) -> RecipeFacts:
         """Everything that turns a decoded image into pixels; the decoder differs by image."""
         return {
             "format": FORMAT,
-            "size": self.size,
+            "size": self.size if isinstance(self.size, int) else list(self.size),
             "interpolation": self.interpolation,
             "resized_by": DECODER,
             "coding": self.codec.coding,
@@ -51,14 +54,24 @@ class PixelRecipe:
             frame: Number of the frame in a file with several, from 1.
 
         Returns:
-            [size, size, channels], uint8 or uint16.
+            [height, width, channels], uint8 or uint16.
 
         Raises:
             ImageError: It cannot be read.
         """
-        pixels = resize_image(self.decode(data, frame), self.size, self.interpolation)
-        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+        return self.sized(self.decode(data, frame))
+
+    def sized(self, pixels: Pixels) -> Pixels:
+        """Resize a decoded image, [H, W] or [H, W, 3], to [height, width, channels]."""
+        resized = resize_image(pixels, self.size, self.interpolation)
+        return resized[:, :, None] if resized.ndim == 2 else resized
 
     def folder(self, parent: Path) -> Path:
         """Folder that holds the images of this recipe."""
-        return parent / f"{self.size}px-{digest(self.metadata())[:12]}"
+        return parent / f"{size_name(self.size)}px-{digest(self.metadata())[:12]}"
+
+
+def recipe_size(facts: RecipeFacts) -> ImageSize:
+    """The size in the facts of a recipe, as they were written."""
+    size = facts["size"]
+    return image_size(*map(int, size)) if isinstance(size, list) else int(size)

@@ -23,6 +23,7 @@ from medtransfer.data.images.pictures import Pixels, decode_image, encode_jpeg, 
 from medtransfer.errors import StudyError
 from medtransfer.files import file_stamp, read_json, remove, replacing, write_json
 from medtransfer.settings import digest
+from medtransfer.sizes.image_size import ImageSize, height_width, pixel_count
 from medtransfer.tables.schema import write_frame
 
 PIXELS, INDEX = ".pixels", ".parquet"
@@ -44,19 +45,19 @@ class PixelFormat:
     """Size, channels and bits that all images of a shard have in common.
 
     Attributes:
-        size: Side of the square, in pixels.
+        size: In pixels.
         channels: 1 (grey) or 3 (RGB).
         bits: 8 or 16 a channel.
     """
 
-    size: int
+    size: ImageSize
     channels: int
     bits: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one image: [size, size, channels]."""
-        return self.size, self.size, self.channels
+        """Of one image: [height, width, channels]."""
+        return *height_width(self.size), self.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -66,7 +67,7 @@ class PixelFormat:
     @property
     def nbytes(self) -> int:
         """Bytes of one image, raw."""
-        return self.size * self.size * self.channels * self.dtype.itemsize
+        return pixel_count(self.size) * self.channels * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Codec:
     quality: int = 0
 
     def encode(self, pixels: Pixels) -> bytes:
-        """Bytes of one image, [size, size, channels]."""
+        """Bytes of one image, [height, width, channels]."""
         flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         match self.coding:
             case "raw":
@@ -94,10 +95,10 @@ class Codec:
                 return encode_jpeg(flat, self.quality)
 
     def decode(self, data: bytes, kind: PixelFormat) -> Pixels:
-        """The image of some bytes of `encode`, [size, size, channels]."""
+        """The image of some bytes of `encode`, [height, width, channels]."""
         if self.coding == "raw":
             return np.frombuffer(data, dtype=kind.dtype).reshape(kind.shape)
-        return decode_image(data, kind.size**2).reshape(kind.shape)
+        return decode_image(data, pixel_count(kind.size)).reshape(kind.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,7 @@ def write_shard(
         kind: Of the images.
         codec: Their encoding.
         contents: `content` and `decoder` of each image; every pair once.
-        images: As many as there are contents, [size, size, channels] each. An error they raise
+        images: As many as there are contents, [height, width, channels] each. An error they raise
             leaves no shard.
 
     Raises:
@@ -175,7 +176,7 @@ def write_shard(
     return Shard(folder / f"{name}{PIXELS}", kind, index)
 
 
-def find_shards(folder: Path, size: int) -> list[Shard]:
+def find_shards(folder: Path, size: ImageSize) -> list[Shard]:
     """The shards of a folder, by name; half-written or altered ones are skipped."""
     shards = (_read_shard(path, size) for path in sorted(folder.glob(f"*{INDEX}")))
     return [shard for shard in shards if shard is not None]
@@ -198,12 +199,12 @@ def damaged_shards(folder: Path, shards: Iterable[Shard]) -> list[Shard]:
     ]
 
 
-def altered_shards(folder: Path, size: int, *, verify: bool = False) -> list[Path]:
+def altered_shards(folder: Path, size: ImageSize, *, verify: bool = False) -> list[Path]:
     """Images' files that do not match their index, and those whose index cannot be used.
 
     Args:
         folder: Of a recipe.
-        size: Side of its images, in pixels.
+        size: Of its images.
         verify: Read all of them, also those whose stamp was noted.
     """
     shards = find_shards(folder, size)
@@ -236,7 +237,7 @@ def _sealed(pixels: bytes, ends: pl.Series) -> str:
     return hashlib.sha256(pixels + ends.to_numpy().astype("<i8").tobytes()).hexdigest()
 
 
-def _read_shard(path: Path, size: int) -> Shard | None:
+def _read_shard(path: Path, size: ImageSize) -> Shard | None:
     """A shard from its index; None if anything differs from what was written."""
     try:
         index = pl.read_parquet(io.BytesIO(path.read_bytes()))
@@ -268,14 +269,14 @@ def widen(image: Pixels, kind: PixelFormat) -> Pixels:
     return image
 
 
-def widest_format(formats: Sequence[PixelFormat], size: int) -> PixelFormat:
+def widest_format(formats: Sequence[PixelFormat], size: ImageSize) -> PixelFormat:
     """The format that can hold images of all given formats; 8-bit grey if none is given."""
     channels = max((item.channels for item in formats), default=1)
     return PixelFormat(size, channels, bits=max((item.bits for item in formats), default=8))
 
 
 class PixelRows:
-    """Images of a cache as an array that is read on demand. [N, size, size, channels]
+    """Images of a cache as an array that is read on demand. [N, height, width, channels]
 
     ``rows[i]`` is one image, read-only and not copied unless it must be; ``rows[[i, j]]``
     and ``rows[i:j]`` are copies. Images of fewer channels or bits are widened.

@@ -13,6 +13,7 @@ from medtransfer.deploy.bundle.schema import (
     TargetFacts,
 )
 from medtransfer.errors import plural, printable
+from medtransfer.sizes.image_size import height_width, sides_words
 
 NOT_A_DEVICE = (
     "Not a medical device: for research. Validate it on your own labelled cases before use "
@@ -71,7 +72,7 @@ def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
         ),
         f"  taken        {printable(training.why, 300)}",
         (
-            f"  input        {facts.input.crop} × {facts.input.crop} px, {facts.network.pool} over "
+            f"  input        {sides_words(facts.input.crop)} px, {facts.network.pool} over "
             "the images of a case"
         ),
     ]
@@ -172,14 +173,17 @@ def input_steps(facts: BundleFacts) -> list[str]:
         if given.coding == "jpeg"
         else []
     )
+    high, wide = height_width(given.crop)
+    order = "" if high == wide else " (height × width)"
     return [
         (
             f"Decode the file ({given.decoder}); DICOM by the rules '{given.dicom_rules}', black "
             "is 0; turn photographs upright as their EXIF says."
         ),
         (
-            f"Resize the whole image to {given.crop} × {given.crop} pixels, {given.interpolation} "
-            "and antialiased, whatever its proportions; round to its 8 or 16 bits."
+            f"Resize the whole image to {sides_words(given.crop)} pixels{order}, "
+            f"{given.interpolation} and antialiased, whatever its proportions; round to its 8 or "
+            "16 bits."
         ),
         *lossy,
         "Divide by 255, or by 65,535 with 16 bits; repeat grey to three channels.",

@@ -123,8 +123,9 @@ class Bundle:
         """Inputs and outputs on which the ONNX networks were compared with torch.
 
         Returns:
-            `pixels` uint8 [32, crop, crop, 3]; `images_of_case` [B, 32], 1 where an image belongs
-            to a case; `features` [members, B, D] and `logits` [members, B, T] of torch in float32.
+            `pixels` uint8 [32, height, width, 3]; `images_of_case` [B, 32], 1 where an image
+            belongs to a case; `features` [members, B, D] and `logits` [members, B, T] of torch in
+            float32.
         """
         return self._arrays(PARITY)
 

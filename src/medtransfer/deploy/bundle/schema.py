@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from medtransfer.data.config import Policy, Task
+from medtransfer.data.config import Policy, SizePixels, Task
 from medtransfer.data.images.shards import Coding
 from medtransfer.models.config import Pool
 from medtransfer.models.ladder import Architecture, Interpolation, Precision, Stem
@@ -105,7 +105,7 @@ class InputFacts:
         pixel_limit: Most pixels an image may claim.
         modalities: Modalities in the headers of the DICOM training images; a file whose header
             names another is refused. Empty if no training image named one.
-        crop: Side of the square that an image is resized to.
+        crop: Side of the square that an image is resized to, or height and width.
         interpolation: Of that resize, antialiased.
         coding: Encoding of the resized pixels in the study: `jpeg` is lossy, and is repeated.
         quality: Of that JPEG; 0 for the others.
@@ -117,7 +117,7 @@ class InputFacts:
     dicom_rules: Text
     pixel_limit: Annotated[int, Field(ge=1, le=MAX_PIXELS)]
     modalities: tuple[Name, ...]
-    crop: Annotated[int, Field(ge=8, le=4096)]
+    crop: SizePixels
     interpolation: Interpolation
     coding: Coding
     quality: Annotated[int, Field(ge=0, le=100)]

@@ -38,7 +38,7 @@ class FileInput:
             frame: Number of the frame in a file with several, from 1.
 
         Returns:
-            [3, crop, crop]
+            [3, height, width]
 
         Raises:
             ImageError: It cannot be read, or is of another modality. The message is a reason.

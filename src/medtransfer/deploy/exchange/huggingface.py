@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from medtransfer.deploy.bundle.card import NOT_A_DEVICE
 from medtransfer.deploy.bundle.reader import FACTS, Bundle, facts_text
 from medtransfer.files import json_text
+from medtransfer.sizes.image_size import height_width
 
 if TYPE_CHECKING:
     from medtransfer.deploy.exchange.timm_network import TimmNetwork
@@ -50,7 +51,7 @@ def _config(bundle: Bundle, network: "TimmNetwork") -> Json:
         **({"model_args": network.arguments} if network.arguments else {}),
         "pretrained_cfg": {
             "custom_load": False,
-            "input_size": [3, given.crop, given.crop],
+            "input_size": [3, *height_width(given.crop)],
             "fixed_input_size": bool(network.arguments),
             "interpolation": given.interpolation,
             "crop_pct": 1.0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from medtransfer.deploy.bundle.card import NOT_A_DEVICE
 from medtransfer.deploy.bundle.reader import FACTS, Bundle, facts_text
 from medtransfer.files import json_text
+from medtransfer.sizes.image_size import height_width
 
 if TYPE_CHECKING:
     from medtransfer.deploy.exchange.timm_network import TimmNetwork
@@ -77,7 +78,7 @@ def _inference(bundle: Bundle, network: "TimmNetwork") -> Json:
 
 def _metadata(bundle: Bundle) -> Json:
     facts = bundle.facts
-    size, count = facts.input.crop, len(facts.targets)
+    count = len(facts.targets)
     lowest = min((0 - m) / s for m, s in zip(facts.input.mean, facts.input.std, strict=True))
     highest = max((1 - m) / s for m, s in zip(facts.input.mean, facts.input.std, strict=True))
     names = {str(number): name for number, name in enumerate(facts.names)}
@@ -107,7 +108,7 @@ def _metadata(bundle: Bundle) -> Json:
                     "format": "RGB",
                     "modality": ", ".join(facts.input.modalities) or "n/a",
                     "num_channels": 3,
-                    "spatial_shape": [size, size],
+                    "spatial_shape": [*height_width(facts.input.crop)],
                     "dtype": "float32",
                     "value_range": [lowest, highest],
                     "is_patch_data": False,

@@ -35,6 +35,7 @@ from medtransfer.models.classifier import CasePool, Classifier
 from medtransfer.models.folding import folded
 from medtransfer.models.ladder import Precision
 from medtransfer.models.tensors import Tensors
+from medtransfer.sizes.image_size import ImageSize, height_width
 
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -172,8 +173,8 @@ def onnx_bytes(classifier: Classifier, facts: BundleFacts) -> bytes:
     Raises:
         BundleError: torch cannot export it.
     """
-    size = facts.input.crop
-    example = (torch.zeros(3, 3, size, size), torch.tensor(case_matrix((2, 1))))
+    size = height_width(facts.input.crop)
+    example = (torch.zeros(3, 3, *size), torch.tensor(case_matrix((2, 1))))
     images, cases = torch.export.Dim("images"), torch.export.Dim("cases")
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -201,16 +202,17 @@ def onnx_bytes(classifier: Classifier, facts: BundleFacts) -> bytes:
     return _without_traces(program.model_proto)
 
 
-def parity_pixels(size: int) -> NDArray[np.uint8]:
-    """Generated images for the comparison: waves of several lengths, and noise. [32, s, s, 3]"""
+def parity_pixels(size: ImageSize) -> NDArray[np.uint8]:
+    """Generated images for the comparison: waves of several lengths, and noise. [32, H, W, 3]"""
     rng = np.random.default_rng(0)
     count = sum(PARITY_CASES)
-    along = np.arange(size, dtype=np.float64) / size
-    waves = np.zeros((count, size, size, 3))
+    height, width = height_width(size)
+    rows, columns = (np.arange(side, dtype=np.float64) / side for side in (height, width))
+    waves = np.zeros((count, height, width, 3))
     for _ in range(4):
         down, right = rng.uniform(0.5, 8, (2, count, 1, 1, 3))
         phase = rng.uniform(0, 2 * np.pi, (count, 1, 1, 3))
-        angle = down * along[None, :, None, None] + right * along[None, None, :, None]
+        angle = down * rows[None, :, None, None] + right * columns[None, None, :, None]
         waves += np.sin(2 * np.pi * angle + phase) * rng.uniform(10, 40, (count, 1, 1, 3))
     waves += rng.normal(0, 8, waves.shape)
     return np.clip(np.rint(waves + 127.5), 0, 255).astype(np.uint8)

@@ -29,7 +29,7 @@ class TimmNetwork:
     """
 
     name: str
-    arguments: dict[str, int]
+    arguments: dict[str, int | tuple[int, int]]
     head: str
     first: str
     tensors: Tensors

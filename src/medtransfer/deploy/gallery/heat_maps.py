@@ -15,6 +15,7 @@ from medtransfer.data.images.pictures import Pixels
 from medtransfer.data.transforms import normalise, whole_images
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.runtime import seeded
+from medtransfer.sizes.image_size import height_width
 
 Method = Literal["auto", "grad-cam", "occlusion"]
 GRID = 12
@@ -62,7 +63,7 @@ class HeatMaps:
         """
         self._classifier, self._spec = classifier, spec
         self._twin = _randomised(classifier)
-        probe = torch.zeros((1, 3, spec.crop, spec.crop))
+        probe = torch.zeros((1, 3, *height_width(spec.crop)))
         has_maps = _last_map(classifier, probe) is not None
         self.method: Method = "occlusion" if method == "auto" and not has_maps else method
         if method == "auto" and has_maps:
@@ -72,7 +73,7 @@ class HeatMaps:
         """Heat map of an image.
 
         Args:
-            pixels: At the network's size, from its recipe. [crop, crop, 1 or 3]
+            pixels: At the network's size, from its recipe. [height, width, 1 or 3]
             output: Number of the output whose logit is explained.
         """
         image = normalise(whole_images(pixels[None]), self._spec)
@@ -96,8 +97,7 @@ def _logit(network: Classifier, images: torch.Tensor, output: int) -> torch.Tens
 
 def _occlusion(network: Classifier, image: torch.Tensor, output: int) -> NDArray[np.float64]:
     """Fall of the logit when a grey patch covers a place (Zeiler and Fergus 2014). [GRID, GRID]"""
-    side = image.shape[2]
-    edges = np.linspace(0, side, GRID + 1).round().astype(int)
+    rows, columns = (np.linspace(0, side, GRID + 1).round().astype(int) for side in image.shape[2:])
     with torch.inference_mode():
         whole = float(_logit(network, image, output)[0])
         falls: list[NDArray[np.float64]] = []
@@ -106,7 +106,7 @@ def _occlusion(network: Classifier, image: torch.Tensor, output: int) -> NDArray
             covered = image.repeat(len(places[start : start + BATCH]), 1, 1, 1)
             for place, (row, column) in enumerate(places[start : start + BATCH]):
                 bottom, right = min(row + PATCH, GRID), min(column + PATCH, GRID)
-                covered[place, :, edges[row] : edges[bottom], edges[column] : edges[right]] = 0
+                covered[place, :, rows[row] : rows[bottom], columns[column] : columns[right]] = 0
             falls.append(whole - _logit(network, covered, output).double().cpu().numpy())
     return np.maximum(np.concatenate(falls).reshape(GRID, GRID), 0.0)
 

@@ -28,7 +28,7 @@ class DecodedCases:
         """Keep the images.
 
         Args:
-            pictures: Of each case, [crop, crop, 1 or 3] each; no case is without.
+            pictures: Of each case, [height, width, 1 or 3] each; no case is without.
             spec: Input of the network.
         """
         self.spec = spec

@@ -13,12 +13,13 @@ from medtransfer.errors import BundleError, ConfigError, fault_list
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import Classifier, assemble_classifier
 from medtransfer.models.tensors import Tensors
+from medtransfer.sizes.image_size import ImageSize
 
 MAX_TENSOR_FAULTS = 5
 
 
 def trained_classifier(
-    network: NetworkFacts, crop: int, targets: int, tensors: Tensors, device: torch.device
+    network: NetworkFacts, crop: ImageSize, targets: int, tensors: Tensors, device: torch.device
 ) -> Classifier:
     """A classifier with its trained weights, in evaluation mode.
 
@@ -27,7 +28,7 @@ def trained_classifier(
 
     Args:
         network: Its facts.
-        crop: Side of its input.
+        crop: Size of its input.
         targets: Number of outputs T.
         tensors: Every tensor of the classifier.
         device: Where it will run.
@@ -87,7 +88,9 @@ def pick_predicting_device(name: str) -> torch.device:
     return torch.device(chosen)
 
 
-def _assembled(network: NetworkFacts, crop: int, targets: int, device: torch.device) -> Classifier:
+def _assembled(
+    network: NetworkFacts, crop: ImageSize, targets: int, device: torch.device
+) -> Classifier:
     architecture = network.architecture.architecture()
     backbone = build_backbone(architecture, seed=0, input_size=crop)
     return assemble_classifier(

@@ -14,7 +14,7 @@ from medtransfer.metrics.kernels.sums import Floats
 
 Runtime = Literal["torch", "onnx"]
 Pictures = Sequence[Sequence[Pixels]]
-"""Images of each case at the network's size, [crop, crop, 1 or 3] each; no case is without."""
+"""Images of each case at the network's size, [height, width, 1 or 3] each; no case is without."""
 
 
 @dataclass(frozen=True, eq=False)

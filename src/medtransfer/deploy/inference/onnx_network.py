@@ -13,6 +13,7 @@ from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import BundleFacts, InputFacts
 from medtransfer.deploy.inference.networks import NetworkOutputs, Pictures
 from medtransfer.errors import BundleError, ConfigError, listed
+from medtransfer.sizes.image_size import height_width
 
 IMAGES, CASES = "images", "images_of_case"
 FEATURES, LOGITS = "features", "logits"
@@ -50,11 +51,10 @@ class OnnxNetwork:
             self._session = runtime.InferenceSession(content, options, providers=providers)
         except Exception as error:
             raise _damaged(f"onnxruntime cannot load it ({type(error).__name__})") from error
-        size = facts.input.crop
         ends = [*self._session.get_inputs(), *self._session.get_outputs()]
         fixed = {end.name: tuple(n for n in end.shape if isinstance(n, int)) for end in ends}
         wanted = {
-            IMAGES: (3, size, size),
+            IMAGES: (3, *height_width(facts.input.crop)),
             CASES: (),
             FEATURES: (facts.network.architecture.width,),
             LOGITS: (len(facts.targets),),
@@ -106,11 +106,11 @@ def network_input(pixels: Pixels, facts: InputFacts) -> NDArray[np.float32]:
     """Pixels as a network takes them, to the bit as torch makes them.
 
     Args:
-        pixels: [crop, crop, 1 or 3], 8 or 16 bits.
+        pixels: [height, width, 1 or 3], 8 or 16 bits.
         facts: Mean and standard deviation.
 
     Returns:
-        [3, crop, crop]
+        [3, height, width]
     """
     largest = np.float32(255 if pixels.dtype == np.uint8 else 65535)
     scaled = pixels.astype(np.float32) / largest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medtransfer.data.images.decode import inspect, is_dicom
-from medtransfer.data.images.pictures import Pixels, resize_image
+from medtransfer.data.images.pictures import Pixels
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import Codec, PixelFormat
 from medtransfer.deploy.bundle.schema import InputFacts
@@ -57,14 +57,13 @@ class InputRules:
             frame: Number of the frame in a file with several.
 
         Returns:
-            [crop, crop, 1 or 3], uint8 or uint16.
+            [height, width, 1 or 3], uint8 or uint16.
 
         Raises:
             ImageError: It cannot be read, or is of another modality. The message is a reason.
         """
         if isinstance(source, np.ndarray):
-            resized = resize_image(source, self.recipe.size, self.recipe.interpolation)
-            pixels = resized[:, :, None] if resized.ndim == 2 else resized
+            pixels = self.recipe.sized(source)
         else:
             self._check_modality(source, frame)
             pixels = self.recipe.make(source, frame)

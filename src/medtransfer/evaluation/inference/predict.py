@@ -20,13 +20,14 @@ from medtransfer.metrics.weighted import Weighted
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.folding import folded
 from medtransfer.models.runtime import is_out_of_memory, release_memory, world
+from medtransfer.sizes.image_size import sides_words
 from medtransfer.tables.predictions import target_columns
 
 IMAGES_AT_ONCE = 128
 """Halved where memory runs out."""
 TOO_LARGE = (
-    "The memory does not hold one case to predict (images of {size} × {size} pixels). Choose a "
-    "smaller rung or data.image.crop, or a device with more memory."
+    "The memory does not hold one case to predict (images of {size} pixels). Choose a "
+    "smaller  rung or data.image.crop, or a device with more memory."
 )
 
 
@@ -125,7 +126,7 @@ def _outputs(
             lacking = True
         if lacking:  # outside the handler: the error holds the frames whose tensors are to go
             if len(part) == 1:
-                raise StudyError(TOO_LARGE.format(size=images.spec.crop))
+                raise StudyError(TOO_LARGE.format(size=sides_words(images.spec.crop)))
             release_memory()
             waiting = [half for whole in [part, *waiting] for half in _halves(whole)]
     return torch.cat(batches)

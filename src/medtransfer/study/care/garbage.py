@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from medtransfer.data.images.pixel_recipe import recipe_size
 from medtransfer.data.images.shards import drop_shard, find_shards
 from medtransfer.errors import MedTransferError
 from medtransfer.files import is_temporary, read_json, remove
@@ -142,7 +143,7 @@ def _unread(folder: StudyFolder, cells: Sequence[Cell], data: StudyData) -> Iter
         if path.name not in contents:
             yield _item(folder, path, "images")
             continue
-        size = int(read_json(path / "recipe.json")["size"])
+        size = recipe_size(read_json(path / "recipe.json"))
         for shard in find_shards(path, size):
             if contents[path.name].isdisjoint(shard.index["content"].to_list()):
                 nbytes = sum(p.stat().st_size for p in path.glob(f"{shard.path.stem}.*"))

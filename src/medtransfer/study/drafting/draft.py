@@ -184,7 +184,7 @@ class Draft:
         return (
             f"{_comment(sides.note, '    ')}"
             f"    resize: {_or_null(sides.value.resize)}         # training images are resized to "
-            "this square …\n"
+            "this square (or [height, width]) …\n"
             f"    crop: {_or_null(sides.value.crop)}          # … and cropped to this; test images "
             "are resized to it\n"
             f"{'' if 'laterality' in self.fingerprint.side_columns else decide}"

@@ -12,6 +12,7 @@ from medtransfer.engines.machine import usable_cores, visible_gpus
 from medtransfer.errors import ConfigError
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.folders import RunFolder
+from medtransfer.sizes.image_size import pixel_count
 from medtransfer.sizes.limits import available_memory
 from medtransfer.study.plan import PlannedRun
 
@@ -107,8 +108,8 @@ def is_small(run: PlannedRun) -> bool:
     if not rung.reads_images:  # a head on features of another program
         return True
     parameters = rung.architecture.parameters or LARGE
-    side = run.needs[1].recipe.size if run.needs else 224
-    return parameters * (side / 224) ** 2 < SMALL
+    pixels = pixel_count(run.needs[1].recipe.size) if run.needs else 224**2
+    return parameters * pixels / 224**2 < SMALL
 
 
 def recorded_threads(folder: RunFolder, devices: int = 1) -> int | None:

@@ -1,12 +1,13 @@
 """Kind and size of a planned run: runs of one kind train as fast as each other."""
 
+from medtransfer.sizes.image_size import size_words
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.speeds import RunSize
 
 
 def kind_of(run: PlannedRun) -> str:
     """Kind of a run: those of one kind train as fast as each other."""
-    side = f" {run.needs[1].recipe.size} px" if run.needs else ""
+    side = f" {size_words(run.needs[1].recipe.size)}" if run.needs else ""
     return f"{run.cell.rung}{side} {run.cell.run.training.tuning.mode}"
 
 

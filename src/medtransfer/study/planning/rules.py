@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from medtransfer.models.ladder import find_rung
+from medtransfer.sizes.image_size import pixel_count
 from medtransfer.study.execution.workers import Workers, is_small
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import kind_of
@@ -155,5 +156,4 @@ def parameters_of(run: PlannedRun) -> int:
 
 def area_of(run: PlannedRun) -> float:
     """Pixels of a run's input, as a share of 224 × 224."""
-    side = run.needs[1].recipe.size if run.needs else 224
-    return (side / 224) ** 2
+    return pixel_count(run.needs[1].recipe.size) / 224**2 if run.needs else 1.0
