@@ -108,7 +108,7 @@ DOORS = {
     "numba": {"metrics/kernels/"},
     "timm": {"models/backbones.py", "models/fast_layers.py"},
     "torchvision": {"data/augment.py"},
-    "ray": {"engines/ray.py"},
+    "ray": {"engines/ray/broker.py"},
     "altair": {"report/figures.py"},
     "vl_convert": {"report/drawing.py", "report/figures.py"},
     "typer": {"cli/"},

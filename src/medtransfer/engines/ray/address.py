@@ -1,0 +1,80 @@
+"""Place of a Ray cluster: a private one on this machine, or one that is joined by its address."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from medtransfer.errors import ConfigError, printable
+
+PRIVATE = "ray"
+CLIENT = "ray://"
+MAX_PORT = 65535
+HOST = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
+)
+ALLOWED = "allowed: local, slurm, ray, HOST:PORT of a Ray cluster, or ray://HOST:PORT of its client"
+
+Kind = Literal["private", "node", "client"]
+
+
+@dataclass(frozen=True)
+class RayAddress:
+    """Place of a Ray cluster.
+
+    Attributes:
+        kind: A private cluster that is started here, one that has a node on this machine, or one
+            that is reached from outside through its client server.
+        host: Name or number of the head; empty for a private cluster.
+        port: Of the head, or of its client server; 0 for a private cluster.
+    """
+
+    kind: Kind
+    host: str = ""
+    port: int = 0
+
+    @property
+    def text(self) -> str:
+        """The address as `ray.init` takes it."""
+        if self.kind == "private":
+            return "local"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{CLIENT if self.kind == 'client' else ''}{host}:{self.port}"
+
+
+def read_address(text: str) -> RayAddress:
+    """Read the place of a Ray cluster: ``ray``, ``HOST:PORT`` or ``ray://HOST:PORT``.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    if text == PRIVATE:
+        return RayAddress("private")
+    kind: Kind = "client" if text.startswith(CLIENT) else "node"
+    host, colon, port = text.removeprefix(CLIENT).rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or not is_port or not (_is_version_6(bare) or HOST.fullmatch(host)):
+        raise ConfigError(f"--on holds '{printable(text)}' ({ALLOWED}).")
+    return RayAddress(kind, bare, int(port))
+
+
+def require_ray() -> None:
+    """Refuse an environment without Ray, before any data are read.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if find_spec("ray") is None:
+        raise ConfigError(
+            "--on ray needs the package 'ray', which is not installed. Install the extra "
+            "`medtransfer[ray]`, on all nodes of a cluster."
+        )
+
+
+def _is_version_6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False

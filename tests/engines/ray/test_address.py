@@ -1,0 +1,72 @@
+"""The place of a Ray cluster: what is one, and what an environment without Ray is told."""
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medtransfer.engines.ray.address import RayAddress, read_address, require_ray
+from medtransfer.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "given_to_ray"),
+    [
+        ("ray", RayAddress("private"), "local"),
+        ("10.0.0.5:6379", RayAddress("node", "10.0.0.5", 6379), "10.0.0.5:6379"),
+        ("head:6379", RayAddress("node", "head", 6379), "head:6379"),
+        ("[fe80::1]:6379", RayAddress("node", "fe80::1", 6379), "[fe80::1]:6379"),
+        ("ray://a.b-c:10001", RayAddress("client", "a.b-c", 10001), "ray://a.b-c:10001"),
+    ],
+)
+def test_an_address_is_given_to_ray_as_it_was_written(
+    text: str, address: RayAddress, given_to_ray: str
+) -> None:
+    assert read_address(text) == address
+    assert address.text == given_to_ray
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "moon",
+        "Ray",
+        "ray://",
+        "ray://head",
+        "head:",
+        ":6379",
+        "head:0",
+        "head:65536",
+        "head:６379",
+        "ray://ray://head:1",
+        "http://head:1",
+        "user@head:1",
+        "head:1/path",
+        "head one:1",
+        "-head:1",
+        "head\n:1",
+        "fe80::1",
+        "[head]:1",
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"allowed: local, slurm, ray, HOST:PORT .* ray://HOST:P"):
+        read_address(text)
+
+
+@given(st.text())
+def test_an_address_is_read_or_refused_and_never_fails(text: str) -> None:
+    try:
+        address = read_address(text)
+    except ConfigError:
+        return
+    assert text == "ray" or read_address(address.text) == address
+
+
+def test_an_environment_without_ray_is_told_the_extra_before_data_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"not installed. Install the extra `medtransfer\[ray\]`"):
+        require_ray()
