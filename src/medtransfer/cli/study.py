@@ -49,7 +49,10 @@ def run(
     max_hours: MaxHours = None,
     on: Annotated[
         str,
-        typer.Option(help="Where runs are trained: local, or slurm for job arrays."),
+        typer.Option(
+            help="Where runs are trained: local, slurm for job arrays, ray for a private Ray "
+            "cluster on this machine, or HOST:PORT or ray://HOST:PORT of a Ray cluster.",
+        ),
     ] = "local",
     sbatch: Annotated[
         list[str] | None,
@@ -73,8 +76,6 @@ def run(
     from medtransfer.study.yaml_file import read_study
 
     config, asked = read_study(study), worker_count(workers)
-    if on not in ("local", "slurm"):
-        raise typer.BadParameter(f"'{on}' (allowed: local, slurm)", param_hint="--on")
     if one is not None:
         _run_one(out or Path("studies") / config.name, one, as_json=as_json)
         return

@@ -2,18 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import yaml
 
 from medtransfer.data.audit.run import Finding
 from medtransfer.data.images.corruptions import named_corruptions
 from medtransfer.data.images.scan import decoding_of
-from medtransfer.engines.slurm import SlurmEngine, check_sbatch, require_slurm
-from medtransfer.errors import ConfigError
 from medtransfer.files import sweep_temporaries, write_text
 from medtransfer.runs.events import (
     OnEvent,
@@ -32,6 +28,7 @@ from medtransfer.study.caches import cache_states, make_caches, unmet_needs
 from medtransfer.study.config import Study
 from medtransfer.study.corruptions.asked import corrupted_needs
 from medtransfer.study.execution.dispatch import never
+from medtransfer.study.execution.engine_choice import EngineChoice
 from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
@@ -53,7 +50,6 @@ from medtransfer.study.tables import rescore, write_study_tables
 from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
 
-EngineName = Literal["local", "slurm"]
 PROBE_STEPS = 30
 """Steps after which a probe stops: the first ones are slower."""
 
@@ -67,8 +63,7 @@ class RunOptions:
         workers: Runs that are carried out at once; None for what suits machine and networks.
         max_hours: Longest time that is left, or nothing is run.
         probe_steps: Train the first run of each kind for so many steps, and stop.
-        on: Where runs are trained: this machine, or jobs of Slurm.
-        sbatch: Options for ``sbatch``.
+        engine: Where runs are trained.
         tune_only: Runs predict the tuning split alone; no table is made.
         until: Says that the time is over; then runs save their state and stop.
     """
@@ -77,8 +72,7 @@ class RunOptions:
     workers: int | None = None
     max_hours: float | None = None
     probe_steps: int | None = None
-    on: EngineName = "local"
-    sbatch: tuple[str, ...] = ()
+    engine: EngineChoice = field(default_factory=EngineChoice)
     tune_only: bool = False
     until: Callable[[], bool] = never
 
@@ -91,7 +85,7 @@ def run_study(
     verify: bool = False,
     workers: int | None = None,
     max_hours: float | None = None,
-    on: EngineName = "local",
+    on: str = "local",
     sbatch: Sequence[str] = (),
 ) -> StudyFolder:
     """Run what is missing of a study.
@@ -104,8 +98,9 @@ def run_study(
         workers: Processes that each carry out a run; None for what suits the machine and the
             networks, see `execution.workers.plan_workers`.
         max_hours: Longest estimate of the time that is left; a longer study is refused.
-        on: Where runs are trained: `local`, or `slurm` for job arrays; then `workers` is the
-            number of tasks that run at once.
+        on: Where runs are trained: `local`, `slurm` for job arrays, `ray` for a private Ray
+            cluster on this machine, or a cluster's address, see `execution.engine_choice`; then
+            `workers` is the number of tasks that run at once.
         sbatch: Options for ``sbatch``, such as ``--partition=gpu``.
 
     Returns:
@@ -116,7 +111,10 @@ def run_study(
         StudyStopped: Ctrl-C or SIGTERM; state is saved.
     """
     options = RunOptions(
-        verify=verify, workers=workers, max_hours=max_hours, on=on, sbatch=tuple(sbatch)
+        verify=verify,
+        workers=workers,
+        max_hours=max_hours,
+        engine=EngineChoice(on, tuple(sbatch)),
     )
     return _run(study, out, on_event, options)
 
@@ -186,7 +184,7 @@ def select_on_tuning(
 
 def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions) -> StudyFolder:
     """Take a study's folder, audit its data, and run what is asked for."""
-    _check_engine(options)
+    options.engine.check()
     study = resolve_paths(study, Path.cwd())
     folder = StudyFolder(out or Path("studies") / study.name)
     folder.claim(study.name)
@@ -205,20 +203,6 @@ def _run(study: Study, out: Path | None, on_event: OnEvent, options: RunOptions)
     finally:
         lease.drop()
     return folder
-
-
-def _check_engine(options: RunOptions) -> None:
-    """Compare the options with the engine and the machine, before any data are read.
-
-    Raises:
-        ConfigError: Options for ``sbatch`` are wrong, or nothing is submitted.
-        StudyError: Slurm is not installed.
-    """
-    check_sbatch(options.sbatch)
-    if options.on == "slurm":
-        require_slurm()
-    elif options.sbatch:
-        raise ConfigError("--sbatch is for --on slurm: on this machine nothing is submitted.")
 
 
 def _complete(
@@ -246,12 +230,12 @@ def _complete(
     check_findings(study, data.findings)
     _write_plan(study, folder, data, planned)
     note_circumstances(folder, study, data, planned, on_event)
-    is_local = options.on == "local"
+    engine = options.engine
     # on a cluster this machine only predicts added cohorts
-    here = plan_workers(options.workers if is_local else None, planned)
-    at_work = here if is_local else plan_tasks(options.workers, planned)
-    write_workers(folder, at_work.count, at_work.cores, options.on)
-    if is_local:
+    here = plan_workers(options.workers if engine.is_local else None, planned)
+    at_work = here if engine.is_local else plan_tasks(options.workers, planned)
+    write_workers(folder, at_work.count, at_work.cores, engine.name)
+    if engine.is_local:
         require_no_other(folder)
     _announce_time(make_plan(study, folder, planned, at_work), options, on_event)
     execution = StudyExecution(
@@ -262,9 +246,7 @@ def _complete(
         workers=here,
         keep=study.keep,
         corruptions=corruptions,
-        make_engine=None
-        if is_local
-        else partial(SlurmEngine, folder.path, options=options.sbatch, at_once=options.workers),
+        make_engine=engine.maker(folder.path, planned, options.workers),
         tune_only=options.tune_only,
     )
     if options.probe_steps is not None:

@@ -1,6 +1,7 @@
 """The place of a Ray cluster: what is one, and what an environment without Ray is told."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from medtransfer.engines.ray.address import RayAddress, read_address, require_ray
 from medtransfer.errors import ConfigError
+from medtransfer.study.config import Study
+from medtransfer.study.schedule import run_study
 
 
 @pytest.mark.parametrize(
@@ -65,8 +68,11 @@ def test_an_address_is_read_or_refused_and_never_fails(text: str) -> None:
 
 
 def test_an_environment_without_ray_is_told_the_extra_before_data_are_read(
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"Install the extra `medtransfer\[ray\]`, on all nodes"):
+        run_study(tiny_study, tmp_path / "s", on="ray")
+    assert not (tmp_path / "s").exists()
     with pytest.raises(ConfigError, match=r"not installed. Install the extra `medtransfer\[ray\]`"):
         require_ray()

@@ -71,7 +71,8 @@ def require_no_other(folder: StudyFolder) -> None:
     for run_id, holder in leased_runs(folder.path):
         raise StudyError(
             f"Process {holder['pid']} on {holder['host']} carries out run {run_id} of this study. "
-            "Wait for it, or stop it first; with `--on slurm` this command waits for its own jobs."
+            "Wait for it, or stop it first; with `--on slurm` or a Ray cluster "
+            "this command waits for its own."
         )
 
 
@@ -91,7 +92,8 @@ def _request(folder: StudyFolder, run_id: str) -> RunRequest:
         )
     if not path.is_file():
         raise StudyError(
-            f"Run '{run_id}' was not submitted. `medtransfer run --on slurm` writes what it needs."
+            f"Run '{run_id}' was not submitted. `medtransfer run --on slurm`, or --on a Ray "
+            "cluster, writes what it needs."
         )
     return RunRequest.model_validate(read_json(path))
 
