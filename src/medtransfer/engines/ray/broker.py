@@ -8,10 +8,12 @@ private cluster or enters one, looks at its nodes, and keeps a task for each run
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
 from queue import Empty, Queue
+from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any
 
@@ -26,6 +28,11 @@ OBJECT_BYTES = 100 * 2**20
 WAIT_SECONDS = 0.5
 PROBE_SECONDS = 60.0
 """Seconds that a node has to answer before anything is run."""
+LOOK_SECONDS = 5.0
+"""Seconds between two looks whether the cluster is still the one that was entered."""
+LOST_SECONDS = 120.0
+"""Seconds without an answer of the head after which it counts as lost."""
+EXIT_LOST = 3
 RETRIES = 5
 """Times that Ray starts a task again whose worker or node died."""
 SAME = "Start Ray on all nodes from the same environment as this command."
@@ -44,6 +51,8 @@ class Broker:
         self._tasks: dict[Any, str] = {}  # references of Ray
         self._versions = versions_here()
         self._commands: Queue[Mapping[str, Any] | None] = Queue()  # lines of the engine
+        self._seen = time.monotonic()
+        self._is_over = ThreadEvent()
 
     def send(self, event: str, **fields: object) -> None:
         """Write one event for the engine."""
@@ -52,8 +61,11 @@ class Broker:
     def serve(self) -> None:
         """Take commands until the engine closes its end; tasks at work then save their state."""
         Thread(target=self._read, daemon=True).start()
+        Thread(target=self._look, daemon=True).start()
         is_open = True
         while is_open or self._tasks:
+            if time.monotonic() - self._seen > LOST_SECONDS:
+                os._exit(EXIT_LOST)
             try:
                 command = self._commands.get(timeout=0 if self._tasks else WAIT_SECONDS)
             except Empty:
@@ -65,11 +77,27 @@ class Broker:
                 self._cancel()
             else:
                 self._submit(command)
+        self._is_over.set()
 
     def _read(self) -> None:
         for line in sys.stdin:
             self._commands.put(json.loads(line))
         self._commands.put(None)
+
+    def _look(self) -> None:
+        """End this process when its node is no longer one of the cluster's.
+
+        Ray waits for good if a new head has the address of the old one: it knows no task of ours.
+        """
+        node = self._ray.get_runtime_context().get_node_id()
+        while not self._is_over.wait(LOOK_SECONDS):
+            try:
+                alive = {each["NodeID"] for each in self._ray.nodes() if each["Alive"]}
+            except Exception:  # noqa: BLE001 — whatever it is, the cluster is not there
+                alive = set[str]()
+            if node not in alive and not self._is_over.is_set():
+                os._exit(EXIT_LOST)
+            self._seen = time.monotonic()
 
     def _submit(self, command: Mapping[str, Any]) -> None:
         task = RunTask(self._study, command["run"], command["variables"], self._versions)
