@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from medtransfer.data.config import DataConfig, ImageConfig, LabelPolicy, SplitConfig
+from medtransfer.data.images.region import Framing
 from medtransfer.settings import digest
 
 BINARY = {"manifest": "m.csv", "task": "binary", "targets": ["Edema"]}
@@ -92,6 +93,12 @@ def test_other_policies_are_refused(policy: str) -> None:
             "crop 64x56 is larger than resize 64x48",
         ),
         ({"image": {"resize": 64, "crop": [64, 40]}}, "stretched 1.60 times against test images"),
+        ({"image": {"chest_wall": "left"}}, "chest_wall is found with the breast: it needs region"),
+        (
+            {"image": {"region": "breast", "chest_wall": "left", "flip": "both"}},
+            "flip: both mirrors half of them again",
+        ),
+        ({"image": {"region": "lung"}}, "whole.*breast"),
         ({"image": {"flip": "sideways"}}, "none.*horizontal.*vertical.*both"),
         ({"split": {"tune_fraction": 0.5, "test_fraction": 0.5}}, "together are 1.*below 1"),
         ({"split": {"tune_fraction": 0}}, "greater than 0"),
@@ -117,8 +124,14 @@ def test_sizes_are_both_given_or_both_left_to_the_rule() -> None:
 def test_a_size_may_be_height_and_width(given: object) -> None:
     image = ImageConfig.model_validate({"resize": given, "crop": [1024, 832]})
     assert (image.resize, image.crop) == ((1152, 896), (1024, 832))
-    assert image.sizes == "1152 × 896 → 1024 × 832 px, height × width"
+    assert image.preparation == "1152 × 896 → 1024 × 832 px, height × width"
     assert ImageConfig.model_validate(image.model_dump(mode="json")) == image
+
+
+def test_the_region_is_said_with_the_sizes() -> None:
+    image = ImageConfig(resize=64, crop=56, region="breast", chest_wall="left")
+    assert image.preparation == "box around the breast, chest wall to the left, 64 → 56 px"
+    assert image.framing == Framing("breast", "left")
 
 
 @pytest.mark.parametrize("given", [64, "64", 64.0, [64, 64], "64x64"])
@@ -126,7 +139,7 @@ def test_a_square_is_one_number_whatever_its_spelling(given: object) -> None:
     """So that run ids and the names of caches do not depend on it."""
     image = ImageConfig.model_validate({"resize": given, "crop": 64})
     assert image.scope("identity") == ImageConfig(resize=64, crop=64).scope("identity")
-    assert image.sizes == "64 → 64 px"
+    assert image.preparation == "64 → 64 px"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +151,7 @@ def test_a_square_is_one_number_whatever_its_spelling(given: object) -> None:
         {"image": {"flip": "horizontal"}},
         {"image": {"resize": 40, "crop": 32}},
         {"image": {"resize": [40, 32], "crop": [40, 32]}},
+        {"image": {"region": "breast"}},
         {"split": {"train_cohorts": ["A"]}},
         {"split": {"tune_fraction": 0.1}},
         {"split": {"test_fraction": 0.1}},

@@ -79,6 +79,8 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     ImageConfig: {
         "resize": 100,
         "crop": 80,
+        "region": "breast",
+        "chest_wall": "left",
         "flip": "both",
         "codec": "png",
         "jpeg_quality": 90,

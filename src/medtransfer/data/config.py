@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from medtransfer.data.images.region import ChestWall, Framing, Region
 from medtransfer.errors import printable
 from medtransfer.settings import (
     Settings,
@@ -171,6 +172,12 @@ class ImageConfig(Settings):
     `[1152, 896]`. Left out: BiT-HyperRule, by image area."""
     crop: SizePixels | None = identity(None)
     """Size of the random crop, and of the test image, likewise. Left out: BiT-HyperRule."""
+    region: Region = identity_if_set("whole")
+    """Part of the decoded image that is resized. `breast`: the box around the largest bright area,
+    found by Otsu's threshold, without labels beside it; images without one stay whole."""
+    chest_wall: ChestWall = identity_if_set("either")
+    """Side that the chest wall is brought to, for `region: breast`: images with it on the other
+    side are mirrored. `either` leaves them."""
     flip: Flip = identity("none")
     """Random flips in training. `none` where the side of the body matters: chest, breast."""
     augment: AugmentConfig = identity_if_set(AugmentConfig())
@@ -183,13 +190,19 @@ class ImageConfig(Settings):
     `codec` says."""
 
     @property
-    def sizes(self) -> str:
-        """Both sizes for a reader: ``256 → 224 px``."""
+    def framing(self) -> Framing:
+        """Region of each image, and the side of its chest wall."""
+        return Framing(self.region, self.chest_wall)
+
+    @property
+    def preparation(self) -> str:
+        """Region and both sizes for a reader: ``256 → 224 px``."""
+        region = "" if self.framing.is_whole else f"{self.framing.words()}, "
         if self.resize is None or self.crop is None:
-            return "by BiT-HyperRule"
+            return f"{region}by BiT-HyperRule"
         if isinstance(self.resize, int) and isinstance(self.crop, int):
-            return f"{self.resize} → {self.crop} px"
-        return f"{sides_words(self.resize)} → {sides_words(self.crop)} px, height × width"
+            return f"{region}{self.resize} → {self.crop} px"
+        return f"{region}{sides_words(self.resize)} → {sides_words(self.crop)} px, height × width"
 
     @model_validator(mode="after")
     def _fit_together(self) -> "ImageConfig":
@@ -197,6 +210,14 @@ class ImageConfig(Settings):
             raise ValueError("resize and crop go together: give both or neither")
         if self.resize is not None and self.crop is not None:
             _check_sizes(self.resize, self.crop)
+        if self.chest_wall != "either" and self.region != "breast":
+            raise ValueError("chest_wall is found with the breast: it needs region: breast")
+        if self.chest_wall != "either" and self.flip in ("horizontal", "both"):
+            raise ValueError(
+                f"chest_wall: {self.chest_wall} brings all chest walls to one side, and flip: "
+                f"{self.flip} mirrors half of them again: give one (allowed beside chest_wall: "
+                "none, vertical)"
+            )
         if self.jpeg_quality is not None and self.codec != "raw":
             raise ValueError("codec png keeps every bit and jpeg_quality does not: give one")
         return self

@@ -323,7 +323,7 @@ def _facts(
         ("Task", f"{study.data.task}, {plural(len(study.data.targets), 'target')}"),
         ("Label policy", policies if study.data.class_column is None else "one class per case"),
         ("Split", _split_text(study)),
-        ("Images", f"{image.sizes}, flips: {image.flip}{_augmentation_text(image.augment)}"),
+        ("Images", f"{image.preparation}, flips: {image.flip}{_augmentation_text(image.augment)}"),
     ]
     for entry in study.rungs:
         head = None if find_rung(entry.rung).reads_images else entry.head

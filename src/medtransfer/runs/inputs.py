@@ -347,9 +347,13 @@ def cache_requests(
 
     def need(indices: NDArray[np.int64], size: ImageSize) -> CacheRequest:
         if control in ("border-only", "patch-shuffled"):
-            recipe = ControlRecipe(size, spec.interpolation, limit, codec, control)
+            recipe = ControlRecipe(
+                size, spec.interpolation, limit, codec, image.framing, control=control
+            )
             return CacheRequest(indices, recipe)
-        return CacheRequest(indices, PixelRecipe(size, spec.interpolation, limit, codec))
+        return CacheRequest(
+            indices, PixelRecipe(size, spec.interpolation, limit, codec, image.framing)
+        )
 
     trained = spec.crop if run.training.tuning.mode == "linear" else spec.resize
     return need(seen, trained), need(rest, spec.crop), need(seen, spec.crop)

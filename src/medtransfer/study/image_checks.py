@@ -13,7 +13,7 @@ import polars as pl
 
 from medtransfer.data.audit.findings import errors_first
 from medtransfer.data.audit.hashing.perceptual_hash import TURNS
-from medtransfer.data.audit.pixels import disagreeing_decoders
+from medtransfer.data.audit.pixels import disagreeing_decoders, unclear_regions
 from medtransfer.data.audit.run import (
     ComparedImages,
     Finding,
@@ -25,13 +25,15 @@ from medtransfer.data.audit.run import (
 )
 from medtransfer.data.audit.tables import USAGE
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
+from medtransfer.data.images.cache import found_regions
 from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.region import Region
 from medtransfer.data.images.scan import Progress, scan_images
 from medtransfer.data.splits import assign_splits
 from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.runs.inputs import CacheRequest, by_size
+from medtransfer.runs.inputs import CacheRequest, by_size, merge_requests
 from medtransfer.sizes.image_size import height_width, size_words
 from medtransfer.study.config import Study
 from medtransfer.study.drafting.draft import Draft, drafted_settings
@@ -79,6 +81,9 @@ def audit_study_images(
     findings = {(f.code, f.sentence): f for f in data.findings}
     for finding in disagreeing_decoders(data.manifest, data.facts, limit):
         findings[finding.code, finding.sentence] = finding
+    for framed in _framed(planned):
+        for finding in unclear_regions(data.manifest, _found(framed, data, folder.cache)):
+            findings[finding.code, finding.sentence] = finding
     tables: list[pl.DataFrame] = []
     for part in splits_of(study, data.manifest):
         placed = add_usage(assign_splits(data.manifest, part), data.facts, part)
@@ -87,6 +92,27 @@ def audit_study_images(
         tables.append(pairs)
     pairs = pl.concat(tables).unique(maintain_order=True)
     return replace(data, findings=tuple(errors_first(findings.values())), pairs=pairs)
+
+
+def _framed(planned: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """A run of each region that runs cut out of their images, the one with the fewest pixels."""
+    runs: dict[Region, PlannedRun] = {}
+    for run in sorted(planned, key=lambda r: by_size(r.needs[1].recipe)):
+        framing = run.needs[1].recipe.framing
+        if not framing.is_whole:
+            runs.setdefault(framing.region, run)
+    return list(runs.values())
+
+
+def _found(run: PlannedRun, data: StudyData, parent: Path) -> pl.DataFrame:
+    """Regions found in the images of a run, as they are tested: `image_id` and `found`."""
+    _, others, seen = run.needs
+    caches = [
+        need.make(data.manifest, data.facts, parent)
+        for need in merge_requests([seen, others])
+        if len(need.indices)
+    ]
+    return pl.concat([found_regions(images) for images in caches])
 
 
 def audit_manifest(

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image, ImageDraw
+from tests.data.images.mammograms import Film, drawn_mammogram
 from tests.strategies import question
 
+from medtransfer.data.audit.pixels import unclear_regions
 from medtransfer.data.audit.run import (
     CHECKS,
     Finding,
@@ -19,9 +21,10 @@ from medtransfer.data.audit.run import (
     compare_images,
 )
 from medtransfer.data.audit.thumbnails import CacheSource, image_stats, stats_folder
-from medtransfer.data.images.cache import CachedImages, prepare_cache
+from medtransfer.data.images.cache import CachedImages, found_regions, prepare_cache
 from medtransfer.data.images.pictures import encode_png
 from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.region import Framing
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.data.splits import assign_splits
@@ -374,6 +377,34 @@ def test_thumbnails_are_means_of_the_pixels(films: pl.DataFrame, tmp_path: Path)
         facts[[7]], [CacheSource((0,), cached.make)], RECIPE, tmp_path
     ).thumbnails
     assert np.abs(thumb.astype(int) - np.asarray(image.reduce(2))).max() <= 1
+
+
+def test_images_without_a_breast_and_chest_walls_on_another_side_are_named(tmp_path: Path) -> None:
+    """C008 and C009, also from a cache that was made in two passes."""
+    sides = ["L", "R"] * 8
+    films = [
+        drawn_mammogram(Film(72, 60, wall="left" if side == "L" else "right", seed=n))[0]
+        for n, side in enumerate(sides)
+    ]
+    films[5] = np.full((72, 60), 40, np.uint8)
+    films[6] = np.ascontiguousarray(films[6][:, ::-1])
+    films[9] = np.pad(films[9][20:50, 25:55] // 8 + 200, ((20, 22), (15, 15)))
+    ids = [f"{n:02d}" for n in range(16)]
+    names = {"image_id": ids, "case_id": ids, "patient_id": ids}
+    table = {**names, "image": [encode_png(film) for film in films], "laterality": sides}
+    write_frame(pl.DataFrame(table).with_columns(cohort=pl.lit("a")), tmp_path / "m.parquet")
+    manifest = read_manifest(tmp_path / "m.parquet")
+    facts = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    recipe = PixelRecipe((36, 30), "bilinear", LIMIT, framing=Framing("breast", "left"))
+    prepare_cache(manifest, range(7), facts, recipe, parent=tmp_path)
+    images = prepare_cache(manifest, range(16), facts, recipe, parent=tmp_path)
+    found = found_regions(images)
+    assert found["found"].to_list()[:7] == ["left", "right"] * 2 + ["left", "whole", "right"]
+    first, second = unclear_regions(manifest, found)
+    assert (first.code, first.rows) == ("C008", (6, 10))
+    assert first.sentence.startswith("1 of 16 images without a clear breast, taken whole; 1 with")
+    assert (second.code, second.rows) == ("C009", (7,))
+    assert second.sentence.startswith("1 of 14 images with the chest wall on the other side")
 
 
 def test_every_check_of_pictures_is_tested_here() -> None:

@@ -20,6 +20,7 @@ def network_input(content: bytes, facts: dict[str, Any]) -> Any:
     """
     pixels = film(content) if content[128:132] == b"DICM" else picture(content)
     top = 255 if pixels.dtype == np.uint8 else 65535
+    pixels = region(pixels, facts["framing"]) if "framing" in facts else pixels
     pixels = np.atleast_3d(pixels).astype(float)
     crop = facts["crop"]
     height, width = crop if isinstance(crop, list) else (crop, crop)
@@ -53,6 +54,71 @@ def film(content: bytes) -> Any:
     shade = np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
     shade = 1 - shade if header.PhotometricInterpretation == "MONOCHROME1" else shade
     return np.rint(shade * 65535).astype(np.uint16)
+
+
+def region(pixels: Any, framing: dict[str, Any]) -> Any:
+    """The box around the breast, or the image."""
+    assert (framing["region"], framing["rules"]) == ("breast", 1)
+    longer = max(pixels.shape[:2])
+    k = -(-longer // 512)
+    h, w = (side // k for side in pixels.shape[:2])
+    blocks = np.atleast_3d(pixels)[: h * k, : w * k].reshape(h, k, w, k, -1).mean(axis=(1, 3))
+    means = blocks[:, :, 0] if blocks.shape[2] == 1 else blocks @ [0.299, 0.587, 0.114]
+    if means.max() == means.min():
+        return pixels
+    share = (means - means.min()) / (means.max() - means.min())
+    levels = np.minimum(np.floor(256 * np.sqrt(share)), 255).astype(int)
+    area = largest(opened(levels > threshold(levels), 2 * (max(h, w) // 100) + 1))
+    if not 0.05 <= area.mean() <= 0.95:
+        return pixels
+    sides = []
+    for axis, (side, blocks_of_side) in enumerate(zip(pixels.shape[:2], (h, w), strict=True)):
+        places = np.flatnonzero(area.any(axis=1 - axis))
+        start, end = places[0] * k - longer // 50, (places[-1] + 1) * k + longer // 50
+        end = side if places[-1] + 1 == blocks_of_side else end
+        sides.append(slice(max(0, start), min(side, end)))
+        columns = places  # of the last axis
+    tenth = max(1, (columns[-1] + 1 - columns[0]) // 10)
+    a = area[:, columns[0] : columns[0] + tenth].sum()
+    b = area[:, columns[-1] + 1 - tenth : columns[-1] + 1].sum()
+    wall = "unclear" if abs(int(a) - int(b)) < 0.1 * (a + b) else "left" if a > b else "right"
+    box = pixels[tuple(sides)]
+    wanted = framing["chest_wall"]
+    return box[:, ::-1] if {wanted, wall} == {"left", "right"} else box
+
+
+def threshold(levels: Any) -> int:
+    n, m = levels.size, levels.sum()
+    spreads = []
+    for t in range(255):
+        n0 = (levels <= t).sum()
+        m0 = levels[levels <= t].sum()
+        spreads.append(float(n * m0 - n0 * m) ** 2 / (n0 * (n - n0)) if 0 < n0 < n else 0)
+    return int(np.argmax(spreads))
+
+
+def opened(foreground: Any, side: int) -> Any:
+    kept = np.zeros_like(foreground)
+    if min(foreground.shape) < side:
+        return kept
+    squares = np.lib.stride_tricks.sliding_window_view(foreground, (side, side)).all(axis=(2, 3))
+    for row, column in np.argwhere(squares):
+        kept[row : row + side, column : column + side] = True
+    return kept
+
+
+def largest(foreground: Any) -> Any:
+    best, left = np.zeros_like(foreground), foreground.copy()
+    while left.any():
+        group = np.zeros_like(left)
+        waiting = [tuple(np.argwhere(left)[0])]
+        while waiting:
+            y, x = waiting.pop()
+            if 0 <= y < left.shape[0] and 0 <= x < left.shape[1] and left[y, x]:
+                left[y, x], group[y, x] = False, True
+                waiting += [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+        best = group if group.sum() > best.sum() else best
+    return best
 
 
 def resized(pixels: Any, axis: int, size: int, interpolation: str) -> Any:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.data.images.dicom.files import dicom, picture
+from tests.data.images.mammograms import Film, drawn_mammogram
 from tests.deploy import handmade
 from tests.deploy.exchange import by_hand
 
+from medtransfer.data.images.region import Framing
 from medtransfer.deploy.bundle.reader import facts_text
 from medtransfer.deploy.bundle.schema import InputFacts
 from medtransfer.deploy.inference.onnx_network import network_input
@@ -68,6 +70,32 @@ FILES = {
 def test_the_documented_steps_give_the_same_input(name: str, interpolation: Any, crop: Any) -> None:
     """50 is between the sides of the images: one is made smaller, one larger."""
     agree(FILES[name](), replace(handmade.facts().input, crop=crop, interpolation=interpolation))
+
+
+@pytest.mark.parametrize("kind", ["grey", "16 bits", "colour"])
+@pytest.mark.parametrize("wall", ["either", "left", "right"])
+def test_the_documented_region_is_the_one_that_is_cut_out(kind: str, wall: Any) -> None:
+    film, _ = drawn_mammogram(Film(height=147, width=118, wall="right", seed=3))
+    wide = np.rint(film.astype(float) * 257).astype(np.uint16)
+    content = {
+        "grey": lambda: encoded(film, "PNG"),
+        "16 bits": lambda: encoded(wide, "PNG"),
+        "colour": lambda: encoded(np.stack([film, film // 2, film], axis=2), "PNG"),
+    }[kind]()
+    framing = Framing("breast", wall)
+    agree(content, replace(handmade.facts().input, crop=(60, 40), framing=framing))
+
+
+def test_blocks_of_a_large_image_are_as_documented() -> None:
+    film, _ = drawn_mammogram(Film(height=530, width=391, wall="left", seed=1))  # 2 px a block
+    framing = Framing("breast", "right")
+    agree(encoded(film, "PNG"), replace(handmade.facts().input, crop=32, framing=framing))
+
+
+def test_an_image_without_a_breast_is_whole_for_both() -> None:
+    framing = Framing("breast", "left")
+    flat = encoded(np.full((40, 30), 7, np.uint8), "PNG")
+    agree(flat, replace(handmade.facts().input, crop=32, framing=framing))
 
 
 def test_a_study_that_kept_its_images_as_jpeg_is_repeated() -> None:

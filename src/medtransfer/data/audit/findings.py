@@ -54,6 +54,8 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "C005": ("info", "There may be text in the corners of the images"),
     "C006": ("error", "Two decoders give different pixels for a compressed DICOM file"),
     "C007": ("warning", "Images of 16 bits use only a part of their range"),
+    "C008": ("warning", "Images without a clear breast are taken whole"),
+    "C009": ("warning", "The chest wall lies on the unusual side for the laterality"),
     "P001": ("warning", "A column looks like personal data"),
     "P002": ("warning", "The manifest contains ages over 89"),
     "P003": ("warning", "Ids or paths look like names or dates"),

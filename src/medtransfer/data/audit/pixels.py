@@ -33,6 +33,8 @@ MAX_RESIZED_HIGH = 1.02 * 2**MAX_BITS_IN_USE
 """Largest value of resized images of so many bits; resizing may overshoot a little."""
 FILES_COMPARED = 8
 """Files of each transfer syntax that a second decoder unpacks too."""
+USUAL_SIDE = 0.8
+"""Share of a cohort's images of one laterality from which their side of the chest wall is usual."""
 PAIR_COLUMNS = {
     "code": pl.String,
     "row": pl.Int64,
@@ -329,3 +331,43 @@ def _sample(facts: pl.DataFrame, syntax: str) -> list[int]:
     keys = text_keys(facts["sha256"].gather(positions))
     draws = uniforms(0, "second decoder", np.zeros(len(positions), np.int64), keys)
     return np.sort(positions[np.argsort(draws)[:FILES_COMPARED]]).tolist()
+
+
+def unclear_regions(manifest: Manifest, found: pl.DataFrame) -> list[Finding]:
+    """C008, C009: images without a clear breast, and chest walls on an unusual side.
+
+    The usual side is that of nearly all images of the same cohort and laterality.
+
+    Args:
+        manifest: The images.
+        found: `image_id` and `found` of each, from `data.images.cache.found_regions`.
+    """
+    frame, laterality = manifest.frame, "laterality"
+    rows = frame.join(found, on="image_id", how="inner", maintain_order="left")
+    whole = rows.filter(pl.col("found") == "whole")
+    unclear = rows.filter(pl.col("found") == "unclear")
+    findings: list[Finding] = []
+    if len(whole) or len(unclear):
+        sentence = (
+            f"{len(whole):,} of {plural(len(rows), 'image')} without a clear breast, taken whole; "
+            f"{len(unclear):,} with a breast whose chest wall is on no clear side, not mirrored"
+        )
+        findings.append(finding_for_rows("C008", sentence, pl.concat([whole, unclear])))
+    if laterality not in frame.columns:
+        return findings
+    sided = rows.filter(
+        pl.col("found").is_in(["left", "right"]) & pl.col(laterality).is_not_null()
+    ).with_columns(is_left=pl.col("found") == "left")
+    share = pl.col("is_left").mean().over("cohort", laterality)
+    odd = sided.with_columns(share=share).filter(
+        ((pl.col("share") > USUAL_SIDE) & ~pl.col("is_left"))
+        | ((pl.col("share") < 1 - USUAL_SIDE) & pl.col("is_left"))
+    )
+    if len(odd):
+        sentence = (
+            f"{len(odd):,} of {plural(len(sided), 'image')} with the chest wall on the other side "
+            "than nearly all images of their cohort and 'laterality': the column may be wrong, or "
+            "the image is stored mirrored"
+        )
+        findings.append(finding_for_rows("C009", sentence, odd))
+    return findings

@@ -119,6 +119,7 @@ def stats_folder(facts: pl.DataFrame, recipe: PixelRecipe, parent: Path) -> Path
     """Folder of the statistics of these images; its name depends on everything that makes them."""
     decoder = decoders(facts["format"].unique())
     key = [recipe.metadata()["size"], recipe.interpolation, decoder, VERSION]
+    key += recipe.framing.metadata().values()
     return parent / f"sketch-{digest([facts['sha256'].to_list(), *key])[:16]}"
 
 

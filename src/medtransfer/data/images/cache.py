@@ -70,6 +70,23 @@ class CachedImages:
         return widest_format(_formats(self.wanted, self.recipe), self.recipe.size)
 
 
+def found_regions(images: CachedImages) -> pl.DataFrame:
+    """Region found in each image of a cache: `image_id` and `found`.
+
+    Args:
+        images: From `prepare_cache`; their recipe has a region.
+
+    Returns:
+        In the order asked for; null for an image whose shard is gone.
+    """
+    shards = find_shards(images.folder, images.recipe.size)
+    notes = [shard.index.select(*KEYS, "found") for shard in shards]
+    nothing = pl.DataFrame(schema=dict.fromkeys([*KEYS, "found"], pl.String))
+    noted = pl.concat([nothing, *notes]).unique(KEYS, keep="first", maintain_order=True)
+    wanted = images.wanted.join(noted, on=KEYS, how="left", maintain_order="left")
+    return wanted.select("image_id", "found")
+
+
 class PixelCache:
     """Read access to images of a cache; pixels stay on disk until they are asked for.
 
@@ -185,10 +202,11 @@ class _HasFaults(Exception):  # noqa: N818 — it ends the writing of a shard an
 
 @dataclass(frozen=True)
 class _PreparedImage:
-    """An image at the cache's size, and the digests of what it was made from."""
+    """An image at the cache's size, the digests of its file, and what was found in it."""
 
     contents: tuple[str, ...]
     pixels: Pixels
+    found: str
 
 
 class _ShardFilling:
@@ -226,11 +244,24 @@ class _ShardFilling:
             rows = missing.filter(channels=kind.channels, bits=kind.bits)
             for part in rows.iter_slices(max(1, SHARD_BYTES // kind.nbytes)):
                 with contextlib.suppress(_HasFaults):
-                    images = self._images(part, kind)
-                    self.made.append(write_shard(folder, kind, self._recipe.codec, part, images))
+                    regions: list[str] = []
+                    images = self._images(part, kind, regions)
+                    is_whole = self._recipe.framing.is_whole
+                    self.made.append(
+                        write_shard(
+                            folder,
+                            kind,
+                            self._recipe.codec,
+                            part,
+                            images,
+                            found=None if is_whole else regions,
+                        )
+                    )
 
-    def _images(self, part: pl.DataFrame, kind: PixelFormat) -> Iterator[Pixels]:
-        """The images of a shard; if any is damaged, an error after the last."""
+    def _images(
+        self, part: pl.DataFrame, kind: PixelFormat, regions: list[str]
+    ) -> Iterator[Pixels]:
+        """The images of a shard, noting their regions; if any is damaged, an error after all."""
         contents = dict(part.select("index", "content").iter_rows())
         sound = True
         for index, image in map_images(self._manifest, list(contents), self._read):
@@ -238,6 +269,7 @@ class _ShardFilling:
             self._progress(self._done, self._total)
             fault = _fault_of(image, contents[index], kind)
             if fault is None and isinstance(image, _PreparedImage):
+                regions.append(image.found)
                 yield image.pixels
             else:
                 self.faults[contents[index]] = fault or ""
@@ -246,7 +278,9 @@ class _ShardFilling:
             raise _HasFaults
 
     def _read(self, data: bytes, frame: int | None) -> _PreparedImage:
-        return _PreparedImage(digests(data, frame), self._recipe.make(data, frame))
+        region = self._recipe.framed(data, frame)
+        pixels = self._recipe.finished(region.pixels, data, frame)
+        return _PreparedImage(digests(data, frame), pixels, region.found)
 
 
 def _fault_of(image: _PreparedImage | ImageError, content: str, kind: PixelFormat) -> str | None:

@@ -33,9 +33,9 @@ class ControlRecipe(PixelRecipe):
         """Everything that turns a decoded image into pixels."""
         return {**super().metadata(), "control": self.control}
 
-    def make(self, data: bytes, frame: int | None = None) -> Pixels:
-        """Decode, resize and change one image; the order of its patches is drawn from its file."""
-        pixels = super().make(data, frame)
+    def finished(self, region: Pixels, data: bytes, frame: int | None) -> Pixels:
+        """Resize and change one image; the order of its patches is drawn from its file."""
+        pixels = super().finished(region, data, frame)
         if self.control == "border-only":
             return border_alone(pixels)
         return shuffled_patches(pixels, hashlib.sha256(data).hexdigest())

@@ -122,9 +122,9 @@ class CorruptedRecipe(PixelRecipe):
             return pixels
         return jpeg_coded(pixels, JPEG_QUALITY[self.corruption.severity - 1])
 
-    def make(self, data: bytes, frame: int | None = None) -> Pixels:
-        """Decode, resize and corrupt one image; its noise is drawn from its file and frame."""
-        pixels = super().make(data, frame)
+    def finished(self, region: Pixels, data: bytes, frame: int | None) -> Pixels:
+        """Resize and corrupt one image; its noise is drawn from its file and frame."""
+        pixels = super().finished(region, data, frame)
         if self.corruption is None or self.corruption.kind == "jpeg":
             return pixels
         return corrupted(pixels, self.corruption, f"{hashlib.sha256(data).hexdigest()} {frame}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import DECODER, Interpolation, Pixels, resize_image
+from medtransfer.data.images.region import FramedPixels, Framing
 from medtransfer.data.images.shards import Codec
 from medtransfer.settings import digest
 from medtransfer.sizes.image_size import ImageSize, image_size, size_name
@@ -24,12 +25,14 @@ class PixelRecipe:
         interpolation: The rung's.
         pixel_limit: Most pixels an image may claim.
         codec: Encoding of the cached images.
+        framing: Region that is cut out before they are resized.
     """
 
     size: ImageSize
     interpolation: Interpolation
     pixel_limit: int
     codec: Codec = field(default_factory=Codec)
+    framing: Framing = field(default_factory=Framing)
 
     def metadata(self) -> RecipeFacts:
         """Everything that turns a decoded image into pixels; the decoder differs by image."""
@@ -40,14 +43,19 @@ class PixelRecipe:
             "resized_by": DECODER,
             "coding": self.codec.coding,
             "quality": self.codec.quality,
+            **self.framing.metadata(),
         }
 
     def decode(self, data: bytes, frame: int | None = None) -> Pixels:
         """Pixels of an image at its own size; arguments as for `make`."""
         return decode(data, self.pixel_limit, frame)
 
+    def framed(self, data: bytes, frame: int | None = None) -> FramedPixels:
+        """Region of an image at its own size; arguments and errors as for `make`."""
+        return self.framing.apply(self.decode(data, frame))
+
     def make(self, data: bytes, frame: int | None = None) -> Pixels:
-        """Decode and resize one image.
+        """Decode one image, cut out its region and resize it.
 
         Args:
             data: The image's file.
@@ -59,10 +67,15 @@ class PixelRecipe:
         Raises:
             ImageError: It cannot be read.
         """
-        return self.sized(self.decode(data, frame))
+        return self.finished(self.framed(data, frame).pixels, data, frame)
+
+    def finished(self, region: Pixels, data: bytes, frame: int | None) -> Pixels:
+        """Pixels at the recipe's size, from those of the region; the rest as for `make`."""
+        del data, frame  # of recipes whose changes are drawn from the file
+        return self.sized(region)
 
     def sized(self, pixels: Pixels) -> Pixels:
-        """Resize a decoded image, [H, W] or [H, W, 3], to [height, width, channels]."""
+        """Resize a region, [H, W] or [H, W, 3], to [height, width, channels]."""
         resized = resize_image(pixels, self.size, self.interpolation)
         return resized[:, :, None] if resized.ndim == 2 else resized
 

@@ -35,6 +35,8 @@ SCHEMA = {
     "end": pl.Int64(),
     "sha256": pl.String(),
 }
+NOTES = {**SCHEMA, "found": pl.String()}
+"""Columns of shards of a region: besides, what was found in each image."""
 Coding = Literal["raw", "png", "jpeg"]
 MAX_OPEN_SHARDS = 256
 """Most shards a reader keeps open; each takes a file handle."""
@@ -143,7 +145,13 @@ def shard_name(kind: PixelFormat, contents: pl.DataFrame) -> str:
 
 
 def write_shard(
-    folder: Path, kind: PixelFormat, codec: Codec, contents: pl.DataFrame, images: Iterable[Pixels]
+    folder: Path,
+    kind: PixelFormat,
+    codec: Codec,
+    contents: pl.DataFrame,
+    images: Iterable[Pixels],
+    *,
+    found: Sequence[str] | None = None,
 ) -> Shard:
     """Write a complete shard or nothing.
 
@@ -154,6 +162,8 @@ def write_shard(
         contents: `content` and `decoder` of each image; every pair once.
         images: As many as there are contents, [height, width, channels] each. An error they raise
             leaves no shard.
+        found: What was found in each image, complete when the last of them was given; None to
+            note nothing.
 
     Raises:
         StudyError: The disk is full.
@@ -172,6 +182,8 @@ def write_shard(
         pl.Series("end", ends, dtype=pl.Int64)
     )
     index = index.with_columns(sha256=pl.lit(_sealed(hashed.digest(), index["end"])))
+    if found is not None:
+        index = index.with_columns(pl.Series("found", found, dtype=pl.String))
     write_frame(index, folder / f"{name}{INDEX}")
     return Shard(folder / f"{name}{PIXELS}", kind, index)
 
@@ -244,7 +256,7 @@ def _read_shard(path: Path, size: ImageSize) -> Shard | None:
         channels, bits = (int(part) for part in path.stem.split("-")[0].split("x"))
         kind, pixels = PixelFormat(size, channels, bits), path.with_suffix(PIXELS)
         if (
-            dict(index.schema) != SCHEMA
+            dict(index.schema) not in (SCHEMA, NOTES)
             or shard_name(kind, index) != path.stem
             or pixels.stat().st_size != index["end"][-1]
         ):

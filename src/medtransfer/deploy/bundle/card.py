@@ -175,15 +175,21 @@ def input_steps(facts: BundleFacts) -> list[str]:
     )
     high, wide = height_width(given.crop)
     order = "" if high == wide else " (height × width)"
+    framing = given.framing
+    region = (
+        f"Cut out the {framing.words()}, by the rules {framing.rules} of docs/reference/bundle.md; "
+        "an image without a clear breast stays whole."
+    )
+    image = "the whole image" if framing.is_whole else "it"
     return [
         (
             f"Decode the file ({given.decoder}); DICOM by the rules '{given.dicom_rules}', black "
             "is 0; turn photographs upright as their EXIF says."
         ),
+        *([] if framing.is_whole else [region]),
         (
-            f"Resize the whole image to {sides_words(given.crop)} pixels{order}, "
-            f"{given.interpolation} and antialiased, whatever its proportions; round to its 8 or "
-            "16 bits."
+            f"Resize {image} to {sides_words(given.crop)} pixels{order}, {given.interpolation} and "
+            "antialiased, whatever its proportions; round to its 8 or 16 bits."
         ),
         *lossy,
         "Divide by 255, or by 65,535 with 16 bits; repeat grey to three channels.",

@@ -362,6 +362,7 @@ class _Export:
             quality=run.recipe.codec.quality,
             mean=run.spec.mean,
             std=run.spec.std,
+            framing=run.recipe.framing,
         )
 
     def _training(self, measured: MeasuredRun, salt: str) -> TrainingFacts:

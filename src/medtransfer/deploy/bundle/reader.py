@@ -262,7 +262,9 @@ def write_bundle(
 
 def facts_text(facts: BundleFacts) -> str:
     """Text of ``bundle.json``."""
-    return json_text(_FACTS.dump_python(facts, mode="json"))
+    # left out where images are whole, so that earlier versions read such bundles
+    fields = {"input": {"framing"}} if facts.input.framing.is_whole else None
+    return json_text(_FACTS.dump_python(facts, mode="json", exclude=fields))
 
 
 def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:

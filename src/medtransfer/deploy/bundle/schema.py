@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from medtransfer.data.config import Policy, SizePixels, Task
+from medtransfer.data.images.region import Framing
 from medtransfer.data.images.shards import Coding
 from medtransfer.models.config import Pool
 from medtransfer.models.ladder import Architecture, Interpolation, Precision, Stem
@@ -106,6 +107,7 @@ class InputFacts:
         modalities: Modalities in the headers of the DICOM training images; a file whose header
             names another is refused. Empty if no training image named one.
         crop: Side of the square that an image is resized to, or height and width.
+        framing: Region that is cut out of the image before; left out where there is none.
         interpolation: Of that resize, antialiased.
         coding: Encoding of the resized pixels in the study: `jpeg` is lossy, and is repeated.
         quality: Of that JPEG; 0 for the others.
@@ -123,6 +125,7 @@ class InputFacts:
     quality: Annotated[int, Field(ge=0, le=100)]
     mean: Channels
     std: tuple[Positive, Positive, Positive]
+    framing: Framing = Framing()
 
 
 @dataclass(frozen=True, config=STRICT)

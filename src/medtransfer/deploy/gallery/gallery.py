@@ -120,7 +120,7 @@ class _Shown:
         data = request.run.data
         self.predictions = study.run(request.run_id).predictions()
         self._manifest: Manifest = RunData(request.run, study.images, request.inputs).manifest
-        self._limit = data.pixel_limit
+        self._limit, self._framing = data.pixel_limit, data.image.framing
         frame = self._manifest.frame
         names = [name for name in data.attributes if name in frame.columns]
         self.attributes = case_attributes(frame, names)
@@ -151,6 +151,8 @@ class _Shown:
                 if explained is not None:
                     output = self._names.index(case.target)
                     heat = explained.heat(content, frame, output)
+                    if not self._framing.is_whole:  # the map is of what the network saw
+                        pixels, ratio = shown_pixels(content, self._limit, frame, self._framing)
                     maps.append(picture(pixels, ratio, heat.heat))
                     notes.append(heat.words())
             rest = len(self._rows[case.case_id]) - len(images[case.case_id])

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import Pixels, encode_png, resize_image
+from medtransfer.data.images.region import Framing
 
 SIDE = 320
 """Pixels of a side; the page gives the picture its proportions back."""
 OPACITY = 0.45
+WHOLE = Framing()
 RAMP = np.array(
     [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], dtype=np.float64
 )
@@ -30,18 +32,21 @@ class CasePicture:
     ratio: float
 
 
-def shown_pixels(content: bytes, pixel_limit: int, frame: int | None) -> tuple[Pixels, float]:
-    """An image at the size of a page, 8 bits, and its proportions.
+def shown_pixels(
+    content: bytes, pixel_limit: int, frame: int | None, framing: Framing = WHOLE
+) -> tuple[Pixels, float]:
+    """An image or its region at the size of a page, 8 bits, and its proportions.
 
     Args:
         content: A file's content.
         pixel_limit: Most pixels.
         frame: Number of the frame in a file with several.
+        framing: Region that is shown.
 
     Raises:
         ImageError: It cannot be read.
     """
-    pixels = decode(content, pixel_limit, frame)
+    pixels = framing.apply(decode(content, pixel_limit, frame)).pixels
     ratio = pixels.shape[1] / pixels.shape[0]
     small = resize_image(pixels, SIDE, "bilinear")
     return (small >> 8).astype(np.uint8) if small.dtype == np.uint16 else small, ratio

@@ -34,12 +34,14 @@ class CaseImagesRead:
         refused: Number that could not be read.
         brightness: Mean of their pixels, from 0 (black) to 1, at the network's size.
         contrast: Standard deviation of the pixels of an image, mean over the images.
+        whole: Number that has no clear breast, where one is cut out.
     """
 
     read: int
     refused: int
     brightness: float | None = None
     contrast: float | None = None
+    whole: int = 0
 
 
 def case_decisions(
@@ -53,8 +55,8 @@ def case_decisions(
         images: By `case_id`.
 
     Returns:
-        `case_id`, `patient_id`, `cohort`, `images`, `images_refused`, `brightness`, `contrast`;
-        of every target `logit_`,
+        `case_id`, `patient_id`, `cohort`, `images`, `images_refused`, `brightness`, `contrast`,
+        and `images_whole` of a bundle that cuts out the breast; of every target `logit_`,
         `probability_` (calibrated), `call_<target>_<point>` (1 or 0), `set_<target>`, or `class`
         and `set` of a single-label task; `ood_<detector>`, `ood`, `ood_by`; `deferred`,
         `deferred_because`.
@@ -68,6 +70,8 @@ def case_decisions(
         "brightness": pl.Series([count.brightness for count in counts], dtype=pl.Float64),
         "contrast": pl.Series([count.contrast for count in counts], dtype=pl.Float64),
     }
+    if not facts.input.framing.is_whole:
+        columns["images_whole"] = pl.Series([count.whole for count in counts], dtype=pl.Int64)
     reasons: list[list[str]] = [[] for _ in counts]
     columns |= _target_columns(facts, run, fit, reasons)
     columns |= _gate_columns(facts, run, reasons)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.images.pictures import Pixels
+from medtransfer.data.images.region import FramedPixels
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
@@ -70,6 +71,12 @@ class BundlePredictions:
     def deferred(self) -> int:
         """Number of predicted cases that are left to a person."""
         return int(self.frame["deferred"].fill_null(value=False).sum())
+
+    @property
+    def whole_images(self) -> int:
+        """Number of images without a clear breast, which were taken whole."""
+        is_counted = "images_whole" in self.frame.columns
+        return int(self.frame["images_whole"].sum()) if is_counted else 0
 
     @property
     def out_of_distribution(self) -> int:
@@ -244,7 +251,7 @@ class _Scoring:
     def _decoded(self) -> Iterator[tuple[int, list[Pixels]]]:
         """Cases with at least one readable image, when all of their images are done."""
         missing = {case: self._source.cases[case].images for case in self._cases}
-        held: dict[int, list[tuple[int, Pixels]]] = {}
+        held: dict[int, list[tuple[int, FramedPixels]]] = {}
         requests = self._source.images(self._cases)
         for done, (request, outcome) in enumerate(
             decode_images(requests, self._model.rules), start=1
@@ -256,10 +263,11 @@ class _Scoring:
                 held.setdefault(request.case, []).append((request.place, outcome))
             missing[request.case] -= 1
             if missing[request.case] == 0 and request.case in held:
-                pictures = sorted(held.pop(request.case), key=lambda pair: pair[0])
+                ordered = sorted(held.pop(request.case), key=lambda pair: pair[0])
+                pictures = [picture for _, picture in ordered]
                 number = self._source.cases[request.case].images
-                self._images[case_id] = _images_read([picture for _, picture in pictures], number)
-                yield request.case, [picture for _, picture in pictures]
+                self._images[case_id] = _images_read(pictures, number)
+                yield request.case, [picture.pixels for picture in pictures]
             self._on_progress(done, self._total)
 
     def _pass(self, ready: Sequence[tuple[int, list[Pixels]]]) -> None:
@@ -295,19 +303,21 @@ class _Scoring:
             self._parts.append(table.filter(pl.Series(finite)))
 
 
-def _images_read(pictures: Sequence[Pixels], number: int) -> CaseImagesRead:
+def _images_read(pictures: Sequence[FramedPixels], number: int) -> CaseImagesRead:
     """Counts and mean statistics of a case's images.
 
     Args:
-        pictures: Those that could be read; uint8 or uint16.
+        pictures: Those that could be read.
         number: How many the case has.
     """
-    scaled = [picture / float(np.iinfo(picture.dtype).max) for picture in pictures]
+    images = [picture.pixels for picture in pictures]
+    scaled = [image / float(np.iinfo(image.dtype).max) for image in images]
     return CaseImagesRead(
         read=len(pictures),
         refused=number - len(pictures),
         brightness=float(np.mean([image.mean() for image in scaled])),
         contrast=float(np.mean([image.std() for image in scaled])),
+        whole=sum(picture.found == "whole" for picture in pictures),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from medtransfer.data.images.decode import inspect, is_dicom
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.data.images.pixel_recipe import PixelRecipe
+from medtransfer.data.images.region import FramedPixels
 from medtransfer.data.images.shards import Codec, PixelFormat
 from medtransfer.deploy.bundle.schema import InputFacts
 from medtransfer.deploy.inference.sources import ImageRequest
@@ -42,14 +43,19 @@ class InputRules:
             facts: Of the bundle.
             any_modality: True if files of other modalities are not refused.
         """
+        codec = Codec(facts.coding, facts.quality)
         recipe = PixelRecipe(
-            facts.crop, facts.interpolation, facts.pixel_limit, Codec(facts.coding, facts.quality)
+            facts.crop, facts.interpolation, facts.pixel_limit, codec, facts.framing
         )
         named = frozenset(facts.modalities)
         allowed = named | RADIOGRAPHY if named & RADIOGRAPHY else named
         return cls(recipe, frozenset() if any_modality else allowed)
 
     def pixels(self, source: bytes | Pixels, frame: int | None) -> Pixels:
+        """Pixels of an image as `read` gives them; arguments and errors are its own."""
+        return self.read(source, frame).pixels
+
+    def read(self, source: bytes | Pixels, frame: int | None) -> FramedPixels:
         """Pixels of an image at the network's size, as the study's cache held them.
 
         Args:
@@ -63,16 +69,18 @@ class InputRules:
             ImageError: It cannot be read, or is of another modality. The message is a reason.
         """
         if isinstance(source, np.ndarray):
-            pixels = self.recipe.sized(source)
+            region = self.recipe.framing.apply(source)
         else:
             self._check_modality(source, frame)
-            pixels = self.recipe.make(source, frame)
+            region = self.recipe.framed(source, frame)
+        pixels = self.recipe.sized(region.pixels)
         if self.recipe.codec.coding != "jpeg":
-            return pixels
+            return FramedPixels(pixels, region.found)
         if pixels.dtype == np.uint16:
             raise ImageError("has 16 bits, and the bundle's study kept its images as JPEG")
         kind = PixelFormat(self.recipe.size, pixels.shape[2], 8)
-        return self.recipe.codec.decode(self.recipe.codec.encode(pixels), kind)
+        decoded = self.recipe.codec.decode(self.recipe.codec.encode(pixels), kind)
+        return FramedPixels(decoded, region.found)
 
     def _check_modality(self, data: bytes, frame: int | None) -> None:
         if not self.modalities or not is_dicom(data):
@@ -87,10 +95,10 @@ class InputRules:
 
 def decode_images(
     requests: Iterator[ImageRequest], rules: InputRules
-) -> Iterator[tuple[ImageRequest, Pixels | ImageError]]:
+) -> Iterator[tuple[ImageRequest, FramedPixels | ImageError]]:
     """Pixels of images, or the reason why there are none, in order, several at a time."""
     with ThreadPoolExecutor(THREADS) as pool:
-        waiting: deque[tuple[ImageRequest, Future[Pixels | ImageError]]] = deque()
+        waiting: deque[tuple[ImageRequest, Future[FramedPixels | ImageError]]] = deque()
         for request in requests:
             waiting.append((request, pool.submit(_attempt, request, rules)))
             if len(waiting) > WAITING_IMAGES:
@@ -100,8 +108,8 @@ def decode_images(
             yield request, future.result()
 
 
-def _attempt(request: ImageRequest, rules: InputRules) -> Pixels | ImageError:
+def _attempt(request: ImageRequest, rules: InputRules) -> FramedPixels | ImageError:
     try:
-        return rules.pixels(request.read(), request.frame)
+        return rules.read(request.read(), request.frame)
     except ImageError as error:
         return error

@@ -32,6 +32,7 @@ IMAGES_SCHEMA = {
     "refused": pl.Int64,
     "brightness": pl.Float64,
     "contrast": pl.Float64,
+    "whole": pl.Int64,
 }
 
 
@@ -121,6 +122,8 @@ def prediction_summary(files: PredictionFiles) -> str:
     if files.refused is not None:
         lost = len(outcome.refused)
         parts.append(f"{plural(lost, 'image')} could not be used ({files.refused.name})")
+    if whole := outcome.whole_images:
+        parts.append(f"{plural(whole, 'image')} without a clear breast, taken whole")
     if outcome.unpredicted:
         parts.append(f"{plural(outcome.unpredicted, 'case')} without a prediction")
     parts += [

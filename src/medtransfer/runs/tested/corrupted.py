@@ -44,7 +44,12 @@ def corrupted_request(
         corruption: Kind and severity.
     """
     recipe = CorruptedRecipe(
-        plain.size, plain.interpolation, plain.pixel_limit, plain.codec, corruption
+        plain.size,
+        plain.interpolation,
+        plain.pixel_limit,
+        plain.codec,
+        plain.framing,
+        corruption=corruption,
     )
     return CacheRequest(np.flatnonzero(internal_tests(frame).to_numpy()), recipe)
 

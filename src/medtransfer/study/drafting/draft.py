@@ -181,6 +181,10 @@ class Draft:
             "    # DECIDE: flips only where the side of the body does not matter (skin: both; "
             "chest: none)\n"
         )
+        breast = (
+            "    # mammograms: region: breast cuts the breast out, chest_wall: left brings all to "
+            "one side\n"
+        )
         return (
             f"{_comment(sides.note, '    ')}"
             f"    resize: {_or_null(sides.value.resize)}         # training images are resized to "
@@ -190,6 +194,7 @@ class Draft:
             f"{'' if 'laterality' in self.fingerprint.side_columns else decide}"
             f"{_comment(flips.note, '    ')}"
             f"    flip: {flips.value}\n"
+            f"{breast if 'laterality' in self.fingerprint.side_columns else ''}"
         )
 
     def _training_text(self) -> str:
