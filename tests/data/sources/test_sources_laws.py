@@ -41,6 +41,7 @@ from tests.data.sources import (
     tree_rsna_pneumonia,
     tree_vindr_cxr,
     tree_vindr_mammo,
+    tree_vindr_pcxr,
     tree_vindr_physionet,
 )
 from tests.data.sources.trees import picture, shuffle, without_columns
@@ -88,6 +89,7 @@ CASES = [
     Case("rsna-pneumonia", tree_rsna_pneumonia),
     Case("vindr-cxr", tree_vindr_cxr),
     Case("vindr-cxr", tree_vindr_physionet, {"readers": "all"}, "-physionet"),
+    Case("vindr-pcxr", tree_vindr_pcxr),
     Case("ham10000", tree_ham10000),
     Case("isic-2019", tree_isic2019),
     Case("isic-2020", tree_isic2020),

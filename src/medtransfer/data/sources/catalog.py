@@ -20,6 +20,7 @@ from medtransfer.data.sources.chest import (
     padchest,
     rsna_pneumonia,
     vindr_cxr,
+    vindr_pcxr,
 )
 from medtransfer.data.sources.generic import any_csv, image_folder, medmnist
 from medtransfer.data.sources.pathology import camelyon17
@@ -43,6 +44,7 @@ MODULES = (
     nih_chestxray14,
     padchest,
     vindr_cxr,
+    vindr_pcxr,
     rsna_pneumonia,
     ham10000,
     isic2019,
