@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.data.sources import (
     tree_aptos2019,
+    tree_brax,
     tree_camelyon17,
     tree_cbis_ddsm,
     tree_chexpert,
@@ -109,6 +110,7 @@ CASES = [
     Case("eyepacs", tree_eyepacs),
     Case("messidor-2", tree_messidor2),
     Case("camelyon17-wilds", tree_camelyon17),
+    Case("brax", tree_brax),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),

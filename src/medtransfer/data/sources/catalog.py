@@ -14,6 +14,7 @@ from medtransfer.data.sources.breast import (
     vindr_mammo,
 )
 from medtransfer.data.sources.chest import (
+    brax,
     chexpert,
     mimic_cxr,
     nih_chestxray14,
@@ -46,6 +47,7 @@ MODULES = (
     vindr_cxr,
     vindr_pcxr,
     rsna_pneumonia,
+    brax,
     ham10000,
     isic2019,
     isic2020,

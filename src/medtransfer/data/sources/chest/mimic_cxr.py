@@ -20,7 +20,7 @@ from medtransfer.errors import plural
 STUDY = ("subject_id", "study_id")
 FILE = r"([^/]+)\.(?:jpg|png|dcm)$"
 SPLITS = {"train": "train", "validate": "tune", "test": "test"}
-VIEWS = {"LATERAL": "L", "LL": "L", "RL": "L"}
+LATERAL_SPELLINGS = {"LATERAL": "L", "LL": "L", "RL": "L"}
 """View written for the spellings of a lateral film, left or right; others stay as they are."""
 
 
@@ -46,7 +46,7 @@ def read(download: Download) -> ImportedSource:
         image_id=pl.col("dicom_id"),
         case_id=pl.concat_str(pl.lit("s"), pl.col("study_id")),
         patient_id=pl.concat_str(pl.lit("p"), pl.col("subject_id")),
-        view=pl.col("ViewPosition").replace(VIEWS),
+        view=pl.col("ViewPosition").replace(LATERAL_SPELLINGS),
     )
     rows, join = locate(rows, download, FILE)
     rows, more, notes = _with_people(rows, download)
