@@ -38,8 +38,8 @@ class World:
         noise: Standard deviation that each rung adds to the evidence, at home and away.
         lost: Share of the evidence that is missing for sex F.
         rare: True if the finding is rarer away, and the networks do not know it.
-        shown: Topics in which something is there to be found, with words of the sentence that
-            names it.
+        shown: Topics in which something is there to be found, with words of the sentences that
+            name it; any of them is right.
     """
 
     noise: dict[str, tuple[float, float]] = field(
@@ -47,7 +47,7 @@ class World:
     )
     lost: float = 0.0
     rare: bool = False
-    shown: dict[Topic, str] = field(default_factory=dict[Topic, str])
+    shown: dict[Topic, tuple[str, ...]] = field(default_factory=dict[Topic, tuple[str, ...]])
 
 
 WORLDS = {
@@ -55,12 +55,14 @@ WORLDS = {
     "better at home, equal away": World(
         noise={FIRST: (2.0, 2.0), SECOND: (0.5, 2.0)},
         shown={
-            "transfer": f"{SECOND} is better than {FIRST}",
-            "shift": f"AUROC is lower than at {HOME}: by",
+            "transfer": (f"{SECOND} is better than {FIRST}",),
+            "shift": (f"AUROC is lower than at {HOME}: by", "more are missed", "more are called"),
         },
     ),
-    "one group worse": World(lost=0.6, shown={"groups": "is lower for F than for M"}),
-    "probabilities too high away": World(rare=True, shown={"probabilities": "wrong, on average"}),
+    "one group worse": World(lost=0.6, shown={"groups": ("is lower for F than for M",)}),
+    "probabilities too high away": World(
+        rare=True, shown={"probabilities": ("wrong, on average",)}
+    ),
 }
 ASKED: dict[str, tuple[Topic, ...]] = {
     "all equal": ("transfer", "shift", "groups", "probabilities"),
@@ -126,14 +128,14 @@ def verdict(world: World, page: FrontPage, topic: Topic) -> Verdict:
         return "too much" if line.mark == "shown" else "right"
     if line.mark != "shown":
         return "too little"
-    return "right" if world.shown[topic] in line.sentence else "too much"
+    return "right" if any(text in line.sentence for text in world.shown[topic]) else "too much"
 
 
 def test_a_verdict_counts_the_wrong_thing_shown_as_too_much(tmp_path: Path) -> None:
     world = WORLDS["better at home, equal away"]
     page = page_of(drawn(world, 0), tmp_path)
     assert verdict(world, page, "transfer") == "right"
-    turned = World(noise=world.noise, shown={"transfer": f"{FIRST} is better than {SECOND}"})
+    turned = World(noise=world.noise, shown={"transfer": (f"{FIRST} is better than {SECOND}",)})
     assert verdict(turned, page, "transfer") == "too much"
     assert verdict(World(), page, "transfer") == "too much"
 

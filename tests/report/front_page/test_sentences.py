@@ -68,6 +68,27 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         "not shown",
         "No change in AUROC from north was shown: the loss is 0.03 [−0.10, 0.20] at c.",
     ),
+    "threshold that misses all": (
+        other_hospitals(
+            "north",
+            [
+                HospitalLoss("c", OPEN, missed=Quantity(80.0, 70.0, 88.0), called=OPEN),
+                HospitalLoss("d", OPEN, called=Quantity(-30.0, -40.0, -20.0)),
+            ],
+        ),
+        "shown",
+        (
+            "No change in AUROC from north was shown: the loss is 0.03 [−0.10, 0.20] at c and 0.03 "
+            "[−0.10, 0.20] at d. At the threshold of north, of 100 with the finding 80 [70, 88] "
+            "more are missed at c; of 100 without it 30 [20, 40] fewer are called at d."
+        ),
+    ),
+    "threshold that is hardly off": (
+        # two numbers are judged at once: 97.5 % intervals exclude 0, not 95 % ones
+        other_hospitals("north", [HospitalLoss("c", OPEN, missed=Quantity(8.0, 0.5, 15.5))]),
+        "not shown",
+        "No change in AUROC from north was shown: the loss is 0.03 [−0.10, 0.20] at c.",
+    ),
     "loss unknown": (
         other_hospitals("north", [HospitalLoss("c", NONE), HospitalLoss("d", NONE)]),
         "not shown",

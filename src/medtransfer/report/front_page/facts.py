@@ -46,6 +46,18 @@ class Quantity:
         ends = [None if end is None else -end for end in (self.high, self.low)]
         return Quantity(None if self.value is None else -self.value, *ends, reason=self.reason)
 
+    def times(self, factor: float) -> "Quantity":
+        """The same in another unit; the factor is above 0."""
+        scaled = (None if x is None else factor * x for x in (self.value, self.low, self.high))
+        return Quantity(*scaled, reason=self.reason)
+
+    def wider(self, factor: float) -> "Quantity":
+        """The same with an interval that is wider by a factor, on both sides."""
+        if self.value is None or self.low is None or self.high is None:
+            return self
+        ends = (self.value + factor * (end - self.value) for end in (self.low, self.high))
+        return Quantity(self.value, *ends, reason=self.reason)
+
     @property
     def is_above_zero(self) -> bool:
         """True if the whole interval is above 0."""

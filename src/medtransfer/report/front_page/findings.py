@@ -6,7 +6,9 @@ from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
 from medtransfer.metrics.cases import BUDGET
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.front_page.facts import Quantity, QuestionLine, Topic
+from medtransfer.report.front_page.hospitals import operating_point
 from medtransfer.report.front_page.sentences import (
+    POINTS,
     GroupGap,
     HospitalLoss,
     better_rung,
@@ -96,7 +98,16 @@ def _shift(data: ReportData) -> QuestionLine:
 def _loss(data: ReportData, cohort: str) -> HospitalLoss:
     row = data.result_row(data.best, cohort, HEADLINE + DROP_SUFFIX)
     amount = None if row is None else detectable(row)
-    return HospitalLoss(cohort, Quantity.of(row, "no AUROC to compare with"), amount)
+    point = operating_point(data)
+    missed, called = (
+        None if row is None else Quantity.of(row).times(POINTS)
+        for row in (
+            data.result_row(data.best, cohort, f"{metric}@{point}{DROP_SUFFIX}")
+            for metric in ("sensitivity", "specificity")
+        )
+    )
+    drop = Quantity.of(row, "no AUROC to compare with")
+    return HospitalLoss(cohort, drop, amount, missed=missed, called=called)
 
 
 def _labels(data: ReportData) -> QuestionLine:

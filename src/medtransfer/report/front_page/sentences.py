@@ -7,12 +7,17 @@ interval, and a p-value where the question has one, excludes chance.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import ndtri
+
 from medtransfer.report.front_page.facts import Mark, Quantity
 from medtransfer.report.text import ALPHA, fixed, joined, p_text, percent
 from medtransfer.statistics.sample_size import POWER
+from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
 COULD = f"with {POWER:.0%} probability"
 POINTS = 100
+OF_TWO = float(ndtri(1 - ALPHA / 4)) / NORMAL_QUANTILE
+"""Factor of an interval of which two are judged at once, so that either is wrong in 5 %."""
 NO_INTERVAL = "no interval: "
 """Beginning of the reason of a number without an interval."""
 
@@ -33,11 +38,16 @@ class HospitalLoss:
         cohort: The other hospital.
         drop: Above 0 is a loss.
         detectable: Smallest true loss that the study would have shown.
+        missed: Cases that are missed beyond those at home, of 100 with the finding, at the
+            operating point; None where there is none.
+        called: Cases that are called beyond those at home, of 100 without it.
     """
 
     cohort: str
     drop: Quantity
     detectable: float | None = None
+    missed: Quantity | None = None
+    called: Quantity | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ def better_rung(
 
 
 def other_hospitals(home: str, losses: Sequence[HospitalLoss]) -> Claim:
-    """Claim on AUROC lost at other hospitals.
+    """Claim on AUROC lost at other hospitals, and on what the threshold of home does there.
 
     Args:
         home: The baseline of the losses.
@@ -163,8 +173,29 @@ def other_hospitals(home: str, losses: Sequence[HospitalLoss]) -> Claim:
         if loss.drop.value is None:
             unknown.setdefault(loss.drop.reason or "no value", []).append(loss.cohort)
     parts += [f"The loss at {joined(names)} is unknown: {why}." for why, names in unknown.items()]
-    mark: Mark = "shown" if lost or higher else "not shown"
+    moved = [text for loss in losses for text in _moved_decisions(loss)]
+    if moved:
+        parts.append(f"At the threshold of {home}, {'; '.join(moved)}.")
+    mark: Mark = "shown" if lost or higher or moved else "not shown"
     return Claim(mark, " ".join(part for part in parts if part))
+
+
+def _moved_decisions(loss: HospitalLoss) -> list[str]:
+    """Words on the decisions at a hospital that are shown to differ from those at home."""
+    texts: list[str] = []
+    for excess, cases, verb in (
+        (loss.missed, "with the finding", "missed"),
+        (loss.called, "without it", "called"),
+    ):
+        if excess is None:
+            continue
+        judged = excess.wider(OF_TWO)
+        if judged.is_above_zero or judged.is_below_zero:
+            more = judged.is_above_zero
+            amount = interval(excess if more else excess.negated(), 0)
+            word = "more" if more else "fewer"
+            texts.append(f"of 100 {cases} {amount} {word} are {verb} at {loss.cohort}")
+    return texts
 
 
 def _at(cohort: str, amount: Quantity) -> str:
@@ -264,8 +295,4 @@ def probability_errors(errors: Mapping[str, Quantity]) -> Claim:
 
 
 def _points(error: Quantity) -> str:
-    scaled = Quantity(
-        *(None if x is None else POINTS * x for x in (error.value, error.low, error.high)),
-        reason=error.reason,
-    )
-    return interval(scaled, 0)
+    return interval(error.times(POINTS), 0)
