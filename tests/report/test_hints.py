@@ -6,7 +6,7 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table
 
 from medtransfer import EvaluationConfig, evaluate
-from medtransfer.report.hints import reversed_scores
+from medtransfer.report.hints import reversed_scores, soft_labels
 
 CONFIG = EvaluationConfig(replicates=100, permutations=0)
 
@@ -20,6 +20,17 @@ def test_reversed_scores_are_named(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "p.parquet")
     upright = evaluate(tmp_path / "p.parquet", tmp_path / "out", config=CONFIG)
     assert reversed_scores(upright.results) == []
+
+
+def test_soft_test_labels_are_counted_by_target() -> None:
+    frame = binary_table({"a": Site({"tune": 40, "test": 120})}, targets=("x", "y"))
+    assert soft_labels(frame) == []
+    tests = frame.filter(pl.col("split") == "test")["case_id"].unique().sort()
+    mean = pl.when(pl.col("case_id").is_in(tests.head(3).implode())).then(0.6)
+    (hint,) = soft_labels(frame.with_columns(target_y=mean.otherwise("target_y")))
+    assert hint.startswith("'target_y' is between 0 and 1 for 3 test cases: such soft labels enter")
+    tuned = pl.when(pl.col("split") == "tune").then(0.6).otherwise("target_y")
+    assert soft_labels(frame.with_columns(target_y=tuned)) == []
 
 
 def test_chance_is_not_called_reversed() -> None:

@@ -24,7 +24,7 @@ from medtransfer.evaluation.comparison.readers.scored_cases import (
     write_readers,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.report.hints import reversed_scores
+from medtransfer.report.hints import reversed_scores, soft_labels
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.rungs.facts import known_facts
@@ -130,7 +130,7 @@ def evaluate(
     )
     notes = (*table.notes, *([] if task else [reason]), *joined.said)
     notes = (*notes, *scored.notes, *tables.notes)
-    notes = (*notes, *reversed_scores(tables.results))
+    notes = (*notes, *soft_labels(scored.frame), *reversed_scores(tables.results))
     write_evaluation(
         out,
         tables,

@@ -2,8 +2,10 @@
 
 import polars as pl
 
+from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.report.text import fixed
+from medtransfer.tables.predictions import target_names
 from medtransfer.tables.results import ALL, MACRO, MICRO
 
 CHANCE = 0.5
@@ -32,4 +34,24 @@ def reversed_scores(results: pl.DataFrame) -> list[str]:
     ]
     if len(rows) > MAX_HINTS:
         sentences.append(f"So it is for {len(rows) - MAX_HINTS} more runs, targets or cohorts.")
+    return sentences
+
+
+def soft_labels(predictions: pl.DataFrame) -> list[str]:
+    """Sentences on test labels between 0 and 1, which enter no metric.
+
+    Args:
+        predictions: The table that is evaluated.
+    """
+    test = predictions.filter(pl.col("split") == "test")
+    sentences: list[str] = []
+    for name in target_names(predictions):
+        label = pl.col(f"target_{name}")
+        soft = test.filter((label > 0) & (label < 1))["case_id"].n_unique()
+        if soft:
+            sentences.append(
+                f"'target_{name}' is between 0 and 1 for {plural(soft, 'test case')}: such soft "
+                "labels enter no metric. If they are means over readers, give what each reader "
+                "said with --readings, and --truth each, majority or a reader's name."
+            )
     return sentences
