@@ -83,7 +83,7 @@ class Cluster:
         self.nodes.append(node)
         wait_for(lambda: self.parts(number, "raylet"))
         if is_head:
-            wait_for(self._answers)
+            wait_for(lambda: answers(self.port))
 
     def parts(self, number: int, word: str) -> list[psutil.Process]:
         """Processes of a node that have a word in their command line."""
@@ -102,11 +102,12 @@ class Cluster:
             node.wait()
         shutil.rmtree(self.place, ignore_errors=True)
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        return False
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -270,6 +271,7 @@ def test_a_client_from_outside_the_cluster_is_served(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     cluster.start(options=(f"--ray-client-server-port={port}",))
+    wait_for(lambda: answers(port))
     folder = run_study(study, tmp_path / "s", on=f"ray://127.0.0.1:{port}")
     assert study_digests(folder) == expected(study, tmp_path, serial)
 

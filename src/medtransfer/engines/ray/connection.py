@@ -230,10 +230,14 @@ def _reason(event: BrokerEvent) -> str:
 
 
 def _unreachable(address: RayAddress) -> str:
-    return (
-        f"No Ray cluster can be entered at {printable(address.text, 80)}. Check the address and "
-        "that Ray runs on this machine too, or use ray://HOST:PORT from outside the cluster."
+    advice = (
+        "Check the address, and that the head serves clients (`ray start --head` with the extra "
+        "`ray[client]`)."
+        if address.kind == "client"
+        else "Check the address and that Ray runs on this machine too, or use ray://HOST:PORT from "
+        "outside the cluster."
     )
+    return f"No Ray cluster can be entered at {printable(address.text, 80)}. {advice}"
 
 
 def _short_folder() -> str | None:
