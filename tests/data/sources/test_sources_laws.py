@@ -86,6 +86,7 @@ CASES = [
     Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google-all"}, "-google-all"),
     Case("mimic-cxr-jpg", tree_mimic_cxr),
     Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "negbio"}, "-negbio"),
+    Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "radiologist"}, "-radiologist"),
     Case("padchest", tree_padchest),
     Case("rsna-pneumonia", tree_rsna_pneumonia),
     Case("vindr-cxr", tree_vindr_cxr),

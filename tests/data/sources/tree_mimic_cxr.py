@@ -36,6 +36,12 @@ LABELLED = {
     "50771383": {"No Finding": "1.0", "Support Devices": "1.0"},
     "59999999": {"Edema": "1.0"},
 }
+READ = {
+    "50771383": {"No Finding": "0.0", "Lung Opacity": "1.0", "Support Devices": "1.0"},
+    "50578979": {"No Finding": "-1.0", "Edema": "0.0"},
+    "58888888": {"Fracture": "1.0"},
+}
+"""What the radiologist found in test reports, one of a study that is not there."""
 
 
 def write(folder: Path) -> None:
@@ -56,6 +62,11 @@ def write(folder: Path) -> None:
     ]
     table(folder / f"{start}-chexpert.csv.gz", ("subject_id", "study_id", *LABELS), rows)
     table(folder / f"{start}-negbio.csv.gz", ("subject_id", "study_id", *LABELS), rows[:3])
+    table(
+        folder / "mimic-cxr-2.1.0-test-set-labeled.csv",
+        ("study_id", *(name.replace("Lung Opacity", "Airspace Opacity") for name in LABELS)),
+        [(study, *(found.get(name, "") for name in LABELS)) for study, found in READ.items()],
+    )
     table(
         folder / f"{start}-split.csv.gz",
         ("dicom_id", "study_id", "subject_id", "split"),

@@ -14,7 +14,14 @@ from tests.data.sources import (
     tree_vindr_physionet,
 )
 from tests.data.sources.tree_chexpert import LABELS
-from tests.data.sources.trees import dicom_header, read_rows, shuffle, table, with_cell
+from tests.data.sources.trees import (
+    dicom_header,
+    read_rows,
+    shuffle,
+    table,
+    with_cell,
+    without_columns,
+)
 
 from medtransfer.data.images.pictures import decode_image
 from medtransfer.data.sources.catalog import SOURCES, overlaps_of
@@ -91,6 +98,33 @@ def test_mimic_asks_for_the_labels_that_were_chosen(tmp_path: Path) -> None:
     (tmp_path / "mimic-cxr-2.0.0-negbio.csv.gz").unlink()
     with pytest.raises(TableError, match="negbio.csv.gz is not below the folder"):
         read("mimic-cxr-jpg", tmp_path, labels="negbio")
+
+
+def test_mimic_takes_the_radiologists_labels_of_test_reports(tmp_path: Path) -> None:
+    tree_mimic_cxr.write(tmp_path)
+    found = read("mimic-cxr-jpg", tmp_path, labels="radiologist")
+    rows = rows_of(found)
+    assert set(rows) == {"68b5c4b1-e5", "99999999-f6"}
+    assert "split" not in found.frame.columns  # all are test: none to train on
+    assert rows["68b5c4b1-e5"]["Lung Opacity"] == "1"
+    assert rows["99999999-f6"]["No Finding"] == "-1"
+    assert found.kept == ("2 of 6: the study has labels in radiologist",)
+
+
+def test_mimic_says_that_the_radiologists_table_lacks_opacity(tmp_path: Path) -> None:
+    tree_mimic_cxr.write(tmp_path)
+    without_columns(tmp_path / "mimic-cxr-2.1.0-test-set-labeled.csv", ["Airspace Opacity"])
+    with pytest.raises(TableError, match="'Lung Opacity'"):
+        read("mimic-cxr-jpg", tmp_path, labels="radiologist")
+
+
+def test_mimic_films_are_found_as_dicom(tmp_path: Path) -> None:
+    tree_mimic_cxr.write(tmp_path)
+    before = read("mimic-cxr-jpg", tmp_path).frame
+    for film in tmp_path.rglob("*.jpg"):
+        film.rename(film.with_suffix(".dcm"))
+    after = read("mimic-cxr-jpg", tmp_path).frame
+    assert after.drop("path").equals(before.drop("path"))
 
 
 def test_padchest_without_a_judgement_is_empty_not_normal(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import polars as pl
 
 from medtransfer.data.sources import cells, odd_rows
 from medtransfer.data.sources.chest.chexpert import LABELS, MINED, SHARED
+from medtransfer.data.sources.download import missing_columns
 from medtransfer.data.sources.joins import KEY, agreed, coverage, join_tables, locate
 from medtransfer.data.sources.source import (
     Download,
@@ -19,6 +20,16 @@ from medtransfer.errors import plural
 
 STUDY = ("subject_id", "study_id")
 FILE = r"([^/]+)\.(?:jpg|png|dcm)$"
+"""Name of a film: JPEG of MIMIC-CXR-JPG, or DICOM of MIMIC-CXR beside the tables of the former."""
+RADIOLOGIST = "mimic-cxr-2.1.0-test-set-labeled.csv"
+OPACITY = "Airspace Opacity"
+"""Name of lung opacity in the radiologist's table."""
+FILES = {
+    "chexpert": "mimic-cxr-2.*-chexpert.csv.gz",
+    "negbio": "mimic-cxr-2.*-negbio.csv.gz",
+    "radiologist": RADIOLOGIST,
+}
+"""Tables of labels by the value of option ``labels``."""
 SPLITS = {"train": "train", "validate": "tune", "test": "test"}
 LATERAL_SPELLINGS = {"LATERAL": "L", "LL": "L", "RL": "L"}
 """View written for the spellings of a lateral film, left or right; others stay as they are."""
@@ -30,11 +41,16 @@ def read(download: Download) -> ImportedSource:
     chosen = download.options["labels"]
     table = download.tables.get(chosen)
     if table is None:
-        download.refuse([f"mimic-cxr-2.0.0-{chosen}.csv.gz is not below the folder"])
+        download.refuse([f"{FILES[chosen].replace('*', '0.0')} is not below the folder"])
         raise AssertionError("refuse raises")
-    labels = cells.labels(table, LABELS).select(*STUDY, *LABELS)
+    by_report = chosen == "radiologist"
+    if by_report:
+        table = table.rename({OPACITY: "Lung Opacity"} if OPACITY in table.columns else {})
+        download.refuse(missing_columns(table, ("Lung Opacity",), RADIOLOGIST))
+    key = STUDY[1:] if by_report else STUDY
+    labels = cells.labels(table, LABELS).select(*key, *LABELS)
     names = ("rows of the metadata", f"studies of {chosen}")
-    rows, labelled = join_tables(images, labels, STUDY, names, "inner")
+    rows, labelled = join_tables(images, labels, key, names, "inner")
     kept = ()
     if labelled.left_only:
         kept = (kept_text(len(rows), len(images), f"the study has labels in {chosen}"),)
@@ -119,7 +135,7 @@ SOURCE = Source(
         ),
         Table(
             "chexpert",
-            ("mimic-cxr-2.*-chexpert.csv.gz",),
+            (FILES["chexpert"],),
             (*STUDY, *LABELS),
             STUDY,
             rules=odd_rows.labels(LABELS),
@@ -128,12 +144,22 @@ SOURCE = Source(
         ),
         Table(
             "negbio",
-            ("mimic-cxr-2.*-negbio.csv.gz",),
+            (FILES["negbio"],),
             (*STUDY, *LABELS),
             STUDY,
             rules=odd_rows.labels(LABELS),
             needed=False,
             holds="labels by NegBio, for labels=negbio",
+        ),
+        Table(
+            "radiologist",
+            (FILES["radiologist"],),
+            ("study_id", *(name for name in LABELS if name != "Lung Opacity")),
+            ("study_id",),
+            optional=("Lung Opacity", OPACITY),
+            rules=odd_rows.labels((*LABELS, OPACITY)),
+            needed=False,
+            holds="labels of test reports by a radiologist, for labels=radiologist",
         ),
         Table(
             "split",
@@ -167,6 +193,8 @@ SOURCE = Source(
     access="credentialed",
     licence="PhysioNet Credentialed Health Data License 1.5.0",
     url="https://doi.org/10.13026/8360-t248",
+    facts_from="the description of MIMIC-CXR-JPG 2.1.0 at PhysioNet; the radiologist's name for lung "
+    "opacity: radharmony/harmonizer/mimic_cxr of github.com/f10409/RadHarmony",
     citation="Johnson et al., MIMIC-CXR-JPG - chest radiographs with structured labels, PhysioNet "
     "2019, doi 10.13026/8360-t248; Johnson et al., MIMIC-CXR, a de-identified publicly available "
     "database of chest radiographs with free-text reports, Scientific Data 2019",
@@ -175,7 +203,7 @@ SOURCE = Source(
     layout=(
         "mimic-cxr-2.0.0-metadata.csv.gz, …-chexpert.csv.gz, …-split.csv.gz",
         "patients.csv.gz, admissions.csv.gz of MIMIC-IV (if you have them)",
-        "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg",
+        "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg (or .dcm, of MIMIC-CXR)",
     ),
     splits="`validate` is tune. The official test part is small and richer in findings.",
     attributes={
@@ -186,7 +214,16 @@ SOURCE = Source(
     confounders=(
         "Labels are of the study: a finding seen from one side is also the label of the other.",
         "AP films are of the emergency department and the wards.",
+        "The radiologist of labels=radiologist read reports and not films.",
         "Dates are shifted by patient; only their differences mean something.",
     ),
-    options=(Option("labels", "Which labeller's labels.", "chexpert", ("chexpert", "negbio")),),
+    options=(
+        Option(
+            "labels",
+            "Which labels: of a labeller, or those that a radiologist gave the test reports, which "
+            "are there for a part of the test studies alone.",
+            "chexpert",
+            tuple(FILES),
+        ),
+    ),
 )
