@@ -193,8 +193,8 @@ SOURCE = Source(
     access="credentialed",
     licence="PhysioNet Credentialed Health Data License 1.5.0",
     url="https://doi.org/10.13026/8360-t248",
-    facts_from="the description of MIMIC-CXR-JPG 2.1.0 at PhysioNet; the radiologist's name for lung "
-    "opacity: radharmony/harmonizer/mimic_cxr of github.com/f10409/RadHarmony",
+    facts_from="the description of MIMIC-CXR-JPG 2.1.0 at PhysioNet; the radiologist's name for "
+    "lung opacity: radharmony/harmonizer/mimic_cxr of github.com/f10409/RadHarmony",
     citation="Johnson et al., MIMIC-CXR-JPG - chest radiographs with structured labels, PhysioNet "
     "2019, doi 10.13026/8360-t248; Johnson et al., MIMIC-CXR, a de-identified publicly available "
     "database of chest radiographs with free-text reports, Scientific Data 2019",
