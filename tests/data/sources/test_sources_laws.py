@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from tests.data.sources import (
     tree_aptos2019,
     tree_brax,
+    tree_brset,
     tree_camelyon17,
     tree_cbis_ddsm,
     tree_chexpert,
@@ -112,6 +113,7 @@ CASES = [
     Case("messidor-2", tree_messidor2),
     Case("camelyon17-wilds", tree_camelyon17),
     Case("brax", tree_brax),
+    Case("brset", tree_brset),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),

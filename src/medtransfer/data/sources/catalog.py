@@ -25,7 +25,12 @@ from medtransfer.data.sources.chest import (
 )
 from medtransfer.data.sources.generic import any_csv, image_folder, medmnist
 from medtransfer.data.sources.pathology import camelyon17
-from medtransfer.data.sources.retina import aptos2019, eyepacs, messidor2
+from medtransfer.data.sources.retina import (
+    aptos2019,
+    brset,
+    eyepacs,
+    messidor2,
+)
 from medtransfer.data.sources.skin import (
     ddi,
     derm7pt,
@@ -66,6 +71,7 @@ MODULES = (
     aptos2019,
     eyepacs,
     messidor2,
+    brset,
     camelyon17,
     medmnist,
     image_folder,
