@@ -30,6 +30,7 @@ from medtransfer.data.sources.source import Option, Source
 from medtransfer.data.sources.vocabulary import VOCABULARY
 from medtransfer.evaluation.comparison.adaptation.table import ADAPT_CONTRACT
 from medtransfer.evaluation.comparison.corruptions.table import CORRUPTIONS_CONTRACT
+from medtransfer.evaluation.comparison.levels.table import LEVELS_CONTRACT
 from medtransfer.evaluation.comparison.policies.table import GROUP_THRESHOLDS_CONTRACT
 from medtransfer.evaluation.comparison.readers.judged import READERS_CONTRACT
 from medtransfer.evaluation.comparison.readers.table import READINGS_CONTRACT
@@ -477,6 +478,7 @@ TABLES = {
     "adaptation": ADAPT_CONTRACT,
     "corruptions": CORRUPTIONS_CONTRACT,
     "group-thresholds": GROUP_THRESHOLDS_CONTRACT,
+    "levels": LEVELS_CONTRACT,
     "readings": READINGS_CONTRACT,
     "readers": READERS_CONTRACT,
 }

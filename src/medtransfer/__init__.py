@@ -61,6 +61,10 @@ if TYPE_CHECKING:
     from medtransfer.evaluation.comparison.choice.rule import Recommendation
     from medtransfer.evaluation.comparison.corruptions.table import read_corruptions
     from medtransfer.evaluation.comparison.label_savings import savings
+    from medtransfer.evaluation.comparison.levels.table import (
+        read_level_comparisons,
+        read_levels,
+    )
     from medtransfer.evaluation.comparison.policies.table import read_group_thresholds
     from medtransfer.evaluation.comparison.readers.judged import read_readers
     from medtransfer.evaluation.comparison.size.goals import ExpectedPerformance, SizeGoals
@@ -196,6 +200,8 @@ __all__ = [
     "read_corruptions",
     "read_evaluation_config",
     "read_group_thresholds",
+    "read_level_comparisons",
+    "read_levels",
     "read_log",
     "read_manifest",
     "read_predictions",
@@ -234,6 +240,8 @@ _MODULES = {
     "read_corruptions": "evaluation.comparison.corruptions.table",
     "read_group_thresholds": "evaluation.comparison.policies.table",
     "read_readers": "evaluation.comparison.readers.judged",
+    "read_level_comparisons": "evaluation.comparison.levels.table",
+    "read_levels": "evaluation.comparison.levels.table",
     "Bundle": "deploy.bundle.reader",
     "ExportOptions": "deploy.bundle.export",
     "export_bundle": "deploy.bundle.export",

@@ -98,6 +98,16 @@ def test_other_policies_are_refused(policy: str) -> None:
             {"image": {"region": "breast", "chest_wall": "left", "flip": "both"}},
             "flip: both mirrors half of them again",
         ),
+        ({"levels": {"exam_id": "median"}}, "max.*mean"),
+        (
+            {
+                "task": "single-label",
+                "targets": ["a", "b"],
+                "class_column": "c",
+                "levels": {"e": "max"},
+            },
+            "levels bring cases together .* need a binary or multi-label task",
+        ),
         ({"image": {"region": "lung"}}, "whole.*breast"),
         ({"image": {"flip": "sideways"}}, "none.*horizontal.*vertical.*both"),
         ({"split": {"tune_fraction": 0.5, "test_fraction": 0.5}}, "together are 1.*below 1"),

@@ -106,6 +106,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "task": "binary",
         "targets": {"Effusion": LabelPolicy()},
         "class_column": "dx",
+        "levels": {"exam_id": "mean"},
         "attributes": ("sex",),
         "values": {"sex": {"w": "F"}},
         "image": ImageConfig(flip="both"),

@@ -22,6 +22,7 @@ from medtransfer.settings import (
     identity_if_set,
     runtime,
     scoring,
+    scoring_if_set,
 )
 from medtransfer.sizes.image_size import ImageSize, height_width, image_size, sides_words, size_name
 from medtransfer.tables.values.value_map import EMPTY
@@ -32,6 +33,7 @@ Policy = Annotated[str, Field(pattern=r"^(ignore|zeros|ones|soft\((0(\.\d+)?|1(\
 SIZE = re.compile(r"(\d{1,4})\s*[x×]\s*(\d{1,4})")
 """Height and width as text: axes are lists of values, so that a pair there must be one."""
 Name = Annotated[str, Field(min_length=1, max_length=80)]
+LevelRule = Literal["max", "mean"]
 SidePixels = Annotated[int, Field(ge=8, le=4096)]
 
 
@@ -259,6 +261,10 @@ class DataConfig(Settings):
     """For `single-label`: the column that holds the class name."""
     attributes: tuple[Name, ...] = scoring(())
     """Columns to report by: sex, age band, skin type, scanner."""
+    levels: dict[Name, LevelRule] = scoring_if_set({})
+    """Columns whose equal values make cases one unit, each with its rule: `exam_id: max`. All
+    numbers are reported of these units too. `max`: the highest logit of the cases; `mean`: the mean
+    of their probabilities. A unit is positive if one of its cases is."""
     values: dict[Name, dict[str, str]] = scoring({})
     """Values to read in place of others, by column: `sex: {w: F, m: M}`; `empty` for no value. A
     changed label is in the run id, as the manifest's content is."""
@@ -309,6 +315,11 @@ class DataConfig(Settings):
     @model_validator(mode="after")
     def _task_fits_targets(self) -> "DataConfig":
         count = len(self.targets)
+        if self.levels and self.task == "single-label":
+            raise ValueError(
+                "levels bring cases together by their highest or mean probability, which a class "
+                "of several does not have: they need a binary or multi-label task"
+            )
         match self.task:
             case "binary" if count != 1:
                 raise ValueError(f"a binary task has one target, not {count}: use multi-label")

@@ -106,7 +106,8 @@ class ReportData:
         pairs: Differences between every two rungs; None in evaluations and in old folders.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         corruptions: Of the internal test cases; None if there were none.
-        group_thresholds: Thresholds by group beside shared ones; None if they were not asked for.
+        group_thresholds: Thresholds by group beside shared ones; None if not asked for.
+        levels: Means of units of several cases, with differences; None if not asked for.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
         chosen: The recommended rung; None if none can be recommended over another.
         readers: Agreement of readers, and rungs beside them; None where there were no readings.
@@ -134,6 +135,7 @@ class ReportData:
     understanding: pl.DataFrame | None = None
     corruptions: pl.DataFrame | None = None
     group_thresholds: pl.DataFrame | None = None
+    levels: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
     chosen: str | None = None
     readers: pl.DataFrame | None = None
@@ -153,9 +155,8 @@ class ReportData:
     @cached_property
     def cohorts(self) -> list[str]:
         """Cohorts with test results, the internal test set first."""
-        tests = self.means.filter(
-            pl.col("split") == "test", ~pl.col("metric").str.contains("_drop")
-        )
+        is_drop = pl.col("metric").str.contains("_drop")
+        tests = self.means.filter((pl.col("split") == "test") & ~is_drop)
         return tests["cohort"].unique(maintain_order=True).to_list()
 
     @cached_property
@@ -176,9 +177,8 @@ class ReportData:
         """Cohorts without training cases; all of them if each was left out in turn."""
         if self.leave_cohort_out:
             return self.cohorts
-        if self.internal_name is None:
-            return []
-        return [cohort for cohort in self.cohorts if cohort != self.internal_name]
+        home = self.internal_name
+        return [] if home is None else [cohort for cohort in self.cohorts if cohort != home]
 
     @property
     def drop_baseline(self) -> str:

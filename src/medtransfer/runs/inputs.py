@@ -24,6 +24,7 @@ from medtransfer.data.images.shards import Codec
 from medtransfer.data.labels import raw_labels
 from medtransfer.data.splits import internal_rows
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
+from medtransfer.evaluation.comparison.levels.units import require_whole_units
 from medtransfer.files import file_stamp
 from medtransfer.models.ladder import Architecture, find_rung
 from medtransfer.models.rungs.start import control_of
@@ -112,11 +113,12 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
         data.manifest,
         targets=data.names,
         class_column=data.class_column,
-        attributes=(*data.attributes, *data.split.group_columns),
+        attributes=(*data.attributes, *data.split.group_columns, *data.levels),
         image_root=data.image_root,
         values=data.values,
         images=images,
     )
+    require_whole_units(manifest.frame, data.manifest, data.levels)
     return manifest if images else manifest.without_images()
 
 

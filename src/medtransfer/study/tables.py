@@ -12,6 +12,7 @@ from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, run
 from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
+from medtransfer.evaluation.comparison.levels.units import level_units
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, write_json
@@ -29,6 +30,7 @@ from medtransfer.study.beside.collect import (
     write_group_thresholds,
     write_study_readers,
 )
+from medtransfer.study.beside.levels import write_levels
 from medtransfer.study.beside.readings import readings_digest
 from medtransfer.study.config import Study
 from medtransfer.study.corruptions.collect import write_corruptions
@@ -104,9 +106,10 @@ def write_study_tables(
     runs = [_ladder_run(folder, run) for run in in_order]
     compared = [*runs, *_never_retrained(folder, in_order, data)]
     kept = folder.kept_estimates()
+    attributes = _attributes(data, study.data.attributes, study.evaluation)
     tables = compare_runs(
         compared,
-        _attributes(data, study.data.attributes, study.evaluation),
+        attributes,
         study.data.task,
         study.evaluation,
         reference=study.reference_rung,
@@ -125,9 +128,10 @@ def write_study_tables(
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
     files += write_adaptation(study, folder, runs, _tested_again(in_order, data))
     files += write_corruptions(study, folder, done)
-    attributes = _attributes(data, study.data.attributes, study.evaluation)
     files += write_group_thresholds(study, folder, runs, attributes)
     files += write_study_readers(study, folder, runs, data.readings)
+    units = level_units(data.manifest.frame, study.data.levels)
+    files += write_levels(study, folder.path / "curves", runs, units)
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }
@@ -202,12 +206,19 @@ def _collected_key(
         "cases": {run.run_id: run.predicted.digest for run in done},
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
+        **_level_contents(study, data),
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
         "tables": TABLES_VERSION,
         **_by_readers(data),
     }
     return digest(contents)
+
+
+def _level_contents(study: Study, data: StudyData) -> dict[str, object]:
+    """Units of the cases, where levels are asked for."""
+    units = level_units(data.manifest.frame, study.data.levels)
+    return {"levels": {name: of_level.rows() for name, of_level in units.items()}} if units else {}
 
 
 def _prediction_digests(folder: StudyFolder, run: PlannedRun) -> dict[str, str]:

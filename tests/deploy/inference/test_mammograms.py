@@ -15,10 +15,12 @@ from medtransfer.deploy.bundle.export import export_bundle
 from medtransfer.deploy.bundle.reader import facts_text
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
+from medtransfer.evaluation.comparison.levels.table import read_levels
 from medtransfer.report.page import write_report
 from medtransfer.study.config import Study
 from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import plan_runs, read_data
+from medtransfer.tables.results import read_results
 
 
 def write_films(folder: Path, patients: int) -> Path:
@@ -42,6 +44,7 @@ def write_films(folder: Path, patients: int) -> Path:
                     "path": f"{name}.png",
                     "case_id": name,
                     "patient_id": f"p{patient:02d}",
+                    "exam_id": 1000 + patient,
                     "cohort": "a",
                     "laterality": side,
                     "cancer": int(cancer),
@@ -52,15 +55,29 @@ def write_films(folder: Path, patients: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rung", ["scratch/r14x0.5", "scratch/timm:vit_tiny_patch16_224"])
-def test_a_bundle_predicts_the_breasts_that_its_study_saw(tmp_path: Path, rung: str) -> None:
+@pytest.mark.parametrize(
+    ("rung", "others"),
+    [
+        ("scratch/r14x0.5", [{"rung": "scratch/r26x0.25"}]),
+        ("scratch/timm:vit_tiny_patch16_224", []),
+    ],
+)
+def test_a_bundle_predicts_the_breasts_that_its_study_saw(
+    tmp_path: Path, rung: str, others: list[dict[str, str]]
+) -> None:
     manifest = write_films(tmp_path, 30)
     image = {"resize": [64, 48], "crop": [64, 48], "region": "breast", "chest_wall": "left"}
     study = Study.model_validate(
         {
             "name": "breasts",
-            "data": {"manifest": manifest, "task": "binary", "targets": ["cancer"], "image": image},
-            "rungs": [{"rung": rung}],
+            "data": {
+                "manifest": manifest,
+                "task": "binary",
+                "targets": ["cancer"],
+                "image": image,
+                "levels": {"exam_id": "max"},
+            },
+            "rungs": [{"rung": rung}, *others],
             "seeds": [0],
             "training": {"batch_size": 8, "micro_batch": 8, "steps": 3, "checks": 1},
             "evaluation": {"replicates": 20, "permutations": 0},
@@ -74,7 +91,17 @@ def test_a_bundle_predicts_the_breasts_that_its_study_saw(tmp_path: Path, rung: 
     assert sentences["C008"][1] == (4,)
     page = write_report(folder).read_text("utf-8")
     assert "box around the breast, chest wall to the left, 64 × 48 → 64 × 48 px" in page
-    made = export_bundle(folder, tmp_path / "a.medt")
+    levels = read_levels(folder.path / "curves" / "levels.parquet")
+    exams = levels.filter((pl.col("metric") == "auroc") & pl.col("run_id").is_null())
+    cases = read_results(folder.path / "results.parquet").filter(
+        (pl.col("metric") == "auroc") & pl.col("run_id").is_null()
+    )
+    assert exams["num_cases"].to_list() == [n // 2 for n in cases["num_cases"]]
+    assert exams["num_patients"].to_list() == cases["num_patients"].to_list()
+    assert "By &#x27;exam_id&#x27;" in page or "By &#39;exam_id&#39;" in page
+    differences = folder.path / "curves" / "level_comparisons.parquet"
+    assert differences.is_file() == bool(others)
+    made = export_bundle(folder, tmp_path / "a.medt", rung=rung)
     framing = json.loads(facts_text(made.facts))["input"]["framing"]
     assert framing == {"region": "breast", "chest_wall": "left", "rules": 1}
     assert "chest wall to the left" in made.card

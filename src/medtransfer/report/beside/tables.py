@@ -7,6 +7,7 @@ import polars as pl
 
 from medtransfer.analysis.table import find_understanding
 from medtransfer.evaluation.comparison.corruptions.table import find_corruptions
+from medtransfer.evaluation.comparison.levels.table import find_levels
 from medtransfer.evaluation.comparison.policies.table import find_group_thresholds
 
 
@@ -16,6 +17,7 @@ class TablesBeside(TypedDict):
     understanding: pl.DataFrame | None
     corruptions: pl.DataFrame | None
     group_thresholds: pl.DataFrame | None
+    levels: pl.DataFrame | None
 
 
 def tables_beside(curves: Path) -> TablesBeside:
@@ -24,4 +26,5 @@ def tables_beside(curves: Path) -> TablesBeside:
         understanding=find_understanding(curves),
         corruptions=find_corruptions(curves),
         group_thresholds=find_group_thresholds(curves),
+        levels=find_levels(curves),
     )

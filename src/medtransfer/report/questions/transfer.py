@@ -6,6 +6,7 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.report import figures
+from medtransfer.report.beside.levels import levels_passage
 from medtransfer.report.components import (
     Answer,
     Component,
@@ -51,6 +52,7 @@ def section(data: ReportData) -> Section:
         *_facts(data),
         *scale_parts(data),
         *_rankings(data),
+        *levels_passage(data),
         *per_target(data),
         *decisions_compared(data),
         *every_metric(data),
