@@ -89,8 +89,12 @@ def _findings() -> list[pl.Expr]:
     indexed = cell.is_not_null() & ~cell.str.contains(_entry(UNREAD))
     columns: list[pl.Expr] = []
     for finding in FINDINGS:
-        stated = [cell.str.contains(_entry(term)) for term, of in TERMS.items() if of == finding]
-        placeless = [cell.str.contains(_entry(t)) for t, of in ANYWHERE.items() if of == finding]
+        stated = [
+            cell.str.contains(_entry(term)) for term, sign in TERMS.items() if sign == finding
+        ]
+        placeless = [
+            cell.str.contains(_entry(t)) for t, sign in ANYWHERE.items() if sign == finding
+        ]
         mark = pl.when(pl.any_horizontal(stated)).then(pl.lit("1"))
         if placeless:
             mark = mark.when(pl.any_horizontal(placeless)).then(pl.lit("-1"))
