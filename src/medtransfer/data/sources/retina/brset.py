@@ -59,6 +59,7 @@ def read(download: Download) -> ImportedSource:
         image_id=name,
         case_id=name,
     )
+    rows = rows.drop("patient_sex", "exam_eye")  # figures, read above
     rows, ages = cells.with_age(rows, pl.col("patient_age"))
     rows, join = locate(rows, download, r"([^/]+)\.(?:jpe?g|png)$")
     notes = [EARLIER] if there[0] != DRUSEN[0] else []
