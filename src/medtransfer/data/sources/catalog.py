@@ -6,6 +6,7 @@ from medtransfer.data.sources.archive import dicom_export
 from medtransfer.data.sources.archive.web import dicomweb
 from medtransfer.data.sources.breast import (
     cbis_ddsm,
+    cdd_cesm,
     cmmd,
     embed,
     inbreast,
@@ -70,6 +71,7 @@ MODULES = (
     mias,
     inbreast,
     cmmd,
+    cdd_cesm,
     aptos2019,
     eyepacs,
     messidor2,
