@@ -9,17 +9,25 @@ imported. An image file of one byte stands in for each row's image.
 # pyright: reportOperatorIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 import ast
 import gzip
+import tarfile
 import zipfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import polars as pl
 import pytest
 
 from medtransfer.data.sources.catalog import SOURCES
-from medtransfer.data.sources.chest import chexpert, nih_chestxray14, padchest, vindr_cxr
+from medtransfer.data.sources.chest import (
+    chexpert,
+    nih_chestxray14,
+    openi,
+    padchest,
+    vindr_cxr,
+)
 from medtransfer.data.sources.import_source import read_source
 from medtransfer.data.sources.source import ImportedSource
 
@@ -228,3 +236,43 @@ def test_vindr_cxr_of_kaggle_keeps_every_vote(tables: Path, tmp_path: Path) -> N
             assert_same(imported, name, named.groupby("image_id").mean().map(verdict))
     assert imported.frame.height == source["image_id"].nunique()
     assert pl.Series(imported.frame["image_id"]).is_unique().all()
+
+
+def test_openi_terms_are_those_of_the_real_reports(tables: Path, tmp_path: Path) -> None:
+    reports: dict[str, list[list[str]]] = {}
+    films: dict[str, str] = {}
+    with tarfile.open(tables / "NLMCXR_reports.tgz") as archive:
+        for member in archive:
+            if not member.name.endswith(".xml") or (text := archive.extractfile(member)) is None:
+                continue
+            report = ElementTree.fromstring(text.read())
+            number = member.name.removesuffix(".xml").rsplit("/", 1)[-1]
+            reports[number] = [(node.text or "").split("/") for node in report.iter("major")]
+            for image in report.iter("parentImage"):
+                films[image.attrib["id"].removeprefix("CXR")] = number
+    source = SOURCES["open-i"]
+    assert (len(films), len(reports) - len(set(films.values()))) == (source.images, 104)
+    index = [(number, ";".join("/".join(term) for term in reports[number])) for number in reports]
+    shown = [(number, f"{film}.dcm.png", "Frontal") for film, number in films.items()]
+    pd.DataFrame(index, columns=["uid", "MeSH"]).to_csv(
+        tmp_path / "indiana_reports.csv", index=False
+    )
+    pd.DataFrame(shown, columns=["uid", "filename", "projection"]).to_csv(
+        tmp_path / "indiana_projections.csv", index=False
+    )
+    stand_ins(tmp_path, (name for _, name, _ in shown))
+    imported = read("open-i", tmp_path)
+    for finding in openi.FINDINGS:
+        terms = [term.split("/") for term, of in openi.TERMS.items() if of == finding]
+        loose = [[term] for term, of in openi.ANYWHERE.items() if of == finding]
+
+        def mark(number: str, terms: list[list[str]], loose: list[list[str]]) -> str | None:
+            stated = reports[number]
+            if not stated or ["No Indexing"] in stated:
+                return None
+            if any(entry[: len(term)] == term for entry in stated for term in terms):
+                return "1"
+            return "-1" if any(entry[:1] == term for entry in stated for term in loose) else "0"
+
+        cells = {film: mark(number, terms, loose) for film, number in films.items()}
+        assert_same(imported, finding, pd.Series(cells, dtype=object))
