@@ -195,8 +195,10 @@ def predicted_cases(cases: Cases, data: DataConfig) -> Cases:
 
 MAX_GROUPS = 12
 """A column with more values is not proposed as an attribute."""
-NO_ATTRIBUTES = frozenset({"format", "width", "height", "license", "licence", "url", "modality"})
-"""Columns about files, in small letters, that are not proposed as attributes."""
+NO_ATTRIBUTES = frozenset(
+    {"exam_id", "format", "width", "height", "license", "licence", "url", "modality"}
+)
+"""Columns about exams and files, in small letters, that are not proposed as attributes."""
 SIDE_COLUMNS = frozenset({"view", "laterality"})
 """Reserved columns of the manifest that may be reported by."""
 

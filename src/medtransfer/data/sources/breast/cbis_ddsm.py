@@ -206,6 +206,7 @@ SOURCE = Source(
     "a calcification: all films of such a patient are train, and it is counted.",
     tells_label=("birads",),
     attributes={
+        **mammography.EXAMS,
         **mammography.DENSITY,
         **mammography.BIRADS,
         "abnormality": "mass, calcification, or calcification+mass: what was marked on the film.",

@@ -173,6 +173,7 @@ SOURCE = Source(
     splits="None.",
     tells_label=("subtype",),
     attributes={
+        **mammography.EXAMS,
         **cells.AGE_COLUMNS,
         "subtype": "Molecular subtype of a cancer: it tells the label, never a group to report by.",
         "part": "D1 or D2, as the id begins.",

@@ -340,6 +340,7 @@ SOURCE = Source(
     splits="None.",
     tells_label=("birads",),
     attributes={
+        **mammography.EXAMS,
         **mammography.DENSITY,
         **mammography.BIRADS,
         **cells.AGE_COLUMNS,

@@ -94,7 +94,7 @@ SOURCE = Source(
     ),
     splits="None.",
     tells_label=("birads",),
-    attributes={**mammography.DENSITY, **mammography.BIRADS},
+    attributes={**mammography.EXAMS, **mammography.DENSITY, **mammography.BIRADS},
     confounders=(
         "The table's patient and age are removed: the patient is in the names of the DICOM files.",
         "There is no pathology in the table: BI-RADS 4 to 6 stand in for cancer.",

@@ -24,13 +24,14 @@ HIGH = Target(
 )
 DENSE = Target("dense", "breast density C or D, as read", "dense")
 DENSITY = {"density": "Breast density A to D, as read."}
+EXAMS = {"exam_id": "Exam of the image, for [levels](../how-to/mammograms.md)."}
 BIRADS = {"birads": "BI-RADS assessment as given: it tells the label, never a group to report by."}
 DENSITY_CLASSES = {name: name for name in DENSITIES}
 NUMBERED = {str(number): name for number, name in enumerate(DENSITIES, start=1)}
 
 
 def with_cases(rows: pl.DataFrame, targets: Sequence[str], case: str) -> pl.DataFrame:
-    """The column `case_id`, and targets as they are of the case.
+    """The columns `case_id` and `exam_id`, and targets as they are of the case.
 
     A case is 1 if any of its images is, else -1 if any is, else 0 if any is. An image whose side
     is not known is of a breast of its own exam, `U`.
@@ -47,9 +48,9 @@ def with_cases(rows: pl.DataFrame, targets: Sequence[str], case: str) -> pl.Data
         "image": pl.col("image_id"),
     }
     rows = rows.with_columns(names[case].alias("case_id"))
-    if case == "image":
-        return rows.drop(EXAM)
-    return rows.with_columns(strongest(name).over("case_id") for name in targets).drop(EXAM)
+    if case != "image":
+        rows = rows.with_columns(strongest(name).over("case_id") for name in targets)
+    return rows.rename({EXAM: "exam_id"})
 
 
 def strongest(column: str) -> pl.Expr:

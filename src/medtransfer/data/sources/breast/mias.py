@@ -63,7 +63,8 @@ def read(download: Download) -> ImportedSource:
         notes = coverage(join)
     rows = mammography.with_cases(rows, TARGETS, download.options["case"])
     place = "image" if "image" in rows.columns else PATH
-    columns = ("image_id", place, "case_id", "patient_id", "view", "laterality", *TARGETS, "tissue")
+    ids = ("image_id", place, "case_id", "exam_id", "patient_id")
+    columns = (*ids, "view", "laterality", *TARGETS, "tissue")
     return ImportedSource(rows.select(columns), (join,), (), notes, left_out)
 
 
@@ -165,7 +166,7 @@ SOURCE = Source(
         "mdb001.png (or .jpg, or the original .pgm files)",
     ),
     splits="None.",
-    attributes={"tissue": "F fatty, G fatty-glandular, D dense-glandular."},
+    attributes={**mammography.EXAMS, "tissue": "F fatty, G fatty-glandular, D dense-glandular."},
     confounders=(
         "Two films in a row are of one woman: mdb001 right, mdb002 left.",
         "A film may have several lines, one per abnormality.",

@@ -101,6 +101,7 @@ SOURCE = Source(
     splits="None: the test part has no public outcome.",
     tells_label=("birads",),
     attributes={
+        **mammography.EXAMS,
         **mammography.DENSITY,
         **mammography.BIRADS,
         **cells.AGE_COLUMNS,

@@ -164,6 +164,7 @@ SOURCE = Source(
     splits="`training` is train; it has no tuning part. It was stratified by exam.",
     tells_label=("birads",),
     attributes={
+        **mammography.EXAMS,
         **mammography.DENSITY,
         **mammography.BIRADS,
         **cells.AGE_COLUMNS,
