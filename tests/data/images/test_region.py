@@ -22,8 +22,8 @@ LEFT = Framing("breast", "left")
 
 films = st.builds(
     Film,
-    height=st.integers(150, 400),
-    width=st.integers(130, 300),
+    height=st.integers(150, 220),
+    width=st.integers(130, 180),
     wall=st.sampled_from(["left", "right"]),
     reach=st.floats(0.35, 0.7),
     text=st.booleans(),

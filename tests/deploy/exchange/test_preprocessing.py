@@ -72,8 +72,16 @@ def test_the_documented_steps_give_the_same_input(name: str, interpolation: Any,
     agree(FILES[name](), replace(handmade.facts().input, crop=crop, interpolation=interpolation))
 
 
-@pytest.mark.parametrize("kind", ["grey", "16 bits", "colour"])
-@pytest.mark.parametrize("wall", ["either", "left", "right"])
+@pytest.mark.parametrize(
+    ("kind", "wall"),
+    [
+        ("grey", "either"),
+        ("grey", "left"),
+        ("grey", "right"),
+        ("16 bits", "left"),
+        ("colour", "left"),
+    ],
+)
 def test_the_documented_region_is_the_one_that_is_cut_out(kind: str, wall: Any) -> None:
     film, _ = drawn_mammogram(Film(height=147, width=118, wall="right", seed=3))
     wide = np.rint(film.astype(float) * 257).astype(np.uint16)

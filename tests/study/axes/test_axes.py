@@ -70,6 +70,14 @@ def test_settings_together_change_as_one(tiny_study: Study) -> None:
     assert images == [(36, 32), (72, 64)]
 
 
+def test_height_and_width_are_one_value_of_an_axis(tiny_study: Study) -> None:
+    sizes = {"together": [{RESIZE: [36, "48x36"], CROP: [32, "40x32"]}]}
+    cells_of = cells(with_axes(tiny_study, sizes))
+    images = [(c.run.data.image.resize, c.run.data.image.crop) for c in cells_of]
+    assert images == [(36, 32), ((48, 36), (40, 32))]
+    assert [words(cell.axes) for cell in cells_of][1] == "resize 48x36, crop 40x32"
+
+
 def test_conditions_add_axes_where_they_hold(tiny_study: Study) -> None:
     axes = {
         MODE: ["full", "partial"],

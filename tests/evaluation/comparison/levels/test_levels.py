@@ -19,7 +19,7 @@ from medtransfer.evaluation.comparison.levels.units import level_units, require_
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 
 
-def breasts(count: int = 400, member: int = 0) -> pl.DataFrame:
+def breasts(count: int = 200, member: int = 0) -> pl.DataFrame:
     """Two breasts of each exam, one exam of each patient; every tenth label is unknown."""
     draw = np.random.default_rng(member)
     truth = (np.random.default_rng(7).random(2 * count) < 0.2).astype(float)
@@ -89,7 +89,12 @@ def test_a_ladder_of_exams_has_all_numbers_of_a_ladder() -> None:
         LadderRun(f"r{seed}", GridKey(rung), seed, partial(breasts, member=member))
         for member, (rung, seed) in enumerate(places)
     ]
-    config = EvaluationConfig(replicates=100, operating_points=("recall5",), metrics=("core",))
+    config = EvaluationConfig(
+        replicates=50,
+        operating_points=("recall5",),
+        metrics=("auroc", "predicted_prevalence"),
+        permutations=0,
+    )
     empty = pl.DataFrame(schema={"case_id": pl.String})
     tables = compare_runs(
         level_runs(runs, exams(frame), "max"), empty, "binary", config, reference="x/a"
