@@ -21,7 +21,7 @@ from medtransfer.tables.other_predictions import read_other_predictions
 
 NUMBERS = Path(__file__).parents[1] / "golden" / "numbers"
 CONFIG = EvaluationConfig(
-    replicates=200, permutations=0, metrics=("auroc", "sensitivity", "specificity")
+    replicates=100, permutations=0, metrics=("auroc", "sensitivity", "specificity")
 )
 
 

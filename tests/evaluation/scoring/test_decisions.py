@@ -23,6 +23,8 @@ from medtransfer.evaluation.scoring.score import score
 
 TABLE = binary_table({"a": Site({"tune": 100, "test": 120}), "b": Site({"test": 80}, 0.8)})
 
+COSTS_ALONE = QUICK.model_copy(update={"metrics": ("expected_cost", "expected_cost_weighed")})
+
 
 @pytest.mark.parametrize("thresholds", [(0.2, 0.1), (0.1, 0.1), (0.0, 0.1), (0.5, 1.0)])
 def test_decision_thresholds_rise_between_zero_and_one(thresholds: tuple[float, ...]) -> None:
@@ -61,11 +63,14 @@ def test_the_expected_cost_is_there_once_the_cost_of_a_miss_is_stated() -> None:
 
 def test_each_target_has_the_cost_of_its_own_misses() -> None:
     table = binary_table({"a": Site({"tune": 60, "test": 80})}, targets=("x", "y", "z"))
-    config = QUICK.model_copy(update={"miss_cost": {"x": 20.0, "z": 0.5}})
+    config = COSTS_ALONE.model_copy(update={"miss_cost": {"x": 20.0, "z": 0.5}})
     results = score(table, no_attributes(table), "multi-label", config)
     for target, cost in (("x", 20.0), ("z", 0.5)):
         alone = score(
-            table, no_attributes(table), "multi-label", QUICK.model_copy(update={"miss_cost": cost})
+            table,
+            no_attributes(table),
+            "multi-label",
+            COSTS_ALONE.model_copy(update={"miss_cost": cost}),
         )
         of_all = one_row(alone, "expected_cost@sens90", target=target)
         assert one_row(results, "expected_cost@sens90", target=target) == of_all
@@ -80,7 +85,7 @@ def test_costs_of_classes_are_summed_over_true_and_called_class() -> None:
     table = class_table({"a": Site({"tune": 60, "test": 150})})
     first, second, third, fourth = CLASSES
     costs = {first: 20.0, second: {first: 0.0, third: 5.0}}
-    config = QUICK.model_copy(update={"miss_cost": costs})
+    config = COSTS_ALONE.model_copy(update={"miss_cost": costs})
     results = score(table, no_attributes(table), "single-label", config)
     rows = scored_rows(table, "a")
     truth = rows.select(f"target_{name}" for name in CLASSES).to_numpy().argmax(axis=1)
@@ -103,7 +108,7 @@ def test_costs_of_classes_are_summed_over_true_and_called_class() -> None:
         assert row["low"] < row["value"] < row["high"]
     one_against_rest = one_row(results, "expected_cost@sens90", target=second)
     assert one_against_rest["reason"].endswith("depends on the class called instead")
-    single = QUICK.model_copy(update={"miss_cost": 20.0})
+    single = COSTS_ALONE.model_copy(update={"miss_cost": 20.0})
     assert "expected_cost" not in set(
         score(table, no_attributes(table), "single-label", single)["metric"]
     )
