@@ -33,7 +33,6 @@ from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
 from medtransfer.study.execution.worker_count import write_workers
-from medtransfer.study.execution.workers import plan_tasks, plan_workers
 from medtransfer.study.image_checks import audit_study_images
 from medtransfer.study.plan import (
     PlannedRun,
@@ -231,9 +230,7 @@ def _complete(
     _write_plan(study, folder, data, planned)
     note_circumstances(folder, study, data, planned, on_event)
     engine = options.engine
-    # on a cluster this machine only predicts added cohorts
-    here = plan_workers(options.workers if engine.is_local else None, planned)
-    at_work = here if engine.is_local else plan_tasks(options.workers, planned)
+    processes, at_work = engine.workers(options.workers, planned)
     write_workers(folder, at_work.count, at_work.cores, engine.name)
     if engine.is_local:
         require_no_other(folder)
@@ -243,7 +240,7 @@ def _complete(
         planned,
         lease,
         on_event,
-        workers=here,
+        workers=processes,
         keep=study.keep,
         corruptions=corruptions,
         make_engine=engine.maker(folder.path, planned, options.workers),

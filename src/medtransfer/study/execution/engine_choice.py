@@ -7,11 +7,12 @@ from typing import Literal
 
 from medtransfer.engines.contract import Engine
 from medtransfer.engines.machine import usable_cores, visible_gpus
-from medtransfer.engines.ray.address import read_address, require_ray
+from medtransfer.engines.ray.address import PRIVATE, read_address, require_ray
 from medtransfer.engines.ray.connection import Cluster, require_reachable
 from medtransfer.engines.ray.engine import RayEngine
 from medtransfer.engines.slurm import SlurmEngine, check_sbatch, require_slurm
 from medtransfer.errors import ConfigError
+from medtransfer.study.execution.workers import Workers, plan_tasks, plan_workers
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.rules import rule_memory
 
@@ -60,6 +61,21 @@ class EngineChoice:
             require_slurm()
         elif self.sbatch:
             raise ConfigError("--sbatch is for --on slurm: nothing else is submitted to Slurm.")
+
+    def workers(self, asked: int | None, planned: Sequence[PlannedRun]) -> tuple[Workers, Workers]:
+        """Processes of this machine, and runs that the engine carries out at once.
+
+        Args:
+            asked: Number that the user asks for; None for what suits.
+            planned: All runs of the study.
+
+        Raises:
+            ConfigError: The number is out of range.
+        """
+        # with a cluster this machine only predicts added cohorts
+        processes = plan_workers(asked if self.is_local else None, planned)
+        has_only_this_machine = self.is_local or (self.on == PRIVATE and asked is None)
+        return processes, processes if has_only_this_machine else plan_tasks(asked, planned)
 
     def maker(
         self, study: Path, planned: Sequence[PlannedRun], at_once: int | None
