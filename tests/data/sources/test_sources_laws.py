@@ -90,7 +90,6 @@ CASES = [
     Case("nih-chestxray14", tree_nih_chestxray14, {"labels": "google-all"}, "-google-all"),
     Case("mimic-cxr-jpg", tree_mimic_cxr),
     Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "negbio"}, "-negbio"),
-    Case("mimic-cxr-jpg", tree_mimic_cxr, {"labels": "radiologist"}, "-radiologist"),
     Case("padchest", tree_padchest),
     Case("rsna-pneumonia", tree_rsna_pneumonia),
     Case("vindr-cxr", tree_vindr_cxr),
@@ -209,7 +208,7 @@ def test_the_manifest_keeps_its_contract_wherever_it_is_written(case: Case, tmp_
 
 
 @every
-@settings(FEW, max_examples=6)
+@settings(FEW, max_examples=4)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_rows_is_of_no_consequence(
     tmp_path_factory: pytest.TempPathFactory, case: Case, seed: int

@@ -93,8 +93,8 @@ def _with_people(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, 
     ]
     named = readings.select(
         "image_id",
-        _sex=pl.Series([one.sex for one in people], dtype=pl.String),
-        _age=pl.Series([one.age for one in people], dtype=pl.String),
+        _sex=pl.Series([human.sex for human in people], dtype=pl.String),
+        _age=pl.Series([human.age for human in people], dtype=pl.String),
         _read=pl.lit(value=True),
     )
     rows, join = join_tables(rows, named, "image_id", ("films", "clinical readings"))

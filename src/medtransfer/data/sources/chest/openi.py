@@ -1,6 +1,7 @@
 """Open-i (Indiana University): chest radiographs of two views, indexed by terms of MeSH."""
 
 import re
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -83,18 +84,19 @@ def _entry(term: str) -> str:
     return rf"(?i)(?:^|;)\s*{re.escape(term)}\s*(?:/|;|$)"
 
 
+def _terms(meanings: Mapping[str, str], finding: str) -> list[str]:
+    """The terms that stand for a finding."""
+    return [term for term, meaning in meanings.items() if meaning == finding]
+
+
 def _findings() -> list[pl.Expr]:
     """A column per finding: 1, -1 or 0 by the report's entries; null where nobody indexed it."""
     cell = pl.col("MeSH")
     indexed = cell.is_not_null() & ~cell.str.contains(_entry(UNREAD))
     columns: list[pl.Expr] = []
     for finding in FINDINGS:
-        stated = [
-            cell.str.contains(_entry(term)) for term, sign in TERMS.items() if sign == finding
-        ]
-        placeless = [
-            cell.str.contains(_entry(t)) for t, sign in ANYWHERE.items() if sign == finding
-        ]
+        stated = [cell.str.contains(_entry(term)) for term in _terms(TERMS, finding)]
+        placeless = [cell.str.contains(_entry(term)) for term in _terms(ANYWHERE, finding)]
         mark = pl.when(pl.any_horizontal(stated)).then(pl.lit("1"))
         if placeless:
             mark = mark.when(pl.any_horizontal(placeless)).then(pl.lit("-1"))
