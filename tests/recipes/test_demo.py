@@ -54,10 +54,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_it_is_a_ladder_at_two_label_fractions_with_four_seeds(tmp_path: Path) -> None:
+def test_it_is_a_ladder_at_two_label_fractions_with_five_seeds(tmp_path: Path) -> None:
     study = demo_study(tmp_path / "demo")
     cells = expand(study, pl.DataFrame({"cohort": ["hospital-a", "hospital-b"]}))
-    assert len(cells) == 16
+    assert len(cells) == 20
     inits = {cell.rung.split("/")[0] for cell in cells}
     assert inits == {"scratch", "tiny-100k"}
     steps = {cell.rung: cell.run.training.steps for cell in cells}

@@ -37,7 +37,7 @@ def demo_study(folder: Path, *, quick: bool = False) -> Study:
 
     Args:
         folder: Of the study.
-        quick: One seed instead of four; a whole demonstration in the same folder keeps its runs.
+        quick: One seed instead of five; a whole demonstration in the same folder keeps its runs.
 
     Raises:
         StudyError: The folder holds something else.
@@ -47,8 +47,9 @@ def demo_study(folder: Path, *, quick: bool = False) -> Study:
     if not manifest.is_file():
         write_phantom(PHANTOM, manifest)
     tuned = TrainingConfig(steps=100, learning_rate=0.03)
-    # so few pictures teach a network from scratch nothing in some seeds by SGD
-    scratch = TrainingConfig(steps=300, optimiser="adamw", learning_rate=0.002, weight_decay=0.01)
+    # so few pictures teach a network from scratch nothing in some seeds by SGD; its tuning AUROC
+    # stands still from step 120 on
+    scratch = TrainingConfig(steps=200, optimiser="adamw", learning_rate=0.002, weight_decay=0.01)
     return Study(
         name=NAME,
         data=DataConfig(
@@ -58,7 +59,7 @@ def demo_study(folder: Path, *, quick: bool = False) -> Study:
             attributes=("sex",),
             image=ImageConfig(resize=72, crop=64, flip="both"),
             split=SplitConfig(
-                train_cohorts=("hospital-a",), tune_fraction=0.25, test_fraction=0.65
+                train_cohorts=("hospital-a",), tune_fraction=0.25, test_fraction=0.7
             ),
         ),
         rungs=(
@@ -66,6 +67,6 @@ def demo_study(folder: Path, *, quick: bool = False) -> Study:
             RungEntry(rung=PRETRAINED, training=tuned),
         ),
         label_fractions=(0.35, 1.0),
-        seeds=(0,) if quick else (0, 1, 2, 3),
+        seeds=(0,) if quick else (0, 1, 2, 3, 4),
         training=TrainingConfig(batch_size=32, learning_rate=0.003, steps=60, checks=5),
     )
