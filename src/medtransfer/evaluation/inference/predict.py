@@ -27,7 +27,7 @@ IMAGES_AT_ONCE = 128
 """Halved where memory runs out."""
 TOO_LARGE = (
     "The memory does not hold one case to predict (images of {size} pixels). Choose a "
-    "smaller  rung or data.image.crop, or a device with more memory."
+    "smaller rung or data.image.crop, or a device with more memory."
 )
 
 
