@@ -58,9 +58,7 @@ def demo_study(folder: Path, *, quick: bool = False) -> Study:
             targets={"malignant": LabelPolicy()},
             attributes=("sex",),
             image=ImageConfig(resize=72, crop=64, flip="both"),
-            split=SplitConfig(
-                train_cohorts=("hospital-a",), tune_fraction=0.25, test_fraction=0.7
-            ),
+            split=SplitConfig(train_cohorts=("hospital-a",), tune_fraction=0.25, test_fraction=0.7),
         ),
         rungs=(
             RungEntry(rung=SCRATCH, training=scratch),
