@@ -136,3 +136,10 @@ def test_reading_is_stable_and_never_empties_a_value_in_silence(cells: list[str 
 )
 def test_a_column_of_sexes_is_known_by_its_name(name: str, expected: bool) -> None:
     assert names_sex(name) is expected
+
+
+def test_values_with_as_many_rows_are_named_in_the_order_of_the_text() -> None:
+    words = ["w1", "w2", "w3", "w4", "w5", "w6"]
+    owners = pl.Series([f"p{number}" for number in range(60)])
+    notes = {read_sex(pl.Series("sex", words * 10), owners).notes for _ in range(20)}
+    assert len(notes) == 1

@@ -184,7 +184,8 @@ def _patients(cells: pl.Series, owners: pl.Series | None, kept: dict[str, int]) 
     if owners is None or not kept:
         return kept
     table = pl.DataFrame({"value": cells, "owner": owners}).filter(pl.col("value").is_in([*kept]))
-    return dict(table.group_by("value").agg(pl.col("owner").n_unique()).iter_rows())
+    counts = table.group_by("value").agg(pl.col("owner").n_unique()).sort("value")
+    return dict(counts.iter_rows())
 
 
 def _sexes(values: list[str]) -> dict[str, str]:
