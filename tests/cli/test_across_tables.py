@@ -30,6 +30,7 @@ def evaluated_tasks(call: Call, folder: Path, names: tuple[str, ...]) -> None:
         assert said.code == 0, said.err
 
 
+@pytest.mark.slow
 def test_rungs_are_ranked_over_tasks_as_in_scipy(call: Call, tmp_path: Path) -> None:
     tasks = ("skin", "chest", "breast")
     evaluated_tasks(call, tmp_path, tasks)

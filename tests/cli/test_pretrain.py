@@ -32,6 +32,7 @@ def _recipe(tmp_path: Path) -> None:
     (tmp_path / "shades.yaml").write_text(RECIPE)
 
 
+@pytest.mark.slow
 def test_a_log_says_how_far_it_is_and_status_says_what_was_made(call: Call) -> None:
     said = call("pretrain", "shades.yaml")
     assert said.code == 0, said.err
