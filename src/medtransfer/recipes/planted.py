@@ -141,8 +141,8 @@ def _truths(phantom: Phantom, data: ReportData, ideal: _IdealObserver) -> Iterat
     yield PlantedTruth(
         "probabilities",
         f"{percent(other.prevalence)} are malignant at {away}, {percent(site.prevalence)} at "
-        f"{home}: the ideal observer's probabilities are wrong by {wrong:.2f} there, and by "
-        f"{ideal.value('ece', home):.2f} at {home}",
+        f"{home}: that alone makes the ideal observer's probabilities wrong by {wrong:.2f} at "
+        f"{away} ({ideal.value('ece', home):.2f} at {home}), and a network adds errors of its own",
         f"wrong by {interval(Quantity.of(row))} at {away}, by "
         f"{interval(Quantity.of(data.result_row(data.best, home, 'ece_scaled')))} at {home}",
         wrong,

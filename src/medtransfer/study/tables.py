@@ -117,7 +117,6 @@ def write_study_tables(
         ensembles=seed_ensembles(compared, len(study.seeds)) if study.ensemble else (),
         kept=kept,
     )
-    kept.drop_others()
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
     write_frame(tables.comparisons, folder.path / "comparisons.parquet")
@@ -131,7 +130,8 @@ def write_study_tables(
     files += write_group_thresholds(study, folder, runs, attributes)
     files += write_study_readers(study, folder, runs, data.readings)
     units = level_units(data.manifest.frame, study.data.levels)
-    files += write_levels(study, folder.path / "curves", runs, units)
+    files += write_levels(study, folder.path / "curves", runs, units, kept)
+    kept.drop_others()
     sealed = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }

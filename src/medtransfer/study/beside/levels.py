@@ -12,13 +12,18 @@ from medtransfer.evaluation.comparison.levels.table import (
     LEVELS_FILE,
     at_level,
 )
+from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.files import remove
 from medtransfer.study.config import Study
 from medtransfer.tables.schema import write_frame
 
 
 def write_levels(
-    study: Study, curves: Path, runs: Sequence[LadderRun], units: Mapping[str, pl.DataFrame]
+    study: Study,
+    curves: Path,
+    runs: Sequence[LadderRun],
+    units: Mapping[str, pl.DataFrame],
+    kept: KeptEstimates,
 ) -> list[Path]:
     """Write results and comparisons of levels if they are asked for, else remove earlier ones.
 
@@ -27,6 +32,7 @@ def write_levels(
         curves: Folder of the tables.
         runs: Finished runs, in the order of their rungs.
         units: Of each level, from `evaluation.comparison.levels.units.level_units`.
+        kept: Estimates that were measured before.
 
     Returns:
         The files written.
@@ -45,6 +51,7 @@ def write_levels(
             study.data.task,
             config,
             reference=study.reference_rung,
+            kept=kept,
         )
         tables.append(
             (at_level(compared.results, level, rule), at_level(compared.comparisons, level, rule))

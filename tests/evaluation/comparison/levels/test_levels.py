@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 from tests.strategies import FEW
 
 from medtransfer.data.config import LevelRule
@@ -133,3 +134,23 @@ def test_a_unit_of_several_patients_or_cohorts_is_refused_by_row() -> None:
     require_whole_units(frame[2:], Path("m.csv"), ["exam_id"])
     units = level_units(frame[2:], ["exam_id"])["exam_id"]
     assert units.rows() == [("b", "2"), ("c", None)]
+
+
+def test_the_mean_of_extreme_logits_is_finite_and_of_others_that_of_probabilities() -> None:
+    logits = [-2000.0, 2000.0, 0.3, 3.0]
+    frame = pl.DataFrame(
+        {
+            "run_id": "r",
+            "member": 0,
+            "case_id": ["a", "b", "c", "d"],
+            "patient_id": ["p", "p", "q", "q"],
+            "cohort": "home",
+            "split": "test",
+            "target_x": 1.0,
+            "logit_x": logits,
+        }
+    )
+    units = pl.DataFrame({"case_id": ["a", "b", "c", "d"], "unit": ["p", "p", "q", "q"]})
+    means = level_predictions(frame, units, "mean")["logit_x"].to_list()
+    assert means[0] == pytest.approx(0.0)
+    assert expit(means[1]) == pytest.approx((expit(0.3) + expit(3.0)) / 2)

@@ -13,6 +13,9 @@ from medtransfer.data.config import LevelRule
 from medtransfer.evaluation.comparison.ladder import LadderRun
 from medtransfer.tables.predictions import target_names
 
+MAX_LOGIT = 700.0
+"""Largest logit whose exponential a double holds."""
+
 
 def level_predictions(
     predictions: pl.DataFrame, units: pl.DataFrame, rule: LevelRule
@@ -83,6 +86,7 @@ def _logit(name: str, rule: LevelRule) -> pl.Expr:
     logit = pl.col(name).cast(pl.Float64)
     if rule == "max":
         return logit.max().alias(name)
-    # by both sides: a mean near 1 keeps its order
+    # by both sides: a mean near 1 keeps its order; beyond the limit a probability is 0 or 1
+    logit = logit.clip(-MAX_LOGIT, MAX_LOGIT)
     above, below = (1 / (1 + (sign * logit).exp()) for sign in (-1, 1))
     return (above.mean().log() - below.mean().log()).alias(name)
