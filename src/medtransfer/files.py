@@ -396,4 +396,6 @@ def _disk_error(path: Path, error: OSError) -> StudyError:
             "finished is kept; free some space and run the same command again."
         )
     why = f'"{path}" could not be written: {error.strerror or error}.'
+    if error.errno == errno.EINVAL:
+        return StudyError(f"{why} Name a file instead.")
     return StudyError(f"{why} Check the permissions of the folder, or write elsewhere with --out.")

@@ -64,3 +64,6 @@ def test_a_number_of_workers_is_a_number(call: Call, tmp_path: Path) -> None:
 def test_where_runs_are_trained_is_a_known_place(call: Call, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     assert "'moon' (allowed: local, slurm, ray," in call("run", "study.yaml", "--on", "moon").err
+    alone = call("run", "study.yaml", "--one", "a" * 12, "--on", "slurm")
+    assert alone.code == 2
+    assert "leave out --on slurm" in alone.err

@@ -77,6 +77,10 @@ def run(
 
     config, asked = read_study(study), worker_count(workers)
     if one is not None:
+        if on != "local":
+            from medtransfer.errors import ConfigError, printable
+
+            raise ConfigError(f"--one carries out a run here: leave out --on {printable(on)}.")
         _run_one(out or Path("studies") / config.name, one, as_json=as_json)
         return
     _run(
@@ -98,11 +102,11 @@ def run(
 def demo(
     out: Out = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="One seed instead of four: less certain, in a minute.")
+        bool, typer.Option("--quick", help="One seed instead of five: less certain, in a minute.")
     ] = False,
     as_json: AsJsonLines = False,
 ) -> None:
-    """Run a small study on synthetic images of known truth: 2 rungs × 2 label fractions × 4 seeds.
+    """Run a small study on synthetic images of known truth: 2 rungs × 2 label fractions × 5 seeds.
 
     Prints what was planted in the images beside what the study found.
     """

@@ -64,7 +64,13 @@ SizePixels = Annotated[
     ImageSize,
     BeforeValidator(_size),
     WithJsonSchema(
-        {"anyOf": [_SIDE, {"type": "array", "prefixItems": [_SIDE, _SIDE], "maxItems": 2}]}
+        {
+            "anyOf": [
+                _SIDE,
+                {"type": "array", "prefixItems": [_SIDE, _SIDE], "minItems": 1, "maxItems": 2},
+                {"type": "string", "pattern": rf"^{SIZE.pattern}$"},
+            ]
+        }
     ),
 ]
 """Side of a square, or height and width."""
@@ -237,7 +243,7 @@ def _check_sizes(resize: ImageSize, crop: ImageSize) -> None:
     stretched = max(high * width, wide * height) / min(high * width, wide * height)
     if stretched > MAX_STRETCH:
         raise ValueError(
-            f"resize {size_name(resize)} and crop {size_name(crop)} have other proportions: "
+            f"resize {size_name(resize)} and crop {size_name(crop)} differ in their proportions: "
             f"training images would be stretched {stretched:.2f} times against test images, which "
             f"are resized to the crop itself (allowed: up to {MAX_STRETCH}). Give both as one "
             "number, or both as height and width of about the same proportions"

@@ -239,7 +239,7 @@ class RunData:
             return
         gone = [name for name in self._columns if name not in manifest.frame.columns]
         if gone:
-            raise InputsChangedError(f"{_CHANGED} {listed(gone)} is no column any more.")
+            raise InputsChangedError(f"{_CHANGED} The table no longer has {listed(gone)}.")
         if data_digest(manifest, facts, self._data, self._columns) != self._planned.data:
             raise InputsChangedError(_CHANGED)
 
@@ -271,7 +271,7 @@ def changed_inputs(
     gone = [name for name in columns if name not in after.frame.columns]
     kept = [name for name in columns if name not in gone]
     old, new = (_identity_table(table, data, kept) for table in (before, after))
-    parts = [f"{listed(gone)} is no column any more"] if gone else []
+    parts = [f"the table no longer has {listed(gone)}"] if gone else []
     added = after.frame.filter(~pl.col("image_id").is_in(old["image_id"].implode()))
     removed = before.frame.filter(~pl.col("image_id").is_in(new["image_id"].implode()))
     if len(added):

@@ -1,6 +1,6 @@
 """The study's tables from its runs'."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import polars as pl
@@ -97,7 +97,9 @@ def write_study_tables(
     if not done:
         return
     done = [run for run in done if taken is None or run.run_id in taken]
-    key = _collected_key(study, folder, done, data)
+    attributes = _attributes(data, study.data.attributes, study.evaluation)
+    units = level_units(data.manifest.frame, study.data.levels)
+    key = _collected_key(study, folder, done, data=data, attributes=attributes, units=units)
     if _is_collected(folder, key):
         return
     predictions = pl.concat([_predictions(folder, run) for run in done])
@@ -106,7 +108,6 @@ def write_study_tables(
     runs = [_ladder_run(folder, run) for run in in_order]
     compared = [*runs, *_never_retrained(folder, in_order, data)]
     kept = folder.kept_estimates()
-    attributes = _attributes(data, study.data.attributes, study.evaluation)
     tables = compare_runs(
         compared,
         attributes,
@@ -129,7 +130,6 @@ def write_study_tables(
     files += write_corruptions(study, folder, done)
     files += write_group_thresholds(study, folder, runs, attributes)
     files += write_study_readers(study, folder, runs, data.readings)
-    units = level_units(data.manifest.frame, study.data.levels)
     files += write_levels(study, folder.path / "curves", runs, units, kept)
     kept.drop_others()
     sealed = {
@@ -197,16 +197,21 @@ def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
 
 
 def _collected_key(
-    study: Study, folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
+    study: Study,
+    folder: StudyFolder,
+    done: Sequence[PlannedRun],
+    *,
+    data: StudyData,
+    attributes: pl.DataFrame,
+    units: Mapping[str, pl.DataFrame],
 ) -> str:
     """Digest of what the study's tables are made from; if unchanged, they are kept."""
-    attributes = _attributes(data, study.data.attributes, study.evaluation)
     contents = {
         "runs": {run.run_id: _prediction_digests(folder, run) for run in done},
         "cases": {run.run_id: run.predicted.digest for run in done},
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
-        **_level_contents(study, data),
+        **_level_contents(units),
         "order": [entry.rung for entry in study.rungs],
         "version": SCORING_VERSION,
         "tables": TABLES_VERSION,
@@ -215,9 +220,8 @@ def _collected_key(
     return digest(contents)
 
 
-def _level_contents(study: Study, data: StudyData) -> dict[str, object]:
+def _level_contents(units: Mapping[str, pl.DataFrame]) -> dict[str, object]:
     """Units of the cases, where levels are asked for."""
-    units = level_units(data.manifest.frame, study.data.levels)
     return {"levels": {name: of_level.rows() for name, of_level in units.items()}} if units else {}
 
 

@@ -108,7 +108,14 @@ def test_a_size_may_be_height_and_width(tmp_path: Path, coding: Coding) -> None:
 
 def test_the_facts_of_a_square_are_those_of_earlier_versions() -> None:
     """Prepared images of finished studies are found again."""
-    assert PixelRecipe(224, "bilinear", 1).metadata()["size"] == 224
+    assert PixelRecipe(224, "bilinear", 1).metadata() == {
+        "format": 1,
+        "size": 224,
+        "interpolation": "bilinear",
+        "resized_by": DECODER,
+        "coding": "raw",
+        "quality": 0,
+    }
     assert PixelRecipe(224, "bilinear", 1).folder(Path()).name.startswith("224px-")
 
 

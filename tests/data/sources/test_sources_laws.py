@@ -291,3 +291,14 @@ def test_files_that_a_desktop_leaves_behind_are_not_seen(case: Case, tmp_path: P
         picture(path.with_name("._" + path.name))
     assert_frame_equal(case.read(tmp_path).frame, before.frame)
     assert case.read(tmp_path).joins == before.joins
+
+
+@every
+def test_sets_of_breasts_name_the_exam_of_each_image(case: Case, tmp_path: Path) -> None:
+    """`data.levels` brings the breasts of an exam together."""
+    if SOURCES[case.source].domain != "breast":
+        pytest.skip("no set of breasts")
+    case.tree.write(tmp_path)
+    frame = case.read(tmp_path).frame
+    assert frame["exam_id"].null_count() == 0
+    assert (frame.group_by("exam_id").agg(pl.col("patient_id").n_unique())["patient_id"] == 1).all()

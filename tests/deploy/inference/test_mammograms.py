@@ -13,6 +13,9 @@ from tests.in_process import run_here
 from medtransfer.data.images.pictures import encode_png
 from medtransfer.deploy.bundle.export import export_bundle
 from medtransfer.deploy.bundle.reader import facts_text
+from medtransfer.deploy.exchange.export_layout import export_layout
+from medtransfer.deploy.gallery.gallery import make_gallery
+from medtransfer.deploy.gallery.selection import GalleryChoice
 from medtransfer.deploy.inference.model import load_bundle
 from medtransfer.deploy.inference.predict_files import predict_files, prediction_summary
 from medtransfer.evaluation.comparison.levels.table import read_levels
@@ -102,6 +105,12 @@ def test_a_bundle_predicts_the_breasts_that_its_study_saw(
     differences = folder.path / "curves" / "level_comparisons.parquet"
     assert differences.is_file() == bool(others)
     made = export_bundle(folder, tmp_path / "a.medt", rung=rung)
+    if "timm:" in rung:  # which the hub's layout needs
+        hub = export_layout(made.path, tmp_path / "hub", "huggingface")
+        assert "neither cuts nor mirrors" in (hub / "README.md").read_text("utf-8")
+        choice = GalleryChoice("uncertain", 1)
+        maps = make_gallery(folder, tmp_path / "gallery", choice=choice, rung=rung, heat_maps=True)
+        assert "chest wall to the left; it may be mirrored" in maps.page.read_text("utf-8")
     framing = json.loads(facts_text(made.facts))["input"]["framing"]
     assert framing == {"region": "breast", "chest_wall": "left", "rules": 1}
     assert "chest wall to the left" in made.card

@@ -229,7 +229,7 @@ def row_pairs(rows: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
         `turn`. Of an image that occurs often, `MAX_PER_USAGE` rows stand for each split or cohort.
     """
     wanted = pl.concat([pairs["pixels"], pairs["other"]])
-    twice = rows.filter(pl.col("pixels").is_duplicated() | pl.col("pixels").is_in(wanted))
+    twice = rows.filter(pl.col("pixels").is_duplicated() | pl.col("pixels").is_in(wanted.implode()))
     few = twice.group_by("pixels", "usage", maintain_order=True).head(MAX_PER_USAGE)
     few = few.select(ROW_COLUMNS)
     second = few.rename({name: f"{name}_2" for name in ROW_COLUMNS})

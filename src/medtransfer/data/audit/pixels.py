@@ -336,7 +336,7 @@ def _sample(facts: pl.DataFrame, syntax: str) -> list[int]:
 def unclear_regions(manifest: Manifest, found: pl.DataFrame) -> list[Finding]:
     """C008, C009: images without a clear breast, and chest walls on an unusual side.
 
-    The usual side is that of nearly all images of the same cohort and laterality.
+    The usual side is that of more than `USUAL_SIDE` of the images of one cohort and laterality.
 
     Args:
         manifest: The images.
@@ -366,8 +366,8 @@ def unclear_regions(manifest: Manifest, found: pl.DataFrame) -> list[Finding]:
     if len(odd):
         sentence = (
             f"{len(odd):,} of {plural(len(sided), 'image')} with the chest wall on the other side "
-            "than nearly all images of their cohort and 'laterality': the column may be wrong, or "
-            "the image is stored mirrored"
+            f"than over {USUAL_SIDE:.0%} of the images of their cohort and 'laterality': the "
+            "column may be wrong, or the image is stored mirrored"
         )
         findings.append(finding_for_rows("C009", sentence, odd))
     return findings

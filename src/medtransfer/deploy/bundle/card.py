@@ -177,8 +177,8 @@ def input_steps(facts: BundleFacts) -> list[str]:
     order = "" if high == wide else " (height × width)"
     framing = given.framing
     region = (
-        f"Cut out the {framing.words()}, by the rules {framing.rules} of docs/reference/bundle.md; "
-        "an image without a clear breast stays whole."
+        f"Cut out the {framing.words()}, by version {framing.rules} of the rules in "
+        "docs/reference/bundle.md; an image without a clear breast stays whole."
     )
     image = "the whole image" if framing.is_whole else "it"
     return [

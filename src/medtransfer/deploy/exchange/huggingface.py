@@ -55,7 +55,7 @@ def _config(bundle: Bundle, network: "TimmNetwork") -> Json:
             "fixed_input_size": bool(network.arguments),
             "interpolation": given.interpolation,
             "crop_pct": 1.0,
-            "crop_mode": "squash",  # the whole image, whatever its proportions
+            "crop_mode": "squash",  # all that it is given, whatever its proportions
             "mean": list(given.mean),
             "std": list(given.std),
             "num_classes": len(facts.targets),
@@ -80,13 +80,19 @@ def _readme(bundle: Bundle) -> str:
             f"The study kept its images as JPEG of quality {facts.input.quality} at the network's "
             "size; timm's transform leaves that step out.\n\n"
         )
+    if not facts.input.framing.is_whole:
+        notes.append(
+            f"The network sees the {facts.input.framing.words()}: `image` below has to be that. "
+            "timm's transform neither cuts nor mirrors; the card has the step, and "
+            "docs/reference/bundle.md its rules.\n\n"
+        )
     return f"""{HEADER}
 Made from medtransfer bundle {bundle.digest[:12]}. {NOT_A_DEVICE}
 
 This folder has the network alone. Calibration, operating points, prediction sets and the gate are
 in `bundle.json`; medtransfer carries them out with the bundle itself.
 
-```python
+{"".join(notes)}```python
 import timm
 from timm.data import create_transform, resolve_model_data_config
 
@@ -96,4 +102,4 @@ logits = model(transform(image.convert("RGB"))[None])
 probabilities = logits.{function}
 ```
 
-{"".join(notes)}{bundle.card}"""
+{bundle.card}"""

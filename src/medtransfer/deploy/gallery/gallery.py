@@ -154,7 +154,7 @@ class _Shown:
                     if not self._framing.is_whole:  # the map is of what the network saw
                         pixels, ratio = shown_pixels(content, self._limit, frame, self._framing)
                     maps.append(picture(pixels, ratio, heat.heat))
-                    notes.append(heat.words())
+                    notes += [heat.words(), *self._framing_note()]
             rest = len(self._rows[case.case_id]) - len(images[case.case_id])
             if rest:
                 notes.append(f"{plural(rest, 'image')} more")
@@ -166,6 +166,13 @@ class _Shown:
                 maps=maps,
                 notes=notes,
             )
+
+    def _framing_note(self) -> list[str]:
+        """Words on what of the image its map is of; none if it is of all."""
+        if self._framing.is_whole:
+            return []
+        mirrored = "" if self._framing.chest_wall == "either" else "; it may be mirrored"
+        return [f"map: of the {self._framing.words()}{mirrored}"]
 
     def _facts(self, cases: Sequence[GalleryCase]) -> Iterator[tuple[str, list[str]]]:
         ids = pl.Series([case.case_id for case in cases], dtype=pl.String)

@@ -59,7 +59,7 @@ def test_mimic_says_both_sides_of_the_join_with_labels(tmp_path: Path) -> None:
     found = read("mimic-cxr-jpg", tmp_path)
     (join,) = [j for j in found.joins if j.right == "studies of chexpert"]
     assert (join.matched, join.left_only, join.right_only) == (5, 1, 1)
-    assert found.kept == ("5 of 6: the study has labels in chexpert",)
+    assert found.kept == ("5 of 6: the study has labels of chexpert",)
 
 
 def test_mimic_validate_is_tune_and_races_that_disagree_are_empty(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_mimic_takes_the_radiologists_labels_of_test_reports(tmp_path: Path) -> 
     assert "split" not in found.frame.columns  # all are test: none to train on
     assert rows["68b5c4b1-e5"]["Lung Opacity"] == "1"
     assert rows["99999999-f6"]["No Finding"] == "-1"
-    assert found.kept == ("2 of 6: the study has labels in radiologist",)
+    assert found.kept == ("2 of 6: the study has labels of radiologist",)
 
 
 def test_mimic_says_that_the_radiologists_table_lacks_opacity(tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ NLM = SOURCES["nlm-tuberculosis"]
 @pytest.mark.parametrize(
     ("text", "known"),
     [
-        ("male 45yrs\nnormal", Person("male", "45")),
-        ("Female, 30 yr\n", Person("Female", "30")),
-        ("Patient's Sex: M\nPatient's Age: 007Y\nfemale relative", Person("M", "7")),
+        ("male 45yrs\nnormal", Person("male", "45 years")),
+        ("Female, 30 yr\n", Person("Female", "30 years")),
+        ("Patient's Sex: M\nPatient's Age: 007Y\nfemale relative", Person("M", "7 years")),
+        ("female\nold TB, 12yrs ago", Person("female", None)),
+        ("male 3 month old, mother 20yrs\n", Person("male", "3 months")),
+        ("Female 18month\n", Person("Female", "18 months")),
+        ("male 45years", Person("male", "45 years")),
         ("right upper PTB\nmale", Person(None, None)),
         ("", Person(None, None)),
     ],

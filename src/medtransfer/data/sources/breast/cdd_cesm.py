@@ -96,6 +96,7 @@ SOURCE = Source(
     splits="None.",
     tells_label=("birads",),
     attributes={
+        **mammography.EXAMS,
         **cells.AGE_COLUMNS,
         **mammography.BIRADS,
         "kind": "`low-energy`, which is like a plain mammogram, or `subtracted`.",

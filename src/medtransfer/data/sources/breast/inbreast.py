@@ -48,6 +48,9 @@ def read(download: Download) -> ImportedSource:
     date = pl.col("Acquisition date").fill_null("")
     rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), date).alias(EXAM))
     rows = mammography.with_cases(rows, ("birads_high", "dense"), download.options["case"])
+    # numbered: its date is not needed to tell exams apart
+    number = pl.col("exam_id").rank("dense").over("patient_id").cast(pl.String)
+    rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), number).alias("exam_id"))
     return ImportedSource(rows, (join,), (), coverage(join))
 
 

@@ -45,7 +45,8 @@ def read(download: Download) -> ImportedSource:
         raise AssertionError("refuse raises")
     by_report = chosen == "radiologist"
     if by_report:
-        table = table.rename({OPACITY: "Lung Opacity"} if OPACITY in table.columns else {})
+        if OPACITY in table.columns and "Lung Opacity" not in table.columns:
+            table = table.rename({OPACITY: "Lung Opacity"})
         download.refuse(missing_columns(table, ("Lung Opacity",), RADIOLOGIST))
     key = STUDY[1:] if by_report else STUDY
     labels = cells.labels(table, LABELS).select(*key, *LABELS)
@@ -53,7 +54,7 @@ def read(download: Download) -> ImportedSource:
     rows, labelled = join_tables(images, labels, key, names, "inner")
     kept = ()
     if labelled.left_only:
-        kept = (kept_text(len(rows), len(images), f"the study has labels in {chosen}"),)
+        kept = (kept_text(len(rows), len(images), f"the study has labels of {chosen}"),)
     joins = [labelled]
     rows, more = _with_split(rows, download)
     joins += more

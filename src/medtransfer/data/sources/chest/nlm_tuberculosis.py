@@ -24,7 +24,8 @@ READING = r"(?:^|/)ClinicalReadings/((?:CHN|MCU)CXR_\d+_[01])\.txt$"
 COHORTS = {"CHN": "nlm-tuberculosis-shenzhen", "MCU": "nlm-tuberculosis-montgomery"}
 OPPOSITE = {"0": "1", "1": "0"}
 SEX = re.compile(r"\b(female|male|F|M)\b", re.IGNORECASE)
-AGE = re.compile(r"\b0*(\d{1,3})\s*(?:yrs?|Y)\b", re.IGNORECASE)
+AGE = re.compile(r"\b0*(\d{1,3})\s*(y(?:ea)?rs?|y|months?|m|weeks?|w|days?|d)\b", re.IGNORECASE)
+AGE_LINE = re.compile(r"\s*patient'?s\s+age\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,21 @@ def person(text: str) -> Person:
     """Sex and age from the head of a reading.
 
     Shenzhen writes ``male 45yrs`` in the first line, Montgomery ``Patient's Sex: F`` and
-    ``Patient's Age: 027Y`` in the first two; what follows is a report in free words.
+    ``Patient's Age: 027Y`` in the first two; what follows is a report in free words, whose numbers
+    are no age of the patient.
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    sex = SEX.search(lines[0]) if lines else None
-    age = AGE.search(" ".join(lines[:2]))
-    return Person(sex and sex.group(1), age and age.group(1))
+    if not lines:
+        return Person(None, None)
+    sex = SEX.search(lines[0])
+    head = next((line for line in lines[:2] if AGE_LINE.match(line)), lines[0])
+    age = AGE.search(head)
+    return Person(sex and sex.group(1), age and f"{age.group(1)} {_unit(age.group(2))}")
+
+
+def _unit(word: str) -> str:
+    """Unit of an age as `tables.values.ages` reads it."""
+    return {"y": "years", "m": "months", "w": "weeks", "d": "days"}[word[0].lower()]
 
 
 def read(download: Download) -> ImportedSource:

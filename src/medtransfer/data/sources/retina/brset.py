@@ -96,8 +96,9 @@ SOURCE = Source(
     access="credentialed",
     licence="PhysioNet Credentialed Health Data License 1.5.0",
     facts_from="columns, values and numbers: README.md and labels.csv of "
-    "github.com/luisnakayama/BRSET, and a public digest of its PhysioNet page, which also says "
-    "that 1 is the right eye and 1 is male, and what version 1.0.2 renamed",
+    "github.com/luisnakayama/BRSET, and a digest of the data description on its PhysioNet page "
+    "(the page itself could not be read): 1 is the right eye, 1 is male, what version 1.0.2 "
+    "renamed",
     url="https://physionet.org/content/brazilian-ophthalmological/",
     citation="Nakayama et al., BRSET: A Brazilian Multilabel Ophthalmological Dataset of Retina "
     "Fundus Photos, PLOS Digital Health 2024",
