@@ -39,7 +39,7 @@ def levels_passage(data: ReportData) -> list[Component]:
         parts += [
             Heading(f"By '{level}'"),
             Note(
-                f"Cases with the same '{level}' are one unit here, scored by {rule}; it is "
+                f"Cases with the same '{level}' form one unit here. It is scored by {rule}, and is "
                 "positive if one of its cases is. Thresholds are fixed on the units of the tuning "
                 "split, and patients are resampled as for cases."
             ),
