@@ -152,7 +152,7 @@ def test_the_films_of_mias_keep_their_lesions_and_their_side(shared: Path) -> No
     """258 films of 256 px, with labels, tape and bright edges; 90 lesions have a place."""
     table = pl.read_parquet(shared / "mammo_mias.parquet")
     walls = {"L": "left", "R": "right"}
-    lesions = inside = 0
+    lesions = inside = whole = 0
     for data, laterality, places in table.select("image", "laterality", "lesions_json").iter_rows():
         found = find_breast(decode(data, LIMIT))
         assert found is not None
@@ -163,7 +163,35 @@ def test_the_films_of_mias_keep_their_lesions_and_their_side(shared: Path) -> No
             x, y = lesion["x"] / 4, 256 - lesion["y_from_bottom"] / 4
             lesions += 1
             inside += found.left <= x < found.right and found.top <= y < found.bottom
-    assert (lesions, inside) == (90, 90)
+            r = lesion["radius"] / 4
+            across = found.left <= x - r and x + r <= found.right
+            whole += across and found.top <= y - r and y + r <= found.bottom
+    assert (lesions, inside, whole) == (90, 90, 89)
+
+
+@pytest.mark.slow
+def test_the_boxes_of_three_hundred_drawn_films_differ_by_their_margin() -> None:
+    """The margin is 2 % of the longer side; what docs/how-to/mammograms.md says of them."""
+    draw = np.random.default_rng(0)
+    errors: list[float] = []
+    for number in range(300):
+        film = Film(
+            height=int(draw.integers(150, 221)),
+            width=int(draw.integers(130, 181)),
+            wall="right" if number % 2 else "left",
+            reach=float(draw.uniform(0.35, 0.7)),
+            text=number % 3 > 0,
+            edge=number % 4 == 0,
+            seed=number,
+        )
+        pixels, box = drawn_mammogram(film)
+        found = find_breast(pixels)
+        assert found is not None
+        assert found.chest_wall == film.wall
+        ends = np.array([found.top, found.bottom, found.left, found.right])
+        errors.append(float(np.abs(ends - box).max()) / max(film.height, film.width))
+    assert np.median(errors) < 0.018
+    assert max(errors) < 0.024
 
 
 @pytest.mark.slow
