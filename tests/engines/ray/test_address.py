@@ -51,6 +51,13 @@ def test_an_address_is_given_to_ray_as_it_was_written(
         "head\n:1",
         "fe80::1",
         "[head]:1",
+        "[10.0.0.5]:1",
+        "fe80::1:6379",
+        "[fe80::1:6379",
+        "fe80::1]:6379",
+        "[fe80::1%a\tb]:6379",
+        "[fe80::1%]:6379",
+        "head:" + "9" * 5000,
     ],
 )
 def test_what_is_no_address_is_refused_with_what_is_allowed(text: str) -> None:
@@ -58,13 +65,27 @@ def test_what_is_no_address_is_refused_with_what_is_allowed(text: str) -> None:
         read_address(text)
 
 
-@given(st.text())
-def test_an_address_is_read_or_refused_and_never_fails(text: str) -> None:
+@given(st.text() | st.from_regex(r"\A(ray://)?\[?[\w.:%-]{1,20}\]?:[0-9]{1,6}\Z"))
+def test_what_is_read_is_given_to_ray_as_it_was_written(text: str) -> None:
     try:
         address = read_address(text)
     except ConfigError:
         return
-    assert text == "ray" or read_address(address.text) == address
+    host, _, port = text.rpartition(":")
+    assert text == "ray" or address.text == f"{host}:{int(port)}"
+
+
+@given(
+    st.sampled_from(["", "ray://"]),
+    st.from_regex(r"\A[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z0-9]{1,5}){0,2}\Z")
+    | st.ip_addresses(v=4).map(str)
+    | st.ip_addresses(v=6).map("[{}]".format),
+    st.integers(1, 65535),
+)
+def test_names_and_numbers_of_both_kinds_are_addresses(start: str, host: str, port: int) -> None:
+    address = read_address(f"{start}{host}:{port}")
+    assert address.kind == ("client" if start else "node")
+    assert (address.text, address.port) == (f"{start}{host}:{port}", port)
 
 
 def test_an_environment_without_ray_is_told_the_extra_before_data_are_read(

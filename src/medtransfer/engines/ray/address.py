@@ -14,6 +14,8 @@ MAX_PORT = 65535
 HOST = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 )
+VERSION_6 = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?)\]")
+"""An IPv6 address in its brackets; a scope may name an interface."""
 ALLOWED = "allowed: local, slurm, ray, HOST:PORT of a Ray cluster, or ray://HOST:PORT of its client"
 
 Kind = Literal["private", "node", "client"]
@@ -53,9 +55,8 @@ def read_address(text: str) -> RayAddress:
         return RayAddress("private")
     kind: Kind = "client" if text.startswith(CLIENT) else "node"
     host, colon, port = text.removeprefix(CLIENT).rpartition(":")
-    is_port = port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT
-    bare = host.removeprefix("[").removesuffix("]")
-    if not colon or not is_port or not (_is_version_6(bare) or HOST.fullmatch(host)):
+    bare = _version_6(host) or (host if HOST.fullmatch(host) else "")
+    if not colon or not _is_port(port) or not bare:
         raise ConfigError(f"--on holds '{printable(text)}' ({ALLOWED}).")
     return RayAddress(kind, bare, int(port))
 
@@ -73,8 +74,19 @@ def require_ray() -> None:
         )
 
 
-def _is_version_6(host: str) -> bool:
+def _is_port(text: str) -> bool:
+    # Python does not read numbers of thousands of digits
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PORT))
+    return is_number and 1 <= int(text) <= MAX_PORT
+
+
+def _version_6(host: str) -> str:
+    """An IPv6 address without its brackets; empty if it is none."""
+    found = VERSION_6.fullmatch(host)
+    if found is None:
+        return ""
     try:
-        return ipaddress.ip_address(host).version == 6
+        ipaddress.IPv6Address(found[1])
     except ValueError:
-        return False
+        return ""
+    return found[1]
