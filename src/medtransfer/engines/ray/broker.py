@@ -17,10 +17,11 @@ from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any
 
+from medtransfer.engines.ray.refusal import ClusterRefusedError
 from medtransfer.engines.ray.resources import RayNode
 from medtransfer.engines.ray.task import RunTask, TaskEnd, carry_out
 from medtransfer.engines.ray.versions import version_faults, versions_here
-from medtransfer.errors import fault_list, printable
+from medtransfer.errors import StudyError, fault_list, printable
 from medtransfer.interruption import EXIT_STOPPED
 
 OBJECT_BYTES = 100 * 2**20
@@ -28,14 +29,23 @@ OBJECT_BYTES = 100 * 2**20
 WAIT_SECONDS = 0.5
 PROBE_SECONDS = 60.0
 """Seconds that a node has to answer before anything is run."""
-LOOK_SECONDS = 5.0
+WATCH_SECONDS = 5.0
 """Seconds between two looks whether the cluster is still the one that was entered."""
 LOST_SECONDS = 120.0
 """Seconds without an answer of the head after which it counts as lost."""
 EXIT_LOST = 3
+OUT_OF_MEMORY = "OutOfMemoryError"
+"""Class of Ray's error for a task that took more memory than its node had."""
 RETRIES = 5
 """Times that Ray starts a task again whose worker or node died."""
 SAME = "Start Ray on all nodes from the same environment as this command."
+DISK = "Put the study on a disk that all nodes share under the same path."
+SILENT = "`ray status` lists the nodes; start Ray again on those that do not answer."
+NOT_LOOPBACK = (
+    "Ray does not keep its private cluster on this machine's loopback, so others could reach it. "
+    "Give the command without --on ray, or start a cluster with a token and give its address, see "
+    "docs/how-to/cluster.md."
+)
 OPEN = (
     "The Ray cluster takes commands from anybody who reaches its ports: node {nodes} has no token "
     "authentication. Start it with RAY_AUTH_MODE=token on all nodes, see docs/how-to/cluster.md."
@@ -51,15 +61,16 @@ class Broker:
         self._tasks: dict[Any, str] = {}  # references of Ray
         self._versions = versions_here()
         self._commands: Queue[Mapping[str, Any] | None] = Queue()  # lines of the engine
-        self._seen = time.monotonic()
+        self._seen = 0.0
         self._is_over = ThreadEvent()
 
     def send(self, event: str, **fields: object) -> None:
         """Write one event for the engine."""
-        os.write(self._output, (json.dumps({"event": event, **fields}) + "\n").encode())
+        _tell(self._output, event, **fields)
 
     def serve(self) -> None:
         """Take commands until the engine closes its end; tasks at work then save their state."""
+        self._seen = time.monotonic()  # a private cluster may have taken long to start
         Thread(target=self._read, daemon=True).start()
         Thread(target=self._look, daemon=True).start()
         is_open = True
@@ -88,13 +99,14 @@ class Broker:
         """End this process when its node is no longer one of the cluster's.
 
         Ray waits for good if a new head has the address of the old one: it knows no task of ours.
+        A look that fails says nothing of the node: `serve` ends when they fail for long.
         """
         node = self._ray.get_runtime_context().get_node_id()
-        while not self._is_over.wait(LOOK_SECONDS):
+        while not self._is_over.wait(WATCH_SECONDS):
             try:
                 alive = {each["NodeID"] for each in self._ray.nodes() if each["Alive"]}
-            except Exception:  # noqa: BLE001 — whatever it is, the cluster is not there
-                alive = set[str]()
+            except ray_errors(self._ray):
+                continue
             if node not in alive and not self._is_over.is_set():
                 os._exit(EXIT_LOST)
             self._seen = time.monotonic()
@@ -122,18 +134,28 @@ class Broker:
             except self._ray.exceptions.TaskCancelledError:
                 end = TaskEnd(EXIT_STOPPED)
             except self._ray.exceptions.RayError as error:
-                self.send("lost", run=run_id, reason=lost_reason(type(error).__name__))
+                kind = type(error).__name__
+                self.send(
+                    "lost", run=run_id, reason=lost_reason(kind), is_memory=kind == OUT_OF_MEMORY
+                )
                 continue
             self.send("ended", run=run_id, **asdict(end))
 
 
 def lost_reason(error: str) -> str:
     """Words for a task that ended without an answer, by the class of Ray's error."""
-    if error == "OutOfMemoryError":
+    if error == OUT_OF_MEMORY:
         return "Ray ended the process because the memory of its node ran out"
     if error in ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError"):
         return f"its Ray worker or node died {RETRIES + 1} times"
     return f"Ray lost its task ({error})"
+
+
+def ray_errors(ray: Ray) -> tuple[type[Exception], ...]:
+    """Classes of the errors that Ray raises; its client lets those of gRPC through."""
+    errors = (ray.exceptions.RayError, OSError, RuntimeError, ValueError)
+    grpc = sys.modules.get("grpc")
+    return errors if grpc is None else (*errors, grpc.RpcError)
 
 
 def enter(ray: Ray, config: Mapping[str, Any]) -> None:
@@ -164,12 +186,12 @@ def look_at_nodes(ray: Ray, config: Mapping[str, Any]) -> list[RayNode]:
     """Have every node read a file that was written here, and tell its versions and GPUs.
 
     Raises:
-        ValueError: A sentence for the user: a node cannot carry out runs of this study.
+        StudyError: A node cannot carry out runs of this study.
     """
     alive = [node for node in ray.nodes() if node["Alive"]]
     alive.sort(key=lambda node: ("node:__internal_head__" not in node["Resources"], node["NodeID"]))
     if config["address"] == "local" and alive[0]["NodeManagerAddress"] not in ("127.0.0.1", "::1"):
-        raise ValueError("Ray does not keep its private cluster on this machine's loopback.")
+        raise ClusterRefusedError(NOT_LOOPBACK)
     affinity = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
     asked = [
         ray.remote(_look_around)
@@ -200,23 +222,14 @@ def look_at_nodes(ray: Ray, config: Mapping[str, Any]) -> list[RayNode]:
 def _look_around(probe: str) -> dict[str, object]:
     """Facts of a node. It is sent whole, and imports here: the node may lack all of them."""
     import os
-    import platform
     import subprocess
     from importlib import import_module
-    from importlib.metadata import PackageNotFoundError, version
     from pathlib import Path
 
-    versions: dict[str, object] = {"Python": platform.python_version()}
-    for package in ("torch", "medtransfer"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "missing"
     try:
-        digest = import_module("medtransfer.integrity.code_digest").code_digest()
-        versions["the code of medtransfer"] = digest[:12]
+        versions = import_module("medtransfer.engines.ray.versions").versions_here()
     except ImportError:
-        versions["the code of medtransfer"] = "missing"
+        versions = None
     try:
         text = Path(probe).read_text("utf-8")
     except OSError:
@@ -239,23 +252,27 @@ def _require_same(answers: list[Mapping[str, Any] | None], mark: str) -> None:
     """Compare the answers of all nodes with this process, and name all that differs.
 
     Raises:
-        ValueError: A sentence for the user.
+        ClusterRefusedError: A node has other versions, or takes commands from anybody.
+        StudyError: A node does not answer, or does not see the study's folder.
     """
-    expected, faults, is_disk = versions_here(), list[str](), False
+    expected, faults, advice = versions_here(), list[str](), set[str]()
     is_open = [str(n) for n, answer in enumerate(answers, 1) if answer and not _has_auth(answer)]
     if is_open:
-        raise ValueError(OPEN.format(nodes=", ".join(is_open)))
+        raise ClusterRefusedError(OPEN.format(nodes=", ".join(is_open)))
     for number, answer in enumerate(answers, start=1):
         if answer is None:
             faults.append(f"node {number} has not answered for {PROBE_SECONDS:.0f} s")
+            advice.add(SILENT)
             continue
-        faults += version_faults(number, answer["versions"], expected)
+        if differing := version_faults(number, answer["versions"], expected):
+            faults += differing
+            advice.add(SAME)
         if answer["probe"] != mark:
-            is_disk = True
             faults.append(f"node {number} does not see the study's folder")
-    advice = "Put the study on a disk that all nodes share under the same path. " if is_disk else ""
+            advice.add(DISK)
     if faults:
-        raise ValueError(fault_list("The Ray cluster cannot be used", faults, advice + SAME))
+        kind = ClusterRefusedError if SAME in advice else StudyError
+        raise kind(fault_list("The Ray cluster cannot be used", faults, " ".join(sorted(advice))))
 
 
 def _has_auth(answer: Mapping[str, Any]) -> bool:
@@ -267,23 +284,48 @@ def main() -> None:
     # whatever Ray prints must not get between the events
     output = os.dup(1)
     os.dup2(2, 1)
-    config: Mapping[str, Any] = json.loads(sys.argv[1])  # of the engine
-    ray = import_module("ray")
+    broker = begin(json.loads(sys.argv[1]), output)
+    if broker is None:
+        sys.exit(2)
+    broker.serve()
+    import_module("ray").shutdown()
+
+
+def begin(config: Mapping[str, Any], output: int) -> Broker | None:
+    """Enter the cluster and look at its nodes; None if that failed, as the engine was told.
+
+    Args:
+        config: Of the engine.
+        output: Descriptor of the pipe to the engine.
+    """
+    try:
+        ray = import_module("ray")
+    except ImportError as error:
+        _tell_failure(output, error)
+        return None
     broker = Broker(ray, config["study"], output)
     try:
         enter(ray, config)
         broker.send("entered")
         nodes = look_at_nodes(ray, config)
-    except ValueError as error:
-        broker.send("refused", text=str(error))
-        sys.exit(2)
-    except Exception as error:  # noqa: BLE001 — the engine makes a sentence of it
-        first = printable(str(error).strip().split("\n")[0], 200)
-        broker.send("failed", kind=type(error).__name__, text=first)
-        sys.exit(2)
+    except StudyError as error:
+        is_final = isinstance(error, ClusterRefusedError)
+        broker.send("refused", text=str(error), is_final=is_final)
+        return None
+    except (ImportError, *ray_errors(ray)) as error:
+        _tell_failure(output, error)
+        return None
     broker.send("ready", nodes=[asdict(node) for node in nodes])
-    broker.serve()
-    ray.shutdown()
+    return broker
+
+
+def _tell(output: int, event: str, **fields: object) -> None:
+    os.write(output, (json.dumps({"event": event, **fields}) + "\n").encode())
+
+
+def _tell_failure(output: int, error: Exception) -> None:
+    first = printable(str(error).strip().split("\n")[0], 200)
+    _tell(output, "failed", kind=type(error).__name__, text=first)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any
 
 from medtransfer.engines.ray.address import RayAddress
+from medtransfer.engines.ray.refusal import ClusterRefusedError
 from medtransfer.engines.ray.resources import RayNode
 from medtransfer.errors import ConfigError, StudyError, printable
 from medtransfer.files import remove, write_text
@@ -28,7 +29,7 @@ ENTER_SECONDS = 20.0
 """Seconds that a head has to let this machine in, beyond those to reach it."""
 START_SECONDS = 120.0
 """Seconds that a private cluster may take to start: this machine may be busy."""
-LOOK_SECONDS = 120.0
+NODES_SECONDS = 120.0
 """Seconds until all nodes have been looked at."""
 MAX_SOCKET_PATH = 40
 """Longest folder for temporary files that leaves room for the names of Ray's sockets (107)."""
@@ -40,6 +41,15 @@ UNARMED = (
     "Make one with `ray get-auth-token --generate`, give all nodes the same, and start Ray with "
     "RAY_AUTH_MODE=token, see docs/how-to/cluster.md."
 )
+MISSING = "A package of Ray is missing here; install the extra `medtransfer[ray]`."
+FINAL = {
+    "AuthenticationError": "It refuses the token; all nodes and this machine need the same.",
+    "ModuleNotFoundError": MISSING,
+    "ImportError": MISSING,
+}
+"""Words for errors that do not pass with time, by their class."""
+MISMATCH = "Version mismatch"
+"""Start of Ray's words for a head of another Ray or Python."""
 BrokerEvent = Mapping[str, Any]
 """A line of the process, open JSON until the engine takes its fields."""
 
@@ -89,7 +99,8 @@ class Connection:
         """Start the process, and wait until it has looked at all nodes.
 
         Raises:
-            StudyError: The cluster does not answer, or cannot be used.
+            ClusterRefusedError: The cluster cannot be used until somebody changes it.
+            StudyError: It does not answer, or cannot be used.
         """
         self._cluster, self._study = cluster, study.absolute()
         self.is_private = cluster.address.kind == "private"
@@ -170,10 +181,11 @@ class Connection:
         """Wait until the nodes have been looked at.
 
         Raises:
-            StudyError: The cluster does not answer, or cannot be used.
+            ClusterRefusedError: The cluster cannot be used until somebody changes it.
+            StudyError: It does not answer, or cannot be used.
         """
         self._expect("entered", START_SECONDS if self.is_private else ENTER_SECONDS)
-        event = self._expect("ready", LOOK_SECONDS)
+        event = self._expect("ready", NODES_SECONDS)
         return tuple(RayNode(**node) for node in event["nodes"])
 
     def _expect(self, name: str, seconds: float) -> BrokerEvent:
@@ -182,17 +194,23 @@ class Connection:
             event = self.receive(seconds)
         except ConnectionError:
             last = printable(self._printed[-1] if self._printed else "", 200)
-            raise StudyError(f"{self._refusal()} Ray ended: {last}") from None
+            ended = f"Ray ended: {last}" if last else "Ray ended without a message."
+            raise StudyError(f"{self._refusal(name)} {ended}") from None
         if event is None or time.monotonic() > deadline:
-            raise StudyError(f"{self._refusal()} It has not answered for {seconds:.0f} s.")
+            raise StudyError(f"{self._refusal(name)} It has not answered for {seconds:.0f} s.")
         if event["event"] == "refused":
-            raise StudyError(str(event["text"]))
+            kind = ClusterRefusedError if event["is_final"] else StudyError
+            raise kind(str(event["text"]))
         if event["event"] == "failed":
-            raise StudyError(f"{self._refusal()} {_reason(event)}")
+            kind = ClusterRefusedError if _is_final(event) else StudyError
+            raise kind(f"{self._refusal(name)} {_reason(event)}")
         assert event["event"] == name, event["event"]  # noqa: S101 — their order is fixed
         return event
 
-    def _refusal(self) -> str:
+    def _refusal(self, awaited: str) -> str:
+        """Words for a failure before an event that is waited for."""
+        if awaited == "ready":
+            return "The Ray cluster was entered, but its nodes could not be looked at."
         if self.is_private:
             return "Ray did not start on this machine."
         return _unreachable(self._cluster.address)
@@ -218,15 +236,16 @@ def ray_variables(environment: Mapping[str, str], *, is_private: bool) -> dict[s
     return variables
 
 
+def _is_final(event: BrokerEvent) -> bool:
+    """True if entering the cluster again fails in the same way."""
+    return event["kind"] in FINAL or str(event["text"]).startswith(MISMATCH)
+
+
 def _reason(event: BrokerEvent) -> str:
     """Words for an error of Ray while the cluster is entered."""
-    match str(event["kind"]):
-        case "AuthenticationError":
-            return "It refuses the token; all nodes and this machine need the same."
-        case "ModuleNotFoundError" | "ImportError":
-            return "A package of Ray is missing here; install the extra `medtransfer[ray]`."
-        case kind:
-            return f"Ray says {kind}: {event['text']}"
+    if event["kind"] in FINAL:
+        return FINAL[event["kind"]]
+    return f"Ray says {event['kind']}: {event['text']}"
 
 
 def _unreachable(address: RayAddress) -> str:

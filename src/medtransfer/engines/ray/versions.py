@@ -21,14 +21,16 @@ def versions_here() -> dict[str, str]:
     }
 
 
-def version_faults(node: int, there: Versions, here: Versions) -> list[str]:
+def version_faults(node: int, there: Versions | None, here: Versions) -> list[str]:
     """Versions of a node that differ from those here; one fault each.
 
     Args:
         node: Its number.
-        there: Versions of the node.
+        there: Versions of the node; None if it could not tell them.
         here: Versions of this process.
     """
+    if there is None:
+        return [f"node {node} has no medtransfer, or one that cannot use Ray"]
     differing = {name: there.get(name, MISSING) for name in here if there.get(name) != here[name]}
     return [
         f"node {node} has {name} {value}, and this machine {here[name]}"
