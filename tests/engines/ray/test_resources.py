@@ -64,10 +64,34 @@ def test_a_run_on_the_cpu_takes_memory_and_no_gpu(tiny_study: Study) -> None:
 
 
 @pytest.mark.parametrize(
+    ("threads", "needed", "taken"),
+    [
+        (40, 100 * GIB, Resources(40, 0, 8 * GIB)),
+        (4, 100 * GIB, Resources(4, 0, 100 * GIB)),
+        (None, 200 * GIB, Resources(4, 0, 128 * GIB)),
+        (99, GIB, Resources(64, 0, GIB)),
+    ],
+)
+def test_what_a_run_takes_is_there_on_one_node(
+    tiny_study: Study, threads: int | None, needed: int, taken: Resources
+) -> None:
+    nodes = [RayNode(1, cpus=64, memory=8 * GIB), RayNode(2, cpus=4, memory=128 * GIB)]
+    assert resources_of(run(tiny_study, threads, device="cpu"), nodes, needed) == taken
+    assert any(node.cpus >= taken.cpus and node.memory >= taken.memory for node in nodes)
+
+
+def test_a_run_that_was_started_takes_the_cores_of_its_first_start(tiny_study: Study) -> None:
+    assert resources_of(run(tiny_study, None), LAPTOP, cores=3).cpus == 3
+    assert resources_of(run(tiny_study, None), LAPTOP, cores=40).cpus == 8
+
+
+@pytest.mark.parametrize(
     ("training", "nodes", "message"),
     [
         ({"device": "cuda"}, LAPTOP, "takes 1 GPU of one node; .* have 0 at most"),
         ({"devices": 8}, GPUS, "takes 8 GPUs of one node; .* have 4 at most"),
+        ({"device": "cpu"}, [RayNode(1, cpus=0)], "takes a core, and no node .* --num-cpus"),
+        ({}, [RayNode(1, cpus=8), RayNode(2, cpus=0, gpus=2)], "takes 1 GPU .* 0 at most beside"),
     ],
 )
 def test_what_no_node_has_is_refused_and_not_waited_for(

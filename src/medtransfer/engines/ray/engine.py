@@ -6,15 +6,16 @@ finished is submitted again, and resumes from its last checkpoint.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medtransfer.engines.contract import EngineEvent, RunLost, RunMessage
 from medtransfer.engines.local import SMALLER
 from medtransfer.engines.ray.connection import BrokerEvent, Cluster, Connection
-from medtransfer.engines.ray.resources import resources_of
-from medtransfer.errors import StudyError
+from medtransfer.engines.ray.refusal import ClusterRefusedError
+from medtransfer.engines.ray.resources import Resources, resources_of
+from medtransfer.errors import StudyError, plural
 from medtransfer.interruption import EXIT_STOPPED
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.messages import Finished, WorkerRequest
@@ -43,6 +44,8 @@ PASSED_ON = (
 )
 """Variables of this process that a run needs on its node; no token is among them."""
 LIMITS = "MEDTRANSFER_MAX_"
+STATUS = "`ray status` on a node of the cluster shows its nodes and what they have"
+WITHOUT = "`medtransfer run` without --on ray shows more"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ class RayEngine:
         self._needed = dict(needed or {})
         self._active: dict[str, WorkerRequest] = {}
         self._starts: dict[str, int] = {}
+        self._cores: dict[str, int] = {}  # of the first start of a run: they are its threads
         self._settling: dict[str, _Ended] = {}
         self._connection: Connection | None = None
-        self._entries = 0
+        self._was_entered = False
+        self._entries = 0  # again, since the last end of a run
         self._enter_at = 0.0
         self._is_stopping = False
 
@@ -98,9 +103,9 @@ class RayEngine:
         Raises:
             StudyError: The cluster does not answer, cannot be used, or has not what the run takes.
         """
-        if self._connection is None and not self._entries:
+        if self._connection is None and not self._was_entered:
             self._connection = Connection(self._folder.path, self._cluster)
-            self._entries = 1
+            self._was_entered = True
         request.folder(self._folder).describe(request.record())
         self._active[request.run_id] = request
         if self._connection is not None:
@@ -140,7 +145,7 @@ class RayEngine:
 
     def _send(self, connection: Connection, request: WorkerRequest) -> None:
         run_id = request.run_id
-        taken = resources_of(request, connection.nodes, self._needed.get(run_id))
+        taken = self._resources(connection, request)
         self._starts[run_id] = self._starts.get(run_id, 0) + 1
         variables = {
             name: value
@@ -148,9 +153,17 @@ class RayEngine:
             if name in PASSED_ON or name.startswith(LIMITS)
         }
         # a run that does not say its threads takes all of its cores
-        variables["OMP_NUM_THREADS"] = str(taken.cpus)
+        threads = self._cores.setdefault(run_id, taken.cpus)
+        variables["OMP_NUM_THREADS"] = str(threads)
         options = taken.options()
         connection.send({"run": run_id, "options": options, "variables": variables})
+        if self._is_stopping:  # asked to before there was a task to stop
+            connection.send({"stop": True})
+
+    def _resources(self, connection: Connection, request: WorkerRequest) -> Resources:
+        run_id = request.run_id
+        needed, cores = self._needed.get(run_id), self._cores.get(run_id)
+        return resources_of(request, connection.nodes, needed, cores)
 
     def _take(self, event: BrokerEvent) -> EngineEvent | None:
         """Take an event of a task.
@@ -162,16 +175,18 @@ class RayEngine:
         if run_id not in self._active:
             return None
         if event["event"] == "lost":
+            self._entries = 0
             del self._active[run_id]
-            return RunLost(run_id, str(event["reason"]), SMALLER)
+            advice = SMALLER if event["is_memory"] else self._advice()
+            return RunLost(run_id, str(event["reason"]), advice)
         if event["is_foreign"]:
             raise StudyError(
                 "A node that joined the Ray cluster has other versions, or does not see the "
                 "study's folder. Run the same command again: it names the node."
             )
         if event["code"] != EXIT_STOPPED:
-            self._entries = 1
-            until = time.monotonic() + (0 if event["code"] else SETTLE_SECONDS)
+            self._entries = 0
+            until = time.monotonic() + SETTLE_SECONDS
             self._settling[run_id] = _Ended(until, str(event["last"]))
             return self._settled()
         return self._stopped(run_id)
@@ -181,7 +196,7 @@ class RayEngine:
         request = self._active.pop(run_id)
         if self._is_stopping or self._starts[run_id] >= MAX_STARTS:
             reason = f"it was stopped {self._starts[run_id]} times"
-            return RunLost(run_id, reason, "look at the cluster", was_stopped=self._is_stopping)
+            return RunLost(run_id, reason, self._advice(), was_stopped=self._is_stopping)
         self._active[run_id] = request
         if self._connection is not None:
             self._send(self._connection, request)
@@ -197,10 +212,13 @@ class RayEngine:
             del self._settling[run_id], self._active[run_id]
             if state == "waiting":
                 reason = f"its command ended without a result. {end.last}".rstrip(" .")
-                return RunLost(run_id, reason, "`medtransfer run` without --on ray shows more")
+                return RunLost(run_id, reason, WITHOUT)
             error = run.error()
             return RunMessage(run_id, Finished(state, "" if error is None else error.message))
         return None
+
+    def _advice(self) -> str:
+        return WITHOUT if self._cluster.address.kind == "private" else STATUS
 
     def _leave(self) -> None:
         """Give up a connection whose process is gone; the runs are submitted again later."""
@@ -213,7 +231,7 @@ class RayEngine:
         """Enter a cluster whose head was lost, and submit what was not finished.
 
         Raises:
-            StudyError: It has not answered for some minutes.
+            StudyError: It refuses, has not answered for some minutes, or is lost again and again.
         """
         run_id = next(iter(self._active), None)
         if run_id is None:
@@ -225,17 +243,41 @@ class RayEngine:
         if time.monotonic() < self._enter_at:
             time.sleep(POLL_SECONDS)
             return None
+        if self._entries >= MAX_ENTRIES:
+            raise StudyError(
+                f"The Ray cluster was lost again after it was entered {self._entries} times "
+                "without the end of a run. See `ray status` and the logs of its head. Finished "
+                "runs are kept; the same command goes on."
+            )
         self._entries += 1
+        unfinished = [run for key, run in self._active.items() if key not in self._settling]
         try:
-            connection = Connection(self._folder.path, self._cluster)
+            connection = self._entered(unfinished)
         except StudyError as error:
-            if self._entries >= MAX_ENTRIES:
-                text = f"The Ray cluster was lost, and {self._entries} attempts to enter it failed."
+            if isinstance(error, ClusterRefusedError) or self._entries >= MAX_ENTRIES:
+                text = (
+                    "The Ray cluster was lost and could not be entered again "
+                    f"({plural(self._entries, 'attempt')})."
+                )
                 raise StudyError(f"{text} {error} Finished runs are kept.") from error
             self._enter_at = time.monotonic() + ENTRY_SECONDS
             return None
         self._connection = connection
-        for request in self._active.values():
-            if request.run_id not in self._settling:
-                self._send(connection, request)
+        for request in unfinished:
+            self._send(connection, request)
         return None
+
+    def _entered(self, unfinished: Sequence[WorkerRequest]) -> Connection:
+        """Enter the cluster; its nodes may not all be back.
+
+        Raises:
+            StudyError: It does not answer, cannot be used, or has not what the runs take.
+        """
+        connection = Connection(self._folder.path, self._cluster)
+        try:
+            for request in unfinished:
+                self._resources(connection, request)
+        except StudyError:
+            connection.close(0)
+            raise
+        return connection

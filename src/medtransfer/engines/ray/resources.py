@@ -50,7 +50,10 @@ class Resources:
 
 
 def resources_of(
-    request: WorkerRequest, nodes: Sequence[RayNode], needed: int | None = None
+    request: WorkerRequest,
+    nodes: Sequence[RayNode],
+    needed: int | None = None,
+    cores: int | None = None,
 ) -> Resources:
     """Resources that a run takes of a cluster's nodes.
 
@@ -61,6 +64,7 @@ def resources_of(
         request: The run.
         nodes: Of the cluster.
         needed: Bytes of memory that the run takes, at most; None if that is not known.
+        cores: Cores that it had at its first start; None if it was not started.
 
     Raises:
         StudyError: No node has what it takes.
@@ -69,21 +73,34 @@ def resources_of(
     gpus = _gpus(request, nodes, needed)
     fitting = [node for node in nodes if node.cpus and node.gpus >= gpus]
     if not fitting:
-        most = max((node.gpus for node in nodes), default=0)
-        raise StudyError(
-            f"Run {request.run_id} takes {plural(int(gpus) or 1, 'GPU')} of one node; "
-            f"the nodes of the Ray cluster have {most} at most. Set training.device or "
-            "training.devices to what they have."
-        )
+        raise StudyError(_refusal(request.run_id, gpus, nodes))
     most = max(node.cpus for node in fitting)
-    if request.threads is not None:
-        cpus = min(most, request.threads * devices)
+    if cores is None and request.threads is not None:
+        cores = request.threads * devices
+    if cores is not None:
+        cpus = min(most, cores)
     else:
         cpus = max(1, min(int(node.cpus / _runs(node, gpus)) for node in fitting))
     memory = 0
     if needed is not None and not gpus:
-        memory = min(needed, max(node.memory for node in fitting))
+        # of one node: what is asked of several at once is waited for in vain
+        memory = min(needed, max(node.memory for node in fitting if node.cpus >= cpus))
     return Resources(cpus, gpus, memory)
+
+
+def _refusal(run_id: str, gpus: float, nodes: Sequence[RayNode]) -> str:
+    """Words for a run that no node can carry out."""
+    if not any(node.cpus for node in nodes):
+        return (
+            f"Run {run_id} takes a core, and no node of the Ray cluster has one for runs. Start a "
+            "node with `ray start --num-cpus` above 0."
+        )
+    most = max((node.gpus for node in nodes if node.cpus), default=0)
+    return (
+        f"Run {run_id} takes {plural(int(gpus) or 1, 'GPU')} of one node; the nodes of the Ray "
+        f"cluster have {most} at most beside cores. Set training.device or training.devices to "
+        "what they have."
+    )
 
 
 def _gpus(request: WorkerRequest, nodes: Sequence[RayNode], needed: int | None) -> float:
