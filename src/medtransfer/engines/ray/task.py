@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from threading import Thread
 
 from medtransfer.engines.ray.versions import Versions, versions_here
 from medtransfer.errors import printable
+from medtransfer.interruption import EXIT_STOPPED
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.lease import LEASE_SECONDS, Lease, RunPlace
 
@@ -20,6 +22,8 @@ TICK_SECONDS = 0.1
 LEASE_TICK_SECONDS = 2.0
 LEASE_MARGIN = 60
 """Seconds beyond its term that the lease of a lost process is waited for: clocks differ."""
+FOLDER_SECONDS = 60.0
+"""Seconds that the run's folder is waited for: network disks show it late to other nodes."""
 LAST_LINES = 5
 """Of what the command printed, kept for the reason why it ended without a result."""
 OF_RAY = "RAY_"
@@ -49,7 +53,7 @@ class TaskEnd:
 
     Attributes:
         code: Exit code of the command.
-        last: Last line that it printed.
+        last: Last lines that it printed, as one.
         is_foreign: The node has other versions or another disk, and nothing was started.
     """
 
@@ -64,16 +68,30 @@ def carry_out(task: RunTask) -> TaskEnd:
     Nodes that join a cluster later were not looked at when it was entered, so each task looks.
     """
     folder = StudyFolder(Path(task.study))
-    if dict(task.versions) != versions_here() or not folder.run(task.run_id).path.is_dir():
+    if dict(task.versions) != versions_here():
         return TaskEnd(2, is_foreign=True)
-    if folder.run(task.run_id).is_done():
-        return TaskEnd(0)
+    process = None
     try:
+        if not _sees(folder.run(task.run_id).path):
+            return TaskEnd(2, is_foreign=True)
+        if folder.run(task.run_id).is_done():
+            return TaskEnd(0)
         _wait_for_lease(folder.path, task.run_id)
         process = _start(task, folder.path)
+        return _follow(process)
     except KeyboardInterrupt:  # so Ray cancels what is at work
-        return TaskEnd(75)
-    return _follow(process)
+        if process is None:
+            return TaskEnd(EXIT_STOPPED)
+        process.terminate()
+        return _follow(process)
+
+
+def _sees(path: Path) -> bool:
+    """True if this node sees a folder within the time of a slow disk."""
+    deadline = time.monotonic() + FOLDER_SECONDS
+    while not (is_there := path.is_dir()) and time.monotonic() < deadline:
+        time.sleep(TICK_SECONDS)
+    return is_there
 
 
 def _wait_for_lease(study: Path, run_id: str) -> None:
@@ -106,13 +124,20 @@ def _follow(process: "subprocess.Popen[str]") -> TaskEnd:
     printed: deque[str] = deque(maxlen=LAST_LINES)
     reader = Thread(target=_read, args=(process, printed), daemon=True)
     reader.start()
-    while process.poll() is None:
+    is_over = False
+    while not is_over:
         try:
-            time.sleep(TICK_SECONDS)
+            # for a time: Ray's interrupt does not wake a call that waits for good
+            process.wait(timeout=TICK_SECONDS)
+            is_over = True
+        except subprocess.TimeoutExpired:
+            continue
         except KeyboardInterrupt:
             process.terminate()
     reader.join(timeout=1)
-    return TaskEnd(process.returncode, printable(" ".join(printed), 300))
+    # it was asked to stop before it could take the signal: nothing was lost
+    code = EXIT_STOPPED if process.returncode == -signal.SIGTERM else process.returncode
+    return TaskEnd(code, printable(" ".join(printed), 300))
 
 
 def _read(process: "subprocess.Popen[str]", printed: "deque[str]") -> None:
