@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Call, Desk
 from tests.in_process import no_worker
 
-from medtransfer import files
+from medtransfer import disk
 from medtransfer.data.images import pixel_recipe
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_picture_is_made_anew_on_request(fresh: Desk, call: Call) -> N
 def test_no_room_is_said_and_nothing_is_written(
     fresh: Desk, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "free_bytes", lambda _folder: 1000)
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 1000)
     said = call("prepare", "study.yaml")
     assert said.code == 2
     assert "of disk and 1000 B are free. Nothing was written." in said.err.replace("1,000", "1000")

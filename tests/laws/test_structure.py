@@ -35,7 +35,7 @@ LAYERS = (
     ("metrics", "integrity"),
     ("sizes",),
     ("files", "settings", "yaml_text"),
-    ("permissions",),
+    ("permissions", "disk"),
     ("errors", "seeds", "interruption"),
 )
 """From the top; a line imports from lines below it, never beside or above. A folder that is not

@@ -32,7 +32,7 @@ def fsck(
 
 def _print_report(report: "FsckReport") -> None:
     """Print faults, then notes, then the outcome."""
-    from medtransfer.files import size_text
+    from medtransfer.disk import size_text
 
     for fault in report.faults:
         print(f"{printable(fault.file, 200)} {fault.fault}. {fault.remedy}")

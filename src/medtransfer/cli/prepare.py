@@ -211,7 +211,7 @@ def _ignore_plan(_plan: "CachePlan") -> None:
 
 def _print_plan(plan: "CachePlan") -> None:
     """Print images to make and disk to use, before anything is made."""
-    from medtransfer.files import size_text
+    from medtransfer.disk import size_text
     from medtransfer.sizes.image_size import size_words
 
     for cache in plan.caches:

@@ -10,8 +10,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from medtransfer.disk import size_text
 from medtransfer.errors import ConfigError, MedTransferError
-from medtransfer.files import size_text
 
 GIB = 2**30
 SHARE = 0.8

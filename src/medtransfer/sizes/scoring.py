@@ -1,7 +1,7 @@
 """Memory that scoring a run takes, and the refusal of what does not fit."""
 
+from medtransfer.disk import size_text
 from medtransfer.errors import TableError, plural
-from medtransfer.files import size_text
 from medtransfer.sizes.limits import free_memory
 
 FIXED_BYTES = 2**29

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from medtransfer.disk import size_text
 from medtransfer.errors import TableError
-from medtransfer.files import size_text
 from medtransfer.sizes.limits import MAX_COLUMNS, MAX_ROWS, memory_limit, require_count
 
 GZIP = b"\x1f\x8b"

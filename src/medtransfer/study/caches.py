@@ -8,8 +8,8 @@ import polars as pl
 
 from medtransfer.data.images.cache import bytes_missing
 from medtransfer.data.splits import assign_splits
+from medtransfer.disk import free_bytes, require_disk
 from medtransfer.errors import plural
-from medtransfer.files import free_bytes, require_disk
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
 from medtransfer.runs.folders import Lease, StudyFolder

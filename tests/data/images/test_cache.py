@@ -22,7 +22,7 @@ from tests.data.audit import corpus
 from tests.data.audit.corpus import embedded_manifest
 from tests.strategies import FEW
 
-from medtransfer import files
+from medtransfer import disk, files
 from medtransfer.data.images import cache, pixel_recipe, scan, shards
 from medtransfer.data.images.cache import CachedImages, PixelCache, prepare_cache
 from medtransfer.data.images.decode import decode
@@ -464,7 +464,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = embedded_manifest(tmp_path, list(greys(4)))
-    monkeypatch.setattr(files, "free_bytes", lambda _folder: 255)
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 255)
     with pytest.raises(StudyError) as caught:
         made(tmp_path, manifest)
     assert str(caught.value) == (
@@ -472,7 +472,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(
         "Free some space, or write elsewhere with --out."
     )
     assert not (tmp_path / "caches").exists()
-    monkeypatch.setattr(files, "free_bytes", lambda _folder: 256)
+    monkeypatch.setattr(disk, "free_bytes", lambda _folder: 256)
     made(tmp_path, manifest)
 
 

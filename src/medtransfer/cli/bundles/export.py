@@ -162,7 +162,7 @@ def show(bundle: BundleFile, trusted: Trusted = None, as_json: AsJson = False) -
 
 def written_text(out: Path) -> str:
     """File or folder that was written, with its size."""
-    from medtransfer.files import size_text
+    from medtransfer.disk import size_text
 
     if out.is_dir():
         return f"{out}: a folder of {size_text(sum(p.stat().st_size for p in out.rglob('*')))}"

@@ -144,7 +144,7 @@ def _print_retried(retried: "Sequence[RetriedRun]") -> None:
 def _print_garbage(garbage: "Garbage") -> None:
     """Print what nothing needs, its size, and what was done about it."""
     from medtransfer.cli.display import print_table, wrapped
-    from medtransfer.files import size_text
+    from medtransfer.disk import size_text
     from medtransfer.study.care.garbage import GARBAGE_REASONS
 
     if garbage.items:

@@ -150,7 +150,7 @@ def _memory(amount: "Amount") -> str:
 
 
 def _disk(study_plan: "StudyPlan") -> str:
-    from medtransfer.files import size_text
+    from medtransfer.disk import size_text
 
     parts = [
         f"{size_text(study_plan.cache_bytes)} for prepared images",

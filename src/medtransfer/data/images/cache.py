@@ -32,10 +32,10 @@ from medtransfer.data.images.shards import (
     widest_format,
     write_shard,
 )
+from medtransfer.disk import require_disk
 from medtransfer.errors import ConfigError, ImageError, StudyError, plural
 from medtransfer.files import (
     make_folder,
-    require_disk,
     sweep_temporaries,
     write_json,
 )

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from medtransfer.disk import free_bytes
 from medtransfer.errors import StudyError, plural
-from medtransfer.files import free_bytes
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.caches import CacheState
