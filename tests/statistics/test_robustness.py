@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit, logit
-from sklearn.metrics import precision_score
 from statsmodels.api import OLS, add_constant
-from tests.metrics.drawn_cases import LAW
 
 from medtransfer.statistics.bootstrap import Floats
-from medtransfer.statistics.robustness import EPSILON, effective_robustness, npv_at, ppv_at
+from medtransfer.statistics.robustness import EPSILON, effective_robustness
 
 LACKING = "fewer than 3 runs with different internal values"
 
@@ -129,50 +125,3 @@ def test_perfect_values_are_held_away_from_the_edge() -> None:
     wider = effective_robustness(internal, shifted, each(4), epsilon=0.01)
     assert np.isfinite(wider.slope).all()
     assert wider.slope[0] != found.slope[0]
-
-
-def test_predictive_values_by_hand() -> None:
-    # of 1,000 with 10 positives: 9 found, 99 false alarms; of 891 + 1 called negative, 1 is missed
-    nine, ten = np.array([0.9]), np.array([0.9])
-    assert ppv_at(nine, ten, 0.01)[0] == pytest.approx(9 / 108)
-    assert npv_at(nine, ten, 0.01)[0] == pytest.approx(891 / 892)
-
-
-def test_at_the_prevalence_of_the_sample_they_are_what_was_counted() -> None:
-    rng = np.random.default_rng(0)
-    truth, called = rng.integers(0, 2, 300), rng.integers(0, 2, 300)
-    sensitivity = np.array([called[truth == 1].mean()])
-    specificity = np.array([1 - called[truth == 0].mean()])
-    share = float(truth.mean())
-    expected = precision_score(truth, called)
-    assert ppv_at(sensitivity, specificity, share)[0] == pytest.approx(expected)
-    expected = precision_score(1 - truth, 1 - called)
-    assert npv_at(sensitivity, specificity, share)[0] == pytest.approx(expected)
-
-
-shares = st.floats(0.01, 0.99)
-
-
-@LAW
-@given(shares, shares, shares, shares)
-def test_with_more_positives_a_positive_call_is_surer_and_a_negative_less(
-    sensitivity: float, specificity: float, one: float, other: float
-) -> None:
-    low, high = sorted([one, other])
-    both = np.array([sensitivity]), np.array([specificity])
-    assert ppv_at(*both, low)[0] <= ppv_at(*both, high)[0] + 1e-12
-    assert npv_at(*both, low)[0] >= npv_at(*both, high)[0] - 1e-12
-    # what is positive for the one is negative for the other
-    turned = npv_at(both[1], both[0], 1 - low)
-    assert_allclose(ppv_at(*both, low), turned, rtol=1e-9)
-
-
-def test_replicates_are_taken_one_by_one_and_no_call_is_undefined() -> None:
-    sensitivity = np.array([0.8, 0.0, np.nan, 1.0])
-    specificity = np.array([0.9, 1.0, 0.9, 1.0])
-    ppv, npv = ppv_at(sensitivity, specificity, 0.2), npv_at(sensitivity, specificity, 0.2)
-    assert_allclose(ppv, [0.16 / 0.24, np.nan, np.nan, 1])
-    assert_allclose(npv, [0.72 / 0.76, 0.8, np.nan, 1])
-    assert np.isnan(npv_at(np.ones(1), np.zeros(1), 0.2)).all()
-    assert_allclose(ppv_at(np.array([0.8]), np.array([0.9]), 0.0), [0])
-    assert_allclose(npv_at(np.array([0.8]), np.array([0.9]), 1.0), [0])

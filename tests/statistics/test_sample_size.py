@@ -10,9 +10,10 @@ from scipy.special import expit, ndtri
 from scipy.stats import t
 from statsmodels.api import Logit
 from statsmodels.stats.proportion import proportion_confint
+from tests.statistics.delong_normal import auroc_difference, normal_intervals
 
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.delong import auroc_difference, delong, normal_intervals
+from medtransfer.statistics.delong import delong
 from medtransfer.statistics.sample_size import (
     Z,
     auroc_cases,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit, ndtri
 
 from medtransfer.metrics.cases import Labels
 from medtransfer.metrics.kernels.sums import Floats
@@ -30,23 +30,6 @@ class Aurocs:
     values: Floats
     covariance: Floats
     reason: str | None = None
-
-
-@dataclass(frozen=True)
-class AurocDifference:
-    """An AUROC minus another, with its normal 95 % interval; NaN where undefined.
-
-    Attributes:
-        value: The difference.
-        low: Lower end.
-        high: Upper end.
-        p: Two-sided, of "no difference".
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
 
 
 def delong(targets: Labels, scores: Floats, patient: NDArray[np.int64] | None = None) -> Aurocs:
@@ -95,57 +78,20 @@ def delong(targets: Labels, scores: Floats, patient: NDArray[np.int64] | None = 
     return Aurocs(values, covariance + crossed + crossed.T)
 
 
-def normal_intervals(found: Aurocs) -> Floats:
-    """95 % intervals ``A ± 1.96 √var``, cut to 0 and 1.
-
-    Returns:
-        NaN where the variance is undefined, or 0 because no pair is ordered otherwise than the
-        rest: nothing is then known of the spread. [K, 2]
-    """
-    error = _errors(found)
-    width = ndtri((1 + LEVEL) / 2) * error
-    return np.clip(np.stack([found.values - width, found.values + width], axis=1), 0, 1)
-
-
 def logit_intervals(found: Aurocs) -> Floats:
     """95 % intervals on the logit scale, ``expit(logit(A) ± 1.96 √var / (A (1 - A)))``.
 
-    Pepe 2003, 5.2.4; closer to the nominal rate near 1 than `normal_intervals`.
+    Pepe 2003, 5.2.4; closer to the nominal rate near 1 than ``A ± 1.96 √var``.
 
     Returns:
-        NaN as for `normal_intervals`, and where A is 0 or 1. [K, 2]
+        NaN where A is 0 or 1, and where the variance is undefined, or 0 because no pair is ordered
+        otherwise than the rest: nothing is then known of the spread. [K, 2]
     """
     inside = (found.values > 0) & (found.values < 1)
     values = np.where(inside, found.values, np.nan)
     width = ndtri((1 + LEVEL) / 2) * _errors(found) / (values * (1 - values))
     centre = np.asarray(logit(values), dtype=np.float64)
     return np.asarray(expit(np.stack([centre - width, centre + width], axis=1)), dtype=np.float64)
-
-
-def auroc_difference(found: Aurocs, first: int, second: int) -> AurocDifference:
-    """The paired difference of two rungs: ``z = (A₁ - A₂) / √(var₁ + var₂ - 2 cov)``.
-
-    Args:
-        found: Of the same cases.
-        first: Place of the one.
-        second: Place of the other, which is subtracted.
-
-    Returns:
-        Rungs that order all pairs alike have a difference of 0 with p = 1. Where they differ by
-        an amount without spread, interval and p are NaN.
-    """
-    value = float(found.values[first] - found.values[second])
-    contrast = np.zeros(len(found.values))
-    contrast[first] += 1
-    contrast[second] -= 1
-    variance = float(contrast @ found.covariance @ contrast)
-    error = float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else np.nan
-    if error < NO_SPREAD:
-        same = abs(value) < NO_SPREAD
-        return AurocDifference(*((0.0, 0.0, 0.0, 1.0) if same else (value, *[np.nan] * 3)))
-    width = float(ndtri((1 + LEVEL) / 2)) * error
-    p = float(2 * ndtr(-abs(value) / error))
-    return AurocDifference(value, value - width, value + width, p)
 
 
 def _placements(scores: Floats, positive: NDArray[np.bool_]) -> Floats:

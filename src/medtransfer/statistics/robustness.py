@@ -73,41 +73,6 @@ def effective_robustness(
     )
 
 
-def ppv_at(sensitivity: Floats, specificity: Floats, prevalence: float) -> Floats:
-    """Positive predictive value at a stated prevalence, by Bayes' rule.
-
-    ``sens · prev / (sens · prev + (1 - spec) (1 - prev))``: what the value would be in a cohort
-    with other prevalence, if sensitivity and specificity stayed as they are.
-
-    Args:
-        sensitivity: From 0 to 1, e.g. in the sample and in every replicate. [1 + R]
-        specificity: Likewise. [1 + R]
-        prevalence: Share of positives, from 0 to 1.
-
-    Returns:
-        NaN where no case would be called positive. [1 + R]
-    """
-    right, wrong = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-    return _share(right, wrong)
-
-
-def npv_at(sensitivity: Floats, specificity: Floats, prevalence: float) -> Floats:
-    """Negative predictive value at a stated prevalence, by Bayes' rule.
-
-    ``spec (1 - prev) / (spec (1 - prev) + (1 - sens) prev)``.
-
-    Args:
-        sensitivity: From 0 to 1, e.g. in the sample and in every replicate. [1 + R]
-        specificity: Likewise. [1 + R]
-        prevalence: Share of positives, from 0 to 1.
-
-    Returns:
-        NaN where no case would be called negative. [1 + R]
-    """
-    right, wrong = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
-    return _share(right, wrong)
-
-
 def _lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Slope and intercept by least squares in every column; NaN without a line. [K, 1 + R]"""
     none = np.full(x.shape[1], np.nan, dtype=np.float64)
@@ -119,8 +84,3 @@ def _lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     usable = (different >= MIN_POINTS) & np.isfinite(spread)
     slope = np.divide((centred * y).sum(axis=0), spread, out=none, where=usable)
     return slope, np.asarray(y.mean(axis=0) - slope * x.mean(axis=0), dtype=np.float64)
-
-
-def _share(right: Floats, wrong: Floats) -> Floats:
-    total = right + wrong
-    return np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0)
