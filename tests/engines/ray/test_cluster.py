@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -45,12 +46,15 @@ scripts.ray_constants.ENABLE_RAY_CLUSTER = True
 scripts.main()
 """
 
+T = TypeVar("T")
 
-def wait_for(condition: Callable[[], object], seconds: float = 240.0) -> None:
+
+def wait_for(condition: Callable[[], T], seconds: float = 240.0) -> T:
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (result := condition()):
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.1)
+    return result
 
 
 class Cluster:
@@ -190,21 +194,28 @@ def test_workers_and_nodes_that_are_killed_cost_nothing_but_time(
         cluster.start()
     out, ends, killed = tmp_path / "s", Counter[str](), list[str]()
 
+    def at_work(*numbers: int) -> list[tuple[int, psutil.Process]]:
+        """Nodes and the processes of runs on them, once a run has saved a state."""
+        parts = [(number, part) for number in numbers for part in cluster.parts(number, "--one")]
+        return parts if begun(out) else []
+
     def kill() -> None:
-        for number, word in ((1, "worker"), (2, "node")):
-            wait_for(lambda number=number: begun(out) and cluster.parts(number, "--one"))
-            run = cluster.parts(number, "--one")[0]
-            victim = run.parent() if word == "worker" else cluster.parts(number, "raylet/raylet")[0]
-            assert victim is not None
-            victim.kill()
-            killed.append(word)
+        # the node first: its run begins again on another, so that there is a worker to kill
+        number, _ = wait_for(lambda: at_work(1, 2))[0]
+        cluster.parts(number, "raylet/raylet")[0].kill()
+        killed.append("node")
+        _, run = wait_for(lambda: at_work(*({0, 1, 2} - {number})))[0]
+        worker = run.parent()
+        assert worker is not None
+        worker.kill()
+        killed.append("worker")
 
     def note(event: Event) -> None:
         ends.update([event.run.run_id] if isinstance(event, RunEnded) else [])
 
     Thread(target=kill, daemon=True).start()
     folder = run_study(study, out, note, on=cluster.address)
-    assert killed == ["worker", "node"]
+    assert killed == ["node", "worker"]
     assert set(ends.values()) == {1}
     assert len(ends) == 3
     assert study_digests(folder) == expected(study, tmp_path, serial)

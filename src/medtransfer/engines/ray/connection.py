@@ -27,6 +27,8 @@ from medtransfer.files import remove, write_text
 CONNECT_SECONDS = 5.0
 ENTER_SECONDS = 20.0
 """Seconds that a head has to let this machine in, beyond those to reach it."""
+CLIENT_SECONDS = 90.0
+"""The same of a client server, which starts a process for each client: its node may be busy."""
 START_SECONDS = 120.0
 """Seconds that a private cluster may take to start: this machine may be busy."""
 NODES_SECONDS = 120.0
@@ -184,7 +186,8 @@ class Connection:
             ClusterRefusedError: The cluster cannot be used until somebody changes it.
             StudyError: It does not answer, or cannot be used.
         """
-        self._expect("entered", START_SECONDS if self.is_private else ENTER_SECONDS)
+        seconds = {"private": START_SECONDS, "node": ENTER_SECONDS, "client": CLIENT_SECONDS}
+        self._expect("entered", seconds[self._cluster.address.kind])
         event = self._expect("ready", NODES_SECONDS)
         return tuple(RayNode(**node) for node in event["nodes"])
 

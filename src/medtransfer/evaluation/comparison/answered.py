@@ -103,9 +103,10 @@ def pool_folds(
             continue
         if not _are_disjoint(tests):
             raise TableError(
-                f"The {len(run_ids)} runs of rung '{key.rung}' have no test case in common, though "
-                "some of them do: they look like a repeated cross-validation. Give each repeat a "
-                "seed, pool its folds into one run, and evaluate again."
+                f"The {len(run_ids)} runs of rung '{key.rung}' have no test case that all of them "
+                "answered, though some runs share test cases: they look like a repeated "
+                "cross-validation. Pool the folds of each repeat into one run with a seed of its "
+                "own, and evaluate again."
             )
         if not rows.filter(~TEST).is_empty():
             raise TableError(
