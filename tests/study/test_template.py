@@ -196,7 +196,7 @@ def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path
         sex=["F", "M", "F", "M"],
         mass=["positive", "negative", "", "negative"],
         one=["yes"] * 4,
-        note=["yes", "no", "?", ""],
+        note=["yes", "no", "later", ""],
     )
     assert other_spellings(read_manifest(path)) == [
         "'edema' could be a target if written otherwise: no as 0, uncertain as -1, yes as 1.",

@@ -7,6 +7,7 @@ import polars as pl
 
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, free_columns, label_text
 from medtransfer.tables.schema import raise_faults
+from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.missing_words import missing_words, without_words
 from medtransfer.tables.values.personal_columns import (
     is_personal_header,
@@ -31,32 +32,52 @@ CLASS_NAMES = (
     *("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target"),
     *("diag", "diagnose", "diagnostico", "diagnóstico", "diagnosi", "rozpoznanie", "tanı", "tani"),
 )
-SPELLINGS = {
-    "yes": "1",
-    "y": "1",
-    "true": "1",
-    "t": "1",
-    "positive": "1",
-    "pos": "1",
-    "present": "1",
-    "abnormal": "1",
-    "malignant": "1",
-    "no": "0",
-    "n": "0",
-    "false": "0",
-    "f": "0",
-    "negative": "0",
-    "neg": "0",
-    "absent": "0",
-    "normal": "0",
-    "benign": "0",
-    "uncertain": "-1",
-    "equivocal": "-1",
-    "indeterminate": "-1",
-    "possible": "-1",
-    "maybe": "-1",
+_POSITIVE = """
+yes y true t positive pos present abnormal malignant
+ja wahr positiv vorhanden auffällig pathologisch bösartig maligne
+oui vrai positif positive présent présente anormal anormale malin maligne
+sí verdadero positivo positiva presente anormal maligno maligna
+sim verdadeiro
+sì vero anormale patologico patologica
+waar positief aanwezig afwijkend kwaadaardig
+tak prawda dodatni dodatnia obecny obecna nieprawidłowy złośliwy złośliwa
+evet doğru pozitif var anormal malign
+да есть положительный злокачественный
+是 阳性 陽性 恶性 悪性 有 異常 异常 はい あり
+예 양성
+"""
+_NEGATIVE = """
+no n false f negative neg absent normal benign
+nein falsch negativ unauffällig gutartig benigne
+non faux négatif négative absente normale bénin bénigne
+falso negativo negativa ausente benigno benigna
+não
+normale assente
+nee onwaar negatief afwezig normaal goedaardig
+nie fałsz ujemny ujemna nieobecny prawidłowy łagodny łagodna
+hayır yanlış negatif yok iyi-huylu
+нет отрицательный доброкачественный
+否 阴性 陰性 良性 无 無 正常 いいえ なし
+아니오 음성 정상
+"""
+_UNCERTAIN = """
+uncertain equivocal indeterminate possible maybe
+unsicher unklar fraglich möglich vielleicht
+incertain douteux peut-être
+incierto incierta dudoso dudosa posible
+incerto incerta duvidoso
+dubbio dubbia possibile
+onzeker twijfelachtig mogelijk
+niepewny niepewna wątpliwy
+belirsiz şüpheli
+可疑 疑い
+"""
+LABEL_WORDS = {
+    plain_word(word): label
+    for words, label in ((_UNCERTAIN, "-1"), (_NEGATIVE, "0"), (_POSITIVE, "1"))
+    for word in words.split()
 }
-"""Spellings of label cells in other tables, in lower case → the spelling here."""
+"""Words of label cells in the languages of hospitals, folded → the label: 1, 0 or -1."""
 
 
 def is_target(frame: pl.DataFrame, name: str) -> bool:
@@ -171,11 +192,11 @@ def spelled_target(frame: pl.DataFrame, name: str) -> dict[str, str]:
     """The words of a label column and the label each stands for; empty for another column."""
     if frame.schema[name] not in (pl.String(), pl.Boolean()):
         return {}
-    cells = frame.lazy().select(pl.col(name).cast(pl.String).str.strip_chars())
-    few = cells.unique().head(8 * len(SPELLINGS)).collect()[name].drop_nulls().sort()
+    cells = _emptied(frame, name).lazy().select(pl.col(name).cast(pl.String).str.strip_chars())
+    few = cells.unique().head(8 * len(LABEL_WORDS)).collect()[name].drop_nulls().sort()
     words = [word for word in few if word]
-    labels = {word: SPELLINGS.get(word.lower(), "") for word in words}
-    return labels if len({*map(str.lower, words)}) > 1 and all(labels.values()) else {}
+    labels = {word: LABEL_WORDS.get(plain_word(word), "") for word in words}
+    return labels if len({*map(plain_word, words)}) > 1 and all(labels.values()) else {}
 
 
 def _emptied(frame: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -1,7 +1,5 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from medtransfer.data.sources import cells
@@ -13,15 +11,14 @@ from medtransfer.data.sources.column_mapping import (
     text_pairs,
 )
 from medtransfer.data.sources.generic.own_table import DELIMITERS, read_own_table, with_labels
+from medtransfer.data.sources.generic.proposed_columns import offers, proposal
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
-from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
-from medtransfer.tables.guessed_targets import is_class, is_target, spelled_target
+from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
 from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
 from medtransfer.tables.values.personal_columns import (
-    is_personal_header,
     listed_columns,
     personal_faults,
     personal_reason,
@@ -105,22 +102,9 @@ def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[s
         f"{plural(len(dropped), 'column')} not named and left out: {listed_columns(dropped)}. Name "
         "what you need with --columns or --option targets; --option others=keep keeps all."
     )
-    return rows.drop(dropped), [note, *_offers(rows, dropped)]
-
-
-def _offers(rows: pl.DataFrame, dropped: Sequence[str]) -> list[str]:
-    """Columns that were left out and look like labels, with the option that takes them."""
-    shown = [name for name in dropped if not is_personal_header(name)]
-    labels = [name for name in shown if is_target(rows, name)]
-    spelled = [name for name in shown if spelled_target(rows, name)]
-    classes = [name for name in shown if name not in spelled and is_class(rows, name)]
-    offers = [("labels", f"--option targets={','.join(map(printable, labels))}")] if labels else []
-    for name in spelled:
-        column = printable(name, 80)
-        words = ",".join(f"{word}:{mark}" for word, mark in spelled_target(rows, name).items())
-        offers.append(("labels", f"--option targets={column} --values {column}={words}"))
-    offers += [("classes", f"--columns {printable(n, 80)}={printable(n, 80)}") for n in classes]
-    return [f"What looks like {what} there is taken with: {option}" for what, option in offers]
+    offered = offers(rows, dropped)
+    looks = [f"What looks like {what} there is taken with: {option}" for what, option in offered]
+    return rows.drop(dropped), [note, *looks]
 
 
 def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
@@ -198,7 +182,10 @@ def _renamed(
             "every image is of another patient)"
         )
     if faults:
-        raise TableError(fault_list("The table cannot be imported", faults))
+        mapped_ones = [name for parts in mapping.values() for name in parts]
+        options = proposal(table.drop(mapped_ones, strict=False), download.pictures, given)
+        look = f"By their look the columns are taken with: {options}" if options else ""
+        raise TableError(fault_list("The table cannot be imported", faults, look))
     # a column that has our name already stays, even if another is taken from it too
     theirs = {name for name in mapped.columns.values() if name not in RESERVED}
     named_files = set[str]() if holds_images else {"image"}  # names and no pictures
