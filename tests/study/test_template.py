@@ -170,6 +170,13 @@ def test_names_come_back_exactly_whatever_yaml_thinks_of_them(tmp_path: Path, na
     assert study.data.manifest.name == "my manifest: 1.csv"
 
 
+@pytest.mark.parametrize("name", ["Größe", "患者", "bösartig"])
+def test_letters_of_other_languages_stand_as_they_are(tmp_path: Path, name: str) -> None:
+    path = manifest(tmp_path, **{name: ["1", "0", "1", "0"]})
+    _, text = drafted(path)
+    assert f"    {name}: {{" in text
+
+
 @pytest.mark.parametrize("name", [name for name in AWKWARD if name != "null"])
 def test_class_names_come_back_exactly(tmp_path: Path, name: str) -> None:
     study, _ = drafted(manifest(tmp_path, label=[name, "zz", name]))

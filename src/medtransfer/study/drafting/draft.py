@@ -162,7 +162,7 @@ class Draft:
             class_line=class_line,
             values_line=self._values_line(),
             targets=targets,
-            attributes=yaml.safe_dump(list(self.attributes), default_flow_style=True).strip(),
+            attributes=_flow(list(self.attributes), 80),
             image_lines=self._image_text(),
             split_line=split_line,
             cohorts=self._cohorts_text(),
@@ -223,14 +223,12 @@ class Draft:
         if not self.values:
             return ""
         values = {column: dict(pairs) for column, pairs in self.values.items()}
-        text = yaml.safe_dump(values, default_flow_style=True, width=1000, allow_unicode=True)
-        return f"  values: {text.strip()}\n"
+        return f"  values: {_flow(values)}\n"
 
     def _targets_text(self, *, uncertain: bool) -> str:
         policy = "{uncertain: ignore, empty: ignore}"
         if self.class_column is not None:
-            names = yaml.safe_dump(list(self.targets), default_flow_style=True, width=90).strip()
-            return f"  targets: {names}\n"
+            return f"  targets: {_flow(list(self.targets), 90)}\n"
         note = "uncertain (-1) and " if uncertain else ""
         head = (
             f"  # DECIDE what {note}empty cells mean: ignore (masked), zeros, ones, soft(0.5)\n"
@@ -239,7 +237,7 @@ class Draft:
         return head + "".join(f"    {_quoted(name)}: {policy}\n" for name in self.targets)
 
     def _cohorts_text(self) -> str:
-        inside = yaml.safe_dump([self.train_cohort], default_flow_style=True, width=1000).strip()
+        inside = _flow([self.train_cohort])
         count = len(self.cohorts) - 1
         if count == 0:
             return f"    # one cohort: there is no shift to measure\n    train_cohorts: {inside}\n"
@@ -272,7 +270,13 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _quoted(text: str | None) -> str:
     """A name as YAML takes it, quoted where it must be."""
-    return yaml.safe_dump(text, default_flow_style=True, width=1000).split("\n", 1)[0]
+    return _flow(text).split("\n", 1)[0]
+
+
+def _flow(value: object, width: int = 1000) -> str:
+    """A value as YAML on one line, letters of all languages as they are."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=width, allow_unicode=True)
+    return text.strip("\n")
 
 
 def _or_null(value: int | None) -> str:
