@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,6 +162,33 @@ def test_labels_saved_with_an_open_interval_are_not_significant() -> None:
     sentence = efficiency.answer(report_data(rows, fractions=(0.3, 1.0))).sentence
     assert "60% saved [no limit, 70%]." in sentence
     assert "This saving is not significant" in sentence
+
+
+@pytest.mark.parametrize(("at_30", "itself"), [(0.84, True), (0.85, True), (0.8, False)])
+def test_a_reference_that_needs_fewer_labels_itself_is_told(at_30: float, *, itself: bool) -> None:
+    rows = areas()
+    rows[OTHER].append(result("labels_saved", 0.7, 0.4, 0.7))
+    data = report_data(rows, fractions=(0.3, 1.0))
+    learning = pl.DataFrame(
+        {
+            "rung": [REFERENCE, REFERENCE, OTHER],
+            "label_fraction": [0.3, 1.0, 0.3],
+            "held_out": None,
+            "retrain_fraction": None,
+            "cohort": data.main_cohort,
+            "target": data.target,
+            "series": None,
+            "x": [0.3, 1.0, 0.3],
+            "y": [at_30, 0.84, 0.9],
+        },
+        schema_overrides={
+            "held_out": pl.String,
+            "series": pl.String,
+            "retrain_fraction": pl.Float64,
+        },
+    )
+    sentence = efficiency.answer(replace(data, curves={"learning": learning})).sentence
+    assert (f"{REFERENCE} itself reaches it with 30%." in sentence) == itself
 
 
 def test_one_rung_saves_no_labels() -> None:

@@ -109,6 +109,14 @@ CASES: dict[str, tuple[Claim, str, str]] = {
         "shown",
         "new saves 90% or more [80% or more] of the labels that old needs for its AUROC.",
     ),
+    "saved by the reference too": (
+        fewer_labels("new", "old", Quantity(0.9, 0.8, None), at_least=True, by_itself=0.1),
+        "shown",
+        (
+            "new saves 90% or more [80% or more] of the labels that old needs for its AUROC. old "
+            "reaches it with 10% itself."
+        ),
+    ),
     "maybe saved": (
         fewer_labels("new", "old", Quantity(0.6, None, 0.8)),
         "not shown",

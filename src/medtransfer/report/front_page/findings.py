@@ -125,6 +125,7 @@ def _labels(data: ReportData) -> QuestionLine:
         saved,
         at_least=str(row["reason"] or "").startswith("at least"),
         detectable=amount if amount is not None and amount < 1 else None,
+        by_itself=efficiency.reference_share(data),
     )
     return QuestionLine(
         "labels",

@@ -210,6 +210,7 @@ def fewer_labels(
     *,
     at_least: bool = False,
     detectable: float | None = None,
+    by_itself: float | None = None,
 ) -> Claim:
     """Claim on training labels that a rung makes unnecessary.
 
@@ -219,6 +220,8 @@ def fewer_labels(
         saved: Share of the labels.
         at_least: The smallest share that was tried is already enough.
         detectable: Smallest true saving that the study would have shown.
+        by_itself: Share of the labels with which the reference reaches that AUROC itself; None
+            where it takes all of them.
     """
     if saved.value is None:
         return Claim(
@@ -231,8 +234,10 @@ def fewer_labels(
         else f"{percent(saved.value)} [{low}, {high}]"
     )
     if saved.is_above_zero:
+        too = f" {reference} reaches it with {percent(by_itself)} itself." if by_itself else ""
         return Claim(
-            "shown", f"{rung} saves {amount} of the labels that {reference} needs for its AUROC."
+            "shown",
+            f"{rung} saves {amount} of the labels that {reference} needs for its AUROC.{too}",
         )
     more = "" if detectable is None else f" A true saving of {percent(detectable)} would have been"
     more += f" shown {COULD}." if more else ""

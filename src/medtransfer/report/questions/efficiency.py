@@ -68,12 +68,33 @@ def answer(data: ReportData) -> Answer:
         f"On {cohort}, {row['rung']} reaches the full-data AUROC of {reference} with {needed}: "
         f"{_saved_words(row, at_least=at_least)}."
     )
+    if (share := reference_share(data)) is not None:
+        sentence += f" {reference} itself reaches it with {share:.0%}."
     if row["contains"] == "patients":
         sentence += " Each rung was trained once at each fraction, so the interval has no seeds."
     if row["low"] is None or row["low"] <= 0:
         sentence += " This saving is not significant: the interval does not exclude zero"
         sentence += f"{detectable_text('saving', detectable(row), as_percent=True)}."
     return Answer(QUESTION, sentence)
+
+
+def reference_share(data: ReportData) -> float | None:
+    """Smallest share of the labels with which the reference reaches its own full-data AUROC.
+
+    A share below 1 says that fewer labels are enough also without the other rungs' head start.
+
+    Returns:
+        None where it takes all labels, or was not run with all.
+    """
+    points = data.curve("learning", [data.reference])
+    if points.is_empty():
+        return None
+    here = points.filter(pl.col("cohort") == data.main_cohort)
+    by_share = dict(here.select("x", "y").iter_rows())
+    if 1.0 not in by_share:
+        return None
+    share = min(share for share, value in by_share.items() if value >= by_share[1.0])
+    return None if share == 1 else float(share)
 
 
 def _saved_words(row: Row, *, at_least: bool) -> str:
