@@ -81,8 +81,11 @@ def test_every_section_and_answer_is_there(page: Path) -> None:
 
 def test_it_is_readable_without_scripts(page: Path) -> None:
     text = re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-    drawn = text.count('<div class="static"><svg') + text.count('<div class="drawing"><svg')
-    assert drawn == text.count("<figure ") >= 4  # every chart is drawn in the page
+    drawn = re.findall(
+        r'<div class="(?:static|drawing)" role="img" aria-label="([^"]+)"[^>]*><svg', text
+    )
+    assert len(drawn) == text.count("<figure ") >= 4  # every chart is drawn in the page
+    assert len(set(drawn)) == len(drawn)  # and has words of its own
     assert "scratch/r14x0.5" in text
     assert "imagenet/effnet-lite0" in text
 
@@ -162,6 +165,8 @@ def test_a_browser_shows_it_without_a_request_or_an_error(
         head = tab.locator("th[data-sort]").first
         head.click()
         assert head.get_attribute("data-sort") == "up"
+        head.press("Enter")
+        assert head.get_attribute("aria-sort") == "descending"
         for width in (1200, 800):
             tab.set_viewport_size({"width": width, "height": 900})
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
@@ -227,4 +232,38 @@ def test_without_scripts_and_on_paper_everything_is_there(
             box = shown.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= A4 + 1
+        browser.close()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("which", ["page", "evil_page", "evaluation_page"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [PHONE, 1280])
+def test_people_who_see_or_move_little_can_read_it(
+    request: pytest.FixtureRequest,
+    chromium: str,
+    which: str,
+    scheme: Literal["light", "dark"],
+    width: int,
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        # the page lets no foreign script in
+        context = browser.new_context(
+            bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": 900}
+        )
+        tab = context.new_page()
+        tab.goto(request.getfixturevalue(which).as_uri())
+        tab.wait_for_function("document.querySelectorAll('figure .static').length === 0")
+        for reader in tab.locator("input[name=reader]").all() or [None]:
+            if reader is not None:
+                reader.check(force=True)
+            violations = Axe().run(tab).response["violations"]
+            assert [(v["id"], v["nodes"][0]["html"][:200]) for v in violations] == []
         browser.close()

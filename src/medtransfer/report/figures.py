@@ -356,7 +356,9 @@ def _finish(chart: Any, data: Mapping[str, Values], label: float = 280) -> Spec:
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     }
+    # the page names each chart as a whole: its marks have no names of their own
     styled = chart.configure(background="transparent", font="system-ui, sans-serif")
+    styled = styled.configure_mark(aria=False)
     styled = styled.configure_view(stroke=None)
     styled = styled.configure_axis(
         **text,

@@ -4,7 +4,10 @@ for (const figure of document.querySelectorAll("figure[data-chart]")) {
   const live = figure.querySelector(".live");
   const options = { ast: true, actions: false, renderer: "svg" };
   vegaEmbed(live, specs[figure.dataset.chart], options).then(
-    () => figure.querySelector(".static").remove(),
+    () => {
+      live.setAttribute("aria-label", live.dataset.words);
+      figure.querySelector(".static").remove();
+    },
     () => live.remove(),
   );
 }
@@ -13,16 +16,25 @@ const value = (cell) => {
   return Number.isNaN(number) ? cell.textContent : number;
 };
 for (const head of document.querySelectorAll("th[data-sort]")) {
-  head.addEventListener("click", () => {
+  const sort = () => {
     const body = head.closest("table").tBodies[0];
     const column = head.cellIndex;
     const up = head.dataset.sort !== "up";
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
     head.dataset.sort = up ? "up" : "down";
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const rows = [...body.rows].sort((a, b) => {
       const [x, y] = [value(a.cells[column]), value(b.cells[column])];
       return (x > y ? 1 : x < y ? -1 : 0) * (up ? 1 : -1);
     });
     body.append(...rows);
+  };
+  head.tabIndex = 0;
+  head.addEventListener("click", sort);
+  head.addEventListener("keydown", (pressed) => {
+    if (pressed.key !== "Enter" && pressed.key !== " ") return;
+    pressed.preventDefault();
+    sort();
   });
 }
 const MIN_ROWS = 15;
