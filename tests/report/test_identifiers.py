@@ -1,9 +1,13 @@
 """The sentence on identifiers comes from a search of the page."""
 
+import re
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from medtransfer.report.identifiers import (
     Identifiers,
@@ -11,7 +15,10 @@ from medtransfer.report.identifiers import (
     identifiers_of,
     readable_rows,
     search_page,
+    standing_in,
 )
+
+TEXTS = st.text(st.sampled_from("ab1_é٣ -./^|\u0301"), max_size=8)
 
 PREDICTIONS = pl.DataFrame({"case_id": ["case-4711", "c2"], "patient_id": ["DOE^JANE", "42"]})
 
@@ -86,3 +93,21 @@ def test_ids_files_folders_and_personal_cells_of_a_manifest_are_searched(tmp_pat
     alone = identifiers_of(PREDICTIONS, readable_rows(tmp_path / "absent.csv"))
     assert alone.ids == {"case-4711", "c2", "doe^jane", "42"}
     assert not alone.has_manifest
+
+
+@given(st.lists(TEXTS, max_size=12), TEXTS.flatmap(lambda text: st.just(text * 3)))
+@settings(max_examples=150, deadline=None)
+def test_names_stand_in_a_text_where_a_pattern_for_each_finds_them(
+    names: list[str], text: str
+) -> None:
+    names = [*names, text[1:4], text[2:7]]
+    found = {n for n in names if n and re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text)}
+    assert standing_in(pl.Series([n for n in names if n], dtype=pl.String), text) == found
+
+
+def test_the_search_does_not_grow_with_names_whose_words_are_on_the_page() -> None:
+    page = " ".join(f"mean {number}-{number + 1}" for number in range(300)) + " scan-17-23"
+    names = [f"scan-{x}-{y}" for x in range(100) for y in range(300)]
+    start = time.process_time()
+    assert standing_in(pl.Series(names), page.replace(" scan", " scan, scan")) == {"scan-17-23"}
+    assert time.process_time() - start < 2

@@ -132,33 +132,67 @@ def search_page(page: str, identifiers: Identifiers, ours: Collection[str] = ())
     for part in ours:
         page = page.replace(part, " ")
     text = _plain(html.unescape(ESCAPED.sub(lambda m: chr(int(m[1], 16)), page)))
-    words = set(WORD.findall(text))
     ids, short_ids = _told(identifiers.ids)
     cells, short_cells = _told(identifiers.cells - identifiers.ids)
-    matches = [name for name in (*ids, *cells) if _stands_in(name, text, words)]
     return PageSearch(
         ids=len(ids),
         cells=len(cells),
-        found=len(matches),
+        found=len(standing_in(pl.concat([ids, cells]), text)),
         not_searched=short_ids + short_cells,
         has_manifest=identifiers.has_manifest,
     )
 
 
-def _stands_in(name: str, text: str, words: set[str]) -> bool:
-    """True if a text stands on a page as a whole; most are told by a word that is not there."""
-    if not words.issuperset(WORD.findall(name)):
-        return False
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+def standing_in(names: pl.Series, text: str) -> set[str]:
+    """The names that stand in a text as a whole: no letter or figure joins either end.
+
+    The text is gone through once, whatever the number of names: at each of its words, pieces of
+    the few lengths that names with this first word have are looked up among the names.
+    """
+    words = set(WORD.findall(text))
+    wanted: set[str] = set()
+    shapes: dict[str, set[tuple[int, int]]] = {}
+    standing: set[str] = set()
+    for name in _possible(names, words):
+        parts = WORD.findall(name)
+        if not parts:  # signs alone
+            standing |= {name} if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) else set()
+        elif words.issuperset(parts):  # most have a word that is nowhere
+            wanted.add(name)
+            shapes.setdefault(parts[0], set()).add((name.index(parts[0]), len(name)))
+    for word in WORD.finditer(text) if shapes else ():
+        for before, length in shapes.get(word[0], ()):
+            start = word.start() - before
+            name = text[start : start + length] if start >= 0 else ""
+            if name in wanted and _is_whole(text, start, start + length):
+                standing.add(name)
+    return standing
 
 
-def _told(names: Collection[str]) -> tuple[list[str], int]:
+def _possible(names: pl.Series, words: set[str]) -> list[str]:
+    """The names without most of those that have a word which is not among `words`.
+
+    Letters other than ASCII are left to Python: what it calls a word differs from what polars does.
+    """
+    page_words = pl.Series([word for word in words if word.isascii()], dtype=pl.String).implode()
+    is_possible = names.str.contains(r"[^\x00-\x7f]")
+    first, last = (names.str.extract(pattern) for pattern in (r"(\w+)", r"(\w+)\W*$"))
+    both = first.is_in(page_words) & last.is_in(page_words)
+    return names.filter(is_possible | both | first.is_null()).to_list()
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """True if neither the letter before a piece of a text nor that behind it is of a word."""
+    return not WORD.match(text[max(start - 1, 0) : start]) and not WORD.match(text[end : end + 1])
+
+
+def _told(names: Collection[str]) -> tuple[pl.Series, int]:
     """The texts that can be told from others on a page, and how many cannot."""
     cells = pl.Series([*names], dtype=pl.String)
     digits = cells.str.count_matches(r"\d")
     is_number = cells.str.contains(NUMBER) & (digits < MIN_DIGITS)
     searchable = cells.filter((cells.str.len_chars() >= MIN_LETTERS) & ~is_number)
-    return searchable.to_list(), len(cells) - len(searchable)
+    return searchable, len(cells) - len(searchable)
 
 
 def _path_parts(manifest: pl.DataFrame, least: int) -> list[pl.Series]:
@@ -175,8 +209,13 @@ def _texts(cells: pl.Series) -> pl.Series:
 
 
 def _together(columns: list[pl.Series]) -> frozenset[str]:
-    names = (name for column in columns for name in column.to_list() if name)
-    return frozenset(plain for name in names if (plain := _plain(name)))
+    """The texts of all columns, plain; those of a single word in ASCII are so in small letters."""
+    names: set[str] = set()
+    for column in columns:
+        is_word = column.str.contains(r"^[!-~]+$")
+        names.update(column.filter(is_word).str.to_lowercase().to_list())
+        names.update(map(_plain, column.filter(~is_word).to_list()))
+    return frozenset(names - {""})
 
 
 def _plain(text: str) -> str:
