@@ -143,3 +143,17 @@ def test_values_with_as_many_rows_are_named_in_the_order_of_the_text() -> None:
     owners = pl.Series([f"p{number}" for number in range(60)])
     notes = {read_sex(pl.Series("sex", words * 10), owners).notes for _ in range(20)}
     assert len(notes) == 1
+
+
+def test_signs_and_words_that_accents_tell_from_others_are_read() -> None:
+    assert read("♀", "♂") == ["F", "M"]
+    assert read("nő", "férfi", "Női") == ["F", "M", "F"]
+    assert read("no", "noi", "noia") == ["no", "M", "F"]
+
+
+def test_f_beside_a_letter_that_is_not_told_is_asked_for() -> None:
+    """Of Hungarian's N and F the second is male."""
+    (note,) = _notes("N", "F")
+    assert "'F' in 1 row, 'N' in 1 row: the column does not tell which sex that is" in note
+    assert "--values sex=F:F,N:M or sex=F:M,N:F" in note
+    assert _notes("F", "F") == ()

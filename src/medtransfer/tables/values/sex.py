@@ -4,6 +4,7 @@ Words are read by themselves. A single letter is read by all letters of its colu
 beside F, female beside H (Spanish, Portuguese). What cannot be told is kept as it stands.
 """
 
+import unicodedata
 from dataclasses import dataclass
 
 import polars as pl
@@ -99,8 +100,12 @@ LANGUAGES = {
     "Hebrew": Language("נקבה אישה", "זכר גבר"),
     "Hindi": Language("महिला स्त्री", "पुरुष"),
     "Thai": Language("หญิง", "ชาย"),
+    "Hungarian": Language("nőnemű lány asszony", "férfi fiú hímnemű"),
+    "Signs": Language("♀", "♂"),
 }
 """Words and letters of each language. Letters of other words, as D for divers, are in none."""
+ACCENTED = {"nő": ("F", frozenset({"Hungarian"})), "női": ("F", frozenset({"Hungarian"}))}
+"""Words that are others without their accents: ``no``, and Catalan's word for a boy."""
 _NAMES = (
     "sex gender geschlecht sexe sexo género gênero sesso genere geslacht płeć cinsiyet cinsiyeti "
     "kön kjønn køn sukupuoli pohlaví pohlavie spol пол стать φύλο 性别 性別 성별 الجنس جنس מין"
@@ -190,15 +195,20 @@ def _patients(cells: pl.Series, owners: pl.Series | None, kept: dict[str, int]) 
 
 def _sexes(values: list[str]) -> dict[str, str]:
     """The values that can be told, each with its sex."""
-    words = {
-        value: VOCABULARY[word] for value in values if (word := plain_word(value)) in VOCABULARY
-    }
+    entries = {value: _entry(value) for value in values}
+    words = {value: entry for value, entry in entries.items() if entry is not None}
     letters = {value: plain_word(value) for value in values if len(plain_word(value)) == CODE}
     letters = {value: letter for value, letter in letters.items() if value not in words}
     languages = frozenset[str]().union(*(entry[1] for entry in words.values()))
     by_letter = _letter_sexes(frozenset(letters.values()), languages)
     by_word = {value: entry[0] for value, entry in words.items()}
     return by_word | {v: by_letter[letter] for v, letter in letters.items() if letter in by_letter}
+
+
+def _entry(value: str) -> tuple[str, frozenset[str]] | None:
+    """The sex that a word says, and the languages that have it; None for another word."""
+    word = unicodedata.normalize("NFC", value.casefold())
+    return ACCENTED.get(word) or VOCABULARY.get(plain_word(value))
 
 
 def _letter_sexes(letters: frozenset[str], languages: frozenset[str]) -> dict[str, str]:
@@ -239,7 +249,8 @@ def _notes(
     kept = {value: counts[value] for value in patients}
     letters = {v: count for v, count in kept.items() if len(plain_word(v)) == CODE}
     both_told = {*sexes.values()} == {FEMALE, MALE}
-    codes = {} if both_told else {v: count for v, count in letters.items() if v != FEMALE}
+    # F alone is female; beside a letter that is not told it may be the other one: nő, férfi
+    codes = {} if both_told or {*letters} <= {FEMALE} else letters
     others = {v: count for v, count in kept.items() if v not in codes and v != FEMALE}
     if codes:
         pairs = [",".join(f"{v}:{s}" for v, s in zip(codes, both, strict=False)) for both in BOTH]

@@ -1,5 +1,6 @@
 """Own data: a folder of classes, and any table by a mapping of its columns."""
 
+import unicodedata
 from pathlib import Path
 
 import polars as pl
@@ -166,12 +167,12 @@ def test_a_name_of_ours_may_serve_twice_and_repeats_are_named_by_the_tables_rows
 ) -> None:
     picture(tmp_path / "a.png", 1)
     picture(tmp_path / "b.png", 2)
-    rows = [("x", "b.png"), ("w", "a.png"), ("x", "b.png")]
-    table(tmp_path / "t.csv", ("image_id", "path"), rows)
+    rows = [("x", "b.png", "1"), ("w", "a.png", "1"), ("x", "b.png", "2")]
+    table(tmp_path / "t.csv", ("image_id", "path", "reading"), rows)
     options = {"columns": "case_id=image_id,patient_id=image_id", "cohort": "north"}
     with pytest.raises(TableError, match="'image_id' is not unique: 1 value repeated in rows 2, 4"):
         read_source(CSV, tmp_path, options)
-    table(tmp_path / "t.csv", ("image_id", "path"), rows[:2])
+    table(tmp_path / "t.csv", ("image_id", "path", "reading"), rows[:2])
     frame = read_source(CSV, tmp_path, options).frame
     assert frame["image_id"].to_list() == frame["patient_id"].to_list() == ["w", "x"]
 
@@ -368,3 +369,58 @@ def test_labels_that_were_left_out_are_offered_with_the_option_that_takes_them(
         ("0", "0", "nv"),
         ("0", "1", "nv"),
     ]
+
+
+def test_files_are_found_under_names_in_another_case_or_unicode_form(tmp_path: Path) -> None:
+    names = [f"Bilder/Müller_{number}.png" for number in range(3)]
+    on_disk = [unicodedata.normalize("NFD", names[0]), "bilder/müller_1.PNG", names[2]]
+    for number, name in enumerate(on_disk):
+        picture(tmp_path / name, number)
+    table(tmp_path / "t.csv", ("File", "Pat"), [(n.replace("/", "\\"), n[-5]) for n in names])
+    found = read_source(CSV, tmp_path, {"columns": "path=File,patient_id=Pat"})
+    assert dict(found.frame.select("patient_id", "path").iter_rows()) == {
+        str(number): name for number, name in enumerate(on_disk)
+    }
+    sentence = "2 rows found their file under a name that differs in case or Unicode form alone."
+    assert sentence in found.notes
+
+
+def test_a_file_that_two_names_could_mean_is_given_to_none(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.png", "B.png", "b.PNG", "c.png")):
+        picture(tmp_path / name, number)
+    rows = [("a.png", "1"), ("A.PNG", "2"), ("b.png", "3"), ("c.png", "4")]
+    table(tmp_path / "t.csv", ("File", "Pat"), rows)
+    found = read_source(CSV, tmp_path, {"columns": "path=File,patient_id=Pat"})
+    assert found.frame["patient_id"].to_list() == ["1", "4"]
+    assert not any("Unicode form" in note for note in found.notes)
+
+
+def test_ids_keep_their_commas_where_numbers_have_decimal_commas(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("File;Pat;Lesion;mal\na.png;100,0;7,5;1,0\n")
+    options = {"columns": "path=File,patient_id=Pat,case_id=Pat+Lesion", "targets": "mal"}
+    (row,) = read_source(CSV, tmp_path, options).frame.iter_rows(named=True)
+    assert (row["patient_id"], row["case_id"], row["mal"]) == ("100,0", "100,0_7,5", "1")
+
+
+def test_ages_are_read_under_our_own_name_too(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+    rows = [("0.png", "1", "045Y"), ("1.png", "2", "60-69"), ("2.png", "3", "old")]
+    table(tmp_path / "t.csv", ("path", "patient_id", "age"), rows)
+    found = read_source(CSV, tmp_path)
+    assert found.frame["age"].to_list() == [45, None, None]
+    assert found.frame["age_band"].to_list() == ["40-59", "60-79", None]
+    assert "Age is left empty: 1 value in 1 row." in found.notes
+
+
+def test_rows_that_repeat_another_whole_are_left_out_and_counted(tmp_path: Path) -> None:
+    tree_csv.write(tmp_path)
+    table(tmp_path / "images.csv", tree_csv.HEADER, [*tree_csv.ROWS, tree_csv.ROWS[1]])
+    found = read_source(CSV, tmp_path, tree_csv.OPTIONS)
+    assert len(found.frame) == len(tree_csv.ROWS)
+    assert "1 row repeats another row in every cell and is left out." in found.notes
+    other = (*tree_csv.ROWS[1][:3], "1", *tree_csv.ROWS[1][4:])
+    table(tmp_path / "images.csv", tree_csv.HEADER, [*tree_csv.ROWS, other])
+    with pytest.raises(TableError, match="'image_id' is not unique"):
+        read_source(CSV, tmp_path, tree_csv.OPTIONS)

@@ -46,15 +46,17 @@ DERIVED = ("age_band", "skin_type")
 """Columns that are made of `age` and `fitzpatrick`."""
 WAYS = {"path": r"^(.*)$", "name": r"([^/]+)$", "name without its ending": r"([^/]+)\.[A-Za-z]+$"}
 """Contents of a `path` cell → the same from a file's path; tried in this order."""
+SPELLED = "{} found their file under a name that differs in case or Unicode form alone."
 
 
 def read(download: Download) -> ImportedSource:
     """The table's rows under our names, with their image files."""
     options = download.options
     mapped = read_mapping(options["columns"])
-    table, file_notes = _read_table(download, list(mapped.columns.values()))
+    table, file_notes = _read_table(download, mapped)
+    table, copies = _without_copies(table)
     rows, notes = _renamed(table, mapped, download)
-    notes = [*file_notes, *notes]
+    notes = [*file_notes, *copies, *notes]
     rows, emptied_notes = _emptied(rows, download)
     rows, targets = _with_findings(rows, download)
     targets += entries(options["targets"]) if not options["findings"] else []
@@ -63,7 +65,7 @@ def read(download: Download) -> ImportedSource:
     download.refuse(labelled.faults)
     rows = labelled.frame
     rows = _with_splits(rows)
-    rows, people = _with_people(rows, mapped)
+    rows, people = _with_people(rows, targets)
     if options["others"] == "drop":
         emptied = {name for name, _ in text_pairs(options["empty"], "empty")}
         named = {*mapped.columns, *mapped.constants, *targets, *emptied, *download.values}
@@ -72,8 +74,8 @@ def read(download: Download) -> ImportedSource:
     joins: list[Join] = []
     download.refuse(personal_faults(rows, ["cohort"]))
     if "image" not in rows.columns:
-        rows, join = _located(rows, download)
-        joins, notes = [join], [*coverage(join), *notes]
+        rows, join, spelled = _located(rows, download)
+        joins, notes = [join], [*coverage(join), *spelled, *notes]
     notes += [*emptied_notes, *cell_notes, *people]
     return ImportedSource(rows, tuple(joins), (), tuple(notes), is_read=True)
 
@@ -107,16 +109,20 @@ def _of_named(rows: pl.DataFrame, named: set[str]) -> tuple[pl.DataFrame, list[s
     return rows.drop(dropped), [note, *looks]
 
 
-def _with_people(rows: pl.DataFrame, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
-    """Sex, age and skin type in our spelling, where they are named; and notes."""
+def _with_people(rows: pl.DataFrame, targets: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """Age and skin type in our spelling, also where a column has our name already; and notes.
+
+    Columns that are made of them, `age_band` and `skin_type`, stay if the table has its own.
+    """
     notes: list[str] = []
-    if "age" in mapped.columns:
+    theirs = rows.select(name for name in DERIVED if name in rows.columns)
+    if "age" in rows.columns and "age" not in targets:
         rows, notes = cells.with_age(rows, pl.col("age"))
-    if "fitzpatrick" in mapped.columns:
+    if "fitzpatrick" in rows.columns:
         before = rows["fitzpatrick"].cast(pl.String)
         rows = rows.with_columns(before).with_columns(skin.fitzpatrick("fitzpatrick"))
         notes += cells.emptied(before, rows["fitzpatrick"], "Skin type")
-    return rows, notes
+    return rows.with_columns(theirs.get_columns()), notes
 
 
 def _emptied(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
@@ -138,7 +144,20 @@ def _emptied(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list
     return rows, notes
 
 
-def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, list[str]]:
+def _without_copies(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The table without rows that repeat another in every cell; pictures are not compared."""
+    names = [name for name in table.columns if name != ROW]
+    if any(table.schema[name].is_nested() or table.schema[name] == pl.Binary() for name in names):
+        return table, []
+    distinct = table.unique(names, keep="first", maintain_order=True)
+    copies = len(table) - len(distinct)
+    if not copies:
+        return table, []
+    verb = "repeats another row in every cell and is" if copies == 1 else "repeat others and are"
+    return distinct, [f"{plural(copies, 'row')} {verb} left out."]
+
+
+def _read_table(download: Download, mapped: Mapped) -> tuple[pl.DataFrame, list[str]]:
     """The table with its rows numbered, and notes on how its file is written."""
     paths: list[str] = download.files[PATH].to_list()
     tables = [p for p in paths if p.lower().endswith(ENDINGS)]
@@ -151,12 +170,19 @@ def _read_table(download: Download, expected: list[str]) -> tuple[pl.DataFrame, 
             f"{wanted or 'at the top'} of {download.folder} (tables there: "
             f"{listed_columns(tables, 8, 'table') or 'none'}). Name one with --option table=FILE."
         )
+    ids = {
+        part
+        for ours, theirs in mapped.columns.items()
+        for part in (theirs, *theirs.split("+"))
+        if ours in RESERVED
+    }
     return read_own_table(
         download.folder / matching[0],
         matching[0].rsplit("/", 1)[-1],
-        {*expected, *RESERVED},
+        {*mapped.columns.values(), *RESERVED},
         delimiter=download.options["delimiter"],
         encoding=download.options["encoding"],
+        ids=ids | RESERVED,
     )
 
 
@@ -260,18 +286,51 @@ def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(word.alias("split"))
 
 
-def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join]:
-    """The rows with their files: by the path as it is written, else by the file's name."""
+def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join, list[str]]:
+    """The rows with their files: by the path as it is written, else by the file's name.
+
+    A name that no file has is taken for the one file that differs from it in case or in its
+    Unicode form alone; that is said.
+    """
     plain = pl.col(PATH).str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
-    keyed, chosen = rows.with_columns(plain.alias(KEY)), WAYS["path"]
+    there = download.pictures[PATH]
+    ways: list[tuple[str, pl.Series, pl.Series]] = []
     for way, pattern in WAYS.items():
         key = plain if way == "path" else plain.str.extract(r"([^/]+)$")
-        tried = rows.with_columns(key.alias(KEY))
-        there = download.pictures.select(pl.col(PATH).str.extract(pattern).alias(KEY))
-        if not tried.join(there, on=KEY, how="semi").is_empty():
-            keyed, chosen = tried, pattern
-            break
-    return locate(keyed, download, chosen)
+        keys = rows.select(key.alias(KEY)).to_series()
+        ways.append((pattern, keys, there.str.extract(pattern).drop_nulls()))
+    exact = (way for way in ways if way[1].is_in(way[2].implode()).any())
+    near = (way for way in ways if _in_their_spelling(way[1], way[2])[1])
+    pattern, keys, names = next(exact, None) or next(near, None) or ways[0]
+    keys, respelled = _in_their_spelling(keys, names)
+    notes = [SPELLED.format(plural(respelled, "row"))] if respelled else []
+    located, join = locate(rows.with_columns(keys), download, pattern)
+    return located, join, notes
+
+
+def _in_their_spelling(keys: pl.Series, names: pl.Series) -> tuple[pl.Series, int]:
+    """Keys that no file has, as the one file with the same letters has them; and their number.
+
+    Args:
+        keys: Of the rows. [N]
+        names: Keys of the files.
+    """
+    missing = keys.filter(~keys.is_in(names.implode())).drop_nulls().unique()
+    if missing.is_empty():
+        return keys, 0
+    free = names.filter(~names.is_in(keys.implode())).unique()
+    spellings = pl.DataFrame({"name": free, "letters": _letters(free)})
+    spellings = spellings.filter(~pl.col("letters").is_duplicated())
+    asked = pl.DataFrame({"key": missing, "letters": _letters(missing)})
+    asked = asked.filter(~pl.col("letters").is_duplicated()).join(spellings, on="letters")
+    respelled = keys.is_in(asked["key"].implode()).fill_null(value=False)
+    pairs = dict(asked.select("key", "name").iter_rows())
+    return keys.replace(pairs) if pairs else keys, int(respelled.sum())
+
+
+def _letters(names: pl.Series) -> pl.Series:
+    """Names without case, in one Unicode form."""
+    return names.str.normalize("NFC").str.to_lowercase()
 
 
 SOURCE = Source(
