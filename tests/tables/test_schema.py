@@ -20,6 +20,7 @@ from medtransfer.tables.schema import (
     duplicates,
     raise_faults,
     read_frame,
+    read_noted_frame,
     rows_of,
     typed,
     write_frame,
@@ -163,9 +164,12 @@ def test_a_short_row_is_named_where_a_needed_cell_is_gone(tmp_path: Path) -> Non
         read(csv_file(tmp_path, "count,thing_id\n1,a\n2\n"))
 
 
-def test_a_blank_line_is_named_as_a_row_without_its_cells(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="'thing_id' is empty in 1 row, first in row 3"):
-        read(csv_file(tmp_path, "thing_id,count\na,1\n\nb,2\n"))
+@pytest.mark.parametrize("empty", ["", ",", '"",""'])
+def test_an_empty_row_is_left_out_and_said(tmp_path: Path, empty: str) -> None:
+    path = csv_file(tmp_path, f"thing_id,count\na,1\n{empty}\nb,2\n")
+    table = read_noted_frame(path, CONTRACT)
+    assert table.frame.select("row", "thing_id").rows() == [(2, "a"), (4, "b")]
+    assert table.notes == ("1 empty row left out, first row 3.",)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"thing_id,count\na,1\n"])

@@ -10,6 +10,7 @@ from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, read_manifest
 from medtransfer.tables.other_predictions import read_other_predictions
 from medtransfer.tables.schema import read_noted_frame
+from medtransfer.tables.workbook import read_workbook
 
 HEAD = "image_id,path,case_id,patient_id,cohort,dose"
 TEXT = f"{HEAD}\nMüller,a.png,c,007,Köln,1.5\nb,b.png,d,8,Köln,2\n"
@@ -128,3 +129,92 @@ def test_a_separator_that_cannot_be_told_is_refused_unless_names_tell_it(tmp_pat
 def test_a_workbook_is_read_by_its_first_sheet(tmp_path: Path) -> None:
     workbook(tmp_path / "m.xlsx", HEAD.split(","), ROWS)
     assert read_manifest(tmp_path / "m.xlsx").frame["patient_id"].to_list() == ["007", "8"]
+
+
+@pytest.mark.parametrize(
+    ("above", "line"),
+    [
+        (b"sep=;\n", 2),
+        (b'"SEP=;"\n', 2),
+        (b"Export of the clinic; 2021\n\nall films\n", 4),
+        (b"\n\n", 3),
+    ],
+)
+def test_lines_above_the_header_are_left_out_and_said(
+    tmp_path: Path, above: bytes, line: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(above + b"path;patient_id;note\na.png;1;x\nb.png;2;\n")
+    table = read_text_table(path, "t.csv", ["path", "patient_id", "cohort"])
+    assert table.frame.rows() == [("a.png", "1", "x"), ("b.png", "2", None)]
+    assert table.first_row == line + 1
+    assert f"its header in line {line}; what is above was left out" in table.notes[0]
+
+
+def test_a_header_without_an_expected_name_stays_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\npath,1\npatient_id,2\n")
+    table = read_text_table(path, "t.csv", ["path", "patient_id"])
+    assert (table.frame.columns, len(table.frame), table.notes) == (["a", "b"], 2, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_found_where_few_letters_are_latin(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"病人编号甲乙丙{n},恶性肿瘤病变一二三四五六七八九十" for n in range(9)]
+    path.write_bytes("\n".join(["编号,诊断结果", *rows]).encode(encoding))
+    table = read_text_table(path, "t.csv")
+    assert table.frame["编号"][3] == "病人编号甲乙丙3"
+    assert f"text in {encoding}" in table.notes[0]
+
+
+def test_separators_at_the_end_of_rows_hold_nothing_but_other_cells_are_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n1,2,\n3,4, ,\n")
+    assert read_text_table(path, "t.csv").frame.rows() == [("1", "2"), ("3", "4")]
+    path.write_bytes(b"a,b\n1,2,\n3,4,5\n")
+    with pytest.raises(TableError, match="line 3 has 3 cells, the header has 2"):
+        read_text_table(path, "t.csv")
+
+
+@pytest.mark.parametrize("start", ["", '"'])
+def test_rows_with_fewer_cells_than_the_header_are_counted(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,b,c\n{start}1{start},2,\n3\n4,5\n")
+    table = read_text_table(path, "t.csv")
+    (note,) = table.notes
+    assert "2 rows with fewer cells than the header, first row 3: what they lack was read" in note
+    path.write_text("a,b,c\n1,2,\n3,,\n")
+    assert read_text_table(path, "t.csv").notes == ()
+
+
+def test_names_of_columns_are_expected_ones_but_for_blanks_and_unicode_form(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(" Pat\u200b ,Gro\u0308ße,other \n1,2,3\n")
+    assert read_text_table(path, "t.csv", ["Pat", "Größe"]).frame.columns == [
+        "Pat",
+        "Größe",
+        "other ",
+    ]
+
+
+def test_a_workbook_is_read_by_the_sheet_and_below_the_title_that_names_tell(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.xlsx"
+    rows = [[], ["path ", "patient_id", "label"], ["a.png", "12", "1"], [], ["b.png", "13", "0"]]
+    workbook(path, ["Export of the clinic"], rows, Legend=[["word", "meaning"], ["w", "female"]])
+    table = read_workbook(path, "t.xlsx", ["path", "patient_id"]).numbered("row")
+    assert table.frame.rows() == [(4, "a.png", "12", "1"), (6, "b.png", "13", "0")]
+    assert table.frame.columns == ["row", "path", "patient_id", "label"]
+    assert table.notes == (
+        "t.xlsx has 2 sheets with rows: 'S' was read, Legend not.",
+        "t.xlsx: the header is in row 3; what is above was left out.",
+        "1 empty row left out, first row 5.",
+    )

@@ -8,16 +8,17 @@ import csv
 import io
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from medtransfer.errors import TableError, listed
+from medtransfer.errors import TableError, listed, plural
 from medtransfer.sizes.text import open_text, packing, require_text_size, text_chunks
-from medtransfer.tables.text_format import SEPARATORS, find_format, plain_text
+from medtransfer.tables.text_format import SEPARATORS, find_format, plain_name, plain_text
 
 DECIMAL = r"^[+-]?\d+(,\d+)?$"
+MALFORMED = "the CSV is malformed."
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 
 
@@ -29,10 +30,39 @@ class TextTable:
         frame: Every cell as text, empty cells null.
         notes: Separator, encoding, line ends and decimal commas, where they are not the common
             ones.
+        first_row: Number of the first row below the header, in the file.
     """
 
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
+    first_row: int = 2
+
+    def numbered(self, name: str) -> "TextTable":
+        """The table with the numbers of its rows in a first column, without empty rows."""
+        frame = self.frame.with_row_index(name, offset=self.first_row)
+        rows = _empty_rows(self.frame)
+        if not len(rows):
+            return replace(self, frame=frame)
+        first = f"first row {self.first_row + rows[0]}"
+        note = f"{plural(len(rows), 'empty row')} left out, {first}."
+        kept = ~pl.int_range(pl.len()).is_in(rows.implode())
+        return replace(self, frame=frame.filter(kept), notes=(*self.notes, note))
+
+
+def _empty_rows(frame: pl.DataFrame) -> pl.Series:
+    """Places of the rows that hold nothing; of a single column an empty cell may mean something."""
+    if frame.width < 2:
+        return pl.Series(dtype=pl.Int64)
+    rows = pl.int_range(len(frame), eager=True)
+    for cells in frame.get_columns():  # few rows are left after the first column
+        left = cells.gather(rows)
+        is_text = left.dtype == pl.String()
+        rows = rows.filter(
+            left.str.strip_chars().fill_null("") == "" if is_text else left.is_null()
+        )
+        if not len(rows):
+            break
+    return rows
 
 
 def read_text_table(
@@ -60,12 +90,48 @@ def read_text_table(
     form = find_format(path, what, expected, separator, encoding)
     raw = path if form.is_plain else plain_text(path, form, what)
     frame = read_csv(raw, what, form.separator)
+    frame = frame.rename(expected_names(frame.columns, expected))
     notes = form.sentences(what)
+    notes += _short_rows(frame, raw, form.separator, what, form.lines_above + 2)
     if form.separator != ",":
         names = [name for name in frame.columns if name not in ids]
         frame, decimal = _with_points(frame, names)
         notes += [f"Decimal commas of {listed(decimal)} were read as points."] if decimal else []
-    return TextTable(frame, tuple(notes))
+    return TextTable(frame, tuple(notes), form.lines_above + 2)
+
+
+def expected_names(names: Sequence[str], expected: Collection[str]) -> dict[str, str]:
+    """Names of columns that differ from an expected one in blanks or Unicode form → that one.
+
+    Other names stay as they are: what is written is read back.
+    """
+    wanted = {plain_name(name): name for name in expected if name not in names}
+    plain = [plain_name(name) for name in names]
+    return {
+        name: wanted[form]
+        for name, form in zip(names, plain, strict=True)
+        if form in wanted and plain.count(form) == 1
+    }
+
+
+def _short_rows(
+    frame: pl.DataFrame, raw: Path | bytes, separator: str, what: str, first: int
+) -> list[str]:
+    """A note on rows with fewer cells than the header, whose last cells polars leaves empty."""
+    if frame.width < 2 or not frame.to_series(-1).null_count():
+        return []
+    content = raw if isinstance(raw, bytes) else b"".join(text_chunks(raw))
+    if b'"' not in content and content.count(separator.encode()) >= (len(frame) + 1) * (
+        frame.width - 1
+    ):
+        return []
+    rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
+    filled = (len(row) for row in rows if row)
+    short = [row for row, cells in enumerate(filled, start=first - 1) if cells < frame.width]
+    if not short:
+        return []
+    count = f"{plural(len(short), 'row')} with fewer cells than the header"
+    return [f"{what}: {count}, first row {short[0]}: what they lack was read as empty."]
 
 
 def _with_points(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
@@ -119,7 +185,16 @@ def read_csv(
     except pl.exceptions.NoDataError as error:
         raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{what} cannot be read: {_read_fault(path, separator)}") from error
+        fault = _read_fault(path, separator)
+        if fault is not None:
+            raise TableError(f"{what} cannot be read: {fault}") from error
+        frame = pl.read_csv(
+            path,
+            infer_schema=False,
+            separator=separator,
+            has_header=header is None,
+            truncate_ragged_lines=True,
+        )
     if header is not None:
         if len(frame.columns) != len(header):
             raise TableError(
@@ -155,9 +230,18 @@ def _check_header(names: Sequence[str], path: Path | bytes, what: str, separator
             f"{what} separates its columns with {SEPARATORS[separators[0]]}. Save it with {wanted}."
         )
     if any("\ufffd" in header for header in names):
-        raise TableError(f"{what} cannot be read: {_read_fault(path, separator)}")
+        raise TableError(f"{what} cannot be read: {_read_fault(path, separator) or MALFORMED}")
     twice = [h.rsplit("_duplicated_", 1)[0] for h in names if "_duplicated_" in h]
-    if repeated := sorted({name for name in twice if name in names}):
+    require_distinct([*names, *(name for name in twice if name in names)], what)
+
+
+def require_distinct(names: Sequence[str], what: str) -> None:
+    """Refuse a table with several columns of one name.
+
+    Raises:
+        TableError: Names are repeated.
+    """
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise TableError(
             f"{what} has several columns with the same name: {listed(map(_shown, repeated))}. Keep "
             "one of each."
@@ -169,7 +253,8 @@ def _shown(name: str) -> str:
     return name if name.replace("_", "").replace(" ", "").isalpha() else "(a name with figures)"
 
 
-def _read_fault(path: Path | bytes, separator: str) -> str:
+def _read_fault(path: Path | bytes, separator: str) -> str | None:
+    """The fault of a text; None if rows are longer than the header by empty cells alone."""
     try:
         raw = path if isinstance(path, bytes) else b"".join(text_chunks(path))
     except (OSError, EOFError, zlib.error):
@@ -181,7 +266,9 @@ def _read_fault(path: Path | bytes, separator: str) -> str:
         return f"line {line} is not UTF-8 text. Save the file as UTF-8."
     reader = csv.reader(text.splitlines(), delimiter=separator)
     header = next(reader, list[str]())
+    is_long = False
     for row in reader:
-        if len(row) > len(header):
+        if any(cell.strip() for cell in row[len(header) :]):
             return f"line {reader.line_num} has {len(row)} cells, the header has {len(header)}."
-    return "the CSV is malformed."
+        is_long = is_long or len(row) > len(header)
+    return None if is_long else MALFORMED

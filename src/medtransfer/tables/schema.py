@@ -126,21 +126,24 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
         case ".csv" | ".tsv":
             names = [column.name for column in contract.columns]
             ids = [column.name for column in contract.columns if column.kind == "text"]
-            table = read_text_table(path, what, names, ids=ids)
-            frame = _numbered(table.frame, what, first=2)
-            frame, notes = unguarded(frame) if contract.spreadsheet else frame, table.notes
+            table = _numbered(read_text_table(path, what, names, ids=ids), what)
+            frame = unguarded(table.frame) if contract.spreadsheet else table.frame
         case ".xlsx":
-            frame, sheets = read_workbook(path, what)
-            frame, notes = _numbered(frame, what, first=2), tuple(sheets)
+            names = [column.name for column in contract.columns]
+            table = _numbered(read_workbook(path, what, names), what)
+            frame = table.frame
         case ".parquet":
             nested, notes = _nested_columns(path, what)
-            frame = _numbered(read_parquet(path, what, [*skip, *nested]), what, first=1)
+            frame = read_parquet(path, what, [*skip, *nested])
+            table = _numbered(TextTable(frame, notes, first_row=1), what)
+            frame = table.frame
         case other:
             raise TableError(f"{what} ends in '{other}' (allowed: {', '.join(ENDINGS)}).")
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
     require_short_cells(frame, what, ROW)
-    return TextTable(without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64))), notes)
+    frame = without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64)))
+    return replace(table, frame=frame)
 
 
 def without_blanks(frame: pl.DataFrame) -> pl.DataFrame:
@@ -366,13 +369,13 @@ def _cast(header: str, column: Column, kind: pl.DataType) -> pl.Expr:
     return pl.when(text != "").then(text).cast(TYPES[column.kind], strict=False).alias(header)
 
 
-def _numbered(frame: pl.DataFrame, what: str, first: int) -> pl.DataFrame:
-    """The frame with its row numbers in front."""
-    if ROW in frame.columns:
+def _numbered(table: TextTable, what: str) -> TextTable:
+    """The table with its row numbers in front."""
+    if ROW in table.frame.columns:
         raise TableError(
             f"{what} has a column '{ROW}', which is reserved for row numbers. Rename it."
         )
-    return frame.with_row_index(ROW, offset=first)
+    return table.numbered(ROW)
 
 
 def _nested_columns(path: Path, what: str) -> tuple[list[str], tuple[str, ...]]:

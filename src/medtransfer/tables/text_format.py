@@ -6,6 +6,7 @@ A guess that could be wrong is refused with what to do; no cell is ever part of 
 import codecs
 import csv
 import re
+import unicodedata
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from pathlib import Path
 
 from medtransfer.errors import TableError
 from medtransfer.sizes.text import CHUNK, require_text_size, text_chunks
+from medtransfer.tables.values.folding import INVISIBLE
 
 SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
 """Separators of columns, with their names in messages."""
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[\r\n]', re.IGNORECASE)
+"""First line in which Excel states the separator."""
+MAX_ABOVE, MIN_NAMES = 20, 2
+"""Rows among which the header is looked for below a title, and the expected names that it has."""
 SAMPLE_ROWS = 50
 """Rows after the header that are looked at for the separator."""
 LETTERS = "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛàáâãåæçèéêëìíîïñòóôõøùúûÿŒœŠšŽž"
@@ -48,16 +54,18 @@ class TextFormat:
         separator: One letter between cells.
         encoding: Python's name of it.
         old_line_ends: True if lines end in CR alone, as on old Macs.
+        lines_above: Lines above the header: a title, or Excel's ``sep=;``.
     """
 
     separator: str = ","
     encoding: str = "utf-8"
     old_line_ends: bool = False
+    lines_above: int = 0
 
     @property
     def is_plain(self) -> bool:
         """True for UTF-8 with common line ends, which is read without another copy."""
-        return self.encoding == "utf-8" and not self.old_line_ends
+        return self.encoding == "utf-8" and not self.old_line_ends and not self.lines_above
 
     def sentences(self, what: str) -> list[str]:
         """A sentence on the form, if it is not a CSV in UTF-8."""
@@ -68,6 +76,8 @@ class TextFormat:
             parts.append(f"text in {self.encoding}")
         if self.old_line_ends:
             parts.append("line ends of old Macs (CR)")
+        if self.lines_above:
+            parts.append(f"its header in line {self.lines_above + 1}; what is above was left out")
         return [f"{what} was read with {', '.join(parts)}."] if parts else []
 
 
@@ -102,9 +112,10 @@ def find_format(
     except (OSError, EOFError, zlib.error):
         return TextFormat(separator or ",")  # the reader names the fault
     old = "\r" in text and "\n" not in text
-    if separator is None:
-        separator = _separator(text, what, expected)
-    return TextFormat(separator, name, old)
+    stated = SEPARATOR_LINE.match(text)
+    letter = separator or (stated[1] if stated else _separator(text, what, expected))
+    above = header_row(_rows(text, letter), expected).line - 1
+    return TextFormat(letter, name, old, max(above, 1 if stated else 0))
 
 
 def plain_text(path: Path, form: TextFormat, what: str) -> bytes:
@@ -117,16 +128,18 @@ def plain_text(path: Path, form: TextFormat, what: str) -> bytes:
         text = b"".join(text_chunks(path)).decode(form.encoding).removeprefix("\ufeff")
     except (UnicodeDecodeError, UnicodeError) as error:
         raise TableError(f"{what} is not text in the encoding '{form.encoding}'.") from error
-    return (text.replace("\r", "\n") if form.old_line_ends else text).encode()
+    text = text.replace("\r", "\n") if form.old_line_ends else text
+    if form.lines_above:
+        text = "".join(text.splitlines(keepends=True)[form.lines_above :])
+    return text.encode()
 
 
 def _encoding(path: Path, head: bytes, what: str) -> str:
     """The encoding of a file; UTF-8 also for what is not text at all, which the reader refuses."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    nulls = head[:4096].count(0)
-    if nulls > len(head[:4096]) / 5:
-        return "utf-16-le" if head[1:4096:2].count(0) > nulls / 2 else "utf-16-be"
+    if (wide := _wide_encoding(head)) is not None:
+        return wide
     line = _not_utf8(path)
     if line is None:
         return "utf-8"
@@ -144,6 +157,23 @@ def _encoding(path: Path, head: bytes, what: str) -> str:
     if other - set(LETTERS + SIGNS) or alone or FOREIGN.search(text):
         raise TableError(advice)
     return "cp1252"
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """UTF-16 without a byte order mark: each line end and separator of such a text has a null."""
+    if not head[:4096].count(0):
+        return None
+    marks: dict[str, int] = {}
+    for name in ("utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(name)().decode(head[:4096])
+        except UnicodeDecodeError:
+            continue
+        plain = text.translate(dict.fromkeys(map(ord, "\t\r\n\ufeff")))
+        if plain.isprintable() or "\0" not in text:
+            marks[name] = sum(text.count(mark) for mark in ("\n", "\r", *SEPARATORS))
+    best = max(marks, key=marks.__getitem__, default=None)
+    return best if best is not None and marks[best] else None
 
 
 def _not_utf8(path: Path) -> int | None:
@@ -172,11 +202,11 @@ def _separator(text: str, what: str, expected: Collection[str]) -> str:
     ranks: dict[str, tuple[int, bool]] = {}
     for letter in SEPARATORS:
         rows = _rows(text, letter)
-        header = rows[0] if rows else []
-        if len(header) > 1:
-            names = {name.strip() for name in header}
-            even = all(len(row) == len(header) for row in rows[1:])
-            ranks[letter] = (len(names & set(expected)), even)
+        header = header_row(rows, expected)
+        if len(header.cells) > 1:
+            below = [row for row in rows if row.line > header.line]
+            even = all(len(row.cells) == len(header.cells) for row in below)
+            ranks[letter] = (len(header.names & _plain(expected)), even)
     if not ranks:
         return ","
     best = [letter for letter in ranks if ranks[letter] == max(ranks.values())]
@@ -189,12 +219,55 @@ def _separator(text: str, what: str, expected: Collection[str]) -> str:
     return best[0]
 
 
-def _rows(text: str, separator: str) -> list[list[str]]:
+@dataclass(frozen=True)
+class SampleRow:
+    """A row of the start of a text table.
+
+    Attributes:
+        line: Number of its first line, from 1.
+        cells: As they are written.
+    """
+
+    line: int
+    cells: list[str]
+
+    @property
+    def names(self) -> set[str]:
+        """Its cells as names of columns."""
+        return {plain_name(cell) for cell in self.cells}
+
+
+def plain_name(name: str) -> str:
+    """A column's name without blanks around it and signs that nobody sees, in one Unicode form."""
+    letters = "".join(letter for letter in name if letter not in INVISIBLE)
+    return unicodedata.normalize("NFC", letters).strip()
+
+
+def _plain(names: Collection[str]) -> set[str]:
+    return {plain_name(name) for name in names}
+
+
+def header_row(rows: list[SampleRow], expected: Collection[str]) -> SampleRow:
+    """The header: the first row, or the one below a title that has several expected names."""
+    if not rows or rows[0].names & _plain(expected):
+        return rows[0] if rows else SampleRow(1, [])
+    least = min(MIN_NAMES, len(expected))
+    below = (row for row in rows[:MAX_ABOVE] if len(row.names & _plain(expected)) >= least > 0)
+    return next(below, rows[0])
+
+
+def _rows(text: str, separator: str) -> list[SampleRow]:
     """The header and the first rows; the last line of the sample may be cut and is left out."""
     lines = text.splitlines(keepends=True)
     lines = lines[:-1] if len(text.encode()) >= CHUNK // 2 and len(lines) > 1 else lines
+    reader = csv.reader(lines, delimiter=separator)
+    rows: list[SampleRow] = []
+    first = 1
     try:
-        rows = list(islice(csv.reader(lines, delimiter=separator), SAMPLE_ROWS + 1))
+        for cells in islice(reader, SAMPLE_ROWS + 1):
+            if cells:
+                rows.append(SampleRow(first, cells))
+            first = reader.line_num + 1
     except csv.Error:
         return []
-    return [row for row in rows if row]
+    return rows

@@ -126,7 +126,7 @@ def _read(table: Table, path: Path, place: str) -> OpenedTable:
     name = place.rsplit("/", 1)[-1]
     wanted = (*table.columns, *table.optional, *table.key)
     if path.suffix.lower() == ".xlsx":
-        frame, _ = read_workbook(path, name)
+        frame = read_workbook(path, name, wanted).numbered(ROW).frame
     elif path.suffix.lower() == ".json":
         frame = _read_records(path, name, wanted)
     elif table.header:

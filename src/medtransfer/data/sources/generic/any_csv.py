@@ -179,7 +179,7 @@ def _read_table(download: Download, mapped: Mapped) -> tuple[pl.DataFrame, list[
     return read_own_table(
         download.folder / matching[0],
         matching[0].rsplit("/", 1)[-1],
-        {*mapped.columns.values(), *RESERVED},
+        {*mapped.columns.values(), *ids, *entries(download.options["targets"]), *RESERVED},
         delimiter=download.options["delimiter"],
         encoding=download.options["encoding"],
         ids=ids | RESERVED,

@@ -1,14 +1,14 @@
 """A user's own table, whatever its form: CSV in any spelling, workbook, or Parquet; its labels."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from medtransfer.errors import printable, suggestion
 from medtransfer.sizes.parquet import read_parquet
-from medtransfer.tables.csv_reader import read_text_table
+from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.manifest import LABEL_CELLS, label_text
 from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
 from medtransfer.tables.values.value_map import cell_text
@@ -52,14 +52,13 @@ def read_own_table(
     Raises:
         TableError: The file is not readable, or its form cannot be told.
     """
-    notes: list[str] = []
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        frame = read_parquet(path, name)
+        table = TextTable(read_parquet(path, name), first_row=1)
     elif suffix == ".xlsx":
-        frame, notes = read_workbook(path, name)
+        table = read_workbook(path, name, expected)
     else:
-        text = read_text_table(
+        table = read_text_table(
             path,
             name,
             expected,
@@ -67,12 +66,11 @@ def read_own_table(
             encoding=encoding or None,
             ids=ids,
         )
-        frame, notes = text.frame, list(text.notes)
-    if ROW in frame.columns:
-        frame = frame.rename({ROW: "their_row"})
-    first = 1 if suffix == ".parquet" else 2
-    frame = frame.with_row_index(ROW, offset=first).with_columns(pl.col(ROW).cast(pl.Int64))
-    return without_blanks(frame), notes
+    if ROW in table.frame.columns:
+        table = replace(table, frame=table.frame.rename({ROW: "their_row"}))
+    table = table.numbered(ROW)
+    frame = table.frame.with_columns(pl.col(ROW).cast(pl.Int64))
+    return without_blanks(frame), list(table.notes)
 
 
 def with_labels(rows: pl.DataFrame, targets: Sequence[str]) -> LabelledRows:
