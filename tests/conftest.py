@@ -26,13 +26,20 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MEDTRANSFER_SHARED", ROOT.parent / "shared" / "data"))
 
 
+@pytest.fixture(scope="session")
+def speeds_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where measured speeds are remembered, in place of the user's cache."""
+    return tmp_path_factory.mktemp("speeds")
+
+
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_environment(monkeypatch: pytest.MonkeyPatch, speeds_folder: Path) -> None:
     """Settings of the person who runs the tests must not change their outcome."""
     for name in list(os.environ):
         if name.startswith(("MEDTRANSFER_", "HF_", "HUGGINGFACE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MEDTRANSFER_CACHE", str(speeds_folder))
 
 
 @pytest.fixture(autouse=True)

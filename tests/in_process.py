@@ -61,6 +61,7 @@ class HereExecutor:
                     on_step,
                     planned=request.inputs,
                     tune_only=request.tune_only,
+                    precision=request.precision,
                 )
         yield from messages
         yield Finished("done")

@@ -155,8 +155,13 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def create_private(path: Path, text: str) -> None:
-    """Write a new text file that its owner alone may read (mode 0600); whole, or not at all.
+def create_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a new text file, whole or not at all; of several processes one succeeds.
+
+    Args:
+        path: To write.
+        text: Its content.
+        private: Its owner alone may read it (mode 0600), whatever others may.
 
     Raises:
         FileExistsError: Something has this name already; it is left as it is.
@@ -166,7 +171,7 @@ def create_private(path: Path, text: str) -> None:
     try:
         on_operation("open")
         _make_folders(path.parent)
-        _create(temporary, 0o600)
+        _create(temporary, 0o600 if private else permissions(0o666))
         on_operation("write")
         temporary.write_text(text, encoding="utf-8")
         fsync(temporary)

@@ -130,6 +130,7 @@ class Worker:
                     self.heartbeat,
                     planned=request.inputs,
                     tune_only=request.tune_only,
+                    precision=request.precision,
                 )
             case PretrainRequest():
                 rung_folder = RungFolder(folder.path)

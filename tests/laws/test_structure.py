@@ -69,6 +69,8 @@ TORCH = {
     "models.foreign.torchvision",
     "models.load_weights",
     "models.partial_tuning",
+    "models.precision.choice",
+    "models.precision.measure",
     "models.rungs.partial_start",
     "models.runtime",
     "models.tensors",

@@ -51,18 +51,20 @@ def _reading(syntax: Syntax) -> str:
 def _compute() -> dict[str, str]:
     import torch
 
-    from medtransfer.models.classifier import resolve_precision
-    from medtransfer.models.ladder import ARCHITECTURES
+    from medtransfer.models.precision.choice import has_bfloat16_units
     from medtransfer.runs.transfer import pick_device
     from medtransfer.training.config import TrainingConfig
 
     device = pick_device(TrainingConfig())
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
-    precision = resolve_precision("auto", ARCHITECTURES["r50x1"], device)
     return {
         "device": f"{device.type} {name}".strip(),
         "threads": str(torch.get_num_threads()),
-        "precision": f"{precision} for BiT networks (training.precision: auto)",
+        "precision": (
+            "auto measures float32 and bfloat16 for each network"
+            if has_bfloat16_units(device)
+            else "auto is float32: this device has no units for bfloat16"
+        ),
     }
 
 

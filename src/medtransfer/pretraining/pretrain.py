@@ -10,8 +10,15 @@ from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.scan import scan_images
 from medtransfer.data.loader import CaseImages
 from medtransfer.models.backbones import head_prefix
-from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
+from medtransfer.models.classifier import (
+    BuiltClassifier,
+    Classifier,
+    build_classifier,
+    resolve_precision,
+)
 from medtransfer.models.config import ModelConfig
+from medtransfer.models.precision.choice import Passes, PrecisionChooser, decide_precision
+from medtransfer.models.precision.decision import PrecisionDecision
 from medtransfer.models.runtime import full_tensor, world
 from medtransfer.models.tensors import write_tensors
 from medtransfer.pretraining.batches import UpstreamBatches
@@ -19,7 +26,7 @@ from medtransfer.pretraining.config import Pretrain, pretrain_id, upstream_sched
 from medtransfer.pretraining.dataset import read_upstream, upstream_requests, upstream_spec
 from medtransfer.pretraining.rung_folder import RungFolder
 from medtransfer.pretraining.validation import held_out_score
-from medtransfer.runs.inputs import InputsChangedError
+from medtransfer.runs.inputs import InputsChangedError, known_architecture
 from medtransfer.runs.records import RungCheck, RungCost
 from medtransfer.runs.transfer import move_to_device, no_heartbeat, pick_device
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -55,12 +62,13 @@ def pretrain_rung(
     facts = scan_images(upstream.manifest, run.data.pixel_limit, folder.images)
 
     device = pick_device(run.training)
+    decision = rung_precision(run, folder, device, len(upstream.train))
     built = build_classifier(
         ModelConfig(rung=run.rung, weights=run.weights),
         len(upstream.classes),
         seed=run.seed,
         device=device,
-        precision=run.training.precision,
+        precision=decision.precision,
         input_size=run.data.crop,
     )
     classifier = move_to_device(built.classifier, device, run.training, heartbeat)
@@ -139,6 +147,30 @@ def require_planned(planned_id: str, run: Pretrain, data: str, weights: str | No
             "rung was made of them. Put them back and run the same command again, or rename the "
             "run."
         )
+
+
+def rung_precision(
+    run: Pretrain, folder: RungFolder, device: torch.device, num_images: int
+) -> PrecisionDecision:
+    """The precision of a pre-training, decided at its first start and kept in its folder.
+
+    Args:
+        run: Its recipe.
+        folder: The rung's.
+        device: That it trains on.
+        num_images: Training images.
+    """
+    config = run.training
+    architecture = known_architecture(run.rung)
+    steps = upstream_schedule(config, num_images).steps
+    batch = min(config.micro_batch, config.batch_size)
+    passes = Passes(architecture, run.data.crop, "training", steps * config.batch_size, batch)
+    begun = None
+    if any(folder.checkpoint.glob("*")):
+        begun = resolve_precision("auto", architecture, device)
+    return decide_precision(
+        config.precision, folder.path, passes, PrecisionChooser(device), earlier=begun
+    )
 
 
 def named_weights(classifier: Classifier) -> dict[str, torch.Tensor]:

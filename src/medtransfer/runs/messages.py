@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from medtransfer.models.ladder import Precision
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import PlannedInputs
@@ -61,6 +62,8 @@ class RunRequest(BaseModel):
     inputs: PlannedInputs | None = None
     threads: int | None = None
     tune_only: bool = False
+    precision: Precision | None = None
+    """That it must have, as a repetition does; None for its setting."""
 
     @property
     def training(self) -> TrainingConfig:

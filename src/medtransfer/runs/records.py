@@ -54,6 +54,7 @@ class RunCost(Record):
         parameters: Of the network.
         trained_parameters: Of these, the trained ones.
         precision: Of the forward pass.
+        precision_choice: Why it has that precision.
         weights: SHA-256 of the weights file; None for random weights.
         weights_loaded: Tensors taken from the weights file.
         weights_left_out: Tensors not taken.
@@ -71,6 +72,7 @@ class RunCost(Record):
     parameters: int | None = None
     trained_parameters: int | None = None
     precision: str | None = None
+    precision_choice: str | None = None
     weights: str | None = None
     weights_loaded: int | None = None
     weights_left_out: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import platform
 import resource
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import polars as pl
@@ -11,17 +12,27 @@ import torch
 from medtransfer.data.cases import build_cases, reported_attributes
 from medtransfer.data.images.cache import CachedImages, require_intact
 from medtransfer.data.images.decode import decoders
+from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import remove
 from medtransfer.integrity.code_digest import code_digest
-from medtransfer.models.classifier import BuiltClassifier, Classifier, build_classifier
-from medtransfer.models.ladder import find_rung
+from medtransfer.models.classifier import (
+    BuiltClassifier,
+    Classifier,
+    PrecisionSetting,
+    build_classifier,
+    resolve_precision,
+)
+from medtransfer.models.ladder import Precision, find_rung
+from medtransfer.models.precision.choice import Passes, PrecisionChooser, decide_precision
+from medtransfer.models.precision.decision import PrecisionDecision
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer, run_id, scoring_digest
 from medtransfer.runs.embedded.transfer import transfer_features
 from medtransfer.runs.fine_tune import (
+    RunCases,
     fine_tune,
     partition_cases,
     prediction_parts,
@@ -41,6 +52,7 @@ from medtransfer.runs.probe import FeatureSource, feature_blocks, needed_blocks,
 from medtransfer.runs.records import RunCost
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import write_tested
+from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
 from medtransfer.training.distributed import shard_weights
@@ -60,6 +72,7 @@ def transfer(
     *,
     planned: PlannedInputs | None = None,
     tune_only: bool = False,
+    precision: Precision | None = None,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -73,6 +86,7 @@ def transfer(
         planned: Digests of data and weights that the run's id was made from; None compares nothing.
         tune_only: Predict the tuning split alone; the test split is predicted later, when the run
             was selected.
+        precision: That it must have; None for its setting.
 
     Raises:
         InputsChangedError: Labels or images are not those of the plan, before training or after it.
@@ -91,12 +105,14 @@ def transfer(
 
     spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
     device = pick_device(run.training)
+    passes = run_passes(run, split, spec)
+    decision = run_precision(run, passes, study, folder, asked=precision)
     built = build_classifier(
         run.model,
         len(run.data.names),
         seed=run.seed,
         device=device,
-        precision=run.training.precision,
+        precision=decision.precision,
         input_size=spec.crop,
     )
     if planned is not None:
@@ -125,7 +141,7 @@ def transfer(
     predictions = pl.concat(prediction_parts(model.outputs, run, folder.run_id)).sort("case_id")
     folder.write_history(vars(check) for check in model.checks)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
-    folder.write_outcome(predictions, cost)
+    folder.write_outcome(predictions, replace(cost, precision_choice=decision.sentence))
     covariates = run.model.covariates
     predicted = PredictedCases(frame, facts, run.data, covariates, tune_only=tune_only)
     trained_on = training_digest(frame, facts, run.data, run.training_columns)
@@ -150,6 +166,57 @@ def require_intact_caches(images: Sequence[CachedImages], folder: RunFolder) -> 
     except StudyError:
         remove(folder.checkpoint)
         raise
+
+
+def run_passes(run: Transfer, cases: RunCases, spec: InputSpec) -> Passes:
+    """Passes of a run's images through its backbone.
+
+    Args:
+        run: Its configuration.
+        cases: Of the run, by their use.
+        spec: The network's input.
+    """
+    config, train = run.training, cases.train
+    if config.tuning.mode == "linear":
+        work, images = "features", sum(map(len, cases.all.images))
+    else:
+        steps = make_schedule(len(train), config.learning_rate, config.steps).steps
+        share = sum(map(len, train.images)) / len(train)
+        work, images = "training", round(steps * config.batch_size * share)
+    architecture = known_architecture(run.model.rung)
+    batch = min(config.micro_batch, config.batch_size)
+    return Passes(architecture, spec.crop, work, images, batch)
+
+
+def run_precision(
+    run: Transfer,
+    passes: Passes,
+    study: StudyFolder,
+    folder: RunFolder,
+    *,
+    asked: Precision | None = None,
+) -> PrecisionDecision:
+    """The precision of a run, decided once for the study; a run that was begun keeps its own.
+
+    Args:
+        run: Its configuration.
+        passes: Through its backbone.
+        study: Holds the decision.
+        folder: The run's.
+        asked: That it must have; None for its setting.
+    """
+    device = pick_device(run.training)
+    begun = None
+    if any(folder.checkpoint.glob("*")):
+        begun = resolve_precision("auto", passes.architecture, device)
+    setting = asked or run.training.precision
+    return decide_precision(setting, study.path, passes, PrecisionChooser(device), begun)
+
+
+def finished_precision(folder: RunFolder) -> PrecisionSetting:
+    """The precision that a finished run was trained in; every later pass has it too."""
+    precision = folder.cost().precision
+    return precision if precision in ("float32", "bfloat16") else "auto"
 
 
 def pick_device(config: TrainingConfig) -> torch.device:

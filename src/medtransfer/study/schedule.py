@@ -31,6 +31,7 @@ from medtransfer.study.execution.dispatch import never
 from medtransfer.study.execution.engine_choice import EngineChoice
 from medtransfer.study.execution.execution import StudyExecution
 from medtransfer.study.execution.one import require_no_other
+from medtransfer.study.execution.precisions import note_precisions
 from medtransfer.study.execution.requests import request_of, runs_to_extend, with_folders
 from medtransfer.study.execution.worker_count import write_workers
 from medtransfer.study.image_checks import audit_study_images
@@ -235,6 +236,7 @@ def _complete(
     if engine.is_local:
         require_no_other(folder)
     _announce_time(make_plan(study, folder, planned, at_work), options, on_event)
+    note_precisions(folder, planned)
     execution = StudyExecution(
         folder,
         planned,

@@ -143,7 +143,8 @@ class TrainingConfig(Settings):
     Networks with batch normalisation take their statistics over it. Halved, for the rest of the
     run, where memory runs out."""
     precision: Literal["auto", "float32", "bfloat16"] = identity("auto")
-    """Of the backbone. `auto` is bfloat16 where it was measured to pay, else float32."""
+    """Of the backbone. `auto` measures both once for each network and input size of a study, keeps
+    the faster, and takes float32 for runs of a minute or two."""
     selection: Literal["best", "last"] = identity("best")
     """Weights to keep: those with the best macro AUROC on the tuning split among the
     checks, or the last."""

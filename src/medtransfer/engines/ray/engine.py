@@ -36,6 +36,7 @@ STOP_SECONDS = 10.0
 SETTLE_SECONDS = 60.0
 """Seconds after the end of a task at which its files must show: network disks are slow."""
 PASSED_ON = (
+    "MEDTRANSFER_CACHE",
     "MEDTRANSFER_UMASK",
     "MEDTRANSFER_WEIGHTS",
     "HF_HUB_OFFLINE",

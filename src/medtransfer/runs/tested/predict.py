@@ -34,6 +34,7 @@ from medtransfer.runs.tested.corrupted_outputs import TrainedRun, predict_corrup
 from medtransfer.runs.tested.files import CohortRecord, add_predictions
 from medtransfer.runs.transfer import (
     environment,
+    finished_precision,
     move_to_device,
     no_heartbeat,
     pick_device,
@@ -84,7 +85,7 @@ def predict_cohorts(
         len(run.data.names),
         seed=run.seed,
         device=device,
-        precision=run.training.precision,
+        precision=finished_precision(folder),
         input_size=spec.crop,
     )
     if split.width:

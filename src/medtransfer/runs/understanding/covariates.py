@@ -30,7 +30,7 @@ from medtransfer.runs.inputs import (
     input_spec,
     known_architecture,
 )
-from medtransfer.runs.transfer import pick_device
+from medtransfer.runs.transfer import finished_precision, pick_device
 from medtransfer.runs.understanding.measure import AFTER, AskedRun
 from medtransfer.runs.understanding.network import tuning_cases
 from medtransfer.seeds import generator
@@ -82,7 +82,7 @@ def importance_rows(
             len(run.data.names),
             seed=run.seed,
             device=device,
-            precision=run.training.precision,
+            precision=finished_precision(folder),
             input_size=spec.crop,
         )
         built.classifier.add_covariates(split.width)

@@ -24,7 +24,7 @@ from medtransfer.runs.inputs import (
     input_spec,
     known_architecture,
 )
-from medtransfer.runs.transfer import move_to_device, no_heartbeat, pick_device
+from medtransfer.runs.transfer import finished_precision, move_to_device, no_heartbeat, pick_device
 from medtransfer.seeds import generator
 from medtransfer.training.checkpoint import CheckpointFolder
 
@@ -77,7 +77,7 @@ def open_network(
         len(run.data.names),
         seed=run.seed,
         device=device,
-        precision=run.training.precision,
+        precision=finished_precision(folder),
         input_size=spec.crop,
     )
     cases = tuning_cases(build_cases(frame, run.data))

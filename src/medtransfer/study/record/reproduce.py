@@ -10,7 +10,7 @@ from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
 from medtransfer.engines.machine import usable_cores
 from medtransfer.errors import MedTransferError, StudyError, fault_list, printable
-from medtransfer.models.ladder import find_rung
+from medtransfer.models.ladder import Precision, find_rung
 from medtransfer.models.weight_files import model_digest
 from medtransfer.runs.config import run_id as name_of
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
@@ -112,6 +112,7 @@ def reproduce_run(
         with place.sealing():
             planned = _require_inputs(run, request, place, on_event)
             again = request.model_copy(update={"inputs": planned, "threads": _threads(run)})
+            again = again.model_copy(update={"precision": _precision(run)})
             if not place.run(run_id).is_done():
                 _carry_out(place, again, lease, on_event)
     finally:
@@ -124,6 +125,12 @@ def _threads(run: RunFolder) -> int | None:
     machines = run.environments()
     threads = machines[0].get("threads") if machines else None
     return threads if isinstance(threads, int) else None
+
+
+def _precision(run: RunFolder) -> Precision | None:
+    """Precision that the run had; None where its version did not record it."""
+    precision = run.cost().precision
+    return precision if precision in ("float32", "bfloat16") else None
 
 
 def _require_inputs(

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.errors import ConfigError, TableError
-from medtransfer.files import create_private
+from medtransfer.files import create_text
 
 DIGITS = 16
 """Hexadecimal digits of a pseudonym after its first letter: 64 bits. Among a million ids two get
@@ -90,7 +90,7 @@ def open_secret(given: str, images: Path) -> Secret:
     is_new = False
     if not given and not path.exists():
         try:
-            create_private(path, secrets.token_hex(NEW_BYTES) + "\n")
+            create_text(path, secrets.token_hex(NEW_BYTES) + "\n", private=True)
             is_new = True
         except FileExistsError:
             pass  # another import made it meanwhile
