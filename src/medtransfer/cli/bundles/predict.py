@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 CaseOption = Literal["auto", "image", "series", "study", "side"]
 RuntimeOption = Literal["torch", "onnx"]
+PrecisionOption = Annotated[
+    Literal["study", "auto", "float32", "bfloat16"],
+    typer.Option(
+        help="study: as it was tested; auto: the faster of float32 and bfloat16 here, measured."
+    ),
+]
 EXIT_REFUSED = 1
 """Some images could not be used; all others are predicted."""
 
@@ -98,6 +104,7 @@ def predict(
         RuntimeOption,
         typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx)."),
     ] = "torch",
+    precision: PrecisionOption = "study",
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),
@@ -145,6 +152,7 @@ def predict(
         after_expiry=after_expiry,
         trusted=trusted or (),
         runtime=runtime,
+        precision=precision,
     )
     if follow is not None:
         refuse_with_follow(inputs, dicom_sr)

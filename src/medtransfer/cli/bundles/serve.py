@@ -7,6 +7,7 @@ import typer
 
 from medtransfer.cli.app import app
 from medtransfer.cli.bundles.export import BundleFile, Trusted
+from medtransfer.cli.bundles.predict import PrecisionOption
 
 
 @app.command()
@@ -33,6 +34,7 @@ def serve(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Its key (PEM).", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: PrecisionOption = "study",
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),
@@ -53,5 +55,11 @@ def serve(
         certificate=certificate,
         key=key,
     )
-    model = load_bundle(bundle, device=device, any_modality=any_modality, trusted=trusted or ())
+    model = load_bundle(
+        bundle,
+        device=device,
+        precision=precision,
+        any_modality=any_modality,
+        trusted=trusted or (),
+    )
     serving.serve(model, config)

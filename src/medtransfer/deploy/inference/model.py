@@ -16,11 +16,18 @@ from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
-from medtransfer.deploy.inference.networks import BundleNetworks, Runtime
+from medtransfer.deploy.inference.networks import (
+    BundleNetworks,
+    PredictingPrecision,
+    Runtime,
+    precision_notes,
+    require_precision,
+)
 from medtransfer.deploy.inference.occasions import occasion_columns
 from medtransfer.deploy.inference.pixels import InputRules, decode_images
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
 from medtransfer.errors import BundleError, ConfigError, ImageError, listed
+from medtransfer.models.ladder import Precision
 from medtransfer.tables.predictions import OOD_PREFIX
 
 IMAGES_AT_ONCE = 128
@@ -95,6 +102,8 @@ class BundleModel:
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
         runtime: `torch`, or `onnx` for onnxruntime, which is in float32 whatever the study was.
         after_expiry: True to predict although the bundle has expired.
+        precision: Of the backbones in torch: `study` for the study's, `auto` for the faster one
+            here, or the name of one.
     """
 
     bundle: Bundle
@@ -102,6 +111,22 @@ class BundleModel:
     any_modality: bool = False
     runtime: Runtime = "torch"
     after_expiry: bool = False
+    precision: PredictingPrecision = "study"
+
+    @cached_property
+    def used_precision(self) -> Precision:
+        """Precision of its backbones, measured if it is `auto`."""
+        if self.runtime == "onnx":
+            return "float32"
+        match self.precision:
+            case "study":
+                return self.facts.network.precision
+            case "auto":
+                from medtransfer.deploy.inference.runtime import fastest_precision
+
+                return fastest_precision(self.bundle, self.device)
+            case named:
+                return named
 
     @cached_property
     def rules(self) -> InputRules:
@@ -120,7 +145,9 @@ class BundleModel:
             case "torch":
                 from medtransfer.deploy.inference.runtime import torch_networks
 
-                return BundleNetworks(self.bundle, torch_networks(self.bundle, self.device))
+                return BundleNetworks(
+                    self.bundle, torch_networks(self.bundle, self.device, self.used_precision)
+                )
             case "onnx":
                 from medtransfer.deploy.inference.onnx_network import onnx_networks
 
@@ -216,7 +243,10 @@ class BundleModel:
         frame = pl.concat([decided, without], how="diagonal").sort("case_id")
         if "reason" not in frame.columns:
             frame = frame.with_columns(reason=pl.lit(None, dtype=pl.String))
-        return BundlePredictions(frame, scored.refused, scored.scores, tuple(source.notes))
+        notes = [*source.notes]
+        if self.runtime == "torch":
+            notes += precision_notes(self.used_precision, self.facts.network.precision)
+        return BundlePredictions(frame, scored.refused, scored.scores, tuple(notes))
 
 
 class _Scoring:
@@ -328,6 +358,7 @@ def load_bundle(
     any_modality: bool = False,
     after_expiry: bool = False,
     runtime: Runtime = "torch",
+    precision: PredictingPrecision = "study",
     trusted: Sequence[Path | str] = (),
 ) -> BundleModel:
     """Open a bundle to predict with.
@@ -338,6 +369,8 @@ def load_bundle(
         any_modality: True if DICOM files of modalities that were not trained on are not refused.
         after_expiry: True to predict although the bundle has expired.
         runtime: `torch`, or `onnx` for onnxruntime.
+        precision: Of the backbones in torch: `study` for the numbers of the study, `auto` for the
+            faster of both here, or `float32` or `bfloat16`.
         trusted: Files of public keys, one of which must have signed it; none for any bundle.
 
     Returns:
@@ -345,11 +378,19 @@ def load_bundle(
 
     Raises:
         BundleError: It is damaged, of another version, has expired, or is not signed as asked.
-        ConfigError: There is no such runtime, or a file holds no public key.
+        ConfigError: There is no such runtime or precision, or a file holds no public key.
     """
+    require_precision(precision, runtime)
     if runtime not in get_args(Runtime):
         raise ConfigError(f"--runtime is '{runtime}' (allowed: {listed(get_args(Runtime))}).")
     bundle = read_bundle(path, trusted=trusted)
-    model = BundleModel(bundle, device, any_modality, runtime, after_expiry)
+    model = BundleModel(
+        bundle,
+        device=device,
+        any_modality=any_modality,
+        runtime=runtime,
+        after_expiry=after_expiry,
+        precision=precision,
+    )
     model.require_unexpired()
     return model

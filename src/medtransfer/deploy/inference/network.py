@@ -1,6 +1,7 @@
 """The network of a bundle: its weights are loaded after their shapes are checked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import safetensors.torch
@@ -12,6 +13,7 @@ from medtransfer.deploy.bundle.schema import NetworkFacts
 from medtransfer.errors import BundleError, ConfigError, fault_list
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import Classifier, assemble_classifier
+from medtransfer.models.ladder import Precision
 from medtransfer.models.tensors import Tensors
 from medtransfer.sizes.image_size import ImageSize
 
@@ -44,8 +46,16 @@ def trained_classifier(
     return classifier.to(device).eval().requires_grad_(requires_grad=False)
 
 
-def bundled_classifier(bundle: Bundle, member: int, device: torch.device) -> Classifier:
+def bundled_classifier(
+    bundle: Bundle, member: int, device: torch.device, precision: Precision | None = None
+) -> Classifier:
     """The network of a bundle's member.
+
+    Args:
+        bundle: The bundle.
+        member: Its number.
+        device: Where it will run.
+        precision: Of the backbone; None for the study's.
 
     Raises:
         BundleError: Its weights are damaged, or belong to another network.
@@ -59,9 +69,10 @@ def bundled_classifier(bundle: Bundle, member: int, device: torch.device) -> Cla
             f"({type(error).__name__}). Ask for the bundle again."
         ) from error
     try:
-        return trained_classifier(
-            facts.network, facts.input.crop, len(facts.targets), tensors, device
-        )
+        network = facts.network
+        if precision is not None:
+            network = replace(network, precision=precision)
+        return trained_classifier(network, facts.input.crop, len(facts.targets), tensors, device)
     except ConfigError as error:
         raise BundleError(
             f'The network of bundle "{bundle.path.name}" cannot be built: {error}'

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,38 @@ from numpy.typing import NDArray
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.deploy.bundle.gate import carried_detectors
 from medtransfer.deploy.bundle.reader import Bundle
+from medtransfer.errors import ConfigError, listed
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.models.ladder import Precision
 
 Runtime = Literal["torch", "onnx"]
+PredictingPrecision = Literal["study", "auto", "float32", "bfloat16"]
 Pictures = Sequence[Sequence[Pixels]]
 """Images of each case at the network's size, [height, width, 1 or 3] each; no case is without."""
+
+
+def require_precision(precision: str, runtime: Runtime) -> None:
+    """Refuse a precision that is none, or that a runtime has not.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if precision not in get_args(PredictingPrecision):
+        allowed = listed(get_args(PredictingPrecision))
+        raise ConfigError(f"--precision is '{precision}' (allowed: {allowed}).")
+    if runtime == "onnx" and precision not in ("study", "float32"):
+        raise ConfigError(
+            f"--precision is '{precision}', but --runtime onnx computes in float32. Leave one out."
+        )
+
+
+def precision_notes(used: Precision, of_study: Precision) -> list[str]:
+    """A sentence on a precision that is not the study's; none if it is."""
+    if used == of_study:
+        return []
+    return [
+        f"Predicted in {used}, while the study tested in {of_study}: logits differ by rounding."
+    ]
 
 
 @dataclass(frozen=True, eq=False)

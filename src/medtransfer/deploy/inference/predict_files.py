@@ -166,6 +166,7 @@ class _Part:
             "bundle": model.bundle.digest,
             "any_modality": model.any_modality,
             "runtime": model.runtime,
+            "precision": model.used_precision,
             "cases": [[source.cases[case].case_id, source.stamp(case)] for case in cases],
         }
         self._stem = folder / digest(made_from)[:24]

@@ -7,6 +7,11 @@ from medtransfer.deploy.inference.network import bundled_classifier, pick_predic
 from medtransfer.deploy.inference.networks import NetworkOutputs, Pictures
 from medtransfer.evaluation.inference.features import outputs_of
 from medtransfer.models.classifier import Classifier
+from medtransfer.models.ladder import Precision
+from medtransfer.models.precision.choice import Passes, PrecisionChooser
+
+IMAGES_AT_ONCE = 128
+"""Images of a pass, as `model` cuts them."""
 
 
 class TorchNetwork:
@@ -22,12 +27,13 @@ class TorchNetwork:
         return NetworkOutputs(outputs.features, outputs.logits)
 
 
-def torch_networks(bundle: Bundle, device: str) -> list[TorchNetwork]:
+def torch_networks(bundle: Bundle, device: str, precision: Precision) -> list[TorchNetwork]:
     """The network of each member of a bundle.
 
     Args:
         bundle: The bundle.
         device: `cpu`, `cuda`, `mps`, or `auto`.
+        precision: Of their backbones.
 
     Raises:
         BundleError: Weights are damaged, or belong to another network.
@@ -36,6 +42,19 @@ def torch_networks(bundle: Bundle, device: str) -> list[TorchNetwork]:
     chosen = pick_predicting_device(device)
     spec = bundled_spec(bundle.facts.input)
     return [
-        TorchNetwork(bundled_classifier(bundle, member, chosen), spec)
+        TorchNetwork(bundled_classifier(bundle, member, chosen, precision), spec)
         for member in range(bundle.facts.members)
     ]
+
+
+def fastest_precision(bundle: Bundle, device: str) -> Precision:
+    """The faster precision of a bundle's network here, measured or remembered.
+
+    Args:
+        bundle: The bundle.
+        device: `cpu`, `cuda`, `mps`, or `auto`.
+    """
+    network, crop = bundle.facts.network, bundle.facts.input.crop
+    passes = Passes(network.architecture.architecture(), crop, "features", 0, IMAGES_AT_ONCE)
+    chooser = PrecisionChooser(pick_predicting_device(device))
+    return chooser.choose(passes, short=0.0).precision

@@ -105,15 +105,19 @@ class PrecisionChooser:
     device: torch.device
     measure: Measure = field(default=measure_speeds)
 
-    def choose(self, passes: Passes) -> PrecisionDecision:
+    def choose(self, passes: Passes, short: float = SHORT_SECONDS) -> PrecisionDecision:
         """Choose by the length of the passes, by what is remembered, or by a measurement.
 
         Whether passes are short depends on them alone, so that a short run has the same precision
         whatever was measured before.
+
+        Args:
+            passes: To choose for.
+            short: Seconds of one core below which nothing is measured.
         """
         if not has_bfloat16_units(self.device):
             return self._decided("float32", "device")
-        if passes.core_seconds < SHORT_SECONDS:
+        if passes.core_seconds < short:
             return self._decided("float32", "short")
         height, width = height_width(passes.size)
         key = SpeedKey(
