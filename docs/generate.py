@@ -20,6 +20,8 @@ import typer
 
 import medtransfer
 from medtransfer import errors
+from medtransfer.analysis.table import UNDERSTANDING_CONTRACT
+from medtransfer.analysis.trajectory import TRAJECTORY_CONTRACT
 from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, app
 from medtransfer.cli.main import COMMANDS
 from medtransfer.data.audit.run import CHECKS
@@ -481,6 +483,8 @@ TABLES = {
     "levels": LEVELS_CONTRACT,
     "readings": READINGS_CONTRACT,
     "readers": READERS_CONTRACT,
+    "understanding": UNDERSTANDING_CONTRACT,
+    "trajectory": TRAJECTORY_CONTRACT,
 }
 PAGES: dict[str, Callable[[], str]] = {
     **{name: partial(contract_page, TABLES[name], WORDS["tables"][name]) for name in TABLES},

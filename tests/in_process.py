@@ -62,6 +62,7 @@ class HereExecutor:
                     planned=request.inputs,
                     tune_only=request.tune_only,
                     precision=request.precision,
+                    looks=request.looks,
                 )
         yield from messages
         yield Finished("done")

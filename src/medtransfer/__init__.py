@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medtransfer.analysis.table import read_understanding
+    from medtransfer.analysis.trajectory import read_trajectory
     from medtransfer.automatic.advice import Advice
     from medtransfer.automatic.auto_study import AutoOutcome, auto_study
     from medtransfer.data.sources.combine_manifests import join_manifests
@@ -209,6 +211,8 @@ __all__ = [
     "read_readers",
     "read_results",
     "read_study",
+    "read_trajectory",
+    "read_understanding",
     "recommend",
     "remake_bundle",
     "reproduce_run",
@@ -237,6 +241,8 @@ _MODULES = {
     "adaptation_savings": "evaluation.comparison.adaptation.reading",
     "read_adapt_table": "evaluation.comparison.adaptation.table",
     "read_adaptation": "evaluation.comparison.adaptation.reading",
+    "read_trajectory": "analysis.trajectory",
+    "read_understanding": "analysis.table",
     "read_corruptions": "evaluation.comparison.corruptions.table",
     "read_group_thresholds": "evaluation.comparison.policies.table",
     "read_readers": "evaluation.comparison.readers.judged",

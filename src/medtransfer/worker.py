@@ -131,6 +131,7 @@ class Worker:
                     planned=request.inputs,
                     tune_only=request.tune_only,
                     precision=request.precision,
+                    looks=request.looks,
                 )
             case PretrainRequest():
                 rung_folder = RungFolder(folder.path)

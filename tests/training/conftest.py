@@ -48,6 +48,7 @@ class Bench:
         watch: ProgressCallback = lambda _: False,
         tune: Callable[[Classifier], TuneScore] | None = None,
         mixup: float = 0.0,
+        after_check: Callable[[int], None] = lambda _: None,
         **changes,
     ) -> tuple[Classifier, TrainingState]:
         config = TrainingConfig(**(self.config.model_dump() | changes))
@@ -72,6 +73,7 @@ class Bench:
             tune=lambda: score(classifier),
             checkpoints=CheckpointFolder(folder),
             on_step=watch,
+            after_check=after_check,
         )
         return classifier, state
 

@@ -227,3 +227,22 @@ def test_watchers_hear_of_every_step(bench: Bench, tmp_path: Path) -> None:
     assert heard[0].tune_auroc is None
     assert heard[-1].tune_auroc is not None
     assert all(r.images_per_second > 0 for r in heard)
+
+
+def test_what_is_called_after_a_check_sees_the_decision_and_changes_nothing(
+    bench: Bench, tmp_path: Path
+) -> None:
+    steps: list[int] = []
+    selected: list[bool] = []
+
+    def look(step: int) -> None:
+        steps.append(step)
+        selected.append(any((tmp_path / "looked").glob("selected-*")))
+
+    plain = bench.fit(tmp_path / "plain")
+    looked = bench.fit(tmp_path / "looked", after_check=look)
+    assert steps == [2, 4, 6]
+    assert all(selected)
+    assert looked[1].checks == plain[1].checks
+    assert looked[1].selected == plain[1].selected
+    assert same(weights_of(looked[0]), weights_of(plain[0]))

@@ -12,18 +12,21 @@ REPLICATES = 500
 ONE_CLASS = "one class only"
 
 
-def patient_weights(patients: NDArray[np.str_], replicates: int = REPLICATES) -> Floats:
+def patient_weights(
+    patients: NDArray[np.str_], replicates: int = REPLICATES, purpose: str = "understanding"
+) -> Floats:
     """Weights of cases: 1 each in the first row, then those of bootstrap samples of patients.
 
     Args:
         patients: Of each case. [N]
         replicates: Number of samples R.
+        purpose: Of the draw; patients that are resampled apart have purposes of their own.
 
     Returns:
         [R + 1, N]
     """
     names, owner = np.unique(patients, return_inverse=True)
-    draw = generator(0, "understanding")
+    draw = generator(0, purpose)
     counts = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates)
     return np.vstack([np.ones(len(patients)), counts[:, owner].astype(np.float64)])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.analysis.interval import Interval, mean_over_runs
+from medtransfer.analysis.questions import Understanding
 from medtransfer.tables.schema import Column, Contract, read_records, records_frame
 
 UNDERSTANDING_FILE = "understanding.parquet"
@@ -31,8 +32,13 @@ UNDERSTANDING_CONTRACT = Contract(
             "text",
             "`before` or `after` training; of a comparison both, or the other rung.",
         ),
-        Column("attribute", "text", "Of an attribute probe: the column.", filled=False),
-        Column("group", "text", "Of an attribute probe: the group.", filled=False),
+        Column(
+            "attribute",
+            "text",
+            "Of an attribute probe the column, of a trajectory `cohort`.",
+            filled=False,
+        ),
+        Column("group", "text", "Of an attribute probe the group, else its like.", filled=False),
         Column("metric", "text", "What was measured."),
         Column("value", "number", "The value; empty if it is undefined.", filled=False),
         Column("low", "number", "Lower end of its 95 % interval.", filled=False),
@@ -62,6 +68,55 @@ class UnderstandingRow:
     attribute: str | None = None
     group: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class AskedRun:
+    """The run that rows are of.
+
+    Attributes:
+        rung: Its rung.
+        run_id: Its id.
+        seed: Its seed.
+    """
+
+    rung: str
+    run_id: str
+    seed: int
+
+    def row(
+        self,
+        question: Understanding,
+        stage: tuple[int, str],
+        network: str,
+        metric: str,
+        result: Interval,
+        *,
+        cases: int,
+        group: tuple[str, str] | None = None,
+    ) -> UnderstandingRow:
+        """A row of the table; what is no number is left empty."""
+        value, low, high = (
+            None if math.isnan(number) else float(number)
+            for number in (result.value, result.low, result.high)
+        )
+        return UnderstandingRow(
+            rung=self.rung,
+            question=question,
+            stage=stage[1],
+            number=stage[0],
+            network=network,
+            metric=metric,
+            value=value,
+            low=low,
+            high=high,
+            num_cases=cases,
+            run_id=self.run_id,
+            seed=self.seed,
+            attribute=group and group[0],
+            group=group and group[1],
+            reason=result.reason,
+        )
 
 
 def understanding_frame(rows: Sequence[UnderstandingRow]) -> pl.DataFrame:

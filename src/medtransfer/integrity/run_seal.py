@@ -21,6 +21,8 @@ TESTED = "tested.json"
 """Identity of the run, and the cohorts of its predictions."""
 ADDED = "predictions"
 """Folder of the predictions of cohorts that were added later."""
+TRAJECTORY = "trajectory.parquet"
+"""Logits of test cases at the validations of the run, where the study asks for them."""
 RECORD = "run.json"
 VIEWS = (DONE, "error.json", "progress.json", "stacks.txt")
 """Files of a run folder that say nothing about its outcome; the study's seal lists them."""

@@ -105,6 +105,7 @@ class ReportData:
         cautions: Sentences on limitations.
         pairs: Differences between every two rungs; None in evaluations and in old folders.
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
+        trajectory: AUROC at home and away while tuning; None if no run looked.
         corruptions: Of the internal test cases; None if there were none.
         group_thresholds: Thresholds by group beside shared ones; None if not asked for.
         levels: Means of units of several cases, with differences; None if not asked for.
@@ -133,6 +134,7 @@ class ReportData:
     pairs: pl.DataFrame | None = None
     ensembles: pl.DataFrame | None = None
     understanding: pl.DataFrame | None = None
+    trajectory: pl.DataFrame | None = None
     corruptions: pl.DataFrame | None = None
     group_thresholds: pl.DataFrame | None = None
     levels: pl.DataFrame | None = None
@@ -381,10 +383,8 @@ class ReportData:
 
     @cached_property
     def _differences(self) -> dict[tuple[str, str, str, str], Row]:
-        rows = pl.col("retrain_fraction").is_null() & (
-            pl.col("label_fraction") == self.full_fraction
-        )
-        rows &= pl.col("target").is_in([self.target, CASE])
+        rows = pl.col("label_fraction") == self.full_fraction
+        rows &= pl.col("retrain_fraction").is_null() & pl.col("target").is_in([self.target, CASE])
         return _rows_by_key(self.comparisons.filter(rows))
 
 

@@ -24,10 +24,12 @@ from medtransfer.evaluation.inference.predict import predict, predictions_frame,
 from medtransfer.models.classifier import Classifier
 from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
 from medtransfer.models.rungs.start import Mitigation, control_of
+from medtransfer.models.runtime import world
 from medtransfer.posthoc.ood_detectors import ood_scores
 from medtransfer.posthoc.ood_feature_scores import OODReference
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder
+from medtransfer.runs.understanding.looks import looked_cases, write_look
 from medtransfer.seeds import generator
 from medtransfer.training.bit_hyperrule import make_schedule, mixup_alpha
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
@@ -159,6 +161,7 @@ def fine_tune(
     *,
     folder: RunFolder,
     on_step: ProgressCallback,
+    looks: bool = False,
 ) -> TrainedModel:
     """Train a classifier on a run's cases, in place.
 
@@ -170,6 +173,7 @@ def fine_tune(
         spec: The network's input.
         folder: Holds the checkpoints.
         on_step: Called after every step; it may ask to stop.
+        looks: Predict test cases at each validation too; nothing is selected by them.
     """
     to_train, to_test, as_tested = images
     tuning = case_images(cases.tune, to_test, spec)
@@ -185,6 +189,14 @@ def fine_tune(
     def validate() -> TuneScore:
         return tune_score(predict(classifier, tuning).astype(np.float64), cases.tune, run)
 
+    looked = looked_cases(cases.test) if looks else []
+    looked_images = [case_images(part, to_test, spec) for part in looked]
+
+    def look(step: int) -> None:
+        logits = [predict(classifier, part) for part in looked_images]
+        if looked and world().is_main:
+            write_look(folder, step, looked, logits, run.data.names)
+
     state = fit(
         classifier,
         batches,
@@ -193,6 +205,7 @@ def fine_tune(
         tune=validate,
         checkpoints=CheckpointFolder(folder.checkpoint),
         on_step=on_step,
+        after_check=look,
     )
     outputs = predict_parts(
         run,

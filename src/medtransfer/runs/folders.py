@@ -13,6 +13,7 @@ studies/<name>/
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
                     tested.json results.parquet cost.json done (last) | error.json
                     predictions/  cohorts that were predicted later
+                    trajectory.parquet  test cases predicted at the validations, if asked for
 ```
 """
 
@@ -41,6 +42,7 @@ from medtransfer.integrity.run_seal import (
     PREDICTIONS,
     SELECTED_WEIGHTS,
     TESTED,
+    TRAJECTORY,
     seal_run,
 )
 from medtransfer.integrity.study_seal import seal_study, sealed_entry
@@ -162,7 +164,7 @@ class RunFolder:
     def reopen(self) -> None:
         """Make the run unfinished: its outcome is dropped, and it is carried out again."""
         outcome = (PREDICTIONS, ADDED, TESTED, "results.parquet", "scoring.json", "cost.json")
-        for name in (DONE, *outcome):
+        for name in (DONE, *outcome, TRAJECTORY):
             remove(self.path / name)
 
     def has_weights(self) -> bool:
@@ -176,9 +178,10 @@ class RunFolder:
             seal_run(self.path)
 
     def tidy(self) -> None:
-        """Remove checkpoints that only resuming would need; the selected weights stay."""
-        for leftover in self.checkpoint.glob("step-*"):
-            remove(leftover)
+        """Remove checkpoints and looks that only resuming would need; the selected weights stay."""
+        for kind in ("step-*", "look-*"):
+            for leftover in self.checkpoint.glob(kind):
+                remove(leftover)
 
     def fail(
         self,

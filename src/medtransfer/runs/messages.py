@@ -64,6 +64,7 @@ class RunRequest(BaseModel):
     tune_only: bool = False
     precision: Precision | None = None
     """That it must have, as a repetition does; None for its setting."""
+    looks: bool = False
 
     @property
     def training(self) -> TrainingConfig:

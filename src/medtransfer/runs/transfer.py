@@ -52,6 +52,7 @@ from medtransfer.runs.probe import FeatureSource, feature_blocks, needed_blocks,
 from medtransfer.runs.records import RunCost
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import write_tested
+from medtransfer.runs.understanding.looks import gather_looks
 from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.checkpoint import TrainingState
 from medtransfer.training.config import TrainingConfig
@@ -73,6 +74,7 @@ def transfer(
     planned: PlannedInputs | None = None,
     tune_only: bool = False,
     precision: Precision | None = None,
+    looks: bool = False,
 ) -> None:
     """Carry one transfer run from its manifest to its results.
 
@@ -87,6 +89,7 @@ def transfer(
         tune_only: Predict the tuning split alone; the test split is predicted later, when the run
             was selected.
         precision: That it must have; None for its setting.
+        looks: Predict test cases at each validation too, see `understanding.looks`.
 
     Raises:
         InputsChangedError: Labels or images are not those of the plan, before training or after it.
@@ -132,7 +135,9 @@ def transfer(
         model = probe(run, built, split, source, folder=folder, on_step=on_step)
     else:
         images = [request.make(manifest, facts, study.cache) for request in requests]
-        model = fine_tune(run, classifier, split, images, spec, folder=folder, on_step=on_step)
+        model = fine_tune(
+            run, classifier, split, images, spec, folder=folder, on_step=on_step, looks=looks
+        )
 
     if not world().is_main:
         return
@@ -140,6 +145,7 @@ def transfer(
     require_intact_caches(images, folder)
     predictions = pl.concat(prediction_parts(model.outputs, run, folder.run_id)).sort("case_id")
     folder.write_history(vars(check) for check in model.checks)
+    gather_looks(folder)
     cost = cost_of(model.state, built, run, len(split.train), trained_parameters)
     folder.write_outcome(predictions, replace(cost, precision_choice=decision.sentence))
     covariates = run.model.covariates

@@ -108,8 +108,10 @@ class Study(Settings):
     whether tables are made again, its place does not."""
     understanding: tuple[Understanding, ...] = scoring(())
     """Questions about why a rung wins, asked of each finished run with most labels, on up to 2,000
-    tuning cases. Trains nothing; writes `curves/understanding.parquet`. All but `convergence` need
-    the weights of the runs, see `keep`."""
+    tuning cases. Trains nothing; writes `curves/understanding.parquet`. All but `convergence` and
+    `trajectory` need the weights of the runs, see `keep`. With `trajectory`, runs that are trained
+    from now on predict up to 1,000 test cases of each cohort at each validation, which takes time
+    and selects nothing; it writes `curves/trajectory.parquet`."""
     keep: Keep = runtime("weights")
     """Content of finished runs besides their tables. With `weights`, about 4 bytes for each
     parameter (94 MB for a ResNet-50), they predict cohorts that are added later. With `predictions`

@@ -47,9 +47,12 @@ from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.record.lock import note_circumstances, write_lock
 from medtransfer.study.tables import rescore, write_study_tables
+from medtransfer.study.understanding.asked import looking_runs
 from medtransfer.study.understanding.collect import write_understanding
 from medtransfer.study.yaml_file import resolve_paths
 
+NOT_PLANNED = {"run", "inputs", "threads", "tune_only", "looks"}
+"""Fields of a request that ``plan.json`` leaves out."""
 PROBE_STEPS = 30
 """Steps after which a probe stops: the first ones are slower."""
 
@@ -247,6 +250,7 @@ def _complete(
         corruptions=corruptions,
         make_engine=engine.maker(folder.path, planned, options.workers),
         tune_only=options.tune_only,
+        looking=looking_runs(study, planned),
     )
     if options.probe_steps is not None:
         execution.probe(options.probe_steps, options.until)
@@ -308,7 +312,7 @@ def _write_plan(
     write_text(folder.path / "study.yaml", text)
     runs = [
         {
-            **request_of(run).model_dump(exclude={"run", "inputs", "threads", "tune_only"}),
+            **request_of(run).model_dump(exclude=NOT_PLANNED),
             "kind": kind_of(run),
             "steps": run.steps,
             "training_cases": run.num_cases,

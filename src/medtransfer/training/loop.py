@@ -103,6 +103,7 @@ def fit(
     tune: Callable[[], TuneScore],
     checkpoints: CheckpointFolder,
     on_step: ProgressCallback = lambda _report: False,
+    after_check: Callable[[int], None] = lambda _step: None,
 ) -> TrainingState:
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
@@ -114,6 +115,8 @@ def fit(
         tune: Scores the classifier, in evaluation mode, on the tuning split.
         checkpoints: Where state is kept.
         on_step: Called after every step; True asks to stop.
+        after_check: Called with the finished steps after each check, when it is decided which
+            weights are kept; the classifier is as it was checked.
 
     Returns:
         The final state; the classifier holds the selected weights and is in evaluation mode.
@@ -140,6 +143,7 @@ def fit(
         if state.step in checked:
             with updater.averaged():
                 _check(classifier, plan, state, tune(), checkpoints)
+                after_check(state.step)
         rate = (state.images - images_before) / max(1e-9, time.monotonic() - started)
         last = state.checks[-1].tune_auroc if state.checks else None
         loss = state.losses[-1] if state.losses else state.checks[-1].train_loss

@@ -59,7 +59,7 @@ def table(folder: StudyFolder) -> pl.DataFrame:
 def test_every_question_has_rows_of_runs_and_their_means(folder: StudyFolder) -> None:
     rows = table(folder)
     tuned = rows.filter(pl.col("rung") == "tiny-100k/r26x0.25")
-    assert set(tuned["question"]) == set(QUESTIONS)
+    assert set(tuned["question"]) == set(QUESTIONS) - {"covariate_importance"}
     means = tuned.filter(pl.col("run_id").is_null())
     assert len(tuned) == 3 * len(means)
     with_interval = means.filter(pl.col("value").is_not_null())
@@ -132,5 +132,5 @@ def test_no_question_leaves_no_table(study: Study, folder: StudyFolder, tmp_path
 
 
 def test_a_question_nobody_knows_is_refused(study: Study) -> None:
-    with pytest.raises(ValueError, match="'attribute_probe' or 'covariate_importance'"):
+    with pytest.raises(ValueError, match="'covariate_importance' or 'trajectory'"):
         Study.model_validate(study.model_dump() | {"understanding": ["why"]})

@@ -82,11 +82,11 @@ def _is_port(text: str) -> bool:
 
 def _version_6(host: str) -> str:
     """An IPv6 address without its brackets; empty if it is none."""
-    found = VERSION_6.fullmatch(host)
-    if found is None:
+    bracketed = VERSION_6.fullmatch(host)
+    if bracketed is None:
         return ""
     try:
-        ipaddress.IPv6Address(found[1])
+        ipaddress.IPv6Address(bracketed[1])
     except ValueError:
         return ""
-    return found[1]
+    return bracketed[1]

@@ -6,6 +6,7 @@ from typing import TypedDict
 import polars as pl
 
 from medtransfer.analysis.table import find_understanding
+from medtransfer.analysis.trajectory import find_trajectory
 from medtransfer.evaluation.comparison.corruptions.table import find_corruptions
 from medtransfer.evaluation.comparison.levels.table import find_levels
 from medtransfer.evaluation.comparison.policies.table import find_group_thresholds
@@ -15,6 +16,7 @@ class TablesBeside(TypedDict):
     """Tables by the field of `ReportData` that holds them; None where one was not asked for."""
 
     understanding: pl.DataFrame | None
+    trajectory: pl.DataFrame | None
     corruptions: pl.DataFrame | None
     group_thresholds: pl.DataFrame | None
     levels: pl.DataFrame | None
@@ -24,6 +26,7 @@ def tables_beside(curves: Path) -> TablesBeside:
     """The tables of a folder of curves."""
     return TablesBeside(
         understanding=find_understanding(curves),
+        trajectory=find_trajectory(curves),
         corruptions=find_corruptions(curves),
         group_thresholds=find_group_thresholds(curves),
         levels=find_levels(curves),

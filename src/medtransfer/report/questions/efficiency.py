@@ -89,8 +89,8 @@ def reference_share(data: ReportData) -> float | None:
     points = data.curve("learning", [data.reference])
     if points.is_empty():
         return None
-    here = points.filter(pl.col("cohort") == data.main_cohort)
-    by_share = dict(here.select("x", "y").iter_rows())
+    at_home = points.filter(pl.col("cohort") == data.main_cohort)
+    by_share = dict(at_home.select("x", "y").iter_rows())
     if 1.0 not in by_share:
         return None
     share = min(share for share, value in by_share.items() if value >= by_share[1.0])

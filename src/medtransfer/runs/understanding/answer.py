@@ -6,7 +6,7 @@ import polars as pl
 
 from medtransfer.analysis.questions import Understanding
 from medtransfer.analysis.stages import FEATURES
-from medtransfer.analysis.table import UnderstandingRow
+from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.data.cases import build_cases, reported_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.models.ladder import find_rung
@@ -18,7 +18,6 @@ from medtransfer.runs.understanding.covariates import importance_rows
 from medtransfer.runs.understanding.measure import (
     AFTER,
     BEFORE,
-    AskedRun,
     attribute_rows,
     convergence_rows,
     distance_rows,
@@ -58,7 +57,7 @@ def answer(
     if "covariate_importance" in questions:
         rows = importance_rows(run, study, folder, name, planned)
         answers["covariate_importance"] = list(rows)
-    apart = ("convergence", "covariate_importance")
+    apart = ("convergence", "covariate_importance", "trajectory")
     others: list[Understanding] = [name for name in questions if name not in apart]
     if others and not find_rung(run.model.rung).reads_images:
         return answers | _of_features(run, study, name, others, planned)
@@ -87,7 +86,7 @@ def _of_network(
             }
             cases = network.cases
             return list(attribute_rows(name, features, network.attributes, cases.patient_ids))
-        case "convergence" | "covariate_importance":
+        case "convergence" | "covariate_importance" | "trajectory":
             return []
 
 

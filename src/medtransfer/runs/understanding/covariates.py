@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medtransfer.analysis.discrimination import interval_of, macro_auroc, patient_weights
 from medtransfer.analysis.stages import FEATURES
-from medtransfer.analysis.table import UnderstandingRow
+from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.data.cases import Cases, build_cases
 from medtransfer.data.splits import assign_splits
 from medtransfer.evaluation.inference.features import outputs_of
@@ -31,7 +31,7 @@ from medtransfer.runs.inputs import (
     known_architecture,
 )
 from medtransfer.runs.transfer import finished_precision, pick_device
-from medtransfer.runs.understanding.measure import AFTER, AskedRun
+from medtransfer.runs.understanding.measure import AFTER
 from medtransfer.runs.understanding.network import tuning_cases
 from medtransfer.seeds import generator
 from medtransfer.training.checkpoint import CheckpointFolder

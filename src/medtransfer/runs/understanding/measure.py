@@ -1,7 +1,6 @@
 """Answers to the questions of understanding for one finished run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -11,10 +10,9 @@ from medtransfer.analysis.convergence import NEVER_ABOVE_CHANCE, steps_to_share
 from medtransfer.analysis.discrimination import interval_of, macro_auroc, patient_weights
 from medtransfer.analysis.interval import Interval
 from medtransfer.analysis.probes import linear_scores, neighbour_scores
-from medtransfer.analysis.questions import Understanding
 from medtransfer.analysis.similarity import cka, require_same_cases
 from medtransfer.analysis.stages import FEATURES, StageOutputs, stage_outputs, stages_of
-from medtransfer.analysis.table import UnderstandingRow
+from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.analysis.weights import relative_distance, stage_reset
 from medtransfer.data.cases import Cases
 from medtransfer.runs.records import RunCheck
@@ -27,55 +25,6 @@ PROBES = {"linear_auroc": linear_scores, "neighbour_auroc": neighbour_scores}
 MIN_GROUP = 20
 """Cases of a group, and outside of it, from which it is probed."""
 FEW_IN_GROUP = f"fewer than {MIN_GROUP} cases in the group or outside it"
-
-
-@dataclass(frozen=True)
-class AskedRun:
-    """The run that rows are of.
-
-    Attributes:
-        rung: Its rung.
-        run_id: Its id.
-        seed: Its seed.
-    """
-
-    rung: str
-    run_id: str
-    seed: int
-
-    def row(
-        self,
-        question: Understanding,
-        stage: tuple[int, str],
-        network: str,
-        metric: str,
-        result: Interval,
-        *,
-        cases: int,
-        group: tuple[str, str] | None = None,
-    ) -> UnderstandingRow:
-        """A row of the table; what is no number is left empty."""
-        value, low, high = (
-            None if np.isnan(number) else float(number)
-            for number in (result.value, result.low, result.high)
-        )
-        return UnderstandingRow(
-            rung=self.rung,
-            question=question,
-            stage=stage[1],
-            number=stage[0],
-            network=network,
-            metric=metric,
-            value=value,
-            low=low,
-            high=high,
-            num_cases=cases,
-            run_id=self.run_id,
-            seed=self.seed,
-            attribute=group and group[0],
-            group=group and group[1],
-            reason=result.reason,
-        )
 
 
 def convergence_rows(name: AskedRun, history: Sequence[RunCheck]) -> Iterator[UnderstandingRow]:

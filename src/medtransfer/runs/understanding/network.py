@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from medtransfer.analysis.questions import MAX_CASES
@@ -25,7 +24,7 @@ from medtransfer.runs.inputs import (
     known_architecture,
 )
 from medtransfer.runs.transfer import finished_precision, move_to_device, no_heartbeat, pick_device
-from medtransfer.seeds import generator
+from medtransfer.runs.understanding.drawn import drawn_patients
 from medtransfer.training.checkpoint import CheckpointFolder
 
 
@@ -103,15 +102,7 @@ def open_network(
 def tuning_cases(cases: Cases) -> Cases:
     """The tuning cases that are looked at; whole patients are drawn where there are more."""
     tune = cases.take(cases.splits == "tune")
-    if len(tune) <= MAX_CASES:
-        return tune
-    patients = generator(0, "understanding cases").permutation(np.unique(tune.patient_ids))
-    counts = dict.fromkeys(patients.tolist(), 0)
-    for name in tune.patient_ids.tolist():
-        counts[name] += 1
-    total = np.cumsum([counts[name] for name in patients.tolist()])
-    chosen = patients[: max(1, int(np.searchsorted(total, MAX_CASES, side="right")))]
-    return tune.take(np.isin(tune.patient_ids, chosen))
+    return tune.take(drawn_patients(tune.patient_ids, MAX_CASES, "understanding cases"))
 
 
 def _images(

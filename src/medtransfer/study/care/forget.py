@@ -8,7 +8,7 @@ import polars as pl
 from medtransfer.data.images.shards import drop_shard
 from medtransfer.errors import ConfigError
 from medtransfer.files import read_json, remove, write_json
-from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, seal_run
+from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, TRAJECTORY, seal_run
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.tested.files import read_identity, write_tested
 from medtransfer.study.care.patient_data import PatientData, patient_data
@@ -163,6 +163,10 @@ def _drop_rows(run: RunFolder, patient: str, data: object) -> None:
                 if (cohort := cohorts.get(noted["cohort"])) is not None:
                     changed = {"images": cohort.images, "cases": cohort.cases}
                     write_json(record, {**noted, **changed})
+    looks = run.path / TRAJECTORY
+    if looks.is_file():
+        rows = pl.read_parquet(looks)
+        write_frame(rows.filter(pl.col("patient_id") != patient), looks)
     identity = read_identity(run)
     in_table = {str(row["cohort"]) for row in _own_cohorts(run)}
     if identity is not None and in_table <= set(cohorts):

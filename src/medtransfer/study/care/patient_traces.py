@@ -9,7 +9,7 @@ import polars as pl
 
 from medtransfer.data.images.shards import INDEX
 from medtransfer.errors import MedTransferError, plural
-from medtransfer.integrity.run_seal import ADDED, PREDICTIONS
+from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, TRAJECTORY
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.study.care.patient_data import PatientData, count_rows
 from medtransfer.study.config import Study
@@ -121,6 +121,7 @@ def _in_run(
 ) -> Iterator[PatientTrace]:
     """The whole folder of a run that was trained on the patient, or its predictions for them."""
     tables = [run.path / PREDICTIONS, *sorted((run.path / ADDED).glob("*.parquet"))]
+    tables.append(run.path / TRAJECTORY)
     counts = {path: count_rows(path, patient) for path in tables if path.is_file()}
     request = recorded_request(run)
     is_trained = _has_tuned(run.path / PREDICTIONS, patient)

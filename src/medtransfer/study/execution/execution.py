@@ -1,6 +1,6 @@
 """Execution of what a study lacks: runs to be trained, cohorts to be predicted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from medtransfer.data.images.corruptions import Corruption
@@ -39,6 +39,7 @@ class StudyExecution:
         corruptions: Sequence[Corruption] = (),
         make_engine: Callable[[], Engine] | None = None,
         tune_only: bool = False,
+        looking: Collection[str] = (),
     ) -> None:
         """Look at what is done.
 
@@ -52,8 +53,9 @@ class StudyExecution:
             corruptions: Of the internal test cases, to be predicted too.
             make_engine: Makes the engine that trains; None for this machine.
             tune_only: Runs predict the tuning split alone, not the test split.
+            looking: Ids of runs that predict test cases at each validation.
         """
-        self._tune_only = tune_only
+        self._tune_only, self._looking = tune_only, looking
         self._make_engine = make_engine
         self._runs = {run.run_id: run for run in planned}
         self.folder, self.planned, self.lease, self.on_event = folder, planned, lease, on_event
@@ -161,13 +163,13 @@ class StudyExecution:
             self._drop_weights(run)
 
     def _request(self, run: PlannedRun) -> RunRequest:
-        folder = self.folder.run(run.run_id)
+        folder, looks = self.folder.run(run.run_id), run.run_id in self._looking
         if self._make_engine is None:
             threads = self.workers.threads_of(run, folder)
-            return request_of(run, threads, tune_only=self._tune_only)
+            return request_of(run, threads, tune_only=self._tune_only, looks=looks)
         # a cluster's job has other cores than this machine: a large network takes all of them
         threads = recorded_threads(folder, run.cell.run.training.devices)
-        return request_of(run, threads or (1 if is_small(run) else None))
+        return request_of(run, threads or (1 if is_small(run) else None), looks=looks)
 
     def _engine(self, num_jobs: int) -> Engine:
         return LocalEngine(

@@ -18,7 +18,11 @@ Additions = list[tuple[PlannedRun, tuple[PredictedCohort, ...]]]
 
 
 def request_of(
-    run: PlannedRun, threads: int | None = None, *, tune_only: bool = False
+    run: PlannedRun,
+    threads: int | None = None,
+    *,
+    tune_only: bool = False,
+    looks: bool = False,
 ) -> RunRequest:
     """The request that a worker gets for a run.
 
@@ -26,6 +30,7 @@ def request_of(
         run: What is run.
         threads: Of each of its processes; None for what torch takes.
         tune_only: The test split is not predicted yet.
+        looks: Test cases are predicted at each validation too.
     """
     cell = run.cell
     return RunRequest(
@@ -40,6 +45,7 @@ def request_of(
         inputs=run.inputs,
         threads=threads,
         tune_only=tune_only,
+        looks=looks,
     )
 
 

@@ -6,7 +6,6 @@ question. These files may be deleted; what is missing is measured again.
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -19,17 +18,15 @@ from medtransfer.analysis.table import (
 )
 from medtransfer.errors import StudyError
 from medtransfer.files import make_folder, remove
-from medtransfer.models.ladder import find_rung
 from medtransfer.runs.events import OnEvent, Preparing
 from medtransfer.runs.folders import StudyFolder
-from medtransfer.settings import digest
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun
+from medtransfer.study.understanding.answers import ANSWERS, answer_place
+from medtransfer.study.understanding.asked import asked_runs, has_fixed_features
+from medtransfer.study.understanding.trajectory import write_trajectory
 from medtransfer.tables.schema import write_frame
 
-VERSION = 1
-"""Raised when the same run gives other numbers."""
-FOLDER = "understanding"
 OF_TRAINING: tuple[Understanding, ...] = ("convergence", "similarity", "reset", "weight_distance")
 """Questions about what training changes: features that are fixed have no answer."""
 
@@ -49,11 +46,12 @@ def write_understanding(
         StudyError: The data changed while the study ran.
     """
     path = folder.path / "curves" / UNDERSTANDING_FILE
-    runs = _asked_runs(study, folder, planned)
+    runs = asked_runs(study, folder, planned)
     if not study.understanding or not runs:
         remove(path)
+        write_trajectory(folder, ())
         return
-    frames: list[pl.DataFrame] = []
+    frames = write_trajectory(folder, runs if "trajectory" in study.understanding else ())
     for done, run in enumerate(runs):
         on_event(Preparing("understanding", done, len(runs)))
         frames += _tables_of(study, folder, run)
@@ -61,38 +59,18 @@ def write_understanding(
         write_frame(with_means(pl.concat(frames)), path)
 
 
-def _asked_runs(
-    study: Study, folder: StudyFolder, planned: Sequence[PlannedRun]
-) -> list[PlannedRun]:
-    """Finished runs with most labels; of a sweep those with the settings that were taken."""
-    most = max(study.label_fractions)
-    runs = [
-        run
-        for run in planned
-        if run.cell.label_fraction == most
-        and run.cell.shots is None
-        and run.cell.held_out is None
-        and folder.run(run.run_id).is_done()
-    ]
-    if not study.sweep.is_set:
-        return runs
-    listed = pl.read_csv(folder.path / "runs.csv", infer_schema=False)
-    taken = set(listed.filter(pl.col("taken").str.to_lowercase() == "true")["run_id"])
-    return [run for run in runs if run.run_id in taken]
-
-
 def _tables_of(study: Study, folder: StudyFolder, run: PlannedRun) -> list[pl.DataFrame]:
     """A run's answers, those that are there already and those that are measured now."""
-    config = run.cell.run
-    is_fixed = config.training.tuning.mode == "linear" or not find_rung(run.cell.rung).reads_images
+    config, is_fixed = run.cell.run, has_fixed_features(run)
     sees_covariates = bool(config.model.covariates)
     asked: list[Understanding] = [
         name
         for name in study.understanding
-        if not (is_fixed and name in OF_TRAINING)
+        if name != "trajectory"
+        and not (is_fixed and name in OF_TRAINING)
         and (name == "covariate_importance") == sees_covariates
     ]
-    places = {question: _place(folder, run, question) for question in asked}
+    places = {question: answer_place(folder, run, question) for question in asked}
     missing: list[Understanding] = [name for name in asked if not places[name].is_file()]
     if missing:
         from medtransfer.runs.understanding.answer import answer  # torch is loaded if needed only
@@ -104,17 +82,7 @@ def _tables_of(study: Study, folder: StudyFolder, run: PlannedRun) -> list[pl.Da
                 "Understanding of %s: %s", run.cell.label, str(error)
             )
             answers = {}
-        make_folder(folder.path / FOLDER)
+        make_folder(folder.path / ANSWERS)
         for question, rows in answers.items():
             write_frame(understanding_frame(rows), places[question])
     return [read_understanding(place) for place in places.values() if place.is_file()]
-
-
-def _place(folder: StudyFolder, run: PlannedRun, question: Understanding) -> Path:
-    """File of one answer, named by all that it is made from."""
-    key = {
-        "version": VERSION,
-        "cases": run.predicted.digest,
-        "attributes": run.cell.run.data.attributes,
-    }
-    return folder.path / FOLDER / f"{run.run_id}-{question}-{digest(key)[:12]}.parquet"

@@ -1,5 +1,7 @@
 """Any table of images, by a mapping of its columns: CSV, TSV, or Parquet with pictures inside."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from medtransfer.data.sources import cells
