@@ -31,6 +31,36 @@ def test_hsic_is_the_u_statistic() -> None:
     assert _hsic(k, other) == pytest.approx(np.mean(terms), rel=1e-9)
 
 
+def debiased_cka_of_features(first: np.ndarray, second: np.ndarray, batches: list) -> float:
+    """Kornblith et al.'s debiased linear CKA in feature space, its parts summed over batches.
+
+    No Gram matrix: sums over products of features, as in their published notebook.
+    """
+
+    def similarity(x: np.ndarray, y: np.ndarray) -> float:
+        n = len(x)
+        rows_x, rows_y = (x**2).sum(axis=1), (y**2).sum(axis=1)
+        biased = ((x.T @ y) ** 2).sum()
+        correction = n / (n - 2) * rows_x @ rows_y
+        return biased - correction + rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
+
+    sums = np.zeros(3)
+    for rows in batches:
+        x, y = (z[rows].astype(np.float64) - z[rows].mean(axis=0) for z in (first, second))
+        n = len(rows)
+        sums += np.array([similarity(x, y), similarity(x, x), similarity(y, y)]) / (n * (n - 3))
+    return sums[0] / np.sqrt(sums[1] * sums[2])
+
+
+@pytest.mark.parametrize("width", [3, 40, 300])
+def test_cka_is_that_of_the_feature_space(width: int) -> None:
+    first = drawn(200, width, 1)
+    second = (first[:, ::-1] + drawn(200, width, 2)).astype(np.float32)
+    patients = names(200, 3)
+    expected = debiased_cka_of_features(first, second, patient_batches(patients))
+    assert cka(first, second, patients).value == pytest.approx(expected, rel=1e-6)
+
+
 @given(st.integers(0, 50))
 def test_rotation_scale_and_shift_change_nothing(seed: int) -> None:
     first = drawn(80, 5, seed)

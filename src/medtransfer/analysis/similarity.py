@@ -5,6 +5,9 @@ over minibatches (Nguyen et al. 2021, arXiv 2010.15327), so that few cases of ma
 look similar by chance.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
@@ -52,6 +55,35 @@ def require_same_cases(first: tuple[str, ...], second: tuple[str, ...]) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class BatchGrams:
+    """Gram matrices of a representation in batches of whole patients.
+
+    Attributes:
+        rows: Cases of each batch; left out where the matrices come from a file.
+        matrices: Products of all pairs of cases of a batch, the diagonal 0. [n, n] each
+    """
+
+    rows: tuple[NDArray[np.int64], ...]
+    matrices: tuple[Floats, ...]
+
+    @cached_property
+    def norms(self) -> Floats:
+        """Unbiased HSIC of each batch with itself. [B]"""
+        return np.array([_hsic(matrix, matrix) for matrix in self.matrices])
+
+
+def batch_grams(values: NDArray[np.float32], patients: NDArray[np.str_]) -> BatchGrams:
+    """Gram matrices of a representation; batches that are too small are left out.
+
+    Args:
+        values: [N, C]
+        patients: Of each case. [N]
+    """
+    batches = tuple(rows for rows in patient_batches(patients) if len(rows) >= MIN_CASES)
+    return BatchGrams(batches, tuple(_gram(values[rows]) for rows in batches))
+
+
 def cka(
     first: NDArray[np.float32], second: NDArray[np.float32], patients: NDArray[np.str_]
 ) -> Interval:
@@ -62,26 +94,25 @@ def cka(
         second: Another of the same cases, in their order. [N, D]
         patients: Of each case. [N]
     """
-    batches = [rows for rows in patient_batches(patients) if len(rows) >= MIN_CASES]
-    if len(batches) < 2:
+    return cka_of_grams(batch_grams(first, patients), batch_grams(second, patients))
+
+
+def cka_of_grams(first: BatchGrams, second: BatchGrams) -> Interval:
+    """Debiased minibatch CKA of two representations of the same cases, as `cka`."""
+    count = len(first.matrices)
+    if count < 2:
         return Interval.undefined(FEW_CASES)
-    sums = np.array([_products(first[rows], second[rows]) for rows in batches])
+    pairs = [_hsic(*both) for both in zip(first.matrices, second.matrices, strict=True)]
+    sums = np.stack([np.array(pairs), first.norms, second.norms], axis=1)
     value = _ratio(sums.sum(axis=0))
     if np.isnan(value):
         return Interval.undefined(NO_VARIATION)
-    count = len(sums)
     left_out = np.array([_ratio(sums.sum(axis=0) - of_batch) for of_batch in sums])
     if np.isnan(left_out).any():
         return Interval.without_interval(value, "too few cases for an interval")
     error = float(np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum()))
     half = float(student.ppf(0.975, count - 1)) * error
     return Interval(value, value - half, min(1.0, value + half))
-
-
-def _products(first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[float, ...]:
-    """HSIC of the pair and of each with itself, in one batch."""
-    k, other = _gram(first), _gram(second)
-    return _hsic(k, other), _hsic(k, k), _hsic(other, other)
 
 
 def _gram(values: NDArray[np.float32]) -> Floats:

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from medtransfer.analysis.questions import FEATURES
 from medtransfer.data.loader import CaseImages
 from medtransfer.models.backbones import layer_numbers
 from medtransfer.models.classifier import Classifier
 
-FEATURES = "features"
-"""Last stage: what the head sees."""
 IMAGES_AT_ONCE = 128
 NUMBERED = re.compile(r"^\w+\.\d+")
 

@@ -36,6 +36,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
             },
             "rungs": [
                 "tiny-100k/r26x0.25",
+                "scratch/r26x0.25",
                 {"rung": "scratch/r14x0.5", "training": {"tuning": {"mode": "linear"}}},
             ],
             "seeds": [0, 1],
@@ -75,12 +76,38 @@ def test_every_question_has_rows_of_runs_and_their_means(folder: StudyFolder) ->
 @pytest.mark.slow
 def test_fixed_features_are_asked_what_they_know_alone(folder: StudyFolder) -> None:
     rows = table(folder).filter(pl.col("rung") == "scratch/r14x0.5")
-    assert set(rows["question"]) == {"layer_probe", "attribute_probe"}
+    assert set(rows["question"]) == {"layer_probe", "attribute_probe"}  # pairs name the first
     before, after = (
         rows.filter(pl.col("run_id").is_not_null() & (pl.col("network") == time))["value"]
         for time in ("before", "after")
     )
     assert np.allclose(before, after)
+
+
+@pytest.mark.slow
+def test_every_two_rungs_are_compared_and_alike_networks_stage_by_stage(
+    folder: StudyFolder,
+) -> None:
+    rows = table(folder).filter(pl.col("question") == "rung_similarity")
+    means = rows.filter(pl.col("run_id").is_null())
+    assert len(rows) == 3 * len(means)
+    stages = ["stem", "stages.0", "stages.1", "stages.2", "stages.3", "features"]
+    pairs = means.group_by("rung", "network", maintain_order=True).agg("stage")
+    assert pairs.rows() == [
+        ("tiny-100k/r26x0.25", "scratch/r26x0.25", stages),
+        ("tiny-100k/r26x0.25", "scratch/r14x0.5", stages),
+        ("scratch/r26x0.25", "scratch/r14x0.5", stages),
+    ]
+    assert means["value"].is_between(-0.2, 1).all()
+    assert set(means["num_cases"]) == {96}
+    # what training starts from is nearer to what it comes to than another start
+    own = table(folder).filter(
+        (pl.col("question") == "similarity")
+        & (pl.col("rung") == "tiny-100k/r26x0.25")
+        & pl.col("run_id").is_null()
+    )
+    own = own.join(means.filter(pl.col("network") == "scratch/r26x0.25"), on="stage")
+    assert (own["value"] > own["value_right"]).all()
 
 
 @pytest.mark.slow
@@ -90,9 +117,12 @@ def test_what_is_known_is_not_measured_again(
     asked: list[list[str]] = []
     original: Callable[..., Any] = answering.answer
 
-    def counted(run: Any, place: Any, own: Any, questions: list[str], planned: Any) -> Any:
+    def counted(
+        run: Any, place: Any, own: Any, questions: list[str], planned: Any, *, grams: Path | None
+    ) -> Any:
+        assert grams is None
         asked.append(list(questions))
-        return original(run, place, own, questions, planned)
+        return original(run, place, own, questions, planned, grams=grams)
 
     monkeypatch.setattr(answering, "answer", counted)
     before = table(folder)
@@ -117,6 +147,7 @@ def test_the_report_has_a_section_why(folder: StudyFolder) -> None:
         "Reset of stages",
         "What features tell of the patient",
         "sex: F",
+        "Similarity between rungs",
     ):
         assert text in page or text == "came within 95 %", text  # two tuned rungs say it
 
@@ -132,5 +163,5 @@ def test_no_question_leaves_no_table(study: Study, folder: StudyFolder, tmp_path
 
 
 def test_a_question_nobody_knows_is_refused(study: Study) -> None:
-    with pytest.raises(ValueError, match="'covariate_importance' or 'trajectory'"):
+    with pytest.raises(ValueError, match="'trajectory' or 'rung_similarity'"):
         Study.model_validate(study.model_dump() | {"understanding": ["why"]})

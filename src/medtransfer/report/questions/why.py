@@ -5,6 +5,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from medtransfer.errors import listed
+from medtransfer.report.beside.between_rungs import (
+    between_rungs_passage,
+    between_rungs_sentence,
+)
 from medtransfer.report.beside.trajectory import trajectory_passage, trajectory_sentences
 from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable, Section
 from medtransfer.report.content import ReportData, Row
@@ -49,10 +53,11 @@ def section(data: ReportData, table: pl.DataFrame) -> Section:
     rows = table.filter(pl.col("run_id").is_null()).to_dicts()
     rungs = [rung for rung in data.rungs if any(row["rung"] == rung for row in rows)]
     sentences = [*_convergence_sentence(rows, rungs), *_reuse_sentence(rows, rungs)]
-    sentences += trajectory_sentences(data, rows)
+    sentences += [*between_rungs_sentence(rows), *trajectory_sentences(data, rows)]
     parts: list[Component] = [*_convergence(rows, rungs)]
     for question, (title, caption) in TEXTS.items():
         parts += _by_stage(question, title, caption, rows, rungs)
+    parts += between_rungs_passage(rows, rungs)
     parts += [*_layers(rows, rungs), *_attributes(rows, rungs), *_covariates(rows, rungs)]
     parts += trajectory_passage(data, rows)
     parts.append(

@@ -1,11 +1,12 @@
 """One finished run asked several questions: its network is built once."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
-from medtransfer.analysis.questions import Understanding
-from medtransfer.analysis.stages import FEATURES
+from medtransfer.analysis.grams import network_grams, write_grams
+from medtransfer.analysis.questions import FEATURES, Understanding
 from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.data.cases import build_cases, reported_attributes
 from medtransfer.data.splits import assign_splits
@@ -28,6 +29,13 @@ from medtransfer.runs.understanding.measure import (
 )
 from medtransfer.runs.understanding.network import TunedNetwork, open_network, tuning_cases
 
+APART: tuple[Understanding, ...] = (
+    "convergence",
+    "covariate_importance",
+    "trajectory",
+    "rung_similarity",
+)
+"""Questions that are not asked of a single network."""
 Answers = dict[Understanding, list[UnderstandingRow]]
 
 
@@ -37,6 +45,8 @@ def answer(
     folder: RunFolder,
     questions: Sequence[Understanding],
     planned: PlannedInputs | None = None,
+    *,
+    grams: Path | None = None,
 ) -> Answers:
     """Rows of the table for some questions.
 
@@ -46,6 +56,8 @@ def answer(
         folder: The run's; it is finished.
         questions: To be answered.
         planned: Digests of data and weights; None compares nothing.
+        grams: File that the Gram matrices after training are written to, for comparisons with
+            other runs; None writes none.
 
     Raises:
         StudyError: The data changed, or the weights are gone or damaged.
@@ -57,13 +69,16 @@ def answer(
     if "covariate_importance" in questions:
         rows = importance_rows(run, study, folder, name, planned)
         answers["covariate_importance"] = list(rows)
-    apart = ("convergence", "covariate_importance", "trajectory")
-    others: list[Understanding] = [name for name in questions if name not in apart]
-    if others and not find_rung(run.model.rung).reads_images:
-        return answers | _of_features(run, study, name, others, planned)
-    if others:
-        network = open_network(run, study, folder, planned)
-        answers |= {question: _of_network(question, name, network) for question in others}
+    others: list[Understanding] = [name for name in questions if name not in APART]
+    if not others and grams is None:
+        return answers
+    if not find_rung(run.model.rung).reads_images:
+        return answers | _of_features(run, study, name, others, planned, grams=grams)
+    network = open_network(run, study, folder, planned)
+    if grams is not None:
+        last, patients = network.last, network.cases.patient_ids
+        write_grams(network_grams(last.case_ids, last.by_stage, last.numbers, patients), grams)
+    answers |= {question: _of_network(question, name, network) for question in others}
     return answers
 
 
@@ -86,7 +101,7 @@ def _of_network(
             }
             cases = network.cases
             return list(attribute_rows(name, features, network.attributes, cases.patient_ids))
-        case "convergence" | "covariate_importance" | "trajectory":
+        case "convergence" | "covariate_importance" | "trajectory" | "rung_similarity":
             return []
 
 
@@ -96,12 +111,17 @@ def _of_features(
     name: AskedRun,
     questions: Sequence[Understanding],
     planned: PlannedInputs | None,
+    *,
+    grams: Path | None,
 ) -> Answers:
     """Answers for features in a file, which are what they are before and after."""
     data = RunData(run, study.images, planned, images=False)
     frame = assign_splits(data.manifest, run.data)
     cases = tuning_cases(build_cases(frame, run.data))
     values = read_case_features(run.model, cases).of(cases)
+    if grams is not None:
+        ids = cases.case_ids.tolist()
+        write_grams(network_grams(ids, {FEATURES: values}, {FEATURES: 0}, cases.patient_ids), grams)
     answers: Answers = {}
     if "layer_probe" in questions:
         answers["layer_probe"] = list(probe_rows(name, (0, FEATURES), BEFORE, values, cases))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.analysis.discrimination import interval_of, macro_auroc, patient_weights
-from medtransfer.analysis.stages import FEATURES
+from medtransfer.analysis.questions import FEATURES
 from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.data.cases import Cases, build_cases
 from medtransfer.data.splits import assign_splits

@@ -10,8 +10,9 @@ from medtransfer.analysis.convergence import NEVER_ABOVE_CHANCE, steps_to_share
 from medtransfer.analysis.discrimination import interval_of, macro_auroc, patient_weights
 from medtransfer.analysis.interval import Interval
 from medtransfer.analysis.probes import linear_scores, neighbour_scores
+from medtransfer.analysis.questions import FEATURES
 from medtransfer.analysis.similarity import cka, require_same_cases
-from medtransfer.analysis.stages import FEATURES, StageOutputs, stage_outputs, stages_of
+from medtransfer.analysis.stages import StageOutputs, stage_outputs, stages_of
 from medtransfer.analysis.table import AskedRun, UnderstandingRow
 from medtransfer.analysis.weights import relative_distance, stage_reset
 from medtransfer.data.cases import Cases

@@ -15,7 +15,7 @@ def asked_runs(
 ) -> list[PlannedRun]:
     """Finished runs with most labels; of a sweep those with the settings that were taken."""
     runs = [run for run in with_most_labels(study, planned) if folder.run(run.run_id).is_done()]
-    if not study.sweep.is_set:
+    if not study.is_swept:
         return runs
     listed = pl.read_csv(folder.path / "runs.csv", infer_schema=False)
     taken = set(listed.filter(pl.col("taken").str.to_lowercase() == "true")["run_id"])

@@ -6,6 +6,7 @@ question. These files may be deleted; what is missing is measured again.
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -24,11 +25,15 @@ from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.understanding.answers import ANSWERS, answer_place
 from medtransfer.study.understanding.asked import asked_runs, has_fixed_features
+from medtransfer.study.understanding.between_rungs import between_rungs
 from medtransfer.study.understanding.trajectory import write_trajectory
 from medtransfer.tables.schema import write_frame
 
 OF_TRAINING: tuple[Understanding, ...] = ("convergence", "similarity", "reset", "weight_distance")
 """Questions about what training changes: features that are fixed have no answer."""
+
+OF_SEVERAL: tuple[Understanding, ...] = ("trajectory", "rung_similarity")
+"""Questions that are not answered by a finished network alone."""
 
 
 def write_understanding(
@@ -52,37 +57,58 @@ def write_understanding(
         write_trajectory(folder, ())
         return
     frames = write_trajectory(folder, runs if "trajectory" in study.understanding else ())
+    files: dict[str, Path] = {}
     for done, run in enumerate(runs):
         on_event(Preparing("understanding", done, len(runs)))
-        frames += _tables_of(study, folder, run)
+        if _is_compared(study, run):
+            files[run.run_id] = answer_place(folder, run, "rung_similarity")
+        frames += _tables_of(study, folder, run, files.get(run.run_id))
+    if rows := between_rungs([run for run in runs if run.run_id in files], files):
+        frames.append(understanding_frame(rows))
     if frames:
         write_frame(with_means(pl.concat(frames)), path)
 
 
-def _tables_of(study: Study, folder: StudyFolder, run: PlannedRun) -> list[pl.DataFrame]:
-    """A run's answers, those that are there already and those that are measured now."""
+def _is_compared(study: Study, run: PlannedRun) -> bool:
+    """True if a run is compared with other rungs; those with clinical data are not."""
+    return "rung_similarity" in study.understanding and not run.cell.run.model.covariates
+
+
+def _tables_of(
+    study: Study, folder: StudyFolder, run: PlannedRun, grams: Path | None
+) -> list[pl.DataFrame]:
+    """A run's answers, those that are there already and those that are measured now.
+
+    Args:
+        study: Names the questions.
+        folder: Its folder.
+        run: A finished run.
+        grams: File of its Gram matrices; None if they are not asked for.
+    """
     config, is_fixed = run.cell.run, has_fixed_features(run)
     sees_covariates = bool(config.model.covariates)
     asked: list[Understanding] = [
         name
         for name in study.understanding
-        if name != "trajectory"
+        if name not in OF_SEVERAL
         and not (is_fixed and name in OF_TRAINING)
         and (name == "covariate_importance") == sees_covariates
     ]
     places = {question: answer_place(folder, run, question) for question in asked}
     missing: list[Understanding] = [name for name in asked if not places[name].is_file()]
-    if missing:
+    grams = None if grams is None or grams.is_file() else grams
+    if missing or grams is not None:
         from medtransfer.runs.understanding.answer import answer  # torch is loaded if needed only
 
         try:
-            answers = answer(config, folder, folder.run(run.run_id), missing, run.inputs)
+            run_folder = folder.run(run.run_id)
+            make_folder(folder.path / ANSWERS)
+            answers = answer(config, folder, run_folder, missing, run.inputs, grams=grams)
         except StudyError as error:
             logging.getLogger(__name__).warning(
                 "Understanding of %s: %s", run.cell.label, str(error)
             )
             answers = {}
-        make_folder(folder.path / ANSWERS)
         for question, rows in answers.items():
             write_frame(understanding_frame(rows), places[question])
     return [read_understanding(place) for place in places.values() if place.is_file()]
