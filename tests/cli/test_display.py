@@ -19,6 +19,7 @@ from medtransfer.runs.events import (
     RunEnded,
     RungMade,
     RunName,
+    RunSlow,
     RunStep,
     Scoring,
 )
@@ -55,6 +56,16 @@ def lines(capsys: pytest.CaptureFixture[str], events: tuple[Event, ...]) -> list
     found = capsys.readouterr()
     assert found.out == ""  # results alone go there
     return found.err.splitlines()
+
+
+def test_a_slow_run_is_told_in_a_log_and_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    slow = RunSlow(FIRST, 0.2, "at 0.2 of the measured speed: other processes take its cores.")
+    assert lines(capsys, (slow,)) == [f"{FIRST.label}: {slow.message}"]
+    table, console = LiveTable(), Console(file=io.StringIO(), width=200)
+    for event in (Planned(RUNS, 0), slow, step(3)):
+        table.handle(event)
+    console.print(table)
+    assert slow.message in console.file.getvalue()  # type: ignore[attr-defined] — a StringIO
 
 
 def test_a_log_has_one_line_for_each_thing_that_happens(

@@ -30,6 +30,7 @@ from medtransfer.runs.events import (
     Repaired,
     RunEnded,
     RunExtended,
+    RunSlow,
     RunStep,
     Scoring,
     TimeEstimated,
@@ -235,6 +236,8 @@ class _Lines:
                 self._print(extended_text(event))
             case Scoring(what):
                 self._print(f"writing {what}")
+            case RunSlow():
+                self._print(f"{event.run.label}: {event.message}")
             case Repaired(_, message) | Decided(_, message) | Drifted(_, message):
                 self._print(message)
             case _:
@@ -271,6 +274,8 @@ class LiveTable:
                     counts["runs"] += 1
             case RunStep():
                 self._steps[event.run.run_id] = event
+            case RunSlow():
+                self._repairs.append(f"{event.run.label}: {event.message}")
             case Repaired(_, message) | Drifted(_, message):
                 self._repairs.append(message)
             case Decided(_, message):  # another stage begins

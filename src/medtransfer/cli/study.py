@@ -310,6 +310,7 @@ def _print_study(progress: "StudyStatus", folder: "StudyFolder") -> None:
     """Print a row per run, counts, the time left, and why runs failed."""
     from medtransfer.cli.display import duration, print_table, with_whole
     from medtransfer.errors import plural
+    from medtransfer.study.planning.slowness import slow_sentence
 
     head = ("run", "rung", "labels", "seed", "state", "steps", "tune AUROC", "minutes")
     rows = [
@@ -331,6 +332,8 @@ def _print_study(progress: "StudyStatus", folder: "StudyFolder") -> None:
     for cohort, number in progress.unpredicted().items():
         print(f"{cohort}: {plural(number, 'finished run')} still to predict it")
     for run in progress.runs:
+        if run.state == "running" and run.share_of_measured is not None:
+            print(f"{run.run_id} running {slow_sentence(run.share_of_measured)}")
         if run.message:
             message = with_whole(run.message, folder.run(run.run_id).path / "error.json")
             print(f"{run.run_id} {run.state}: {message}")

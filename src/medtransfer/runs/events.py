@@ -177,6 +177,21 @@ class Drifted:
 
 
 @dataclass(frozen=True)
+class RunSlow:
+    """A run trains far below the speed that was measured for it; told once.
+
+    Attributes:
+        run: The run.
+        share: Of the measured speed.
+        message: Likely cause, and what to do.
+    """
+
+    run: RunName
+    share: float
+    message: str
+
+
+@dataclass(frozen=True)
 class Scoring:
     """The study's tables are being made."""
 
@@ -238,6 +253,7 @@ Event = (
     | RunStep
     | RunEnded
     | RunExtended
+    | RunSlow
     | Repaired
     | Drifted
     | Scoring

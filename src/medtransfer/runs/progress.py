@@ -20,12 +20,14 @@ class RunProgress:
         steps: All steps.
         tune_auroc: Of the last check on the tuning split; None before the first.
         images_per_second: Since the run was started or resumed; None in files of earlier versions.
+        share_of_measured: Share of its measured speed, once it fell far below; else None.
     """
 
     step: int
     steps: int
     tune_auroc: float | None
     images_per_second: float | None = None
+    share_of_measured: float | None = None
 
     def record(self) -> Mapping[str, object]:
         """Content of ``progress.json``."""

@@ -60,6 +60,7 @@ class RunStatus:
         seconds: Training time of a finished run.
         message: The reason, if it failed or diverged.
         unpredicted: Test cohorts that the finished run is still to predict.
+        share_of_measured: Share of its measured speed, of an unfinished run that fell far below.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class RunStatus:
     seconds: float | None
     message: str
     unpredicted: tuple[str, ...] = ()
+    share_of_measured: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,11 +169,12 @@ def _run_status(folder: StudyFolder, plan: PlanEntry) -> RunStatus:
     run = folder.run(plan.run_id)
     state = run.state()
     error = run.error()
-    step, auroc, seconds = 0, None, None
+    step, auroc, seconds, share = 0, None, None, None
     if state == "done":
         step, auroc, seconds = plan.steps, _best_auroc(run.history()), run.cost().seconds
     elif isinstance(progress := read_progress(run), RunProgress):
         step, auroc = progress.step, progress.tune_auroc
+        share = progress.share_of_measured
     return RunStatus(
         run_id=plan.run_id,
         rung=plan.rung,
@@ -185,6 +188,7 @@ def _run_status(folder: StudyFolder, plan: PlanEntry) -> RunStatus:
         seconds=seconds,
         message="" if error is None else error.message,
         unpredicted=_unpredicted(run, plan) if state == "done" else (),
+        share_of_measured=share,
     )
 
 

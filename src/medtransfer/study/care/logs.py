@@ -16,6 +16,7 @@ from medtransfer.runs.records import RunCheck, RunError
 from medtransfer.runs.repairs import REPAIRS, noted_repairs
 from medtransfer.study.care.histories import checks_so_far, earlier_errors
 from medtransfer.study.care.rest import require_runs
+from medtransfer.study.planning.slowness import slow_sentence
 
 FRAME = '  File "'
 """Start of the lines of a traceback that name places in code."""
@@ -97,6 +98,8 @@ def _run_log(folder: StudyFolder, run: RunFolder) -> Iterator[LogEntry]:
         speed = progress.images_per_second
         rate = "" if speed is None else f", {speed:.1f} images/s"
         yield entry(f"step {progress.step} of {progress.steps}{rate}", run.path / "progress.json")
+        if progress.share_of_measured is not None:
+            yield entry(slow_sentence(progress.share_of_measured), run.path / "progress.json")
     if run.is_done():
         yield entry(_outcome(run), run.path / "predictions.parquet")
     elif (error := run.error()) is not None:

@@ -8,20 +8,23 @@ from medtransfer.engines.contract import Engine
 from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
 from medtransfer.errors import StudyError, plural
-from medtransfer.runs.events import OnEvent, Planned, RunEnded, RunExtended, RunStep
+from medtransfer.runs.events import OnEvent, Planned, RunEnded, RunExtended, RunSlow, RunStep
 from medtransfer.runs.folders import Lease, StudyFolder
 from medtransfer.runs.messages import RunRequest, StepDone
 from medtransfer.runs.tested.additions import additions_of
 from medtransfer.study.config import Keep
 from medtransfer.study.execution.dispatch import TimeWatch, dispatch, never
 from medtransfer.study.execution.jobs import PredictionJob, ProbeJob, TrainingJob
+from medtransfer.study.execution.precisions import probed_speed
 from medtransfer.study.execution.requests import request_of, run_name, runs_to_extend, with_folders
 from medtransfer.study.execution.stopped import StudyStopped
 from medtransfer.study.execution.workers import Workers, is_small, recorded_threads
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import kind_of, size_of
 from medtransfer.study.planning.rules import note_rules
+from medtransfer.study.planning.slowness import SpeedWatch, slow_sentence
 from medtransfer.study.planning.speeds import Seconds, TimeLeft, note_run, read_speeds, share_left
+from medtransfer.training.bit_hyperrule import check_steps
 
 
 class StudyExecution:
@@ -68,6 +71,7 @@ class StudyExecution:
         self._speeds = read_speeds(folder, map(size_of, planned))
         note_rules(self._speeds, planned, workers)
         self._left = TimeLeft()
+        self._watches: dict[str, SpeedWatch] = {}
         self._shares = {run.run_id: share_left(folder.run(run.run_id)) for run in self.waiting}
 
     def run_missing(self, until: Callable[[], bool] = never) -> None:
@@ -201,8 +205,12 @@ class StudyExecution:
         if self.keep == "predictions" and self.folder.run(run.run_id).is_done():
             self.folder.run(run.run_id).drop_weights()
 
-    def _step(self, run: PlannedRun, message: StepDone) -> None:
-        """Announce a training step with the time left."""
+    def _step(self, run: PlannedRun, message: StepDone) -> float | None:
+        """Announce a training step with the time left; the share of its speed of a slow run."""
+        watch = self._watch(run)
+        if watch.note(message.step) and watch.share is not None:
+            text = slow_sentence(watch.share)
+            self.on_event(RunSlow(run_name(run), watch.share, text))
         self._speeds.note_step(kind_of(run), message.images_per_second)
         self._shares[run.run_id] = share = 1 - message.step / message.steps
         left = self._speeds.seconds(size_of(run, share))
@@ -218,6 +226,26 @@ class StudyExecution:
                 study_seconds_left=self._left.seconds(self._study_seconds),
             )
         )
+        return watch.share
+
+    def _watch(self, run: PlannedRun) -> SpeedWatch:
+        """Watch on the speed of a run, from its first step on."""
+        if run.run_id not in self._watches:
+            config = run.cell.run.training
+            is_probe = config.tuning.mode == "linear"
+            self._watches[run.run_id] = SpeedWatch(
+                0.0 if is_probe else run.num_images / max(1, run.steps),
+                check_steps(run.steps, config.checks),
+                partial(self._measured_speed, run),
+            )
+        return self._watches[run.run_id]
+
+    def _measured_speed(self, run: PlannedRun) -> float | None:
+        """Images per second that were measured for a run, by its finished twins or by the probe."""
+        if (speed := self._speeds.finished_rate(kind_of(run))) is not None:
+            return speed
+        threads = recorded_threads(self.folder.run(run.run_id))
+        return probed_speed(self.folder, run, threads)
 
     def _study_seconds(self) -> Seconds | None:
         """Time left of the study, its runs shared out over the workers."""

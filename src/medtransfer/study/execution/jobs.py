@@ -28,13 +28,14 @@ class TrainingJob:
     Attributes:
         folder: Of the study.
         request: What the worker gets.
-        on_step: Called after every training step.
+        on_step: Called after every training step; returns the share of the measured speed of a
+            run that fell far below it, else None.
         was_stopped: It was stopped before its end.
     """
 
     folder: StudyFolder
     request: RunRequest
-    on_step: Callable[[StepDone], None]
+    on_step: Callable[[StepDone], float | None]
     was_stopped: bool = False
 
     @property
@@ -71,9 +72,9 @@ class TrainingJob:
             return True
         match event.message:
             case StepDone() as step:
-                self.on_step(step)
+                share = self.on_step(step)
                 progress = RunProgress(
-                    step.step, step.steps, step.tune_auroc, step.images_per_second
+                    step.step, step.steps, step.tune_auroc, step.images_per_second, share
                 )
                 self._progress.update(progress, last=step.step == step.steps)
             case Interrupted():

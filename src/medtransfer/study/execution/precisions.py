@@ -50,6 +50,24 @@ def precision_case(run: PlannedRun) -> PrecisionCase | None:
     return PrecisionCase(architecture, run.needs[1].recipe.size, work)
 
 
+def probed_speed(folder: StudyFolder, run: PlannedRun, threads: int | None) -> float | None:
+    """Images per second of a run's network, as its precision was measured with as many threads.
+
+    Args:
+        folder: Of the study.
+        run: One of its runs.
+        threads: Of the run; None where they are not known.
+
+    Returns:
+        None where nothing was measured.
+    """
+    case = precision_case(run)
+    decision = None if case is None else read_decision(folder.path, case)
+    if decision is None or decision.speeds is None or decision.threads != threads:
+        return None
+    return decision.speeds.images_per_second
+
+
 def _earlier(folder: StudyFolder, run: PlannedRun) -> PrecisionDecision | None:
     """Decision that a finished run stands for."""
     place = folder.run(run.run_id)

@@ -147,6 +147,13 @@ class Speeds:
         samples = self._samples.get(kind)
         return samples is not None and samples.speed() is not None
 
+    def finished_rate(self, kind: str) -> float | None:
+        """Images per second of finished runs of a kind; None if none is finished."""
+        samples = self._samples.get(kind)
+        if samples is None or not samples.rates:
+            return None
+        return len(samples.rates) / sum(1 / rate for rate in samples.rates)
+
     def of(self, kind: str) -> Speed | None:
         """Speed of a kind; without a measurement or a rule, that of the slowest kind known."""
         samples = self._samples.get(kind)
