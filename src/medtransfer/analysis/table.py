@@ -17,7 +17,7 @@ SHARES = ("cka", "linear_auroc", "neighbour_auroc", "auroc")
 UNDERSTANDING_CONTRACT = Contract(
     "Understanding",
     (
-        Column("rung", "text", "The rung."),
+        Column("rung", "text", "The rung; `all` for effects of scale over rungs."),
         Column("run_id", "text", "The run; empty for the mean over seeds.", filled=False),
         Column("seed", "integer", "Its seed; empty for the mean over seeds.", filled=False),
         Column("question", "text", "Name of the question, as in `understanding` of a study."),
@@ -75,14 +75,14 @@ class AskedRun:
     """The run that rows are of.
 
     Attributes:
-        rung: Its rung.
-        run_id: Its id.
-        seed: Its seed.
+        rung: Its rung; `all` for rows over rungs.
+        run_id: Its id; None for rows over runs.
+        seed: Its seed; likewise.
     """
 
     rung: str
-    run_id: str
-    seed: int
+    run_id: str | None = None
+    seed: int | None = None
 
     def row(
         self,

@@ -9,6 +9,7 @@ from medtransfer.report.beside.between_rungs import (
     between_rungs_passage,
     between_rungs_sentence,
 )
+from medtransfer.report.beside.convergence_scale import convergence_scale
 from medtransfer.report.beside.trajectory import trajectory_passage, trajectory_sentences
 from medtransfer.report.components import Component, Fold, Heading, Note, ReportTable, Section
 from medtransfer.report.content import ReportData, Row
@@ -131,7 +132,8 @@ def _convergence(rows: Sequence[Row], rungs: Sequence[str]) -> list[Component]:
         "between which a straight line is taken; more `checks` make it finer."
     )
     head = ["Rung", "Steps", "Share of all steps", "Note"]
-    return [Heading("Convergence"), ReportTable(head, lines, caption, frozenset({1, 2}))]
+    parts = [Heading("Convergence"), ReportTable(head, lines, caption, frozenset({1, 2}))]
+    return [*parts, *convergence_scale(rows)]
 
 
 def _by_stage(

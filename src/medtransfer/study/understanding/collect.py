@@ -23,9 +23,11 @@ from medtransfer.runs.events import OnEvent, Preparing
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.plan import PlannedRun
+from medtransfer.study.rungs.facts import study_facts
 from medtransfer.study.understanding.answers import ANSWERS, answer_place
 from medtransfer.study.understanding.asked import asked_runs, has_fixed_features
 from medtransfer.study.understanding.between_rungs import between_rungs
+from medtransfer.study.understanding.convergence_scale import convergence_scale_rows
 from medtransfer.study.understanding.trajectory import write_trajectory
 from medtransfer.tables.schema import write_frame
 
@@ -66,7 +68,9 @@ def write_understanding(
     if rows := between_rungs([run for run in runs if run.run_id in files], files):
         frames.append(understanding_frame(rows))
     if frames:
-        write_frame(with_means(pl.concat(frames)), path)
+        rows = pl.concat(frames)
+        scale = convergence_scale_rows(rows, study_facts(study, folder, runs))
+        write_frame(pl.concat([with_means(rows), understanding_frame(scale)]), path)
 
 
 def _is_compared(study: Study, run: PlannedRun) -> bool:
