@@ -211,6 +211,13 @@ def test_labels_in_another_spelling_are_named_with_what_they_mean(tmp_path: Path
     ]
 
 
+def test_labels_of_cohorts_in_different_words_are_named_with_the_option(tmp_path: Path) -> None:
+    path = manifest(tmp_path, ("a", "b"), mal=["1", "nein", "0", "ja"], sex=["F", "M"] * 2)
+    with pytest.raises(TableError) as error:
+        draft_study(path)
+    assert "--values mal=0:0,1:1,ja:1,nein:0" in str(error.value)
+
+
 def test_init_and_evaluate_propose_the_same_attributes(tmp_path: Path) -> None:
     path = manifest(
         tmp_path,

@@ -19,6 +19,8 @@ from medtransfer.tables.guessed_targets import (
     label_counts,
     read_classes,
     read_for_study,
+    spelled_target,
+    values_option,
 )
 from medtransfer.tables.manifest import (
     Manifest,
@@ -28,7 +30,7 @@ from medtransfer.tables.manifest import (
     label_text,
     read_manifest,
 )
-from medtransfer.tables.values.personal_columns import listed_columns
+from medtransfer.tables.values.personal_columns import is_personal_header, listed_columns
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -132,7 +134,7 @@ def draft_of(
         raise NoTargetError(
             f'No column of "{manifest.path.name}" looks like a target: a target column holds 1, 0, '
             f"-1 or nothing, a class column is named one of {listed(CLASS_NAMES)} and holds 2 to "
-            f"{MAX_CLASSES} names. Columns: {listed_columns(columns)}."
+            f"{MAX_CLASSES} names. Columns: {listed_columns(columns)}.{_spelled_hint(frame)}"
         )
     every = binary
     if class_column is not None:
@@ -166,6 +168,13 @@ def draft_of(
         image_root=image_root,
         values=values,
     )
+
+
+def _spelled_hint(frame: pl.DataFrame) -> str:
+    """The options that would make targets of columns with labels in words."""
+    names = [name for name in free_columns(frame) if not is_personal_header(name)]
+    options = [values_option(frame, name) for name in names if spelled_target(frame, name)]
+    return f" What looks like labels is read with: {' '.join(options)}" if options else ""
 
 
 def _learnable(

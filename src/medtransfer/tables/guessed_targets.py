@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from shlex import quote
 
 import polars as pl
 
+from medtransfer.errors import printable
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, Manifest, free_columns, label_text
 from medtransfer.tables.schema import raise_faults
 from medtransfer.tables.values.folding import plain_word
@@ -32,52 +34,60 @@ CLASS_NAMES = (
     *("label", "class", "diagnosis", "dx", "diagnostic", "finding", "target"),
     *("diag", "diagnose", "diagnostico", "diagnóstico", "diagnosi", "rozpoznanie", "tanı", "tani"),
 )
-_POSITIVE = """
-yes y true t positive pos present abnormal malignant
-ja wahr positiv vorhanden auffällig pathologisch bösartig maligne
-oui vrai positif positive présent présente anormal anormale malin maligne
-sí verdadero positivo positiva presente anormal maligno maligna
-sim verdadeiro
-sì vero anormale patologico patologica
-waar positief aanwezig afwijkend kwaadaardig
-tak prawda dodatni dodatnia obecny obecna nieprawidłowy złośliwy złośliwa
-evet doğru pozitif var anormal malign
-да есть положительный злокачественный
-是 阳性 陽性 恶性 悪性 有 異常 异常 はい あり
-예 양성
-"""
-_NEGATIVE = """
-no n false f negative neg absent normal benign
-nein falsch negativ unauffällig gutartig benigne
-non faux négatif négative absente normale bénin bénigne
-falso negativo negativa ausente benigno benigna
-não
-normale assente
-nee onwaar negatief afwezig normaal goedaardig
-nie fałsz ujemny ujemna nieobecny prawidłowy łagodny łagodna
-hayır yanlış negatif yok iyi-huylu
-нет отрицательный доброкачественный
-否 阴性 陰性 良性 无 無 正常 いいえ なし
-아니오 음성 정상
-"""
-_UNCERTAIN = """
-uncertain equivocal indeterminate possible maybe
-unsicher unklar fraglich möglich vielleicht
-incertain douteux peut-être
-incierto incierta dudoso dudosa posible
-incerto incerta duvidoso
-dubbio dubbia possibile
-onzeker twijfelachtig mogelijk
-niepewny niepewna wątpliwy
-belirsiz şüpheli
-可疑 疑い
-"""
 LABEL_WORDS = {
-    plain_word(word): label
-    for words, label in ((_UNCERTAIN, "-1"), (_NEGATIVE, "0"), (_POSITIVE, "1"))
-    for word in words.split()
+    "1": """
+        yes y true t positive pos present abnormal malignant + ja j wahr positiv vorhanden auffällig
+        pathologisch bösartig maligne oui o vrai positif présent présente anormal malin sí si s
+        verdadero positivo positiva presente anormal maligno maligna sim verdadeiro presença
+        vero anormale malato waar positief aanwezig afwijkend kwaadaardig tak prawda dodatni
+        dodatnia pozytywny obecny złośliwy evet e doğru pozitif var anormal malign ano áno pozitivní
+        pozitívny da pozitiv pozitivan adevărat igen pozitív kyllä positiivinen да положительный
+        положительно есть так є ναι θετικό θετικός 是 有 真 阳性 陽性 阳 陽 异常 異常 恶性 惡性 悪性
+        はい あり 有り 예 네 양성 있음 이상 악성
+    """,
+    "0": """
+        no n false f negative neg absent normal benign - − nein falsch negativ fehlend unauffällig
+        gutartig benigne non faux négatif négatif absent bénin falso negativo negativa ausente
+        benigno benigna não nao ausência nee onwaar negatief afwezig goedaardig nie fałsz ujemny
+        ujemna negatywny nieobecny łagodny hayır h yanlış negatif yok iyi ne negativní negatívny
+        nu negativan fals nem negatív ei negatiivinen нет отрицательный отрицательно ні немає
+        όχι αρνητικό αρνητικός 否 无 無 没有 沒有 假 阴性 陰性 阴 陰 正常 良性 いいえ なし 無し
+        아니오 아니요 음성 없음 정상
+    """,
+    "-1": """
+        uncertain equivocal indeterminate possible maybe fraglich unsicher unklar möglich verdächtig
+        douteux douteuse incertain incertaine possible indéterminé dudoso dudosa incierto posible
+        indeterminado duvidoso duvidosa incerto possível dubbio dubbia possibile twijfelachtig
+        mogelijk onzeker wątpliwy niepewny możliwy şüpheli belirsiz olası сомнительно возможно
+        неопределённо 可疑 疑似 不确定 不確定 의심 疑い
+    """,
 }
-"""Words of label cells in the languages of hospitals, folded → the label: 1, 0 or -1."""
+"""Words of label cells in other tables, in the languages of hospitals, by the label that each
+stands for."""
+LABEL_PHRASES = {
+    "nicht vorhanden": "0",
+    "kein nachweis": "0",
+    "nicht auffällig": "0",
+    "not present": "0",
+    "no presente": "0",
+    "kötü huylu": "1",
+    "iyi huylu": "0",
+}
+"""The same in several words."""
+LABELS = ("1", "0", "-1")
+
+
+def _spellings() -> dict[str, str]:
+    """Word without case and accents → label; words that stand for two labels are left out."""
+    pairs = [(word, label) for label, text in LABEL_WORDS.items() for word in text.split()]
+    labels: dict[str, set[str]] = {}
+    for word, label in [*pairs, *LABEL_PHRASES.items()]:
+        labels.setdefault(plain_word(word), set()).add(label)
+    return {word: next(iter(of_word)) for word, of_word in labels.items() if len(of_word) == 1}
+
+
+SPELLINGS = _spellings() | {label: label for label in LABELS}
+"""Spellings of label cells in other tables, by `plain_word` → the spelling here."""
 
 
 def is_target(frame: pl.DataFrame, name: str) -> bool:
@@ -193,10 +203,17 @@ def spelled_target(frame: pl.DataFrame, name: str) -> dict[str, str]:
     if frame.schema[name] not in (pl.String(), pl.Boolean()):
         return {}
     cells = _emptied(frame, name).lazy().select(pl.col(name).cast(pl.String).str.strip_chars())
-    few = cells.unique().head(8 * len(LABEL_WORDS)).collect()[name].drop_nulls().sort()
+    few = cells.unique().head(len(SPELLINGS)).collect()[name].drop_nulls().sort()
     words = [word for word in few if word]
-    labels = {word: LABEL_WORDS.get(plain_word(word), "") for word in words}
-    return labels if len({*map(plain_word, words)}) > 1 and all(labels.values()) else {}
+    labels = {word: SPELLINGS.get(plain_word(word), "") for word in words}
+    is_spelled = {"1", "0"} <= {*labels.values()} and not {*words} <= {*LABELS}
+    return labels if is_spelled and all(labels.values()) else {}
+
+
+def values_option(frame: pl.DataFrame, name: str) -> str:
+    """The option that reads a label column's words, fit for a shell."""
+    words = ",".join(f"{word}:{label}" for word, label in spelled_target(frame, name).items())
+    return f"--values {quote(f'{printable(name, 80)}={words}')}"
 
 
 def _emptied(frame: pl.DataFrame, name: str) -> pl.DataFrame:

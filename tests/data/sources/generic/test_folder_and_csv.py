@@ -2,6 +2,7 @@
 
 import unicodedata
 from pathlib import Path
+from shlex import split
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import read_source, write_manifest
 from medtransfer.errors import ConfigError, MedTransferError, TableError
 from medtransfer.tables.manifest import read_manifest
+from medtransfer.tables.values.value_map import read_value_map
 
 FOLDER, CSV = SOURCES["folder"], SOURCES["csv"]
 
@@ -369,6 +371,38 @@ def test_labels_that_were_left_out_are_offered_with_the_option_that_takes_them(
         ("0", "0", "nv"),
         ("0", "1", "nv"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("+", "-"), "--option targets=HER2 --values HER2=+:1,-:0"),
+        (("ja", "nein"), "--option targets=HER2 --values HER2=ja:1,nein:0"),
+        (("Positivo", "Negativo"), "--option targets=HER2 --values HER2=Negativo:0,Positivo:1"),
+        (("阳性", "阴性"), "--option targets=HER2 --values 'HER2=阳性:1,阴性:0'"),
+        (("hayır", "evet"), "--option targets=HER2 --values 'HER2=evet:1,hayır:0'"),
+        (("low", "high"), None),
+    ],
+)
+def test_labels_in_words_of_other_languages_are_offered_too(
+    tmp_path: Path, words: tuple[str, str], expected: str | None
+) -> None:
+    for number in range(8):
+        picture(tmp_path / f"{number}.png", number)
+    rows = [(f"{number}.png", number, words[number % 2]) for number in range(8)]
+    table(tmp_path / "t.csv", ("File", "Pat", "HER2"), rows)
+    columns = {"columns": "path=File,patient_id=Pat"}
+    notes = read_source(CSV, tmp_path, columns).notes
+    offers = [note.split(" is taken with: ")[1] for note in notes if " is taken with: " in note]
+    if expected is None:
+        assert offers == []
+        return
+    (offer,) = offers
+    assert sorted(offer) == sorted(expected)
+    arguments = split(offer)
+    values = read_value_map([arguments[3]])
+    frame = read_source(CSV, tmp_path, {**columns, "targets": "HER2"}, values=values).frame
+    assert {*frame["HER2"]} == {"1", "0"}
 
 
 def test_files_are_found_under_names_in_another_case_or_unicode_form(tmp_path: Path) -> None:

@@ -4,12 +4,18 @@ They are proposed in the words of the command line, and never taken by themselve
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from shlex import quote
 
 import polars as pl
 
 from medtransfer.data.sources.source import PATH
 from medtransfer.errors import printable
-from medtransfer.tables.guessed_targets import is_class, is_target, spelled_target
+from medtransfer.tables.guessed_targets import (
+    is_class,
+    is_target,
+    spelled_target,
+    values_option,
+)
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import names_age
 from medtransfer.tables.values.folding import name_words, plain_word
@@ -54,7 +60,7 @@ def proposal(table: pl.DataFrame, pictures: pl.DataFrame, given: Collection[str]
     """
     named = dict(_named(table, pictures, given))
     mapping = [f"{ours}={printable(theirs, 80)}" for ours, theirs in named.items()]
-    columns = [f"--columns {','.join(mapping)}"] if mapping else []
+    columns = [f"--columns {quote(','.join(mapping))}"] if mapping else []
     rest = [name for name in table.columns if name not in named.values() and name != ROW]
     return " ".join([*columns, *(option for _, option in offers(table, rest)[:1])])
 
@@ -70,15 +76,15 @@ def offers(table: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, str]]
     labels = [name for name in shown if is_target(table, name)]
     spelled = [name for name in shown if spelled_target(table, name)]
     classes = [name for name in shown if name not in spelled and is_class(table, name)]
-    options = [("labels", f"--option targets={','.join(map(printable, labels))}")] if labels else []
+    options: list[tuple[str, str]] = []
+    if labels:
+        targets = ",".join(map(printable, labels))
+        options.append(("labels", f"--option {quote(f'targets={targets}')}"))
     for name in spelled:
-        column = printable(name, 80)
-        words = ",".join(f"{word}:{mark}" for word, mark in spelled_target(table, name).items())
-        options.append(("labels", f"--option targets={column} --values {column}={words}"))
-    return [
-        *options,
-        *(("classes", f"--columns {n}={n}") for n in (printable(n, 80) for n in classes)),
-    ]
+        target = f"--option {quote(f'targets={printable(name, 80)}')}"
+        options.append(("labels", f"{target} {values_option(table, name)}"))
+    names = [printable(name, 80) for name in classes]
+    return [*options, *(("classes", f"--columns {quote(f'{name}={name}')}") for name in names)]
 
 
 def _named(
