@@ -4,11 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 from tests.prediction_tables import evidence
+from tests.strategies import FEW, finite
 
 from medtransfer.metrics.calibration import binary_brier, calibration_error, in_bins
 from medtransfer.metrics.cases import Order
@@ -30,6 +33,8 @@ from medtransfer.statistics.bootstrap import (
     bca_interval,
     draw_replicates,
     percentile_interval,
+    replicates_suffice,
+    two_quantiles,
 )
 
 PATIENTS = 40
@@ -364,3 +369,27 @@ def test_an_acceleration_beyond_meaning_gives_the_last_replicate() -> None:
     found = bca_interval(values, np.array([0.0] + [1.0] * 400))  # 1 - speed · end is below 0
     assert found is not None
     assert found[0] <= found[1] == 1
+
+
+@FEW
+@given(st.lists(finite(), min_size=1, max_size=60), st.sampled_from([0.025, 0.05, 0.3, 0.5]))
+def test_two_quantiles_are_numpys_to_the_last_bit(values: list[float], tail: float) -> None:
+    expected = np.quantile(values, [tail, 1 - tail]).tolist()
+    assert list(two_quantiles(np.array(values), tail, 1 - tail)) == expected
+
+
+def test_two_quantiles_of_many_replicates_are_numpys_to_the_last_bit() -> None:
+    for count in (100, 999, 1000, 1001, 2000):
+        values = np.random.default_rng(count).normal(size=count)
+        expected = np.quantile(values, [0.025, 0.975]).tolist()
+        assert list(two_quantiles(values, 0.025, 0.975)) == expected
+
+
+@pytest.mark.parametrize("defined", [0, 1, 49, 50, 51, 100])
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_replicates_suffice_where_they_give_an_interval(defined: int, value: float) -> None:
+    values = np.full(101, np.nan)
+    values[: defined + 1] = 0.5
+    values[0] = value
+    assert replicates_suffice(values) == (percentile_interval(values) is not None)
+    assert replicates_suffice(values[:1]) == (percentile_interval(values[:1]) is not None)

@@ -267,8 +267,36 @@ def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
     if len(defined) < MIN_DEFINED * len(replicates) or not len(defined):
         return None
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+    return two_quantiles(defined, tail, 1 - tail)
+
+
+def replicates_suffice(values: Floats) -> bool:
+    """True where `percentile_interval` gives one, which takes longer. [1 + R]"""
+    defined = int(np.isfinite(values[1:]).sum())
+    return bool(np.isfinite(values[0])) and defined >= max(1, MIN_DEFINED * (len(values) - 1))
+
+
+def two_quantiles(values: Floats, low: float, high: float) -> tuple[float, float]:
+    """``np.quantile(values, [low, high])`` to the last bit, in a tenth of its time.
+
+    A study of 2,000 runs asks for millions of them, of a hundred or a thousand numbers each.
+
+    Args:
+        values: Finite. [n]
+        low: Share below the first quantile.
+        high: Share below the second.
+    """
+    last = len(values) - 1
+    places = [last * low, last * high]
+    before = [min(int(place), last) for place in places]
+    after = [min(first + 1, last) for first in before]
+    ordered = np.partition(values, sorted({*before, *after}))
+    ends: list[float] = []
+    for place, first, second in zip(places, before, after, strict=True):
+        start, end, weight = float(ordered[first]), float(ordered[second]), place - first
+        step = end - start
+        ends.append(end - step * (1 - weight) if weight >= 0.5 else start + step * weight)
+    return ends[0], ends[1]
 
 
 def ends_or_never(replicates: Floats) -> tuple[float, float] | tuple[None, None]:

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean, mean_results
+from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
 from medtransfer.evaluation.scoring.ood import DetectorScores, detectors
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun
@@ -25,7 +25,7 @@ from medtransfer.metrics.decisions import net_benefit, odds_of
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import interval_quantiles
-from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point
+from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point, Result
 
 GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
@@ -234,12 +234,19 @@ def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple
             )
 
 
-def mean_points(means: Sequence[Mean]) -> Iterator[tuple[Curve, Point]]:
-    """The headline metric over label fractions, and over shares of cases retrained on."""
+def mean_points(
+    means: Sequence[Mean], results: Sequence[Sequence[Result]]
+) -> Iterator[tuple[Curve, Point]]:
+    """The headline metric over label fractions, and over shares of cases retrained on.
+
+    Args:
+        means: Of every rung and training set.
+        results: Rows of each, from `mean_results`.
+    """
     with_start = {mean.key.held_out for mean in means if mean.key.retrain_fraction == 0}
-    for mean in means:
+    for mean, rows in zip(means, results, strict=True):
         again = mean.key.retrain_fraction
-        for row in mean_results(mean):
+        for row in rows:
             if row.metric != HEADLINE or row.attribute != ALL or row.value is None:
                 continue
             subject = (mean.key.rung, *mean.key.training, row.cohort, row.target, row.metric)

@@ -187,13 +187,14 @@ def compare_runs(
     together = measure_ladder(ensembles, scorer, lambda _done, _total: None)
     means = [rung.mean for rung in ladder.rungs]
     all_means = [*means, *(rung.mean for rung in together.rungs)]
+    results = [list(mean_results(mean)) for mean in all_means]
     alike = _on_cases_of_all(ladder.rungs, scorer)
     frames = [
         *ladder.results,
         *together.results,
         *(
-            _summary([*mean_results(m), *drops(m), *variances(m), *hospital_summaries(m)], m.key)
-            for m in all_means
+            _summary([*rows, *drops(m), *variances(m), *hospital_summaries(m)], m.key)
+            for m, rows in zip(all_means, results, strict=True)
         ),
         *(
             _summary([row], key)
@@ -213,7 +214,7 @@ def compare_runs(
                 *_ensemble_differences(ladder.rungs, together.rungs, scorer),
             ]
         ),
-        curves=_curve_frames([*ladder.points, *together.points, *mean_points(all_means)]),
+        curves=_curve_frames([*ladder.points, *together.points, *mean_points(all_means, results)]),
         means=tuple(means),
         notes=tuple(_left_out(ladder.rungs, reference)),
     )

@@ -19,6 +19,7 @@ from medtransfer.statistics.bootstrap import (
     additive_interval,
     bca_interval,
     percentile_interval,
+    replicates_suffice,
     squared_interval,
 )
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MeanSupport, Support
@@ -89,7 +90,7 @@ class Estimate:
             return self.row(key, None, run_id=run_id)
         interval = None if len(self.values) == 1 else self.interval(key.metric)
         value = _clipped(float(self.values[0]), key.metric)
-        missing = self._missing_interval(key.metric)
+        missing = self._missing_interval(key.metric) if interval is None else None
         return self.row(key, value, interval, missing=missing, run_id=run_id)
 
     def row(
@@ -185,7 +186,7 @@ class Estimate:
 
     def _replicates_suffice(self) -> bool:
         """True if it is defined in enough replicates to know its variance."""
-        return self.values is not None and percentile_interval(self.values) is not None
+        return self.values is not None and replicates_suffice(self.values)
 
     def _missing_interval(self, metric: str) -> str | None:
         """Reason for no interval; None where no replicates were drawn or it is given already."""
