@@ -42,7 +42,10 @@ FILES = [f"img/{n:03d}.png" for n in range(4)]
                 "性別": list("男女男女"),
                 "診断": ["陽性", "陰性", "陽性", "陰性"],
             },
-            "--columns 'cohort=病院,sex=性別' --option 'targets=診断' --values '診断=陰性:0,陽性:1'",
+            (
+                "--columns 'cohort=病院,sex=性別' --option 'targets=診断' "
+                "--values '診断=陰性:0,陽性:1'"
+            ),
         ),
         ({"note": ["see there", "none", "a", "b"], "dose": list("1234")}, ""),
     ],
