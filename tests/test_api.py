@@ -64,6 +64,7 @@ COMMANDS = {
 
 
 WITHOUT_COMMAND = {
+    "make_duplicates_gallery",  # `gallery --duplicates`
     "adaptation_curves",
     "adaptation_savings",
     "check_manifest",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from medtransfer.deploy.exchange.file_input import FileInput
     from medtransfer.deploy.exchange.remake import remake_bundle
     from medtransfer.deploy.forgetting.forget_patient import ForgottenPatient, forget_patient
+    from medtransfer.deploy.gallery.duplicates import make_duplicates_gallery
     from medtransfer.deploy.gallery.gallery import Gallery, make_gallery
     from medtransfer.deploy.gallery.selection import GalleryChoice
     from medtransfer.deploy.inference.follow import Followed, follow_folder
@@ -187,6 +188,7 @@ __all__ = [
     "join_manifests",
     "leaderboard",
     "load_bundle",
+    "make_duplicates_gallery",
     "make_gallery",
     "monitor",
     "plan_study",
@@ -311,6 +313,7 @@ _MODULES = {
     "savings": "evaluation.comparison.label_savings",
     "Gallery": "deploy.gallery.gallery",
     "GalleryChoice": "deploy.gallery.selection",
+    "make_duplicates_gallery": "deploy.gallery.duplicates",
     "make_gallery": "deploy.gallery.gallery",
     "DicomReports": "deploy.dicom_report.reports",
     "write_dicom_reports": "deploy.dicom_report.reports",

@@ -25,6 +25,10 @@ def gallery(
     ood: Annotated[
         bool, typer.Option("--ood", help="Cases most unlike the training data.")
     ] = False,
+    duplicates: Annotated[
+        bool,
+        typer.Option("--duplicates", help="Pairs of images that look the same, from check."),
+    ] = False,
     group: Annotated[
         str | None, typer.Option(help="Cases of one group, as sex=F.", show_default=False)
     ] = None,
@@ -53,30 +57,59 @@ def gallery(
     ] = False,
 ) -> None:
     """Show cases with their images on a local page, which must not be passed on."""
+    from medtransfer.deploy.gallery.duplicates import make_duplicates_gallery
     from medtransfer.deploy.gallery.gallery import gallery_choice, make_gallery
     from medtransfer.errors import plural
     from medtransfer.study.status import find_study
 
-    choice = gallery_choice(
-        errors=errors,
-        uncertain=uncertain,
-        ood=ood,
-        group=group,
-        count=count,
-        target=target,
-        cohort=cohort,
-        detector=detector,
-        point=point,
-    )
-    written = make_gallery(
-        find_study(study),
-        out,
-        choice,
-        rung=rung,
-        run_id=run,
-        heat_maps=heatmap,
-        fiftyone=fiftyone,
-    )
+    if duplicates:
+        _require_alone(
+            errors=errors,
+            uncertain=uncertain,
+            ood=ood,
+            group=group,
+            target=target,
+            cohort=cohort,
+            rung=rung,
+            run=run,
+            detector=detector,
+            point=point,
+            heatmap=heatmap,
+            fiftyone=fiftyone,
+        )
+        written = make_duplicates_gallery(study, out, count=count)
+    else:
+        choice = gallery_choice(
+            errors=errors,
+            uncertain=uncertain,
+            ood=ood,
+            group=group,
+            count=count,
+            target=target,
+            cohort=cohort,
+            detector=detector,
+            point=point,
+        )
+        written = make_gallery(
+            find_study(study),
+            out,
+            choice,
+            rung=rung,
+            run_id=run,
+            heat_maps=heatmap,
+            fiftyone=fiftyone,
+        )
     print("\n".join(written.lines))
-    shown = plural(written.cases, "case")
+    shown = plural(written.cases, "pair" if duplicates else "case")
     print(f"{shown} with images of patients: {written.page}   (do not pass it on)")
+
+
+def _require_alone(**options: object) -> None:
+    """Refuse options that choose among predictions, which pairs of images have none of."""
+    from medtransfer.errors import ConfigError
+
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        raise ConfigError(
+            f"--duplicates shows pairs of all images and cannot be given with {', '.join(given)}."
+        )

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from medtransfer.data.cases import case_attributes
-from medtransfer.data.images.scan import image_readers
 from medtransfer.deploy.bundle.choice import best_seed, choose_runs
 from medtransfer.deploy.gallery.fiftyone import write_fiftyone
 from medtransfer.deploy.gallery.page import CardSection, CaseCard, gallery_page
-from medtransfer.deploy.gallery.pictures import CasePicture, picture, shown_pixels
+from medtransfer.deploy.gallery.pictures import (
+    CasePicture,
+    image_contents,
+    picture,
+    shown_pixels,
+)
 from medtransfer.deploy.gallery.selection import (
     GalleryCase,
     GalleryChoice,
@@ -81,7 +85,7 @@ def make_gallery(
     """
     out, choice = Path(out), choice or GalleryChoice()
     folder = study if isinstance(study, StudyFolder) else StudyFolder(Path(study))
-    _check_folder(folder, out)
+    require_outside(folder, out)
     request = best_seed(folder, choose_runs(folder, rung=rung, run_id=run_id).requests)
     shown = _Shown(folder, request)
     point = chosen_point(request.run.evaluation.operating_points, choice.point)
@@ -93,11 +97,11 @@ def make_gallery(
         from medtransfer.deploy.gallery.explained import ExplainedRun  # loads torch
 
         explained = ExplainedRun.open(folder, request)
-    number = 0
+    cases: list[CaseCard] = []
     cards: list[CardSection] = []
     for section in sections:
-        of_section = list(shown.cards(section.cases, number, explained))
-        number += len(of_section)
+        of_section = list(shown.cards(section.cases, len(cases), explained))
+        cases += of_section
         lead = f"{len(of_section):,} of {plural(section.total, 'case')}"
         cards.append(CardSection(section.title, lead, of_section))
     lines = [
@@ -109,8 +113,8 @@ def make_gallery(
     write_text(page, gallery_page(f"{folder.read('study.json')['name']}: gallery", lines, cards))
     listed = None
     if fiftyone:
-        listed = write_fiftyone(out / "fiftyone", [c for s in cards for c in s.cards])
-    return Gallery(page, number, tuple(lines), listed)
+        listed = write_fiftyone(out / "fiftyone", cases)
+    return Gallery(page, len(cases), tuple(lines), listed)
 
 
 class _Shown:
@@ -135,7 +139,7 @@ class _Shown:
         """Cards of cases, with their images."""
         facts = dict(self._facts(cases))
         images = {case.case_id: self._rows[case.case_id][:MAX_PICTURES] for case in cases}
-        contents = self._contents([row for rows in images.values() for row in rows])
+        contents = image_contents(self._manifest, [row for rows in images.values() for row in rows])
         for number, case in enumerate(cases, start=before + 1):
             pictures: list[CasePicture] = []
             maps: list[CasePicture] = []
@@ -183,19 +187,6 @@ class _Shown:
             ]
             yield row["case_id"], facts
 
-    def _contents(self, rows: Sequence[int]) -> dict[int, tuple[bytes, int | None]]:
-        """Contents of images by their row; one that cannot be read is empty."""
-        frame = self._manifest.frame
-        frames = frame["frame"] if "frame" in frame.columns else None
-        contents: dict[int, tuple[bytes, int | None]] = {}
-        for row, read in image_readers(self._manifest, sorted(set(rows))):
-            try:
-                content = read()
-            except (ImageError, OSError):
-                content = b""
-            contents[row] = content, None if frames is None else frames[row]
-        return contents
-
 
 def gallery_choice(
     *,
@@ -240,7 +231,7 @@ def _filter(choice: GalleryChoice) -> str:
     return f"Cases whose {' and '.join(parts)}." if parts else ""
 
 
-def _check_folder(study: StudyFolder, out: Path) -> None:
+def require_outside(study: StudyFolder, out: Path) -> None:
     """Refuse a file, and the study's own folder: a gallery must not go where a report goes.
 
     Raises:

@@ -39,18 +39,39 @@ class CaseCard:
 
 
 @dataclass(frozen=True)
+class PairCard:
+    """Two images side by side.
+
+    Attributes:
+        number: Place of the pair in the gallery, from 1.
+        head: The cases of both, with their hospitals.
+        line: How alike they are.
+        facts: What is known of both.
+        pictures: Both, or those that can be read.
+        notes: Reasons for what is missing.
+    """
+
+    number: int
+    head: str
+    line: str
+    facts: Sequence[str]
+    pictures: Sequence[CasePicture]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class CardSection:
     """Cards under one title.
 
     Attributes:
         title: Of the section.
         lead: How many there are, of how many.
-        cards: The cases.
+        cards: The cases or pairs.
     """
 
     title: str
     lead: str
-    cards: Sequence[CaseCard]
+    cards: Sequence[CaseCard] | Sequence[PairCard]
 
 
 def gallery_page(title: str, lines: Sequence[str], sections: Sequence[CardSection]) -> str:
@@ -87,7 +108,16 @@ def gallery_page(title: str, lines: Sequence[str], sections: Sequence[CardSectio
     )
 
 
-def _card(card: CaseCard) -> dict[str, object]:
+def _card(card: CaseCard | PairCard) -> dict[str, object]:
+    if isinstance(card, PairCard):
+        return {
+            "number": card.number,
+            "head": card.head,
+            "line": card.line,
+            "facts": ", ".join(card.facts),
+            "pictures": [_image(picture) for picture in card.pictures],
+            "notes": card.notes,
+        }
     case = card.case
     truth = "no label" if case.truth is None else f"label {case.truth}"
     return {

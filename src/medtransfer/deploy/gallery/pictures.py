@@ -1,5 +1,6 @@
 """Pictures of a gallery: an image as it is looked at, and a heat map laid over it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 from medtransfer.data.images.decode import decode
 from medtransfer.data.images.pictures import Pixels, encode_png, resize_image
 from medtransfer.data.images.region import Framing
+from medtransfer.data.images.scan import image_readers
+from medtransfer.errors import ImageError
+from medtransfer.tables.manifest import Manifest
 
 SIDE = 320
 """Pixels of a side; the page gives the picture its proportions back."""
@@ -69,3 +73,21 @@ def picture(pixels: Pixels, ratio: float, heat: NDArray[np.float64] | None = Non
     colours = np.stack([np.interp(shown, places, RAMP[:, c]) for c in range(3)], axis=2)
     mixed = (1 - OPACITY) * grey[:, :, None] + OPACITY * colours
     return CasePicture(encode_png(mixed.round().astype(np.uint8)), ratio)
+
+
+def image_contents(manifest: Manifest, rows: Sequence[int]) -> dict[int, tuple[bytes, int | None]]:
+    """Contents of a manifest's images with their frame, by row; one that is unreadable is empty.
+
+    Args:
+        manifest: The images.
+        rows: Their places in it.
+    """
+    frames = manifest.frame["frame"] if "frame" in manifest.frame.columns else None
+    contents: dict[int, tuple[bytes, int | None]] = {}
+    for row, read in image_readers(manifest, sorted(set(rows))):
+        try:
+            content = read()
+        except (ImageError, OSError):
+            content = b""
+        contents[row] = content, None if frames is None else frames[row]
+    return contents
