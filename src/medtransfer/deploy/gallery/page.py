@@ -111,6 +111,7 @@ def gallery_page(title: str, lines: Sequence[str], sections: Sequence[CardSectio
 def _card(card: CaseCard | PairCard) -> dict[str, object]:
     if isinstance(card, PairCard):
         return {
+            "is_pair": True,
             "number": card.number,
             "head": card.head,
             "line": card.line,
@@ -121,6 +122,7 @@ def _card(card: CaseCard | PairCard) -> dict[str, object]:
     case = card.case
     truth = "no label" if case.truth is None else f"label {case.truth}"
     return {
+        "is_pair": False,
         "number": card.number,
         "head": f"{case.case_id} ({case.cohort})",
         "line": (
