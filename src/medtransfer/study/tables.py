@@ -102,11 +102,11 @@ def write_study_tables(
     key = _collected_key(study, folder, done, data=data, attributes=attributes, units=units)
     if _is_collected(folder, key):
         return
-    predictions = pl.concat([_predictions(folder, run) for run in done])
-    write_frame(predictions, folder.path / "predictions.parquet")
+    predictions = {run.run_id: _predictions(folder, run) for run in done}
+    write_frame(pl.concat(predictions.values()), folder.path / "predictions.parquet")
     in_order = _in_order(study, done)
-    runs = [_ladder_run(folder, run) for run in in_order]
-    compared = [*runs, *_never_retrained(folder, in_order, data)]
+    runs = [_ladder_run(folder, run, predictions) for run in in_order]
+    compared = [*runs, *_never_retrained(predictions, in_order, data)]
     kept = folder.kept_estimates()
     tables = compare_runs(
         compared,
@@ -242,18 +242,20 @@ def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
     return sorted(done, key=lambda r: (order.index(r.cell.rung), -r.cell.label_fraction))
 
 
-def _ladder_run(folder: StudyFolder, run: PlannedRun) -> LadderRun:
+def _ladder_run(
+    folder: StudyFolder, run: PlannedRun, predictions: Mapping[str, pl.DataFrame]
+) -> LadderRun:
     return LadderRun(
         run.run_id,
         run.cell.key,
         run.cell.seed,
-        lambda: _predictions(folder, run),
+        lambda: predictions[run.run_id],
         folder.run(run.run_id).results,
     )
 
 
 def _never_retrained(
-    folder: StudyFolder, done: Sequence[PlannedRun], data: StudyData
+    predictions: Mapping[str, pl.DataFrame], done: Sequence[PlannedRun], data: StudyData
 ) -> Iterator[LadderRun]:
     """Results of runs without retraining, on the test cases of the retrained ones."""
     tested = _tested_again(done, data)
@@ -269,7 +271,7 @@ def _never_retrained(
                     run.run_id,
                     GridKey(cell.rung, cell.label_fraction, cohort, 0.0),
                     cell.seed,
-                    lambda run=run, kept=kept: _predictions(folder, run).filter(kept),
+                    lambda run=run, kept=kept: predictions[run.run_id].filter(kept),
                 )
 
 

@@ -281,13 +281,16 @@ def _mean(test_set: TestSet, targets: Sequence[int], counts: Counts, draw: Curve
             [draw(cases, counts[:, s : s + width][patient].astype(np.float64)) for s in starts]
         )
 
-    threads = len(os.sched_getaffinity(0))
-    curves: list[Floats] = []
+    threads = min(len(targets), len(os.sched_getaffinity(0)))
     parts = _parts(test_set, targets)
-    with ThreadPoolExecutor(threads) as pool:
-        # no more targets at once than threads: each holds all of its cases
-        while batch := list(islice(parts, threads)):
-            curves += pool.map(of_part, batch)
+    curves: list[Floats] = []
+    if threads == 1:  # a thread takes longer to start than a small curve to draw
+        curves += map(of_part, parts)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            # no more targets at once than threads: each holds all of its cases
+            while batch := list(islice(parts, threads)):
+                curves += pool.map(of_part, batch)
     defined = [curve for curve in curves if np.isfinite(curve[0]).any()]
     return np.mean(defined, axis=0) if defined else np.full((counts.shape[1], len(GRID)), np.nan)
 

@@ -264,11 +264,20 @@ def _family(family: Sequence[Compared]) -> Iterator[RungComparison]:
     for compared, p_holm, p_bh in zip(
         family, holm(p_values), false_discovery(p_values), strict=True
     ):
-        row, both = replace(compared.row, p_holm=p_holm, p_bh=p_bh), compared.both
-        if both is not None:
-            of_all = next(together)
-            row = replace(row, low_all=of_all.low, high_all=of_all.high, p_all=of_all.p)
-            if both.error > 0:
-                detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
-                row = replace(row, detectable=detectable)
-        yield row
+        row, both = compared.row, compared.both
+        if both is None:
+            yield replace(row, p_holm=p_holm, p_bh=p_bh)
+            continue
+        of_all = next(together)
+        detectable = row.detectable
+        if both.error > 0:
+            detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
+        yield replace(
+            row,
+            p_holm=p_holm,
+            p_bh=p_bh,
+            low_all=of_all.low,
+            high_all=of_all.high,
+            p_all=of_all.p,
+            detectable=detectable,
+        )

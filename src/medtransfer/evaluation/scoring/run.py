@@ -78,6 +78,10 @@ class RunArrays:
 
         Several training cohorts are one test set, `internal`. Each [N]
         """
+        return {**self._test_cases}
+
+    @cached_property
+    def _test_cases(self) -> dict[str, Flags]:
         test = (self.frame["split"] == "test").to_numpy()
         inside = self.frame["cohort"].is_in(self.trained()).to_numpy()
         by_name = {self.internal_name(): test & inside}
@@ -92,6 +96,10 @@ class RunArrays:
 
     def trained(self) -> list[str]:
         """The training cohorts: those with a tuning split."""
+        return [*self._trained]
+
+    @cached_property
+    def _trained(self) -> list[str]:
         return self.frame.filter(pl.col("split") == TUNE)["cohort"].unique().sort().to_list()
 
     def tuned(self) -> Flags:
