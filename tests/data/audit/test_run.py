@@ -247,6 +247,26 @@ def a_rare_group(data: Data) -> Data:
     return data.column("sex", cells)
 
 
+def a_cohort_of_two_patients(data: Data) -> Data:
+    b = data.frame.filter(cohort="b")
+    owners, cohorts = data.frame["patient_id"].to_list(), data.frame["cohort"].to_list()
+    few = b["patient_id"].unique(maintain_order=True)[:2].to_list()
+    return data.column(
+        "cohort",
+        ["c" if owner in few else cohort for owner, cohort in zip(owners, cohorts, strict=True)],
+    )
+
+
+def a_cohort_in_two_spellings(data: Data) -> Data:
+    owners = data.frame["patient_id"].to_list()
+    half = {*data.frame.filter(cohort="b")["patient_id"].unique(maintain_order=True)[:15]}
+    cohorts = data.frame["cohort"].to_list()
+    cells: list[object] = [
+        "B " if owner in half else cohort for owner, cohort in zip(owners, cohorts, strict=True)
+    ]
+    return data.column("cohort", cells)
+
+
 def names_of_patients(data: Data) -> Data:
     return data.column("remark", ["SECRET^JANE"] * len(data.frame))
 
@@ -296,6 +316,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
         one_id_of_two_people,
         "^'sex' is both F and M for 1 patient id; 'age' differs by 20 years or more for 1 patient",
     ),
+    "A026": (a_cohort_in_two_spellings, "^'B ' and 'b' may be one cohort$"),
     "B001": (only_negatives_to_train_on, r"malignant in train: 0 positive, \d+ negative"),
     "B002": (few_positives_to_test_on, "malignant in cohort b: 0 positive, 60 negative"),
     "B003": (uncertain_label, "'malignant' is uncertain in 1% of a, 0% of b"),
@@ -311,6 +332,7 @@ PLANTED: dict[str, tuple[Callable[[Data], Data], str]] = {
     "P003": (dates_in_ids, "'path' in 1 row"),
     "P004": (one_ultrasound, "^1 file of modality US$"),
     "P006": (a_rare_group, "^'sex': 1 value of fewer than 10 patients, fewer than 10 in all$"),
+    "P007": (a_cohort_of_two_patients, "^'c' has fewer than 10 patients$"),
     "P005": (referrers, "^'sent_by' has cells that look like names of persons$"),
 }
 BESIDE = {
@@ -323,6 +345,7 @@ BESIDE = {
     "P002": {"A020"},
     "B009": {"P006"},
     "P006": {"B009"},
+    "P007": {"B002", "B009"},
 }
 """What cannot but be found beside a planted fault: labels that are not there are gaps."""
 CONCERNED = {

@@ -39,6 +39,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "B005": ("error", "A split has no labelled case"),
     "A024": ("error", "A covariate predicts a target nearly alone"),
     "A025": ("info", "Covariates of cases outside training count as missing"),
+    "A026": ("warning", "Names of cohorts differ in spelling alone"),
     "B002": ("warning", "A split has few positive or few negative cases of a target"),
     "B003": ("info", "Labels are uncertain or empty; the shares are listed by cohort"),
     "B004": ("warning", "An attribute differs between the images of one case"),
@@ -61,6 +62,7 @@ CHECKS: dict[str, tuple[Level, str]] = {
     "P003": ("warning", "Ids or paths look like names or dates"),
     "P004": ("warning", "DICOM files may have a name or a date burned into their pixels"),
     "P006": ("info", "Values of an attribute that few patients have are not named"),
+    "P007": ("info", "A cohort of few patients is named"),
     "P005": ("error", "Results are reported by what looks like personal data"),
 }
 """Every check: its level and its title."""

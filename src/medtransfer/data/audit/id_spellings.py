@@ -1,4 +1,4 @@
-"""Ids that may be one patient in two spellings, or two patients under one id."""
+"""Ids and cohorts in two spellings, and ids of two patients."""
 
 import polars as pl
 
@@ -9,7 +9,7 @@ from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import free_columns
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS
-from medtransfer.tables.values.folding import INVISIBLE
+from medtransfer.tables.values.folding import INVISIBLE, plain_word
 from medtransfer.tables.values.sex import names_sex
 
 SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
@@ -53,6 +53,24 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         sentence = f"{count} in scientific notation: a spreadsheet has rounded long numbers"
         findings.append(finding_for_rows("A019", sentence, rounded))
     return findings
+
+
+def cohort_spellings(placed: pl.DataFrame) -> list[Finding]:
+    """A026: cohorts whose names are the same but for case, accents, blanks and dashes.
+
+    Args:
+        placed: Rows with their usage, from `add_usage`.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in placed["cohort"].unique().sort():
+        word = "".join(letter for letter in plain_word(name) if letter.isalnum() or letter == "+")
+        spellings.setdefault(word, []).append(name)
+    twins = [names for names in spellings.values() if len(names) > 1]
+    if not twins:
+        return []
+    rows = placed.filter(pl.col("cohort").is_in([name for names in twins for name in names]))
+    texts = [" and ".join(f"'{printable(name)}'" for name in names) for names in twins]
+    return [finding_for_rows("A026", f"{enumerated(texts)} may be one cohort", rows)]
 
 
 def shared_ids(frame: pl.DataFrame) -> list[Finding]:

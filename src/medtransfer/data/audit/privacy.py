@@ -72,6 +72,22 @@ def rare_values(frame: pl.DataFrame, data: DataConfig, least: int) -> list[Findi
     return [Finding("P006", enumerated(sentences, 12))] if sentences else []
 
 
+def small_cohorts(frame: pl.DataFrame, least: int) -> list[Finding]:
+    """P007: cohorts of few patients; their names are printed, their small counts are not.
+
+    Args:
+        frame: The manifest's rows.
+        least: Patients from which a cohort is large enough.
+    """
+    sizes = frame.group_by("cohort").agg(pl.col("patient_id").n_unique()).sort("cohort")
+    names = sizes.filter(pl.col("patient_id") < least)["cohort"].to_list()
+    if not names:
+        return []
+    texts = enumerated([f"'{printable(name)}'" for name in names])
+    verb = "has" if len(names) == 1 else "have"
+    return [Finding("P007", f"{texts} {verb} fewer than {least} patients")]
+
+
 def _reported_columns(data: DataConfig | None) -> list[str]:
     """Columns whose values, or whose names, are in the tables and in the report."""
     columns = ["cohort"]

@@ -22,7 +22,7 @@ from medtransfer.data.audit.balance import (
 )
 from medtransfer.data.audit.duplicates import FLAT, Progress, row_pairs, same_pixels, similar_images
 from medtransfer.data.audit.findings import CHECKS, Finding, Level, errors_first
-from medtransfer.data.audit.id_spellings import id_spellings, shared_ids
+from medtransfer.data.audit.id_spellings import cohort_spellings, id_spellings, shared_ids
 from medtransfer.data.audit.pixels import (
     ImageCopies,
     copied_images,
@@ -34,6 +34,7 @@ from medtransfer.data.audit.privacy import (
     implausible_ages,
     personal_columns,
     rare_values,
+    small_cohorts,
 )
 from medtransfer.data.audit.shortcuts import (
     border_features,
@@ -114,6 +115,7 @@ def audit(
         *implausible_ages(manifest.frame),
         *personal_columns(manifest.frame, data),
         *rare_values(manifest.frame, data, least),
+        *small_cohorts(manifest.frame, least),
         *(burned_in_text(manifest.frame, facts) if facts is not None else []),
     ]
     return errors_first(findings)
@@ -242,6 +244,7 @@ def _of_ids(placed: pl.DataFrame) -> list[Finding]:
     return [
         *patients_across_splits(placed),
         *id_spellings(placed),
+        *cohort_spellings(placed),
         *(files_across_splits(placed) if DIGEST in placed.columns else []),
         *same_names(placed),
         *overlapping_sets(placed),
