@@ -77,20 +77,24 @@ class BundleError(MedTransferError):
     """A bundle that is damaged, of another version, expired, or cannot be made."""
 
 
-def fault_list(title: str, faults: Sequence[str], advice: str = "") -> str:
+def fault_list(
+    title: str, faults: Sequence[str], advice: str = "", *, count: int | None = None
+) -> str:
     """One message for all faults of a kind.
 
     Args:
         title: What cannot be used, e.g. ``Manifest "chest.csv" cannot be used``.
         faults: One sentence without a full stop per fault.
         advice: What to do about them, as a sentence.
+        count: Number of faults, if `faults` holds only the first of millions.
 
     Returns:
         ``title: fault; fault. advice`` on one line for up to three short faults, else a list.
     """
     shown = list(faults[:MAX_LISTED])
-    if len(faults) > MAX_LISTED:
-        shown.append(f"and {len(faults) - MAX_LISTED} more")
+    count = len(faults) if count is None else count
+    if count > len(shown):
+        shown.append(f"and {count - len(shown)} more")
     sentence = "; ".join(shown)
     one_line = f"{title}: {sentence}{'' if sentence.endswith('?') else '.'}"
     if len(shown) <= 3 and len(one_line) <= 300:

@@ -129,6 +129,27 @@ def test_a_terminal_shows_how_far_reading_is() -> None:
     assert screen(Preparing("reading images", 1200, 4800)).strip() == "reading images  1,200/4,800"
 
 
+def test_the_time_left_of_a_stage_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    table = LiveTable()
+    lines = module._Lines()
+    for seconds, done in ((0, 500), (2, 1_000), (40, 2_500), (50, 4_500)):
+        clock[0] = 100.0 + seconds
+        table.handle(Preparing("looking for files", done, 4_500))
+        lines.handle(Preparing("looking for files", done, 4_500))
+        if done == 2_500:
+            out = io.StringIO()
+            Console(file=out, width=99).print(table)
+            assert out.getvalue().strip() == "looking for files  2,500/4,500, 0:40 left"
+    assert capsys.readouterr().err.splitlines() == [
+        "looking for files (4,500 images)",
+        "looking for files: 2,500 of 4,500, 0:40 left",
+    ]
+
+
 def test_a_terminal_shows_the_rungs_the_current_run_and_the_first_failure() -> None:
     shown = screen(*STORY[:-2])
     rows = [line.split() for line in shown.splitlines()]

@@ -153,6 +153,8 @@ def extended_text(event: RunExtended) -> str:
     return f"[{event.finished}/{event.total}] {event.run.label} {verb} {cohorts}{reason}"
 
 
+PACE_SECONDS = 5.0
+"""Time after which the speed of a stage says how long it takes."""
 LINE_SECONDS = 30.0
 """Minimum time between two lines on the progress of a run, without a terminal."""
 
@@ -198,18 +200,40 @@ def _json_line(event: Event) -> None:
     print(json.dumps(event_record(event)), flush=True)
 
 
+class _Pace:
+    """Speed of the preparation of images, stage by stage."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._begun = 0.0
+        self._first = 0
+
+    def begins(self, event: Preparing) -> bool:
+        """Note an event; True for the first of its stage."""
+        if event.what == self._stage:
+            return False
+        self._stage, self._begun, self._first = event.what, time.monotonic(), event.done
+        return True
+
+    def left(self, event: Preparing) -> str:
+        """``, 12 min left``; nothing in the first seconds and for the last image."""
+        spent, done = time.monotonic() - self._begun, event.done - self._first
+        if spent < PACE_SECONDS or done < 1 or event.done >= event.total:
+            return ""
+        return f", {duration(spent / done * (event.total - event.done))} left"
+
+
 class _Lines:
     """Plain lines for logs."""
 
     def __init__(self) -> None:
         self._last = 0.0
-        self._stage = ""
+        self._pace = _Pace()
 
     def handle(self, event: Event) -> None:
         match event:
-            case Preparing(what, _done, total) if what != self._stage:
-                self._stage = what
-                self._print(f"{what} ({plural(total, 'image')})")
+            case Preparing():
+                self._preparing(event)
             case Planned(runs, done):
                 runs_text = plural(len(runs), "run")
                 self._print(f"{done} of {runs_text} already finished" if done else runs_text)
@@ -243,6 +267,14 @@ class _Lines:
             case _:
                 pass
 
+    def _preparing(self, event: Preparing) -> None:
+        """A line when a stage begins, and now and then while it lasts."""
+        if self._pace.begins(event):
+            self._print(f"{event.what} ({plural(event.total, 'image')})")
+        elif time.monotonic() - self._last > LINE_SECONDS:
+            left = self._pace.left(event)
+            self._print(f"{event.what}: {event.done:,} of {event.total:,}{left}")
+
     def _print(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=sys.stderr, flush=True)
@@ -260,11 +292,14 @@ class LiveTable:
         self._additions: list[str] = []
         self._extended = ""
         self._steps: dict[str, RunStep] = {}
+        self._pace = _Pace()
 
     def handle(self, event: Event) -> None:
         """Update the table."""
         self._event = event
         match event:
+            case Preparing():
+                self._pace.begins(event)
             case Planned(runs, done):
                 self._finished = f"{done} of {plural(len(runs), 'run')} already finished" * (
                     done > 0
@@ -302,7 +337,7 @@ class LiveTable:
         parts: list[Any] = [Text(message) for message in self._repairs]
         if isinstance(self._event, Preparing):
             images = f"{self._event.done:,}/{self._event.total:,}"
-            parts.append(Text(f"{self._event.what}  {images}"))
+            parts.append(Text(f"{self._event.what}  {images}{self._pace.left(self._event)}"))
         if isinstance(self._event, Scoring):
             parts.append(Text(f"writing {self._event.what}"))
         if isinstance(self._event, PretrainStep):

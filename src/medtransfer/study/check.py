@@ -117,8 +117,11 @@ def _check(
     def reading(done: int, total: int) -> None:
         on_event(Preparing("reading images", done, total))
 
+    def looking(done: int, total: int) -> None:
+        on_event(Preparing("looking for files", done, total))
+
     before = remembered_contents(folder.images) if deep else None
-    data = read_data(study, folder.images, reading, deep=deep)
+    data = read_data(study, folder.images, reading, looking=looking, deep=deep)
     notes = () if before is None else (_changed_note(before, data),)
     planned: list[PlannedRun] = []
     plan: StudyPlan | None = None

@@ -146,6 +146,7 @@ def audit_manifest(
         PIXEL_LIMIT,
         folder.images,
         lambda done, total: on_event(Preparing("reading images", done, total)),
+        looking=lambda done, total: on_event(Preparing("looking for files", done, total)),
     )
     try:
         draft = draft_of(manifest, image_root, values)

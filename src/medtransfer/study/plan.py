@@ -121,6 +121,7 @@ def read_data(
     memory: Path,
     progress: Callable[[int, int], None] = no_progress,
     *,
+    looking: Callable[[int, int], None] = no_progress,
     deep: bool = False,
 ) -> StudyData:
     """Read the manifest, look at every image, audit.
@@ -129,6 +130,7 @@ def read_data(
         study: Names the manifest.
         memory: Parquet file that remembers image facts between calls.
         progress: Called as images are done.
+        looking: Called as files are looked for.
         deep: Read every image again, also where size and times are as they were.
 
     Raises:
@@ -138,7 +140,8 @@ def read_data(
     images = any(find_rung(entry.rung).reads_images for entry in study.rungs)
     manifest = read_run_manifest(study.data, images=images)
     readings = study_readings(study, manifest)
-    facts = scan_images(manifest, study.data.pixel_limit, memory, progress, deep=deep)
+    limit = study.data.pixel_limit
+    facts = scan_images(manifest, limit, memory, progress, looking=looking, deep=deep)
     parts = splits_of(study, manifest)
     contents, least = facts if images else None, study.evaluation.minimum_group
     findings = {

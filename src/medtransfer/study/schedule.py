@@ -293,7 +293,10 @@ def prepare(study: Study, folder: StudyFolder, on_event: OnEvent = ignore_progre
         StudyError: The audit found errors that are not waived.
     """
     data = read_data(
-        study, folder.images, lambda done, total: on_event(Preparing("reading images", done, total))
+        study,
+        folder.images,
+        lambda done, total: on_event(Preparing("reading images", done, total)),
+        looking=lambda done, total: on_event(Preparing("looking for files", done, total)),
     )
     for note in data.notes:
         logging.getLogger(__name__).warning(note)

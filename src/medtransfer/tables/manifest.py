@@ -199,14 +199,18 @@ def absent_files(manifest: Manifest) -> pl.DataFrame:
     return rows.filter([not (manifest.root / path).is_file() for path in rows["path"]])
 
 
+def looked_at(manifest: Manifest) -> int:
+    """Number of rows whose files `absent_files` looks for."""
+    return -(-len(manifest) // max(1, -(-len(manifest) // LOOKED_AT)))
+
+
 def absence_text(manifest: Manifest, absent: pl.DataFrame) -> str:
     """``64 of 64 rows looked at name no file below "images", first in row 2``."""
-    looked_at = -(-len(manifest) // max(1, -(-len(manifest) // LOOKED_AT)))
     if not manifest.root.is_dir():
         return f'"{manifest.root}" is not a folder'
     name = "names" if len(absent) == 1 else "name"
     return (
-        f"{len(absent):,} of {plural(looked_at, 'row')} looked at {name} no file below "
+        f"{len(absent):,} of {plural(looked_at(manifest), 'row')} looked at {name} no file below "
         f'"{manifest.root}", {rows_of(absent)}'
     )
 

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from medtransfer.data.images.pictures import decode_image, inspect_image
 from medtransfer.data.images.scan import FACTS, STAMP, map_images, scan_images
 from medtransfer.data.phantom import Hospital, Phantom, write_phantom
 from medtransfer.errors import ImageError
+from medtransfer.tables import manifest as manifest_module
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.schema import write_frame
 
@@ -242,3 +244,69 @@ def test_reading_in_threads_leaves_the_filters_of_warnings_as_they_are(tmp_path:
     finally:
         sys.setswitchinterval(interval)
     assert list(warnings.filters) == before
+
+
+@pytest.fixture
+def low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests of more than ten rows are large."""
+    monkeypatch.setattr(manifest_module, "LOOKED_AT", 10)
+    monkeypatch.setattr(scan, "LOOKED_AT", 10)
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_no_more_files_are_looked_for_where_nearly_all_of_a_sample_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = paths_manifest(tmp_path, {f"{i}.png": None for i in range(40)})
+    looked: list[str] = []
+    monkeypatch.setattr(scan, "file_stamp", lambda path: looked.append(path) or (-1, -1, -1, -1))
+    with pytest.raises(ImageError) as error:
+        scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    assert not looked
+    assert str(error.value) == (
+        f'"manifest.csv" cannot be used: 10 of 10 rows looked at name no file below "{tmp_path}", '
+        "rows 41, 37, 33, 29, 25 and 5 more. If they are in another folder, set data.image_root "
+        "or --image-root."
+    )
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_files_are_all_looked_for_where_a_tenth_is_there_and_counted_beyond_twenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,) = pictures(1)
+    there = {f"{i}.png": image if i % 5 == 4 else None for i in range(40)}
+    manifest = paths_manifest(tmp_path, there)
+    monkeypatch.setattr(scan, "AT_ONCE", 7)
+    steps: list[tuple[int, int]] = []
+    with pytest.raises(ImageError, match="^32 images of") as error:
+        scan_images(
+            manifest, LIMIT, tmp_path / "facts.parquet", looking=lambda *step: steps.append(step)
+        )
+    assert steps == [*((done, 40) for done in range(7, 40, 7)), (40, 40)]
+    assert "row 2: the image is missing" in str(error.value)
+    assert "and 12 more" in str(error.value)
+    assert str(error.value).count("the image is missing") == 20
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_a_slow_disk_is_asked_for_several_files_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,) = pictures(1)
+    manifest = paths_manifest(tmp_path, {f"{i}.png": image for i in range(32)})
+    plain, at_work, most = scan.file_stamp, [0], [0]
+
+    def slow(path: str) -> tuple[int, int, int, int]:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        time.sleep(0.002)
+        at_work[0] -= 1
+        return plain(path)
+
+    monkeypatch.setattr(scan, "file_stamp", slow)
+    monkeypatch.setattr(scan, "AT_ONCE", 1)
+    facts = scan_images(manifest, LIMIT, tmp_path / "facts.parquet")
+    monkeypatch.setattr(scan, "file_stamp", plain)
+    assert most[0] > 3
+    assert_frame_equal(facts, scan_images(manifest, LIMIT, tmp_path / "again.parquet"))

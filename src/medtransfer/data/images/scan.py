@@ -4,20 +4,30 @@ Images are read one by one, from files or from the manifest's `image` column, so
 grow with the data set.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from heapq import nsmallest
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from medtransfer.data.images.decode import DICOM, inspect
 from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES
 from medtransfer.data.images.pictures import read_file
-from medtransfer.errors import ImageError, fault_list, plural
+from medtransfer.errors import MAX_LISTED, ImageError, fault_list, plural
 from medtransfer.files import file_stamp
-from medtransfer.tables.manifest import Manifest
+from medtransfer.tables.manifest import (
+    LOOKED_AT,
+    Manifest,
+    absence_text,
+    absent_files,
+    looked_at,
+)
 from medtransfer.tables.schema import ROW, write_frame
 
 T = TypeVar("T")
@@ -27,6 +37,14 @@ Progress = Callable[[int, int], None]
 MISSING = "is missing"
 THREADS = 4
 """Threads help: Pillow releases the interpreter lock, and other processes read DICOM."""
+SLOW_THREADS, SLOW_SECONDS = 16, 2e-4
+"""Files that are looked for at once where one takes longer than so many seconds, as on a network
+drive; on a disk of this machine threads only wait for each other."""
+AT_ONCE = 500
+"""Files that are looked for before the next progress is told."""
+NEARLY_ALL = 0.95
+"""Share of missing files in a sample from which the others are not looked for."""
+ELSEWHERE = "If they are in another folder, set data.image_root or --image-root."
 CHUNK_BYTES = 64 * 2**20
 """Most bytes of an `image` column that are held at once."""
 FACTS = {
@@ -62,17 +80,20 @@ def scan_images(
     facts_file: Path,
     progress: Progress = no_progress,
     *,
+    looking: Progress = no_progress,
     deep: bool = False,
 ) -> pl.DataFrame:
     """Facts of every image, in the manifest's order.
 
-    Files whose path, size, times and inode have not changed are not read again.
+    Files whose path, size, times and inode have not changed are not read again. Where nearly all
+    files of a large manifest are missing, no more of them are looked for.
 
     Args:
         manifest: The images.
         pixel_limit: Most pixels an image may claim.
         facts_file: Parquet file that keeps facts between calls.
         progress: Called as images are done.
+        looking: Called as the files of a large manifest are looked for, before any is read.
         deep: Read every image again, whatever its stamp says.
 
     Returns:
@@ -86,7 +107,8 @@ def scan_images(
         return pl.DataFrame({"image_id": manifest.frame["image_id"]}).match_to_schema(
             FACTS, missing_columns="insert"
         )
-    stamps = _stamps(manifest)
+    require_files(manifest)
+    stamps = _stamps(manifest, looking if len(manifest) > LOOKED_AT else no_progress)
     remembered = {} if deep else _remembered(facts_file, stamps, pixel_limit)
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in remembered]
     faults: list[tuple[int, str]] = []
@@ -105,6 +127,24 @@ def scan_images(
         write_frame(frame, facts_file)
     check_images(manifest, faults)
     return frame
+
+
+def require_files(manifest: Manifest) -> None:
+    """Refuse a large manifest whose files are nearly all missing, by a sample of its rows.
+
+    A network drive takes hours to say so of each of millions of files. The files of a smaller
+    manifest are all looked for, and the missing ones listed.
+
+    Raises:
+        ImageError: They are.
+    """
+    if manifest.embedded or len(manifest) <= LOOKED_AT:
+        return
+    absent = absent_files(manifest)
+    if len(absent) >= NEARLY_ALL * looked_at(manifest):
+        raise ImageError(
+            f'"{manifest.path.name}" cannot be used: {absence_text(manifest, absent)}. {ELSEWHERE}'
+        )
 
 
 def remembered_contents(facts_file: Path) -> pl.DataFrame:
@@ -170,12 +210,13 @@ def check_images(manifest: Manifest, faults: Sequence[tuple[int, str]]) -> None:
         ImageError: There are faults.
     """
     if faults:
-        sentences = [f"row {row}: the image {reason}" for row, reason in sorted(faults)]
+        first = nsmallest(MAX_LISTED, faults)
+        sentences = [f"row {row}: the image {reason}" for row, reason in first]
         title = f'{plural(len(faults), "image")} of "{manifest.path.name}" cannot be used'
         advice = "Repair or replace the files, or remove their rows from the manifest."
         if len(faults) == len(manifest) and {reason for _, reason in faults} == {MISSING}:
-            advice = "If they are in another folder, set data.image_root or --image-root."
-        raise ImageError(fault_list(title, sentences, advice))
+            advice = ELSEWHERE
+        raise ImageError(fault_list(title, sentences, advice, count=len(faults)))
 
 
 def _attempt(
@@ -230,7 +271,7 @@ def _spans(manifest: Manifest) -> pl.DataFrame | None:
     return manifest.frame.select(columns) if set(columns) <= set(manifest.frame.columns) else None
 
 
-def _stamps(manifest: Manifest) -> pl.DataFrame:
+def _stamps(manifest: Manifest, looking: Progress = no_progress) -> pl.DataFrame:
     """`image_id`, size, modification time, path and frame; of the manifest if embedded."""
     ids = manifest.frame["image_id"]
     if "frame" in manifest.frame.columns:
@@ -245,10 +286,30 @@ def _stamps(manifest: Manifest) -> pl.DataFrame:
             frame=frames,
         )
     paths = manifest.frame["path"]
-    root = str(manifest.root)
-    stamps = [file_stamp(f"{root}/{path}") for path in paths]
-    columns = dict(zip(STAMP, zip(*stamps, strict=True), strict=True))
+    stamps = _file_stamps(str(manifest.root), paths, looking)
+    columns = {name: stamps[:, place] for place, name in enumerate(STAMP)}
     return pl.DataFrame({"image_id": ids, **columns, "path": paths, "frame": frames})
+
+
+def _file_stamps(root: str, paths: pl.Series, looking: Progress) -> NDArray[np.int64]:
+    """Stamps of files; several are looked for at once where the disk takes its time. [N, 4]"""
+    stamps = np.empty((len(paths), len(STAMP)), np.int64)
+
+    def look(start: int) -> None:
+        part = paths[start : start + AT_ONCE]
+        stamps[start : start + len(part)] = [file_stamp(f"{root}/{path}") for path in part]
+
+    starts = deque(range(0, len(paths), AT_ONCE))
+    begun, done = time.monotonic(), 0
+    while starts and (not done or time.monotonic() - begun < SLOW_SECONDS * done):
+        look(starts.popleft())
+        done = min(len(paths), done + AT_ONCE)
+        looking(done, len(paths))
+    with ThreadPoolExecutor(SLOW_THREADS) as pool:
+        for _ in pool.map(look, starts):
+            done = min(len(paths), done + AT_ONCE)
+            looking(done, len(paths))
+    return stamps
 
 
 def _remembered(
