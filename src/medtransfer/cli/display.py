@@ -260,10 +260,8 @@ class _Lines:
                 self._print(extended_text(event))
             case Scoring(what):
                 self._print(f"writing {what}")
-            case RunSlow():
-                self._print(f"{event.run.label}: {event.message}")
-            case Repaired(_, message) | Decided(_, message) | Drifted(_, message):
-                self._print(message)
+            case RunSlow() | Repaired() | Decided() | Drifted():
+                self._print(_message(event))
             case _:
                 pass
 
@@ -278,6 +276,17 @@ class _Lines:
     def _print(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=sys.stderr, flush=True)
+
+
+def _message(event: RunSlow | Repaired | Decided | Drifted) -> str:
+    """What an event says, with the run that it is about."""
+    match event:
+        case RunSlow(run, _, message):
+            return f"{run.label}: {message}"
+        case Decided(_, sentence):
+            return sentence
+        case Repaired(_, message) | Drifted(_, message):
+            return message
 
 
 class LiveTable:
@@ -309,10 +318,8 @@ class LiveTable:
                     counts["runs"] += 1
             case RunStep():
                 self._steps[event.run.run_id] = event
-            case RunSlow():
-                self._repairs.append(f"{event.run.label}: {event.message}")
-            case Repaired(_, message) | Drifted(_, message):
-                self._repairs.append(message)
+            case RunSlow() | Repaired() | Drifted():
+                self._repairs.append(_message(event))
             case Decided(_, message):  # another stage begins
                 self._repairs.append(message)
                 self._rungs.clear()
