@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import entr
-from scipy.stats import rankdata
 
 from medtransfer.metrics.cases import AnyCases, Order, TargetCases
 from medtransfer.metrics.discrimination import auroc_of
@@ -72,6 +71,8 @@ def coverage_at_risk(scan: Scan) -> Weighted:
 
 def retained_scan(cases: TargetCases, share: float) -> Scan:
     """One pass for AUROCs of a most certain share; rows as `retained_ranking` gives them."""
+    from scipy.stats import rankdata  # slow to import, and predictions need none
+
     order = cases.order
     rank = rankdata(-cases.confidence, method="dense").astype(np.int32) - 1
     certainty = rank[order.cases].astype(np.int32)

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, logit, logsumexp, softmax
 
 from medtransfer.errors import plural
@@ -250,6 +249,8 @@ def class_temperature(classes: Labels, logits: Floats) -> float | None:
 
 
 def _minimise(loss: Callable[[float], float]) -> float:
+    from scipy.optimize import minimize_scalar  # slow to import, and predictions need none
+
     def of_log(log_temperature: float) -> float:
         return loss(float(np.exp(log_temperature)))
 
@@ -270,6 +271,8 @@ def _fit_beta(targets: Labels, logits: Floats) -> Beta:
 
 
 def _fit_isotonic(targets: Labels, logits: Floats) -> Isotonic:
+    from scipy.optimize import isotonic_regression  # slow to import, and predictions need none
+
     knots, knot = np.unique(logits, return_inverse=True)
     counts = np.bincount(knot)
     means = np.bincount(knot, targets) / counts
@@ -341,6 +344,8 @@ def _minimum(
     high: list[float],
 ) -> Floats:
     """Minimiser within bounds of a convex loss, which is given with its gradient."""
+    from scipy.optimize import minimize  # slow to import, and predictions need none
+
     optimum = minimize(
         loss,
         start,

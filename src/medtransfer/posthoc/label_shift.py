@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import log_expit
 
 from medtransfer.metrics.cases import Labels
@@ -107,6 +106,8 @@ def _binary_share(logits: Floats, home: float) -> float:
     `estimate_prevalence` comes to the same by steps, of which it takes thousands where the network
     tells little. As there, no share is below 1 / (n + 2).
     """
+    from scipy.optimize import brentq  # slow to import, and predictions need none
+
     positive = np.asarray(log_expit(logits)) - math.log(home)
     negative = np.asarray(log_expit(-logits)) - math.log1p(-home)
     scale = np.maximum(positive, negative)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from medtransfer.metrics.cases import AnyCases, TargetCases
@@ -132,6 +131,8 @@ def auroc_interval(
 
 def _end(beyond: Callable[[float], float], outside: float, value: float) -> float:
     """Find the end of an interval: a score test rejects from there to the end of the range."""
+    from scipy.optimize import brentq  # slow to import, and predictions need none
+
     if value == outside:
         return outside
     inside = value + np.copysign(1e-12, outside - value)  # at 0 and 1 themselves the test is 0 / 0

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, stdtrit
 
 from medtransfer.metrics.kernels.sums import Floats
@@ -159,6 +158,8 @@ def _next_one(values: Floats, errors: Floats) -> tuple[float, float]:
     At the true variance Q is chi-squared with K - 1 degrees, so its quantiles give those of the
     variance (Viechtbauer 2007).
     """
+    from scipy.optimize import brentq  # slow to import, and predictions need none
+
     shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
     between = _variance_at(values, errors, chdtri(len(values) - 1, shares))
     mean, variance, _ = _weighted(values, errors, between)
