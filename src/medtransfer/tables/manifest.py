@@ -86,7 +86,14 @@ MANIFEST_CONTRACT = Contract(
         Column(
             "view", "text", "Projection, e.g. PA, MLO.", required=False, filled=False, is_id=True
         ),
-        Column("laterality", "text", "L or R.", required=False, filled=False, is_id=True),
+        Column(
+            "laterality",
+            "text",
+            "L or R; words for sides in many languages are read.",
+            required=False,
+            filled=False,
+            is_id=True,
+        ),
     ),
 )
 OUTSIDE_ROOT = r"^(?s:[/\\]|.:)|(^|[/\\])\.\.([/\\]|$)"

@@ -9,7 +9,8 @@ from tests.tables.values.test_reading import manifest
 from medtransfer import init_study, read_manifest
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.evaluate_table import join_attributes
-from medtransfer.tables.values.spellings import one_spelling
+from medtransfer.tables.values.folding import plain_word
+from medtransfer.tables.values.spellings import BOTH_SIDES, SIDE_WORDS, one_spelling, read_sides
 
 DX = ["Mel", "mel", "Mel", "nv", "NV ", "nv", "basal  cell", "Basal cell", "ｎｖ", None]
 
@@ -56,3 +57,45 @@ def test_init_run_and_evaluate_see_one_class_and_one_group(tmp_path: Path, suffi
     predictions = pl.DataFrame({"case_id": [f"i{n}" for n in range(6)], "target_y": [1, 0] * 3})
     joined = join_attributes(predictions, path, ["maker"], None, 1)
     assert joined.frame["maker"].n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["links", "rechts", None], ["L", "R", None]),
+        (["Left ", "RIGHT", "l", "r"], ["L", "R", "L", "R"]),
+        (["gauche", "droite"], ["L", "R"]),
+        (["izquierda", "derecha"], ["L", "R"]),
+        (["G", "D"], ["L", "R"]),
+        (["L", "P"], ["L", "R"]),
+        (["OD", "OS", "OU"], ["R", "L", "OU"]),
+        (["左", "右"], ["L", "R"]),
+        (["prawa", "lewa"], ["R", "L"]),
+        (["D", "D"], ["D", "D"]),
+        (["L", "R", "B", "U"], ["L", "R", "B", "U"]),
+    ],
+)
+def test_sides_are_read_in_the_words_of_hospitals(
+    cells: list[str | None], expected: list[str | None]
+) -> None:
+    read, notes = read_sides(pl.Series("laterality", cells, dtype=pl.String))
+    assert read.to_list() == expected
+    assert bool(notes) == (cells != expected or "D" in expected)
+    assert read_sides(read)[0].to_list() == expected
+
+
+def test_a_word_that_is_no_side_is_kept_and_named() -> None:
+    _, notes = read_sides(pl.Series("laterality", ["links"] + ["oben"] * 12))
+    assert notes[0] == "'laterality': read as L: 'links' in 1 row."
+    assert notes[1:] == [
+        (
+            "'laterality': 'oben' in 12 rows: no side that is known, kept as it stands. Map it "
+            "with --values laterality=WORD:L,WORD:R."
+        )
+    ]
+
+
+def test_no_word_is_both_sides() -> None:
+    words = [{*map(plain_word, text.split())} for text in SIDE_WORDS.values()]
+    assert not words[0] & words[1]
+    assert not BOTH_SIDES & (words[0] | words[1])

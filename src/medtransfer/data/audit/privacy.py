@@ -10,7 +10,7 @@ import polars as pl
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
 from medtransfer.data.cases import case_attributes
 from medtransfer.data.config import DataConfig
-from medtransfer.errors import plural, printable
+from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import rows_where
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
@@ -83,9 +83,9 @@ def small_cohorts(frame: pl.DataFrame, least: int) -> list[Finding]:
     names = sizes.filter(pl.col("patient_id") < least)["cohort"].to_list()
     if not names:
         return []
-    texts = enumerated([f"'{printable(name)}'" for name in names])
+    shown = listed(f"'{name}'" for name in names)
     verb = "has" if len(names) == 1 else "have"
-    return [Finding("P007", f"{texts} {verb} fewer than {least} patients")]
+    return [Finding("P007", f"{shown} {verb} fewer than {least} patients")]
 
 
 def _reported_columns(data: DataConfig | None) -> list[str]:

@@ -18,7 +18,7 @@ from medtransfer.tables.values.missing_words import (
     without_words,
 )
 from medtransfer.tables.values.sex import names_sex, read_sex
-from medtransfer.tables.values.spellings import one_spelling
+from medtransfer.tables.values.spellings import LATERALITY, one_spelling, read_sides
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -81,6 +81,9 @@ def read_cells(
             frame, of_column, fault = _without_missing(frame, name, roles, kept)
             notes += of_column
             faults += fault
+            if name == LATERALITY:
+                frame, of_column = _with_sides(frame, written)
+                notes += of_column
             if name in roles.attributes or name == roles.class_column:
                 cells, of_column = one_spelling(frame[name], kept)
                 frame = frame.with_columns(cells)
@@ -99,6 +102,13 @@ def _with_sex(
     owners = frame["patient_id"] if "patient_id" in frame.columns else None
     reading = read_sex(text.set(given, None), owners)
     return frame.with_columns(text.zip_with(given, reading.cells).alias(name)), [*reading.notes]
+
+
+def _with_sides(frame: pl.DataFrame, written: Collection[str]) -> tuple[pl.DataFrame, list[str]]:
+    text = frame[LATERALITY]
+    given = text.is_in(list(written))
+    cells, notes = read_sides(text.set(given, None))
+    return frame.with_columns(text.zip_with(given, cells)), notes
 
 
 def _without_missing(

@@ -1,16 +1,75 @@
-"""Spellings of one class or group: values that differ by case, width and blanks alone."""
+"""Spellings of one value: classes and groups in other case, width and blanks; sides in words."""
 
 from collections.abc import Collection
 
 import polars as pl
 
 from medtransfer.errors import plural, printable
-from medtransfer.tables.values.folding import INVISIBLE
-from medtransfer.tables.values.missing_words import value_counts
+from medtransfer.tables.values.folding import INVISIBLE, plain_word
+from medtransfer.tables.values.missing_words import counted, value_counts
 from medtransfer.tables.values.personal import quotable
 
 MAX_VALUES = 1000
 """A column with more values is not one of classes or groups, and is left as it stands."""
+
+
+LATERALITY = "laterality"
+SIDE_WORDS = {
+    "L": (
+        "l left lt lft links linke linker linkes li gauche gche izquierda izquierdo izq izqda "
+        "esquerda esquerdo esq sinistra sinistro sin sx esquerra vänster vänstra venstre lewa lewy "
+        "lewe levá levý vlevo ľavá ľavý lijevo lijeva levo leva stâng stânga vasen bal "
+        "sol левый левая левое слева лівий ліва αριστερά αριστερός 左 左側 左侧 왼쪽 좌 좌측 os"
+    ),
+    "R": (
+        "r right rt rgt rechts rechte rechter rechtes re droite droit dte dcha derecha derecho der "
+        "direita direito dir destra destro dx dreta höger högra høyre højre prawa prawy prawe "
+        "pravá pravý vpravo desno desna drept dreapta oikea jobb sağ правый правая правое справа "
+        "правий права δεξιά δεξιός 右 右側 右侧 오른쪽 우 우측 od"
+    ),
+}
+"""Words for the sides of a body, by the letter that a manifest has; OS and OD are eyes."""
+SIDE_PAIRS = ("GD", "ID", "ED", "SD", "LP", "ЛП")
+"""Single letters of a language for left and right, read where a column has both."""
+BOTH_SIDES = frozenset({"b", "u", "both", "bilateral", "unpaired", "ou"})
+"""Words of DICOM and of eye clinics that are neither side; they stay without a word."""
+
+
+def _sides() -> dict[str, str]:
+    return {plain_word(word): side for side, text in SIDE_WORDS.items() for word in text.split()}
+
+
+SIDE_OF = _sides()
+
+
+def read_sides(cells: pl.Series) -> tuple[pl.Series, list[str]]:
+    """A column of sides as L and R, and notes on what was read and what was kept as it stands.
+
+    Args:
+        cells: Text, null where missing. [N]
+    """
+    counts = value_counts(cells.drop_nulls())
+    words = {value: plain_word(value) for value in counts}
+    letters = {word for word in words.values() if len(word) == 1}
+    pairs = [[plain_word(letter) for letter in pair] for pair in SIDE_PAIRS]
+    side_of = dict(SIDE_OF)
+    for pair in (pair for pair in pairs if {*pair} <= letters):
+        side_of |= dict(zip(pair, "LR", strict=True))
+    sides = {value: side_of[word] for value, word in words.items() if word in side_of}
+    changed = {value: side for value, side in sides.items() if value != side}
+    name = printable(cells.name, 80)
+    notes: list[str] = []
+    for side in ("L", "R"):
+        read = {value: counts[value] for value, new in changed.items() if new == side}
+        if read:
+            notes.append(f"'{name}': read as {side}: {counted(read, [*read])}.")
+    kept = {v: n for v, n in counts.items() if v not in sides and words[v] not in BOTH_SIDES}
+    if kept:
+        notes.append(
+            f"'{name}': {counted(kept)}: no side that is known, kept as it stands. Map it with "
+            f"--values {name}=WORD:L,WORD:R."
+        )
+    return (cells.replace(changed) if changed else cells), notes
 
 
 def one_spelling(cells: pl.Series, known: Collection[str] = ()) -> tuple[pl.Series, list[str]]:
