@@ -137,7 +137,7 @@ def test_rows_of_a_parquet_file_are_numbered_from_one(tmp_path: Path) -> None:
         (b"thing_id,count\na,1\nb,2,3\n", "line 3 has 3 cells, the header has 2"),
         ("thing_id\na\nŻółty\n".encode("cp1250"), "line 3 is not UTF-8 text, and its letters do"),
         ("thing_id,пол\na,1\n".encode("cp1251"), "line 1 is not UTF-8 text, and its letters do"),
-        (b'thing_id,count\n"a,1\nb,2\n', "the CSV is malformed"),
+        (b'thing_id,count\n"a,1\nb,2\n', "the quotes in line 2 or below do not come in pairs"),
         (
             b"thing_id,count,count\na,1,2\n",
             "several columns with the same name: count. Keep one of each",

@@ -218,3 +218,27 @@ def test_a_workbook_is_read_by_the_sheet_and_below_the_title_that_names_tell(
         "t.xlsx: the header is in row 3; what is above was left out.",
         "1 empty row left out, first row 5.",
     )
+
+
+def test_quotes_inside_cells_are_letters_where_no_cell_begins_with_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,5" wide\n2,3\' 4"\n')
+    assert read_text_table(path, "t.csv").frame["b"].to_list() == ['5" wide', "3' 4\""]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ('1,x\n2,"5\'3" SECRET"\n3,y\n', "the quotes in line 3 or below do not come in pairs"),
+        ('1,x\n2,"SECRET\n3,y\n', "the quotes in line 3 or below do not come in pairs"),
+        ('1,5" wide\n2,"x"\n', "Quotes belong around whole cells"),
+    ],
+)
+def test_quotes_that_do_not_come_in_pairs_are_named_by_line(
+    tmp_path: Path, rows: str, expected: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + rows)
+    with pytest.raises(TableError, match=expected) as error:
+        read_text_table(path, "t.csv")
+    assert "SECRET" not in str(error.value)

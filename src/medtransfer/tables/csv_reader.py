@@ -6,6 +6,7 @@ and cells may hold names: faults are described without cells, by line.
 
 import csv
 import io
+import re
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,10 @@ from medtransfer.sizes.text import open_text, packing, require_text_size, text_c
 from medtransfer.tables.text_format import SEPARATORS, find_format, plain_name, plain_text
 
 DECIMAL = r"^[+-]?\d+(,\d+)?$"
-MALFORMED = "the CSV is malformed."
+MALFORMED = (
+    "the CSV is malformed. Quotes belong around whole cells, and one inside a cell is written "
+    'twice: "".'
+)
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
 
 
@@ -186,14 +190,15 @@ def read_csv(
         raise TableError(f"{what} is empty. It needs a header and at least one row.") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         fault = _read_fault(path, separator)
-        if fault is not None:
+        if fault is not None and not (fault == MALFORMED and _quotes_are_letters(path, separator)):
             raise TableError(f"{what} cannot be read: {fault}") from error
         frame = pl.read_csv(
             path,
             infer_schema=False,
             separator=separator,
             has_header=header is None,
-            truncate_ragged_lines=True,
+            truncate_ragged_lines=fault is None,
+            quote_char='"' if fault is None else None,
         )
     if header is not None:
         if len(frame.columns) != len(header):
@@ -264,11 +269,34 @@ def _read_fault(path: Path | bytes, separator: str) -> str | None:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         return f"line {line} is not UTF-8 text. Save the file as UTF-8."
-    reader = csv.reader(text.splitlines(), delimiter=separator)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator)
     header = next(reader, list[str]())
     is_long = False
     for row in reader:
         if any(cell.strip() for cell in row[len(header) :]):
             return f"line {reader.line_num} has {len(row)} cells, the header has {len(header)}."
         is_long = is_long or len(row) > len(header)
+    if (line := _odd_quote(text, separator)) is not None:
+        return (
+            f"the quotes in line {line} or below do not come in pairs. One inside a quoted cell is "
+            'written twice: "".'
+        )
     return None if is_long else MALFORMED
+
+
+def _odd_quote(text: str, separator: str) -> int | None:
+    """The line of the first row with a quote that ends a cell in its middle, or ends nowhere."""
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for _ in reader:
+            line = reader.line_num + 1
+    except csv.Error:
+        return line
+    return None
+
+
+def _quotes_are_letters(path: Path | bytes, separator: str) -> bool:
+    """True if no cell begins with a quote: quotes inside are inches or seconds, not marks."""
+    raw = path if isinstance(path, bytes) else b"".join(text_chunks(path))
+    return re.search(rb'(?m)(?:^|[%s])"' % re.escape(separator.encode()), raw) is None

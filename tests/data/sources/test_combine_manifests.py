@@ -125,3 +125,18 @@ def test_images_that_are_not_below_a_named_folder_are_said_at_once(tmp_path: Pat
         combine([one, two], [tmp_path / "a", tmp_path / "b"])
     notes = combine([one, two]).notes
     assert sum("Name the image folders with --image-root." in note for note in notes) == 2
+
+
+def test_columns_that_differ_in_spelling_alone_are_named(tmp_path: Path) -> None:
+    paths: list[Path] = []
+    for cohort, (sex, target) in (("north", ("Sex", "Mass")), ("south", ("sex", "mass"))):
+        path = tmp_path / f"{cohort}.csv"
+        path.write_text(
+            f"image_id,path,case_id,patient_id,cohort,{sex},{target}\n1,1.png,1,1,{cohort},F,1\n"
+        )
+        paths.append(path)
+    notes = combine(paths).notes
+    assert [note for note in notes if "spelling" in note] == [
+        f"{names} differ in spelling alone and stay 2 columns: give them one name if they are one."
+        for names in ("Sex, sex", "Mass, mass")
+    ]

@@ -20,6 +20,7 @@ from medtransfer.tables.manifest import (
     read_manifest,
 )
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.folding import name_words
 from medtransfer.tables.values.personal_columns import listed_columns, personal_faults
 from medtransfer.tables.values.value_map import ValueMap, absent_columns
 
@@ -202,4 +203,13 @@ def _column_notes(manifests: Sequence[Manifest]) -> list[str]:
                 f"{cohorts_text(manifest)}: {listed_columns(absent, 30)} not there, left empty."
             )
     common = [name for name in every if all(name in names for names in columns)]
+    spellings: dict[str, list[str]] = {}
+    for name in every:
+        spellings.setdefault("".join(name_words(name)), []).append(name)
+    notes += [
+        f"{listed_columns(twins)} differ in spelling alone and stay {len(twins)} columns: give "
+        "them one name if they are one."
+        for twins in spellings.values()
+        if len(twins) > 1
+    ]
     return [*notes, f"Columns of all: {listed_columns(common, 30) or 'none'}."]
