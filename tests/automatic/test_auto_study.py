@@ -150,15 +150,15 @@ def test_no_test_case_is_predicted_before_the_finalists_are_chosen(
 @pytest.mark.slow
 def test_without_time_to_fine_tune_the_probes_decide(study_file: Path, tmp_path: Path) -> None:
     sentences: list[str] = []
+    long = study_file.with_name("long.yaml")  # hours of fine-tuning, seconds of probes
+    long.write_text(study_file.read_text().replace("steps: 12", "steps: 100000"))
 
     def hear(event: Event) -> None:
         if isinstance(event, Decided):
             sentences.append(event.sentence)
 
     with no_worker():
-        outcome = auto_study(
-            study_file, tmp_path / "out", hear, hours=0.003, rungs=RUNGS[:2], workers=1
-        )
+        outcome = auto_study(long, tmp_path / "out", hear, hours=0.05, rungs=RUNGS[:2], workers=1)
     assert any("No fine-tuning: it takes about" in sentence for sentence in sentences)
     assert outcome.advice.mode == "linear"
 

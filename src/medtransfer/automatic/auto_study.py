@@ -1,5 +1,6 @@
 """An automatic study: from a manifest to what to deploy, within a time."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from medtransfer.report.recommendation import recommend
 from medtransfer.runs.events import Decided, OnEvent, ignore_progress
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.drafting.fingerprint import this_machine
+from medtransfer.study.planning.speeds import rough_time
 from medtransfer.study.schedule import run_study
 from medtransfer.study.selection.candidates import Candidates, named_rungs, rungs_at_hand
 from medtransfer.study.selection.clock import Clock
@@ -18,6 +20,9 @@ from medtransfer.study.selection.select import Selector
 from medtransfer.study.selection.start import AutoRequest, begin, start_sentences, study_name
 from medtransfer.study.yaml_file import read_study
 from medtransfer.tables.values.value_map import ValueMap
+
+LATE_SHARE = 0.1
+"""Share of the time by which a study may be late without a word."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +79,37 @@ def auto_study(
     """
     if hours is not None and not 0 < hours < 10_000:
         raise ConfigError(f"hours holds {hours:g} (allowed: over 0, below 10000).")
+    begun = time.monotonic()
     request = AutoRequest(Path(source), hours, tuple(rungs), image_root, values)
     candidates, machine = _candidates(request), this_machine()
     folder = StudyFolder(out or Path("studies") / study_name(request))
     start = begin(folder, request, candidates.rungs, machine)
     for sentence in start_sentences(start.base):
         on_event(Decided("start", sentence))
+    clock = Clock(folder, start.seconds, begun=begun)
     selector = Selector(
         folder,
         start.base.study,
         machine,
-        Clock(folder, start.seconds),
+        clock,
         on_event,
         workers=workers,
     )
     final = selector.select(candidates)
     run_study(final, folder.path, on_event, workers=workers)
     report = write_report(folder)
+    clock.note(least=0)
+    if clock.left < -LATE_SHARE * clock.seconds:
+        on_event(Decided("time", late_sentence(clock)))
     return AutoOutcome(folder, report, make_advice(folder, recommend(folder)))
+
+
+def late_sentence(clock: Clock) -> str:
+    """Sentence on a study that took longer than it was given."""
+    return (
+        f"It took {rough_time(clock.spent)}, and {rough_time(clock.seconds)} were asked for: the "
+        "test cases and the tables took longer than was kept for them."
+    )
 
 
 def _candidates(request: AutoRequest) -> Candidates:

@@ -320,6 +320,7 @@ def _write_plan(
             "steps": run.steps,
             "training_cases": run.num_cases,
             "images": run.num_images,
+            "test_cases": sum(cohort.cases for cohort in run.predicted.cohorts),
             "tested": {cohort.cohort: cohort.images for cohort in run.predicted.cohorts},
         }
         for run in planned

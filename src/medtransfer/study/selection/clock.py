@@ -17,7 +17,11 @@ class Clock:
     """Seconds that were used, kept in the study's folder; pauses between commands do not count."""
 
     def __init__(
-        self, folder: StudyFolder, seconds: float, now: Callable[[], float] = time.monotonic
+        self,
+        folder: StudyFolder,
+        seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        begun: float | None = None,
     ) -> None:
         """Go on from the last note.
 
@@ -25,14 +29,16 @@ class Clock:
             folder: Of the study.
             seconds: That may be used.
             now: Clock of this machine, in seconds.
+            begun: Start of the command by that clock; None for now.
         """
-        self._path, self._now, self.seconds = folder.path / CLOCK, now, seconds
-        self._before, self._begun, self._noted = _noted(self._path), now(), now()
+        self._path, self.now, self.seconds = folder.path / CLOCK, now, seconds
+        self._before, self._noted = _noted(self._path), now()
+        self._begun = self._noted if begun is None else begun
 
     @property
     def spent(self) -> float:
         """Seconds that were used."""
-        return self._before + self._now() - self._begun
+        return self._before + self.now() - self._begun
 
     @property
     def left(self) -> float:
@@ -41,8 +47,8 @@ class Clock:
 
     def note(self, *, least: float = NOTE_SECONDS) -> None:
         """Note the time, at most every few seconds."""
-        if self._now() - self._noted >= least:
-            self._noted = self._now()
+        if self.now() - self._noted >= least:
+            self._noted = self.now()
             make_folder(self._path.parent)
             write_json(self._path, {"seconds": round(self.spent, 1)})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from medtransfer.errors import StudyError, fault_list, listed, plural
 from medtransfer.runs.events import Decided, Event, OnEvent
@@ -9,7 +10,6 @@ from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.drafting.fingerprint import Machine
 from medtransfer.study.planning.plan_study import plan_study
-from medtransfer.study.planning.speeds import rough_time
 from medtransfer.study.planning.study_plan import StudyPlan
 from medtransfer.study.schedule import select_on_tuning
 from medtransfer.study.selection.candidates import Candidates, has_features
@@ -17,10 +17,10 @@ from medtransfer.study.selection.clock import Clock
 from medtransfer.study.selection.decisions import Decision, Decisions, SelectionStage
 from medtransfer.study.selection.halving import (
     MAX_CONTENDERS,
+    MIN_KEPT,
     SEED_COUNTS,
     Cut,
     Dropped,
-    Race,
     TunedRung,
     best_of,
     common_seeds,
@@ -29,6 +29,7 @@ from medtransfer.study.selection.halving import (
     plan_race,
     within_time,
 )
+from medtransfer.study.selection.pace import MAX_SHARE, Pace
 from medtransfer.study.selection.stage_runs import (
     measured_rungs,
     memory_by_rung,
@@ -37,7 +38,9 @@ from medtransfer.study.selection.stage_runs import (
     scores_of,
     seconds_by_rung,
     steps_by_rung,
+    tested_share,
 )
+from medtransfer.study.selection.stage_sentences import mode_text, race_text, scores_text
 from medtransfer.study.selection.stages import (
     SHORT_SHARE,
     final_study_of,
@@ -50,9 +53,13 @@ PROBE_SHARE = 1 / 3
 """Share of the time that linear probes may take by estimate."""
 PROBE_LIMIT = 1 / 2
 """Share of the time after which probes that have not ended are given up."""
-FINAL_SHARE = 0.15
-"""Share of the time that is kept for the test cases and the tables; they took 18 % of half an hour
-on a busy machine (benchmarks/RESULTS.md)."""
+FINAL_SHARE = 0.2
+"""Share of the time that is kept for the test cases and the tables at least; they took 18 % of half
+an hour on a busy machine (benchmarks/RESULTS.md)."""
+TABLES_SHARE = 0.12
+"""Part of it for the tables and the report, where the test cases take longer than the rest."""
+STOP_SHARE = 0.1
+"""Share of the time that runs may take to stop at most."""
 MEASURE_SHARE = 0.1
 """Share of the time that measuring the speed of fine-tuning may take."""
 MEASURED_STEPS = 5
@@ -78,6 +85,11 @@ class Selector:
     clock: Clock
     on_event: OnEvent
     workers: int | None = None
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Silences of the runs, by the same clock."""
+        return Pace(self.clock.now)
 
     @property
     def _decisions(self) -> Decisions:
@@ -156,7 +168,7 @@ class Selector:
         if not kept:
             messages = [f"{item.rung}: {item.reason}" for item in cut.dropped]
             raise StudyError(fault_list("No rung can be selected", messages, ""))
-        text = f"Linear probes of {plural(len(probed), 'rung')}: {_scores_text(scores, cut.kept)}."
+        text = f"Linear probes of {plural(len(probed), 'rung')}: {scores_text(scores, cut.kept)}."
         return Decision(
             stage="probes",
             kept=kept,
@@ -195,7 +207,7 @@ class Selector:
             stage="race",
             kept=race.entrants,
             dropped=(*too_large, *race.dropped),
-            sentence=_race_text(race, left),
+            sentence=race_text(race, left),
             tune_auroc={},
             seconds=_known({rung: seconds[rung] for rung in fitting}),
             seconds_left=left,
@@ -220,12 +232,12 @@ class Selector:
         # finds the short one there
         whole = steps_by_rung(self._plan(full_study_of(self.base, race.kept)))
         study = short_study_of(self.base, {rung: whole[rung] for rung in race.kept})
-        self._train(study, lambda: self._left() <= later)
+        self._train(study, lambda: self._left() <= later + self._stop_seconds())
         return self._halved("short", half(len(race.kept)), "Short schedule")
 
     def _run_full(self, rungs: Sequence[str]) -> Decision:
         """Fine-tune on the whole schedule."""
-        self._train(full_study_of(self.base, rungs), lambda: self._left() <= 0)
+        self._train(full_study_of(self.base, rungs), self._has_to_stop)
         return self._halved("full", len(rungs), "Whole schedule")
 
     def _halved(self, stage: SelectionStage, keep: int, what: str) -> Decision:
@@ -236,7 +248,7 @@ class Selector:
             stage=stage,
             kept=cut.kept,
             dropped=cut.dropped,
-            sentence=f"{what}: {_scores_text(scores, cut.kept)}.",
+            sentence=f"{what}: {scores_text(scores, cut.kept)}.",
             tune_auroc=_known(scores),
             seconds={},
             seconds_left=self._left(),
@@ -260,7 +272,7 @@ class Selector:
         modes = dict(arms)
         # the head of a probe is fitted to its optimum: further seeds would say nothing more
         wanted = race.seeds if "full" in modes.values() else tuple(range(SEED_COUNTS[-1]))
-        self._train(final_study_of(self.base, modes, wanted), lambda: self._left() <= 0)
+        self._train(final_study_of(self.base, modes, wanted), self._has_to_stop)
         done = {
             rung: [
                 run.seed
@@ -269,9 +281,9 @@ class Selector:
             ]
             for rung in modes
         }
-        seeds = common_seeds(done)
+        seeds = self._affordable(common_seeds(done), tuple(modes))
         dropped = _losers(scores, modes)
-        names = " and ".join(f"{rung} ({_mode_text(mode)})" for rung, mode in arms)
+        names = " and ".join(f"{rung} ({mode_text(mode)})" for rung, mode in arms)
         return Decision(
             stage="finalists",
             kept=tuple(modes),
@@ -286,6 +298,7 @@ class Selector:
 
     def _train(self, study: Study, until: Callable[[], bool], steps: int | None = None) -> None:
         """Train what is missing of a stage, until its time is over."""
+        self.pace.begin_stage()
 
         def is_over() -> bool:
             self.clock.note()
@@ -305,11 +318,33 @@ class Selector:
 
     def _hear(self, event: Event) -> None:
         self.clock.note()
+        self.pace.hear(event)
         self.on_event(event)
 
     def _left(self) -> float:
-        """Seconds that are left for training: some are kept for the test cases."""
-        return self.clock.left - FINAL_SHARE * self.clock.seconds
+        """Seconds that are left for training: some are kept for the test cases and the tables."""
+        tests = self._test_seconds(self.pace.dearest(MIN_KEPT))
+        kept = max(FINAL_SHARE * self.clock.seconds, TABLES_SHARE * self.clock.seconds + tests)
+        return self.clock.left - min(kept, MAX_SHARE * self.clock.seconds)
+
+    def _has_to_stop(self) -> bool:
+        """True when runs at work must be told to stop, so that they have stopped in time."""
+        return self._left() <= self._stop_seconds()
+
+    def _stop_seconds(self) -> float:
+        return self.pace.stop_seconds(STOP_SHARE * self.clock.seconds)
+
+    def _test_seconds(self, rungs: Sequence[str]) -> float:
+        """Seconds in which a run of each rung predicts the test cases."""
+        return self.pace.test_seconds(rungs, tested_share(self.folder)) if rungs else 0.0
+
+    def _affordable(self, seeds: tuple[int, ...], rungs: Sequence[str]) -> tuple[int, ...]:
+        """As many seeds as have their test cases predicted in the time that is left."""
+        tables = TABLES_SHARE * self.clock.seconds
+        count = len(seeds)
+        while count > 1 and self._test_seconds([*rungs] * count) > self.clock.left - tables:
+            count -= 1
+        return seeds[:count]
 
     def _fitting(
         self, rungs: Sequence[str], plan: StudyPlan
@@ -334,31 +369,6 @@ class Selector:
 def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     """The numbers that are known, by rung."""
     return {rung: value for rung, value in values.items() if value is not None}
-
-
-def _scores_text(scores: Mapping[str, float | None], kept: Sequence[str]) -> str:
-    """Tuning AUROC of the rungs that go on, and the number of the others."""
-    texts = [f"{rung} {scores[rung]:.3f}" for rung in kept if scores.get(rung) is not None]
-    others = len(scores) - len(texts)
-    rest = f"; {plural(others, 'other')} dropped" if others else ""
-    return f"tuning AUROC {', '.join(texts)}{rest}" if texts else "no number"
-
-
-def _race_text(race: Race, left: float) -> str:
-    """Plan of fine-tuning in a sentence."""
-    if not race.entrants:
-        return (
-            f"No fine-tuning: it takes about {rough_time(race.seconds)} at least, and "
-            f"{rough_time(max(0.0, left))} are left. The linear probes decide."
-        )
-    return (
-        f"Fine-tuning of {listed(race.entrants)}, {race.seeds} seeds of the finalists: at most "
-        f"{rough_time(race.seconds)} of {rough_time(left)}."
-    )
-
-
-def _mode_text(mode: str) -> str:
-    return "linear probe" if mode == "linear" else "fine-tuned"
 
 
 def _losers(scores: Mapping[TunedRung, float], modes: Mapping[str, str]) -> tuple[Dropped, ...]:

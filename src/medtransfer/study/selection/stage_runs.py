@@ -84,6 +84,18 @@ def steps_by_rung(plan: StudyPlan) -> dict[str, int]:
     return {_rung_of(kind.kind): kind.steps for kind in plan.kinds}
 
 
+def tested_share(folder: StudyFolder) -> float:
+    """Training and test cases of a run as a multiple of the training cases, at most 20.
+
+    Of the study that was planned last; 1 where an earlier version planned it.
+    """
+    shares = [
+        1 + row.get("test_cases", 0) / max(1, row["training_cases"])
+        for row in folder.read("plan.json")
+    ]
+    return min(20.0, max(shares, default=1.0))
+
+
 def _rung_of(kind: str) -> str:
     """Rung of a kind of runs, whose name opens with it."""
     return kind.split(" ", 1)[0]
