@@ -221,7 +221,7 @@ def step_on_noise(network_with_head: Any, steps: int, batch: int) -> None:
 def peer_network(network: str) -> Any:
     import timm
 
-    from medtransfer.models.ladder import ARCHITECTURES
+    from medtransfer.models.rungs.architectures import ARCHITECTURES
 
     return timm.create_model(ARCHITECTURES[network].timm, pretrained=False, num_classes=2)
 

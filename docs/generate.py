@@ -41,7 +41,9 @@ from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWE
 from medtransfer.evaluation.scoring.fairness import ODDS
 from medtransfer.evaluation.scoring.group_comparison import COMPARED, GAP, GAP_P, RATIO, WORST
 from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS, Metric
-from medtransfer.models.ladder import ARCHITECTURES, LADDER, Architecture, Rung
+from medtransfer.models.ladder import LADDER, Rung
+from medtransfer.models.rungs.architectures import ARCHITECTURES, Architecture
+from medtransfer.models.rungs.field import FIELD, FieldRung
 from medtransfer.study.config import Study
 from medtransfer.tables import manifest, predictions, results
 from medtransfer.tables.schema import Column, Contract
@@ -270,6 +272,12 @@ def ladder_page() -> str:
         *notes,
         pinned,
         words["recorded"],
+        words["field"],
+        table(
+            ("Rung", "Pre-training", "Images", "Labels used", "Network and input", "Licence"),
+            [_field(facts) for facts in FIELD.values()],
+        ),
+        *(f"{code(facts.name)}: {_field_note(facts)}" for facts in FIELD.values() if facts.note),
         f"From scratch: {scratch}.",
         words["after"],
     )
@@ -289,6 +297,28 @@ def _rung(rung: Rung) -> list[str]:
     name = rung.location.split("/")[0] if rung.source == "package" else rung.location
     where = f"{places[rung.source]}: {code(name)}"
     return [code(rung.name), rung.pretraining, images, labels, where, rung.licence]
+
+
+def _field(facts: FieldRung) -> list[str]:
+    stated = facts.stated
+    size = "" if stated is None else f", {stated.size} px"
+    triples = [] if stated is None or stated.mean is None else [stated.mean, stated.std or ()]
+    mean = " / ".join(", ".join(f"{value:.3g}" for value in triple) for triple in triples)
+    return [
+        code(facts.name),
+        facts.pretraining,
+        f"{facts.images:,}" if facts.images else "not read",
+        "yes" if facts.supervised else "no",
+        ("as timm has it" if facts.is_timm else code(facts.timm)) + size + (mean and f", {mean}"),
+        "as timm has it" if facts.is_timm else facts.licence or "not read",
+    ]
+
+
+def _field_note(facts: FieldRung) -> str:
+    """Reasons and caveats, the public sets inside, and where the facts were read."""
+    sets = f" Public sets inside: {', '.join(map(code, facts.seen))}." if facts.seen else ""
+    source = "" if facts.is_timm else f" Facts: <{facts.facts}>."
+    return facts.note + sets + source
 
 
 def sources_page() -> str:

@@ -6,7 +6,7 @@ import torch
 from medtransfer.analysis.stages import stages_of
 from medtransfer.analysis.weights import relative_distance, stage_reset, state_of
 from medtransfer.models.backbones import build_backbone
-from medtransfer.models.ladder import architecture_of
+from medtransfer.models.rungs.architectures import architecture_of
 
 
 @pytest.mark.parametrize(

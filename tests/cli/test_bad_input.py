@@ -14,7 +14,7 @@ from tests.data.audit import corpus
 from tests.in_process import no_worker
 
 from medtransfer.models.backbones import build_backbone
-from medtransfer.models.ladder import ARCHITECTURES
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 HEAD = "image_id,case_id,patient_id,cohort,malignant,sex,path\n"
 ANOTHER = (
@@ -253,7 +253,7 @@ def test_ctrl_c_while_images_are_read_loses_nothing(
 ) -> None:
     before = desk.computed()
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("medtransfer.study.schedule.read_data", interrupted)

@@ -6,7 +6,8 @@ from torch import nn
 
 from medtransfer.errors import ConfigError
 from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_facts
-from medtransfer.models.ladder import ARCHITECTURES, find_rung
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda a: a.name)

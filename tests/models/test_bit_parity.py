@@ -15,8 +15,8 @@ from tests.models.bit_reference import (
 from timm.models.resnetv2 import ResNetV2
 
 from medtransfer.models.backbones import build_backbone, head_prefix
-from medtransfer.models.ladder import ARCHITECTURES
 from medtransfer.models.load_weights import load_state, load_weights
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 SMALL = ("r26x1", (2, 2, 2, 2), 1.0)
 

@@ -5,7 +5,7 @@ import torch
 
 from medtransfer.models.classifier import build_classifier, resolve_precision
 from medtransfer.models.config import ModelConfig
-from medtransfer.models.ladder import ARCHITECTURES
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 CPU = torch.device("cpu")
 OWNER = torch.tensor([0, 0, 1, 2, 2, 2])

@@ -16,7 +16,8 @@ from medtransfer.models.fast_layers import (
     use_fast_layers,
     use_plain_attention,
 )
-from medtransfer.models.ladder import ARCHITECTURES, find_rung
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 
 def gradient(values: torch.Tensor) -> torch.Tensor:

@@ -15,8 +15,9 @@ from medtransfer.errors import ConfigError, WeightsError
 from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
-from medtransfer.models.ladder import ARCHITECTURES, find_rung
+from medtransfer.models.ladder import find_rung
 from medtransfer.models.load_weights import load_weights
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 from medtransfer.sizes.image_size import ImageSize, size_words
 
 CPU = torch.device("cpu")

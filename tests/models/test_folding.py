@@ -8,7 +8,7 @@ from torch import nn
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.fast_layers import StandardisedConv2d
 from medtransfer.models.folding import folded
-from medtransfer.models.ladder import ARCHITECTURES, Precision
+from medtransfer.models.rungs.architectures import ARCHITECTURES, Precision
 
 
 def images(size: int = 64) -> torch.Tensor:

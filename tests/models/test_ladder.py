@@ -3,7 +3,8 @@
 import pytest
 
 from medtransfer.errors import ConfigError
-from medtransfer.models.ladder import ARCHITECTURES, LADDER, find_rung
+from medtransfer.models.ladder import LADDER, find_rung
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from medtransfer.data.transforms import normalise, whole_images
 from medtransfer.errors import WeightsError
 from medtransfer.models.backbones import build_backbone, head_prefix
 from medtransfer.models.config import ModelConfig
-from medtransfer.models.ladder import ARCHITECTURES, find_rung
+from medtransfer.models.ladder import find_rung
 from medtransfer.models.load_weights import load_weights, read_weights
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 from medtransfer.models.weight_files import find_weights, is_available
 
 SMALL = ARCHITECTURES["r14x0.5"]

@@ -1,5 +1,7 @@
 """A rung is not tested on a public set that it was pre-trained on."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -42,13 +44,20 @@ def test_only_tested_cohorts_are_named() -> None:
     assert (finding.code, finding.level, finding.rows) == ("A023", "error", (3,))
 
 
-def test_a_study_that_tests_on_such_a_set_is_stopped(tiny_study: Study, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "rung",
+    [{"rung": "scratch/r14x0.5", "seen": ["chexpert"]}, "chexficient/vit-b14"],
+    ids=["stated in the study", "known of the rung"],
+)
+def test_a_study_that_tests_on_such_a_set_is_stopped(
+    tiny_study: Study, tmp_path: Path, rung: object
+) -> None:
     table = pl.read_parquet(tiny_study.data.manifest)
     table = table.with_columns(pl.col("cohort").replace({"b": "chexpert"}))
     table.write_parquet(tmp_path / "m.parquet")
     fields = tiny_study.model_dump(exclude_unset=True)
     fields["data"]["manifest"] = tmp_path / "m.parquet"
-    fields["rungs"] = [{"rung": "scratch/r14x0.5", "seen": ["chexpert"]}]
+    fields["rungs"] = [rung]
     study = Study.model_validate(fields)
     data = read_data(study, tmp_path / "facts.parquet")
     with pytest.raises(Exception, match="A023 a rung was pre-trained on the public set of a test"):

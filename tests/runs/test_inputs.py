@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from medtransfer.models.ladder import ARCHITECTURES
+from medtransfer.models.rungs.architectures import ARCHITECTURES
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.inputs import cache_requests, input_spec, known_architecture, merge_requests
 

@@ -279,7 +279,7 @@ class _Lines:
 
 
 def _message(event: RunSlow | Repaired | Decided | Drifted) -> str:
-    """What an event says, with the run that it is about."""
+    """Words of an event, with the run that it is about."""
     match event:
         case RunSlow(run, _, message):
             return f"{run.label}: {message}"

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @app.command()
 def ladder(as_json: AsJson = False) -> None:
     """List all rungs with their facts, and whether their weights are installed."""
-    from medtransfer.models.ladder import LADDER
+    from medtransfer.models.ladder import LADDER, find_rung
+    from medtransfer.models.rungs.field import FIELD
 
-    rungs = list(LADDER.values())
+    rungs = [*LADDER.values(), *map(find_rung, FIELD)]
     if as_json:
         print(json.dumps([{**asdict(rung), "weights_here": _installed(rung)} for rung in rungs]))
     else:
@@ -149,7 +150,7 @@ def _print_ladder(rungs: "list[Rung]") -> None:
             rung.name,
             rung.pretraining,
             f"{rung.images:,}" if rung.images else "–",
-            f"{(rung.architecture.parameters or 0) / 1e6:.1f} M",
+            f"{rung.architecture.parameters / 1e6:.1f} M" if rung.architecture.parameters else "–",
             _weights_text(rung),
             rung.licence or "–",
         ]

@@ -18,7 +18,8 @@ from torch import nn
 
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
-from medtransfer.models.ladder import Architecture, Rung
+from medtransfer.models.ladder import Rung
+from medtransfer.models.rungs.architectures import Architecture
 from medtransfer.models.runtime import seeded
 from medtransfer.sizes.image_size import ImageSize, height_width, size_words
 
@@ -80,6 +81,9 @@ def with_timm_facts(rung: Rung) -> Rung:
         cpu_precision="float32" if _has_batch_norm(network) else "bfloat16",
         channels_last=_has_batch_norm(network),
     )
+    if (stated := rung.stated) is not None:
+        mean, std = stated.mean or facts.mean, stated.std or facts.std
+        facts = replace(facts, input_size=stated.size, mean=mean, std=std)
     licence = config.get("license") if rung.source == "hub" else None
     return replace(rung, architecture=facts, licence=str(licence or rung.licence))
 

@@ -12,8 +12,9 @@ from medtransfer.files import file_stamp
 from medtransfer.models.backbones import build_backbone, head_prefix, with_timm_facts
 from medtransfer.models.config import ModelConfig, Pool
 from medtransfer.models.fast_layers import use_plain_attention
-from medtransfer.models.ladder import Architecture, Precision, Rung, find_rung
+from medtransfer.models.ladder import Rung, find_rung
 from medtransfer.models.load_weights import WeightsReport, load_weights
+from medtransfer.models.rungs.architectures import Architecture, Precision
 from medtransfer.models.rungs.partial_start import apply_start, copy_of
 from medtransfer.models.runtime import seeded
 from medtransfer.models.weight_files import find_weights, verified_digest

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from medtransfer.models.backbones import standardised_convolution
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 
 CONVOLUTION_THEN_NORM = {
     "efficientnet.EfficientNet": (("conv_stem", "bn1"), ("conv_head", "bn2")),

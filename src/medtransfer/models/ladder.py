@@ -12,59 +12,21 @@ from typing import Any, Literal
 
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.own_rungs import OWN, RUNGS, find_own, own_names
+from medtransfer.models.rungs.architectures import (
+    ARCHITECTURES,
+    TIMM,
+    Architecture,
+    architecture_of,
+    timm_architecture,
+)
+from medtransfer.models.rungs.field import FIELD, FieldRung, StatedInput
 from medtransfer.models.rungs.published import IMAGENET_FILES, TINY_FILES, TINY_LICENCE
 from medtransfer.models.rungs.start import METADATA_ONLY, START_MARK, Start, split_name, start_fault
 from medtransfer.models.rungs.timm_tags import UNKNOWN_SET, tag_facts
 
-Interpolation = Literal["bilinear", "bicubic"]
-Precision = Literal["float32", "bfloat16"]
 SourceKind = Literal["none", "package", "hub", "npz", "file", "own", "features"]
-Stem = Literal["bit", "small"]
-TIMM = "timm:"
 EMBEDDINGS = "embeddings"
 EMBEDDINGS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A network without weights.
-
-    Attributes:
-        name: Our short name.
-        timm: Name in timm; empty for small members of the BiT family.
-        parameters: Weights of the backbone, without a head.
-        width: Length of the feature vector.
-        mean: Of the input, per channel on the scale 0 to 1.
-        std: Of the input, likewise.
-        interpolation: Used to resize its input.
-        input_size: Side of the input it was designed for.
-        crop_share: Share of the shorter side that its published evaluation crops.
-        cpu_precision: Fastest training precision on a CPU with bfloat16 units
-            (docs/explanation/speed.md, docs/log.md).
-        channels_last: True if that memory format is faster on a CPU, as measured.
-        layers: Blocks per stage, for members of the BiT family.
-        width_factor: Width of a member of the BiT family.
-        groups: Of its group normalisation.
-        stem: Of such a member: ``bit`` is 7×7 in steps of 2 and max-pooling in steps of 2, for
-            images of 32 px and larger if speed matters; ``small`` is 3×3 in steps of 2 alone, which
-            leaves images of 32 to 64 px four times as many positions at four times the cost.
-    """
-
-    name: str
-    timm: str
-    parameters: int | None
-    width: int | None
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    interpolation: Interpolation = "bilinear"
-    input_size: int = 224
-    crop_share: float = 1.0
-    cpu_precision: Precision = "float32"
-    channels_last: bool = False
-    layers: tuple[int, int, int, int] | None = None
-    width_factor: float = 1.0
-    groups: int = 32
-    stem: Stem = "bit"
 
 
 @dataclass(frozen=True)
@@ -83,6 +45,8 @@ class Rung:
         licence: Of the weights.
         note: Caveat for the reader, e.g. that it is a stand-in.
         start: Change before it is trained; None if there is none.
+        seen: Public sets that it was pre-trained on, by their names in `medtransfer sources`.
+        stated: Input of weights that are not timm's; None where timm knows it.
     """
 
     name: str
@@ -96,6 +60,8 @@ class Rung:
     licence: str = ""
     note: str = ""
     start: Start | None = None
+    seen: tuple[str, ...] = ()
+    stated: StatedInput | None = None
 
     @property
     def base(self) -> str:
@@ -129,7 +95,26 @@ def find_rung(name: str) -> Rung:
     """
     if START_MARK in name:
         return _started(name)
+    if name in FIELD:
+        return _field(FIELD[name])
     return LADDER[name] if name in LADDER else _open_form(name)
+
+
+def _field(facts: FieldRung) -> Rung:
+    """A named encoder of the field; weights that are not timm's are a file."""
+    return Rung(
+        name=facts.name,
+        architecture=timm_architecture(facts.timm),
+        pretraining=facts.pretraining,
+        images=facts.images,
+        supervised=facts.supervised,
+        source="hub" if facts.is_timm else "file",
+        location=facts.name if facts.is_timm else "",
+        licence=UNKNOWN_SET if facts.is_timm else facts.licence,
+        note=facts.note,
+        seen=facts.seen,
+        stated=facts.stated,
+    )
 
 
 def _open_form(name: str) -> Rung:
@@ -141,7 +126,7 @@ def _open_form(name: str) -> Rung:
             facts = tag_facts(architecture)
             return Rung(
                 name=name,
-                architecture=_timm(architecture),
+                architecture=timm_architecture(architecture),
                 pretraining=facts.pretraining,
                 images=facts.images,
                 source="hub",
@@ -149,7 +134,7 @@ def _open_form(name: str) -> Rung:
                 licence=UNKNOWN_SET,
             )
         case "scratch" if architecture.startswith(TIMM) and open_form:
-            return _scratch(name, _timm(open_form))
+            return _scratch(name, timm_architecture(open_form))
         case "file" if architecture in ARCHITECTURES or (
             architecture.startswith(TIMM) and open_form
         ):
@@ -166,7 +151,7 @@ def _open_form(name: str) -> Rung:
         case "own" if (of_own := find_own(architecture)) is not None:
             return _own(name, of_own)
         case _:
-            pool = [*LADDER, *(f"file/{network}" for network in ARCHITECTURES)]
+            pool = [*LADDER, *FIELD, *(f"file/{network}" for network in ARCHITECTURES)]
             pool += [f"{OWN}/{rung_name}" for rung_name in own_names()]
             where = " (a name has letters, digits, '.', '_' and '-')" * (init == EMBEDDINGS)
             if init == OWN:
@@ -226,94 +211,6 @@ def _own(name: str, facts: Mapping[str, Any]) -> Rung:
         note=facts["note"],
     )
 
-
-def architecture_of(name: str) -> Architecture:
-    """An architecture by its name as rungs spell it, e.g. ``r50x1`` or ``timm:vit_small``."""
-    named = ARCHITECTURES.get(name)
-    return _timm(name.removeprefix(TIMM)) if named is None else named
-
-
-def _timm(name: str) -> Architecture:
-    """An architecture whose facts timm knows; see `models.backbones.with_timm_facts`."""
-    return Architecture(TIMM + name, name, None, None)
-
-
-def _bit(name: str, parameters: int, width: int, timm: str = "") -> Architecture:
-    return Architecture(
-        name, timm, parameters, width, cpu_precision="bfloat16", input_size=480 if timm else 64
-    )
-
-
-def _lite(number: int, parameters: int, size: int, share: float) -> Architecture:
-    return Architecture(
-        f"effnet-lite{number}",
-        f"tf_efficientnet_lite{number}",
-        parameters,
-        1280,
-        interpolation="bicubic",
-        input_size=size,
-        crop_share=share,
-        channels_last=True,
-    )
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    architecture.name: architecture
-    for architecture in (
-        replace(_bit("r26x0.25", 877_264, 512), layers=(2, 2, 2, 2), width_factor=0.25, groups=8),
-        replace(_bit("r26x0.5", 3_492_768, 1024), layers=(2, 2, 2, 2), width_factor=0.5, groups=16),
-        replace(
-            _bit("r26x0.25s", 875_344, 512),
-            layers=(2, 2, 2, 2),
-            width_factor=0.25,
-            groups=8,
-            stem="small",
-        ),
-        replace(
-            _bit("r26x0.5s", 3_488_928, 1024),
-            layers=(2, 2, 2, 2),
-            width_factor=0.5,
-            groups=16,
-            stem="small",
-        ),
-        replace(_bit("r14x0.5", 2_007_328, 1024), layers=(1, 1, 1, 1), width_factor=0.5),
-        replace(_bit("r14x1", 8_008_256, 2048), layers=(1, 1, 1, 1)),
-        replace(_bit("r26x1", 13_938_496, 2048), layers=(2, 2, 2, 2)),
-        _bit("r50x1", 23_500_352, 2048, "resnetv2_50x1_bit"),
-        _bit("r101x1", 42_492_480, 2048, "resnetv2_101x1_bit"),
-        _bit("r50x3", 211_174_080, 6144, "resnetv2_50x3_bit"),
-        _bit("r152x2", 232_238_208, 4096, "resnetv2_152x2_bit"),
-        _bit("r101x3", 381_789_888, 6144, "resnetv2_101x3_bit"),
-        _bit("r152x4", 928_340_224, 8192, "resnetv2_152x4_bit"),
-        _lite(0, 3_371_008, 224, 0.875),
-        _lite(1, 4_135_680, 240, 0.882),
-        _lite(2, 4_811_072, 260, 0.890),
-        Architecture(
-            name="effnet-b0",
-            timm="tf_efficientnet_b0",
-            parameters=4_007_548,
-            width=1280,
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-            interpolation="bicubic",
-            input_size=224,
-            crop_share=0.875,
-            channels_last=True,
-        ),
-        Architecture(
-            name="mobilenetv2",
-            timm="mobilenetv2_100",
-            parameters=2_223_872,
-            width=1280,
-            mean=(0.485, 0.456, 0.406),
-            std=(0.229, 0.224, 0.225),
-            interpolation="bilinear",
-            input_size=224,
-            crop_share=0.875,
-            channels_last=True,
-        ),
-    )
-}
 
 _PUBLISHED_BIT = ("r50x1", "r101x1", "r50x3", "r152x2", "r101x3", "r152x4")
 

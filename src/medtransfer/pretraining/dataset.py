@@ -16,7 +16,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import Codec
 from medtransfer.errors import TableError, fault_list, listed, plural
-from medtransfer.models.ladder import Architecture
+from medtransfer.models.rungs.architectures import Architecture
 from medtransfer.pretraining.config import Pretrain, UpstreamConfig
 from medtransfer.pretraining.listing import Listing, read_class_folders, read_table
 from medtransfer.pretraining.sparse_targets import SparseTargets

@@ -19,7 +19,7 @@ def seen_test_sets(
     A cohort is known by its name alone: `medtransfer import` gives it that of the set.
 
     Args:
-        seen: Sets by rung, from the study.
+        seen: Sets by rung, from the ladder and the study.
         frames: Rows of the manifest with their splits, for each way in which the study divides
             them.
     """

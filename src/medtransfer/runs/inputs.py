@@ -26,7 +26,8 @@ from medtransfer.data.splits import internal_rows
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
 from medtransfer.evaluation.comparison.levels.units import require_whole_units
 from medtransfer.files import file_stamp
-from medtransfer.models.ladder import Architecture, find_rung
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.architectures import Architecture
 from medtransfer.models.rungs.start import control_of
 from medtransfer.runs.config import Transfer
 from medtransfer.settings import rows_digest

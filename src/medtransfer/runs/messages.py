@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder, StudyFolder
 from medtransfer.runs.inputs import PlannedInputs

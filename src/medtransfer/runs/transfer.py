@@ -25,9 +25,10 @@ from medtransfer.models.classifier import (
     build_classifier,
     resolve_precision,
 )
-from medtransfer.models.ladder import Precision, find_rung
+from medtransfer.models.ladder import find_rung
 from medtransfer.models.precision.choice import Passes, PrecisionChooser, decide_precision
 from medtransfer.models.precision.decision import PrecisionDecision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer, run_id, scoring_digest
 from medtransfer.runs.embedded.transfer import transfer_features

@@ -155,7 +155,9 @@ def read_data(
 
     of_rungs = [
         *pretrained_on((entry.rung for entry in study.rungs), frames(), facts),
-        *seen_test_sets({entry.rung: entry.seen for entry in study.rungs}, frames()),
+        *seen_test_sets(
+            {e.rung: (*find_rung(e.rung).seen, *e.seen) for e in study.rungs}, frames()
+        ),
         *coverage_findings(map(study.model_of, study.rungs), manifest),
         *covariate_findings(study.covariates, frames(), study.data),
     ]

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from medtransfer.errors import WeightsError
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.foreign.header import require_header
-from medtransfer.models.ladder import architecture_of
 from medtransfer.models.load_weights import load_weights
+from medtransfer.models.rungs.architectures import architecture_of
 from medtransfer.study.check import check_study
 from medtransfer.study.config import Study
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from medtransfer.models.ladder import ARCHITECTURES, Precision
 from medtransfer.models.precision import choice
 from medtransfer.models.precision.choice import (
     Passes,
@@ -29,6 +28,7 @@ from medtransfer.models.precision.decision import (
 )
 from medtransfer.models.precision.measure import compare_speeds, measure_speeds
 from medtransfer.models.precision.speeds import SPEEDS, PrecisionSpeeds, cache_folder
+from medtransfer.models.rungs.architectures import ARCHITECTURES, Precision
 
 CPU = torch.device("cpu")
 LONG = Passes(ARCHITECTURES["r50x1"], 128, "training", 1_000_000, 64)

@@ -14,7 +14,7 @@ from medtransfer.data.config import Policy, SizePixels, Task
 from medtransfer.data.images.region import Framing
 from medtransfer.data.images.shards import Coding
 from medtransfer.models.config import Pool
-from medtransfer.models.ladder import Architecture, Interpolation, Precision, Stem
+from medtransfer.models.rungs.architectures import Architecture, Interpolation, Precision, Stem
 from medtransfer.posthoc.calibrators import CalibratorKind
 from medtransfer.posthoc.conformal import Condition, ScoreKind
 

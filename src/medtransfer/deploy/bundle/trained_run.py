@@ -20,7 +20,8 @@ from medtransfer.errors import StudyError, listed
 from medtransfer.evaluation.inference.features import read_ood_reference
 from medtransfer.files import is_whole
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.ladder import Architecture, Precision, find_rung
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.architectures import Architecture, Precision
 from medtransfer.models.rungs.start import control_of
 from medtransfer.models.tensors import read_tensors
 from medtransfer.posthoc.ood_feature_scores import OODReference

@@ -33,7 +33,7 @@ from medtransfer.deploy.inference.runtime import TorchNetwork
 from medtransfer.errors import BundleError, ConfigError, listed
 from medtransfer.models.classifier import CasePool, Classifier
 from medtransfer.models.folding import folded
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.models.tensors import Tensors
 from medtransfer.sizes.image_size import ImageSize, height_width
 

@@ -27,7 +27,7 @@ from medtransfer.deploy.inference.occasions import occasion_columns
 from medtransfer.deploy.inference.pixels import InputRules, decode_images
 from medtransfer.deploy.inference.sources import CaseRule, CaseSource, case_source
 from medtransfer.errors import BundleError, ConfigError, ImageError, listed
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.tables.predictions import OOD_PREFIX
 
 IMAGES_AT_ONCE = 128

@@ -13,7 +13,7 @@ from medtransfer.deploy.bundle.schema import NetworkFacts
 from medtransfer.errors import BundleError, ConfigError, fault_list
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import Classifier, assemble_classifier
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.models.tensors import Tensors
 from medtransfer.sizes.image_size import ImageSize
 

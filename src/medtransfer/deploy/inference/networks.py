@@ -12,7 +12,7 @@ from medtransfer.deploy.bundle.gate import carried_detectors
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.errors import ConfigError, listed
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 
 Runtime = Literal["torch", "onnx"]
 PredictingPrecision = Literal["study", "auto", "float32", "bfloat16"]

@@ -7,8 +7,8 @@ from medtransfer.deploy.inference.network import bundled_classifier, pick_predic
 from medtransfer.deploy.inference.networks import NetworkOutputs, Pictures
 from medtransfer.evaluation.inference.features import outputs_of
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.ladder import Precision
 from medtransfer.models.precision.choice import Passes, PrecisionChooser
+from medtransfer.models.rungs.architectures import Precision
 
 IMAGES_AT_ONCE = 128
 """Images of a pass, as `model` cuts them."""

@@ -8,8 +8,8 @@ import torch
 
 from medtransfer.errors import WeightsError
 from medtransfer.models.backbones import build_backbone, head_prefix
-from medtransfer.models.ladder import Architecture
 from medtransfer.models.load_weights import require_fitting
+from medtransfer.models.rungs.architectures import Architecture
 
 Shapes = dict[str, torch.Tensor]
 

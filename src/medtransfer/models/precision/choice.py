@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from medtransfer.models.classifier import PrecisionSetting
-from medtransfer.models.ladder import Architecture, Precision
 from medtransfer.models.precision.decision import (
     PrecisionCase,
     PrecisionDecision,
@@ -28,6 +27,7 @@ from medtransfer.models.precision.speeds import (
     recall_speeds,
     remember_speeds,
 )
+from medtransfer.models.rungs.architectures import Architecture, Precision
 from medtransfer.models.runtime import world
 from medtransfer.sizes.image_size import ImageSize, height_width, pixel_count
 

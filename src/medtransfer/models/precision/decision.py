@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import create_text, json_text, read_json, write_json
-from medtransfer.models.ladder import Precision
 from medtransfer.models.precision.speeds import PrecisionSpeeds, Work
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.sizes.image_size import ImageSize, size_name
 
 PRECISIONS = "precisions"

@@ -11,8 +11,8 @@ from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import Classifier, assemble_classifier
 from medtransfer.models.fast_layers import use_plain_attention
 from medtransfer.models.folding import folded
-from medtransfer.models.ladder import Architecture, Precision
 from medtransfer.models.precision.speeds import PrecisionSpeeds, Work
+from medtransfer.models.rungs.architectures import Architecture, Precision
 from medtransfer.models.runtime import is_out_of_memory, release_memory, seeded
 from medtransfer.sizes.image_size import ImageSize, height_width
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from medtransfer.errors import StudyError
 from medtransfer.files import read_json, write_json
-from medtransfer.models.ladder import Precision
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.settings import digest
 
 CACHE_VARIABLE = "MEDTRANSFER_CACHE"

@@ -10,7 +10,8 @@ from medtransfer.engines.local import LocalExecutor
 from medtransfer.engines.local_engine import LocalEngine
 from medtransfer.engines.machine import usable_cores
 from medtransfer.errors import MedTransferError, StudyError, fault_list, printable
-from medtransfer.models.ladder import Precision, find_rung
+from medtransfer.models.ladder import find_rung
+from medtransfer.models.rungs.architectures import Precision
 from medtransfer.models.weight_files import model_digest
 from medtransfer.runs.config import run_id as name_of
 from medtransfer.runs.events import OnEvent, Preparing, ignore_progress
