@@ -21,6 +21,8 @@ Access = Literal["open", "registration", "credentialed", "agreement"]
 PICTURES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files, in small letters."""
 PATH = "path"
+REPLACED = "\ufffd"
+"""Stands in a path for what is not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,18 @@ class Download:
         pictures = self.files.filter(ending.is_in(PICTURES).fill_null(value=False))
         below = self.options.get("images", "").strip("/")
         return pictures.filter(pl.col(PATH).str.starts_with(below + "/")) if below else pictures
+
+    def unreadable_names(self) -> list[str]:
+        """A fault if image files have names that are not UTF-8, which no table can hold."""
+        count = int(self.pictures[PATH].str.contains(REPLACED, literal=True).sum())
+        if not count:
+            return []
+        files = "file has a name that is" if count == 1 else "files have names that are"
+        advice = (
+            "unpack the archive again with its encoding, or rename them, e.g. with `convmv -f "
+            "latin1 -t utf8 -r --notest FOLDER`"
+        )
+        return [f"{count:,} image {files} not UTF-8: {advice}"]
 
     def refuse(self, faults: Iterable[str]) -> None:
         """Raise one error for all faults found in the tables, or do nothing.

@@ -1,5 +1,6 @@
 """Own data: a folder of classes, and any table by a mapping of its columns."""
 
+import os
 import unicodedata
 from pathlib import Path
 from shlex import split
@@ -11,6 +12,7 @@ from tests.data.sources.trees import picture, table
 
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import read_source, write_manifest
+from medtransfer.data.sources.source import Source
 from medtransfer.errors import ConfigError, MedTransferError, TableError
 from medtransfer.tables.manifest import read_manifest
 from medtransfer.tables.values.value_map import read_value_map
@@ -417,6 +419,21 @@ def test_files_are_found_under_names_in_another_case_or_unicode_form(tmp_path: P
     }
     sentence = "2 rows found their file under a name that differs in case or Unicode form alone."
     assert sentence in found.notes
+
+
+@pytest.mark.parametrize("source", [FOLDER, CSV])
+def test_file_names_that_are_not_utf_8_are_refused_with_what_to_do(
+    tmp_path: Path, source: Source
+) -> None:
+    picture(tmp_path / "mal" / "a.png")
+    name = os.path.join(os.fsencode(tmp_path), "mal/bär.png".encode("latin-1"))  # noqa: PTH118
+    try:
+        (tmp_path / "mal" / "a.png").rename(os.fsdecode(name))
+    except OSError:
+        pytest.skip("this disk holds UTF-8 names alone")
+    table(tmp_path / "t.csv", ("path", "patient_id"), [("mal/bär.png", "1")])
+    with pytest.raises(TableError, match="1 image file has a name that is not UTF-8.*convmv"):
+        read_source(source, tmp_path)
 
 
 def test_a_file_that_two_names_could_mean_is_given_to_none(tmp_path: Path) -> None:

@@ -294,6 +294,7 @@ def _located(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, Join
     A name that no file has is taken for the one file that differs from it in case or in its
     Unicode form alone; that is said.
     """
+    download.refuse(download.unreadable_names())
     plain = pl.col(PATH).str.replace_all("\\", "/", literal=True).str.strip_prefix("./")
     there = download.pictures[PATH]
     ways: list[tuple[str, pl.Series, pl.Series]] = []

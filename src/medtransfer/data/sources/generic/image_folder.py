@@ -31,6 +31,7 @@ OWN = (
 
 def read(download: Download) -> ImportedSource:
     """Every image of a class folder, with the class it lies in."""
+    download.refuse(download.unreadable_names())
     parts = download.pictures.with_columns(pl.col(PATH).str.split("/").alias("parts"))
     root = download.options["images"].strip("/").count("/") + bool(download.options["images"])
     parts = parts.with_columns(pl.col("parts").list.slice(root))
