@@ -271,7 +271,7 @@ def test_no_more_files_are_looked_for_where_nearly_all_of_a_sample_are_missing(
 
 
 @pytest.mark.usefixtures("low_limit")
-def test_files_are_all_looked_for_where_a_tenth_is_there_and_counted_beyond_twenty(
+def test_files_are_all_looked_for_where_a_fifth_is_there_and_few_missing_ones_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (image,) = pictures(1)
@@ -279,10 +279,16 @@ def test_files_are_all_looked_for_where_a_tenth_is_there_and_counted_beyond_twen
     manifest = paths_manifest(tmp_path, there)
     monkeypatch.setattr(scan, "AT_ONCE", 7)
     steps: list[tuple[int, int]] = []
+    read: list[tuple[int, int]] = []
     with pytest.raises(ImageError, match="^32 images of") as error:
         scan_images(
-            manifest, LIMIT, tmp_path / "facts.parquet", looking=lambda *step: steps.append(step)
+            manifest,
+            LIMIT,
+            tmp_path / "facts.parquet",
+            lambda *step: read.append(step),
+            looking=lambda *step: steps.append(step),
         )
+    assert read == [(done, 10 + 8) for done in range(1, 19)]
     assert steps == [*((done, 40) for done in range(7, 40, 7)), (40, 40)]
     assert "row 2: the image is missing" in str(error.value)
     assert "and 12 more" in str(error.value)

@@ -111,7 +111,9 @@ def scan_images(
     stamps = _stamps(manifest, looking if len(manifest) > LOOKED_AT else no_progress)
     remembered = {} if deep else _remembered(facts_file, stamps, pixel_limit)
     fresh = [i for i, image in enumerate(manifest.frame["image_id"]) if image not in remembered]
-    faults: list[tuple[int, str]] = []
+    absent = _absent(stamps, fresh)
+    faults = [(int(manifest.frame[ROW][index]), MISSING) for index in absent]
+    fresh = fresh if not absent else [index for index in fresh if index not in absent]
     rows = dict(remembered)
     results = map_images(manifest, fresh, lambda data, frame: inspect(data, pixel_limit, frame))
     for done, (index, facts) in enumerate(results, start=1):
@@ -127,6 +129,13 @@ def scan_images(
         write_frame(frame, facts_file)
     check_images(manifest, faults)
     return frame
+
+
+def _absent(stamps: pl.DataFrame, fresh: list[int]) -> frozenset[int]:
+    """Positions of missing files beyond the first `LOOKED_AT`, which are opened to say why."""
+    sizes = stamps["size"].gather(fresh)
+    missing = pl.Series(fresh, dtype=pl.Int64).filter(sizes == -1)
+    return frozenset(missing.slice(LOOKED_AT).to_list())
 
 
 def require_files(manifest: Manifest) -> None:
