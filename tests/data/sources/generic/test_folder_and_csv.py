@@ -475,3 +475,53 @@ def test_rows_that_repeat_another_whole_are_left_out_and_counted(tmp_path: Path)
     table(tmp_path / "images.csv", tree_csv.HEADER, [*tree_csv.ROWS, other])
     with pytest.raises(TableError, match="'image_id' is not unique"):
         read_source(CSV, tmp_path, tree_csv.OPTIONS)
+
+
+def test_findings_in_several_spellings_are_one_and_missing_words_say_nothing(
+    tmp_path: Path,
+) -> None:
+    cells = ["Edema|Effusion", "edema | effusion", "Edema", "Effusion|", "NaN", "|", "No Finding"]
+    for number in range(len(cells)):
+        picture(tmp_path / f"{number}.png", number)
+    rows = [(f"{number}.png", number, cell) for number, cell in enumerate(cells)]
+    table(tmp_path / "t.csv", ("File", "Pat", "F"), rows)
+    options = {"columns": "path=File,patient_id=Pat", "findings": "F"}
+    found = read_source(CSV, tmp_path, options)
+    assert found.frame["Edema"].to_list() == ["1", "1", "1", "0", None, None, "0"]
+    assert found.frame["Effusion"].to_list() == ["1", "1", "0", "1", None, None, "0"]
+    assert {"No Finding"} == {*found.frame.columns[6:]} - {"Edema", "Effusion"}
+    assert "'F': only case or blanks differ: read 2 spellings." in found.notes
+    assert "'F': read as missing: 'NaN' in 1 row." in found.notes
+    with pytest.raises(TableError, match="No row of 'F' names Edma. Did you mean 'Edema'"):
+        read_source(CSV, tmp_path, {**options, "targets": "Edma"})
+
+
+def test_words_for_missing_values_are_no_patient(tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / f"{number}.png", number)
+    rows = [("0.png", "NA"), ("1.png", "NA"), ("2.png", "P1"), ("3.png", "null")]
+    table(tmp_path / "t.csv", ("path", "patient_id"), rows)
+    with pytest.raises(TableError) as error:
+        read_source(CSV, tmp_path)
+    assert "'patient_id' holds 'NA' in 2 rows, 'null' in 1 row: rows of several" in str(error.value)
+    values = {"patient_id": {"NA": "A", "null": "B"}}
+    frame = read_source(CSV, tmp_path, values=values).frame
+    assert frame["patient_id"].to_list() == ["A", "A", "P1", "B"]
+
+
+def test_ids_stored_as_decimal_numbers_lose_the_decimals_and_others_are_refused(
+    tmp_path: Path,
+) -> None:
+    for number in range(2):
+        picture(tmp_path / f"{number}.png", number)
+    names = ["0.png", "1.png"]
+    pl.DataFrame({"path": names, "patient_id": [100.0, 101.0]}).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    found = read_source(CSV, tmp_path)
+    assert found.frame["patient_id"].to_list() == ["100", "101"]
+    note = "'patient_id' is stored as decimal numbers; read without the decimals."
+    assert note in found.notes
+    pl.DataFrame({"path": names, "patient_id": [1.5, 2.0]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TableError, match="stored as numbers with decimals; store ids as text"):
+        read_source(CSV, tmp_path)

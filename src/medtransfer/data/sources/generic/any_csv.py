@@ -12,18 +12,23 @@ from medtransfer.data.sources.column_mapping import (
     read_mapping,
     text_pairs,
 )
-from medtransfer.data.sources.generic.own_table import DELIMITERS, read_own_table, with_labels
+from medtransfer.data.sources.generic.own_table import (
+    DELIMITERS,
+    read_own_table,
+    with_findings,
+    with_labels,
+    with_text_ids,
+)
 from medtransfer.data.sources.generic.proposed_columns import offers, proposal
 from medtransfer.data.sources.joins import KEY, coverage, locate
 from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.source import PATH, Download, ImportedSource, Join, Option, Source
-from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.errors import TableError, fault_list, plural, suggestion
 from medtransfer.tables.manifest import RESERVED, label_text, readable_columns
 from medtransfer.tables.schema import ROW, wrong_cells
 from medtransfer.tables.values.personal_columns import (
     listed_columns,
     personal_faults,
-    personal_reason,
 )
 from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.value_map import absent_columns, map_values
@@ -60,8 +65,10 @@ def read(download: Download) -> ImportedSource:
     rows, notes = _renamed(table, mapped, download)
     notes = [*file_notes, *copies, *notes]
     rows, emptied_notes = _emptied(rows, download)
-    rows, targets = _with_findings(rows, download)
-    targets += entries(options["targets"]) if not options["findings"] else []
+    targets = entries(options["targets"])
+    if options["findings"]:
+        findings = with_findings(rows, options["findings"], options["separator"], targets)
+        rows, targets, notes = findings.frame, [*findings.targets], [*notes, *findings.notes]
     rows, cell_notes = _with_cells(rows, targets, download)
     labelled = with_labels(rows, targets)
     download.refuse(labelled.faults)
@@ -245,35 +252,9 @@ def _with_ids(frame: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, li
         name = download.folder.resolve().name
         frame = frame.with_columns(cohort=pl.lit(name or "internal"))
         notes.append(f"'cohort' is not named: the folder's name '{name}' was taken.")
-    ids = [name for name in RESERVED - {"image"} if name in frame.columns]
-    return frame.with_columns(pl.col(ids).cast(pl.String)), notes
-
-
-def _with_findings(rows: pl.DataFrame, download: Download) -> tuple[pl.DataFrame, list[str]]:
-    """One target per finding of a column such as ``Edema|Effusion``, and their names."""
-    column = download.options["findings"]
-    if not column:
-        return rows, []
-    if column not in rows.columns:
-        near = suggestion(column, rows.columns)
-        raise TableError(f"Column '{column}', named for findings, is not in the table. {near}")
-    if reason := personal_reason(rows[column]):
-        raise TableError(f"{reason}: it is no column of findings.")
-    separator = download.options["separator"]
-    wanted = entries(download.options["targets"])
-    names = rows[column].drop_nulls().str.split(separator).explode().str.strip_chars()
-    names = wanted or [name for name in names.unique().sort().to_list() if name]
-    missing = [name for name in wanted if name not in set(names)]
-    if missing:
-        near = suggestion(missing[0], set(names))
-        raise TableError(f"No row of '{column}' names {listed(missing)}. {near}".rstrip())
-    if both := [name for name in names if name in rows.columns and name != column]:
-        raise TableError(
-            f"{listed(both)} of '{column}' {'is a column' if len(both) == 1 else 'are columns'} of "
-            "the table too. Say which findings to take with --option targets=…"
-        )
-    labels = cells.flags(rows[column], separator, {name: name for name in names})
-    return rows.drop(column).hstack(labels), list(names)
+    frame, id_notes, faults = with_text_ids(frame, RESERVED - {"image", "frame"}, download.values)
+    download.refuse(faults)
+    return frame, [*notes, *id_notes]
 
 
 def _with_splits(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,14 +6,25 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.errors import printable, suggestion
+from medtransfer.data.sources.cells import flags
+from medtransfer.errors import TableError, listed, printable, suggestion
 from medtransfer.sizes.parquet import read_parquet
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.manifest import LABEL_CELLS, label_text
 from medtransfer.tables.schema import ROW, without_blanks, wrong_cells
-from medtransfer.tables.values.value_map import cell_text
+from medtransfer.tables.values.missing_words import (
+    counted,
+    missing_note,
+    missing_words,
+    without_words,
+)
+from medtransfer.tables.values.personal_columns import personal_reason
+from medtransfer.tables.values.spellings import one_spelling
+from medtransfer.tables.values.value_map import ValueMap, cell_text
 from medtransfer.tables.workbook import read_workbook
 
+MISSING_NEVER = ("patient_id", "case_id", "image_id")
+"""Ids in which a word for a missing value would join what is apart."""
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
@@ -87,3 +98,102 @@ def with_labels(rows: pl.DataFrame, targets: Sequence[str]) -> LabelledRows:
         advice = f"; say what words mean with --values {printable(name)}=WORD:1,WORD:0"
         faults += [*of_column[:-1], *(last + advice for last in of_column[-1:])]
     return LabelledRows(rows, tuple(faults))
+
+
+@dataclass(frozen=True)
+class FindingRows:
+    """Rows with a label column for each finding of a text such as ``Edema|Effusion``.
+
+    Attributes:
+        frame: The rows, without the column of the texts.
+        targets: The label columns.
+        notes: Sentences on spellings that are one, and on missing words.
+    """
+
+    frame: pl.DataFrame
+    targets: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def with_findings(
+    rows: pl.DataFrame, column: str, separator: str, wanted: Sequence[str]
+) -> FindingRows:
+    """One label column for each finding that a column lists.
+
+    Findings that differ in case and blanks alone are one. A cell without a finding, or with a word
+    that can only be a missing value, says nothing of any.
+
+    Args:
+        rows: The table.
+        column: The column of the texts.
+        separator: Between two findings.
+        wanted: The findings to take; all by default.
+
+    Raises:
+        TableError: The column is not there or looks personal, a finding is in no row, or a column
+            of the table has the name of a finding.
+    """
+    shown = printable(column, 80)
+    if column not in rows.columns:
+        near = suggestion(column, rows.columns)
+        raise TableError(f"Column '{shown}', named for findings, is not in the table. {near}")
+    if reason := personal_reason(rows[column]):
+        raise TableError(f"{reason}: it is no column of findings.")
+    text = rows.select(pl.col(column).cast(pl.String))
+    words = missing_words(text[column], "certain")
+    text = without_words(text, column, words) if words else text
+    entries = text[column].drop_nulls().str.split(separator).explode().str.strip_chars()
+    entries = entries.filter(entries != "")
+    spelled, notes = one_spelling(entries, wanted)
+    names = dict(zip(entries, spelled, strict=True))
+    there = sorted({*names.values()})
+    absent = [name for name in wanted if name not in there]
+    if absent:
+        near = suggestion(absent[0], there)
+        raise TableError(f"No row of '{shown}' names {listed(absent)}. {near}".rstrip())
+    targets = list(wanted) or there
+    if not targets:
+        raise TableError(f"No row of '{shown}' names a finding.")
+    if both := [name for name in targets if name in rows.columns and name != column]:
+        raise TableError(
+            f"{listed(both)} of '{shown}' {'is a column' if len(both) == 1 else 'are columns'} of "
+            "the table too. Say which findings to take with --option targets=…"
+        )
+    says = text[column].str.replace_all(separator, "", literal=True).str.strip_chars() != ""
+    cells = text[column].set(~says.fill_null(value=False), None)
+    labels = flags(cells, separator, {old: new for old, new in names.items() if new in targets})
+    missing = [missing_note(column, words)] if words else []
+    frame = rows.drop(column).hstack(labels.select(targets))
+    return FindingRows(frame, tuple(targets), (*notes, *missing))
+
+
+def with_text_ids(
+    frame: pl.DataFrame, names: Collection[str], values: ValueMap
+) -> tuple[pl.DataFrame, list[str], list[str]]:
+    """Ids as text, notes on those that were stored with decimals, and faults.
+
+    Args:
+        frame: The rows.
+        names: Columns of ids, as far as they are there.
+        values: Values that will be written in place of others, by column.
+    """
+    notes: list[str] = []
+    faults: list[str] = []
+    for name in (column for column in frame.columns if column in names):
+        cells = frame[name]
+        if cells.dtype.is_float():
+            whole = cells.fill_nan(None)
+            if not (whole.drop_nulls() == whole.drop_nulls().floor()).all():
+                faults.append(f"'{name}' is stored as numbers with decimals; store ids as text")
+                continue
+            frame = frame.with_columns(whole.cast(pl.Int64))
+            notes.append(f"'{name}' is stored as decimal numbers; read without the decimals.")
+        frame = frame.with_columns(pl.col(name).cast(pl.String))
+        words = missing_words(frame[name], "certain") if name in MISSING_NEVER else {}
+        words = {word: count for word, count in words.items() if word not in values.get(name, {})}
+        if words:
+            faults.append(
+                f"'{name}' holds {counted(words, [*words])}: rows of several patients would be of "
+                f"one. Give each its own, or map the word with --values {name}=WORD:ID"
+            )
+    return frame, notes, faults
