@@ -59,3 +59,9 @@ def test_other_ids_are_other_patients(first: str, second: str) -> None:
 def test_ids_that_a_spreadsheet_rounded_are_named(rounded: str) -> None:
     assert codes(rounded, "5", ("train", "test")) == ["A019"]
     assert codes("1e5", "5", ("train", "test")) == []
+
+
+@pytest.mark.parametrize("word", ["NA", "unknown", "north/NA", "k.A.", "不明"])
+def test_words_for_a_missing_value_are_no_patient(word: str) -> None:
+    assert codes(word, word, ("train", "train")) == ["A019"]
+    assert codes("Nadia/X", "Nan1", ("train", "test")) == []

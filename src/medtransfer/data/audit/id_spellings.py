@@ -10,6 +10,7 @@ from medtransfer.tables.manifest import free_columns
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS
 from medtransfer.tables.values.folding import INVISIBLE, plain_word
+from medtransfer.tables.values.missing_words import missing_words
 from medtransfer.tables.values.sex import names_sex
 
 SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
@@ -52,7 +53,20 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         count = plural(rounded["patient_id"].n_unique(), "patient id")
         sentence = f"{count} in scientific notation: a spreadsheet has rounded long numbers"
         findings.append(finding_for_rows("A019", sentence, rounded))
-    return findings
+    return findings + _words_for_missing(placed)
+
+
+def _words_for_missing(placed: pl.DataFrame) -> list[Finding]:
+    """A019: rows without a patient, which a word such as NA, or north/NA, makes those of one."""
+    last = pl.col("patient_id").str.extract(r"([^/]*)$")
+    names = placed.select(last.filter(~last.str.contains(r"\d")).unique())["patient_id"]
+    words = missing_words(names)
+    if not words:
+        return []
+    rows = placed.filter(last.str.strip_chars().is_in([*words]))
+    count = plural(rows["patient_id"].n_unique(), "patient id")
+    sentence = f"{count} in words for a missing value, in {plural(len(rows), 'row')}"
+    return [finding_for_rows("A019", sentence, rows)]
 
 
 def cohort_spellings(placed: pl.DataFrame) -> list[Finding]:

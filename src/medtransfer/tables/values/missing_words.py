@@ -105,6 +105,8 @@ def missing_words(cells: pl.Series, meaning: Meaning = "any") -> dict[str, int]:
 
     A dash counts as a value where the column holds a plus sign too: the two are a result.
     """
+    if cells.is_empty():
+        return {}
     name = cells.name
     slices = (part.unique() for part in cells.to_frame().iter_slices(SLICE_ROWS))
     words = pl.concat([part.filter(is_missing_word(name, meaning)) for part in slices]).to_series()
