@@ -173,8 +173,8 @@ def test_a_marker_helps_where_the_study_sees_it(
         assert drops[rung, "crp"]["value"] > drops[rung, "sex"]["value"]
         assert drops[rung, "crp"]["low"] is not None
     assert "What the clinical data give" in write_report(folder).read_text()
-    with pytest.raises(StudyError, match="sees clinical data"):
-        export_bundle(folder, tmp_path / "b.medt", rung="scratch/r14x0.5@covariates")
+    with pytest.raises(StudyError, match="is a file of features"):
+        export_bundle(folder, tmp_path / "b.medt", rung="metadata-only/linear")
 
     # a value of a test case that changes is predicted anew, by the finished runs that see it
     frame = pl.read_parquet(path)

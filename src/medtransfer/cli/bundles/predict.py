@@ -105,6 +105,14 @@ def predict(
         typer.Option(help="torch, or onnx for a bundle made with --onnx (extra onnx)."),
     ] = "torch",
     precision: PrecisionOption = "study",
+    clinical: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with case_id and the clinical data that the bundle sees. [default: columns "
+            "of the table of cases; age and sex of DICOM headers]",
+            show_default=False,
+        ),
+    ] = None,
     any_modality: Annotated[
         bool,
         typer.Option("--any-modality", help="Take DICOM files of modalities not trained on."),
@@ -153,6 +161,7 @@ def predict(
         trusted=trusted or (),
         runtime=runtime,
         precision=precision,
+        clinical=clinical,
     )
     if follow is not None:
         refuse_with_follow(inputs, dicom_sr)

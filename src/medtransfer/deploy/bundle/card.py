@@ -76,6 +76,9 @@ def bundle_page(bundle: Bundle, *, trusted: bool = False) -> str:
             "the images of a case"
         ),
     ]
+    if facts.clinical:
+        names = ", ".join(printable(column.name) for column in facts.clinical[0])
+        lines.append(f"  clinical     {names}: a column each of the table, or --clinical TABLE")
     for number in (n for n in facts.promises if n.metric == "auroc" and n.split == "test"):
         if number.target in (facts.names[0], "macro") or len(facts.targets) <= MAX_SHOWN_TARGETS:
             lines.append(

@@ -46,6 +46,7 @@ from medtransfer.deploy.bundle.training_digests import (
     image_digests,
     patient_digests,
 )
+from medtransfer.deploy.clinical.facts import bundled_covariates
 from medtransfer.errors import ConfigError, fault_list, listed
 from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
@@ -279,9 +280,8 @@ class _Export:
             for number in range(len(self._runs))
         ]
         ids = [request.run_id for request in self._chosen.requests]
-        return hashlib.sha256(
-            "\n".join(["medtransfer bundle", *ids, *weights]).encode()
-        ).hexdigest()
+        text = "\n".join(["medtransfer bundle", *ids, *weights])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _training_entry(self, salt: str) -> bytes:
         key = bytes.fromhex(salt)
@@ -299,8 +299,7 @@ class _Export:
 
     def _facts(self, measured: MeasuredRun, salt: str) -> BundleFacts:
         run, options = self._runs[0], self._options
-        data, config = run.run.data, run.run.evaluation
-        fits = measured.fit
+        data, config, fits = run.run.data, run.run.evaluation, measured.fit
         return BundleFacts(
             schema_version=SCHEMA_VERSION,
             medtransfer=version("medtransfer"),
@@ -329,6 +328,7 @@ class _Export:
             licences=self._licences(),
             margin=options.margin or config.margin or MARGIN,
             expires=options.expires,
+            clinical=bundled_covariates(run.cases.encoding for run in self._runs),
         )
 
     def _calibrator(self, target: int, measured: MeasuredRun) -> CalibratorKind:

@@ -262,9 +262,13 @@ def write_bundle(
 
 def facts_text(facts: BundleFacts) -> str:
     """Text of ``bundle.json``."""
-    # left out where images are whole, so that earlier versions read such bundles
-    fields = {"input": {"framing"}} if facts.input.framing.is_whole else None
-    return json_text(_FACTS.dump_python(facts, mode="json", exclude=fields))
+    # left out where they say nothing, so that earlier versions read such bundles
+    fields: dict[str, bool | set[str]] = {}
+    if facts.input.framing.is_whole:
+        fields["input"] = {"framing"}
+    if not facts.clinical:
+        fields["clinical"] = True
+    return json_text(_FACTS.dump_python(facts, mode="json", exclude=cast("Any", fields)))
 
 
 def array_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -353,6 +357,9 @@ def _check_entries_of(bundle: Bundle) -> None:
     names = facts.names
     if len(set(names)) < len(names):
         faults.append("two targets have the same name")
+    columns = {tuple(column.name for column in of_member) for of_member in facts.clinical}
+    if facts.clinical and (len(facts.clinical) != facts.members or len(columns) != 1):
+        faults.append("its clinical data are not those of its networks")
     if (facts.case is not None) != (facts.task == "single-label"):
         faults.append("its fits are not those of its task")
     if facts.task == "binary" and len(names) != 1:

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from medtransfer.data.config import Policy, SizePixels, Task
 from medtransfer.data.images.region import Framing
 from medtransfer.data.images.shards import Coding
+from medtransfer.deploy.clinical.facts import CovariateFacts
 from medtransfer.models.config import Pool
 from medtransfer.models.rungs.architectures import Architecture, Interpolation, Precision, Stem
 from medtransfer.posthoc.calibrators import CalibratorKind
@@ -358,6 +359,7 @@ class BundleFacts:
         parent: Digest of the bundle that this one supersedes.
         changes: Sentences on what was changed since the parent.
         onnx: The networks in ONNX beside torch's; None if they are not inside.
+        clinical: Clinical data that each network sees, in order; left out where none sees any.
     """
 
     schema_version: Literal[1]
@@ -380,6 +382,7 @@ class BundleFacts:
     parent: Sha256 | None = None
     changes: tuple[Text, ...] = ()
     onnx: OnnxFacts | None = None
+    clinical: tuple[tuple[CovariateFacts, ...], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -392,8 +395,6 @@ class BundleFacts:
 
     def promise(self, metric: str, target: str, cohort: str, split: Split = "test") -> float | None:
         """A promised value; None if it is undefined or not there."""
-        for number in self.promises:
-            key = (number.metric, number.target, number.cohort, number.split)
-            if key == (metric, target, cohort, split):
-                return number.value
-        return None
+        key = metric, target, cohort, split
+        same = (n for n in self.promises if (n.metric, n.target, n.cohort, n.split) == key)
+        return next((number.value for number in same), None)

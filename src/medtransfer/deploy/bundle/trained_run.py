@@ -82,6 +82,7 @@ class TrainedRun:
             len(self.run.data.names),
             read_tensors(self.weights),
             device,
+            covariates=self.cases.width,
         )
 
     def ood_reference(
@@ -112,10 +113,12 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
     run, folder = request.run, study.run(request.run_id)
     if control_of(run.model.rung) is not None:
         raise StudyError(f"Rung '{run.model.rung}' is a negative control: no bundle is made of it.")
-    if run.model.covariates:
+    mapped = sorted(set(run.model.covariates) & set(run.data.values))
+    if mapped:
         raise StudyError(
-            f"Rung '{run.model.rung}' sees clinical data ({listed(run.model.covariates)}), which "
-            "bundles do not take yet: no bundle is made of it. Export its twin without them."
+            f"Rung '{run.model.rung}' sees {listed(mapped)}, whose values data.values replaces. A "
+            "bundle does not hold the replacements: no bundle is made of it. Replace them in the "
+            "manifest, or export its twin without clinical data."
         )
     if not find_rung(run.model.rung).reads_images:
         raise StudyError(

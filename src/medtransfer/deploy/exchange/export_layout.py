@@ -35,6 +35,11 @@ def export_layout(bundle: Bundle | Path | str, out: Path | str, layout: Layout) 
     from medtransfer.deploy.exchange.timm_network import timm_network  # loads torch
 
     opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    if opened.facts.clinical:
+        raise ConfigError(
+            f"--layout {layout} is for networks of images alone, and this one sees clinical data. "
+            "Export its twin without them."
+        )
     network = timm_network(opened)
     files = hub_files if layout == "huggingface" else monai_files
     for name, content in files(opened, network).items():

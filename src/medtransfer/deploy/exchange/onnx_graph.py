@@ -113,6 +113,11 @@ def with_onnx(facts: BundleFacts, entries: Entries) -> tuple[BundleFacts, dict[s
             computed there as in torch.
     """
     require_exporter()
+    if facts.clinical:
+        raise BundleError(
+            "--onnx is for networks of images alone, and this one sees clinical data. Make the "
+            "bundle without --onnx, or of the twin without clinical data."
+        )
     if facts.network.parameters > MAX_PARAMETERS:
         raise BundleError(
             f"A network of {facts.network.parameters:,} parameters does not fit in a file of ONNX "

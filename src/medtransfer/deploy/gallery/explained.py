@@ -12,6 +12,7 @@ from medtransfer.deploy.gallery.heat_maps import (
     correlation_words,
     mean_correlation,
 )
+from medtransfer.errors import StudyError
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.messages import RunRequest
 
@@ -38,6 +39,11 @@ class ExplainedRun:
             StudyError: Its data have changed, or its weights are gone.
         """
         trained = open_run(study, request)
+        if trained.cases.width:
+            raise StudyError(
+                f"Rung '{trained.run.model.rung}' sees clinical data, and heat maps are of images "
+                "alone. Leave --heatmap out, or look at its twin without them."
+            )
         classifier = trained.classifier(torch.device("cpu"))
         return cls(HeatMaps(classifier, trained.spec), trained.recipe)
 

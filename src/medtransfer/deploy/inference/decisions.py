@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medtransfer.data.images.region import FramedPixels
 from medtransfer.deploy.bundle.fits import carried_fit
 from medtransfer.deploy.bundle.schema import BundleFacts
 from medtransfer.errors import plural
@@ -174,3 +175,21 @@ def _numbers(values: Floats) -> pl.Series:
 def _texts(values: Sequence[str]) -> pl.Series:
     """Texts as a column, null where they are empty."""
     return pl.Series([value or None for value in values], dtype=pl.String)
+
+
+def images_read(pictures: Sequence[FramedPixels], number: int) -> CaseImagesRead:
+    """Counts and mean statistics of a case's images.
+
+    Args:
+        pictures: Those that could be read.
+        number: How many the case has.
+    """
+    images = [picture.pixels for picture in pictures]
+    scaled = [image / float(np.iinfo(image.dtype).max) for image in images]
+    return CaseImagesRead(
+        read=len(pictures),
+        refused=number - len(pictures),
+        brightness=float(np.mean([image.mean() for image in scaled])),
+        contrast=float(np.mean([image.std() for image in scaled])),
+        whole=sum(picture.found == "whole" for picture in pictures),
+    )

@@ -24,13 +24,20 @@ class DecodedCases:
     Images may differ in bits and channels; each is normalised by itself.
     """
 
-    def __init__(self, pictures: Sequence[Sequence[Pixels]], spec: InputSpec) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Sequence[Pixels]],
+        spec: InputSpec,
+        clinical: NDArray[np.float32] | None = None,
+    ) -> None:
         """Keep the images.
 
         Args:
             pictures: Of each case, [height, width, 1 or 3] each; no case is without.
             spec: Input of the network.
+            clinical: Clinical data as numbers; None where the network sees none. [N, C]
         """
+        self._clinical = clinical
         self.spec = spec
         self._pictures = pictures
         self._counts: NDArray[np.int64] = np.array([len(p) for p in pictures], dtype=np.int64)
@@ -52,4 +59,8 @@ class DecodedCases:
         ]
         owner = np.repeat(np.arange(len(rows)), self._counts[rows])
         unknown = torch.zeros((len(rows), 1), device=device)
-        return Batch(torch.cat(images), torch.as_tensor(owner).to(device), unknown, unknown.bool())
+        covariates = None
+        if self._clinical is not None:
+            covariates = torch.as_tensor(self._clinical[rows]).to(device)
+        of_image = torch.as_tensor(owner).to(device)
+        return Batch(torch.cat(images), of_image, unknown, unknown.bool(), covariates)

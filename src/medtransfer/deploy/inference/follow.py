@@ -118,6 +118,11 @@ def follow_folder(
         BundleError: The bundle's weights cannot be used, or it has expired.
         StudyError: The disk is full.
     """
+    if model.facts.clinical:
+        raise ConfigError(
+            f'Bundle "{model.bundle.path.name}" sees clinical data, which a drop folder does not '
+            "hold. Predict tables of cases with `medtransfer predict`."
+        )
     follower = _Follower(model, Path(folder), Path(out), case, ending)
     rest = still
     if rest is None:

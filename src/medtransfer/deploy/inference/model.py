@@ -15,7 +15,9 @@ from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.deploy.bundle.card import bundle_page
 from medtransfer.deploy.bundle.reader import Bundle, read_bundle
 from medtransfer.deploy.bundle.schema import BundleFacts
-from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions
+from medtransfer.deploy.clinical.cells import ClinicalData
+from medtransfer.deploy.clinical.facts import encoding_of
+from medtransfer.deploy.inference.decisions import CaseImagesRead, case_decisions, images_read
 from medtransfer.deploy.inference.networks import (
     BundleNetworks,
     PredictingPrecision,
@@ -104,6 +106,7 @@ class BundleModel:
         after_expiry: True to predict although the bundle has expired.
         precision: Of the backbones in torch: `study` for the study's, `auto` for the faster one
             here, or the name of one.
+        clinical_table: Clinical data by `case_id`; None for those of table or headers.
     """
 
     bundle: Bundle
@@ -112,6 +115,13 @@ class BundleModel:
     runtime: Runtime = "torch"
     after_expiry: bool = False
     precision: PredictingPrecision = "study"
+    clinical_table: Path | None = None
+
+    @cached_property
+    def clinical(self) -> ClinicalData | None:
+        """Source of the clinical data that the networks see; None if they see none."""
+        encoding = encoding_of(self.facts.clinical[0]) if self.facts.clinical else None
+        return None if encoding is None else ClinicalData(encoding, self.clinical_table)
 
     @cached_property
     def used_precision(self) -> Precision:
@@ -246,6 +256,7 @@ class BundleModel:
         notes = [*source.notes]
         if self.runtime == "torch":
             notes += precision_notes(self.used_precision, self.facts.network.precision)
+        notes += [] if self.clinical is None else self.clinical.notes(source)
         return BundlePredictions(frame, scored.refused, scored.scores, tuple(notes))
 
 
@@ -258,6 +269,9 @@ class _Scoring:
         self._model, self._source, self._cases = model, source, cases
         self._on_progress = on_progress
         self._total = sum(source.cases[case].images for case in cases)
+        clinical = model.clinical
+        self._cells = None if clinical is None else clinical.cells(source, cases)
+        self._row_of = {case: row for row, case in enumerate(cases)}
         self._parts: list[pl.DataFrame] = []
         self._refused: list[tuple[str, str, str]] = []
         self._images: dict[str, CaseImagesRead] = {}
@@ -296,14 +310,17 @@ class _Scoring:
                 ordered = sorted(held.pop(request.case), key=lambda pair: pair[0])
                 pictures = [picture for _, picture in ordered]
                 number = self._source.cases[request.case].images
-                self._images[case_id] = _images_read(pictures, number)
+                self._images[case_id] = images_read(pictures, number)
                 yield request.case, [picture.pixels for picture in pictures]
             self._on_progress(done, self._total)
 
     def _pass(self, ready: Sequence[tuple[int, list[Pixels]]]) -> None:
         facts = self._model.facts
         cases = [self._source.cases[case] for case, _ in ready]
-        scores = self._model.networks.scores([pictures for _, pictures in ready])
+        cells = None
+        if self._cells is not None:
+            cells = self._cells[[self._row_of[case] for case, _ in ready]]
+        scores = self._model.networks.scores([pictures for _, pictures in ready], cells)
         finite = np.all([np.isfinite(s.logits).all(axis=1) for s in scores], axis=0)
         for row in np.flatnonzero(~finite).tolist():
             self._refused.append((cases[row].case_id, "", NOT_FINITE))
@@ -333,24 +350,6 @@ class _Scoring:
             self._parts.append(table.filter(pl.Series(finite)))
 
 
-def _images_read(pictures: Sequence[FramedPixels], number: int) -> CaseImagesRead:
-    """Counts and mean statistics of a case's images.
-
-    Args:
-        pictures: Those that could be read.
-        number: How many the case has.
-    """
-    images = [picture.pixels for picture in pictures]
-    scaled = [image / float(np.iinfo(image.dtype).max) for image in images]
-    return CaseImagesRead(
-        read=len(pictures),
-        refused=number - len(pictures),
-        brightness=float(np.mean([image.mean() for image in scaled])),
-        contrast=float(np.mean([image.std() for image in scaled])),
-        whole=sum(picture.found == "whole" for picture in pictures),
-    )
-
-
 def load_bundle(
     path: Path | str,
     *,
@@ -359,6 +358,7 @@ def load_bundle(
     after_expiry: bool = False,
     runtime: Runtime = "torch",
     precision: PredictingPrecision = "study",
+    clinical: Path | str | None = None,
     trusted: Sequence[Path | str] = (),
 ) -> BundleModel:
     """Open a bundle to predict with.
@@ -371,6 +371,7 @@ def load_bundle(
         runtime: `torch`, or `onnx` for onnxruntime.
         precision: Of the backbones in torch: `study` for the numbers of the study, `auto` for the
             faster of both here, or `float32` or `bfloat16`.
+        clinical: Table with `case_id` and the clinical data that the bundle sees.
         trusted: Files of public keys, one of which must have signed it; none for any bundle.
 
     Returns:
@@ -391,6 +392,9 @@ def load_bundle(
         runtime=runtime,
         after_expiry=after_expiry,
         precision=precision,
+        clinical_table=None if clinical is None else Path(clinical),
     )
+    if clinical is not None and model.clinical is None:
+        raise ConfigError("The bundle sees no clinical data: leave --clinical out.")
     model.require_unexpired()
     return model

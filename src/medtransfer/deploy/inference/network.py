@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import NetworkFacts
+from medtransfer.deploy.clinical.facts import encoding_of
 from medtransfer.errors import BundleError, ConfigError, fault_list
 from medtransfer.models.backbones import build_backbone
 from medtransfer.models.classifier import Classifier, assemble_classifier
@@ -21,7 +22,13 @@ MAX_TENSOR_FAULTS = 5
 
 
 def trained_classifier(
-    network: NetworkFacts, crop: ImageSize, targets: int, tensors: Tensors, device: torch.device
+    network: NetworkFacts,
+    crop: ImageSize,
+    targets: int,
+    tensors: Tensors,
+    device: torch.device,
+    *,
+    covariates: int = 0,
 ) -> Classifier:
     """A classifier with its trained weights, in evaluation mode.
 
@@ -34,14 +41,15 @@ def trained_classifier(
         targets: Number of outputs T.
         tensors: Every tensor of the classifier.
         device: Where it will run.
+        covariates: Columns of clinical data that its head sees.
 
     Raises:
         BundleError: The tensors belong to another network.
     """
     with torch.device("meta"):
-        outline = _assembled(network, crop, targets, torch.device("meta"))
+        outline = _assembled(network, crop, targets, torch.device("meta"), covariates)
     _require_same(outline.state_dict(), tensors)
-    classifier = _assembled(network, crop, targets, device)
+    classifier = _assembled(network, crop, targets, device, covariates)
     classifier.load_state_dict(tensors)
     return classifier.to(device).eval().requires_grad_(requires_grad=False)
 
@@ -72,7 +80,15 @@ def bundled_classifier(
         network = facts.network
         if precision is not None:
             network = replace(network, precision=precision)
-        return trained_classifier(network, facts.input.crop, len(facts.targets), tensors, device)
+        encoding = encoding_of(facts.clinical[member]) if facts.clinical else None
+        return trained_classifier(
+            network,
+            facts.input.crop,
+            len(facts.targets),
+            tensors,
+            device,
+            covariates=0 if encoding is None else encoding.width,
+        )
     except ConfigError as error:
         raise BundleError(
             f'The network of bundle "{bundle.path.name}" cannot be built: {error}'
@@ -100,11 +116,15 @@ def pick_predicting_device(name: str) -> torch.device:
 
 
 def _assembled(
-    network: NetworkFacts, crop: ImageSize, targets: int, device: torch.device
+    network: NetworkFacts,
+    crop: ImageSize,
+    targets: int,
+    device: torch.device,
+    covariates: int,
 ) -> Classifier:
     architecture = network.architecture.architecture()
     backbone = build_backbone(architecture, seed=0, input_size=crop)
-    return assemble_classifier(
+    classifier = assemble_classifier(
         backbone,
         architecture,
         network.pool,
@@ -113,6 +133,9 @@ def _assembled(
         device=device,
         precision=network.precision,
     )
+    if covariates:
+        classifier.add_covariates(covariates)
+    return classifier
 
 
 def _require_same(state: Mapping[str, Any], tensors: Tensors) -> None:

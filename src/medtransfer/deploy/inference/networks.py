@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.images.pictures import Pixels
 from medtransfer.deploy.bundle.gate import carried_detectors
 from medtransfer.deploy.bundle.reader import Bundle
+from medtransfer.deploy.clinical.facts import encoding_of
 from medtransfer.errors import ConfigError, listed
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.models.rungs.architectures import Precision
@@ -60,8 +62,15 @@ class NetworkOutputs:
 class Network(Protocol):
     """A network in any runtime."""
 
-    def outputs(self, pictures: Pictures) -> NetworkOutputs:
-        """Features and logits of decoded cases."""
+    def outputs(
+        self, pictures: Pictures, clinical: NDArray[np.float32] | None = None, /
+    ) -> NetworkOutputs:
+        """Features and logits of decoded cases.
+
+        Args:
+            pictures: Of each case.
+            clinical: Clinical data as numbers; None where the network sees none. [N, C]
+        """
         ...
 
 
@@ -95,21 +104,33 @@ class BundleNetworks:
         names = [detector.name for detector in facts.detectors]
         width, targets = facts.network.architecture.width, len(facts.targets)
         single_label = facts.task == "single-label"
+        encodings = [encoding_of(f) for f in facts.clinical] or [None] * len(networks)
         self._members = [
             (
                 network,
+                encoding,
                 carried_detectors(
-                    names, bundle.detectors(member), width, targets, single_label=single_label
+                    names,
+                    bundle.detectors(member),
+                    width + (0 if encoding is None else encoding.width),
+                    targets,
+                    single_label=single_label,
                 ),
             )
-            for member, network in enumerate(networks)
+            for member, (network, encoding) in enumerate(zip(networks, encodings, strict=True))
         ]
 
-    def scores(self, pictures: Pictures) -> list[MemberScores]:
-        """Scores of decoded cases by each network."""
+    def scores(self, pictures: Pictures, cells: pl.DataFrame | None = None) -> list[MemberScores]:
+        """Scores of decoded cases by each network.
+
+        Args:
+            pictures: Of each case.
+            cells: Their clinical data as text; None where the networks see none.
+        """
         scores: list[MemberScores] = []
-        for network, detectors in self._members:
-            outputs = network.outputs(pictures)
+        for network, encoding, detectors in self._members:
+            clinical = None if encoding is None or cells is None else encoding.encode(cells)
+            outputs = network.outputs(pictures, clinical)
             logits = outputs.logits.astype(np.float64)
             finite = np.isfinite(logits).all(axis=1) & np.isfinite(outputs.features).all(axis=1)
             ood: dict[str, Floats] = {}

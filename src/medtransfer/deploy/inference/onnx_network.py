@@ -62,8 +62,10 @@ class OnnxNetwork:
         if fixed != wanted:
             raise _damaged("its inputs and outputs are not those of the bundle")
 
-    def outputs(self, pictures: Pictures) -> NetworkOutputs:
-        """Features and logits of decoded cases."""
+    def outputs(
+        self, pictures: Pictures, _clinical: NDArray[np.float32] | None = None, /
+    ) -> NetworkOutputs:
+        """Features and logits of decoded cases; no network with ONNX sees clinical data."""
         parts = [self._run(part) for part in _parts(pictures)]
         features, logits = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return NetworkOutputs(features, logits)

@@ -167,6 +167,9 @@ class _Part:
             "any_modality": model.any_modality,
             "runtime": model.runtime,
             "precision": model.used_precision,
+            "clinical": None
+            if model.clinical is None
+            else model.clinical.cells(source, cases).rows(),
             "cases": [[source.cases[case].case_id, source.stamp(case)] for case in cases],
         }
         self._stem = folder / digest(made_from)[:24]

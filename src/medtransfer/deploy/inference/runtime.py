@@ -1,5 +1,10 @@
 """The networks of a bundle in torch."""
 
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.inference.decoded import DecodedCases, bundled_spec
@@ -21,9 +26,11 @@ class TorchNetwork:
         self._classifier = classifier
         self._spec = spec
 
-    def outputs(self, pictures: Pictures) -> NetworkOutputs:
+    def outputs(
+        self, pictures: Pictures, clinical: NDArray[np.float32] | None = None
+    ) -> NetworkOutputs:
         """Features and logits of decoded cases."""
-        outputs = outputs_of(self._classifier, DecodedCases(pictures, self._spec))
+        outputs = outputs_of(self._classifier, DecodedCases(pictures, self._spec, clinical))
         return NetworkOutputs(outputs.features, outputs.logits)
 
 
@@ -55,6 +62,7 @@ def fastest_precision(bundle: Bundle, device: str) -> Precision:
         device: `cpu`, `cuda`, `mps`, or `auto`.
     """
     network, crop = bundle.facts.network, bundle.facts.input.crop
-    passes = Passes(network.architecture.architecture(), crop, "features", 0, IMAGES_AT_ONCE)
+    architecture = replace(network.architecture.architecture(), parameters=network.parameters)
+    passes = Passes(architecture, crop, "features", 0, IMAGES_AT_ONCE)
     chooser = PrecisionChooser(pick_predicting_device(device))
     return chooser.choose(passes, short=0.0).precision

@@ -185,6 +185,10 @@ class FileSource:
                     case, place, file.name, None, lambda file=file: read_file(file.path, file.root)
                 )
 
+    def first_file(self, case: int) -> Path:
+        """The first file of a case, whose header stands for it."""
+        return self._files[case][0].path
+
     def stamp(self, case: int) -> Sequence[Any]:
         """Files of a case with their size and times."""
         return [[file.name, *file_stamp(file.path)] for file in self._files[case]]

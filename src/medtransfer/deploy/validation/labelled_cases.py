@@ -83,6 +83,7 @@ def score_labelled(
     blank_targets = [f"target_{name}" for name in data.names]
     scores = scored.scores.drop(blank_targets).join(labels, on="case_id", how="left")
     notes = [*overlap.notes]
+    notes += [] if model.clinical is None else model.clinical.notes(source)
     if len(blank):
         notes.append(f"{plural(len(blank), 'case')} without a label count for the OOD share alone.")
     if len(scored.refused):

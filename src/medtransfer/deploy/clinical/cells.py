@@ -1,0 +1,160 @@
+"""Clinical data of cases to predict: of their table, of a table of its own, or of DICOM headers."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.data.covariates.cells import covariate_cells
+from medtransfer.data.covariates.encoding import CovariateColumn, CovariateEncoding
+from medtransfer.data.images.dicom.elements import header_words
+from medtransfer.deploy.inference.sources import CaseSource, FileSource, ManifestSource
+from medtransfer.errors import TableError, listed, plural
+from medtransfer.tables.manifest import MANIFEST_CONTRACT
+from medtransfer.tables.schema import read_noted_frame
+from medtransfer.tables.values.ages import names_age
+from medtransfer.tables.values.sex import names_sex
+
+AGE, SEX = "PatientAge", "PatientSex"
+DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
+YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+
+
+@dataclass(frozen=True)
+class ClinicalData:
+    """Source of the clinical data that a bundle's networks see.
+
+    Attributes:
+        encoding: Of the first network; the others have the same columns.
+        table: Table with `case_id` and the columns; None for the cases' own table or headers.
+    """
+
+    encoding: CovariateEncoding
+    table: Path | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that the networks see."""
+        return [column.name for column in self.encoding.columns]
+
+    @cached_property
+    def _given(self) -> pl.DataFrame | None:
+        """Values of the table by case, as text; None where none was given.
+
+        Raises:
+            TableError: It has no `case_id`, or none of the columns.
+        """
+        if self.table is None:
+            return None
+        frame = read_noted_frame(self.table, MANIFEST_CONTRACT).frame
+        if "case_id" not in frame.columns or not set(self.names) & set(frame.columns):
+            raise TableError(
+                f'Table "{self.table.name}" needs a column "case_id", as in the predictions, and '
+                f"the clinical data that the bundle sees: {listed(self.names, 20)}."
+            )
+        return _by_case(frame, self.names)
+
+    def cells(self, source: CaseSource, cases: Sequence[int]) -> pl.DataFrame:
+        """Values of some cases as text, null where there is none.
+
+        Args:
+            source: Of the cases.
+            cases: Their positions.
+
+        Returns:
+            The bundle's columns, in its order; a row for each of the cases, in theirs.
+        """
+        ids = pl.DataFrame({"case_id": [source.cases[case].case_id for case in cases]})
+        at_hand = ids.clear()
+        if isinstance(source, ManifestSource):
+            is_asked = pl.col("case_id").is_in(ids["case_id"].implode())
+            at_hand = _by_case(source.manifest.frame.filter(is_asked), self.names)
+        elif isinstance(source, FileSource):
+            files = [source.first_file(case) for case in cases]
+            at_hand = ids.with_columns(self._of_headers(files))
+        joined = ids
+        for name in self.names:
+            parts: list[str] = []
+            for number, values in enumerate((self._given, at_hand)):
+                if values is not None and name in values.columns:
+                    part = f"{number} {name}"
+                    parts.append(part)
+                    joined = joined.join(
+                        values.select("case_id", pl.col(name).alias(part)),
+                        on="case_id",
+                        how="left",
+                        maintain_order="left",
+                    )
+            value = pl.coalesce(parts) if parts else pl.lit(None, pl.String)
+            joined = joined.with_columns(value.alias(name)).drop(parts)
+        return joined.select(self.names)
+
+    def _of_headers(self, files: Sequence[Path]) -> list[pl.Series]:
+        """Age and sex of DICOM files, for the columns that mean them."""
+        wanted = [c for c in self.encoding.columns if names_age(c.name) or names_sex(c.name)]
+        if not wanted:
+            return []
+        words = [header_words(path, [AGE, SEX]) or {} for path in files]
+        return [
+            pl.Series(
+                column.name,
+                [
+                    _age(text.get(AGE, ""))
+                    if names_age(column.name)
+                    else _sex(text.get(SEX, ""), column)
+                    for text in words
+                ],
+                dtype=pl.String,
+            )
+            for column in wanted
+        ]
+
+    def notes(self, source: CaseSource) -> list[str]:
+        """Sentences on values that are missing, or that training lacks; no value is named."""
+        cells = self.cells(source, range(len(source.cases)))
+        sentences: list[str] = []
+        for column in self.encoding.columns:
+            values = cells[column.name]
+            missing, unseen = values.null_count(), column.unseen(values)
+            parts = [f"missing in {plural(missing, 'case')}"] if missing else []
+            if unseen:
+                what = "no number" if column.is_number else "a value that training lacks"
+                parts.append(f"{what} in {plural(unseen, 'case')}")
+            if parts:
+                sentences.append(
+                    f"Clinical data '{column.name}': {' and '.join(parts)} of {len(cells):,}; "
+                    "predicted as missing."
+                )
+        return sentences
+
+
+def _by_case(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """`case_id` and those of some columns that a table has, as text."""
+    present = [name for name in names if name in frame.columns]
+    if not present or frame.is_empty():
+        return frame.select("case_id").unique().clear()
+    return covariate_cells(frame, present)
+
+
+def _age(text: str) -> str | None:
+    """Age in years as a DICOM header has it, ``063Y``; None where it says none."""
+    match = DICOM_AGE.fullmatch(text.strip().upper())
+    if match is None:
+        return None
+    years = int(match[1]) * YEARS[match[2]]
+    return str(int(years)) if years.is_integer() else f"{years:.3f}"
+
+
+def _sex(text: str, column: CovariateColumn) -> str | None:
+    """Sex as the study spells it, from a DICOM header; None where it says none.
+
+    A letter that no category begins with stays as it is, and is counted as unknown.
+    """
+    letter = text.strip().upper()[:1]
+    if letter not in ("F", "M", "O"):
+        return None
+    same = [name for name in column.categories if name[:1].upper() == letter]
+    return same[0] if len(same) == 1 else letter
