@@ -168,7 +168,8 @@ def report(
     checklists: Annotated[
         Path | None,
         typer.Option(
-            "--checklists", help="Markdown file of CLAIM 2024, TRIPOD+AI and EU AI Act Annex IV."
+            "--checklists",
+            help="Markdown file of CLAIM 2024, TRIPOD+AI, FUTURE-AI and EU AI Act Annex IV.",
         ),
     ] = None,
     about: Annotated[

@@ -11,6 +11,7 @@ from medtransfer.report.checklists.about import STATEMENTS, about_template, read
 from medtransfer.report.checklists.annex_iv import ANNEX_IV
 from medtransfer.report.checklists.claim import CLAIM
 from medtransfer.report.checklists.fill import CHECKLISTS, checklist_text, filled
+from medtransfer.report.checklists.future_ai import FUTURE_AI
 from medtransfer.report.checklists.item import Checklist
 from medtransfer.report.checklists.proofs import Proof, proofs_of
 from medtransfer.report.checklists.tripod import TRIPOD
@@ -24,9 +25,22 @@ PROOFS = {
 }
 
 
-@pytest.mark.parametrize(("checklist", "count"), [(CLAIM, 44), (TRIPOD, 27), (ANNEX_IV, 9)])
-def test_the_inventory_of_a_checklist_is_whole(checklist: Checklist, count: int) -> None:
-    assert [item.number for item in checklist.items] == [str(n) for n in range(1, count + 1)]
+def numbered(**counts: int) -> list[str]:
+    return [f"{name}{n}" for name, count in counts.items() for n in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("checklist", "numbers"),
+    [
+        (CLAIM, numbered(**{"": 44})),
+        (TRIPOD, numbered(**{"": 27})),
+        (ANNEX_IV, numbered(**{"": 9})),
+        (FUTURE_AI, numbered(F=3, Un=4, T=6, Us=5, R=3, E=2, G=7)),
+    ],
+    ids=lambda value: value.name if isinstance(value, Checklist) else "",
+)
+def test_the_inventory_of_a_checklist_is_whole(checklist: Checklist, numbers: list[str]) -> None:
+    assert [item.number for item in checklist.items] == numbers
     for item in checklist.items:
         assert item.proofs or item.told
         assert set(item.proofs) <= PROOFS
@@ -68,7 +82,7 @@ def test_answers_link_to_the_section_that_proves_them() -> None:
     assert "A \\[grant\\]" in text
     assert "Missing in about.yaml: `registration`" in text
     assert "# Checklists: a \\| study" in text
-    assert text.count("\n| ") == 44 + 27 + 9 + 2 * 3
+    assert text.count("\n| ") == 44 + 27 + 30 + 9 + 2 * 4
     assert "0 answered" not in text.split("## TRIPOD")[0]
 
 

@@ -40,6 +40,15 @@ STATEMENTS = {
     "standards": "Standards that are applied.",
     "declaration": "Declaration of conformity.",
     "monitoring": "How it is watched in use.",
+    "logging": "What is logged in use, and for how long.",
+    "governance": "Who answers for risks, audits, upkeep and errors.",
+    "training": "Manuals and training for users.",
+    "usability": "How users outside of the development tried it in their work, and what was found.",
+    "utility": "What care with it was compared with: benefit, harm and cost.",
+    "explanations": "Whether users need explanations, and how they were tried.",
+    "stakeholders": "Who took part besides the developers, and in what.",
+    "regulation": "Rules and laws that apply, and how they are met.",
+    "society": "Effects on work, skills and society, and the energy it takes.",
 }
 """Field of `about.yaml` to what it states."""
 About = dict[str, str]

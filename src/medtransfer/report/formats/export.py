@@ -37,7 +37,8 @@ class ReportFormats:
         figures: Folder for every figure as SVG, PNG and CSV.
         tables: Folder for the main tables as LaTeX and, with python-docx, Word.
         reader: The reader whose pages are printed.
-        checklists: CLAIM 2024, TRIPOD+AI and Annex IV of the EU AI Act, filled, as Markdown.
+        checklists: CLAIM 2024, TRIPOD+AI, FUTURE-AI and Annex IV of the EU AI Act, filled, as
+            Markdown.
         about: Statements that only people can make, for checklists and cards; a file that does not
             exist is written, to be filled in.
         model_card: Card of the recommended network as Markdown, and as JSON beside it.

@@ -1,0 +1,51 @@
+"""FUTURE-AI: 30 practices of trustworthy AI in health care, by six principles and in general."""
+
+from medtransfer.report.checklists.item import Checklist, Item
+
+FUTURE_AI = Checklist(
+    "FUTURE-AI",
+    "Lekadir et al., BMJ 2025, 388:e081554",
+    (
+        Item("F1", "Fairness: sources of bias, named early", told=("risks",), more=True),
+        Item("F2", "Fairness: attributes of patients and data", ("groups", "counts")),
+        Item("F3", "Fairness: bias measured, and corrected if need be", ("groups",), more=True),
+        Item("Un1", "Universality: settings and their differences", told=("setting",)),
+        Item("Un2", "Universality: community standards", told=("standards",)),
+        Item("Un3", "Universality: other data or other sites", ("shift",)),
+        Item("Un4", "Universality: validity at the place of use", ("shift",), more=True),
+        Item("T1", "Traceability: risk management", told=("risks",), more=True),
+        Item(
+            "T2",
+            "Traceability: documentation",
+            ("networks", "recipe", "limits"),
+            ("intended_use", "availability"),
+        ),
+        Item("T3", "Traceability: quality of inputs and outputs", ("audit",), ("monitoring",)),
+        Item("T4", "Traceability: audits and updates", told=("monitoring", "changes")),
+        Item("T5", "Traceability: log of use", told=("logging",)),
+        Item("T6", "Traceability: governance", told=("governance",)),
+        Item("Us1", "Usability: intended use and needs of users", told=("intended_use", "users")),
+        Item("Us2", "Usability: interaction and oversight", ("decisions",), ("oversight",)),
+        Item("Us3", "Usability: manuals and training", told=("training",)),
+        Item("Us4", "Usability: tried by users outside of the development", told=("usability",)),
+        Item("Us5", "Usability: benefit and safety in care", ("decisions",), ("utility",)),
+        Item("R1", "Robustness: sources of variation, named early", told=("acquisition",)),
+        Item("R2", "Robustness: training data like the real ones", ("counts",), ("data_source",)),
+        Item("R3", "Robustness: tested against variation", ("shift",), more=True),
+        Item("E1", "Explainability: need, agreed with users", told=("explanations",)),
+        Item(
+            "E2",
+            "Explainability: tested with users",
+            ("understanding",),
+            ("explanations",),
+            more=True,
+        ),
+        Item("G1", "People of all trades take part", told=("stakeholders", "patient_involvement")),
+        Item("G2", "Privacy and security", ("search",), ("deidentification", "consent")),
+        Item("G3", "Measures against the risks that were named", ("recipe",), ("risks",)),
+        Item("G4", "Plan of the evaluation", ("splits", "metrics", "questions"), ("protocol",)),
+        Item("G5", "Rules and laws", told=("regulation",)),
+        Item("G6", "Ethical questions of the application", told=("ethics",), more=True),
+        Item("G7", "Effects on work and society", told=("society",)),
+    ),
+)
