@@ -20,7 +20,7 @@ def test_every_experiment_is_told_once_with_a_state() -> None:
     table = rows()
     assert [row[0].strip("| ") for row in table] == [f"E{number}" for number in range(1, 36)]
     assert {len(row) for row in table} == {6}
-    assert set(Counter(row[2] for row in table)) == STATES
+    assert set(Counter(row[2] for row in table)) <= STATES
 
 
 def test_what_works_names_its_command_and_a_test_that_exists() -> None:

@@ -204,3 +204,20 @@ def test_markup_of_cells_is_shown_as_it_is(tmp_path: Path) -> None:
     rows = "".join(f"a{n},{n}.png,c{n},p{n},A,[red]x[/red]\n" for n in range(10))
     text = complaint(tmp_path, f"{HEAD},Edema\n{rows}", targets=["Edema"])
     assert "'[red]x[/red]'" in text
+
+
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_soft_labels_are_refused_with_what_to_do(tmp_path: Path, *, as_numbers: bool) -> None:
+    cells = ["0", "1", "0.5", "0.7", None]
+    rows = [f"i{k},i{k}.png,c{k},p{k},A,{cell or ''}" for k, cell in enumerate(cells)]
+    if as_numbers:
+        numbers = [None if cell is None else float(cell) for cell in cells]
+        columns = {name: [f"{name[0]}{k}" for k in range(5)] for name in HEAD.split(",")}
+        frame = pl.DataFrame(columns | {"cohort": ["A"] * 5, "Edema": numbers})
+        text = parquet_complaint(tmp_path, frame, targets=["Edema"])
+    else:
+        content = "\n".join([f"{HEAD},Edema", *rows, ""])
+        text = complaint(tmp_path, content, targets=["Edema"])
+    assert "'Edema' is between 0 and 1 in 2 rows: such soft labels are not trained on" in text
+    assert "`targets: {Edema: {uncertain: soft(0.7)}}`" in text
+    assert "`readings:`" in text

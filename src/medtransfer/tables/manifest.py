@@ -40,6 +40,11 @@ from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_va
 
 SPLITS = ("train", "tune", "test")
 LABEL_CELLS = ("1", "0", "-1", "empty")
+SOFT_LABELS = (
+    "'{name}' is between 0 and 1 in {rows}: such soft labels are not trained on. Write -1 there "
+    "and give its value to all of them with `targets: {{{name}: {{uncertain: soft(0.7)}}}}`, or "
+    "write the majority and give what each reader said with `readings:`"
+)
 
 MANIFEST_CONTRACT = Contract(
     "Manifest",
@@ -310,7 +315,12 @@ def named_column_faults(
 
 
 def _label_faults(frame: pl.DataFrame, name: str) -> list[str]:
-    return _other_cells(frame, name, ["1", "0", "-1"], LABEL_CELLS)
+    faults = _other_cells(frame, name, ["1", "0", "-1"], LABEL_CELLS)
+    cells = pl.col(name).cast(pl.String).cast(pl.Float64, strict=False)
+    soft = frame.select(((cells > 0) & (cells < 1)).sum()).item()
+    if soft:
+        faults.append(SOFT_LABELS.format(name=printable(name, 80), rows=plural(soft, "row")))
+    return faults
 
 
 def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
