@@ -14,7 +14,6 @@ import polars as pl
 from medtransfer.errors import plural, printable, suggestion
 from medtransfer.tables.chunks import (
     ambiguous_owners,
-    any_cell,
     hashes_of,
     rows_where,
     sorted_shares,
@@ -36,6 +35,7 @@ from medtransfer.tables.schema import (
 from medtransfer.tables.values.missing_words import missing_words, without_words
 from medtransfer.tables.values.names import ALLOWED_NAME, can_be_shown
 from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.spellings import unicode_faults
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
 SPLITS = ("train", "tune", "test")
@@ -193,7 +193,7 @@ def read_manifest(
         )
     faults += named_column_faults(frame, class_column, targets, attributes)
     frame = typed(frame, MANIFEST_CONTRACT)
-    faults += duplicates(frame, ["image_id"]) + _spelling_faults(frame) + _case_faults(frame)
+    faults += duplicates(frame, ["image_id"]) + unicode_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
     raise_faults(MANIFEST_CONTRACT, path, faults)
     root = (image_root or path.parent).resolve()
@@ -239,7 +239,7 @@ def manifest_faults(frame: pl.DataFrame) -> list[str]:
     if faults:
         return faults
     frame = without_blanks(typed(frame, MANIFEST_CONTRACT))
-    case_faults = [*duplicates(frame, ["image_id"]), *_spelling_faults(frame), *_case_faults(frame)]
+    case_faults = [*duplicates(frame, ["image_id"]), *unicode_faults(frame), *_case_faults(frame)]
     return case_faults + ([] if "image" in frame.columns else _path_faults(frame))
 
 
@@ -364,22 +364,6 @@ def _conflicting_cases(frame: pl.DataFrame, owner: str) -> pl.DataFrame:
     return frame.join(conflicting, on="case_id", how="semi", maintain_order="left")
 
 
-def _spelling_faults(frame: pl.DataFrame) -> list[str]:
-    """Ids that look the same but differ in Unicode form would count as two patients."""
-    faults: list[str] = []
-    for name in ("image_id", "case_id", "patient_id"):
-        if name in frame.columns and _has_non_ascii(frame[name]):
-            twins = frame.filter(
-                pl.col(name).n_unique().over(pl.col(name).str.normalize("NFC")) > 1
-            )
-            if not twins.is_empty():
-                faults.append(
-                    f"'{name}' has the same text in several Unicode forms (NFC and NFD), "
-                    f"{rows_of(twins)}"
-                )
-    return faults
-
-
 def _frame_faults(frame: pl.DataFrame) -> list[str]:
     """Frames are counted from 1."""
     if frame.schema.get("frame") != pl.Int64():
@@ -400,9 +384,3 @@ def _path_faults(frame: pl.DataFrame) -> list[str]:
         "data.image_root)"
     )
     return [fault]
-
-
-def _has_non_ascii(cells: pl.Series) -> bool:
-    """True if a cell has non-ASCII characters; ASCII text has a single Unicode form."""
-    cell = pl.col(cells.name)
-    return any_cell(cells, cell.str.len_bytes() != cell.str.len_chars())

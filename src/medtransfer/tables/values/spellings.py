@@ -5,6 +5,8 @@ from collections.abc import Collection
 import polars as pl
 
 from medtransfer.errors import plural, printable
+from medtransfer.tables.chunks import any_cell
+from medtransfer.tables.schema import rows_of
 from medtransfer.tables.values.folding import INVISIBLE, plain_word
 from medtransfer.tables.values.missing_words import counted, value_counts
 from medtransfer.tables.values.personal import quotable
@@ -116,3 +118,25 @@ def _note(column: str, changed: dict[str, str], counts: dict[str, int]) -> str:
     if rest := len(changed) - len(quoted):
         texts.append(plural(rest, "more spelling" if quoted else "spelling"))
     return f"'{printable(column, 80)}': only case or blanks differ: read {', '.join(texts)}."
+
+
+def unicode_faults(frame: pl.DataFrame) -> list[str]:
+    """Faults of ids that look the same but differ in Unicode form: they would count as two."""
+    faults: list[str] = []
+    for name in ("image_id", "case_id", "patient_id"):
+        if name in frame.columns and _has_non_ascii(frame[name]):
+            twins = frame.filter(
+                pl.col(name).n_unique().over(pl.col(name).str.normalize("NFC")) > 1
+            )
+            if not twins.is_empty():
+                faults.append(
+                    f"'{name}' has the same text in several Unicode forms (NFC and NFD), "
+                    f"{rows_of(twins)}"
+                )
+    return faults
+
+
+def _has_non_ascii(cells: pl.Series) -> bool:
+    """True if a cell has non-ASCII characters; ASCII text has a single Unicode form."""
+    cell = pl.col(cells.name)
+    return any_cell(cells, cell.str.len_bytes() != cell.str.len_chars())
