@@ -2,6 +2,8 @@
 
 import importlib
 import importlib.util
+import re
+import socket
 from pathlib import Path
 
 import polars as pl
@@ -98,6 +100,7 @@ def test_tensorboard_reads_every_value_back(finished: StudyFolder, tmp_path: Pat
 
 
 @needs("mlflow")
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # of SQLAlchemy, in MLflow's own code
 @pytest.mark.slow
 def test_mlflow_reads_runs_and_values_back(finished: StudyFolder, tmp_path: Path) -> None:
     tracking = importlib.import_module("mlflow.tracking")
@@ -117,8 +120,12 @@ def test_mlflow_reads_runs_and_values_back(finished: StudyFolder, tmp_path: Path
 def test_wandb_writes_offline_runs_without_facts_of_the_machine(
     finished: StudyFolder, tmp_path: Path
 ) -> None:
-    import socket
-
     export_log(finished, tmp_path / "log", "wandb")
-    assert len(list((tmp_path / "log").rglob("*.wandb"))) == 8
-    assert socket.gethostname().encode() not in content(tmp_path / "log")
+    runs = list((tmp_path / "log").rglob("*.wandb"))
+    assert len(runs) == 8
+    # wandb 0.31 has no reader of these files but its own server: the names are in them as texts
+    assert all(b"tune_auroc" in run.read_bytes() for run in runs)
+    assert not list((tmp_path / "log").rglob("*.log"))
+    words = set(re.findall(rb"[A-Za-z0-9_.-]+", content(tmp_path / "log")))
+    assert socket.gethostname().encode() not in words
+    assert str(tmp_path).encode() not in content(tmp_path / "log")

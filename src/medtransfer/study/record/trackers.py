@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medtransfer.errors import ConfigError
-from medtransfer.files import make_folder
+from medtransfer.files import make_folder, remove
 from medtransfer.study.record.differences import Plain
 from medtransfer.study.record.run_logs import RunLog
 
@@ -106,6 +106,7 @@ def write_wandb(logs: Sequence[RunLog], out: Path, study: str) -> None:
         x_disable_meta=True,
         x_disable_stats=True,
         x_disable_machine_info=True,
+        host="hidden",  # else the name of this machine, which the line above does not cover
     )
     for log in logs:
         run = wandb.init(
@@ -123,3 +124,8 @@ def write_wandb(logs: Sequence[RunLog], out: Path, study: str) -> None:
             run.log(values, step=step)
         run.summary.update({**log.costs, "state": log.state})
         run.finish()
+    wandb.teardown()  # until then a file holds 7 bytes
+    # its own logs name folders of this machine
+    for path in [*out.rglob("debug*.log"), *out.rglob("offline-run-*/logs")]:
+        if path.is_dir() or path.is_symlink() or path.exists():
+            remove(path)
