@@ -170,10 +170,11 @@ class StudyExecution:
         folder, looks = self.folder.run(run.run_id), run.run_id in self._looking
         if self._make_engine is None:
             threads = self.workers.threads_of(run, folder)
-            return request_of(run, threads, tune_only=self._tune_only, looks=looks)
-        # a cluster's job has other cores than this machine: a large network takes all of them
-        threads = recorded_threads(folder, run.cell.run.training.devices)
-        return request_of(run, threads or (1 if is_small(run) else None), looks=looks)
+        else:
+            # a cluster's job has other cores than this machine: a large network takes all of them
+            threads = recorded_threads(folder, run.cell.run.training.devices)
+            threads = threads or (1 if is_small(run) else None)
+        return request_of(run, threads, tune_only=self._tune_only, looks=looks)
 
     def _engine(self, num_jobs: int) -> Engine:
         return LocalEngine(
