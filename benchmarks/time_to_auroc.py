@@ -237,7 +237,8 @@ def with_interval(truth: Targets, scores: Targets) -> tuple[float, float, float]
         for rows in (draw.integers(0, len(truth), len(truth)) for _ in range(500))
         if 0 < truth[rows].sum() < len(rows)
     ]
-    return float(roc_auc_score(truth, scores)), *map(float, np.quantile(values, (0.025, 0.975)))
+    low, high = (float(np.quantile(values, share)) for share in (0.025, 0.975))
+    return float(roc_auc_score(truth, scores)), low, high
 
 
 def own(mode: str, rung: str, manifest: Path, *, size: int, passes: int) -> Outcome:
