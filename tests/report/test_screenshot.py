@@ -34,6 +34,7 @@ def test_the_readme_shows_pictures_that_exist_and_are_small() -> None:
         assert picture.stat().st_size < MAX_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_script_takes_a_light_and_a_dark_picture(
     chromium: str, screenshot: ModuleType, page: Path, tmp_path: Path

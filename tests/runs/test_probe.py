@@ -68,6 +68,7 @@ def carry_out(study: Study, folder: Path) -> tuple[StudyFolder, list]:
     return place, planned
 
 
+@pytest.mark.slow
 def test_ten_fractions_and_more_seeds_cost_one_pass(
     study: Study, tmp_path: Path, seen: list[int]
 ) -> None:

@@ -159,6 +159,7 @@ def check_study_kills(
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_some_operations_ends_in_the_same_bits(
     two_runs: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

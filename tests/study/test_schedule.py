@@ -107,6 +107,7 @@ def test_scoring_changes_score_again_and_run_nothing(tiny_study: Study, tmp_path
     assert "age" in results["attribute"].to_list()
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_its_error_and_the_study_goes_on(
     tiny_study: Study, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_losses_are_as_they_were_reviewed(bench: Bench, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_training_learns_the_phantom(bench: Bench, tmp_path: Path) -> None:
     _, state = bench.fit(tmp_path, steps=60, checks=4, learning_rate=0.01)
     assert state.checks[-1].train_loss < 0.8 * math.log(2)
