@@ -76,7 +76,7 @@ def test_equal_rungs_have_no_recommendation_and_a_remedy() -> None:
         f"{NO_RUNG}: on north, there is no significant difference between l, m, s (the largest: l "
         "over m by 0.003 [−0.007, 0.013])."
     )
-    assert "80% power to show a difference of 0.050; most of its variance (80%) is of the" in (
+    assert "80% power to show a difference of 0.050; most of its uncertainty (80%) is from the" in (
         found.reason
     )
     assert "`evaluation.margin`" in found.reason

@@ -119,6 +119,18 @@ def test_intervals_hold_for_all_pairs_together() -> None:
     assert widths[1] / widths[0] == pytest.approx(factor)
 
 
+def test_two_seeds_of_one_rung_are_most_of_the_uncertainty() -> None:
+    """Two seeds leave one degree of freedom: a third helps more than many patients."""
+    patients = 0.05 * np.random.default_rng(3).normal(size=400)
+    fixed = np.concatenate([[0.77], 0.77 + patients])[None].repeat(2, axis=0)
+    tuned = np.array([[0.64], [0.68]]) + np.concatenate([[0.0], -patients])
+    (pair,) = rung_pairs([made("fixed", {"a": fixed}), made("tuned", {"a": tuned})])
+    assert pair.seed_share is not None
+    assert pair.seed_share > 0.5
+    (alone,) = rung_pairs([made("fixed", {"a": fixed}), made("other", {"a": fixed - 0.1})])
+    assert alone.seed_share in (None, 0.0)
+
+
 def test_a_pair_reads_the_same_from_both_sides() -> None:
     pair = RungPair("a", "b", "choice", 1.0, "north", "x", 0.02, -0.01, 0.05)
     back = pair.reversed()

@@ -319,7 +319,7 @@ def _needed(pairs: Sequence[RungPair]) -> str:
     )
     return (
         f"Such a study has {POWER:.0%} power to show a difference of {largest.detectable:.3f}; "
-        f"most of its variance ({share:.0%}) is of the {source}: {advice}"
+        f"most of its uncertainty ({share:.0%}) is from the {source}: {advice}"
     )
 
 

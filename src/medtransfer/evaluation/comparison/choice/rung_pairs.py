@@ -18,7 +18,7 @@ from medtransfer.evaluation.comparison.seed_means import (
 )
 from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
 from medtransfer.statistics.bootstrap import LEVEL
-from medtransfer.statistics.contrasts import SeedTerm, contrast
+from medtransfer.statistics.contrasts import ENDLESS, SeedTerm, contrast
 from medtransfer.statistics.sample_size import detectable_difference
 from medtransfer.tables.results import ALL, MACRO, MICRO
 from medtransfer.tables.schema import Column, Contract, records_frame
@@ -60,7 +60,7 @@ PAIRS_CONTRACT = Contract(
         Column(
             "seed_share",
             "number",
-            "Share of the seeds in the variance of the difference.",
+            "Share of the seeds in the squared width of the interval; 0 if patients alone make it.",
             filled=False,
         ),
         Column("num_cases", "integer", "Number of test cases."),
@@ -299,10 +299,10 @@ def _with_interval(
     least = float(np.mean([other.seed_variance for other in family]))
     both = contrast(value, interval, paired.terms_of(least))
     count = len(family)
-    degrees = both.degrees if paired.fewest is None else min(both.degrees, paired.fewest - 1.0)
-    tail = (1 - LEVEL) / 2
-    factor = float(stdtrit(degrees, 1 - tail / count) / stdtrit(degrees, 1 - tail))
-    seeds = max(least, paired.seed_variance)
+    limit = ENDLESS if paired.fewest is None else paired.fewest - 1.0
+    factor = _widening(min(both.degrees, limit), count)
+    width = factor * (both.high - both.low)
+    without_seeds = _widening(limit, count) * (interval[1] - interval[0])
     has_error = both.error > 0
     return replace(
         paired.row,
@@ -312,8 +312,14 @@ def _with_interval(
         detectable=detectable_difference(both.error, both.degrees, comparisons=count)
         if has_error
         else None,
-        seed_share=min(1.0, seeds / both.error**2) if has_error else None,
+        seed_share=max(0.0, 1 - (without_seeds / width) ** 2) if has_error else None,
     )
+
+
+def _widening(degrees: float, count: int) -> float:
+    """Factor from an interval of one pair to intervals that hold for several (Bonferroni)."""
+    tail = (1 - LEVEL) / 2
+    return float(stdtrit(degrees, 1 - tail / count) / stdtrit(degrees, 1 - tail))
 
 
 def pairs_frame(pairs: Sequence[RungPair]) -> pl.DataFrame:
