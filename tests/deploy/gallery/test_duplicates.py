@@ -83,6 +83,8 @@ def test_what_cannot_be_shown_is_said(
     with pytest.raises(ConfigError, match="lies in the folder of the study"):
         make_duplicates_gallery("study.yaml", study / "studies" / "copies" / "g")
     path = study / "m.csv"
+    with pytest.raises(StudyError, match=r"neither a study file \(\.yaml\) nor the folder"):
+        make_duplicates_gallery(path, tmp_path / "out")
     whole = path.read_text()
     path.write_text("\n".join(whole.splitlines()[:2]) + "\n")
     with pytest.raises(StudyError, match="other rows than when it was checked"):

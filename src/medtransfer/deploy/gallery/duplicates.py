@@ -133,6 +133,10 @@ def _cell(value: object) -> str:
 def _config(folder: StudyFolder, where: Path | None) -> Study:
     """Settings of a study, from its file or from the copy in its folder."""
     is_file = where is not None and where.suffix in (".yaml", ".yml")
+    if folder.path.is_file():
+        raise StudyError(
+            f'"{folder.path}" is neither a study file (.yaml) nor the folder of a study.'
+        )
     path = where if where is not None and is_file else folder.path / "study.yaml"
     if not path.is_file():
         raise StudyError(
