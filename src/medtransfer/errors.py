@@ -17,6 +17,8 @@ import errno
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+WHOLE_NAME = 120
+"""Characters of a name that is never cut, such as a rung's for readers."""
 MAX_LISTED = 20
 """Faults printed one by one; the rest are counted."""
 
@@ -103,9 +105,15 @@ def fault_list(
     return f"{title}:{lines}" + (f"\n{advice}" if advice else "")
 
 
-def listed(values: Iterable[object], limit: int = 8) -> str:
-    """Join values for a message: ``a, b, c`` and how many more there are."""
-    items = [printable(value) for value in values]
+def listed(values: Iterable[object], limit: int = 8, width: int = 40) -> str:
+    """Join values for a message: ``a, b, c`` and how many more there are.
+
+    Args:
+        values: To be joined.
+        limit: Most values.
+        width: Most characters of each.
+    """
+    items = [printable(value, width) for value in values]
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
 

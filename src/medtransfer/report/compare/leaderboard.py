@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.errors import StudyError, fault_list, listed, plural
+from medtransfer.errors import WHOLE_NAME, StudyError, fault_list, listed, plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.comparison.task_ranks import RankedRungs, rank, ranked_metric
 from medtransfer.files import write_text
@@ -229,7 +229,11 @@ def _ranks(ranked: RankedRungs) -> Section:
     """Average ranks over the studies' internal test sets."""
     ranking = ranked.ranking
     order = sorted(range(len(ranked.rungs)), key=lambda k: ranking.ranks[k])
-    groups = [listed(ranked.rungs[k] for k in group) for group in ranking.groups if len(group) > 1]
+    groups = [
+        listed((ranked.rungs[k] for k in group), width=WHOLE_NAME)
+        for group in ranking.groups
+        if len(group) > 1
+    ]
     facts = [(ranked.rungs[k], f"{ranking.ranks[k]:.2f}") for k in order]
     parts: list[Component] = [Facts(facts)]
     parts += [Note(f"No significant difference: {group}.") for group in groups]

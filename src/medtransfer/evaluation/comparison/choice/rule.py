@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from medtransfer.errors import listed, plural
+from medtransfer.errors import WHOLE_NAME, listed, plural
 from medtransfer.evaluation.comparison.choice.rung_pairs import RungPair
 from medtransfer.statistics.contrasts import PATIENTS_AND_SEEDS
 from medtransfer.statistics.sample_size import POWER
@@ -161,7 +161,7 @@ def _by_size(
         return None
     reason = (
         f"{smallest.rung} is recommended: it is the smallest of the rungs that are not shown worse "
-        f"than another ({listed([smallest.rung, *others])}), and its AUROC is at most "
+        f"than another ({listed([smallest.rung, *others], width=WHOLE_NAME)}), and its AUROC is at most "
         f"{max(0.0, -least):.3f} below theirs, less than the margin of {margin:g}."
     )
     return smallest.rung, reason
@@ -275,13 +275,13 @@ def _undecided(
     widest = max(pairs, key=lambda pair: pair.difference or 0.0)
     first = (
         f"{NO_RUNG}: on {_where(widest)}, there is no significant difference between "
-        f"{listed(names)} (the largest: {widest.rung} over {widest.reference} by "
+        f"{listed(names, width=WHOLE_NAME)} (the largest: {widest.rung} over {widest.reference} by "
         f"{_amount(widest)})."
     )
     parts = [first]
     worse = [candidate.rung for candidate in candidates if candidate.rung not in names]
     if worse:
-        parts.append(f"Shown worse than one of them: {listed(worse)}.")
+        parts.append(f"Shown worse than one of them: {listed(worse, width=WHOLE_NAME)}.")
     longer = _longer(leaders, table)
     if longer is not None:
         parts.append(longer)
