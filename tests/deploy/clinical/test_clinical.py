@@ -80,6 +80,53 @@ def test_a_table_of_its_own_goes_before_and_fills_what_the_other_lacks(tmp_path:
         ClinicalData(ENCODING, own).cells(source, range(3))
 
 
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["female", "male", "Female"], ["F", "M", "F"]),
+        (["H", "M", "M"], ["M", "F", "F"]),
+        (["w", "m", "unknown"], ["F", "M", None]),
+    ],
+)
+def test_cells_are_read_as_those_of_a_manifest(
+    tmp_path: Path, words: list[str], read: list[str | None]
+) -> None:
+    source = case_source(pictures(tmp_path, sex=list[object](words)), "auto", images_per_case=1)
+    cells = ClinicalData(ENCODING).cells(source, range(3))["sex"].to_list()
+    assert [cell if cell in ("F", "M") else None for cell in cells] == read
+
+
+def test_ids_that_are_numbers_find_their_cases(tmp_path: Path) -> None:
+    source = case_source(pictures(tmp_path, age=[60, 61, 62]), "auto", images_per_case=1)
+    own = tmp_path / "clinical.parquet"
+    pl.DataFrame({"case_id": [7], "age": [20]}).write_parquet(own)
+    cells = ClinicalData(ENCODING, own).cells(source, range(3))
+    assert cells["age"].to_list() == ["60", "61", "62"]
+
+
+@pytest.mark.parametrize(
+    ("categories", "expected"),
+    [
+        (("hombre", "mujer"), ("mujer", "hombre")),
+        (("Frau", "Mann"), ("Frau", "Mann")),
+        (("Kadın", "Erkek"), ("Kadın", "Erkek")),
+        (("F", "M"), ("F", "M")),
+        (("0", "1"), ("F", "M")),
+    ],
+)
+def test_the_sex_of_a_header_is_the_category_that_means_it(
+    tmp_path: Path, categories: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    for name, sex in (("a", "F"), ("b", "M")):
+        shades = np.full((16, 16), 90, np.uint8)
+        write_dicom(tmp_path / f"{name}.dcm", shades, study=name, PatientSex=sex)
+    source = case_source([tmp_path], "image", images_per_case=1)
+    column = CovariateColumn("sex", categories)
+    encoding = replace(ENCODING, columns=(column, CovariateColumn("bone_age", mean=9.0)))
+    rows = ClinicalData(encoding).cells(source, range(2)).rows()
+    assert rows == [(expected[0], None), (expected[1], None)]
+
+
 def test_age_and_sex_of_dicom_headers_are_read(tmp_path: Path) -> None:
     for name, age, sex in (("a", "063Y", "F"), ("b", "018M", "M"), ("c", "", "")):
         shades = np.full((16, 16), 90, np.uint8)

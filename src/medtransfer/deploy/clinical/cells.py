@@ -15,11 +15,16 @@ from medtransfer.deploy.inference.sources import CaseSource, FileSource, Manifes
 from medtransfer.errors import TableError, listed, plural
 from medtransfer.tables.manifest import MANIFEST_CONTRACT
 from medtransfer.tables.schema import read_noted_frame
-from medtransfer.tables.values.ages import names_age
-from medtransfer.tables.values.sex import names_sex
+from medtransfer.tables.values.ages import NAMES
+from medtransfer.tables.values.folding import name_words
+from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.sex import names_sex, read_sex
+from medtransfer.tables.values.spellings import one_spelling
 
 AGE, SEX = "PatientAge", "PatientSex"
 DICOM_AGE = re.compile(r"(\d{3})([DWMY])")
+YEARS_OF_PATIENT = NAMES | {"patientage", "ageyears", "ageinyears", "ageatexam", "ageatstudy"}
+"""Names, as one word, of columns that the header's age is written into."""
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
@@ -55,7 +60,23 @@ class ClinicalData:
                 f'Table "{self.table.name}" needs a column "case_id", as in the predictions, and '
                 f"the clinical data that the bundle sees: {listed(self.names, 20)}."
             )
-        return _by_case(frame, self.names)
+        return self._read(frame)
+
+    def _read(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """`case_id` and the columns that a table has, as a study reads the cells of its manifest.
+
+        Letters of sexes are read by the whole table, values in the spelling of the categories.
+        """
+        columns = [column for column in self.encoding.columns if column.name in frame.columns]
+        names = [column.name for column in columns]
+        if not names or frame.is_empty():
+            return frame.select("case_id").unique().clear()
+        frame = read_cells(frame, names, Roles()).frame
+        for column in columns:
+            if column.categories and frame.schema[column.name] == pl.String():
+                spelled, _ = one_spelling(frame[column.name], column.categories)
+                frame = frame.with_columns(spelled)
+        return covariate_cells(frame.with_columns(pl.col("case_id").cast(pl.String)), names)
 
     def cells(self, source: CaseSource, cases: Sequence[int]) -> pl.DataFrame:
         """Values of some cases as text, null where there is none.
@@ -70,8 +91,7 @@ class ClinicalData:
         ids = pl.DataFrame({"case_id": [source.cases[case].case_id for case in cases]})
         at_hand = ids.clear()
         if isinstance(source, ManifestSource):
-            is_asked = pl.col("case_id").is_in(ids["case_id"].implode())
-            at_hand = _by_case(source.manifest.frame.filter(is_asked), self.names)
+            at_hand = self._read(source.manifest.frame)
         elif isinstance(source, FileSource):
             files = [source.first_file(case) for case in cases]
             at_hand = ids.with_columns(self._of_headers(files))
@@ -94,7 +114,7 @@ class ClinicalData:
 
     def _of_headers(self, files: Sequence[Path]) -> list[pl.Series]:
         """Age and sex of DICOM files, for the columns that mean them."""
-        wanted = [c for c in self.encoding.columns if names_age(c.name) or names_sex(c.name)]
+        wanted = [c for c in self.encoding.columns if _is_age(c.name) or names_sex(c.name)]
         if not wanted:
             return []
         words = [header_words(path, [AGE, SEX]) or {} for path in files]
@@ -103,7 +123,7 @@ class ClinicalData:
                 column.name,
                 [
                     _age(text.get(AGE, ""))
-                    if names_age(column.name)
+                    if _is_age(column.name)
                     else _sex(text.get(SEX, ""), column)
                     for text in words
                 ],
@@ -131,12 +151,9 @@ class ClinicalData:
         return sentences
 
 
-def _by_case(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """`case_id` and those of some columns that a table has, as text."""
-    present = [name for name in names if name in frame.columns]
-    if not present or frame.is_empty():
-        return frame.select("case_id").unique().clear()
-    return covariate_cells(frame, present)
+def _is_age(name: str) -> bool:
+    """True for a column of the patient's age in years; others, as of the bones, are not meant."""
+    return "".join(name_words(name)) in YEARS_OF_PATIENT
 
 
 def _age(text: str) -> str | None:
@@ -151,10 +168,13 @@ def _age(text: str) -> str | None:
 def _sex(text: str, column: CovariateColumn) -> str | None:
     """Sex as the study spells it, from a DICOM header; None where it says none.
 
-    A letter that no category begins with stays as it is, and is counted as unknown.
+    A sex that no category, or more than one, is read as stays a letter, and is counted as unknown.
     """
     letter = text.strip().upper()[:1]
     if letter not in ("F", "M", "O"):
         return None
-    same = [name for name in column.categories if name[:1].upper() == letter]
+    sexes = read_sex(pl.Series(column.name, column.categories, dtype=pl.String)).cells
+    same = [
+        name for name, sex in zip(column.categories, sexes, strict=True) if letter in (name, sex)
+    ]
     return same[0] if len(same) == 1 else letter
