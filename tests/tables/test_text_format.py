@@ -158,6 +158,12 @@ def test_a_header_without_an_expected_name_stays_the_first_line(tmp_path: Path) 
     assert (table.frame.columns, len(table.frame), table.notes) == (["a", "b"], 2, ())
 
 
+def test_a_null_byte_in_a_cell_does_not_make_a_text_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"path,patient_id,cohort\na,\x00,n\nb,22,k\n")
+    assert find_format(path, "t", ("path", "patient_id")).encoding == "utf-8"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_mark_is_found_where_few_letters_are_latin(
     tmp_path: Path, encoding: str

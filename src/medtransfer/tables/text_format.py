@@ -23,6 +23,8 @@ SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[\r\n]', re.IGNORECASE)
 """First line in which Excel states the separator."""
 MAX_ABOVE, MIN_NAMES = 20, 2
 """Rows among which the header is looked for below a title, and the expected names that it has."""
+MAX_NULLS = 0.2
+"""Share of null bytes in a text that may be UTF-8; Latin letters in UTF-16 bring half."""
 SAMPLE_ROWS = 50
 """Rows after the header that are looked at for the separator."""
 LETTERS = "ÄÖÜäöüßÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛàáâãåæçèéêëìíîïñòóôõøùúûÿŒœŠšŽž"
@@ -161,7 +163,9 @@ def _encoding(path: Path, head: bytes, what: str) -> str:
 
 def _wide_encoding(head: bytes) -> str | None:
     """UTF-16 without a byte order mark: each line end and separator of such a text has a null."""
-    if not head[:4096].count(0):
+    nulls = head[:4096].count(0)
+    few = nulls <= len(head[:4096]) * MAX_NULLS
+    if not nulls or (few and _is_utf8(head[:4096])):  # a padded cell of an export holds some
         return None
     marks: dict[str, int] = {}
     for name in ("utf-16-le", "utf-16-be"):
@@ -174,6 +178,14 @@ def _wide_encoding(head: bytes) -> str | None:
             marks[name] = sum(text.count(mark) for mark in ("\n", "\r", *SEPARATORS))
     best = max(marks, key=marks.__getitem__, default=None)
     return best if best is not None and marks[best] else None
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _not_utf8(path: Path) -> int | None:
