@@ -250,7 +250,7 @@ def _complete(
         corruptions=corruptions,
         make_engine=engine.maker(folder.path, planned, options.workers),
         tune_only=options.tune_only,
-        looking=looking_runs(study, planned),
+        looking=frozenset() if options.tune_only else looking_runs(study, planned),
     )
     if options.probe_steps is not None:
         execution.probe(options.probe_steps, options.until)

@@ -10,6 +10,7 @@ from medtransfer.report.components import Component, Fold, Heading, Note, Report
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.questions.metric_tables import detailed_rungs
+from medtransfer.report.small_counts import count_text
 from medtransfer.report.text import interval_text
 
 TITLE = "At home and away while tuning"
@@ -64,7 +65,7 @@ def trajectory_passage(data: ReportData, slopes: Sequence[Row]) -> list[Componen
     parts: list[Component] = [Heading(TITLE), _figure(data, means), Note(AROUND)]
     if lines:
         parts.append(ReportTable(head, lines, "", frozenset({2})))
-    return [*parts, Fold("AUROC at every validation", [_table(means, rungs)])]
+    return [*parts, Fold("AUROC at every validation", [_table(data, means, rungs)])]
 
 
 def _slopes(rows: Sequence[Row]) -> list[Row]:
@@ -96,13 +97,13 @@ def _figure(data: ReportData, means: pl.DataFrame) -> Component:
     return figure("trajectory", spec, caption)
 
 
-def _table(means: pl.DataFrame, rungs: Sequence[str]) -> ReportTable:
+def _table(data: ReportData, means: pl.DataFrame, rungs: Sequence[str]) -> ReportTable:
     lines = [
         [
             row["rung"],
             row["cohort"],
             f"{row['step']:,}",
-            str(row["num_cases"]),
+            count_text(row["num_cases"], data.evaluation.minimum_group),
             interval_text({**row, "value": row["auroc"]}, 3),
         ]
         for rung in rungs

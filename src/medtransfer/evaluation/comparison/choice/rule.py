@@ -159,9 +159,10 @@ def _by_size(
     least = min(_low(table.of(smallest.rung, other)) for other in others)
     if least <= -margin:
         return None
+    equals = listed([smallest.rung, *others], width=WHOLE_NAME)
     reason = (
         f"{smallest.rung} is recommended: it is the smallest of the rungs that are not shown worse "
-        f"than another ({listed([smallest.rung, *others], width=WHOLE_NAME)}), and its AUROC is at most "
+        f"than another ({equals}), and its AUROC is at most "
         f"{max(0.0, -least):.3f} below theirs, less than the margin of {margin:g}."
     )
     return smallest.rung, reason
