@@ -10,6 +10,7 @@ from medtransfer.tables.csv_reader import read_text_table
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, read_manifest
 from medtransfer.tables.other_predictions import read_other_predictions
 from medtransfer.tables.schema import read_noted_frame
+from medtransfer.tables.text_format import find_format
 from medtransfer.tables.workbook import read_workbook
 
 HEAD = "image_id,path,case_id,patient_id,cohort,dose"
