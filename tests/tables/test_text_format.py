@@ -249,3 +249,13 @@ def test_quotes_that_do_not_come_in_pairs_are_named_by_line(
     with pytest.raises(TableError, match=expected) as error:
         read_text_table(path, "t.csv")
     assert "SECRET" not in str(error.value)
+
+
+def test_short_rows_are_numbered_as_in_the_file_beside_empty_rows_and_long_texts(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,2," + "x" * 200_000 + "\n\n4,5\n")
+    table = read_text_table(path, "t.csv")
+    assert "1 row with fewer cells than the header, first row 4" in table.notes[0]
+    assert table.numbered("row").frame["row"].to_list() == [2, 4]

@@ -129,13 +129,21 @@ def _short_rows(
         frame.width - 1
     ):
         return []
-    rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
-    filled = (len(row) for row in rows if row)
-    short = [row for row, cells in enumerate(filled, start=first - 1) if cells < frame.width]
+    short = _rows_below(content, separator, frame.width, first - 1)
     if not short:
         return []
     count = f"{plural(len(short), 'row')} with fewer cells than the header"
     return [f"{what}: {count}, first row {short[0]}: what they lack was read as empty."]
+
+
+def _rows_below(content: bytes, separator: str, width: int, first: int) -> list[int]:
+    """Numbers of the rows with fewer cells than a width; rows without any are not counted."""
+    limit = csv.field_size_limit(max(len(content), csv.field_size_limit()))
+    try:
+        rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter=separator)
+        return [number for number, row in enumerate(rows, start=first) if 0 < len(row) < width]
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _with_points(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:

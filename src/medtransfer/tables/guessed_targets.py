@@ -74,6 +74,9 @@ LABEL_PHRASES = {
     "iyi huylu": "0",
 }
 """The same in several words."""
+LETTER_PAIRS = ("PN", "AN", "MB", "TN", "DN", "VF", "WF", "TF", "EH", "IN")
+"""Single letters for 1 and 0 of which one alone means too much: positive and negative, abnormal and
+normal, malignant and benign, tak and nie. Read where a column has both and nothing else."""
 LABELS = ("1", "0", "-1")
 
 
@@ -205,7 +208,11 @@ def spelled_target(frame: pl.DataFrame, name: str) -> dict[str, str]:
     cells = _emptied(frame, name).lazy().select(pl.col(name).cast(pl.String).str.strip_chars())
     few = cells.unique().head(len(SPELLINGS)).collect()[name].drop_nulls().sort()
     words = [word for word in few if word]
-    labels = {word: SPELLINGS.get(plain_word(word), "") for word in words}
+    folded = {word: plain_word(word) for word in words}
+    letters = {*folded.values()}
+    pair = next((p for p in LETTER_PAIRS if letters == {*p.lower()}), "")
+    label_of = SPELLINGS | dict(zip(pair.lower(), LABELS, strict=False))
+    labels = {word: label_of.get(text, "") for word, text in folded.items()}
     is_spelled = {"1", "0"} <= {*labels.values()} and not {*words} <= {*LABELS}
     return labels if is_spelled and all(labels.values()) else {}
 

@@ -21,18 +21,20 @@ SIDE_WORDS = {
         "l left lt lft links linke linker linkes li gauche gche izquierda izquierdo izq izqda "
         "esquerda esquerdo esq sinistra sinistro sin sx esquerra vänster vänstra venstre lewa lewy "
         "lewe levá levý vlevo ľavá ľavý lijevo lijeva levo leva stâng stânga vasen bal "
-        "sol левый левая левое слева лівий ліва αριστερά αριστερός 左 左側 左侧 왼쪽 좌 좌측 os"
+        "sol левый левая левое слева лівий ліва αριστερά αριστερός 左 左側 左侧 왼쪽 좌 좌측 os "
+        "oi oe og le"
     ),
     "R": (
         "r right rt rgt rechts rechte rechter rechtes re droite droit dte dcha derecha derecho der "
         "direita direito dir destra destro dx dreta höger högra høyre højre prawa prawy prawe "
         "pravá pravý vpravo desno desna drept dreapta oikea jobb sağ правый правая правое справа "
-        "правий права δεξιά δεξιός 右 右側 右侧 오른쪽 우 우측 od"
+        "правий права δεξιά δεξιός 右 右側 右侧 오른쪽 우 우측 od ld"
     ),
 }
-"""Words for the sides of a body, by the letter that a manifest has; OS and OD are eyes."""
-SIDE_PAIRS = ("GD", "ID", "ED", "SD", "LP", "ЛП")
-"""Single letters of a language for left and right, read where a column has both."""
+"""Words for the sides of a body, by the letter that a manifest has; OS, OI, OE, OG, LE and OD, RE
+are eyes, LI, LE and LD sides in Spanish and Portuguese."""
+SIDE_PAIRS = ("GD", "ID", "ED", "SD", "LP", "LD", "VH", "VO", "BJ", "ЛП")
+"""Single letters of a language for left and right, read where a column has both and no R."""
 BOTH_SIDES = frozenset({"b", "u", "both", "bilateral", "unpaired", "ou"})
 """Words of DICOM and of eye clinics that are neither side; they stay without a word."""
 
@@ -55,7 +57,7 @@ def read_sides(cells: pl.Series) -> tuple[pl.Series, list[str]]:
     letters = {word for word in words.values() if len(word) == 1}
     pairs = [[plain_word(letter) for letter in pair] for pair in SIDE_PAIRS]
     side_of = dict(SIDE_OF)
-    for pair in (pair for pair in pairs if {*pair} <= letters):
+    for pair in (pair for pair in pairs if {*pair} <= letters and "r" not in letters):
         side_of |= dict(zip(pair, "LR", strict=True))
     sides = {value: side_of[word] for value, word in words.items() if word in side_of}
     changed = {value: side for value, side in sides.items() if value != side}

@@ -417,7 +417,7 @@ def test_inbreast_patient_is_in_the_file_name_and_exams_stay_apart(tmp_path: Pat
     assert rows["20586908"]["patient_id"] == "6c613a14b80a8591"
     assert rows["20586908"]["case_id"] == rows["20586934"]["case_id"]
     assert rows["20586908"]["case_id"] != rows["20588046"]["case_id"]  # another year
-    assert rows["20586960"]["case_id"] == "6c613a14b80a8591_201001_L"
+    assert rows["20586960"]["case_id"] == "6c613a14b80a8591_1_L"
 
 
 def test_inbreast_reads_4a_and_blank_densities(tmp_path: Path) -> None:

@@ -522,6 +522,8 @@ def test_ids_stored_as_decimal_numbers_lose_the_decimals_and_others_are_refused(
     assert found.frame["patient_id"].to_list() == ["100", "101"]
     note = "'patient_id' is stored as decimal numbers; read without the decimals."
     assert note in found.notes
-    pl.DataFrame({"path": names, "patient_id": [1.5, 2.0]}).write_parquet(tmp_path / "t.parquet")
-    with pytest.raises(TableError, match="stored as numbers with decimals; store ids as text"):
-        read_source(CSV, tmp_path)
+    large = [2.0**60, 2.0**60 + 512]
+    for ids, reason in (([1.5, 2.0], ""), (large, ", too large to be exact: several ids may .*")):
+        pl.DataFrame({"path": names, "patient_id": ids}).write_parquet(tmp_path / "t.parquet")
+        with pytest.raises(TableError, match=f"numbers with decimals{reason}; store ids as text"):
+            read_source(CSV, tmp_path)

@@ -45,12 +45,11 @@ def read(download: Download) -> ImportedSource:
             "are removed, so keep the DICOM files' names (20586908_6c613a14b80a8591_MG_R_CC_ANON)"
         )
         download.refuse([notes])
+    # exams are numbered: a date is not needed to tell them apart, and ids of cases hold their name
     date = pl.col("Acquisition date").fill_null("")
-    rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), date).alias(EXAM))
+    number = date.rank("dense").over("patient_id").cast(pl.String)
+    rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), number).alias(EXAM))
     rows = mammography.with_cases(rows, ("birads_high", "dense"), download.options["case"])
-    # numbered: its date is not needed to tell exams apart
-    number = pl.col("exam_id").rank("dense").over("patient_id").cast(pl.String)
-    rows = rows.with_columns(pl.concat_str("patient_id", pl.lit("_"), number).alias("exam_id"))
     return ImportedSource(rows, (join,), (), coverage(join))
 
 

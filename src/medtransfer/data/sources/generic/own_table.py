@@ -25,6 +25,8 @@ from medtransfer.tables.workbook import read_workbook
 
 MISSING_NEVER = ("patient_id", "case_id", "image_id")
 """Ids in which a word for a missing value would join what is apart."""
+EXACT_WHOLE = {"Float32": 2.0**24, "Float64": 2.0**53, "Float16": 2.0**11}
+"""Largest whole number up to which a type has all of them."""
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
@@ -185,6 +187,12 @@ def with_text_ids(
             whole = cells.fill_nan(None)
             if not (whole.drop_nulls() == whole.drop_nulls().floor()).all():
                 faults.append(f"'{name}' is stored as numbers with decimals; store ids as text")
+                continue
+            if (whole.abs() > EXACT_WHOLE[str(cells.dtype)]).any():
+                faults.append(
+                    f"'{name}' is stored as numbers with decimals, too large to be exact: several "
+                    "ids may have become one; store ids as text"
+                )
                 continue
             frame = frame.with_columns(whole.cast(pl.Int64))
             notes.append(f"'{name}' is stored as decimal numbers; read without the decimals.")
