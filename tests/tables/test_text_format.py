@@ -259,3 +259,18 @@ def test_short_rows_are_numbered_as_in_the_file_beside_empty_rows_and_long_texts
     table = read_text_table(path, "t.csv")
     assert "1 row with fewer cells than the header, first row 4" in table.notes[0]
     assert table.numbered("row").frame["row"].to_list() == [2, 4]
+
+
+def test_errors_of_formulas_are_empty_cells_that_are_counted(tmp_path: Path) -> None:
+    writer = pytest.importorskip("xlsxwriter")
+    book = writer.Workbook(str(tmp_path / "t.xlsx"))
+    sheet = book.add_worksheet()
+    for place, row in enumerate([["path", "age"], ["a.png", 50], ["b.png", None]]):
+        sheet.write_row(place, 0, row)
+    sheet.write_formula(2, 1, "=1/0", None, "#DIV/0!")
+    book.close()
+    table = read_workbook(tmp_path / "t.xlsx", "t.xlsx")
+    assert table.frame["age"].to_list() == ["50", None]
+    assert table.notes == (
+        "t.xlsx: 1 cell with an error such as #N/A, in all its sheets: read as empty.",
+    )

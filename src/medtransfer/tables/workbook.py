@@ -1,11 +1,14 @@
 """Reader of spreadsheets: the sheet of an ``.xlsx`` file that holds a table."""
 
+import re
+from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
 
 from medtransfer.errors import TableError, listed, plural, printable
+from medtransfer.sizes.archives import unpacked_parts
 from medtransfer.sizes.workbook import require_workbook_size
 from medtransfer.tables.csv_reader import TextTable, expected_names, require_distinct
 from medtransfer.tables.text_format import SampleRow, header_row
@@ -14,6 +17,8 @@ UNNAMED = "__UNNAMED__"
 """Start of the name of a column without a header."""
 SAMPLE_ROWS = 50
 """Rows of a sheet among which the header is looked for."""
+ERROR_CELL = re.compile(rb"""<(?:\w+:)?c\b[^>]*\bt\s*=\s*["']e["']""")
+"""Cell of a formula that failed: ``#N/A``, ``#DIV/0!``."""
 
 
 def read_workbook(path: Path, what: str, expected: Collection[str] = ()) -> TextTable:
@@ -56,6 +61,11 @@ def read_workbook(path: Path, what: str, expected: Collection[str] = ()) -> Text
         others = listed(other for other in filled if other != name)
         count = plural(len(filled), "sheet")
         notes = [f"{what} has {count} with rows: '{printable(name)}' was read, {others} not."]
+    if failed := _error_cells(path):
+        notes.append(
+            f"{what}: {plural(failed, 'cell')} with an error such as #N/A, in all its sheets: "
+            "read as empty."
+        )
     header = headers[name]
     if header.line > 1:
         notes.append(f"{what}: the header is in row {header.line}; what is above was left out.")
@@ -75,3 +85,11 @@ def _header(sheet: pl.DataFrame, expected: Collection[str]) -> SampleRow:
         if any(cells)
     ]
     return header_row(rows, expected)
+
+
+def _error_cells(path: Path) -> int:
+    """Number of cells with an error in the sheets, which the reader gives back as empty ones."""
+    sheets: defaultdict[str, list[bytes]] = defaultdict(list)
+    for name, part in unpacked_parts(path, "xl/worksheets/"):
+        sheets[name].append(part)
+    return sum(sum(1 for _ in ERROR_CELL.finditer(b"".join(parts))) for parts in sheets.values())

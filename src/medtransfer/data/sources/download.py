@@ -31,11 +31,13 @@ class OpenedTable:
         table: Which.
         file: Its file's name.
         frame: Its rows, with their numbers.
+        notes: Sentences on what of its file was not read as it stands.
     """
 
     table: Table
     file: str
     frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> Download:
@@ -75,6 +77,7 @@ def open_download(source: Source, folder: Path, options: Mapping[str, str]) -> D
         tables=tables,
         options=options,
         left_out=left_out,
+        notes=tuple(note for one in opened for note in one.notes),
     )
 
 
@@ -125,8 +128,10 @@ def _read(table: Table, path: Path, place: str) -> OpenedTable:
     """A table with its columns checked, rows numbered as a spreadsheet shows them."""
     name = place.rsplit("/", 1)[-1]
     wanted = (*table.columns, *table.optional, *table.key)
+    notes: tuple[str, ...] = ()
     if path.suffix.lower() == ".xlsx":
-        frame = read_workbook(path, name, wanted).numbered(ROW).frame
+        workbook = read_workbook(path, name, wanted).numbered(ROW)
+        frame, notes = workbook.frame, workbook.notes
     elif path.suffix.lower() == ".json":
         frame = _read_records(path, name, wanted)
     elif table.header:
@@ -138,10 +143,11 @@ def _read(table: Table, path: Path, place: str) -> OpenedTable:
     frame = frame.rename({column: column.strip() for column in frame.columns})
     text = pl.col(pl.String).str.strip_chars()
     frame = frame.with_columns(pl.when(text != "").then(text))
-    frame = frame.drop(ROW, strict=False).with_row_index(ROW, offset=2 if table.header else 1)
+    if ROW not in frame.columns:
+        frame = frame.with_row_index(ROW, offset=2 if table.header else 1)
     if faults := missing_columns(frame, table.columns, name):
         raise TableError("\n".join(faults))
-    return OpenedTable(table, name, frame.with_columns(pl.col(ROW).cast(pl.Int64)))
+    return OpenedTable(table, name, frame.with_columns(pl.col(ROW).cast(pl.Int64)), notes)
 
 
 def _read_records(path: Path, name: str, wanted: Sequence[str]) -> pl.DataFrame:

@@ -256,6 +256,7 @@ class Download:
             them, null where empty; `row` is the row number in the file.
         options: Every option of the source with its value.
         left_out: Rows of the tables that are not as published; `tables` is without them.
+        notes: Sentences on what of the tables' files was not read as it stands.
         values: Values to write in place of others, by column of the manifest.
         progress: Called with (done, total) while files are read.
     """
@@ -266,6 +267,7 @@ class Download:
     tables: Mapping[str, pl.DataFrame]
     options: Mapping[str, str]
     left_out: tuple[OddRows, ...] = ()
+    notes: tuple[str, ...] = ()
     values: ValueMap = field(default_factory=dict[str, dict[str, str]])
     progress: Progress = lambda _done, _total: None
 

@@ -39,3 +39,6 @@ def test_a_kind_that_is_none_is_named_by_row(tmp_path: Path) -> None:
     workbook(tmp_path / "Radiology-manual-annotations.xlsx", tree_cdd_cesm.HEADER, [row])
     with pytest.raises(TableError, match=r"'Type'.*row 2"):
         read_source(CESM, tmp_path)
+    workbook(tmp_path / "Radiology-manual-annotations.xlsx", ["CESM"], [tree_cdd_cesm.HEADER, row])
+    with pytest.raises(TableError, match=r"'Type'.*row 3"):
+        read_source(CESM, tmp_path)
