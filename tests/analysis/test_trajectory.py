@@ -124,3 +124,19 @@ def test_means_over_seeds_stand_first_and_end_at_one() -> None:
     means = table.filter(pl.col("run_id").is_null())
     assert len(table) == 3 * len(means)
     assert means["high"].max() == 1.0
+
+
+def test_steps_that_a_seed_lacks_have_no_mean() -> None:
+    cases = manifest(12)
+    looks = cohort_looks(looks_at(cases, {"a": 2.0, "b": 1.0, "c": 1.0}), cases, "a")
+    rows = [
+        row
+        for seed, stop in ((0, STEPS[-1]), (1, STEPS[1]))
+        for part in looks
+        for row in trajectory_rows(AskedRun("rung", f"r{seed}", seed), part)
+        if row.step <= stop
+    ]
+    table = with_mean_trajectories(trajectory_frame(rows))
+    means = table.filter(pl.col("run_id").is_null())
+    assert sorted({*means["step"]}) == [*STEPS[:2]]
+    assert len(table) - len(means) == len(rows)

@@ -175,12 +175,17 @@ def away_slopes(looks: Sequence[CohortLooks]) -> Iterator[tuple[CohortLooks, Int
 def with_mean_trajectories(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of single runs, and before them their means over seeds.
 
+    Steps that a run of the rung lacks, since it was stopped early or resumed, have no mean: along
+    a line of means the runs stay the same.
+
     Args:
         rows: From `trajectory_frame`, of single runs.
     """
-    keys = ["rung", "cohort", "place", "step"]
+    place = ["rung", "cohort", "place"]
+    runs = pl.col("run_id").n_unique().over(place)
+    shared = rows.filter(pl.col("run_id").n_unique().over([*place, "step"]) == runs)
     means: list[TrajectoryRow] = []
-    for of_place in rows.partition_by(keys, maintain_order=True):
+    for of_place in shared.partition_by([*place, "step"], maintain_order=True):
         records = [TrajectoryRow(**record) for record in of_place.to_dicts()]
         mean = mean_over_runs([_interval(record) for record in records])
         means.append(_filled(replace(records[0], run_id=None, seed=None), mean))

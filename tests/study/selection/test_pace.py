@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medtransfer.automatic.auto_study import late_sentence
-from medtransfer.runs.events import OnEvent, RunEnded, RunName, RunStep
+from medtransfer.runs.events import OnEvent, Preparing, RunEnded, RunName, RunStep
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.study.drafting.fingerprint import Machine
@@ -117,6 +117,11 @@ def test_a_silence_counts_from_the_last_sign_of_a_run_or_of_a_free_worker() -> N
     assert pace.dearest(1) == ["b"]
     pace.begin_stage()
     assert pace.stop_seconds(100.0) == 0.0
+    now.now += 400.0  # images are read
+    pace.hear(Preparing("images", 1, 1))
+    now.now += 5.0
+    pace.hear(step_of(name("c")))
+    assert pace.stop_seconds(100.0) == 5.0
     now.now += 400.0
     pace.hear(step_of(name("a")))
     assert pace.stop_seconds(100.0) == 100.0

@@ -97,3 +97,18 @@ def test_the_report_gives_factors() -> None:
     assert cell.startswith("0.")
     assert "[" in cell
     assert convergence_scale([]) == []
+
+
+def test_a_rung_with_one_seed_leaves_the_slopes_without_intervals() -> None:
+    steps = drawn(1)
+    last = FACTS[-1].rung
+    rows = convergence_scale_rows(table(steps | {last: steps[last][:1]}), FACTS)
+    assert {(row.low, row.reason) for row in rows} == {(None, ONE_SEED)}
+
+
+def test_runs_that_never_came_above_chance_are_counted() -> None:
+    rows = table(drawn(1))
+    first = pl.col("run_id") == rows["run_id"][0]
+    rows = rows.with_columns(value=pl.when(~first).then("value"))
+    (reason,) = {row.reason for row in convergence_scale_rows(rows, FACTS)}
+    assert reason == "1 of 27 runs never came above chance and are left out"

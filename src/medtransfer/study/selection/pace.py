@@ -33,8 +33,9 @@ class Pace:
         self._heard, self._free, self._longest = {}, self._now(), 0.0
 
     def hear(self, event: Event) -> None:
-        """Take an event of a run."""
+        """Take an event of a run; others are of work before a run, which is no silence of it."""
         if not isinstance(event, (RunStep, RunEnded)):
+            self._free = self._now()
             return
         now, run = self._now(), event.run
         silence = now - self._heard.get(run.run_id, self._free)
