@@ -58,6 +58,9 @@ def test_what_is_missing_unseen_or_rare_is_0_and_flagged_and_counted() -> None:
 def test_few_distinct_numbers_are_values() -> None:
     grades = cells([str(n % 4) for n in range(40)], ["face"] * 40)
     column = CovariateEncoding.fit(grades, ["age"]).columns[0]
+    assert column.fewest == 10
+    handful = CovariateEncoding.fit(grades.head(6), ["age"]).columns[0]
+    assert (handful.categories, handful.fewest) == (("0", "1", "2", "3"), 1)
     assert column.categories == ("0", "1", "2", "3")
 
 

@@ -10,6 +10,7 @@ from tests.deploy.dicom_images import write_dicom
 from tests.in_process import run_here
 
 from medtransfer.data.covariates.encoding import CovariateColumn, CovariateEncoding
+from medtransfer.deploy.bundle import trained_run
 from medtransfer.deploy.bundle.export import ExportOptions, export_bundle
 from medtransfer.deploy.bundle.reader import facts_text, read_bundle, read_facts
 from medtransfer.deploy.clinical.cells import ClinicalData
@@ -25,7 +26,7 @@ from medtransfer.deploy.inference.predict_files import predict_files
 from medtransfer.deploy.inference.sources import case_source
 from medtransfer.deploy.server.serve import serve
 from medtransfer.deploy.validation.validate import validate_bundle
-from medtransfer.errors import BundleError, ConfigError, TableError
+from medtransfer.errors import BundleError, ConfigError, StudyError, TableError
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 
@@ -258,3 +259,13 @@ def test_a_hospital_validates_with_its_clinical_data(
     table.with_columns(sex=pl.lit(None, pl.String)).write_parquet(tmp_path / "b.parquet")
     outcome = validate_bundle(model, tmp_path / "b.parquet", tmp_path / "out")
     assert any("'sex': missing in" in note for note in outcome.notes)
+
+
+@pytest.mark.slow
+def test_values_of_a_few_training_cases_leave_in_no_bundle(
+    study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trained_run, "MIN_CASES", 10_000)
+    with pytest.raises(StudyError, match="sees sex, with a value of fewer than 10000 training"):
+        export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5@covariates")
+    export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5")

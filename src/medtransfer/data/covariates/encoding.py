@@ -6,7 +6,7 @@ of several, each a column of 0 and 1. Every covariate has a column that says tha
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -31,12 +31,14 @@ class CovariateColumn:
         categories: Values that training cases have, sorted; empty for a number.
         mean: Of the training cases, for a number.
         deviation: Likewise; 1 if all are equal.
+        fewest: Training cases of the rarest category; 0 for a number, and where it is not known.
     """
 
     name: str
     categories: tuple[str, ...] = ()
     mean: float = 0.0
     deviation: float = 1.0
+    fewest: int = field(default=0, compare=False)
 
     @property
     def is_number(self) -> bool:
@@ -127,7 +129,9 @@ def _fitted(cells: pl.Series) -> CovariateColumn:
     counts = Counter(filled.to_list())
     common = sorted(value for value, count in counts.items() if count >= MIN_CASES)
     # a handful of training cases has no common value: then every one counts
-    return CovariateColumn(cells.name, tuple(common or sorted(counts)))
+    categories = tuple(common or sorted(counts))
+    fewest = min(counts[value] for value in categories)
+    return CovariateColumn(cells.name, categories, fewest=fewest)
 
 
 def _numbers(cells: pl.Series) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import polars as pl
 import torch
 
 from medtransfer.data.cases import build_cases
+from medtransfer.data.covariates.encoding import MIN_CASES, CovariateEncoding
 from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
@@ -128,6 +129,7 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
     data = RunData(run, study.images, request.inputs)
     frame = assign_splits(data.manifest, run.data)
     cases = partition_cases(build_cases(frame, run.data), frame, run)
+    _refuse_rare_values(run.model.rung, cases.encoding)
     architecture = known_architecture(run.model.rung)
     spec = input_spec(run, architecture, frame, data.facts)
     _, tested, training = cache_requests(run, spec, frame)
@@ -144,6 +146,22 @@ def open_run(study: StudyFolder, request: RunRequest) -> TrainedRun:
         weights=_selected_weights(folder),
         training_images=training,
     )
+
+
+def _refuse_rare_values(rung: str, encoding: CovariateEncoding | None) -> None:
+    """Refuse a bundle that would name a value of a few persons: bundles leave the hospital.
+
+    Raises:
+        StudyError: A value that the network sees has fewer training cases than `MIN_CASES`.
+    """
+    columns = () if encoding is None else encoding.columns
+    rare = [column.name for column in columns if 0 < column.fewest < MIN_CASES]
+    if rare:
+        raise StudyError(
+            f"Rung '{rung}' sees {listed(rare)}, with a value of fewer than {MIN_CASES} training "
+            "cases, which a bundle would name. Group such values in the manifest, or export its "
+            "twin without clinical data."
+        )
 
 
 def _network_facts(run: Transfer, architecture: Architecture, folder: RunFolder) -> NetworkFacts:

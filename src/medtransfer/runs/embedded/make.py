@@ -22,7 +22,6 @@ from medtransfer.files import make_folder, sha256
 from medtransfer.models.classifier import build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.ladder import find_rung
-from medtransfer.models.precision.choice import Passes, PrecisionChooser
 from medtransfer.runs.inputs import known_architecture
 from medtransfer.runs.transfer import pick_device
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -106,10 +105,9 @@ def write_features(
             side, side, architecture.mean, architecture.std, architecture.interpolation
         )
         device = pick_device(config)
-        extraction = Passes(architecture, side, "features", len(table), IMAGES_AT_ONCE)
-        precision = config.precision
-        if precision == "auto":
-            precision = PrecisionChooser(device).choose(extraction).precision
+        # a file of features has no folder in which a measured precision could be kept: of two
+        # machines, or of one at two times, the numbers would differ
+        precision = "float32" if config.precision == "auto" else config.precision
         built = build_classifier(
             ModelConfig(rung=rung, weights=weights),
             targets=1,
