@@ -210,13 +210,15 @@ def run_precision(
         passes: Through its backbone.
         study: Holds the decision.
         folder: The run's.
-        asked: That it must have; None for its setting.
+        asked: That of the run that is repeated; None for its setting.
     """
+    if asked is not None:
+        return PrecisionDecision(asked, "repeated")
     device = pick_device(run.training)
     begun = None
     if any(folder.checkpoint.glob("*")):
         begun = resolve_precision("auto", passes.architecture, device)
-    setting = asked or run.training.precision
+    setting = run.training.precision
     return decide_precision(setting, study.path, passes, PrecisionChooser(device), begun)
 
 

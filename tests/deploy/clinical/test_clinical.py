@@ -76,6 +76,11 @@ def test_a_table_of_its_own_goes_before_and_fills_what_the_other_lacks(tmp_path:
     source = case_source(table, "auto", images_per_case=1)
     cells = ClinicalData(ENCODING, own).cells(source, range(3))
     assert cells.rows() == [("60", None), ("20", "M"), ("62", "F")]
+    notes = ClinicalData(ENCODING, own).notes(source)
+    assert notes[0] == 'Table "clinical.csv" has no row for 1 case of 3, by case_id.'
+    pl.DataFrame({"case_id": ["x", "y"], "age": [20, 30]}).write_csv(own)
+    with pytest.raises(TableError, match="has no row for any of the 3 cases, by case_id"):
+        ClinicalData(ENCODING, own).notes(source)
     pl.DataFrame({"case_id": ["b"], "weight": [3]}).write_csv(own)
     with pytest.raises(TableError, match=r"needs a column \"case_id\".* age, sex"):
         ClinicalData(ENCODING, own).cells(source, range(3))

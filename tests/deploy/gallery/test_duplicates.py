@@ -89,4 +89,8 @@ def test_what_cannot_be_shown_is_said(
     path.write_text("\n".join(whole.splitlines()[:2]) + "\n")
     with pytest.raises(StudyError, match="other rows than when it was checked"):
         make_duplicates_gallery("study.yaml", tmp_path / "out")
+    head, *rows = whole.splitlines()
+    path.write_text("\n".join([head, *reversed(rows)]) + "\n")
+    with pytest.raises(StudyError, match="other rows than when it was checked"):
+        make_duplicates_gallery("study.yaml", tmp_path / "out")
     path.write_text(whole)

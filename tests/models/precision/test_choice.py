@@ -251,8 +251,11 @@ def test_a_slow_pass_is_timed_once() -> None:
 
 def test_emulated_bfloat16_is_given_up_at_once() -> None:
     clock = Clock({"float32": 1.0, "bfloat16": 20.0})
-    assert compare_speeds(clock.run, 2, 1000.0, clock).precision == "float32"
-    assert clock.passes == ["float32", "bfloat16"]
+    speeds = compare_speeds(clock.run, 2, 1000.0, clock)
+    assert speeds.precision == "float32"
+    assert clock.passes == ["float32", "bfloat16", "float32"]
+    cold = Clock({"float32": 1.0, "bfloat16": 20.0}, slow_start=1.0)
+    assert compare_speeds(cold.run, 2, 1000.0, cold).float32 == 2.0  # of a warm pass
 
 
 @pytest.mark.parametrize("work", ["training", "features"])

@@ -1,5 +1,6 @@
 """Checks of decoded images: copies, blank and inverted ones, sizes, text, decoders."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,10 @@ PAIR_COLUMNS = {
     "distance": pl.Int64,
     "likeness": pl.Float64,
     "turn": pl.String,
+    "manifest": pl.String,
 }
 """Columns of ``pairs.csv``; it has no identifiers."""
+MARK_LETTERS = 12
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,22 @@ def copied_images(
             )
         )
         tables.append(_table_of("A010", chosen_pairs))
-    return findings, pl.concat(tables) if tables else pl.DataFrame(schema=PAIR_COLUMNS)
+    if not tables:
+        return findings, pl.DataFrame(schema=PAIR_COLUMNS)
+    return findings, pl.concat(tables).with_columns(manifest=pl.lit(rows_mark(placed)))
+
+
+def rows_mark(frame: pl.DataFrame) -> str:
+    """Mark of a manifest's rows: another one where a number may mean another image.
+
+    Args:
+        frame: `row`, `image_id` and, where images lie in files, `path`.
+    """
+    names = frame.sort(ROW).select(
+        name for name in (ROW, "image_id", "path") if name in frame.columns
+    )
+    digest = hashlib.sha256(names.write_csv().encode())
+    return digest.hexdigest()[:MARK_LETTERS]
 
 
 def suspicious_images(
@@ -245,7 +263,7 @@ def _of_pairs(code: str, sentence: str, pairs: pl.DataFrame) -> Finding:
 
 def _table_of(code: str, pairs: pl.DataFrame) -> pl.DataFrame:
     table = pairs.with_columns(pl.col("likeness").round(4), code=pl.lit(code))
-    return table.select(PAIR_COLUMNS.keys())
+    return table.select(name for name in PAIR_COLUMNS if name != "manifest")
 
 
 def unused_range(

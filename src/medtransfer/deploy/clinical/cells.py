@@ -133,9 +133,13 @@ class ClinicalData:
         ]
 
     def notes(self, source: CaseSource) -> list[str]:
-        """Sentences on values that are missing, or that training lacks; no value is named."""
+        """Sentences on values that are missing, or that training lacks; no value is named.
+
+        Raises:
+            TableError: The table of its own has no row for any case.
+        """
         cells = self.cells(source, range(len(source.cases)))
-        sentences: list[str] = []
+        sentences = self._matched(source)
         for column in self.encoding.columns:
             values = cells[column.name]
             missing, unseen = values.null_count(), column.unseen(values)
@@ -149,6 +153,27 @@ class ClinicalData:
                     "predicted as missing."
                 )
         return sentences
+
+    def _matched(self, source: CaseSource) -> list[str]:
+        """A sentence where the table lacks cases that are predicted.
+
+        Raises:
+            TableError: It has none of them.
+        """
+        if self._given is None or self.table is None:
+            return []
+        there = {*self._given["case_id"]}
+        absent = sum(case.case_id not in there for case in source.cases)
+        if not absent:
+            return []
+        if absent == len(source.cases):
+            raise TableError(
+                f'Table "{self.table.name}" has no row for any of the '
+                f"{plural(absent, 'case')}, by case_id. Its ids have to be those of the "
+                "predictions: predict without --clinical once to see them."
+            )
+        of_all = f"{plural(absent, 'case')} of {len(source.cases):,}"
+        return [f'Table "{self.table.name}" has no row for {of_all}, by case_id.']
 
 
 def _is_age(name: str) -> bool:

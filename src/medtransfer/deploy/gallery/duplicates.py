@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.audit.findings import CHECKS
-from medtransfer.data.audit.pixels import PAIR_COLUMNS
+from medtransfer.data.audit.pixels import PAIR_COLUMNS, rows_mark
 from medtransfer.data.config import DataConfig
 from medtransfer.deploy.gallery.gallery import PAGE, Gallery, require_outside
 from medtransfer.deploy.gallery.page import CardSection, PairCard, gallery_page
@@ -87,10 +87,10 @@ class _ShownPairs:
         """A card for each pair.
 
         Raises:
-            StudyError: A row is not in the manifest any more.
+            StudyError: The manifest has other rows, or has them in another order.
         """
         rows = pairs.select("row", "other_row").rows()
-        if any(row not in self._places for both in rows for row in both):
+        if {*pairs["manifest"]} != {rows_mark(self._manifest.frame)}:
             raise StudyError(
                 "The manifest has other rows than when it was checked. `medtransfer check` looks "
                 "for copies again."
@@ -153,4 +153,10 @@ def _pairs(folder: StudyFolder) -> pl.DataFrame:
             f'"{folder.path}" has no {PAIRS}: `medtransfer check` was not run, or found no images '
             "that look the same."
         )
-    return pl.read_csv(path, schema_overrides=PAIR_COLUMNS)
+    pairs = pl.read_csv(path, schema_overrides=PAIR_COLUMNS)
+    if "manifest" not in pairs.columns:
+        raise StudyError(
+            f"{PAIRS} is of an earlier version and does not tell which manifest its rows are of. "
+            "`medtransfer check` makes it again."
+        )
+    return pairs

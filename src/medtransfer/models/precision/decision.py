@@ -21,7 +21,9 @@ PRECISIONS = "precisions"
 """Folder of the decisions, in that of a study or of a rung."""
 LARGEST = "largest.json"
 """Most images that a planned run passes, by network, size and kind of pass."""
-Reason = Literal["set", "measured", "remembered", "short", "device", "memory", "earlier"]
+Reason = Literal[
+    "set", "measured", "remembered", "short", "device", "memory", "earlier", "repeated"
+]
 REASONS: dict[Reason, str] = {
     "set": "set by training.precision",
     "measured": "measured at the first run",
@@ -30,6 +32,7 @@ REASONS: dict[Reason, str] = {
     "device": "the device has no units for bfloat16",
     "memory": "the memory does not hold two images of a measurement",
     "earlier": "runs of an earlier version had it",
+    "repeated": "the run that is repeated had it",
 }
 
 

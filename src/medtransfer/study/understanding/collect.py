@@ -34,6 +34,10 @@ from medtransfer.tables.schema import write_frame
 OF_TRAINING: tuple[Understanding, ...] = ("convergence", "similarity", "reset", "weight_distance")
 """Questions about what training changes: features that are fixed have no answer."""
 
+NO_RUN = (
+    "Understanding is not answered: it asks networks that were trained on all cohorts, and with "
+    "leave_cohort_out each lacks one. Study it without leave_cohort_out in a study of its own."
+)
 OF_SEVERAL: tuple[Understanding, ...] = ("trajectory", "rung_similarity")
 """Questions that are not answered by a finished network alone."""
 
@@ -55,6 +59,8 @@ def write_understanding(
     path = folder.path / "curves" / UNDERSTANDING_FILE
     runs = asked_runs(study, folder, planned)
     if not study.understanding or not runs:
+        if study.understanding and study.leave_cohort_out:
+            logging.getLogger(__name__).warning(NO_RUN)
         remove(path)
         write_trajectory(folder, ())
         return
