@@ -108,6 +108,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "class_column": "dx",
         "levels": {"exam_id": "mean"},
         "attributes": ("sex",),
+        "outlier_classes": ("rare",),
         "values": {"sex": {"w": "F"}},
         "image": ImageConfig(flip="both"),
         "split": SplitConfig(train_fraction=0.9),

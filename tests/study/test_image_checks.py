@@ -99,7 +99,8 @@ def test_copies_of_a_study_are_found_in_its_splits(
     assert "A004" in {finding.code for finding in found.findings}
     assert found.pairs is not None
     assert set(found.pairs["turn"]) == {"mirrored"}
-    assert set(found.pairs.columns) == {"code", "row", "other_row", "distance", "likeness", "turn"}
+    facts = {"code", "row", "other_row", "distance", "likeness", "turn", "manifest"}
+    assert set(found.pairs.columns) == facts
     heard.clear()
     again = audit_study_images(study, folder, data_read, planned, hear)
     assert heard == []  # nothing is unpacked, sketched or compared twice

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from medtransfer.data.images.region import ChestWall, Framing, Region
-from medtransfer.errors import printable
+from medtransfer.errors import listed, printable
 from medtransfer.settings import (
     Settings,
     identity,
@@ -265,6 +265,9 @@ class DataConfig(Settings):
     """Target columns and their label policies; for `single-label` the classes of `class_column`."""
     class_column: Name | None = identity(None)
     """For `single-label`: the column that holds the class name."""
+    outlier_classes: tuple[Name, ...] = identity_by_rows(())
+    """Classes of `class_column` that no network learns: their cases are a test set of their own,
+    which the detectors of foreign inputs should flag. Rare conditions, other organs."""
     attributes: tuple[Name, ...] = scoring(())
     """Columns to report by: sex, age band, skin type, scanner."""
     levels: dict[Name, LevelRule] = scoring_if_set({})
@@ -334,7 +337,15 @@ class DataConfig(Settings):
             case "binary" | "multi-label" if self.class_column is not None:
                 raise ValueError(f"class_column is for single-label tasks, not {self.task}")
             case _:
-                return self
+                pass
+        if self.outlier_classes and self.class_column is None:
+            raise ValueError("outlier_classes are classes of class_column, which is not given")
+        if learned := sorted({*self.outlier_classes} & {*self.targets}):
+            raise ValueError(
+                f"{listed(learned)} {'is' if len(learned) == 1 else 'are'} in targets and in "
+                "outlier_classes: a class is learned or not"
+            )
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:

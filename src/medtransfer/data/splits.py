@@ -1,6 +1,7 @@
 """Training, tuning and test splits: by patient, stratified, deterministic."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,71 @@ from medtransfer.data.labels import case_labels, target_of
 from medtransfer.data.stratify import patient_labels, stratify
 from medtransfer.errors import TableError, listed, plural, suggestion
 from medtransfer.seeds import generator, text_keys, uniforms
-from medtransfer.tables.manifest import SPLITS, Manifest
+from medtransfer.tables.manifest import SPLITS, Manifest, label_text
 
 SPLIT = pl.Enum(SPLITS)
 TEST = "test"
+OUTLIERS = "(outlier classes)"
+"""Cohort of the cases of classes that no network learns."""
+
+
+def set_outliers_apart(manifest: Manifest, data: DataConfig) -> Manifest:
+    """Bring the cases of outlier classes into a cohort of their own, without labels, to be tested.
+
+    A patient's other cases may be trained on. So a case of an outlier class is left out where its
+    patient has a case of another class.
+
+    Args:
+        manifest: The images.
+        data: Names the class column and the outlier classes.
+
+    Returns:
+        The manifest without the cases that are left out, with a sentence on both.
+
+    Raises:
+        TableError: A class is in no row, no case is left, or a cohort has the name that is needed.
+    """
+    frame, column = manifest.frame, data.class_column
+    if not data.outlier_classes or column is None:
+        return manifest
+    classes = label_text(column)
+    present = frame.select(classes)[column].drop_nulls().unique().sort().to_list()
+    absent = [name for name in data.outlier_classes if name not in present]
+    if absent:
+        near = suggestion(absent[0], present)
+        raise TableError(
+            f"data.outlier_classes names {listed(absent)}, which no row of '{column}' has. "
+            f"{near}".rstrip()
+        )
+    if OUTLIERS in frame["cohort"]:
+        raise TableError(f"A cohort is called '{OUTLIERS}': rename it to use outlier_classes.")
+    is_outlier = classes.is_in(list(data.outlier_classes)).fill_null(value=False)
+    marked = frame.with_columns(is_outlier.any().over("case_id").alias("_outlier"))
+    kept = marked.filter(~pl.col("_outlier") | pl.col("_outlier").all().over("patient_id"))
+    apart, left_out = (
+        table.filter("_outlier")["case_id"].n_unique() if len(table) else 0
+        for table in (kept, marked.join(kept, on="image_id", how="anti"))
+    )
+    if not apart:
+        raise TableError(
+            "Every patient with a case of data.outlier_classes has a case of another class too: "
+            "no case is left to be tested as an outlier."
+        )
+    moved = {"cohort": pl.lit(OUTLIERS), column: pl.lit(None)}
+    if "split" in frame.columns:
+        moved["split"] = pl.lit(TEST)
+    changed = [
+        pl.when("_outlier").then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in moved.items()
+    ]
+    note = (
+        f"{plural(apart, 'case')} of outlier classes ({listed(data.outlier_classes)}) "
+        f"{'is' if apart == 1 else 'are'} tested and not trained on"
+    )
+    if left_out:
+        note += f"; {left_out:,} more left out, whose patients have cases of other classes"
+    frame = kept.with_columns(changed).drop("_outlier")
+    return replace(manifest, frame=frame, notes=(*manifest.notes, f"{note}."))
 
 
 def assign_splits(manifest: Manifest, data: DataConfig) -> pl.DataFrame:
@@ -55,8 +117,8 @@ def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
         TableError: A training cohort does not exist.
     """
     if split.train_cohorts is None:
-        return pl.Series(np.ones(len(frame), dtype=bool))
-    cohorts = sorted(frame["cohort"].unique().to_list())
+        return frame["cohort"] != OUTLIERS
+    cohorts = hospitals(frame)
     missing = [name for name in split.train_cohorts if name not in cohorts]
     if missing:
         raise TableError(
@@ -74,8 +136,13 @@ def divided_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
 
 
 def shifted_cohorts(frame: pl.DataFrame, split: SplitConfig) -> list[str]:
-    """Cohorts that are not trained on, sorted."""
-    return frame.filter(~internal_rows(frame, split))["cohort"].unique().sort().to_list()
+    """Cohorts that are not trained on, sorted; outlier classes are none."""
+    return hospitals(frame.filter(~internal_rows(frame, split)))
+
+
+def hospitals(frame: pl.DataFrame) -> list[str]:
+    """Cohorts by name, without that of outlier classes."""
+    return [name for name in frame["cohort"].unique().sort().to_list() if name != OUTLIERS]
 
 
 def leave_one_cohort_out(frame: pl.DataFrame, split: SplitConfig) -> list[SplitConfig]:
@@ -84,7 +151,7 @@ def leave_one_cohort_out(frame: pl.DataFrame, split: SplitConfig) -> list[SplitC
     Raises:
         TableError: There is only one cohort.
     """
-    cohorts = sorted(frame["cohort"].unique().to_list())
+    cohorts = hospitals(frame)
     if len(cohorts) < 2:
         raise TableError(
             f"leave_cohort_out needs at least two cohorts; the manifest has one ({cohorts[0]})."

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from medtransfer.data.config import Task
+from medtransfer.data.splits import OUTLIERS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.comparison.target_means import WITHIN
 from medtransfer.evaluation.scoring.config import EvaluationConfig
@@ -156,9 +157,9 @@ class ReportData:
 
     @cached_property
     def cohorts(self) -> list[str]:
-        """Cohorts with test results, the internal test set first."""
-        is_drop = pl.col("metric").str.contains("_drop")
-        tests = self.means.filter((pl.col("split") == "test") & ~is_drop)
+        """Cohorts with test results, the internal test set first; outlier classes are none."""
+        is_left_out = pl.col("metric").str.contains("_drop") | (pl.col("cohort") == OUTLIERS)
+        tests = self.means.filter((pl.col("split") == "test") & ~is_left_out)
         return tests["cohort"].unique(maintain_order=True).to_list()
 
     @cached_property
@@ -359,14 +360,9 @@ class ReportData:
 
     def gap_rows(self, rung: str, cohort: str, attribute: str) -> list[Row]:
         """Gaps between the groups of an attribute: of a rung's means, or of its only network."""
-        where = (
-            (pl.col("rung") == rung)
-            & (pl.col("cohort") == cohort)
-            & (pl.col("attribute") == attribute)
-            & (pl.col("group") == ALL)
-        )
-        rows = self._grouped.filter(where)
-        return (self.run_means.filter(where) if rows.is_empty() else rows).to_dicts()
+        where = {"rung": rung, "cohort": cohort, "attribute": attribute, "group": ALL}
+        rows = self._grouped.filter(**where)
+        return (self.run_means.filter(**where) if rows.is_empty() else rows).to_dicts()
 
     @cached_property
     def _of_case(self) -> set[str]:

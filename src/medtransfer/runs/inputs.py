@@ -22,7 +22,7 @@ from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
 from medtransfer.data.labels import raw_labels
-from medtransfer.data.splits import internal_rows
+from medtransfer.data.splits import internal_rows, set_outliers_apart
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
 from medtransfer.evaluation.comparison.levels.units import require_whole_units
 from medtransfer.files import file_stamp
@@ -112,7 +112,7 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
     """
     manifest = read_manifest(
         data.manifest,
-        targets=data.names,
+        targets=(*data.names, *data.outlier_classes),
         class_column=data.class_column,
         attributes=(*data.attributes, *data.split.group_columns, *data.levels),
         image_root=data.image_root,
@@ -120,6 +120,7 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
         images=images,
     )
     require_whole_units(manifest.frame, data.manifest, data.levels)
+    manifest = set_outliers_apart(manifest, data)
     return manifest if images else manifest.without_images()
 
 

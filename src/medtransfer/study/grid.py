@@ -9,7 +9,7 @@ import polars as pl
 
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig, RetrainConfig, SplitConfig
-from medtransfer.data.splits import leave_one_cohort_out, shifted_cohorts
+from medtransfer.data.splits import hospitals, leave_one_cohort_out, shifted_cohorts
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.runs.config import Transfer
@@ -102,7 +102,7 @@ def expand(study: Study, frame: pl.DataFrame) -> list[Cell]:
     """
     splits = [(None, study.data.split)]
     if study.leave_cohort_out:
-        held_out = sorted(frame["cohort"].unique().to_list())
+        held_out = hospitals(frame)
         splits = list(zip(held_out, leave_one_cohort_out(frame, study.data.split), strict=True))
     blocks = list(_blocks(study, frame, splits))
     cells: list[Cell] = []

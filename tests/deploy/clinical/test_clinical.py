@@ -270,7 +270,7 @@ def test_a_hospital_validates_with_its_clinical_data(
 def test_values_of_a_few_training_cases_leave_in_no_bundle(
     study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trained_run, "MIN_CASES", 10_000)
+    monkeypatch.setattr(trained_run, "MIN_VALUE_CASES", 10_000)
     with pytest.raises(StudyError, match="sees sex, with a value of fewer than 10000 training"):
         export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5@covariates")
     export_bundle(study, tmp_path / "b.medt", rung="scratch/r14x0.5")

@@ -1,6 +1,5 @@
 """Checks of decoded images: copies, blank and inverted ones, sizes, text, decoders."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from medtransfer.data.images.scan import map_images
 from medtransfer.data.labels import label_columns, raw_labels
 from medtransfer.errors import ImageError, plural
 from medtransfer.seeds import text_keys, uniforms
+from medtransfer.settings import rows_digest
 from medtransfer.tables.manifest import Manifest
 from medtransfer.tables.schema import ROW
 
@@ -119,8 +119,7 @@ def rows_mark(frame: pl.DataFrame) -> str:
     names = frame.sort(ROW).select(
         name for name in (ROW, "image_id", "path") if name in frame.columns
     )
-    digest = hashlib.sha256(names.write_csv().encode())
-    return digest.hexdigest()[:MARK_LETTERS]
+    return rows_digest(names.columns, [names.rows()])[:MARK_LETTERS]
 
 
 def suspicious_images(

@@ -17,6 +17,7 @@ from medtransfer.data.case_index import numbered
 from medtransfer.data.case_table import CaseTable, Flags
 from medtransfer.data.config import DataConfig
 from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.splits import OUTLIERS
 from medtransfer.metrics.discrimination import auroc
 from medtransfer.tables.manifest import RESERVED
 from medtransfer.tables.schema import ROW
@@ -276,8 +277,10 @@ def predictive_borders(
     findings = [Finding("A012", enumerated(predicted))] if predicted else []
     cohorts = frame["cohort"].gather(sample)
     predicted = []
-    for name in cohorts.unique().sort():
-        value = _border_auroc(features, (cohorts == name).to_numpy(), fold)
+    hospital = (cohorts != OUTLIERS).to_numpy()  # other classes may well look different
+    for name in cohorts.filter(pl.Series(hospital)).unique().sort():
+        is_named = (cohorts == name).to_numpy()[hospital]
+        value = _border_auroc(features[hospital], is_named, fold[hospital])
         if value is not None and value >= MIN_COHORT_AUROC:
             predicted.append(f"{name} with AUROC {value:.2f}")
     return findings + ([Finding("A013", enumerated(predicted))] if predicted else [])
@@ -293,6 +296,7 @@ def predictive_brightness(frame: pl.DataFrame, thumbnails: NDArray[np.uint8]) ->
         thumbnails: From `image_stats`. [N, SIDE, SIDE]
     """
     rows = frame.select("patient_id", "cohort", place=pl.int_range(pl.len()))
+    rows = rows.filter(pl.col("cohort") != OUTLIERS)
     first = rows.unique("patient_id", keep="first", maintain_order=True)
     grey = thumbnails[first["place"].to_numpy()].reshape(len(first), -1)
     looks = {"brightness": grey.mean(axis=1), "contrast": grey.std(axis=1)}

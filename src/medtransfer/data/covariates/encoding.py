@@ -16,7 +16,7 @@ from medtransfer.errors import TableError, listed
 
 MAX_CATEGORIES = 10
 """Numbers of so many distinct values or fewer are categories: stages, grades, 0 and 1."""
-MIN_CASES = 5
+MIN_VALUE_CASES = 5
 """Training cases from which a value is a category of its own."""
 
 Values = NDArray[np.float32]
@@ -127,7 +127,7 @@ def _fitted(cells: pl.Series) -> CovariateColumn:
         deviation = float(values.std()) or 1.0
         return CovariateColumn(cells.name, mean=float(values.mean()), deviation=deviation)
     counts = Counter(filled.to_list())
-    common = sorted(value for value, count in counts.items() if count >= MIN_CASES)
+    common = sorted(value for value, count in counts.items() if count >= MIN_VALUE_CASES)
     # a handful of training cases has no common value: then every one counts
     categories = tuple(common or sorted(counts))
     fewest = min(counts[value] for value in categories)

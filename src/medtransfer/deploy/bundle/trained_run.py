@@ -8,7 +8,7 @@ import polars as pl
 import torch
 
 from medtransfer.data.cases import build_cases
-from medtransfer.data.covariates.encoding import MIN_CASES, CovariateEncoding
+from medtransfer.data.covariates.encoding import MIN_VALUE_CASES, CovariateEncoding
 from medtransfer.data.images.cache import PixelCache
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
@@ -152,15 +152,15 @@ def _refuse_rare_values(rung: str, encoding: CovariateEncoding | None) -> None:
     """Refuse a bundle that would name a value of a few persons: bundles leave the hospital.
 
     Raises:
-        StudyError: A value that the network sees has fewer training cases than `MIN_CASES`.
+        StudyError: A value that the network sees has fewer training cases than `MIN_VALUE_CASES`.
     """
     columns = () if encoding is None else encoding.columns
-    rare = [column.name for column in columns if 0 < column.fewest < MIN_CASES]
+    rare = [column.name for column in columns if 0 < column.fewest < MIN_VALUE_CASES]
     if rare:
         raise StudyError(
-            f"Rung '{rung}' sees {listed(rare)}, with a value of fewer than {MIN_CASES} training "
-            "cases, which a bundle would name. Group such values in the manifest, or export its "
-            "twin without clinical data."
+            f"Rung '{rung}' sees {listed(rare)}, with a value of fewer than {MIN_VALUE_CASES} "
+            "training cases, which a bundle would name. Group such values in the manifest, or "
+            "export its twin without clinical data."
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from medtransfer.data.splits import OUTLIERS
 from medtransfer.evaluation.scoring.ood import MEASURES
 from medtransfer.metrics.calibration import CALIBRATORS
 from medtransfer.posthoc.ood_detectors import DETECTORS
@@ -194,7 +195,26 @@ def _ood(data: ReportData) -> list[Component]:
         return [Heading("OOD detection"), Note(note)]
     others = [table for table in tables.values() if table.rows]
     folded = [Fold("OOD detection, other rungs", others)] if others else []
-    return [Heading("OOD detection"), *_ood_scores(data), first, *folded]
+    return [Heading("OOD detection"), *_outliers(data), *_ood_scores(data), first, *folded]
+
+
+def _outliers(data: ReportData) -> list[Component]:
+    """Sentence on the classes that no network learns, by a detector that is named beforehand."""
+    rows = data.means.filter(
+        rung=data.best, label_fraction=data.full_fraction, cohort=OUTLIERS, target=DRAWN[0]
+    )
+    by_metric = {row["metric"]: row for row in rows.to_dicts()}
+    auroc, flagged = (by_metric.get(measure) for measure in (MEASURES[0], MEASURES[3]))
+    if auroc is None or flagged is None or flagged["value"] is None:
+        return []
+    return [
+        Note(
+            f"Classes that no network learned: {_detector_title(DRAWN[0])} tells their cases from "
+            f"those of the internal test set with AUROC {interval_text(auroc, 2)} and flags "
+            f"{interval_text(flagged, 2)} of them, at the threshold that flags 5% of the tuning "
+            "split."
+        )
+    ]
 
 
 def _ood_scores(data: ReportData) -> list[Component]:
@@ -214,7 +234,7 @@ def _ood_scores(data: ReportData) -> list[Component]:
         values,
         Axis("quantile of the tuning split's scores", percent=True),
         Axis("fraction of the cohort's cases", (0.0, min(1.0, highest * 1.05)), percent=True),
-        cohorts=data.cohorts,
+        cohorts=_test_sets(data),
         panels=[_detector_title(name) for name in drawn],
         points=True,
     )
@@ -224,6 +244,12 @@ def _ood_scores(data: ReportData) -> list[Component]:
         "at each dot; the cases of an out-of-distribution cohort pile up on the right."
     )
     return [figure("ood", spec, caption)]
+
+
+def _test_sets(data: ReportData) -> list[str]:
+    """The cohorts, and after them the cases of classes that no network learns."""
+    has_outliers = OUTLIERS in data.means["cohort"]
+    return [*data.cohorts, *([OUTLIERS] if has_outliers else [])]
 
 
 def _detector_title(name: str) -> str:
@@ -241,7 +267,7 @@ def _detectors(data: ReportData, rung: str) -> ReportTable:
     by_key = {(row["target"], row["cohort"], row["metric"]): row for row in rows}
     lines: list[list[str]] = []
     for detector in dict.fromkeys(row["target"] for row in rows):
-        for cohort in data.cohorts:
+        for cohort in _test_sets(data):
             metrics = [by_key.get((detector, cohort, measure)) for measure in MEASURES]
             if any(row is not None for row in metrics):
                 lines.append([_detector_title(detector), cohort, *(cells(row) for row in metrics)])
