@@ -27,12 +27,14 @@ from medtransfer.metrics.weighted import (
 from medtransfer.statistics import bootstrap
 from medtransfer.statistics.bootstrap import (
     GROUPS,
+    LEVEL,
     WIDTH,
     Kind,
     Replicates,
     bca_interval,
     draw_replicates,
     percentile_interval,
+    pointwise_intervals,
     replicates_suffice,
     two_quantiles,
 )
@@ -383,6 +385,20 @@ def test_two_quantiles_of_many_replicates_are_numpys_to_the_last_bit() -> None:
         values = np.random.default_rng(count).normal(size=count)
         expected = np.quantile(values, [0.025, 0.975]).tolist()
         assert list(two_quantiles(values, 0.025, 0.975)) == expected
+
+
+@pytest.mark.parametrize("replicates", [0, 1, 100, 101])
+def test_pointwise_intervals_are_those_of_each_place(replicates: int) -> None:
+    tail = (1 - LEVEL) / 2
+    drawn = np.random.default_rng(replicates).normal(size=(replicates, 40))
+    drawn[: replicates // 3, 3] = np.nan  # enough are defined
+    drawn[: replicates // 3 * 2, 7:9] = np.inf  # too few are
+    for place, interval in enumerate(pointwise_intervals(drawn)):
+        defined = drawn[np.isfinite(drawn[:, place]), place]
+        if replicates and len(defined) >= replicates / 2:
+            assert interval == tuple(np.quantile(defined, [tail, 1 - tail]).tolist())
+        else:
+            assert interval is None
 
 
 @pytest.mark.parametrize("defined", [0, 1, 49, 50, 51, 100])

@@ -267,7 +267,8 @@ def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
     if len(defined) < MIN_DEFINED * len(replicates) or not len(defined):
         return None
     tail = (1 - LEVEL) / 2
-    return two_quantiles(defined, tail, 1 - tail)
+    low, high = two_quantiles(defined, tail, 1 - tail)
+    return float(low), float(high)
 
 
 def replicates_suffice(values: Floats) -> bool:
@@ -276,24 +277,43 @@ def replicates_suffice(values: Floats) -> bool:
     return bool(np.isfinite(values[0])) and defined >= max(1, MIN_DEFINED * (len(values) - 1))
 
 
-def two_quantiles(values: Floats, low: float, high: float) -> tuple[float, float]:
-    """``np.quantile(values, [low, high])`` to the last bit, in a tenth of its time.
+def pointwise_intervals(replicates: Floats) -> list[tuple[float, float] | None]:
+    """`interval_quantiles` at each of several places, whole ones in one pass. [R, G] to G"""
+    whole = np.logical_and.reduce(np.isfinite(replicates), axis=0)
+    if not len(replicates) or not whole.any():
+        return [interval_quantiles(of_place) for of_place in replicates.T]
+    tail = (1 - LEVEL) / 2
+    low, high = two_quantiles(replicates[:, whole].T, tail, 1 - tail)
+    number = np.cumsum(whole) - 1
+    return [
+        (float(low[number[place]]), float(high[number[place]]))
+        if whole[place]
+        else interval_quantiles(replicates[:, place])
+        for place in range(len(whole))
+    ]
+
+
+def two_quantiles(values: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    """``np.quantile(values, [low, high], axis=-1)`` to the last bit, in a tenth of its time.
 
     A study of 2,000 runs asks for millions of them, of a hundred or a thousand numbers each.
 
     Args:
-        values: Finite. [n]
+        values: Finite. [..., n]
         low: Share below the first quantile.
         high: Share below the second.
+
+    Returns:
+        Each [...]
     """
-    last = len(values) - 1
+    last = values.shape[-1] - 1
     places = [last * low, last * high]
     before = [min(int(place), last) for place in places]
     after = [min(first + 1, last) for first in before]
-    ordered = np.partition(values, sorted({*before, *after}))
-    ends: list[float] = []
+    ordered = np.partition(values, sorted({*before, *after}), axis=-1)
+    ends: list[Floats] = []
     for place, first, second in zip(places, before, after, strict=True):
-        start, end, weight = float(ordered[first]), float(ordered[second]), place - first
+        start, end, weight = ordered[..., first], ordered[..., second], place - first
         step = end - start
         ends.append(end - step * (1 - weight) if weight >= 0.5 else start + step * weight)
     return ends[0], ends[1]

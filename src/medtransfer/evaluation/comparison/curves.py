@@ -24,7 +24,7 @@ from medtransfer.metrics.cases import AnyCases, Labels, TargetCases
 from medtransfer.metrics.decisions import net_benefit, odds_of
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
-from medtransfer.statistics.bootstrap import interval_quantiles
+from medtransfer.statistics.bootstrap import pointwise_intervals
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point, Result
 
 GRID = np.linspace(0, 1, 101)
@@ -211,10 +211,11 @@ def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple
             if of_seeds[0].count is None
             else np.mean([_counts_or_zeros(line) for line in of_seeds], axis=0)
         )
+        ends = pointwise_intervals(y[1:])
         for g in range(len(x)):
             if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
                 continue
-            low, high = interval_quantiles(y[1:, g]) or (None, None)
+            low, high = ends[g] or (None, None)
             yield (
                 kind,
                 Point(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -88,17 +89,29 @@ def comparisons(
         config: The margin for non-inferiority and equivalence.
         paired: Brings two means to the test cases that both answered.
     """
-    rows: list[Compared] = []
     references = {mean.key.training: mean for mean in means if mean.key.rung == reference}
-    for mean in means:
-        base = references.get(mean.key.training)
-        if base is None or mean.key.rung == reference:
-            continue
-        pairing = paired(mean, base)
-        for key in mean.estimates:
-            if key.attribute == ALL and key in base.estimates:
-                rows.append(_comparison(pairing, key, config))
-    return _corrected(rows)
+    rows: list[list[RungComparison]] = [[] for _ in means]
+    for training, base in references.items():  # one after the other: draws of errors are large
+        numbers = [
+            number
+            for number, mean in enumerate(means)
+            if mean.key.training == training and mean.key.rung != reference
+        ]
+        compared = [_of_rung(paired(means[number], base), config) for number in numbers]
+        corrected = iter(_corrected([row for of_rung in compared for row in of_rung]))
+        for number, of_rung in zip(numbers, compared, strict=True):
+            rows[number] = list(islice(corrected, len(of_rung)))
+    return [row for of_rung in rows for row in of_rung]
+
+
+def _of_rung(pairing: Pairing, config: EvaluationConfig) -> list[Compared]:
+    """Differences of one rung from the reference, before corrections."""
+    mean, base = pairing.whole
+    return [
+        _comparison(pairing, key, config)
+        for key in mean.estimates
+        if key.attribute == ALL and key in base.estimates
+    ]
 
 
 def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> Compared:
@@ -137,7 +150,8 @@ def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> C
     )
     if config.margin is not None and key.metric == HEADLINE:
         row = _with_margin(row, both, config.margin)
-    errors = difference[1:] - difference[0] + _seed_errors(mean, base, key, config.seed)
+    errors = difference[1:] - difference[0]
+    errors += _seed_errors(mean, base, key, num_replicates=len(errors), seed=config.seed)
     return Compared(row, both, errors)
 
 
@@ -188,14 +202,16 @@ def seed_terms(mean: Mean, base: Mean, key: ResultKey) -> list[SeedTerm | None]:
     return [seed_term(side.seed_values(key)[:, 0]) for side in (mean, base)]
 
 
-def _seed_errors(mean: Mean, base: Mean, key: ResultKey, seed: int) -> Floats:
+def _seed_errors(
+    mean: Mean, base: Mean, key: ResultKey, *, num_replicates: int, seed: int
+) -> Floats:
     """Draws of what the seeds of both rungs add to a difference; the reference's are of all rungs.
 
     Returns:
         Normal, with the variances of `seed_terms`. [R]
     """
     terms = seed_terms(mean, base, key)
-    errors = np.zeros(mean.seed_values(key).shape[1] - 1)
+    errors = np.zeros(num_replicates)
     for side, term in zip((mean, base), terms, strict=False):
         if term is not None:
             rng = generator(seed, "simultaneous", side.key.rung, str(side.key.training), str(key))
@@ -242,12 +258,11 @@ def _with_margin(row: RungComparison, both: Contrast, margin: float) -> RungComp
 
 
 def _corrected(rows: Sequence[Compared]) -> list[RungComparison]:
-    """Corrections over the rungs compared on the same cohort, metric and training set."""
-    families: dict[tuple[object, ...], list[int]] = {}
+    """Corrections over the rungs of a training set compared on the same cohort and metric."""
+    families: dict[tuple[str, str, str], list[int]] = {}
     for index, compared in enumerate(rows):
         row = compared.row
-        training = (row.label_fraction, row.held_out, row.retrain_fraction)
-        families.setdefault((*training, row.cohort, row.target, row.metric), []).append(index)
+        families.setdefault((row.cohort, row.target, row.metric), []).append(index)
     corrected = [compared.row for compared in rows]
     for family in families.values():
         for index, row in zip(family, _family([rows[index] for index in family]), strict=True):

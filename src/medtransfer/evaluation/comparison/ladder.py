@@ -1,7 +1,7 @@
 """From the runs of a ladder to its tables: results, means over seeds, comparisons."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -14,31 +14,18 @@ from medtransfer.evaluation.comparison.answered import (
     restricted,
     shared_cases,
 )
-from medtransfer.evaluation.comparison.curves import Line, LineKey, mean_points, points, run_lines
+from medtransfer.evaluation.comparison.cells.released import released
+from medtransfer.evaluation.comparison.cells.tables import CellTables, curve_tables, summary_table
+from medtransfer.evaluation.comparison.curves import Line, LineKey, points, run_lines
 from medtransfer.evaluation.comparison.differences import Pairing, comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey, ensemble_parts
-from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
-from medtransfer.evaluation.comparison.seed_means import (
-    Mean,
-    MeanOfSeeds,
-    drops,
-    mean_results,
-    variances,
-)
+from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
 from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run, results_of
-from medtransfer.tables.results import (
-    RESULTS_CONTRACT,
-    Curve,
-    Point,
-    Result,
-    comparisons_frame,
-    curve_frame,
-    results_frame,
-)
+from medtransfer.tables.results import Curve, comparisons_frame
 
 
 @dataclass(frozen=True)
@@ -141,14 +128,22 @@ class MeasuredLadder:
     """Measured runs of a ladder.
 
     Attributes:
-        rungs: Their runs and means.
-        results: The results table of each run.
-        points: Points of the curves of each rung.
+        rungs: Their runs and means, without replicates that are not asked for any more.
+        tables: Of the runs and means.
     """
 
-    rungs: list[RungRuns]
-    results: list[pl.DataFrame]
-    points: list[tuple[Curve, Point]]
+    rungs: list[RungRuns] = field(default_factory=list[RungRuns])
+    tables: CellTables = field(default_factory=CellTables)
+
+    def add(self, rung: RungRuns, *, is_largest: bool) -> None:
+        """Sum a rung up; of its mean stays what is asked for together with other rungs.
+
+        Args:
+            rung: Its runs and mean.
+            is_largest: True if no rung of the same setting has a larger label fraction.
+        """
+        self.tables.add_mean(rung.mean)
+        self.rungs.append(replace(rung, mean=released(rung.mean, is_largest=is_largest)))
 
 
 def compare_runs(
@@ -187,17 +182,14 @@ def compare_runs(
     together = measure_ladder(ensembles, scorer, lambda _done, _total: None)
     means = [rung.mean for rung in ladder.rungs]
     all_means = [*means, *(rung.mean for rung in together.rungs)]
-    results = [list(mean_results(mean)) for mean in all_means]
     alike = _on_cases_of_all(ladder.rungs, scorer)
     frames = [
-        *ladder.results,
-        *together.results,
+        *ladder.tables.results,
+        *together.tables.results,
+        *ladder.tables.summaries,
+        *together.tables.summaries,
         *(
-            _summary([*rows, *drops(m), *variances(m), *hospital_summaries(m)], m.key)
-            for m, rows in zip(all_means, results, strict=True)
-        ),
-        *(
-            _summary([row], key)
+            summary_table([row], key)
             for key, row in (
                 *saving_results(alike, reference, config.seed),
                 *curve_areas(alike, config.seed),
@@ -214,7 +206,7 @@ def compare_runs(
                 *_ensemble_differences(ladder.rungs, together.rungs, scorer),
             ]
         ),
-        curves=_curve_frames([*ladder.points, *together.points, *mean_points(all_means, results)]),
+        curves=curve_tables([ladder.tables, together.tables], all_means),
         means=tuple(means),
         notes=tuple(_left_out(ladder.rungs, reference)),
     )
@@ -227,26 +219,44 @@ def measure_ladder(
     groups: dict[GridKey, list[LadderRun]] = {}
     for run in sorted(runs, key=lambda run: run.seed or 0):  # seeds are paired by position
         groups.setdefault(run.key, []).append(run)
-    ladder = MeasuredLadder([], [], [])
+    ladder = MeasuredLadder()
+    largest = _largest_fractions(groups)
     seen: list[Answered] = []
     for key in dict.fromkeys(run.key for run in runs):
         mean = MeanOfSeeds(key, scorer.config)
         lines: list[dict[LineKey, Line]] = []
         tested: list[Answered] = []
         for run in groups[key]:
-            on_run(len(ladder.results), len(runs))
+            on_run(len(ladder.tables.results), len(runs))
             predictions = run.predictions()
             measured = scorer.measure(predictions)
             results = run.results() if run.results else results_of(measured, scorer.config)
-            ladder.results.append(_with_key(results, key, run.seed))
+            ladder.tables.add_run(results, key, run.seed)
             lines.append(run_lines(measured))
             tested.append(answered_once(predictions, seen))
             mean.add(measured, run.seed or 0)
-        ladder.points.extend(points(key, lines))
+        ladder.tables.add_curves(points(key, lines))
         rung = RungRuns(tuple(groups[key]), tuple(tested), mean.mean())
-        ladder.rungs.append(_on_shared_cases(rung, scorer))
+        is_largest = key.label_fraction == largest[_setting(key)]
+        ladder.add(_on_shared_cases(rung, scorer), is_largest=is_largest)
     on_run(len(runs), len(runs))
     return ladder
+
+
+def _setting(key: GridKey) -> tuple[str | None, float | None]:
+    """Setting of a training set: summaries over several rungs are of one."""
+    return key.held_out, key.retrain_fraction
+
+
+def _largest_fractions(
+    keys: Iterable[GridKey],
+) -> dict[tuple[str | None, float | None], float]:
+    """Largest label fraction of each setting."""
+    largest: dict[tuple[str | None, float | None], float] = {}
+    for key in keys:
+        setting = _setting(key)
+        largest[setting] = max(largest.get(setting, 0.0), key.label_fraction)
+    return largest
 
 
 def _differences(rungs: Sequence[RungRuns], reference: str, scorer: Scorer) -> pl.DataFrame:
@@ -315,8 +325,7 @@ def _on_cases_of_all(rungs: Sequence[RungRuns], scorer: Scorer) -> list[Mean]:
     """
     settings: dict[tuple[str | None, float | None], list[RungRuns]] = {}
     for rung in rungs:
-        key = rung.mean.key
-        settings.setdefault((key.held_out, key.retrain_fraction), []).append(rung)
+        settings.setdefault(_setting(rung.mean.key), []).append(rung)
     means: list[Mean] = []
     for of_setting in settings.values():
         shared = shared_cases([rung.shared for rung in of_setting])
@@ -352,33 +361,3 @@ def _left_out(rungs: Sequence[RungRuns], reference: str) -> Iterator[str]:
             f"{silent}: the two are compared on the {plural(len(shared), 'case')} that both "
             "answered."
         )
-
-
-def _curve_frames(curve_points: Sequence[tuple[Curve, Point]]) -> dict[Curve, pl.DataFrame]:
-    """Curves by kind, in the order in which the kinds come."""
-    by_kind: dict[Curve, list[Point]] = {}
-    for kind, point in curve_points:
-        by_kind.setdefault(kind, []).append(point)
-    return {kind: curve_frame(of_kind) for kind, of_kind in by_kind.items()}
-
-
-def _summary(rows: Sequence[Result], key: GridKey) -> pl.DataFrame:
-    """Rows of a mean; in a leave-cohort-out study only of the cohort that was left out."""
-    frame = results_frame(rows)
-    if key.held_out is not None:
-        frame = frame.filter(pl.col("cohort") == key.held_out)
-    return _with_key(frame, key)
-
-
-def _with_key(results: pl.DataFrame, key: GridKey, seed: int | None = None) -> pl.DataFrame:
-    """Results with the columns of their rung, training set and seed."""
-    columns = {
-        "rung": pl.lit(key.rung, dtype=pl.String),
-        "label_fraction": pl.lit(key.label_fraction, dtype=pl.Float64),
-        "seed": pl.lit(seed, dtype=pl.Int64),
-        "retrain_fraction": pl.lit(key.retrain_fraction, dtype=pl.Float64),
-        "held_out": pl.lit(key.held_out, dtype=pl.String),
-    }
-    return results.with_columns(**columns).select(
-        column.name for column in RESULTS_CONTRACT.columns
-    )

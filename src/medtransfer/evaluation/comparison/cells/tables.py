@@ -1,0 +1,114 @@
+"""Tables of a ladder's cells, made as soon as a cell is measured, so that it can be released."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from medtransfer.evaluation.comparison.curves import mean_points
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
+from medtransfer.evaluation.comparison.seed_means import (
+    HEADLINE,
+    Mean,
+    drops,
+    mean_results,
+    variances,
+)
+from medtransfer.tables.results import (
+    ALL,
+    RESULTS_CONTRACT,
+    Curve,
+    Point,
+    Result,
+    curve_frame,
+    results_frame,
+)
+
+
+@dataclass(frozen=True)
+class CellTables:
+    """Tables of the cells measured so far.
+
+    Attributes:
+        results: The results table of each run.
+        summaries: The results table of each mean over seeds.
+        headlines: Rows of each mean that curves over several cells are drawn of.
+        curves: Points of the curves of each cell, by kind.
+    """
+
+    results: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    summaries: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    headlines: list[list[Result]] = field(default_factory=list[list[Result]])
+    curves: list[tuple[Curve, pl.DataFrame]] = field(
+        default_factory=list["tuple[Curve, pl.DataFrame]"]
+    )
+
+    def add_run(self, results: pl.DataFrame, key: GridKey, seed: int | None) -> None:
+        """Add the results table of a run.
+
+        Args:
+            results: From `scoring.score.results_of`.
+            key: Its rung and training set.
+            seed: Of its training; None for an ensemble of seeds.
+        """
+        self.results.append(_with_key(results, key, seed))
+
+    def add_curves(self, points: Iterable[tuple[Curve, Point]]) -> None:
+        """Add the points of a cell's curves, with their kinds."""
+        self.curves.extend(_frames_of(points))
+
+    def add_mean(self, mean: Mean) -> None:
+        """Add the rows of a cell's mean over seeds."""
+        rows = list(mean_results(mean))
+        more = [*drops(mean), *variances(mean), *hospital_summaries(mean)]
+        self.summaries.append(summary_table([*rows, *more], mean.key))
+        self.headlines.append(
+            [row for row in rows if row.metric == HEADLINE and row.attribute == ALL]
+        )
+
+
+def curve_tables(tables: Sequence[CellTables], means: Sequence[Mean]) -> dict[Curve, pl.DataFrame]:
+    """Curves by kind, in the order in which the kinds come.
+
+    Args:
+        tables: Of several ladders.
+        means: Of all their cells, in the same order.
+    """
+    frames = [curve for of_ladder in tables for curve in of_ladder.curves]
+    headlines = [rows for of_ladder in tables for rows in of_ladder.headlines]
+    frames += _frames_of(mean_points(means, headlines))
+    by_kind: dict[Curve, list[pl.DataFrame]] = {}
+    for kind, frame in frames:
+        by_kind.setdefault(kind, []).append(frame)
+    return {kind: pl.concat(of_kind, rechunk=True) for kind, of_kind in by_kind.items()}
+
+
+def _frames_of(points: Iterable[tuple[Curve, Point]]) -> list[tuple[Curve, pl.DataFrame]]:
+    """Points as tables by kind: as objects they take ten times the memory."""
+    by_kind: dict[Curve, list[Point]] = {}
+    for kind, point in points:
+        by_kind.setdefault(kind, []).append(point)
+    return [(kind, curve_frame(of_kind)) for kind, of_kind in by_kind.items()]
+
+
+def summary_table(rows: Sequence[Result], key: GridKey) -> pl.DataFrame:
+    """Rows of a mean; in a leave-cohort-out study only of the cohort that was left out."""
+    frame = results_frame(rows)
+    if key.held_out is not None:
+        frame = frame.filter(pl.col("cohort") == key.held_out)
+    return _with_key(frame, key)
+
+
+def _with_key(results: pl.DataFrame, key: GridKey, seed: int | None = None) -> pl.DataFrame:
+    """Results with the columns of their rung, training set and seed."""
+    columns = {
+        "rung": pl.lit(key.rung, dtype=pl.String),
+        "label_fraction": pl.lit(key.label_fraction, dtype=pl.Float64),
+        "seed": pl.lit(seed, dtype=pl.Int64),
+        "retrain_fraction": pl.lit(key.retrain_fraction, dtype=pl.Float64),
+        "held_out": pl.lit(key.held_out, dtype=pl.String),
+    }
+    return results.with_columns(**columns).select(
+        column.name for column in RESULTS_CONTRACT.columns
+    )
