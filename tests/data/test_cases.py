@@ -6,6 +6,7 @@ from hypothesis import given
 from tests.strategies import FEW, manifests, question
 
 from medtransfer.data.cases import Cases, build_cases, case_attributes
+from medtransfer.data.config import LabelPolicy
 from medtransfer.data.splits import assign_splits
 from medtransfer.tables.manifest import Manifest
 
@@ -33,6 +34,13 @@ def test_cases_are_in_the_order_of_their_ids_with_all_their_images() -> None:
     assert cases.images == (("i2",), ("i1", "i3", "i4"), ("i5",))
     assert cases.image_ids == ["i2", "i1", "i3", "i4", "i5"]
     np.testing.assert_equal(cases.targets, [[0.0], [1.0], [np.nan]])
+
+
+def test_training_cases_keep_fractions_and_test_cases_their_majority() -> None:
+    data = question("t").model_copy(update={"targets": {"t": LabelPolicy(fractions="train")}})
+    cells = pl.Series("t", ["0.7", "0.7", "0.7", "0.7", "0.4"])
+    cases = build_cases(FRAME.with_columns(cells), data)
+    np.testing.assert_equal(cases.targets, [[1.0], [0.7], [0.0]])  # test, train, test
 
 
 def test_some_cases_are_taken_with_all_that_is_theirs() -> None:

@@ -15,10 +15,12 @@ from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.labels import (
     apply_policy,
     case_labels,
+    fraction_notes,
     label_columns,
     one_hot,
     policy_value,
     raw_labels,
+    targets_in_use,
     targets_of,
 )
 from medtransfer.tables.manifest import label_text
@@ -147,3 +149,52 @@ def test_no_label_is_taken_from_another_column_or_another_case() -> None:
 def test_raw_labels_are_the_label_columns_alone() -> None:
     frame = pl.DataFrame({"case_id": ["1"], "t": [" 1.0 "], "sex": ["F"]})
     assert raw_labels(frame, question("t")).rows(named=True) == [{"t": "1"}]
+
+
+FRACTIONAL = DataConfig.model_validate(
+    {
+        "manifest": "m.csv",
+        "task": "multi-label",
+        "targets": {"a": {"fractions": "train", "uncertain": "soft(0.3)"}, "b": {}},
+    }
+)
+SHARES = pl.DataFrame(
+    {
+        "case_id": ["1", "2", "3", "4", "5", "6", "7"],
+        "a": ["0.25", "0.5", " .75", "1.0", "0", "-1", ""],
+        "b": ["1"] * 7,
+    }
+)
+
+
+def test_training_cases_keep_the_share_of_readers() -> None:
+    labels = labels_of(SHARES, FRACTIONAL)
+    targets = targets_in_use(labels, FRACTIONAL, np.ones(7, dtype=bool))
+    np.testing.assert_equal(targets[:, 0], [0.25, 0.5, 0.75, 1, 0, 0.3, NAN])
+    np.testing.assert_equal(targets[:, 1], np.ones(7))
+
+
+def test_the_majority_is_the_truth_elsewhere_and_a_tie_has_none() -> None:
+    labels = labels_of(SHARES, FRACTIONAL)
+    targets = targets_in_use(labels, FRACTIONAL, np.zeros(7, dtype=bool))
+    np.testing.assert_equal(targets[:, 0], [0, NAN, 1, 1, 0, 0.3, NAN])
+
+
+def test_without_fractions_targets_are_the_same_in_every_split() -> None:
+    labels = labels_of(pl.DataFrame({"case_id": ["1", "2"], "t": ["1", "-1"]}), question("t"))
+    for training in (np.zeros(2, dtype=bool), np.ones(2, dtype=bool)):
+        targets = targets_in_use(labels, question("t"), training)
+        np.testing.assert_equal(targets, targets_of(labels, question("t")))
+
+
+def test_fractions_and_ties_are_counted() -> None:
+    (note,) = fraction_notes(SHARES, FRACTIONAL)
+    assert note.startswith("'a' is between 0 and 1 in 3 rows")
+    assert "1 row at 0.5: without truth in tuning and test" in note
+    assert fraction_notes(SHARES.with_columns(a=pl.lit("1")), FRACTIONAL) == []
+
+
+def test_a_class_column_holds_no_fractions() -> None:
+    settings = DIAGNOSIS.model_dump() | {"targets": {"nevus": {"fractions": "train"}, "other": {}}}
+    with pytest.raises(ValueError, match="fractions: train is for binary and multi-label"):
+        DataConfig.model_validate(settings)

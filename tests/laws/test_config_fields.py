@@ -64,7 +64,7 @@ CONFIGS: tuple[type[Settings], ...] = (
 )
 
 OTHERWISE: dict[type[Settings], dict[str, Any]] = {
-    LabelPolicy: {"uncertain": "zeros", "empty": "ones"},
+    LabelPolicy: {"uncertain": "zeros", "empty": "ones", "fractions": "train"},
     SplitConfig: {
         "train_cohorts": ("north",),
         "tune_fraction": 0.1,

@@ -31,6 +31,7 @@ def test_a_name_is_twelve_hexadecimal_digits() -> None:
         transfer({"momentum": 0.9}),  # the default, written down
         transfer({"learning_rate": 3e-3, "weight_decay": 0}),  # another spelling of the number
         transfer(targets={"y": {"uncertain": "ignore"}}),  # a mapping for a list
+        transfer(targets={"y": {"fractions": "refuse"}}),  # newer than the names of runs
         transfer(manifest=Path("/elsewhere/m.parquet"), attributes=["sex"]),
         transfer({"device": "cpu", "checkpoint_seconds": 5}),
     ],
@@ -45,6 +46,7 @@ def test_what_changes_no_prediction_leaves_the_name(same: Transfer) -> None:
         transfer({"steps": 100}),
         transfer({"micro_batch": 8}),  # batch normalisation takes its statistics over it
         transfer(targets=["z"]),
+        transfer(targets={"y": {"fractions": "train"}}),
         transfer(image={"flip": "both"}),
     ],
 )

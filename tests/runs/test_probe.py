@@ -190,3 +190,33 @@ def test_other_random_weights_are_other_features(study: Study, tmp_path: Path, s
 def test_what_does_not_go_together_is_refused(study: Study, changes, said: str) -> None:
     with pytest.raises((ConfigError, ValueError), match=said):
         Study.model_validate(study.model_dump(exclude_unset=True) | changes)
+
+
+def test_a_run_trains_on_shares_of_readers_and_is_scored_by_their_majority(
+    tiny_study: Study, tmp_path: Path
+) -> None:
+    source = tiny_study.data.manifest
+    frame = pl.read_parquet(source)
+    number = pl.col("case_id").rank("dense") % 3
+    positive = pl.col("malignant").cast(pl.Float64)
+    shares = pl.when(number == 0).then(0.2 + 0.6 * positive).otherwise(positive)
+    frame.with_columns(malignant=pl.when(number == 1).then(0.5).otherwise(shares)).write_parquet(
+        tmp_path / "shares.parquet"
+    )
+    settings = tiny_study.model_dump(exclude_unset=True)
+    settings["data"] |= {
+        "manifest": tmp_path / "shares.parquet",
+        "image_root": source.parent,
+        "targets": {"malignant": {"fractions": "train"}},
+    }
+    settings["evaluation"] = {"replicates": 0, "permutations": 0}
+    settings["rungs"] = [RUNG]
+    settings["training"] = {"tuning": {"mode": "linear", "penalties": [1.0]}}
+    place, (planned,) = carry_out(Study.model_validate(settings), tmp_path / "study")
+    predictions = place.run(planned.run_id).predictions()
+    truth = frame.select("case_id", pl.col("malignant").cast(pl.Float64), number.alias("number"))
+    joined = predictions.join(truth.unique("case_id"), on="case_id", how="left")
+    ties = joined["number"] == 1
+    assert joined.filter(ties)["target_malignant"].null_count() == ties.sum() > 0
+    decided = joined.filter(~ties)
+    assert decided["target_malignant"].to_list() == decided["malignant"].to_list()

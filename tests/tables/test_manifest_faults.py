@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from medtransfer.errors import TableError
-from medtransfer.tables.manifest import read_manifest
+from medtransfer.tables.manifest import label_text, read_manifest
 from medtransfer.tables.schema import write_frame
 
 HEAD = "image_id,path,case_id,patient_id,cohort"
@@ -221,3 +221,15 @@ def test_soft_labels_are_refused_with_what_to_do(tmp_path: Path, *, as_numbers: 
     assert "'Edema' is between 0 and 1 in 2 rows: such soft labels are not trained on" in text
     assert "`targets: {Edema: {uncertain: soft(0.7)}}`" in text
     assert "`readings:`" in text
+
+
+def test_fractions_that_are_asked_for_are_read_and_all_else_is_refused(tmp_path: Path) -> None:
+    rows = [f"i{k},i{k}.png,c{k},p{k},A,{cell}" for k, cell in enumerate(["0", "0.5", "-1", ""])]
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join([f"{HEAD},Edema", *rows, ""]))
+    table = read_manifest(path, targets=["Edema"], fractions=["Edema"])
+    assert table.frame.select(label_text("Edema"))["Edema"].to_list() == ["0", "0.5", "-1", None]
+    path.write_text("\n".join([f"{HEAD},Edema", *rows, "j,j.png,d,q,A,1.5", ""]))
+    with pytest.raises(TableError, match="a number from 0 to 1") as fault:
+        read_manifest(path, targets=["Edema"], fractions=["Edema"])
+    assert "in 1 row" in str(fault.value) or "row 6" in str(fault.value)

@@ -122,6 +122,17 @@ def test_soft_targets_are_the_mean_of_both_sides() -> None:
     assert_allclose(soft.weight, hard.weight, atol=1e-4)
 
 
+def test_fractions_are_scikit_learns_over_readers_drawn_at_random() -> None:
+    # a case with share q is one case with the target and weight q, one without and weight 1 - q
+    features, _ = drawn(80, 12)
+    shares = np.random.default_rng(3).integers(0, 6, 80) / 5
+    logits = fitted(features, shares[:, None]).logits(features)[:, 0]
+    scaled = StandardScaler().fit_transform(features.astype(float))
+    model = LogisticRegression(C=1 / (0.1 * 80), tol=1e-9, max_iter=20_000)
+    model.fit(np.vstack([scaled, scaled]), [1] * 80 + [0] * 80, np.append(shares, 1 - shares))
+    assert_allclose(logits, model.decision_function(scaled), rtol=1e-3, atol=1e-3)
+
+
 def test_features_that_are_no_numbers_end_the_run() -> None:
     features, targets = drawn(30, 6)
     features[4, 2] = np.inf

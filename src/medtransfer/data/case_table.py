@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CaseNumbers, CodeArray
 from medtransfer.data.config import DataConfig
-from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.labels import case_labels, targets_in_use
 from medtransfer.data.splits import divided_rows, draw_episode, patient_classes
 from medtransfer.data.stratify import patient_labels, training_patients
 from medtransfer.tables.manifest import SPLITS, group_text
@@ -34,7 +34,8 @@ class CaseTable:
         self.images: CodeArray = np.bincount(cases.rows, minlength=len(cases)).astype(np.uint32)
         names = dict.fromkeys(["cohort", "split", *data.attributes])
         self.kinds = pl.DataFrame([_category(cases.of_first(frame[name])) for name in names])
-        self.targets = targets_of(case_labels(frame, data, cases.rows), data)
+        training = (self.kinds["split"] == "train").fill_null(value=False).to_numpy()
+        self.targets = targets_in_use(case_labels(frame, data, cases.rows), data, training)
         self.internal = divided_rows(self.kinds, data.split).to_numpy()
         others = self.kinds["cohort"].filter(pl.Series(~self.internal)).unique()
         self.shifted = tuple(f"cohort {name}" for name in sorted(others.cast(pl.String).to_list()))

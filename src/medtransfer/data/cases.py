@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
-from medtransfer.data.labels import case_labels, targets_of
+from medtransfer.data.labels import case_labels, targets_in_use
 from medtransfer.errors import listed
 from medtransfer.tables.manifest import RESERVED, free_columns, group_text
 from medtransfer.tables.schema import ROW
@@ -159,12 +159,13 @@ def build_cases(frame: pl.DataFrame, data: DataConfig) -> Cases:
     cases = CaseNumbers.of(frame)
     order = frame.select(pl.arg_sort_by(pl.Series(cases.rows), "image_id")).to_series()
     ends = np.cumsum(np.bincount(cases.rows, minlength=len(cases)), dtype=np.int64)
+    splits = _text(cases.of_first(frame["split"]).cast(pl.String))
     return Cases(
         case_ids=_text(cases.of_first(frame["case_id"])),
         patient_ids=_text(cases.of_first(frame["patient_id"])),
         cohorts=_text(cases.of_first(frame["cohort"])),
-        splits=_text(cases.of_first(frame["split"]).cast(pl.String)),
-        targets=targets_of(case_labels(frame, data, cases.rows), data),
+        splits=splits,
+        targets=targets_in_use(case_labels(frame, data, cases.rows), data, splits == "train"),
         images=ImageLists(frame["image_id"].gather(order), ends),
     )
 

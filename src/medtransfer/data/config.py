@@ -87,6 +87,9 @@ class LabelPolicy(Settings):
     """`ignore` masks the cell from loss and metrics; `zeros`, `ones`, `soft(p)` give it a value."""
     empty: Policy = identity("ignore")
     """The same for an empty cell."""
+    fractions: Literal["refuse", "train"] = identity_if_set("refuse")
+    """Cells between 0 and 1, as the share of readers who say yes. `train`: training cases keep
+    them as targets; elsewhere the majority is the truth and ½ has none. Not for `single-label`."""
 
 
 class RetrainConfig(Settings):
@@ -329,6 +332,11 @@ class DataConfig(Settings):
                 "levels bring cases together by their highest or mean probability, which a class "
                 "of several does not have: they need a binary or multi-label task"
             )
+        if self.task == "single-label" and self.fractional:
+            raise ValueError(
+                "fractions: train is for binary and multi-label tasks: a class column holds one "
+                "class a case"
+            )
         match self.task:
             case "binary" if count != 1:
                 raise ValueError(f"a binary task has one target, not {count}: use multi-label")
@@ -351,6 +359,11 @@ class DataConfig(Settings):
     def names(self) -> tuple[str, ...]:
         """The targets in the order of the study file."""
         return tuple(self.targets)
+
+    @property
+    def fractional(self) -> list[str]:
+        """Targets whose cells between 0 and 1 are trained on."""
+        return [name for name, policy in self.targets.items() if policy.fractions == "train"]
 
 
 def _value_text(cell: Any) -> Any:

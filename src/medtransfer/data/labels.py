@@ -6,11 +6,14 @@ from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CodeArray
 from medtransfer.data.config import DataConfig, LabelPolicy
+from medtransfer.errors import plural
 from medtransfer.tables.chunks import SLICE_ROWS
-from medtransfer.tables.manifest import label_text
+from medtransfer.tables.manifest import is_fraction, label_text
 
 STATES = pl.Enum(("-1", "0", "1"))
 """Allowed contents of a label cell, in text order."""
+HALF = 0.5
+"""Share of readers at which there is no majority."""
 
 
 def policy_value(policy: str) -> float:
@@ -36,6 +39,10 @@ def apply_policy(cells: pl.Series, policy: LabelPolicy) -> NDArray[np.float64]:
     Returns:
         0 to 1, NaN where masked. [N]
     """
+    if policy.fractions == "train":
+        numbers = cells.cast(pl.String).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        certain = np.where(numbers < 0, policy_value(policy.uncertain), numbers)
+        return np.where(np.isnan(numbers), policy_value(policy.empty), certain)
     values = np.array([policy_value(policy.uncertain), 0.0, 1.0, policy_value(policy.empty)])
     return values[cells.cast(STATES).to_physical().fill_null(len(STATES.categories)).to_numpy()]
 
@@ -72,7 +79,7 @@ def case_labels(frame: pl.DataFrame, data: DataConfig, cases: CodeArray) -> pl.D
 
 def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -> pl.Series:
     """The smallest label of each case, as a category. [N]"""
-    states = STATES if data.class_column is None else pl.Enum(sorted(data.names))
+    states = _states(frame, name, data)
     none = len(states.categories)
     least = np.full(int(cases.max()) + 1 if len(cases) else 0, none, dtype=np.uint32)
     for start in range(0, len(frame), SLICE_ROWS):
@@ -81,6 +88,64 @@ def _least(frame: pl.DataFrame, name: str, cases: CodeArray, data: DataConfig) -
         np.minimum.at(least, cases[start : start + SLICE_ROWS], values)
     codes = pl.Series(name, least)
     return codes.set(codes == none, None).cat.to(states)
+
+
+def _states(frame: pl.DataFrame, name: str, data: DataConfig) -> pl.Enum:
+    """Contents that a label column may have, in text order."""
+    if data.class_column is not None:
+        return pl.Enum(sorted(data.names))
+    if data.targets[name].fractions == "refuse":
+        return STATES
+    cells = frame.select(label_text(name).unique())[name].drop_nulls()
+    return pl.Enum(sorted({*STATES.categories, *cells}))
+
+
+def targets_in_use(
+    labels: pl.DataFrame, data: DataConfig, training: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Targets after the label policy, fractions kept in training cases alone.
+
+    Elsewhere a cell between 0 and 1 is the majority, 1 above ½ and 0 below it, masked at ½:
+    thresholds, calibrators and metrics need one answer a case. What `uncertain: soft(p)` gives is
+    no majority and stays.
+
+    Args:
+        labels: From `case_labels`.
+        data: The targets and their policies.
+        training: True for cases of the training split. [N]
+
+    Returns:
+        0 to 1, NaN where masked. [N cases, T targets]
+    """
+    targets = targets_of(labels, data)
+    for column, name in enumerate(data.names):
+        if data.targets[name].fractions == "refuse":
+            continue
+        shares = labels[name].cast(pl.String).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        split = (shares > 0) & (shares < 1) & ~training
+        majority = np.where(shares == HALF, np.nan, shares > HALF)
+        targets[split, column] = majority[split]
+    return targets
+
+
+def fraction_notes(frame: pl.DataFrame, data: DataConfig) -> list[str]:
+    """Sentences on the use of label cells between 0 and 1, and on how many have no majority.
+
+    Args:
+        frame: Manifest rows.
+        data: Targets and policies.
+    """
+    notes: list[str] = []
+    for name in data.fractional:
+        ties = (label_text(name).cast(pl.Float64) == HALF).alias("ties")
+        soft, even = frame.select(is_fraction(name).sum(), ties.sum()).row(0)
+        if soft:
+            notes.append(
+                f"'{name}' is between 0 and 1 in {plural(soft, 'row')}: training cases keep that "
+                f"as their target, elsewhere the majority is the truth. {plural(even, 'row')} at "
+                "0.5: without truth in tuning and test, left out there."
+            )
+    return notes
 
 
 def targets_of(labels: pl.DataFrame, data: DataConfig) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ in results under the old id.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.scan import no_progress, scan_images
 from medtransfer.data.images.shards import Codec
-from medtransfer.data.labels import raw_labels
+from medtransfer.data.labels import fraction_notes, raw_labels
 from medtransfer.data.splits import internal_rows, set_outliers_apart
 from medtransfer.errors import ImageError, StudyError, TableError, WeightsError, listed, plural
 from medtransfer.evaluation.comparison.levels.units import require_whole_units
@@ -117,9 +117,12 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
         attributes=(*data.attributes, *data.split.group_columns, *data.levels),
         image_root=data.image_root,
         values=data.values,
+        fractions=data.fractional,
         images=images,
     )
     require_whole_units(manifest.frame, data.manifest, data.levels)
+    notes = (*manifest.notes, *fraction_notes(manifest.frame, data))
+    manifest = replace(manifest, notes=notes)
     manifest = set_outliers_apart(manifest, data)
     return manifest if images else manifest.without_images()
 

@@ -4,7 +4,7 @@ A *case* is the unit that gets a prediction, a *patient* the unit that is split 
 *cohort* the source of images. Every other column is a target or an attribute, as the study says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,9 +41,10 @@ from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_va
 SPLITS = ("train", "tune", "test")
 LABEL_CELLS = ("1", "0", "-1", "empty")
 SOFT_LABELS = (
-    "'{name}' is between 0 and 1 in {rows}: such soft labels are not trained on. Write -1 there "
-    "and give its value to all of them with `targets: {{{name}: {{uncertain: soft(0.7)}}}}`, or "
-    "write the majority and give what each reader said with `readings:`"
+    "'{name}' is between 0 and 1 in {rows}: such soft labels are not trained on unless "
+    "`targets: {{{name}: {{fractions: train}}}}` asks for it. Or write -1 there and give its value "
+    "to all of them with `targets: {{{name}: {{uncertain: soft(0.7)}}}}`, or write the majority "
+    "and give what each reader said with `readings:`"
 )
 
 MANIFEST_CONTRACT = Contract(
@@ -152,6 +153,7 @@ def read_manifest(
     attributes: Sequence[str] = (),
     image_root: Path | None = None,
     values: ValueMap | None = None,
+    fractions: Collection[str] = (),
     whole: bool = True,
     images: bool = True,
 ) -> Manifest:
@@ -165,6 +167,7 @@ def read_manifest(
         attributes: Columns that must exist.
         image_root: Folder that `path` cells are relative to; the manifest's own by default.
         values: Values to write in place of others, by column: ``{"sex": {"w": "F", "m": "M"}}``.
+        fractions: Targets whose cells may also be between 0 and 1.
         whole: False if the table is one of several, of which each may lack columns of `values`.
         images: True if the table must name its images.
 
@@ -191,7 +194,7 @@ def read_manifest(
             "it has none of a manifest's ids: `medtransfer import csv FOLDER` makes a manifest of "
             "a table with other column names"
         )
-    faults += named_column_faults(frame, class_column, targets, attributes)
+    faults += named_column_faults(frame, class_column, targets, attributes, fractions=fractions)
     frame = typed(frame, MANIFEST_CONTRACT)
     faults += duplicates(frame, ["image_id"]) + unicode_faults(frame) + _case_faults(frame)
     faults += _frame_faults(frame) + ([] if embedded else _path_faults(frame))
@@ -284,6 +287,8 @@ def named_column_faults(
     class_column: str | None,
     targets: Sequence[str],
     attributes: Sequence[str],
+    *,
+    fractions: Collection[str] = (),
 ) -> list[str]:
     """Faults of the columns that a study names, in the order in which it names them.
 
@@ -292,6 +297,7 @@ def named_column_faults(
         class_column: Column of a class name, for single-label tasks.
         targets: Columns of labels, or the class names.
         attributes: Columns to report by.
+        fractions: Targets whose cells may also be between 0 and 1.
     """
     wanted = [(name, "attribute") for name in attributes]
     wanted += [(class_column, "class column")] if class_column else [(t, "target") for t in targets]
@@ -304,7 +310,7 @@ def named_column_faults(
         elif name in RESERVED - {*SIDES}:
             faults.append(f"{role} '{name}' is a reserved column")
         elif role == "target":
-            faults += _label_faults(frame, name)
+            faults += _label_faults(frame, name, fractions=name in fractions)
         elif role == "class column":
             faults += _class_faults(frame, name, targets)
         else:
@@ -314,13 +320,21 @@ def named_column_faults(
     return faults
 
 
-def _label_faults(frame: pl.DataFrame, name: str) -> list[str]:
+def _label_faults(frame: pl.DataFrame, name: str, *, fractions: bool) -> list[str]:
+    if fractions:
+        cells = frame.with_columns(pl.when(~is_fraction(name)).then(pl.col(name)).alias(name))
+        return _other_cells(cells, name, ["1", "0", "-1"], [*LABEL_CELLS, "a number from 0 to 1"])
     faults = _other_cells(frame, name, ["1", "0", "-1"], LABEL_CELLS)
-    cells = pl.col(name).cast(pl.String).cast(pl.Float64, strict=False)
-    soft = frame.select(((cells > 0) & (cells < 1)).sum()).item()
+    soft = frame.select(is_fraction(name).sum()).item()
     if soft:
         faults.append(SOFT_LABELS.format(name=printable(name, 80), rows=plural(soft, "row")))
     return faults
+
+
+def is_fraction(name: str) -> pl.Expr:
+    """True for label cells between 0 and 1."""
+    cells = label_text(name).cast(pl.Float64, strict=False)
+    return ((cells > 0) & (cells < 1)).fill_null(value=False)
 
 
 def _class_faults(frame: pl.DataFrame, name: str, classes: Sequence[str]) -> list[str]:
