@@ -34,7 +34,7 @@ LAYERS = (
     ("statistics", "posthoc"),
     ("metrics", "integrity"),
     ("sizes",),
-    ("files", "settings", "yaml_text"),
+    ("files", "settings", "yaml_text", "language"),
     ("permissions", "disk"),
     ("errors", "seeds", "interruption"),
 )
@@ -107,6 +107,7 @@ TORCH = {
 
 DOORS = {
     "PIL": {"data/images/pictures.py"},
+    "babel": {"language/"},
     "numba": {"metrics/kernels/"},
     "timm": {"models/backbones.py", "models/fast_layers.py"},
     "torchvision": {"data/augment.py"},

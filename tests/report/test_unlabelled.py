@@ -9,14 +9,14 @@ from tests.report.hand_made import areas, report_data
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.report.components import ReportTable
 from medtransfer.report.content import SplitCounts
-from medtransfer.report.page import _data_line  # pyright: ignore[reportPrivateUsage] — one line
+from medtransfer.report.front_page.head_lines import data_line
 from medtransfer.report.questions import method
 
 
 def test_positives_are_of_labelled_cases() -> None:
     counts = (SplitCounts("north", "test", 338, 300, {"y": 189}, masked={"y": 89}),)
     data = replace(report_data(areas()), counts=counts)
-    line = _data_line(data)
+    line = data_line(data)
     assert "338 cases" in line
     assert "Positive: y 76% of 249 labelled (89 unlabelled)." in line
     table = method.method(data).parts[1]

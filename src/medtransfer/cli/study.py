@@ -151,6 +151,14 @@ def report(
             "report holds both.",
         ),
     ] = "methods",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            help="Language of page one and of the clinic's pages: en, de, fr, es or pt. All else "
+            "stays English.",
+        ),
+    ] = "en",
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print report.pdf beside it; needs Chromium.")
     ] = False,
@@ -195,14 +203,16 @@ def report(
     ] = None,
 ) -> None:
     """Write a study's report again from its folder, also as PDF, slides, tables and figures."""
+    from medtransfer.language.translation import require_language
     from medtransfer.report.formats.export import ReportFormats, export_report
     from medtransfer.report.page import write_report
     from medtransfer.study.status import find_study
 
     if reader not in get_args(Reader):
         raise typer.BadParameter(f"--for '{reader}' (allowed: {', '.join(get_args(Reader))})")
+    spoken = require_language(language)
     folder = find_study(where)
-    path = write_report(folder, cast("Reader", reader))
+    path = write_report(folder, cast("Reader", reader), spoken)
     print(f"Report: {path}")
     formats = ReportFormats(
         pdf=path.with_suffix(".pdf") if pdf else None,
@@ -214,6 +224,7 @@ def report(
         model_card=model_card,
         croissant=croissant,
         reader=cast("Reader", reader),
+        language=spoken,
     )
     print_export(export_report(folder, formats))
 

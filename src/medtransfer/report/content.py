@@ -13,6 +13,7 @@ from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.comparison.target_means import WITHIN
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import INTERNAL
+from medtransfer.language.translation import template, translate
 from medtransfer.tables.results import ALL, CASE, MACRO, Curve
 
 
@@ -75,6 +76,8 @@ class ReportedFinding:
     waived: str | None = None
 
 
+BEST = template("the rung with the best AUROC on {cohort}")
+BEST_ON_SHARED = template("the rung with the best AUROC on the shared cases of {cohort}")
 POINT_COLUMNS = ("cohort", "x", "y", "low", "high")
 """Columns of a curve's points that charts and tables use."""
 Row = dict[str, Any]  # columns of a table differ in type
@@ -146,8 +149,7 @@ class ReportData:
     @cached_property
     def target(self) -> str:
         """The target column of overall numbers: the mean over targets, or the only one."""
-        first, *rest = self.targets
-        return MACRO if rest else first
+        return MACRO if len(self.targets) > 1 else self.targets[0]
 
     @cached_property
     def means(self) -> pl.DataFrame:
@@ -186,7 +188,7 @@ class ReportData:
     @property
     def drop_baseline(self) -> str:
         """Baseline of a drop, in words."""
-        return "its training cohorts" if self.leave_cohort_out else self.main_cohort
+        return translate("its training cohorts") if self.leave_cohort_out else self.main_cohort
 
     @cached_property
     def fractions(self) -> list[float]:
@@ -201,15 +203,14 @@ class ReportData:
     @cached_property
     def rungs(self) -> list[str]:
         """Rungs with results, in reading order."""
-        names = set(self.means["rung"].to_list())
-        return [rung.name for rung in self.rung_infos if rung.name in names]
+        tested = set(self.means["rung"])
+        return [rung.name for rung in self.rung_infos if rung.name in tested]
 
     @cached_property
     def seeds(self) -> int:
         """Largest number of seeds of any rung."""
         runs = self.results.filter(pl.col("run_id").is_not_null())
-        counts = runs.group_by("rung").agg(pl.col("seed").n_unique())["seed"].to_list()
-        return max(counts, default=1)
+        return max(runs.group_by("rung").agg(pl.col("seed").n_unique())["seed"], default=1)
 
     @property
     def best(self) -> str:
@@ -220,11 +221,11 @@ class ReportData:
     def best_reason(self) -> str:
         """Words on why details are of that rung."""
         if self.chosen in self.rungs:
-            return "the recommended rung"
+            return translate("the recommended rung")
         if len(self.rungs) < 2:
-            return "the only rung"
-        shared = "the shared cases of " if self._is_paired else ""
-        return f"the rung with the best AUROC on {shared}{self.main_cohort}"
+            return translate("the only rung")
+        message = BEST_ON_SHARED if self._is_paired else BEST
+        return translate(message, cohort=self.main_cohort)
 
     @cached_property
     def _highest(self) -> str:
@@ -257,8 +258,7 @@ class ReportData:
     @property
     def shown_rungs(self) -> list[str]:
         """The best rung and the reference, for charts that would be crowded with all rungs."""
-        both = dict.fromkeys((self.best, self.reference))
-        return [rung for rung in both if rung in self.rungs]
+        return [rung for rung in dict.fromkeys((self.best, self.reference)) if rung in self.rungs]
 
     def overall(self, metric: str = HEADLINE, fraction: float | None = None) -> pl.DataFrame:
         """Rows of a metric over all cases, means over seeds."""

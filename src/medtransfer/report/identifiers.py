@@ -8,7 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.errors import TableError, plural
+from medtransfer.errors import TableError
+from medtransfer.language.numbers import localised, translate_plural
+from medtransfer.language.translation import template, translate
 from medtransfer.tables.manifest import MANIFEST_CONTRACT, RESERVED
 from medtransfer.tables.schema import ROW, read_noted_frame
 from medtransfer.tables.values.folding import INVISIBLE
@@ -23,7 +25,7 @@ MIN_DIGITS = 7
 NUMBER = r"^[\d\s.,:%+-]*$"
 WORD = re.compile(r"\w+")
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
-NOT_SEARCHED = (
+NOT_SEARCHED = template(
     "The ids of the cases were not at hand when this page was written: it was not searched for "
     "them."
 )
@@ -71,23 +73,39 @@ class PageSearch:
 
     def sentence(self) -> str:
         """The search in words: its extent and its outcome."""
-        names = "1 id or file name" if self.ids == 1 else f"{self.ids:,} ids and file names"
+        names = translate_plural("1 id or file name", "{count} ids and file names", self.ids)
         if self.cells:
-            names += f" and {plural(self.cells, 'cell')} of columns that look like personal data"
-        where = "of the manifest" if self.has_manifest else "of the predictions (no manifest)"
-        text = f"The page was searched for {names} {where}: "
-        if self.found:
-            verb = "is" if self.found == 1 else "are"
-            text += f"{self.found:,} of them {verb} on it. Do not pass it on."
-        else:
-            text += "none is on it."
-        if self.not_searched:
-            text += (
-                f" {self.not_searched:,} more are too short to be told from other text (under "
-                f"{MIN_LETTERS} characters, or numbers under {MIN_DIGITS} digits) and were not "
-                "searched."
+            names = translate(
+                "{names} and {cells} of columns that look like personal data",
+                names=names,
+                cells=translate_plural("{count} cell", "{count} cells", self.cells),
             )
-        return text
+        text = (
+            translate("The page was searched for {names} of the manifest:", names=names)
+            if self.has_manifest
+            else translate(
+                "The page was searched for {names} of the predictions (no manifest):", names=names
+            )
+        )
+        on_page = (
+            translate_plural(
+                "{count} of them is on it. Do not pass it on.",
+                "{count} of them are on it. Do not pass it on.",
+                self.found,
+            )
+            if self.found
+            else translate("none is on it.")
+        )
+        if not self.not_searched:
+            return f"{text} {on_page}"
+        short = translate(
+            "{count} more are too short to be told from other text (under {letters} characters, or "
+            "numbers under {digits} digits) and were not searched.",
+            count=localised(f"{self.not_searched:,}"),
+            letters=MIN_LETTERS,
+            digits=MIN_DIGITS,
+        )
+        return f"{text} {on_page} {short}"
 
 
 def identifiers_of(

@@ -7,16 +7,23 @@ import logging
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from medtransfer.errors import plural
 from medtransfer.files import write_json, write_text
+from medtransfer.language.translation import (
+    ENGLISH,
+    Language,
+    in_language,
+    language_in_use,
+    require_language,
+    translate,
+    translated,
+)
 from medtransfer.report.beside.readers import readers_section
 from medtransfer.report.beside.selection import selection_sections
 from medtransfer.report.clinic.pages import clinic_sections
@@ -32,6 +39,7 @@ from medtransfer.report.content import ReportData
 from medtransfer.report.figures import chart_script
 from medtransfer.report.front_page.build import front_page
 from medtransfer.report.front_page.facts import FrontPage, Quantity
+from medtransfer.report.front_page.head_lines import data_line, made_line
 from medtransfer.report.front_page.names import with_readable_names, with_short_names
 from medtransfer.report.front_page.pictures import auroc_scale, curve_pictures, interval_picture
 from medtransfer.report.front_page.sentences import interval, left_out
@@ -45,10 +53,13 @@ from medtransfer.runs.folders import Lease, StudyFolder
 
 REPORT, FACTS = "report.html", "report.json"
 QUESTIONS = (transfer, shift, efficiency, fairness, uncertainty)
+LONGER_MARKS = """@media print, screen and (min-width: 45.01rem) {
+  .findings li { grid-template-columns: 9.6rem 1fr; }
+}
+"""
+"""Style of other languages than English, whose marks are longer."""
 MAX_HOSPITALS = 6
 """Hospitals on the first page."""
-MAX_TARGETS = 6
-"""Targets whose prevalence the first line gives."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +81,49 @@ class PageHead:
     reader: Reader | None = None
 
 
-def write_report(folder: StudyFolder | Path, reader: Reader = "methods") -> Path:
+def write_report(
+    folder: StudyFolder | Path, reader: Reader = "methods", language: Language = ENGLISH
+) -> Path:
     """Write a study's report from its folder; runs nothing again.
 
     Args:
         folder: The study's folder, as `run_study` returns it, or its path.
         reader: The reader whose pages are open at first; the page holds those of both.
+        language: Of the first page and the clinic's pages: `en`, `de`, `fr`, `es` or `pt`. All
+            other text, and ``report.json``, stay English.
 
     Returns:
         ``report.html`` in the folder; beside it lies ``report.json``, the first page's facts.
 
     Raises:
         StudyError: The folder holds no finished run.
+        ConfigError: The language is unknown.
     """
+    require_language(language)
     folder = folder if isinstance(folder, StudyFolder) else StudyFolder(folder)
     data = load_study_data(folder)
-    page, facts = study_page(folder, data, reader), report_facts(data)
+    page, facts = study_page(folder, data, reader, language), report_facts(data)
     with sealed_writes(folder):
         _write(folder.path, page, facts)
     return folder.report
 
 
-def study_page(folder: StudyFolder, data: ReportData, reader: Reader = "methods") -> str:
+def study_page(
+    folder: StudyFolder,
+    data: ReportData,
+    reader: Reader = "methods",
+    language: Language = ENGLISH,
+) -> str:
     """The page of a study, searched for identifiers.
 
     Args:
         folder: Of the study.
         data: Loaded from it.
         reader: The reader whose pages are open at first.
+        language: Of the first page and the clinic's pages.
     """
-    return searched_page(data, study_identifiers(folder), reader, selection_sections(folder))
+    sections = selection_sections(folder)
+    return searched_page(data, study_identifiers(folder), reader, sections, language=language)
 
 
 @contextmanager
@@ -116,21 +140,26 @@ def sealed_writes(folder: StudyFolder) -> Generator[None]:
         lease.drop()
 
 
-def write_evaluation_report(folder: Path, identifiers: Identifiers | None = None) -> Path:
+def write_evaluation_report(
+    folder: Path, identifiers: Identifiers | None = None, *, language: Language = ENGLISH
+) -> Path:
     """Write an evaluation's report from its folder.
 
     Args:
         folder: Of the evaluation.
         identifiers: Texts that the page is searched for; None searches for nothing, and says so.
+        language: Of the first page and the clinic's pages.
 
     Returns:
         ``report.html`` in the folder.
 
     Raises:
         StudyError: It is not an evaluation folder.
+        ConfigError: The language is unknown.
     """
+    require_language(language)
     data = load_evaluation_data(folder)
-    _write(folder, searched_page(data, identifiers), report_facts(data))
+    _write(folder, searched_page(data, identifiers, language=language), report_facts(data))
     return folder / REPORT
 
 
@@ -151,6 +180,8 @@ def searched_page(
     identifiers: Identifiers | None,
     reader: Reader = "methods",
     more: Sequence[Section] = (),
+    *,
+    language: Language = ENGLISH,
 ) -> str:
     """The page, searched for identifiers, with a sentence on the search in it.
 
@@ -159,14 +190,16 @@ def searched_page(
         identifiers: Of the cases behind it; None if they are not at hand.
         reader: The reader whose pages are open at first.
         more: Sections on what is not in its data.
+        language: Of the first page and the clinic's pages.
     """
-    page = render(data, reader, more)
+    page = render(data, reader, more, language=language)
     if identifiers is None:
         return page
     search = search_page(page, identifiers.without(_asked_names(data)), own_parts())
     if search.found:
         logging.getLogger(__name__).warning("report.html: %s", search.sentence())
-    return page.replace(NOT_SEARCHED, search.sentence())
+    with in_language(language):
+        return page.replace(escape(translate(NOT_SEARCHED)), escape(search.sentence()))
 
 
 def _asked_names(data: ReportData) -> list[str]:
@@ -176,22 +209,33 @@ def _asked_names(data: ReportData) -> list[str]:
     return [data.name, *data.targets, *(str(name) for of_column in names for name in of_column)]
 
 
-def render(data: ReportData, reader: Reader = "methods", more: Sequence[Section] = ()) -> str:
+def render(
+    data: ReportData,
+    reader: Reader = "methods",
+    more: Sequence[Section] = (),
+    *,
+    language: Language = ENGLISH,
+) -> str:
     """The page as text, not searched for identifiers; arguments as for `searched_page`."""
     data = with_choice(data)
+    *questions, last = all_sections(with_short_names(data))  # English, whatever the language is
+    with in_language(language):
+        return _rendered(data, reader, [*questions, *more, last])
+
+
+def _rendered(data: ReportData, reader: Reader, methods: Sequence[Section]) -> str:
+    """The page in the language in use, the sections of the methods as they are."""
     readable = with_readable_names(data)
     front = front_page(readable)
     data = with_short_names(data)
-    *questions, last = all_sections(data)
-    sections = [*clinic_sections(readable, front), *questions, *more, last]
     head = PageHead(
-        title=f"{data.name}: {data.kind}",
-        data_line=_data_line(data),
-        made_line=_made_line(data),
+        title=front.title,
+        data_line=data_line(data),
+        made_line=made_line(data),
         front=_front_html(data, front),
         reader=reader,
     )
-    return page_text(head, sections)
+    return page_text(head, [*clinic_sections(readable, front), *methods])
 
 
 def page_text(head: PageHead, sections: Sequence[Section]) -> str:
@@ -210,13 +254,18 @@ def page_text(head: PageHead, sections: Sequence[Section]) -> str:
         .render(
             head=head,
             sections=sections,
-            css=Markup(_asset("report.css")),  # noqa: S704 — our own file
+            css=Markup(_style()),  # noqa: S704 — our own file
             script=Markup(script),  # noqa: S704 — the library's and our own file
             script_hash=_csp_hash(script),
             charts=_json_for_html(sections),
-            search=NOT_SEARCHED,
+            search=translate(NOT_SEARCHED),
         )
     )
+
+
+def _style() -> str:
+    style = _asset("report.css")
+    return style if language_in_use() == ENGLISH else style + LONGER_MARKS
 
 
 def own_parts() -> tuple[str, str]:
@@ -279,6 +328,9 @@ def _environment() -> Environment:
         plain=plain,
         percent=percent,
     )
+    environment.globals.update(  # pyright: ignore[reportUnknownMemberType]  untyped
+        language=language_in_use(), translate=translate, translated=translated
+    )
     return environment
 
 
@@ -330,34 +382,3 @@ def _json_for_html(sections: Sequence[Section]) -> Markup:
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704 — escaped above
-
-
-def _data_line(data: ReportData) -> str:
-    counts = data.counts
-    cases = plural(sum(count.cases for count in counts), "case")
-    images = sum(count.images or 0 for count in counts)
-    cohorts = plural(len({count.cohort for count in counts}), "cohort")
-    shares: list[str] = []
-    for target in data.targets[:MAX_TARGETS]:
-        positive = sum(count.positive.get(target, 0) for count in counts)
-        labelled = sum(count.labelled(target) for count in counts)
-        unlabelled = sum(count.cases for count in counts) - labelled
-        share = f"{positive / labelled:.0%}" if labelled else "unlabelled"
-        if labelled and unlabelled:
-            share += f" of {labelled:,} labelled ({unlabelled:,} unlabelled)"
-        shares.append(f"{target} {share}")
-    more = len(data.targets) - MAX_TARGETS
-    listed = ", ".join(shares) + (f" and {more} more" if more > 0 else "")
-    size = f"{plural(images, 'image')} of {cases}" if images else cases
-    patients = plural(sum(count.patients for count in counts), "patient")
-    word = "Classes" if data.task == "single-label" else "Positive"
-    return f"{size} of {patients} in {cohorts}. {word}: {listed}."
-
-
-def _made_line(data: ReportData) -> str:
-    rungs = plural(len(data.rungs), "rung")
-    today = datetime.now(UTC).date().isoformat()
-    return (
-        f"{rungs} (rung: a network with its initial weights). Created on {today} with "
-        f"medtransfer {version('medtransfer')}."
-    )

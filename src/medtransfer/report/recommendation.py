@@ -7,16 +7,17 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.errors import StudyError, listed
+from medtransfer.evaluation.comparison.choice.condition import ShiftedAuroc
 from medtransfer.evaluation.comparison.choice.rule import (
     Candidate,
     Evidence,
     Recommendation,
-    ShiftedAuroc,
     recommended,
 )
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_of
 from medtransfer.evaluation.comparison.grid_key import ensemble_parts
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
+from medtransfer.language.translation import translate
 from medtransfer.models.rungs.start import control_of
 from medtransfer.report.content import ReportData, Row, RungInfo
 from medtransfer.report.reading import load_study_data
@@ -73,16 +74,22 @@ def with_ensemble(advice: Recommendation, data: ReportData) -> Recommendation:
     row = None if advice.rung is None else _ensemble_row(data, advice.rung)
     if row is None:
         return advice
-    amount = f"{interval_text(row, 3)} on {row['cohort']}, over patients alone"
     _, members = ensemble_parts(row["rung"])
+    values = {"members": members, "amount": interval_text(row, 3), "cohort": row["cohort"]}
     if row["low"] is not None and row["low"] > 0:
-        sentence = (
-            f" Its {members} seeds together are better than one of them, by {amount}: take the "
-            f"ensemble if {members} times the computing time is no obstacle."
+        better = translate(
+            "Its {members} seeds together are better than one of them, by {amount} on {cohort}, "
+            "over patients alone: take the ensemble if {members} times the computing time is no "
+            "obstacle.",
+            **values,
         )
-        return replace(advice, reason=advice.reason + sentence, ensemble=row["rung"])
-    sentence = f" Its {members} seeds together are not shown better than one of them ({amount})."
-    return replace(advice, reason=advice.reason + sentence)
+        return replace(advice, reason=f"{advice.reason} {better}", ensemble=row["rung"])
+    unclear = translate(
+        "Its {members} seeds together are not shown better than one of them ({amount} on "
+        "{cohort}, over patients alone).",
+        **values,
+    )
+    return replace(advice, reason=f"{advice.reason} {unclear}")
 
 
 def _ensemble_row(data: ReportData, rung: str) -> Row | None:
@@ -122,15 +129,23 @@ def _unfinished(data: ReportData) -> Iterator[tuple[str, str]]:
             runs = runs.filter(pl.col("taken"))
         missing = runs.filter(pl.col("state") != "done")
         if len(missing) or runs.is_empty():
-            states = listed(sorted(missing["state"].unique().to_list())) or "not planned"
-            yield info.name, f"lacks {len(missing)} of {len(runs)} runs ({states})"
+            states = listed(sorted(missing["state"].unique().to_list()))
+            yield (
+                info.name,
+                translate(
+                    "lacks {missing} of {runs} runs ({states})",
+                    missing=len(missing),
+                    runs=len(runs),
+                    states=states or translate("not planned"),
+                ),
+            )
 
 
 def _controls(data: ReportData) -> Iterator[tuple[str, str]]:
     """Rungs that are negative controls, with the reason in words."""
     for info in data.rung_infos:
         if control_of(info.full_name or info.name) is not None:
-            yield info.name, "is a negative control"
+            yield info.name, translate("is a negative control")
 
 
 def _shifted_aurocs(data: ReportData, info: RungInfo) -> Iterator[ShiftedAuroc]:
@@ -139,10 +154,14 @@ def _shifted_aurocs(data: ReportData, info: RungInfo) -> Iterator[ShiftedAuroc]:
         row = data.result_row(info.name, cohort, HEADLINE)
         if row is None or row["value"] is None:
             continue
-        text = f"its AUROC is {interval_text(row)}"
+        text = translate("its AUROC is {amount}", amount=interval_text(row))
         drop = data.result_row(info.name, cohort, HEADLINE + DROP_SUFFIX)
         if drop is not None and drop["value"] is not None and not data.leave_cohort_out:
-            text += f", a drop of {interval_text(drop)}"
+            text = translate(
+                "its AUROC is {amount}, a drop of {drop}",
+                amount=interval_text(row),
+                drop=interval_text(drop),
+            )
         yield ShiftedAuroc(cohort, text)
 
 

@@ -6,6 +6,7 @@ The tables on disk keep the numbers; only the page, which is meant to be passed 
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
+from medtransfer.language.numbers import localised
 from medtransfer.report.content import Row
 
 Key = TypeVar("Key", bound=Hashable)
@@ -15,7 +16,7 @@ GroupKey = tuple[str, str, str]
 
 def count_text(count: int, least: int) -> str:
     """A count, or ``<10`` if it is below `least` and not 0."""
-    return f"<{least}" if 0 < count < least else f"{count:,}"
+    return f"<{least}" if 0 < count < least else localised(f"{count:,}")
 
 
 def count_texts(counts: Mapping[Key, int], least: int) -> dict[Key, str]:

@@ -4,6 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from medtransfer.language.numbers import localised, word_list
+from medtransfer.language.reasons import reason_text
+from medtransfer.language.translation import (
+    ENGLISH,
+    language_in_use,
+    template,
+    translate,
+)
 from medtransfer.metrics.cases import BUDGET
 from medtransfer.metrics.catalog import CATALOG, catalog_name
 from medtransfer.metrics.decisions import RISK_START, is_risk
@@ -13,6 +21,8 @@ from medtransfer.statistics.contrasts import PATIENTS_AND_SOME
 from medtransfer.statistics.sample_size import POWER, detectable_difference
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
+NOT_STUDIED = template("Not studied: {why}")
+"""Answer to a question that a study did not address; the reason ends with a full stop."""
 ALPHA = 0.05
 """Significance level."""
 THREE_DECIMALS = (
@@ -51,7 +61,7 @@ Outcome = Literal["better", "worse", "not significant"]
 
 def fixed(value: float, digits: int = 2) -> str:
     """A number with its decimals and a proper minus, never ``−0.00``."""
-    return f"{value:z.{digits}f}".replace("-", "−")
+    return localised(f"{value:z.{digits}f}".replace("-", "−"))
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -61,7 +71,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 def percent(value: float | None) -> str:
     """``42%``, or a dash."""
-    return "–" if value is None else f"{value:.0%}"
+    return "–" if value is None else localised(f"{value:.0%}")
 
 
 def large_number(value: float | None, unit: str = "") -> str:
@@ -79,8 +89,10 @@ def interval_text(row: Row | None, digits: int = 2) -> str:
         return "–"
     value = row.get("value", row.get("difference"))
     if value is None:
-        return f"undefined ({short_reason(row.get('reason'))})"
-    return f"{fixed(value, digits)} {_interval(row, digits) or '[no interval]'}"
+        return translate("undefined ({reason})", reason=short_reason(row.get("reason")))
+    if row["low"] is None or row["high"] is None:
+        return translate("{value} [no interval]", value=fixed(value, digits))
+    return f"{fixed(value, digits)} {_interval(row, digits)}"
 
 
 def difference_text(row: Row, digits: int = 3) -> str:
@@ -97,12 +109,17 @@ def difference_text(row: Row, digits: int = 3) -> str:
 def _interval(row: Row, digits: int) -> str:
     if row["low"] is None or row["high"] is None:
         return ""
-    return f"[{fixed(row['low'], digits)}, {fixed(row['high'], digits)}]"
+    return bracketed(fixed(row["low"], digits), fixed(row["high"], digits))
+
+
+def bracketed(low: str, high: str) -> str:
+    """An interval in brackets; its ends are parted by a semicolon where decimals have a comma."""
+    return translate("[{low}, {high}]", low=low, high=high)
 
 
 def short_reason(reason: str | None) -> str:
     """The reason for a missing value, in few words."""
-    return re.sub(r"^(\d+) of \1 targets left out: ", "", reason or "no value")
+    return reason_text(re.sub(r"^(\d+) of \1 targets left out: ", "", reason or "no value"))
 
 
 def saved_text(row: Row) -> str:
@@ -122,7 +139,7 @@ def p_text(p: float | None) -> str:
     """``p < 0.01`` or ``p = 0.08``; empty without a p-value."""
     if p is None:
         return ""
-    return "p < 0.01" if p < 0.01 else f"p = {p:.2f}"
+    return f"p < {localised('0.01')}" if p < 0.01 else f"p = {localised(f'{p:.2f}')}"
 
 
 def p_cell(p: float | None) -> str:
@@ -165,10 +182,29 @@ def answered_sentence(row: Row) -> str:
     )
     for name, share, other, rest in sides:
         if share < 1 and union:
-            there = "" if rest is None else f" ({other} reaches {rest:.2f} there)"
-            missing = round(union * (1 - share))
-            sentences.append(f"{name} did not answer {missing:,} of {union:,} cases{there}.")
-    return " ".join([*sentences, f"The comparison is on the {shared:,} that both answered."])
+            counts = {
+                "missing": localised(f"{round(union * (1 - share)):,}"),
+                "union": localised(f"{union:,}"),
+            }
+            sentences.append(
+                translate("{name} did not answer {missing} of {union} cases.", name=name, **counts)
+                if rest is None
+                else translate(
+                    "{name} did not answer {missing} of {union} cases ({other} reaches {rest} "
+                    "there).",
+                    name=name,
+                    other=other,
+                    rest=localised(f"{rest:.2f}"),
+                    **counts,
+                )
+            )
+    sentences.append(
+        translate(
+            "The comparison is on the {shared} that both answered.",
+            shared=localised(f"{shared:,}"),
+        )
+    )
+    return " ".join(sentences)
 
 
 def detectable(row: Row, comparisons: int = 1) -> float | None:
@@ -198,7 +234,7 @@ def digits_of(metric: str) -> int:
 
 def joined(words: Sequence[str]) -> str:
     """``a``, ``a and b`` or ``a, b and c``."""
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+    return word_list(words)
 
 
 def metric_title(name: str) -> str:
@@ -235,6 +271,8 @@ def points_text(points: Sequence[str]) -> str:
 
 def unbroken(text: str) -> str:
     """The text without line breaks inside intervals, p-values and percentages."""
+    if language_in_use() != ENGLISH:
+        text = re.sub(r"\[[−–\d.,;% \u202f]+\]", lambda m: m[0].replace(" ", NO_BREAK), text)
     text = re.sub(r"\[[−–\d.,% ]+\]", lambda match: match[0].replace(" ", NO_BREAK), text)
     text = re.sub(r"(?<=[\d%]) (?=\[[−\d])", NO_BREAK, text)
     text = re.sub(r"\bp ([=<]) (?=\d)", rf"p{NO_BREAK}\1{NO_BREAK}", text)

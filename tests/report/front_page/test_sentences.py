@@ -5,15 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer.report.front_page.facts import Quantity
+from medtransfer.report.front_page.group_sentences import GroupGap, served_worse
 from medtransfer.report.front_page.sentences import (
     Claim,
-    GroupGap,
     HospitalLoss,
     better_rung,
     fewer_labels,
     other_hospitals,
     probability_errors,
-    served_worse,
 )
 
 UP, DOWN, OPEN = Quantity(0.1, 0.02, 0.2), Quantity(-0.1, -0.2, -0.02), Quantity(0.03, -0.1, 0.2)

@@ -1,7 +1,10 @@
 """Pages for the clinic: the first page's facts in words, numbers of 100 and pictures."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from medtransfer.language.reasons import reason_text
+from medtransfer.language.translation import template, translate, translated
 from medtransfer.report.clinic.glossary import TERMS
 from medtransfer.report.clinic.pictograms import of_hundred
 from medtransfer.report.components import Component, Facts, Note, Picture, Reader, Section
@@ -13,6 +16,47 @@ from medtransfer.report.small_counts import group_counts
 from medtransfer.report.text import fixed
 
 CLINIC: Reader = "clinic"
+TRAINED_HERE = template("{cohort}, where it was trained ({cases} test cases)")
+TRAINED_ELSEWHERE = template("{cohort} ({cases} test cases)")
+
+
+@dataclass(frozen=True)
+class ShareWords:
+    """Sentences on a number of 100 cases.
+
+    Attributes:
+        unknown: Without a value.
+        without_range: With a value alone.
+        with_range: With a value and its interval.
+    """
+
+    unknown: str
+    without_range: str
+    with_range: str
+
+
+MISSED = ShareWords(
+    template("Of 100 cases with the finding: unknown ({reason})."),
+    template(
+        "Of 100 cases with the finding, about {value} are missed; so few were tested that no "
+        "range can be given."
+    ),
+    template(
+        "Of 100 cases with the finding, about {value} are missed; with so many test cases it may "
+        "be anything from {low} to {high}."
+    ),
+)
+CALLED = ShareWords(
+    template("Of 100 cases without it: unknown ({reason})."),
+    template(
+        "Of 100 cases without it, about {value} are called although there is nothing; so few "
+        "were tested that no range can be given."
+    ),
+    template(
+        "Of 100 cases without it, about {value} are called although there is nothing; with so "
+        "many test cases it may be anything from {low} to {high}."
+    ),
+)
 
 
 def clinic_sections(data: ReportData, front: FrontPage) -> list[Section]:
@@ -23,11 +67,11 @@ def clinic_sections(data: ReportData, front: FrontPage) -> list[Section]:
         front: The first page's facts.
     """
     sections = [
-        _section("decisions", "What it misses and what it calls", _decisions(front)),
-        _section("people", "For whom", _people(data, front)),
-        _section("labels-needed", "How many labelled cases", _line(front, "labels")),
-        _section("defer", "When to ask a person", _deferral(data, front)),
-        _section("terms", "Words on these pages", [Facts(TERMS)]),
+        _section("decisions", translate("What it misses and what it calls"), _decisions(front)),
+        _section("people", translate("For whom"), _people(data, front)),
+        _section("labels-needed", translate("How many labelled cases"), _line(front, "labels")),
+        _section("defer", translate("When to ask a person"), _deferral(data, front)),
+        _section("terms", translate("Words on these pages"), [_terms()]),
     ]
     return [section for section in sections if section.parts]
 
@@ -36,20 +80,29 @@ def _section(anchor: str, title: str, parts: Iterator[Component] | Sequence[Comp
     return Section(f"clinic-{anchor}", title, "", list(parts), reader=CLINIC)
 
 
+def _terms() -> Facts:
+    return Facts([(translated(term), translated(words)) for term, words in TERMS])
+
+
 def _line(front: FrontPage, *topics: str) -> Iterator[Component]:
     """The first page's line on a question, with its mark."""
     for finding in front.findings:
         if finding.topic in topics:
-            yield Note(f"{finding.question} {finding.mark.capitalize()}. {finding.sentence}")
+            mark = translated(finding.mark.capitalize())
+            yield Note(f"{finding.question} {mark}. {finding.sentence}")
 
 
 def _decisions(front: FrontPage) -> Iterator[Component]:
     if not front.point:
-        yield Note("No threshold was fixed, so nothing can be said of single decisions.")
+        yield Note(translate("No threshold was fixed, so nothing can be said of single decisions."))
         return
     yield Note(
-        f"{front.subject} turns its score into a decision at {front.point}. The threshold was "
-        "fixed before the test cases were seen and is the same at every hospital."
+        translate(
+            "{rung} turns its score into a decision at {point}. The threshold was fixed before "
+            "the test cases were seen and is the same at every hospital.",
+            rung=front.subject,
+            point=front.point,
+        )
     )
     for hospital in front.hospitals:
         yield from _of_hospital(hospital)
@@ -58,31 +111,33 @@ def _decisions(front: FrontPage) -> Iterator[Component]:
 def _of_hospital(hospital: HospitalFacts) -> Iterator[Component]:
     missed, called = hospital.missed, hospital.called
     if missed.value is None and called.value is None:
-        yield Note(f"{hospital.cohort}: unknown ({missed.reason}).")
+        yield Note(
+            translate(
+                "{cohort}: unknown ({reason}).",
+                cohort=hospital.cohort,
+                reason=reason_text(str(missed.reason)),
+            )
+        )
         return
-    place = hospital.cohort + (", where it was trained" if hospital.trained else "")
-    words = [
-        _of_100("cases with the finding", "missed", missed),
-        _of_100("cases without it", "called although there is nothing", called),
-    ]
+    title = TRAINED_HERE if hospital.trained else TRAINED_ELSEWHERE
+    title = translate(title, cohort=hospital.cohort, cases=hospital.cases)
+    words = [_of_100(MISSED, missed), _of_100(CALLED, called)]
     pictures = [
         of_hundred(quantity.value, f"{hospital.cohort}: {text}")
         for quantity, text in zip((missed, called), words, strict=True)
         if quantity.value is not None
     ]
-    yield Picture(f"{place} ({hospital.cases} test cases)", tuple(pictures), " ".join(words))
+    yield Picture(title, tuple(pictures), " ".join(words))
 
 
-def _of_100(cases: str, verb: str, quantity: Quantity) -> str:
+def _of_100(words: ShareWords, quantity: Quantity) -> str:
     if quantity.value is None:
-        return f"Of 100 {cases}: unknown ({quantity.reason})."
-    text = f"Of 100 {cases}, about {fixed(quantity.value, 0)} are {verb}"
+        return translate(words.unknown, reason=reason_text(str(quantity.reason)))
+    value = fixed(quantity.value, 0)
     if quantity.low is None or quantity.high is None:
-        return f"{text}; so few were tested that no range can be given."
-    return (
-        f"{text}; with so many test cases it may be anything from {fixed(quantity.low, 0)} to "
-        f"{fixed(quantity.high, 0)}."
-    )
+        return translate(words.without_range, value=value)
+    low, high = fixed(quantity.low, 0), fixed(quantity.high, 0)
+    return translate(words.with_range, value=value, low=low, high=high)
 
 
 def _people(data: ReportData, front: FrontPage) -> Iterator[Component]:
@@ -105,10 +160,17 @@ def _of_groups(data: ReportData, attribute: str, rows: Sequence[Row]) -> Iterato
     for row in rows:
         cases = counts[attribute, row["group"], row["cohort"]]
         missed = Quantity.of(row).missed()
-        text = f"of 100 with the finding, {interval(missed, 0)} are missed"
-        lines.append((f"{row['group']} ({cases} test cases)", text))
+        name = translate("{group} ({cases} test cases)", group=row["group"], cases=cases)
+        text = translate("of 100 with the finding, {amount} are missed", amount=interval(missed, 0))
+        lines.append((name, text))
     if lines:
-        yield Note(f"Missed by {attribute} at {data.main_cohort}, with 95% ranges:")
+        yield Note(
+            translate(
+                "Missed by {attribute} at {cohort}, with 95% ranges:",
+                attribute=attribute,
+                cohort=data.main_cohort,
+            )
+        )
         yield Facts(lines)
 
 
@@ -123,7 +185,12 @@ def _deferral(data: ReportData, front: FrontPage) -> Iterator[Component]:
         if every.value is None or sure.value is None:
             continue
         yield Note(
-            f"{cohort}: if a person reads the 20 of 100 cases that it is least sure of, about "
-            f"{fixed(100 * sure.value, 0)} of 100 of its own answers on the rest are right, "
-            f"instead of {fixed(100 * every.value, 0)} on all cases."
+            translate(
+                "{cohort}: if a person reads the 20 of 100 cases that it is least sure of, about "
+                "{sure} of 100 of its own answers on the rest are right, instead of {every} on "
+                "all cases.",
+                cohort=cohort,
+                sure=fixed(100 * sure.value, 0),
+                every=fixed(100 * every.value, 0),
+            )
         )

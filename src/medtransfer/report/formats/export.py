@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medtransfer.errors import ConfigError
 from medtransfer.files import make_folder, write_bytes, write_json, write_text
+from medtransfer.language.translation import ENGLISH, Language
 from medtransfer.report.cards.croissant import croissant_text
 from medtransfer.report.cards.model_card import card_text, model_card
 from medtransfer.report.checklists.about import About, about_template, read_about
@@ -37,6 +38,7 @@ class ReportFormats:
         figures: Folder for every figure as SVG, PNG and CSV.
         tables: Folder for the main tables as LaTeX and, with python-docx, Word.
         reader: The reader whose pages are printed.
+        language: Of page one and of the clinic's pages in the PDF; other files are in English.
         checklists: CLAIM 2024, TRIPOD+AI, FUTURE-AI and Annex IV of the EU AI Act, filled, as
             Markdown.
         about: Statements that only people can make, for checklists and cards; a file that does not
@@ -50,6 +52,7 @@ class ReportFormats:
     figures: Path | None = None
     tables: Path | None = None
     reader: Reader = "methods"
+    language: Language = ENGLISH
     checklists: Path | None = None
     about: Path | None = None
     model_card: Path | None = None
@@ -90,7 +93,7 @@ def _export(folder: StudyFolder, formats: ReportFormats) -> ReportFiles:
     paths: list[Path] = []
     missing: list[str] = []
     if formats.pdf is not None:
-        page = study_page(folder, data, formats.reader)
+        page = study_page(folder, data, formats.reader, formats.language)
         write_bytes(formats.pdf, pdf_of(page, data.name))
         paths.append(formats.pdf)
     if formats.tables is not None:

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.choice.rule import NO_RUNG
+from medtransfer.evaluation.comparison.choice.rule import NO_RUNG_WHY, RUNG_WHY
+from medtransfer.language.translation import template, translate, translated
 from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.cautions import not_concluded
 from medtransfer.report.front_page.facts import CurvePoint, FrontPage, Quantity, ReadableRung
@@ -10,8 +11,12 @@ from medtransfer.report.front_page.findings import all_findings, point_in_words
 from medtransfer.report.front_page.hospitals import hospital_facts, operating_point
 from medtransfer.report.recommendation import recommendation_of
 
-ONE_RUNG = "With nothing to compare it with, it can be neither recommended nor advised against."
-NO_PAIRS = (
+KINDS = (template("transfer study"), template("evaluation"))
+"""Kinds of data of a report."""
+ONE_RUNG = template(
+    "With nothing to compare it with, it can be neither recommended nor advised against."
+)
+NO_PAIRS = template(
     "These tables compare each network with the reference only. `medtransfer run` on a study "
     "compares every pair of networks, which a recommendation needs."
 )
@@ -28,7 +33,7 @@ def front_page(data: ReportData) -> FrontPage:
     findings = all_findings(data)
     point = operating_point(data)
     return FrontPage(
-        title=f"{data.name}: {data.kind}",
+        title=f"{data.name}: {translated(data.kind)}",
         verdict=verdict,
         recommended=recommended,
         reason=reason,
@@ -52,16 +57,19 @@ def front_page(data: ReportData) -> FrontPage:
 def _recommendation(data: ReportData) -> tuple[str, str | None, str, str]:
     """The verdict, the rung, its reason and its condition."""
     if len(data.rung_infos) < 2:
-        return f"One network was evaluated: {data.best}.", None, ONE_RUNG, ""
+        verdict = translate("One network was evaluated: {rung}.", rung=data.best)
+        return verdict, None, translate(ONE_RUNG), ""
     if data.pairs is None:
-        return "No recommendation is made from these tables.", None, NO_PAIRS, ""
+        verdict = translate("No recommendation is made from these tables.")
+        return verdict, None, translate(NO_PAIRS), ""
     chosen = recommendation_of(data)
-    reason = chosen.reason.removeprefix(f"{NO_RUNG}: ")
-    reason = reason.removeprefix(f"{chosen.rung} is recommended: ")
+    reason = chosen.reason.removeprefix(translate(NO_RUNG_WHY, why=""))
+    reason = reason.removeprefix(translate(RUNG_WHY, rung=chosen.rung, why=""))
     reason = reason[0].upper() + reason[1:]
     if chosen.rung is None:
-        return "No network can be recommended over another.", None, reason, chosen.condition
-    return f"Take {chosen.rung}.", chosen.rung, reason, chosen.condition
+        verdict = translate("No network can be recommended over another.")
+        return verdict, None, reason, chosen.condition
+    return translate("Take {rung}.", rung=chosen.rung), chosen.rung, reason, chosen.condition
 
 
 def _curve(data: ReportData) -> tuple[CurvePoint, ...]:

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from medtransfer.language.translation import template
 from medtransfer.report.content import Row
 
 Mark = Literal["shown", "not shown", "not studied"]
 """`shown`: an interval speaks for the sentence; `not shown`: none does."""
+MARKS = (template("shown"), template("not shown"), template("not studied"))
 Topic = Literal["transfer", "shift", "labels", "groups", "probabilities"]
 
 

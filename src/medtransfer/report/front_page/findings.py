@@ -3,23 +3,25 @@
 import polars as pl
 
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
+from medtransfer.language.numbers import localised
+from medtransfer.language.translation import template, translate, translated
 from medtransfer.metrics.cases import BUDGET
 from medtransfer.report.content import ReportData, Row
 from medtransfer.report.front_page.facts import Quantity, QuestionLine, Topic
+from medtransfer.report.front_page.group_sentences import GroupGap, served_worse
 from medtransfer.report.front_page.hospitals import operating_point
 from medtransfer.report.front_page.sentences import (
     POINTS,
-    GroupGap,
     HospitalLoss,
     better_rung,
     fewer_labels,
     other_hospitals,
     probability_errors,
-    served_worse,
 )
 from medtransfer.report.questions import efficiency, fairness, shift
 from medtransfer.report.questions.fairness import Gap
 from medtransfer.report.text import (
+    NOT_STUDIED,
     answered_sentence,
     detectable,
     metric_title,
@@ -28,14 +30,16 @@ from medtransfer.report.text import (
 )
 
 QUESTIONS: dict[Topic, str] = {
-    "transfer": "Which network is better?",
-    "shift": "Does it hold at another hospital?",
-    "labels": "Are fewer labels enough?",
-    "groups": "Does it serve everyone?",
-    "probabilities": "Can its probabilities be trusted?",
+    "transfer": template("Which network is better?"),
+    "shift": template("Does it hold at another hospital?"),
+    "labels": template("Are fewer labels enough?"),
+    "groups": template("Does it serve everyone?"),
+    "probabilities": template("Can its probabilities be trusted?"),
 }
 """Question of every line, in reading order."""
 SENSITIVITY = "sensitivity@"
+NAMED_METRICS = (template("sensitivity"),)
+"""Metrics of groups that have a word of their own in other languages."""
 
 
 def all_findings(data: ReportData) -> tuple[QuestionLine, ...]:
@@ -44,15 +48,17 @@ def all_findings(data: ReportData) -> tuple[QuestionLine, ...]:
 
 
 def _not_studied(topic: Topic, sentence: str) -> QuestionLine:
-    plain = sentence.removeprefix("Not studied: ")
-    return QuestionLine(topic, QUESTIONS[topic], "not studied", plain[0].upper() + plain[1:], {})
+    plain = sentence.removeprefix(translate(NOT_STUDIED, why=""))
+    plain = plain[0].upper() + plain[1:]
+    return QuestionLine(topic, translate(QUESTIONS[topic]), "not studied", plain, {})
 
 
 def _transfer(data: ReportData) -> QuestionLine:
     """The best rung against the reference, or the best of the others if it is the reference."""
     others = [rung for rung in data.rungs if rung != data.reference]
     if not others:
-        return _not_studied("transfer", f"Only {data.reference} was evaluated.")
+        only = translate("Only {rung} was evaluated.", rung=data.reference)
+        return _not_studied("transfer", only)
     cohort = data.main_cohort
     rung = data.best if data.best != data.reference else data.best_of(others)
     row = data.headline_difference(rung, cohort)
@@ -68,7 +74,7 @@ def _transfer(data: ReportData) -> QuestionLine:
     claim = better_rung(rung, data.reference, cohort, difference, shown, trained_once=trained_once)
     return QuestionLine(
         "transfer",
-        QUESTIONS["transfer"],
+        translate(QUESTIONS["transfer"]),
         claim.mark,
         f"{claim.sentence} {answered}".rstrip(),
         {f"{rung} − {data.reference}": difference},
@@ -87,7 +93,7 @@ def _shift(data: ReportData) -> QuestionLine:
     amounts = [loss.detectable for loss in losses if loss.detectable is not None]
     return QuestionLine(
         "shift",
-        QUESTIONS["shift"],
+        translate(QUESTIONS["shift"]),
         claim.mark,
         claim.sentence,
         {loss.cohort: loss.drop for loss in losses},
@@ -129,7 +135,7 @@ def _labels(data: ReportData) -> QuestionLine:
     )
     return QuestionLine(
         "labels",
-        QUESTIONS["labels"],
+        translate(QUESTIONS["labels"]),
         claim.mark,
         claim.sentence,
         {row["rung"]: saved},
@@ -144,12 +150,13 @@ def _groups(data: ReportData) -> QuestionLine:
         return _not_studied("groups", card.sentence)
     gaps = fairness.corrected_gaps(data)
     if not gaps:
-        return QuestionLine("groups", QUESTIONS["groups"], "not shown", card.sentence, {})
+        question = translate(QUESTIONS["groups"])
+        return QuestionLine("groups", question, "not shown", card.sentence, {})
     gap = group_gap(data, gaps[0], len(gaps))
     claim = served_worse(gap)
     return QuestionLine(
         "groups",
-        QUESTIONS["groups"],
+        translate(QUESTIONS["groups"]),
         claim.mark,
         claim.sentence,
         {gap.attribute: gap.gap},
@@ -177,10 +184,10 @@ def group_gap(data: ReportData, gap: Gap, tests: int) -> GroupGap:
         else {}
     )
     name = metric_title(gap.metric.partition("@")[0])
-    name = name if name.isupper() else name.lower()
+    name = name if name.isupper() else translated(name.lower())
     return GroupGap(
         attribute=gap.attribute,
-        measure=f"{name} at {data.main_cohort}",
+        measure=translate("{measure} at {cohort}", measure=name, cohort=data.main_cohort),
         gap=Quantity.of(gap.row),
         p=gap.corrected,
         tests=tests,
@@ -202,17 +209,28 @@ def _probabilities(data: ReportData) -> QuestionLine:
         )
     claim = probability_errors(errors)
     return QuestionLine(
-        "probabilities", QUESTIONS["probabilities"], claim.mark, claim.sentence, errors
+        "probabilities",
+        translate(QUESTIONS["probabilities"]),
+        claim.mark,
+        claim.sentence,
+        errors,
     )
 
 
 def point_in_words(point: str) -> str:
     """An operating point in plain words: ``sens90`` is a threshold that finds 90 of 100."""
     if point.startswith(BUDGET):
-        return f"a threshold that calls at most {point.removeprefix(BUDGET)} of 100 cases"
+        most = localised(point.removeprefix(BUDGET))
+        return translate("a threshold that calls at most {share} of 100 cases", share=most)
     share = point[4:].partition("-")[0]
     if point.startswith("sens"):
-        return f"a threshold set at the training hospital to find {share} of 100 with the finding"
+        return translate(
+            "a threshold set at the training hospital to find {share} of 100 with the finding",
+            share=localised(share),
+        )
     if point.startswith("spec"):
-        return f"a threshold set at the training hospital to pass {share} of 100 without it"
-    return "a threshold set at the training hospital to balance both errors"
+        return translate(
+            "a threshold set at the training hospital to pass {share} of 100 without it",
+            share=localised(share),
+        )
+    return translate("a threshold set at the training hospital to balance both errors")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from medtransfer.language.numbers import localised
+from medtransfer.language.translation import translate
 from medtransfer.report.drawing import printable_texts
 from medtransfer.report.front_page.facts import CurvePoint, Quantity
 from medtransfer.report.text import fixed
@@ -100,7 +102,10 @@ def _curve(
             CURVE_WIDTH, up(level), up(level)
         )
     line = " ".join(f"{x},{up(p.auroc.value)}" for x, p in places)
-    texts = "; ".join(f"{p.fraction:.3g}: {fixed(p.auroc.value or 0)}" for _, p in places)
+    texts = "; ".join(
+        f"{localised(f'{p.fraction:.3g}')}: {fixed(p.auroc.value or 0)}" for _, p in places
+    )
+    title = translate("AUROC of {rung} by share of labels: {texts}", rung=rung, texts=texts)
     return Markup(
         '<svg class="curve" role="img" viewBox="0 0 {w} {h}" width="{w}" height="{h}">'
         '<title>{title}</title><line class="rail" x1="0" x2="{w}" y1="{floor}" y2="{floor}"/>'
@@ -109,7 +114,7 @@ def _curve(
         w=CURVE_WIDTH,
         h=CURVE_HEIGHT,
         floor=CURVE_HEIGHT - 1,
-        title=printable_texts(f"AUROC of {rung} by share of labels: {texts}"),
+        title=printable_texts(title),
         under=Markup("{}{}").format(dashed, bars),
         line=line,
         dots=dots,
@@ -125,5 +130,10 @@ def _along(value: float, low: float, high: float, length: float, pad: float = 4)
 def _spoken(name: str, estimate: Quantity) -> str:
     text = f"{name}: {fixed(estimate.value or 0)}"
     if estimate.low is not None and estimate.high is not None:
-        text += f", 95% interval {fixed(estimate.low)} to {fixed(estimate.high)}"
+        text = translate(
+            "{number}, 95% interval {low} to {high}",
+            number=text,
+            low=fixed(estimate.low),
+            high=fixed(estimate.high),
+        )
     return str(printable_texts(text))

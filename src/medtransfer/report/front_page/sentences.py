@@ -9,12 +9,23 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
+from medtransfer.language.numbers import localised
+from medtransfer.language.reasons import reason_text
+from medtransfer.language.translation import template, translate
 from medtransfer.report.front_page.facts import Mark, Quantity
-from medtransfer.report.text import ALPHA, fixed, joined, p_text, percent
+from medtransfer.report.text import ALPHA, bracketed, fixed, joined, percent
 from medtransfer.statistics.sample_size import POWER
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
-COULD = f"with {POWER:.0%} probability"
+COULD_SHOW = {
+    "difference": template(
+        "A true difference of {amount} would have been shown with {power} probability."
+    ),
+    "loss": template("A true loss of {amount} would have been shown with {power} probability."),
+    "gap": template("A true gap of {amount} would have been shown with {power} probability."),
+    "saving": template("A true saving of {amount} would have been shown with {power} probability."),
+}
+"""Sentence on what such a study would have shown, by what it is of."""
 POINTS = 100
 OF_TWO = float(ndtri(1 - ALPHA / 4)) / NORMAL_QUANTILE
 """Factor of an interval of which two are judged at once, so that either is wrong in 5 %."""
@@ -50,47 +61,20 @@ class HospitalLoss:
     called: Quantity | None = None
 
 
-@dataclass(frozen=True)
-class GroupGap:
-    """The most significant gap between the groups of an attribute.
-
-    Attributes:
-        attribute: Whose groups.
-        measure: Metric in words, with the hospital.
-        gap: Largest minus smallest value.
-        p: After correction for all gaps that were tested.
-        tests: Number of those.
-        lowest: The group with the smallest value.
-        highest: The group with the largest value.
-        missed: Of 100 cases with the finding, those that are missed, by group; empty unless the
-            gap is one of sensitivity.
-        detectable: Smallest true gap that the study would have shown.
-    """
-
-    attribute: str
-    measure: str
-    gap: Quantity
-    p: float
-    tests: int
-    lowest: str = ""
-    highest: str = ""
-    missed: Mapping[str, Quantity] | None = None
-    detectable: float | None = None
-
-
 def interval(estimate: Quantity, digits: int = 2, unit: str = "") -> str:
     """``0.87 [0.76, 0.96]``, or why there is no number."""
     if estimate.value is None:
-        return f"unknown ({estimate.reason or 'no value'})"
+        reason = reason_text(estimate.reason or "no value")
+        return translate("unknown ({reason})", reason=reason)
+    value = fixed(estimate.value, digits) + unit
     if estimate.low is None or estimate.high is None:
-        return f"{fixed(estimate.value, digits)}{unit} [no interval]"
-    ends = f"[{fixed(estimate.low, digits)}, {fixed(estimate.high, digits)}]"
-    return f"{fixed(estimate.value, digits)}{unit} {ends}"
+        return translate("{value} [no interval]", value=value)
+    return f"{value} {bracketed(fixed(estimate.low, digits), fixed(estimate.high, digits))}"
 
 
 def left_out(estimate: Quantity) -> str:
     """Words on what a number with an interval leaves out, such as targets; mostly empty."""
-    return "" if estimate.low is None else estimate.reason or ""
+    return "" if estimate.low is None else reason_text(estimate.reason or "")
 
 
 def noted(estimate: Quantity) -> str:
@@ -99,11 +83,16 @@ def noted(estimate: Quantity) -> str:
     return interval(estimate) + (f" ({note})" if note else "")
 
 
-def could_show(noun: str, amount: float | None, digits: int = 2) -> str:
-    """Sentence on what such a study would have shown; empty without an amount."""
+def could_show(noun: str, amount: str | None) -> str:
+    """Sentence on what such a study would have shown; empty without an amount.
+
+    Args:
+        noun: A key of `COULD_SHOW`.
+        amount: As text.
+    """
     if amount is None:
         return ""
-    return f" A true {noun} of {fixed(amount, digits)} would have been shown {COULD}."
+    return translate(COULD_SHOW[noun], amount=amount, power=localised(f"{POWER:.0%}"))
 
 
 def better_rung(
@@ -127,24 +116,42 @@ def better_rung(
     """
     if difference.value is None or difference.low is None or difference.high is None:
         why = (difference.reason or "too few cases for an interval").removeprefix(NO_INTERVAL)
-        return Claim("not shown", f"{rung} and {reference} could not be compared: {why}.")
-    subject = f"This one trained model of {rung}" if trained_once else rung
+        return Claim(
+            "not shown",
+            translate(
+                "{rung} and {reference} could not be compared: {why}.",
+                rung=rung,
+                reference=reference,
+                why=reason_text(why),
+            ),
+        )
+    values = {"reference": reference, "cohort": cohort}
+    subject = translate("This one trained model of {rung}", rung=rung) if trained_once else rung
     if difference.is_above_zero:
-        amount = interval(difference, 3)
-        return Claim(
-            "shown", f"{subject} is better than {reference}: AUROC higher by {amount} at {cohort}."
+        better = translate(
+            "{subject} is better than {reference}: AUROC higher by {amount} at {cohort}.",
+            subject=subject,
+            amount=interval(difference, 3),
+            **values,
         )
+        return Claim("shown", better)
     if difference.is_below_zero:
-        amount = interval(difference.negated(), 3)
-        return Claim(
-            "shown", f"{subject} is worse than {reference}: AUROC lower by {amount} at {cohort}."
+        worse = translate(
+            "{subject} is worse than {reference}: AUROC lower by {amount} at {cohort}.",
+            subject=subject,
+            amount=interval(difference.negated(), 3),
+            **values,
         )
-    amount = interval(difference, 3)
-    return Claim(
-        "not shown",
-        f"{rung} and {reference} do not differ significantly at {cohort} (difference in AUROC "
-        f"{amount}).{could_show('difference', detectable, 3)}",
+        return Claim("shown", worse)
+    unclear = translate(
+        "{rung} and {reference} do not differ significantly at {cohort} (difference in AUROC "
+        "{amount}).",
+        rung=rung,
+        amount=interval(difference, 3),
+        **values,
     )
+    shown = could_show("difference", None if detectable is None else fixed(detectable, 3))
+    return Claim("not shown", f"{unclear} {shown}".rstrip())
 
 
 def other_hospitals(home: str, losses: Sequence[HospitalLoss]) -> Claim:
@@ -160,47 +167,80 @@ def other_hospitals(home: str, losses: Sequence[HospitalLoss]) -> Claim:
     unclear = [x for x in measured if not (x.drop.is_above_zero or x.drop.is_below_zero)]
     parts: list[str] = []
     if lost:
-        parts.append(f"AUROC is lower than at {home}: by {joined(lost)}.")
+        parts.append(
+            translate(
+                "AUROC is lower than at {home}: by {amounts}.", home=home, amounts=joined(lost)
+            )
+        )
     if higher:
-        parts.append(f"AUROC is higher than at {home}: by {joined(higher)}.")
+        parts.append(
+            translate(
+                "AUROC is higher than at {home}: by {amounts}.", home=home, amounts=joined(higher)
+            )
+        )
     if unclear:
         amounts = joined([_at(x.cohort, x.drop) for x in unclear])
         sizes = [x.detectable for x in unclear if x.detectable is not None]
-        parts.append(f"No change in AUROC from {home} was shown: the loss is {amounts}.")
-        parts.append(could_show("loss", max(sizes, default=None)).strip())
+        parts.append(
+            translate(
+                "No change in AUROC from {home} was shown: the loss is {amounts}.",
+                home=home,
+                amounts=amounts,
+            )
+        )
+        parts.append(could_show("loss", fixed(max(sizes)) if sizes else None))
     unknown: dict[str, list[str]] = {}
     for loss in losses:
         if loss.drop.value is None:
             unknown.setdefault(loss.drop.reason or "no value", []).append(loss.cohort)
-    parts += [f"The loss at {joined(names)} is unknown: {why}." for why, names in unknown.items()]
+    parts += [
+        translate(
+            "The loss at {cohorts} is unknown: {why}.", cohorts=joined(names), why=reason_text(why)
+        )
+        for why, names in unknown.items()
+    ]
     moved = [text for loss in losses for text in _moved_decisions(loss)]
     if moved:
-        parts.append(f"At the threshold of {home}, {'; '.join(moved)}.")
+        parts.append(
+            translate(
+                "At the threshold of {home}, {decisions}.", home=home, decisions="; ".join(moved)
+            )
+        )
     mark: Mark = "shown" if lost or higher or moved else "not shown"
     return Claim(mark, " ".join(part for part in parts if part))
+
+
+MOVED = (
+    (
+        template("of 100 with the finding {amount} more are missed at {cohort}"),
+        template("of 100 with the finding {amount} fewer are missed at {cohort}"),
+    ),
+    (
+        template("of 100 without it {amount} more are called at {cohort}"),
+        template("of 100 without it {amount} fewer are called at {cohort}"),
+    ),
+)
+"""Words on cases that are missed, and on those that are called: more of them, and fewer."""
 
 
 def _moved_decisions(loss: HospitalLoss) -> list[str]:
     """Words on the decisions at a hospital that are shown to differ from those at home."""
     texts: list[str] = []
-    for excess, cases, verb in (
-        (loss.missed, "with the finding", "missed"),
-        (loss.called, "without it", "called"),
-    ):
+    for excess, (more, fewer) in zip((loss.missed, loss.called), MOVED, strict=True):
         if excess is None:
             continue
         judged = excess.wider(OF_TWO)
         if judged.is_above_zero or judged.is_below_zero:
-            more = judged.is_above_zero
-            amount = interval(excess if more else excess.negated(), 0)
-            word = "more" if more else "fewer"
-            texts.append(f"of 100 {cases} {amount} {word} are {verb} at {loss.cohort}")
+            is_more = judged.is_above_zero
+            amount = interval(excess if is_more else excess.negated(), 0)
+            words = more if is_more else fewer
+            texts.append(translate(words, amount=amount, cohort=loss.cohort))
     return texts
 
 
 def _at(cohort: str, amount: Quantity) -> str:
     """``0.05 [0.03, 0.07] at away``, with what the number leaves out."""
-    return f"{noted(amount)} at {cohort}"
+    return translate("{amount} at {cohort}", amount=noted(amount), cohort=cohort)
 
 
 def fewer_labels(
@@ -224,53 +264,39 @@ def fewer_labels(
             where it takes all of them.
     """
     if saved.value is None:
-        return Claim(
-            "not shown", f"No network reaches the AUROC of {reference} with fewer labels than all."
+        none = translate(
+            "No network reaches the AUROC of {reference} with fewer labels than all.",
+            reference=reference,
         )
-    low, high = ("no limit" if end is None else percent(end) for end in (saved.low, saved.high))
-    amount = (
-        f"{percent(saved.value)} or more [{low} or more]"
-        if at_least
-        else f"{percent(saved.value)} [{low}, {high}]"
-    )
+        return Claim("not shown", none)
+    values = {"rung": rung, "reference": reference, "amount": _saved_amount(saved, at_least)}
     if saved.is_above_zero:
-        too = f" {reference} reaches it with {percent(by_itself)} itself." if by_itself else ""
-        return Claim(
-            "shown",
-            f"{rung} saves {amount} of the labels that {reference} needs for its AUROC.{too}",
+        saves = translate(
+            "{rung} saves {amount} of the labels that {reference} needs for its AUROC.", **values
         )
-    more = "" if detectable is None else f" A true saving of {percent(detectable)} would have been"
-    more += f" shown {COULD}." if more else ""
-    return Claim(
-        "not shown",
-        f"{rung} may save {amount} of the labels that {reference} needs: zero is not ruled out."
-        f"{more}",
+        too = translate(
+            "{reference} reaches it with {share} itself.",
+            reference=reference,
+            share=percent(by_itself),
+        )
+        return Claim("shown", f"{saves} {too}" if by_itself else saves)
+    may_save = translate(
+        "{rung} may save {amount} of the labels that {reference} needs: zero is not ruled out.",
+        **values,
     )
+    shown = could_show("saving", None if detectable is None else percent(detectable))
+    return Claim("not shown", f"{may_save} {shown}".rstrip())
 
 
-def served_worse(gap: GroupGap) -> Claim:
-    """Claim on the groups of patients that are served worse."""
-    corrected = f", corrected for {gap.tests} tests" if gap.tests > 1 else ""
-    p = f"{p_text(gap.p)}{corrected}"
-    if gap.p < ALPHA:
-        missed = gap.missed or {}
-        frequencies = "; ".join(
-            f"of 100 {group} with the finding, {interval(estimate, 0)} are missed"
-            for group, estimate in missed.items()
-        )
-        between = f"lower for {gap.lowest}" if gap.lowest else "unequal"
-        if gap.highest:
-            between += f" than for {gap.highest}"
-        tail = f": {frequencies}" if frequencies else ""
-        return Claim(
-            "shown",
-            f"{gap.attribute}: {gap.measure} is {between} by {interval(gap.gap)} ({p}){tail}.",
-        )
-    return Claim(
-        "not shown",
-        f"No gap between groups was shown; the clearest is in {gap.measure} by {gap.attribute}, "
-        f"{interval(gap.gap)} ({p}).{could_show('gap', gap.detectable)}",
+def _saved_amount(saved: Quantity, at_least: bool) -> str:
+    """Share of the labels with its interval: ``70% [55%, 82%]``."""
+    value, low, high = (
+        translate("no limit") if end is None else percent(end)
+        for end in (saved.value, saved.low, saved.high)
     )
+    if at_least:
+        return translate("{value} or more [{low} or more]", value=value, low=low)
+    return f"{value} {bracketed(low, high)}"
 
 
 def probability_errors(errors: Mapping[str, Quantity]) -> Claim:
@@ -282,22 +308,29 @@ def probability_errors(errors: Mapping[str, Quantity]) -> Claim:
     measured = {cohort: error for cohort, error in errors.items() if error.value is not None}
     if not measured:
         why = next((error.reason for error in errors.values()), None) or "no case has one"
-        return Claim("not shown", f"The error of its probabilities is unknown: {why}.")
-    wrong = [f"{_points(e)} at {c}" for c, e in measured.items() if e.is_above_zero]
-    unclear = [f"{_points(e)} at {c}" for c, e in measured.items() if not e.is_above_zero]
-    if wrong:
-        rest = f" No error was shown elsewhere: {joined(unclear)}." if unclear else ""
-        return Claim(
-            "shown",
-            "Its probabilities are wrong, on average by this many percentage points: "
-            f"{joined(wrong)}.{rest}",
+        unknown = translate(
+            "The error of its probabilities is unknown: {why}.", why=reason_text(why)
         )
+        return Claim("not shown", unknown)
+    wrong = joined([_points_at(c, e) for c, e in measured.items() if e.is_above_zero])
+    unclear = joined([_points_at(c, e) for c, e in measured.items() if not e.is_above_zero])
+    if wrong:
+        error = translate(
+            "Its probabilities are wrong, on average by this many percentage points: {amounts}.",
+            amounts=wrong,
+        )
+        rest = translate("No error was shown elsewhere: {amounts}.", amounts=unclear)
+        return Claim("shown", f"{error} {rest}" if unclear else error)
     return Claim(
         "not shown",
-        "No error of its probabilities was shown; the mean error in percentage points is "
-        f"{joined(unclear)}. Errors up to the upper ends are not ruled out.",
+        translate(
+            "No error of its probabilities was shown; the mean error in percentage points is "
+            "{amounts}. Errors up to the upper ends are not ruled out.",
+            amounts=unclear,
+        ),
     )
 
 
-def _points(error: Quantity) -> str:
-    return interval(error.times(POINTS), 0)
+def _points_at(cohort: str, error: Quantity) -> str:
+    amount = interval(error.times(POINTS), 0)
+    return translate("{amount} at {cohort}", amount=amount, cohort=cohort)

@@ -4,6 +4,7 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.label_savings import CURVE_AUC
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
+from medtransfer.language.translation import translate
 from medtransfer.report import figures
 from medtransfer.report.components import (
     Answer,
@@ -18,6 +19,7 @@ from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.questions.metric_tables import detailed_rungs
 from medtransfer.report.text import (
+    NOT_STUDIED,
     Cells,
     detectable,
     detectable_text,
@@ -46,14 +48,18 @@ def answer(data: ReportData) -> Answer:
     reference, cohort = data.reference, data.main_cohort
     rows = data.overall("labels_saved").filter(pl.col("cohort") == cohort)
     if len(data.fractions) < 2:
-        return Answer(QUESTION, "Not studied: only one label fraction was run.", studied=False)
+        why = translate("only one label fraction was run.")
+        return Answer(QUESTION, translate(NOT_STUDIED, why=why), studied=False)
     if rows.is_empty():
-        cause = (
-            "only one rung was run"
+        why = (
+            translate("only one rung was run.")
             if len(data.rungs) < 2
-            else f"{reference} was not run with all labels, or no other rung with fewer"
+            else translate(
+                "{reference} was not run with all labels, or no other rung with fewer.",
+                reference=reference,
+            )
         )
-        return Answer(QUESTION, f"Not studied: {cause}.", studied=False)
+        return Answer(QUESTION, translate(NOT_STUDIED, why=why), studied=False)
     row = rows.sort("value", descending=True, nulls_last=True).row(0, named=True)
     if row["value"] is None:
         sentence = (

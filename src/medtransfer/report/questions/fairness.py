@@ -7,6 +7,7 @@ from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
 from medtransfer.evaluation.scoring.group_comparison import GAP, GAP_P, RATIO, WORST
+from medtransfer.language.translation import translate
 from medtransfer.report import figures
 from medtransfer.report.beside.group_thresholds import group_thresholds_passage
 from medtransfer.report.components import (
@@ -25,6 +26,7 @@ from medtransfer.report.questions.metric_tables import detailed_rungs
 from medtransfer.report.small_counts import GroupKey, group_counts
 from medtransfer.report.text import (
     ALPHA,
+    NOT_STUDIED,
     Cells,
     detectable,
     detectable_text,
@@ -93,11 +95,15 @@ def group_cohort(data: ReportData) -> str:
 def answer(data: ReportData) -> Answer:
     """The card: the result in words that match its interval."""
     if not data.attributes:
-        return Answer(QUESTION, "Not studied: no attribute was named.", studied=False)
+        why = translate("no attribute was named.")
+        return Answer(QUESTION, translate(NOT_STUDIED, why=why), studied=False)
     gaps = corrected_gaps(data)
     cohort = group_cohort(data)
     if not gaps:
-        return Answer(QUESTION, f"No attribute has two groups on {cohort} that can be compared.")
+        none = translate(
+            "No attribute has two groups on {cohort} that can be compared.", cohort=cohort
+        )
+        return Answer(QUESTION, none)
     gap = gaps[0]
     p_value = p_text(gap.corrected)
     if len(gaps) > 1:

@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.scaling import ROBUSTNESS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
+from medtransfer.language.translation import translate
 from medtransfer.report import figures
 from medtransfer.report.beside.corruptions import corruptions_passage
 from medtransfer.report.components import (
@@ -24,6 +25,7 @@ from medtransfer.report.components import (
 from medtransfer.report.content import POINT_COLUMNS, ReportData, Row
 from medtransfer.report.figures import Axis, auroc_axis, figure
 from medtransfer.report.text import (
+    NOT_STUDIED,
     Cells,
     Outcome,
     detectable,
@@ -68,12 +70,12 @@ def section(data: ReportData) -> Section:
 def answer(data: ReportData) -> Answer:
     """The card: the result in words that match its interval."""
     if not data.shifted:
-        cause = (
-            "the training cohort is unknown (no case is in the split tune)"
+        why = (
+            translate("the training cohort is unknown (no case is in the split tune).")
             if data.internal_name is None
-            else "all cohorts with test cases were trained on"
+            else translate("all cohorts with test cases were trained on.")
         )
-        return Answer(QUESTION, f"Not studied: {cause}.", studied=False)
+        return Answer(QUESTION, translate(NOT_STUDIED, why=why), studied=False)
     cohorts = data.shifted[:MAX_COHORTS]
     values = "; ".join(_auroc_and_drop(data, cohort) for cohort in cohorts)
     sentence = f"{data.best} reaches AUROC {values}."

@@ -5,12 +5,11 @@ from itertools import combinations
 
 import pytest
 
+from medtransfer.evaluation.comparison.choice.condition import ShiftedAuroc
 from medtransfer.evaluation.comparison.choice.rule import (
-    NO_RUNG,
     Candidate,
     Evidence,
     Recommendation,
-    ShiftedAuroc,
     recommended,
 )
 from medtransfer.evaluation.comparison.choice.rung_pairs import RungPair
@@ -73,7 +72,8 @@ def test_equal_rungs_have_no_recommendation_and_a_remedy() -> None:
     found = of(*EQUAL)
     assert found.rung is None
     assert found.reason.startswith(
-        f"{NO_RUNG}: on north, there is no significant difference between l, m, s (the largest: l "
+        "No rung can be recommended over another: on north, "
+        "there is no significant difference between l, m, s (the largest: l "
         "over m by 0.003 [−0.007, 0.013])."
     )
     assert "80% power to show a difference of 0.050; most of its uncertainty (80%) is from the" in (
@@ -147,7 +147,8 @@ def test_unfinished_rungs_are_named() -> None:
     alone = of(candidates=(LARGE,), left_out=(("s", "lacks 1 of 3 runs (failed)"),))
     assert alone.rung is None
     assert alone.reason == (
-        f"{NO_RUNG}: 1 rung can be chosen from (s lacks 1 of 3 runs (failed)). It needs two with "
+        "No rung can be recommended over another: 1 rung can be "
+        "chosen from (s lacks 1 of 3 runs (failed)). It needs two with "
         "all of their runs done."
     )
 

@@ -4,13 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from medtransfer.errors import WHOLE_NAME, listed, plural
+from medtransfer.errors import WHOLE_NAME, listed
+from medtransfer.evaluation.comparison.choice.condition import ShiftedAuroc, condition_text
+from medtransfer.evaluation.comparison.choice.pair_table import PairTable, amount_text
 from medtransfer.evaluation.comparison.choice.rung_pairs import RungPair
+from medtransfer.language.numbers import localised
+from medtransfer.language.reasons import reason_text
+from medtransfer.language.translation import template, translate
 from medtransfer.statistics.contrasts import PATIENTS_AND_SEEDS
 from medtransfer.statistics.sample_size import POWER
 from medtransfer.tables.results import ALL
 
-NO_RUNG = "No rung can be recommended over another"
+NO_RUNG_WHY = template("No rung can be recommended over another: {why}")
+RUNG_WHY = template("{rung} is recommended: {why}")
 
 
 @dataclass(frozen=True)
@@ -27,19 +33,6 @@ class Candidate:
     rung: str
     parameters: int | None = None
     budget: float | None = None
-
-
-@dataclass(frozen=True)
-class ShiftedAuroc:
-    """AUROC of a rung at a shifted cohort.
-
-    Attributes:
-        cohort: Name of the cohort.
-        text: Value with its interval, and the drop to it, in words.
-    """
-
-    cohort: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -93,20 +86,6 @@ class Recommendation:
         return asdict(self)
 
 
-class PairTable:
-    """Differences between candidates, in either direction."""
-
-    def __init__(self, pairs: Sequence[RungPair]) -> None:
-        self._pairs = {(pair.rung, pair.reference): pair for pair in pairs}
-
-    def of(self, rung: str, other: str) -> RungPair | None:
-        """Difference of a rung from another."""
-        if (rung, other) in self._pairs:
-            return self._pairs[rung, other]
-        pair = self._pairs.get((other, rung))
-        return None if pair is None else pair.reversed()
-
-
 def recommended(
     candidates: Sequence[Candidate],
     pairs: Sequence[RungPair],
@@ -128,7 +107,7 @@ def recommended(
     table = PairTable([pair for pair in pairs if pair.use == "choice"])
     obstacle = _obstacle(names, table, evidence)
     if obstacle is not None:
-        return Recommendation(None, f"{NO_RUNG}: {obstacle}", "", evidence)
+        return Recommendation(None, translate(NO_RUNG_WHY, why=obstacle), "", evidence)
     beaten = {b.rung for a in candidates for b in candidates if _beats(a, b, table)}
     leaders = [candidate for candidate in candidates if candidate.rung not in beaten]
     evidence = _with(evidence, leaders=tuple(candidate.rung for candidate in leaders))
@@ -137,13 +116,13 @@ def recommended(
         return Recommendation(
             rung,
             _best_reason(rung, names, table, evidence),
-            _condition(rung, names, pairs, shifted.get(rung, ())),
+            condition_text(rung, names, pairs, shifted.get(rung, ())),
             evidence,
         )
     by_size = _by_size(leaders, table, evidence.margin)
     if by_size is not None:
         rung, reason = by_size
-        condition = _condition(rung, names, pairs, shifted.get(rung, ()))
+        condition = condition_text(rung, names, pairs, shifted.get(rung, ()))
         return Recommendation(rung, reason, condition, evidence)
     return Recommendation(None, _undecided(leaders, candidates, table, evidence), "", evidence)
 
@@ -160,12 +139,14 @@ def _by_size(
     if least <= -margin:
         return None
     equals = listed([smallest.rung, *others], width=WHOLE_NAME)
-    reason = (
-        f"{smallest.rung} is recommended: it is the smallest of the rungs that are not shown worse "
-        f"than another ({equals}), and its AUROC is at most "
-        f"{max(0.0, -least):.3f} below theirs, less than the margin of {margin:g}."
+    why = translate(
+        "it is the smallest of the rungs that are not shown worse than another ({rungs}), and its "
+        "AUROC is at most {amount} below theirs, less than the margin of {margin}.",
+        rungs=equals,
+        amount=localised(f"{max(0.0, -least):.3f}"),
+        margin=localised(f"{margin:g}"),
     )
-    return smallest.rung, reason
+    return smallest.rung, translate(RUNG_WHY, rung=smallest.rung, why=why)
 
 
 def _with(evidence: Evidence, **changes: Any) -> Evidence:  # fields of the evidence
@@ -203,27 +184,56 @@ def _smallest(leaders: Sequence[Candidate]) -> Candidate | None:
 def _obstacle(names: Sequence[str], table: PairTable, evidence: Evidence) -> str | None:
     """Reason why candidates cannot be compared at all; None if they can."""
     if len(names) < 2:
-        without = "; ".join(f"{rung} {why}" for rung, why in evidence.left_out)
-        count = plural(len(names), "rung") if names else "no rung"
-        because = f" ({without})" if without else ""
-        return f"{count} can be chosen from{because}. It needs two with all of their runs done."
+        return _too_few(names, evidence)
     compared = [table.of(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     for pair in compared:
         if pair is None or pair.low is None:
-            rungs = "two rungs" if pair is None else f"{pair.rung} and {pair.reference}"
-            reason = "" if pair is None or not pair.reason else f" ({pair.reason})"
-            return f"{rungs} cannot be compared on the internal test set{reason}."
+            return _not_compared(pair)
     if any(pair is not None and pair.contains != PATIENTS_AND_SEEDS for pair in compared):
-        return (
+        return translate(
             "each rung was trained once, and a network trained again with another seed may differ "
             "by more than these do. It needs two seeds at least, better three or more."
         )
     return None
 
 
-def _amount(pair: RungPair) -> str:
-    """``0.021 [0.004, 0.038]``."""
-    return f"{pair.difference:.3f} [{pair.low:.3f}, {pair.high:.3f}]".replace("-", "−")
+def _too_few(names: Sequence[str], evidence: Evidence) -> str:
+    """Sentences on fewer than two candidates."""
+    without = _left_out(evidence)
+    if not names:
+        chosen = (
+            translate("no rung can be chosen from ({without}).", without=without)
+            if without
+            else translate("no rung can be chosen from.")
+        )
+    else:
+        chosen = (
+            translate("1 rung can be chosen from ({without}).", without=without)
+            if without
+            else translate("1 rung can be chosen from.")
+        )
+    needed = translate("It needs two with all of their runs done.")
+    return f"{chosen} {needed}"
+
+
+def _left_out(evidence: Evidence) -> str:
+    return "; ".join(f"{rung} {why}" for rung, why in evidence.left_out)
+
+
+def _not_compared(pair: RungPair | None) -> str:
+    """Sentence on two rungs that cannot be compared."""
+    if pair is None:
+        return translate("two rungs cannot be compared on the internal test set.")
+    rungs = {"rung": pair.rung, "reference": pair.reference}
+    if not pair.reason:
+        return translate(
+            "{rung} and {reference} cannot be compared on the internal test set.", **rungs
+        )
+    return translate(
+        "{rung} and {reference} cannot be compared on the internal test set ({reason}).",
+        reason=reason_text(pair.reason),
+        **rungs,
+    )
 
 
 def _best_reason(rung: str, names: Sequence[str], table: PairTable, evidence: Evidence) -> str:
@@ -231,15 +241,24 @@ def _best_reason(rung: str, names: Sequence[str], table: PairTable, evidence: Ev
     rivals = [table.of(rung, other) for other in names if other != rung]
     shown = [pair for pair in rivals if pair is not None and _is_shown(pair)]
     closest = min(shown, key=lambda pair: pair.difference or 0.0)
-    many = len(names) > 2
-    of_all = f"each of the {len(names) - 1} others" if many else closest.reference
-    next_best = f"; the closest is {closest.reference}, by {_amount(closest)}" if many else ""
-    amount = "" if many else f" by {_amount(closest)}"
-    held = f" The intervals hold for all {_count(names)} pairs together." if many else ""
-    return (
-        f"{rung} is recommended: on {_where(closest)}, its AUROC is higher than that of "
-        f"{of_all}{amount}{next_best}.{held}{_unequal(evidence)}"
-    )
+    values = {
+        "where": _where(closest),
+        "closest": closest.reference,
+        "amount": amount_text(closest),
+    }
+    if len(names) == 2:
+        why = translate(
+            "on {where}, its AUROC is higher than that of {closest} by {amount}.", **values
+        )
+    else:
+        why = translate(
+            "on {where}, its AUROC is higher than that of each of the {others} others; the "
+            "closest is {closest}, by {amount}. The intervals hold for all {pairs} pairs together.",
+            others=len(names) - 1,
+            pairs=_count(names),
+            **values,
+        )
+    return f"{translate(RUNG_WHY, rung=rung, why=why)}{_unequal(evidence)}"
 
 
 def _count(names: Sequence[str]) -> int:
@@ -247,15 +266,15 @@ def _count(names: Sequence[str]) -> int:
 
 
 def _where(pair: RungPair) -> str:
-    return "average over the held-out cohorts" if pair.cohort == ALL else pair.cohort
+    return translate("average over the held-out cohorts") if pair.cohort == ALL else pair.cohort
 
 
 def _unequal(evidence: Evidence) -> str:
     """Sentence on the rungs that were left out; empty if none was."""
     if not evidence.left_out:
         return ""
-    left_out = "; ".join(f"{rung} {why}" for rung, why in evidence.left_out)
-    return f" Not among the candidates: {left_out}."
+    left_out = translate("Not among the candidates: {rungs}.", rungs=_left_out(evidence))
+    return f" {left_out}"
 
 
 def _undecided(
@@ -274,15 +293,20 @@ def _undecided(
     ]
     pairs = [pair if (pair.difference or 0) >= 0 else pair.reversed() for pair in pairs]
     widest = max(pairs, key=lambda pair: pair.difference or 0.0)
-    first = (
-        f"{NO_RUNG}: on {_where(widest)}, there is no significant difference between "
-        f"{listed(names, width=WHOLE_NAME)} (the largest: {widest.rung} over {widest.reference} by "
-        f"{_amount(widest)})."
+    why = translate(
+        "on {where}, there is no significant difference between {rungs} (the largest: {rung} over "
+        "{reference} by {amount}).",
+        where=_where(widest),
+        rungs=listed(names, width=WHOLE_NAME),
+        rung=widest.rung,
+        reference=widest.reference,
+        amount=amount_text(widest),
     )
-    parts = [first]
+    parts = [translate(NO_RUNG_WHY, why=why)]
     worse = [candidate.rung for candidate in candidates if candidate.rung not in names]
     if worse:
-        parts.append(f"Shown worse than one of them: {listed(worse, width=WHOLE_NAME)}.")
+        rungs = listed(worse, width=WHOLE_NAME)
+        parts.append(translate("Shown worse than one of them: {rungs}.", rungs=rungs))
     longer = _longer(leaders, table)
     if longer is not None:
         parts.append(longer)
@@ -295,9 +319,13 @@ def _longer(leaders: Sequence[Candidate], table: PairTable) -> str | None:
     for candidate in leaders:
         for other in leaders:
             if _is_shown(table.of(candidate.rung, other.rung)) and _had_more(candidate, other):
-                return (
-                    f"{candidate.rung} is ahead of {other.rung}, but saw {candidate.budget:,.0f} "
-                    f"training cases to its {other.budget:,.0f}: give {other.rung} as many."
+                return translate(
+                    "{rung} is ahead of {other}, but saw {cases} training cases to its {fewer}: "
+                    "give {other} as many.",
+                    rung=candidate.rung,
+                    other=other.rung,
+                    cases=localised(f"{candidate.budget:,.0f}"),
+                    fewer=localised(f"{other.budget:,.0f}"),
                 )
     return None
 
@@ -309,18 +337,22 @@ def _needed(pairs: Sequence[RungPair]) -> str:
         return ""
     largest = max(detected, key=lambda pair: pair.detectable or 0.0)
     of_seeds = largest.seed_share or 0.0
-    share, source, advice = (
-        (of_seeds, "seeds", "more seeds help most.")
-        if of_seeds > 0.5
-        else (
-            1 - of_seeds,
-            "patients",
-            "more test patients help most (`medtransfer size` says how many).",
+    values = {
+        "power": localised(f"{POWER:.0%}"),
+        "amount": localised(f"{largest.detectable:.3f}"),
+        "share": localised(f"{max(of_seeds, 1 - of_seeds):.0%}"),
+    }
+    if of_seeds > 0.5:
+        return translate(
+            "Such a study has {power} power to show a difference of {amount}; most of its "
+            "uncertainty ({share}) is from the seeds: more seeds help most.",
+            **values,
         )
-    )
-    return (
-        f"Such a study has {POWER:.0%} power to show a difference of {largest.detectable:.3f}; "
-        f"most of its uncertainty ({share:.0%}) is from the {source}: {advice}"
+    return translate(
+        "Such a study has {power} power to show a difference of {amount}; most of its uncertainty "
+        "({share}) is from the patients: more test patients help most (`medtransfer size` says "
+        "how many).",
+        **values,
     )
 
 
@@ -330,53 +362,13 @@ def _margin_advice(leaders: Sequence[Candidate], evidence: Evidence) -> str:
     if smallest is None:
         return ""
     if evidence.margin is None:
-        return (
+        return translate(
             "With `evaluation.margin`, stated before the results are seen, the smallest of them "
             "could be recommended if it is no worse by that margin."
         )
-    return (
-        f"The smallest, {smallest.rung}, is not shown to be less than the margin of "
-        f"{evidence.margin:g} below the others."
+    return translate(
+        "The smallest, {rung}, is not shown to be less than the margin of {margin} below the "
+        "others.",
+        rung=smallest.rung,
+        margin=localised(f"{evidence.margin:g}"),
     )
-
-
-def _condition(
-    rung: str,
-    names: Sequence[str],
-    pairs: Sequence[RungPair],
-    shifted: Sequence[ShiftedAuroc],
-) -> str:
-    """Sentences on where a recommendation holds."""
-    chosen = (
-        "Its AUROC was the one chosen of several on these test patients, and may be lower on new "
-        "ones: confirm it on patients who took no part."
-    )
-    cohorts = dict.fromkeys(pair.cohort for pair in pairs if pair.use == "shift")
-    if not cohorts:
-        return f"{chosen} Other hospitals were not tested."
-    aurocs = {row.cohort: f"{row.text}; " for row in shifted}
-    parts = [chosen]
-    for cohort in cohorts:
-        table = PairTable([p for p in pairs if p.use == "shift" and p.cohort == cohort])
-        rivals = [pair for other in names if (pair := table.of(rung, other)) is not None]
-        parts.append(_at_cohort(cohort, rivals, aurocs.get(cohort, "")))
-    return " ".join(parts)
-
-
-def _at_cohort(cohort: str, rivals: Sequence[RungPair], auroc: str) -> str:
-    """Sentence on a recommended rung at one shifted cohort.
-
-    Args:
-        cohort: Its name.
-        rivals: Differences of the rung from the others there.
-        auroc: The rung's AUROC there, in words.
-    """
-    better = [pair.reversed() for pair in rivals if pair.high is not None and pair.high < 0]
-    if better:
-        best = max(better, key=lambda pair: pair.difference or 0.0)
-        return (
-            f"It does not hold at {cohort}: {auroc}{best.rung} is better there by {_amount(best)}."
-        )
-    if any(pair.low is None for pair in rivals):
-        return f"At {cohort}: {auroc}not every rung can be compared with it there."
-    return f"At {cohort}: {auroc}no rung is shown to be better there."

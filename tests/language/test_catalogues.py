@@ -1,0 +1,90 @@
+"""Catalogues: every message of the code, whole, with the same placeholders, in every language."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract
+
+from medtransfer.language.translation import (
+    LANGUAGES,
+    Language,
+    in_language,
+    read_catalogue,
+    template,
+    translate,
+)
+
+SRC = Path(__file__).resolve().parents[2] / "src" / "medtransfer"
+KEYWORDS = {
+    "translate": None,
+    "template": None,
+    "translated": None,
+    "translate_plural": (1, 2),
+}
+Message = str | tuple[str, ...]
+PLACEHOLDER = re.compile(r"\{(\w*)\}")
+KEYS = {"transfer", "shift", "labels", "groups", "probabilities"}
+"""Keys of a table of messages that the extractor takes for messages."""
+TRANSLATED = tuple(name for name in LANGUAGES if name != "en")
+
+
+def messages() -> Iterator[Message]:
+    """Every message in modules that import a translating function, and in the pages' templates."""
+    for path in sorted(SRC.rglob("*.py")):
+        content = path.read_bytes()
+        if b"medtransfer.language." in content:
+            for _, message, _, _ in extract("python", BytesIO(content), keywords=KEYWORDS):
+                yield message
+    for path in sorted((SRC / "report" / "assets").glob("*.j2")):
+        method = "jinja2.ext:babel_extract"
+        for _, message, _, _ in extract(method, BytesIO(path.read_bytes()), keywords=KEYWORDS):
+            yield message
+
+
+MESSAGES = {message for message in messages() if message and message not in KEYS}
+
+
+def test_the_extractor_finds_messages_of_code_and_pages() -> None:
+    assert "Take {rung}." in MESSAGES
+    assert "Must not be concluded" in MESSAGES
+    assert ("{count} case", "{count} cases") in MESSAGES
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_catalogue_has_every_message_and_no_other(language: Language) -> None:
+    catalogue = read_catalogue(language)
+    assert str(catalogue.locale) == language
+    assert {message.id for message in catalogue if message.id} == MESSAGES
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_no_translation_is_empty_unsure_or_of_other_placeholders(language: Language) -> None:
+    catalogue = read_catalogue(language)
+    assert not catalogue.obsolete
+    for message in catalogue:
+        if not message.id:
+            continue
+        assert not message.fuzzy, message.id
+        sources = [message.id] if isinstance(message.id, str) else list(message.id)
+        texts = [message.string] if isinstance(message.string, str) else list(message.string)
+        assert len(texts) == (1 if len(sources) == 1 else catalogue.num_plurals), message.id
+        allowed = set(PLACEHOLDER.findall(" ".join(sources)))
+        for text in texts:
+            assert text, message.id
+            assert set(PLACEHOLDER.findall(text)) == allowed, message.id
+            assert text.count("{") == text.count("}") == len(PLACEHOLDER.findall(text))
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_lead_ends_with_its_reason_so_that_it_can_be_left_off(language: Language) -> None:
+    leads = (
+        template("No rung can be recommended over another: {why}"),
+        template("{rung} is recommended: {why}"),
+        template("Not studied: {why}"),
+    )
+    with in_language(language):
+        for lead in leads:
+            assert translate(lead, rung="a", why="WHY").endswith("WHY")
