@@ -6,6 +6,7 @@ from collections import Counter
 from functools import cache
 
 import pytest
+from markupsafe import Markup
 from tests.evaluation.comparison.choice.test_rule import CLEAR, EQUAL, of
 from tests.language.test_catalogues import MESSAGES, PLACEHOLDER, TRANSLATED
 from tests.report.front_page.test_build import two_hospitals
@@ -33,7 +34,7 @@ def clinic_pages(language: Language) -> str:
     """Page one and the clinic's pages as text, without the slow part on methods."""
     data = with_readable_names(two_hospitals(LOSS))
     with in_language(language):
-        head = PageHead("", "", "", render_front(data), "clinic")
+        head = PageHead("", "", "", Markup(render_front(data)), "clinic")
         page = page_text(head, clinic_sections(data, front_page(data)))
     assert f'<html lang="{language}">' in page
     part = page[page.index('<section id="page-one"') : page.index("</main>")]
