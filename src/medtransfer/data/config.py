@@ -268,7 +268,7 @@ class DataConfig(Settings):
     """Target columns and their label policies; for `single-label` the classes of `class_column`."""
     class_column: Name | None = identity(None)
     """For `single-label`: the column that holds the class name."""
-    outlier_classes: tuple[Name, ...] = identity_by_rows(())
+    outlier_classes: tuple[Name, ...] = identity_if_set(())
     """Classes of `class_column` that no network learns: their cases are a test set of their own,
     which the detectors of foreign inputs should flag. Rare conditions, other organs."""
     attributes: tuple[Name, ...] = scoring(())

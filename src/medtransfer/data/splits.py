@@ -117,7 +117,8 @@ def internal_rows(frame: pl.DataFrame, split: SplitConfig) -> pl.Series:
         TableError: A training cohort does not exist.
     """
     if split.train_cohorts is None:
-        return frame["cohort"] != OUTLIERS
+        of_all = np.ones(len(frame), dtype=bool)
+        return frame["cohort"] != OUTLIERS if "cohort" in frame.columns else pl.Series(of_all)
     cohorts = hospitals(frame)
     missing = [name for name in split.train_cohorts if name not in cohorts]
     if missing:
