@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import ROOT
 
 COMMAND = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup otherwise
 from pathlib import Path
 from medtransfer.cli import main, study
 from medtransfer.study import status

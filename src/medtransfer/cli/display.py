@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from rich.console import Console, Group
 from rich.live import Live
 from rich.padding import Padding
@@ -36,6 +35,9 @@ from medtransfer.runs.events import (
     TimeEstimated,
     event_record,
 )
+
+if TYPE_CHECKING:  # `ladder` and others print tables without it
+    import polars as pl
 
 LINE = 100
 """Characters of a line of running text."""
@@ -67,7 +69,7 @@ def print_table(
         print(line.rstrip())
 
 
-def print_coverage(coverage: pl.DataFrame) -> None:
+def print_coverage(coverage: "pl.DataFrame") -> None:
     """Print cases by target and cohort: a line per target, a column per cohort.
 
     Args:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from medtransfer.data.splits import OUTLIERS
 from medtransfer.language.numbers import localised, translate_plural
 from medtransfer.language.translation import translate
 from medtransfer.report.content import ReportData
@@ -20,7 +21,7 @@ def data_line(data: ReportData) -> str:
             "{count} patient", "{count} patients", sum(c.patients for c in counts)
         ),
         "cohorts": translate_plural(
-            "{count} cohort", "{count} cohorts", len({c.cohort for c in counts})
+            "{count} cohort", "{count} cohorts", len({c.cohort for c in counts} - {OUTLIERS})
         ),
         "shares": ", ".join(_share_of(data, target) for target in data.targets[:MAX_TARGETS]),
     }
@@ -47,9 +48,10 @@ def data_line(data: ReportData) -> str:
 
 def _share_of(data: ReportData, target: str) -> str:
     """A target with the share of its labelled cases that are positive."""
-    positive = sum(count.positive.get(target, 0) for count in data.counts)
-    labelled = sum(count.labelled(target) for count in data.counts)
-    unlabelled = sum(count.cases for count in data.counts) - labelled
+    counts = [count for count in data.counts if count.cohort != OUTLIERS]  # no label is meant
+    positive = sum(count.positive.get(target, 0) for count in counts)
+    labelled = sum(count.labelled(target) for count in counts)
+    unlabelled = sum(count.cases for count in counts) - labelled
     if not labelled:
         return translate("{target} unlabelled", target=target)
     share = localised(f"{positive / labelled:.0%}")
