@@ -149,7 +149,8 @@ class ReportData:
     @cached_property
     def target(self) -> str:
         """The target column of overall numbers: the mean over targets, or the only one."""
-        return MACRO if len(self.targets) > 1 else self.targets[0]
+        first, *rest = self.targets
+        return MACRO if rest else first
 
     @cached_property
     def means(self) -> pl.DataFrame:
