@@ -40,7 +40,7 @@ from medtransfer.evaluation.comparison.scaling import ROBUSTNESS, SCALE, SCALED
 from medtransfer.evaluation.comparison.seed_means import BETWEEN_PATIENTS, BETWEEN_SEEDS, HEADLINE
 from medtransfer.evaluation.scoring.fairness import ODDS
 from medtransfer.evaluation.scoring.group_comparison import COMPARED, GAP, GAP_P, RATIO, WORST
-from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS, Metric
+from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS, SOFT_METRICS, Metric
 from medtransfer.models.ladder import LADDER, Rung
 from medtransfer.models.rungs.architectures import ARCHITECTURES, Architecture
 from medtransfer.models.rungs.field import FIELD, FieldRung
@@ -177,12 +177,12 @@ def metrics_page() -> str:
         compared=", ".join(code(name) for name in COMPARED),
     )
     head_of_others = ("Metric", "Better", "Definition", "Source")
-    hospitals, detectors = (
+    hospitals, shares, detectors = (
         table(
             head_of_others,
             [(code(m.name), m.better, m.formula, m.reference) for m in of_room.values()],
         )
-        for of_room in (COHORT_METRICS, OOD_METRICS)
+        for of_room in (COHORT_METRICS, SOFT_METRICS, OOD_METRICS)
     )
     return page(
         "Metrics",
@@ -193,6 +193,8 @@ def metrics_page() -> str:
         derived,
         words["hospitals"],
         hospitals,
+        words["shares"],
+        shares,
         words["detectors"],
         detectors,
     )

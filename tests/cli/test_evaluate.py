@@ -18,7 +18,7 @@ from tests.cli.conftest import Call, Said
 from tests.evaluation.comparison.hospitals.test_summary import telling_hospitals_apart
 from tests.prediction_tables import Site, binary_table
 
-from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS
+from medtransfer.metrics.catalog import CATALOG, SPECIAL_METRICS
 from medtransfer.tables.results import CURVES
 
 COLUMNS = "case_id=study,patient_id=study,target_malignant=truth,prob_malignant=score"
@@ -182,7 +182,7 @@ def test_the_metrics_are_printed_with_their_definitions(call: Call) -> None:
     for name in CATALOG:
         assert name.split("@")[0] in said.out
     found = json.loads(call("metrics", "--json").out)
-    assert [metric["name"] for metric in found] == [*CATALOG, *COHORT_METRICS, *OOD_METRICS]
+    assert [metric["name"] for metric in found] == [*CATALOG, *SPECIAL_METRICS]
     assert set(found[0]) == {
         "name",
         "title",

@@ -148,9 +148,9 @@ def savings(
 def metrics(as_json: AsJson = False) -> None:
     """List all metrics with definition, direction and reference."""
     from medtransfer.cli.display import print_table
-    from medtransfer.metrics.catalog import CATALOG, COHORT_METRICS, OOD_METRICS
+    from medtransfer.metrics.catalog import CATALOG, SPECIAL_METRICS
 
-    catalog = [*CATALOG.values(), *COHORT_METRICS.values(), *OOD_METRICS.values()]
+    catalog = [*CATALOG.values(), *SPECIAL_METRICS.values()]
     if as_json:
         print(json.dumps([_metric_record(metric) for metric in catalog]))
         return

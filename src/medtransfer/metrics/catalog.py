@@ -18,6 +18,7 @@ from medtransfer.metrics import (
 )
 from medtransfer.metrics.decisions import is_risk
 from medtransfer.metrics.metric import POINT, RISK, Metric
+from medtransfer.metrics.soft_labels.losses import SOFT_ENTRIES
 
 OOD_RECALL = 0.95
 """Share of OOD cases that must be detected when false alarms are counted."""
@@ -113,10 +114,16 @@ OOD_METRICS: dict[str, Metric] = {metric.name: metric for metric in DETECTOR_ENT
 COHORT_METRICS: dict[str, Metric] = {metric.name: metric for metric in COHORT_ENTRIES}
 """Metrics of several training cohorts tested together, by name."""
 
+SOFT_METRICS: dict[str, Metric] = {metric.name: metric for metric in SOFT_ENTRIES}
+"""Metrics of targets that have labels between 0 and 1, by name."""
+
+SPECIAL_METRICS: dict[str, Metric] = {**COHORT_METRICS, **SOFT_METRICS, **OOD_METRICS}
+"""Metrics that some test sets alone have, by name."""
+
 
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
-    return OOD_METRICS.get(name) or COHORT_METRICS.get(name) or CATALOG[catalog_name(name)]
+    return SPECIAL_METRICS.get(name) or CATALOG[catalog_name(name)]
 
 
 def catalog_name(name: str) -> str:

@@ -38,7 +38,7 @@ def reversed_scores(results: pl.DataFrame) -> list[str]:
 
 
 def soft_labels(predictions: pl.DataFrame) -> list[str]:
-    """Sentences on test labels between 0 and 1, which enter no metric.
+    """Sentences on test labels between 0 and 1, which few metrics take.
 
     Args:
         predictions: The table that is evaluated.
@@ -51,7 +51,8 @@ def soft_labels(predictions: pl.DataFrame) -> list[str]:
         if soft:
             sentences.append(
                 f"'target_{name}' is between 0 and 1 for {plural(soft, 'test case')}: such soft "
-                "labels enter no metric. If they are means over readers, give what each reader "
-                "said with --readings, and --truth each, majority or a reader's name."
+                "labels enter no metric but `brier_soft`, `nll_soft` and `ece_soft`, which are "
+                "asked for by name. If they are means over readers, give what each reader said "
+                "with --readings, and --truth each, majority or a reader's name, for all metrics."
             )
     return sentences

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from medtransfer.errors import listed, suggestion
-from medtransfer.metrics.catalog import CATALOG
+from medtransfer.metrics.catalog import CATALOG, SOFT_METRICS
 from medtransfer.metrics.decisions import risk_name
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
@@ -67,7 +67,8 @@ class EvaluationConfig(Settings):
     metrics: tuple[str, ...] = scoring_if_set((ALL_METRICS,))
     """Metrics that are computed: `all`, `core` (AUROC, AUPRC, Brier score, ECE, prevalence, and
     sensitivity, specificity, PPV and NPV at the operating points: a quarter of the time, for
-    hundreds of thousands of cases), or names that `medtransfer metrics` lists, without `@…`."""
+    hundreds of thousands of cases), or names that `medtransfer metrics` lists, without `@…`. Those
+    against shares of readers have to be named: `[all, brier_soft, nll_soft, ece_soft]`."""
     permutations: int = scoring(1000, ge=0, le=100_000)
     """Permutations in the test of "no difference between groups"."""
     minimum_group: int = scoring(10, ge=1)
@@ -105,7 +106,7 @@ class EvaluationConfig(Settings):
     @field_validator("metrics")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        allowed = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(_base(name) for name in CATALOG)]
+        allowed = [ALL_METRICS, CORE_METRICS, *dict.fromkeys(map(_base, CATALOG)), *SOFT_METRICS]
         wrong = [name for name in names if name not in allowed]
         faults = [f"no metric is called '{n}'. {suggestion(n, allowed)}".rstrip() for n in wrong]
         if faults or not names:

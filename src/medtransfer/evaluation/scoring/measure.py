@@ -17,6 +17,7 @@ from medtransfer.evaluation.scoring.estimate import (
 )
 from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
+from medtransfer.evaluation.scoring.soft_labels.estimates import soft_estimates
 from medtransfer.evaluation.scoring.test_set import COHORT, Subgroup, TestSet
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
@@ -27,6 +28,9 @@ from medtransfer.posthoc.risk_control import guarantee_of
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.statistics.small_samples import Patients
 from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
+
+NO_SHARES = Estimate(None, 0, 0, reason="no label between 0 and 1")
+"""Of a target against shares, where only other targets have them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
         for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
             of_subgroup.update(of_target)
     estimates[0] |= _within_cohorts(test_set, estimates)
+    for of_subgroup, of_shares in zip(estimates, soft_estimates(test_set, config), strict=True):
+        of_subgroup.update(of_shares)
     if len(run.names) > 1:
         for i, subgroup in enumerate(test_set.subgroups):
             estimates[i] |= _macro(run, subgroup, estimates[i])
@@ -287,8 +293,8 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
     rows = subgroup.cases & np.logical_or.reduce([run.labelled(target) for target in numbers])
     cases, patients = int(rows.sum()), run.patients(rows)
     for metric in dict.fromkeys(key.metric for key in estimates if key.target in run.names):
-        of_targets = [estimates[MetricKey(name, metric)] for name in run.names]
-        names = [name for name in run.names if estimates[MetricKey(name, metric)].is_defined]
+        of_targets = [estimates.get(MetricKey(name, metric), NO_SHARES) for name in run.names]
+        names = [n for n, e in zip(run.names, of_targets, strict=True) if e.is_defined]
         defined = [estimates[MetricKey(name, metric)] for name in names]
         reason = None
         if len(defined) < len(of_targets):
