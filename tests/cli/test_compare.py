@@ -26,12 +26,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_folders_are_studies_and_files_are_predictions(
     call: Call, asked: list[dict[str, Any]]
 ) -> None:
-    done = call("compare", "studies/a", "own.csv", "studies/b", "-o", "out", "--internal", "Vienna")
+    words = ("--internal", "Vienna", "--language", "pt")
+    done = call("compare", "studies/a", "own.csv", "studies/b", "-o", "out", *words)
     assert (done.code, done.err.strip()) == (2, "stopped here")
     (settings,) = asked
     assert settings["studies"] == [Path("studies/a"), Path("studies/b")]
     assert settings["predictions"] == [Path("own.csv")]
     assert settings["internal"] == "Vienna"
+    assert settings["language"] == "pt"
     assert settings["config"] is None  # that of the first study
 
 
@@ -43,6 +45,8 @@ def test_evaluate_with_a_study_compares_with_it(call: Call, asked: list[dict[str
         "dx=melanoma:1,nevus:0",
         "--columns",
         "target_x=dx",
+        "--language",
+        "de",
     )
     assert call("evaluate", "own.csv", "-o", "out", *words).code == 2
     (settings,) = asked
@@ -50,6 +54,7 @@ def test_evaluate_with_a_study_compares_with_it(call: Call, asked: list[dict[str
     assert settings["predictions"] == [Path("own.csv")]
     assert settings["values"] == {"dx": {"melanoma": "1", "nevus": "0"}}
     assert settings["columns"] == {"target_x": "dx"}
+    assert settings["language"] == "de"
 
 
 def test_what_the_study_decides_is_not_asked_again(call: Call) -> None:

@@ -97,12 +97,19 @@ def test_for_machines_it_prints_one_line_of_json(call: Call, breast: pl.DataFram
     assert "One target: the task is binary." in found["said"]
 
 
-def test_the_same_command_gives_the_same_tables(call: Call, breast: pl.DataFrame) -> None:
+def test_the_same_command_gives_the_same_tables_in_every_language(
+    call: Call, breast: pl.DataFrame
+) -> None:
     assert len(breast) == 369
     evaluated(call)
     first = Path("out/results.csv").read_bytes()
-    evaluated(call)
+    spoken = evaluated(call, "--language", "fr")
     assert Path("out/results.csv").read_bytes() == first
+    assert "Column 'cohort' is missing" in spoken.out
+    page = Path("out/report.html").read_text("utf-8")
+    assert '<html lang="fr">' in page
+    assert "À ne pas conclure" in page
+    assert "Must not be concluded" not in page
 
 
 @pytest.mark.parametrize(
@@ -120,6 +127,7 @@ def test_the_same_command_gives_the_same_tables(call: Call, breast: pl.DataFrame
         (["--reference", "ruun"], "Did you mean 'run'?"),
         (["--task", "multi"], "Invalid value for '--task'"),
         (["--task", "single-label"], "the task is single-label"),
+        (["--language", "it"], "language 'it' is unknown (allowed: en, de, fr, es, pt)"),
         (["--config", "nowhere.yaml"], '"nowhere.yaml" does not exist'),
         (["--config", "typo.yaml"], "typo.yaml:1:"),
     ],

@@ -1,14 +1,16 @@
 """Catalogues: every message of the code, whole, with the same placeholders, in every language."""
 
+import ast
 import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 from babel.messages.extract import extract
 
+from medtransfer.deploy.validation.verdict import Answer
 from medtransfer.language.translation import (
     LANGUAGES,
     Language,
@@ -27,8 +29,8 @@ KEYWORDS = {
 }
 Message = str | tuple[str, ...]
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
-KEYS = {"transfer", "shift", "labels", "groups", "probabilities"}
-"""Keys of a table of messages that the extractor takes for messages."""
+KEYS = {"transfer", "shift", "labels", "groups", "probabilities", *get_args(Answer)}
+"""Keys of tables of messages that the extractor takes for messages."""
 TRANSLATED = tuple(name for name in LANGUAGES if name != "en")
 
 
@@ -52,6 +54,21 @@ def test_the_extractor_finds_messages_of_code_and_pages() -> None:
     assert "Take {rung}." in MESSAGES
     assert "Must not be concluded" in MESSAGES
     assert ("{count} case", "{count} cases") in MESSAGES
+
+
+def test_no_message_is_inside_an_f_string_where_the_extractor_does_not_see_it() -> None:
+    hidden = [
+        f"{path.name}:{call.lineno}"
+        for path in SRC.rglob("*.py")
+        if b"medtransfer.language." in path.read_bytes()
+        for text in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call)
+        if isinstance(call.func, ast.Name)
+        if call.func.id in KEYWORDS and isinstance(call.args[0], ast.Constant)
+    ]
+    assert not hidden
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

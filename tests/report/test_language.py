@@ -3,6 +3,7 @@
 import html
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -73,8 +74,11 @@ def test_the_recommendation_is_in_the_language(language: Language) -> None:
 
 
 def test_the_part_on_methods_and_the_facts_for_programs_stay_english() -> None:
-    data = two_hospitals(LOSS)
-    page = render(data, "clinic", language="de")
+    data = replace(two_hospitals(LOSS), verdict=("south: holds.",))
+    page = render(replace(data, spoken=("south: hält stand.",)), "clinic", language="de")
+    assert '<p class="lead verdict">south: hält stand.</p>' in page
+    assert '<section id="verdict" class="methods">\n<h2>Hält es hier stand?</h2>' in page
+    assert "south: holds." not in page
     assert '<section id="shift" class="methods" lang="en">' in page
     assert "der Teil über Methoden sind auf Englisch" in page
     facts = report_facts(data)["not_concluded"]

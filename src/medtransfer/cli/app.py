@@ -31,6 +31,14 @@ Values = Annotated[
         show_default=False,
     ),
 ]
+PageLanguage = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        help="Language of page one and of the clinic's pages: en, de, fr, es or pt. All else "
+        "stays English.",
+    ),
+]
 
 app = typer.Typer(
     name="medtransfer",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medtransfer.cli.app import AsJson, Values, app
+from medtransfer.cli.app import AsJson, PageLanguage, Values, app
 from medtransfer.errors import ConfigError, listed, plural, shown
 
 if TYPE_CHECKING:
@@ -68,16 +68,19 @@ def evaluate(
         str | None,
         typer.Option(help="Cohort of the rows, if the table has no column cohort."),
     ] = None,
+    language: PageLanguage = "en",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a predictions table of any framework: metrics, intervals and a report."""
     from medtransfer.cli.display import runs_display
+    from medtransfer.language.translation import require_language
     from medtransfer.report.compare.compare import compare_studies
     from medtransfer.report.evaluate import evaluate
     from medtransfer.study.yaml_file import read_evaluation_config
     from medtransfer.tables.other_predictions import read_columns
     from medtransfer.tables.values.value_map import read_value_map
 
+    spoken = require_language(language)
     refused = {"task": task, "readings": readings, "truth": truth}
     if study is not None and (given := [name for name in refused if refused[name] is not None]):
         names = listed(f"--{name}" for name in given)
@@ -96,6 +99,7 @@ def evaluate(
             config=None if config is None else read_evaluation_config(config),
             internal=internal,
             on_run=on_run,
+            language=spoken,
         )
     print_evaluation(evaluation, as_json=as_json)
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from medtransfer.cli.app import EXIT_STOPPED, EXIT_USER, AsJson, AsJsonLines, Out, StudyFile, app
+from medtransfer.cli.app import (
+    EXIT_STOPPED,
+    EXIT_USER,
+    AsJson,
+    AsJsonLines,
+    Out,
+    PageLanguage,
+    StudyFile,
+    app,
+)
 from medtransfer.cli.studies.plan import MaxHours
 from medtransfer.cli.studies.worker_option import WorkersOption, worker_count
 from medtransfer.report.components import Reader
@@ -151,14 +160,7 @@ def report(
             "report holds both.",
         ),
     ] = "methods",
-    language: Annotated[
-        str,
-        typer.Option(
-            "--language",
-            help="Language of page one and of the clinic's pages: en, de, fr, es or pt. All else "
-            "stays English.",
-        ),
-    ] = "en",
+    language: PageLanguage = "en",
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print report.pdf beside it; needs Chromium.")
     ] = False,

@@ -49,9 +49,17 @@ REASONS = (
     template("chance alone pushes the metric up, in each rung by a different amount"),
     template("chance alone pushes the metric up, in groups of different size differently"),
     template("chance alone pushes the metric up, on both sides by different amounts"),
+    template(
+        "no number of patients decides: the interval of the promise alone is too wide for the "
+        "margin"
+    ),
+    template("undefined"),
+    template("no interval"),
 )
 NO_INTERVAL_WHY = template("no interval: {why}")
 TARGETS_LEFT_OUT = template("{left} of {targets} targets left out: {why}")
+OF_A_SIDE = (template("this hospital: {why}"), template("the promise: {why}"))
+"""Reasons of one side of a validation."""
 
 
 def reason_text(reason: str) -> str:
@@ -66,7 +74,7 @@ def reason_text(reason: str) -> str:
 
 
 def _reason_text(reason: str) -> str:
-    for message in (NO_INTERVAL_WHY, TARGETS_LEFT_OUT):
+    for message in (NO_INTERVAL_WHY, TARGETS_LEFT_OUT, *OF_A_SIDE):
         if (match := _pattern(message).fullmatch(reason)) is not None:
             values = match.groupdict()
             return translate(message, **{**values, "why": _reason_text(values["why"])})

@@ -148,6 +148,7 @@ class Section:
         parts: The components that follow.
         answer: The card of its question, if it has one.
         reader: Of the two readers of a report, the one who sees it.
+        is_translated: It is in the language of the page, as all pages of the clinic are.
     """
 
     anchor: str
@@ -156,6 +157,7 @@ class Section:
     parts: Sequence[Component] = field(default_factory=list[Component])
     answer: Answer | None = None
     reader: Reader = "methods"
+    is_translated: bool = False
 
 
 def figures_of(parts: Iterable[Component]) -> Iterator[Figure]:

@@ -114,6 +114,7 @@ class ReportData:
         group_thresholds: Thresholds by group beside shared ones; None if not asked for.
         levels: Means of units of several cases, with differences; None if not asked for.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
+        spoken: The same in the language of the page; empty if that is English, or unknown.
         chosen: The recommended rung; None if none can be recommended over another.
         readers: Agreement of readers, and rungs beside them; None where there were no readings.
     """
@@ -143,6 +144,7 @@ class ReportData:
     group_thresholds: pl.DataFrame | None = None
     levels: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()
+    spoken: tuple[str, ...] = ()
     chosen: str | None = None
     readers: pl.DataFrame | None = None
 

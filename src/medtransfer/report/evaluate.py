@@ -24,6 +24,7 @@ from medtransfer.evaluation.comparison.readers.scored_cases import (
     write_readers,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.language.translation import ENGLISH, Language, require_language
 from medtransfer.report.hints import reversed_scores, soft_labels
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
@@ -71,6 +72,7 @@ def evaluate(
     truth: str | None = None,
     internal: str | None = None,
     on_run: Callable[[int, int], None] = _ignore_runs,
+    language: Language = ENGLISH,
 ) -> Evaluation:
     """Evaluate a predictions table: metrics, intervals, comparisons and a report.
 
@@ -94,6 +96,8 @@ def evaluate(
             where it has none.
         internal: Cohort of the rows, if the table has no column `cohort`.
         on_run: Called with the number of runs scored and the number of runs.
+        language: Of the first page and the clinic's pages: `en`, `de`, `fr`, `es` or `pt`. All
+            other text stays English.
 
     Returns:
         The tables, the report's path, and notes on what was assumed.
@@ -102,7 +106,9 @@ def evaluate(
         TableError: A table cannot be read or does not keep its contract, an attribute or the
             reference does not exist, or the memory is too small.
         StudyError: `out` is a file.
+        ConfigError: The language is unknown.
     """
+    require_language(language)
     if out.is_file():
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     config = config or EvaluationConfig()
@@ -144,5 +150,5 @@ def evaluate(
     )
     write_readers(out, read, table.frame, task or inferred, config)
     ids = identifiers_of(table.frame, readable_rows(manifest), config.minimum_group)
-    report = write_evaluation_report(out, ids)
+    report = write_evaluation_report(out, ids, language=language)
     return Evaluation(out, report, tables.results, tables.comparisons, notes)

@@ -26,10 +26,10 @@ from medtransfer.language.translation import (
 )
 from medtransfer.report.beside.readers import readers_section
 from medtransfer.report.beside.selection import selection_sections
+from medtransfer.report.beside.verdict import verdict_section
 from medtransfer.report.clinic.pages import clinic_sections
 from medtransfer.report.components import (
     Answer,
-    Note,
     Reader,
     Section,
     figures_of,
@@ -141,7 +141,11 @@ def sealed_writes(folder: StudyFolder) -> Generator[None]:
 
 
 def write_evaluation_report(
-    folder: Path, identifiers: Identifiers | None = None, *, language: Language = ENGLISH
+    folder: Path,
+    identifiers: Identifiers | None = None,
+    *,
+    language: Language = ENGLISH,
+    spoken: Sequence[str] = (),
 ) -> Path:
     """Write an evaluation's report from its folder.
 
@@ -149,6 +153,7 @@ def write_evaluation_report(
         folder: Of the evaluation.
         identifiers: Texts that the page is searched for; None searches for nothing, and says so.
         language: Of the first page and the clinic's pages.
+        spoken: Verdict of a validation in that language; the English one of the folder by default.
 
     Returns:
         ``report.html`` in the folder.
@@ -158,7 +163,7 @@ def write_evaluation_report(
         ConfigError: The language is unknown.
     """
     require_language(language)
-    data = load_evaluation_data(folder)
+    data = replace(load_evaluation_data(folder), spoken=tuple(spoken))
     _write(folder, searched_page(data, identifiers, language=language), report_facts(data))
     return folder / REPORT
 
@@ -235,6 +240,8 @@ def _rendered(data: ReportData, reader: Reader, methods: Sequence[Section]) -> s
         front=_front_html(data, front),
         reader=reader,
     )
+    if data.spoken:
+        methods = [verdict_section(data.spoken, is_translated=True), *methods[1:]]
     return page_text(head, [*clinic_sections(readable, front), *methods])
 
 
@@ -340,23 +347,10 @@ def all_sections(data: ReportData) -> list[Section]:
     if data.understanding is not None:
         sections.append(why.section(data, data.understanding))
     if data.verdict:
-        sections.insert(0, _verdict(data.verdict))
+        sections.insert(0, verdict_section(data.verdict))
     beside = (readers_section(data), runs(data), method(data))
     sections += [section for section in beside if section is not None]
     return [*sections, limits(data)]
-
-
-def _verdict(sentences: Sequence[str]) -> Section:
-    """Answer of a validation at a hospital, before all questions."""
-    answer, *numbers = sentences
-    question = "Does it hold here?"
-    return Section(
-        anchor="verdict",
-        title=question,
-        lead=answer,
-        parts=[Note(sentence) for sentence in numbers],
-        answer=Answer(question, answer),
-    )
 
 
 def answers(data: ReportData) -> list[Answer]:

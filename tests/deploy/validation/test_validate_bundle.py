@@ -16,6 +16,7 @@ from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.validate import Validation, validate_bundle, validation_config
 from medtransfer.errors import ConfigError, TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.files import read_json
 from medtransfer.report.questions.fairness import group_cohort
 from medtransfer.tables.results import read_results
 
@@ -136,12 +137,19 @@ def test_the_command_prints_the_verdict(bundle: Bundle, south: Path, tmp_path: P
         app,
         [
             *("validate", str(bundle.path), str(south), "-o", str(tmp_path / "out")),
-            *("--config", str(config), "--margin", "0.1"),
+            *("--config", str(config), "--margin", "0.1", "--language", "es"),
         ],
     )
     assert done.exit_code == 0, done.output
-    assert "south, 60 patients" in done.output or "south, " in done.output
+    assert "south, 60 pacientes (" in done.output
     assert "report.html" in done.output
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    verdict = next(line for line in done.output.splitlines() if line.startswith("south, 60"))
+    assert f'<p class="lead verdict">{verdict}'.replace(" ", "") in "".join(page.split())
+    assert "<h2>¿Se mantiene aquí?</h2>" in page
+    document = read_json(tmp_path / "out" / "evaluation.json")
+    assert document["verdict"][0].startswith("south, 60 patients (")
+    assert "¿Se mantiene" not in (tmp_path / "out" / "report.json").read_text("utf-8")
 
 
 def test_the_page_compares_groups_at_the_hospital_that_was_validated() -> None:

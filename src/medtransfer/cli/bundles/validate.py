@@ -48,6 +48,14 @@ def validate(
     config: Annotated[
         Path | None, typer.Option(help="YAML with evaluation settings, as in study.yaml.")
     ] = None,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            help="Language of the verdict, page one and the clinic's pages: en, de, fr, es or pt. "
+            "All else stays English.",
+        ),
+    ] = "en",
     trusted: Trusted = None,
 ) -> None:
     """Tell a hospital whether to trust a bundle, from its own labelled cases."""
@@ -57,8 +65,10 @@ def validate(
         validation_config,
         validation_text,
     )
+    from medtransfer.language.translation import require_language
     from medtransfer.study.yaml_file import read_evaluation_config
 
+    spoken = require_language(language)
     model = load_bundle(bundle, trusted=trusted or ())
     with images_display() as on_progress:
         validation = validate_bundle(
@@ -71,6 +81,7 @@ def validate(
             config=validation_config(model.facts, margin=margin, arm=arm),
             evaluation=read_evaluation_config(config),
             on_progress=on_progress,
+            language=spoken,
         )
     print(validation_text(validation, bundle, manifest))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtransfer.cli.app import AsJson, Values, app
+from medtransfer.cli.app import AsJson, PageLanguage, Values, app
 from medtransfer.cli.evaluate import ScoresOption, names_of, print_evaluation
 
 
@@ -46,15 +46,18 @@ def compare(
         Path | None,
         typer.Option(help="YAML with evaluation settings; the first study's by default."),
     ] = None,
+    language: PageLanguage = "en",
     as_json: AsJson = False,
 ) -> None:
     """Compare studies, and predictions of any framework beside them, on their common test cases."""
     from medtransfer.cli.display import runs_display
+    from medtransfer.language.translation import require_language
     from medtransfer.report.compare.compare import compare_studies
     from medtransfer.study.yaml_file import read_evaluation_config
     from medtransfer.tables.other_predictions import read_columns
     from medtransfer.tables.values.value_map import read_value_map
 
+    spoken = require_language(language)
     with runs_display(as_json=as_json) as on_run:
         compared = compare_studies(
             [side for side in sides if not _is_table(side)],
@@ -69,6 +72,7 @@ def compare(
             reference=reference,
             config=None if config is None else read_evaluation_config(config),
             on_run=on_run,
+            language=spoken,
         )
     print_evaluation(compared, as_json=as_json)
 

@@ -20,6 +20,7 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import SELECTED
 from medtransfer.evaluation.comparison.evaluate_table import evaluate_table, write_evaluation
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json, remove, write_json
+from medtransfer.language.translation import ENGLISH, Language, in_language, require_language
 from medtransfer.posthoc.adaptation.arms import ARMS
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
@@ -35,8 +36,8 @@ class Validation:
         folder: Folder with tables and page.
         report: The page.
         local: The verdict and the numbers behind it.
-        sentence: The verdict in one sentence.
-        lines: The numbers behind it, a line each.
+        sentence: The verdict in one sentence, in the language that was asked for.
+        lines: The numbers behind it, a line each, in that language.
         notes: What was found, left out and assumed, in sentences.
     """
 
@@ -59,6 +60,7 @@ def validate_bundle(
     config: ValidationConfig | None = None,
     evaluation: EvaluationConfig | None = None,
     on_progress: Progress = no_progress,
+    language: Language = ENGLISH,
 ) -> Validation:
     """Tell a hospital whether to trust a bundle, from its own labelled cases.
 
@@ -74,6 +76,8 @@ def validate_bundle(
         config: Margin (the bundle's by default), judged metrics, recalibration.
         evaluation: Replicates, groups, seed; operating points are the bundle's.
         on_progress: Called with the numbers of images done and to do.
+        language: Of the verdict's sentences, the first page and the clinic's pages: `en`, `de`,
+            `fr`, `es` or `pt`. Notes, tables and ``evaluation.json`` stay English.
 
     Returns:
         The verdict with its numbers, and where tables and page lie.
@@ -82,7 +86,9 @@ def validate_bundle(
         BundleError: The bundle is damaged or has expired.
         TableError: The manifest cannot be used, or has no label.
         StudyError: `out` is a file.
+        ConfigError: The language is unknown.
     """
+    require_language(language)
     out, manifest = Path(out), Path(manifest)
     if out.is_file():
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
@@ -113,14 +119,19 @@ def validate_bundle(
             "The tables of the page are of the network before it was adapted; the verdict is of "
             "the bundle as it is."
         )
-    sentence, lines = verdict_sentence(local), tuple(verdict_lines(local))
-    report = _write(out, manifest, local, labelled, verdict=(sentence, *lines), notes=notes)
+    with in_language(language):
+        sentence, *lines = _verdict(local)
+        spoken = () if language == ENGLISH else (sentence, *lines)
+    _write(out, manifest, local, labelled, notes=notes)
+    rows, least = readable_rows(manifest), local.network.evaluation.minimum_group
+    identifiers = identifiers_of(labelled.scores, rows, least)
+    report = write_evaluation_report(out, identifiers, language=language, spoken=spoken)
     return Validation(
         folder=out,
         report=report,
         local=local,
         sentence=sentence,
-        lines=lines,
+        lines=tuple(lines),
         notes=tuple(notes),
     )
 
@@ -174,21 +185,21 @@ def home_predictions(bundle: Bundle) -> pl.DataFrame:
     return frame.filter(pl.col("cohort") == bundle.facts.training.test_cohorts[0])
 
 
+def _verdict(local: LocalValidation) -> list[str]:
+    """The answer and the numbers behind it, in the language in use."""
+    return [verdict_sentence(local), *verdict_lines(local)]
+
+
 def _write(
     out: Path,
     manifest: Path,
     local: LocalValidation,
     labelled: LabelledScores,
     *,
-    verdict: tuple[str, ...],
     notes: Sequence[str],
-) -> Path:
-    """Write tables and page.
-
-    Returns:
-        The page.
-    """
-    network = local.network
+) -> None:
+    """Write the tables, all of them in English."""
+    network, verdict = local.network, _verdict(local)
     tables = evaluate_table(
         network.frame, labelled.attributes, network.run.task, network.evaluation
     )
@@ -204,12 +215,10 @@ def _write(
         said=[*verdict, *notes, *tables.notes],
     )
     document = read_json(out / "evaluation.json")
-    write_json(out / "evaluation.json", {**document, "verdict": list(verdict)})
+    write_json(out / "evaluation.json", {**document, "verdict": verdict})
     write_spreadsheet(verdict_table(local), out / "verdict.csv")
     write_predictions(labelled.scores, out / "predictions.parquet")
     refused = out / "refused.csv"
     remove(refused)
     if len(labelled.refused):
         write_spreadsheet(labelled.refused, refused)
-    rows, least = readable_rows(manifest), network.evaluation.minimum_group
-    return write_evaluation_report(out, identifiers_of(labelled.scores, rows, least))

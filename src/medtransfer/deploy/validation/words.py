@@ -6,30 +6,58 @@ import polars as pl
 
 from medtransfer.deploy.validation.from_predictions import LocalValidation, Numbers
 from medtransfer.deploy.validation.judgement import Judgement, Measured
-from medtransfer.errors import plural
+from medtransfer.deploy.validation.verdict import Answer
 from medtransfer.evaluation.scoring.estimate import MetricKey
+from medtransfer.language.numbers import localised, translate_plural
+from medtransfer.language.reasons import reason_text
+from medtransfer.language.translation import template, translate
+from medtransfer.report.text import bracketed, fixed
 
 AS_CARRIED, RECALIBRATED = "as carried", "recalibrated"
 PER = 100
+ANSWERS: dict[Answer, str] = {
+    "holds": template("{hospital}, {patients}: holds."),
+    "does not hold": template("{hospital}, {patients}: does not hold."),
+    "holds after recalibration": template("{hospital}, {patients}: holds after recalibration."),
+    "too few cases to say": template("{hospital}, {patients}: too few cases to say."),
+}
+"""First sentence of every answer."""
+DECISIONS = template(
+    "{label}: of 100 with {finding} {missed} are missed, of 100 without {called} are called"
+)
+DECISIONS_PROMISED = template(
+    "{label}: of 100 with {finding} {missed} are missed (promised {promised}), of 100 without "
+    "{called} are called"
+)
 
 
 def verdict_sentence(validation: LocalValidation) -> str:
-    """The first line: the hospital, its patients, and the answer."""
+    """The first line: the hospital, its patients, and the answer, in the language in use."""
     network, verdict = validation.network, validation.verdict
     run, cases = network.run, network.cases
-    parts = [plural(run.patients(cases), "patient")]
+    patients = translate_plural("{count} patient", "{count} patients", run.patients(cases))
     if len(run.names) == 1:
         ill = cases & (run.targets[:, 0] == 1)
-        parts[0] += f" ({run.patients(ill):,} with {run.names[0]})"
-    sentence = f"{network.hospital}, {parts[0]}: {verdict.answer}."
+        patients = translate(
+            "{patients} ({ill} with {finding})",
+            patients=patients,
+            ill=localised(f"{run.patients(ill):,}"),
+            finding=run.names[0],
+        )
+    answer = translate(ANSWERS[verdict.answer], hospital=network.hospital, patients=patients)
     if verdict.answer != "too few cases to say":
-        return sentence
+        return answer
     if verdict.needed is None:
-        return f"{sentence} No number of patients can be given: {_why_no_number(validation)}."
-    return (
-        f"{sentence} About {verdict.needed:,} patients are expected to decide, if the network is "
-        "as good here as promised."
+        none = translate(
+            "No number of patients can be given: {why}.", why=_why_no_number(validation)
+        )
+        return f"{answer} {none}"
+    needed = translate(
+        "About {needed} patients are expected to decide, if the network is as good here as "
+        "promised.",
+        needed=localised(f"{verdict.needed:,}"),
     )
+    return f"{answer} {needed}"
 
 
 def _why_no_number(validation: LocalValidation) -> str:
@@ -38,7 +66,7 @@ def _why_no_number(validation: LocalValidation) -> str:
         for judgement in validation.verdict.carried
         if judgement.side == "unclear" and judgement.needed is None and judgement.reason
     ]
-    return reasons[0] if reasons else "nothing could be judged"
+    return reason_text(reasons[0]) if reasons else translate("nothing could be judged")
 
 
 def verdict_lines(validation: LocalValidation) -> Iterator[str]:
@@ -49,55 +77,69 @@ def verdict_lines(validation: LocalValidation) -> Iterator[str]:
     target = validation.network.target
     for point in points[:1]:
         promised = validation.promised.get(MetricKey(target, f"sensitivity@{point}"))
-        yield decisions_line(f"{AS_CARRIED} ({point})", validation.here, target, point, promised)
+        label = translate("as carried ({point})", point=point)
+        yield decisions_line(label, validation.here, target, point, promised)
         if validation.recalibration is not None:
             after = validation.recalibration
-            label = f"{after.arm} with {after.fit_patients} local"
+            patients = localised(f"{after.fit_patients}")
+            label = translate("{arm} with {patients} local", arm=after.arm, patients=patients)
             yield decisions_line(label, after.numbers, target, point)
     auroc = validation.here.get(MetricKey(target, "auroc"))
     promised = validation.promised.get(MetricKey(target, "auroc"))
     if auroc is not None and auroc.value is not None:
-        text = f"AUROC {_number(auroc)}"
-        if promised is not None and promised.value is not None:
-            text += f" (promised {_number(promised)})"
-        yield text
+        yield _auroc_line(auroc, promised)
     for judgement in validation.verdict.carried:
         if judgement.reason is not None and judgement.side == "unclear":
-            yield f"{judgement.metric}: {judgement.reason}"
+            why = reason_text(judgement.reason)
+            yield translate("{metric}: {why}", metric=judgement.metric, why=why)
 
 
 def decisions_line(
     label: str, numbers: Numbers, target: str, point: str, promised: Measured | None = None
 ) -> str:
-    """Missed and called per 100 at an operating point."""
-    subject = "a finding" if target == "macro" else target
+    """Missed and called per 100 at an operating point, in the language in use."""
     missed = numbers.get(MetricKey(target, f"sensitivity@{point}"))
     cleared = numbers.get(MetricKey(target, f"specificity@{point}"))
-    was = (
-        f" (promised {PER * (1 - promised.value):.0f})"
-        if promised is not None and promised.value is not None
-        else ""
-    )
-    return (
-        f"{label}: of 100 with {subject} {_complement(missed)} are missed{was}, of 100 without "
-        f"{_complement(cleared)} are called"
-    )
+    values = {
+        "label": label,
+        "finding": translate("a finding") if target == "macro" else target,
+        "missed": _complement(missed),
+        "called": _complement(cleared),
+    }
+    if promised is None or promised.value is None:
+        return translate(DECISIONS, **values)
+    return translate(DECISIONS_PROMISED, promised=_per_hundred(promised.value), **values)
+
+
+def _per_hundred(share: float) -> str:
+    """100 minus a share in percent."""
+    return fixed(PER * (1 - share), 0)
 
 
 def _complement(measured: Measured | None) -> str:
     """100 minus a share in percent, with its interval."""
     if measured is None or measured.value is None:
-        return "an unknown number"
-    text = f"{PER * (1 - measured.value):.0f}"
+        return translate("an unknown number")
+    text = _per_hundred(measured.value)
     if measured.low is None or measured.high is None:
         return text
-    return f"{text} [{PER * (1 - measured.high):.0f}, {PER * (1 - measured.low):.0f}]"
+    return f"{text} {bracketed(_per_hundred(measured.high), _per_hundred(measured.low))}"
+
+
+def _auroc_line(auroc: Measured, promised: Measured | None) -> str:
+    """AUROC here, beside the promised one if there is one."""
+    if promised is None or promised.value is None:
+        return translate("AUROC {value}", value=_number(auroc))
+    value, promise = _number(auroc), _number(promised)
+    return translate("AUROC {value} (promised {promised})", value=value, promised=promise)
 
 
 def _number(measured: Measured) -> str:
+    if measured.value is None:
+        return "–"
     if measured.low is None or measured.high is None:
-        return f"{measured.value:.2f}"
-    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
+        return fixed(measured.value)
+    return f"{fixed(measured.value)} {bracketed(fixed(measured.low), fixed(measured.high))}"
 
 
 def verdict_table(validation: LocalValidation) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from medtransfer.evaluation.comparison.evaluate_table import (
     write_evaluation,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.language.translation import ENGLISH, Language, require_language
 from medtransfer.report.compare.common_cases import CommonCases, align_sides
 from medtransfer.report.compare.side import (
     OwnTable,
@@ -56,6 +57,7 @@ def compare_studies(
     reference: str | None = None,
     config: EvaluationConfig | None = None,
     on_run: Callable[[int, int], None] = _ignore_runs,
+    language: Language = ENGLISH,
 ) -> Evaluation:
     """Compare finished studies, and predictions of other frameworks, on their common test cases.
 
@@ -77,6 +79,8 @@ def compare_studies(
         reference: Rung that others are compared with; the first study's by default.
         config: Intervals, operating points and minimum group size; the first study's by default.
         on_run: Called with the number of runs scored and the number of runs.
+        language: Of the first page and the clinic's pages: `en`, `de`, `fr`, `es` or `pt`. All
+            other text stays English.
 
     Returns:
         The tables, the report's path, and notes on what was assumed and left out.
@@ -85,8 +89,9 @@ def compare_studies(
         StudyError: A folder holds no finished study, tasks differ, nothing is in common, or `out`
             is a file or a study.
         TableError: A table cannot be read, or sides say different things of one case.
-        ConfigError: There are fewer than two sides.
+        ConfigError: There are fewer than two sides, or the language is unknown.
     """
+    require_language(language)
     _require_sides(studies, predictions, out)
     read = [study_side(path) for path in studies]
     task = _one_task(read)
@@ -128,7 +133,7 @@ def compare_studies(
         },
     )
     identifiers = identifiers_of(common.frame, first.manifest, config.minimum_group)
-    report = write_evaluation_report(out, identifiers)
+    report = write_evaluation_report(out, identifiers, language=language)
     return Evaluation(out, report, scored.results, scored.comparisons, tuple(notes))
 
 

@@ -11,7 +11,7 @@ from medtransfer.report.front_page.findings import all_findings, point_in_words
 from medtransfer.report.front_page.hospitals import hospital_facts, operating_point
 from medtransfer.report.recommendation import recommendation_of
 
-KINDS = (template("transfer study"), template("evaluation"))
+KINDS = (template("transfer study"), template("evaluation"), template("comparison of studies"))
 """Kinds of data of a report."""
 ONE_RUNG = template(
     "With nothing to compare it with, it can be neither recommended nor advised against."

@@ -25,4 +25,5 @@ def amount_text(pair: RungPair) -> str:
     """``0.021 [0.004, 0.038]``."""
     numbers = (pair.difference, pair.low, pair.high)
     value, low, high = (localised(f"{number:.3f}".replace("-", "−")) for number in numbers)
-    return f"{value} {translate('[{low}, {high}]', low=low, high=high)}"
+    ends = translate("[{low}, {high}]", low=low, high=high)
+    return f"{value} {ends}"
