@@ -77,7 +77,7 @@ def test_a_stand_in_is_called_one() -> None:
     [
         ("bit-m/r50x2", "bit-m/r50x1"),
         ("imagnet/effnet-lite0", "imagenet/effnet-lite0"),
-        ("scratch/r50", "scratch/r50x1"),
+        ("scratch/r50", "scratch/r50x"),
         ("file/r14x9", "file/r14x1"),
     ],
 )

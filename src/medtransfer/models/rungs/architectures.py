@@ -68,6 +68,13 @@ def _bit(name: str, parameters: int, width: int, timm: str = "") -> Architecture
     )
 
 
+def _unreleased_bit(
+    name: str, parameters: int, width: int, *, layers: tuple[int, int, int, int], width_factor: int
+) -> Architecture:
+    bit = replace(_bit(name, parameters, width), input_size=480)
+    return replace(bit, layers=layers, width_factor=float(width_factor))
+
+
 def _lite(number: int, parameters: int, size: int, share: float) -> Architecture:
     return Architecture(
         f"effnet-lite{number}",
@@ -108,6 +115,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         _bit("r50x3", 211_174_080, 6144, "resnetv2_50x3_bit"),
         _bit("r152x2", 232_238_208, 4096, "resnetv2_152x2_bit"),
         _bit("r101x3", 381_789_888, 6144, "resnetv2_101x3_bit"),
+        # of the paper's grid, but never released: timm has no name for them
+        _unreleased_bit("r50x4", 375_347_456, 8192, layers=(3, 4, 6, 3), width_factor=4),
+        _unreleased_bit("r152x3", 522_306_240, 6144, layers=(3, 8, 36, 3), width_factor=3),
         _bit("r152x4", 928_340_224, 8192, "resnetv2_152x4_bit"),
         _lite(0, 3_371_008, 224, 0.875),
         _lite(1, 4_135_680, 240, 0.882),
