@@ -7,8 +7,8 @@ the seed, the cohort and its number, and is made again rather than kept where it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Literal, cast
 
 import numpy as np
@@ -30,6 +30,8 @@ KEPT = 2**28
 """Bytes of counts up to which blocks are kept for the next metric."""
 TOGETHER = 1_000_000
 """Patients that are drawn in one call, over several replicates of a small cohort."""
+REMEMBERED = 2**21
+"""Product of patients and replicates up to which the first counts of a cohort are remembered."""
 GROUPS = 200
 """Groups of patients left out in turn for the acceleration of a BCa interval."""
 
@@ -71,6 +73,16 @@ class Replicates:
         size = 8 if self.kind == "bayesian" else 2
         kept = self.num_patients * self.number * size <= KEPT
         yield from self._drawn if kept else self._draw()
+
+    def first(self, number: int) -> Counts:
+        """The sample, all ones, then up to so many replicates. [P, 1 + number]
+
+        Runs of a study are tested on the same patients: small cohorts are drawn once for all.
+        """
+        few = replace(self, number=min(number, self.number))
+        if self.stratum is None and self.num_patients * few.number <= REMEMBERED:
+            return _first_counts(self.num_patients, few.number, self.seed, self.cohort, self.kind)
+        return _all_counts(few)
 
     def left_out(self) -> Iterator[Counts]:
         """The sample without one of up to `GROUPS` groups of patients, in turn. [P, J]"""
@@ -119,6 +131,19 @@ class Replicates:
                 return _drawn_counts(
                     rng, [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
                 )
+
+
+def _all_counts(replicates: Replicates) -> Counts:
+    """All blocks as one. [P, 1 + R]"""
+    counts = np.concatenate(list(replicates.blocks()), axis=1)
+    return cast("Counts", np.ascontiguousarray(counts))
+
+
+@lru_cache(maxsize=16)
+def _first_counts(patients: int, number: int, seed: int, cohort: str, kind: Kind) -> Counts:
+    """Counts of a cohort without strata, which depend on the number of its patients alone."""
+    patient = np.arange(patients, dtype=np.int32)
+    return _all_counts(Replicates(patient, number, seed, cohort, kind))
 
 
 def draw_replicates(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
 
 import numpy as np
+import polars as pl
 
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import HEADLINE, Mean
@@ -20,24 +20,23 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE
 from medtransfer.evaluation.scoring.score import MeasuredRun
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.calibration import BINS, bin_numbers, outcome_of
-from medtransfer.metrics.cases import AnyCases, Labels, TargetCases
+from medtransfer.metrics.cases import AnyCases, Labels, Order, TargetCases
 from medtransfer.metrics.decisions import net_benefit, odds_of
+from medtransfer.metrics.kernels.curve_points import precision_points, risk_points, roc_points
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import pointwise_intervals
-from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point, Result
+from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point, Result, curve_columns
 
 GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
 """Replicates that pointwise intervals are taken from: they are for the eye."""
-WEIGHTS_AT_ONCE = 2**21
-"""Product of cases and replicates that a curve is drawn of in one piece."""
 DECILES = 10
 NONE, TEMPERATURE, PLATT, TREAT_ALL = "none", "temperature", "platt", "treat_all"
 DECISION_STEP = 0.01
 """Step between the threshold probabilities of a decision curve."""
-CurveFunction = Callable[[AnyCases, Floats], Floats]
-"""A curve of cases for their weights [n, W]. -> [W, G]"""
+CurveFunction = Callable[[AnyCases, Int32Array, Counts], Floats]
+"""A curve of cases, by their patients [n] and the counts of patients [P, W]. -> [W, G]"""
 LineKey = tuple[Curve, str, str, str | None]
 """Kind, cohort, target, series."""
 
@@ -62,7 +61,7 @@ def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
     lines: dict[LineKey, Line] = {}
     run = measured.run
     for test_set in measured.test_sets:
-        counts = _counts(test_set)
+        counts = test_set.replicates.first(MAX_DRAWN)
         overall = MACRO if len(run.names) > 1 else "".join(run.names)
         each = list(range(len(run.names)))
         lines["roc", test_set.name, overall, None] = Line(GRID, _mean(test_set, each, counts, roc))
@@ -160,79 +159,67 @@ def _deciles(test_set: TestSet, detector: DetectorScores, counts: Counts) -> Lin
     return Line(centres, ratio(drawn, np.broadcast_to(drawn.sum(axis=0), drawn.shape)).T)
 
 
-def roc(cases: AnyCases, weights: Floats) -> Floats:
+def roc(cases: AnyCases, patient: Int32Array, counts: Counts) -> Floats:
     """True over false positive rate. [W, G]"""
-    tp, fp, _ = _passed(cases, weights)
-    curve = np.full((weights.shape[1], len(GRID)), np.nan)
-    for r in range(weights.shape[1]):
-        if tp[-1, r] > 0 and fp[-1, r] > 0:
-            x, y = fp[:, r] / fp[-1, r], tp[:, r] / tp[-1, r]
-            curve[r] = np.interp(GRID, np.append(0, x), np.append(0, y))
-    return curve
+    order = _ranked(cases)
+    return roc_points(order.patients(patient), order.positive, order.last, counts, GRID)
 
 
-def precision_recall(cases: AnyCases, weights: Floats) -> Floats:
+def precision_recall(cases: AnyCases, patient: Int32Array, counts: Counts) -> Floats:
     """Precision at the largest threshold that reaches a recall. [W, G]"""
-    tp, _, predicted_positive = _passed(cases, weights)
-    curve = np.full((weights.shape[1], len(GRID)), np.nan)
-    for r in range(weights.shape[1]):
-        if tp[-1, r] > 0:
-            recall = tp[:, r] / tp[-1, r]
-            index = np.searchsorted(recall, GRID - 1e-12)
-            curve[r] = ratio(tp[:, r], predicted_positive[:, r])[np.minimum(index, len(recall) - 1)]
-    return curve
+    order, recalls = _ranked(cases), GRID - 1e-12
+    return precision_points(order.patients(patient), order.positive, order.last, counts, recalls)
 
 
-def risk_coverage(cases: AnyCases, weights: Floats) -> Floats:
+def risk_coverage(cases: AnyCases, patient: Int32Array, counts: Counts) -> Floats:
     """Share of wrong answers among the most certain share of the cases. [W, G]"""
     order = np.argsort(-cases.confidence, kind="stable")
     last = run_ends(cases.confidence[order])
-    total = np.cumsum(weights[order], axis=0)[last]
-    errors = np.cumsum(weights[order] * ~cases.correct[order, None], axis=0)[last]
-    curve = np.full((weights.shape[1], len(GRID)), np.nan)
-    for r in range(weights.shape[1]):
-        if len(total) and total[-1, r] > 0:
-            answered = GRID * total[-1, r]
-            ends = np.append(0.0, total[:, r]), np.append(0.0, errors[:, r])
-            curve[r, 1:] = np.interp(answered[1:], *ends) / answered[1:]
-    return curve
+    return risk_points(patient[order], ~cases.correct[order], last, counts, GRID)
 
 
-def points(key: GridKey, lines: Sequence[dict[LineKey, Line]]) -> Iterator[tuple[Curve, Point]]:
-    """The mean curves over a rung's seeds, with pointwise intervals."""
+def _ranked(cases: AnyCases) -> Order:
+    """Cases by falling logit."""
+    if not isinstance(cases, TargetCases):
+        raise TypeError("a ranking is of one target")
+    return cases.order
+
+
+def line_frames(
+    key: GridKey, lines: Sequence[dict[LineKey, Line]]
+) -> list[tuple[Curve, pl.DataFrame]]:
+    """The mean curves over a rung's seeds with pointwise intervals, as tables by kind.
+
+    Args:
+        key: Rung and training set.
+        lines: Of each seed, from `run_lines`.
+    """
+    by_kind: dict[Curve, list[pl.DataFrame]] = {}
     for line_key in dict.fromkeys(line_key for of_run in lines for line_key in of_run):
         of_seeds = [of_run[line_key] for of_run in lines if line_key in of_run]
-        kind, cohort, target, series = line_key
-        y = _mean_of_seeds([line.y for line in of_seeds])
-        placed = np.stack([line.x for line in of_seeds])
-        x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
-        counts = (
-            None
-            if of_seeds[0].count is None
-            else np.mean([_counts_or_zeros(line) for line in of_seeds], axis=0)
-        )
-        ends = pointwise_intervals(y[1:])
-        for g in range(len(x)):
-            if not (np.isfinite(y[0, g]) and np.isfinite(x[g])):
-                continue
-            low, high = ends[g] or (None, None)
-            yield (
-                kind,
-                Point(
-                    rung=key.rung,
-                    label_fraction=key.label_fraction,
-                    held_out=key.held_out,
-                    retrain_fraction=key.retrain_fraction,
-                    cohort=cohort,
-                    target=target,
-                    series=series,
-                    x=float(x[g]),
-                    y=float(y[0, g]),
-                    low=low,
-                    high=high,
-                    count=None if counts is None else float(counts[g]),
-                ),
-            )
+        by_kind.setdefault(line_key[0], []).append(_line_frame(key, line_key, of_seeds))
+    return [(kind, pl.concat(frames)) for kind, frames in by_kind.items()]
+
+
+def _line_frame(key: GridKey, line_key: LineKey, of_seeds: Sequence[Line]) -> pl.DataFrame:
+    """The mean curve over some seeds as a table, without the points that none of them has."""
+    _, cohort, target, series = line_key
+    y = _mean_of_seeds([line.y for line in of_seeds])
+    placed = np.stack([line.x for line in of_seeds])
+    x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
+    shown = np.isfinite(y[0]) & np.isfinite(x)
+    never = (np.nan, np.nan)  # becomes null: an end of an interval is finite
+    ends = np.array([interval or never for interval in pointwise_intervals(y[1:])]).reshape(-1, 2)
+    numbers = {"x": x, "y": y[0], "low": ends[:, 0], "high": ends[:, 1]}
+    if of_seeds[0].count is not None:
+        numbers["count"] = np.mean([_counts_or_zeros(line) for line in of_seeds], axis=0)
+    frame = pl.DataFrame({name: values[shown] for name, values in numbers.items()})
+    texts = {"rung": key.rung, "cohort": cohort, "target": target, "series": series}
+    return curve_columns(
+        frame.with_columns(pl.col("low", "high").fill_nan(None)),
+        texts | {"held_out": key.held_out},
+        {"label_fraction": key.label_fraction, "retrain_fraction": key.retrain_fraction},
+    )
 
 
 def mean_points(
@@ -261,26 +248,11 @@ def mean_points(
                 yield "retrain", Point(*subject, again or 0.0, *ends)
 
 
-def _counts(test_set: TestSet) -> Counts:
-    """The sample, then up to `MAX_DRAWN` replicates. [P, 1 + W]"""
-    blocks: list[Counts] = []
-    for block in test_set.replicates.blocks():
-        blocks.append(block)
-        if sum(b.shape[1] for b in blocks) > MAX_DRAWN:
-            break
-    return cast("Counts", np.concatenate(blocks, axis=1)[:, : 1 + MAX_DRAWN])
-
-
 def _mean(test_set: TestSet, targets: Sequence[int], counts: Counts, draw: CurveFunction) -> Floats:
     """The mean of the targets' curves, over those that have one. [1 + W, G]"""
 
     def of_part(part: tuple[AnyCases, Int32Array]) -> Floats:
-        cases, patient = part
-        width = max(1, WEIGHTS_AT_ONCE // max(1, len(patient)))
-        starts = range(0, counts.shape[1], width)
-        return np.concatenate(
-            [draw(cases, counts[:, s : s + width][patient].astype(np.float64)) for s in starts]
-        )
+        return draw(*part, counts)
 
     threads = min(len(targets), len(os.sched_getaffinity(0)))
     parts = _parts(test_set, targets)
@@ -300,19 +272,6 @@ def _parts(test_set: TestSet, targets: Sequence[int]) -> Iterator[tuple[AnyCases
     for target in targets:
         rows = test_set.cases & test_set.run.labelled(target)
         yield test_set.run_cases(target).take(rows), test_set.patient[rows]
-
-
-def _passed(cases: AnyCases, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """Positives, negatives and cases above each distinct score, falling. Each [K, W]"""
-    if not isinstance(cases, TargetCases):
-        raise TypeError("a ranking is of one target")
-    order = cases.order
-    drawn = weights[order.cases]
-    tp = np.cumsum(drawn * order.positive[:, None], axis=0)[order.last]
-    predicted_positive = np.cumsum(drawn, axis=0)[order.last]
-    if not len(tp):
-        tp = predicted_positive = np.zeros((1, weights.shape[1]))
-    return tp, predicted_positive - tp, predicted_positive
 
 
 def _reliability(

@@ -16,7 +16,7 @@ from medtransfer.evaluation.comparison.answered import (
 )
 from medtransfer.evaluation.comparison.cells.released import released
 from medtransfer.evaluation.comparison.cells.tables import CellTables, curve_tables, summary_table
-from medtransfer.evaluation.comparison.curves import Line, LineKey, points, run_lines
+from medtransfer.evaluation.comparison.curves import Line, LineKey, line_frames, run_lines
 from medtransfer.evaluation.comparison.differences import Pairing, comparisons
 from medtransfer.evaluation.comparison.grid_key import GridKey, ensemble_parts
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
@@ -235,7 +235,7 @@ def measure_ladder(
             lines.append(run_lines(measured))
             tested.append(answered_once(predictions, seen))
             mean.add(measured, run.seed or 0)
-        ladder.tables.add_curves(points(key, lines))
+        ladder.tables.add_curves(line_frames(key, lines))
         rung = RungRuns(tuple(groups[key]), tuple(tested), mean.mean())
         is_largest = key.label_fraction == largest[_setting(key)]
         ladder.add(_on_shared_cases(rung, scorer), is_largest=is_largest)

@@ -23,6 +23,7 @@ from medtransfer.tables.results import (
     Result,
     curve_frame,
     results_frame,
+    typed_curve,
 )
 
 
@@ -54,9 +55,9 @@ class CellTables:
         """
         self.results.append(_with_key(results, key, seed))
 
-    def add_curves(self, points: Iterable[tuple[Curve, Point]]) -> None:
-        """Add the points of a cell's curves, with their kinds."""
-        self.curves.extend(_frames_of(points))
+    def add_curves(self, curves: Iterable[tuple[Curve, pl.DataFrame]]) -> None:
+        """Add a cell's curves, with their kinds."""
+        self.curves.extend(curves)
 
     def add_mean(self, mean: Mean) -> None:
         """Add the rows of a cell's mean over seeds."""
@@ -81,7 +82,9 @@ def curve_tables(tables: Sequence[CellTables], means: Sequence[Mean]) -> dict[Cu
     by_kind: dict[Curve, list[pl.DataFrame]] = {}
     for kind, frame in frames:
         by_kind.setdefault(kind, []).append(frame)
-    return {kind: pl.concat(of_kind, rechunk=True) for kind, of_kind in by_kind.items()}
+    return {
+        kind: typed_curve(pl.concat(of_kind, rechunk=True)) for kind, of_kind in by_kind.items()
+    }
 
 
 def _frames_of(points: Iterable[tuple[Curve, Point]]) -> list[tuple[Curve, pl.DataFrame]]:
