@@ -5,6 +5,7 @@ the laws in ``tests/laws`` cover all of it.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from medtransfer.metrics import (
     agreement,
@@ -126,6 +127,7 @@ def find_metric(name: str) -> Metric:
     return SPECIAL_METRICS.get(name) or CATALOG[catalog_name(name)]
 
 
+@lru_cache(maxsize=4096)
 def catalog_name(name: str) -> str:
     """Name in the catalogue of a name in the results: ``net_benefit@<risk>`` of ``…@risk10``."""
     base, at, point = name.partition("@")

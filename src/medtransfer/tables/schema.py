@@ -19,7 +19,7 @@ from medtransfer.errors import TableError, fault_list, listed, plural, printable
 from medtransfer.files import replacing
 from medtransfer.sizes.cells import require_short_cells
 from medtransfer.sizes.parquet import read_parquet
-from medtransfer.tables.chunks import any_cell, has_repeats, hashes_of, rows_where
+from medtransfer.tables.chunks import SLICE_ROWS, any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 from medtransfer.tables.values.names import ALLOWED_ID, ALLOWED_NAME, is_no_id, is_no_name
@@ -197,12 +197,26 @@ def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:
 
 def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Cast every contract column to its type; call it after `check_columns` has found no fault."""
+    schema = frame.schema
     columns = [(h, c) for h in frame.columns if (c := contract.column_of(h)) is not None]
-    return frame.with_columns(
-        _cast(h, c, frame.schema[h])
-        for h, c in columns
-        if frame.schema[h] != TYPES[c.kind] or (c.kind == "text" and has_blanks(frame[h]))
-    )
+    other = {h for h, c in columns if schema[h] != TYPES[c.kind]}
+    other |= _with_blanks(frame, [h for h, c in columns if c.kind == "text" and h not in other])
+    cast = [_cast(h, c, schema[h]) for h, c in columns if h in other]
+    return frame.with_columns(cast) if cast else frame
+
+
+def _with_blanks(frame: pl.DataFrame, texts: Sequence[str]) -> set[str]:
+    """The text columns for which `has_blanks` is true, in one pass over a small table."""
+    if len(frame) > SLICE_ROWS:
+        return {name for name in texts if has_blanks(frame[name])}
+    if not texts:
+        return set()
+    held = frame.select(_is_padded(name).any().alias(name) for name in texts).row(0, named=True)
+    return {name for name, holds in held.items() if holds}
+
+
+def _is_padded(name: str) -> pl.Expr:
+    return (pl.col(name).str.strip_chars() != pl.col(name)) | (pl.col(name) == "")
 
 
 def records_frame(records: Sequence[object], contract: Contract) -> pl.DataFrame:
@@ -241,8 +255,7 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
 
 def has_blanks(cells: pl.Series) -> bool:
     """True if a text is empty or has surrounding blanks; otherwise no copy is needed."""
-    cell = pl.col(cells.name)
-    return any_cell(cells, (cell.str.strip_chars() != cell) | (cell == ""))
+    return any_cell(cells, _is_padded(cells.name))
 
 
 def name_faults(frame: pl.DataFrame, column: str) -> list[str]:

@@ -6,6 +6,7 @@ a gap of its own. What the groups' means beside it show is the gap of the means.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -71,6 +72,10 @@ class MeanGroups(ComparedGroups):
     @property
     def values(self) -> list[Floats]:
         """The mean of each group, in the sample and in every replicate. G times [1 + R]"""
+        return self._means
+
+    @cached_property
+    def _means(self) -> list[Floats]:
         return [] if self.reason else list(np.mean([s.values for s in self.seeds], axis=0))
 
     def noise(self, config: EvaluationConfig) -> Floats | None:
@@ -80,14 +85,24 @@ class MeanGroups(ComparedGroups):
         mean with normal weights, which has their covariance between groups, and the tails of
         Student's t with S - 1 degrees.
         """
-        drawn = [seed.errors for seed in self.seeds if seed.errors is not None]
+        if config.seed not in self._noise_of_seed:
+            self._noise_of_seed[config.seed] = self._drawn(config.seed)
+        return self._noise_of_seed[config.seed]
+
+    @cached_property
+    def _noise_of_seed(self) -> dict[int, Floats | None]:
+        """What `noise` has drawn: gap, worst group and test ask for the same."""
+        return {}
+
+    def _drawn(self, seed: int) -> Floats | None:
+        drawn = [of_seed.errors for of_seed in self.seeds if of_seed.errors is not None]
         if len(drawn) < len(self.seeds):
             return None
         patients: Floats = np.mean(drawn, axis=0)
         number = len(self.seeds)
-        of_seeds: Floats = np.stack([seed.values[:, 0] for seed in self.seeds], axis=1)
+        of_seeds: Floats = np.stack([of_seed.values[:, 0] for of_seed in self.seeds], axis=1)
         apart: Floats = of_seeds - of_seeds.mean(axis=1, keepdims=True)
-        rng = generator(config.seed, "seeds of groups", str(self.subject))
+        rng = generator(seed, "seeds of groups", str(self.subject))
         weights = rng.standard_normal((number, patients.shape[1]))
         squares: Floats = (rng.standard_normal((number - 1, patients.shape[1])) ** 2).sum(axis=0)
         heavy: Floats = np.sqrt((number - 1) / squares)

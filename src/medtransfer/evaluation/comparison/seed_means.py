@@ -92,9 +92,11 @@ class Mean:
 
     def home(self, key: ResultKey) -> ResultKey:
         """The training cohorts' number that one of a shifted cohort is held against."""
-        home = replace(key, cohort=self.internal_name)
+        home = ResultKey(self.internal_name, key.attribute, key.group, key.target, key.metric)
+        if key.metric != HEADLINE:
+            return home
         within = replace(home, metric=WITHIN)
-        return within if key.metric == HEADLINE and within in self.by_seed else home
+        return within if within in self.by_seed else home
 
     def seed_values(self, key: ResultKey) -> Floats:
         """Its values before the mean over seeds. [S, 1 + R]"""
