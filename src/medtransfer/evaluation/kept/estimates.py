@@ -3,11 +3,13 @@
 A study scores a run when it is trained, and needs the replicates again whenever tables are made.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,13 +21,12 @@ from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError
 
 from medtransfer.data.config import Task
-from medtransfer.errors import StudyError
+from medtransfer.evaluation.kept.files import KeptFiles, column_parts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, MetricKey
 from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.score import Measure
 from medtransfer.evaluation.scoring.test_set import TestSet
-from medtransfer.files import read_content, remove, write_bytes
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.small_samples import MeanSupport, Support
 
@@ -74,16 +75,14 @@ class KeptEstimates:
 
     def find(self, key: str) -> tuple[list[Estimates], ...] | None:
         """The estimates that were kept under a key; None if there are none that are whole."""
-        for path in sorted(self.folder.glob(f"{key}-*.safetensors")):
-            try:
-                content = read_content(path)
-                if path.name == _name(key, content):
-                    estimates = _decoded(content)
-                    self.used.add(path.name)
-                    return estimates
-            except (StudyError, OSError, ValueError, KeyError, SafetensorError):
-                continue
+        for content in self._files.contents(key):
+            with contextlib.suppress(ValueError, KeyError, SafetensorError):
+                return _decoded(content)
         return None
+
+    @cached_property
+    def _files(self) -> KeptFiles:
+        return KeptFiles(self.folder, self.used)
 
     def keep(self, key: str, estimates: tuple[list[Estimates], ...]) -> None:
         """Write estimates; without a word if they are large or cannot be written."""
@@ -93,19 +92,11 @@ class KeptEstimates:
         nbytes = sum(values.nbytes for values in numbers if values is not None)
         if nbytes > MAX_BYTES:
             return
-        content = _encoded(estimates)
-        path = self.folder / _name(key, content)
-        try:
-            write_bytes(path, content)
-        except StudyError:  # what can be measured again must not stop a study
-            return
-        self.used.add(path.name)
+        self._files.write(key, _encoded(estimates))
 
     def drop_others(self) -> None:
         """Delete the files that were neither read nor written."""
-        for path in sorted(self.folder.glob("*.safetensors")):
-            if path.name not in self.used:
-                remove(path)
+        self._files.drop_others()
 
     def key(
         self,
@@ -125,23 +116,9 @@ class KeptEstimates:
         hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for frame in (predictions, cases.join(attributes, on="case_id", how="left")):
             for column in frame.get_columns():
-                for part in _parts(column):
+                for part in column_parts(column):
                     hashed.update(part)
         return hashed.hexdigest()[:32]
-
-
-def _name(key: str, content: bytes) -> str:
-    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
-
-
-def _parts(column: pl.Series) -> Iterator[bytes]:
-    """Bytes that tell a column from every other."""
-    yield f"{column.name}\0{column.dtype}\0{len(column)}\0".encode()
-    if column.dtype.is_numeric():
-        yield column.is_null().to_numpy().tobytes()
-        yield column.fill_null(0).to_numpy().tobytes()
-    else:
-        yield json.dumps(column.to_list(), default=str).encode()
 
 
 class _Row(NamedTuple):

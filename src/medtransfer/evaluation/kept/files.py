@@ -1,0 +1,76 @@
+"""Files of a folder, each named by what it was made from and by its content."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from medtransfer.errors import StudyError
+from medtransfer.files import read_content, remove, write_bytes
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class KeptFiles:
+    """Files that can be made again; one that is damaged is as good as none.
+
+    Attributes:
+        folder: May be deleted at any time.
+        used: Names of the files that were read or written.
+    """
+
+    folder: Path
+    used: set[str] = field(default_factory=set[str])
+
+    def contents(self, key: str) -> Iterator[bytes]:
+        """Contents of the files of a key that are whole; what is asked for on is used."""
+        for name in self._names.get(key, ()):
+            with contextlib.suppress(StudyError, OSError):
+                content = read_content(self.folder / name)
+                if name == _name(key, content):
+                    self.used.add(name)
+                    yield content
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write a file; without a word if it cannot be."""
+        name = _name(key, content)
+        try:
+            write_bytes(self.folder / name, content)
+        except StudyError:  # what can be made again must not stop a study
+            return
+        self._names.setdefault(key, []).append(name)
+        self.used.add(name)
+
+    def drop_others(self) -> None:
+        """Delete the files that were neither read nor written."""
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            if path.name not in self.used:
+                remove(path)
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        """Names by key, looked up once: a study has thousands."""
+        names: dict[str, list[str]] = {}
+        for name in sorted(path.name for path in self.folder.glob(f"*{SUFFIX}")):
+            names.setdefault(name.partition("-")[0], []).append(name)
+        return names
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
+
+
+def column_parts(column: pl.Series) -> Iterator[bytes]:
+    """Bytes that tell a column from every other."""
+    yield f"{column.name}\0{column.dtype}\0{len(column)}\0".encode()
+    if column.dtype.is_numeric():
+        yield column.is_null().to_numpy().tobytes()
+        yield column.fill_null(0).to_numpy().tobytes()
+    else:
+        yield json.dumps(column.to_list(), default=str).encode()
