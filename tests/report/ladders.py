@@ -10,8 +10,9 @@ import polars as pl
 from tests.prediction_tables import Site, binary_table, class_table
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import write_json

@@ -9,7 +9,7 @@ studies/<name>/
 ├── data.json       digest, findings, splits             images.parquet  facts of the images
 ├── cache/          images at the networks' sizes; may be deleted
 ├── features/       of linear probes; may be deleted
-├── estimates/      numbers of runs with their replicates; may be deleted
+├── estimates/      numbers of runs with their replicates, and cells/ of them; may be deleted
 └── runs/<run_id>/  run.json environment.json history.jsonl checkpoint/ predictions.parquet
                     tested.json results.parquet cost.json done (last) | error.json
                     predictions/  cohorts that were predicted later
@@ -52,6 +52,7 @@ from medtransfer.runs.records import Record, RunCheck, RunCost, RunError, State
 if TYPE_CHECKING:
     import polars as pl
 
+    from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
     from medtransfer.evaluation.kept.estimates import KeptEstimates
 
 __all__ = ["MARK", "Lease", "RunFolder", "StudyFolder"]
@@ -259,6 +260,17 @@ class StudyFolder:
         from medtransfer.runs.config import SCORING_VERSION
 
         return KeptEstimates(self.estimates, SCORING_VERSION)
+
+    def kept_cells(self, tables: int) -> "KeptCells":
+        """Rungs on their training sets, each summed up once.
+
+        Args:
+            tables: Version of what runs are summed up to.
+        """
+        from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
+        from medtransfer.runs.config import SCORING_VERSION
+
+        return KeptCells(self.estimates / "cells", f"{SCORING_VERSION}/{tables}")
 
     def claim(self, name: str) -> None:
         """Make this the folder of a study.

@@ -8,10 +8,11 @@ import polars as pl
 from medtransfer.data.cases import reported_attributes
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
+from medtransfer.evaluation.comparison.ladder import compare_runs
 from medtransfer.evaluation.comparison.levels.units import level_units
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import score
@@ -47,6 +48,7 @@ COLLECTED = (
     "comparisons.parquet",
     "rung_pairs.parquet",
 )
+RESULTS = "results.parquet"
 TABLES_VERSION = 8
 """Raised when a change of code changes what runs are summed up to: tables are made again."""
 
@@ -62,11 +64,12 @@ def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData)
         if folder.run(run.run_id).is_done()
         and not folder.run(run.run_id).is_scored(_scoring_of(run))
     ]
+    kept = folder.kept_estimates()
     for run in stale:
         config = run.cell.run
         attributes = _attributes(data, config.data.attributes, config.evaluation)
         predictions = _predictions(folder, run)
-        measure = folder.kept_estimates().measuring(predictions, attributes, config.data.task)
+        measure = kept.measuring(predictions, attributes, config.data.task)
         results = score(predictions, attributes, config.data.task, config.evaluation, measure)
         folder.run(run.run_id).write_results(results, _scoring_of(run))
     return len(stale)
@@ -99,15 +102,16 @@ def write_study_tables(
     done = [run for run in done if taken is None or run.run_id in taken]
     attributes = _attributes(data, study.data.attributes, study.evaluation)
     units = level_units(data.manifest.frame, study.data.levels)
-    key = _collected_key(study, folder, done, data=data, attributes=attributes, units=units)
+    sealed = {run.run_id: _sealed_tables(folder, run) for run in done}
+    key = _collected_key(study, done, sealed, data=data, attributes=attributes, units=units)
     if _is_collected(folder, key):
         return
     predictions = {run.run_id: _predictions(folder, run) for run in done}
     write_frame(pl.concat(predictions.values()), folder.path / "predictions.parquet")
     in_order = _in_order(study, done)
-    runs = [_ladder_run(folder, run, predictions) for run in in_order]
+    runs = [_ladder_run(folder, run, predictions, sealed[run.run_id]) for run in in_order]
     compared = [*runs, *_never_retrained(predictions, in_order, data)]
-    kept = folder.kept_estimates()
+    kept, cells = folder.kept_estimates(), folder.kept_cells(TABLES_VERSION)
     tables = compare_runs(
         compared,
         attributes,
@@ -117,6 +121,7 @@ def write_study_tables(
         facts=study_facts(study, folder, done),
         ensembles=seed_ensembles(compared, len(study.seeds)) if study.ensemble else (),
         kept=kept,
+        cells=cells,
     )
     write_results(tables.results, folder.path / "results.parquet")
     write_results(tables.results, folder.path / "results.csv")
@@ -132,10 +137,11 @@ def write_study_tables(
     files += write_study_readers(study, folder, runs, data.readings)
     files += write_levels(study, folder.path / "curves", runs, units, kept)
     kept.drop_others()
-    sealed = {
+    cells.drop_others()
+    records = {
         path.relative_to(folder.path).as_posix(): SealedFile.read(path).record() for path in files
     }
-    write_json(folder.path / "collected.json", {"digest": key, "files": sealed})
+    write_json(folder.path / "collected.json", {"digest": key, "files": records})
 
 
 def _evaluations(study: Study, done: Sequence[PlannedRun], data: StudyData) -> dict[str, str]:
@@ -198,8 +204,8 @@ def _taken(folder: StudyFolder, planned: Sequence[PlannedRun]) -> set[str]:
 
 def _collected_key(
     study: Study,
-    folder: StudyFolder,
     done: Sequence[PlannedRun],
+    sealed: Mapping[str, Mapping[str, str]],
     *,
     data: StudyData,
     attributes: pl.DataFrame,
@@ -207,7 +213,7 @@ def _collected_key(
 ) -> str:
     """Digest of what the study's tables are made from; if unchanged, they are kept."""
     contents = {
-        "runs": {run.run_id: _prediction_digests(folder, run) for run in done},
+        "runs": {run.run_id: _prediction_digests(sealed[run.run_id]) for run in done},
         "cases": {run.run_id: run.predicted.digest for run in done},
         "scoring": study.scope("scoring"),
         "attributes": attributes.rows(),
@@ -225,14 +231,19 @@ def _level_contents(units: Mapping[str, pl.DataFrame]) -> dict[str, object]:
     return {"levels": {name: of_level.rows() for name, of_level in units.items()}} if units else {}
 
 
-def _prediction_digests(folder: StudyFolder, run: PlannedRun) -> dict[str, str]:
-    """SHA-256 of the tables of a run's predictions, by file."""
+def _sealed_tables(folder: StudyFolder, run: PlannedRun) -> dict[str, str]:
+    """SHA-256 of the tables of a run, by file."""
     seal = read_run_seal(folder.run(run.run_id).path)
     files = {} if seal is None else seal.files
+    return {name: entry.sha256 for name, entry in files.items() if name.endswith(".parquet")}
+
+
+def _prediction_digests(sealed: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 of the tables of a run's predictions, by file."""
     return {
-        name: entry.sha256
-        for name, entry in files.items()
-        if name == PREDICTIONS or (name.startswith(f"{ADDED}/") and name.endswith(".parquet"))
+        name: sha256
+        for name, sha256 in sealed.items()
+        if name == PREDICTIONS or name.startswith(f"{ADDED}/")
     }
 
 
@@ -243,7 +254,10 @@ def _in_order(study: Study, done: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def _ladder_run(
-    folder: StudyFolder, run: PlannedRun, predictions: Mapping[str, pl.DataFrame]
+    folder: StudyFolder,
+    run: PlannedRun,
+    predictions: Mapping[str, pl.DataFrame],
+    sealed: Mapping[str, str],
 ) -> LadderRun:
     return LadderRun(
         run.run_id,
@@ -251,6 +265,8 @@ def _ladder_run(
         run.cell.seed,
         lambda: predictions[run.run_id],
         folder.run(run.run_id).results,
+        # a run of version 0.1 has a seal that lists no results
+        digest([sealed, run.predicted.digest]) if RESULTS in sealed else None,
     )
 
 

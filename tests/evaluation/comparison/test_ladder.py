@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 from tests.evaluation.comparison.made_rungs import key_of, mean_of
 from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.score import score
 from medtransfer.tables import results

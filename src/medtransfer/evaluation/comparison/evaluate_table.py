@@ -13,8 +13,9 @@ from medtransfer.data.config import Task
 from medtransfer.data.sources.catalog import label_tellers
 from medtransfer.errors import TableError, fault_list, listed, plural, printable, suggestion
 from medtransfer.evaluation.comparison.answered import pool_folds
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.scoring.config import EvaluationConfig, unknown_names
 from medtransfer.files import sha256, write_json

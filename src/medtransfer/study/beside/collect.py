@@ -10,7 +10,7 @@ import polars as pl
 
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.adaptation.table import FILE_NAME
-from medtransfer.evaluation.comparison.ladder import LadderRun
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.policies.group_thresholds import group_threshold_rows
 from medtransfer.evaluation.comparison.policies.table import (
     GROUP_THRESHOLDS_FILE,

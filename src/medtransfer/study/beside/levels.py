@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
+from medtransfer.evaluation.comparison.ladder import compare_runs
 from medtransfer.evaluation.comparison.levels.predictions import level_runs
 from medtransfer.evaluation.comparison.levels.table import (
     LEVEL_COMPARISONS_FILE,

@@ -9,11 +9,12 @@ from polars.testing import assert_frame_equal
 from tests.prediction_tables import QUICK, Site, attributes_of, binary_table
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.comparison import ladder
+from medtransfer.evaluation.comparison.cells import measured
 from medtransfer.evaluation.comparison.cells.released import released
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.choice.rung_pairs import pairs_frame, rung_pairs
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.comparison.scaling import RungFacts
 from medtransfer.evaluation.comparison.seed_means import Mean
 
@@ -88,7 +89,7 @@ def test_the_tables_are_those_of_all_replicates(
     found = compared(runs, task)
     if task == "multi-label":
         assert any(mean.shared and mean.comparable for mean in found.means)
-    monkeypatch.setattr(ladder, "released", unreleased)
+    monkeypatch.setattr(measured, "released", unreleased)
     whole = compared(runs, task)
     assert_frame_equal(found.results, whole.results, check_exact=True)
     assert_frame_equal(found.comparisons, whole.comparisons, check_exact=True)
@@ -105,7 +106,7 @@ def test_a_run_keeps_the_replicates_of_few_numbers(monkeypatch: pytest.MonkeyPat
         whole.append(mean)
         return released(mean, is_largest=is_largest)
 
-    monkeypatch.setattr(ladder, "released", noted)
+    monkeypatch.setattr(measured, "released", noted)
     runs = ladder_of(binary_table(SITES), ["scratch"], [GridKey("", 1.0), GridKey("", 0.1)])
     full, tenth = (
         num_bytes(found) / num_bytes(before)

@@ -6,9 +6,10 @@ import pytest
 from numpy.testing import assert_allclose
 from tests.prediction_tables import Site, binary_table, no_attributes
 
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.ensembles.seeds import seed_ensembles
 from medtransfer.evaluation.comparison.grid_key import GridKey, ensemble_name, ensemble_parts
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 
 SITES = {"a": Site({"tune": 60, "test": 120})}

@@ -12,9 +12,10 @@ from tests.evaluation.comparison.made_rungs import CONFIG
 from tests.prediction_tables import Site, binary_table, no_attributes
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.choice.rung_pairs import rung_pairs
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, LadderTables, compare_runs
+from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.statistics.variance import random_effects
 
 PREVALENCES = {"a": 0.15, "b": 0.5, "c": 0.8}

@@ -13,8 +13,9 @@ from tests.strategies import FEW
 
 from medtransfer.data.config import LevelRule
 from medtransfer.errors import TableError
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun, compare_runs
+from medtransfer.evaluation.comparison.ladder import compare_runs
 from medtransfer.evaluation.comparison.levels.predictions import level_predictions, level_runs
 from medtransfer.evaluation.comparison.levels.units import level_units, require_whole_units
 from medtransfer.evaluation.scoring.config import EvaluationConfig

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun
 from medtransfer.evaluation.comparison.policies.group_thresholds import group_threshold_rows
 from medtransfer.evaluation.comparison.policies.table import (
     GROUP_THRESHOLDS_FILE,

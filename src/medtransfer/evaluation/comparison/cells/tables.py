@@ -1,10 +1,13 @@
 """Tables of a ladder's cells, made as soon as a cell is measured, so that it can be released."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import polars as pl
 
+from medtransfer.evaluation.comparison.cells.cell import Cell
 from medtransfer.evaluation.comparison.curves import mean_points
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
@@ -40,33 +43,49 @@ class CellTables:
 
     results: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     summaries: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
-    headlines: list[list[Result]] = field(default_factory=list[list[Result]])
+    headlines: list[Sequence[Result]] = field(default_factory=list["Sequence[Result]"])
     curves: list[tuple[Curve, pl.DataFrame]] = field(
         default_factory=list["tuple[Curve, pl.DataFrame]"]
     )
 
-    def add_run(self, results: pl.DataFrame, key: GridKey, seed: int | None) -> None:
-        """Add the results table of a run.
+    def add(self, cell: Cell) -> None:
+        """Add the tables of a cell."""
+        self.results.extend(cell.results)
+        self.summaries.append(cell.summary)
+        self.headlines.append(cell.headlines)
+        self.curves.extend(cell.curves)
 
-        Args:
-            results: From `scoring.score.results_of`.
-            key: Its rung and training set.
-            seed: Of its training; None for an ensemble of seeds.
-        """
-        self.results.append(_with_key(results, key, seed))
 
-    def add_curves(self, curves: Iterable[tuple[Curve, pl.DataFrame]]) -> None:
-        """Add a cell's curves, with their kinds."""
-        self.curves.extend(curves)
+def run_table(results: pl.DataFrame, key: GridKey, seed: int | None) -> pl.DataFrame:
+    """The results table of a run in its study.
 
-    def add_mean(self, mean: Mean) -> None:
-        """Add the rows of a cell's mean over seeds."""
-        rows = list(mean_results(mean))
-        more = [*drops(mean), *variances(mean), *hospital_summaries(mean)]
-        self.summaries.append(summary_table([*rows, *more], mean.key))
-        self.headlines.append(
-            [row for row in rows if row.metric == HEADLINE and row.attribute == ALL]
-        )
+    Args:
+        results: From `scoring.score.results_of`.
+        key: Its rung and training set.
+        seed: Of its training; None for an ensemble of seeds.
+    """
+    return _with_key(results, key, seed)
+
+
+def cell_of(
+    mean: Mean, results: Sequence[pl.DataFrame], curves: Iterable[tuple[Curve, pl.DataFrame]]
+) -> Cell:
+    """A cell that has been measured.
+
+    Args:
+        mean: Over its seeds, with all replicates.
+        results: Of each run, from `run_table`.
+        curves: With their kinds.
+    """
+    rows = list(mean_results(mean))
+    more = [*drops(mean), *variances(mean), *hospital_summaries(mean)]
+    return Cell(
+        results=tuple(results),
+        summary=summary_table([*rows, *more], mean.key),
+        headlines=tuple(r for r in rows if r.metric == HEADLINE and r.attribute == ALL),
+        curves=tuple(curves),
+        mean=mean,
+    )
 
 
 def curve_tables(tables: Sequence[CellTables], means: Sequence[Mean]) -> dict[Curve, pl.DataFrame]:
@@ -101,6 +120,12 @@ def summary_table(rows: Sequence[Result], key: GridKey) -> pl.DataFrame:
     if key.held_out is not None:
         frame = frame.filter(pl.col("cohort") == key.held_out)
     return _with_key(frame, key)
+
+
+def summary_tables(rows: Iterable[tuple[GridKey, Result]]) -> Iterator[pl.DataFrame]:
+    """Tables of rows with their keys, one for each stretch of rows that share a key."""
+    for key, of_key in groupby(rows, key=itemgetter(0)):
+        yield summary_table([row for _, row in of_key], key)
 
 
 def _with_key(results: pl.DataFrame, key: GridKey, seed: int | None = None) -> pl.DataFrame:

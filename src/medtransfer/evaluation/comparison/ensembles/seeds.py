@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import polars as pl
 
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey, ensemble_name
-from medtransfer.evaluation.comparison.ladder import LadderRun
 from medtransfer.settings import digest
 
 SMALLEST = 2

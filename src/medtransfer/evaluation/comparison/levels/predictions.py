@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from medtransfer.data.config import LevelRule
-from medtransfer.evaluation.comparison.ladder import LadderRun
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.tables.predictions import target_names
 
 MAX_LOGIT = 700.0

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun
 from medtransfer.evaluation.comparison.policies.paired_mean import paired_mean
 from medtransfer.evaluation.comparison.policies.table import GroupThresholdRow
 from medtransfer.evaluation.scoring.config import EvaluationConfig

@@ -13,9 +13,9 @@ from medtransfer.evaluation.comparison.answered import (
     restricted,
     shared_cases,
 )
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.evaluate_table import ladder_runs, run_keys
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.ladder import LadderRun
 from medtransfer.evaluation.comparison.readers.agreement import (
     Codes,
     agreement_interval,

@@ -1,0 +1,105 @@
+"""Runs of a ladder, the runs of one rung on one training set, and how they are scored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from medtransfer.data.config import Task
+from medtransfer.evaluation.comparison.answered import Answered, restricted, shared_cases
+from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
+from medtransfer.evaluation.comparison.grid_key import GridKey
+from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
+from medtransfer.evaluation.kept.estimates import KeptEstimates
+from medtransfer.evaluation.scoring.config import EvaluationConfig
+from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
+
+
+@dataclass(frozen=True)
+class LadderRun:
+    """A finished run with its place in the ladder.
+
+    Attributes:
+        run_id: Its name.
+        key: Rung and training set.
+        seed: Of its training; None for an ensemble of seeds.
+        predictions: Reads its predictions table.
+        results: Reads its results table, if it was scored already.
+        content: Digest of what predictions and results are made from; None if it is not known.
+    """
+
+    run_id: str
+    key: GridKey
+    seed: int | None
+    predictions: Callable[[], pl.DataFrame]
+    results: Callable[[], pl.DataFrame] | None = None
+    content: str | None = None
+
+
+@dataclass(frozen=True)
+class RungRuns:
+    """The runs of one rung and training set.
+
+    Attributes:
+        runs: One per seed.
+        answered: Test cases of each.
+        mean: Mean over the seeds, on the test cases that all of them answered.
+        kept_as: Name of the cell among those that are kept; None if it has none.
+    """
+
+    runs: tuple[LadderRun, ...]
+    answered: tuple[Answered, ...]
+    mean: Mean
+    kept_as: str | None = None
+
+    @property
+    def shared(self) -> Answered:
+        """Test cases that all seeds answered."""
+        return shared_cases(self.answered) or self.answered[0]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Settings that runs are scored with.
+
+    Attributes:
+        attributes: `case_id` and the attributes to report by.
+        task: How the targets relate to each other.
+        config: Intervals, operating points, smallest group size.
+        kept: Estimates of runs that were measured before; None to measure them all.
+        cells: Cells that were summed up before; None to sum them all up.
+    """
+
+    attributes: pl.DataFrame
+    task: Task
+    config: EvaluationConfig
+    kept: KeptEstimates | None = None
+    cells: KeptCells | None = None
+
+    @cached_property
+    def settings(self) -> str | None:
+        """Digest of what all cells share; None if none are kept."""
+        if self.cells is None:
+            return None
+        return self.cells.settings(self.attributes, self.task, self.config)
+
+    def measure(self, predictions: pl.DataFrame) -> MeasuredRun:
+        """Measure a run on all of its test cases, if it was not before."""
+        if self.kept is None:
+            return self._measured(predictions)
+        measure = self.kept.measuring(predictions, self.attributes, self.task)
+        return measure_run(predictions, self.attributes, self.task, self.config, measure)
+
+    def _measured(self, predictions: pl.DataFrame) -> MeasuredRun:
+        return measure_run(predictions, self.attributes, self.task, self.config)
+
+    def mean(self, rung: RungRuns, cases: Answered) -> Mean | None:
+        """Mean of a rung's runs on some of their test cases; None without a case."""
+        if not len(cases):
+            return None
+        mean = MeanOfSeeds(rung.mean.key, self.config)
+        for run in rung.runs:
+            some = restricted(run.predictions(), cases)
+            mean.add(self._measured(some), run.seed or 0)
+        return mean.mean()
