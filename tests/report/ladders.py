@@ -117,9 +117,18 @@ def counts_of(ladder: Ladder) -> list[dict[str, Any]]:
     ]
 
 
-def write_evaluation(ladder: Ladder, folder: Path, name: str = "chest") -> Path:
-    """Write the files that `medtransfer evaluate` writes."""
-    tables = ladder.tabulated()
+def write_evaluation(
+    ladder: Ladder, folder: Path, name: str = "chest", tables: LadderTables | None = None
+) -> Path:
+    """Write the files that `medtransfer evaluate` writes.
+
+    Args:
+        ladder: What was evaluated.
+        folder: For the files.
+        name: Of the evaluation.
+        tables: Its tables; made here by default.
+    """
+    tables = tables or ladder.tabulated()
     write_results(tables.results, folder / "results.parquet")
     write_frame(tables.comparisons, folder / "comparisons.parquet")
     write_curve_tables(tables.curves, folder / "curves")
