@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 from tests.report.front_page.test_build import two_hospitals
+from tests.report.hand_made import OTHER, REFERENCE
 
 from medtransfer.data.phantom import Hospital, Phantom
 from medtransfer.recipes import planted
@@ -45,6 +46,18 @@ def test_each_question_has_its_truth_beside_the_studys_number(truths) -> None:
     assert "lesions of south show 50% of the sign" in shift.planted
     assert shift.sentence.startswith("planted: lesions of south")
     assert by_topic["probabilities"].truth > 0.1
+
+
+def test_a_reference_that_is_best_is_compared_with_the_other_rung(
+    truths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = truths(PHANTOM)
+    best = replace(two_hospitals(), chosen=REFERENCE)
+    monkeypatch.setattr(planted, "load_study_data", lambda _study: best)
+    monkeypatch.setattr(planted, "with_choice", lambda data: data)
+    mine = truths(PHANTOM)
+    assert mine["transfer"].found == other["transfer"].found
+    assert f"between {OTHER} and {REFERENCE}" in mine["transfer"].found
 
 
 def test_the_truth_follows_the_generator(truths) -> None:

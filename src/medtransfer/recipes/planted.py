@@ -11,7 +11,7 @@ from medtransfer.evaluation.comparison.evaluate_table import evaluate_table
 from medtransfer.evaluation.comparison.seed_means import DROP_SUFFIX, HEADLINE
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.group_comparison import GAP
-from medtransfer.report.content import ReportData, Row
+from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.facts import Quantity, Topic
 from medtransfer.report.front_page.sentences import interval
 from medtransfer.report.page import with_choice
@@ -97,12 +97,13 @@ def _truths(phantom: Phantom, data: ReportData, ideal: _IdealObserver) -> Iterat
     best = ideal.value(HEADLINE, home)
     reference = data.headline_row(data.reference, home) or {}
     room = best - (reference.get("value") or 0.0)
-    row = data.headline_difference(data.best, home)
+    rung = _compared(data)
+    row = data.headline_difference(rung, home)
     yield PlantedTruth(
         "transfer",
         f"no reader can exceed AUROC {best:.2f} at {home} ({percent(phantom.label_noise)} of the "
         f"labels are wrong), so pre-training can give at most {room:.2f}",
-        f"{interval(Quantity.of(row), 3)} between {data.best} and {data.reference}",
+        f"{interval(Quantity.of(row), 3)} between {rung} and {data.reference}",
         room,
         Quantity.of(row),
     )
@@ -116,11 +117,11 @@ def _truths(phantom: Phantom, data: ReportData, ideal: _IdealObserver) -> Iterat
         lost,
         Quantity.of(row),
     )
-    row = _saving(data, home)
+    row = data.result_row(rung, home, "labels_saved")
     yield PlantedTruth(
         "labels",
         "nothing, since what a head start saves is a property of the networks",
-        "no saving" if row is None else f"{data.best} saves {saved_text(row)} of the labels",
+        "no saving" if row is None else f"{rung} saves {saved_text(row)} of the labels",
         float("nan"),
         Quantity.of(row),
     )
@@ -159,5 +160,7 @@ def _gap(ideal: _IdealObserver, home: str) -> float:
     return men - women
 
 
-def _saving(data: ReportData, home: str) -> Row | None:
-    return data.result_row(data.best, home, "labels_saved")
+def _compared(data: ReportData) -> str:
+    """The rung whose difference from the reference is told: never the reference itself."""
+    others = [rung for rung in data.rungs if rung != data.reference]
+    return data.best if data.best != data.reference or not others else data.best_of(others)
