@@ -84,6 +84,7 @@ TORCH = {
     "runs.fine_tune",
     "runs.probe",
     "runs.tested.corrupted_outputs",
+    "runs.tested.home_features",
     "runs.tested.predict",
     "runs.understanding.answer",
     "runs.understanding.covariates",

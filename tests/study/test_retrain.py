@@ -104,8 +104,44 @@ def test_adaptation_is_scoring_alone_and_on_the_cases_that_retraining_is_tested_
     assert table["num_patients"].unique().to_list() == [20]
     assert table["pool_patients"].unique().to_list() == [20]
     assert "curves/adapt.parquet" in (retrained.path / "collected.json").read_text()
+    again = table.filter(arm="internal+shifted", metric="nll").sort("patients")
+    assert again["patients"].to_list() == [10, 20]
+    results = pl.read_parquet(retrained.path / "results.parquet").filter(
+        pl.col("run_id").is_null() & pl.col("retrain_fraction").gt(0),
+        metric="nll_platt",
+        attribute="all",
+    )
+    expected = results.sort("retrain_fraction")["value"].to_list()
+    assert again["value"].to_list() == pytest.approx(expected)
+    assert again["difference_low"].null_count() == 0
+    page = write_report(retrained).read_text("utf-8")
+    assert "Adaptation with a few patients of the other hospital" in page
+    assert "trained again with the home cases and those of the patients" in page
     run_here(study, retrained.path)
     assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_probe_of_the_tuned_network_is_fitted_on_its_own_features(
+    retrained: StudyFolder,
+) -> None:
+    from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+    from medtransfer.study.yaml_file import read_study
+
+    study = read_study(retrained.path / "study.yaml")
+    config = AdaptConfig(patients=(10, 20), draws=2, arms=("probe",))
+    adapted = study.model_copy(update={"adapt": config})
+    run_here(adapted, retrained.path)
+    table = pl.read_parquet(retrained.path / "curves" / "adapt.parquet").filter(arm="probe")
+    assert table["value"].null_count() == 0
+    assert table["not_fitted"].sum() == 0
+    kept = sorted(path.name for path in retrained.features.iterdir())
+    assert len(kept) == 2  # one part of each seed
+    (retrained.path / "collected.json").unlink()
+    run_here(adapted, retrained.path)
+    again = pl.read_parquet(retrained.path / "curves" / "adapt.parquet").filter(arm="probe")
+    assert again.equals(table)
+    assert sorted(path.name for path in retrained.features.iterdir()) == kept
 
 
 def test_adaptation_needs_a_shifted_hospital(retrained: StudyFolder) -> None:

@@ -111,6 +111,7 @@ class ReportData:
         understanding: Why rungs win, from `analysis.table`; None if it was not asked.
         trajectory: AUROC at home and away while tuning; None if no run looked.
         corruptions: Of the internal test cases; None if there were none.
+        adaptation: Curves of arms at shifted hospitals; None if not asked for.
         group_thresholds: Thresholds by group beside shared ones; None if not asked for.
         levels: Means of units of several cases, with differences; None if not asked for.
         verdict: Of a validation at a hospital: the answer, then the numbers behind it.
@@ -141,6 +142,7 @@ class ReportData:
     understanding: pl.DataFrame | None = None
     trajectory: pl.DataFrame | None = None
     corruptions: pl.DataFrame | None = None
+    adaptation: pl.DataFrame | None = None
     group_thresholds: pl.DataFrame | None = None
     levels: pl.DataFrame | None = None
     verdict: tuple[str, ...] = ()

@@ -51,7 +51,12 @@ class FeatureSource:
     parent: Path
 
     def extract(
-        self, run: Transfer, built: BuiltClassifier, on_images: Callable[[int], None]
+        self,
+        run: Transfer,
+        built: BuiltClassifier,
+        on_images: Callable[[int], None],
+        *,
+        tuned: str | None = None,
     ) -> CaseFeatures:
         """Features of all cases; those that are there are read.
 
@@ -59,10 +64,11 @@ class FeatureSource:
             run: Its configuration.
             built: The classifier, whose head has no part in it.
             on_images: Called with the number of images that went through the network.
+            tuned: Name of its weights if training changed the backbone; None if it did not.
         """
         determinants = {
             "architecture": built.rung.architecture.name,
-            "weights": built.weights or f"random, seed {run.seed}",
+            "weights": tuned or built.weights or f"random, seed {run.seed}",
             "pool": run.model.pool,
             "precision": built.classifier.precision,
             "input": vars(self.spec),

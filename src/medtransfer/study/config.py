@@ -95,8 +95,9 @@ class Study(Settings):
     evaluation: EvaluationConfig = identity(EvaluationConfig())
     """Scoring settings."""
     adapt: AdaptConfig | None = scoring(None)
-    """Adaptation of the networks to each shifted hospital with a few of its patients, without
-    training: `{}` for the default settings. Trains nothing; writes `curves/adapt.parquet`."""
+    """Adaptation of the networks to each shifted hospital with a few of its patients: `{}` for the
+    default settings. Trains no network; writes `curves/adapt.parquet`, with the runs of
+    `retrain_fractions` beside the arms."""
     corruptions: tuple[CorruptionName, ...] = scoring_if_set(())
     """Corruptions of the internal test cases, which runs with most labels predict too: `jpeg`,
     `blur`, `noise`, `contrast`, `resolution`, at severities 1, 3 and 5; `blur@2` is severity 2
@@ -245,6 +246,10 @@ class Study(Settings):
             )
         if self.corruptions and self.keep == "predictions":
             faults.append("corruptions need the weights of finished runs: keep must be weights")
+        if self.adapt is not None and "probe" in self.adapt.arms and self.keep == "predictions":
+            faults.append(
+                "adapt.arms: probe needs the weights of finished runs: keep must be weights"
+            )
         return faults
 
     def _training_faults(self) -> list[str]:

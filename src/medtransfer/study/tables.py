@@ -31,6 +31,7 @@ from medtransfer.study.beside.collect import (
     write_group_thresholds,
     write_study_readers,
 )
+from medtransfer.study.beside.home_features import features_of_runs
 from medtransfer.study.beside.levels import write_levels
 from medtransfer.study.beside.readings import readings_digest
 from medtransfer.study.config import Study
@@ -131,7 +132,8 @@ def write_study_tables(
     note_reads(folder, _evaluations(study, done, data))
     files = [folder.path / name for name in COLLECTED]
     files += [folder.path / "curves" / f"{name}.parquet" for name in tables.curves]
-    files += write_adaptation(study, folder, runs, _tested_again(in_order, data))
+    tested, features = _tested_again(in_order, data), features_of_runs(folder, done, data)
+    files += write_adaptation(study, folder, runs, tested, features)
     files += write_corruptions(study, folder, done)
     files += write_group_thresholds(study, folder, runs, attributes)
     files += write_study_readers(study, folder, runs, data.readings)

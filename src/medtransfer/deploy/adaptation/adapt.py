@@ -27,7 +27,7 @@ from medtransfer.evaluation.comparison.adaptation.adapted_run import (
 )
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.posthoc.adaptation.arms import ARMS, MEANINGS, MIN_ISOTONIC, Arm
+from medtransfer.posthoc.adaptation.arms import ARMS, MEANINGS, MIN_ISOTONIC, AnyArm, Arm
 
 UNFITTED = "nothing was changed"
 
@@ -46,7 +46,7 @@ class AdaptedBundle:
     """
 
     bundle: Bundle
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, AnyArm]
     recalibration: Recalibration | None
     lines: tuple[str, ...]
     notes: tuple[str, ...]
@@ -148,7 +148,7 @@ def _known_arm(arm: str) -> ArmOrSelected:
     return matches[0]
 
 
-def _arms(network: LocalNetwork, adapted: AdaptedRun) -> dict[str, Arm]:
+def _arms(network: LocalNetwork, adapted: AdaptedRun) -> dict[str, AnyArm]:
     return {name: adapted[number].fit.arm for number, name in enumerate(network.run.names)}
 
 
@@ -158,7 +158,7 @@ def _reasons(network: LocalNetwork, adapted: AdaptedRun) -> dict[str, str]:
     return {name: fit.reason for name, fit in fits.items() if fit.reason is not None}
 
 
-def _changes(network: LocalNetwork, arms: Mapping[str, Arm], patients: int) -> list[str]:
+def _changes(network: LocalNetwork, arms: Mapping[str, AnyArm], patients: int) -> list[str]:
     return [
         f"{name}: {arm} ({MEANINGS[arm]}), fitted on {plural(patients, 'patient')} of "
         f"{network.hospital}"

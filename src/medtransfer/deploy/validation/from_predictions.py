@@ -24,7 +24,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.evaluation.scoring.tune_fit import TuneFit
 from medtransfer.metrics.kernels.sums import Flags
-from medtransfer.posthoc.adaptation.arms import Arm
+from medtransfer.posthoc.adaptation.arms import AnyArm
 from medtransfer.posthoc.calibrators import Calibrator, Platt, Temperature
 
 Numbers = Mapping[MetricKey, Measured]
@@ -46,7 +46,7 @@ class Recalibration:
         reason: Reason that the arm could not be fitted.
     """
 
-    arm: Arm
+    arm: AnyArm
     keeps_order: bool
     fit_patients: int
     fit_positives: Mapping[str, int]
@@ -186,9 +186,9 @@ def recalibrate(network: LocalNetwork, config: ValidationConfig) -> Recalibratio
     if min(fitted_on, patients - fitted_on) < 2:
         return None
     adapted = _fitted(network, config, division, settings)
-    arms: list[Arm] = [of_target.fit.arm for of_target in adapted.values()]
+    arms: list[AnyArm] = [of_target.fit.arm for of_target in adapted.values()]
     reasons = [of_target.fit.reason for of_target in adapted.values()]
-    changed: list[Arm] = [arm for arm in arms if arm != "carried"]
+    changed: list[AnyArm] = [arm for arm in arms if arm != "carried"]
     return Recalibration(
         arm=changed[0] if changed else arms[0],
         keeps_order=not run.single_label

@@ -24,7 +24,10 @@ from medtransfer.posthoc.tuning_split import TUNE
 
 Arm = Literal["carried", "threshold", "intercept", "platt", "temperature", "isotonic", "prevalence"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-MEANINGS: dict[Arm, str] = {
+NetworkArm = Literal["probe"]
+"""Arms that change the network too, and so need more of it than its logits."""
+AnyArm = Arm | NetworkArm
+MEANINGS: dict[AnyArm, str] = {
     "carried": "nothing is changed",
     "threshold": "the thresholds are set anew on labelled cases",
     "intercept": "a constant is added to the logit",
@@ -32,6 +35,7 @@ MEANINGS: dict[Arm, str] = {
     "temperature": "the logit is divided by a constant",
     "isotonic": "the probability is an isotonic regression on the logit",
     "prevalence": "the probabilities are moved to a prevalence that is estimated without labels",
+    "probe": "a new linear head is fitted on the network's features",
 }
 MIN_ISOTONIC = 50
 """Positive and negative cases from which isotonic regression is fitted: its steps are means of few
@@ -83,7 +87,7 @@ class ArmFit:
         reason: Reason that it could not be fitted; None if it was.
     """
 
-    arm: Arm
+    arm: AnyArm
     calibrator: Calibrator
     reason: str | None = None
 

@@ -8,9 +8,8 @@ from scipy.special import log_expit, log_softmax
 
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.posthoc.adaptation.arms import MIN_ISOTONIC, Arm, ArmFit, LocalCases, fit_arm
-from medtransfer.seeds import generator
+from medtransfer.posthoc.adaptation.folds import patient_folds
 
-FOLDS = 5
 SIMPLEST_FIRST: tuple[Arm, ...] = (
     "carried",
     "prevalence",
@@ -47,7 +46,7 @@ def select_arm(
     candidates: list[Arm] = [arm for arm in SIMPLEST_FIRST if arm in arms or arm == "carried"]
     fits = {arm: fit_arm(arm, cases, home, min_isotonic=min_isotonic) for arm in candidates}
     fitted: list[Arm] = [arm for arm in candidates if fits[arm].reason is None]
-    folds = _folds(cases, seed)
+    folds = patient_folds(cases, seed)
     if len(fitted) == 1 or not cases.labelled.any() or folds.max(initial=0) == 0:
         return fits["carried"]
     losses = np.stack([_held_out_losses(arm, cases, home, folds) for arm in fitted])
@@ -89,15 +88,3 @@ def log_losses(cases: LocalCases, fit: ArmFit) -> Floats:
         return -np.asarray(log_expit(np.where(cases.targets == 1, logits, -logits)))
     logs = np.asarray(log_softmax(logits, axis=1))
     return -logs[np.arange(len(cases)), cases.targets]
-
-
-def _folds(cases: LocalCases, seed: int) -> NDArray[np.int64]:
-    """Fold of each case: patients are dealt out in turn, those with a positive case first. [n]"""
-    patients, unit = np.unique(cases.patients, return_inverse=True)
-    highest = np.full(len(patients), -1, dtype=np.int64)
-    np.maximum.at(highest, unit.ravel(), cases.targets)
-    shuffled = generator(seed, "folds").permutation(len(patients))
-    order = shuffled[np.argsort(-highest[shuffled], kind="stable")]
-    fold = np.empty(len(patients), dtype=np.int64)
-    fold[order] = np.arange(len(patients)) % min(FOLDS, max(1, len(patients)))
-    return fold[unit.ravel()]

@@ -7,6 +7,7 @@ import polars as pl
 
 from medtransfer.analysis.table import find_understanding
 from medtransfer.analysis.trajectory import find_trajectory
+from medtransfer.evaluation.comparison.adaptation.table import find_adapt_table
 from medtransfer.evaluation.comparison.corruptions.table import find_corruptions
 from medtransfer.evaluation.comparison.levels.table import find_levels
 from medtransfer.evaluation.comparison.policies.table import find_group_thresholds
@@ -18,6 +19,7 @@ class TablesBeside(TypedDict):
     understanding: pl.DataFrame | None
     trajectory: pl.DataFrame | None
     corruptions: pl.DataFrame | None
+    adaptation: pl.DataFrame | None
     group_thresholds: pl.DataFrame | None
     levels: pl.DataFrame | None
 
@@ -28,6 +30,7 @@ def tables_beside(curves: Path) -> TablesBeside:
         understanding=find_understanding(curves),
         trajectory=find_trajectory(curves),
         corruptions=find_corruptions(curves),
+        adaptation=find_adapt_table(curves),
         group_thresholds=find_group_thresholds(curves),
         levels=find_levels(curves),
     )

@@ -12,6 +12,7 @@ from medtransfer.evaluation.comparison.scaling import ROBUSTNESS
 from medtransfer.evaluation.comparison.seed_means import HEADLINE
 from medtransfer.language.translation import translate
 from medtransfer.report import figures
+from medtransfer.report.beside.adaptation import adaptation_passage
 from medtransfer.report.beside.corruptions import corruptions_passage
 from medtransfer.report.components import (
     Answer,
@@ -63,7 +64,7 @@ def section(data: ReportData) -> Section:
     parts: list[Component] = []
     if card.studied:
         parts += [*_scatter(data), _drops(data), *_thresholds(data)]
-    parts += [*_retraining(data), *corruptions_passage(data)]
+    parts += [*_retraining(data), *adaptation_passage(data), *corruptions_passage(data)]
     return Section("shift", "Shift", card.sentence, parts, card)
 
 

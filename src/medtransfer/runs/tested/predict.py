@@ -71,39 +71,9 @@ def predict_cohorts(
             run, study, folder, cohorts, lambda: environment(run.training), planned=planned
         )
         return
-    data = RunData(run, study.images, planned)
-    manifest, facts = data.manifest, data.facts
-    frame = assign_splits(manifest, run.data)
-    cases = build_cases(frame, run.data)
-    split = partition_cases(cases, frame, run)
-    predicted = PredictedCases(frame, facts, run.data, run.model.covariates)
-
-    spec = input_spec(run, known_architecture(run.model.rung), frame, facts)
-    device = pick_device(run.training)
-    built = build_classifier(
-        run.model,
-        len(run.data.names),
-        seed=run.seed,
-        device=device,
-        precision=finished_precision(folder),
-        input_size=spec.crop,
-    )
-    if split.width:
-        built.classifier.add_covariates(split.width)
-    checkpoints = CheckpointFolder(folder.checkpoint)
-    weights = checkpoints.load_final(folder.cost().selected_step, built.classifier)
-    classifier = move_to_device(built.classifier, device, run.training, heartbeat).eval()
-
-    trained = TrainedRun(
-        run=run,
-        study=study,
-        data=data,
-        frame=frame,
-        cases=split,
-        spec=spec,
-        built=built,
-        classifier=classifier,
-    )
+    trained, weights = open_trained(run, study, folder, heartbeat, planned=planned)
+    data, frame = trained.data, trained.frame
+    predicted = PredictedCases(frame, data.facts, run.data, run.model.covariates)
     corruptions = named_in(frame, cohorts)
     plain = [name for name in cohorts if name not in corruptions]
     images: list[CachedImages] = []
@@ -126,6 +96,59 @@ def predict_cohorts(
     for name, table in tables.items():
         record = CohortRecord(**vars(of_cohort[name]), weights=weights, environment=machine)
         add_predictions(folder, record, table)
+
+
+def open_trained(
+    run: Transfer,
+    study: StudyFolder,
+    folder: RunFolder,
+    heartbeat: Callable[..., None] = no_heartbeat,
+    *,
+    planned: PlannedInputs | None = None,
+) -> tuple[TrainedRun, str]:
+    """A finished run, ready to predict, and the SHA-256 of its weights.
+
+    Args:
+        run: Its configuration.
+        study: Holds the facts and caches of the images.
+        folder: The run's.
+        heartbeat: Called after every pass through the network.
+        planned: Digests of data and weights; None compares nothing.
+
+    Raises:
+        InputsChangedError: Labels or images are not those of the plan.
+        StudyError: The weights are gone or damaged.
+    """
+    data = RunData(run, study.images, planned)
+    frame = assign_splits(data.manifest, run.data)
+    cases = build_cases(frame, run.data)
+    split = partition_cases(cases, frame, run)
+    spec = input_spec(run, known_architecture(run.model.rung), frame, data.facts)
+    device = pick_device(run.training)
+    built = build_classifier(
+        run.model,
+        len(run.data.names),
+        seed=run.seed,
+        device=device,
+        precision=finished_precision(folder),
+        input_size=spec.crop,
+    )
+    if split.width:
+        built.classifier.add_covariates(split.width)
+    checkpoints = CheckpointFolder(folder.checkpoint)
+    weights = checkpoints.load_final(folder.cost().selected_step, built.classifier)
+    classifier = move_to_device(built.classifier, device, run.training, heartbeat).eval()
+    trained = TrainedRun(
+        run=run,
+        study=study,
+        data=data,
+        frame=frame,
+        cases=split,
+        spec=spec,
+        built=built,
+        classifier=classifier,
+    )
+    return trained, weights
 
 
 def _predict_plain(

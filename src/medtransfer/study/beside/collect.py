@@ -3,7 +3,7 @@
 Each is written if the study asks for it; an earlier one is removed if it does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -20,13 +20,18 @@ from medtransfer.evaluation.comparison.readers.compare import readers_table
 from medtransfer.evaluation.comparison.readers.judged import READERS_FILE
 from medtransfer.evaluation.comparison.readers.table import Readings
 from medtransfer.files import remove
+from medtransfer.posthoc.adaptation.probe import HomeFeatures
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.study.config import Study
 from medtransfer.tables.schema import write_frame
 
 
 def write_adaptation(
-    study: Study, folder: StudyFolder, runs: Sequence[LadderRun], tested: Mapping[str, pl.Series]
+    study: Study,
+    folder: StudyFolder,
+    runs: Sequence[LadderRun],
+    tested: Mapping[str, pl.Series],
+    features: Callable[[LadderRun], HomeFeatures | None],
 ) -> list[Path]:
     """Write the adaptation curves.
 
@@ -35,6 +40,7 @@ def write_adaptation(
         folder: Its folder.
         runs: Its finished runs.
         tested: Cohorts that are trained on again, with the ids of their cases that test.
+        features: Gives the features of a run at the shifted hospitals, if an arm needs them.
 
     Returns:
         The files written.
@@ -44,7 +50,9 @@ def write_adaptation(
         remove(path)
         return []
     config = study.evaluation
-    frame = adapt_table(runs, study.data.task, config, study.adapt, tested=tested)
+    frame = adapt_table(
+        runs, study.data.task, config, study.adapt, tested=tested, features=features
+    )
     write_frame(frame, path)
     return [path]
 

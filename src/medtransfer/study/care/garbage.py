@@ -23,7 +23,7 @@ GARBAGE_REASONS: dict[GarbageKind, str] = {
     "checkpoint": "checkpoint of a finished run, which nothing resumes",
     "run": "run that the study no longer plans",
     "images": "prepared images that no planned run reads",
-    "features": "features, while no planned run is a linear probe of images",
+    "features": "features, while no planned run or arm of adapt is a linear probe of images",
 }
 UNKNOWN = (
     "Prepared images and features were left: which of them runs read is not known, because the "
@@ -95,6 +95,9 @@ def collect_garbage(folder: StudyFolder, *, delete: bool = False) -> Garbage:
             study = read_study(folder.path / "study.yaml")
             data = read_data(study, folder.images)
             items += _unread(folder, expand(study, data.manifest.frame), data)
+            is_probed = study.adapt is not None and "probe" in study.adapt.arms
+            if is_probed:  # features of tuned networks, at the shifted hospitals
+                items = [item for item in items if item.kind != "features"]
         except MedTransferError as error:
             notes.append(UNKNOWN.format(error=error))
         for item in items if delete else ():

@@ -19,7 +19,7 @@ from medtransfer.posthoc.adaptation.arms import (
     identity_calibrator,
 )
 from medtransfer.posthoc.adaptation.composition import composed
-from medtransfer.posthoc.adaptation.selection import select_arm
+from medtransfer.posthoc.adaptation.selection import SIMPLEST_FIRST, select_arm
 from medtransfer.posthoc.adaptation.thresholds import (
     LocalThreshold,
     expected_threshold,
@@ -44,6 +44,7 @@ class AdaptedTarget:
         missing: Operating point to the reason that it has no threshold.
         on_network: True if thresholds are on the network's own probabilities, as at home; False if
             they are on the calibrated ones.
+        scores: Logits in place of the network's; None if those stay. [N], or of classes [N, C]
     """
 
     fit: ArmFit
@@ -51,6 +52,7 @@ class AdaptedTarget:
     thresholds: Mapping[str, float | None]
     missing: Mapping[str, str]
     on_network: bool
+    scores: Floats | None = None
 
 
 AdaptedRun = Mapping[int, AdaptedTarget]
@@ -128,7 +130,8 @@ def _fit(
     cases, home = local_cases(run, fit, target, rows), home_prevalence(run, fit, target)
     least = config.min_isotonic
     if arm == SELECTED:
-        return select_arm(cases, home, config.arms, seed=config.seed, min_isotonic=least)
+        arms: list[Arm] = [name for name in SIMPLEST_FIRST if name in config.arms]
+        return select_arm(cases, home, arms, seed=config.seed, min_isotonic=least)
     return fit_arm(arm, cases, home, min_isotonic=least)
 
 
@@ -186,28 +189,38 @@ def _reasons(thresholds: Mapping[str, LocalThreshold]) -> dict[str, str]:
     return {point: fit.reason for point, fit in thresholds.items() if fit.reason is not None}
 
 
-def adapted_probabilities(run: RunArrays, calibrator: Calibrator, target: int) -> Floats:
-    """Probabilities of a target after calibration [N]; of all classes for `WHOLE_CASE` [N, C]."""
+def adapted_probabilities(
+    run: RunArrays, calibrator: Calibrator, target: int, scores: Floats | None = None
+) -> Floats:
+    """Probabilities of a target after calibration [N]; of all classes for `WHOLE_CASE` [N, C].
+
+    Args:
+        run: The predictions.
+        calibrator: Map of the logits.
+        target: Number of the target.
+        scores: Logits in place of the network's. [N], or of classes [N, C]
+    """
     if not run.single_label:
-        return calibrator.probabilities(run.scores(target))
-    classes = calibrator.probabilities(run.logits)
+        return calibrator.probabilities(run.scores(target) if scores is None else scores)
+    classes = calibrator.probabilities(run.logits if scores is None else scores)
     return classes if target == WHOLE_CASE else classes[:, target]
 
 
 def adapted_cases(run: RunArrays, adapted: AdaptedTarget, target: int) -> AnyCases:
     """All cases of a target as the arm predicts them, labelled or not. [N]"""
-    probabilities = adapted_probabilities(run, adapted.calibrator, target)
+    probabilities = adapted_probabilities(run, adapted.calibrator, target, adapted.scores)
+    scores = run.scores(target) if adapted.scores is None else adapted.scores
     if target == WHOLE_CASE:
         return ClassCases(
             classes=run.truth(WHOLE_CASE),
-            logits=adapted.calibrator.logits(run.logits),
+            logits=adapted.calibrator.logits(scores),
             probabilities=probabilities,
         )
     deciding = run.probabilities_of(target) if adapted.on_network else probabilities
     thresholds = {point: t for point, t in adapted.thresholds.items() if t is not None}
     return TargetCases(
         targets=np.nan_to_num(run.targets[:, target], nan=-1).astype(np.int64),
-        logits=probabilities if run.single_label else adapted.calibrator.logits(run.scores(target)),
+        logits=probabilities if run.single_label else adapted.calibrator.logits(scores),
         probabilities=probabilities,
         predicted_positive={point: deciding >= t for point, t in thresholds.items()},
         thresholds=thresholds,

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from medtransfer.errors import listed
-from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, Arm
+from medtransfer.posthoc.adaptation.arms import ARMS, MIN_ISOTONIC, AnyArm
 from medtransfer.settings import Settings, scoring
 
 PatientCount = Annotated[int, Field(ge=2, le=1_000_000)]
@@ -18,8 +18,10 @@ class AdaptConfig(Settings):
     patients: tuple[PatientCount, ...] = scoring((25, 50, 100, 200, 400, 800), min_length=1)
     """Numbers of labelled patients to adapt with, rising. A smaller set lies inside the larger;
     numbers over what a hospital has to draw from are reported as such."""
-    arms: tuple[Arm, ...] = scoring(ARMS, min_length=1)
-    """Ways to adapt; `carried`, that nothing is changed, is always there."""
+    arms: tuple[AnyArm, ...] = scoring(ARMS, min_length=1)
+    """Ways to adapt; `carried`, that nothing is changed, is always there. `probe`, a new linear
+    head on the network's features, is not among the default ones: it needs the weights of finished
+    runs (`keep`), a pass over the shifted images, and more time."""
     pool: float = scoring(0.5, gt=0, lt=1)
     """Share of a hospital's patients that are drawn from; the others test. Where a study trains on
     a hospital again, its division is taken instead."""

@@ -1,4 +1,4 @@
-"""Adaptation curves: what a few patients of a hospital are worth to a network that was not trained.
+"""Adaptation curves: what a few patients of another hospital are worth to a network.
 
 Every arm is fitted on nested draws of whole patients and tested on the hospital's other patients,
 which are the same for all arms, numbers of patients, draws and seeds.
@@ -6,6 +6,7 @@ which are the same for all arms, numbers of patients, draws and seeds.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,6 @@ from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.adaptation.adapted_run import (
     SELECTED,
     AdaptedRun,
-    ArmOrSelected,
     adapt_run,
     adapted_cases,
     carried_run,
@@ -26,6 +26,7 @@ from medtransfer.evaluation.comparison.adaptation.hospital_division import (
     divide,
     nested_draws,
 )
+from medtransfer.evaluation.comparison.adaptation.probed_run import probed_run
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import Estimate, MetricKey, mean_support
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
@@ -36,6 +37,8 @@ from medtransfer.metrics.catalog import CATALOG, result_names
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
+from medtransfer.posthoc.adaptation.arms import AnyArm
+from medtransfer.posthoc.adaptation.probe import HomeFeatures, Vectors
 from medtransfer.statistics.bootstrap import Replicates
 from medtransfer.statistics.small_samples import Patients
 from medtransfer.tables.results import MACRO
@@ -43,6 +46,9 @@ from medtransfer.tables.results import MACRO
 PROBABILITY_METRICS = ("nll", "brier", "ece", "calibration_bias")
 DECISION_METRICS = ("auroc", "sensitivity@<point>", "specificity@<point>")
 BENEFIT_METRICS = ("net_benefit@<risk>",)
+RETRAINED: Literal["internal+shifted"] = "internal+shifted"
+"""Arm of runs that were trained with the home cases and those of the patients together."""
+CurveArm = AnyArm | Literal["selected", "internal+shifted"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,12 @@ class ArmKey:
 
     Attributes:
         cohort: The hospital.
-        arm: The arm, or `SELECTED`.
+        arm: The arm, `SELECTED` or `RETRAINED`.
         patients: 0 for `carried`.
     """
 
     cohort: str
-    arm: ArmOrSelected
+    arm: CurveArm
     patients: int
 
 
@@ -100,6 +106,7 @@ def arm_curves(
     evaluation: EvaluationConfig,
     config: AdaptConfig,
     tested: Mapping[str, pl.Series],
+    features: HomeFeatures | None = None,
 ) -> Iterator[ArmCurve]:
     """Measure every arm of one run at its shifted hospitals.
 
@@ -109,17 +116,47 @@ def arm_curves(
         evaluation: Operating points, decision thresholds, replicates.
         config: Arms, numbers of patients, draws.
         tested: Hospital to the ids of its cases that test, where that is given.
+        features: Of the network, for `probe`; None if there are none.
     """
     run = run_arrays(predictions, task)
     fit = fit_on_tune(run, evaluation.operating_points)
+    ids = run.frame["case_id"].to_numpy().astype(np.str_)
+    values = None if features is None else features.of(ids)
     for cohort, cases in run.test_cases().items():
         if cohort == run.internal_name():
             continue
         division = divide(run, cohort, cases, config, tested.get(cohort))
         if division.pool.any() and division.test.any():
-            measurement = Measurement(run, fit, division, evaluation)
+            measurement = Measurement(run, fit, division, evaluation, values)
             yield measurement.curve(ArmKey(cohort, "carried", 0), [carried_run(run, fit)])
             yield from _fitted_curves(measurement, config)
+
+
+def retrained_curve(
+    predictions: pl.DataFrame,
+    task: Task,
+    evaluation: EvaluationConfig,
+    carried: ArmCurve,
+    patients: int,
+) -> ArmCurve:
+    """Measure a run that was trained on a hospital again, with what the home tuning split gave it.
+
+    Args:
+        predictions: Rows of one run: its tuning split, and the hospital's test cases.
+        task: How the targets relate to each other.
+        evaluation: Operating points, decision thresholds, replicates.
+        carried: The hospital's curve without retraining, of the same test patients.
+        patients: Of the hospital that it was trained on.
+    """
+    run = run_arrays(predictions, task)
+    fit = fit_on_tune(run, evaluation.operating_points)
+    cohort = carried.key.cohort
+    test = run.test_cases()[cohort]
+    division = Division(cohort, np.zeros(len(test), dtype=bool), test)
+    measurement = Measurement(run, fit, division, evaluation)
+    curve = measurement.curve(ArmKey(cohort, RETRAINED, patients), [carried_run(run, fit)])
+    curve.pool_patients = carried.pool_patients
+    return curve
 
 
 def _fitted_curves(measurement: "Measurement", config: AdaptConfig) -> Iterator[ArmCurve]:
@@ -129,11 +166,16 @@ def _fitted_curves(measurement: "Measurement", config: AdaptConfig) -> Iterator[
     draws: dict[int, list[Draw]] = {size: [] for size in sizes}
     for draw in nested_draws(run, division, sizes, config):
         draws[draw.size].append(draw)
-    arms: list[ArmOrSelected] = [arm for arm in config.arms if arm != "carried"]
+    arms: list[AnyArm | Literal["selected"]] = [arm for arm in config.arms if arm != "carried"]
     arms.append(SELECTED)
     for arm in arms:
         for size in sizes:
-            adapted = [adapt_run(run, fit, arm, draw.cases, config) for draw in draws[size]]
+            rows = [draw.cases for draw in draws[size]]
+            if arm == "probe":
+                features = measurement.features
+                adapted = [probed_run(run, fit, features, of_draw, config.seed) for of_draw in rows]
+            else:
+                adapted = [adapt_run(run, fit, arm, of_draw, config) for of_draw in rows]
             key = ArmKey(division.cohort, arm, size)
             yield measurement.curve(key, adapted, draws[size])
 
@@ -147,12 +189,14 @@ class Measurement:
         fit: Fits on the tuning split.
         division: The hospital's patients.
         evaluation: Operating points, decision thresholds, replicates.
+        features: Of the network; None if there are none. [N, D]
     """
 
     run: RunArrays
     fit: TuneFit
     division: Division
     evaluation: EvaluationConfig
+    features: Vectors | None = None
 
     def curve(
         self, key: ArmKey, adapted: Sequence[AdaptedRun], draws: Sequence[Draw] = ()

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.config import Task
-from medtransfer.errors import TableError, listed
+from medtransfer.errors import ConfigError, TableError, listed
 from medtransfer.evaluation.comparison.adaptation.config import AdaptConfig
+from medtransfer.evaluation.comparison.adaptation.probed_run import PROBE
 from medtransfer.evaluation.comparison.adaptation.reading import (
     AdaptationReading,
     read_adaptation,
@@ -60,9 +61,15 @@ def adaptation_curves(
         The curves of every arm, and what was assumed on the way.
 
     Raises:
+        ConfigError: An arm needs more of the network than its predictions.
         TableError: The table cannot be read or breaks its contract, has no tuning split, or no
             hospital but those of the tuning split.
     """
+    if adapt is not None and PROBE in adapt.arms:
+        raise ConfigError(
+            "adapt.arms names 'probe', which needs the features of the network, and a table of "
+            "predictions has none. Leave it out, or set it in a study (adapt: in study.yaml)."
+        )
     single = None if task is None else task == "single-label"
     read = read_other_predictions(predictions, dict(columns or {}), scores, single_label=single)
     require_shifted(read.frame)

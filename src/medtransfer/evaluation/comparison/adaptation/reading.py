@@ -8,6 +8,7 @@ import polars as pl
 
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.adaptation.adapted_run import SELECTED
+from medtransfer.evaluation.comparison.adaptation.curve import RETRAINED
 from medtransfer.evaluation.comparison.adaptation.summary import CARRIED
 from medtransfer.evaluation.comparison.adaptation.table import AdaptRow
 from medtransfer.statistics.learning_curve import fraction_to_reach
@@ -161,7 +162,10 @@ def adaptation_savings(table: pl.DataFrame, results: pl.DataFrame) -> list[Adapt
     again = (pl.col("retrain_fraction") > 0) & (pl.col("cohort") == pl.col("held_out"))
     retrained = results.filter(overall & is_mean & again).sort("retrain_fraction")
     curves = table.filter(
-        pl.col("metric") == LOSS, pl.col("patients") > 0, pl.col("value").is_not_null()
+        pl.col("metric") == LOSS,
+        pl.col("patients") > 0,
+        pl.col("value").is_not_null(),
+        pl.col("arm") != RETRAINED,
     )
     key = ["rung", "cohort", "target"]
     return [

@@ -14,6 +14,7 @@ from medtransfer.evaluation.comparison.adaptation.curve import (
     ArmEstimate,
     ArmKey,
     arm_curves,
+    retrained_curve,
 )
 from medtransfer.evaluation.comparison.adaptation.table import AdaptRow, adapt_frame
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
@@ -23,6 +24,7 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import ROUNDING, Estimate, MetricKey, ResultKey
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.posthoc.adaptation.probe import HomeFeatures
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term
 from medtransfer.tables.results import ALL
 
@@ -88,16 +90,20 @@ def adapt_table(
     config: AdaptConfig,
     *,
     tested: Mapping[str, pl.Series] | None = None,
+    features: Callable[[LadderRun], HomeFeatures | None] = lambda _run: None,
     on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> pl.DataFrame:
     """Adaptation curves of every rung at every shifted hospital.
 
     Args:
-        runs: Runs of any grid; those trained with most labels and not on a hospital again count.
+        runs: Runs of any grid; those trained with most labels count. Those that were trained on a
+            hospital again are its arm `internal+shifted`.
         task: How the targets relate to each other.
         evaluation: Operating points, decision thresholds, replicates.
         config: Arms, numbers of patients, draws.
         tested: Hospital to the ids of its cases that test, where a division is given.
+        features: Gives the features of a run's network at the shifted hospitals, for `probe`;
+            None if they cannot be had.
         on_run: Called with the number of runs measured, and of all runs.
     """
     chosen = [run for run in runs if run.key.retrain_fraction is None]
@@ -111,11 +117,15 @@ def adapt_table(
     for key, of_rung in groups.items():
         curves: list[dict[ArmKey, ArmCurve]] = []
         for run in of_rung:
-            measured = arm_curves(run.predictions(), task, evaluation, config, tested or {})
+            values = features(run) if "probe" in config.arms else None
+            predictions = run.predictions()
+            measured = arm_curves(predictions, task, evaluation, config, tested or {}, values)
             curves.append({curve.key: curve for curve in measured})
             done += 1
             on_run(done, total)
         rows += rung_rows(key, curves, config)
+        by_seed = {run.seed: of_run for run, of_run in zip(of_rung, curves, strict=True)}
+        rows += retrained_rows(key, by_seed, runs, task, evaluation)
     return adapt_frame(rows)
 
 
@@ -137,6 +147,48 @@ def rung_rows(
             yield _row(draft, metric_key, of_seeds, carried)
     for cohort, pool in {k.cohort: c.pool_patients for k, c in by_seed[0].items()}.items():
         yield from _out_of_reach(key, by_seed[0], cohort, pool=pool, config=config)
+
+
+def retrained_rows(
+    key: GridKey,
+    by_seed: Mapping[int | None, Mapping[ArmKey, ArmCurve]],
+    runs: Sequence[LadderRun],
+    task: Task,
+    evaluation: EvaluationConfig,
+) -> Iterator[AdaptRow]:
+    """Rows of a rung's runs that were trained on a hospital again, beside its arms.
+
+    They are paired with the run of the same seed that was not. Each seed draws patients of its own.
+
+    Args:
+        key: The rung and its training set, without the hospital.
+        by_seed: Curves of each of its runs that were not trained again, by seed.
+        runs: Of any grid.
+        task: How the targets relate to each other.
+        evaluation: Operating points, decision thresholds, replicates.
+    """
+    groups: dict[tuple[str, float], list[LadderRun]] = {}
+    for run in sorted(runs, key=lambda run: (run.key.retrain_fraction or 0.0, run.seed or 0)):
+        place = run.key
+        same = (place.rung, place.label_fraction) == (key.rung, key.label_fraction)
+        if same and place.retrain_fraction and place.held_out and run.seed in by_seed:
+            groups.setdefault((place.held_out, place.retrain_fraction), []).append(run)
+    for (cohort, fraction), of_fraction in groups.items():
+        start = ArmKey(cohort, CARRIED, 0)
+        pairs = [
+            (run, by_seed[run.seed][start]) for run in of_fraction if start in by_seed[run.seed]
+        ]
+        if key.held_out not in (None, cohort) or not pairs:
+            continue
+        carried = [curve for _, curve in pairs]
+        patients = round(fraction * carried[0].pool_patients)
+        curves = [
+            retrained_curve(run.predictions(), task, evaluation, curve, patients)
+            for run, curve in pairs
+        ]
+        for metric_key in curves[0].estimates:
+            draft = replace(_draft(key, curves[0], metric_key, AdaptConfig()), draws=1)
+            yield _row(draft, metric_key, curves, carried)
 
 
 def _draft(key: GridKey, curve: ArmCurve, metric_key: MetricKey, config: AdaptConfig) -> AdaptRow:

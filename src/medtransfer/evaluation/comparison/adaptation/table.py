@@ -17,7 +17,9 @@ ADAPT_CONTRACT = Contract(
         Column("held_out", "text", "Cohort left out of training.", filled=False),
         Column("cohort", "text", "The hospital that the network is adapted to."),
         Column("target", "text", "The target, `macro`, or `case`."),
-        Column("arm", "text", "Way to adapt, or `selected` by cross-validation."),
+        Column(
+            "arm", "text", "Way to adapt, `selected` by cross-validation, or `internal+shifted`."
+        ),
         Column("patients", "integer", "Patients it is fitted on; 0 for `carried`."),
         Column("positives", "number", "Positive cases of these, mean over draws.", filled=False),
         Column("metric", "text", "Name of the metric in the catalogue."),
@@ -96,3 +98,9 @@ def read_adapt_table(path: Path | str) -> pl.DataFrame:
         TableError: The table breaks its contract.
     """
     return read_records(path, ADAPT_CONTRACT)
+
+
+def find_adapt_table(folder: Path) -> pl.DataFrame | None:
+    """The table in a folder of curves; None if there is none."""
+    path = folder / FILE_NAME
+    return read_adapt_table(path) if path.is_file() else None
