@@ -74,6 +74,7 @@ TORCH = {
     "models.rungs.partial_start",
     "models.runtime",
     "models.tensors",
+    "models.torch_compiler",
     "pretraining.batches",
     "pretraining.pretrain",
     "pretraining.validation",

@@ -10,12 +10,11 @@ image of float32 pixels, 0 to 1, [C, H, W] with C 1 or 3, and give one of the sa
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as ops
 
 from medtransfer.data.config import AugmentConfig, Flip
 from medtransfer.seeds import uniforms
@@ -25,6 +24,22 @@ SMALLEST_ERASED = 0.02
 """Least share of an image that is erased where something is."""
 ASPECTS = (3 / 4, 4 / 3)
 """Width over height of a random part of an image."""
+
+
+def _ops() -> Any:
+    """Functions of torchvision, imported with the first change of an image: predictions have none.
+
+    With them comes torch's compiler, which takes two seconds.
+    """
+    from torchvision.transforms.v2 import functional
+
+    return functional
+
+
+def _bilinear() -> Any:
+    from torchvision.transforms import InterpolationMode
+
+    return InterpolationMode.BILINEAR
 
 
 @dataclass(frozen=True)
@@ -136,8 +151,8 @@ def cut_part(image: torch.Tensor, part: Sequence[float], size: ImageSize) -> tor
         size: Of the result.
     """
     top, left, height, width = _in_pixels(part, image)
-    cut = ops.crop(image, top, left, max(height, 1), max(width, 1))
-    return ops.resize(cut, [*height_width(size)], InterpolationMode.BILINEAR, antialias=True)
+    cut = _ops().crop(image, top, left, max(height, 1), max(width, 1))
+    return _ops().resize(cut, [*height_width(size)], _bilinear(), antialias=True)
 
 
 def change_images(images: torch.Tensor, changes: Changes) -> torch.Tensor:
@@ -163,29 +178,27 @@ def warp(image: torch.Tensor, angle: float, scale: float, shift: Sequence[float]
         shift: Right and down, as a share of the side.
     """
     move = [shift[0] * image.shape[2], shift[1] * image.shape[1]]
-    return ops.affine(
-        image, -angle, move, scale, [0.0, 0.0], interpolation=InterpolationMode.BILINEAR
-    )
+    return _ops().affine(image, -angle, move, scale, [0.0, 0.0], interpolation=_bilinear())
 
 
 def equalise(image: torch.Tensor) -> torch.Tensor:
     """Make the histogram of each channel flat, at 256 levels."""
-    return ops.equalize((image * 255).round().to(torch.uint8)).to(torch.float32) / 255
+    return _ops().equalize((image * 255).round().to(torch.uint8)).to(torch.float32) / 255
 
 
 def brighten(image: torch.Tensor, factor: float) -> torch.Tensor:
     """Multiply; over 1 is cut off."""
-    return ops.adjust_brightness(image, factor)
+    return _ops().adjust_brightness(image, factor)
 
 
 def change_contrast(image: torch.Tensor, factor: float) -> torch.Tensor:
     """Multiply the distance from the mean of the grey values."""
-    return ops.adjust_contrast(image, factor)
+    return _ops().adjust_contrast(image, factor)
 
 
 def change_gamma(image: torch.Tensor, gamma: float) -> torch.Tensor:
     """Raise to a power: over 1 is darker."""
-    return ops.adjust_gamma(image, gamma)
+    return _ops().adjust_gamma(image, gamma)
 
 
 def blur(image: torch.Tensor, deviation: float) -> torch.Tensor:
@@ -200,7 +213,7 @@ def blur(image: torch.Tensor, deviation: float) -> torch.Tensor:
     return (
         image
         if reach < 1 or deviation < 0.05
-        else ops.gaussian_blur(image, [2 * reach + 1] * 2, [deviation] * 2)
+        else _ops().gaussian_blur(image, [2 * reach + 1] * 2, [deviation] * 2)
     )
 
 
@@ -214,7 +227,7 @@ def add_noise(image: torch.Tensor, deviation: float, seed: int) -> torch.Tensor:
 def erase(image: torch.Tensor, part: Sequence[float]) -> torch.Tensor:
     """Make a part black: top, left, height and width as shares of the sides."""
     top, left, height, width = _in_pixels(part, image)
-    return ops.erase(image, top, left, height, width, v=torch.zeros(1, device=image.device))
+    return _ops().erase(image, top, left, height, width, v=torch.zeros(1, device=image.device))
 
 
 def _changed(image: torch.Tensor, by: Changes, i: int) -> torch.Tensor:
@@ -269,4 +282,4 @@ def _in_pixels(part: Sequence[float], image: torch.Tensor) -> tuple[int, int, in
 
 def resize_images(images: torch.Tensor, side: int) -> torch.Tensor:
     """Images as squares of another side, bilinear with antialiasing. [N, C, side, side]"""
-    return ops.resize(images, [side, side], InterpolationMode.BILINEAR, antialias=True)
+    return _ops().resize(images, [side, side], _bilinear(), antialias=True)

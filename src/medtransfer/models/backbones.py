@@ -7,13 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-import timm
 import torch
-from timm import models as timm_models
-from timm.layers.norm_act import GroupNormAct
-from timm.layers.std_conv import StdConv2d
-from timm.models import adapt_input_conv
-from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from medtransfer.errors import ConfigError, suggestion
@@ -21,7 +15,16 @@ from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
 from medtransfer.models.ladder import Rung
 from medtransfer.models.rungs.architectures import Architecture
 from medtransfer.models.runtime import seeded
+from medtransfer.models.torch_compiler import late_compiler
 from medtransfer.sizes.image_size import ImageSize, height_width, size_words
+
+with late_compiler():  # timm imports torchvision
+    import timm
+    from timm import models as timm_models
+    from timm.layers.norm_act import GroupNormAct
+    from timm.layers.std_conv import StdConv2d
+    from timm.models import adapt_input_conv
+    from timm.models.resnetv2 import ResNetV2
 
 PretrainedCfg = dict[str, Any]  # of timm: open, every family adds keys
 

@@ -7,9 +7,13 @@ them (docs/explanation/speed.md).
 from typing import Any, cast
 
 import torch
-from timm.layers.std_conv import StdConv2d
 from torch import nn
 from torch.nn import functional
+
+from medtransfer.models.torch_compiler import late_compiler
+
+with late_compiler():  # timm imports torchvision
+    from timm.layers.std_conv import StdConv2d
 
 MAX_PATCHES = 256
 """Of 14 px at 224 px."""

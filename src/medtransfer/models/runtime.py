@@ -1,6 +1,7 @@
 """torch's global generator, for the layers that draw from it without being asked."""
 
 import gc
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from medtransfer.errors import StudyError
 from medtransfer.seeds import derive_seed
@@ -145,13 +145,26 @@ def world() -> World:
     return World()
 
 
+def _is_spread(tensor: torch.Tensor) -> bool:
+    """True for a part of a tensor that is spread over processes.
+
+    The module of such tensors is loaded by whoever makes one. It takes half a second, which a
+    prediction need not wait for.
+    """
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, cast("Any", module).DTensor)
+
+
 def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor with all its parts, where it is spread over processes; all of them must ask."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return cast("Any", tensor).full_tensor() if _is_spread(tensor) else tensor
 
 
 def shard_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A whole tensor spread over the processes as another one is, if that is."""
-    if isinstance(like, DTensor):
-        return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
+    if _is_spread(like):
+        from torch.distributed.tensor import distribute_tensor
+
+        spread = cast("Any", like)
+        return distribute_tensor(tensor.to(like.device), spread.device_mesh, spread.placements)
     return tensor

@@ -5,7 +5,8 @@ The bytes decide the format, never the file name. `pictures` decodes PNG and JPE
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from medtransfer.data.images.dicom.decoder_pool import ask_facts, ask_pixels
 from medtransfer.data.images.dicom.transfer_syntaxes import DICOM_RULES, dicom_decoder
@@ -100,6 +101,32 @@ def is_dicom(data: bytes) -> bool:
         return True
     little = data[:2] in (b"\x02\x00", b"\x08\x00") and data[3:4] == b"\x00"
     return little or data[:3] == b"\x00\x08\x00"
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Recognise a DICOM file by its first bytes; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
+
+
+def dicom_words(path: Path, keywords: Sequence[str]) -> dict[str, str] | None:
+    """Texts of header elements of a file that may be no DICOM.
+
+    Args:
+        path: A file; its pixels are not read.
+        keywords: As for `header_words`.
+
+    Returns:
+        As from `header_words`; None for a file of another kind, which loads no DICOM reader.
+    """
+    if not is_dicom_file(path):
+        return None
+    from medtransfer.data.images.dicom.elements import header_words  # a fifth of a second
+
+    return header_words(path, keywords)
 
 
 def _check_frame_number(frame: int | None) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.covariates.encoding import CovariateColumn, CovariateEncoding
-from medtransfer.data.images.dicom.elements import header_words
+from medtransfer.data.images.decode import dicom_words
 from medtransfer.deploy.inference.sources import CaseSource, FileSource, ManifestSource
 from medtransfer.errors import TableError, listed, plural
 from medtransfer.tables.manifest import MANIFEST_CONTRACT
@@ -117,7 +117,7 @@ class ClinicalData:
         wanted = [c for c in self.encoding.columns if _is_age(c.name) or names_sex(c.name)]
         if not wanted:
             return []
-        words = [header_words(path, [AGE, SEX]) or {} for path in files]
+        words = [dicom_words(path, [AGE, SEX]) or {} for path in files]
         return [
             pl.Series(
                 column.name,

@@ -7,6 +7,7 @@ from typing import Any, cast
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch.overrides import TorchFunctionMode
 
 from medtransfer.deploy.bundle.reader import Bundle
 from medtransfer.deploy.bundle.schema import NetworkFacts
@@ -19,6 +20,18 @@ from medtransfer.models.tensors import Tensors
 from medtransfer.sizes.image_size import ImageSize
 
 MAX_TENSOR_FAULTS = 5
+DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.bernoulli_)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out initial weights, which on the meta device are drawn by way of torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        is_draw = getattr(func, "__module__", "") == "torch.nn.init" or func in DRAWS
+        if is_draw and (args or "tensor" in options):
+            return args[0] if args else options["tensor"]
+        return func(*args, **options)
 
 
 def trained_classifier(
@@ -46,7 +59,7 @@ def trained_classifier(
     Raises:
         BundleError: The tensors belong to another network.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         outline = _assembled(network, crop, targets, torch.device("meta"), covariates)
     _require_same(outline.state_dict(), tensors)
     classifier = _assembled(network, crop, targets, device, covariates)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.images.dicom.elements import header_words
-from medtransfer.data.sources.archive.attributes import MODEL_WORDS, study_month, with_devices
+from medtransfer.data.images.decode import dicom_words, is_dicom_file
 
 MONTHS = ("month", "study_month")
 DATES = ("date", "study_date", "studydate", "exam_date", "acquisition_date")
@@ -55,8 +54,16 @@ def table_occasions(frame: pl.DataFrame) -> list[Occasion]:
 
 def header_occasions(paths: Sequence[Path]) -> list[Occasion]:
     """Month and device of files, from DICOM headers; empty of other files."""
+    if not any(is_dicom_file(path) for path in paths):
+        return [NO_OCCASION] * len(paths)
+    from medtransfer.data.sources.archive.attributes import (  # with the reader of DICOM
+        MODEL_WORDS,
+        study_month,
+        with_devices,
+    )
+
     words: list[Mapping[str, str]] = [
-        header_words(path, ["StudyDate", *MODEL_WORDS]) or {} for path in paths
+        dicom_words(path, ["StudyDate", *MODEL_WORDS]) or {} for path in paths
     ]
     columns = {name: [texts.get(name) for texts in words] for name in ("StudyDate", *MODEL_WORDS)}
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))

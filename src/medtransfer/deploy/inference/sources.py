@@ -8,8 +8,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 import polars as pl
 
-from medtransfer.data.images.decode import is_dicom
-from medtransfer.data.images.dicom.elements import header_words
+from medtransfer.data.images.decode import dicom_words, is_dicom
 from medtransfer.data.images.pictures import Pixels, read_file
 from medtransfer.data.images.scan import image_readers
 from medtransfer.deploy.inference.occasions import (
@@ -346,7 +345,7 @@ def image_files(paths: Sequence[Path]) -> tuple[list[ImageFile], list[str]]:
 
 def case_by_header(path: Path, rule: CaseRule) -> str | None:
     """Name of the case that a DICOM file belongs to; None if its header does not say."""
-    words = header_words(path, [UIDS[rule], *SIDES])
+    words = dicom_words(path, [UIDS[rule], *SIDES])
     if words is None or UIDS[rule] not in words:
         return None
     side = next((words[name] for name in SIDES if name in words), "")
