@@ -3,7 +3,7 @@
 An undefined number is null with a reason, never 0 or 0.5.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
@@ -342,24 +342,6 @@ class Point:
 def curve_frame(points: Sequence[Point]) -> pl.DataFrame:
     """Points as a table in the contract's column order."""
     return records_frame(points, CURVES_CONTRACT)
-
-
-def curve_columns(
-    frame: pl.DataFrame, texts: Mapping[str, str | None], numbers: Mapping[str, float | None]
-) -> pl.DataFrame:
-    """A table in the contract's column order, from the numbers of points that share the rest.
-
-    Args:
-        frame: Columns that differ from point to point.
-        texts: Cells that are texts, the same for all points.
-        numbers: Cells that are numbers, the same for all points.
-    """
-    missing = {"count": None} if "count" not in frame.columns else {}
-    shared = {name: pl.lit(cell, dtype=pl.String) for name, cell in texts.items()}
-    for name, cell in (*numbers.items(), *missing.items()):
-        shared[name] = pl.lit(cell, dtype=pl.Float64)
-    names = [column.name for column in CURVES_CONTRACT.columns]
-    return frame.with_columns(**shared).select(names)
 
 
 def typed_curve(frame: pl.DataFrame) -> pl.DataFrame:

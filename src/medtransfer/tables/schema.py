@@ -172,7 +172,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
             frame.write_csv(content)
         else:
             frame.write_parquet(content, compression="zstd", statistics=True)
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(content.getbuffer())  # a table of millions of rows is not copied
 
 
 def check_columns(frame: pl.DataFrame, contract: Contract) -> list[str]:

@@ -5,13 +5,15 @@ import pytest
 from numpy.typing import NDArray
 
 from medtransfer.metrics.kernels.curve_points import precision_points, risk_points, roc_points
-from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.kernels.sums import Counts
 from medtransfer.metrics.weighted import ratio, run_ends
 
 GRID = np.linspace(0, 1, 101)
 
 
-def drawn(kind: str, cases: int) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int32], Floats]:
+def drawn(
+    kind: str, cases: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int32], Counts]:
     """Falling scores with ties, flags, patients, and counts of 40 replicates."""
     rng = np.random.default_rng([cases, len(kind)])
     scores = -np.sort(-rng.normal(size=cases).round(1 if cases > 20 else 3))

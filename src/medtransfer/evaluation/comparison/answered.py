@@ -36,18 +36,24 @@ def answered(predictions: pl.DataFrame) -> Answered:
     )
 
 
-def answered_once(predictions: pl.DataFrame, seen: list[Answered]) -> Answered:
-    """The same as `answered`, one object for all runs that answered the same.
+class AnsweredSets:
+    """The same as `answered`, one object for all runs that answered the same."""
 
-    Args:
-        predictions: Of a run.
-        seen: What runs before it answered; a new set is added.
-    """
-    found = answered(predictions)
-    same = next((one for one in seen if one.cases.equals(found.cases)), None)
-    if same is None:
-        seen.append(found)
-    return found if same is None else same
+    def __init__(self) -> None:
+        self._sets: list[Answered] = []
+        self._latest: tuple[pl.DataFrame, Answered] | None = None
+
+    def of(self, predictions: pl.DataFrame) -> Answered:
+        """Test cases that a run has predictions of."""
+        rows = predictions[["cohort", "case_id", "split"]]
+        if self._latest is not None and self._latest[0].equals(rows):  # as most runs of a study
+            return self._latest[1]
+        cases = answered(predictions)
+        same = next((earlier for earlier in self._sets if earlier.cases.equals(cases.cases)), None)
+        if same is None:
+            self._sets.append(cases)
+        self._latest = rows, same or cases
+        return same or cases
 
 
 def shared_cases(sides: Sequence[Answered]) -> Answered | None:

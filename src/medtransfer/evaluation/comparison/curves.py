@@ -5,7 +5,7 @@ Of several targets the mean curve is drawn. Means are over seeds, as everywhere.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -26,7 +26,16 @@ from medtransfer.metrics.kernels.curve_points import precision_points, risk_poin
 from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.weighted import ratio, run_ends
 from medtransfer.statistics.bootstrap import pointwise_intervals
-from medtransfer.tables.results import ALL, CASE, MACRO, Curve, Point, Result, curve_columns
+from medtransfer.tables.results import (
+    ALL,
+    CASE,
+    CURVES_CONTRACT,
+    MACRO,
+    Curve,
+    Point,
+    Result,
+)
+from medtransfer.tables.schema import TYPES
 
 GRID = np.linspace(0, 1, 101)
 MAX_DRAWN = 100
@@ -54,6 +63,39 @@ class Line:
     x: Floats
     y: Floats
     count: Floats | None = None
+
+
+@dataclass(frozen=True)
+class CurveColumns:
+    """Points of one curve by column; a column that is in neither is empty.
+
+    Attributes:
+        numbers: Of each point, NaN for an empty cell. Each [G]
+        shared: Cells that are the same for all points.
+    """
+
+    numbers: Mapping[str, Floats]
+    shared: Mapping[str, str | float | None]
+
+    def cells(self, name: str) -> list[str | float | None]:
+        """Cells of a column. G"""
+        if name in self.numbers:
+            return [None if math.isnan(cell) else cell for cell in self.numbers[name].tolist()]
+        return [self.shared.get(name)] * len(self.numbers["x"])
+
+
+def joined_curves(curves: Sequence[CurveColumns]) -> pl.DataFrame:
+    """Points of several curves as a table in the contract's column order."""
+    return pl.DataFrame(
+        [
+            pl.Series(
+                column.name,
+                [cell for curve in curves for cell in curve.cells(column.name)],
+                dtype=TYPES[column.kind],
+            )
+            for column in CURVES_CONTRACT.columns
+        ]
+    )
 
 
 def run_lines(measured: MeasuredRun) -> dict[LineKey, Line]:
@@ -194,31 +236,36 @@ def line_frames(
         key: Rung and training set.
         lines: Of each seed, from `run_lines`.
     """
-    by_kind: dict[Curve, list[pl.DataFrame]] = {}
+    by_kind: dict[Curve, list[CurveColumns]] = {}
     for line_key in dict.fromkeys(line_key for of_run in lines for line_key in of_run):
         of_seeds = [of_run[line_key] for of_run in lines if line_key in of_run]
-        by_kind.setdefault(line_key[0], []).append(_line_frame(key, line_key, of_seeds))
-    return [(kind, pl.concat(frames)) for kind, frames in by_kind.items()]
+        by_kind.setdefault(line_key[0], []).append(_line_columns(key, line_key, of_seeds))
+    return [(kind, joined_curves(curves)) for kind, curves in by_kind.items()]
 
 
-def _line_frame(key: GridKey, line_key: LineKey, of_seeds: Sequence[Line]) -> pl.DataFrame:
-    """The mean curve over some seeds as a table, without the points that none of them has."""
+def _line_columns(key: GridKey, line_key: LineKey, of_seeds: Sequence[Line]) -> CurveColumns:
+    """The mean curve over some seeds, without the points that none of them has."""
     _, cohort, target, series = line_key
     y = _mean_of_seeds([line.y for line in of_seeds])
     placed = np.stack([line.x for line in of_seeds])
     x = ratio(np.nansum(placed, axis=0), np.isfinite(placed).sum(axis=0).astype(np.float64))
     shown = np.isfinite(y[0]) & np.isfinite(x)
-    never = (np.nan, np.nan)  # becomes null: an end of an interval is finite
+    never = (np.nan, np.nan)  # becomes empty: an end of an interval is finite
     ends = np.array([interval or never for interval in pointwise_intervals(y[1:])]).reshape(-1, 2)
     numbers = {"x": x, "y": y[0], "low": ends[:, 0], "high": ends[:, 1]}
     if of_seeds[0].count is not None:
         numbers["count"] = np.mean([_counts_or_zeros(line) for line in of_seeds], axis=0)
-    frame = pl.DataFrame({name: values[shown] for name, values in numbers.items()})
-    texts = {"rung": key.rung, "cohort": cohort, "target": target, "series": series}
-    return curve_columns(
-        frame.with_columns(pl.col("low", "high").fill_nan(None)),
-        texts | {"held_out": key.held_out},
-        {"label_fraction": key.label_fraction, "retrain_fraction": key.retrain_fraction},
+    return CurveColumns(
+        {name: values[shown] for name, values in numbers.items()},
+        {
+            "rung": key.rung,
+            "label_fraction": key.label_fraction,
+            "held_out": key.held_out,
+            "retrain_fraction": key.retrain_fraction,
+            "cohort": cohort,
+            "target": target,
+            "series": series,
+        },
     )
 
 

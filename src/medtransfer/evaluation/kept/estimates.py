@@ -106,7 +106,6 @@ class KeptEstimates:
         config: EvaluationConfig,
     ) -> str:
         """Digest of all that the estimates of a run are made from."""
-        cases = predictions.select("case_id").unique(maintain_order=True)
         settings = {
             "layout": LAYOUT,
             "version": self.version,
@@ -114,11 +113,32 @@ class KeptEstimates:
             "config": config.model_dump(mode="json"),
         }
         hashed = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for frame in (predictions, cases.join(attributes, on="case_id", how="left")):
-            for column in frame.get_columns():
-                for part in column_parts(column):
-                    hashed.update(part)
+        for part in itertools.chain.from_iterable(map(column_parts, predictions.get_columns())):
+            hashed.update(part)
+        hashed.update(self._attributes.of(predictions["case_id"], attributes))
         return hashed.hexdigest()[:32]
+
+    @cached_property
+    def _attributes(self) -> "_CaseAttributes":
+        return _CaseAttributes()
+
+
+class _CaseAttributes:
+    """Attributes of the cases of a run as bytes; most runs of a study have the same cases."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[pl.Series, pl.DataFrame, bytes] | None = None
+
+    def of(self, case_ids: pl.Series, attributes: pl.DataFrame) -> bytes:
+        """Bytes that tell the attributes of these cases from every other."""
+        latest = self._latest
+        if latest is not None and latest[1] is attributes and latest[0].equals(case_ids):
+            return latest[2]
+        cases = case_ids.to_frame().unique(maintain_order=True)
+        joined = cases.join(attributes, on="case_id", how="left")
+        content = b"".join(itertools.chain.from_iterable(map(column_parts, joined.get_columns())))
+        self._latest = case_ids, attributes, content
+        return content
 
 
 class _Row(NamedTuple):

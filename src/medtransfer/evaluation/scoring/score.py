@@ -17,7 +17,12 @@ from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, ResultK
 from medtransfer.evaluation.scoring.fairness import subgroup_gaps
 from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
-from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
+from medtransfer.evaluation.scoring.test_set import (
+    FindGroups,
+    TestSet,
+    attribute_groups,
+    make_test_sets,
+)
 from medtransfer.evaluation.scoring.tune_fit import TuneFit, fit_for_metrics
 from medtransfer.statistics.delong import Aurocs, delong, logit_intervals
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MIN_PATIENTS, auroc_interval
@@ -77,10 +82,15 @@ def measure_run(
     task: Task,
     config: EvaluationConfig,
     measure: Measure = measure,
+    *,
+    find_groups: FindGroups = attribute_groups,
 ) -> MeasuredRun:
-    """Measure a run on all of its test sets; arguments as for `score`."""
+    """Measure a run on all of its test sets; arguments as for `score`.
+
+    With the `find_groups` of `SharedGroups`, runs of the same cases look their groups up once.
+    """
     run = run_arrays(predictions, task)
-    groups = attribute_groups(run, attributes, config)
+    groups = find_groups(run, attributes, config)
     fit = fit_for_metrics(run, config, groups)
     test_sets = make_test_sets(run, fit, groups, config)
     estimates = measure(test_sets, config)

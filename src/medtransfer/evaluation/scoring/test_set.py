@@ -1,6 +1,6 @@
 """Test sets of a run: test cases of a cohort, the subgroups among them, resampled patients."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ RARE = 5
 """Patterns of labels with fewer patients are one stratum together."""
 COHORT = "cohort"
 """Attribute of the cases of several training cohorts that are tested together."""
+CASE_COLUMNS = ("case_id", "patient_id", "cohort", "split")
+"""Columns of a run's cases that its groups depend on."""
 BOTH = " × "
 """Between the names, and the values, of two attributes that are crossed."""
 
@@ -146,6 +148,33 @@ def attribute_groups(
             if groups_of.filter(pl.Series(cases)).null_count() < cases.sum()
         }
     return groups
+
+
+FindGroups = Callable[[RunArrays, pl.DataFrame, EvaluationConfig], dict[str, Groups]]
+"""A function as `attribute_groups`."""
+
+
+class SharedGroups:
+    """`attribute_groups` for runs of which most have the same cases."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[pl.DataFrame, pl.DataFrame, EvaluationConfig] | None = None
+        self._groups: dict[str, Groups] = {}
+
+    def find(
+        self, run: RunArrays, attributes: pl.DataFrame, config: EvaluationConfig
+    ) -> dict[str, Groups]:
+        """Values of the attributes, as they were found for the run before if its cases were these.
+
+        Raises:
+            TableError: An attribute has the name of all cases.
+        """
+        latest, cases = self._latest, run.frame[list(CASE_COLUMNS)]
+        same = latest is not None and latest[1] is attributes and latest[2] is config
+        if latest is None or not same or not latest[0].equals(cases):
+            self._groups = attribute_groups(run, attributes, config)
+            self._latest = cases, attributes, config
+        return self._groups
 
 
 def make_test_sets(

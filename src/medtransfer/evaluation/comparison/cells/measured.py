@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from medtransfer.errors import TableError
-from medtransfer.evaluation.comparison.answered import Answered, answered_once, shared_cases
+from medtransfer.evaluation.comparison.answered import Answered, AnsweredSets, shared_cases
 from medtransfer.evaluation.comparison.cells.cell import Cell
 from medtransfer.evaluation.comparison.cells.kept_cells import cell_key
 from medtransfer.evaluation.comparison.cells.released import released
@@ -49,7 +49,7 @@ def measure_ladder(
         groups.setdefault(run.key, []).append(run)
     ladder = MeasuredLadder()
     largest = _largest_fractions(groups)
-    seen: list[Answered] = []
+    sets = AnsweredSets()
     for key in dict.fromkeys(run.key for run in runs):
         of_key = groups[key]
         is_largest = key.label_fraction == largest[setting_of_training(key)]
@@ -60,7 +60,7 @@ def measure_ladder(
         for run in of_key:
             on_run(len(ladder.tables.results) + len(tested), len(runs))
             predictions = run.predictions()
-            tested.append(answered_once(predictions, seen))
+            tested.append(sets.of(predictions))
             if measuring is not None:
                 measuring.add(run, predictions)
         if measuring is not None:

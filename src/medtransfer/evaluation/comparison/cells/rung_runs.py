@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
 from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
+from medtransfer.evaluation.scoring.test_set import SharedGroups
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,21 @@ class Scorer:
 
     def measure(self, predictions: pl.DataFrame) -> MeasuredRun:
         """Measure a run on all of its test cases, if it was not before."""
+        measured = self._measuring(predictions)
         if self.kept is None:
-            return self._measured(predictions)
-        measure = self.kept.measuring(predictions, self.attributes, self.task)
-        return measure_run(predictions, self.attributes, self.task, self.config, measure)
+            return measured()
+        return measured(measure=self.kept.measuring(predictions, self.attributes, self.task))
 
-    def _measured(self, predictions: pl.DataFrame) -> MeasuredRun:
-        return measure_run(predictions, self.attributes, self.task, self.config)
+    def _measuring(self, predictions: pl.DataFrame) -> Callable[..., MeasuredRun]:
+        """`measure_run` of a run; it takes a `measure` of its own."""
+        find = self._groups.find
+        return partial(
+            measure_run, predictions, self.attributes, self.task, self.config, find_groups=find
+        )
+
+    @cached_property
+    def _groups(self) -> SharedGroups:
+        return SharedGroups()
 
     def mean(self, rung: RungRuns, cases: Answered) -> Mean | None:
         """Mean of a rung's runs on some of their test cases; None without a case."""
@@ -101,5 +110,5 @@ class Scorer:
         mean = MeanOfSeeds(rung.mean.key, self.config)
         for run in rung.runs:
             some = restricted(run.predictions(), cases)
-            mean.add(self._measured(some), run.seed or 0)
+            mean.add(self._measuring(some)(), run.seed or 0)
         return mean.mean()
