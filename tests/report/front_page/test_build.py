@@ -76,6 +76,31 @@ def test_few_positive_cases_are_cautioned_of_where_their_number_is_hidden() -> N
     assert any("well known at south: fewer than 30" in text for text in front.not_concluded)
 
 
+def test_counts_are_those_of_the_cases_that_were_scored() -> None:
+    rows = areas()
+    for of_rung in rows.values():
+        few = {"num_cases": 40, "num_patients": 35, "num_positive": 12}
+        of_rung[:] = [replace(row, **few) for row in of_rung]
+    (home,) = front_page(report_data(rows)).hospitals
+    (labels,) = home.targets
+    assert (home.cases, home.patients) == ("40", "35")
+    assert (labels.positive, labels.negative, labels.unlabelled) == ("12", "28", "0")
+
+
+def test_a_target_without_a_label_at_a_hospital_is_not_its_rarest_finding() -> None:
+    data = two_hospitals()
+    of_two = SplitCounts("south", "test", 90, 80, {"y": 50, "z": 0}, {"y": 0, "z": 90})
+    at_home = (
+        replace(c, positive={"y": 40, "z": 35}, masked={"y": 0, "z": 0})
+        for c in data.counts
+        if c.cohort != "south"
+    )
+    front = front_page(replace(data, counts=(of_two, *at_home), targets=("y", "z")))
+    south = front.hospitals[1].targets
+    assert (south[0].target, south[0].positive, south[0].unlabelled) == ("y", "50", "0")
+    assert not any("well known at south" in sentence for sentence in front.not_concluded)
+
+
 def test_without_a_tuning_split_no_hospital_is_said_to_be_another() -> None:
     data = replace(
         two_hospitals(), counts=tuple(c for c in two_hospitals().counts if c.split != "tune")

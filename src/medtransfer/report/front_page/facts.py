@@ -99,7 +99,8 @@ class HospitalFacts:
         trained: True if the network was trained with cases of it; None if that is unknown.
         cases: Number of test cases, as text.
         patients: Number of their patients, as text.
-        targets: Counts of each target, the one with the fewest positive cases first.
+        targets: Counts of each target: of those with a label, the one with the fewest positive
+            cases first.
         auroc: Of the subject.
         missed: Of 100 cases with the finding, those called negative at the operating point.
         called: Of 100 cases without it, those called positive.

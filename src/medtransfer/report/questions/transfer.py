@@ -249,7 +249,7 @@ def difference_table(data: ReportData) -> ReportTable:
         for cohort in data.cohorts:
             row = data.headline_difference(rung, cohort)
             spread = [
-                data.result_row(rung, cohort, HEADLINE + part)
+                data.result_row(rung, cohort, data.headline(cohort) + part)
                 for part in (BETWEEN_SEEDS, BETWEEN_PATIENTS)
             ]
             line = [
