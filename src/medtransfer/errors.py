@@ -137,7 +137,8 @@ def suggestion(value: str, allowed: Iterable[str]) -> str:
     """``Did you mean 'x' or 'y'?`` for the closest allowed names, or nothing."""
     from difflib import get_close_matches
 
-    close = get_close_matches(value, list(allowed), n=2, cutoff=0.6)
+    names = {name.casefold(): name for name in allowed}
+    close = [names[near] for near in get_close_matches(value.casefold(), names, n=2, cutoff=0.6)]
     return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
 
 

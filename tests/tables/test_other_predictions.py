@@ -12,15 +12,18 @@ from scipy.special import expit, logit, softmax
 from tests.strategies import FEW
 
 from medtransfer.errors import TableError
+from medtransfer.tables.imported.score_cells import Scores
 from medtransfer.tables.other_predictions import (
-    Scores,
+    Completion,
     read_columns,
     read_other_predictions,
     targets_are_exclusive,
 )
 from medtransfer.tables.predictions import read_predictions
+from medtransfer.tables.values.value_map import read_value_map
 
 Cells = dict[str, Sequence[object] | None]
+UNANSWERED = "a case without a score is counted as not answered: leave its row out"
 
 
 def table(**changes: Sequence[object] | None) -> pl.DataFrame:
@@ -165,14 +168,14 @@ def test_scores_that_are_no_finite_numbers_are_named_by_row(
 ) -> None:
     changes: Cells = {"prob_x": None, name: [0.5, 2.0 if name == "logit_x" else 0.6, value, 0.1]}
     said = complaint(tmp_path, table(**changes))
-    assert f"cannot be used: '{name}' is not finite in row 4. See" in said
+    assert f"cannot be used: '{name}' is not finite in row 4" in said
 
 
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
         ("high", "'prob_x' holds 'high' in 1 row, first in row 3 (allowed: a number)"),
-        (None, "'prob_x' is empty in 1 row, first in row 3"),
+        (None, "'prob_x' is empty in 1 row, first in row 3; " + UNANSWERED),
     ],
 )
 def test_scores_that_are_missing_or_words_are_named_under_their_own_name(
@@ -334,3 +337,77 @@ def test_bad_entries_of_columns_are_named_at_once() -> None:
         "  - 'prob_x=' is not of the form ours=theirs\n"
         "  - 'target_x' is given twice"
     )
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("yes", "no"),
+        ("ja", "nein"),
+        ("Oui", "Non"),
+        ("positive", "negative"),
+        ("TRUE", "FALSE"),
+        ("P", "N"),
+    ],
+)
+def test_labels_in_words_are_refused_with_the_option_that_reads_them(
+    tmp_path: Path, yes: str, no: str
+) -> None:
+    said = complaint(tmp_path, table(target_x=[no, yes, None, yes]))
+    assert "labels in words are read with --values" in said
+    option = said.split("--values ")[1].split(". See")[0].strip("'")
+    completion = Completion(values=read_value_map([option]))
+    path = written(tmp_path, table(target_x=[no, yes, None, yes]))
+    found = read_other_predictions(path, completion=completion)
+    assert found.frame["target_x"].to_list() == [0, 1, None, 1]
+
+
+def test_true_and_false_of_a_parquet_file_are_labels(tmp_path: Path) -> None:
+    path = written(tmp_path, table(target_x=[False, True, None, True]), ".parquet")
+    assert read_other_predictions(path).frame["target_x"].to_list() == [0, 1, None, 1]
+
+
+def test_uncertain_labels_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    said = complaint(tmp_path, table(target_x=[0, -1, None, 1]))
+    assert "'target_x' holds -1" in said
+    assert "--values target_x=-1:empty" in said
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_decimal_commas_in_text_are_read_as_points_and_said(tmp_path: Path, suffix: str) -> None:
+    theirs = table(prob_x=["0,25", "0,5", "0,75", "1"], target_x=["1,0", "0,0", None, "1,0"])
+    found = read_other_predictions(written(tmp_path, theirs, suffix))
+    assert expit(found.frame["logit_x"].to_numpy()) == pytest.approx([0.25, 0.5, 0.75, 1])
+    assert found.frame["target_x"].to_list() == [1, 0, None, 1]
+    assert "Decimal commas of target_x, prob_x were read as points." in found.notes
+
+
+@pytest.mark.parametrize("word", ["NA", "unknown", "unbekannt", "-", "n/a"])
+def test_cases_whose_patient_is_a_missing_word_are_not_those_of_one_patient(
+    tmp_path: Path, word: str
+) -> None:
+    said = complaint(tmp_path, table(patient_id=["p", word, word, "s"]))
+    assert f"'patient_id' holds '{word}' in 2 rows of several cases" in said
+
+
+def test_patients_and_hospitals_that_may_be_one_are_said(tmp_path: Path) -> None:
+    frame = table(patient_id=["0012", "12", "P1", "p1"], cohort=["North", "north", "NA", "NA"])
+    notes = read_other_predictions(written(tmp_path, frame)).notes
+    assert any(
+        note.startswith("4 patient_ids may be 2 patients, 1 of them in more than one split or")
+        for note in notes
+    )
+    assert any(note.startswith("'North', 'north' differ in case or blanks") for note in notes)
+    assert any(note.startswith("'cohort' holds 'NA' in 2 rows: a word for") for note in notes)
+    frame = table(patient_id=["1.23E+15", "12", "13", "14"])
+    notes = read_other_predictions(written(tmp_path, frame)).notes
+    assert any(note.startswith("1 patient_id in scientific notation") for note in notes)
+    assert not any(
+        "may be" in note for note in read_other_predictions(written(tmp_path, table())).notes
+    )
+
+
+def test_blanks_around_the_names_of_targets_and_scores_are_passed_over(tmp_path: Path) -> None:
+    theirs = table().rename({"target_x": " target_x ", "prob_x": "prob_x\u200b"})
+    found = read_other_predictions(written(tmp_path, theirs))
+    assert {"target_x", "logit_x"} <= {*found.frame.columns}

@@ -130,6 +130,9 @@ def test_weights_of_cases_are_refused_unless_they_are_equal(tmp_path: Path) -> N
     assert "'Sample weight' holds weights of cases, and every case counts once here" in complaint(
         tmp_path, table().with_columns(pl.Series("Sample weight", [1.0, 2.0, 1.0]))
     )
+    for name in ("w", "Gewicht", "sampling-weight", "IPTW", "poids", "pondération", "权重"):
+        weighted = table().with_columns(pl.Series(name, [1.0, 2.0, 1.0]))
+        assert f"'{name}' holds weights of cases" in complaint(tmp_path, weighted)
     write_frame(table().with_columns(weight=pl.lit(1.0)), tmp_path / "equal.parquet")
     assert len(read_predictions(tmp_path / "equal.parquet")) == 3
 

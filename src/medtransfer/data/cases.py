@@ -15,6 +15,7 @@ from medtransfer.data.labels import case_labels, targets_in_use
 from medtransfer.errors import listed
 from medtransfer.tables.manifest import RESERVED, free_columns, group_text
 from medtransfer.tables.schema import ROW
+from medtransfer.tables.values.ages import age_groups, with_age_groups
 from medtransfer.tables.values.personal_columns import (
     column_text,
     identifies,
@@ -238,8 +239,8 @@ def proposed_attributes(
 ) -> ProposedAttributes:
     """Columns that a study or an evaluation reports by unless the user names others.
 
-    They have 2 to `MAX_GROUPS` values, are not reserved and are not in `NO_ATTRIBUTES`, and do not
-    look like personal data.
+    They have 2 to `MAX_GROUPS` values, ages in bands, are not reserved and are not in
+    `NO_ATTRIBUTES`, and do not look like personal data.
 
     Args:
         frame: Rows of a manifest.
@@ -252,12 +253,13 @@ def proposed_attributes(
     for name in free_columns(frame):
         if name in excluded or not describes_cases(frame, name):
             continue
-        if not 2 <= frame[name].drop_nulls().n_unique() <= MAX_GROUPS:
+        cells, _ = age_groups(frame[name])
+        if not 2 <= cells.drop_nulls().n_unique() <= MAX_GROUPS:
             continue
-        reason = personal_reason(frame[name])
+        reason = personal_reason(cells)
         if name.lower() in telling:
             answers.append(name)
-        elif reason or identifies(frame[name]) or is_personal_header(name):
+        elif reason or identifies(cells) or is_personal_header(name):
             differs = "" if is_personal_header(name) else " differs between almost all cases"
             personal.append(reason or column_text(name) + differs)
         else:
@@ -288,7 +290,12 @@ def reported_attributes(frame: pl.DataFrame, attributes: Sequence[str], least: i
         attributes: Columns to report by.
         least: Patients from which a value is named.
     """
-    return merge_rare_groups(case_attributes(frame, attributes), frame, least)[0]
+    return merge_rare_groups(reported_groups(frame, attributes), frame, least)[0]
+
+
+def reported_groups(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
+    """Attributes per case as `case_attributes`, ages in bands of twenty years."""
+    return case_attributes(with_age_groups(frame, attributes)[0], attributes)
 
 
 def case_attributes(frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:

@@ -11,10 +11,10 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.errors import StudyError
+from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.evaluation.comparison.evaluate_table import (
     evaluate_table,
     infer_task,
-    join_attributes,
     rung_names,
     write_evaluation,
 )
@@ -29,7 +29,8 @@ from medtransfer.report.hints import reversed_scores, soft_labels
 from medtransfer.report.identifiers import identifiers_of, readable_rows
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.study.rungs.facts import known_facts
-from medtransfer.tables.other_predictions import Completion, Scores, read_other_predictions
+from medtransfer.tables.imported.score_cells import TARGET, Scores
+from medtransfer.tables.other_predictions import Completion, read_other_predictions
 from medtransfer.tables.values.value_map import ValueMap
 
 
@@ -54,6 +55,20 @@ class Evaluation:
 
 def _ignore_runs(_done: int, _total: int) -> None:
     """Report no progress."""
+
+
+def _divided(
+    values: ValueMap, columns: Mapping[str, str], manifest: Path | None
+) -> tuple[ValueMap, ValueMap]:
+    """Values of the predictions, which are those of its targets, and those of the manifest."""
+    if manifest is None:
+        return values, {}
+    theirs = {name for ours, name in columns.items() if ours.startswith(TARGET)}
+    targets = {name for name in values if name in theirs or name.startswith(TARGET)}
+    return (
+        {name: pairs for name, pairs in values.items() if name in targets},
+        {name: pairs for name, pairs in values.items() if name not in targets},
+    )
 
 
 def evaluate(
@@ -85,7 +100,7 @@ def evaluate(
         task: Relation of the targets; inferred from the table by default.
         attributes: Columns of `manifest` to report by; by default every column with few values.
         values: Values to read in place of others, by column of `manifest`, or of `predictions`
-            without one: ``{"sex": {"w": "F"}}``.
+            without one and for its targets: ``{"sex": {"w": "F"}, "target_x": {"yes": "1"}}``.
         reference: Rung that others are compared with; the first by default.
         config: Intervals, operating points and minimum group size.
         readings: Table of what several readers said: `case_id`, `reader` and a column
@@ -113,6 +128,7 @@ def evaluate(
         raise StudyError(f'"{out}" is a file. Name a folder with --out.')
     config = config or EvaluationConfig()
     single_label = None if task is None else task == "single-label"
+    of_predictions, of_manifest = _divided(values or {}, columns or {}, manifest)
     read = read_by_several(readings, truth, single_label=single_label)
     table = read_other_predictions(
         predictions,
@@ -120,10 +136,10 @@ def evaluate(
         scores,
         single_label=single_label,
         labels=None if read is None else read.labels,
-        completion=Completion(None, internal, {} if manifest else values or {}),
+        completion=Completion(None, internal, of_predictions),
     )
     inferred, reason = infer_task(table.frame)
-    joined = join_attributes(table.frame, manifest, attributes, values, config.minimum_group)
+    joined = join_attributes(table.frame, manifest, attributes, of_manifest, config.minimum_group)
     scored = by_reading(read, table, joined.frame)
     tables = evaluate_table(
         scored.frame,

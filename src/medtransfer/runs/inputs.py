@@ -34,6 +34,7 @@ from medtransfer.settings import rows_digest
 from medtransfer.sizes.image_size import ImageSize, height_width, pixel_count
 from medtransfer.tables.manifest import Manifest, read_manifest
 from medtransfer.tables.schema import rows_of
+from medtransfer.tables.values.ages import with_age_groups
 from medtransfer.training.bit_hyperrule import resolution
 
 
@@ -121,7 +122,8 @@ def read_run_manifest(data: DataConfig, *, images: bool = True) -> Manifest:
         images=images,
     )
     require_whole_units(manifest.frame, data.manifest, data.levels)
-    notes = (*manifest.notes, *fraction_notes(manifest.frame, data))
+    _, ages = with_age_groups(manifest.frame, data.attributes)
+    notes = (*manifest.notes, *ages, *fraction_notes(manifest.frame, data))
     manifest = replace(manifest, notes=notes)
     manifest = set_outliers_apart(manifest, data)
     return manifest if images else manifest.without_images()

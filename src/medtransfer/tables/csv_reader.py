@@ -99,7 +99,7 @@ def read_text_table(
     notes += _short_rows(frame, raw, form.separator, what, form.lines_above + 2)
     if form.separator != ",":
         names = [name for name in frame.columns if name not in ids]
-        frame, decimal = _with_points(frame, names)
+        frame, decimal = with_points(frame, names)
         notes += [f"Decimal commas of {listed(decimal)} were read as points."] if decimal else []
     return TextTable(frame, tuple(notes), form.lines_above + 2)
 
@@ -146,7 +146,7 @@ def _rows_below(content: bytes, separator: str, width: int, first: int) -> list[
         csv.field_size_limit(limit)
 
 
-def _with_points(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+def with_points(frame: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
     """Numbers with a decimal comma as numbers with a point; the columns that have them.
 
     A column whose commas may all be those of thousands stays as it is.

@@ -6,14 +6,25 @@ Nothing that could change a number is guessed: ambiguous tables are rejected wit
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.errors import TableError, fault_list, listed, plural, suggestion
+from medtransfer.tables.csv_reader import with_points
+from medtransfer.tables.imported.score_cells import (
+    LOGIT,
+    PROBABILITY,
+    TARGET,
+    Scores,
+    columns_with,
+    patient_faults,
+    score_faults,
+    word_faults,
+)
 from medtransfer.tables.predictions import (
+    OOD_PREFIX,
     PREDICTION_KEY,
     PREDICTIONS_CONTRACT,
     check_predictions,
@@ -27,14 +38,12 @@ from medtransfer.tables.schema import (
     duplicates,
     raise_faults,
     read_noted_frame,
-    rows_of,
     typed,
 )
 from medtransfer.tables.values.reading import Roles, read_cells
+from medtransfer.tables.values.spellings import id_notes
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
-Scores = Literal["logits", "probabilities"]
-PROBABILITY, LOGIT, TARGET = "prob_", "logit_", "target_"
 MIN_PROBABILITY = 1e-12
 """Distance from 0 and 1 that probabilities are moved to, so that logits are finite."""
 DEFAULTS = {"run_id": "run", "member": "0", "cohort": "internal"}
@@ -127,10 +136,12 @@ def read_other_predictions(
     frame, completed = _completed(frame, completion)
     frame, labelled = _with_labels(frame, labels)
     frame, notes = _with_defaults(frame)
-    targets = _columns_with(frame, TARGET)
+    frame, commas = _with_numbers(frame)
+    targets = columns_with(frame, TARGET)
     cells = read_cells(frame, targets, Roles(targets=targets))
-    frame, notes = cells.frame, [*mapped, *completed, *notes, *cells.notes]
-    faults = [*cells.faults, *check_columns(frame, OTHER_CONTRACT), *_score_faults(frame, scores)]
+    frame, notes = cells.frame, [*mapped, *completed, *notes, *commas, *cells.notes]
+    faults = [*cells.faults, *check_columns(frame, OTHER_CONTRACT), *score_faults(frame, scores)]
+    faults += [*word_faults(frame), *patient_faults(frame)]
     if not any(name.startswith("target_") for name in frame.columns):
         faults.append("if the target has another name, pass --columns target_<name>=COLUMN")
     if faults:
@@ -146,7 +157,8 @@ def read_other_predictions(
     raise_faults(
         PREDICTIONS_CONTRACT, path, [*faults, *check_predictions(frame), *_cohort_faults(frame)]
     )
-    return ImportedPredictions(frame.drop(ROW), (*table.notes, *notes, *converted), labelled)
+    notes = (*table.notes, *notes, *id_notes(frame), *converted)
+    return ImportedPredictions(frame.drop(ROW), notes, labelled)
 
 
 def read_columns(text: Sequence[str]) -> dict[str, str]:
@@ -223,7 +235,7 @@ def _completed(
     if completion.cases is None or "case_id" not in frame.columns:
         return frame, notes
     names = [name for name in ("patient_id", "cohort", "split") if name not in frame.columns]
-    names += [] if _columns_with(frame, TARGET) else _columns_with(completion.cases, TARGET)
+    names += [] if columns_with(frame, TARGET) else columns_with(completion.cases, TARGET)
     if not names:
         return frame, notes
     frame = frame.with_columns(pl.col("case_id").cast(pl.String))
@@ -237,7 +249,7 @@ def _completed(
 
 def _with_labels(frame: pl.DataFrame, labels: CaseLabels | None) -> tuple[pl.DataFrame, bool]:
     """The table with the labels beside it, and True if they were taken."""
-    targets = _columns_with(frame, TARGET)
+    targets = columns_with(frame, TARGET)
     if labels is None or "case_id" not in frame.columns or (targets and not labels.first):
         return frame, False
     ids = frame.with_columns(pl.col("case_id").cast(pl.String)).drop(targets)
@@ -260,48 +272,14 @@ def _with_defaults(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     return frame, notes
 
 
-def _columns_with(frame: pl.DataFrame, prefix: str) -> list[str]:
-    return [name for name in frame.columns if name.startswith(prefix)]
-
-
-def _numbers(frame: pl.DataFrame, name: str) -> pl.Series:
-    """A column as numbers; null for cells that are not numbers."""
-    text = pl.col(name).cast(pl.String).str.strip_chars()
-    return frame.select(text.cast(pl.Float64, strict=False)).to_series()
-
-
-def _score_faults(frame: pl.DataFrame, scores: Scores | None) -> list[str]:
-    """Scores that do not match their column name, detected by their range."""
-    logits, probabilities = _columns_with(frame, LOGIT), _columns_with(frame, PROBABILITY)
-    faults = [
-        f"'{name}' is not finite in {rows_of(not_finite)}"
-        for name in [*logits, *probabilities]
-        if not (not_finite := frame.filter(~_numbers(frame, name).is_finite())).is_empty()
-    ]
-    values = [_numbers(frame, name).drop_nulls() for name in logits]
-    if logits and scores is None and all(len(v) and v.is_between(0, 1).all() for v in values):
-        faults.append(
-            f"{listed(logits)} are between 0 and 1 in all rows and look like probabilities. If "
-            "they are, name them prob_<name> or pass --scores probabilities; if they are not, pass "
-            "--scores logits"
-        )
-    advice = dict.fromkeys(probabilities, "If they are logits, name it logit_<name>")
-    if scores == "probabilities":
-        advice |= dict.fromkeys(logits, "If they are logits, leave out --scores probabilities")
-    for name, todo in advice.items():
-        values = _numbers(frame, name)
-        outside = frame.filter(values.is_finite() & ~values.is_between(0, 1))
-        if not outside.is_empty():
-            faults.append(
-                f"'{name}' is outside 0 to 1 in {plural(len(outside), 'row')}, first in row "
-                f"{outside[ROW][0]}: these are not probabilities. {todo}"
-            )
-    for name in target_names(frame):
-        score_columns = [p + name for p in (LOGIT, PROBABILITY) if p + name in frame.columns]
-        if len(score_columns) != 1:
-            what = "both of" if score_columns else "neither of"
-            faults.append(f"'{TARGET}{name}' has {what} '{LOGIT}{name}' and '{PROBABILITY}{name}'")
-    return faults
+def _with_numbers(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Labels that are true or false as 1 and 0, decimal commas as points, and a note on these."""
+    flags = [n for n in columns_with(frame, TARGET) if frame.schema[n] == pl.Boolean()]
+    frame = frame.with_columns(pl.col(flags).cast(pl.Int64)) if flags else frame
+    prefixes = (TARGET, LOGIT, PROBABILITY, OOD_PREFIX)
+    texts = [n for n in frame.columns if n.startswith(prefixes) and frame.schema[n] == pl.String()]
+    frame, decimal = with_points(frame, texts)
+    return frame, [f"Decimal commas of {listed(decimal)} were read as points."] if decimal else []
 
 
 def _class_faults(frame: pl.DataFrame) -> list[str]:
@@ -329,8 +307,8 @@ def _with_logits(
     frame: pl.DataFrame, scores: Scores | None, *, single_label: bool
 ) -> tuple[pl.DataFrame, list[str]]:
     """The table with logits in place of probabilities, and notes on the conversion."""
-    given = _columns_with(frame, PROBABILITY)
-    given += _columns_with(frame, LOGIT) if scores == "probabilities" else []
+    given = columns_with(frame, PROBABILITY)
+    given += columns_with(frame, LOGIT) if scores == "probabilities" else []
     if not given:
         return frame, []
     probabilities = frame.select(given).to_numpy().astype(np.float64)

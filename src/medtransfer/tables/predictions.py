@@ -76,9 +76,55 @@ PREDICTIONS_CONTRACT = Contract(
     ),
 )
 PREDICTION_KEY = ["run_id", "member", "case_id"]
-WEIGHT_NAMES = (
-    *("weight", "weights", "sample_weight", "sample_weights", "sampling_weight"),
-    *("case_weight", "case_weights", "survey_weight", "ip_weight", "ipw"),
+WEIGHT_NAMES = frozenset(
+    [
+        "w",
+        "wt",
+        "weight",
+        "weights",
+        "pweight",
+        "fweight",
+        "sampleweight",
+        "sampleweights",
+        "samplingweight",
+        "samplingweights",
+        "caseweight",
+        "caseweights",
+        "surveyweight",
+        "surveyweights",
+        "ipweight",
+        "ipweights",
+        "iptw",
+        "ipcw",
+        "ipw",
+        "freqweight",
+        "frequencyweight",
+        "classweight",
+        "importanceweight",
+        "gewicht",
+        "gewichte",
+        "gewichtung",
+        "fallgewicht",
+        "poids",
+        "pondération",
+        "ponderation",
+        "peso",
+        "pesos",
+        "ponderación",
+        "ponderacion",
+        "ponderação",
+        "gewichten",
+        "waga",
+        "wagi",
+        "ağırlık",
+        "vikt",
+        "vægt",
+        "вес",
+        "веса",
+        "权重",
+        "重み",
+        "가중치",
+    ]
 )
 """Names of columns that other tools take for weights of cases."""
 OOD_PREFIX = "ood_"
@@ -142,7 +188,8 @@ def _weight_faults(frame: pl.DataFrame) -> list[str]:
         f"'{name}' holds weights of cases, and every case counts once here. Leave the column out "
         "to have each counted once, or draw a sample by these weights before"
         for name in frame.columns
-        if name.strip().lower().replace(" ", "_") in WEIGHT_NAMES and frame[name].n_unique() > 1
+        if "".join(c for c in name.lower() if c.isalnum()) in WEIGHT_NAMES
+        and frame[name].n_unique() > 1
     ]
 
 

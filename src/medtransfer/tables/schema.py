@@ -22,6 +22,7 @@ from medtransfer.sizes.parquet import read_parquet
 from medtransfer.tables.chunks import SLICE_ROWS, any_cell, has_repeats, hashes_of, rows_where
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
+from medtransfer.tables.text_format import plain_headers
 from medtransfer.tables.values.names import ALLOWED_ID, ALLOWED_NAME, is_no_id, is_no_name
 from medtransfer.tables.values.personal import MIN_BEHIND, quotable
 from medtransfer.tables.workbook import read_workbook
@@ -142,6 +143,8 @@ def read_noted_frame(path: Path, contract: Contract, skip: Sequence[str] = ()) -
     if frame.is_empty():
         raise TableError(f"{what} has no rows. It needs a header and at least one row.")
     require_short_cells(frame, what, ROW)
+    prefixes = [column.prefix for column in contract.columns if column.prefix is not None]
+    frame = frame.rename(plain_headers(frame.columns, prefixes))
     frame = without_blanks(frame.with_columns(pl.col(ROW).cast(pl.Int64)))
     return replace(table, frame=frame)
 

@@ -8,7 +8,7 @@ import csv
 import re
 import unicodedata
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -253,6 +253,17 @@ def plain_name(name: str) -> str:
     """A column's name without blanks around it and signs that nobody sees, in one Unicode form."""
     letters = "".join(letter for letter in name if letter not in INVISIBLE)
     return unicodedata.normalize("NFC", letters).strip()
+
+
+def plain_headers(names: Sequence[str], prefixes: Sequence[str]) -> dict[str, str]:
+    """Names of a family of columns, as ``target_x``, that have blanks around them → without."""
+    plain = {name: plain_name(name) for name in names}
+    renamed = {
+        name: new
+        for name, new in plain.items()
+        if new != name and new.startswith(tuple(prefixes)) and new not in names
+    }
+    return renamed if len({*renamed.values()}) == len(renamed) else {}
 
 
 def _plain(names: Collection[str]) -> set[str]:

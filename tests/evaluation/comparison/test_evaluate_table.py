@@ -16,10 +16,10 @@ from tests.prediction_tables import (
 )
 
 from medtransfer.errors import TableError
+from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.evaluation.comparison.evaluate_table import (
     evaluate_table,
     infer_task,
-    join_attributes,
     ladder_runs,
     rung_names,
     write_evaluation,
@@ -104,6 +104,32 @@ def test_an_attribute_that_differs_within_a_case_is_unknown(tmp_path: Path) -> N
     found = dict(joined.frame.select("case_id", "view").rows())
     assert found[case[0]] is None
     assert found[case[1]] == "PA"
+    assert "'view' differs between the rows of 1 case." in joined.said
+
+
+@pytest.mark.parametrize("spelled", ["{}.0", "00{}", " {}", "{}\u200b"])
+def test_ids_that_differ_by_spelling_alone_are_counted_and_not_joined(
+    tmp_path: Path, spelled: str
+) -> None:
+    numbers = range(1, 1 + len(TABLE))
+    ids = pl.Series("case_id", [str(number) for number in numbers])
+    table = TABLE.with_columns(ids)
+    names = [spelled.format(number) for number in numbers]
+    half = pl.DataFrame({"case_id": [*names[:30], *ids[30:]], "sex": ["F", "M"] * 65})
+    path = tmp_path / "m.parquet"
+    half.write_parquet(path)
+    joined = join_attributes(table, path, None)
+    if spelled != " {}":  # blanks around an id are no part of it
+        assert any(note.startswith("30 case_ids would match but for") for note in joined.said)
+        half.head(30).write_parquet(path)
+        with pytest.raises(TableError, match=r"30 case_ids would match but for case, leading"):
+            join_attributes(table, path, None)
+
+
+def test_labels_in_the_manifest_are_no_attributes(tmp_path: Path) -> None:
+    about = attributes_of(TABLE).with_columns(pl.Series("target_x", ["0", "1"] * 65))
+    path = manifest(tmp_path, about)
+    assert join_attributes(TABLE, path, None).frame.columns == ["case_id", "sex"]
 
 
 def test_columns_of_few_values_are_attributes_unless_they_are_named(tmp_path: Path) -> None:
@@ -120,7 +146,7 @@ def test_columns_of_few_values_are_attributes_unless_they_are_named(tmp_path: Pa
         .with_columns(x=pl.Series(["0", "1"] * 65))
     )
     path = manifest(tmp_path, about)
-    assert join_attributes(TABLE, path, None).frame.columns == ["case_id", "sex", "band"]
+    assert join_attributes(TABLE, path, None).frame.columns == ["case_id", "sex", "age", "band"]
     assert join_attributes(TABLE, path, ["age", "age"]).frame.columns == ["case_id", "age"]
     assert join_attributes(TABLE, path, []).said[-1] == "Reported by: nothing."
 

@@ -1,9 +1,13 @@
 """Ages as hospitals write them."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 
+from medtransfer.data.cases import proposed_attributes, reported_attributes
 from medtransfer.data.sources.cells import with_age
+from medtransfer.tables.values.ages import age_groups
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,71 @@ def test_an_age_is_read_right_or_named(text: str, age: int | None, band: str | N
     assert bool(notes) == (age is None)
     quoted = "1 value" if text in ("old", "5 furlongs") else f"'{text}'"
     assert all(f"{quoted} in 1 row" in note for note in notes)
+
+
+def grouped(name: str, cells: Sequence[str | float | None]) -> tuple[list[str | None], list[str]]:
+    groups, notes = age_groups(pl.Series(name, cells, strict=False))
+    return groups.to_list(), notes
+
+
+@pytest.mark.parametrize("name", ["age", "Alter", "PatientAge", "age_at_exam", "年齢"])
+@pytest.mark.parametrize(
+    ("text", "band"),
+    [
+        ("045Y", "40-59"),
+        ("6 months", "0-19"),
+        (">89", "80+"),
+        ("60-69", "60-79"),
+        ("50-69", None),
+        ("58,5", "40-59"),
+        ("adult", None),
+        (None, None),
+    ],
+)
+def test_ages_of_a_manifest_written_by_hand_are_groups(
+    name: str, text: str | None, band: str | None
+) -> None:
+    cells = [text, *(f"{year:03d}Y" for year in range(20, 60))]
+    groups, notes = grouped(name, cells)
+    assert groups[:2] == [band, "20-39"]
+    assert groups[-1] == "40-59"
+    (note,) = notes
+    assert note.startswith(f"'{name}': ")
+    assert "read in bands of twenty years (0-19, 20-39, 40-59, 60-79, 80+)." in note
+    assert ("In no band, so not known: " in note) == (band is None and text is not None)
+
+
+def test_many_ages_without_a_unit_are_groups_as_numbers_too() -> None:
+    years = [float(year) for year in range(30, 50)]
+    assert grouped("age", years)[0] == 10 * ["20-39"] + 10 * ["40-59"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("age", ["60-69", "70-79", ">79", "<60"]),
+        ("age", ["young", "old"]),
+        ("age", ["0", "1"]),
+        ("age_group", ["1", "2", "3", "4", "5"] * 4),
+        ("Altersgruppe", [str(code) for code in range(14)]),
+        ("dosage", [str(dose) for dose in range(40)]),
+        ("age_days", [str(300 * day) for day in range(40)]),
+        ("age", []),
+    ],
+)
+def test_groups_that_a_hospital_has_made_stay_as_they_stand(name: str, cells: list[str]) -> None:
+    assert grouped(name, cells) == (cells, [])
+
+
+def test_ages_are_proposed_and_reported_in_bands_and_stay_numbers_elsewhere() -> None:
+    frame = pl.DataFrame(
+        {
+            "case_id": [f"c{number}" for number in range(60)],
+            "patient_id": [f"p{number}" for number in range(60)],
+            "age": [str(20 + number) for number in range(60)],
+        }
+    )
+    assert proposed_attributes(frame).names == ("age",)
+    groups = reported_attributes(frame, ["age"], 10)["age"].value_counts().sort("age")
+    assert groups.rows() == [("20-39", 20), ("40-59", 20), ("60-79", 20)]
+    assert frame["age"].n_unique() == 60

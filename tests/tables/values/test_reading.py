@@ -11,7 +11,7 @@ from medtransfer import check_manifest, init_study, join_manifests, read_manifes
 from medtransfer.data.sources.catalog import SOURCES
 from medtransfer.data.sources.import_source import read_source
 from medtransfer.errors import ConfigError, TableError
-from medtransfer.evaluation.comparison.evaluate_table import join_attributes
+from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.tables.values.missing_words import CERTAIN, POSSIBLE
 from medtransfer.tables.values.value_map import read_value_map
 
@@ -74,6 +74,14 @@ def test_nan_in_a_column_of_numbers_is_missing(tmp_path: Path) -> None:
             "не указано",
             "Patient declines",
             "Refused",
+            "Unknown/Not Reported",
+            "Unknown, Unavailable or Unreported",
+            "inconnu(e)",
+            "Unbek.",
+            "(leer)",
+            "(blank)",
+            "missing data",
+            "未詳",
             "\u200b",
             "\ufeff\u200b",
         ),
@@ -85,7 +93,8 @@ def test_missing_words_are_read_in_any_spelling(tmp_path: Path, word: str) -> No
 
 
 def test_words_that_only_begin_like_missing_ones_are_values(tmp_path: Path) -> None:
-    cells = ["NAD", "normal.", "none seen", "(a)", "..", "na-18", "0", "unknown primary"]
+    cells = ["NAD", "normal.", "none seen", "-/-", "..", "na-18", "0", "unknown primary"]
+    cells += ["left/unknown", "none or mild"]
     path = manifest(tmp_path, finding_text=cells)
     read = read_manifest(path, attributes=["finding_text"])
     assert (read.frame["finding_text"].to_list(), read.notes) == (cells, ())
@@ -195,3 +204,37 @@ def test_values_may_hold_commas_colons_and_equals_signs() -> None:
 
 def test_the_lists_of_missing_words_are_apart() -> None:
     assert not CERTAIN & POSSIBLE
+
+
+@pytest.mark.parametrize(
+    ("cells", "codes"),
+    [
+        (["arm", "leg", "-999"], "site=-999:empty"),
+        (["arm", "leg", "9"], "site=9:empty"),
+        (["1", "2", "99", "1"], "site=99:empty"),
+        (["1", "2", "-9"], "site=-9:empty"),
+    ],
+)
+def test_a_code_that_may_be_a_missing_value_is_named_and_kept(
+    tmp_path: Path, cells: list[str], codes: str
+) -> None:
+    read = read_manifest(manifest(tmp_path, site=cells), attributes=["site"])
+    assert read.frame["site"].to_list() == cells
+    (note,) = [note for note in read.notes if "missing value" in note]
+    assert note.endswith(f"say --values {codes}.")
+
+
+@pytest.mark.parametrize("cells", [["1", "0", "-1"], ["7", "8", "9"], ["90", "95", "99"], ["9"]])
+def test_numbers_among_their_like_are_no_codes(tmp_path: Path, cells: list[str]) -> None:
+    read = read_manifest(manifest(tmp_path, site=cells), attributes=["site"])
+    assert not [note for note in read.notes if "missing value" in note]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_codes_of_sexes_that_are_stored_with_decimals_are_named(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = manifest(tmp_path, suffix, sex=[1.0, 2.0, None, 1.0])
+    read = read_manifest(path)
+    assert read.frame["sex"].to_list() == ["1", "2", None, "1"]
+    assert any("--values sex=1:F,2:M or sex=1:M,2:F" in note for note in read.notes)

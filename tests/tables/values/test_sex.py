@@ -131,6 +131,7 @@ def test_reading_is_stable_and_never_empties_a_value_in_silence(cells: list[str 
     [
         *((n, True) for n in ("sex", "PatientSex", "Patient's Sex", "Geschlecht", "SEXO", "性别")),
         *((n, True) for n in ("patient_gender", "Płeć", "Cinsiyet", "sex_at_birth", "sexe")),
+        *((n, True) for n in ("Sex (M/F)", "Geschlecht (m/w)", "sexo (H/M)")),
         *((n, False) for n in ("unisex", "sex_ratio", "label", "gender_confidence", "essex")),
     ],
 )

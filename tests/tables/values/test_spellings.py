@@ -8,7 +8,7 @@ from tests.tables.values.test_reading import manifest
 
 from medtransfer import init_study, read_manifest
 from medtransfer.errors import TableError
-from medtransfer.evaluation.comparison.evaluate_table import join_attributes
+from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.spellings import BOTH_SIDES, SIDE_WORDS, one_spelling, read_sides
 
@@ -21,12 +21,12 @@ def test_the_most_frequent_spelling_is_taken_and_the_others_are_named() -> None:
     assert len({*cells.to_list()}) == 4
     (note,) = notes
     assert note == (
-        "'dx': only case or blanks differ: read 'NV ' as 'nv' in 10 rows, "
+        "'dx': only case, blanks or decimals differ: read 'NV ' as 'nv' in 10 rows, "
         "'basal  cell' as 'Basal cell' in 10 rows, 'mel' as 'Mel' in 10 rows, 'ｎｖ' as 'nv' in 10 "
         "rows."
     )
     assert one_spelling(pl.Series("dx", DX))[1] == [
-        "'dx': only case or blanks differ: read 4 spellings."
+        "'dx': only case, blanks or decimals differ: read 4 spellings."
     ]
 
 
@@ -106,3 +106,9 @@ def test_no_word_is_both_sides() -> None:
     words = [{*map(plain_word, text.split())} for text in SIDE_WORDS.values()]
     assert not words[0] & words[1]
     assert not BOTH_SIDES & (words[0] | words[1])
+
+
+def test_a_number_and_the_same_with_decimals_are_one_group() -> None:
+    cells, notes = one_spelling(pl.Series("grade", ["1", "1.0", "1", "2,0", "10", "1.5"]))
+    assert cells.to_list() == ["1", "1", "1", "2,0", "10", "1.5"]
+    assert len(notes) == 1

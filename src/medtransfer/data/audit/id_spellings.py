@@ -9,12 +9,10 @@ from medtransfer.errors import plural, printable
 from medtransfer.tables.manifest import free_columns
 from medtransfer.tables.schema import ROW
 from medtransfer.tables.values.ages import MAX_YEARS
-from medtransfer.tables.values.folding import INVISIBLE, plain_word
+from medtransfer.tables.values.folding import plain_word
 from medtransfer.tables.values.missing_words import missing_words
 from medtransfer.tables.values.sex import names_sex
-
-SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
-"""A long number after a spreadsheet has opened it: its last figures are lost."""
+from medtransfer.tables.values.spellings import SCIENTIFIC, plain_id
 
 MIN_YEARS_APART = 20
 """Ages of one patient that no follow-up of an imaging archive explains."""
@@ -27,10 +25,7 @@ def id_spellings(placed: pl.DataFrame) -> list[Finding]:
         placed: Rows with their usage, from `add_usage`.
     """
     name = pl.col("patient_id")
-    plain = name.str.normalize("NFKC").str.replace_all(f"[{INVISIBLE}]", "").str.to_lowercase()
-    plain = plain.str.strip_prefix("'").str.replace_all(r"(\p{L})[\s_-]+(\d)", "${1}${2}")
-    plain = plain.str.replace(r"^(.*\d)[.,]0+$", "$1").str.replace(r"^0+(\d)", "$1")
-    plain = plain.str.replace_all(r"([^\d.,])0+(\d)", "${1}${2}")
+    plain = plain_id("patient_id")
     columns = ("patient_id", USAGE, "cohort")
     patients = placed.select(columns).unique().with_columns(key=plain)
     twins = patients.filter(name.n_unique().over("key") > 1)

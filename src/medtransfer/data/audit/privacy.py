@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from medtransfer.data.audit.findings import Finding, enumerated, finding_for_rows
-from medtransfer.data.cases import case_attributes
+from medtransfer.data.cases import reported_groups
 from medtransfer.data.config import DataConfig
 from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import rows_where
@@ -68,7 +68,7 @@ def rare_values(frame: pl.DataFrame, data: DataConfig, least: int) -> list[Findi
         data: Attributes.
         least: Patients from which a value is named.
     """
-    _, sentences = merge_rare_groups(case_attributes(frame, data.attributes), frame, least)
+    _, sentences = merge_rare_groups(reported_groups(frame, data.attributes), frame, least)
     return [Finding("P006", enumerated(sentences, 12))] if sentences else []
 
 

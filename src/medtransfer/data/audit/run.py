@@ -59,6 +59,7 @@ from medtransfer.data.case_table import CaseTable
 from medtransfer.data.config import DataConfig
 from medtransfer.data.splits import divided_rows
 from medtransfer.tables.manifest import SPLITS, Manifest
+from medtransfer.tables.values.ages import with_age_groups
 from medtransfer.tables.values.personal import MIN_BEHIND
 
 __all__ = [
@@ -100,7 +101,8 @@ def audit(
         internal = rows.filter(divided_rows(frame, data.split))
         findings += groups_across_splits(internal, data.split.group_columns)
     del rows
-    table = CaseTable(frame, data)
+    grouped, _ = with_age_groups(frame, data.attributes)
+    table = CaseTable(grouped, data)
     findings += [
         *missing_classes(table, data),
         *label_gaps(manifest.frame, data),

@@ -6,12 +6,10 @@ from math import floor
 import polars as pl
 
 from medtransfer.tables.manifest import label_text
-from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, AgeRange, age_range
+from medtransfer.tables.values.ages import MAX_YEARS, OLDEST, AgeRange, age_range, band_of
 from medtransfer.tables.values.missing_words import counted, is_missing_word, value_counts
 from medtransfer.tables.values.sex import read_sex
 
-BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
-LAST_BAND = "80+"
 AGE_COLUMNS = {
     "age": f"Age in years; at most {OLDEST}, empty where it is missing or impossible.",
     "age_band": "Age in bands of twenty years.",
@@ -108,7 +106,7 @@ def with_age(
     ages = {
         word: age for word, ages_read in good.items() if (age := _age_of(ages_read)) is not None
     }
-    bands = {word: band for word, ages_read in good.items() if (band := _band_of(ages_read))}
+    bands = {word: band for word, ages_read in good.items() if (band := band_of(ages_read))}
     frame = frame.with_columns(
         text.replace_strict(ages, default=None, return_dtype=pl.Int64).alias("age"),
         text.replace_strict(bands, default=None, return_dtype=pl.String).alias("age_band"),
@@ -133,15 +131,6 @@ def _age_of(ages: AgeRange) -> int | None:
     if low >= OLDEST:
         return OLDEST
     return low if ages.high == ages.low else None
-
-
-def _band_of(ages: AgeRange) -> str | None:
-    """The band of a range of ages; None if it crosses two."""
-    ends = [floor(ages.low), floor(min(ages.high, MAX_YEARS))]
-    first, last = (
-        next((name for top, name in BANDS.items() if end <= top), LAST_BAND) for end in ends
-    )
-    return first if first == last else None
 
 
 def emptied(before: pl.Series, after: pl.Series, what: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from medtransfer.data.cases import case_attributes
+from medtransfer.data.cases import reported_groups
 from medtransfer.deploy.bundle.choice import best_seed, choose_runs
 from medtransfer.deploy.gallery.fiftyone import write_fiftyone
 from medtransfer.deploy.gallery.page import CardSection, CaseCard, gallery_page
@@ -127,7 +127,7 @@ class _Shown:
         self._limit, self._framing = data.pixel_limit, data.image.framing
         frame = self._manifest.frame
         names = [name for name in data.attributes if name in frame.columns]
-        self.attributes = case_attributes(frame, names)
+        self.attributes = reported_groups(frame, names)
         indexed = frame.select("case_id", "image_id").with_row_index("index")
         grouped = indexed.sort("case_id", "image_id").group_by("case_id", maintain_order=True)
         self._rows: Mapping[str, list[int]] = dict(grouped.agg("index").iter_rows())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from medtransfer.data.cases import build_cases, case_attributes, proposed_attributes
+from medtransfer.data.cases import build_cases, proposed_attributes, reported_groups
 from medtransfer.data.config import DataConfig, LabelPolicy
 from medtransfer.data.images.scan import Progress, no_progress
 from medtransfer.data.sources.catalog import label_tellers
@@ -91,7 +91,7 @@ def score_labelled(
     names = list(attributes) if attributes is not None else _proposed(table, data)
     return LabelledScores(
         scores=scores,
-        attributes=case_attributes(frame, names),
+        attributes=reported_groups(frame, names),
         refused=scored.refused,
         notes=tuple(notes),
     )

@@ -8,10 +8,12 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.errors import ConfigError, StudyError, fault_list, listed, plural
-from medtransfer.evaluation.comparison.evaluate_table import (
+from medtransfer.evaluation.comparison.attributes.attribute_table import (
     AttributeTable,
-    evaluate_table,
     join_attributes,
+)
+from medtransfer.evaluation.comparison.evaluate_table import (
+    evaluate_table,
     rung_names,
     write_evaluation,
 )
@@ -32,7 +34,7 @@ from medtransfer.report.hints import reversed_scores
 from medtransfer.report.identifiers import identifiers_of
 from medtransfer.report.page import write_evaluation_report
 from medtransfer.runs.folders import MARK
-from medtransfer.tables.other_predictions import Scores
+from medtransfer.tables.imported.score_cells import Scores
 from medtransfer.tables.values.rare_values import merge_rare_groups
 from medtransfer.tables.values.value_map import ValueMap
 

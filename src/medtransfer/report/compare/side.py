@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medtransfer.data.cases import case_attributes
+from medtransfer.data.cases import reported_groups
 from medtransfer.data.config import Task
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import MedTransferError, StudyError
@@ -17,7 +17,8 @@ from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.inputs import read_run_manifest
 from medtransfer.study.config import Study
 from medtransfer.study.yaml_file import read_study
-from medtransfer.tables.other_predictions import Completion, Scores, read_other_predictions
+from medtransfer.tables.imported.score_cells import Scores
+from medtransfer.tables.other_predictions import Completion, read_other_predictions
 from medtransfer.tables.predictions import target_names
 
 PREDICTIONS = "predictions.parquet"
@@ -132,7 +133,7 @@ def study_side(path: Path) -> StudySide:
         rungs=data.rung_infos,
         notes=tuple(_fraction_notes(data)),
     )
-    attributes = None if manifest is None else case_attributes(manifest, study.data.attributes)
+    attributes = None if manifest is None else reported_groups(manifest, study.data.attributes)
     return StudySide(
         side,
         task=data.task,

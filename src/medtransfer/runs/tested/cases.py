@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from medtransfer.data.cases import build_cases, case_attributes, predicted_cases
+from medtransfer.data.cases import build_cases, predicted_cases, reported_groups
 from medtransfer.data.config import DataConfig
 from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.images.corruptions import FORMAT as CORRUPTION_FORMAT
@@ -94,7 +94,7 @@ class PredictedCases:
     @cached_property
     def digest(self) -> str:
         """Digest of the table and of the attributes of its cases."""
-        attributes = case_attributes(self._predicted_rows, self._data.attributes)
+        attributes = reported_groups(self._predicted_rows, self._data.attributes)
         table = self.table.join(attributes, on="case_id", how="left", maintain_order="left")
         return _digest(table)
 

@@ -1,17 +1,58 @@
 """Ages in years, from the texts that hospitals write: DICOM, units, ranges, limits."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
+import polars as pl
+
+from medtransfer.errors import plural, printable
 from medtransfer.tables.values.folding import name_words, plain_word
+from medtransfer.tables.values.missing_words import counted, value_counts
 
 OLDEST = 90
 """Age written for all above: few people are older, and an age could name them (HIPAA's Safe
 Harbor, 45 CFR 164.514)."""
 MAX_YEARS = 120
 """Oldest age that a person can have."""
+BANDS = {19: "0-19", 39: "20-39", 59: "40-59", 79: "60-79"}
+"""Bands of twenty years by their last year."""
+LAST_BAND = "80+"
+MAX_AGES = 12
+"""A column of ages with more values is grouped in bands: few cases have the same age."""
+GROUP_NAMES = frozenset(
+    [
+        "group",
+        "groups",
+        "grp",
+        "band",
+        "bands",
+        "class",
+        "category",
+        "cat",
+        "bin",
+        "bins",
+        "decade",
+        "decile",
+        "quartile",
+        "quintile",
+        "tertile",
+        "code",
+        "gruppe",
+        "klasse",
+        "kategorie",
+        "groupe",
+        "tranche",
+        "classe",
+        "grupo",
+        "clase",
+        "fascia",
+        "groep",
+        "grupa",
+    ]
+)
+"""Words of a column's name by which its cells are groups or codes, not years."""
 _NAMES = (
     "age alter edad idade età âge leeftijd wiek yaş ålder alder ikä věk vek kor vârstă возраст вік "
     "ηλικία umur usia tuổi 年龄 年齡 年齢 나이 연령 العمر سن גיל आयु उम्र อายุ"
@@ -129,3 +170,59 @@ FORMS: dict[re.Pattern[str], Callable[..., AgeRange | None]] = {
     _UNDER: _under,
 }
 """Forms of an age, in the order in which they are tried, and what is made of their parts."""
+
+
+def band_of(ages: AgeRange) -> str | None:
+    """The band of twenty years that a range of ages lies in; None if it crosses two."""
+    ends = [floor(ages.low), floor(min(ages.high, MAX_YEARS))]
+    first, last = (
+        next((name for top, name in BANDS.items() if end <= top), LAST_BAND) for end in ends
+    )
+    return first if first == last else None
+
+
+def age_groups(cells: pl.Series) -> tuple[pl.Series, list[str]]:
+    """The groups of an attribute that holds ages, and a note if its cells were changed.
+
+    Ages with a unit, or more than `MAX_AGES` different ones, become bands of twenty years; a cell
+    that lies in none is null. Other columns stay as they stand: groups of ages as a hospital has
+    made them, and codes for these.
+
+    Args:
+        cells: A column of any name and type; null where missing. [N]
+    """
+    words = name_words(cells.name)
+    if cells.dtype.is_nested() or not names_age(cells.name) or not GROUP_NAMES.isdisjoint(words):
+        return cells, []
+    text = cells.cast(pl.String).str.strip_chars()
+    counts = value_counts(text.drop_nulls())
+    read = {word: age_range(word) for word in counts}
+    ages = {word: a for word, a in read.items() if a and a.low >= 0 and a.low <= MAX_YEARS}
+    single = [word for word, a in ages.items() if a.low == a.high]
+    has_units = any(not word.replace(".", "").replace(",", "").isdecimal() for word in single)
+    is_few = len(counts) <= MAX_AGES and not has_units
+    if not single or is_few or 2 * sum(counts[w] for w in ages) < sum(counts.values()):
+        return cells, []
+    bands = {word: band for word, a in ages.items() if (band := band_of(a))}
+    grouped = text.replace_strict(bands, default=None, return_dtype=pl.String)
+    shown = printable(cells.name, 80)
+    names = ", ".join([*BANDS.values(), LAST_BAND])
+    note = f"'{shown}': {plural(len(bands), 'age')} read in bands of twenty years ({names})."
+    if lost := {word: count for word, count in counts.items() if word not in bands}:
+        note += f" In no band, so not known: {counted(lost)}."
+    return grouped, [note]
+
+
+def with_age_groups(frame: pl.DataFrame, names: Iterable[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The table with `age_groups` in place of the attributes that hold ages, and notes.
+
+    Args:
+        frame: Rows of a manifest.
+        names: Attributes; those that are no column are passed over.
+    """
+    notes: list[str] = []
+    for name in (name for name in names if name in frame.columns):
+        cells, of_column = age_groups(frame[name])
+        frame = frame.with_columns(cells.alias(name)) if of_column else frame
+        notes += of_column
+    return frame, notes

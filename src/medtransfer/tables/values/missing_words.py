@@ -1,5 +1,6 @@
 """Words that stand for a missing value in the tables of hospitals and of other programs."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Literal
 
@@ -49,6 +50,12 @@ POSSIBLE = _words(
     not known  not available  not applicable  not reported  not recorded  not specified
     not stated  not given  not provided  not documented  not done  not asked  not disclosed
     not collected  not entered  unspecified  unavailable  unreported  undisclosed  undocumented
+    missing data  missing value  data missing  no value  blank  empty  don't know  do not know
+    leer  leeg  vide  vacío  vazio  vuoto  puste  boş  空  空白  空欄  未詳  unbek  onbek  inconn
+    desc
+    weiß nicht  ne sait pas  no sabe  não sabe  non so  weet niet  nie wiem  vet ej  vet ikke
+    keine daten  sin valor  sem valor  nessun dato  pas de donnée  pas de données  nd  nc  n.c.
+    not assessed  not performed  not answered  not determined  not evaluated  not tested
     no data  no information  no answer  no response  n.d.  n/d  n/v
     declined  refused  patient declined  patient declines  patient refused  patient refuses
     declines to state  declined to state  decline to answer  declined to answer
@@ -79,11 +86,36 @@ POSSIBLE = _words(
 )
 """Words for a missing value that may also be a class, as "None" for no finding."""
 
+BETWEEN = r"\s*[/,;]\s*|\s+(?:or|oder|ou|o|of|lub|veya)\s+"
+"""Signs and words between missing words that stand together: ``unknown/not reported``."""
+MIN_PART = 3
+"""Letters of each of them; of shorter words, as in ``-/-``, the whole cell is looked up alone."""
 MAX_BYTES = 60
 """Longer cells are not looked up: they are no missing words."""
 Meaning = Literal["certain", "any"]
 
 
+CODES = (
+    "-9",
+    "-99",
+    "-999",
+    "-9999",
+    "9",
+    "99",
+    "999",
+    "9999",
+    "-8",
+    "-88",
+    "88",
+    "888",
+    "98",
+    "998",
+)
+"""Numbers that registries and SPSS write for missing values."""
+FAR = 5
+"""A code is more than so many times the largest other number."""
+MAX_GROUPS_WITH_CODES = 13
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 MAX_COUNTED = 6
 """Values that a note quotes one by one."""
 
@@ -95,9 +127,13 @@ def is_missing_word(column: str, meaning: Meaning = "any") -> pl.Expr:
         column: A column of text.
         meaning: ``certain`` for the words that can be nothing else, ``any`` for all.
     """
-    words = CERTAIN if meaning == "certain" else CERTAIN | POSSIBLE
+    words = sorted(CERTAIN if meaning == "certain" else CERTAIN | POSSIBLE)
     text = pl.when(pl.col(column).str.len_bytes() <= MAX_BYTES).then(pl.col(column))
-    return spelling(text).is_in(sorted(words)).fill_null(value=False)
+    word = spelling(text).str.replace(r"\((e|a)\)$", "")  # inconnu(e), desconocido(a)
+    parts = word.str.replace_all(BETWEEN, "|").str.split("|")
+    is_long = parts.list.eval(pl.element().str.len_chars() >= MIN_PART).list.all()
+    both = is_long & parts.list.eval(pl.element().is_in(words)).list.all()
+    return (word.is_in(words) | both).fill_null(value=False)
 
 
 def missing_words(cells: pl.Series, meaning: Meaning = "any") -> dict[str, int]:
@@ -116,6 +152,36 @@ def missing_words(cells: pl.Series, meaning: Meaning = "any") -> dict[str, int]:
     if any_cell(cells, pl.col(name).str.strip_chars().str.contains(r"^\(?\++\)?$")):
         counts = {word: n for word, n in counts.items() if word.strip("-–—()")}
     return counts
+
+
+def code_note(cells: pl.Series) -> list[str]:
+    """A note on a group such as -9 or 999 that may stand for a missing value.
+
+    Beside words every number of `CODES` is named, beside numbers those that are negative alone or
+    far above the others. They stay groups: what they mean is for the user to say.
+
+    Args:
+        cells: An attribute, null where missing. [N]
+    """
+    if cells.dtype.is_nested() or cells.dtype in (pl.Binary(), pl.Boolean()):
+        return []
+    text = cells.drop_nulls().cast(pl.String).str.strip_chars().str.replace(r"\.0+$", "")
+    counts = value_counts(text)
+    if not 2 <= len(counts) <= MAX_GROUPS_WITH_CODES:
+        return []
+    numbers = {word: float(word) for word in counts if NUMBER.fullmatch(word)}
+    codes = [word for word in numbers if word in CODES]
+    others = [number for word, number in numbers.items() if word not in codes]
+    if len(numbers) == len(counts):
+        low, high = min(others, default=0), FAR * max(others, default=float("inf"))
+        codes = [word for word in codes if numbers[word] < 0 <= low or numbers[word] > high]
+    if not codes or len(codes) == len(counts):
+        return []
+    name = printable(cells.name, 80)
+    pairs = ",".join(f"{word}:empty" for word in codes)
+    groups = counted({word: counts[word] for word in codes}, codes)
+    remedy = f"If it stands for a missing value say --values {name}={pairs}."
+    return [f"'{name}': {groups}: kept as a group. {remedy}"]
 
 
 def value_counts(cells: pl.Series) -> dict[str, int]:

@@ -10,6 +10,7 @@ from medtransfer.errors import listed, printable
 from medtransfer.tables.values.folding import name_words, plain_word
 from medtransfer.tables.values.person_names import are_persons, is_person
 from medtransfer.tables.values.personal import CONTENTS, looks_personal
+from medtransfer.tables.values.sex import names_sex
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,8 @@ def identifies(cells: pl.Series) -> bool:
 
 def header_of(name: str) -> str:
     """Kind of personal data that a column is named like, as ``a date``; empty for none."""
+    if names_sex(name):  # sex_at_birth is no date of birth
+        return ""
     return next((header.what for header in HEADERS if header.fits(name)), "")
 
 

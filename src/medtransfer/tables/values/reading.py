@@ -12,6 +12,7 @@ import polars as pl
 
 from medtransfer.errors import printable
 from medtransfer.tables.values.missing_words import (
+    code_note,
     counted,
     missing_note,
     missing_words,
@@ -84,10 +85,14 @@ def read_cells(
             if name == LATERALITY:
                 frame, of_column = _with_sides(frame, written)
                 notes += of_column
+            if name in roles.attributes:
+                notes += code_note(frame[name])
             if name in roles.attributes or name == roles.class_column:
                 cells, of_column = one_spelling(frame[name], kept)
                 frame = frame.with_columns(cells)
                 notes += of_column
+        elif name in roles.attributes:
+            notes += code_note(frame[name])
     return ReadCells(frame, tuple(notes), tuple(faults))
 
 
@@ -95,7 +100,7 @@ def _with_sex(
     frame: pl.DataFrame, name: str, written: Collection[str]
 ) -> tuple[pl.DataFrame, list[str]]:
     cells = frame[name]
-    if cells.dtype.is_float() or cells.dtype.is_nested() or cells.dtype == pl.Binary():
+    if cells.dtype.is_nested() or cells.dtype == pl.Binary():
         return frame, []
     text = cells.cast(pl.String)
     given = text.is_in(list(written))

@@ -89,7 +89,7 @@ LANGUAGES = {
     ),
     "Greek": Language("γυναίκα θήλυ κορίτσι", "άνδρας άντρας άρρεν αγόρι", ("ΓΑ", "ΘΑ")),
     "Chinese, Japanese": Language(
-        "女 女性 女士 女子 女孩 女生 おんな 女の子",
+        "女 女性 女士 女子 女孩 女生 妇 婦 妇女 婦女 おんな 女の子",
         "男 男性 男士 先生 男子 男孩 男生 おとこ 男の子",
     ),
     "Korean": Language("여 여자 여성 여아", "남 남자 남성 남아"),
@@ -111,8 +111,8 @@ _NAMES = (
     "kön kjønn køn sukupuoli pohlaví pohlavie spol пол стать φύλο 性别 性別 성별 الجنس جنس מין"
 )
 _BESIDE = (
-    "patient patients pat s at birth biological legal administrative code of the du des del de "
-    "paciente paziente patienten hasta jenis kelamin"
+    "patient patients pat s m f w h k at birth biological legal administrative code of the "
+    "du des del de paciente paziente patienten hasta jenis kelamin"
 )
 NAMES = frozenset(map(plain_word, _NAMES.split())) | {"jeniskelamin"}
 BESIDE = frozenset(_BESIDE.split())
@@ -173,6 +173,7 @@ def read_sex(cells: pl.Series, owners: pl.Series | None = None) -> SexReading:
     """
     name = cells.name
     text = cells.cast(pl.String).str.strip_chars()
+    text = text.str.replace(r"^(\d+)[.,]0+$", "$1")  # codes beside gaps are often stored as 1.0
     text = text.set(text == "", None)
     missing = missing_words(text)
     text = text.set(text.is_in(list(missing)), None)

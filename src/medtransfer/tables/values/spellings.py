@@ -4,13 +4,15 @@ from collections.abc import Collection
 
 import polars as pl
 
-from medtransfer.errors import plural, printable
+from medtransfer.errors import listed, plural, printable
 from medtransfer.tables.chunks import any_cell
 from medtransfer.tables.schema import rows_of
 from medtransfer.tables.values.folding import INVISIBLE, plain_word
-from medtransfer.tables.values.missing_words import counted, value_counts
+from medtransfer.tables.values.missing_words import counted, missing_words, value_counts
 from medtransfer.tables.values.personal import quotable
 
+SCIENTIFIC = r"^\d(?:[.,]\d+)?[Ee]\+?\d{2,}$"
+"""A long number after a spreadsheet has opened it: its last figures are lost."""
 MAX_VALUES = 1000
 """A column with more values is not one of classes or groups, and is left as it stands."""
 
@@ -103,9 +105,10 @@ def one_spelling(cells: pl.Series, known: Collection[str] = ()) -> tuple[pl.Seri
 
 
 def _keys(values: Collection[str]) -> list[str]:
-    """Each value without case, width and hidden characters, with single blanks."""
+    """Each value without case, width, hidden characters and a ``.0``, with single blanks."""
     text = pl.Series([*values], dtype=pl.String).str.normalize("NFKC").str.to_lowercase()
     text = text.str.replace_all(f"[{INVISIBLE}]", "").str.replace_all(r"\s+", " ")
+    text = text.str.replace(r"^(-?\d+)[.,]0+$", "$1")
     return text.str.strip_chars().to_list()
 
 
@@ -119,7 +122,9 @@ def _note(column: str, changed: dict[str, str], counts: dict[str, int]) -> str:
     ]
     if rest := len(changed) - len(quoted):
         texts.append(plural(rest, "more spelling" if quoted else "spelling"))
-    return f"'{printable(column, 80)}': only case or blanks differ: read {', '.join(texts)}."
+    return (
+        f"'{printable(column, 80)}': only case, blanks or decimals differ: read {', '.join(texts)}."
+    )
 
 
 def unicode_faults(frame: pl.DataFrame) -> list[str]:
@@ -142,3 +147,53 @@ def _has_non_ascii(cells: pl.Series) -> bool:
     """True if a cell has non-ASCII characters; ASCII text has a single Unicode form."""
     cell = pl.col(cells.name)
     return any_cell(cells, cell.str.len_bytes() != cell.str.len_chars())
+
+
+def plain_id(column: str) -> pl.Expr:
+    """Ids without what differs between two spellings of one: case, zeros in front, a ``.0``."""
+    plain = pl.col(column).str.normalize("NFKC").str.replace_all(f"[{INVISIBLE}]", "")
+    plain = plain.str.strip_chars().str.to_lowercase()
+    plain = plain.str.strip_prefix("'").str.replace_all(r"(\p{L})[\s_-]+(\d)", "${1}${2}")
+    plain = plain.str.replace(r"^(.*\d)[.,]0+$", "$1").str.replace(r"^0+(\d)", "$1")
+    return plain.str.replace_all(r"([^\d.,])0+(\d)", "${1}${2}")
+
+
+def id_notes(frame: pl.DataFrame) -> list[str]:
+    """Notes on patients and hospitals of a predictions table that may be one under two names.
+
+    Args:
+        frame: `patient_id`, `cohort` and `split` as text, a row per prediction.
+    """
+    notes: list[str] = []
+    patients = frame.select("patient_id", "cohort", "split", key=plain_id("patient_id")).unique()
+    twins = patients.filter(pl.col("patient_id").n_unique().over("key") > 1)
+    if len(twins):
+        places = [pl.col(name).n_unique().over("key") > 1 for name in ("cohort", "split")]
+        apart = twins.filter(pl.any_horizontal(places))["key"].n_unique()
+        where = f", {apart:,} of them in more than one split or cohort" if apart else ""
+        notes.append(
+            f"{plural(twins['patient_id'].n_unique(), 'patient_id')} may be "
+            f"{plural(twins['key'].n_unique(), 'patient')}{where}: they differ in case, leading "
+            "zeros or blanks alone, and count as different patients."
+        )
+    rounded = patients.filter(pl.col("patient_id").str.contains(SCIENTIFIC))
+    if len(rounded):
+        notes.append(
+            f"{plural(rounded['patient_id'].n_unique(), 'patient_id')} in scientific notation: a "
+            "spreadsheet has rounded long numbers, and several patients may have become one."
+        )
+    if twins_of := _twins(frame["cohort"].unique().sort()):
+        names = listed(f"'{printable(name)}'" for name in twins_of)
+        notes.append(f"{names} differ in case or blanks alone, and count as different hospitals.")
+    if words := missing_words(frame["cohort"]):
+        notes.append(
+            f"'cohort' holds {counted(words, [*words])}: a word for a missing value, counted as a "
+            "hospital of that name."
+        )
+    return notes
+
+
+def _twins(cohorts: pl.Series) -> list[str]:
+    """Names that differ from another in case or blanks alone."""
+    keys = pl.Series(_keys(cohorts.to_list()))
+    return cohorts.filter(keys.is_duplicated()).to_list()

@@ -42,7 +42,7 @@ def test_folders_that_differ_by_case_or_blanks_are_one_class(tmp_path: Path) -> 
     found = read_source(FOLDER, tmp_path)
     assert {*found.frame["label"]} == {"Mel", "nv"}
     assert "Classes: 2 of fewer than 10 images." in found.notes
-    assert "'label': only case or blanks differ: read 2 spellings." in found.notes
+    assert "'label': only case, blanks or decimals differ: read 2 spellings." in found.notes
 
 
 def test_files_of_one_name_and_two_endings_stay_apart(tmp_path: Path) -> None:
@@ -490,7 +490,7 @@ def test_findings_in_several_spellings_are_one_and_missing_words_say_nothing(
     assert found.frame["Edema"].to_list() == ["1", "1", "1", "0", None, None, "0"]
     assert found.frame["Effusion"].to_list() == ["1", "1", "0", "1", None, None, "0"]
     assert {"No Finding"} == {*found.frame.columns[6:]} - {"Edema", "Effusion"}
-    assert "'F': only case or blanks differ: read 2 spellings." in found.notes
+    assert "'F': only case, blanks or decimals differ: read 2 spellings." in found.notes
     assert "'F': read as missing: 'NaN' in 1 row." in found.notes
     with pytest.raises(TableError, match="No row of 'F' names Edma. Did you mean 'Edema'"):
         read_source(CSV, tmp_path, {**options, "targets": "Edma"})
@@ -504,6 +504,11 @@ def test_words_for_missing_values_are_no_patient(tmp_path: Path) -> None:
     with pytest.raises(TableError) as error:
         read_source(CSV, tmp_path)
     assert "'patient_id' holds 'NA' in 2 rows, 'null' in 1 row: rows of several" in str(error.value)
+    other = [("0.png", "unbekannt"), ("1.png", "unbekannt"), ("2.png", "P1"), ("3.png", "-")]
+    table(tmp_path / "t.csv", ("path", "patient_id"), other)
+    with pytest.raises(TableError, match="'patient_id' holds 'unbekannt' in 2 rows: rows of"):
+        read_source(CSV, tmp_path)
+    table(tmp_path / "t.csv", ("path", "patient_id"), rows)
     values = {"patient_id": {"NA": "A", "null": "B"}}
     frame = read_source(CSV, tmp_path, values=values).frame
     assert frame["patient_id"].to_list() == ["A", "A", "P1", "B"]

@@ -16,6 +16,7 @@ from tests.data.sources.trees import table, with_cell, without_columns
 from medtransfer.data.sources.catalog import SOURCES, overlaps_of
 from medtransfer.data.sources.combine_manifests import combine
 from medtransfer.data.sources.import_source import read_source, write_manifest
+from medtransfer.data.sources.skin import skin
 from medtransfer.data.sources.vocabulary import SKIN_CLASSES
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import SPLITS
@@ -473,3 +474,19 @@ class TestRealLesions:
         sure = found.filter(~pl.col("label").is_in(["akiec", "ACK"]))
         assert sure["malignant"].to_list() == sure["malignant_kept"].cast(pl.String).to_list()
         assert set(found.filter(pl.col("malignant") == "-1")["label"]) <= {"akiec", "ACK"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "digit", "pair"),
+    [
+        *[("3", "3", "III-IV"), ("3.0", "3", "III-IV"), ("iv", "4", "III-IV"), ("I", "1", "I-II")],
+        *[("type 2", "2", "I-II"), ("Typ III", "3", "III-IV"), ("FST VI", "6", "V-VI")],
+        *[("V-VI", None, "V-VI"), ("1-2", None, "I-II"), ("II-III", None, None)],
+        *[("VIII", None, None), ("7", None, None), ("unknown", None, None), (None, None, None)],
+    ],
+)
+def test_skin_types_are_read_as_hospitals_write_them(
+    cell: str | None, digit: str | None, pair: str | None
+) -> None:
+    frame = pl.DataFrame({"type": [cell]}, schema={"type": pl.String})
+    assert frame.select(skin.fitzpatrick("type")).row(0) == (digit, pair)

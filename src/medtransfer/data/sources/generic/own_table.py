@@ -197,8 +197,13 @@ def with_text_ids(
             frame = frame.with_columns(whole.cast(pl.Int64))
             notes.append(f"'{name}' is stored as decimal numbers; read without the decimals.")
         frame = frame.with_columns(pl.col(name).cast(pl.String))
-        words = missing_words(frame[name], "certain") if name in MISSING_NEVER else {}
-        words = {word: count for word, count in words.items() if word not in values.get(name, {})}
+        words = missing_words(frame[name]) if name in MISSING_NEVER else {}
+        certain = missing_words(frame[name], "certain") if words else {}
+        words = {
+            word: count
+            for word, count in words.items()
+            if word not in values.get(name, {}) and (count > 1 or word in certain)
+        }
         if words:
             faults.append(
                 f"'{name}' holds {counted(words, [*words])}: rows of several patients would be of "

@@ -12,6 +12,12 @@ CLASS = "diagnosis"
 """The class column of all of them."""
 SKIN_TYPES = {"1": "I-II", "2": "I-II", "3": "III-IV", "4": "III-IV", "5": "V-VI", "6": "V-VI"}
 """Fitzpatrick's types in pairs, as most published gaps between groups are given."""
+ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
+_WORDS = r"^\s*(?:FITZPATRICK|FST|SKIN)?\s*(?:SKIN\s*)?(?:TYPE|TYP|TIPO|PHOTOTYPE|FOTOTIPO)?\s*"
+_NUMBER = r"([1-6]|III|II|IV|I|VI|V)(?:\.0+)?"
+TYPE_NUMBER = rf"{_WORDS}{_NUMBER}\s*$"
+TYPE_PAIR = rf"{_WORDS}{_NUMBER}\s*(?:-|–|/|TO|BIS|AND|&)\s*{_NUMBER}\s*$"
+"""Skin types as hospitals write them, in capitals."""
 TYPE = {"skin_type": "Fitzpatrick's skin type in pairs: I-II, III-IV, V-VI."}
 FITZPATRICK = {
     "fitzpatrick": "Fitzpatrick's skin type, 1 to 6; empty where it is not known.",
@@ -77,7 +83,19 @@ def body_site(column: str) -> pl.Expr:
 
 
 def fitzpatrick(column: str) -> list[pl.Expr]:
-    """`fitzpatrick` and `skin_type` from ``1`` to ``6``, also ``1.0``; null for anything else."""
-    digit = pl.col(column).str.extract(r"^([1-6])(?:\.0+)?$")
+    """`fitzpatrick` and `skin_type` from ``1`` to ``6``, also ``1.0``, ``IV`` and ``type II``.
+
+    A pair of types, as ``V-VI``, is a skin type alone; anything else is null.
+    """
+    number = pl.col(column).str.to_uppercase().str.extract(TYPE_NUMBER)
+    digit = number.replace(ROMAN)
+    ends = pl.col(column).str.to_uppercase().str.extract_groups(TYPE_PAIR)
+    pairs = [
+        ends.struct.field(end)
+        .replace(ROMAN)
+        .replace_strict(SKIN_TYPES, default=None, return_dtype=pl.String)
+        for end in ("1", "2")
+    ]
+    both = pl.when(pairs[0] == pairs[1]).then(pairs[0])
     pair = digit.replace_strict(SKIN_TYPES, default=None, return_dtype=pl.String)
-    return [digit.alias("fitzpatrick"), pair.alias("skin_type")]
+    return [digit.alias("fitzpatrick"), pl.coalesce(pair, both).alias("skin_type")]

@@ -17,7 +17,8 @@ from medtransfer.evaluation.comparison.adaptation.reading import (
 from medtransfer.evaluation.comparison.adaptation.summary import adapt_table
 from medtransfer.evaluation.comparison.evaluate_table import infer_task, ladder_runs
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.tables.other_predictions import Scores, read_other_predictions
+from medtransfer.tables.imported.score_cells import Scores
+from medtransfer.tables.other_predictions import read_other_predictions
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from medtransfer.statistics.sample_size import (
     slope_cases,
     slope_influence,
 )
-from medtransfer.tables.other_predictions import Scores, read_other_predictions
+from medtransfer.tables.imported.score_cells import Scores
+from medtransfer.tables.other_predictions import read_other_predictions
 
 PATIENTS_ALONE = (
     "Sizes allow for the sampling of patients alone: training again with another seed adds "
