@@ -45,9 +45,10 @@ bench: $(DEV)           ## every benchmark, full length
 	$(PIP) -e '.[bench]'
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
-docs: $(DEV)            ## the documentation as HTML, warnings as errors
+docs: $(DEV)            ## the documentation as HTML, warnings as errors, with reports for its gallery
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build
+	$(BIN)/python docs/gallery.py docs/_build
 
 lock: $(RUN)            ## requirements.lock: versions and hashes, for the index that pip uses here
 	$(BIN)/python supply/lock.py requirements.lock

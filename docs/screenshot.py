@@ -22,14 +22,15 @@ CHARTS_ARE_DRAWN = "document.querySelectorAll('figure .static').length === 0"
 
 
 def take_screenshots(
-    report: Path, folder: Path = IMAGES, browser_path: str = CHROMIUM
+    report: Path, folder: Path = IMAGES, browser_path: str = CHROMIUM, *, name: str = "report"
 ) -> dict[Scheme, Path]:
-    """Write `report-light.png` and `report-dark.png` into a folder.
+    """Write `NAME-light.png` and `NAME-dark.png` into a folder.
 
     Args:
         report: The report's HTML file.
         folder: Created if it is missing.
         browser_path: The Chromium that renders the page.
+        name: Of the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[Scheme, Path] = {}
@@ -39,11 +40,14 @@ def take_screenshots(
             tab = browser.new_page(color_scheme=scheme, viewport={"width": WIDTH, "height": HEIGHT})
             tab.goto(report.resolve().as_uri())
             tab.wait_for_function(CHARTS_ARE_DRAWN)
-            pictures[scheme] = folder / f"report-{scheme}.png"
+            pictures[scheme] = folder / f"{name}-{scheme}.png"
             tab.screenshot(path=pictures[scheme])
             tab.close()
-            with Image.open(pictures[scheme]) as picture:  # text and few colours: a palette serves
-                picture.convert("RGB").quantize(COLOURS).save(pictures[scheme], optimize=True)
+            with Image.open(pictures[scheme]) as picture:
+                # text and few colours: a palette serves. Median cut, the default, would give the
+                # small marks of two hospitals one colour.
+                small = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+                small.save(pictures[scheme], optimize=True)
         browser.close()
     return pictures
 
