@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from medtransfer.data.sources.archive import dicom_export
 from medtransfer.data.sources.archive.web import dicomweb
 from medtransfer.data.sources.breast import (
+    busi,
     cbis_ddsm,
     cdd_cesm,
     cmmd,
@@ -74,6 +75,7 @@ MODULES = (
     inbreast,
     cmmd,
     cdd_cesm,
+    busi,
     aptos2019,
     eyepacs,
     messidor2,
