@@ -34,6 +34,7 @@ from tests.data.sources import (
     tree_isic2019,
     tree_isic2020,
     tree_isic2024,
+    tree_kermany_pneumonia,
     tree_medmnist,
     tree_messidor2,
     tree_mias,
@@ -121,6 +122,7 @@ CASES = [
     Case("cdd-cesm", tree_cdd_cesm),
     Case("nlm-tuberculosis", tree_nlm_tuberculosis),
     Case("busi", tree_busi),
+    Case("kermany-pneumonia", tree_kermany_pneumonia),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),
@@ -128,7 +130,7 @@ CASES = [
     Case("dicomweb", tree_dicom, tree_dicom.OPTIONS),
 ]
 NO_ROWS_BUT_IMAGES = (
-    *("folder", "cmmd", "nlm-tuberculosis", "busi"),
+    *("folder", "cmmd", "nlm-tuberculosis", "busi", "kermany-pneumonia"),
     *("dicom", "dicomweb"),
 )
 """Sources whose rows are the files themselves: none can be missing."""

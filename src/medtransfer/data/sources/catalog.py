@@ -18,6 +18,7 @@ from medtransfer.data.sources.breast import (
 from medtransfer.data.sources.chest import (
     brax,
     chexpert,
+    kermany_pneumonia,
     mimic_cxr,
     nih_chestxray14,
     nlm_tuberculosis,
@@ -59,6 +60,7 @@ MODULES = (
     brax,
     openi,
     nlm_tuberculosis,
+    kermany_pneumonia,
     ham10000,
     isic2019,
     isic2020,
