@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from tests.data.sources import (
     tree_aptos2019,
+    tree_bcn20000,
     tree_brax,
     tree_brset,
     tree_busi,
@@ -123,6 +124,7 @@ CASES = [
     Case("nlm-tuberculosis", tree_nlm_tuberculosis),
     Case("busi", tree_busi),
     Case("kermany-pneumonia", tree_kermany_pneumonia),
+    Case("bcn20000", tree_bcn20000),
     Case("medmnist", tree_medmnist),
     Case("folder", tree_folder),
     Case("csv", tree_csv, tree_csv.OPTIONS),

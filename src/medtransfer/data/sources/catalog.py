@@ -46,6 +46,7 @@ from medtransfer.data.sources.skin import (
     isic2024,
     pad_ufes_20,
 )
+from medtransfer.data.sources.skin.clinics import bcn20000
 from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion
 
@@ -69,6 +70,7 @@ MODULES = (
     fitzpatrick17k,
     ddi,
     derm7pt,
+    bcn20000,
     cbis_ddsm,
     rsna_mammo_2022,
     vindr_mammo,
