@@ -46,7 +46,7 @@ from medtransfer.data.sources.skin import (
     isic2024,
     pad_ufes_20,
 )
-from medtransfer.data.sources.skin.clinics import bcn20000
+from medtransfer.data.sources.skin.clinics import bcn20000, derm12345
 from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion
 
@@ -71,6 +71,7 @@ MODULES = (
     ddi,
     derm7pt,
     bcn20000,
+    derm12345,
     cbis_ddsm,
     rsna_mammo_2022,
     vindr_mammo,
