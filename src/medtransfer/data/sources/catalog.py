@@ -46,7 +46,7 @@ from medtransfer.data.sources.skin import (
     isic2024,
     pad_ufes_20,
 )
-from medtransfer.data.sources.skin.clinics import bcn20000, derm12345
+from medtransfer.data.sources.skin.clinics import bcn20000, derm12345, midas
 from medtransfer.data.sources.source import Overlap, Source
 from medtransfer.errors import ConfigError, suggestion
 
@@ -72,6 +72,7 @@ MODULES = (
     derm7pt,
     bcn20000,
     derm12345,
+    midas,
     cbis_ddsm,
     rsna_mammo_2022,
     vindr_mammo,
