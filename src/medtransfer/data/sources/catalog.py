@@ -45,6 +45,7 @@ from medtransfer.data.sources.skin import (
     isic2020,
     isic2024,
     pad_ufes_20,
+    scin,
 )
 from medtransfer.data.sources.skin.clinics import bcn20000, derm12345, midas
 from medtransfer.data.sources.source import Overlap, Source
@@ -73,6 +74,7 @@ MODULES = (
     bcn20000,
     derm12345,
     midas,
+    scin,
     cbis_ddsm,
     rsna_mammo_2022,
     vindr_mammo,
