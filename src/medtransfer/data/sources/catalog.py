@@ -15,6 +15,7 @@ from medtransfer.data.sources.breast import (
     rsna_mammo_2022,
     vindr_mammo,
 )
+from medtransfer.data.sources.breast.screening import csaw_cc
 from medtransfer.data.sources.chest import (
     brax,
     chexpert,
@@ -83,6 +84,7 @@ MODULES = (
     inbreast,
     cmmd,
     cdd_cesm,
+    csaw_cc,
     busi,
     aptos2019,
     eyepacs,
