@@ -15,7 +15,7 @@ from medtransfer.data.sources.breast import (
     rsna_mammo_2022,
     vindr_mammo,
 )
-from medtransfer.data.sources.breast.screening import csaw_cc
+from medtransfer.data.sources.breast.screening import csaw_cc, nlbs
 from medtransfer.data.sources.chest import (
     brax,
     chexpert,
@@ -85,6 +85,7 @@ MODULES = (
     cmmd,
     cdd_cesm,
     csaw_cc,
+    nlbs,
     busi,
     aptos2019,
     eyepacs,
