@@ -183,7 +183,7 @@ def test_targets_pooled_for_micro_averages_are_one_long_target(data: st.DataObje
     assert isinstance(one, TargetCases)
     assert isinstance(two, TargetCases)
     only = replace(two, predicted_positive={"sens90": two.predicted_positive["sens90"]})
-    both = pooled([one, only])
+    both = pooled([one, only], len(one) + len(two))
     assert len(both) == len(one) + len(two)
     assert set(both.predicted_positive) == {"sens90"}  # not the point that one of them lacks
     truth, logits = (

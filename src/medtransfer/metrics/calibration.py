@@ -8,8 +8,8 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 
 from medtransfer.metrics.calibration_curves import smooth_calibration_error
 from medtransfer.metrics.cases import AnyCases, ClassCases, Labels, TargetCases
-from medtransfer.metrics.kernels.calibration import mass_sums
-from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
+from medtransfer.metrics.kernels.calibration import confidence_sums, mass_sums
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import (
     Scan,
@@ -55,7 +55,7 @@ def class_brier(classes: Labels, probabilities: Floats) -> Weighted:
     return mean_of(((probabilities - truth) ** 2).sum(axis=1))
 
 
-def in_bins(outcomes: Floats, confidences: Floats) -> Scan:
+def in_bins(outcomes: Floats | Flags, confidences: Floats) -> Scan:
     """Sums in 15 equal-width bins: weight, outcomes, confidences, stacked in rows. [3B, W]
 
     Bins are closed above, the first on both sides.
@@ -64,11 +64,11 @@ def in_bins(outcomes: Floats, confidences: Floats) -> Scan:
         outcomes: 0 or 1. [n]
         confidences: 0 to 1. [n]
     """
-    number = bin_numbers(confidences).astype(np.int32)
-    values = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
+    flags: Flags = outcomes.astype(np.bool_, copy=False)
 
     def run(patient: Int32Array, counts: Counts) -> Floats:
-        return binned_sums(patient, number, values, BINS, counts).reshape(3 * BINS, -1)
+        sums = confidence_sums(patient, flags, confidences, BINS, counts)
+        return sums.reshape(-1, counts.shape[1])
 
     return Scan(run)
 
@@ -116,7 +116,7 @@ def uncertainty_of(positive: WeightedTerm, ones: WeightedTerm) -> Weighted:
     return Weighted((positive, ones), of)
 
 
-def mass_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
+def mass_calibration_error(outcomes: Floats | Flags, confidences: Floats) -> Weighted:
     """Calibration error in 15 bins of equal weight (Nixon et al. 2019).
 
     Equal confidences stay together.
@@ -199,7 +199,7 @@ CALIBRATORS = {
 """Calibrator to the suffix of a metric's name, its title, its description and its reference."""
 
 
-def outcome_of(cases: AnyCases, calibrator: str | None = None) -> tuple[Floats, Floats]:
+def outcome_of(cases: AnyCases, calibrator: str | None = None) -> tuple[Flags, Floats]:
     """Outcomes and their predicted probabilities. [n], [n]
 
     Args:
@@ -209,8 +209,8 @@ def outcome_of(cases: AnyCases, calibrator: str | None = None) -> tuple[Floats, 
     """
     p = cases.probabilities if calibrator is None else cases.calibrated[calibrator]
     if isinstance(cases, TargetCases):
-        return cases.targets.astype(np.float64), p
-    return (p.argmax(axis=1) == cases.classes).astype(np.float64), p.max(axis=1)
+        return cases.targets == 1, p
+    return p.argmax(axis=1) == cases.classes, p.max(axis=1)
 
 
 def bins_of(cases: AnyCases, calibrator: str | None = None) -> Scan:

@@ -9,7 +9,7 @@ from scipy.special import expit
 from medtransfer.metrics.cases import TargetCases
 from medtransfer.metrics.kernels.calibration import logistic_fits
 from medtransfer.metrics.kernels.lowess import lowess_errors
-from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
+from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import Scan, Weighted, WeightedTerm, of_rows, ratio, share_of
 
@@ -234,7 +234,7 @@ STEPS = 8
 """Steps of the search for the bandwidth; enough for 1e-7."""
 
 
-def smooth_calibration_error(outcomes: Floats, confidences: Floats) -> Weighted:
+def smooth_calibration_error(outcomes: Floats | Flags, confidences: Floats) -> Weighted:
     """The smooth calibration error. Undefined without a case.
 
     Args:

@@ -4,7 +4,7 @@ Anything that several metrics need (a column of ones, the order of the scores, t
 operating point) is computed once per set of cases and shared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeVar, cast
@@ -16,7 +16,7 @@ from medtransfer.metrics.kernels.ranking import ranking_sums
 from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array
 from medtransfer.metrics.weighted import Scan, WeightedTerm, run_ends
 
-Labels = NDArray[np.int64]
+Labels = NDArray[np.int64] | NDArray[np.int8]
 T = TypeVar("T")
 HALF = "half"
 """Name of the decision at probability ½, for metrics without an operating point."""
@@ -116,15 +116,6 @@ class TargetCases(Sharing):
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "TargetCases":
         """Some of the cases."""
         return _subset(self, rows)
-
-    def bare(self) -> "TargetCases":
-        """The same cases without calibrated probabilities, sets, and what metrics have shared."""
-        return TargetCases(
-            self.targets,
-            self.logits,
-            self.probabilities,
-            predicted_positive=self.predicted_positive,
-        )
 
     @cached_property
     def ones(self) -> WeightedTerm:
@@ -242,14 +233,14 @@ class Order:
         last: True for cases that end a run of equal scores. [n]
     """
 
-    cases: NDArray[np.int64]
+    cases: Int32Array
     positive: Flags
     last: Flags
 
     @classmethod
     def of(cls, scores: Floats, positive: Flags) -> "Order":
         """Order cases by falling score. [n], [n]"""
-        order = np.argsort(-scores, kind="stable")
+        order = np.argsort(-scores, kind="stable").astype(np.int32)
         return cls(order, positive[order], run_ends(scores[order]))
 
     def patients(self, patient: Int32Array) -> Int32Array:
@@ -266,20 +257,28 @@ class Order:
         return Scan(run)
 
 
-def pooled(targets: Sequence[TargetCases]) -> TargetCases:
-    """Cases of several targets as if they were one target, for micro averages."""
-    shared = set(targets[0].predicted_positive).intersection(
-        *(part.predicted_positive for part in targets)
-    )
-    return TargetCases(
-        np.concatenate([part.targets for part in targets]),
-        np.concatenate([part.logits for part in targets]),
-        np.concatenate([part.probabilities for part in targets]),
-        predicted_positive={
-            p: np.concatenate([part.predicted_positive[p] for part in targets])
-            for p in sorted(shared)
-        },
-    )
+def pooled(targets: Iterable[TargetCases], size: int) -> TargetCases:
+    """Cases of several targets as if they were one target, for micro averages.
+
+    Args:
+        targets: Taken one after the other, so that no two of them need be held at once.
+        size: Cases of all targets together.
+    """
+    truth, logits, probabilities = np.empty(size, dtype=np.int8), np.empty(size), np.empty(size)
+    called: dict[str, Flags] | None = None
+    start = 0
+    for part in targets:
+        rows = slice(start, start + len(part))
+        truth[rows], logits[rows] = part.targets, part.logits
+        probabilities[rows] = part.probabilities
+        if called is None:
+            points = sorted(part.predicted_positive)
+            called = {point: np.empty(size, dtype=np.bool_) for point in points}
+        called = {p: flags for p, flags in called.items() if p in part.predicted_positive}
+        for point, flags in called.items():
+            flags[rows] = part.predicted_positive[point]
+        start = rows.stop
+    return TargetCases(truth, logits, probabilities, predicted_positive=called or {})
 
 
 def _subset(cases: Cases, rows: NDArray[Any]) -> Cases:

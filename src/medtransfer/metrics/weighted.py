@@ -14,7 +14,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medtransfer.metrics.kernels.sums import Counts, Flags, Floats, Int32Array, column_sums
+from medtransfer.metrics.kernels.sums import (
+    Counts,
+    Flags,
+    Floats,
+    Int32Array,
+    add_by_patient,
+    column_sums,
+)
 
 THREADS_FROM = 2_000_000
 """Product of cases and replicates from which several threads pay off."""
@@ -131,11 +138,14 @@ def _sums_by_patient(
     patient: Int32Array, columns: Sequence[Floats | Flags]
 ) -> tuple[Int32Array, Floats]:
     """Patients that occur, and each column's sum over their cases. [M], [M, K]"""
-    patients, code = np.unique(patient, return_inverse=True)
+    occurs = np.zeros(int(patient.max(initial=-1)) + 1, dtype=np.bool_)
+    occurs[patient] = True
+    patients = np.flatnonzero(occurs).astype(np.int32)
+    code: Int32Array = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
     sums = np.zeros((len(patients), len(columns)))
     for k, column in enumerate(columns):
-        sums[:, k] = np.bincount(code, column, len(patients))
-    return patients.astype(np.int32), sums
+        add_by_patient(patient, code, column, sums[:, k])
+    return patients, sums
 
 
 def mean_of(values: Floats, counted: Floats | None = None) -> Weighted:
@@ -145,8 +155,10 @@ def mean_of(values: Floats, counted: Floats | None = None) -> Weighted:
         values: [n]
         counted: 1 for a case that counts, else 0; all by default. [n]
     """
-    mask = np.ones(len(values)) if counted is None else counted
-    return share_of(WeightedTerm(np.where(mask > 0, values, 0.0)), WeightedTerm(mask))
+    if counted is None:
+        ones = np.ones(len(values), dtype=np.bool_)
+        return share_of(WeightedTerm(values), WeightedTerm(ones))
+    return share_of(WeightedTerm(np.where(counted > 0, values, 0.0)), WeightedTerm(counted))
 
 
 def of_rows(scan: Scan, combine: Callable[[Floats], Floats]) -> Weighted:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from medtransfer.metrics.cases import AnyCases, TargetCases
-from medtransfer.metrics.kernels.sums import Flags, Floats
+from medtransfer.metrics.kernels.sums import Flags, Floats, Int32Array
 from medtransfer.metrics.metric import Metric
 from medtransfer.statistics.bootstrap import LEVEL
 
@@ -223,12 +223,13 @@ class Patients:
 
     Args:
         cases: The labelled cases.
-        patient: Number of each case's patient. [n]
+        patient: Number of each case's patient, from 0. [n]
     """
 
-    def __init__(self, cases: AnyCases, patient: NDArray[np.int64]) -> None:
+    def __init__(self, cases: AnyCases, patient: NDArray[np.int64] | Int32Array) -> None:
         self.cases = cases
-        self.patient = np.unique(patient, return_inverse=True)[1].ravel()
+        self.patient = patient
+        self._numbers = int(patient.max(initial=-1)) + 1
         self._counts: dict[tuple[str, str | None], tuple[int, int]] = {}
 
     def behind(self, metric: Metric, point: str | None) -> Support:
@@ -245,7 +246,8 @@ class Patients:
         """Cases that a share is taken of, and their patients."""
         if (share, point) not in self._counts:
             rows = self._rows(share, point)
-            occurs = np.bincount(self.patient if rows is None else self.patient[rows]) > 0
+            occurs = np.zeros(self._numbers, dtype=np.bool_)
+            occurs[self.patient if rows is None else self.patient[rows]] = True
             cases = len(self.cases) if rows is None else int(rows.sum())
             self._counts[share, point] = cases, int(occurs.sum())
         return self._counts[share, point]

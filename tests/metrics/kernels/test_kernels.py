@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from tests.metrics import plain_versions as plainly
 from tests.metrics.drawn_cases import bound, target_cases
 
+from medtransfer.metrics.calibration import BINS, bin_numbers, in_bins
 from medtransfer.metrics.calibration_curves import MIN_BANDWIDTH
 from medtransfer.metrics.cases import TargetCases
-from medtransfer.metrics.kernels.sums import Counts, Floats
+from medtransfer.metrics.kernels.sums import Counts, Floats, add_by_patient, binned_sums
 from medtransfer.metrics.thresholded import threshold_drift
 from medtransfer.metrics.weighted import (
     SubgroupMetrics,
@@ -183,3 +184,29 @@ def test_values_do_not_depend_on_threads(kind: Kind, monkeypatch: pytest.MonkeyP
         for one, other in zip(alone, found(threads), strict=True):
             for values, others in zip(one, other, strict=True):
                 assert_array_equal(values, others)
+
+
+def test_sums_by_patient_are_numpys_to_the_last_bit() -> None:
+    rng = np.random.default_rng(4)
+    patient = rng.integers(0, 40, 3000).astype(np.int32)
+    occurring, code = np.unique(patient, return_inverse=True)
+    place = np.zeros(40, dtype=np.int32)
+    place[occurring] = np.arange(len(occurring))
+    for column in (rng.normal(size=3000), rng.random(3000) < 0.3):
+        sums = np.zeros(len(occurring))
+        add_by_patient(patient, place, column, sums)
+        assert_array_equal(sums, np.bincount(code, column, len(occurring)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_in_bins_are_those_of_a_table_of_columns_to_the_last_bit(kind: Kind) -> None:
+    patient, cases = sample(3)
+    outcomes, confidences = (cases.targets == 1).astype(np.float64), cases.probabilities
+    edges = np.arange(BINS + 1) / BINS
+    confidences[: 2 * len(edges)] = np.append(edges, np.nextafter(edges, 0.5))
+    number = bin_numbers(confidences).astype(np.int32)
+    values = np.stack([np.ones(CASES), outcomes, confidences], axis=1)
+    for counts in blocks_of(patient, kind, 32, 3):
+        expected = binned_sums(patient, number, values, BINS, counts).reshape(3 * BINS, -1)
+        assert_array_equal(in_bins(outcomes, confidences).run(patient, counts), expected)
+        assert_array_equal(in_bins(outcomes == 1, confidences).run(patient, counts), expected)

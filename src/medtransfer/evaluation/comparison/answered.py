@@ -103,9 +103,11 @@ def pool_folds(
         by_key.setdefault(key, []).append(run_id)
     notes: list[str] = []
     for key, run_ids in by_key.items():
+        if len(run_ids) < 2:
+            continue
         rows = predictions.filter(pl.col("run_id").is_in(run_ids))
         tests = [answered(rows.filter(pl.col("run_id") == run_id)) for run_id in run_ids]
-        if len(run_ids) < 2 or _share_a_case(tests):
+        if _share_a_case(tests):
             continue
         if not _are_disjoint(tests):
             raise TableError(

@@ -1,6 +1,6 @@
 """Every question asked of a predictions table, ours or another framework's, into a folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -68,8 +68,8 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
             seed.
     """
     runs: list[LadderRun] = []
-    for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
-        key = _grid_key(table, str(run_id))
+    for run_id, table in _tables_of_runs(predictions):
+        key = _grid_key(table, run_id)
         same_key = [run for run in runs if run.key == key]
         seed = int(_only_value(table, "seed", len(same_key)))
         for run in same_key:
@@ -78,16 +78,22 @@ def ladder_runs(predictions: pl.DataFrame) -> list[LadderRun]:
                     f"Runs '{run.run_id}' and '{run_id}' are both seed {seed} of rung "
                     f"'{key.rung}' on the same training set. Give them different seeds or rungs."
                 )
-        runs.append(LadderRun(str(run_id), key, seed, lambda table=table: table))
+        runs.append(LadderRun(run_id, key, seed, lambda table=table: table))
     return runs
+
+
+def _tables_of_runs(predictions: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Run ids with their rows; of a single run the table itself, not a copy."""
+    if predictions["run_id"].n_unique() == 1:
+        yield str(predictions["run_id"][0]), predictions
+        return
+    for (run_id,), table in predictions.group_by("run_id", maintain_order=True):
+        yield str(run_id), table
 
 
 def run_keys(predictions: pl.DataFrame) -> list[tuple[str, GridKey]]:
     """Run ids of a table with rung and training set."""
-    return [
-        (str(run_id), _grid_key(table, str(run_id)))
-        for (run_id,), table in predictions.group_by("run_id", maintain_order=True)
-    ]
+    return [(run_id, _grid_key(table, run_id)) for run_id, table in _tables_of_runs(predictions)]
 
 
 def _grid_key(table: pl.DataFrame, run_id: str) -> GridKey:

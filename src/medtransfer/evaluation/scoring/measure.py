@@ -19,9 +19,10 @@ from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
 from medtransfer.evaluation.scoring.soft_labels.estimates import soft_estimates
 from medtransfer.evaluation.scoring.test_set import COHORT, Subgroup, TestSet
+from medtransfer.evaluation.scoring.tune_fit import plain_cases_of
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
 from medtransfer.metrics.catalog import CATALOG, result_names
-from medtransfer.metrics.kernels.sums import Flags
+from medtransfer.metrics.kernels.sums import Flags, Int32Array
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
 from medtransfer.posthoc.risk_control import guarantee_of
@@ -70,22 +71,17 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
     """
     run = test_set.run
     estimates: list[Estimates] = [{} for _ in test_set.subgroups]
-    cases_of: list[list[TargetCases]] = [[] for _ in test_set.subgroups]
-    rows_of: list[list[Flags]] = [[] for _ in test_set.subgroups]
     for target in run.numbers():
         by_attribute = test_set.run_cases_by_attribute(target)
         labelled = run.labelled(target)
         bindings_of: list[tuple[Flags, list[Binding]]] = []
-        for i, subgroup in enumerate(test_set.subgroups):
+        for subgroup in test_set.subgroups:
             rows = subgroup.cases & labelled
             cases = by_attribute[subgroup.attribute].take(rows)
             bindings = bind_metrics(
                 run, subgroup, run.name_of(target), cases=cases, rows=rows, config=config
             )
             bindings_of.append((rows, list(bindings)))
-            if isinstance(cases, TargetCases) and len(run.names) > 1:
-                cases_of[i].append(cases.bare())
-                rows_of[i].append(rows)
         evaluated = _evaluated(test_set, bindings_of, config)
         for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
             of_subgroup.update(of_target)
@@ -95,7 +91,7 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
     if len(run.names) > 1:
         for i, subgroup in enumerate(test_set.subgroups):
             estimates[i] |= _macro(run, subgroup, estimates[i])
-            estimates[i] |= _micro(test_set, subgroup, cases_of[i], rows_of[i], config)
+            estimates[i] |= _micro(test_set, subgroup, config)
     return estimates
 
 
@@ -107,7 +103,7 @@ def bind_metrics(
     cases: AnyCases,
     rows: Flags,
     config: EvaluationConfig,
-    patient: NDArray[np.int64] | None = None,
+    patient: NDArray[np.int64] | Int32Array | None = None,
 ) -> Iterator[Binding]:
     """Bind every metric of the catalogue that a subgroup is reported by.
 
@@ -315,33 +311,34 @@ def _macro(run: RunArrays, subgroup: Subgroup, estimates: Estimates) -> Estimate
     return means
 
 
-def _micro(
-    test_set: TestSet,
-    subgroup: Subgroup,
-    cases: Sequence[TargetCases],
-    rows: Sequence[Flags],
-    config: EvaluationConfig,
-) -> Estimates:
+def _micro(test_set: TestSet, subgroup: Subgroup, config: EvaluationConfig) -> Estimates:
     """All targets pooled as if each labelled target were a separate case."""
-    patient = np.concatenate([test_set.patient[of_target] for of_target in rows])
+    run, patient_of_case = test_set.run, test_set.patient
+    rows = [subgroup.cases & run.labelled(target) for target in range(len(run.names))]
+    patient = np.concatenate([patient_of_case[of_target] for of_target in rows])
+    # made of the run again, one after the other: kept from the targets they are held twice
+    cases = (
+        plain_cases_of(run, test_set.fit, target).take(of_target)
+        for target, of_target in enumerate(rows)
+    )
     bindings = list(
         bind_metrics(
-            test_set.run,
+            run,
             subgroup,
             MICRO,
-            cases=pooled(cases),
+            cases=pooled(cases, len(patient)),
             rows=np.logical_or.reduce(rows),
             config=config,
-            patient=patient.astype(np.int64),
+            patient=patient,
         )
     )
     bound = tuple(b.bound for b in bindings if b.bound is not None)
     metrics = [SubgroupMetrics(patient, bound)]
     # a target of one class adds cases of that class alone
     pooled_targets = tuple(
-        test_set.run.names[target]
+        run.names[target]
         for target, of_target in enumerate(rows)
-        if len(np.unique(test_set.run.truth(target)[of_target])) > 1
+        if len(np.unique(run.truth(target)[of_target])) > 1
     )
     estimates = _with_values(test_set.replicates, metrics, [bindings], config)[0]
     return {key: replace(e, targets=pooled_targets) for key, e in estimates.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays
 from medtransfer.metrics.cases import COST, AnyCases, ClassCases, TargetCases
-from medtransfer.metrics.kernels.sums import Flags
+from medtransfer.metrics.kernels.sums import Flags, Floats
 from medtransfer.posthoc.calibrators import CalibratorKind
 from medtransfer.posthoc.label_shift import estimated_shares
 from medtransfer.posthoc.target_fit import TargetFit, fit_classes, fit_target, fit_thresholds
@@ -132,15 +132,14 @@ def cases_of_target(
             costs=config.cost_table(run.names),
         )
     name = run.names[target]
-    thresholds = {point: t for point, t in of_target.thresholds.items() if t is not None}
     return TargetCases(
-        targets=np.nan_to_num(run.targets[:, target], nan=-1).astype(np.int64),
-        logits=scores if not run.single_label else probabilities,
+        targets=_truth_or_unknown(run, target),
+        logits=_ranked_by(run, target),
         probabilities=probabilities,
         calibrated=calibrated,
         recalibrated=recalibrated,
-        predicted_positive={point: probabilities >= t for point, t in thresholds.items()},
-        thresholds=thresholds,
+        predicted_positive=_predicted_positive(run, fit, target),
+        thresholds=_thresholds(fit, target),
         sets=sets,
         spread={name: value[:, target] for name, value in run.spread.items()},
         prevalence=of_target.prevalence,
@@ -149,6 +148,38 @@ def cases_of_target(
         missing={**of_target.missing, **_cost_missing(config, name)},
         miss_cost=config.cost_of_miss(name),
     )
+
+
+def plain_cases_of(run: RunArrays, fit: TuneFit, target: int) -> TargetCases:
+    """All cases of a target without calibrators and sets, as pooled targets need them. [N]"""
+    return TargetCases(
+        targets=_truth_or_unknown(run, target),
+        logits=_ranked_by(run, target),
+        probabilities=run.probabilities_of(target),
+        predicted_positive=_predicted_positive(run, fit, target),
+    )
+
+
+def _truth_or_unknown(run: RunArrays, target: int) -> NDArray[np.int64]:
+    """Labels of a target, -1 where they are not known. [N]"""
+    return np.nan_to_num(run.targets[:, target], nan=-1).astype(np.int64)
+
+
+def _ranked_by(run: RunArrays, target: int) -> Floats:
+    """Scores of a target that cases are ranked by. [N]"""
+    return run.probabilities_of(target) if run.single_label else run.scores(target)
+
+
+def _predicted_positive(run: RunArrays, fit: TuneFit, target: int) -> dict[str, Flags]:
+    """Cases predicted positive at the operating points that have a threshold. Each [N]"""
+    probabilities, thresholds = run.probabilities_of(target), _thresholds(fit, target)
+    return {point: probabilities >= threshold for point, threshold in thresholds.items()}
+
+
+def _thresholds(fit: TuneFit, target: int) -> dict[str, float]:
+    """Operating points of a target that could be fixed on the tuning split."""
+    thresholds = fit[target].thresholds
+    return {point: value for point, value in thresholds.items() if value is not None}
 
 
 def _cost_missing(config: EvaluationConfig, name: str) -> dict[str, str]:

@@ -20,6 +20,40 @@ TOLERANCE = 1e-8
 
 
 @compiled
+def confidence_sums(
+    patient: Int32Array, outcomes: Flags, confidences: Floats, bins: int, counts: Counts
+) -> Floats:
+    """Sums of weight, outcomes and confidences in bins of equal width, closed above.
+
+    They are those of `binned_sums`, without a table of three columns and the bins.
+
+    Args:
+        patient: [n]
+        outcomes: [n]
+        confidences: 0 to 1. [n]
+        bins: B.
+        counts: [P, W]
+
+    Returns:
+        [3, B, W]
+    """
+    width = counts.shape[1]
+    out = np.zeros((3, bins, width))
+    # invariant: out holds the sums over the cases before i
+    for i in range(len(patient)):
+        drawn, confidence = counts[patient[i]], confidences[i]
+        b = min(max(int(np.ceil(confidence * bins)) - 1, 0), bins - 1)
+        for r in range(width):
+            weight = np.float64(drawn[r])
+            out[0, b, r] += weight
+            out[2, b, r] += confidence * weight
+        if outcomes[i]:
+            for r in range(width):
+                out[1, b, r] += drawn[r]
+    return out
+
+
+@compiled
 def mass_sums(
     patient: Int32Array, excess: Floats, last: Flags, bins: int, counts: Counts
 ) -> Floats:

@@ -41,6 +41,25 @@ def total_weight(patient: Int32Array, counts: Counts) -> Floats:
 
 
 @compiled
+def add_by_patient(
+    patient: Int32Array, code: Int32Array, column: Floats | Flags, out: Floats
+) -> None:
+    """Add a column's numbers to the sums of their patients, one case after the other.
+
+    `np.bincount` gives the same sums, with a copy of the column and of the codes in 64 bits each.
+
+    Args:
+        patient: [n]
+        code: Place of each patient's sum. [P]
+        column: Flags count as 0 and 1. [n]
+        out: The sums, changed in place. [M]
+    """
+    # invariant: out holds what it held before, and the numbers of the cases before i
+    for i in range(len(patient)):
+        out[code[patient[i]]] += column[i]
+
+
+@compiled
 def column_sums(patient: Int32Array, sums: Floats, counts: Counts) -> Floats:
     """Weighted sums of columns. [M] patients, their sums [M, K], [P, W] -> [K, W]."""
     width, columns = counts.shape[1], sums.shape[1]
