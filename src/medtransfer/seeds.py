@@ -39,9 +39,8 @@ def text_keys(texts: Collection[str]) -> NDArray[np.uint64]:
     Returns:
         Keys that depend only on the text. [N]
     """
-    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    keys = (int.from_bytes(digest, "big") for digest in digests)
-    return np.fromiter(keys, dtype=np.uint64, count=len(texts))
+    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 def uniforms(

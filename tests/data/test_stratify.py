@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import FEW, SAME, ids
 
-from medtransfer.data.stratify import patient_labels, stratify, training_patients
+from medtransfer.data.stratify import (
+    Purpose,
+    patient_labels,
+    stratified,
+    stratify,
+    training_patients,
+)
+from medtransfer.seeds import generator
 
 fractions = st.floats(0.001, 1.0)
 seeds = st.integers(0, 10**6)
@@ -127,3 +134,22 @@ def test_a_patient_is_of_the_cohort_of_the_first_row() -> None:
     cohorts = pl.Series(["A", "B", "A"])
     _, labels = patient_labels(patients, first, np.ones(3, dtype=bool), positive, cohorts)
     assert labels.tolist() == [[True, False, True], [False, True, False]]  # target, A, B
+
+
+def test_a_draw_stays_what_it_was_in_every_version() -> None:
+    labels = np.random.default_rng(0).random((30, 2)) < 0.3
+    subset = stratify(labels, (0.6, 0.2, 0.2), np.random.default_rng(1))
+    assert "".join(map(str, subset)) == "002021100100012000120001000202"
+
+
+def test_a_draw_that_is_kept_is_the_one_that_is_asked_for() -> None:
+    draw = np.random.default_rng(2)
+    purposes: tuple[Purpose, ...] = ((0, "split"), (1, "split"), (1, "retrain", "b"))
+    tables = [draw.random((60, 3)) < 0.3 for _ in range(6)]  # more than are kept
+    for _ in range(2):
+        for labels in tables:
+            for purpose in purposes:
+                expected = stratify(labels, SHARES, generator(*purpose))
+                assert np.array_equal(stratified(labels, SHARES, purpose), expected)
+                halves = stratify(labels, (0.5, 0.5), generator(*purpose))
+                assert np.array_equal(stratified(labels, (0.5, 0.5), purpose), halves)

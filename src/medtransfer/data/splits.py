@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from medtransfer.data.case_index import CaseNumbers
 from medtransfer.data.config import DataConfig, SplitConfig, Task
 from medtransfer.data.labels import case_labels, target_of
-from medtransfer.data.stratify import patient_labels, stratify
+from medtransfer.data.stratify import Purpose, patient_labels, stratified
 from medtransfer.errors import TableError, listed, plural, suggestion
-from medtransfer.seeds import generator, text_keys, uniforms
+from medtransfer.seeds import text_keys, uniforms
 from medtransfer.tables.manifest import SPLITS, Manifest, label_text
 
 SPLIT = pl.Enum(SPLITS)
@@ -174,9 +174,9 @@ def _elsewhere(frame: pl.DataFrame, cases: CaseNumbers, data: DataConfig) -> pl.
         kept = (frame["cohort"] == again.cohort) & (frame["split"] != TEST)
         apart[cases.patients[cases.rows[kept.to_numpy()]]] = True
     elif retrained.any():
-        rng = generator(data.split.seed, "retrain", again.cohort)
+        shares, purpose = (again.pool, 1 - again.pool), (data.split.seed, "retrain", again.cohort)
         patients, subset = _shared_out(
-            frame, cases, retrained, data, shares=(again.pool, 1 - again.pool), rng=rng
+            frame, cases, retrained, data, shares=shares, purpose=purpose
         )
         apart[patients] = subset == 0
     count = len(np.unique(cases.patients[retrained]))
@@ -199,8 +199,8 @@ def _draw_splits(
         split.tune_fraction,
         split.test_fraction,
     )
-    rng = generator(split.seed, "split")
-    patients, subset = _shared_out(frame, cases, chosen, data, shares=shares, rng=rng)
+    purpose = split.seed, "split"
+    patients, subset = _shared_out(frame, cases, chosen, data, shares=shares, purpose=purpose)
     drawn = np.zeros(cases.num_patients, dtype=np.uint8)
     drawn[patients] = subset
     return _as_splits(drawn[cases.patients][cases.rows])
@@ -217,7 +217,7 @@ def _shared_out(
     chosen: NDArray[np.bool_],
     data: DataConfig,
     shares: Sequence[float],
-    rng: np.random.Generator,
+    purpose: Purpose,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The patients of some cases, and which subset each is in; linked patients are in one. [P]"""
     given = case_labels(frame, data, cases.rows)
@@ -227,7 +227,7 @@ def _shared_out(
     unit = _linked_units(frame, cases, chosen, patients, data.split.group_columns)
     unit_labels = np.zeros((int(unit.max()) + 1, labels.shape[1]), dtype=bool)
     np.logical_or.at(unit_labels, unit, labels)
-    return patients, stratify(unit_labels, shares, rng)[unit]
+    return patients, stratified(unit_labels, shares, purpose)[unit]
 
 
 def _linked_units(

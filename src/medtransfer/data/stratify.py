@@ -5,6 +5,7 @@ multi-label task are shared out first. Label fractions are nested: every smaller
 inside the larger.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -12,7 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medtransfer.data.case_index import CodeArray
-from medtransfer.seeds import text_keys, uniforms
+from medtransfer.seeds import generator, text_keys, uniforms
+
+Purpose = tuple[int, *tuple[str, ...]]
+"""Seed and names of a generator."""
+MAX_KEPT = 4
+"""Draws that are kept."""
+_LATEST: dict[str, NDArray[np.uint8]] = {}
 
 
 def patient_labels(
@@ -86,6 +93,30 @@ def training_patients(
     return drawn
 
 
+def stratified(
+    labels: NDArray[np.bool_], shares: Sequence[float], purpose: Purpose
+) -> NDArray[np.int64]:
+    """Share units out as `stratify` does; the same draw as one of the latest is not made again.
+
+    Every run of a study asks for the split of the same patients.
+
+    Args:
+        labels: Which labels each unit carries. [N, L]
+        shares: Wanted share of each subset, summing to 1. [K]
+        purpose: Seed and names of the generator.
+
+    Returns:
+        Subset number of each unit, 0 to K-1. [N]
+    """
+    asked = repr((labels.shape, tuple(shares), purpose)).encode()
+    key = hashlib.sha256(asked + np.packbits(labels).tobytes()).hexdigest()
+    if key not in _LATEST:
+        while len(_LATEST) >= MAX_KEPT:
+            _LATEST.pop(next(iter(_LATEST)), None)
+        _LATEST[key] = stratify(labels, shares, generator(*purpose)).astype(np.uint8)
+    return _LATEST[key].astype(np.int64)
+
+
 def stratify(
     labels: NDArray[np.bool_], shares: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -139,7 +170,7 @@ def _share_out(
         if len(best) > 1:
             roomiest = max(room[k] for k in best)
             best = [k for k in best if room[k] == roomiest]
-        choice = best[0] if len(best) == 1 else int(rng.choice(best))
+        choice = best[0] if len(best) == 1 else best[int(rng.integers(0, len(best)))]
         for label in carried[start:end]:
             wanted[choice][label] -= 1
         room[choice] -= 1
