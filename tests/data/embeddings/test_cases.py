@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtransfer.data.cases import Cases
-from medtransfer.data.embeddings.cases import Coverage, case_embeddings
+from medtransfer.data.embeddings.cases import Coverage, case_embeddings, embedding_rows
 from medtransfer.data.embeddings.files import Embeddings
 from medtransfer.errors import TableError
 from medtransfer.tables.manifest import Manifest, read_manifest
@@ -48,6 +48,20 @@ def test_features_of_cases_are_taken_as_they_are() -> None:
         embeddings(["c2", "c0", "c1"], values, "case_id"), cases_of([("x",), ("y", "z")]), "mean"
     )
     assert taken[:, 0].tolist() == [2.0, 3.0]
+
+
+def rows_of(given: Embeddings, cases: Cases) -> list[int] | None:
+    rows = embedding_rows(given, cases)
+    return None if rows is None else rows.tolist()
+
+
+def test_cases_of_one_vector_each_are_rows_of_the_file() -> None:
+    of_cases = embeddings(["c2", "c0", "c1"], np.eye(3), "case_id")
+    both = cases_of([("x",), ("y", "z")])
+    assert rows_of(of_cases, both) == [1, 2]
+    of_images = embeddings(["z", "x", "y"], np.eye(3))
+    assert rows_of(of_images, cases_of([("x",), ("z",)])) == [1, 0]
+    assert rows_of(of_images, both) is None
 
 
 def test_images_without_features_leave_their_case_to_the_others() -> None:

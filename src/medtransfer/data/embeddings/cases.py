@@ -60,6 +60,27 @@ class Coverage:
         )
 
 
+def embedding_rows(embeddings: Embeddings, cases: Cases) -> NDArray[np.int64] | None:
+    """Row of the features of each case; None if some cases have several. Arguments as below. [N]"""
+    at, _ = _rows_and_owners(embeddings, cases)
+    return at if len(at) == len(cases) else None
+
+
+def _rows_and_owners(
+    embeddings: Embeddings, cases: Cases
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of features that belong to cases, and the number of the case of each. [M], [M]"""
+    position = pl.DataFrame({"id": embeddings.ids}).with_row_index("at")
+    owners = np.arange(len(cases), dtype=np.int64)
+    if embeddings.key == "case_id":
+        ids = cases.case_ids.tolist()
+    else:
+        ids, owners = cases.image_ids, np.repeat(owners, cases.counts)
+    asked = pl.DataFrame({"id": ids, "owner": owners}, schema={"id": pl.String, "owner": pl.Int64})
+    joined = asked.join(position, on="id", how="inner", maintain_order="left")
+    return joined["at"].cast(pl.Int64).to_numpy(), joined["owner"].to_numpy()
+
+
 def case_embeddings(embeddings: Embeddings, cases: Cases, pool: Pool) -> NDArray[np.float32]:
     """Features of cases, brought together over the images that have some.
 
@@ -71,18 +92,10 @@ def case_embeddings(embeddings: Embeddings, cases: Cases, pool: Pool) -> NDArray
     Returns:
         [N, D]
     """
-    position = pl.DataFrame({"id": embeddings.ids}).with_row_index("at")
-    if embeddings.key == "case_id":
-        asked = pl.DataFrame({"id": cases.case_ids.tolist()}, schema={"id": pl.String})
-        rows = asked.join(position, on="id", how="left", maintain_order="left")["at"]
-        return embeddings.values[rows.to_numpy()]
-    owners = np.repeat(np.arange(len(cases), dtype=np.int64), cases.counts)
-    asked = pl.DataFrame({"id": cases.image_ids, "owner": owners})
-    joined = asked.join(position, on="id", how="inner", maintain_order="left")
-    at, owner = joined["at"].to_numpy(), joined["owner"].to_numpy()
-    starts = np.searchsorted(owner, np.arange(len(cases)))
+    at, owner = _rows_and_owners(embeddings, cases)
     if len(at) == len(cases):
         return embeddings.values[at]
+    starts = np.searchsorted(owner, np.arange(len(cases)))
     pooled = np.empty((len(cases), embeddings.width), dtype=np.float32)
     for first in range(0, len(cases), CHUNK_CASES):
         last = min(first + CHUNK_CASES, len(cases))

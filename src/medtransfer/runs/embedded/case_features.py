@@ -14,11 +14,13 @@ class CaseFeatures:
 
     Attributes:
         case_ids: Sorted. [N]
-        values: Before the head. [N, D]
+        values: Before the head. [M, D]
+        rows: Row of `values` of each case; None where the rows are those of the cases. [N]
     """
 
     case_ids: NDArray[np.str_]
     values: NDArray[np.float32]
+    rows: NDArray[np.int64] | None = None
 
     def of(self, cases: Cases) -> NDArray[np.float32]:
         """Features of some of the cases, with their clinical data if they have any. [M, D + C]"""
@@ -27,4 +29,5 @@ class CaseFeatures:
 
     def alone(self, cases: Cases) -> NDArray[np.float32]:
         """Features of some of the cases without clinical data. [M, D]"""
-        return self.values[np.searchsorted(self.case_ids, cases.case_ids)]
+        places = np.searchsorted(self.case_ids, cases.case_ids)
+        return self.values[places if self.rows is None else self.rows[places]]

@@ -8,7 +8,7 @@ import numpy as np
 
 from medtransfer.data.audit.findings import Finding, finding_for_rows
 from medtransfer.data.cases import Cases
-from medtransfer.data.embeddings.cases import Coverage, case_embeddings
+from medtransfer.data.embeddings.cases import Coverage, case_embeddings, embedding_rows
 from medtransfer.data.embeddings.files import Embeddings, read_embeddings
 from medtransfer.errors import WeightsError, plural
 from medtransfer.files import file_stamp
@@ -64,8 +64,11 @@ def read_case_features(model: ModelConfig, cases: Cases) -> CaseFeatures:
     """Features of all cases of a run; of width 0 for clinical data alone."""
     if model.rung == METADATA_ONLY:
         return CaseFeatures(np.sort(cases.case_ids), np.zeros((len(cases), 0), np.float32))
-    values = case_embeddings(rung_embeddings(model), cases, model.pool)
-    order = np.argsort(cases.case_ids)
+    embeddings, order = rung_embeddings(model), np.argsort(cases.case_ids)
+    rows = embedding_rows(embeddings, cases)
+    if rows is not None:  # no run needs a copy of the whole file
+        return CaseFeatures(cases.case_ids[order], embeddings.values, rows[order])
+    values = case_embeddings(embeddings, cases, model.pool)
     return CaseFeatures(cases.case_ids[order], values[order])
 
 
