@@ -224,7 +224,7 @@ def write_site(site: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for example in EXAMPLES:
             report = make_report(example, Path(scratch) / example.name)
-            shutil.copy(report, site / "gallery" / f"{example.name}.html")
+            shutil.copyfile(report, site / "gallery" / f"{example.name}.html")
     shutil.copytree(IMAGES, site / "images" / "gallery", dirs_exist_ok=True)
 
 

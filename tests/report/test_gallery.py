@@ -97,7 +97,10 @@ def test_a_built_site_gets_reports_and_pictures(
 ) -> None:
     report = tmp_path / "report.html"
     report.write_text("<html>", "utf-8")
+    report.chmod(0o600)
     monkeypatch.setattr(gallery, "make_report", lambda _example, _folder: report)
     gallery.write_site(tmp_path / "site")
     for path in re.findall(r'(?:src|srcset|href)="([^"]+)"', PAGE.read_text("utf-8")):
         assert (tmp_path / "site" / path).is_file(), path
+    served = (tmp_path / "site" / "gallery" / "chest.html").stat().st_mode
+    assert served & 0o044, "a web server must be able to read it"
