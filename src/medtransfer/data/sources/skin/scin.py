@@ -127,8 +127,8 @@ def read(download: Download) -> ImportedSource:
 def _with_condition(rows: pl.DataFrame, floor: float) -> tuple[pl.DataFrame, list[str]]:
     """The class column, empty where no condition leads with at least a weight; and notes."""
     text = rows[WEIGHTED].fill_null("")
-    found = {cell: leading(cell) for cell in text.unique()}
-    firsts = [found[cell] for cell in text]
+    first_of = {cell: leading(cell) for cell in text.unique()}
+    firsts = [first_of[cell] for cell in text]
     named = [first.name if first.weight >= floor else None for first in firsts]
     tied = sum(first.tied for first in firsts)
     none = sum(first.name is None and not first.tied for first in firsts)
