@@ -7,7 +7,12 @@ from sklearn.metrics import roc_auc_score
 from tests.evaluation.comparison.made_rungs import CONFIG, TRUTH, by_seed_of, seeds_of
 
 from medtransfer.errors import TableError
-from medtransfer.evaluation.comparison.answered import answered, pool_folds, shared_cases
+from medtransfer.evaluation.comparison.answered import (
+    AnsweredSets,
+    answered,
+    pool_folds,
+    shared_cases,
+)
 from medtransfer.evaluation.comparison.evaluate_table import evaluate_table
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderTables
@@ -167,3 +172,16 @@ def test_shared_cases_are_of_cohort_and_name() -> None:
     shared = shared_cases([one, moved])
     assert shared is not None
     assert len(shared) == 0
+
+
+def test_runs_that_answered_the_same_cases_share_one_set() -> None:
+    table = seeds_of("weak", 1.0, count=1)[0]
+    fewer = without_hardest(table, 3)
+    sets = AnsweredSets()
+    first, again = sets.of(table), sets.of(table.with_columns(logit_x=pl.lit(0.0)))
+    other, third = sets.of(fewer), sets.of(table.reverse())
+    assert again is first
+    assert third is first
+    assert other is not first
+    assert len(first) - len(other) == 3
+    assert other.cases.equals(answered(fewer).cases)

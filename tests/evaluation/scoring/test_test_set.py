@@ -21,7 +21,12 @@ from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.evaluation.scoring.run import run_arrays
 from medtransfer.evaluation.scoring.score import score
-from medtransfer.evaluation.scoring.test_set import TestSet, attribute_groups, make_test_sets
+from medtransfer.evaluation.scoring.test_set import (
+    SharedGroups,
+    TestSet,
+    attribute_groups,
+    make_test_sets,
+)
 from medtransfer.evaluation.scoring.tune_fit import fit_on_tune
 from medtransfer.metrics.kernels.sums import Floats
 
@@ -278,3 +283,26 @@ def test_training_cohorts_can_be_crossed_with_an_attribute() -> None:
     place = place_of(table, "internal", attributes_of(table), config)
     groups = [part.group for part in place.subgroups if part.attribute == "cohort × sex"]
     assert groups == ["a × F", "a × M", "b × F", "b × M"]
+
+
+def test_groups_are_looked_up_again_for_other_cases_attributes_and_settings() -> None:
+    about, other = crossed(TABLE), crossed(TABLE, unknown=4)
+    crossing = with_settings(intersections=[("sex", "age")])
+    turns = [
+        (TABLE, about, QUICK),
+        (TABLE.with_columns(logit_x=pl.lit(0.0)), about, QUICK),
+        (TABLE.filter(pl.col("case_id") != TABLE["case_id"][0]), about, QUICK),
+        (TABLE, other, QUICK),
+        (TABLE, other, crossing),
+    ]
+    shared = SharedGroups()
+    for table, attributes, config in turns:
+        run = run_arrays(table, "binary")
+        found = shared.find(run, attributes, config)
+        wanted = attribute_groups(run, attributes, config)
+        assert found.keys() == wanted.keys()
+        for name, groups in wanted.items():
+            assert found[name].keys() == groups.keys()
+            assert all(found[name][key].equals(values) for key, values in groups.items())
+    run = run_arrays(TABLE, "binary")
+    assert shared.find(run, other, crossing) is shared.find(run, other, crossing)
