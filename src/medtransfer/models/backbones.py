@@ -12,10 +12,10 @@ from torch import nn
 
 from medtransfer.errors import ConfigError, suggestion
 from medtransfer.models.fast_layers import StandardisedConv2d, use_fast_layers
+from medtransfer.models.foreign.torch_compiler import late_compiler
 from medtransfer.models.ladder import Rung
 from medtransfer.models.rungs.architectures import Architecture
 from medtransfer.models.runtime import seeded
-from medtransfer.models.torch_compiler import late_compiler
 from medtransfer.sizes.image_size import ImageSize, height_width, size_words
 
 with late_compiler():  # timm imports torchvision

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from medtransfer.models.torch_compiler import late_compiler
+from medtransfer.models.foreign.torch_compiler import late_compiler
 
 with late_compiler():  # timm imports torchvision
     from timm.layers.std_conv import StdConv2d

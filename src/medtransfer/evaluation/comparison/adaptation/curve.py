@@ -106,6 +106,7 @@ def arm_curves(
     evaluation: EvaluationConfig,
     config: AdaptConfig,
     tested: Mapping[str, pl.Series],
+    *,
     features: HomeFeatures | None = None,
 ) -> Iterator[ArmCurve]:
     """Measure every arm of one run at its shifted hospitals.

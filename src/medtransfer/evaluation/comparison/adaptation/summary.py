@@ -119,7 +119,9 @@ def adapt_table(
         for run in of_rung:
             values = features(run) if "probe" in config.arms else None
             predictions = run.predictions()
-            measured = arm_curves(predictions, task, evaluation, config, tested or {}, values)
+            measured = arm_curves(
+                predictions, task, evaluation, config, tested or {}, features=values
+            )
             curves.append({curve.key: curve for curve in measured})
             done += 1
             on_run(done, total)

@@ -37,7 +37,7 @@ def test_networks_load_without_the_compiler_and_it_works_when_it_is_asked_for() 
 
 EARLIER = """
 import sys
-from medtransfer.models.torch_compiler import late_compiler
+from medtransfer.models.foreign.torch_compiler import late_compiler
 with late_compiler():
     import torch._dynamo
 assert torch._dynamo.utils.__file__.endswith("utils.py")
