@@ -10,7 +10,7 @@ from typing import cast, get_args
 import pytest
 from babel.messages.extract import extract
 
-from medtransfer.deploy.validation.verdict import Answer
+from medtransfer.deploy.validation.verdict import VerdictAnswer
 from medtransfer.language.translation import (
     LANGUAGES,
     Language,
@@ -29,7 +29,7 @@ KEYWORDS = {
 }
 Message = str | tuple[str, ...]
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
-KEYS = {"transfer", "shift", "labels", "groups", "probabilities", *get_args(Answer)}
+KEYS = {"transfer", "shift", "labels", "groups", "probabilities", *get_args(VerdictAnswer)}
 """Keys of tables of messages that the extractor takes for messages."""
 TRANSLATED = tuple(name for name in LANGUAGES if name != "en")
 

@@ -14,7 +14,7 @@ from tests.prediction_tables import Site, binary_table, class_table
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.from_predictions import validate_predictions
 from medtransfer.deploy.validation.judgement import Judgement, Measured, Side, judge
-from medtransfer.deploy.validation.verdict import Answer, decide
+from medtransfer.deploy.validation.verdict import VerdictAnswer, decide
 from medtransfer.errors import ConfigError, TableError
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.metrics.kernels.sums import Floats
@@ -117,10 +117,12 @@ def of_side(side: Side, needed: int | None = None) -> Judgement:
         ([], [], "too few cases to say"),
     ],
 )
-def test_the_answer_is_one_of_four(carried: list[Side], again: list[Side], answer: Answer) -> None:
+def test_the_answer_is_one_of_four(
+    carried: list[Side], again: list[Side], answer: VerdictAnswer
+) -> None:
     made = decide([of_side(side) for side in carried], [of_side(side) for side in again])
     assert made.answer == answer
-    assert answer in get_args(Answer)
+    assert answer in get_args(VerdictAnswer)
 
 
 def test_the_number_needed_is_that_of_the_metric_that_needs_most() -> None:

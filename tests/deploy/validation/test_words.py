@@ -13,7 +13,7 @@ from tests.report.test_language import WORDS, numbers
 
 from medtransfer.deploy.validation.config import ValidationConfig
 from medtransfer.deploy.validation.from_predictions import LocalValidation, validate_predictions
-from medtransfer.deploy.validation.verdict import Answer
+from medtransfer.deploy.validation.verdict import VerdictAnswer
 from medtransfer.deploy.validation.words import ANSWERS, verdict_lines, verdict_sentence
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.language.translation import Language, in_language, translate
@@ -74,7 +74,7 @@ def test_every_language_says_the_same_numbers(name: str, language: Language) -> 
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_the_four_answers_stay_four(language: Language) -> None:
-    assert set(ANSWERS) == set(get_args(Answer))
+    assert set(ANSWERS) == set(get_args(VerdictAnswer))
     with in_language(language):
         texts = {translate(text, hospital="a", patients="b") for text in ANSWERS.values()}
     assert len(texts) == len(ANSWERS)

@@ -6,12 +6,14 @@ from typing import Literal
 
 from medtransfer.deploy.validation.judgement import Judgement
 
-Answer = Literal["holds", "does not hold", "holds after recalibration", "too few cases to say"]
+VerdictAnswer = Literal[
+    "holds", "does not hold", "holds after recalibration", "too few cases to say"
+]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Answer to whether a network can be trusted at a hospital.
+    """VerdictAnswer to whether a network can be trusted at a hospital.
 
     Attributes:
         answer: One of four.
@@ -22,14 +24,14 @@ class Verdict:
             decided, or if no number is enough.
     """
 
-    answer: Answer
+    answer: VerdictAnswer
     carried: tuple[Judgement, ...]
     recalibrated: tuple[Judgement, ...]
     needed: int | None
 
 
 def decide(carried: Sequence[Judgement], recalibrated: Sequence[Judgement]) -> Verdict:
-    """Answer from the judged metrics.
+    """VerdictAnswer from the judged metrics.
 
     A network holds only if every metric does, so each is tested at the full level
     (intersection-union test, Berger 1982). It does not hold if any metric lies wholly below its

@@ -6,7 +6,7 @@ import polars as pl
 
 from medtransfer.deploy.validation.from_predictions import LocalValidation, Numbers
 from medtransfer.deploy.validation.judgement import Judgement, Measured
-from medtransfer.deploy.validation.verdict import Answer
+from medtransfer.deploy.validation.verdict import VerdictAnswer
 from medtransfer.evaluation.scoring.estimate import MetricKey
 from medtransfer.language.numbers import localised, translate_plural
 from medtransfer.language.reasons import reason_text
@@ -15,7 +15,7 @@ from medtransfer.report.text import bracketed, fixed
 
 AS_CARRIED, RECALIBRATED = "as carried", "recalibrated"
 PER = 100
-ANSWERS: dict[Answer, str] = {
+ANSWERS: dict[VerdictAnswer, str] = {
     "holds": template("{hospital}, {patients}: holds."),
     "does not hold": template("{hospital}, {patients}: does not hold."),
     "holds after recalibration": template("{hospital}, {patients}: holds after recalibration."),
