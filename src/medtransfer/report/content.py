@@ -78,8 +78,7 @@ class ReportedFinding:
 
 BEST = template("the rung with the best AUROC on {cohort}")
 BEST_ON_SHARED = template("the rung with the best AUROC on the shared cases of {cohort}")
-POINT_COLUMNS = ("cohort", "x", "y", "low", "high")
-"""Columns of a curve's points that charts and tables use."""
+POINT_COLUMNS = ("cohort", "x", "y", "low", "high")  # of a curve, for charts and tables
 Row = dict[str, Any]  # columns of a table differ in type
 """A row of the results or of the comparisons table."""
 

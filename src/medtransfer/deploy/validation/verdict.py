@@ -13,7 +13,7 @@ VerdictAnswer = Literal[
 
 @dataclass(frozen=True)
 class Verdict:
-    """VerdictAnswer to whether a network can be trusted at a hospital.
+    """Answer to whether a network can be trusted at a hospital.
 
     Attributes:
         answer: One of four.
@@ -31,7 +31,7 @@ class Verdict:
 
 
 def decide(carried: Sequence[Judgement], recalibrated: Sequence[Judgement]) -> Verdict:
-    """VerdictAnswer from the judged metrics.
+    """Answer from the judged metrics.
 
     A network holds only if every metric does, so each is tested at the full level
     (intersection-union test, Berger 1982). It does not hold if any metric lies wholly below its
