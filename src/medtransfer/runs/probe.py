@@ -145,7 +145,7 @@ def probe(
     progress = ProbeProgress(len(penalties), loss_at_zero(run), on_step)
     features = source.extract(run, built, progress.add_images)
 
-    train, tune = features.of(cases.train), features.of(cases.tune)
+    train, tune = features.of(cases.train), features.of(cases.tune).astype(np.float64)
     fitted = fit_probe(
         features=train,
         targets=cases.train.targets,

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 
+from medtransfer.training.case_shares import CaseShares, Floats
+from medtransfer.training.large_probe import MAX_ITERATIONS, MAX_SLOPE, LargeProblem
 from medtransfer.training.loop import Diverged, TuneScore
 from medtransfer.training.losses import Loss
 
-Floats = NDArray[np.float64]
-MAX_ITERATIONS = 1000
-"""Most iterations of L-BFGS for one penalty."""
-MAX_SLOPE = 1e-6
-"""Largest slope of the mean loss at which it is done."""
 PRECONDITIONED_CASES = 4096
-"""With so many cases, at least twice as many as features, the fit goes along the principal axes."""
+"""With so many cases, at least twice as many as features, the fit goes along the principal axes of
+the features: there its tolerance says how far two fits may differ, not the order of its sums."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +31,8 @@ class LinearHead:
     weight: Floats
     bias: Floats
 
-    def logits(self, features: NDArray[np.float32]) -> Floats:
-        """Of some cases. [N, D] -> [N, T]"""
+    def logits(self, features: NDArray[np.float32] | Floats) -> Floats:
+        """Of some cases; float64 gives the same and is not converted. [N, D] -> [N, T]"""
         return features @ self.weight.T + self.bias
 
 
@@ -106,20 +104,15 @@ def fit_probe(
     """
     if not np.isfinite(features).all():
         raise Diverged(0)
-    mean = features.mean(axis=0, dtype=np.float64)
-    spread = features.std(axis=0, dtype=np.float64)
-    spread[spread == 0] = 1.0
-    inputs, turn = _in_spanned_space((features - mean) / spread)
-    is_large = len(inputs) >= max(PRECONDITIONED_CASES, 2 * inputs.shape[1])
-    axes = _PrincipalAxes.of(inputs, is_large)
-    problem = _Problem(inputs, targets, loss, heartbeat, axes, case_weights=case_weights)
-    solution = np.zeros((inputs.shape[1] + 1, targets.shape[1]))
+    shares = CaseShares(targets, loss, case_weights)
+    is_large = len(features) >= max(PRECONDITIONED_CASES, 2 * features.shape[1])
+    problem = (LargeProblem if is_large else _Problem)(features, shares, heartbeat)
+    solution = problem.start()
     best: tuple[tuple[float, float], LinearHead, int] | None = None
     checks: list[ProbeCheck] = []
     for step, penalty in enumerate(sorted(penalties, reverse=True), start=1):
         solution = problem.solve(penalty, solution)  # from where the stronger penalty ended
-        weight = ((turn.T @ solution[:-1] if turn is not None else solution[:-1]).T) / spread
-        head = LinearHead(weight, solution[-1] - weight @ mean)
+        head = LinearHead(*problem.head(solution))
         score = tune(head)
         if not np.isfinite(score.loss):
             raise Diverged(step)
@@ -131,125 +124,59 @@ def fit_probe(
     return Probe(best[1], best[2], checks)
 
 
-@dataclass(frozen=True, eq=False)
-class _PrincipalAxes:
-    """Coordinates in which the penalised loss has about the same curvature in all directions.
-
-    Features are correlated, with condition numbers of 10^5 and more, and the steps of L-BFGS grow
-    with them. Along the principal axes, each scaled by the root of its curvature, 95 evaluations do
-    what took 2,800 (20,000 cases of 768 features, 9 penalties: 26 s to 1.8 s of CPU time;
-    benchmarks/embeddings.py). The optimum is the same.
-
-    Attributes:
-        axes: Orthonormal. [D, D]
-        variances: Of the features along them. [D]
-    """
-
-    axes: Floats
-    variances: Floats
-
-    @classmethod
-    def of(cls, inputs: Floats, is_large: bool) -> "_PrincipalAxes | None":
-        """The axes of standardised features [N, D]; None for a problem that is solved as it is."""
-        if not is_large:
-            return None
-        variances, axes = np.linalg.eigh(inputs.T @ inputs / len(inputs))
-        return cls(axes, np.maximum(variances, 0.0))
-
-    def scales(self, penalty: float, curvature: float) -> Floats:
-        """Lengths of the axes for one penalty. [D, 1]"""
-        return 1 / np.sqrt(curvature * self.variances + penalty)[:, None]
-
-
 class _Problem:
-    """The loss of the training cases and its slope, as L-BFGS asks for them."""
+    """The loss of a few training cases and its slope, as L-BFGS asks for them."""
 
     def __init__(
-        self,
-        inputs: Floats,
-        targets: Floats,
-        loss: Loss,
-        alive: Callable[[], None],
-        axes: _PrincipalAxes | None = None,
-        *,
-        case_weights: Floats | None = None,
+        self, features: NDArray[np.float32], cases: CaseShares, heartbeat: Callable[[], None]
     ) -> None:
-        self._inputs, self._alive, self._axes = inputs, alive, axes
-        labelled = ~np.isnan(targets)
-        if loss.task == "single-label":
-            labelled = np.broadcast_to(labelled.all(axis=1, keepdims=True), labelled.shape)
-        self._targets = np.where(labelled, targets, 0.0)
-        self._single = loss.task == "single-label"
-        ones = (1.0,) * targets.shape[1]
-        positive = loss.weights.positive if loss.weights else ones
-        negative = loss.weights.negative if loss.weights else ones
-        share = labelled / np.maximum(labelled.sum(axis=0), 1)
-        if case_weights is not None:
-            weighted = share * case_weights[:, None]
-            share = weighted / np.maximum(weighted.sum(axis=0), np.finfo(np.float64).tiny)
-        self._positive = share * np.array(positive)
-        self._negative = share * np.array(negative)
-        prevalence = (share * self._targets).sum(axis=0)
-        self._curvature = max(float((prevalence * (1 - prevalence)).mean()), 1e-3)
+        self._mean = features.mean(axis=0, dtype=np.float64)
+        self._spread = features.std(axis=0, dtype=np.float64)
+        self._spread[self._spread == 0] = 1.0
+        self._inputs, self._turn = _in_spanned_space((features - self._mean) / self._spread)
+        self._cases, self._heartbeat = cases, heartbeat
+
+    def start(self) -> Floats:
+        """Weights of 0, and a bias of 0. [D + 1, T]"""
+        return np.zeros((self._inputs.shape[1] + 1, self._cases.positive.shape[1]))
 
     def solve(self, penalty: float, start: Floats) -> Floats:
         """Weights, and the bias as their last row. [D + 1, T]"""
-        scales = None if self._axes is None else self._axes.scales(penalty, self._curvature)
 
         def at(flat: Floats) -> tuple[float, Floats]:
-            weights = self._natural(flat.reshape(start.shape), scales)
+            weights = flat.reshape(start.shape)
             value, slope = self._at(weights)
             slope[:-1] += penalty * weights[:-1]
             value += 0.5 * penalty * float((weights[:-1] ** 2).sum())
-            return value, self._scaled_slope(slope, scales).ravel()
+            return value, slope.ravel()
 
         def each(_place: Floats) -> None:
-            self._alive()
+            self._heartbeat()
 
         options = {"maxiter": MAX_ITERATIONS, "gtol": MAX_SLOPE, "ftol": 0.0, "maxcor": 20}
         optimum = cast("Any", minimize)(
-            at,
-            self._along_axes(start, scales).ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options=options,
-            callback=each,
+            at, start.ravel(), jac=True, method="L-BFGS-B", options=options, callback=each
         )
-        return self._natural(cast("Floats", optimum.x).reshape(start.shape), scales)
-
-    def _natural(self, weights: Floats, scales: Floats | None) -> Floats:
-        """Weights of the features, from those along the scaled axes. [D + 1, T]"""
-        if self._axes is None or scales is None:
-            return weights
-        return np.vstack([self._axes.axes @ (scales * weights[:-1]), weights[-1:]])
-
-    def _along_axes(self, weights: Floats, scales: Floats | None) -> Floats:
-        """The inverse of `_natural`. [D + 1, T]"""
-        if self._axes is None or scales is None:
-            return weights
-        return np.vstack([(self._axes.axes.T @ weights[:-1]) / scales, weights[-1:]])
-
-    def _scaled_slope(self, slope: Floats, scales: Floats | None) -> Floats:
-        """Slope along the scaled axes, from that of the weights of the features. [D + 1, T]"""
-        if self._axes is None or scales is None:
-            return slope
-        return np.vstack([scales * (self._axes.axes.T @ slope[:-1]), slope[-1:]])
+        return cast("Floats", optimum.x).reshape(start.shape)
 
     def loss(self, weights: Floats) -> float:
         """Mean over the targets of the mean loss; of a single-label task that of a case."""
-        value = self._at(weights)[0]
-        return value if self._single else value / weights.shape[1]
+        return self._cases.mean_loss(self._at(weights)[0])
+
+    def head(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Weights and bias for the features as they are. [T, D], [T]"""
+        inner = weights[:-1] if self._turn is None else self._turn.T @ weights[:-1]
+        weight = inner.T / self._spread
+        return weight, weights[-1] - weight @ self._mean
 
     def _at(self, weights: Floats) -> tuple[float, Floats]:
         logits = self._inputs @ weights[:-1] + weights[-1]
-        if self._single:
+        positive, negative = self._cases.positive, self._cases.negative
+        if self._cases.single_label:
             logs = np.asarray(log_softmax(logits, axis=1))
-            weighted = self._positive * self._targets
-            value = -float((weighted * logs).sum())
-            slope = np.exp(logs) * weighted.sum(axis=1, keepdims=True) - weighted
+            value = -float((positive * logs).sum())
+            slope = np.exp(logs) * positive.sum(axis=1, keepdims=True) - positive
         else:
-            positive = self._positive * self._targets
-            negative = self._negative * (1 - self._targets)
             value = float(
                 (positive * np.logaddexp(0, -logits) + negative * np.logaddexp(0, logits)).sum()
             )

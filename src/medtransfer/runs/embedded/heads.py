@@ -43,12 +43,13 @@ def fit_head(
     loss = make_loss(run.training.loss, task, run.data.names, cases.train.targets)
     match run.model.head:
         case "linear":
+            doubled = tune.astype(np.float64)  # once, not for every penalty
             fitted = fit_probe(
                 features=train,
                 targets=targets,
                 loss=loss,
                 penalties=run.training.tuning.penalties,
-                tune=lambda head: score(head.logits(tune)),
+                tune=lambda head: score(head.logits(doubled)),
                 on_check=progress.add_check,
                 heartbeat=progress.report,
                 case_weights=None
