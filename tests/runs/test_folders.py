@@ -213,3 +213,14 @@ def test_predictions_come_back_as_they_were_written(run: RunFolder) -> None:
     outcome(run)
     assert set(run.predictions()["case_id"]) == set(table["case_id"])
     assert isinstance(run.predictions(), pl.DataFrame)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", "3", '"x"', "NaN"])
+@pytest.mark.parametrize("name", ["study.json", "plan.json"])
+def test_json_of_another_shape_is_a_sentence(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    if (name, content) == ("plan.json", "[]"):
+        assert StudyFolder(tmp_path).read(name) == []
+        return
+    with pytest.raises(StudyError, match=f"{name}.*makes it again"):
+        StudyFolder(tmp_path).read(name)

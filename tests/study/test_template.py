@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from medtransfer.errors import TableError
-from medtransfer.evaluation.comparison.evaluate_table import join_attributes
+from medtransfer.evaluation.comparison.attributes.attribute_table import join_attributes
 from medtransfer.study.config import Study
 from medtransfer.study.template import draft_study
 from medtransfer.study.yaml_file import read_study

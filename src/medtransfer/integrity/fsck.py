@@ -266,7 +266,7 @@ class _Check:
 
     def _json(self, path: Path) -> dict[str, Any] | None:
         try:
-            content = json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes()) if path.is_file() else None
         except (OSError, ValueError, RecursionError):
             return None
         return cast("dict[str, Any]", content) if isinstance(content, dict) else None

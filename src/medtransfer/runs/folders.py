@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MARK", "Lease", "RunFolder", "StudyFolder"]
 MARK = "study.json"
+PLAN = "plan.json"
+"""The one of a study's JSON files that holds a list."""
 
 
 class RunFolder:
@@ -341,9 +343,13 @@ class StudyFolder:
                 "`medtransfer run study.yaml` makes one."
             )
         try:
-            return read_json(path)
+            content: Any = read_json(path)
+            is_whole = isinstance(content, list if name == PLAN else dict)
+            if not is_whole or (name == MARK and "name" not in content):
+                raise StudyError(f'"{path}" holds something else than was written.')
         except StudyError as error:
             raise StudyError(f"{error} `medtransfer run study.yaml` makes it again.") from error
+        return cast("Any", content)
 
 
 def _marked_name(mark: Path, name: str) -> str:

@@ -7,10 +7,11 @@ from typing import Literal
 
 from medtransfer.data.images.pixel_recipe import recipe_size
 from medtransfer.data.images.shards import drop_shard, find_shards
-from medtransfer.errors import MedTransferError
+from medtransfer.errors import MedTransferError, StudyError
 from medtransfer.files import is_temporary, read_json, remove
 from medtransfer.models.ladder import find_rung
 from medtransfer.runs.folders import StudyFolder
+from medtransfer.sizes.image_size import ImageSize
 from medtransfer.study.caches import study_needs
 from medtransfer.study.care.rest import at_rest, remove_run
 from medtransfer.study.grid import Cell, expand
@@ -146,7 +147,7 @@ def _unread(folder: StudyFolder, cells: Sequence[Cell], data: StudyData) -> Iter
         if path.name not in contents:
             yield _item(folder, path, "images")
             continue
-        size = recipe_size(read_json(path / "recipe.json"))
+        size = _recipe_size(path / "recipe.json")
         for shard in find_shards(path, size):
             if contents[path.name].isdisjoint(shard.index["content"].to_list()):
                 nbytes = sum(p.stat().st_size for p in path.glob(f"{shard.path.stem}.*"))
@@ -164,3 +165,16 @@ def _item(folder: StudyFolder, path: Path, kind: GarbageKind) -> GarbageItem:
     files = [p for p in (path, *path.rglob("*")) if p.is_file() and not p.is_symlink()]
     nbytes = sum(file.stat().st_size for file in files)
     return GarbageItem(path.relative_to(folder.path).as_posix(), kind, nbytes)
+
+
+def _recipe_size(path: Path) -> ImageSize:
+    """Size of the images of a cache.
+
+    Raises:
+        StudyError: Its recipe is damaged.
+    """
+    try:
+        return recipe_size(read_json(path))
+    except (KeyError, TypeError, ValueError) as error:
+        message = f'"{path}" is damaged. Delete its folder: the next run prepares the images again.'
+        raise StudyError(message) from error
