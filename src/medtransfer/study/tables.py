@@ -262,13 +262,13 @@ def _ladder_run(
     sealed: Mapping[str, str],
 ) -> LadderRun:
     return LadderRun(
-        run.run_id,
-        run.cell.key,
-        run.cell.seed,
-        lambda: predictions[run.run_id],
-        folder.run(run.run_id).results,
+        run_id=run.run_id,
+        key=run.cell.key,
+        seed=run.cell.seed,
+        predictions=lambda: predictions[run.run_id],
+        results=folder.run(run.run_id).results,
         # a run of version 0.1 has a seal that lists no results
-        digest([sealed, run.predicted.digest]) if RESULTS in sealed else None,
+        content=digest([sealed, run.predicted.digest]) if RESULTS in sealed else None,
     )
 
 

@@ -4,7 +4,7 @@ Texts are compared by 64-bit hashes. Different texts may have the same hash, so 
 hashes are checked again on the texts; nothing is missed, since equal texts have equal hashes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -98,3 +98,22 @@ def ambiguous_owners(owners: Hashes, values: Hashes) -> Hashes:
             )
         )
     return np.concatenate(ambiguous)
+
+
+def has_blanks(cells: pl.Series) -> bool:
+    """True if a text is empty or has surrounding blanks; otherwise no copy is needed."""
+    return any_cell(cells, _is_padded(cells.name))
+
+
+def with_blank_cells(frame: pl.DataFrame, texts: Sequence[str]) -> set[str]:
+    """The text columns for which `has_blanks` is true, in one pass over a small table."""
+    if len(frame) > SLICE_ROWS:
+        return {name for name in texts if has_blanks(frame[name])}
+    if not texts:
+        return set()
+    held = frame.select(_is_padded(name).any().alias(name) for name in texts).row(0, named=True)
+    return {name for name, holds in held.items() if holds}
+
+
+def _is_padded(name: str) -> pl.Expr:
+    return (pl.col(name).str.strip_chars() != pl.col(name)) | (pl.col(name) == "")

@@ -19,7 +19,13 @@ from medtransfer.errors import TableError, fault_list, listed, plural, printable
 from medtransfer.files import replacing
 from medtransfer.sizes.cells import require_short_cells
 from medtransfer.sizes.parquet import read_parquet
-from medtransfer.tables.chunks import SLICE_ROWS, any_cell, has_repeats, hashes_of, rows_where
+from medtransfer.tables.chunks import (
+    has_blanks,
+    has_repeats,
+    hashes_of,
+    rows_where,
+    with_blank_cells,
+)
 from medtransfer.tables.csv_reader import TextTable, read_text_table
 from medtransfer.tables.spreadsheet_guard import guarded, unguarded
 from medtransfer.tables.text_format import plain_headers
@@ -203,23 +209,9 @@ def typed(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     schema = frame.schema
     columns = [(h, c) for h in frame.columns if (c := contract.column_of(h)) is not None]
     other = {h for h, c in columns if schema[h] != TYPES[c.kind]}
-    other |= _with_blanks(frame, [h for h, c in columns if c.kind == "text" and h not in other])
+    other |= with_blank_cells(frame, [h for h, c in columns if c.kind == "text" and h not in other])
     cast = [_cast(h, c, schema[h]) for h, c in columns if h in other]
     return frame.with_columns(cast) if cast else frame
-
-
-def _with_blanks(frame: pl.DataFrame, texts: Sequence[str]) -> set[str]:
-    """The text columns for which `has_blanks` is true, in one pass over a small table."""
-    if len(frame) > SLICE_ROWS:
-        return {name for name in texts if has_blanks(frame[name])}
-    if not texts:
-        return set()
-    held = frame.select(_is_padded(name).any().alias(name) for name in texts).row(0, named=True)
-    return {name for name, holds in held.items() if holds}
-
-
-def _is_padded(name: str) -> pl.Expr:
-    return (pl.col(name).str.strip_chars() != pl.col(name)) | (pl.col(name) == "")
 
 
 def records_frame(records: Sequence[object], contract: Contract) -> pl.DataFrame:
@@ -254,11 +246,6 @@ def duplicates(frame: pl.DataFrame, keys: Sequence[str]) -> list[str]:
     groups = repeated.select(keys).n_unique()
     name = f"'{keys[0]}'" if len(keys) == 1 else f"({', '.join(keys)})"
     return [f"{name} is not unique: {plural(groups, 'value')} repeated in {rows_of(repeated)}"]
-
-
-def has_blanks(cells: pl.Series) -> bool:
-    """True if a text is empty or has surrounding blanks; otherwise no copy is needed."""
-    return any_cell(cells, _is_padded(cells.name))
 
 
 def name_faults(frame: pl.DataFrame, column: str) -> list[str]:

@@ -91,7 +91,7 @@ class MeanGroups(ComparedGroups):
 
     @cached_property
     def _noise_of_seed(self) -> dict[int, Floats | None]:
-        """What `noise` has drawn: gap, worst group and test ask for the same."""
+        """Draws of `noise`, kept: gap, worst group and test ask for the same."""
         return {}
 
     def _drawn(self, seed: int) -> Floats | None:

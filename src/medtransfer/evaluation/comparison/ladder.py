@@ -10,7 +10,7 @@ from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.answered import others, shared_cases
 from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells, comparison_key
 from medtransfer.evaluation.comparison.cells.measured import measure_ladder, setting_of_training
-from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, Scorer
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, RunScorer
 from medtransfer.evaluation.comparison.cells.tables import curve_tables, summary_tables
 from medtransfer.evaluation.comparison.differences import Pairing, comparisons
 from medtransfer.evaluation.comparison.grid_key import ensemble_parts
@@ -77,7 +77,7 @@ def compare_runs(
     Raises:
         TableError: Runs of one rung share no test case.
     """
-    scorer = Scorer(attributes, task, config, kept, cells)
+    scorer = RunScorer(attributes, task, config, kept, cells)
     ladder = measure_ladder(runs, scorer, on_run)
     together = measure_ladder(ensembles, scorer, lambda _done, _total: None)
     means = [rung.mean for rung in ladder.rungs]
@@ -111,7 +111,7 @@ def compare_runs(
     )
 
 
-def _differences(rungs: Sequence[RungRuns], reference: str, scorer: Scorer) -> pl.DataFrame:
+def _differences(rungs: Sequence[RungRuns], reference: str, scorer: RunScorer) -> pl.DataFrame:
     """Comparisons table; in a leave-cohort-out study only of the cohort that was left out."""
     references = {r.mean.key.training: r for r in rungs if r.mean.key.rung == reference}
     frames = [comparisons_frame([]).with_columns(**{PLACE: pl.lit(0, pl.Int64)})]
@@ -131,7 +131,7 @@ def _differences(rungs: Sequence[RungRuns], reference: str, scorer: Scorer) -> p
     return in_order.filter(held_out.is_null() | (pl.col("cohort") == held_out))
 
 
-def _differences_of(rungs: Sequence[RungRuns], base: RungRuns, scorer: Scorer) -> pl.DataFrame:
+def _differences_of(rungs: Sequence[RungRuns], base: RungRuns, scorer: RunScorer) -> pl.DataFrame:
     """Comparisons of some rungs with the reference on one training set, as they were kept."""
     by_key = {rung.mean.key: rung for rung in (base, *rungs)}
     reference = base.mean.key.rung
@@ -150,7 +150,7 @@ def _differences_of(rungs: Sequence[RungRuns], base: RungRuns, scorer: Scorer) -
 
 
 def _ensemble_differences(
-    rungs: Sequence[RungRuns], ensembles: Sequence[RungRuns], scorer: Scorer
+    rungs: Sequence[RungRuns], ensembles: Sequence[RungRuns], scorer: RunScorer
 ) -> Iterator[pl.DataFrame]:
     """Comparisons of each ensemble with the rung whose seeds it is made of."""
     by_key = {rung.mean.key: rung for rung in rungs}
@@ -161,7 +161,7 @@ def _ensemble_differences(
             yield _differences([base, ensemble], rung, scorer)
 
 
-def _paired(rung: RungRuns, base: RungRuns, scorer: Scorer) -> Pairing:
+def _paired(rung: RungRuns, base: RungRuns, scorer: RunScorer) -> Pairing:
     """Two rungs on the test cases that both answered."""
     shared = shared_cases([rung.shared, base.shared])
     if shared is None:
@@ -175,7 +175,7 @@ def _paired(rung: RungRuns, base: RungRuns, scorer: Scorer) -> Pairing:
     )
 
 
-def _on_cases_of_all(rungs: Sequence[RungRuns], scorer: Scorer) -> list[Mean]:
+def _on_cases_of_all(rungs: Sequence[RungRuns], scorer: RunScorer) -> list[Mean]:
     """Means for summaries over several rungs: on the test cases that all of them answered.
 
     Rungs trained without a cohort, or on a part of it, are tested on other cases by design: only

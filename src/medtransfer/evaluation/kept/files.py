@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,13 @@ class KeptFiles:
 
 def _name(key: str, content: bytes) -> str:
     return f"{key}-{hashlib.sha256(content).hexdigest()[:32]}{SUFFIX}"
+
+
+def content_of(write: Callable[[io.BytesIO], object]) -> bytes:
+    """Bytes that a writer of files writes, in memory; the file is then `KeptFiles.write`'s."""
+    content = io.BytesIO()
+    write(content)
+    return content.getvalue()
 
 
 def column_parts(column: pl.Series) -> Iterator[bytes]:

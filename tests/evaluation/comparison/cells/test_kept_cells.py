@@ -62,7 +62,7 @@ def summed_up(monkeypatch: pytest.MonkeyPatch) -> list[GridKey]:
     places: list[GridKey] = []
 
     class Noted(measured.CellInProgress):
-        def __init__(self, key: GridKey, scorer: measured.Scorer) -> None:
+        def __init__(self, key: GridKey, scorer: measured.RunScorer) -> None:
             places.append(key)
             super().__init__(key, scorer)
 

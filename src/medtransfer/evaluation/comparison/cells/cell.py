@@ -9,7 +9,7 @@ from medtransfer.tables.results import Curve, Result
 
 
 @dataclass(frozen=True)
-class Cell:
+class SummedCell:
     """Tables of one rung on one training set, and what comparisons with others need of it.
 
     Attributes:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 from safetensors import SafetensorError
 
-from medtransfer.evaluation.comparison.cells.cell import Cell
+from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean
 from medtransfer.evaluation.comparison.target_means import SharedMean, TargetMean
+from medtransfer.evaluation.kept.files import content_of
 from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
 from medtransfer.statistics.small_samples import MeanSupport, Support
 from medtransfer.tables.results import Curve, Result
@@ -52,7 +53,7 @@ class _TargetMean:
 
 @dataclass(frozen=True)
 class _Record:
-    """What a file says beside its arrays; an array is named by its number."""
+    """Contents of a file beside its arrays; an array is named by its number."""
 
     internal_name: str
     seeds: tuple[int, ...]
@@ -81,15 +82,13 @@ class _Arrays:
         return len(self.arrays) - 1
 
     def add_frame(self, frame: pl.DataFrame) -> int:
-        content = io.BytesIO()
-        frame.write_ipc(content)
-        return self.add(np.frombuffer(content.getvalue(), dtype=np.uint8))
+        return self.add(np.frombuffer(content_of(frame.write_ipc), dtype=np.uint8))
 
     def add_mean(self, mean: TargetMean) -> _TargetMean:
         return _TargetMean(self.add(mean.values), mean.targets, mean.support)
 
 
-def encoded_cell(cell: Cell) -> bytes:
+def encoded_cell(cell: SummedCell) -> bytes:
     """A cell as the content of a file."""
     arrays, mean = _Arrays(), cell.mean
     record = _Record(
@@ -113,7 +112,7 @@ def encoded_cell(cell: Cell) -> bytes:
     return cast("bytes", cast("Any", safetensors.numpy).save(named))
 
 
-def decoded_cell(content: bytes, place: GridKey) -> Cell | None:
+def decoded_cell(content: bytes, place: GridKey) -> SummedCell | None:
     """The cell of a file; None if something else made it.
 
     Args:
@@ -144,7 +143,7 @@ def _estimate_record(key: ResultKey, estimate: Estimate, arrays: _Arrays) -> _Es
     )
 
 
-def _cell(record: _Record, arrays: Mapping[str, AnyArray], place: GridKey) -> Cell:
+def _cell(record: _Record, arrays: Mapping[str, AnyArray], place: GridKey) -> SummedCell:
     mean = Mean(
         key=place,
         estimates={row.key: _estimate(row, arrays) for row in record.estimates},
@@ -158,7 +157,7 @@ def _cell(record: _Record, arrays: Mapping[str, AnyArray], place: GridKey) -> Ce
         },
         comparable={key: _target_mean(row, arrays) for key, row in record.comparable},
     )
-    return Cell(
+    return SummedCell(
         results=tuple(_frame(arrays, number) for number in record.results),
         summary=_frame(arrays, record.summary),
         headlines=tuple(record.headlines),

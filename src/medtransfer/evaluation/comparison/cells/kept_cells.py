@@ -12,10 +12,10 @@ from pathlib import Path
 import polars as pl
 
 from medtransfer.data.config import Task
-from medtransfer.evaluation.comparison.cells.cell import Cell
+from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.encoding import decoded_cell, encoded_cell
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.kept.files import KeptFiles, column_parts
+from medtransfer.evaluation.kept.files import KeptFiles, column_parts, content_of
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.settings import digest
 
@@ -57,7 +57,7 @@ class KeptCells:
                 hashed.update(part)
         return hashed.hexdigest()
 
-    def find(self, key: str, place: GridKey) -> Cell | None:
+    def find(self, key: str, place: GridKey) -> SummedCell | None:
         """The cell that was kept under a key; None if there is none that is whole."""
         for content in self._files.contents(key):
             cell = decoded_cell(content, place)
@@ -65,7 +65,7 @@ class KeptCells:
                 return cell
         return None
 
-    def keep(self, key: str, cell: Cell) -> None:
+    def keep(self, key: str, cell: SummedCell) -> None:
         """Write a cell; without a word if it is large or cannot be written."""
         content = encoded_cell(cell)
         if len(content) <= MAX_BYTES:
@@ -77,9 +77,7 @@ class KeptCells:
             with contextlib.suppress(pl.exceptions.PolarsError):
                 return pl.read_ipc(io.BytesIO(content))
         table = make()
-        content = io.BytesIO()
-        table.write_ipc(content)
-        self._files.write(key, content.getvalue())
+        self._files.write(key, content_of(table.write_ipc))
         return table
 
     def drop_others(self) -> None:

@@ -7,10 +7,10 @@ import polars as pl
 
 from medtransfer.errors import TableError
 from medtransfer.evaluation.comparison.answered import Answered, AnsweredSets, shared_cases
-from medtransfer.evaluation.comparison.cells.cell import Cell
+from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.kept_cells import cell_key
 from medtransfer.evaluation.comparison.cells.released import released
-from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, Scorer
+from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, RunScorer
 from medtransfer.evaluation.comparison.cells.tables import CellTables, cell_of, run_table
 from medtransfer.evaluation.comparison.curves import Line, LineKey, line_frames, run_lines
 from medtransfer.evaluation.comparison.grid_key import GridKey
@@ -30,14 +30,14 @@ class MeasuredLadder:
     rungs: list[RungRuns] = field(default_factory=list[RungRuns])
     tables: CellTables = field(default_factory=CellTables)
 
-    def add(self, rung: RungRuns, cell: Cell) -> None:
+    def add(self, rung: RungRuns, cell: SummedCell) -> None:
         """Add a rung and its tables."""
         self.tables.add(cell)
         self.rungs.append(rung)
 
 
 def measure_ladder(
-    runs: Sequence[LadderRun], scorer: Scorer, on_run: Callable[[int, int], None]
+    runs: Sequence[LadderRun], scorer: RunScorer, on_run: Callable[[int, int], None]
 ) -> MeasuredLadder:
     """Measure every run, one rung after the other; arguments as for `compare_runs`.
 
@@ -76,7 +76,7 @@ def measure_ladder(
 class CellInProgress:
     """A cell whose runs are measured one after the other."""
 
-    def __init__(self, key: GridKey, scorer: Scorer) -> None:
+    def __init__(self, key: GridKey, scorer: RunScorer) -> None:
         self.key, self.scorer = key, scorer
         self.mean = MeanOfSeeds(key, scorer.config)
         self.lines: list[dict[LineKey, Line]] = []
@@ -92,7 +92,7 @@ class CellInProgress:
 
     def cell(
         self, runs: Sequence[LadderRun], tested: Sequence[Answered], *, is_largest: bool
-    ) -> Cell:
+    ) -> SummedCell:
         """The cell of the runs so far, released.
 
         Args:
@@ -109,7 +109,7 @@ class CellInProgress:
         return replace(cell, mean=released(cell.mean, is_largest=is_largest))
 
 
-def _kept_name(runs: Sequence[LadderRun], scorer: Scorer, *, is_largest: bool) -> str | None:
+def _kept_name(runs: Sequence[LadderRun], scorer: RunScorer, *, is_largest: bool) -> str | None:
     """Name of the cell of some runs among those that are kept; None if none is."""
     contents = [(run.run_id, run.seed, run.content) for run in runs if run.content is not None]
     if scorer.settings is None or len(contents) < len(runs):
@@ -133,7 +133,7 @@ def _largest_fractions(
     return largest
 
 
-def _on_shared_cases(rung: RungRuns, scorer: Scorer) -> RungRuns:
+def _on_shared_cases(rung: RungRuns, scorer: RunScorer) -> RungRuns:
     """A rung whose mean is of the test cases that all of its seeds answered.
 
     Raises:

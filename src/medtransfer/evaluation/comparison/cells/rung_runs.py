@@ -61,7 +61,7 @@ class RungRuns:
 
 
 @dataclass(frozen=True)
-class Scorer:
+class RunScorer:
     """Settings that runs are scored with.
 
     Attributes:

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.cells.cell import Cell
+from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.curves import mean_points
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.hospitals.summary import hospital_summaries
@@ -48,7 +48,7 @@ class CellTables:
         default_factory=list["tuple[Curve, pl.DataFrame]"]
     )
 
-    def add(self, cell: Cell) -> None:
+    def add(self, cell: SummedCell) -> None:
         """Add the tables of a cell."""
         self.results.extend(cell.results)
         self.summaries.append(cell.summary)
@@ -69,7 +69,7 @@ def run_table(results: pl.DataFrame, key: GridKey, seed: int | None) -> pl.DataF
 
 def cell_of(
     mean: Mean, results: Sequence[pl.DataFrame], curves: Iterable[tuple[Curve, pl.DataFrame]]
-) -> Cell:
+) -> SummedCell:
     """A cell that has been measured.
 
     Args:
@@ -79,7 +79,7 @@ def cell_of(
     """
     rows = list(mean_results(mean))
     more = [*drops(mean), *variances(mean), *hospital_summaries(mean)]
-    return Cell(
+    return SummedCell(
         results=tuple(results),
         summary=summary_table([*rows, *more], mean.key),
         headlines=tuple(r for r in rows if r.metric == HEADLINE and r.attribute == ALL),
