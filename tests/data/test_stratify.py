@@ -149,7 +149,8 @@ def test_a_draw_that_is_kept_is_the_one_that_is_asked_for() -> None:
     for _ in range(2):
         for labels in tables:
             for purpose in purposes:
-                expected = stratify(labels, SHARES, generator(*purpose))
+                seed, *words = purpose
+                expected = stratify(labels, SHARES, generator(int(seed), *map(str, words)))
                 assert np.array_equal(stratified(labels, SHARES, purpose), expected)
-                halves = stratify(labels, (0.5, 0.5), generator(*purpose))
+                halves = stratify(labels, (0.5, 0.5), generator(int(seed), *map(str, words)))
                 assert np.array_equal(stratified(labels, (0.5, 0.5), purpose), halves)

@@ -3,10 +3,9 @@
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases
+from medtransfer.metrics.cases import AnyCases, ClassCases, Labels, TargetCases
 from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.decisions import is_risk
 from medtransfer.metrics.kernels.sums import Floats
@@ -34,7 +33,7 @@ _target = st.tuples(st.integers(0, 1), st.integers(-12, 12))
 _classes = st.tuples(st.integers(0, 3), st.tuples(*[st.integers(-8, 8)] * 4))
 
 
-def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
+def target_cases(truth: Labels, logits: Floats) -> TargetCases:
     """Cases of a binary target with every calibrator and operating point, sets, an ensemble."""
     p = expit(logits)
     maps = {
@@ -58,7 +57,7 @@ def target_cases(truth: NDArray[np.int64], logits: Floats) -> TargetCases:
     )
 
 
-def class_cases(classes: NDArray[np.int64], logits: Floats) -> ClassCases:
+def class_cases(classes: Labels, logits: Floats) -> ClassCases:
     """Cases of a single-label task with both calibrators, sets and an ensemble."""
     p = softmax(logits, axis=1)
     return ClassCases(
@@ -148,7 +147,7 @@ def every_value(cases: AnyCases, weights: Floats | None = None) -> dict[str, Flo
     return dict(zip(names, evaluate_replicates([part], [counts], threads=1)[0], strict=True))
 
 
-def truth_of(cases: AnyCases) -> NDArray[np.int64]:
+def truth_of(cases: AnyCases) -> Labels:
     """The target or the class of each case."""
     return cases.targets if isinstance(cases, TargetCases) else cases.classes
 

@@ -6,12 +6,11 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from numpy.typing import NDArray
 from scipy.special import expit
 from tests.metrics.drawn_cases import LAW, bound, every_value, plain, target_cases
 
 from medtransfer.metrics.calibration_curves import calibration_bias
-from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.cases import Labels, TargetCases
 from medtransfer.metrics.kernels.calibration import logistic_fits
 from medtransfer.metrics.kernels.sums import Floats
 
@@ -31,7 +30,7 @@ def weights_for(seed: int, count: int = 150) -> Floats:
     return np.concatenate([np.ones((1, count)), whole, rng.exponential(size=(2, count))])
 
 
-def glm(truth: NDArray[np.int64], design: Floats, weights: Floats, offset: Floats) -> Floats:
+def glm(truth: Labels, design: Floats, weights: Floats, offset: Floats) -> Floats:
     kept = weights > 0
     family = sm.families.Binomial()
     model = sm.GLM(

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from numpy.testing import assert_allclose, assert_array_equal
-from numpy.typing import NDArray
 from scipy.special import expit, log_expit, logit, softmax
 from tests.metrics.drawn_cases import LAW, drawn_targets
 
 from medtransfer.errors import TableError
 from medtransfer.metrics.calibration import binary_nll, class_nll
-from medtransfer.metrics.cases import TargetCases
+from medtransfer.metrics.cases import Labels, TargetCases
 from medtransfer.posthoc.calibrators import (
     Beta,
     Calibrator,
@@ -33,11 +32,11 @@ LINE = np.linspace(-30, 30, 2001)
 each_binary = pytest.mark.parametrize("kind", BINARY)
 
 
-def tuned(kind: CalibratorKind, targets: NDArray[np.int64], logits: Floats) -> CalibratorFit:
+def tuned(kind: CalibratorKind, targets: Labels, logits: Floats) -> CalibratorFit:
     return fit_calibrator(kind, targets, logits, splits=np.full(len(targets), "tune"))
 
 
-def calibrator(kind: CalibratorKind, targets: NDArray[np.int64], logits: Floats) -> Calibrator:
+def calibrator(kind: CalibratorKind, targets: Labels, logits: Floats) -> Calibrator:
     found = tuned(kind, targets, logits)
     assert found.kind == kind
     assert found.reason is None
@@ -45,21 +44,19 @@ def calibrator(kind: CalibratorKind, targets: NDArray[np.int64], logits: Floats)
     return found.calibrator
 
 
-def loss(found: Calibrator, targets: NDArray[np.int64], logits: Floats) -> float:
+def loss(found: Calibrator, targets: Labels, logits: Floats) -> float:
     nll = binary_nll if logits.ndim == 1 else class_nll
     return float(nll(targets, found.logits(logits))(np.ones((1, len(targets))))[0])
 
 
-def planted(
-    seed: int, count: int, truth: Callable[[Floats], Floats]
-) -> tuple[NDArray[np.int64], Floats]:
+def planted(seed: int, count: int, truth: Callable[[Floats], Floats]) -> tuple[Labels, Floats]:
     """Targets drawn with the probability that a map gives to logits."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0.5, 2.5, size=count)
     return (rng.random(count) < truth(logits)).astype(np.int64), logits
 
 
-def planted_classes(seed: int, count: int, number: int = 4) -> tuple[NDArray[np.int64], Floats]:
+def planted_classes(seed: int, count: int, number: int = 4) -> tuple[Labels, Floats]:
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(count, number)) * 2
     honest = softmax(logits * np.linspace(0.3, 0.9, number) + np.linspace(1, -1, number), axis=1)

@@ -5,7 +5,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -15,6 +14,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from tests.posthoc.test_calibrators import calibrator, planted, planted_classes
 
+from medtransfer.metrics.cases import Labels
 from medtransfer.posthoc.calibrators import Beta, Platt, Temperature, Vector
 from medtransfer.statistics.bootstrap import Floats
 
@@ -35,7 +35,7 @@ class Deciding(ClassifierMixin, BaseEstimator):
     def decision_function(self, features: Floats) -> Floats:
         return features[:, 0] if self.number == 2 else features
 
-    def predict(self, features: Floats) -> NDArray[np.int64]:
+    def predict(self, features: Floats) -> Labels:
         found = self.decision_function(features)
         return found.argmax(axis=1) if found.ndim == 2 else (found > 0).astype(np.int64)
 
@@ -43,7 +43,7 @@ class Deciding(ClassifierMixin, BaseEstimator):
         return True
 
 
-def calibrated(targets: NDArray[np.int64], features: Floats, method: str) -> CalibratedClassifierCV:
+def calibrated(targets: Labels, features: Floats, method: str) -> CalibratedClassifierCV:
     number = max(2, features.shape[1])
     theirs = CalibratedClassifierCV(
         FrozenEstimator(Deciding(number)),
@@ -53,11 +53,11 @@ def calibrated(targets: NDArray[np.int64], features: Floats, method: str) -> Cal
     return theirs.fit(features, targets)
 
 
-def cases(seed: int, count: int = 120) -> tuple[NDArray[np.int64], Floats]:
+def cases(seed: int, count: int = 120) -> tuple[Labels, Floats]:
     return planted(seed, count, lambda z: expit(0.6 * z - 0.4))
 
 
-def maximum_likelihood(targets: NDArray[np.int64], features: Floats) -> LogisticRegression:
+def maximum_likelihood(targets: Labels, features: Floats) -> LogisticRegression:
     return LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000).fit(features, targets)
 
 

@@ -173,7 +173,7 @@ def test_prevalence_needs_the_prevalence_at_home() -> None:
 
 def test_unlabelled_cases_change_no_arm_but_prevalence() -> None:
     cases = binary_cases()
-    targets = np.append(cases.targets, np.full(50, -1))
+    targets = np.append(cases.targets.astype(np.int64), np.full(50, -1))
     logits = np.append(cases.logits, np.full(50, 3.0))
     more = LocalCases(targets, logits, np.arange(450))
     for arm in ("intercept", "platt", "temperature", "isotonic"):

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from medtransfer.metrics.cases import Labels
 from medtransfer.posthoc.adaptation.arms import LACKS_CLASS, LocalCases
 from medtransfer.posthoc.adaptation.folds import patient_folds
 from medtransfer.posthoc.adaptation.probe import (
@@ -33,7 +34,7 @@ def standardised(features: NDArray[np.float32], like: NDArray[np.float32]) -> ND
 
 
 def by_sklearn(
-    features: NDArray[np.float32], targets: NDArray[np.int64], penalty: float
+    features: NDArray[np.float32], targets: Labels, penalty: float
 ) -> LogisticRegression:
     model = LogisticRegression(C=1 / (penalty * len(targets)), tol=1e-10, max_iter=20_000)
     return model.fit(standardised(features, features), targets)

@@ -51,7 +51,7 @@ class Truth:
     @property
     def ladder(self) -> Ladder:
         """The study's runs."""
-        wide = dict.fromkeys((SMALL, LARGE), 1.0 if self.better is None else 3.0)
+        wide: dict[str, float] = dict.fromkeys((SMALL, LARGE), 1.0 if self.better is None else 3.0)
         if self.better is not None:
             wide[self.better] = 0.5
         lost = 0.6 if self.worse == "F" else 0.0

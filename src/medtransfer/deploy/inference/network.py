@@ -27,7 +27,7 @@ class _Undrawn(TorchFunctionMode):
     """Leaves out initial weights, which on the meta device are drawn by way of torch's compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options = kwargs or {}
+        options: Any = kwargs or {}
         is_draw = getattr(func, "__module__", "") == "torch.nn.init" or func in DRAWS
         if is_draw and (args or "tensor" in options):
             return args[0] if args else options["tensor"]

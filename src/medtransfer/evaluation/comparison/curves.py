@@ -331,7 +331,9 @@ def _reliability(
             return None
         outcomes, confidences = outcome_of(cases, calibrator)
         number = bin_numbers(confidences).astype(np.int32)
-        values = np.stack([np.ones(len(outcomes)), outcomes, confidences], axis=1)
+        values: Floats = np.stack(
+            [np.ones(len(outcomes)), outcomes.astype(np.float64), confidences], axis=1
+        )
         sums += binned_sums(patient, number, values, BINS, counts)
     weight, outcome, confidence = sums
     with np.errstate(invalid="ignore"):
