@@ -7,10 +7,10 @@ q of a positive and 1 - q of a negative with the same prediction.
 import numpy as np
 from scipy.special import log_expit, log_softmax
 
-from medtransfer.metrics.calibration import calibration_error, in_bins
-from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.metrics.calibration import BINS, bin_numbers, calibration_error
+from medtransfer.metrics.kernels.sums import Counts, Floats, Int32Array, binned_sums
 from medtransfer.metrics.metric import Metric
-from medtransfer.metrics.weighted import Weighted, mean_of
+from medtransfer.metrics.weighted import Scan, Weighted, mean_of
 
 
 def soft_brier(shares: Floats, probabilities: Floats) -> Weighted:
@@ -25,7 +25,7 @@ def soft_nll(shares: Floats, logits: Floats) -> Weighted:
 
 def soft_calibration_error(shares: Floats, probabilities: Floats) -> Weighted:
     """Calibration error of a binary target with the mean share as outcome of a bin. [n], [n]"""
-    return calibration_error(in_bins(shares, probabilities))
+    return calibration_error(_in_bins(shares, probabilities))
 
 
 def soft_class_brier(shares: Floats, probabilities: Floats) -> Weighted:
@@ -46,7 +46,18 @@ def soft_class_calibration_error(shares: Floats, probabilities: Floats) -> Weigh
     """Calibration error of the top class: the outcome is the share that says it. [n, C], [n, C]"""
     top = probabilities.argmax(axis=1)[:, None]
     outcomes = np.take_along_axis(shares, top, axis=1)[:, 0]
-    return calibration_error(in_bins(outcomes, probabilities.max(axis=1)))
+    return calibration_error(_in_bins(outcomes, probabilities.max(axis=1)))
+
+
+def _in_bins(shares: Floats, confidences: Floats) -> Scan:
+    """Sums in 15 equal-width bins as `calibration.in_bins`, which takes outcomes of 0 and 1."""
+    number = bin_numbers(confidences).astype(np.int32)
+    values = np.stack([np.ones(len(shares)), shares, confidences], axis=1)
+
+    def run(patient: Int32Array, counts: Counts) -> Floats:
+        return binned_sums(patient, number, values, BINS, counts).reshape(3 * BINS, -1)
+
+    return Scan(run)
 
 
 SOFT_ENTRIES = (
