@@ -7,6 +7,7 @@ as fit into the time; batches of 64, AdamW, flips and random crops, 224 px.
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,9 +51,9 @@ def fine_tuned(folder: Path, minutes: float) -> None:
     torch.manual_seed(0)
     classes = json.loads((folder / "task.json").read_text("utf-8"))["classes"]
     images = pd.read_csv(folder / "images.csv", dtype={"label": str})
-    net = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0)
     net.load_state_dict(torch.load(folder / "weights/pytorch_model.bin", weights_only=True))
-    head = torch.nn.Linear(int(net.num_features), len(classes))  # type: ignore[arg-type]
+    head = torch.nn.Linear(net.num_features, len(classes))
     train = Pictures(folder, pd.DataFrame(images[images["split"] == "train"]), classes, train=True)
     batches = torch.utils.data.DataLoader(train, BATCH, shuffle=True, drop_last=len(train) > BATCH)
     begun = time.monotonic()

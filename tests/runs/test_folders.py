@@ -86,6 +86,10 @@ def test_each_kind_of_machine_a_run_was_on_is_noted_once(run: RunFolder) -> None
     for threads in (2, 2, 8, 2):
         run.start({"run_id": run.run_id}, {"threads": threads})
     assert run.environments() == [{"threads": 2}, {"threads": 8}]
+    path = run.path / "environment.json"
+    for damaged in ('[{"packages": "torch"}, 3, {"threads": 8}]', '{"threads": 8}', '"x"'):
+        path.write_text(damaged)  # its seal names it; no command ends in a traceback
+        assert run.environments() == ([{"threads": 8}] if "3" in damaged else [])
 
 
 def test_starting_sweeps_up_what_a_killed_process_left_half_written(run: RunFolder) -> None:

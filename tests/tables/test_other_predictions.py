@@ -284,7 +284,7 @@ def test_probabilities_of_classes_that_do_not_sum_to_1_are_scaled_and_that_is_sa
 def test_classes_that_do_not_exclude_each_other_are_refused(tmp_path: Path) -> None:
     frame = classes(target_y=[0, 1, 0, 1])
     said = complaint(tmp_path, frame, single_label=True)
-    assert "not exactly one class is 1 in 1 row, first in row 5" in said
+    assert "the classes do not add up to 1 in 1 row, first in row 5" in said
     assert not targets_are_exclusive(read_other_predictions(written(tmp_path, frame)).frame)
 
 

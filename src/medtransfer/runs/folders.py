@@ -242,7 +242,17 @@ class RunFolder:
     def environments(self) -> list[dict[str, Any]]:  # open JSON: every version adds facts
         """Machines and packages that the run ran on, as `runs.transfer.environment` gave them."""
         path = self.path / "environment.json"
-        return read_json(path) if path.is_file() else []
+        machines: Any = read_json(path) if path.is_file() else []
+        # what is damaged is named by the seal; nothing that a run says rests on it
+        is_list = isinstance(machines, list)
+        return [m for m in cast("list[Any]", machines if is_list else []) if _is_machine(m)]
+
+
+def _is_machine(machine: Any) -> bool:
+    """True for an entry of ``environment.json`` as it was written."""
+    return isinstance(machine, dict) and isinstance(
+        cast("dict[str, Any]", machine).get("packages", {}), dict
+    )
 
 
 class StudyFolder:

@@ -44,6 +44,8 @@ from medtransfer.tables.values.reading import Roles, read_cells
 from medtransfer.tables.values.spellings import id_notes
 from medtransfer.tables.values.value_map import ValueMap, absent_columns, map_values
 
+ROUNDING = 1e-6
+"""Distance of the sum of shares from 1 that counts as none."""
 MIN_PROBABILITY = 1e-12
 """Distance from 0 and 1 that probabilities are moved to, so that logits are finite."""
 DEFAULTS = {"run_id": "run", "member": "0", "cohort": "internal"}
@@ -189,11 +191,19 @@ def _expected(columns: dict[str, str]) -> tuple[Column, ...]:
     return (*OTHER_CONTRACT.columns, *renamed)
 
 
+def _is_whole(targets: pl.DataFrame) -> pl.Series:
+    """True for rows whose targets add up to 1, as one class does or the shares of several; [N]."""
+    return (targets.sum_horizontal(ignore_nulls=False) - 1).abs() < ROUNDING
+
+
 def targets_are_exclusive(frame: pl.DataFrame) -> bool:
-    """True if exactly one of three or more targets is 1 in every case without an empty target."""
+    """True if three or more targets add up to 1 in every case without an empty target.
+
+    One of them is 1, or each is the share of readers who chose the class.
+    """
     names = [TARGET + name for name in target_names(frame)]
     labelled = frame.select(names).drop_nulls()
-    return len(names) > 2 and len(labelled) > 0 and bool((labelled.sum_horizontal() == 1).all())
+    return len(names) > 2 and len(labelled) > 0 and bool(_is_whole(labelled).all())
 
 
 def _renamed(frame: pl.DataFrame, columns: dict[str, str], path: Path) -> pl.DataFrame:
@@ -293,11 +303,10 @@ def _class_faults(frame: pl.DataFrame) -> list[str]:
             "and the scores of the other classes are logits; a single-label task needs one kind"
         )
     targets = frame.select(TARGET + name for name in names)
-    has_one_class = targets.sum_horizontal(ignore_nulls=False) == 1
-    wrong = frame.filter(~has_one_class)
+    wrong = frame.filter(~_is_whole(targets))
     if not wrong.is_empty():
         faults.append(
-            f"not exactly one class is 1 in {plural(len(wrong), 'row')}, first in row "
+            f"the classes do not add up to 1 in {plural(len(wrong), 'row')}, first in row "
             f"{wrong[ROW][0]}, but the task is single-label"
         )
     return faults

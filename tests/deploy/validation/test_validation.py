@@ -100,6 +100,18 @@ def test_a_metric_without_an_interval_is_planned_by_its_formula() -> None:
     assert made.reason == "this hospital: no interval: a share of fewer than 5 patients"
 
 
+def test_a_hospital_without_a_positive_case_is_planned_by_what_it_leaves_possible() -> None:
+    """Of 60 cases without one, at most 3 are positive in truth: 5 % in place of a promised 40 %."""
+    promised = Measured(0.9, 0.89, 0.91, 3000, 3000, 1200, None)
+    none, some = (
+        Measured(None, None, None, 60, 60, positives, "no positive case") for positives in (0, 3)
+    )
+    assert judged(promised, none).needed == judged(promised, some).needed
+    few = Measured(None, None, None, 4, 4, 0, "no positive case")
+    like_home = Measured(None, None, None, 5, 5, 2, "no interval: a share of fewer than 5 patients")
+    assert judged(promised, few).needed == judged(promised, like_home).needed
+
+
 def of_side(side: Side, needed: int | None = None) -> Judgement:
     blank = share(0.9, 100)
     return Judgement("auroc", "x", blank, blank, 0.0, -0.1, 0.1, side, needed)

@@ -166,6 +166,15 @@ def test_an_arm_without_a_class_stays_as_carried(arm: Arm) -> None:
     np.testing.assert_array_equal(fit.calibrator.logits(cases.logits), cases.logits)
 
 
+def test_two_classes_of_several_determine_a_temperature_and_no_other_arm() -> None:
+    cases = class_cases()
+    two = cases.take(cases.targets < 2)
+    assert fit_arm("temperature", two, None).reason is None
+    assert fit_arm("temperature", cases.take(cases.targets == 0), None).reason == LACKS_CLASS
+    for arm in ("intercept", "platt"):
+        assert fit_arm(arm, two, None).reason == LACKS_CLASS
+
+
 def test_prevalence_needs_the_prevalence_at_home() -> None:
     reason = "the prevalence in the tuning split is not known"
     assert fit_arm("prevalence", binary_cases(), None).reason == reason

@@ -10,6 +10,8 @@ from medtransfer.statistics.bootstrap import LEVEL
 from medtransfer.statistics.sample_size import POWER, auroc_error
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE, difference_of_intervals
 
+THREE = 3
+"""Numerator of the bound on a share that none of n cases shows (the rule of three)."""
 Side = Literal["above", "below", "unclear"]
 """Position of the interval of the difference to minus the margin."""
 AUROC = "auroc"
@@ -166,7 +168,7 @@ def _variance(measured: Measured, *, lower: bool) -> float:
 
 def _planned(metric: str, promised: Measured, here: Measured, variance: float) -> float:
     """Patients for a variance from the formula of the metric, one case each, at its promise."""
-    prevalence = _prevalence(here) or _prevalence(promised) or 0.5
+    prevalence = _planned_prevalence(here, promised)
     value = min(max(promised.value or 0.5, 0.5 if metric == AUROC else 0.01), 0.99)
     if metric == AUROC:
         size = 10.0
@@ -175,6 +177,19 @@ def _planned(metric: str, promised: Measured, here: Measured, variance: float) -
         return size
     share = prevalence if metric.startswith("sensitivity") else 1 - prevalence
     return value * (1 - value) / variance / share
+
+
+def _planned_prevalence(here: Measured, promised: Measured) -> float:
+    """Prevalence to plan with: this hospital's, or what its cases of one class leave possible.
+
+    Of n cases without a positive one at most 3 in n are positive, at 95 % (Hanley and
+    Lippman-Hand 1983): the promise's prevalence where that is smaller.
+    """
+    own, expected = _prevalence(here), _prevalence(promised) or 0.5
+    if own is not None or not here.cases or here.positives is None:
+        return own or expected
+    bound = THREE / here.cases
+    return min(expected, bound) if here.positives == 0 else max(expected, 1 - bound)
 
 
 def _prevalence(measured: Measured) -> float | None:

@@ -50,9 +50,15 @@ def infer_task(predictions: pl.DataFrame) -> tuple[Task, str]:
     if len(names) == 1:
         return "binary", "One target: the task is binary."
     if targets_are_exclusive(predictions):
+        labels = predictions.select(f"target_{name}" for name in names)
+        is_plain = labels.select((pl.all().fill_null(0) % 1 == 0).all()).row(0)
+        reason = (
+            f"Exactly one of {len(names)} targets is 1 in every case"
+            if all(is_plain)
+            else f"The {len(names)} targets add up to 1 in every case, as shares of readers do"
+        )
         return "single-label", (
-            f"Exactly one of {len(names)} targets is 1 in every case: the task is single-label "
-            "(say --task multi-label if it is not)."
+            f"{reason}: the task is single-label (say --task multi-label if it is not)."
         )
     return "multi-label", f"{len(names)} targets: the task is multi-label."
 

@@ -217,5 +217,5 @@ def _left_out(rungs: Sequence[RungRuns], reference: str) -> Iterator[str]:
         )
         yield (
             f"{silent}: the two are compared on the {plural(len(shared), 'case')} that both "
-            "answered."
+            "answered. All other numbers of each are of the cases that it answered itself."
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -22,17 +22,17 @@ from safetensors import SafetensorError
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.kept.files import KeptFiles, column_parts
+from medtransfer.evaluation.kept.records import EstimateRecord
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import Estimate, Estimates, MetricKey
+from medtransfer.evaluation.scoring.estimate import Estimates, MetricKey
 from medtransfer.evaluation.scoring.measure import measure
 from medtransfer.evaluation.scoring.score import Measure
 from medtransfer.evaluation.scoring.test_set import TestSet
 from medtransfer.metrics.kernels.sums import Floats
-from medtransfer.statistics.small_samples import MeanSupport, Support
 
 MAX_BYTES = 16 * 2**20
 """Largest file of a run; what is larger is measured again, so that a disk does not fill."""
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the files are laid out otherwise."""
 
 
@@ -141,30 +141,23 @@ class _CaseAttributes:
         return content
 
 
-class _Row(NamedTuple):
-    """An estimate: places of its numbers among the arrays, and its other fields."""
-
-    target: str
-    metric: str
-    values: int | None
-    left_out: int | None
-    cases: int
-    patients: int
-    positives: int | None
-    reason: str | None
-    support: Support | None
-    of_targets: MeanSupport | None
-    targets: tuple[str, ...]
-
-
+_Row = tuple[MetricKey, EstimateRecord]
 _ROWS = TypeAdapter(list[list[list[_Row]]], config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 def _encoded(estimates: tuple[list[Estimates], ...]) -> bytes:
     """Estimates as a file of safetensors."""
     arrays: list[Floats] = []
+
+    def add(values: Floats) -> int:
+        arrays.append(values)
+        return len(arrays) - 1
+
     sets = [
-        [[_row(key, e, arrays) for key, e in of_subgroup.items()] for of_subgroup in of_set]
+        [
+            [(key, EstimateRecord.of(estimate, add)) for key, estimate in of_subgroup.items()]
+            for of_subgroup in of_set
+        ]
         for of_set in estimates
     ]
     arrays_by_name = {
@@ -173,25 +166,6 @@ def _encoded(estimates: tuple[list[Estimates], ...]) -> bytes:
         "rows": np.frombuffer(_ROWS.dump_json(sets), dtype=np.uint8),
     }
     return cast("bytes", cast("Any", safetensors.numpy).save(arrays_by_name))
-
-
-def _row(key: MetricKey, estimate: Estimate, arrays: list[Floats]) -> _Row:
-    """The row of an estimate; its numbers are added to `arrays`."""
-    places: list[int | None] = []
-    for values in (estimate.values, estimate.left_out):
-        places.append(None if values is None else len(arrays))
-        arrays += [] if values is None else [values]
-    return _Row(
-        *key,
-        *places,
-        cases=estimate.cases,
-        patients=estimate.patients,
-        positives=estimate.positives,
-        reason=estimate.reason,
-        support=estimate.support,
-        of_targets=estimate.of_targets,
-        targets=estimate.targets,
-    )
 
 
 def _decoded(content: bytes) -> tuple[list[Estimates], ...]:
@@ -206,22 +180,8 @@ def _decoded(content: bytes) -> tuple[list[Estimates], ...]:
     arrays = np.split(numbers, np.cumsum(lengths)[:-1]) if len(lengths) else []
     return tuple(
         [
-            {MetricKey(row.target, row.metric): _estimate(row, arrays) for row in of_subgroup}
+            {key: record.estimate(arrays.__getitem__) for key, record in of_subgroup}
             for of_subgroup in of_set
         ]
         for of_set in sets
-    )
-
-
-def _estimate(row: _Row, arrays: Sequence[Floats]) -> Estimate:
-    return Estimate(
-        values=None if row.values is None else arrays[row.values],
-        cases=row.cases,
-        patients=row.patients,
-        positives=row.positives,
-        reason=row.reason,
-        left_out=None if row.left_out is None else arrays[row.left_out],
-        support=row.support,
-        of_targets=row.of_targets,
-        targets=row.targets,
     )

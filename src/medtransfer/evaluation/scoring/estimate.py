@@ -7,7 +7,7 @@ number of patients.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
+from medtransfer.metrics.weighted import Weighted
 from medtransfer.statistics.bootstrap import (
     additive_interval,
     bca_interval,
@@ -204,6 +205,25 @@ class Estimate:
 
 
 Estimates = dict[MetricKey, Estimate]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A metric of one subgroup before it is evaluated.
+
+    Attributes:
+        key: Target and metric.
+        estimate: Its counts, and the reason if it is undefined.
+        bound: The metric bound to the cases; None if it is undefined.
+    """
+
+    key: MetricKey
+    estimate: Estimate
+    bound: Weighted | None
+
+    def without(self, reason: str) -> "Binding":
+        """The same, undefined for a reason."""
+        return replace(self, estimate=replace(self.estimate, reason=reason), bound=None)
 
 
 def _has_score_interval(entry: Metric) -> bool:

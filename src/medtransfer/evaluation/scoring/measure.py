@@ -1,7 +1,7 @@
 """Estimates: every metric of a test set's subgroups, in the sample and in every replicate."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from medtransfer.errors import listed
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import (
     UNDEFINED,
+    Binding,
     Estimate,
     Estimates,
     MetricKey,
@@ -17,7 +18,7 @@ from medtransfer.evaluation.scoring.estimate import (
 )
 from medtransfer.evaluation.scoring.ood import ood_estimates
 from medtransfer.evaluation.scoring.run import RunArrays
-from medtransfer.evaluation.scoring.soft_labels.estimates import soft_estimates
+from medtransfer.evaluation.scoring.soft_labels.bindings import soft_bindings
 from medtransfer.evaluation.scoring.test_set import COHORT, Subgroup, TestSet
 from medtransfer.evaluation.scoring.tune_fit import plain_cases_of
 from medtransfer.metrics.cases import AnyCases, ClassCases, TargetCases, pooled
@@ -32,21 +33,6 @@ from medtransfer.tables.results import ALL, CASE, MACRO, MICRO
 
 NO_SHARES = Estimate(None, 0, 0, reason="no label between 0 and 1")
 """Of a target against shares, where only other targets have them."""
-
-
-@dataclass(frozen=True)
-class Binding:
-    """A metric of one subgroup before it is evaluated.
-
-    Attributes:
-        key: Target and metric.
-        estimate: Its counts, and the reason if it is undefined.
-        bound: The metric bound to the cases; None if it is undefined.
-    """
-
-    key: MetricKey
-    estimate: Estimate
-    bound: Weighted | None
 
 
 def measure(test_sets: Sequence[TestSet], config: EvaluationConfig) -> tuple[list[Estimates], ...]:
@@ -86,8 +72,11 @@ def measure_test_set(test_set: TestSet, config: EvaluationConfig) -> list[Estima
         for of_subgroup, of_target in zip(estimates, evaluated, strict=True):
             of_subgroup.update(of_target)
     estimates[0] |= _within_cohorts(test_set, estimates)
-    for of_subgroup, of_shares in zip(estimates, soft_estimates(test_set, config), strict=True):
-        of_subgroup.update(of_shares)
+    for bindings_of in soft_bindings(test_set, config):
+        for of_subgroup, of_shares in zip(
+            estimates, _evaluated(test_set, bindings_of, config), strict=True
+        ):
+            of_subgroup.update(of_shares)
     if len(run.names) > 1:
         for i, subgroup in enumerate(test_set.subgroups):
             estimates[i] |= _macro(run, subgroup, estimates[i])

@@ -134,7 +134,9 @@ def _lacking(arm: Arm, cases: LocalCases, home: Floats | None, min_isotonic: int
         return "isotonic regression is for binary targets"
     classes = 2 if cases.is_binary else cases.logits.shape[1]
     counts = np.bincount(cases.targets[cases.labelled], minlength=classes)
-    if counts.min() == 0:
+    # one temperature is determined by any two classes
+    is_enough = arm == "temperature" and (counts > 0).sum() > 1
+    if counts.min() == 0 and not is_enough:
         return LACKS_CLASS
     if arm == "isotonic" and counts.min() < min_isotonic:
         return (

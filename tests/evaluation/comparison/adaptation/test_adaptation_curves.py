@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.special import expit
-from tests.prediction_tables import Site, binary_table, class_table, ensemble_of
+from tests.prediction_tables import CLASSES, Site, binary_table, class_table, ensemble_of
 
 from medtransfer.data.config import Task
 from medtransfer.errors import TableError
@@ -214,6 +214,26 @@ def test_several_targets_have_their_mean_and_several_seeds_their_part() -> None:
     assert row["value"] == pytest.approx(np.mean(parts))
     assert row["contains"] == "patients, draws and seeds"
     assert {r.target for r in read_adaptation(table)} == {"macro"}
+
+
+def test_a_class_that_a_hospital_does_not_have_is_left_out_of_means_and_said() -> None:
+    table = shifted(class_table(SITES), 0.0)
+    without = table.filter((pl.col("cohort") != "north") | (pl.col("target_scar") == 0))
+    curves = table_of(without, "single-label", AdaptConfig(patients=(40,), draws=2))
+    carried = one(curves, "carried", 0, "auroc", target="macro")
+    left = "1 of 4 targets left out: no positive case"
+    assert left in carried["reason"]
+    parts = [
+        one(curves, "carried", 0, "auroc", target=name)["value"]
+        for name in CLASSES
+        if name != "scar"
+    ]
+    assert carried["value"] == pytest.approx(np.mean(parts))
+    scaled = one(curves, "temperature", 40, "auroc", target="macro")
+    assert scaled["not_fitted"] == 0
+    assert scaled["difference"] is not None
+    refused = one(curves, "platt", 40, "auroc", target="macro")
+    assert (refused["value"], refused["reason"]) == (None, "the labelled cases lack a class")
 
 
 def test_classes_are_adapted_together(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from medtransfer.evaluation.scoring.run import WHOLE_CASE, RunArrays, run_arrays
 from medtransfer.evaluation.scoring.test_set import test_set_replicates
 from medtransfer.evaluation.scoring.tune_fit import TuneFit, fit_on_tune
 from medtransfer.metrics.cases import AnyCases, TargetCases
-from medtransfer.metrics.catalog import CATALOG, result_names
+from medtransfer.metrics.catalog import CATALOG, find_metric, result_names
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.metric import Metric
 from medtransfer.metrics.weighted import SubgroupMetrics, Weighted, evaluate_replicates
@@ -306,7 +306,11 @@ def _undefined(entry: Metric, cases: AnyCases, point: str | None) -> str | None:
 def _macro(
     run: RunArrays, estimates: Mapping[MetricKey, ArmEstimate]
 ) -> dict[MetricKey, ArmEstimate]:
-    """Means over the targets, of metrics that are defined in all of them."""
+    """Means over the targets that the test patients have cases enough of.
+
+    Which these are depends on the labels of the test patients alone, so that all arms have the
+    same. A metric that is undefined for another reason in one of them has no mean.
+    """
     means: dict[MetricKey, ArmEstimate] = {}
     for metric in dict.fromkeys(key.metric for key in estimates):
         of_targets = [
@@ -314,21 +318,43 @@ def _macro(
         ]
         if not of_targets:
             continue
-        parts = [of_target.estimate for of_target in of_targets]
+        tested = {
+            name: of_target
+            for name, of_target in zip(run.names, of_targets, strict=True)
+            if _untested(metric, of_target.estimate) is None
+        }
+        parts = [of_target.estimate for of_target in tested.values()]
         values = [part.values for part in parts if part.values is not None]
-        first = parts[0]
-        if len(values) < len(run.names):
-            reason = next((part.reason for part in parts if part.reason), None)
-            estimate = Estimate(None, first.cases, first.patients, reason=reason)
-            means[MetricKey(MACRO, metric)] = ArmEstimate(estimate, np.zeros(0))
-            continue
+        every = [of_target.estimate for of_target in of_targets]
         estimate = Estimate(
-            values=np.mean(values, axis=0),
-            cases=max(part.cases for part in parts),
-            patients=max(part.patients for part in parts),
-            of_targets=mean_support(parts, metric),
-            targets=run.names,
+            values=None,
+            cases=max(part.cases for part in every),
+            patients=max(part.patients for part in every),
+            reason=_left_out(metric, every),
         )
-        by_draw = np.mean([of_target.by_draw for of_target in of_targets], axis=0)
+        if not parts or len(values) < len(parts):
+            undefined = [part.reason for part in parts if part.reason]
+            missing = replace(estimate, reason=next(iter(undefined), estimate.reason))
+            means[MetricKey(MACRO, metric)] = ArmEstimate(missing, np.zeros(0))
+            continue
+        estimate = replace(
+            estimate,
+            values=np.mean(values, axis=0),
+            of_targets=mean_support(parts, metric),
+            targets=tuple(tested),
+        )
+        by_draw = np.mean([of_target.by_draw for of_target in tested.values()], axis=0)
         means[MetricKey(MACRO, metric)] = ArmEstimate(estimate, by_draw)
     return means
+
+
+def _untested(metric: str, estimate: Estimate) -> str | None:
+    """Reason that the labels of the test patients leave a metric undefined; None if they do not."""
+    positives = estimate.positives or 0
+    return find_metric(metric).undefined(positives, estimate.cases - positives)
+
+
+def _left_out(metric: str, estimates: Sequence[Estimate]) -> str | None:
+    """Sentence on the targets that are in no mean of a metric; None if all are."""
+    reasons = [reason for e in estimates if (reason := _untested(metric, e)) is not None]
+    return f"{len(reasons)} of {len(estimates)} targets left out: {reasons[0]}" if reasons else None

@@ -228,7 +228,10 @@ def _row(
         num_positive=estimate.positives,
         reason=estimate.reason,
     )
-    not_fitted = next((c.reasons[key.target] for c in curves if key.target in c.reasons), None)
+    of_curves = [curve.reasons for curve in curves if curve.reasons]
+    # a mean over targets, or a class, is as little fitted as the classes together
+    own = next((reasons[key.target] for reasons in of_curves if key.target in reasons), None)
+    not_fitted = own or next((reason for r in of_curves for reason in r.values()), None)
     if draft.draws and draft.not_fitted == draft.draws:
         return replace(draft, reason=not_fitted)
     if estimate.values is None:

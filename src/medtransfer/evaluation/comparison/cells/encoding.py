@@ -17,29 +17,15 @@ from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean
 from medtransfer.evaluation.comparison.target_means import SharedMean, TargetMean
 from medtransfer.evaluation.kept.files import content_of
-from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey
-from medtransfer.statistics.small_samples import MeanSupport, Support
+from medtransfer.evaluation.kept.records import EstimateRecord
+from medtransfer.evaluation.scoring.estimate import ResultKey
+from medtransfer.metrics.kernels.sums import Floats
+from medtransfer.statistics.small_samples import MeanSupport
 from medtransfer.tables.results import Curve, Result
 
 AnyArray = NDArray[Any]
 RECORD = "record"
 """Name of the array that holds the JSON text."""
-
-
-@dataclass(frozen=True)
-class _Estimate:
-    """An estimate; `values` and `left_out` are numbers of arrays."""
-
-    key: ResultKey
-    values: int | None
-    left_out: int | None
-    cases: int
-    patients: int
-    positives: int | None
-    reason: str | None
-    support: Support | None
-    of_targets: MeanSupport | None
-    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class _Record:
 
     internal_name: str
     seeds: tuple[int, ...]
-    estimates: list[_Estimate]
+    estimates: list[tuple[ResultKey, EstimateRecord]]
     by_seed: list[tuple[ResultKey, int]]
     decisions: list[tuple[ResultKey, int]]
     shared: list[tuple[ResultKey, _TargetMean, _TargetMean]]
@@ -94,7 +80,7 @@ def encoded_cell(cell: SummedCell) -> bytes:
     record = _Record(
         internal_name=mean.internal_name,
         seeds=mean.seeds,
-        estimates=[_estimate_record(key, e, arrays) for key, e in mean.estimates.items()],
+        estimates=[(key, EstimateRecord.of(e, arrays.add)) for key, e in mean.estimates.items()],
         by_seed=[(key, arrays.add(values)) for key, values in mean.by_seed.items()],
         decisions=[(key, arrays.add(right)) for key, right in mean.decisions.items()],
         shared=[
@@ -127,26 +113,13 @@ def decoded_cell(content: bytes, place: GridKey) -> SummedCell | None:
         return None
 
 
-def _estimate_record(key: ResultKey, estimate: Estimate, arrays: _Arrays) -> _Estimate:
-    values, left_out = estimate.values, estimate.left_out
-    return _Estimate(
-        key=key,
-        values=None if values is None else arrays.add(values),
-        left_out=None if left_out is None else arrays.add(left_out),
-        cases=estimate.cases,
-        patients=estimate.patients,
-        positives=estimate.positives,
-        reason=estimate.reason,
-        support=estimate.support,
-        of_targets=estimate.of_targets,
-        targets=estimate.targets,
-    )
-
-
 def _cell(record: _Record, arrays: Mapping[str, AnyArray], place: GridKey) -> SummedCell:
+    def array(number: int) -> Floats:
+        return arrays[str(number)]
+
     mean = Mean(
         key=place,
-        estimates={row.key: _estimate(row, arrays) for row in record.estimates},
+        estimates={key: kept.estimate(array) for key, kept in record.estimates},
         by_seed={key: arrays[str(number)] for key, number in record.by_seed},
         internal_name=record.internal_name,
         seeds=record.seeds,
@@ -163,20 +136,6 @@ def _cell(record: _Record, arrays: Mapping[str, AnyArray], place: GridKey) -> Su
         headlines=tuple(record.headlines),
         curves=tuple((kind, _frame(arrays, number)) for kind, number in record.curves),
         mean=mean,
-    )
-
-
-def _estimate(row: _Estimate, arrays: Mapping[str, AnyArray]) -> Estimate:
-    return Estimate(
-        values=None if row.values is None else arrays[str(row.values)],
-        cases=row.cases,
-        patients=row.patients,
-        positives=row.positives,
-        reason=row.reason,
-        left_out=None if row.left_out is None else arrays[str(row.left_out)],
-        support=row.support,
-        of_targets=row.of_targets,
-        targets=row.targets,
     )
 
 

@@ -10,7 +10,9 @@ from scipy.special import expit
 from tests.prediction_tables import Site, binary_table
 
 from medtransfer import EvaluationConfig, evaluate
+from medtransfer.evaluation.comparison.evaluate_table import infer_task
 from medtransfer.evaluation.scoring.score import score
+from medtransfer.tables.other_predictions import targets_are_exclusive
 
 NAMED = ("all", "brier_soft", "nll_soft", "ece_soft")
 ASKED = EvaluationConfig(replicates=200, permutations=0, metrics=NAMED)
@@ -78,6 +80,41 @@ def test_classes_of_readers_are_scored_as_a_whole() -> None:
     soft = found.filter(pl.col("metric").str.ends_with("_soft"))
     assert set(soft["target"]) == {"case"}
     assert soft["num_cases"].to_list() == [80, 80, 80]
+
+
+def test_the_interval_is_the_one_that_was_asked_for() -> None:
+    asked = pl.col("metric") == "brier_soft", pl.col("target") == "x"
+    table = with_shares(TABLE)
+    percentile = results_of(table).filter(*asked)
+    bca = results_of(table, ASKED.model_copy(update={"interval": "bca"})).filter(*asked)
+    assert percentile["value"].equals(bca["value"])
+    assert percentile["low"].to_list() != bca["low"].to_list()
+
+
+def test_groups_are_reported_from_the_smallest_size_on() -> None:
+    table = with_shares(TABLE)
+    groups = table.select("case_id")
+    tests = table.filter(pl.col("split") == "test", pl.col("cohort") == "a").head(4)
+    groups = groups.with_columns(
+        sex=pl.when(pl.col("case_id").is_in(tests["case_id"].implode()))
+        .then(pl.lit("F"))
+        .otherwise(pl.lit("M"))
+    )
+    found = score(table, groups, "multi-label", ASKED)
+    of_women = found.filter(pl.col("group") == "F", pl.col("metric").str.ends_with("_soft"))
+    assert of_women["metric"].unique().to_list() == ["brier_soft"]
+    assert set(of_women.filter(pl.col("target") == "x")["reason"]) == {"fewer than 10 cases"}
+
+
+def test_thirds_of_readers_are_shares_of_classes() -> None:
+    shares = pl.DataFrame(
+        {"target_u": [1 / 3, 0.1], "target_v": [1 / 3, 0.2], "target_w": [1 - 2 / 3, 0.7]}
+    )
+    assert targets_are_exclusive(shares)
+    assert not targets_are_exclusive(shares.with_columns(target_w=pl.lit(0.8)))
+    logits = shares.rename(lambda name: name.replace("target", "logit"))
+    task, reason = infer_task(pl.concat([shares, logits], how="horizontal"))
+    assert (task, "add up to 1" in reason) == ("single-label", True)
 
 
 def test_evaluate_says_where_shares_went(tmp_path: Path) -> None:
