@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import FEW
+from torch import nn
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Cases
@@ -21,8 +22,15 @@ from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.images.pixel_recipe import PixelRecipe
 from medtransfer.data.images.shards import PixelFormat, write_shard
-from medtransfer.data.loader import Batch, CaseImages, TrainingBatches, draw_cutmix, draw_mixup
-from medtransfer.sizes.image_size import image_size
+from medtransfer.data.loader import (
+    Batch,
+    CaseImages,
+    Growth,
+    TrainingBatches,
+    draw_cutmix,
+    draw_mixup,
+)
+from medtransfer.sizes.image_size import ImageSize, height_width, image_size
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(12, 8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear")
@@ -373,3 +381,31 @@ def test_a_step_is_mixed_in_one_way_only(images: CaseImages) -> None:
 
 def test_no_squares_without_alpha() -> None:
     assert draw_cutmix(0, 0, 8, 0.0, or_mixup=False) is None
+
+
+@pytest.mark.parametrize("size", [4, (4, 6)])
+def test_images_are_smaller_up_to_a_step_and_are_the_same_images(
+    images: CaseImages, size: ImageSize
+) -> None:
+    whole = stream(images)
+    growing = TrainingBatches(
+        images,
+        3,
+        micro_batch=4,
+        augmentation=Augmentation(seed=5, flip="both"),
+        growth=Growth(size, 2),
+    )
+    for step in range(4):
+        mix = draw_mixup(5, step, 3, 0.3)
+        parts = zip(
+            whole.micro_batches(step, CPU, mix), growing.micro_batches(step, CPU, mix), strict=True
+        )
+        for expected, batch in parts:
+            assert torch.equal(expected.targets, batch.targets)
+            if step >= 2:
+                assert torch.equal(expected.images, batch.images)
+                continue
+            assert batch.images.shape[2:] == height_width(size)
+            pooled = nn.functional.adaptive_avg_pool2d(expected.images, height_width(size))
+            closeness = torch.corrcoef(torch.stack([pooled.flatten(), batch.images.flatten()]))
+            assert closeness[0, 1] > 0.8

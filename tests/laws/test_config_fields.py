@@ -25,7 +25,7 @@ from medtransfer.runs.config import Transfer, earlier_run_id, run_id, scoring_di
 from medtransfer.settings import Settings, Side, _plain, sides_of
 from medtransfer.study.axes.config import AxesConfig, AxisRange, ConditionConfig, SampleConfig
 from medtransfer.study.config import RungEntry, Study, SweepConfig
-from medtransfer.training.config import LossConfig, TrainingConfig, TuningConfig
+from medtransfer.training.config import GrowthConfig, LossConfig, TrainingConfig, TuningConfig
 from medtransfer.training.mitigation.config import MitigationConfig, StudyMitigation
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "run_ids.json"
@@ -43,6 +43,7 @@ CONFIGS: tuple[type[Settings], ...] = (
     ModelConfig,
     LossConfig,
     TuningConfig,
+    GrowthConfig,
     TrainingConfig,
     MitigationConfig,
     StudyMitigation,
@@ -146,10 +147,13 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
         "clip_norm": 1.0,
         "ema": 0.99,
         "ood": False,
+        "head_start": "probe",
+        "growth": GrowthConfig(share=0.25),
         "mitigation": MitigationConfig(groups="sex", method="weights"),
         "loss": LossConfig(kind="focal"),
         "tuning": TuningConfig(mode="linear"),
     },
+    GrowthConfig: {"share": 0.3, "until": 0.2},
     LossConfig: {
         "kind": "asymmetric",
         "gamma": 1.0,
@@ -161,6 +165,7 @@ OTHERWISE: dict[type[Settings], dict[str, Any]] = {
     TuningConfig: {
         "mode": "low-rank",
         "frozen_stages": 2,
+        "frozen_until": 0.5,
         "rank": 4,
         "scale": 2.0,
         "penalties": (1.0,),

@@ -9,8 +9,8 @@ from medtransfer.models.classifier import Classifier, build_classifier
 from medtransfer.models.config import ModelConfig
 from medtransfer.models.folding import folded
 from medtransfer.models.partial_tuning import (
+    LowestStages,
     add_low_rank,
-    freeze_stages,
     merge_low_rank,
     merged_state,
 )
@@ -51,7 +51,7 @@ def copied(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def test_the_lowest_stages_stay_and_the_others_are_trained() -> None:
     model = classifier()
-    freeze_stages(model, 3)
+    LowestStages(model, 3).freeze()
     before = copied(model)
     train(model)
     moved = changed(before, model)
@@ -64,7 +64,7 @@ def test_the_lowest_stages_stay_and_the_others_are_trained() -> None:
 
 def test_batch_statistics_of_frozen_stages_stay_and_others_move() -> None:
     model = classifier("scratch/effnet-lite0")
-    freeze_stages(model, 4)
+    LowestStages(model, 4).freeze()
     before = copied(model)
     train(model, 64)
     statistics = {name for name in changed(before, model) if name.endswith("running_mean")}
@@ -79,7 +79,7 @@ def test_batch_statistics_of_frozen_stages_stay_and_others_move() -> None:
 
 def test_a_transformer_is_frozen_by_its_blocks() -> None:
     model = classifier("scratch/timm:vit_tiny_patch16_224")
-    freeze_stages(model, 5)
+    LowestStages(model, 5).freeze()
     trained = {
         n.split(".")[2]
         for n, w in model.backbone.named_parameters()
@@ -92,16 +92,16 @@ def test_a_transformer_is_frozen_by_its_blocks() -> None:
 
 
 def test_more_stages_than_there_are_is_refused_with_their_number() -> None:
-    freeze_stages(classifier(), 5)
+    LowestStages(classifier(), 5).freeze()
     with pytest.raises(ConfigError, match=r"frozen_stages is 6; the backbone has 5 .* 1 to 5"):
-        freeze_stages(classifier(), 6)
+        LowestStages(classifier(), 6).freeze()
 
 
 def test_a_network_of_no_known_layers_is_refused() -> None:
     model = classifier()
     model.backbone = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
     with pytest.raises(ConfigError, match="no layers for a Sequential.*need another rung"):
-        freeze_stages(model, 1)
+        LowestStages(model, 1).freeze()
 
 
 @pytest.mark.parametrize(

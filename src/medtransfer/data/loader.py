@@ -4,11 +4,12 @@ There is no loader state: training can stop at any step and go on from its numbe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from medtransfer.data.augment import Augmentation
 from medtransfer.data.cases import Labelled
@@ -17,6 +18,7 @@ from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.stratify import balanced_order
 from medtransfer.data.transforms import normalise, training_images, whole_images
 from medtransfer.seeds import generator, text_keys, uniforms
+from medtransfer.sizes.image_size import ImageSize, height_width
 
 REPEATED = 1_000_003
 """A case that comes again in an epoch is augmented as in an epoch so much later."""
@@ -60,6 +62,19 @@ class MixUp:
 
     share: float
     partner: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Smaller images in the first steps of a training.
+
+    Attributes:
+        size: Of these images.
+        until: Number of steps that have it.
+    """
+
+    size: ImageSize
+    until: int
 
 
 def image_runs(counts: NDArray[np.int64], limit: int) -> list[NDArray[np.int64]]:
@@ -192,8 +207,10 @@ class TrainingBatches:
         micro_batch: int,
         augmentation: Augmentation,
         balanced: bool = False,
+        growth: Growth | None = None,
     ) -> None:
         self.images = images
+        self.growth = growth
         self.balanced = balanced
         self.batch_size = batch_size
         self.micro_batch = micro_batch
@@ -256,7 +273,15 @@ class TrainingBatches:
                     batch = _with_squares(batch, partner, pairs, corners, square.share)
                 else:
                     batch = _mixed(batch, partner, pairs, mix.share)
-            yield batch
+            yield self._grown(batch, step)
+
+    def _grown(self, batch: Batch, step: int) -> Batch:
+        """The batch with images of the size that they have at a step."""
+        if self.growth is None or step >= self.growth.until:
+            return batch
+        size = height_width(self.growth.size)
+        small = interpolate(batch.images, size, mode="bilinear", antialias=True)
+        return replace(batch, images=small)
 
     def _order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Cases of an epoch, and how often each came in it before. [N], [N]"""

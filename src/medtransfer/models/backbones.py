@@ -91,6 +91,12 @@ def with_timm_facts(rung: Rung) -> Rung:
     return replace(rung, architecture=facts, licence=str(licence or rung.licence))
 
 
+def takes_any_size(network: nn.Module) -> bool:
+    """True if a network takes images of other sizes than the one that it was built for."""
+    config: PretrainedCfg = getattr(network, "pretrained_cfg", None) or {}
+    return not config.get("fixed_input_size")
+
+
 def head_prefix(network: nn.Module) -> str:
     """The name under which a network keeps its own classification head, e.g. ``head.fc``."""
     config: PretrainedCfg = getattr(network, "pretrained_cfg", None) or {}

@@ -107,6 +107,11 @@ class Classifier(nn.Module):
         self._frozen_norms += [part for part in parts if isinstance(part, kinds)]
         self.train(self.training)
 
+    def train_batch_norm(self) -> None:
+        """From now on let all batch normalisation follow the mode of the network again."""
+        self._frozen_norms = []
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> "Classifier":
         """Training or evaluation mode, as in torch; what is kept still does not follow."""
         super().train(mode)

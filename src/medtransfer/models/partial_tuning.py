@@ -37,30 +37,59 @@ class LowRank(nn.Module):
             return weight + self.scale * (self.b @ self.a).view_as(weight)
 
 
-def freeze_stages(classifier: Classifier, count: int) -> None:
-    """Keep the lowest groups of a backbone's layers as they are, their batch statistics too.
+def lowest_weights(backbone: nn.Module, count: int) -> set[str]:
+    """Names of the weights of the lowest groups of a backbone's layers.
 
     Args:
-        classifier: Changed in place.
-        count: How many groups, from below; the stem is the first, then come timm's stages, or
-            its blocks where a network has no stages.
+        backbone: A network of timm's.
+        count: How many groups, from below.
 
     Raises:
         ConfigError: There are not so many groups.
     """
-    numbers, top = layer_numbers(classifier.backbone, coarse=True)
+    numbers, top = layer_numbers(backbone, coarse=True)
     if count > top:
         raise ConfigError(
             f"tuning.frozen_stages is {count}; the backbone has {top} groups of layers (allowed: "
             f"1 to {top}, which leaves the head alone)."
         )
-    frozen = {name for name, number in numbers.items() if number < count}
-    for name, weight in classifier.backbone.named_parameters():
-        if name in frozen:
+    return {name for name, number in numbers.items() if number < count}
+
+
+class LowestStages:
+    """The lowest groups of a backbone's layers, which can be frozen and trained again.
+
+    Frozen, they keep their weights and their batch statistics.
+    """
+
+    def __init__(self, classifier: Classifier, count: int) -> None:
+        """Find them.
+
+        Args:
+            classifier: It is left as it is.
+            count: How many groups, from below; the stem is the first, then come timm's stages, or
+                its blocks where a network has no stages.
+
+        Raises:
+            ConfigError: There are not so many groups.
+        """
+        names = lowest_weights(classifier.backbone, count)
+        self._classifier = classifier
+        self._weights = [w for n, w in classifier.backbone.named_parameters() if n in names]
+        parts = _named_parts(classifier.backbone)
+        self._parts = [part for name, part in parts if f"{name}.weight" in names]
+
+    def freeze(self) -> None:
+        """Keep them as they are from now on."""
+        for weight in self._weights:
             weight.requires_grad = False
-    classifier.freeze_batch_norm(
-        part for name, part in _named_parts(classifier.backbone) if f"{name}.weight" in frozen
-    )
+        self._classifier.freeze_batch_norm(self._parts)
+
+    def train(self) -> None:
+        """Train them from now on; no other batch normalisation may be frozen."""
+        for weight in self._weights:
+            weight.requires_grad = True
+        self._classifier.train_batch_norm()
 
 
 def add_low_rank(classifier: Classifier, rank: int, scale: float, seed: int) -> None:

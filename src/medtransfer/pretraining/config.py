@@ -61,9 +61,16 @@ class UpstreamTraining(TrainingConfig):
         return values  # type: ignore[return-value]
 
     @model_validator(mode="after")
-    def _no_groups(self) -> "UpstreamTraining":
+    def _no_parts_of_studies(self) -> "UpstreamTraining":
+        faults: list[str] = []
         if self.mitigation is not None:
-            raise ValueError("mitigation is for the runs of a study; pre-training knows no groups")
+            faults.append("mitigation is for the runs of a study; pre-training knows no groups")
+        if self.head_start == "probe":
+            faults.append("head_start is for the runs of a study: leave it out")
+        if self.growth is not None:
+            faults.append("growth is for the runs of a study; for pre-training set sides")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def length(self, num_images: int) -> int:

@@ -17,9 +17,9 @@ from medtransfer.evaluation.comparison.readers.judged import find_readers
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.files import read_json
 from medtransfer.integrity.study_seal import unsealed_changes
-from medtransfer.models.config import Head
 from medtransfer.models.ladder import LADDER, Rung, find_rung
 from medtransfer.report.beside.tables import tables_beside
+from medtransfer.report.cards.recipe import recipe_of
 from medtransfer.report.content import ReportData, ReportedFinding, RungInfo, SplitCounts
 from medtransfer.report.identifiers import Identifiers, identifiers_of, readable_rows
 from medtransfer.report.questions.controls import control_cautions
@@ -34,8 +34,6 @@ from medtransfer.tables.old_names import with_current_metrics
 from medtransfer.tables.results import COMPARISONS_CONTRACT, RESULTS_CONTRACT, read_curve_tables
 from medtransfer.tables.schema import Contract, typed
 from medtransfer.tables.spreadsheet_guard import unguarded
-from medtransfer.training.config import TrainingConfig
-from medtransfer.training.heads.settings import describe_head
 
 EVALUATION = "evaluation.json"
 FACTS = ("pretraining", "images", "parameters")
@@ -247,45 +245,6 @@ def _augmentation_text(augment: AugmentConfig) -> str:
     """The random changes that are on."""
     changes = [f"{name} {value:g}" for name, value in augment if value]
     return f"; augmentation: {', '.join(changes)}" if changes else ""
-
-
-def recipe_of(config: TrainingConfig, features: Head | None = None) -> str:
-    """Training settings of a rung, or the head on its `features` if they come from a file."""
-    if features is not None:
-        return f"Features from a file; head: {describe_head(features, config.tuning)}"
-    weights = config.loss.weights
-    scheme = "by target" if isinstance(weights, dict) else weights
-    class_weights = [] if weights == "none" else [f"class weights {scheme}"]
-    tuning = config.tuning
-    if tuning.mode == "linear":
-        low, high = min(tuning.penalties), max(tuning.penalties)
-        count = plural(len(tuning.penalties), "L2 penalty")
-        selection = f"the best of {count}, {low:g} to {high:g}, by tuning AUROC"
-        return ", ".join(
-            [f"Linear probe: logistic regression on fixed features; {selection}", *class_weights]
-        )
-    steps = "by the rule" if config.steps is None else f"{config.steps} (set by the study)"
-    parts = [
-        f"batch {config.batch_size}, learning rate {config.learning_rate:g}",
-        f"steps {steps}",
-        *(["cosine schedule"] if config.schedule == "cosine" else []),
-        *(["AdamW"] if config.optimiser == "adamw" else []),
-        f"weight decay {config.weight_decay:g}",
-        *([f"layer decay {config.layer_decay:g}"] if config.layer_decay < 1 else []),
-        *([f"gradients clipped to {config.clip_norm:g}"] if config.clip_norm is not None else []),
-        *([f"weights averaged with decay {config.ema:g}"] if config.ema else []),
-        *([f"{config.loss.kind} loss"] if config.loss.kind != "cross-entropy" else []),
-        *class_weights,
-        *([f"label smoothing {config.loss.smoothing:g}"] if config.loss.smoothing else []),
-        *(
-            [f"lowest {plural(tuning.frozen_stages, 'stage')} frozen"]
-            if tuning.mode == "partial"
-            else []
-        ),
-        *([f"low-rank updates of rank {tuning.rank}"] if tuning.mode == "low-rank" else []),
-        f"selection: {config.selection} of {config.checks} validations by tuning AUROC",
-    ]
-    return f"BiT-HyperRule; {', '.join(parts)}"
 
 
 def _sweep_text(study: Study, runs: pl.DataFrame) -> str:

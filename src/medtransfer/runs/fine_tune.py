@@ -1,6 +1,6 @@
 """Fine-tuning: the cases of a run, and the training of its network on them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from medtransfer.data.covariates.cells import covariate_cells
 from medtransfer.data.covariates.encoding import CovariateEncoding
 from medtransfer.data.images.cache import CachedImages, PixelCache
 from medtransfer.data.images.input_spec import InputSpec
-from medtransfer.data.loader import CaseImages, TrainingBatches
+from medtransfer.data.loader import CaseImages, Growth, TrainingBatches
 from medtransfer.errors import StudyError, plural
 from medtransfer.evaluation.inference.features import (
     Outputs,
@@ -22,7 +22,7 @@ from medtransfer.evaluation.inference.features import (
 )
 from medtransfer.evaluation.inference.predict import predict, predictions_frame, quick_score
 from medtransfer.models.classifier import Classifier
-from medtransfer.models.partial_tuning import add_low_rank, freeze_stages
+from medtransfer.models.partial_tuning import LowestStages, add_low_rank
 from medtransfer.models.rungs.start import Mitigation, control_of
 from medtransfer.models.runtime import world
 from medtransfer.posthoc.ood_detectors import ood_scores
@@ -31,6 +31,7 @@ from medtransfer.runs.config import Transfer
 from medtransfer.runs.folders import RunFolder
 from medtransfer.runs.understanding.looks import looked_cases, write_look
 from medtransfer.seeds import generator
+from medtransfer.sizes.image_size import ImageSize, height_width, image_size
 from medtransfer.training.bit_hyperrule import make_schedule, mixup_alpha
 from medtransfer.training.checkpoint import Check, CheckpointFolder, TrainingState
 from medtransfer.training.config import TuningConfig
@@ -162,6 +163,7 @@ def fine_tune(
     folder: RunFolder,
     on_step: ProgressCallback,
     looks: bool = False,
+    start_head: Callable[[], None] = lambda: None,
 ) -> TrainedModel:
     """Train a classifier on a run's cases, in place.
 
@@ -174,6 +176,7 @@ def fine_tune(
         folder: Holds the checkpoints.
         on_step: Called after every step; it may ask to stop.
         looks: Predict test cases at each validation too; nothing is selected by them.
+        start_head: Called before the first step; may set the weights of the head.
     """
     to_train, to_test, as_tested = images
     tuning = case_images(cases.tune, to_test, spec)
@@ -184,6 +187,7 @@ def fine_tune(
         augmentation=augmentation,
         micro_batch=run.training.micro_batch,
         balanced=_treats_alike(run, "sampling"),
+        growth=plan_growth(run, len(cases.train), spec.crop),
     )
 
     def validate() -> TuneScore:
@@ -206,6 +210,7 @@ def fine_tune(
         checkpoints=CheckpointFolder(folder.checkpoint),
         on_step=on_step,
         after_check=look,
+        at_start=start_head,
     )
     outputs = predict_parts(
         run,
@@ -277,6 +282,22 @@ def plan_training(run: Transfer, targets: NDArray[np.float64]) -> FitPlan:
     )
 
 
+def plan_growth(run: Transfer, num_cases: int, crop: ImageSize) -> Growth | None:
+    """Size of the images in the first steps; None where all steps have the whole size.
+
+    Args:
+        run: Its configuration.
+        num_cases: Number of training cases.
+        crop: Whole size of the images.
+    """
+    config = run.training
+    if config.growth is None:
+        return None
+    steps = make_schedule(num_cases, config.learning_rate, config.steps, config.schedule).steps
+    height, width = (round(side * config.growth.share) for side in height_width(crop))
+    return Growth(image_size(height, width), round(config.growth.until * steps))
+
+
 def _treats_alike(run: Transfer, method: Mitigation) -> bool:
     """True if groups are treated alike in a way."""
     mitigation = run.training.mitigation
@@ -298,7 +319,9 @@ def prepare_tuning(classifier: Classifier, tuning: TuningConfig, seed: int) -> i
         case "linear":
             classifier.backbone.requires_grad_(requires_grad=False)
         case "partial":
-            freeze_stages(classifier, tuning.frozen_stages)
+            lowest = LowestStages(classifier, tuning.frozen_stages)
+            if tuning.frozen_until == 1:
+                lowest.freeze()
         case "low-rank":
             add_low_rank(classifier, tuning.rank, tuning.scale, seed)
     return sum(weight.numel() for weight in classifier.parameters() if weight.requires_grad)

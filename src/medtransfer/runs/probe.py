@@ -27,8 +27,9 @@ from medtransfer.runs.fine_tune import (
     tune_score,
 )
 from medtransfer.runs.folders import RunFolder
+from medtransfer.training.bit_hyperrule import make_schedule
 from medtransfer.training.checkpoint import CheckpointFolder
-from medtransfer.training.linear_probe import LinearHead, fit_probe
+from medtransfer.training.linear_probe import LinearHead, Probe, ProbeCheck, fit_probe
 from medtransfer.training.loop import ProgressCallback
 from medtransfer.training.losses import make_loss
 from medtransfer.training.mitigation.groups import balancing_weights
@@ -145,17 +146,7 @@ def probe(
     progress = ProbeProgress(len(penalties), loss_at_zero(run), on_step)
     features = source.extract(run, built, progress.add_images)
 
-    train, tune = features.of(cases.train), features.of(cases.tune).astype(np.float64)
-    fitted = fit_probe(
-        features=train,
-        targets=cases.train.targets,
-        loss=make_loss(run.training.loss, run.data.task, run.data.names, cases.train.targets),
-        penalties=penalties,
-        tune=lambda head: tune_score(head.logits(tune), cases.tune, run),
-        on_check=progress.add_check,
-        heartbeat=progress.report,
-        case_weights=None if cases.train.groups is None else balancing_weights(cases.train.groups),
-    )
+    fitted = _fit(run, features, cases, progress.report, progress.add_check)
     head = built.classifier.head
     _set_head(head, fitted.head)
     built.classifier.eval()
@@ -165,6 +156,56 @@ def probe(
     CheckpointFolder(folder.checkpoint).select(fitted.selected, built.classifier)
     outputs = head_outputs(run, head, features, cases.train, cases.predicted)
     return TrainedModel(outputs, fitted.checks, state)
+
+
+def start_head(
+    run: Transfer,
+    built: BuiltClassifier,
+    cases: RunCases,
+    source: FeatureSource,
+    on_step: ProgressCallback,
+) -> None:
+    """Set the head of a classifier that is to be fine-tuned to its linear probe, if that is asked.
+
+    Fine-tuning from a head at zero changes features before the head knows what they mean; from the
+    probe it does not (Kumar et al. 2022, arXiv 2202.10054).
+
+    Args:
+        run: Its configuration.
+        built: The classifier before its first step, on the device it runs on.
+        cases: Of the run, by their use.
+        source: Features of its training and tuning cases.
+        on_step: Called at step 0 while features are extracted and penalties tried; it may ask to
+            stop.
+    """
+    config = run.training
+    if config.head_start == "zero":
+        return
+    schedule = make_schedule(len(cases.train), config.learning_rate, config.steps, config.schedule)
+    progress = ProbeProgress(schedule.steps, loss_at_zero(run), on_step)
+    features = source.extract(run, built, progress.add_images)
+    _set_head(built.classifier.head, _fit(run, features, cases, progress.report).head)
+
+
+def _fit(
+    run: Transfer,
+    features: CaseFeatures,
+    cases: RunCases,
+    heartbeat: Callable[[], None],
+    on_check: Callable[[ProbeCheck], None] = lambda _check: None,
+) -> Probe:
+    """The head of a run's training cases with the best penalty on its tuning cases."""
+    tune = features.of(cases.tune).astype(np.float64)
+    return fit_probe(
+        features=features.of(cases.train),
+        targets=cases.train.targets,
+        loss=make_loss(run.training.loss, run.data.task, run.data.names, cases.train.targets),
+        penalties=run.training.tuning.penalties,
+        tune=lambda head: tune_score(head.logits(tune), cases.tune, run),
+        on_check=on_check,
+        heartbeat=heartbeat,
+        case_weights=None if cases.train.groups is None else balancing_weights(cases.train.groups),
+    )
 
 
 def head_outputs(

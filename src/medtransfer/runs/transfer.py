@@ -4,6 +4,7 @@ import platform
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import polars as pl
@@ -49,7 +50,7 @@ from medtransfer.runs.inputs import (
     merge_requests,
     training_digest,
 )
-from medtransfer.runs.probe import FeatureSource, feature_blocks, needed_blocks, probe
+from medtransfer.runs.probe import FeatureSource, feature_blocks, needed_blocks, probe, start_head
 from medtransfer.runs.records import RunCost
 from medtransfer.runs.tested.cases import PredictedCases
 from medtransfer.runs.tested.files import write_tested
@@ -128,16 +129,26 @@ def transfer(
 
     requests = cache_requests(run, spec, frame)
     split = split.without_test() if tune_only else split
+    blocks = feature_blocks(cases, manifest.frame)
     if run.training.tuning.mode == "linear":
         images = [r.make(manifest, facts, study.cache) for r in merge_requests(requests)]
-        blocks = feature_blocks(cases, manifest.frame)
         blocks = needed_blocks(blocks, split.train, split.predicted)
         source = FeatureSource(blocks, images[0], spec, study.features)
         model = probe(run, built, split, source, folder=folder, on_step=on_step)
     else:
         images = [request.make(manifest, facts, study.cache) for request in requests]
+        blocks = needed_blocks(blocks, split.train, (split.tune,))
+        source = FeatureSource(blocks, images[1].beside(images[2]), spec, study.features)
         model = fine_tune(
-            run, classifier, split, images, spec, folder=folder, on_step=on_step, looks=looks
+            run,
+            classifier,
+            split,
+            images,
+            spec,
+            folder=folder,
+            on_step=on_step,
+            looks=looks,
+            start_head=partial(start_head, run, built, split, source, on_step),
         )
 
     if not world().is_main:

@@ -26,6 +26,7 @@ from medtransfer.study.execution.requests import runs_to_extend
 from medtransfer.study.execution.workers import plan_workers
 from medtransfer.study.image_checks import audit_manifest, audit_study_images
 from medtransfer.study.plan import PlannedRun, StudyData, plan_runs, read_data
+from medtransfer.study.planning.networks import require_networks
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.template import name_of
 from medtransfer.study.yaml_file import resolve_paths
@@ -129,6 +130,7 @@ def _check(
     corruptions = named_corruptions(study.corruptions)
     try:
         planned = plan_runs(study, data, folder)
+        require_networks(planned)
         plan = make_plan(study, folder, planned, plan_workers(None, planned))
         if audit_images:
             needs = unmet_needs(folder, planned)

@@ -44,6 +44,7 @@ from medtransfer.study.plan import (
 )
 from medtransfer.study.planning.flow import flow_of
 from medtransfer.study.planning.kinds import kind_of
+from medtransfer.study.planning.networks import require_networks
 from medtransfer.study.planning.study_plan import StudyPlan, make_plan
 from medtransfer.study.record.lock import note_circumstances, write_lock
 from medtransfer.study.tables import rescore, write_study_tables
@@ -219,6 +220,7 @@ def _complete(
 ) -> None:
     """Run what is missing and write the tables."""
     planned = plan_runs(study, data, folder)
+    require_networks(run for run in planned if not folder.run(run.run_id).is_done())
     for run in planned:
         if run.earlier is not None:
             mark_earlier_run(folder, run.earlier, run.identity, run.predicted.cohorts)

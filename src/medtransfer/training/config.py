@@ -72,6 +72,9 @@ class TuningConfig(Settings):
     frozen_stages: int = identity(1, ge=1, le=100)
     """For `partial`: how many groups of layers stay as they are, from below; the stem is the first.
     Their batch normalisation keeps its statistics."""
+    frozen_until: float = identity_if_set(1.0, gt=0, le=1)
+    """For `partial`: the share of the steps after which the frozen stages are trained as well; 1
+    leaves them as they are."""
     rank: int = identity(8, ge=1, le=1024)
     """For `low-rank`: the inner side of the product."""
     scale: float = identity(1.0, gt=0, le=1000)
@@ -88,12 +91,24 @@ class TuningConfig(Settings):
         used = {
             "full": (),
             "linear": ("penalties",),
-            "partial": ("frozen_stages",),
+            "partial": ("frozen_stages", "frozen_until"),
             "low-rank": ("rank", "scale"),
         }[self.mode]
-        names = ("frozen_stages", "rank", "scale", "penalties")
+        names = ("frozen_stages", "frozen_until", "rank", "scale", "penalties")
         _reject_unused(self, names, used, f"tuning.mode {self.mode}")
         return self
+
+
+class GrowthConfig(Settings):
+    """Progressive resolution: smaller images in the first steps (Tan and Le 2021).
+
+    For networks that take images of any size. The tuning split is always scored at the whole size.
+    """
+
+    share: float = identity(0.5, ge=0.1, lt=1)
+    """Sides of the images at first, as a share of `data.image.crop`."""
+    until: float = identity(0.5, gt=0, lt=1)
+    """Share of the steps that is made with them."""
 
 
 class TrainingConfig(Settings):
@@ -132,6 +147,12 @@ class TrainingConfig(Settings):
     """Loss settings."""
     tuning: TuningConfig = identity_if_set(TuningConfig())
     """Weights to train."""
+    head_start: Literal["zero", "probe"] = identity_if_set("zero")
+    """Head at the first step: `zero`, as BiT's rule has it, or `probe`, the linear probe on the
+    features of the untrained network (Kumar et al. 2022), its penalty chosen as for `tuning.mode`
+    `linear`. A linear probe itself does not have this setting."""
+    growth: GrowthConfig | None = identity_if_set(None)
+    """Smaller images in the first steps. Left out: all steps see images of the whole size."""
     ood: bool = identity_if_set(default=True)
     """Score how foreign each predicted case is. `false` saves its time, which grows with the square
     of the number of cases."""
@@ -189,6 +210,10 @@ class TrainingConfig(Settings):
             messages += self._mitigation_faults(self.mitigation.method)
         if self.tuning.mode == "linear" and self.devices > 1:
             messages.append("tuning.mode linear runs in one process: leave devices out")
+        if self.head_start == "probe" and self.tuning.mode != "linear":
+            messages += self._head_start_faults(pool)
+        if self.tuning.frozen_until < 1 and self.spread_weights:
+            messages.append("tuning.frozen_until is not for spread_weights: leave one of them out")
         if self.tuning.mode == "low-rank" and self.spread_weights:
             messages.append("spread_weights is for tuning.mode full and partial, not low-rank")
         if self.tuning.mode == "linear":
@@ -199,6 +224,15 @@ class TrainingConfig(Settings):
                     "tuning.mode linear is logistic regression: loss.kind must be cross-entropy, "
                     "without smoothing"
                 )
+        return messages
+
+    def _head_start_faults(self, pool: Pool) -> list[str]:
+        """Settings that a head which starts from a probe excludes."""
+        messages: list[str] = []
+        if pool == "attention":
+            messages.append("head_start probe needs pooling by mean or max, not attention")
+        if self.devices > 1:
+            messages.append("head_start probe runs in one process: leave devices out")
         return messages
 
     def _mitigation_faults(self, method: Mitigation) -> list[str]:

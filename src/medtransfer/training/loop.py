@@ -18,6 +18,7 @@ from medtransfer.training.mitigation.balance import GroupBalance
 from medtransfer.training.mitigation.config import MitigationConfig
 from medtransfer.training.optim import OptimizerStep, make_updater
 from medtransfer.training.step import StepRandomness, step_gradients
+from medtransfer.training.thaw import Thaw
 
 
 class Diverged(Exception):  # noqa: N818
@@ -104,6 +105,7 @@ def fit(
     checkpoints: CheckpointFolder,
     on_step: ProgressCallback = lambda _report: False,
     after_check: Callable[[int], None] = lambda _step: None,
+    at_start: Callable[[], None] = lambda: None,
 ) -> TrainingState:
     """Fine-tune a classifier in place, going on from its newest checkpoint if it has one.
 
@@ -117,6 +119,8 @@ def fit(
         on_step: Called after every step; True asks to stop.
         after_check: Called with the finished steps after each check, when it is decided which
             weights are kept; the classifier is as it was checked.
+        at_start: Called before the first step of a training that has no checkpoint; it may set the
+            classifier's weights, and its time counts.
 
     Returns:
         The final state; the classifier holds the selected weights and is in evaluation mode.
@@ -134,10 +138,18 @@ def fit(
     average = updater.average.state if updater.average is not None else None
     state = checkpoints.restore(classifier, updater.optimiser, average)
     checked = set(check_steps(plan.schedule.steps, config.checks))
+    if not state.step:
+        began = time.monotonic()
+        at_start()
+        if updater.average is not None:
+            updater.average.restart(classifier)
+        state.seconds = time.monotonic() - began
+    thaw = Thaw(classifier, config.tuning, plan.schedule.steps)
     started, images_before, saved = time.monotonic(), state.images, time.monotonic()
     seconds_before = state.seconds
     while state.step < plan.schedule.steps:
         size = state.micro_batch
+        thaw.before(state.step)
         _one_step(classifier, updater, batches, plan, state)
         state.seconds = seconds_before + time.monotonic() - started
         if state.step in checked:

@@ -46,6 +46,12 @@ class WeightAverage:
                 self.state[name].copy_(value)
 
     @torch.no_grad()
+    def restart(self, model: nn.Module) -> None:
+        """Begin with the weights that the network has now."""
+        for name, value in _state(model).items():
+            self.state[name].copy_(value)
+
+    @torch.no_grad()
     def load(self, state: State) -> None:
         """Take over a saved average, each tensor in the memory format it has here."""
         for name, value in self.state.items():

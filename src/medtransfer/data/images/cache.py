@@ -8,7 +8,7 @@ it: a cached image is not made again. It may be deleted at any time.
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,10 @@ class CachedImages:
     def kind(self) -> PixelFormat:
         """Pixel format that can hold all of them, and no more."""
         return widest_format(_formats(self.wanted, self.recipe), self.recipe.size)
+
+    def beside(self, other: "CachedImages") -> "CachedImages":
+        """These images and others of the same recipe."""
+        return replace(self, wanted=pl.concat([self.wanted, other.wanted]))
 
 
 def found_regions(images: CachedImages) -> pl.DataFrame:

@@ -8,7 +8,17 @@ from medtransfer.study.planning.speeds import RunSize
 def kind_of(run: PlannedRun) -> str:
     """Kind of a run: those of one kind train as fast as each other."""
     side = f" {size_words(run.needs[1].recipe.size)}" if run.needs else ""
-    return f"{run.cell.rung}{side} {run.cell.run.training.tuning.mode}"
+    config = run.cell.run.training
+    is_tuned = config.tuning.mode != "linear"
+    cheaper = [
+        words
+        for words, is_set in (
+            ("growing", is_tuned and config.growth is not None),
+            ("thawed", config.tuning.frozen_until < 1),
+        )
+        if is_set
+    ]
+    return " ".join([f"{run.cell.rung}{side} {config.tuning.mode}", *cheaper])
 
 
 def size_of(run: PlannedRun, share_left: float = 1.0) -> RunSize:

@@ -18,6 +18,7 @@ from medtransfer.study.execution.workers import Workers, is_small
 from medtransfer.study.plan import PlannedRun
 from medtransfer.study.planning.kinds import kind_of
 from medtransfer.study.planning.speeds import Speed, Speeds
+from medtransfer.training.config import TrainingConfig
 
 MULTIPLICATIONS = 160
 """Per parameter and image of 224 px."""
@@ -74,9 +75,18 @@ def rule_speed(run: PlannedRun, threads: int) -> Speed:
     core = images_per_second(parameters_of(run), area_of(run), threads)
     if run.cell.run.training.tuning.mode == "linear":
         core *= FORWARD
+    whole_core = core
+    core /= _share_of_pixels(run.cell.run.training)
     others = len(run.needs[1].indices) if run.needs else 0
-    besides = START_SECONDS + 2 * others / (3 * core * EFFICIENCY.middle)
+    besides = START_SECONDS + 2 * others / (3 * whole_core * EFFICIENCY.middle)
     return Speed(core * EFFICIENCY.low, core * EFFICIENCY.middle, core * EFFICIENCY.high, besides)
+
+
+def _share_of_pixels(config: TrainingConfig) -> float:
+    """Pixels that training sees, as a share of those at the whole size in every step."""
+    if config.growth is None or config.tuning.mode == "linear":
+        return 1.0
+    return 1 - config.growth.until * (1 - config.growth.share**2)
 
 
 def images_per_second(parameters: int, area: float, threads: int) -> float:

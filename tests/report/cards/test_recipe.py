@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from medtransfer.report.reading import recipe_of
+from medtransfer.report.cards.recipe import recipe_of
 from medtransfer.training.config import TrainingConfig
 
 
@@ -30,7 +30,16 @@ def test_the_rule_is_written_out() -> None:
         ),
         ({"loss": {"weights": {"Edema": 3}}}, "class weights by target"),
         ({"tuning": {"mode": "partial", "frozen_stages": 2}}, "lowest 2 stages frozen"),
+        (
+            {"tuning": {"mode": "partial", "frozen_stages": 2, "frozen_until": 0.5}},
+            "lowest 2 stages frozen in the first 50% of the steps",
+        ),
         ({"tuning": {"mode": "low-rank", "rank": 4}}, "low-rank updates of rank 4"),
+        ({"head_start": "probe"}, "head from the linear probe"),
+        (
+            {"growth": {"share": 0.5, "until": 0.3}},
+            "images of 50% of the side in the first 30% of the steps",
+        ),
     ],
 )
 def test_every_departure_is_named(changes: dict[str, Any], words: str) -> None:
