@@ -431,6 +431,14 @@ def test_a_file_that_the_disk_does_not_let_be_deleted_is_an_error_that_names_it(
         files.remove(tmp_path / "a")
 
 
+def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(StudyError, match="cannot be read as JSON"):
+        files.read_json(tmp_path / "run.json")
+    with pytest.raises(IsADirectoryError):
+        files.read_content(tmp_path)
+
+
 def test_json_that_is_nested_too_deep_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("[" * 100_000)
     with pytest.raises(StudyError, match="RecursionError"):

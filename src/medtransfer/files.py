@@ -211,8 +211,14 @@ def read_json(path: Path) -> Any:
 
 
 def read_content(path: Path) -> bytes:
-    """Content of a small file; raises the system's error if it cannot be read."""
+    """Content of a small file; raises the system's error if it cannot be read.
+
+    Pipes, sockets and devices are not waited for: they are no files.
+    """
     on_operation("read")
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "not a file", str(path))
     return path.read_bytes()
 
 

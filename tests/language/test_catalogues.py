@@ -107,3 +107,10 @@ def test_a_lead_ends_with_its_reason_so_that_it_can_be_left_off(language: Langua
     with in_language(language):
         for lead in leads:
             assert translate(lead, rung="a", why="WHY").endswith("WHY")
+
+
+def test_french_marks_of_two_parts_never_begin_a_line() -> None:
+    texts = [str(message.string) for message in read_catalogue("fr") if message.id]
+    breaking = [text for text in texts if re.search(r"\x20[;:?!»]", text)]
+    assert len(texts) > 200
+    assert not breaking
