@@ -1,6 +1,7 @@
 """Pages for the clinic: numbers of 100 that are those of the first page, without jargon."""
 
 import re
+from dataclasses import replace
 
 from tests.report.front_page.test_build import two_hospitals
 
@@ -8,15 +9,21 @@ from medtransfer.report.clinic.glossary import TERMS
 from medtransfer.report.clinic.pages import clinic_sections
 from medtransfer.report.clinic.pictograms import of_hundred
 from medtransfer.report.components import Facts, Note, Picture
+from medtransfer.report.content import ReportData
 from medtransfer.report.front_page.build import front_page
+from medtransfer.report.front_page.facts import FrontPage
 
 JARGON = ("sensitivity", "specificity", "prevalence", "logit", "bootstrap", "ECE", "rung", "macro")
 
 
 def texts() -> str:
     data = two_hospitals()
+    return words_of(data, front_page(data))
+
+
+def words_of(data: ReportData, front: FrontPage) -> str:
     words: list[str] = []
-    for section in clinic_sections(data, front_page(data)):
+    for section in clinic_sections(data, front):
         assert section.reader == "clinic"
         for part in section.parts:
             match part:
@@ -37,6 +44,18 @@ def test_what_is_missed_and_called_is_told_of_100() -> None:
     assert "it may be anything from 14 to 34." in text
     assert "Of 100 cases without it, about 21 are called although there is nothing" in text
     assert "of 100 with the finding, 30 [20, 40] are missed" in text
+
+
+def test_numbers_of_several_findings_say_that_they_are_means_and_which_are_left_out() -> None:
+    data = two_hospitals()
+    front = front_page(data)
+    assert "each with a threshold of its own" not in words_of(data, front)
+    several = replace(data, targets=[*data.targets, "Mass"])
+    away = replace(front.hospitals[1].missed, reason="1 of 2 targets left out: no labelled case")
+    hospitals = (front.hospitals[0], replace(front.hospitals[1], missed=away))
+    text = words_of(several, replace(front, hospitals=hospitals))
+    assert "There are 2 findings, each with a threshold of its own." in text
+    assert text.count("1 of 2 targets left out: no labelled case.") == 1
 
 
 def test_no_term_stands_there_unexplained() -> None:

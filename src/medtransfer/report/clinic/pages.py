@@ -67,7 +67,9 @@ def clinic_sections(data: ReportData, front: FrontPage) -> list[Section]:
         front: The first page's facts.
     """
     sections = [
-        _section("decisions", translate("What it misses and what it calls"), _decisions(front)),
+        _section(
+            "decisions", translate("What it misses and what it calls"), _decisions(data, front)
+        ),
         _section("people", translate("For whom"), _people(data, front)),
         _section("labels-needed", translate("How many labelled cases"), _line(front, "labels")),
         _section("defer", translate("When to ask a person"), _deferral(data, front)),
@@ -92,7 +94,7 @@ def _line(front: FrontPage, *topics: str) -> Iterator[Component]:
             yield Note(f"{finding.question} {mark}. {finding.sentence}")
 
 
-def _decisions(front: FrontPage) -> Iterator[Component]:
+def _decisions(data: ReportData, front: FrontPage) -> Iterator[Component]:
     if not front.point:
         yield Note(translate("No threshold was fixed, so nothing can be said of single decisions."))
         return
@@ -104,6 +106,14 @@ def _decisions(front: FrontPage) -> Iterator[Component]:
             point=front.point,
         )
     )
+    if len(data.targets) > 1:
+        yield Note(
+            translate(
+                "There are {count} findings, each with a threshold of its own. The numbers are "
+                "means over the findings that have labels at the hospital.",
+                count=str(len(data.targets)),
+            )
+        )
     for hospital in front.hospitals:
         yield from _of_hospital(hospital)
 
@@ -122,12 +132,21 @@ def _of_hospital(hospital: HospitalFacts) -> Iterator[Component]:
     title = TRAINED_HERE if hospital.trained else TRAINED_ELSEWHERE
     title = translate(title, cohort=hospital.cohort, cases=hospital.cases)
     words = [_of_100(MISSED, missed), _of_100(CALLED, called)]
+    left_out = _left_out(missed)
     pictures = [
         of_hundred(quantity.value, f"{hospital.cohort}: {text}")
         for quantity, text in zip((missed, called), words, strict=True)
         if quantity.value is not None
     ]
-    yield Picture(title, tuple(pictures), " ".join(words))
+    yield Picture(title, tuple(pictures), " ".join([*words, *left_out]))
+
+
+def _left_out(quantity: Quantity) -> list[str]:
+    """What the mean of a hospital was not taken over, as a sentence; empty if it was over all."""
+    if quantity.value is None or quantity.low is None or not quantity.reason:
+        return []
+    text = reason_text(quantity.reason)
+    return [f"{text[0].upper()}{text[1:]}."]
 
 
 def _of_100(words: ShareWords, quantity: Quantity) -> str:
