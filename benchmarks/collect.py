@@ -9,7 +9,7 @@ is. All other runs are made from them, so that thousands need no training:
    1.5, plus normal noise with a standard deviation from 0.2 to 1, both drawn from the number of
    the template. Each of the `TEMPLATES` tables is scored as any other.
 2. A run of the study's plan has the predictions of a template under its own run id, and so has its
-   estimates and results; a cell has a template for each seed, up to `TEMPLATES`. Its folder is
+   kept part and results; a cell has a template for each seed, up to `TEMPLATES`. Its folder is
    written by the functions that write those of trained runs, and sealed.
 
 So tables are read, checked and summed up as those of a study that was trained: only the values
@@ -37,7 +37,8 @@ import polars as pl
 
 from medtransfer import Study, run_study, write_report
 from medtransfer.data.cases import reported_attributes
-from medtransfer.evaluation.scoring.score import score
+from medtransfer.evaluation.comparison.cells.cell_part import CellPart, cell_part
+from medtransfer.evaluation.scoring.score import measure_run, results_of
 from medtransfer.files import remove
 from medtransfer.runs.config import scoring_digest
 from medtransfer.runs.folders import RunFolder, StudyFolder
@@ -172,12 +173,12 @@ def make_study(place: Path, rungs: int, seeds: int) -> None:
 
 @dataclass(frozen=True)
 class Template:
-    """Content of made runs: predictions, and the results and estimates that they have."""
+    """Content of made runs: predictions, and the results and kept part that they have."""
 
     source: RunFolder
     predictions: pl.DataFrame
     results: pl.DataFrame
-    estimates: Any
+    part: CellPart
 
 
 def template_of(
@@ -191,11 +192,9 @@ def template_of(
     logit = (pl.col("logit_target") * factor + drawn).cast(predictions.schema["logit_target"])
     predictions = predictions.with_columns(logit_target=logit)
     attributes, task, config = scorer_of(study, data)
-    kept = folder.kept_estimates()
-    measure = kept.measuring(predictions, attributes, task)
-    results = score(predictions, attributes, task, config, measure)
-    key = kept.key(predictions, attributes, task, config)
-    return Template(folder.run(run.run_id), predictions, results, kept.find(key))
+    measured = measure_run(predictions, attributes, task, config)
+    results, part = results_of(measured, config), cell_part(measured, config)
+    return Template(folder.run(run.run_id), predictions, results, part)
 
 
 def scorer_of(study: Study, data: StudyData) -> tuple[pl.DataFrame, Any, Any]:
@@ -222,8 +221,8 @@ def write_run(
     write_tested(place, run.identity, run.predicted.cohorts)
     predictions = read_predictions_of(place, run.predicted)
     attributes, task, config = scorer_of(study, data)
-    kept = folder.kept_estimates()
-    kept.keep(kept.key(predictions, attributes, task, config), template.estimates)
+    kept = folder.kept_runs()
+    kept.keep(kept.key(predictions, attributes, task, config), template.part)
     is_named = pl.col("run_id").is_not_null()
     results = template.results.with_columns(
         run_id=pl.when(is_named).then(pl.lit(run.run_id)).otherwise(None)

@@ -34,9 +34,13 @@ from medtransfer.statistics.bootstrap import (
     bca_interval,
     draw_replicates,
     percentile_interval,
+    percentile_intervals,
     pointwise_intervals,
+    quantile,
     replicates_suffice,
     two_quantiles,
+    two_sided_p,
+    two_sided_ps,
 )
 
 PATIENTS = 40
@@ -409,3 +413,28 @@ def test_replicates_suffice_where_they_give_an_interval(defined: int, value: flo
     values[0] = value
     assert replicates_suffice(values) == (percentile_interval(values) is not None)
     assert replicates_suffice(values[:1]) == (percentile_interval(values[:1]) is not None)
+
+
+def test_many_numbers_at_once_are_as_one_after_the_other() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(6, 201)).round(2)
+    values[1, 1:150] = np.nan  # too few replicates
+    values[2, 7:20] = np.nan
+    values[3, 0] = np.nan  # undefined in the sample
+    values[4, 1:] = np.nan
+    intervals, p_values = percentile_intervals(values), two_sided_ps(values)
+    for of_one, interval, p in zip(values, intervals, p_values, strict=True):
+        assert interval == percentile_interval(of_one)
+        assert p == two_sided_p(of_one)
+    assert [interval is None for interval in intervals] == [False, True, False, True, True, False]
+    assert [p is None for p in p_values] == [False, False, False, True, True, False]
+    drawn = values[0, 1:]
+    below, above = (1 + (drawn <= 0).sum()) / 201, (1 + (drawn >= 0).sum()) / 201
+    assert p_values[0] == min(1, 2 * min(below, above))
+    assert percentile_intervals(values[:2, :1]) == [None, None]
+
+
+@pytest.mark.parametrize("size", [1, 2, 20, 1000])
+def test_a_quantile_is_numpys_to_the_last_bit(size: int) -> None:
+    values = np.random.default_rng(size).normal(size=(3, size))
+    assert_array_equal(quantile(values, LEVEL), np.quantile(values, LEVEL, axis=-1))

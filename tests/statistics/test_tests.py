@@ -16,6 +16,7 @@ from medtransfer.statistics.bootstrap import percentile_interval
 from medtransfer.statistics.contrasts import Contrast, contrast, seed_term
 from medtransfer.statistics.tests import (
     equivalence,
+    false_discoveries,
     false_discovery,
     holm,
     mcnemar,
@@ -69,6 +70,11 @@ def test_benjamini_hochberg_by_hand() -> None:
     assert false_discovery([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
     assert false_discovery([0.9, 0.9, None]) == [0.9, 0.9, None]
     assert false_discovery([]) == []
+
+
+def test_families_are_corrected_each_by_itself() -> None:
+    families = [[0.01, None, 0.04], [], [0.2, 0.001], [None], [0.5, 0.02]]
+    assert false_discoveries(families) == [false_discovery(family) for family in families]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -7,11 +7,19 @@ which files need not be read again; `fsck` reads them all.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 from medtransfer.errors import StudyError
-from medtransfer.files import SEAL, file_stamp, is_temporary, read_json, write_json
+from medtransfer.files import (
+    SEAL,
+    file_stamp,
+    is_temporary,
+    read_content,
+    read_json,
+    write_json,
+)
 from medtransfer.integrity.sealed_file import SealedFile, read_entries
 from medtransfer.settings import digest
 
@@ -95,23 +103,34 @@ def read_run_seal(folder: Path) -> RunSeal | None:
     path = folder / DONE
     if not path.exists():
         return None
-    content = read_json(path)
     try:
-        if set(content) == {"predictions"}:
-            entry = SealedFile((folder / PREDICTIONS).stat().st_size, str(content["predictions"]))
-            return RunSeal({PREDICTIONS: entry}, {})
-        body = {name: value for name, value in content.items() if name != "seal"}
-        if digest(body) != content["seal"]:
-            raise StudyError(f'"{path}" is damaged.')
-        copies = cast("dict[str, str]", content["copies"])
-        if any("/" in name for name in copies):
-            raise StudyError(f'"{path}" is damaged.')
-        name = folder.name
-        if RECORD in copies and json.loads(copies[RECORD]).get("run_id", name) != name:
-            raise StudyError(f'"{path}" is of another run.')
-        return RunSeal(read_entries(content["files"]), copies)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _parsed_seal(folder, read_content(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(f'"{path}" is damaged ({type(error).__name__}).') from error
+
+
+@lru_cache(maxsize=2**15)  # each step of a study asks for the seals of all runs again
+def _parsed_seal(folder: Path, text: bytes) -> RunSeal:
+    """The seal in the text of ``done``.
+
+    Raises:
+        StudyError: It is damaged, or of another run.
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: It is no seal.
+    """
+    path, content = folder / DONE, json.loads(text)
+    if set(content) == {"predictions"}:
+        entry = SealedFile((folder / PREDICTIONS).stat().st_size, str(content["predictions"]))
+        return RunSeal({PREDICTIONS: entry}, {})
+    body = {name: value for name, value in content.items() if name != "seal"}
+    if digest(body) != content["seal"]:
+        raise StudyError(f'"{path}" is damaged.')
+    copies = cast("dict[str, str]", content["copies"])
+    if any("/" in name for name in copies):
+        raise StudyError(f'"{path}" is damaged.')
+    name = folder.name
+    if RECORD in copies and json.loads(copies[RECORD]).get("run_id", name) != name:
+        raise StudyError(f'"{path}" is of another run.')
+    return RunSeal(read_entries(content["files"]), copies)
 
 
 def run_files(folder: Path) -> Iterator[str]:

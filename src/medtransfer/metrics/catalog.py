@@ -122,12 +122,12 @@ SPECIAL_METRICS: dict[str, Metric] = {**COHORT_METRICS, **SOFT_METRICS, **OOD_ME
 """Metrics that some test sets alone have, by name."""
 
 
+@lru_cache(maxsize=4096)
 def find_metric(name: str) -> Metric:
     """The catalogue's entry for a name in the results table, e.g. ``sensitivity@sens90``."""
     return SPECIAL_METRICS.get(name) or CATALOG[catalog_name(name)]
 
 
-@lru_cache(maxsize=4096)
 def catalog_name(name: str) -> str:
     """Name in the catalogue of a name in the results: ``net_benefit@<risk>`` of ``…@risk10``."""
     base, at, point = name.partition("@")

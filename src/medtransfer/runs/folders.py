@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
-    from medtransfer.evaluation.kept.estimates import KeptEstimates
+    from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
 
 __all__ = ["MARK", "Lease", "RunFolder", "StudyFolder"]
 MARK = "study.json"
@@ -266,12 +266,12 @@ class StudyFolder:
         self.images = path / "images.parquet"
         self.report = path / "report.html"
 
-    def kept_estimates(self) -> "KeptEstimates":
-        """Estimates of the study's runs, which are measured once."""
-        from medtransfer.evaluation.kept.estimates import KeptEstimates
+    def kept_runs(self) -> "KeptRuns":
+        """The study's runs, which are measured once."""
+        from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
         from medtransfer.runs.config import SCORING_VERSION
 
-        return KeptEstimates(self.estimates, SCORING_VERSION)
+        return KeptRuns(self.estimates, SCORING_VERSION)
 
     def kept_cells(self, tables: int) -> "KeptCells":
         """Rungs on their training sets, each summed up once.

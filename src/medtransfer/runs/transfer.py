@@ -16,7 +16,6 @@ from medtransfer.data.images.decode import decoders
 from medtransfer.data.images.input_spec import InputSpec
 from medtransfer.data.splits import assign_splits
 from medtransfer.errors import StudyError
-from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import remove
 from medtransfer.integrity.code_digest import code_digest
 from medtransfer.models.classifier import (
@@ -166,8 +165,8 @@ def transfer(
     identity = run_id(run, trained_on, built.weights)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
-    measure = study.kept_estimates().measuring(predictions, attributes, run.data.task)
-    results = score(predictions, attributes, run.data.task, run.evaluation, measure)
+    scored = study.kept_runs().scored
+    results = scored(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
 

@@ -201,6 +201,15 @@ def percentile_interval(values: Floats) -> tuple[float, float] | None:
     return quantiles if np.isfinite(values[0]) else None
 
 
+def percentile_intervals(values: Floats) -> list[tuple[float, float] | None]:
+    """`percentile_interval` of several numbers, in one pass. [N, 1 + R] to N"""
+    ends = pointwise_intervals(values[:, 1:].T)
+    return [
+        interval if is_defined else None
+        for interval, is_defined in zip(ends, np.isfinite(values[:, 0]), strict=True)
+    ]
+
+
 def bca_interval(values: Floats, left_out: Floats) -> tuple[float, float] | None:
     """The bias-corrected and accelerated interval (Efron 1987; Efron and Tibshirani 1993, 14.3).
 
@@ -278,17 +287,30 @@ def two_sided_p(differences: Floats) -> float | None:
     Args:
         differences: The difference, then its replicates. [1 + R]
     """
-    replicates = differences[1:][np.isfinite(differences[1:])]
-    if not len(replicates) or not np.isfinite(differences[0]):
-        return None
-    below = (1 + (replicates <= 0).sum()) / (1 + len(replicates))
-    above = (1 + (replicates >= 0).sum()) / (1 + len(replicates))
-    return float(min(1.0, 2 * min(below, above)))
+    return two_sided_ps(differences[None])[0]
+
+
+def two_sided_ps(differences: Floats) -> list[float | None]:
+    """`two_sided_p` of several differences. [N, 1 + R] to N"""
+    replicates, is_defined = differences[:, 1:], np.isfinite(differences)
+    drawn = is_defined[:, 1:].sum(axis=1)
+    below = (1 + ((replicates <= 0) & is_defined[:, 1:]).sum(axis=1)) / (1 + drawn)
+    above = (1 + ((replicates >= 0) & is_defined[:, 1:]).sum(axis=1)) / (1 + drawn)
+    return [
+        p if has_value and number else None
+        for p, has_value, number in zip(
+            np.minimum(1.0, 2 * np.minimum(below, above)).tolist(),
+            is_defined[:, 0],
+            drawn,
+            strict=True,
+        )
+    ]
 
 
 def interval_quantiles(replicates: Floats) -> tuple[float, float] | None:
     """The 2.5 % and 97.5 % quantiles, None where too few replicates are defined. [R]"""
-    defined = replicates[np.isfinite(replicates)]
+    is_defined = np.isfinite(replicates)
+    defined = replicates if is_defined.all() else replicates[is_defined]
     if len(defined) < MIN_DEFINED * len(replicates) or not len(defined):
         return None
     tail = (1 - LEVEL) / 2
@@ -332,16 +354,23 @@ def two_quantiles(values: Floats, low: float, high: float) -> tuple[Floats, Floa
         Each [...]
     """
     last = values.shape[-1] - 1
-    places = [last * low, last * high]
+    places = last * low, last * high
     before = [min(int(place), last) for place in places]
-    after = [min(first + 1, last) for first in before]
-    ordered = np.partition(values, sorted({*before, *after}), axis=-1)
-    ends: list[Floats] = []
-    for place, first, second in zip(places, before, after, strict=True):
-        start, end, weight = ordered[..., first], ordered[..., second], place - first
-        step = end - start
-        ends.append(end - step * (1 - weight) if weight >= 0.5 else start + step * weight)
-    return ends[0], ends[1]
+    ordered = np.partition(values, sorted({*before, *(min(k + 1, last) for k in before)}))
+    return _between(ordered, places[0], before[0]), _between(ordered, places[1], before[1])
+
+
+def quantile(values: Floats, share: float) -> Floats:
+    """``np.quantile(values, share, axis=-1)`` to the last bit, as `two_quantiles`. [..., n]"""
+    return two_quantiles(values, share, share)[0]
+
+
+def _between(ordered: Floats, place: float, before: int) -> Floats:
+    """Value at a place between two of the ordered values. [..., n] to [...]"""
+    start, weight = ordered[..., before], place - before
+    end = ordered[..., min(before + 1, ordered.shape[-1] - 1)]
+    step = end - start
+    return end - step * (1 - weight) if weight >= 0.5 else start + step * weight
 
 
 def ends_or_never(replicates: Floats) -> tuple[float, float] | tuple[None, None]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.metrics.weighted import SubgroupMetrics, evaluate_replicates, ratio
-from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED, WIDTH
+from medtransfer.statistics.bootstrap import LEVEL, MIN_DEFINED, WIDTH, quantile
 from medtransfer.statistics.small_samples import NORMAL_QUANTILE
 
 Variance = Callable[[Floats], Floats]
@@ -110,7 +110,7 @@ def gap_interval(
     noise = _noise(values) if noise is None else noise
     if noise is None:
         return None
-    width = float(np.quantile(noise.max(axis=0) - noise.min(axis=0), LEVEL))
+    width = float(quantile(noise.max(axis=0) - noise.min(axis=0), LEVEL))
     value = float(gap(values)[0])
     return max(0.0, value - width), min(largest, value + width)
 
@@ -138,7 +138,7 @@ def worst_interval(
     noise = _noise(values) if noise is None else noise
     if noise is None:
         return None
-    width = float(np.quantile(np.abs(noise).max(axis=0), LEVEL))
+    width = float(quantile(np.abs(noise).max(axis=0), LEVEL))
     value = float(worst_group(values, higher_is_better=higher_is_better)[0])
     return max(ends[0], value - width), min(ends[1], value + width)
 

@@ -78,11 +78,29 @@ def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
     Returns:
         Corrected p-values in the same order, at most 1.
     """
+    return false_discoveries([p_values])[0]
+
+
+def false_discoveries(families: Sequence[Sequence[float | None]]) -> list[list[float | None]]:
+    """`false_discovery` of several families, each corrected by itself."""
     from scipy.stats import false_discovery_control
 
-    defined = [p for p in p_values if p is not None]
-    corrected = iter(false_discovery_control(defined).tolist() if defined else [])
-    return [None if p is None else float(next(corrected)) for p in p_values]
+    defined = [[p for p in p_values if p is not None] for p_values in families]
+    by_size: dict[int, list[int]] = {}
+    for number, of_family in enumerate(defined):
+        by_size.setdefault(len(of_family), []).append(number)
+    for size, numbers in by_size.items():
+        if size:
+            together = np.array([defined[number] for number in numbers])
+            for number, corrected in zip(
+                numbers, false_discovery_control(together, axis=1).tolist(), strict=True
+            ):
+                defined[number] = corrected
+    results: list[list[float | None]] = []
+    for p_values, corrected in zip(families, defined, strict=True):
+        remaining = iter(corrected)
+        results.append([None if p is None else next(remaining) for p in p_values])
+    return results
 
 
 def simultaneous(contrasts: Sequence[Contrast], errors: Sequence[Floats]) -> list[Simultaneous]:
@@ -105,7 +123,8 @@ def simultaneous(contrasts: Sequence[Contrast], errors: Sequence[Floats]) -> lis
     each = (1 - LEVEL) / number
     # the p-value (1 + hits) / (1 + draws) is below 0.05 up to this number of hits
     hits = math.ceil((1 - LEVEL) * (1 + len(largest)) - 1e-9) - 2
-    share = 2 * float(ndtr(-float(np.sort(largest)[-1 - hits]))) if hits >= 0 else each
+    largest.sort()
+    share = 2 * float(ndtr(-float(largest[-1 - hits]))) if hits >= 0 else each
     share = min(1 - LEVEL, max(each, share))
     adjusted: list[Simultaneous] = []
     for difference in contrasts:
@@ -114,8 +133,8 @@ def simultaneous(contrasts: Sequence[Contrast], errors: Sequence[Floats]) -> lis
         high = difference.value + wider * (difference.high - difference.value)
         p = min(1.0, number * difference.p)
         if len(largest):
-            above = (largest >= -float(ndtri(difference.p / 2))).sum()
-            p = min(p, float(1 + above) / (1 + len(largest)))
+            above = len(largest) - int(largest.searchsorted(-float(ndtri(difference.p / 2))))
+            p = min(p, (1 + above) / (1 + len(largest)))
         adjusted.append(Simultaneous(low, high, max(p, difference.p)))
     return adjusted
 
@@ -201,6 +220,9 @@ def mcnemar(differences: NDArray[np.int64]) -> float:
     chances = np.zeros(2 * total + 1)
     chances[total] = 1.0
     for step in steps.tolist():
-        chances = (np.roll(chances, step) + np.roll(chances, -step)) / 2
+        moved = np.zeros_like(chances)
+        moved[step:] = chances[:-step]
+        moved[:-step] += chances[step:]
+        chances = moved / 2
     beyond = float(chances[total + seen + 1 :].sum())
     return min(1.0, 2 * (beyond + float(chances[total + seen]) / 2))

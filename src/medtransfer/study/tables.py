@@ -15,7 +15,6 @@ from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import compare_runs
 from medtransfer.evaluation.comparison.levels.units import level_units
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.score import score
 from medtransfer.files import read_json, write_json
 from medtransfer.integrity.run_seal import ADDED, PREDICTIONS, read_run_seal
 from medtransfer.integrity.sealed_file import SealedFile
@@ -23,7 +22,7 @@ from medtransfer.runs.config import SCORING_VERSION, scoring_digest
 from medtransfer.runs.folders import StudyFolder
 from medtransfer.runs.records import RunCost
 from medtransfer.runs.tested.cases import PredictedCases
-from medtransfer.runs.tested.files import read_predictions_of
+from medtransfer.runs.tested.files import read_predictions_of, read_predictions_of_runs
 from medtransfer.runs.tested.reads import note_reads
 from medtransfer.settings import digest
 from medtransfer.study.beside.collect import (
@@ -65,13 +64,12 @@ def rescore(folder: StudyFolder, planned: Sequence[PlannedRun], data: StudyData)
         if folder.run(run.run_id).is_done()
         and not folder.run(run.run_id).is_scored(_scoring_of(run))
     ]
-    kept = folder.kept_estimates()
+    scored = folder.kept_runs().scored
     for run in stale:
         config = run.cell.run
         attributes = _attributes(data, config.data.attributes, config.evaluation)
         predictions = _predictions(folder, run)
-        measure = kept.measuring(predictions, attributes, config.data.task)
-        results = score(predictions, attributes, config.data.task, config.evaluation, measure)
+        results = scored(predictions, attributes, config.data.task, config.evaluation)
         folder.run(run.run_id).write_results(results, _scoring_of(run))
     return len(stale)
 
@@ -107,12 +105,13 @@ def write_study_tables(
     key = _collected_key(study, done, sealed, data=data, attributes=attributes, units=units)
     if _is_collected(folder, key):
         return
-    predictions = {run.run_id: _predictions(folder, run) for run in done}
+    read = read_predictions_of_runs([(folder.run(run.run_id), run.predicted) for run in done])
+    predictions = {run.run_id: table for run, table in zip(done, read, strict=True)}
     write_frame(pl.concat(predictions.values()), folder.path / "predictions.parquet")
     in_order = _in_order(study, done)
     runs = [_ladder_run(folder, run, predictions, sealed[run.run_id]) for run in in_order]
     compared = [*runs, *_never_retrained(predictions, in_order, data)]
-    kept, cells = folder.kept_estimates(), folder.kept_cells(TABLES_VERSION)
+    kept, cells = folder.kept_runs(), folder.kept_cells(TABLES_VERSION)
     tables = compare_runs(
         compared,
         attributes,

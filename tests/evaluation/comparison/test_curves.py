@@ -23,8 +23,8 @@ from tests.prediction_tables import (
     scored_rows,
 )
 
+from medtransfer.evaluation.comparison.cells.run_lines import GRID, decision_grid, run_lines
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
-from medtransfer.evaluation.comparison.curves import GRID, decision_grid, run_lines
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.ladder import LadderTables, compare_runs
 from medtransfer.evaluation.scoring.score import measure_run, score

@@ -25,7 +25,7 @@ def row_of(metric: str, group: str = "all") -> Result:
 def groups_of(values: Floats) -> SeedGroups:
     """A seed with groups of given values, in the sample and in every replicate. [G, 1 + R]"""
     names = tuple("ABCD"[: len(values)])
-    return SeedGroups(names, (), values, values[:, 1:] - values[:, :1], Estimate(None, 90, 80))
+    return SeedGroups(names, (), tuple(values), None, Estimate(None, 90, 80))
 
 
 def test_the_gap_of_a_mean_is_that_of_the_groups_beside_it() -> None:

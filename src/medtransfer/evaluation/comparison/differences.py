@@ -1,23 +1,26 @@
 """Paired differences of rungs: on the same resampled patients, so that shared noise cancels."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from medtransfer.errors import listed
+from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import (
     HEADLINE,
     Mean,
+    difference_intervals,
     few_patients,
-    paired_interval,
+    paired_ends,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import UNDEFINED, ResultKey
+from medtransfer.evaluation.scoring.estimate import UNDEFINED, Estimate, ResultKey, changed
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
-from medtransfer.statistics.bootstrap import two_sided_p
+from medtransfer.statistics.bootstrap import two_sided_ps
 from medtransfer.statistics.contrasts import (
     Contrast,
     SeedTerm,
@@ -27,7 +30,7 @@ from medtransfer.statistics.contrasts import (
 from medtransfer.statistics.sample_size import detectable_difference, detectable_margin
 from medtransfer.statistics.tests import (
     equivalence,
-    false_discovery,
+    false_discoveries,
     holm,
     mcnemar,
     non_inferiority,
@@ -36,6 +39,7 @@ from medtransfer.statistics.tests import (
 from medtransfer.tables.results import ALL, RungComparison
 
 NONE_SHARED = "no test case that both answered"
+OTHER_RUNG_TARGETS = "the two rungs have different targets"
 
 
 @dataclass(frozen=True)
@@ -97,62 +101,116 @@ def comparisons(
             for number, mean in enumerate(means)
             if mean.key.training == training and mean.key.rung != reference
         ]
-        compared = [_of_rung(paired(means[number], base), config) for number in numbers]
+        draws = _SeedDraws(config.seed)
+        compared = [_of_rung(paired(means[number], base), config, draws) for number in numbers]
         corrected = iter(_corrected([row for of_rung in compared for row in of_rung]))
         for number, of_rung in zip(numbers, compared, strict=True):
             rows[number] = list(islice(corrected, len(of_rung)))
     return [row for of_rung in rows for row in of_rung]
 
 
-def _of_rung(pairing: Pairing, config: EvaluationConfig) -> list[Compared]:
+@dataclass(frozen=True)
+class _Measured:
+    """A difference that has replicates.
+
+    Attributes:
+        values: In the sample and in every replicate. [1 + R]
+        interval: Of the replicates; None where they give none.
+        p: By the replicates.
+    """
+
+    values: Floats
+    interval: tuple[float, float] | None
+    p: float | None
+
+
+def _of_rung(pairing: Pairing, config: EvaluationConfig, draws: "_SeedDraws") -> list[Compared]:
     """Differences of one rung from the reference, before corrections."""
     mean, base = pairing.whole
-    return [
-        _comparison(pairing, key, config)
-        for key in mean.estimates
-        if key.attribute == ALL and key in base.estimates
-    ]
+    keys = [key for key in mean.estimates if key.attribute == ALL and key in base.estimates]
+    measured = _measured(pairing, keys)
+    return [_comparison(pairing, key, measured.get(key), config, draws) for key in keys]
 
 
-def _comparison(pairing: Pairing, key: ResultKey, config: EvaluationConfig) -> Compared:
-    """A difference before corrections."""
-    row = _without_difference(pairing, key)
+def _measured(pairing: Pairing, keys: Sequence[ResultKey]) -> dict[ResultKey, _Measured]:
+    """Differences of all keys at once: their quantiles are taken in one pass."""
+    values: dict[ResultKey, Floats] = {}
+    for key in keys:
+        sides = _sides(pairing, key)
+        if sides is None or sides[0].targets != sides[1].targets:
+            continue
+        one, other = sides[0].values, sides[1].values
+        if one is not None and other is not None:
+            values[key] = one - other
+    if not values:
+        return {}
+    stacked = np.stack(list(values.values()))
+    intervals = difference_intervals(stacked, [key.metric for key in values])
+    both = zip(values, stacked, intervals, two_sided_ps(stacked), strict=True)
+    return {key: _Measured(of_key, interval, p) for key, of_key, interval, p in both}
+
+
+def _sides(pairing: Pairing, key: ResultKey) -> tuple[Estimate, Estimate] | None:
+    """Both estimates on the cases that both answered; None without such a case."""
     mean, base = pairing.mean, pairing.base
     if mean is None or base is None or key not in mean.estimates or key not in base.estimates:
-        return Compared(replace(row, reason=NONE_SHARED))
-    estimate, of_base = mean.estimate(key), base.estimate(key)
-    reason = estimate.reason or of_base.reason or UNDEFINED
-    row = replace(row, num_cases=estimate.cases, num_patients=estimate.patients, reason=reason)
-    if estimate.values is None or of_base.values is None:
-        return Compared(row)
-    if estimate.targets != of_base.targets:
-        return Compared(replace(row, reason="the two rungs have different targets"))
-    difference = estimate.values - of_base.values
-    interval, missing = paired_interval(estimate, of_base, key.metric)
-    if not np.isnan(difference[0]):
-        notes = [_left_out_targets(mean, key), missing]
-        row = replace(
-            row,
-            difference=float(difference[0]),
-            p_mcnemar=_p_of_decisions(mean, base, key),
-            reason="; ".join(note for note in notes if note) or None,
-        )
+        return None
+    return mean.estimate(key), base.estimate(key)
+
+
+def _comparison(
+    pairing: Pairing,
+    key: ResultKey,
+    measured: _Measured | None,
+    config: EvaluationConfig,
+    draws: "_SeedDraws",
+) -> Compared:
+    """A difference before corrections."""
+    row = _without_difference(pairing, key)
+    mean, base, sides = pairing.mean, pairing.base, _sides(pairing, key)
+    if mean is None or base is None or sides is None:
+        return Compared(changed(row, reason=NONE_SHARED))
+    estimate, of_base = sides
+    counts = {"num_cases": estimate.cases, "num_patients": estimate.patients}
+    if measured is None:
+        reason = estimate.reason or of_base.reason or UNDEFINED
+        if estimate.values is not None and of_base.values is not None:
+            reason = OTHER_RUNG_TARGETS
+        return Compared(changed(row, **counts, reason=reason))
+    value = float(measured.values[0])
+    interval, missing = paired_ends(sides, key.metric, value, measured.interval)
+    if np.isnan(value):
+        reason = estimate.reason or of_base.reason or UNDEFINED
+        return Compared(changed(row, **counts, reason=reason))
+    notes = [_left_out_targets(mean, key), missing]
+    cells: dict[str, Any] = {
+        **counts,
+        "difference": value,
+        "p_mcnemar": _p_of_decisions(mean, base, key),
+        "reason": "; ".join(note for note in notes if note) or None,
+    }
     if interval is None:
-        return Compared(row)
-    both = contrast(float(difference[0]), interval, seed_terms(mean, base, key))
+        return Compared(changed(row, **cells))
+    terms = seed_terms(mean, base, key)
+    both = contrast(value, interval, terms)
     fewest = few_patients(estimate, of_base, key.metric)
-    row = replace(
-        row,
-        low=both.low,
-        high=both.high,
-        p=_p_value(difference, both) if fewest is None else both.p,
-        contains=both.sources,
-    )
+    cells |= {
+        "low": both.low,
+        "high": both.high,
+        "p": _p_value(measured, both) if fewest is None else both.p,
+        "contains": both.sources,
+    }
     if config.margin is not None and key.metric == HEADLINE:
-        row = _with_margin(row, both, config.margin)
-    errors = difference[1:] - difference[0]
-    errors += _seed_errors(mean, base, key, num_replicates=len(errors), seed=config.seed)
-    return Compared(row, both, errors)
+        cells |= _margin_cells(both, config.margin)
+    errors = measured.values[1:] - measured.values[0]
+    of_seeds = [
+        draws.of(side, key, len(errors)) * np.sqrt(term.variance)
+        for side, term in zip((mean, base), terms, strict=False)
+        if term is not None
+    ]
+    if of_seeds:
+        errors += sum(of_seeds)
+    return Compared(changed(row, **cells), both, errors)
 
 
 def _without_difference(pairing: Pairing, key: ResultKey) -> RungComparison:
@@ -202,21 +260,20 @@ def seed_terms(mean: Mean, base: Mean, key: ResultKey) -> list[SeedTerm | None]:
     return [seed_term(side.seed_values(key)[:, 0]) for side in (mean, base)]
 
 
-def _seed_errors(
-    mean: Mean, base: Mean, key: ResultKey, *, num_replicates: int, seed: int
-) -> Floats:
-    """Draws of what the seeds of both rungs add to a difference; the reference's are of all rungs.
+class _SeedDraws:
+    """Standard normal draws for the seeds of each rung; the reference's are of all comparisons."""
 
-    Returns:
-        Normal, with the variances of `seed_terms`. [R]
-    """
-    terms = seed_terms(mean, base, key)
-    errors = np.zeros(num_replicates)
-    for side, term in zip((mean, base), terms, strict=False):
-        if term is not None:
-            rng = generator(seed, "simultaneous", side.key.rung, str(side.key.training), str(key))
-            errors += rng.standard_normal(len(errors)) * np.sqrt(term.variance)
-    return errors
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._draws: dict[tuple[GridKey, ResultKey], Floats] = {}
+
+    def of(self, side: Mean, key: ResultKey, number: int) -> Floats:
+        """The draws for one number of a rung. [R]"""
+        place = side.key, key
+        if place not in self._draws:
+            purpose = "simultaneous", side.key.rung, str(side.key.training), str(key)
+            self._draws[place] = generator(self._seed, *purpose).standard_normal(number)
+        return self._draws[place]
 
 
 def _left_out_targets(mean: Mean, key: ResultKey) -> str | None:
@@ -227,12 +284,11 @@ def _left_out_targets(mean: Mean, key: ResultKey) -> str | None:
     return f"over the {len(names)} of {len(whole)} targets with enough patients: {listed(names)}"
 
 
-def _p_value(difference: Floats, both: Contrast) -> float | None:
+def _p_value(measured: _Measured, both: Contrast) -> float | None:
     """The contrast's p-value; with one seed that of the replicates, down to their floor."""
     if both.sources != "patients":
         return both.p
-    p = two_sided_p(difference)
-    floor = 2 / len(difference)
+    p, floor = measured.p, 2 / len(measured.values)
     return min(p, both.p) if p is not None and p <= floor else p
 
 
@@ -244,17 +300,16 @@ def _p_of_decisions(mean: Mean, base: Mean, key: ResultKey) -> float | None:
     return mcnemar(right - of_base)
 
 
-def _with_margin(row: RungComparison, both: Contrast, margin: float) -> RungComparison:
+def _margin_cells(both: Contrast, margin: float) -> dict[str, Any]:
     no_worse, same = non_inferiority(both, margin), equivalence(both, margin)
-    return replace(
-        row,
-        margin=margin,
-        no_worse=no_worse.verdict,
-        p_no_worse=no_worse.p,
-        equal=same.verdict,
-        p_equal=same.p,
-        detectable_margin=detectable_margin(both.error, both.degrees),
-    )
+    return {
+        "margin": margin,
+        "no_worse": no_worse.verdict,
+        "p_no_worse": no_worse.p,
+        "equal": same.verdict,
+        "p_equal": same.p,
+        "detectable_margin": detectable_margin(both.error, both.degrees),
+    }
 
 
 def _corrected(rows: Sequence[Compared]) -> list[RungComparison]:
@@ -264,33 +319,33 @@ def _corrected(rows: Sequence[Compared]) -> list[RungComparison]:
         row = compared.row
         families.setdefault((row.cohort, row.target, row.metric), []).append(index)
     corrected = [compared.row for compared in rows]
-    for family in families.values():
-        for index, row in zip(family, _family([rows[index] for index in family]), strict=True):
+    p_values = [[rows[index].row.p for index in family] for family in families.values()]
+    for family, p_bh in zip(families.values(), false_discoveries(p_values), strict=True):
+        of_family = _family([rows[index] for index in family], p_bh)
+        for index, row in zip(family, of_family, strict=True):
             corrected[index] = row
     return corrected
 
 
-def _family(family: Sequence[Compared]) -> Iterator[RungComparison]:
+def _family(family: Sequence[Compared], p_bh: Sequence[float | None]) -> Iterator[RungComparison]:
     """Rows of comparisons that are corrected together."""
     p_values = [compared.row.p for compared in family]
     tests = sum(p is not None for p in p_values)
     drawn = [(c.both, c.errors) for c in family if c.both is not None and c.errors is not None]
     together = iter(simultaneous([both for both, _ in drawn], [errors for _, errors in drawn]))
-    for compared, p_holm, p_bh in zip(
-        family, holm(p_values), false_discovery(p_values), strict=True
-    ):
+    for compared, p_holm, of_bh in zip(family, holm(p_values), p_bh, strict=True):
         row, both = compared.row, compared.both
         if both is None:
-            yield replace(row, p_holm=p_holm, p_bh=p_bh)
+            yield changed(row, p_holm=p_holm, p_bh=of_bh)
             continue
         of_all = next(together)
         detectable = row.detectable
         if both.error > 0:
             detectable = detectable_difference(both.error, both.degrees, comparisons=tests)
-        yield replace(
+        yield changed(
             row,
             p_holm=p_holm,
-            p_bh=p_bh,
+            p_bh=of_bh,
             low_all=of_all.low,
             high_all=of_all.high,
             p_all=of_all.p,

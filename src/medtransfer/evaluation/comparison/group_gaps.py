@@ -11,7 +11,13 @@ from functools import cached_property
 import numpy as np
 
 from medtransfer.evaluation.scoring.config import EvaluationConfig
-from medtransfer.evaluation.scoring.estimate import NO_INTERVAL, Estimate, MetricKey, ResultKey
+from medtransfer.evaluation.scoring.estimate import (
+    NO_INTERVAL,
+    Estimate,
+    MetricKey,
+    ResultKey,
+    changed,
+)
 from medtransfer.evaluation.scoring.fairness import comparisons_by_attribute, gap_rows
 from medtransfer.evaluation.scoring.gap_tests import BIASED_GAP
 from medtransfer.evaluation.scoring.group_comparison import (
@@ -38,16 +44,29 @@ class SeedGroups:
     Attributes:
         names: Of the groups that are large enough. G
         targets: Of a mean over targets: those it is of.
-        values: Of each group, in the sample and in every replicate. [G, 1 + R]
-        errors: Draws of the groups' errors over patients. [G, R]; None without replicates.
+        values: Of each group, in the sample and in every replicate. G times [1 + R]
+        noise: Draws of the groups' errors over patients, where a group is too small for its
+            replicates. [G, R]
         counts: Cases and patients, and the note on targets left out.
     """
 
     names: tuple[str, ...]
     targets: tuple[str, ...]
-    values: Floats
-    errors: Floats | None
+    values: tuple[Floats, ...]
+    noise: Floats | None
     counts: Estimate
+
+    @cached_property
+    def stacked(self) -> Floats:
+        """The groups' values. [G, 1 + R]"""
+        return np.stack(self.values) if self.values else np.zeros((0, 1))
+
+    @property
+    def errors(self) -> Floats | None:
+        """Draws of the groups' errors over patients. [G, R]; None without replicates."""
+        if self.stacked.shape[1] < 2 or self.noise is not None:
+            return self.noise
+        return self.stacked[:, 1:] - self.stacked[:, :1]
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ class MeanGroups(ComparedGroups):
 
     @cached_property
     def _means(self) -> list[Floats]:
-        return [] if self.reason else list(np.mean([s.values for s in self.seeds], axis=0))
+        return [] if self.reason else list(np.mean([s.stacked for s in self.seeds], axis=0))
 
     def noise(self, config: EvaluationConfig) -> Floats | None:
         """Draws of the groups' errors over patients and seeds. [G, R]
@@ -95,12 +114,12 @@ class MeanGroups(ComparedGroups):
         return {}
 
     def _drawn(self, seed: int) -> Floats | None:
-        drawn = [of_seed.errors for of_seed in self.seeds if of_seed.errors is not None]
+        drawn = [errors for of_seed in self.seeds if (errors := of_seed.errors) is not None]
         if len(drawn) < len(self.seeds):
             return None
         patients: Floats = np.mean(drawn, axis=0)
         number = len(self.seeds)
-        of_seeds: Floats = np.stack([of_seed.values[:, 0] for of_seed in self.seeds], axis=1)
+        of_seeds: Floats = np.stack([of_seed.stacked[:, 0] for of_seed in self.seeds], axis=1)
         apart: Floats = of_seeds - of_seeds.mean(axis=1, keepdims=True)
         rng = generator(seed, "seeds of groups", str(self.subject))
         weights = rng.standard_normal((number, patients.shape[1]))
@@ -120,7 +139,7 @@ class MeanGroups(ComparedGroups):
         p = None if noise is None else gap_p(values, noise)
         if p is None:
             return self.undefined(name, NO_INTERVAL)
-        return replace(self.row(name, p), contains=PATIENTS_AND_SEEDS)
+        return changed(self.row(name, p), contains=PATIENTS_AND_SEEDS)
 
     def row(
         self,
@@ -131,9 +150,9 @@ class MeanGroups(ComparedGroups):
     ) -> Result:
         """Row of the results table, with the counts of these groups."""
         counts = self.seeds[0].counts
-        counts = replace(counts, reason=self.reason or reason or counts.reason)
+        counts = changed(counts, reason=self.reason or reason or counts.reason)
         row = counts.row(replace(self.subject, metric=name), value, interval)
-        return replace(row, contains=PATIENTS_AND_SEEDS) if row.contains else row
+        return changed(row, contains=PATIENTS_AND_SEEDS) if row.contains else row
 
 
 def seed_groups(
@@ -178,11 +197,8 @@ def _apart(of_seeds: Sequence[SeedGroups], seeds: int) -> str | None:
 
 def _without_predictions(comparison: GroupComparison, config: EvaluationConfig) -> SeedGroups:
     run, cases = comparison.test_set.run, comparison.cases
-    values = np.stack(comparison.values) if comparison.values else np.zeros((0, 1))
-    errors = None
-    if values.shape[1] > 1:
-        errors = comparison.noise(config) if len(values) > 1 else None
-        errors = values[:, 1:] - values[:, :1] if errors is None else errors
+    values = tuple(comparison.values)
+    noise = comparison.noise(config) if len(values) > 1 else None
     counts = Estimate(None, int(cases.sum()), run.patients(cases), reason=comparison.left_out)
     names = tuple(subgroup.group for subgroup in comparison.subgroups)
-    return SeedGroups(names, comparison.targets, values, errors, counts)
+    return SeedGroups(names, comparison.targets, values, noise, counts)

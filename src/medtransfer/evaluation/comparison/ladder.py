@@ -9,6 +9,7 @@ from medtransfer.data.config import Task
 from medtransfer.errors import plural
 from medtransfer.evaluation.comparison.answered import others, shared_cases
 from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells, comparison_key
+from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
 from medtransfer.evaluation.comparison.cells.measured import measure_ladder, setting_of_training
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, RunScorer
 from medtransfer.evaluation.comparison.cells.tables import curve_tables, summary_tables
@@ -17,7 +18,6 @@ from medtransfer.evaluation.comparison.grid_key import ensemble_parts
 from medtransfer.evaluation.comparison.label_savings import curve_areas, saving_results
 from medtransfer.evaluation.comparison.scaling import RungFacts, robustness_results, scale_results
 from medtransfer.evaluation.comparison.seed_means import Mean
-from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.tables.results import Curve, comparisons_frame
 
@@ -53,7 +53,7 @@ def compare_runs(
     reference: str,
     facts: Sequence[RungFacts] = (),
     ensembles: Sequence[LadderRun] = (),
-    kept: KeptEstimates | None = None,
+    kept: KeptRuns | None = None,
     cells: KeptCells | None = None,
     on_run: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> LadderTables:
@@ -70,7 +70,7 @@ def compare_runs(
         reference: The rung that others are compared with.
         facts: Of the rungs whose scale is known.
         ensembles: Of the seeds of these rungs.
-        kept: Estimates of runs that were measured before; None to measure them all.
+        kept: Runs that were measured before; None to measure them all.
         cells: Cells that were summed up before; None to sum them all up.
         on_run: Called with the number of runs done, and of all runs.
 

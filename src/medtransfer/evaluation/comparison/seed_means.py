@@ -7,31 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medtransfer.errors import listed
+from medtransfer.evaluation.comparison.cells.seed_part import SeedPart, seed_part
 from medtransfer.evaluation.comparison.grid_key import GridKey
-from medtransfer.evaluation.comparison.group_gaps import SeedGroups, mean_gaps, seed_groups
+from medtransfer.evaluation.comparison.group_gaps import SeedGroups, mean_gaps
 from medtransfer.evaluation.comparison.target_means import (
     WITHIN,
     SharedMean,
     TargetMean,
-    comparable_means,
     over_seeds,
-    shared_means,
 )
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.estimate import (
     NO_INTERVAL,
     NO_SPREAD,
     Estimate,
-    MetricKey,
     ResultKey,
+    changed,
 )
-from medtransfer.evaluation.scoring.group_comparison import compared_keys
 from medtransfer.evaluation.scoring.score import MeasuredRun
-from medtransfer.evaluation.scoring.test_set import TestSet
-from medtransfer.metrics.catalog import OOD_METRICS, find_metric
+from medtransfer.metrics.catalog import find_metric
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.seeds import generator
-from medtransfer.statistics.bootstrap import percentile_interval
+from medtransfer.statistics.bootstrap import percentile_interval, percentile_intervals
 from medtransfer.statistics.contrasts import SeedTerm, contrast, seed_term, seeded_replicates
 from medtransfer.statistics.small_samples import (
     FEW_PATIENTS,
@@ -46,8 +43,6 @@ HEADLINE = "auroc"
 BIASED_DIFFERENCE = (
     "no interval: chance alone pushes the metric up, on both sides by different amounts"
 )
-OF_TARGETS = (HEADLINE, "auprc", "sensitivity", "specificity")
-"""Metrics that have means, differences and drops for each of several targets."""
 DROP_SUFFIX = "_drop"
 OVER_SHARED = "over the"
 """Start of the reason of a drop over the targets that both cohorts have."""
@@ -128,26 +123,22 @@ class MeanOfSeeds:
         self._groups: dict[ResultKey, list[SeedGroups]] = {}
 
     def add(self, measured: MeasuredRun, seed: int) -> None:
-        """Add the numbers of one seed; its predictions are not kept."""
+        """Add a measured run of one seed; its predictions are not kept."""
+        self.add_part(seed_part(measured, self.config), seed)
+
+    def add_part(self, part: SeedPart, seed: int) -> None:
+        """Add the numbers of one seed."""
         self._seeds.append(seed)
-        run = measured.run
-        self._internal_name = run.internal_name()
-        for key, shared in shared_means(measured).items():
+        self._internal_name = part.internal_name
+        self._decisions |= part.decisions
+        for key, estimate in part.estimates.items():
+            self._estimates.setdefault(key, []).append(estimate)
+        for key, shared in part.shared.items():
             self._shared.setdefault(key, []).append(shared)
-        for key, comparable in comparable_means(measured).items():
+        for key, comparable in part.comparable.items():
             self._comparable.setdefault(key, []).append(comparable)
-        for subject, groups in seed_groups(measured, self.config):
+        for subject, groups in part.groups.items():
             self._groups.setdefault(subject, []).append(groups)
-        for test_set, estimates in zip(measured.test_sets, measured.estimates, strict=True):
-            self._decisions |= right_decisions(test_set)
-            compared = set(compared_keys(estimates))
-            for subgroup, of_subgroup in zip(test_set.subgroups, estimates, strict=True):
-                for key, estimate in of_subgroup.items():
-                    overall = key.target in run.overall or key.metric in OOD_METRICS
-                    whole = subgroup.attribute == ALL
-                    of_target = whole and key.metric.partition("@")[0] in OF_TARGETS
-                    if of_target or (overall and (whole or key in compared)):
-                        self._estimates.setdefault(subgroup.key(key), []).append(estimate)
 
     def mean(self) -> Mean:
         """The mean over the seeds so far."""
@@ -185,30 +176,11 @@ class MeanOfSeeds:
         return shared
 
 
-def right_decisions(test_set: TestSet) -> dict[ResultKey, NDArray[np.int64]]:
-    """Right decisions of each patient at every operating point, on positives and on negatives."""
-    run, patient = test_set.run, test_set.patient
-    right: dict[ResultKey, NDArray[np.int64]] = {}
-    for target, name in enumerate(run.names):
-        truth, probabilities = run.truth(target), run.probabilities_of(target)
-        labelled = test_set.cases & run.labelled(target)
-        for point, threshold in test_set.fit[target].thresholds.items():
-            if threshold is None:
-                continue
-            for metric, label in (("sensitivity", 1), ("specificity", 0)):
-                rows = labelled & (truth == label)
-                hits = (probabilities[rows] >= threshold) == bool(label)
-                count = np.bincount(patient[rows][hits], minlength=test_set.replicates.num_patients)
-                key = MetricKey(name, f"{metric}@{point}")
-                right[test_set.subgroups[0].key(key)] = count.astype(np.int64)
-    return right
-
-
 def _mean(estimates: list[Estimate], values: Floats | None) -> Estimate:
     """The mean over seeds of their values [S, 1 + R], with the counts of one of them."""
     first = next((e for e in estimates if e.values is None), estimates[0])
     left_out = [e.left_out for e in estimates if e.left_out is not None]
-    return replace(
+    return changed(
         first,
         values=None if values is None else values.mean(axis=0),
         left_out=np.mean(left_out, axis=0) if len(left_out) == len(estimates) else None,
@@ -242,7 +214,7 @@ def with_seeds(
         return row
     both = contrast(row.value, (row.low, row.high), terms)
     low, high = max(limits[0], both.low), min(limits[1], both.high)
-    return replace(row, low=low, high=high, contains=both.sources)
+    return changed(row, low=low, high=high, contains=both.sources)
 
 
 def drops(mean: Mean) -> Iterator[Result]:
@@ -318,14 +290,34 @@ def paired_interval(
     Of the replicates, widened where patients are few. Both at an end of the range, of a sample
     that cannot tell them apart, have none.
     """
-    if one.values is None or other.values is None or len(one.values) == 1:
+    if one.values is None or other.values is None:
         return None, None
     difference = one.values - other.values
-    lacking = one.lacking(metric) or other.lacking(metric)
     interval = difference_interval(difference, metric)
+    return paired_ends((one, other), metric, float(difference[0]), interval)
+
+
+def paired_ends(
+    sides: tuple[Estimate, Estimate],
+    metric: str,
+    value: float,
+    interval: tuple[float, float] | None,
+) -> tuple[tuple[float, float] | None, str | None]:
+    """`paired_interval` of two sides whose replicates have been subtracted.
+
+    Args:
+        sides: Both with values.
+        metric: Their metric.
+        value: Their difference in the sample.
+        interval: From `difference_interval`.
+    """
+    one, other = sides
+    if one.values is None or len(one.values) == 1:
+        return None, None
+    lacking = one.lacking(metric) or other.lacking(metric)
+    entry = find_metric(metric)
     if lacking is not None or interval is None:
-        return None, lacking or missing_interval(difference, metric)
-    value, entry = float(difference[0]), find_metric(metric)
+        return None, lacking or (BIASED_DIFFERENCE if entry.biased else NO_INTERVAL)
     at_end = float(one.values[0]) in (entry.low, entry.high)
     if interval[0] == interval[1] and at_end:
         return None, NO_SPREAD
@@ -368,6 +360,16 @@ def difference_interval(difference: Floats, metric: str) -> tuple[float, float] 
     networks that are calibrated alike.
     """
     return None if find_metric(metric).biased else percentile_interval(difference)
+
+
+def difference_intervals(
+    differences: Floats, metrics: Sequence[str]
+) -> list[tuple[float, float] | None]:
+    """`difference_interval` of several. [N, 1 + R] to N"""
+    return [
+        None if find_metric(metric).biased else interval
+        for metric, interval in zip(metrics, percentile_intervals(differences), strict=True)
+    ]
 
 
 def missing_interval(difference: Floats, metric: str) -> str | None:

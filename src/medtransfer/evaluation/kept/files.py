@@ -78,7 +78,9 @@ def column_parts(column: pl.Series) -> Iterator[bytes]:
     """Bytes that tell a column from every other."""
     yield f"{column.name}\0{column.dtype}\0{len(column)}\0".encode()
     if column.dtype.is_numeric():
-        yield column.is_null().to_numpy().tobytes()
-        yield column.fill_null(0).to_numpy().tobytes()
+        if column.null_count():
+            yield column.is_null().to_numpy().tobytes()
+            column = column.fill_null(0)
+        yield column.to_numpy().tobytes()
     else:
         yield json.dumps(column.to_list(), default=str).encode()

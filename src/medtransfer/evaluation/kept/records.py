@@ -1,9 +1,15 @@
 """Records of estimates in files: their fields, and places of their numbers among arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
 
-from medtransfer.evaluation.scoring.estimate import Estimate
+import numpy as np
+from pydantic import TypeAdapter
+
+from medtransfer.evaluation.kept.arrays import AnyArray, ArrayFile
+from medtransfer.evaluation.scoring.estimate import Estimate, ResultKey, changed
 from medtransfer.metrics.kernels.sums import Floats
 from medtransfer.statistics.small_samples import MeanSupport, Support
 
@@ -60,3 +66,60 @@ class EstimateRecord:
             of_targets=self.of_targets,
             targets=self.targets,
         )
+
+
+_KEYS = TypeAdapter(tuple[ResultKey, ...])
+NO_ARRAY = -1
+
+
+@dataclass(frozen=True)
+class EstimateRecords:
+    """Estimates by their keys.
+
+    A run has hundreds, with few different counts; and most runs of a study have the same keys,
+    whose text is read once.
+
+    Attributes:
+        keys: Number of the array that holds the text of the keys.
+        rows: Number of the array of places: of values, of `left_out`, and of counts. [N, 3]
+        counts: Different estimates, without their arrays.
+    """
+
+    keys: int
+    rows: int
+    counts: list[EstimateRecord]
+
+    @classmethod
+    def of(cls, estimates: Mapping[ResultKey, Estimate], file: ArrayFile) -> "EstimateRecords":
+        """The records of some estimates, whose arrays are added to a file."""
+        counts: dict[EstimateRecord, int] = {}
+        rows: list[tuple[int, int, int]] = []
+        for estimate in estimates.values():
+            places = [
+                NO_ARRAY if array is None else file.add(array)
+                for array in (estimate.values, estimate.left_out)
+            ]
+            without = EstimateRecord.of(changed(estimate, values=None, left_out=None), file.add)
+            rows.append((places[0], places[1], counts.setdefault(without, len(counts))))
+        text = np.frombuffer(_KEYS.dump_json(tuple(estimates)), dtype=np.uint8)
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        return cls(file.add(text), file.add(table), list(counts))
+
+    def estimates(self, arrays: Sequence[AnyArray]) -> dict[ResultKey, Estimate]:
+        """The estimates, their arrays from those of a file."""
+        counts = [record.estimate(arrays.__getitem__) for record in self.counts]
+        keys = _keys(arrays[self.keys].tobytes())
+        rows = cast("list[list[int]]", arrays[self.rows].tolist())
+        return {
+            key: changed(
+                counts[number],
+                values=None if values == NO_ARRAY else arrays[values],
+                left_out=None if left_out == NO_ARRAY else arrays[left_out],
+            )
+            for key, (values, left_out, number) in zip(keys, rows, strict=True)
+        }
+
+
+@lru_cache(maxsize=64)
+def _keys(text: bytes) -> tuple[ResultKey, ...]:
+    return _KEYS.validate_json(text)

@@ -8,7 +8,7 @@ number of patients.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from medtransfer.statistics.bootstrap import (
 from medtransfer.statistics.small_samples import FEW_PATIENTS, MeanSupport, Support
 from medtransfer.tables.results import Result
 
+Record = TypeVar("Record")
 NO_INTERVAL = "no interval: undefined in over half of the replicates"
 ONE_PATIENT = "no interval: one patient"
 ONE_SIDE = "no interval: all replicates lie on one side of the value"
@@ -202,6 +203,11 @@ class Estimate:
         if ends is not None and _is_point(ends):
             return NO_SPREAD
         return NO_INTERVAL if ends is None else ONE_SIDE
+
+
+def changed(record: Record, **cells: object) -> Record:
+    """A row or an estimate with other cells; `dataclasses.replace` takes three times as long."""
+    return type(record)(**{**vars(record), **cells})
 
 
 Estimates = dict[MetricKey, Estimate]

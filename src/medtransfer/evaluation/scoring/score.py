@@ -68,7 +68,7 @@ def score(
         attributes: `case_id` and the attributes to report by, from `cases.case_attributes`.
         task: How the targets relate to each other.
         config: Intervals, operating points, smallest group size.
-        measure: Of test sets; that of `kept.estimates` does it once.
+        measure: Of test sets.
 
     Returns:
         The results table.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from medtransfer.evaluation.comparison.curves import NONE, TREAT_ALL
+from medtransfer.evaluation.comparison.cells.run_lines import NONE, TREAT_ALL
 from medtransfer.metrics.decisions import risk_of
 from medtransfer.report import figures
 from medtransfer.report.components import (

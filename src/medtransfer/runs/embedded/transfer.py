@@ -7,7 +7,6 @@ import polars as pl
 
 from medtransfer.data.cases import build_cases, reported_attributes
 from medtransfer.data.splits import assign_splits
-from medtransfer.evaluation.scoring.score import score
 from medtransfer.models.runtime import world
 from medtransfer.runs.config import Transfer, run_id, scoring_digest
 from medtransfer.runs.embedded.features import embeddings_digest, read_case_features
@@ -80,8 +79,8 @@ def transfer_features(
     identity = run_id(run, training_digest(frame, facts, run.data, run.training_columns), digest)
     write_tested(folder, identity, predicted.cohorts)
     attributes = reported_attributes(frame, run.data.attributes, run.evaluation.minimum_group)
-    measure = study.kept_estimates().measuring(predictions, attributes, run.data.task)
-    results = score(predictions, attributes, run.data.task, run.evaluation, measure)
+    scored = study.kept_runs().scored
+    results = scored(predictions, attributes, run.data.task, run.evaluation)
     folder.write_results(results, scoring_digest(run, predicted.digest))
     folder.finish()
 

@@ -10,8 +10,9 @@ pass through a network.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # `medtransfer status` answers without tables
 
     from medtransfer.runs.tested.cases import PredictedCases, PredictedCohort
 
+AT_ONCE = 64
+"""Runs whose predictions are joined with their cases at once."""
 MAX_STEM = 40
 """Letters of a cohort's name that its file's name repeats."""
 
@@ -168,3 +171,54 @@ def read_predictions_of(run: RunFolder, cases: "PredictedCases") -> "pl.DataFram
     stale = [name for name in current.columns if name != "case_id"]
     joined = outputs.drop(stale).join(current, on="case_id", how="inner")
     return joined.select(shared).sort(PREDICTION_KEY)
+
+
+def read_predictions_of_runs(
+    runs: "Sequence[tuple[RunFolder, PredictedCases]]",
+) -> "Iterator[pl.DataFrame]":
+    """`read_predictions_of` of many runs: tables of the same cases are joined with them at once.
+
+    Args:
+        runs: Each with the cases that it is to predict.
+    """
+    for (_, cohorts), of_group in groupby(runs, key=_cases_in_one_table):
+        group = list(of_group)
+        for start in range(0, len(group), AT_ONCE):
+            batch = group[start : start + AT_ONCE]
+            tables = None if cohorts is None else _joined_at_once(batch, cohorts)
+            yield from tables or (read_predictions_of(run, cases) for run, cases in batch)
+
+
+def _cases_in_one_table(
+    entry: "tuple[RunFolder, PredictedCases]",
+) -> tuple[int, tuple[str, ...] | None]:
+    """Which cases a run is to predict, and their cohorts; None if its own table lacks one."""
+    run, cases = entry
+    places = cohort_predictions(run)
+    found = [places.get(cohort.images) for cohort in cases.cohorts]
+    own = tuple(place.cohort for place in found if place is not None and place.added is None)
+    return id(cases), own if len(own) == len(found) else None
+
+
+def _joined_at_once(
+    batch: "Sequence[tuple[RunFolder, PredictedCases]]", cohorts: tuple[str, ...]
+) -> "list[pl.DataFrame] | None":
+    """Predictions of runs of the same cases; None if their tables have different columns."""
+    import polars as pl
+
+    from medtransfer.tables.predictions import PREDICTION_KEY
+
+    cases, names = batch[0][1], [run.run_id for run, _ in batch]
+    try:
+        table = pl.read_parquet([run.path / PREDICTIONS for run, _ in batch])
+    except pl.exceptions.PolarsError:
+        return None
+    is_test = (pl.col("split") == "test") & pl.col("cohort").is_in(cohorts)
+    current = cases.table
+    stale = [name for name in current.columns if name != "case_id"]
+    outputs = table.filter((pl.col("split") == "tune") | is_test).drop(stale)
+    joined = outputs.join(current, on="case_id", how="inner").select(table.columns)
+    by_run = joined.sort(PREDICTION_KEY).partition_by("run_id", as_dict=True)
+    if set(table["run_id"].unique()) != set(names):
+        return None
+    return [by_run.get((name,), joined.clear()) for name in names]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun
 from medtransfer.evaluation.comparison.ladder import compare_runs
 from medtransfer.evaluation.comparison.levels.predictions import level_runs
@@ -13,7 +14,6 @@ from medtransfer.evaluation.comparison.levels.table import (
     LEVELS_FILE,
     at_level,
 )
-from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.files import remove
 from medtransfer.study.config import Study
 from medtransfer.tables.schema import write_frame
@@ -24,7 +24,7 @@ def write_levels(
     curves: Path,
     runs: Sequence[LadderRun],
     units: Mapping[str, pl.DataFrame],
-    kept: KeptEstimates,
+    kept: KeptRuns,
 ) -> list[Path]:
     """Write results and comparisons of levels if they are asked for, else remove earlier ones.
 
@@ -33,7 +33,7 @@ def write_levels(
         curves: Folder of the tables.
         runs: Finished runs, in the order of their rungs.
         units: Of each level, from `evaluation.comparison.levels.units.level_units`.
-        kept: Estimates that were measured before.
+        kept: Runs that were measured before.
 
     Returns:
         The files written.

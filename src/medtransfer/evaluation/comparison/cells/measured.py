@@ -10,12 +10,12 @@ from medtransfer.evaluation.comparison.answered import Answered, AnsweredSets, s
 from medtransfer.evaluation.comparison.cells.cell import SummedCell
 from medtransfer.evaluation.comparison.cells.kept_cells import cell_key
 from medtransfer.evaluation.comparison.cells.released import released
+from medtransfer.evaluation.comparison.cells.run_lines import Line, LineKey
 from medtransfer.evaluation.comparison.cells.rung_runs import LadderRun, RungRuns, RunScorer
 from medtransfer.evaluation.comparison.cells.tables import CellTables, cell_of, run_table
-from medtransfer.evaluation.comparison.curves import Line, LineKey, line_frames, run_lines
+from medtransfer.evaluation.comparison.curves import line_frames
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import MeanOfSeeds
-from medtransfer.evaluation.scoring.score import results_of
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,12 @@ class CellInProgress:
 
     def add(self, run: LadderRun, predictions: pl.DataFrame) -> None:
         """Measure a run; its predictions are not kept."""
-        measured = self.scorer.measure(predictions)
-        results = run.results() if run.results else results_of(measured, self.scorer.config)
-        self.results.append(run_table(results, self.key, run.seed))
-        self.lines.append(run_lines(measured))
-        self.mean.add(measured, run.seed or 0)
+        part = self.scorer.part(predictions, with_results=run.results is None)
+        results = part.results if run.results is None else run.results()
+        if results is not None:
+            self.results.append(run_table(results, self.key, run.seed))
+        self.lines.append(part.lines)
+        self.mean.add_part(part.numbers, run.seed or 0)
 
     def cell(
         self, runs: Sequence[LadderRun], tested: Sequence[Answered], *, is_largest: bool

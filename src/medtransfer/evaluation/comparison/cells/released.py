@@ -32,6 +32,7 @@ def released(mean: Mean, *, is_largest: bool) -> Mean:
             key: values if _needs_seeds(key, is_largest) else values[:, :1].copy()
             for key, values in mean.by_seed.items()
         },
+        decisions={key: right.copy() for key, right in mean.decisions.items()},
         shared={key: both for key, both in mean.shared.items() if key.metric == HEADLINE},
         gaps=(),
     )

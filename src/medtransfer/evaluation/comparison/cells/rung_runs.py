@@ -8,10 +8,11 @@ import polars as pl
 
 from medtransfer.data.config import Task
 from medtransfer.evaluation.comparison.answered import Answered, restricted, shared_cases
+from medtransfer.evaluation.comparison.cells.cell_part import CellPart, cell_part
 from medtransfer.evaluation.comparison.cells.kept_cells import KeptCells
+from medtransfer.evaluation.comparison.cells.kept_runs import KeptRuns
 from medtransfer.evaluation.comparison.grid_key import GridKey
 from medtransfer.evaluation.comparison.seed_means import Mean, MeanOfSeeds
-from medtransfer.evaluation.kept.estimates import KeptEstimates
 from medtransfer.evaluation.scoring.config import EvaluationConfig
 from medtransfer.evaluation.scoring.score import MeasuredRun, measure_run
 from medtransfer.evaluation.scoring.test_set import SharedGroups
@@ -68,14 +69,14 @@ class RunScorer:
         attributes: `case_id` and the attributes to report by.
         task: How the targets relate to each other.
         config: Intervals, operating points, smallest group size.
-        kept: Estimates of runs that were measured before; None to measure them all.
+        kept: Runs that were measured before; None to measure them all.
         cells: Cells that were summed up before; None to sum them all up.
     """
 
     attributes: pl.DataFrame
     task: Task
     config: EvaluationConfig
-    kept: KeptEstimates | None = None
+    kept: KeptRuns | None = None
     cells: KeptCells | None = None
 
     @cached_property
@@ -85,15 +86,21 @@ class RunScorer:
             return None
         return self.cells.settings(self.attributes, self.task, self.config)
 
-    def measure(self, predictions: pl.DataFrame) -> MeasuredRun:
-        """Measure a run on all of its test cases, if it was not before."""
-        measured = self._measuring(predictions)
-        if self.kept is None:
-            return measured()
-        return measured(measure=self.kept.measuring(predictions, self.attributes, self.task))
+    def part(self, predictions: pl.DataFrame, *, with_results: bool) -> CellPart:
+        """Part of a run, on all of its test cases, measured if it was not before.
 
-    def _measuring(self, predictions: pl.DataFrame) -> Callable[..., MeasuredRun]:
-        """`measure_run` of a run; it takes a `measure` of its own."""
+        Args:
+            predictions: Of the run.
+            with_results: With its results table.
+        """
+        measure = self._measuring(predictions)
+        if self.kept is None:
+            return cell_part(measure(), self.config, with_results=with_results)
+        key = self.kept.key(predictions, self.attributes, self.task, self.config)
+        return self.kept.part(key, measure, self.config, with_results=with_results)
+
+    def _measuring(self, predictions: pl.DataFrame) -> Callable[[], MeasuredRun]:
+        """`measure_run` of a run."""
         find = self._groups.find
         return partial(
             measure_run, predictions, self.attributes, self.task, self.config, find_groups=find
